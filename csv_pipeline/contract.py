@@ -1,0 +1,158 @@
+"""Say once what a feed's rows are; aliases, casts, checks, table and docs all follow from it.
+
+A contract is a Pandera model whose fields carry what the pipeline needs beyond the check itself:
+the names the column has in headers, whether it is protected, which words it may hold. Nothing here
+reads data.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from typing import Annotated, Any
+
+import pandera.polars as pa
+import polars as pl
+
+Money = Annotated[pl.Decimal, 18, 2]
+"""An amount with two decimal places; it never passes through a float."""
+
+_METADATA = "csv_pipeline"
+
+
+class Kind(StrEnum):
+    """How the text of a column becomes a value."""
+
+    TEXT = "text"
+    CHOICE = "choice"
+    INTEGER = "integer"
+    DECIMAL = "decimal"
+    DATE = "date"
+    TIME = "time"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column of a contract.
+
+    `aliases` are the names it has in headers, the likeliest first; a `derived` column has none and
+    is made by the feed's transforms. `substitute` stands where the file has no value, so that the
+    column can be part of a key. `choices` maps every accepted word, case-folded, to what is stored.
+    """
+
+    name: str
+    kind: Kind
+    dtype: pl.DataType
+    aliases: tuple[str, ...]
+    nullable: bool
+    derived: bool
+    substitute: str | None
+    protected: bool
+    choices: Mapping[str, str]
+    description: str
+
+    @property
+    def headings(self) -> frozenset[str]:
+        """Every spelling that names this column, as `heading` reduces it."""
+        return frozenset(heading(name) for name in (self.name, *self.aliases))
+
+
+class Contract(pa.DataFrameModel):
+    """Base of every contract: columns in order, types exact, unknown columns an error."""
+
+    class Config:
+        """Hold typed frames to exactly the declared columns."""
+
+        strict = True
+        ordered = False
+
+
+def column(
+    *aliases: str,
+    nullable: bool = False,
+    derived: bool = False,
+    substitute: str | None = None,
+    protected: bool = False,
+    choices: Iterable[str] | Mapping[str, str] = (),
+    description: str = "",
+    **checks: Any,
+) -> Any:
+    """Declare a column of a contract: a Pandera field that also knows its names in headers.
+
+    Args:
+        *aliases: Names the column has in headers; case, spaces, punctuation and accents are ignored.
+        nullable: A row may lack the value, and a header the column.
+        derived: The feed's transforms make the value; no header has it.
+        substitute: Stored where the file has no value; only for text.
+        protected: Personal or health data: values are masked in messages, logs and metadata.
+        choices: The words accepted, or what each accepted word is stored as.
+        description: What the column holds, for the docs and the Dagster column schema.
+        **checks: Pandera's built-in checks, such as `ge`, `str_matches`, `isin`.
+    """
+    words = dict(choices) if isinstance(choices, Mapping) else {word: word for word in choices}
+    return pa.Field(
+        nullable=nullable,
+        description=description,
+        metadata={
+            _METADATA: {
+                "aliases": aliases,
+                "derived": derived,
+                "substitute": substitute,
+                "protected": protected,
+                "choices": {word.casefold(): stored for word, stored in words.items()},
+            }
+        },
+        **checks,
+    )
+
+
+@cache
+def columns_of(contract: type[Contract]) -> tuple[Column, ...]:
+    """Return the contract's columns in the order they are declared."""
+    declared = contract.to_schema().columns
+    return tuple(_column(name, spec) for name, spec in declared.items())
+
+
+def heading(name: str) -> str:
+    """Reduce a header's name to what matters when names are compared: letters and digits.
+
+    >>> heading("Numéro de commande"), heading(" order_number ")
+    ('numerodecommande', 'ordernumber')
+    """
+    plain = unicodedata.normalize("NFKD", name).casefold()
+    return re.sub(r"[\W_]+", "", "".join(c for c in plain if not unicodedata.combining(c)))
+
+
+def _column(name: str, spec: Any) -> Column:
+    facts = (spec.metadata or {})[_METADATA]
+    dtype = spec.dtype.type
+    return Column(
+        name=name,
+        kind=Kind.CHOICE if facts["choices"] else _kind(dtype),
+        dtype=dtype,
+        aliases=facts["aliases"],
+        nullable=spec.nullable,
+        derived=facts["derived"],
+        substitute=facts["substitute"],
+        protected=facts["protected"],
+        choices=facts["choices"],
+        description=spec.description or "",
+    )
+
+
+def _kind(dtype: pl.DataType) -> Kind:
+    match dtype:
+        case pl.String():
+            return Kind.TEXT
+        case pl.Int64():
+            return Kind.INTEGER
+        case pl.Decimal():
+            return Kind.DECIMAL
+        case pl.Date():
+            return Kind.DATE
+        case pl.Time():
+            return Kind.TIME
+        case _:
+            raise TypeError(f"contract columns are text, int, decimal, date or time; found {dtype}")

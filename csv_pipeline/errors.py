@@ -1,0 +1,156 @@
+"""Every exception of the pipeline, grouped by what the catcher does about it.
+
+PipelineError
+├── FileRefusedError            the file is turned away and the ledger says why; the run goes on
+│   ├── UnreadableFileError     the bytes are not text in any encoding the evidence allows
+│   ├── EmptyFileError          there is not even a header
+│   ├── LimitExceededError      larger, wider or longer than the settings allow
+│   ├── MissingColumnError      the header lacks columns the feed needs
+│   ├── UndecidableError        a date order or decimal mark that no value settles
+│   ├── ContradictionError      the file says one thing of itself and holds another
+│   └── SourceChangedError      the file is not the one that arrived, or is gone
+├── SetupError                  a feed, a setting or a name is wrong; a person must mend it
+│   ├── UnknownFeedError
+│   ├── InvalidAccountError
+│   ├── UnknownImportError
+│   └── UnsupportedDatabaseError
+├── DatabaseUnavailableError    the database does not answer; try again later
+├── LostClaimError              another worker has the file by now; drop the work
+└── AccountingError             the counts do not add up; nothing may become visible
+
+A bad row is not an exception: it is a `Reject`. Texts read *where: what was needed; what was
+found*, and never hold a secret.
+"""
+
+from collections.abc import Sequence
+
+
+class PipelineError(Exception):
+    """Stand at the root of the tree."""
+
+
+class FileRefusedError(PipelineError):
+    """Turn a whole file away; `code` is the stable short name of why."""
+
+    code = "refused"
+
+    def __init__(self, name: str, needed: str, found: str) -> None:
+        self.name, self.needed, self.found = name, needed, found
+        super().__init__(f"{name}: {needed}; {found}")
+
+
+class UnreadableFileError(FileRefusedError):
+    """The bytes are not text in any encoding the evidence allows."""
+
+    code = "unreadable"
+
+
+class EmptyFileError(FileRefusedError):
+    """There is not even a header."""
+
+    code = "empty"
+
+
+class LimitExceededError(FileRefusedError):
+    """The file is larger, wider or longer than the settings allow."""
+
+    code = "limit"
+
+
+class MissingColumnError(FileRefusedError):
+    """The header lacks columns the feed needs."""
+
+    code = "missing_column"
+
+    def __init__(
+        self, name: str, feed: str, missing: Sequence[tuple[str, Sequence[str]]], header: Sequence[str]
+    ) -> None:
+        self.feed, self.missing, self.header = feed, tuple(missing), tuple(header)
+        wanted = ", ".join(_with_aliases(column, aliases) for column, aliases in missing)
+        plural = "columns" if len(missing) > 1 else "column"
+        super().__init__(
+            name,
+            f"feed {feed!r} needs the {plural} {wanted}",
+            f"the header has {_listed(header)}",
+        )
+
+
+class UndecidableError(FileRefusedError):
+    """A date order or decimal mark that no value of the column settles."""
+
+    code = "undecidable"
+
+
+class ContradictionError(FileRefusedError):
+    """The file says one thing of itself and holds another."""
+
+    code = "contradiction"
+
+
+class SourceChangedError(FileRefusedError):
+    """The file is not the one that arrived, or it is gone."""
+
+    code = "source_changed"
+
+
+class SetupError(PipelineError):
+    """A feed, a setting or a name is wrong; a person must mend it."""
+
+
+class UnknownFeedError(SetupError):
+    """No feed has this name."""
+
+    def __init__(self, name: str, feeds: Sequence[str]) -> None:
+        self.name, self.feeds = name, tuple(feeds)
+        super().__init__(f"feed {name!r}: one of {_listed(feeds)} was needed; no feed has this name")
+
+
+class InvalidAccountError(SetupError):
+    """The account is not a slug."""
+
+    def __init__(self, account: str) -> None:
+        self.account = account
+        super().__init__(
+            f"account {account!r}: small letters, digits, '_' and '-' were needed, "
+            "beginning with a letter or digit"
+        )
+
+
+class UnknownImportError(SetupError):
+    """No import has this id."""
+
+    def __init__(self, import_id: int) -> None:
+        self.import_id = import_id
+        super().__init__(f"import {import_id}: the ledger has no import of this id")
+
+
+class UnsupportedDatabaseError(SetupError):
+    """The server is not one the pipeline can work on."""
+
+
+class DatabaseUnavailableError(PipelineError):
+    """The database does not answer; the same call may succeed later."""
+
+
+class LostClaimError(PipelineError):
+    """Another worker has the file by now; what was done here must be dropped."""
+
+    def __init__(self, arrival_id: int, attempt: int) -> None:
+        self.arrival_id, self.attempt = arrival_id, attempt
+        super().__init__(
+            f"arrival {arrival_id}: attempt {attempt} was to be the current claim; "
+            "another worker has claimed or settled it since"
+        )
+
+
+class AccountingError(PipelineError):
+    """The counts of an import do not add up, so nothing of it may become visible."""
+
+
+def _listed(names: Sequence[str], limit: int = 40) -> str:
+    shown = ", ".join(repr(name) for name in names[:limit]) or "nothing"
+    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
+
+
+def _with_aliases(column: str, aliases: Sequence[str]) -> str:
+    return f"{column!r} (also known as {_listed(aliases, 8)})" if aliases else repr(column)

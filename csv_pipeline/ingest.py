@@ -1,0 +1,345 @@
+"""The way of a file, on one screen: arrive → read → transform → validate → load → report.
+
+An `Import` is one arrival's way. Its stages hand over files in its work directory and each is done
+once: a stage that finds what it needs missing does the stage before again. So the stages can run in
+one call (`ingest`), or one by one in different processes, as the Dagster ops do.
+"""
+
+import shutil
+import time
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import TypeVar
+
+import structlog
+
+from csv_pipeline.errors import FileRefusedError, UnknownFeedError
+from csv_pipeline.model import Claim, Counts, Ending, Feed, ImportReport, Outcome, StoredText
+from csv_pipeline.settings import Settings
+from csv_pipeline.stages.arrive import Look, fetch, look
+from csv_pipeline.stages.load import load
+from csv_pipeline.stages.read import ReadHints, read
+from csv_pipeline.stages.report import count_rejects
+from csv_pipeline.stages.transform import transform
+from csv_pipeline.stages.validate import validate
+from csv_pipeline.storage import ledger
+from csv_pipeline.storage.database import Database, open_database
+from csv_pipeline.storage.targets import ensure_targets
+from csv_pipeline.storage.work import TextFile, TypedFile, ValidFile, save, saved
+
+T = TypeVar("T")
+log = structlog.get_logger()
+
+
+class Stage(StrEnum):
+    """The stages of an import in their order."""
+
+    ARRIVE = "arrive"
+    READ = "read"
+    TRANSFORM = "transform"
+    VALIDATE = "validate"
+    LOAD = "load"
+    REPORT = "report"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """What one stage did for one file; `problem` is set from the stage on that turned it away."""
+
+    import_id: int
+    name: str
+    stage: Stage
+    seconds: float
+    rows: int = 0
+    rejects: int = 0
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """What every import needs: the settings, the database with all tables in it, the feeds."""
+
+    settings: Settings
+    database: Database
+    feeds: Mapping[str, Feed]
+
+    def feed(self, name: str) -> Feed:
+        """Return the feed of this name.
+
+        Raises:
+            UnknownFeedError: There is none.
+        """
+        if name not in self.feeds:
+            raise UnknownFeedError(name, sorted(self.feeds))
+        return self.feeds[name]
+
+    def claim(
+        self,
+        account: str,
+        feed: str,
+        *,
+        arrival_ids: Sequence[int] | None = None,
+        run_id: str | None = None,
+        dry_run: bool = False,
+    ) -> list[Claim]:
+        """Claim what waits for an account and feed, or the arrivals named; see `ledger.claim`."""
+        with self.database.begin() as connection:
+            return ledger.claim(
+                connection,
+                account,
+                self.feed(feed).name,
+                arrival_ids=arrival_ids,
+                run_id=run_id,
+                lease_seconds=self.settings.lease_seconds,
+                dry_run=dry_run,
+            )
+
+
+    def look(self, *, seconds: float, start_at: str | None = None) -> Look:
+        """Look at the landing area, enter what is new into the ledger and return it."""
+        landing = self.settings.landing_area
+        with self.database.begin() as connection:
+            known = ledger.known_files(connection, f"{landing}/")
+        seen = look(
+            landing,
+            self.feeds,
+            known=known,
+            settle_seconds=self.settings.settle_seconds,
+            deadline=time.monotonic() + seconds,
+            start_at=start_at,
+        )
+        with self.database.begin() as connection:
+            ledger.register(connection, seen.found, seen.misplaced)
+        return seen
+
+
+def open_pipeline(settings: Settings, feeds: Iterable[Feed]) -> Pipeline:
+    """Return the pipeline ready to import: database open, state and target tables up to date."""
+    by_name = {feed.name: feed for feed in feeds}
+    database = open_database(settings)
+    ensure_targets(database, by_name.values())
+    return Pipeline(settings, database, by_name)
+
+
+def ingest(pipeline: Pipeline, claim: Claim) -> ImportReport:
+    """Import one claimed arrival and return what became of every row.
+
+    A file that is turned away is a report too; its outcome says so.
+
+    Raises:
+        DatabaseUnavailableError: The database does not answer; the claim runs out and the file is
+            picked up again.
+        LostClaimError: Another worker has the file by now.
+    """
+    import_ = Import(pipeline, claim)
+    for stage in Stage:
+        import_.advance(stage)
+    return import_.settled()
+
+
+class Import:
+    """One arrival's way from its claim to its report."""
+
+    def __init__(self, pipeline: Pipeline, claim: Claim) -> None:
+        self.claim = claim
+        self.feed = pipeline.feed(claim.feed)
+        self._settings = pipeline.settings
+        self._database = pipeline.database
+        self._work = pipeline.settings.work_area / f"{claim.import_id}-{claim.attempt}"
+        self._work.mkdir(parents=True, exist_ok=True)
+        with self._database.begin() as connection:
+            self._account = ledger.account(connection, claim.account)
+
+    def advance(self, stage: Stage) -> Progress:
+        """Do one stage unless the file was turned away before, and return what it did."""
+        if done := saved(self._work / f"progress-{stage}.json", Progress):
+            return done
+        began = time.monotonic()
+        rows = rejects = 0
+        if self._ending is None or stage in {Stage.LOAD, Stage.REPORT}:
+            try:
+                rows, rejects = self._does[stage](self)
+            except FileRefusedError as refusal:
+                self.turn_away(Outcome.REFUSED, str(refusal), refusal.code)
+        progress = Progress(
+            import_id=self.claim.import_id,
+            name=self.claim.name,
+            stage=stage,
+            seconds=round(time.monotonic() - began, 4),
+            rows=rows,
+            rejects=rejects,
+            problem=self._ending.problem if self._ending else None,
+        )
+        save(self._work / f"progress-{stage}.json", progress)
+        log.info("stage done", **asdict(progress))
+        return progress
+
+    def turn_away(self, outcome: Outcome, problem: str, code: str, same_as: int | None = None) -> None:
+        """End the import here: its load stage will record this instead of rows."""
+        ending = Ending(outcome=outcome, problem=problem, problem_code=code, same_as=same_as)
+        save(self._work / "ending.json", ending)
+
+    def fail(self, error: Exception) -> None:
+        """End the import by an error that nobody foresaw, with its traceback."""
+        trace = "".join(traceback.format_exception(error))
+        self.turn_away(Outcome.FAILED, trace, type(error).__name__)
+
+    def settled(self) -> ImportReport:
+        """Return what became of every row; known once the load stage is done."""
+        self.advance(Stage.LOAD)
+        return self._once("report", ImportReport, self._report)
+
+    def finish(self) -> None:
+        """Remove the work directory."""
+        shutil.rmtree(self._work, ignore_errors=True)
+
+    @property
+    def _ending(self) -> Ending | None:
+        return saved(self._work / "ending.json", Ending)
+
+    def _once(self, name: str, kind: type[T], do: Callable[[], T]) -> T:
+        """Return what is remembered under `name`; if nothing is, do it and remember it."""
+        path = self._work / f"{name}.json"
+        if (found := saved(path, kind)) is not None:
+            return found
+        done = do()
+        save(path, done)
+        return done
+
+    def _stored(self) -> StoredText:
+        return self._once("arrive", StoredText, lambda: fetch(self.claim, self._work))
+
+    def _text(self) -> TextFile:
+        hints = ReadHints(
+            name=self.claim.name,
+            headings=self.feed.headings,
+            encoding=self._account.encoding,
+            encodings=self.feed.encodings,
+            furniture=self.feed.furniture,
+            max_bytes=self._settings.max_file_bytes,
+            max_columns=self._settings.max_columns,
+            block_bytes=self._settings.block_bytes,
+        )
+        return self._once("read", TextFile, lambda: read(self._stored().path, self._work, hints))
+
+    def _typed(self) -> TypedFile:
+        return self._once(
+            "transform",
+            TypedFile,
+            lambda: transform(
+                self._text(), self._work, self.feed, self._account, name=self.claim.name
+            ),
+        )
+
+    def _valid(self) -> ValidFile:
+        return self._once(
+            "validate", ValidFile, lambda: validate(self._typed(), self._work, self.feed)
+        )
+
+    def _arrive(self) -> tuple[int, int]:
+        fingerprint = self._stored().fingerprint
+        with self._database.begin() as connection:
+            same = ledger.same_content(connection, self.claim, fingerprint)
+        if same is not None:
+            self._turn_away_duplicate(same)
+        return 0, 0
+
+    def _read(self) -> tuple[int, int]:
+        text = self._text()
+        return text.records, text.malformed
+
+    def _transform(self) -> tuple[int, int]:
+        return self._text().records - self._text().malformed, self._typed().rows_at_fault
+
+    def _validate(self) -> tuple[int, int]:
+        return self._valid().valid, self._valid().rejected
+
+    def _load(self) -> tuple[int, int]:
+        report = self._report()
+        stored = saved(self._work / "arrive.json", StoredText)
+        fingerprint = stored.fingerprint if stored else None
+        with self._database.begin() as connection:
+            attempt = connection.begin_nested()
+            if self._ending is None:
+                ledger.lock_lane(connection, self.claim)
+                same = ledger.same_content(connection, self.claim, fingerprint or "")
+                if same is not None:  # imported by another worker since this one arrived
+                    self._turn_away_duplicate(same)
+                    report = self._report()
+                else:
+                    counts = load(
+                        connection, self.feed, self.claim, self._text(), self._typed(), self._valid()
+                    )
+                    report = replace(report, counts=counts)
+            if self.claim.dry_run:
+                attempt.rollback()
+                ledger.release(connection, self.claim)
+            else:
+                ledger.settle(connection, self.claim, report, fingerprint)
+        save(self._work / "report.json", report)
+        return report.counts.read - report.counts.rejected, report.counts.rejected
+
+    def _finish(self) -> tuple[int, int]:
+        report = replace(self.settled(), stage_seconds=self._seconds())
+        save(self._work / "report.json", report)
+        if not self.claim.dry_run:
+            with self._database.begin() as connection:
+                ledger.store_report(connection, report)
+        return report.counts.read, report.counts.rejected
+
+    def _turn_away_duplicate(self, same: int) -> None:
+        self.turn_away(
+            Outcome.DUPLICATE,
+            f"{self.claim.name}: new content was needed; import {same} brought the same bytes",
+            "duplicate",
+            same,
+        )
+
+    def _report(self) -> ImportReport:
+        """Return what is known so far; all but the counts of the rows loaded."""
+        text = saved(self._work / "read.json", TextFile)
+        typed = saved(self._work / "transform.json", TypedFile)
+        valid = saved(self._work / "validate.json", ValidFile)
+        ending = self._ending
+        report = ImportReport(
+            import_id=self.claim.import_id,
+            arrival_id=self.claim.arrival_id,
+            account=self.claim.account,
+            feed=self.claim.feed,
+            name=self.claim.name,
+            outcome=Outcome.DRY_RUN if self.claim.dry_run else Outcome.IMPORTED,
+            evidence=(*(text.evidence if text else ()), *(typed.evidence if typed else ())),
+            stage_seconds=self._seconds(),
+        )
+        if text:
+            counts = Counts(read=text.records, blank=text.blank, furniture=text.furniture_count)
+            report = replace(report, counts=counts)
+        if typed:
+            report = replace(report, drift=typed.drift)
+        if text and valid:
+            by_rule, by_column = count_rejects((text.rejects, valid.rejects))
+            report = replace(report, rejects_by_rule=by_rule, rejects_by_column=by_column)
+        if ending:
+            report = replace(
+                report,
+                outcome=ending.outcome,
+                problem=ending.problem,
+                problem_code=ending.problem_code,
+                same_as=ending.same_as,
+            )
+        return report
+
+    def _seconds(self) -> dict[str, float]:
+        done = (saved(self._work / f"progress-{stage}.json", Progress) for stage in Stage)
+        return {progress.stage.value: progress.seconds for progress in done if progress}
+
+    _does: Mapping[Stage, Callable[["Import"], tuple[int, int]]] = {
+        Stage.ARRIVE: _arrive,
+        Stage.READ: _read,
+        Stage.TRANSFORM: _transform,
+        Stage.VALIDATE: _validate,
+        Stage.LOAD: _load,
+        Stage.REPORT: _finish,
+    }

@@ -1,0 +1,316 @@
+"""The nouns: what the pipeline is about, as frozen values that know nothing of how.
+
+Everything here can be written to JSON and read back (see `csv_pipeline.storage.work`), because the
+stages of one import may run in different processes.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+import polars as pl
+
+from csv_pipeline.conflict import ConflictPolicy, Overwrite
+from csv_pipeline.contract import Column, Contract, columns_of
+from csv_pipeline.errors import InvalidAccountError
+
+SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+
+def account_slug(name: str) -> str:
+    """Return `name` if it can be an account, and so a Dagster partition and a folder.
+
+    Raises:
+        InvalidAccountError: It is anything but small letters, digits, `_` and `-`.
+    """
+    if not SLUG.fullmatch(name):
+        raise InvalidAccountError(name)
+    return name
+
+
+class DateOrder(StrEnum):
+    """Which of day and month comes first in `03/04/2025`."""
+
+    DAY_FIRST = "day first"
+    MONTH_FIRST = "month first"
+
+
+class DecimalMark(StrEnum):
+    """Which mark stands before the decimals in `1.234`."""
+
+    POINT = "point"
+    COMMA = "comma"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """The party whose files these are, with what it declared about them.
+
+    What an account declares overrules what its files suggest.
+    """
+
+    account: str
+    seller_id: str | None = None
+    date_order: DateOrder | None = None
+    decimal_mark: DecimalMark | None = None
+    encoding: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FurniturePattern:
+    """A record that belongs to the report's layout: `pattern` is searched in the record's raw text.
+
+    The groups of the pattern are kept as facts about the file.
+    """
+
+    name: str
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Furniture:
+    """One such record as found: where it stands and what the pattern's groups caught."""
+
+    name: str
+    line_number: int
+    facts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """One shape in which a feed's files come.
+
+    A file has this layout if its header has all columns of `having`; then its header needs the
+    columns of `required` too, and every row needs a value there if `filled` names them.
+    """
+
+    name: str
+    having: frozenset[str] = frozenset()
+    required: frozenset[str] = frozenset()
+    filled: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WholeFile:
+    """What a feed's file checks may look at: the typed rows and what the file says of itself.
+
+    `rows` has the contract's columns plus `row_number` and `line_number`, rows with faults among
+    them; `malformed` has the `line_number` of each record that never became a row.
+    """
+
+    name: str
+    account: Account
+    rows: pl.LazyFrame
+    malformed: pl.LazyFrame
+    furniture: tuple[Furniture, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feed:
+    """One kind of CSV: its contract, key, conflict policy and target table.
+
+    Attributes:
+        name: The folder in the landing area, the Dagster asset and the table in schema `data`.
+        key: The columns that make a row the same, within an account.
+        transforms: Functions over typed rows that make the derived columns; they see the columns
+            of the contract that the file has, those it lacks as nulls, and `layout`.
+        file_checks: Functions that raise `ContradictionError` for a file that contradicts itself.
+        nulls: Cells, trimmed, that stand for no value besides the empty one.
+        encodings: Tried in this order when a file is not Unicode.
+        views: SELECT statements by view name, made in schema `data`.
+        reject_rate_warning: The share of rejected rows above which the asset check warns.
+    """
+
+    name: str
+    description: str
+    contract: type[Contract]
+    key: tuple[str, ...]
+    conflict: ConflictPolicy = field(default_factory=Overwrite)
+    layouts: tuple[Layout, ...] = (Layout(name="standard"),)
+    furniture: tuple[FurniturePattern, ...] = ()
+    transforms: tuple[Callable[[pl.LazyFrame], pl.LazyFrame], ...] = ()
+    file_checks: tuple[Callable[[WholeFile], None], ...] = ()
+    nulls: frozenset[str] = frozenset()
+    encodings: tuple[str, ...] = ("cp1252",)
+    views: Mapping[str, str] = field(default_factory=dict)
+    group: str = "default"
+    reject_rate_warning: float = 0.05
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The contract's columns in the order they are declared."""
+        return columns_of(self.contract)
+
+    @property
+    def headings(self) -> frozenset[str]:
+        """Every name, reduced by `contract.heading`, that a header of this feed may hold."""
+        return frozenset().union(*(c.headings for c in self.columns if not c.derived))
+
+
+class ArrivalStatus(StrEnum):
+    """Where an arrival stands in the ledger."""
+
+    WAITING = "waiting"
+    CLAIMED = "claimed"
+    IMPORTED = "imported"
+    DUPLICATE = "duplicate"
+    REFUSED = "refused"
+    FAILED = "failed"
+    MISPLACED = "misplaced"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundFile:
+    """A file as a listing shows it, before anything is known of its content."""
+
+    location: str
+    account: str
+    feed: str
+    name: str
+    size_bytes: int
+    modified_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """The right to import one arrival: `attempt` is the fencing token that load checks."""
+
+    import_id: int
+    arrival_id: int
+    attempt: int
+    account: str
+    feed: str
+    name: str
+    location: str
+    size_bytes: int
+    modified_at: datetime
+    run_id: str | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """One decision about a file, and what in the file it stands on."""
+
+    subject: str
+    decision: str
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeaderDrift:
+    """How a header differs from what the feed knows: names nobody knows, columns nobody sent."""
+
+    added: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What became of every row; `read` counts records after the header, furniture and blanks apart."""
+
+    read: int = 0
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    kept: int = 0
+    superseded: int = 0
+    rejected: int = 0
+    blank: int = 0
+    furniture: int = 0
+
+    @property
+    def settled(self) -> int:
+        """The rows that have an outcome."""
+        return (
+            self.inserted
+            + self.updated
+            + self.unchanged
+            + self.kept
+            + self.superseded
+            + self.rejected
+        )
+
+    @property
+    def balance(self) -> bool:
+        """Whether every row read has exactly one outcome."""
+        return self.read == self.settled
+
+    def __add__(self, other: "Counts") -> "Counts":
+        mine, theirs = asdict(self), asdict(other)
+        return Counts(**{f.name: mine[f.name] + theirs[f.name] for f in fields(self)})
+
+
+class Outcome(StrEnum):
+    """How an import ended."""
+
+    IMPORTED = "imported"
+    DUPLICATE = "duplicate"
+    REFUSED = "refused"
+    FAILED = "failed"
+    DRY_RUN = "dry run"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """Why an import ended before its rows could be loaded."""
+
+    outcome: Outcome
+    problem: str
+    problem_code: str
+    same_as: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportReport:
+    """What became of one arrival.
+
+    `problem` says why, for every outcome but `imported`; `same_as` is the import that brought the
+    same content before. `stage_seconds` holds the wall time of each stage.
+    """
+
+    import_id: int
+    arrival_id: int
+    account: str
+    feed: str
+    name: str
+    outcome: Outcome
+    counts: Counts = field(default_factory=Counts)
+    problem: str | None = None
+    problem_code: str | None = None
+    same_as: int | None = None
+    evidence: tuple[Evidence, ...] = ()
+    drift: HeaderDrift = field(default_factory=HeaderDrift)
+    rejects_by_rule: Mapping[str, int] = field(default_factory=dict)
+    rejects_by_column: Mapping[str, int] = field(default_factory=dict)
+    stage_seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reject:
+    """One fault of a refused row; a row with three faults has three of them.
+
+    `row_number` is as a spreadsheet shows it, header 1, first data row 2; `line_number` is the
+    physical line in the file where the record begins. `column` is null for faults of the record.
+    """
+
+    import_id: int
+    row_number: int
+    line_number: int
+    column: str | None
+    rule: str
+    value: str | None
+    message: str
+    raw: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredText:
+    """The bytes of an arrival on this machine: `path` in the work directory, and their SHA-256."""
+
+    path: Path
+    size_bytes: int
+    fingerprint: str

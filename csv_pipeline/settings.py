@@ -1,0 +1,57 @@
+"""Turn the environment into one frozen object, read once.
+
+Every variable is named `CSV_PIPELINE_` plus the field's name in capitals. Nothing is read at import
+time: the edges (Dagster definitions, CLI) call `settings()` and hand the object down.
+"""
+
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field, PositiveFloat, PositiveInt, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Say where things live and how much of everything is allowed."""
+
+    model_config = SettingsConfigDict(env_prefix="CSV_PIPELINE_", frozen=True, extra="forbid")
+
+    home: Path = Field(Path("data"), description="where everything below lives unless set apart")
+    landing: Path | None = Field(None, description="landing area; `home`/landing if not set")
+    database_url: SecretStr | None = Field(
+        None, description="PostgreSQL 15 or newer; not set: an embedded server in `home`/postgres"
+    )
+    max_file_bytes: PositiveInt = Field(2 * 1024**3, description="larger files are refused")
+    max_columns: PositiveInt = Field(4_096, description="wider headers are refused")
+    block_bytes: PositiveInt = Field(12 * 1024**2, description="text handled at a time while reading")
+    settle_seconds: float = Field(
+        2.0, ge=0, description="a file younger than this may still be growing and waits"
+    )
+    lease_seconds: PositiveFloat = Field(
+        900.0, description="a claim older than this is free for the next worker"
+    )
+    files_per_run: PositiveInt = Field(200, description="files the sensor puts in one run")
+    bytes_per_run: PositiveInt = Field(512 * 1024**2, description="bytes the sensor puts in one run")
+    runs_per_tick: PositiveInt = Field(40, description="runs the sensor requests in one tick")
+    tick_seconds: PositiveFloat = Field(20.0, description="time the sensor takes for one tick")
+
+    @property
+    def landing_area(self) -> Path:
+        """Where files arrive, as `{account}/{feed}/…`."""
+        return (self.landing or self.home / "landing").absolute()
+
+    @property
+    def work_area(self) -> Path:
+        """Scratch space: one directory an import, removed when it is settled."""
+        return (self.home / "work").absolute()
+
+    @property
+    def postgres_area(self) -> Path:
+        """Where the embedded server keeps its data."""
+        return (self.home / "postgres").absolute()
+
+
+@cache
+def settings() -> Settings:
+    """Read the environment once and return what it says."""
+    return Settings()

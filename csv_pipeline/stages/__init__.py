@@ -1,0 +1,1 @@
+"""HOW: the stages of an import. Each takes files and gives files, and imports no other stage."""

@@ -1,0 +1,74 @@
+"""From bytes to text rows: nothing interpreted, nothing padded, nothing cut, nothing lost."""
+
+from pathlib import Path
+
+from csv_pipeline.errors import LimitExceededError
+from csv_pipeline.model import Evidence
+from csv_pipeline.stages.read.dialect import ReadHints, find_dialect
+from csv_pipeline.stages.read.encoding import as_utf8
+from csv_pipeline.stages.read.structure import Structure
+from csv_pipeline.storage.work import BatchWriter, TextFile
+
+__all__ = ["ReadHints", "read"]
+
+
+def read(source: Path, work: Path, hints: ReadHints) -> TextFile:
+    """Write the file's well-formed records to `work` as text columns and return where and how many.
+
+    Nothing is trimmed and nothing converted. Quoting follows RFC 4180, section 2; a quote inside an
+    unquoted cell stays in the cell. A record that has not as many fields as the header is a reject
+    with its line number, and so is one whose quotes do not close; the records after it go on.
+
+    Args:
+        source: The file, decompressed.
+        work: The import's work directory; `text`, `rejects` and the decoded text are written there.
+        hints: What is known of the file beforehand.
+
+    Raises:
+        UnreadableFileError: The bytes are not text in any encoding the evidence allows.
+        EmptyFileError: There is no header.
+        LimitExceededError: The file is larger or wider than the limits in `hints`.
+    """
+    size = source.stat().st_size
+    if size > hints.max_bytes:
+        raise LimitExceededError(
+            hints.name, f"at most {hints.max_bytes:,} bytes were allowed", f"the file has {size:,}"
+        )
+    text, encoding = as_utf8(source, work / "text.csv", hints)
+    dialect = find_dialect(text, hints)
+    if len(dialect.header) > hints.max_columns:
+        raise LimitExceededError(
+            hints.name,
+            f"at most {hints.max_columns:,} columns were allowed",
+            f"the header on line {dialect.header_line} has {len(dialect.header):,}",
+        )
+    rows, rejects = BatchWriter(work / "text"), BatchWriter(work / "rejects-read")
+    structure = Structure(dialect, hints)
+    for batch, faults in structure.scan(text):
+        rows.write(batch)
+        rejects.write(faults)
+    return TextFile(
+        text=text.path,
+        rows=rows.directory,
+        rejects=rejects.directory,
+        header=dialect.header,
+        header_line=dialect.header_line,
+        records=rows.rows + rejects.rows,
+        malformed=rejects.rows,
+        blank=structure.blank,
+        furniture=tuple(structure.furniture),
+        furniture_count=structure.furniture_count,
+        evidence=(encoding, *dialect.evidence, *_final_line(structure)),
+    )
+
+
+def _final_line(structure: Structure) -> tuple[Evidence, ...]:
+    if not structure.resyncs:
+        return ()
+    return (
+        Evidence(
+            subject="quotes",
+            decision=f"{structure.resyncs} records with a stray quote were set apart",
+            because="their quotes close in no way that gives the header's number of fields",
+        ),
+    )

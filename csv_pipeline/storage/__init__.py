@@ -1,0 +1,1 @@
+"""WHERE: the database, its tables, the landing area and the work directory."""

