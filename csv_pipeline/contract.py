@@ -40,6 +40,7 @@ class Column:
     `aliases` are the names it has in headers, the likeliest first; a `derived` column has none and
     is made by the feed's transforms. `substitute` stands where the file has no value, so that the
     column can be part of a key. `choices` maps every accepted word, case-folded, to what is stored.
+    `needs` says in plain words what the column's checks ask for.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Column:
     substitute: str | None
     protected: bool
     choices: Mapping[str, str]
+    needs: str
     description: str
 
     @property
@@ -76,6 +78,7 @@ def column(
     substitute: str | None = None,
     protected: bool = False,
     choices: Iterable[str] | Mapping[str, str] = (),
+    needs: str = "",
     description: str = "",
     **checks: Any,
 ) -> Any:
@@ -88,6 +91,7 @@ def column(
         substitute: Stored where the file has no value; only for text.
         protected: Personal or health data: values are masked in messages, logs and metadata.
         choices: The words accepted, or what each accepted word is stored as.
+        needs: What the checks ask for, in plain words, for the message of a reject.
         description: What the column holds, for the docs and the Dagster column schema.
         **checks: Pandera's built-in checks, such as `ge`, `str_matches`, `isin`.
     """
@@ -102,6 +106,7 @@ def column(
                 "substitute": substitute,
                 "protected": protected,
                 "choices": {word.casefold(): stored for word, stored in words.items()},
+                "needs": needs,
             }
         },
         **checks,
@@ -127,7 +132,8 @@ def heading(name: str) -> str:
 
 def _column(name: str, spec: Any) -> Column:
     facts = (spec.metadata or {})[_METADATA]
-    dtype = spec.dtype.type
+    declared = spec.dtype.type
+    dtype = declared() if isinstance(declared, type) else declared
     return Column(
         name=name,
         kind=Kind.CHOICE if facts["choices"] else _kind(dtype),
@@ -138,6 +144,7 @@ def _column(name: str, spec: Any) -> Column:
         substitute=facts["substitute"],
         protected=facts["protected"],
         choices=facts["choices"],
+        needs=facts["needs"],
         description=spec.description or "",
     )
 

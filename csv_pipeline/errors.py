@@ -63,7 +63,11 @@ class MissingColumnError(FileRefusedError):
     code = "missing_column"
 
     def __init__(
-        self, name: str, feed: str, missing: Sequence[tuple[str, Sequence[str]]], header: Sequence[str]
+        self,
+        name: str,
+        feed: str,
+        missing: Sequence[tuple[str, Sequence[str]]],
+        header: Sequence[str],
     ) -> None:
         self.feed, self.missing, self.header = feed, tuple(missing), tuple(header)
         wanted = ", ".join(_with_aliases(column, aliases) for column, aliases in missing)
@@ -102,7 +106,9 @@ class UnknownFeedError(SetupError):
 
     def __init__(self, name: str, feeds: Sequence[str]) -> None:
         self.name, self.feeds = name, tuple(feeds)
-        super().__init__(f"feed {name!r}: one of {_listed(feeds)} was needed; no feed has this name")
+        super().__init__(
+            f"feed {name!r}: one of {_listed(feeds)} was needed; no feed has this name"
+        )
 
 
 class InvalidAccountError(SetupError):

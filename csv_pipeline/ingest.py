@@ -11,17 +11,28 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 from typing import TypeVar
 
 import structlog
 
-from csv_pipeline.errors import FileRefusedError, UnknownFeedError
-from csv_pipeline.model import Claim, Counts, Ending, Feed, ImportReport, Outcome, StoredText
+from csv_pipeline.errors import FileRefusedError, SetupError, UnknownFeedError
+from csv_pipeline.model import (
+    Claim,
+    Counts,
+    Ending,
+    Feed,
+    FoundFile,
+    ImportReport,
+    Outcome,
+    Reject,
+    StoredText,
+)
 from csv_pipeline.settings import Settings
 from csv_pipeline.stages.arrive import Look, fetch, look
 from csv_pipeline.stages.load import load
 from csv_pipeline.stages.read import ReadHints, read
-from csv_pipeline.stages.report import count_rejects
+from csv_pipeline.stages.report import count_rejects, first_rejects
 from csv_pipeline.stages.transform import transform
 from csv_pipeline.stages.validate import validate
 from csv_pipeline.storage import ledger
@@ -96,6 +107,39 @@ class Pipeline:
                 dry_run=dry_run,
             )
 
+    def claim_file(self, file: FoundFile, *, dry_run: bool = False) -> Claim | None:
+        """Enter a file that somebody named, wherever it lies, and claim it.
+
+        None: it is imported, or another worker has it; `ledger.arrival` says which. A dry run
+        neither enters nor claims the file.
+
+        Raises:
+            UnknownFeedError: No feed has the name the file was found for.
+            SetupError: The file is another account's or feed's.
+        """
+        self.feed(file.feed)
+        self._stay_in_place(file)
+        with self.database.begin() as connection:
+            if dry_run:
+                return ledger.rehearsal(connection, file)
+            claims = ledger.claim(
+                connection,
+                file.account,
+                file.feed,
+                arrival_ids=[ledger.enter(connection, file)],
+                lease_seconds=self.settings.lease_seconds,
+            )
+        return claims[0] if claims else None
+
+    def _stay_in_place(self, file: FoundFile) -> None:
+        landing, path = self.settings.landing_area, Path(file.location)
+        if path.is_relative_to(landing):
+            place = (*path.relative_to(landing).parts[:-1], "", "")[:2]
+            if place != (file.account, file.feed):
+                raise SetupError(
+                    f"{path}: a file in the folder {file.account}/{file.feed} of the landing area "
+                    f"or outside of it was needed; it lies in {'/'.join(filter(None, place)) or '.'}"
+                )
 
     def look(self, *, seconds: float, start_at: str | None = None) -> Look:
         """Look at the landing area, enter what is new into the ledger and return it."""
@@ -176,7 +220,9 @@ class Import:
         log.info("stage done", **asdict(progress))
         return progress
 
-    def turn_away(self, outcome: Outcome, problem: str, code: str, same_as: int | None = None) -> None:
+    def turn_away(
+        self, outcome: Outcome, problem: str, code: str, same_as: int | None = None
+    ) -> None:
         """End the import here: its load stage will record this instead of rows."""
         ending = Ending(outcome=outcome, problem=problem, problem_code=code, same_as=same_as)
         save(self._work / "ending.json", ending)
@@ -190,6 +236,12 @@ class Import:
         """Return what became of every row; known once the load stage is done."""
         self.advance(Stage.LOAD)
         return self._once("report", ImportReport, self._report)
+
+    def first_rejects(self, limit: int) -> list[Reject]:
+        """Return the first faults of the file's rows, of a dry run too, which stores none."""
+        text = saved(self._work / "read.json", TextFile)
+        valid = saved(self._work / "validate.json", ValidFile)
+        return first_rejects(self.claim.import_id, text, valid, limit) if text and valid else []
 
     def finish(self) -> None:
         """Remove the work directory."""
@@ -270,7 +322,12 @@ class Import:
                     report = self._report()
                 else:
                     counts = load(
-                        connection, self.feed, self.claim, self._text(), self._typed(), self._valid()
+                        connection,
+                        self.feed,
+                        self.claim,
+                        self._text(),
+                        self._typed(),
+                        self._valid(),
                     )
                     report = replace(report, counts=counts)
             if self.claim.dry_run:

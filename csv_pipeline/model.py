@@ -83,12 +83,12 @@ class Furniture:
 class Layout:
     """One shape in which a feed's files come.
 
-    A file has this layout if its header has all columns of `having`; then its header needs the
-    columns of `required` too, and every row needs a value there if `filled` names them.
+    A file has this layout if its header has any column of `marks`; a layout without marks takes any
+    file. Then the header needs the columns of `required` too, and every row a value in `filled`.
     """
 
     name: str
-    having: frozenset[str] = frozenset()
+    marks: frozenset[str] = frozenset()
     required: frozenset[str] = frozenset()
     filled: frozenset[str] = frozenset()
 
@@ -115,8 +115,9 @@ class Feed:
     Attributes:
         name: The folder in the landing area, the Dagster asset and the table in schema `data`.
         key: The columns that make a row the same, within an account.
-        transforms: Functions over typed rows that make the derived columns; they see the columns
-            of the contract that the file has, those it lacks as nulls, and `layout`.
+        layouts: Tried in this order; the first that a header fits is the file's.
+        transforms: Functions over typed rows that make the derived columns; they see the other
+            columns of the contract, as nulls where the file lacks them, and `layout`.
         file_checks: Functions that raise `ContradictionError` for a file that contradicts itself.
         nulls: Cells, trimmed, that stand for no value besides the empty one.
         encodings: Tried in this order when a file is not Unicode.

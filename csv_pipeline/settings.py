@@ -23,7 +23,9 @@ class Settings(BaseSettings):
     )
     max_file_bytes: PositiveInt = Field(2 * 1024**3, description="larger files are refused")
     max_columns: PositiveInt = Field(4_096, description="wider headers are refused")
-    block_bytes: PositiveInt = Field(12 * 1024**2, description="text handled at a time while reading")
+    block_bytes: PositiveInt = Field(
+        12 * 1024**2, description="text handled at a time while reading"
+    )
     settle_seconds: float = Field(
         2.0, ge=0, description="a file younger than this may still be growing and waits"
     )
@@ -31,7 +33,9 @@ class Settings(BaseSettings):
         900.0, description="a claim older than this is free for the next worker"
     )
     files_per_run: PositiveInt = Field(200, description="files the sensor puts in one run")
-    bytes_per_run: PositiveInt = Field(512 * 1024**2, description="bytes the sensor puts in one run")
+    bytes_per_run: PositiveInt = Field(
+        512 * 1024**2, description="bytes the sensor puts in one run"
+    )
     runs_per_tick: PositiveInt = Field(40, description="runs the sensor requests in one tick")
     tick_seconds: PositiveFloat = Field(20.0, description="time the sensor takes for one tick")
 

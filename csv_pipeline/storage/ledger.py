@@ -5,6 +5,7 @@ rows it brought commit together. Nothing here compares clocks or keeps a high-wa
 new if its location, size and modification time together were never seen.
 """
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -14,7 +15,7 @@ import sqlalchemy as sa
 from pydantic import TypeAdapter
 from sqlalchemy.dialects.postgresql import insert
 
-from csv_pipeline.errors import LostClaimError, UnknownImportError
+from csv_pipeline.errors import LostClaimError, SetupError, UnknownImportError
 from csv_pipeline.model import (
     Account,
     ArrivalStatus,
@@ -45,7 +46,9 @@ class Backlog:
 
 
 def register(
-    connection: sa.Connection, found: Iterable[FoundFile], misplaced: Iterable[tuple[FoundFile, str]] = ()
+    connection: sa.Connection,
+    found: Iterable[FoundFile],
+    misplaced: Iterable[tuple[FoundFile, str]] = (),
 ) -> int:
     """Enter files that the ledger has not seen and return how many those were.
 
@@ -55,7 +58,8 @@ def register(
     table = tables.arrival
     rows = [asdict(file) | {"status": ArrivalStatus.WAITING, "problem": None} for file in found]
     rows += [
-        asdict(file) | {"status": ArrivalStatus.MISPLACED, "problem": why} for file, why in misplaced
+        asdict(file) | {"status": ArrivalStatus.MISPLACED, "problem": why}
+        for file, why in misplaced
     ]
     if not rows:
         return 0
@@ -73,6 +77,43 @@ def register(
         ).returning(table.c.arrival_id)
         entered += len(connection.execute(statement).all())
     return entered
+
+
+def enter(connection: sa.Connection, file: FoundFile) -> int:
+    """Enter one file that somebody named, wherever it lies, and return its arrival.
+
+    A known file that never was imported becomes the arrival of the account and feed named now.
+
+    Raises:
+        SetupError: The same file was imported for, or is being imported for, another.
+    """
+    table = tables.arrival
+    register(connection, [file])
+    row = arrival(connection, file)
+    if (row.account, row.feed) != (file.account, file.feed):
+        if row.status in {ArrivalStatus.IMPORTED, ArrivalStatus.CLAIMED}:
+            raise SetupError(
+                f"{file.location}: a file of account {file.account!r}, feed {file.feed!r} was needed; "
+                f"it is {row.status} as one of account {row.account!r}, feed {row.feed!r}"
+            )
+        connection.execute(
+            sa.update(table)
+            .where(table.c.arrival_id == row.arrival_id)
+            .values(account=file.account, feed=file.feed, status=ArrivalStatus.WAITING)
+        )
+    return int(row.arrival_id)
+
+
+def arrival(connection: sa.Connection, file: FoundFile) -> Any:
+    """Return the row of a file that was entered before."""
+    table = tables.arrival
+    return connection.execute(
+        sa.select(table).where(
+            table.c.location == file.location,
+            table.c.size_bytes == file.size_bytes,
+            table.c.modified_at == file.modified_at,
+        )
+    ).one()
 
 
 def known_files(connection: sa.Connection, under: str) -> set[tuple[str, int, datetime]]:
@@ -131,7 +172,11 @@ def backlog(connection: sa.Connection, *, with_failed: bool = False) -> list[Bac
     )
     return [
         Backlog(
-            account=account, feed=feed, arrival_ids=tuple(ids), sizes=tuple(sizes), requests=requests
+            account=account,
+            feed=feed,
+            arrival_ids=tuple(ids),
+            sizes=tuple(sizes),
+            requests=requests,
         )
         for account, feed, ids, sizes, requests in connection.execute(query)
     ]
@@ -190,9 +235,36 @@ def claim(  # noqa: PLR0913  # each is a different question: whose, which, for w
     return [_claim(row, dry_run=dry_run) for row in rows]
 
 
+def rehearsal(connection: sa.Connection, file: FoundFile) -> Claim:
+    """Return a claim for a dry run of a file that the ledger need not know and will not."""
+    import_id = connection.execute(sa.select(tables.import_ids.next_value())).scalar_one()
+    return Claim(import_id=import_id, arrival_id=0, attempt=0, dry_run=True, **asdict(file))
+
+
 def release(connection: sa.Connection, claim: Claim) -> None:
-    """Give a claim back as if it had never been taken; used by dry runs."""
-    _end_claim(connection, claim, status=ArrivalStatus.WAITING, import_id=None)
+    """Give a claim back as if it had never been taken; used by dry runs.
+
+    An arrival that was refused or a duplicate before is so again. A claim that was lost, or never
+    taken because the file is only rehearsed, has nothing to give back.
+    """
+    table = tables.import_
+    before = connection.execute(
+        sa.select(table.c.outcome, table.c.import_id, table.c.problem)
+        .where(table.c.arrival_id == claim.arrival_id)
+        .order_by(table.c.import_id.desc())
+        .limit(1)
+    ).one_or_none()
+    with contextlib.suppress(LostClaimError):
+        if before is None:
+            _end_claim(connection, claim, status=ArrivalStatus.WAITING, import_id=None)
+        else:
+            _end_claim(
+                connection,
+                claim,
+                status=ArrivalStatus(before.outcome),
+                import_id=before.import_id,
+                problem=before.problem,
+            )
 
 
 def lock_lane(connection: sa.Connection, claim: Claim) -> None:
@@ -260,7 +332,11 @@ def store_report(connection: sa.Connection, report: ImportReport) -> None:
 
 
 def imports(
-    connection: sa.Connection, *, account: str | None = None, feed: str | None = None, limit: int = 50
+    connection: sa.Connection,
+    *,
+    account: str | None = None,
+    feed: str | None = None,
+    limit: int = 50,
 ) -> list[tuple[ImportReport, datetime]]:
     """Return the newest imports with the time each was settled, the newest first."""
     table = tables.import_
@@ -298,7 +374,9 @@ def rejects(connection: sa.Connection, import_id: int, limit: int | None = None)
     return [Reject(**row._mapping) for row in connection.execute(query)]
 
 
-def superseded(connection: sa.Connection, import_id: int, limit: int | None = None) -> list[tuple[int, int]]:
+def superseded(
+    connection: sa.Connection, import_id: int, limit: int | None = None
+) -> list[tuple[int, int]]:
     """Return pairs of a superseded row's number and that of the row which came after it."""
     table = tables.superseded
     query = (
@@ -325,9 +403,7 @@ def arrivals(
 
 def _claimable(statuses: Sequence[ArrivalStatus]) -> sa.ColumnElement[bool]:
     table = tables.arrival
-    expired = (table.c.status == ArrivalStatus.CLAIMED) & (
-        table.c.lease_expires_at < sa.func.now()
-    )
+    expired = (table.c.status == ArrivalStatus.CLAIMED) & (table.c.lease_expires_at < sa.func.now())
     return table.c.status.in_(statuses) | expired
 
 

@@ -107,4 +107,11 @@ superseded = sa.Table(
     sa.Index("superseded_by_import", "import_id", "row_number"),
 )
 
+target = sa.Table(
+    "target",
+    metadata,
+    sa.Column("feed", sa.Text, primary_key=True),
+    sa.Column("definition", sa.Text, nullable=False),
+)
+
 import_ids = sa.Sequence("import_id", schema=SCHEMA, metadata=metadata)

@@ -32,6 +32,9 @@ REJECTS = pl.Schema(
 )
 """One fault a row; the record's raw text is `length` bytes at `offset` of the UTF-8 text."""
 
+EXTRA = "_extra"
+"""The column of a row's cells that the feed does not know, as one JSON object."""
+
 PLACE = ("row_number", "line_number", "offset", "length")
 """The columns that say where in the file a row stands; they follow it through every stage."""
 
@@ -62,12 +65,15 @@ class TypedFile:
     """What `transform` gives: the contract's columns, typed, with nulls where a cast failed.
 
     `columns` are those that the file has or that were derived; the others are null throughout.
-    The batch of the same number in `rejects` holds the faults of a batch's rows.
+    The batch of the same number in `rejects` holds the faults of a batch's rows. `headings` says
+    what the file calls a column.
     """
 
     rows: Path
     rejects: Path
+    rows_at_fault: int
     columns: tuple[str, ...]
+    headings: dict[str, str]
     layout: str
     drift: HeaderDrift
     evidence: tuple[Evidence, ...]
@@ -108,7 +114,7 @@ class BatchWriter:
 def batches(directory: Path) -> Iterator[pl.DataFrame]:
     """Give the batches of a directory in order, memory-mapped."""
     for path in sorted(directory.glob("*.arrow")):
-        yield pl.read_ipc(path, memory_map=True)
+        yield pl.read_ipc(path)
 
 
 def scan(directory: Path, schema: pl.Schema | None = None) -> pl.LazyFrame:

@@ -55,7 +55,9 @@ def as_utf8(source: Path, target: Path, hints: ReadHints) -> tuple[Text, Evidenc
             )
         misfits.append(f"{encoding} (byte {misfit.offset:,}: {misfit.found})")
     raise UnreadableFileError(
-        hints.name, "text in a known encoding was needed", f"the bytes are not {', not '.join(misfits)}"
+        hints.name,
+        "text in a known encoding was needed",
+        f"the bytes are not {', not '.join(misfits)}",
     )
 
 
@@ -65,7 +67,10 @@ def _candidates(hints: ReadHints, marked: str | None) -> list[tuple[str, str]]:
     if marked is not None:
         return [(marked, "the file begins with its byte order mark, and all bytes decode")]
     legacy = [
-        (name, "not UTF-8; all bytes decode by it without control characters, and the feed expects it")
+        (
+            name,
+            "not UTF-8; all bytes decode by it without control characters, and the feed expects it",
+        )
         for name in hints.encodings
     ]
     return [("utf-8", "all bytes are valid UTF-8"), *legacy]

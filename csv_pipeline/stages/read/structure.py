@@ -282,7 +282,11 @@ class Structure:
             .then(pl.lit(stray))
             .when(pl.col("fault") == "row.nul_byte")
             .then(pl.lit("text without NUL bytes was needed; the record holds some"))
-            .otherwise(pl.format(f"{self._width} fields were needed, as in the header; found {{}}", "fields"))
+            .otherwise(
+                pl.format(
+                    f"{self._width} fields were needed, as in the header; found {{}}", "fields"
+                )
+            )
         )
         return bad.select(
             "row_number",
@@ -325,9 +329,7 @@ class _Records:
     lines_used: int
 
     @classmethod
-    def of_lines(
-        cls, lined: _Lines, delimiter: str, quotes: pl.Series | None = None
-    ) -> "_Records":
+    def of_lines(cls, lined: _Lines, delimiter: str, quotes: pl.Series | None = None) -> "_Records":
         """Return every line as a record of its own."""
         frame = pl.DataFrame({"text": lined.text, "offset": lined.starts()}).with_columns(
             line=pl.int_range(pl.len(), dtype=pl.Int64),
@@ -342,9 +344,7 @@ class _Records:
         """Return records of one or several lines, a new one wherever `begins` is true."""
         frame = (
             pl.DataFrame({"text": lined.text, "offset": lined.starts(), "quotes": quotes})
-            .with_columns(
-                line=pl.int_range(pl.len(), dtype=pl.Int64), record=begins.cum_sum()
-            )
+            .with_columns(line=pl.int_range(pl.len(), dtype=pl.Int64), record=begins.cum_sum())
             .group_by("record", maintain_order=True)
             .agg(
                 pl.col("text").str.join("\n"),

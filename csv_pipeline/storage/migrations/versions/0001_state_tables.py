@@ -86,6 +86,11 @@ CREATE TABLE csv_pipeline.superseded (
     by_row_number bigint NOT NULL
 );
 CREATE INDEX superseded_by_import ON csv_pipeline.superseded (import_id, row_number);
+
+CREATE TABLE csv_pipeline.target (
+    feed text PRIMARY KEY,
+    definition text NOT NULL
+);
 """
 
 

@@ -1,0 +1,60 @@
+# Every target makes .venv and installs what it needs, at the versions of constraints.txt, once and
+# again whenever pyproject.toml or constraints.txt change. Nothing but python3 and make is needed.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --compile \
+	--constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo dev test test-slow check bench clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .venv/ready ## import a dozen files of three accounts, show what became of every row
+	@$(BIN)/csv-pipeline demo
+
+dev: .venv/ready ## start the database and Dagster; files dropped into the landing area are imported
+	@$(BIN)/csv-pipeline dev
+
+test: .venv/ready-dev ## run the tests that take seconds
+	@$(BIN)/python -m pytest
+
+test-slow: .venv/ready-dev ## run the tests that take longer
+	@$(BIN)/python -m pytest -m slow
+
+check: .venv/ready-dev ## check format, lint, types and the direction of imports
+	@$(BIN)/ruff format --check
+	@$(BIN)/ruff check
+	@$(BIN)/mypy --strict
+	@$(BIN)/lint-imports
+
+bench: .venv/ready-dev ## measure speed and memory
+	@$(BIN)/python -m benchmarks
+
+clean: ## remove .venv and caches; what was imported stays in data/
+	@rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	@find csv_pipeline csv_pipeline_tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+# Python compiles a module when it is first imported, which would cost every first Dagster run seconds.
+.venv/ready: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Installing what csv_pipeline needs into .venv; the first time takes a minute or two."
+	@$(INSTALL) --editable '.[embedded]'
+	@$(BIN)/python -m compileall -q csv_pipeline
+	@touch $@
+
+.venv/ready-dev: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Installing what csv_pipeline and its tests need into .venv; the first time takes a minute or two."
+	@$(INSTALL) --editable '.[embedded,dev]'
+	@$(BIN)/python -m compileall -q csv_pipeline csv_pipeline_tests
+	@touch .venv/ready $@
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "csv_pipeline needs Python 3.11 or newer: make PYTHON=/path/to/it, or put it on the PATH as python3" >&2; \
+		exit 1; }
+	@$(PYTHON) -m venv .venv || { \
+		rm -rf .venv; \
+		echo "$(PYTHON) -m venv did not work. On Debian and Ubuntu it is a package of its own: apt-get install python3-venv" >&2; \
+		exit 1; }

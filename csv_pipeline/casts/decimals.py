@@ -1,0 +1,111 @@
+"""Amounts: `$1,022.25`, `AU $3,000.00`, `EUR 90,00`, `1 234,50 €`, `($25.99)`, `-3,666.78`, `65.0`.
+
+Forms as eBay's Seller Hub writes them by country. `NaN`, `1e3` and `Infinity` are not amounts, and a
+digit beyond the scale is never rounded away.
+"""
+
+import polars as pl
+
+from csv_pipeline.casts.evidence import Survey
+from csv_pipeline.contract import Column
+from csv_pipeline.model import DecimalMark
+
+HINT = (
+    "digits, the decimal mark and at most {scale} digits; a currency and thousands groups may stand"
+)
+_CURRENCY = r"(?:[A-Za-z]{1,3}\s*)?[$€£¥]?"
+_PLAIN = r"^-?\d{{1,{whole}}}(?:\.\d{{1,{scale}}})?$"
+_SIGNS = r"[-\u2212]"
+
+
+def survey(column: Column, heading: str) -> Survey:
+    """Return the survey of which mark stands before the decimals.
+
+    A mark before three digits may group thousands; before any other number of digits at the end it
+    is the decimal mark, and so is the last of two different marks. A mark that occurs twice groups.
+    """
+
+    def proof(mark: str, group: str) -> str:
+        return (
+            rf"{mark}(?:\d{{1,2}}|\d{{4,}})\D*$|^\D*0{mark}\d|{group}\d{{3}}{mark}"
+            rf"|{group}\d{{3}}{group}\d{{3}}"
+        )
+
+    return Survey(
+        column=column.name,
+        heading=heading,
+        protected=column.protected,
+        ways=(DecimalMark.POINT, DecimalMark.COMMA),
+        proofs=(proof(r"\.", ","), proof(",", r"\.")),
+        ambiguous=r"^\D*[1-9]\d{0,2}[.,]\d{3}\D*$",
+    )
+
+
+def cast(values: pl.Series, dtype: pl.Decimal, mark: str | None) -> pl.Series:
+    """Return decimals of `dtype`; null where the text is no amount that fits it exactly.
+
+    With `mark` None each value is read by the mark it proves itself.
+    """
+    scale = dtype.scale
+    whole = (dtype.precision or 38) - scale
+    if mark != DecimalMark.COMMA and _all(values, _PLAIN.format(whole=whole, scale=scale)):
+        return values.cast(dtype, strict=False)
+    match mark:
+        case DecimalMark.POINT | DecimalMark.COMMA:
+            return _by(values, mark, dtype)
+        case _:
+            return _by(values, DecimalMark.POINT, dtype).fill_null(
+                _by(values, DecimalMark.COMMA, dtype)
+            )
+
+
+def currency(value: pl.Expr) -> pl.Expr:
+    """Return the currency that an amount states: an ISO 4217 code, or `$` where it shows only that."""
+    letters = value.str.extract(r"([A-Za-z]{1,3})\s*[$€£¥]?\s*[\d(]|[\d)]\s*[A-Za-z]{3}$", 1)
+    letters = letters.fill_null(value.str.extract(r"([A-Za-z]{3})$", 1)).str.to_uppercase()
+    symbol = value.str.extract(r"([$€£¥])", 1)
+    return (
+        pl.when(letters.str.len_chars() == 3)
+        .then(letters)
+        .when(symbol == "$")
+        .then(
+            letters.replace_strict(
+                {"US": "USD", "AU": "AUD", "C": "CAD", "CA": "CAD", "NZ": "NZD", "HK": "HKD"},
+                default="$",
+                return_dtype=pl.String,
+            )
+        )
+        .otherwise(
+            symbol.replace_strict(
+                {"€": "EUR", "£": "GBP", "¥": "JPY"}, default=None, return_dtype=pl.String
+            )
+        )
+    )
+
+
+def _by(values: pl.Series, mark: str, dtype: pl.Decimal) -> pl.Series:
+    point, group = (r"\.", ",") if mark == DecimalMark.POINT else (",", r"\.")
+    whole = rf"\d{{1,3}}(?:[{group}\s'\u2019]\d{{3}})+|\d+"
+    decimals = rf"(?:{point}(\d{{1,{dtype.scale}}})0*)?"
+    body = rf"({whole}){decimals}"
+    pattern = (
+        rf"^(\(?)\s*({_SIGNS}?)\s*{_CURRENCY}\s*({_SIGNS}?)\s*{body}\s*"
+        rf"(?:[A-Za-z]{{3}}|[$€£¥])?\s*({_SIGNS}?)(\)?)$"
+    )
+    groups = values.str.extract_groups(pattern).struct.unnest()
+    opening, before, inside, number, digits, after, closing = groups.get_columns()
+    minus = (opening + before + inside + after).str.len_chars()
+    frame = pl.DataFrame(
+        {
+            "fits": ((opening == "(") == (closing == ")")) & (minus <= 1),
+            "sign": minus.replace_strict({1: "-"}, default="", return_dtype=pl.String),
+            "whole": number.str.replace_all(r"\D", ""),
+            "digits": digits.fill_null("0"),
+        }
+    )
+    text = pl.when("fits").then(pl.format("{}{}.{}", "sign", "whole", "digits"))
+    return frame.select(text).to_series().cast(dtype, strict=False)
+
+
+def _all(values: pl.Series, pattern: str) -> bool:
+    return bool(values.str.contains(pattern).all())

@@ -1,0 +1,133 @@
+"""Collect what the values of a column prove about how they are written, and decide by it."""
+
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from csv_pipeline.errors import UndecidableError
+from csv_pipeline.model import Evidence
+
+
+@dataclass(slots=True)
+class Sightings:
+    """How many values showed something, and the first of them."""
+
+    count: int = 0
+    row_number: int = 0
+    value: str = ""
+
+    def add(self, mask: pl.Series, values: pl.Series, row_numbers: pl.Series) -> None:
+        """Count the values under `mask`."""
+        found = int(mask.sum() or 0)
+        if found and not self.count:
+            first = mask.arg_max() or 0
+            self.row_number, self.value = row_numbers[first], values[first]
+        self.count += found
+
+
+@dataclass(slots=True)
+class Survey:
+    """What the values of one column prove: one way to write them, the other, or neither.
+
+    `ways` names the two ways, such as day first and month first; `proofs` are the patterns that
+    only the one or the other can match, and `ambiguous` the one that both can.
+    """
+
+    column: str
+    heading: str
+    protected: bool
+    ways: tuple[str, str]
+    proofs: tuple[str, str]
+    ambiguous: str
+    seen: tuple[Sightings, Sightings] = field(default_factory=lambda: (Sightings(), Sightings()))
+    open: Sightings = field(default_factory=Sightings)
+
+    def add(self, values: pl.Series, row_numbers: pl.Series) -> None:
+        """Take in one batch of trimmed values."""
+        for sightings, pattern in zip(
+            (*self.seen, self.open), (*self.proofs, self.ambiguous), strict=True
+        ):
+            sightings.add(values.str.contains(pattern).fill_null(value=False), values, row_numbers)
+
+    @property
+    def proven(self) -> str | None:
+        """The one way that values prove, if they do not prove both."""
+        proven = [way for way, seen in zip(self.ways, self.seen, strict=True) if seen.count]
+        return proven[0] if len(proven) == 1 else None
+
+    @property
+    def silent(self) -> bool:
+        """Whether no value of the column is written in either way."""
+        return not (self.open.count or any(seen.count for seen in self.seen))
+
+    def because(self) -> str:
+        """Return what the decision stands on."""
+        first, second = self.seen
+        if first.count and second.count:
+            return (
+                f"the column holds both: {self.shown(first)} can only be {self.ways[0]}, "
+                f"{self.shown(second)} only {self.ways[1]}, and no value can be either"
+            )
+        proof = first if first.count else second
+        rest = f"; it decides {self.open.count} that could be either" if self.open.count else ""
+        more = f", like {proof.count - 1:,} more values" if proof.count > 1 else ""
+        return f"{self.shown(proof)} can be nothing else{more}{rest}"
+
+    def shown(self, sightings: Sightings) -> str:
+        """Return the first value seen and its row, the value masked if it is protected."""
+        value = "the value" if self.protected else repr(sightings.value)
+        return f"{value} in row {sightings.row_number}"
+
+
+def decide(
+    surveys: list[Survey], declared: str | None, file_name: str, setting: str
+) -> tuple[dict[str, str | None], list[Evidence]]:
+    """Return each column's way and the evidence for it; None means each value speaks for itself.
+
+    What the account declared overrules. A column that proves nothing follows the other columns of
+    the file if these agree.
+
+    Raises:
+        UndecidableError: A column has values that could be either and nothing settles which.
+    """
+    decisions: dict[str, str | None] = {}
+    evidence = []
+    proven = {survey.proven for survey in surveys} - {None}
+    for survey in surveys:
+        if survey.silent:
+            decisions[survey.column] = declared
+            continue
+        way, because = declared, "the account declares it"
+        if declared is None:
+            way, because = survey.proven, survey.because()
+            if way is None and survey.open.count:
+                way, because = _by_the_others(survey, proven, file_name, setting)
+        decisions[survey.column] = way
+        evidence.append(
+            Evidence(
+                subject=f"{setting.replace('_', ' ')} of {survey.heading}",
+                decision=way or "each value by itself",
+                because=because,
+            )
+        )
+    return decisions, evidence
+
+
+def _by_the_others(
+    survey: Survey, proven: set[str | None], file_name: str, setting: str
+) -> tuple[str | None, str]:
+    both = all(seen.count for seen in survey.seen)
+    if len(proven) == 1 and not both:
+        way = next(iter(proven))
+        return way, f"the column settles nothing; other columns of the file prove {way}"
+    found = f"{survey.shown(survey.open)} could be either"
+    if both:
+        found += f", and the column proves both {survey.ways[0]} and {survey.ways[1]}"
+    else:
+        found += f", like all {survey.open.count} such values"
+    raise UndecidableError(
+        file_name,
+        f"column {survey.heading!r} needs a value that settles {survey.ways[0]} or "
+        f"{survey.ways[1]}, or the setting {setting!r} of the account",
+        found,
+    )

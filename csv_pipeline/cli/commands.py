@@ -1,0 +1,248 @@
+"""The commands, their options, and what a failure looks like from outside.
+
+Exit codes: 0 done, also when the file was imported before; 1 the file was refused or failed; 2 a
+setting, a name or an option is wrong; 3 not now: the database is silent or another worker has the
+file. An error of the pipeline is one line on stderr; a traceback is a bug.
+"""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from typer.core import TyperGroup
+
+from csv_pipeline.errors import (
+    DatabaseUnavailableError,
+    LostClaimError,
+    PipelineError,
+    SetupError,
+)
+
+if TYPE_CHECKING:
+    from csv_pipeline.ingest import Pipeline
+    from csv_pipeline.settings import Settings
+
+Fact = Literal["seller-id", "date-order", "decimal-mark", "encoding"]
+AccountOption = Annotated[str, typer.Option("--account", "-a", help="Whose file it is.")]
+FeedOption = Annotated[str, typer.Option("--feed", "-f", help="What it holds; see `feeds`.")]
+OnlyAccount = Annotated[str | None, typer.Option("--account", "-a", help="Only of this account.")]
+OnlyFeed = Annotated[str | None, typer.Option("--feed", "-f", help="Only of this feed.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of tables.")]
+
+
+class Commands(TyperGroup):
+    """The commands; an error of the pipeline ends them by one line and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except PipelineError as error:
+            typer.echo(f"csv-pipeline: {error}", err=True)
+            raise typer.Exit(_exit_code(error)) from error
+
+
+app = typer.Typer(
+    cls=Commands,
+    help="CSV imports you can trust, account by account.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.command()
+def demo() -> None:
+    """Import a dozen files of three accounts and show what became of every row."""
+    from csv_pipeline.cli import show
+    from csv_pipeline.demo import run_demo
+
+    settings = _settings()
+    _log_warnings_only()
+    show.demo(run_demo(settings, on_step=show.note), settings)
+
+
+@app.command()
+def dev(
+    host: Annotated[str, typer.Option(help="The address the web page listens on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port it listens on.")] = 3000,
+) -> None:
+    """Start the database, Dagster's web page and its daemon; stop them with Ctrl-C."""
+    from csv_pipeline.cli.dev import serve
+
+    pipeline = _pipeline()
+    raise typer.Exit(serve(pipeline.settings, host, port))
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The CSV file.")],
+    account: AccountOption,
+    feed: FeedOption,
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would happen; store nothing.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Import one file, wherever it lies, and show what became of every row."""
+    from csv_pipeline.cli import importing, show
+
+    pipeline = _pipeline()
+    imported = importing.import_file(pipeline, file, account, feed, dry_run=dry_run)
+    if as_json:
+        show.as_json(imported.facts())
+    else:
+        show.imported(imported, pipeline.feed(feed))
+    raise typer.Exit(0 if imported.well else 1)
+
+
+@app.command()
+def imports(
+    account: OnlyAccount = None,
+    feed: OnlyFeed = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
+    *,
+    as_json: Json = False,
+) -> None:
+    """List the newest imports."""
+    from csv_pipeline.cli import show
+    from csv_pipeline.storage import ledger
+
+    pipeline = _pipeline()
+    with pipeline.database.begin() as connection:
+        found = ledger.imports(connection, account=account, feed=feed, limit=limit)
+    if as_json:
+        show.as_json([show.import_facts(report, at) for report, at in found])
+    else:
+        show.imports(found, pipeline.settings)
+
+
+@app.command()
+def rejects(
+    import_id: Annotated[int, typer.Argument(help="The number that `imports` shows.")],
+    limit: Annotated[int, typer.Option(min=1, help="How many faults at most.")] = 200,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Show the rejected rows of an import with every fault, and its superseded rows."""
+    from csv_pipeline.cli import show
+    from csv_pipeline.storage import ledger
+
+    pipeline = _pipeline()
+    with pipeline.database.begin() as connection:
+        report = ledger.report_of(connection, import_id)
+        faults = ledger.rejects(connection, import_id, limit=limit)
+        superseded = ledger.superseded(connection, import_id, limit=limit)
+    masked = show.masked(faults, pipeline.feeds.get(report.feed))
+    if as_json:
+        show.as_json(show.reject_facts(report, masked, superseded))
+    else:
+        show.rejects(report, masked, superseded)
+
+
+@app.command()
+def feeds(
+    name: Annotated[str | None, typer.Argument(help="Show the columns of this feed.")] = None,
+) -> None:
+    """List the feeds, or the columns of one with the names they have in headers."""
+    from csv_pipeline.cli import show
+    from csv_pipeline.errors import UnknownFeedError
+    from csv_pipeline.feeds import FEEDS
+
+    if name is None:
+        show.feeds(FEEDS)
+        return
+    by_name = {feed.name: feed for feed in FEEDS}
+    if name not in by_name:
+        raise UnknownFeedError(name, sorted(by_name))
+    show.feed(by_name[name])
+
+
+@app.command()
+def accounts() -> None:
+    """List the accounts, what they declared, and how many files wait for them."""
+    from csv_pipeline.cli import show
+    from csv_pipeline.storage import ledger
+
+    with _pipeline().database.begin() as connection:
+        show.accounts(ledger.accounts(connection), ledger.backlog(connection, with_failed=True))
+
+
+@app.command()
+def account(  # one option a fact
+    name: Annotated[str, typer.Argument(help="The account; it is made if it is new.")],
+    seller_id: Annotated[
+        str | None, typer.Option(help="Refuse files that name another seller.")
+    ] = None,
+    date_order: Annotated[
+        Literal["day-first", "month-first"] | None, typer.Option(help="What 03/04/2025 means.")
+    ] = None,
+    decimal_mark: Annotated[
+        Literal["point", "comma"] | None, typer.Option(help="What 1.234 means.")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Of files that are not Unicode, such as cp1252.")
+    ] = None,
+    forget: Annotated[
+        list[Fact] | None, typer.Option(help="Let the files decide this again; may be repeated.")
+    ] = None,
+) -> None:
+    """Declare what overrules the evidence in an account's files."""
+    from csv_pipeline.cli import importing, show
+
+    changes = {
+        "seller_id": seller_id,
+        "date_order": date_order,
+        "decimal_mark": decimal_mark,
+        "encoding": encoding,
+    }
+    declared = importing.declare(_pipeline(), name, changes, forget or [])
+    show.accounts([declared], [])
+
+
+def _pipeline() -> "Pipeline":
+    from csv_pipeline.feeds import FEEDS
+    from csv_pipeline.ingest import open_pipeline
+
+    _log_warnings_only()
+    return open_pipeline(_settings(), FEEDS)
+
+
+def _settings() -> "Settings":
+    from pydantic import ValidationError
+
+    from csv_pipeline.settings import settings
+
+    try:
+        return settings()
+    except ValidationError as error:
+        faults = "; ".join(
+            f"CSV_PIPELINE_{'_'.join(map(str, fault['loc'])).upper()}: {fault['msg']}"
+            for fault in error.errors(include_input=False)
+        )
+        raise SetupError(f"settings: {faults}") from error
+
+
+def _log_warnings_only() -> None:
+    """Keep logs off stdout and out of the tables; a person reads those."""
+    import logging
+
+    import structlog
+
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+    )
+
+
+def _exit_code(error: PipelineError) -> int:
+    match error:
+        case SetupError():
+            return 2
+        case DatabaseUnavailableError() | LostClaimError():
+            return 3
+        case _:
+            return 1

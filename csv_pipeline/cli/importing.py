@@ -1,0 +1,137 @@
+"""Import one file at a person's word, and take down what an account declares."""
+
+import codecs
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from csv_pipeline.cli import show
+from csv_pipeline.errors import LostClaimError, PipelineError, SetupError
+from csv_pipeline.ingest import Import, Pipeline, Stage
+from csv_pipeline.model import (
+    Account,
+    ArrivalStatus,
+    Claim,
+    DateOrder,
+    DecimalMark,
+    ImportReport,
+    Outcome,
+    Reject,
+    account_slug,
+)
+from csv_pipeline.stages.arrive import found_file
+from csv_pipeline.storage import ledger
+
+FIRST = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """What to tell about one file: the report, the first faults, whether it is an earlier import's."""
+
+    report: ImportReport
+    first_rejects: tuple[Reject, ...]
+    before: bool = False
+
+    @property
+    def well(self) -> bool:
+        """Whether the file's rows are in the table, or would be."""
+        return self.report.outcome not in {Outcome.REFUSED, Outcome.FAILED}
+
+    def facts(self) -> dict[str, Any]:
+        """Return the report as JSON, and whether this file had been imported before."""
+        return {**show.import_facts(self.report), "imported_before": self.before}
+
+
+def import_file(
+    pipeline: Pipeline, path: Path, account: str, feed: str, *, dry_run: bool
+) -> Imported:
+    """Import a file, or only rehearse it; a file imported before is not imported again.
+
+    Raises:
+        SetupError: Account, feed and file do not belong together.
+        LostClaimError: Another worker has the file.
+    """
+    file = found_file(Path(os.path.normpath(path.absolute())), account_slug(account), feed)
+    claim = pipeline.claim_file(file, dry_run=dry_run)
+    if claim is not None:
+        return _run(pipeline, claim)
+    with pipeline.database.begin() as connection:
+        arrival = ledger.arrival(connection, file)
+        if arrival.status != ArrivalStatus.IMPORTED:
+            raise LostClaimError(arrival.arrival_id, arrival.attempt)
+        report = ledger.report_of(connection, arrival.import_id)
+        faults = ledger.rejects(connection, arrival.import_id, limit=FIRST)
+    return Imported(report=report, first_rejects=tuple(faults), before=True)
+
+
+def declare(
+    pipeline: Pipeline, name: str, changes: Mapping[str, str | None], forget: Sequence[str]
+) -> Account:
+    """Store the facts given, drop those to forget, keep the others, and return them all.
+
+    Raises:
+        SetupError: There is no such encoding.
+    """
+    given = {fact: value for fact, value in changes.items() if value is not None}
+    if "encoding" in given:
+        try:
+            given["encoding"] = codecs.lookup(given["encoding"]).name
+        except LookupError as error:
+            raise SetupError(
+                f"account {name!r}: an encoding that Python knows was needed; "
+                f"found {given['encoding']!r}"
+            ) from error
+    facts: dict[str, Any] = {fact.replace("-", "_"): None for fact in forget} | given
+    if "date_order" in given:
+        facts["date_order"] = DateOrder(given["date_order"].replace("-", " "))
+    if "decimal_mark" in given:
+        facts["decimal_mark"] = DecimalMark(given["decimal_mark"])
+    with pipeline.database.begin() as connection:
+        ledger.add_account(connection, account_slug(name))
+        declared = replace(ledger.account(connection, name), **facts)
+        ledger.declare(connection, declared)
+    return declared
+
+
+def _run(pipeline: Pipeline, claim: Claim) -> Imported:
+    import_ = Import(pipeline, claim)
+    faults: list[Reject] = []
+    try:
+        _advance(import_)
+        report = import_.settled()
+        faults = import_.first_rejects(FIRST)
+    except KeyboardInterrupt:
+        with pipeline.database.begin() as connection:
+            ledger.release(connection, claim)
+        raise
+    except PipelineError:
+        raise
+    except Exception as error:  # noqa: BLE001  # the outermost edge: the ledger keeps the traceback
+        import_.fail(error)
+        report = import_.settled()
+    finally:
+        import_.finish()
+    return Imported(report=report, first_rejects=tuple(faults))
+
+
+def _advance(import_: Import) -> None:
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total} stages"),
+        TimeElapsedColumn(),
+        console=show.notes,
+        transient=True,
+        disable=not show.notes.is_terminal,
+    )
+    with bar:
+        task = bar.add_task("", total=len(Stage))
+        for stage in Stage:
+            bar.update(task, description=f"{stage:<10}")
+            import_.advance(stage)
+            bar.advance(task)

@@ -1,0 +1,121 @@
+"""What Dagster checks after every import: a few sentences about the report, account by account."""
+
+import warnings
+from collections.abc import Sequence
+
+import dagster as dg
+
+from csv_pipeline.defs.metadata import in_short, table, total
+from csv_pipeline.defs.partitions import accounts
+from csv_pipeline.model import Feed, ImportReport, Outcome
+
+CHECKS = {
+    "accounting_balances": "Every row read has exactly one outcome.",
+    "reject_rate": "No file lost more rows to the contract than the feed finds usual.",
+    "header_drift": "The headers hold the columns the feed knows, and no others.",
+    "files_accepted": "No file was turned away or failed.",
+}
+"""Each check with what it promises; only the first stops what is downstream."""
+
+_LOADED = {Outcome.IMPORTED, Outcome.DRY_RUN}
+_TURNED_AWAY = {Outcome.REFUSED, Outcome.FAILED}
+
+
+def check_specs(feed: Feed) -> list[dg.AssetCheckSpec]:
+    """Return the declarations of a feed's checks."""
+    with warnings.catch_warnings():
+        # Partitioned checks are a preview; without them one account's result hides the others'.
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        return [
+            dg.AssetCheckSpec(
+                name,
+                asset=feed.name,
+                description=promise,
+                blocking=name == "accounting_balances",
+                partitions_def=accounts,
+            )
+            for name, promise in CHECKS.items()
+        ]
+
+
+def check_results(feed: Feed, reports: Sequence[ImportReport]) -> list[dg.AssetCheckResult]:
+    """Return how a run's reports stand to each check."""
+    return [
+        accounting_balances(feed, reports),
+        reject_rate(feed, reports),
+        header_drift(feed, reports),
+        files_accepted(feed, reports),
+    ]
+
+
+def accounting_balances(feed: Feed, reports: Sequence[ImportReport]) -> dg.AssetCheckResult:
+    """Fail if the counts of any file do not add up; nothing of such a file became visible."""
+    counts = total(report for report in reports if report.outcome in _LOADED)
+    out_of_balance = [report.name for report in reports if not _balances(report)]
+    return dg.AssetCheckResult(
+        asset_key=feed.name,
+        check_name="accounting_balances",
+        passed=not out_of_balance,
+        severity=dg.AssetCheckSeverity.ERROR,
+        metadata={
+            "read": counts.read,
+            "settled": counts.settled,
+            **table("out of balance", ({"file": name} for name in out_of_balance)),
+        },
+    )
+
+
+def reject_rate(feed: Feed, reports: Sequence[ImportReport]) -> dg.AssetCheckResult:
+    """Warn of files with a greater share of rejected rows than the feed's limit."""
+    limit = feed.reject_rate_warning
+    over = [r for r in reports if r.outcome in _LOADED and r.counts.rejected > limit * r.counts.read]
+    lines = (
+        {"file": r.name, "rejected": r.counts.rejected, "read": r.counts.read, "rate": _rate(r)}
+        for r in over
+    )
+    return _warning(feed, "reject_rate", not over, {"limit": limit, **table("over limit", lines)})
+
+
+def header_drift(feed: Feed, reports: Sequence[ImportReport]) -> dg.AssetCheckResult:
+    """Warn of headers with names that the feed does not know, or without some it does."""
+    drifted = [report for report in reports if report.drift.added or report.drift.missing]
+    lines = (
+        {
+            "file": report.name,
+            "unknown": ", ".join(report.drift.added),
+            "missing": ", ".join(report.drift.missing),
+        }
+        for report in drifted
+    )
+    return _warning(feed, "header_drift", not drifted, table("headers", lines))
+
+
+def files_accepted(feed: Feed, reports: Sequence[ImportReport]) -> dg.AssetCheckResult:
+    """Warn of files that were refused or failed, with the reason."""
+    away = [report for report in reports if report.outcome in _TURNED_AWAY]
+    lines = (
+        {"file": r.name, "outcome": r.outcome.value, "problem": in_short(r.problem)} for r in away
+    )
+    return _warning(feed, "files_accepted", not away, table("files", lines))
+
+
+def _warning(
+    feed: Feed, name: str, passed: bool, metadata: dict[str, object]  # noqa: FBT001
+) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=feed.name,
+        check_name=name,
+        passed=passed,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata=metadata,
+    )
+
+
+def _balances(report: ImportReport) -> bool:
+    if report.outcome in _LOADED:
+        return report.counts.balance
+    return report.problem_code != "AccountingError"
+
+
+def _rate(report: ImportReport) -> float:
+    return round(report.counts.rejected / report.counts.read, 4)

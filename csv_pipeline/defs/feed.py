@@ -1,0 +1,87 @@
+"""One feed, as Dagster sees it: a table and its rejects, made by the six ops, with their checks.
+
+The graph is the same for all feeds. What a feed is stands in `csv_pipeline.feeds`, how a file is
+imported in `csv_pipeline.stages`; neither belongs here.
+"""
+
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from csv_pipeline.defs.checks import CHECKS, check_specs
+from csv_pipeline.defs.metadata import table_definition
+from csv_pipeline.defs.ops import claim, load, read, report, transform, validate
+from csv_pipeline.defs.partitions import accounts
+from csv_pipeline.model import Feed
+
+OWNERS = ["team:imports"]
+
+
+class ImportConfig(dg.Config):
+    """What to import; without any of it, all files that wait or failed."""
+
+    files: list[str] = Field(
+        default=[],
+        description="Names, locations or arrival ids of files in the landing area; a file named "
+        "here is tried again even if it was refused. Empty: every file that waits or failed.",
+    )
+    dry_run: bool = Field(
+        default=False, description="Do everything but commit, and show what would become of it."
+    )
+
+
+def feed_definitions(feed: Feed) -> dg.Definitions:
+    """Return the assets, ops and checks of one feed; they need the resource `engine`."""
+
+    @dg.graph_multi_asset(
+        name=feed.name,
+        outs={"table": _table(feed), "rejects": _rejects(feed)},
+        partitions_def=accounts,
+        group_name=feed.group,
+        check_specs=check_specs(feed),
+        config=_config(feed),
+    )
+    def way_of_the_files() -> dict[str, Any]:
+        outs = report(load(validate(transform(read(claim())))))
+        results = {f"{feed.name}_{name}": getattr(outs, name) for name in CHECKS}
+        return {"table": outs.table, "rejects": outs.rejects, **results}
+
+    return dg.Definitions(assets=[way_of_the_files])
+
+
+def asset_keys(feed: str) -> list[dg.AssetKey]:
+    """Return the keys of a feed's table and of its rejects."""
+    return [dg.AssetKey(feed), dg.AssetKey(f"{feed}_rejects")]
+
+
+def _table(feed: Feed) -> dg.AssetOut:
+    return dg.AssetOut(
+        key=feed.name,
+        description=feed.description,
+        kinds={"postgres", "polars", "csv"},
+        owners=OWNERS,
+        metadata=table_definition(feed),
+        is_required=False,
+    )
+
+
+def _rejects(feed: Feed) -> dg.AssetOut:
+    return dg.AssetOut(
+        key=f"{feed.name}_rejects",
+        description=f"Rows of `{feed.name}` files that broke a rule, each with every fault it has.",
+        kinds={"postgres", "csv"},
+        owners=OWNERS,
+        metadata={"dagster/table_name": "csv_pipeline.reject"},
+        is_required=False,
+    )
+
+
+def _config(feed: Feed) -> dg.ConfigMapping:
+    @dg.config_mapping
+    def for_claim(chosen: ImportConfig) -> dict[str, Any]:
+        facts = {"feed": feed.name, "files": chosen.files, "dry_run": chosen.dry_run}
+        return {"claim": {"config": facts}}
+
+    mapping: dg.ConfigMapping = for_claim
+    return mapping

@@ -1,0 +1,61 @@
+"""Where Dagster keeps its own records, as `dagster.yaml` names it: beside the pipeline's data.
+
+Dagster's YAML can hold an address or the name of a variable, but not "the embedded server, unless
+another is given". These classes ask the pipeline's settings instead, so that `dagster dev` needs no
+configuration and keeps its history.
+"""
+
+from typing import Any, Self
+
+from dagster import LocalArtifactStorage, LocalComputeLogManager
+from dagster._serdes import ConfigurableClassData
+from dagster_postgres import DagsterPostgresStorage
+
+from csv_pipeline.settings import settings
+from csv_pipeline.storage.database import schema_url
+
+Data = ConfigurableClassData | None
+
+
+class Storage(DagsterPostgresStorage):
+    """Runs, events and schedules, in the schema `dagster` of the pipeline's database."""
+
+    @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        """Ask for no configuration."""
+        return {}
+
+    @classmethod
+    def from_config_value(cls, inst_data: Data, config_value: Any) -> Self:
+        """Return the storage on the embedded server or the one given."""
+        # dagster-postgres speaks psycopg 2; SQLAlchemy's default for PostgreSQL is psycopg 3.
+        url = schema_url(settings(), "dagster").set(drivername="postgresql+psycopg2")
+        return cls(url.render_as_string(hide_password=False), inst_data=inst_data)
+
+
+class Artifacts(LocalArtifactStorage):
+    """What ops hand to one another."""
+
+    @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        """Ask for no configuration."""
+        return {}
+
+    @classmethod
+    def from_config_value(cls, inst_data: Data, config_value: Any) -> Self:
+        """Return the storage in the pipeline's home."""
+        return cls(str(settings().dagster_area), inst_data=inst_data)
+
+
+class ComputeLogs(LocalComputeLogManager):
+    """What steps print."""
+
+    @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        """Ask for no configuration."""
+        return {}
+
+    @classmethod
+    def from_config_value(cls, inst_data: Data, config_value: Any) -> Self:
+        """Return the log manager in the pipeline's home."""
+        return cls(str(settings().dagster_area / "logs"), inst_data=inst_data)

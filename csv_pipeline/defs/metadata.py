@@ -1,0 +1,171 @@
+"""Say in Dagster's metadata what became of the rows; tables stop at 20 lines.
+
+Every value here is kept by Dagster for ever and shown to whoever may see its pages, so nothing
+goes in but numbers, names and the messages of the report.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import dagster as dg
+
+from csv_pipeline.contract import Column
+from csv_pipeline.defs.chart import outcome_chart
+from csv_pipeline.ingest import Progress, Stage
+from csv_pipeline.model import Counts, Feed, ImportReport, Outcome, Reject
+from csv_pipeline.storage.targets import SCHEMA
+
+Metadata = Mapping[str, Any]
+MOST_LINES = 20
+_TROUBLE_FIRST = (
+    Outcome.FAILED,
+    Outcome.REFUSED,
+    Outcome.DUPLICATE,
+    Outcome.DRY_RUN,
+    Outcome.IMPORTED,
+)
+
+
+def table_definition(feed: Feed) -> Metadata:
+    """Return what is known of a feed's table before any file arrives."""
+    return {
+        "dagster/table_name": f"{SCHEMA}.{feed.name}",
+        "dagster/column_schema": dg.TableSchema(columns=[_column(c, feed) for c in feed.columns]),
+    }
+
+
+def progress_metadata(done: Sequence[Progress]) -> Metadata:
+    """Return what one stage did for the files of a run."""
+    return {
+        "files": len(done),
+        "rows": sum(progress.rows for progress in done),
+        "rejects": sum(progress.rejects for progress in done),
+        "seconds": round(sum(progress.seconds for progress in done), 3),
+        **table("per file", (_progress_line(progress) for progress in done)),
+    }
+
+
+def table_metadata(reports: Sequence[ImportReport], rows_stored: int) -> Metadata:
+    """Return what the run did to the feed's table."""
+    counts = total(reports)
+    return {
+        "outcomes": dg.MetadataValue.md(outcome_chart(counts)),
+        "dagster/row_count": rows_stored,
+        "files": len(reports),
+        **asdict(counts),
+        **table("per file", map(_report_line, sorted(reports, key=_trouble))),
+        **table("stage seconds", _stage_lines(reports)),
+        **table("evidence", _evidence_lines(reports)),
+        **_reject_tables(reports),
+    }
+
+
+def rejects_metadata(
+    reports: Sequence[ImportReport], rejects: Sequence[tuple[str, Reject]]
+) -> Metadata:
+    """Return which rows the run refused and why; `rejects` come with the names of their files."""
+    return {
+        "dagster/row_count": total(reports).rejected,
+        **_reject_tables(reports),
+        **table("first rejects", (_reject_line(name, reject) for name, reject in rejects)),
+    }
+
+
+def table(name: str, lines: Iterable[Mapping[str, str | int | float]]) -> Metadata:
+    """Return the first lines as a table under `name`; nothing if there is none."""
+    records = [dg.TableRecord(dict(line)) for line, _ in zip(lines, range(MOST_LINES), strict=False)]
+    return {name: dg.MetadataValue.table(records)} if records else {}
+
+
+def total(reports: Iterable[ImportReport]) -> Counts:
+    """Return the sum of what became of all rows."""
+    return sum((report.counts for report in reports), Counts())
+
+
+def in_short(problem: str | None) -> str:
+    """Return the line of a problem that says the most; the last one of a traceback."""
+    lines = (problem or "").strip().splitlines()
+    return lines[-1][:300] if lines else ""
+
+
+def _column(column: Column, feed: Feed) -> dg.TableColumn:
+    needed = column.name in feed.key or not column.nullable
+    other = ["key"] if column.name in feed.key else []
+    other += ["protected"] if column.protected else []
+    return dg.TableColumn(
+        column.name,
+        type=column.kind.value,
+        description=column.description or None,
+        constraints=dg.TableColumnConstraints(nullable=not needed, other=other),
+    )
+
+
+def _progress_line(progress: Progress) -> dict[str, str | int | float]:
+    return {
+        "file": progress.name,
+        "rows": progress.rows,
+        "rejects": progress.rejects,
+        "seconds": progress.seconds,
+        "problem": in_short(progress.problem),
+    }
+
+
+def _report_line(report: ImportReport) -> dict[str, str | int | float]:
+    return {
+        "file": report.name,
+        "outcome": report.outcome.value,
+        **{name: rows for name, rows in asdict(report.counts).items() if name in _SHOWN},
+        "problem": in_short(report.problem),
+    }
+
+
+_SHOWN = ("read", "inserted", "updated", "unchanged", "kept", "superseded", "rejected")
+
+
+def _trouble(report: ImportReport) -> int:
+    return _TROUBLE_FIRST.index(report.outcome)
+
+
+def _stage_lines(reports: Sequence[ImportReport]) -> Iterable[dict[str, str | int | float]]:
+    for stage in Stage:
+        seconds = [report.stage_seconds.get(stage.value, 0.0) for report in reports]
+        if seconds:
+            yield {
+                "stage": stage.value,
+                "seconds": round(sum(seconds), 3),
+                "slowest file": round(max(seconds), 3),
+            }
+
+
+def _evidence_lines(reports: Sequence[ImportReport]) -> Iterable[dict[str, str | int | float]]:
+    for report in reports:
+        for evidence in report.evidence:
+            yield {"file": report.name, **asdict(evidence)}
+
+
+def _reject_tables(reports: Sequence[ImportReport]) -> Metadata:
+    by_rule, by_column = _summed(reports, "rejects_by_rule"), _summed(reports, "rejects_by_column")
+    return {
+        **table("rejects by rule", ({"rule": rule, "faults": n} for rule, n in by_rule)),
+        **table("rejects by column", ({"column": column, "faults": n} for column, n in by_column)),
+    }
+
+
+def _summed(reports: Iterable[ImportReport], what: str) -> list[tuple[str, int]]:
+    """Return the sums of one of the reports' tallies, the greatest first."""
+    sums: dict[str, int] = {}
+    for report in reports:
+        for name, count in getattr(report, what).items():
+            sums[name] = sums.get(name, 0) + count
+    return sorted(sums.items(), key=lambda entry: (-entry[1], entry[0]))
+
+
+def _reject_line(name: str, reject: Reject) -> dict[str, str | int | float]:
+    return {
+        "file": name,
+        "row": reject.row_number,
+        "column": reject.column or "(record)",
+        "rule": reject.rule,
+        "message": reject.message,
+    }

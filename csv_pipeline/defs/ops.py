@@ -1,0 +1,185 @@
+"""The ops of every feed's graph, one a stage of the engine: claim, read, …, report.
+
+Each op handles all files of its run and hands the batch on as JSON. A bad file never stops the
+others: this is the outermost edge, so whatever goes wrong with one file is caught here, logged with
+its traceback and recorded as that file's outcome. Only a database that does not answer stops the
+op; its retry policy waits and tries again, and what is done for a file stays done.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+
+from csv_pipeline.defs.batch import Batch, batch_from
+from csv_pipeline.defs.checks import CHECKS, check_results
+from csv_pipeline.defs.files import arrival_ids
+from csv_pipeline.defs.metadata import (
+    MOST_LINES,
+    progress_metadata,
+    rejects_metadata,
+    table_metadata,
+)
+from csv_pipeline.defs.resource import Engine
+from csv_pipeline.errors import DatabaseUnavailableError, LostClaimError, PipelineError
+from csv_pipeline.ingest import Import, Pipeline, Progress, Stage
+from csv_pipeline.model import ImportReport, Outcome, Reject, account_slug
+from csv_pipeline.storage import ledger
+from csv_pipeline.storage.targets import row_count
+
+PATIENCE = dg.RetryPolicy(
+    max_retries=5, delay=1, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
+)
+_BATCH = dg.Out(dict[str, Any], description="the files of this run, as JSON")
+_OPTIONAL = dg.Out(dg.Nothing, is_required=False)
+
+
+class ClaimConfig(dg.Config):
+    """Say which files of a feed to claim; none named means all that wait or failed."""
+
+    feed: str
+    files: list[str] = []
+    dry_run: bool = False
+
+
+@dg.op(
+    out=_BATCH,
+    retry_policy=PATIENCE,
+    description="Take the right to import what waits, and bring each file to this machine.",
+)
+def claim(
+    context: dg.OpExecutionContext, config: ClaimConfig, engine: dg.ResourceParam[Engine]
+) -> dg.Output[dict[str, Any]]:
+    """Claim the account's files of one feed and fetch them."""
+    with _only_silence_is_retried():
+        batch = _claim(context, config, engine.pipeline())
+        if not batch.claims:
+            context.log.info(f"Nothing to import: no file waits for {batch.account}/{batch.feed}.")
+        return _advance_all(context, engine.pipeline(), batch, Stage.ARRIVE)
+
+
+def _stage_op(stage: Stage, description: str) -> dg.OpDefinition:
+    @dg.op(name=stage.value, out=_BATCH, retry_policy=PATIENCE, description=description)
+    def advance(
+        context: dg.OpExecutionContext, engine: dg.ResourceParam[Engine], batch: dict[str, Any]
+    ) -> dg.Output[dict[str, Any]]:
+        with _only_silence_is_retried():
+            return _advance_all(context, engine.pipeline(), batch_from(batch), stage)
+
+    return advance
+
+
+read = _stage_op(Stage.READ, "Decide encoding and dialect; give every whole record as text.")
+transform = _stage_op(Stage.TRANSFORM, "Name the columns as the feed does and type every value.")
+validate = _stage_op(Stage.VALIDATE, "Hold every row to the feed's contract; find repeated keys.")
+load = _stage_op(Stage.LOAD, "Commit rows, rejects and ledger entry together, file by file.")
+
+
+@dg.op(
+    out={"table": _OPTIONAL, "rejects": _OPTIONAL} | dict.fromkeys(CHECKS, _OPTIONAL),
+    retry_policy=PATIENCE,
+    description="Say what became of every row, in metadata and checks; remove the scratch files.",
+)
+def report(
+    context: dg.OpExecutionContext, engine: dg.ResourceParam[Engine], batch: dict[str, Any]
+) -> Iterator[Any]:
+    """Report on all files of the run; fail it in the end if not one of them could be handled."""
+    pipeline = engine.pipeline()
+    with _only_silence_is_retried():
+        told = batch_from(_advance_all(context, pipeline, batch_from(batch), Stage.REPORT).value)
+        imports = [Import(pipeline, claim) for claim in told.claims]
+        reports = [import_.settled() for import_ in imports]
+        results = list(_results(pipeline, told, reports))
+    yield from results
+    for import_ in imports:
+        import_.finish()
+    _fail_if_nothing_worked(told, reports)
+
+
+def _claim(context: dg.OpExecutionContext, config: ClaimConfig, pipeline: Pipeline) -> Batch:
+    account = account_slug(context.partition_key)
+    claims = pipeline.claim(
+        account,
+        config.feed,
+        arrival_ids=arrival_ids(pipeline, account, config.feed, config.files),
+        run_id=context.run.run_id,
+        dry_run=config.dry_run,
+    )
+    return Batch(account=account, feed=config.feed, claims=tuple(claims), dry_run=config.dry_run)
+
+
+def _advance_all(
+    context: dg.OpExecutionContext, pipeline: Pipeline, batch: Batch, stage: Stage
+) -> dg.Output[dict[str, Any]]:
+    """Do one stage for every file and return the files that go on."""
+    done, going_on, unrecorded = [], [], list(batch.unrecorded)
+    for claim in batch.claims:
+        try:
+            done.append(_advance(context, Import(pipeline, claim), stage))
+            going_on.append(claim)
+        except LostClaimError as lost:
+            context.log.warning(f"{claim.name}: dropped; {lost}")
+        except DatabaseUnavailableError:
+            raise
+        except Exception:  # the outermost edge: the other files go on
+            context.log.exception(f"{claim.name}: stopped in {stage}; the failure is not recorded")
+            unrecorded.append(claim.name)
+    left = batch.with_claims(going_on, unrecorded)
+    return dg.Output(left.to_json(), metadata=progress_metadata(done))
+
+
+def _advance(context: dg.OpExecutionContext, import_: Import, stage: Stage) -> Progress:
+    """Do one stage for a file; if it breaks, let the file's outcome be that it failed."""
+    try:
+        return import_.advance(stage)
+    except (DatabaseUnavailableError, LostClaimError):
+        raise
+    except Exception as error:  # noqa: BLE001  # the outermost edge: recorded with its traceback
+        context.log.exception(f"{import_.claim.name}: failed in {stage}")
+        import_.fail(error)
+        return import_.advance(stage)
+
+
+def _results(pipeline: Pipeline, batch: Batch, reports: list[ImportReport]) -> Iterator[Any]:
+    """Give the materialisations and checks; a dry run, which changes nothing, is an observation."""
+    feed = pipeline.feed(batch.feed)
+    with pipeline.database.begin() as connection:
+        rows_stored = row_count(connection, feed, batch.account)
+    facts = table_metadata(reports, rows_stored)
+    if batch.dry_run:
+        yield dg.AssetObservation(feed.name, partition=batch.account, metadata=facts)
+        return
+    yield dg.MaterializeResult(
+        asset_key=feed.name, metadata=facts, check_results=check_results(feed, reports)
+    )
+    rejects = rejects_metadata(reports, _first_rejects(pipeline, reports))
+    yield dg.MaterializeResult(asset_key=f"{feed.name}_rejects", metadata=rejects)
+
+
+def _first_rejects(pipeline: Pipeline, reports: list[ImportReport]) -> list[tuple[str, Reject]]:
+    found: list[tuple[str, Reject]] = []
+    with pipeline.database.begin() as connection:
+        for report in reports:
+            if report.counts.rejected and len(found) < MOST_LINES:
+                rejects = ledger.rejects(connection, report.import_id, MOST_LINES)
+                found += [(report.name, reject) for reject in rejects]
+    return found
+
+
+def _fail_if_nothing_worked(batch: Batch, reports: list[ImportReport]) -> None:
+    failed = [report.name for report in reports if report.outcome is Outcome.FAILED]
+    if batch.unrecorded or (failed and len(failed) == len(reports)):
+        names = ", ".join([*failed, *batch.unrecorded][:MOST_LINES])
+        raise dg.Failure(f"No file could be handled: {names}", allow_retries=False)
+
+
+@contextmanager
+def _only_silence_is_retried() -> Iterator[None]:
+    """Let the retry policy see a silent database; every other fault of ours is final."""
+    try:
+        yield
+    except DatabaseUnavailableError:
+        raise
+    except PipelineError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error

@@ -1,0 +1,7 @@
+"""WHAT is imported: one module a feed, and the list of them."""
+
+from csv_pipeline.feeds.customers import CUSTOMERS
+from csv_pipeline.feeds.ebay_orders import EBAY_ORDERS
+from csv_pipeline.model import Feed
+
+FEEDS: tuple[Feed, ...] = (EBAY_ORDERS, CUSTOMERS)

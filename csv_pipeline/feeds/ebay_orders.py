@@ -1,0 +1,366 @@
+"""eBay orders: the Seller Hub orders report of every age and language on record, and the plain list
+of orders that sellers keep themselves.
+
+An order of several items is one *summary* row (address, shipping, tax and total; no item) and its
+*item* rows; an order of one item is one *single* row. Whoever adds up all rows counts such orders
+twice: `line_kind` tells them apart and the view `ebay_order_totals` adds up rightly.
+
+The report has no account in its rows; the seller is named in its footer only.
+"""
+
+import polars as pl
+
+from csv_pipeline.casts.decimals import currency
+from csv_pipeline.contract import Contract, Money, column
+from csv_pipeline.errors import ContradictionError
+from csv_pipeline.feeds.common import EMAIL, EMAIL_NEEDS
+from csv_pipeline.model import Feed, Furniture, FurniturePattern, Layout, WholeFile
+
+_ORDER_STATUS = {
+    "pending": "PENDING",
+    "processing": "PROCESSING",
+    "shipped": "SHIPPED",
+    "delivered": "DELIVERED",
+    "completed": "DELIVERED",
+    "cancelled": "CANCELLED",
+    "returned": "RETURNED",
+}
+_PAYMENT_STATUS = {word: word.upper() for word in ("pending", "paid", "failed", "refunded")}
+_SHIPPING_STATUS = {
+    word: word.upper() for word in ("not_shipped", "processing", "shipped", "delivered", "returned")
+}
+_SOLD_FOR = (
+    "Sold For",
+    "Item Price",
+    "Verkauft für",
+    "Vendu pour",
+    "Prix de vente",
+    "Prix de l’objet",
+)
+_TOTAL = (
+    "Total Price",
+    "Order Total",
+    "Gesamtbetrag",
+    "Gesamtpreis",
+    "Prix total",
+    "Montant total",
+)
+_SALE_DATE = (
+    "Sale Date",
+    "Order Date",
+    "Verkauft am",
+    "Verkaufsdatum",
+    "Date de vente",
+    "Vendu le",
+)
+
+
+class EbayOrder(Contract):
+    """One line of the Seller Hub orders report, or one order of a seller's own list."""
+
+    order_key: str = column(
+        derived=True, description="the order number, or else the sales record number"
+    )
+    item_number: str = column(
+        "Item Number", "Item ID", "Artikelnummer", "Numéro d’objet", "Numéro de l’objet",
+        substitute="", description="eBay's number of the listing; empty on a summary row",
+    )  # fmt: skip
+    transaction_id: str = column(
+        "Transaction ID", "Transaktionsnummer", "Numéro de transaction",
+        substitute="", description="eBay's number of the sale of one item",
+    )  # fmt: skip
+    line_kind: str = column(
+        derived=True,
+        isin=["single", "summary", "item"],
+        description="single: an order of one item; summary: an order of several, without item; "
+        "item: one of these",
+    )
+    layout: str = column(derived=True, description="seller_hub, or simple for a seller's own list")
+    order_id: str = column(
+        "Order Number", "Order ID", "Bestellnummer", "Numéro de commande",
+        nullable=True,
+        str_matches=r"^(?:\d{2}-\d{5}-\d{5}|\d{19})$",
+        needs="12-34567-89012, or 19 digits",
+        description="absent on a committed but unpaid row",
+    )  # fmt: skip
+    sales_record_number: str = column(
+        "Sales Record Number", "Verkaufsprotokollnummer", "Numéro de vente",
+        "Numéro d’enregistrement de la vente", nullable=True,
+    )  # fmt: skip
+    sold_on: pl.Date = column(*_SALE_DATE, nullable=True)
+    sold_time: pl.Time = column(
+        *_SALE_DATE, nullable=True, description="where the file gives one; orders have no time zone"
+    )
+    paid_on: pl.Date = column(
+        "Paid On Date", "Paid On", "Zahlungsdatum", "Bezahlt am", "Date de paiement", "Payé le",
+        nullable=True,
+    )  # fmt: skip
+    quantity: int = column("Quantity", "Anzahl", "Quantité", nullable=True, ge=1)
+    sold_for: Money = column(
+        *_SOLD_FOR, nullable=True, description="of one piece; on a summary row the sum of the items"
+    )
+    shipping_and_handling: Money = column(
+        "Shipping And Handling", "Postage and packaging", "Postage And Handling",
+        "Verpackung und Versand", "Livraison et traitement", "Frais de livraison", nullable=True,
+    )  # fmt: skip
+    total_price: Money = column(*_TOTAL, nullable=True, description="absent on an item row")
+    currency: str = column(
+        *_SOLD_FOR, *_TOTAL,
+        nullable=True,
+        description="ISO 4217 as the amounts state it; $ where they show only that",
+    )  # fmt: skip
+    buyer_username: str = column(
+        "Buyer Username", "Buyer User ID", "Nutzername des Käufers", "Pseudo de l’acheteur",
+        nullable=True,
+    )  # fmt: skip
+    buyer_name: str = column(
+        "Buyer Name", "Name des Käufers", "Nom de l’acheteur", "Buyer Fullname", nullable=True
+    )
+    buyer_email: str = column(
+        "Buyer Email", "E-Mail des Käufers", "E-mail de l’acheteur",
+        nullable=True, str_matches=EMAIL, needs=EMAIL_NEEDS, protected=True,
+    )  # fmt: skip
+    buyer_note: str = column(
+        "Buyer Note", "Hinweis des Käufers", "Remarque de l’acheteur", nullable=True
+    )
+    buyer_address_1: str = column("Buyer Address 1", "Adresse 1 des Käufers", nullable=True)
+    buyer_address_2: str = column("Buyer Address 2", "Adresse 2 des Käufers", nullable=True)
+    buyer_city: str = column("Buyer City", "Ort des Käufers", nullable=True)
+    buyer_state: str = column(
+        "Buyer State", "Buyer County", "Bundesland des Käufers", nullable=True
+    )
+    buyer_zip: str = column("Buyer Zip", "Buyer Postcode", "PLZ des Käufers", nullable=True)
+    buyer_country: str = column(
+        "Buyer Country", "Land des Käufers", "Pays de l’acheteur", nullable=True
+    )
+    buyer_tax_identifier_name: str = column("Buyer Tax Identifier Name", nullable=True)
+    buyer_tax_identifier_value: str = column(
+        "Buyer Tax Identifier Value", nullable=True, protected=True
+    )
+    ship_to_name: str = column("Ship To Name", "Post to name", "Name des Empfängers", nullable=True)
+    ship_to_phone: str = column("Ship To Phone", "Post to phone", nullable=True, protected=True)
+    ship_to_address_1: str = column(
+        "Ship To Address 1", "Post to address 1", "Shipping Address 1", nullable=True
+    )
+    ship_to_address_2: str = column(
+        "Ship To Address 2", "Post to address 2", "Shipping Address 2", nullable=True
+    )
+    ship_to_city: str = column("Ship To City", "Post to city", "Shipping City", nullable=True)
+    ship_to_state: str = column(
+        "Ship To State", "Post to state", "Post to county", "Shipping State", nullable=True
+    )
+    ship_to_zip: str = column(
+        "Ship To Zip", "Post to postcode", "Post to zip", "Shipping Postal Code", nullable=True
+    )
+    ship_to_country: str = column(
+        "Ship To Country", "Post to country", "Shipping Country", nullable=True
+    )
+    item_title: str = column("Item Title", "Angebotstitel", "Titre de l’objet", nullable=True)
+    custom_label: str = column(
+        "Custom Label", "Custom label (SKU)", "Bestandseinheit", "Étiquette personnalisée",
+        nullable=True,
+    )  # fmt: skip
+    variation_details: str = column("Variation Details", "Variantendetails", nullable=True)
+    sold_via_promoted_listings: str = column("Sold Via Promoted Listings", nullable=True)
+    item_location: str = column("Item Location", nullable=True)
+    item_zip_code: str = column("Item Zip Code", "Item Postcode", nullable=True)
+    item_country: str = column("Item Country", nullable=True)
+    collect_and_remit_tax_rate: str = column("eBay Collect And Remit Tax Rate", nullable=True)
+    collect_and_remit_tax_type: str = column("eBay Collect And Remit Tax Type", nullable=True)
+    ebay_reference_name: str = column("eBay Reference Name", nullable=True)
+    ebay_reference_value: str = column("eBay Reference Value", nullable=True)
+    tax_status: str = column("Tax Status", nullable=True)
+    seller_collected_tax: Money = column("Seller Collected Tax", nullable=True)
+    ebay_collected_tax: Money = column("eBay Collected Tax", nullable=True)
+    electronic_waste_recycling_fee: Money = column("Electronic Waste Recycling Fee", nullable=True)
+    mattress_recycling_fee: Money = column("Mattress Recycling Fee", nullable=True)
+    battery_recycling_fee: Money = column("Battery Recycling Fee", nullable=True)
+    white_goods_disposal_tax: Money = column("White Goods Disposal Tax", nullable=True)
+    tire_recycling_fee: Money = column("Tire Recycling Fee", nullable=True)
+    additional_fee: Money = column("Additional Fee", nullable=True)
+    lumber_fee: Money = column("Lumber Fee", nullable=True)
+    prepaid_wireless_fee: Money = column("Prepaid Wireless Fee", nullable=True)
+    road_improvement_and_food_delivery_fee: Money = column(
+        "Road Improvement And Food Delivery Fee", nullable=True
+    )
+    ebay_collected_charges: Money = column("eBay Collected Charges", nullable=True)
+    collected_tax_and_fees_included: str = column(
+        "eBay Collected Tax and Fees Included in Total", nullable=True
+    )
+    payment_method: str = column(
+        "Payment Method", "Zahlungsmethode", "Mode de paiement", nullable=True
+    )
+    ship_by_on: pl.Date = column("Ship By Date", "Dispatch by date", "Post By Date", nullable=True)
+    delivery_from_on: pl.Date = column("Minimum Estimated Delivery Date", nullable=True)
+    delivery_until_on: pl.Date = column("Maximum Estimated Delivery Date", nullable=True)
+    shipped_on: pl.Date = column(
+        "Shipped On Date", "Dispatched on date", "Posted On Date", "Versanddatum", "Verschickt am",
+        "Expédié le", nullable=True,
+    )  # fmt: skip
+    feedback_left: str = column("Feedback Left", nullable=True)
+    feedback_received: str = column("Feedback Received", nullable=True)
+    my_item_note: str = column("My Item Note", nullable=True)
+    paypal_transaction_id: str = column("PayPal Transaction ID", nullable=True)
+    shipping_service: str = column(
+        "Shipping Service", "Delivery service", "Postage Service", "Versandservice", nullable=True
+    )
+    tracking_number: str = column(
+        "Tracking Number", "Sendungsnummer", "Numéro de suivi", nullable=True
+    )
+    global_shipping_program: str = column("Global Shipping Program", nullable=True)
+    global_shipping_reference_id: str = column("Global Shipping Reference ID", nullable=True)
+    click_and_collect: str = column("Click And Collect", nullable=True)
+    click_and_collect_reference_number: str = column(
+        "Click And Collect Reference Number", nullable=True
+    )
+    ebay_plus: str = column("eBay Plus", nullable=True)
+    authenticity_verification_program: str = column(
+        "Authenticity Verification Program", nullable=True
+    )
+    authenticity_verification_status: str = column(
+        "Authenticity Verification Status", nullable=True
+    )
+    authenticity_verification_outcome_reason: str = column(
+        "Authenticity Verification Outcome Reason", nullable=True
+    )
+    psa_vault_program: str = column("PSA Vault Program", nullable=True)
+    vault_fulfillment_type: str = column("Vault Fulfillment Type", nullable=True)
+    ebay_fulfillment_program: str = column("eBay Fulfillment Program", nullable=True)
+    tax_city: str = column("Tax City", nullable=True)
+    tax_state: str = column("Tax State", nullable=True)
+    tax_zip: str = column("Tax Zip", nullable=True)
+    tax_country: str = column("Tax Country", nullable=True)
+    ebay_international_shipping: str = column("eBay International Shipping", nullable=True)
+    order_status: str = column("Order Status", choices=_ORDER_STATUS, nullable=True)
+    payment_status: str = column("Payment Status", choices=_PAYMENT_STATUS, nullable=True)
+    shipping_status: str = column("Shipping Status", choices=_SHIPPING_STATUS, nullable=True)
+
+
+def identity(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Identify an order by its number, or else, while it is unpaid, by its sales record."""
+    return rows.with_columns(order_key=pl.coalesce("order_id", "sales_record_number"))
+
+
+def line_kind(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Tell summary rows (no item) and their item rows (no total) from orders of one item."""
+    hub = pl.col("layout") == "seller_hub"
+    has_item = pl.col("item_number") != ""
+    return rows.with_columns(
+        line_kind=pl.when(hub & ~has_item)
+        .then(pl.lit("summary"))
+        .when(hub & pl.col("total_price").is_null() & pl.col("order_id").is_not_null())
+        .then(pl.lit("item"))
+        .otherwise(pl.lit("single"))
+    )
+
+
+def currency_stated(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Reduce the text of an amount to the currency it states."""
+    return rows.with_columns(currency=currency(pl.col("currency")))
+
+
+def footer_agrees(file: WholeFile) -> None:
+    """Hold each footer against the rows above it, up to the footer before.
+
+    Its number counts sales records, not rows; a malformed record may hold one that no row shows.
+
+    Raises:
+        ContradictionError: The number or the seller of a footer is not that of the file.
+    """
+    above = 0
+    for footer in file.furniture:
+        if footer.name == "record count":
+            _count_agrees(file, footer, above)
+            above = footer.line_number
+        elif footer.name == "seller":
+            _seller_agrees(file, footer)
+
+
+def _count_agrees(file: WholeFile, footer: Furniture, above: int) -> None:
+    section = pl.col("line_number").is_between(above, footer.line_number)
+    sales = pl.coalesce("sales_record_number", "order_key")
+    found = file.rows.filter(section).select(sales.drop_nulls().n_unique()).collect().item()
+    malformed = file.malformed.filter(section).select(pl.len()).collect().item()
+    stated = int(footer.facts[0])
+    if not found <= stated <= found + malformed:
+        beside = f" and {malformed:,} malformed records" if malformed else ""
+        raise ContradictionError(
+            file.name,
+            f"the {stated:,} sales records of the footer on line {footer.line_number} were needed",
+            f"the rows above it hold {found:,}{beside}",
+        )
+
+
+def _seller_agrees(file: WholeFile, footer: Furniture) -> None:
+    declared, stated = file.account.seller_id, footer.facts[0]
+    if declared is not None and declared.casefold() != stated.casefold():
+        raise ContradictionError(
+            file.name,
+            f"the seller {declared!r} of account {file.account.account!r} was needed",
+            f"the footer on line {footer.line_number} names {stated!r}",
+        )
+
+
+_CELL = r'^\W*"?'
+_RECORDS = r"(?:record|Datens[aä]tz|enregistrement|registro)"
+_SELLER = r"(?:Seller ID|Verk[aä]ufer(?:-ID|name)?|ID du vendeur|Identifiant du vendeur|Vendeur)"
+
+EBAY_ORDERS = Feed(
+    name="ebay_orders",
+    description="Orders of an eBay seller: the Seller Hub orders report, or the seller's own list.",
+    contract=EbayOrder,
+    key=("order_key", "item_number", "transaction_id"),
+    layouts=(
+        Layout(
+            name="seller_hub",
+            marks=frozenset({"sales_record_number", "item_number", "sold_for"}),
+            required=frozenset({"order_id", "sold_for"}),
+        ),
+        Layout(
+            name="simple",
+            required=frozenset({"order_id", "buyer_name", "total_price", "sold_on"}),
+            filled=frozenset({"order_id", "buyer_name", "total_price", "sold_on"}),
+        ),
+    ),
+    furniture=(
+        FurniturePattern(name="record count", pattern=rf'{_CELL}(\d+)"?\s*[,;\t|]\s*"?{_RECORDS}'),
+        FurniturePattern(name="seller", pattern=rf'{_CELL}{_SELLER}\s*:\s*([^",;\t|\s]+)'),
+    ),
+    transforms=(identity, line_kind, currency_stated),
+    file_checks=(footer_agrees,),
+    nulls=frozenset({"--"}),
+    views={
+        "ebay_order_totals": """
+            SELECT
+                account,
+                order_key,
+                max(order_id) AS order_id,
+                max(sales_record_number) AS sales_record_number,
+                max(currency) AS currency,
+                max(sold_on) AS sold_on,
+                max(paid_on) AS paid_on,
+                coalesce(bool_or(order_id IS NULL AND paid_on IS NULL), false) AS is_unpaid,
+                count(*) FILTER (WHERE line_kind <> 'summary') AS items,
+                coalesce(
+                    sum(coalesce(quantity, 1) * sold_for) FILTER (WHERE line_kind <> 'summary'),
+                    max(sold_for) FILTER (WHERE line_kind = 'summary'),
+                    max(total_price)
+                ) AS revenue,
+                max(shipping_and_handling) FILTER (WHERE line_kind <> 'item') AS shipping,
+                max(total_price) FILTER (WHERE line_kind <> 'item') AS total
+            FROM data.ebay_orders AS line
+            WHERE NOT (
+                order_id IS NULL AND EXISTS (
+                    SELECT FROM data.ebay_orders AS paid
+                    WHERE paid.account = line.account
+                        AND paid.order_id IS NOT NULL
+                        AND paid.sales_record_number = line.sales_record_number
+                        AND paid.item_number = line.item_number
+                        AND paid.transaction_id = line.transaction_id
+                )
+            )
+            GROUP BY account, order_key
+        """,
+    },
+    group="ebay",
+)

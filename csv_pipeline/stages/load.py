@@ -1,0 +1,298 @@
+"""Bring valid rows into their table, in the transaction of the caller, and count what became of each.
+
+Rows travel as CSV text through COPY into a staging table and are resolved there, set by set:
+every staged row whose key is stored is classed as unchanged, updated or kept by one join; the others
+are inserted. Each statement counts the rows it touched, and the counts must meet.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+from csv_pipeline.errors import AccountingError
+from csv_pipeline.model import Claim, Counts, Feed
+from csv_pipeline.storage import tables
+from csv_pipeline.storage.targets import history_table, target_table
+from csv_pipeline.storage.work import EXTRA, TextFile, TypedFile, ValidFile, batches, scan
+
+_OUTCOME = "outcome"
+
+
+def load(  # noqa: PLR0913, PLR0917  # the stages before, each with its own facts
+    connection: sa.Connection,
+    feed: Feed,
+    claim: Claim,
+    text: TextFile,
+    typed: TypedFile,
+    valid: ValidFile,
+) -> Counts:
+    """Store rows, history, rejects and superseded rows of one import and return the counts.
+
+    Raises:
+        AccountingError: A row would be without an outcome, or with two.
+    """
+    upsert = _Upsert(feed, claim, typed.columns)
+    staged = _stage(connection, upsert, valid)
+    matched = _match(connection, upsert)
+    inserted = _affected(connection, upsert.insert())
+    updated = 0
+    if matched.get("updated"):
+        saved = _affected(connection, upsert.save_history())
+        updated = _affected(connection, upsert.update())
+        _check(claim, "rows saved to history", saved, updated)
+        _check(claim, "rows updated", matched["updated"], updated)
+    rejected = _copy_rejects(connection, claim, text, valid)
+    superseded = _copy_superseded(connection, claim, valid)
+    counts = Counts(
+        read=text.records,
+        inserted=inserted,
+        updated=updated,
+        unchanged=matched.get("unchanged", 0),
+        kept=matched.get("kept", 0),
+        superseded=superseded,
+        rejected=rejected,
+        blank=text.blank,
+        furniture=text.furniture_count,
+    )
+    _check(claim, "rows staged", valid.valid - superseded, staged)
+    _check(claim, "rows with an outcome", counts.read, counts.settled)
+    return counts
+
+
+@dataclass(frozen=True, slots=True)
+class _Upsert:
+    """The statements that resolve staged rows against the stored ones.
+
+    Only columns that the file has are compared and written: a file of an older layout leaves the
+    other columns of a stored row alone.
+    """
+
+    feed: Feed
+    claim: Claim
+    present: tuple[str, ...]
+
+    @property
+    def target(self) -> sa.Table:
+        return target_table(self.feed)
+
+    @property
+    def staging(self) -> sa.Table:
+        """Return the temporary table of this import's rows: columns present, `_extra`, row number."""
+        columns = self.target.columns
+        return sa.Table(
+            "staging",
+            sa.MetaData(),
+            sa.Column("_row_number", sa.BigInteger),
+            *(sa.Column(name, columns[name].type) for name in (*self.present, EXTRA)),
+            prefixes=["TEMPORARY"],
+            postgresql_on_commit="DROP",
+        )
+
+    @property
+    def matched(self) -> sa.Table:
+        """Return the temporary table of staged rows whose key is stored."""
+        return sa.Table(
+            "matched",
+            sa.MetaData(),
+            sa.Column("_row_number", sa.BigInteger),
+            sa.Column(_OUTCOME, sa.Text),
+            prefixes=["TEMPORARY"],
+            postgresql_on_commit="DROP",
+        )
+
+    def match(self) -> sa.Insert:
+        """Class every staged row whose key is stored."""
+        staging, target, matched = self.staging, self.target, self.matched
+        differs = sa.or_(
+            *(target.c[name].is_distinct_from(staging.c[name]) for name in self._values()),
+            ~sa.func.coalesce(target.c[EXTRA], _EMPTY).contains(
+                sa.func.coalesce(staging.c[EXTRA], _EMPTY)
+            ),
+        )
+        outcome = sa.case(
+            (~differs, "unchanged"),
+            (self.feed.conflict.replaces(target, staging), "updated"),
+            else_="kept",
+        )
+        query = sa.select(staging.c._row_number, outcome).where(self._same_key(staging, target))
+        return sa.insert(matched).from_select(["_row_number", _OUTCOME], query)
+
+    def insert(self) -> sa.Insert:
+        """Insert the staged rows whose key is not stored."""
+        staging, matched = self.staging, self.matched
+        names = (*self.present, EXTRA)
+        stored = sa.exists().where(matched.c._row_number == staging.c._row_number)
+        query = sa.select(
+            sa.literal(self.claim.account),
+            *(staging.c[name] for name in names),
+            *self._lineage(staging),
+            sa.literal(self.claim.import_id),
+        ).where(~stored)
+        return sa.insert(self.target).from_select(
+            ["account", *names, *_LINEAGE, "_created_import_id"], query
+        )
+
+    def save_history(self) -> sa.Insert:
+        """Copy stored rows that are about to change, as they are."""
+        target, history = self.target, history_table(self.feed)
+        names = [column.name for column in target.columns]
+        query = sa.select(
+            sa.literal(self.claim.import_id), *(target.c[name] for name in names)
+        ).where(*self._updated())
+        return sa.insert(history).from_select(["_replaced_by_import_id", *names], query)
+
+    def update(self) -> sa.Update:
+        """Write the values of the staged rows that replace stored ones."""
+        staging, target = self.staging, self.target
+        merged = sa.func.coalesce(target.c[EXTRA], _EMPTY).concat(staging.c[EXTRA])
+        extra = sa.case((staging.c[EXTRA].is_(None), target.c[EXTRA]), else_=merged)
+        lineage = dict(zip(_LINEAGE, self._lineage(staging), strict=True))
+        return (
+            sa.update(target)
+            .values({name: staging.c[name] for name in self._values()} | lineage | {EXTRA: extra})
+            .where(*self._updated())
+        )
+
+    def _updated(self) -> tuple[sa.ColumnElement[bool], ...]:
+        staging, matched = self.staging, self.matched
+        return (
+            matched.c._row_number == staging.c._row_number,
+            matched.c[_OUTCOME] == "updated",
+            self._same_key(staging, self.target),
+        )
+
+    def _same_key(self, staging: sa.Table, target: sa.Table) -> sa.ColumnElement[bool]:
+        same = (target.c[name] == staging.c[name] for name in self.feed.key)
+        return sa.and_(target.c.account == self.claim.account, *same)
+
+    def _values(self) -> tuple[str, ...]:
+        return tuple(name for name in self.present if name not in self.feed.key)
+
+    def _lineage(self, staging: sa.Table) -> tuple[sa.ColumnElement[Any], ...]:
+        return (
+            sa.literal(self.claim.import_id),
+            staging.c._row_number,
+            sa.literal(datetime.now(UTC), sa.DateTime(timezone=True)),
+        )
+
+
+_LINEAGE = ("_import_id", "_row_number", "_updated_at")
+_EMPTY = sa.literal({}, pg.JSONB)
+
+
+def _stage(connection: sa.Connection, upsert: _Upsert, valid: ValidFile) -> int:
+    """Fill the staging table with the valid rows that are not superseded and return their number."""
+    upsert.staging.create(connection)
+    upsert.matched.create(connection)
+    losers = scan(valid.superseded_rows).select("row_number").collect()
+    names = [column.name for column in upsert.staging.columns]
+    frames = (
+        batch.join(losers, on="row_number", how="anti", maintain_order="left")
+        .rename({"row_number": "_row_number"})
+        .select(names)
+        for batch in batches(valid.rows)
+    )
+    staged = _copy(connection, "staging", names, frames)
+    if staged:
+        # Without statistics the planner takes a temporary table for small, and nests loops over it.
+        connection.execute(sa.text("ANALYZE staging"))
+    return staged
+
+
+def _match(connection: sa.Connection, upsert: _Upsert) -> dict[str, int]:
+    matched = _affected(connection, upsert.match())
+    if not matched:
+        return {}
+    connection.execute(sa.text("ANALYZE matched"))
+    table = upsert.matched
+    query = sa.select(table.c[_OUTCOME], sa.func.count()).group_by(table.c[_OUTCOME])
+    return {outcome: count for outcome, count in connection.execute(query)}
+
+
+def _copy_rejects(connection: sa.Connection, claim: Claim, text: TextFile, valid: ValidFile) -> int:
+    """Store the faults with the raw text of their records and return how many rows have any."""
+    names = [column.name for column in tables.reject.columns]
+    rejected = 0
+
+    def frames() -> Iterator[pl.DataFrame]:
+        nonlocal rejected
+        for directory in (text.rejects, valid.rejects):
+            for faults in batches(directory):
+                if faults.height:
+                    rejected += faults["row_number"].n_unique()
+                    yield faults.with_columns(
+                        pl.lit(claim.import_id).alias("import_id"), _raw(text.text, faults)
+                    ).select(names)
+
+    _copy(connection, "csv_pipeline.reject", names, frames())
+    return rejected
+
+
+def _copy_superseded(connection: sa.Connection, claim: Claim, valid: ValidFile) -> int:
+    names = [column.name for column in tables.superseded.columns]
+    frames = (
+        batch.with_columns(pl.lit(claim.import_id).alias("import_id")).select(names)
+        for batch in batches(valid.superseded_rows)
+    )
+    return _copy(connection, "csv_pipeline.superseded", names, frames)
+
+
+def _raw(text: Path, faults: pl.DataFrame) -> pl.Series:
+    """Return each fault's record as it stands in the file; PostgreSQL stores no NUL, so it shows."""
+    raw = []
+    with text.open("rb") as file:
+        for offset, length in faults.select("offset", "length").iter_rows():
+            file.seek(offset)
+            raw.append(file.read(length).decode().replace("\0", "\u2400").removesuffix("\r"))
+    return pl.Series("raw", raw, pl.String)
+
+
+def _copy(
+    connection: sa.Connection, table: str, names: list[str], frames: Iterator[pl.DataFrame]
+) -> int:
+    """Copy frames into a table and return how many rows the server took.
+
+    One frame is written as text in a thread while the one before travels.
+    """
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)  # noqa: S101  # the engine is psycopg's
+    columns = ", ".join(f'"{name}"' for name in names)
+    with ThreadPoolExecutor(1) as ahead, driver.cursor() as cursor:
+        with cursor.copy(f"COPY {table} ({columns}) FROM STDIN (FORMAT csv)") as copy:  # type: ignore[arg-type]
+            pending = ahead.submit(_next_text, frames)
+            while (data := pending.result()) is not None:
+                pending = ahead.submit(_next_text, frames)
+                copy.write(data)
+        return cursor.rowcount
+
+
+def _next_text(frames: Iterator[pl.DataFrame]) -> bytes | None:
+    frame = next(frames, None)
+    if frame is None:
+        return None
+    out = BytesIO()
+    frame.write_csv(out, include_header=False)
+    return out.getvalue()
+
+
+def _affected(connection: sa.Connection, statement: sa.Insert | sa.Update) -> int:
+    """Execute a statement and return how many rows the server says it touched."""
+    # SQLAlchemy forgets the count of an INSERT unless told not to.
+    return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount
+
+
+def _check(claim: Claim, what: str, needed: int, found: int) -> None:
+    if needed != found:
+        raise AccountingError(
+            f"{claim.name}, import {claim.import_id}: {needed:,} {what} were needed; {found:,} "
+            "were counted, so nothing of it is stored"
+        )

@@ -1,0 +1,287 @@
+"""From text rows to typed rows: names by the header, values by casts, nothing guessed.
+
+What a column's values prove of day order and decimal mark is collected over the whole file before
+the first value is cast. A value that does not cast leaves a null behind and a fault beside it, and
+the row goes on to be validated, so that all its faults are found.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from csv_pipeline.casts import dates, decimals
+from csv_pipeline.casts.evidence import Survey, decide
+from csv_pipeline.contract import Column, Kind, heading
+from csv_pipeline.errors import MissingColumnError
+from csv_pipeline.model import Account, Evidence, Feed, HeaderDrift, Layout, WholeFile
+from csv_pipeline.storage.rejects import fault_rows
+from csv_pipeline.storage.work import (
+    EXTRA,
+    PLACE,
+    REJECTS,
+    BatchWriter,
+    TextFile,
+    TypedFile,
+    batches,
+    scan,
+)
+
+_INTEGER = r"^-?\d{1,18}(?:\.0+)?$"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """How the columns of one header become those of the contract."""
+
+    feed: Feed
+    layout: Layout
+    sources: Mapping[str, int]  # contract column → place in the header
+    extras: Mapping[str, int]  # other heading → place in the header
+    headings: dict[str, str]
+    ways: dict[str, str | None]
+
+    def columns(self) -> tuple[str, ...]:
+        """Return the contract's columns that this file gives values to."""
+        return tuple(
+            column.name
+            for column in self.feed.columns
+            if column.derived or column.substitute is not None or column.name in self.sources
+        )
+
+
+def transform(text: TextFile, work: Path, feed: Feed, account: Account, *, name: str) -> TypedFile:
+    """Write the rows as the contract's columns to `work` and return which the file had, and why so.
+
+    Raises:
+        MissingColumnError: The header lacks columns that the feed needs in this layout.
+        UndecidableError: Nothing settles the day order or decimal mark of a column.
+        ContradictionError: What the file says of itself is not what it holds.
+    """
+    sources = _sources(text.header, feed)
+    layout = _layout(sources, feed)
+    _refuse_missing(sources, layout, feed, text.header, name)
+    headings = {column: text.header[place] for column, place in sources.items()}
+    ways, evidence = _surveyed(text, feed, account, sources, headings, name)
+    extras = _extras(text.header, set(sources.values()))
+    plan = _Plan(
+        feed=feed, layout=layout, sources=sources, extras=extras, headings=headings, ways=ways
+    )
+    rows, rejects = BatchWriter(work / "typed"), BatchWriter(work / "rejects-transform")
+    at_fault = 0
+    for batch in batches(text.rows):
+        typed, faults = _typed(batch, plan)
+        rows.write(typed)
+        rejects.write(faults)
+        at_fault += faults["row_number"].n_unique()
+    _check_file(text, rows.directory, feed, account, name)
+    return TypedFile(
+        rows=rows.directory,
+        rejects=rejects.directory,
+        rows_at_fault=at_fault,
+        columns=plan.columns(),
+        headings=headings,
+        layout=layout.name,
+        drift=_drift(plan),
+        evidence=(_layout_evidence(layout, plan), *evidence),
+    )
+
+
+def _sources(header: tuple[str, ...], feed: Feed) -> dict[str, int]:
+    """Return each contract column's place in the header: that of the first of its names there."""
+    places: dict[str, int] = {}
+    for place, title in enumerate(header):
+        places.setdefault(heading(title), place)
+    sources = {}
+    for column in feed.columns:
+        names = () if column.derived else (column.name, *column.aliases)
+        found = (places[heading(name)] for name in names if heading(name) in places)
+        if (place_or_none := next(found, None)) is not None:
+            sources[column.name] = place_or_none
+    return sources
+
+
+def _layout(sources: Mapping[str, int], feed: Feed) -> Layout:
+    fitting = (x for x in feed.layouts if not x.marks or x.marks & sources.keys())
+    return next(fitting, feed.layouts[-1])
+
+
+def _layout_evidence(layout: Layout, plan: _Plan) -> Evidence:
+    marks = sorted(plan.headings[mark] for mark in layout.marks & plan.sources.keys())
+    because = f"the header has {', '.join(map(repr, marks))}" if marks else "no other layout fits"
+    return Evidence(subject="layout", decision=layout.name, because=because)
+
+
+def _refuse_missing(
+    sources: Mapping[str, int], layout: Layout, feed: Feed, header: tuple[str, ...], name: str
+) -> None:
+    missing = [
+        (column.aliases[0] if column.aliases else column.name, _other_names(column))
+        for column in feed.columns
+        if column.name not in sources and _is_required(column, layout)
+    ]
+    if missing:
+        raise MissingColumnError(name, feed.name, missing, header)
+
+
+def _is_required(column: Column, layout: Layout) -> bool:
+    if column.derived:
+        return False
+    return column.name in layout.required or not (column.nullable or column.substitute is not None)
+
+
+def _other_names(column: Column) -> tuple[str, ...]:
+    return (*column.aliases[1:], column.name) if column.aliases else ()
+
+
+def _extras(header: tuple[str, ...], used: set[int]) -> dict[str, int]:
+    """Name the places of the header that no column uses; no two by the same name."""
+    extras: dict[str, int] = {}
+    for place, title in enumerate(header):
+        if place not in used:
+            name = title or f"column {place + 1}"
+            extras[name if name not in extras else f"{name} (column {place + 1})"] = place
+    return extras
+
+
+def _drift(plan: _Plan) -> HeaderDrift:
+    """Report names nobody knows and, where the layout names its columns, those that are not there."""
+    expected = plan.layout.required | plan.layout.filled
+    return HeaderDrift(
+        added=tuple(plan.extras), missing=tuple(sorted(expected - plan.sources.keys()))
+    )
+
+
+def _surveyed(
+    text: TextFile,
+    feed: Feed,
+    account: Account,
+    sources: Mapping[str, int],
+    headings: Mapping[str, str],
+    name: str,
+) -> tuple[dict[str, str | None], list[Evidence]]:
+    """Let all values say how amounts and dates are written."""
+    amounts, days = (
+        [
+            survey(column, headings[column.name])
+            for column in feed.columns
+            if column.kind is kind and column.name in sources
+        ]
+        for kind, survey in ((Kind.DECIMAL, decimals.survey), (Kind.DATE, dates.survey))
+    )
+    for batch in batches(text.rows):
+        _take_in(batch, (*amounts, *days), sources)
+    marks, why_marks = decide(amounts, account.decimal_mark, name, "decimal_mark")
+    orders, why_orders = decide(days, account.date_order, name, "date_order")
+    return marks | orders, why_orders + why_marks
+
+
+def _take_in(batch: pl.DataFrame, surveys: Iterable[Survey], sources: Mapping[str, int]) -> None:
+    surveys = list(surveys)
+    trimmed = batch.select(
+        pl.col(str(sources[survey.column])).str.strip_chars().alias(survey.column)
+        for survey in surveys
+    )
+    for survey in surveys:
+        survey.add(trimmed[survey.column], batch["row_number"])
+
+
+def _typed(batch: pl.DataFrame, plan: _Plan) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return a batch as the contract's columns, `_extra` and `PLACE`, and the faults of its rows."""
+    feed = plan.feed
+    present = [column for column in feed.columns if column.name in plan.sources]
+    text = batch.select(
+        *(_cleaned(plan.sources[c.name], feed.nulls).alias(c.name) for c in present), *PLACE
+    )
+    made: list[pl.Series] = []
+    faults = [pl.DataFrame(schema=REJECTS)]
+    for column in present:
+        values = text[column.name]
+        cast, rule, needed = _cast(values, column, plan.ways.get(column.name))
+        made.append(cast.alias(column.name))
+        shown = plan.headings[column.name]
+        failed = cast.is_null() & _meant(values, column)
+        if failed.any():
+            faults.append(fault_rows(text, failed, column, shown, rule, needed))
+        if column.name in plan.layout.filled and values.null_count():
+            faults.append(
+                fault_rows(text, values.is_null(), column, shown, "required", "a value in each row")
+            )
+    typed = pl.DataFrame([*made, *text.select(PLACE), _extra(batch, plan)])
+    return _derived(typed, plan), pl.concat(faults)
+
+
+def _cleaned(place: int, nulls: frozenset[str]) -> pl.Expr:
+    """Return the trimmed cell, null where it stands for no value."""
+    value = pl.col(str(place)).str.strip_chars()
+    return pl.when(~value.is_in(["", *sorted(nulls)])).then(value)
+
+
+def _cast(values: pl.Series, column: Column, way: str | None) -> tuple[pl.Series, str, str]:
+    """Return the typed values, the rule that a null breaks where the text is not, and its needs."""
+    match column.kind:
+        case Kind.TEXT:
+            made = values if column.substitute is None else values.fill_null(column.substitute)
+            return made, "", ""
+        case Kind.CHOICE:
+            folded = values.str.to_lowercase().str.replace_all(r"[\s_-]+", "_")
+            made = folded.replace_strict(
+                {word.replace(" ", "_").replace("-", "_"): x for word, x in column.choices.items()},
+                default=None,
+                return_dtype=pl.String,
+            )
+            return made, "choice", f"one of {', '.join(column.choices)}"
+        case Kind.INTEGER:
+            whole = values.str.replace(r"\.0+$", "").set(~values.str.contains(_INTEGER), None)
+            return whole.cast(pl.Int64, strict=False), "integer", "a whole number"
+        case Kind.DECIMAL:
+            assert isinstance(column.dtype, pl.Decimal)  # noqa: S101  # the kind says so
+            needed = decimals.HINT.format(scale=column.dtype.scale)
+            return decimals.cast(values, column.dtype, way), "decimal", needed
+        case Kind.DATE:
+            return dates.cast(values, way), "date", dates.HINT
+        case Kind.TIME:
+            return dates.time_of_day(values), "time", dates.TIME_HINT
+
+
+def _meant(values: pl.Series, column: Column) -> pl.Series:
+    """Return where the file gives a value; for times of day, where one follows the date."""
+    return dates.has_time(values) if column.kind is Kind.TIME else values.is_not_null()
+
+
+def _extra(batch: pl.DataFrame, plan: _Plan) -> pl.Series:
+    """Return the cells that no column uses as JSON objects, null where all of them are empty."""
+    if not plan.extras:
+        return pl.Series(EXTRA, [None] * batch.height, dtype=pl.String)
+    cells = [_cleaned(place, plan.feed.nulls).alias(name) for name, place in plan.extras.items()]
+    frame = batch.select(cells)
+    filled = pl.any_horizontal(pl.all().is_not_null())
+    return frame.select(
+        pl.when(filled).then(pl.struct(pl.all()).struct.json_encode()).alias(EXTRA)
+    ).to_series()
+
+
+def _derived(typed: pl.DataFrame, plan: _Plan) -> pl.DataFrame:
+    """Add the columns that the file lacks and those that the feed derives."""
+    absent = [
+        pl.lit(column.substitute, column.dtype).alias(column.name)
+        for column in plan.feed.columns
+        if column.name not in plan.sources
+    ]
+    rows = typed.lazy().with_columns(*absent).with_columns(layout=pl.lit(plan.layout.name))
+    for derive in plan.feed.transforms:
+        rows = rows.pipe(derive)
+    return rows.select(*(column.name for column in plan.feed.columns), EXTRA, *PLACE).collect()
+
+
+def _check_file(text: TextFile, rows: Path, feed: Feed, account: Account, name: str) -> None:
+    whole = WholeFile(
+        name=name,
+        account=account,
+        rows=scan(rows),
+        malformed=scan(text.rejects).select("line_number"),
+        furniture=text.furniture,
+    )
+    for check in feed.file_checks:
+        check(whole)

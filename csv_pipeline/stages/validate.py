@@ -1,0 +1,134 @@
+"""Hold every typed row against the contract, and find the rows that come again in the same file.
+
+Pandera checks each batch lazily, as an eager frame: all faults of all rows at once. A fault that a
+cast has reported already is not reported again as a missing value.
+"""
+
+from pathlib import Path
+
+import pandera.polars as pa
+import polars as pl
+from pandera.errors import SchemaErrors
+
+from csv_pipeline.contract import Column
+from csv_pipeline.errors import SetupError
+from csv_pipeline.model import Feed
+from csv_pipeline.storage.rejects import fault_rows
+from csv_pipeline.storage.work import REJECTS, BatchWriter, TypedFile, ValidFile, batches, scan
+
+_RULES = {
+    "not_nullable": "required",
+    "str_matches": "matches",
+    "str_contains": "contains",
+    "str_startswith": "startswith",
+    "str_endswith": "endswith",
+    "str_length": "length",
+    "greater_than": "gt",
+    "greater_than_or_equal_to": "ge",
+    "less_than": "lt",
+    "less_than_or_equal_to": "le",
+    "in_range": "in_range",
+}
+
+
+def validate(typed: TypedFile, work: Path, feed: Feed) -> ValidFile:
+    """Write the rows without fault to `work`, batch by batch in the order of their key.
+
+    The faults of `typed` and those found here come together in `rejects`. Of rows with the same key
+    all but the last of the file are superseded.
+    """
+    schema = feed.contract.to_schema()
+    rows, rejects = BatchWriter(work / "valid"), BatchWriter(work / "rejects")
+    hashes = []
+    rejected = 0
+    for batch, known in zip(batches(typed.rows), batches(typed.rejects), strict=True):
+        found = _faults(batch, schema, feed, typed.headings)
+        faults = pl.concat([known, found.join(known, on=["row_number", "column"], how="anti")])
+        good = batch.join(faults, on="row_number", how="anti").sort(feed.key)
+        rows.write(good)
+        rejects.write(faults.sort("row_number", maintain_order=True))
+        hashes.append(good.select(_key_hash(feed)).to_series())
+        rejected += batch.height - good.height
+    superseded = BatchWriter(work / "superseded")
+    superseded.write(_superseded(rows.directory, hashes, feed))
+    return ValidFile(
+        rows=rows.directory,
+        rejects=rejects.directory,
+        superseded_rows=superseded.directory,
+        valid=rows.rows,
+        rejected=rejected,
+        superseded=superseded.rows,
+    )
+
+
+def _faults(
+    batch: pl.DataFrame, schema: pa.DataFrameSchema, feed: Feed, headings: dict[str, str]
+) -> pl.DataFrame:
+    """Return the contract's faults in a batch."""
+    faults = [pl.DataFrame(schema=REJECTS)]
+    columns = {column.name: column for column in feed.columns}
+    try:
+        schema.validate(batch.select(*columns), lazy=True)
+    except SchemaErrors as error:
+        cases = error.failure_cases
+        _refuse_whole_frame(cases, feed)
+        for (name, check), some in cases.group_by("column", "check", maintain_order=True):
+            failed = pl.Series([False]).new_from_index(0, batch.height)
+            failed = failed.scatter(some["index"].unique(), values=True)
+            column = columns[str(name)]
+            rule, needed = _rule(str(check), column, schema)
+            heading = headings.get(column.name, "")
+            faults.append(fault_rows(batch, failed, column, heading, rule, needed))
+    return pl.concat(faults)
+
+
+def _refuse_whole_frame(cases: pl.DataFrame, feed: Feed) -> None:
+    """A fault without a row is the feed's, not the file's."""
+    whole = cases.filter(pl.col("index").is_null())
+    if whole.height:
+        case = whole.row(0, named=True)
+        raise SetupError(
+            f"feed {feed.name!r}: rows as its contract declares were needed; "
+            f"{case['check']} fails for {case['column'] or case['failure_case']!r}"
+        )
+
+
+def _rule(check: str, column: Column, schema: pa.DataFrameSchema) -> tuple[str, str]:
+    """Return a check's short name and what it needs."""
+    name, _, arguments = check.partition("(")
+    if name == "not_nullable":
+        return "required", column.description or "a value in each row"
+    rule = _RULES.get(name, name)
+    by_name = {c.name: c for c in schema.columns[column.name].checks}
+    described = getattr(by_name.get(name), "description", None)
+    return rule, column.needs or described or f"{rule} {arguments.rstrip(')')}".strip()
+
+
+def _key_hash(feed: Feed) -> pl.Expr:
+    return pl.struct(feed.key).hash().alias("hash")
+
+
+def _superseded(rows: Path, hashes: list[pl.Series], feed: Feed) -> pl.DataFrame:
+    """Return the row numbers of rows whose key comes again, each with that of the last such row.
+
+    Hashes find the few candidates, so that memory does not grow with the width of the key; the keys
+    themselves decide.
+    """
+    seen = pl.concat(hashes) if hashes else pl.Series("hash", [], pl.UInt64)
+    repeated = seen.filter(seen.is_duplicated()).unique()
+    shape = {"row_number": pl.Int64, "by_row_number": pl.Int64}
+    if repeated.is_empty():
+        return pl.DataFrame(schema=shape)
+    candidates = (
+        scan(rows)
+        .select(*feed.key, "row_number", _key_hash(feed))
+        .filter(pl.col("hash").is_in(repeated.implode()))
+        .collect()
+    )
+    last = pl.col("row_number").max().over(feed.key).alias("by_row_number")
+    return (
+        candidates.select("row_number", last)
+        .filter(pl.col("row_number") != pl.col("by_row_number"))
+        .sort("row_number")
+        .cast(shape)  # type: ignore[arg-type]
+    )

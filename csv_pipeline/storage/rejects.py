@@ -1,0 +1,42 @@
+"""Make rejects of rows, in the one form that all stages write them."""
+
+import polars as pl
+
+from csv_pipeline.contract import Column
+from csv_pipeline.storage.work import REJECTS
+
+MASK = "•••"
+
+
+def fault_rows(  # noqa: PLR0913, PLR0917  # the parts of a message
+    rows: pl.DataFrame, failed: pl.Series, column: Column, heading: str, rule: str, needed: str
+) -> pl.DataFrame:
+    """Return one fault for each row under the mask `failed`.
+
+    Shape: as `work.REJECTS`. `rows` has `PLACE` and the column's values; those of a protected column
+    stay out of the message. The message reads *where: what was found, the rule, what was needed*.
+    """
+    value = pl.col(column.name).cast(pl.String)
+    shown = pl.lit(MASK) if column.protected else pl.format("'{}'", value)
+    known_as = f" ({heading!r})" if heading and heading != column.name else ""
+    needs = f" ({needed})" if needed else ""
+    message = pl.format(
+        "row {} (line {}), column {}: {} breaks rule {}",
+        "row_number",
+        "line_number",
+        pl.lit(f"{column.name}{known_as}"),
+        pl.when(value.is_null()).then(pl.lit("an empty cell")).otherwise(shown),
+        pl.lit(f"{column.name}.{rule}{needs}"),
+    )
+    return (
+        rows.filter(failed)
+        .select(
+            *("row_number", "line_number"),
+            pl.lit(column.name).alias("column"),
+            pl.lit(f"{column.name}.{rule}").alias("rule"),
+            value.alias("value"),
+            message.alias("message"),
+            *("offset", "length"),
+        )
+        .cast(dict(REJECTS))
+    )

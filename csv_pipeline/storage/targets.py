@@ -1,0 +1,190 @@
+"""The target tables: one a feed in schema `data`, its history beside it, and its views.
+
+They follow the contracts: a column that a contract gains is added; a column whose type a contract
+changed is refused, because rows would have to be rewritten. What was applied is remembered in
+`csv_pipeline.target`, so that a process that finds nothing new asks one question.
+"""
+
+import hashlib
+from collections.abc import Iterable
+
+import polars as pl
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.schema import CreateColumn, CreateSchema, CreateTable
+
+from csv_pipeline.contract import Column
+from csv_pipeline.errors import SetupError
+from csv_pipeline.model import Feed
+from csv_pipeline.storage import tables
+from csv_pipeline.storage.database import Database
+from csv_pipeline.storage.work import EXTRA
+
+SCHEMA = "data"
+_TARGETS_LOCK = 0x637377
+_DIALECT = pg.dialect()  # type: ignore[no-untyped-call]
+
+
+def target_table(feed: Feed) -> sa.Table:
+    """Return the table that holds a feed's rows, an account's beside the others'."""
+    return sa.Table(
+        feed.name,
+        sa.MetaData(schema=SCHEMA),
+        sa.Column("account", _key_text(), nullable=False),
+        *(_column(column, feed) for column in feed.columns),
+        *_lineage(),
+        sa.PrimaryKeyConstraint("account", *feed.key, name=f"{feed.name}_key"),
+    )
+
+
+def history_table(feed: Feed) -> sa.Table:
+    """Return the table of rows as they were before an import changed them."""
+    return sa.Table(
+        f"{feed.name}_history",
+        sa.MetaData(schema=SCHEMA),
+        sa.Column("_replaced_by_import_id", sa.BigInteger, nullable=False),
+        sa.Column(
+            "_replaced_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()
+        ),
+        sa.Column("account", _key_text(), nullable=False),
+        *(_column(column, feed) for column in feed.columns),
+        *_lineage(),
+        sa.Index(f"{feed.name}_history_by_import", "_replaced_by_import_id"),
+    )
+
+
+def ensure_targets(database: Database, feeds: Iterable[Feed]) -> None:
+    """Make the tables and views of the feeds, or add to them what the contracts gained.
+
+    Raises:
+        SetupError: A column is stored in another type than its contract declares.
+    """
+    wanted = {feed.name: _definition(feed) for feed in feeds}
+    with database.begin() as connection:
+        if wanted.items() <= _applied(connection).items():
+            return
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_TARGETS_LOCK)))
+        applied = _applied(connection)
+        connection.execute(CreateSchema(SCHEMA, if_not_exists=True))
+        for feed in feeds:
+            if applied.get(feed.name) != wanted[feed.name]:
+                _apply(connection, feed, wanted[feed.name])
+
+
+def row_count(connection: sa.Connection, feed: Feed, account: str) -> int:
+    """Return how many rows are stored for an account."""
+    table = target_table(feed)
+    query = sa.select(sa.func.count()).select_from(table).where(table.c.account == account)
+    return connection.scalar(query) or 0
+
+
+def _applied(connection: sa.Connection) -> dict[str, str]:
+    rows = connection.execute(sa.select(tables.target.c.feed, tables.target.c.definition))
+    return {row.feed: row.definition for row in rows}
+
+
+def _apply(connection: sa.Connection, feed: Feed, definition: str) -> None:
+    for table in (target_table(feed), history_table(feed)):
+        stored = _stored_types(connection, table)
+        if stored:
+            _add_columns(connection, table, stored)
+        else:
+            table.create(connection)
+    for name in reversed(feed.views):
+        connection.execute(sa.text(f'DROP VIEW IF EXISTS {SCHEMA}."{name}"'))
+    for name, query in feed.views.items():
+        connection.execute(sa.text(f'CREATE VIEW {SCHEMA}."{name}" AS {query}'))
+    statement = insert(tables.target).values(feed=feed.name, definition=definition)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["feed"], set_={"definition": statement.excluded.definition}
+        )
+    )
+
+
+def _stored_types(connection: sa.Connection, table: sa.Table) -> dict[str, str]:
+    query = sa.text(
+        "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
+        "WHERE attrelid = to_regclass(:name) AND attnum > 0 AND NOT attisdropped"
+    )
+    return {
+        row.attname: row.format_type
+        for row in connection.execute(query, {"name": f'{SCHEMA}."{table.name}"'})
+    }
+
+
+def _add_columns(connection: sa.Connection, table: sa.Table, stored: dict[str, str]) -> None:
+    for column in table.columns:
+        found, needed = stored.get(column.name), _type_name(column)
+        if found is None:
+            definition = CreateColumn(column).compile(dialect=_DIALECT)
+            connection.execute(
+                sa.text(f'ALTER TABLE {SCHEMA}."{table.name}" ADD COLUMN {definition}')
+            )
+        elif found != needed:
+            raise SetupError(
+                f"table {SCHEMA}.{table.name}, column {column.name}: type {needed} was needed, as "
+                f"the contract declares; the stored rows have {found}"
+            )
+
+
+def _definition(feed: Feed) -> str:
+    """Return a digest of all that `_apply` would make."""
+    made = [
+        str(CreateTable(t).compile(dialect=_DIALECT))
+        for t in (target_table(feed), history_table(feed))
+    ]
+    made += [f"{name} {query}" for name, query in feed.views.items()]
+    return hashlib.sha256("\n".join(made).encode()).hexdigest()
+
+
+def _column(column: Column, feed: Feed) -> sa.Column[object]:
+    in_key = column.name in feed.key
+    kind = _key_text() if in_key and isinstance(column.dtype, pl.String) else _sql_type(column)
+    return sa.Column(column.name, kind, nullable=not in_key, comment=column.description or None)
+
+
+def _lineage() -> tuple[sa.Column[object], ...]:
+    return (
+        sa.Column(EXTRA, pg.JSONB),
+        sa.Column("_import_id", sa.BigInteger, nullable=False),
+        sa.Column("_created_import_id", sa.BigInteger, nullable=False),
+        sa.Column("_row_number", sa.BigInteger, nullable=False),
+        sa.Column("_updated_at", sa.DateTime(timezone=True), nullable=False),
+    )
+
+
+def _key_text() -> sa.Text:
+    """Return text in byte order, which is the order that batches are sorted in."""
+    return sa.Text(collation="C")
+
+
+def _sql_type(column: Column) -> sa.types.TypeEngine[object]:
+    match column.dtype:
+        case pl.String():
+            return sa.Text()
+        case pl.Int64():
+            return sa.BigInteger()
+        case pl.Decimal() as decimal:
+            return sa.Numeric(decimal.precision, decimal.scale)
+        case pl.Date():
+            return sa.Date()
+        case pl.Time():
+            return sa.Time()
+        case _:
+            raise SetupError(f"column {column.name}: no SQL type for {column.dtype}")
+
+
+def _type_name(column: sa.Column[object]) -> str:
+    names = {
+        sa.Text: "text",
+        sa.BigInteger: "bigint",
+        sa.Date: "date",
+        sa.Time: "time without time zone",
+        sa.DateTime: "timestamp with time zone",
+        pg.JSONB: "jsonb",
+    }
+    if isinstance(column.type, sa.Numeric):
+        return f"numeric({column.type.precision},{column.type.scale})"
+    return names[type(column.type)]
