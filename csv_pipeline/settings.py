@@ -54,6 +54,11 @@ class Settings(BaseSettings):
         """Where the embedded server keeps its data."""
         return (self.home / "postgres").absolute()
 
+    @property
+    def dagster_area(self) -> Path:
+        """Where Dagster keeps what its steps print and hand to one another."""
+        return (self.home / "dagster").absolute()
+
 
 @cache
 def settings() -> Settings:

@@ -6,6 +6,7 @@ file. An error of the pipeline is one line on stderr; a traceback is a bug.
 """
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -23,12 +24,20 @@ if TYPE_CHECKING:
     from csv_pipeline.ingest import Pipeline
     from csv_pipeline.settings import Settings
 
-Fact = Literal["seller-id", "date-order", "decimal-mark", "encoding"]
 AccountOption = Annotated[str, typer.Option("--account", "-a", help="Whose file it is.")]
 FeedOption = Annotated[str, typer.Option("--feed", "-f", help="What it holds; see `feeds`.")]
 OnlyAccount = Annotated[str | None, typer.Option("--account", "-a", help="Only of this account.")]
 OnlyFeed = Annotated[str | None, typer.Option("--feed", "-f", help="Only of this feed.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of tables.")]
+
+
+class Fact(StrEnum):
+    """What an account may declare."""
+
+    SELLER_ID = "seller-id"
+    DATE_ORDER = "date-order"
+    DECIMAL_MARK = "decimal-mark"
+    ENCODING = "encoding"
 
 
 class Commands(TyperGroup):
@@ -57,11 +66,12 @@ app = typer.Typer(
 def demo() -> None:
     """Import a dozen files of three accounts and show what became of every row."""
     from csv_pipeline.cli import show
-    from csv_pipeline.demo import run_demo
+    from csv_pipeline.cli.dev import dagster_home
+    from csv_pipeline.demo.run import run_demo
 
-    settings = _settings()
-    _log_warnings_only()
-    show.demo(run_demo(settings, on_step=show.note), settings)
+    pipeline = _pipeline()
+    home = dagster_home(pipeline.settings)
+    show.demo(run_demo(pipeline, home, on_step=show.note), pipeline.settings)
 
 
 @app.command()

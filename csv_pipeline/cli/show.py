@@ -7,9 +7,10 @@ of protected columns are masked before they get here, by `masked`.
 import json
 import shlex
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import datetime
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
@@ -25,7 +26,7 @@ from csv_pipeline.storage.rejects import MASK
 
 if TYPE_CHECKING:
     from csv_pipeline.cli.importing import Imported
-    from csv_pipeline.demo import DemoResult
+    from csv_pipeline.demo.run import DemoResult
 
 OUTCOMES = ("inserted", "updated", "unchanged", "kept", "superseded", "rejected")
 _COLORS = {
@@ -206,16 +207,22 @@ def accounts(declared: Sequence[Account], waiting: Sequence[Backlog]) -> None:
 
 def demo(result: "DemoResult", settings: Settings) -> None:
     """Print what became of the demo's files, an account at a time, and where to look next."""
-    for account in result.accounts:
-        table = _table(
-            "import", "feed", "file", "outcome", "rows", title=f"Account {account.account}"
-        )
-        for report in account.reports:
-            number, file = str(report.import_id), plain(report.name, 200)
-            table.add_row(number, report.feed, file, _outcome(report), rows_of(report))
-        total = sum((report.counts for report in account.reports), Counts())
+    for account, told in groupby(
+        sorted(result.told, key=lambda one: one.delivery.account), lambda one: one.delivery.account
+    ):
+        table = _table("import", "feed", "file", "outcome", "rows", title=f"Account {account}")
+        total = Counts()
+        for one in told:
+            file = Text.assemble(plain(one.delivery.name), "\n", (one.delivery.shows, "dim"))
+            if one.report is None:
+                table.add_row("", one.delivery.feed, file, "misplaced", plain(one.problem, 400))
+                continue
+            number = str(one.report.import_id)
+            table.add_row(number, one.report.feed, file, _outcome(one.report), rows_of(one.report))
+            if one.report.outcome is Outcome.IMPORTED:
+                total += one.report.counts
         table.add_section()
-        table.add_row("", "", f"{len(account.reports)} files", "", _identity(total))
+        table.add_row("", "", "all that was imported", "", _identity(total))
         out.print(table)
     _print_next_steps(result, settings)
 
@@ -313,4 +320,15 @@ def _words(name: str) -> str:
 
 
 def _print_next_steps(result: "DemoResult", settings: Settings) -> None:
-    steps: Mapping[str, str] = {}
+    reports = [one.report for one in result.told if one.report]
+    most = max(reports, key=lambda report: report.counts.rejected)
+    if not result.runs:
+        out.print("Nothing new: every file was imported or turned away before, so no run was asked for.")
+    out.print(
+        f"Every fault of a file:   csv-pipeline rejects {most.import_id}",
+        "The numbers of a file:   csv-pipeline imports --account acorn",
+        "The same in Dagster:     make dev, or csv-pipeline dev",
+        f"Your own files:          drop them into {settings.landing_area}/ACCOUNT/FEED/ meanwhile",
+        "In SQL, revenue once:    SELECT * FROM data.ebay_order_totals WHERE account = 'acorn'",
+        sep="\n",
+    )

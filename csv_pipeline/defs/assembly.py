@@ -5,13 +5,12 @@ from collections.abc import Sequence
 import dagster as dg
 
 from csv_pipeline.defs.feed import asset_keys, feed_definitions
+from csv_pipeline.defs.lanes import JOB
 from csv_pipeline.defs.partitions import accounts
 from csv_pipeline.defs.resource import Engine
-from csv_pipeline.defs.schedules import nightly_schedule
-from csv_pipeline.defs.sensors import landing_sensor
+from csv_pipeline.defs.schedules import nightly
+from csv_pipeline.defs.sensors import landing
 from csv_pipeline.model import Feed
-
-JOB = "import_files"
 
 
 def assemble(feeds: Sequence[Feed], engine: Engine) -> dg.Definitions:
@@ -23,12 +22,12 @@ def assemble(feeds: Sequence[Feed], engine: Engine) -> dg.Definitions:
         JOB,
         selection=[key for feed in feeds for key in asset_keys(feed.name)],
         partitions_def=accounts,
-        description="Imports the files of one account, those of one feed or of several.",
+        description="Imports files of one account.",
     )
     shared = dg.Definitions(
         jobs=[job],
-        sensors=[landing_sensor(job)],
-        schedules=[nightly_schedule(job)],
+        sensors=[landing],
+        schedules=[nightly],
         resources={"engine": engine},
         executor=dg.in_process_executor,
     )

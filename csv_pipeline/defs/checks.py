@@ -1,11 +1,11 @@
 """What Dagster checks after every import: a few sentences about the report, account by account."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from csv_pipeline.defs.metadata import in_short, table, total
+from csv_pipeline.defs.metadata import Line, Metadata, in_short, table, total
 from csv_pipeline.defs.partitions import accounts
 from csv_pipeline.model import Feed, ImportReport, Outcome
 
@@ -68,8 +68,9 @@ def accounting_balances(feed: Feed, reports: Sequence[ImportReport]) -> dg.Asset
 def reject_rate(feed: Feed, reports: Sequence[ImportReport]) -> dg.AssetCheckResult:
     """Warn of files with a greater share of rejected rows than the feed's limit."""
     limit = feed.reject_rate_warning
-    over = [r for r in reports if r.outcome in _LOADED and r.counts.rejected > limit * r.counts.read]
-    lines = (
+    loaded = [report for report in reports if report.outcome in _LOADED]
+    over = [report for report in loaded if _rate(report) > limit]
+    lines: Iterator[Line] = (
         {"file": r.name, "rejected": r.counts.rejected, "read": r.counts.read, "rate": _rate(r)}
         for r in over
     )
@@ -99,9 +100,7 @@ def files_accepted(feed: Feed, reports: Sequence[ImportReport]) -> dg.AssetCheck
     return _warning(feed, "files_accepted", not away, table("files", lines))
 
 
-def _warning(
-    feed: Feed, name: str, passed: bool, metadata: dict[str, object]  # noqa: FBT001
-) -> dg.AssetCheckResult:
+def _warning(feed: Feed, name: str, passed: bool, metadata: Metadata) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         asset_key=feed.name,
         check_name=name,
@@ -118,4 +117,4 @@ def _balances(report: ImportReport) -> bool:
 
 
 def _rate(report: ImportReport) -> float:
-    return round(report.counts.rejected / report.counts.read, 4)
+    return round(report.counts.rejected / max(report.counts.read, 1), 4)

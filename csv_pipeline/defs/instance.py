@@ -7,7 +7,8 @@ configuration and keeps its history.
 
 from typing import Any, Self
 
-from dagster import LocalArtifactStorage, LocalComputeLogManager
+from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
+from dagster._core.storage.root import LocalArtifactStorage
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 

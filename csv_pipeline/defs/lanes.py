@@ -11,6 +11,7 @@ from csv_pipeline.defs.feed import asset_keys
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage.ledger import Backlog
 
+JOB = "import_files"
 LANE = "csv_pipeline/lane"
 """The tag whose every value has one run at a time; `dagster.yaml` holds the limit."""
 

@@ -6,6 +6,7 @@ goes in but numbers, names and the messages of the report.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from itertools import islice
 from typing import Any
 
 import dagster as dg
@@ -17,6 +18,7 @@ from csv_pipeline.model import Counts, Feed, ImportReport, Outcome, Reject
 from csv_pipeline.storage.targets import SCHEMA
 
 Metadata = Mapping[str, Any]
+Line = Mapping[str, str | int | float]
 MOST_LINES = 20
 _TROUBLE_FIRST = (
     Outcome.FAILED,
@@ -55,6 +57,7 @@ def table_metadata(reports: Sequence[ImportReport], rows_stored: int) -> Metadat
         "files": len(reports),
         **asdict(counts),
         **table("per file", map(_report_line, sorted(reports, key=_trouble))),
+        **table("problems", _problem_lines(reports)),
         **table("stage seconds", _stage_lines(reports)),
         **table("evidence", _evidence_lines(reports)),
         **_reject_tables(reports),
@@ -72,9 +75,9 @@ def rejects_metadata(
     }
 
 
-def table(name: str, lines: Iterable[Mapping[str, str | int | float]]) -> Metadata:
+def table(name: str, lines: Iterable[Line]) -> Metadata:
     """Return the first lines as a table under `name`; nothing if there is none."""
-    records = [dg.TableRecord(dict(line)) for line, _ in zip(lines, range(MOST_LINES), strict=False)]
+    records = [dg.TableRecord(dict(line)) for line in islice(lines, MOST_LINES)]
     return {name: dg.MetadataValue.table(records)} if records else {}
 
 
@@ -101,7 +104,7 @@ def _column(column: Column, feed: Feed) -> dg.TableColumn:
     )
 
 
-def _progress_line(progress: Progress) -> dict[str, str | int | float]:
+def _progress_line(progress: Progress) -> Line:
     return {
         "file": progress.name,
         "rows": progress.rows,
@@ -111,26 +114,31 @@ def _progress_line(progress: Progress) -> dict[str, str | int | float]:
     }
 
 
-def _report_line(report: ImportReport) -> dict[str, str | int | float]:
+def _report_line(report: ImportReport) -> Line:
     return {
         "file": report.name,
         "outcome": report.outcome.value,
         **{name: rows for name, rows in asdict(report.counts).items() if name in _SHOWN},
-        "problem": in_short(report.problem),
     }
 
 
 _SHOWN = ("read", "inserted", "updated", "unchanged", "kept", "superseded", "rejected")
 
 
+def _problem_lines(reports: Iterable[ImportReport]) -> Iterable[Line]:
+    for report in reports:
+        if report.problem:
+            yield {"file": report.name, "problem": in_short(report.problem)}
+
+
 def _trouble(report: ImportReport) -> int:
     return _TROUBLE_FIRST.index(report.outcome)
 
 
-def _stage_lines(reports: Sequence[ImportReport]) -> Iterable[dict[str, str | int | float]]:
+def _stage_lines(reports: Sequence[ImportReport]) -> Iterable[Line]:
     for stage in Stage:
         seconds = [report.stage_seconds.get(stage.value, 0.0) for report in reports]
-        if seconds:
+        if any(seconds):
             yield {
                 "stage": stage.value,
                 "seconds": round(sum(seconds), 3),
@@ -138,7 +146,7 @@ def _stage_lines(reports: Sequence[ImportReport]) -> Iterable[dict[str, str | in
             }
 
 
-def _evidence_lines(reports: Sequence[ImportReport]) -> Iterable[dict[str, str | int | float]]:
+def _evidence_lines(reports: Sequence[ImportReport]) -> Iterable[Line]:
     for report in reports:
         for evidence in report.evidence:
             yield {"file": report.name, **asdict(evidence)}
@@ -161,7 +169,7 @@ def _summed(reports: Iterable[ImportReport], what: str) -> list[tuple[str, int]]
     return sorted(sums.items(), key=lambda entry: (-entry[1], entry[0]))
 
 
-def _reject_line(name: str, reject: Reject) -> dict[str, str | int | float]:
+def _reject_line(name: str, reject: Reject) -> Line:
     return {
         "file": name,
         "row": reject.row_number,

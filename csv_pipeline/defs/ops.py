@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from csv_pipeline.defs.batch import Batch, batch_from
 from csv_pipeline.defs.checks import CHECKS, check_results
@@ -39,7 +40,7 @@ class ClaimConfig(dg.Config):
     """Say which files of a feed to claim; none named means all that wait or failed."""
 
     feed: str
-    files: list[str] = []
+    files: list[str] = Field(default=[])
     dry_run: bool = False
 
 
@@ -55,7 +56,7 @@ def claim(
     with _only_silence_is_retried():
         batch = _claim(context, config, engine.pipeline())
         if not batch.claims:
-            context.log.info(f"Nothing to import: no file waits for {batch.account}/{batch.feed}.")
+            context.log.info("Nothing to import for %s/%s.", batch.account, batch.feed)
         return _advance_all(context, engine.pipeline(), batch, Stage.ARRIVE)
 
 
@@ -119,11 +120,11 @@ def _advance_all(
             done.append(_advance(context, Import(pipeline, claim), stage))
             going_on.append(claim)
         except LostClaimError as lost:
-            context.log.warning(f"{claim.name}: dropped; {lost}")
+            context.log.warning("%s: dropped; %s", claim.name, lost)
         except DatabaseUnavailableError:
             raise
         except Exception:  # the outermost edge: the other files go on
-            context.log.exception(f"{claim.name}: stopped in {stage}; the failure is not recorded")
+            context.log.exception("%s: %s failed and cannot be recorded", claim.name, stage)
             unrecorded.append(claim.name)
     left = batch.with_claims(going_on, unrecorded)
     return dg.Output(left.to_json(), metadata=progress_metadata(done))
@@ -135,8 +136,8 @@ def _advance(context: dg.OpExecutionContext, import_: Import, stage: Stage) -> P
         return import_.advance(stage)
     except (DatabaseUnavailableError, LostClaimError):
         raise
-    except Exception as error:  # noqa: BLE001  # the outermost edge: recorded with its traceback
-        context.log.exception(f"{import_.claim.name}: failed in {stage}")
+    except Exception as error:  # the outermost edge: recorded with its traceback
+        context.log.exception("%s: %s failed", import_.claim.name, stage)
         import_.fail(error)
         return import_.advance(stage)
 

@@ -1,5 +1,6 @@
-"""One partition an account: its history, its backfills and its checks stand apart from the others."""
+"""One partition an account: its history, backfills and checks stand apart from the others."""
 
 import dagster as dg
 
-accounts = dg.DynamicPartitionsDefinition(name="accounts")
+ACCOUNTS = "accounts"
+accounts = dg.DynamicPartitionsDefinition(name=ACCOUNTS)

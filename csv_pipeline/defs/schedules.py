@@ -4,37 +4,30 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from csv_pipeline.defs.lanes import request_all
-from csv_pipeline.defs.partitions import accounts
+from csv_pipeline.defs.lanes import JOB, request_all
+from csv_pipeline.defs.partitions import ACCOUNTS
 from csv_pipeline.defs.resource import Engine
-from csv_pipeline.defs.sensors import Job
 from csv_pipeline.storage import ledger
 
 
-def nightly_schedule(job: Job) -> dg.ScheduleDefinition:
-    """Return the schedule that gives failed files their next chance."""
-
-    @dg.schedule(
-        job=job,
-        cron_schedule="0 2 * * *",
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Asks for one run for each account and feed with failed or waiting files.",
-    )
-    def nightly(
-        context: dg.ScheduleEvaluationContext, engine: dg.ResourceParam[Engine]
-    ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        pipeline = engine.pipeline()
-        with pipeline.database.begin() as connection:
-            lanes = ledger.backlog(connection, with_failed=True)
-        lanes = [lane for lane in lanes if lane.feed in pipeline.feeds]
-        # A schedule cannot request partitions: the account may be newer than the last sensor tick.
-        context.instance.add_dynamic_partitions(
-            accounts.name or "", sorted({lane.account for lane in lanes})
-        )
-        night = f"nightly {context.scheduled_execution_time:%Y-%m-%d %H:%M}"
-        yield from (request_all(lane, night) for lane in lanes)
-        if not lanes:
-            yield dg.SkipReason("No file waits and none failed.")
-
-    return nightly
+@dg.schedule(
+    job_name=JOB,
+    cron_schedule="0 2 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Asks for one run for each account and feed with failed or waiting files.",
+)
+def nightly(
+    context: dg.ScheduleEvaluationContext, engine: dg.ResourceParam[Engine]
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Give failed files their next chance, and forgotten ones their first."""
+    pipeline = engine.pipeline()
+    with pipeline.database.begin() as connection:
+        backlog = ledger.backlog(connection, with_failed=True)
+    lanes = [lane for lane in backlog if lane.feed in pipeline.feeds]
+    # A schedule cannot request partitions, and an account may be newer than the last sensor tick.
+    context.instance.add_dynamic_partitions(ACCOUNTS, sorted({lane.account for lane in lanes}))
+    night = f"nightly {context.scheduled_execution_time:%Y-%m-%d %H:%M}"
+    yield from (request_all(lane, night) for lane in lanes)
+    if not lanes:
+        yield dg.SkipReason("No file waits and none failed.")

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from csv_pipeline.defs.lanes import LANE, by_turns, first_files, lane_name, request_files
-from csv_pipeline.defs.partitions import accounts
+from csv_pipeline.defs.lanes import JOB, LANE, by_turns, first_files, lane_name, request_files
+from csv_pipeline.defs.partitions import ACCOUNTS, accounts
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.ingest import Pipeline
 from csv_pipeline.stages.arrive import Look
 from csv_pipeline.storage import ledger
-from csv_pipeline.storage.ledger import Backlog
 
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -19,34 +18,29 @@ UNFINISHED = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
-Job = dg.JobDefinition | dg.UnresolvedAssetJobDefinition
 
 
-def landing_sensor(job: Job) -> dg.SensorDefinition:
-    """Return the one sensor of all feeds and accounts."""
-
-    @dg.sensor(
-        job=job,
-        minimum_interval_seconds=5,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Enters new files into the ledger and asks for one run an account and feed.",
+@dg.sensor(
+    job_name=JOB,
+    minimum_interval_seconds=5,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Enters new files into the ledger and asks for one run an account and feed.",
+)
+def landing(
+    context: dg.SensorEvaluationContext, engine: dg.ResourceParam[Engine]
+) -> dg.SensorResult:
+    """Request runs for what waits, and partitions for accounts never seen."""
+    pipeline = engine.pipeline()
+    # Half the time is for looking; the rest for the ledger and the requests.
+    seconds = pipeline.settings.tick_seconds / 2
+    seen = pipeline.look(seconds=seconds, start_at=context.cursor or None)
+    requests = _requests(pipeline, _busy_lanes(context.instance))
+    return dg.SensorResult(
+        run_requests=requests,
+        skip_reason=None if requests else _why_not(seen),
+        dynamic_partitions_requests=_new_partitions(pipeline, context.instance),
+        cursor=seen.stopped_at or "",
     )
-    def landing(
-        context: dg.SensorEvaluationContext, engine: dg.ResourceParam[Engine]
-    ) -> dg.SensorResult:
-        pipeline = engine.pipeline()
-        # Half the time for looking; the rest is for the ledger and the requests.
-        seconds = pipeline.settings.tick_seconds / 2
-        seen = pipeline.look(seconds=seconds, start_at=context.cursor or None)
-        requests = _requests(pipeline, _busy_lanes(context.instance))
-        return dg.SensorResult(
-            run_requests=requests,
-            skip_reason=None if requests else _why_not(seen),
-            dynamic_partitions_requests=_new_partitions(pipeline, context.instance),
-            cursor=seen.stopped_at or "",
-        )
-
-    return landing
 
 
 def _requests(pipeline: Pipeline, busy: set[str]) -> list[dg.RunRequest]:
@@ -71,7 +65,7 @@ def _busy_lanes(instance: dg.DagsterInstance) -> set[str]:
 def _new_partitions(
     pipeline: Pipeline, instance: dg.DagsterInstance
 ) -> Sequence[dg.AddDynamicPartitionsRequest]:
-    known = set(instance.get_dynamic_partitions(accounts.name or ""))
+    known = set(instance.get_dynamic_partitions(ACCOUNTS))
     with pipeline.database.begin() as connection:
         new = [a.account for a in ledger.accounts(connection) if a.account not in known]
     return [accounts.build_add_request(new)] if new else []
@@ -79,6 +73,6 @@ def _new_partitions(
 
 def _why_not(seen: Look) -> str:
     return (
-        f"Nothing new to ask for: {seen.growing} files still growing, "
+        f"No file to ask a run for; {seen.growing} still growing, "
         f"{len(seen.misplaced)} where no account or feed can be."
     )

@@ -170,21 +170,18 @@ def _surveyed(
         ]
         for kind, survey in ((Kind.DECIMAL, decimals.survey), (Kind.DATE, dates.survey))
     )
-    for batch in batches(text.rows):
-        _take_in(batch, (*amounts, *days), sources)
+    surveys = (*amounts, *days)
+    for batch in batches(text.rows, ["row_number", *(str(sources[s.column]) for s in surveys)]):
+        _take_in(batch, surveys, sources)
     marks, why_marks = decide(amounts, account.decimal_mark, name, "decimal_mark")
     orders, why_orders = decide(days, account.date_order, name, "date_order")
     return marks | orders, why_orders + why_marks
 
 
 def _take_in(batch: pl.DataFrame, surveys: Iterable[Survey], sources: Mapping[str, int]) -> None:
-    surveys = list(surveys)
-    trimmed = batch.select(
-        pl.col(str(sources[survey.column])).str.strip_chars().alias(survey.column)
-        for survey in surveys
-    )
     for survey in surveys:
-        survey.add(trimmed[survey.column], batch["row_number"])
+        values = batch[str(sources[survey.column])].str.strip_chars()
+        survey.add(values, batch["row_number"])
 
 
 def _typed(batch: pl.DataFrame, plan: _Plan) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -263,7 +260,7 @@ def _extra(batch: pl.DataFrame, plan: _Plan) -> pl.Series:
 
 
 def _derived(typed: pl.DataFrame, plan: _Plan) -> pl.DataFrame:
-    """Add the columns that the file lacks and those that the feed derives."""
+    """Add what the feed derives; the columns that the file lacks are there to derive from only."""
     absent = [
         pl.lit(column.substitute, column.dtype).alias(column.name)
         for column in plan.feed.columns
@@ -272,7 +269,7 @@ def _derived(typed: pl.DataFrame, plan: _Plan) -> pl.DataFrame:
     rows = typed.lazy().with_columns(*absent).with_columns(layout=pl.lit(plan.layout.name))
     for derive in plan.feed.transforms:
         rows = rows.pipe(derive)
-    return rows.select(*(column.name for column in plan.feed.columns), EXTRA, *PLACE).collect()
+    return rows.select(*plan.columns(), EXTRA, *PLACE).collect()
 
 
 def _check_file(text: TextFile, rows: Path, feed: Feed, account: Account, name: str) -> None:

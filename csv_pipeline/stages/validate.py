@@ -28,6 +28,7 @@ _RULES = {
     "less_than": "lt",
     "less_than_or_equal_to": "le",
     "in_range": "in_range",
+    "isin": "isin",
 }
 
 
@@ -37,14 +38,15 @@ def validate(typed: TypedFile, work: Path, feed: Feed) -> ValidFile:
     The faults of `typed` and those found here come together in `rejects`. Of rows with the same key
     all but the last of the file are superseded.
     """
-    schema = feed.contract.to_schema()
+    schema = _schema(feed, typed.columns)
     rows, rejects = BatchWriter(work / "valid"), BatchWriter(work / "rejects")
     hashes = []
     rejected = 0
     for batch, known in zip(batches(typed.rows), batches(typed.rejects), strict=True):
         found = _faults(batch, schema, feed, typed.headings)
         faults = pl.concat([known, found.join(known, on=["row_number", "column"], how="anti")])
-        good = batch.join(faults, on="row_number", how="anti").sort(feed.key)
+        bad = batch["row_number"].is_in(faults["row_number"].implode())
+        good = batch.filter(~bad).sort(feed.key)
         rows.write(good)
         rejects.write(faults.sort("row_number", maintain_order=True))
         hashes.append(good.select(_key_hash(feed)).to_series())
@@ -61,14 +63,31 @@ def validate(typed: TypedFile, work: Path, feed: Feed) -> ValidFile:
     )
 
 
+def _schema(feed: Feed, present: tuple[str, ...]) -> pa.DataFrameSchema:
+    """Return the contract for the columns present.
+
+    Where a contract has rules of its own, these see the whole frame, so that columns that the file
+    lacks stay in it, as nulls.
+    """
+    schema = feed.contract.to_schema()
+    own = any(check.name not in _RULES for c in schema.columns.values() for check in c.checks)
+    absent = [] if own else [name for name in schema.columns if name not in present]
+    return schema.remove_columns(absent)
+
+
 def _faults(
     batch: pl.DataFrame, schema: pa.DataFrameSchema, feed: Feed, headings: dict[str, str]
 ) -> pl.DataFrame:
     """Return the contract's faults in a batch."""
     faults = [pl.DataFrame(schema=REJECTS)]
     columns = {column.name: column for column in feed.columns}
+    absent = [
+        pl.lit(None, columns[name].dtype).alias(name)
+        for name in schema.columns
+        if name not in batch.columns
+    ]
     try:
-        schema.validate(batch.select(*columns), lazy=True)
+        schema.validate(batch.with_columns(absent).select(*schema.columns), lazy=True)
     except SchemaErrors as error:
         cases = error.failure_cases
         _refuse_whole_frame(cases, feed)

@@ -61,6 +61,20 @@ def server_url(settings: Settings) -> sa.URL:
     return _embedded_url(settings.postgres_area)
 
 
+def schema_url(settings: Settings, schema: str) -> sa.URL:
+    """Return the server's address with this schema, made if it is not there, as the only one seen.
+
+    For programs that keep their own tables beside ours and know nothing of schemas.
+    """
+    url = server_url(settings)
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    with Database(engine).begin() as connection:
+        # IF NOT EXISTS alone fails when two processes come at the same moment.
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+        connection.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
+    return url.update_query_dict({"options": f"-csearch_path={schema}"})
+
+
 def open_database(settings: Settings) -> Database:
     """Return the database with its state tables up to date.
 

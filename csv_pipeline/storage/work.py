@@ -6,7 +6,7 @@ scratch: whoever finds it missing does the stage before again.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -62,10 +62,9 @@ class TextFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TypedFile:
-    """What `transform` gives: the contract's columns, typed, with nulls where a cast failed.
+    """What `transform` gives: `columns` of the contract, typed, with nulls where a cast failed.
 
-    `columns` are those that the file has or that were derived; the others are null throughout.
-    The batch of the same number in `rejects` holds the faults of a batch's rows. `headings` says
+    The columns that the file lacks are left out; `rows` has `EXTRA` and `PLACE` besides. The batch of the same number in `rejects` holds the faults of a batch's rows. `headings` says
     what the file calls a column.
     """
 
@@ -111,10 +110,11 @@ class BatchWriter:
         self.rows += batch.height
 
 
-def batches(directory: Path) -> Iterator[pl.DataFrame]:
-    """Give the batches of a directory in order, memory-mapped."""
+def batches(directory: Path, columns: Iterable[str] | None = None) -> Iterator[pl.DataFrame]:
+    """Give the batches of a directory in order, all columns or those named."""
+    wanted = None if columns is None else list(dict.fromkeys(columns))
     for path in sorted(directory.glob("*.arrow")):
-        yield pl.read_ipc(path)
+        yield pl.read_ipc(path, columns=wanted)
 
 
 def scan(directory: Path, schema: pl.Schema | None = None) -> pl.LazyFrame:

@@ -189,7 +189,7 @@ class Structure:
             .then(pl.lit(_BLANK))
             .when(~text.str.contains(content))
             .then(pl.lit(_FURNITURE))
-            .when(text.str.strip_chars_end("\r") == self.dialect.header_text)
+            .when(text.is_in([self.dialect.header_text, f"{self.dialect.header_text}\r"]))
             .then(pl.lit(_HEADER))
         )
         for index, pattern in enumerate(self.hints.furniture):
@@ -387,12 +387,12 @@ class _Records:
             frame = frame.with_columns(
                 stray=pl.lit(value=False), cells=pl.lit(None, pl.List(pl.String))
             )
-        unquoted = (
-            pl.when(pl.col("quotes") > 0)
-            .then(pl.col("text").str.replace_all('"[^"]*"', ""))
-            .otherwise(pl.col("text"))
-        )
-        fields = unquoted.str.count_matches(delimiter, literal=True).cast(pl.Int64) + 1
+        fields = frame["text"].str.count_matches(delimiter, literal=True).cast(pl.Int64) + 1
+        quoted = (frame["quotes"] > 0).arg_true()
+        if not quoted.is_empty():
+            bare = frame["text"].gather(quoted).str.replace_all('"[^"]*"', "")
+            outside = bare.str.count_matches(delimiter, literal=True).cast(pl.Int64) + 1
+            fields = fields.scatter(quoted, outside)
         return cls(
             frame.with_columns(
                 fields=pl.col("cells").list.len().cast(pl.Int64).fill_null(fields),
