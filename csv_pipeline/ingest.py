@@ -137,8 +137,8 @@ class Pipeline:
             place = (*path.relative_to(landing).parts[:-1], "", "")[:2]
             if place != (file.account, file.feed):
                 raise SetupError(
-                    f"{path}: a file in the folder {file.account}/{file.feed} of the landing area "
-                    f"or outside of it was needed; it lies in {'/'.join(filter(None, place)) or '.'}"
+                    f"{path}: a file in {file.account}/{file.feed} of the landing area, or outside "
+                    f"of it, was needed; it lies in {'/'.join(filter(None, place)) or 'none'}"
                 )
 
     def look(self, *, seconds: float, start_at: str | None = None) -> Look:

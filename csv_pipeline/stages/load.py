@@ -7,7 +7,6 @@ are inserted. Each statement counts the rows it touched, and the counts must mee
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -41,6 +40,7 @@ def load(  # noqa: PLR0913, PLR0917  # the stages before, each with its own fact
         AccountingError: A row would be without an outcome, or with two.
     """
     upsert = _Upsert(feed, claim, typed.columns)
+    connection.execute(sa.text("SET LOCAL jit = off"))  # a wide INSERT takes longer to compile
     staged = _stage(connection, upsert, valid)
     matched = _match(connection, upsert)
     inserted = _affected(connection, upsert.insert())
@@ -68,46 +68,20 @@ def load(  # noqa: PLR0913, PLR0917  # the stages before, each with its own fact
     return counts
 
 
-@dataclass(frozen=True, slots=True)
 class _Upsert:
     """The statements that resolve staged rows against the stored ones.
 
     Only columns that the file has are compared and written: a file of an older layout leaves the
-    other columns of a stored row alone.
+    other columns of a stored row alone. `staging` holds this import's rows, `matched` the outcome of
+    those whose key is stored; both are temporary.
     """
 
-    feed: Feed
-    claim: Claim
-    present: tuple[str, ...]
-
-    @property
-    def target(self) -> sa.Table:
-        return target_table(self.feed)
-
-    @property
-    def staging(self) -> sa.Table:
-        """Return the temporary table of this import's rows: columns present, `_extra`, row number."""
-        columns = self.target.columns
-        return sa.Table(
-            "staging",
-            sa.MetaData(),
-            sa.Column("_row_number", sa.BigInteger),
-            *(sa.Column(name, columns[name].type) for name in (*self.present, EXTRA)),
-            prefixes=["TEMPORARY"],
-            postgresql_on_commit="DROP",
-        )
-
-    @property
-    def matched(self) -> sa.Table:
-        """Return the temporary table of staged rows whose key is stored."""
-        return sa.Table(
-            "matched",
-            sa.MetaData(),
-            sa.Column("_row_number", sa.BigInteger),
-            sa.Column(_OUTCOME, sa.Text),
-            prefixes=["TEMPORARY"],
-            postgresql_on_commit="DROP",
-        )
+    def __init__(self, feed: Feed, claim: Claim, present: tuple[str, ...]) -> None:
+        self.feed, self.claim, self.present = feed, claim, present
+        self.target, self.history = target_table(feed), history_table(feed)
+        types = {name: self.target.columns[name].type for name in (*present, EXTRA)}
+        self.staging = _temporary("staging", {"_row_number": sa.BigInteger()} | types)
+        self.matched = _temporary("matched", {"_row_number": sa.BigInteger(), _OUTCOME: sa.Text()})
 
     def match(self) -> sa.Insert:
         """Class every staged row whose key is stored."""
@@ -143,12 +117,12 @@ class _Upsert:
 
     def save_history(self) -> sa.Insert:
         """Copy stored rows that are about to change, as they are."""
-        target, history = self.target, history_table(self.feed)
+        target = self.target
         names = [column.name for column in target.columns]
         query = sa.select(
             sa.literal(self.claim.import_id), *(target.c[name] for name in names)
         ).where(*self._updated())
-        return sa.insert(history).from_select(["_replaced_by_import_id", *names], query)
+        return sa.insert(self.history).from_select(["_replaced_by_import_id", *names], query)
 
     def update(self) -> sa.Update:
         """Write the values of the staged rows that replace stored ones."""
@@ -185,6 +159,16 @@ class _Upsert:
         )
 
 
+def _temporary(name: str, columns: dict[str, Any]) -> sa.Table:
+    return sa.Table(
+        name,
+        sa.MetaData(),
+        *(sa.Column(column, kind) for column, kind in columns.items()),
+        prefixes=["TEMPORARY"],
+        postgresql_on_commit="DROP",
+    )
+
+
 _LINEAGE = ("_import_id", "_row_number", "_updated_at")
 _EMPTY = sa.literal({}, pg.JSONB)
 
@@ -204,7 +188,8 @@ def _stage(connection: sa.Connection, upsert: _Upsert, valid: ValidFile) -> int:
     staged = _copy(connection, "staging", names, frames)
     if staged:
         # Without statistics the planner takes a temporary table for small, and nests loops over it.
-        connection.execute(sa.text("ANALYZE staging"))
+        keys = ", ".join(f'"{name}"' for name in upsert.feed.key)
+        connection.execute(sa.text(f"ANALYZE staging ({keys})"))
     return staged
 
 

@@ -25,6 +25,7 @@ from csv_pipeline.storage.work import (
     TextFile,
     TypedFile,
     batches,
+    in_order,
     scan,
 )
 
@@ -70,8 +71,7 @@ def transform(text: TextFile, work: Path, feed: Feed, account: Account, *, name:
     )
     rows, rejects = BatchWriter(work / "typed"), BatchWriter(work / "rejects-transform")
     at_fault = 0
-    for batch in batches(text.rows):
-        typed, faults = _typed(batch, plan)
+    for typed, faults in in_order(lambda batch: _typed(batch, plan), batches(text.rows)):
         rows.write(typed)
         rejects.write(faults)
         at_fault += faults["row_number"].n_unique()

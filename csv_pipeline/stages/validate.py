@@ -14,7 +14,7 @@ from csv_pipeline.contract import Column
 from csv_pipeline.errors import SetupError
 from csv_pipeline.model import Feed
 from csv_pipeline.storage.rejects import fault_rows
-from csv_pipeline.storage.work import REJECTS, BatchWriter, TypedFile, ValidFile, batches, scan
+from csv_pipeline.storage.work import REJECTS, BatchWriter, TypedFile, ValidFile, batches, in_order, scan
 
 _RULES = {
     "not_nullable": "required",
@@ -42,15 +42,12 @@ def validate(typed: TypedFile, work: Path, feed: Feed) -> ValidFile:
     rows, rejects = BatchWriter(work / "valid"), BatchWriter(work / "rejects")
     hashes = []
     rejected = 0
-    for batch, known in zip(batches(typed.rows), batches(typed.rejects), strict=True):
-        found = _faults(batch, schema, feed, typed.headings)
-        faults = pl.concat([known, found.join(known, on=["row_number", "column"], how="anti")])
-        bad = batch["row_number"].is_in(faults["row_number"].implode())
-        good = batch.filter(~bad).sort(feed.key)
+    pairs = zip(batches(typed.rows), batches(typed.rejects), strict=True)
+    for good, faults, hashed in in_order(lambda pair: _checked(*pair, schema, feed, typed), pairs):
         rows.write(good)
-        rejects.write(faults.sort("row_number", maintain_order=True))
-        hashes.append(good.select(_key_hash(feed)).to_series())
-        rejected += batch.height - good.height
+        rejects.write(faults)
+        hashes.append(hashed)
+        rejected += faults["row_number"].n_unique()
     superseded = BatchWriter(work / "superseded")
     superseded.write(_superseded(rows.directory, hashes, feed))
     return ValidFile(
@@ -61,6 +58,22 @@ def validate(typed: TypedFile, work: Path, feed: Feed) -> ValidFile:
         rejected=rejected,
         superseded=superseded.rows,
     )
+
+
+def _checked(
+    batch: pl.DataFrame,
+    known: pl.DataFrame,
+    schema: pa.DataFrameSchema,
+    feed: Feed,
+    typed: TypedFile,
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.Series]:
+    """Return the rows without fault in the order of their key, all faults, and the keys' hashes."""
+    found = _faults(batch, schema, feed, typed.headings)
+    faults = pl.concat([known, found.join(known, on=["row_number", "column"], how="anti")])
+    bad = batch["row_number"].is_in(faults["row_number"].implode())
+    good = batch.filter(~bad).sort(feed.key)
+    faults = faults.sort("row_number", maintain_order=True)
+    return good, faults, good.select(_key_hash(feed)).to_series()
 
 
 def _schema(feed: Feed, present: tuple[str, ...]) -> pa.DataFrameSchema:

@@ -18,7 +18,12 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from csv_pipeline.errors import DatabaseUnavailableError, SetupError, UnsupportedDatabaseError
+from csv_pipeline.errors import (
+    DatabaseUnavailableError,
+    PipelineError,
+    SetupError,
+    UnsupportedDatabaseError,
+)
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage.tables import SCHEMA
 
@@ -85,9 +90,13 @@ def open_database(settings: Settings) -> Database:
     """
     engine = sa.create_engine(server_url(settings), pool_pre_ping=True, pool_size=2)
     database = Database(engine)
-    with database.begin() as connection:
-        _refuse_old_server(connection)
-        _migrate(connection)
+    try:
+        with database.begin() as connection:
+            _refuse_old_server(connection)
+            _migrate(connection)
+    except PipelineError:
+        engine.dispose()
+        raise
     return database
 
 

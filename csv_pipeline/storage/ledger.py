@@ -2,7 +2,7 @@
 
 Every function takes the connection of the caller's transaction, so that a settled import and the
 rows it brought commit together. Nothing here compares clocks or keeps a high-water mark: a file is
-new if its location, size and modification time together were never seen.
+new for an account and feed if its location, size and modification time together were never seen.
 """
 
 import contextlib
@@ -93,8 +93,8 @@ def enter(connection: sa.Connection, file: FoundFile) -> int:
     if (row.account, row.feed) != (file.account, file.feed):
         if row.status in {ArrivalStatus.IMPORTED, ArrivalStatus.CLAIMED}:
             raise SetupError(
-                f"{file.location}: a file of account {file.account!r}, feed {file.feed!r} was needed; "
-                f"it is {row.status} as one of account {row.account!r}, feed {row.feed!r}"
+                f"{file.location}: a file of account {file.account!r}, feed {file.feed!r} was "
+                f"needed; it is {row.status} as one of account {row.account!r}, feed {row.feed!r}"
             )
         connection.execute(
             sa.update(table)
@@ -206,10 +206,12 @@ def claim(  # noqa: PLR0913  # each is a different question: whose, which, for w
 
     Without `arrival_ids` every waiting or failed arrival is taken; with them those and no others,
     among them refused and duplicate ones, because somebody asked for them by name. Arrivals that
-    another worker holds are passed over.
+    another worker holds are passed over; what the same run claimed before it stumbled is claimed anew.
     """
     table = tables.arrival
     wanted = _claimable(_OPEN if arrival_ids is None else _NAMED)
+    if run_id is not None:
+        wanted |= (table.c.status == ArrivalStatus.CLAIMED) & (table.c.run_id == run_id)
     if arrival_ids is not None:
         wanted &= table.c.arrival_id.in_(arrival_ids)
     picked = (

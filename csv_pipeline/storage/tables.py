@@ -40,7 +40,9 @@ arrival = sa.Table(
     sa.Column("run_id", sa.Text),
     sa.Column("import_id", sa.BigInteger),
     sa.Column("problem", sa.Text),
-    sa.UniqueConstraint("location", "size_bytes", "modified_at", name="arrival_is_found_once"),
+    sa.UniqueConstraint(
+        "account", "feed", "location", "size_bytes", "modified_at", name="arrival_is_found_once"
+    ),
     sa.Index("arrival_open", "account", "feed", postgresql_where=sa.text("status <> 'imported'")),
 )
 

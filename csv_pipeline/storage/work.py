@@ -6,7 +6,9 @@ scratch: whoever finds it missing does the stage before again.
 """
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -16,6 +18,7 @@ from pydantic import TypeAdapter
 
 from csv_pipeline.model import Evidence, Furniture, HeaderDrift
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 REJECTS = pl.Schema(
@@ -115,6 +118,22 @@ def batches(directory: Path, columns: Iterable[str] | None = None) -> Iterator[p
     wanted = None if columns is None else list(dict.fromkeys(columns))
     for path in sorted(directory.glob("*.arrow")):
         yield pl.read_ipc(path, columns=wanted)
+
+
+def in_order(do: Callable[[S], T], items: Iterable[S], threads: int = 2) -> Iterator[T]:
+    """Do something with every item, a few at a time, and give the results in the items' order.
+
+    Polars leaves the interpreter while it works, so that threads use the cores that one frame
+    cannot. What an item raises is raised here.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        pending: deque[Future[T]] = deque()
+        for item in items:
+            pending.append(pool.submit(do, item))
+            if len(pending) > threads:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
 
 
 def scan(directory: Path, schema: pl.Schema | None = None) -> pl.LazyFrame:

@@ -7,7 +7,7 @@ from csv_pipeline.model import Evidence
 from csv_pipeline.stages.read.dialect import ReadHints, find_dialect
 from csv_pipeline.stages.read.encoding import as_utf8
 from csv_pipeline.stages.read.structure import Structure
-from csv_pipeline.storage.work import BatchWriter, TextFile
+from csv_pipeline.storage.work import BatchWriter, TextFile, in_order
 
 __all__ = ["ReadHints", "read"]
 
@@ -44,7 +44,7 @@ def read(source: Path, work: Path, hints: ReadHints) -> TextFile:
         )
     rows, rejects = BatchWriter(work / "text"), BatchWriter(work / "rejects-read")
     structure = Structure(dialect, hints)
-    for batch, faults in structure.scan(text):
+    for batch, faults in in_order(lambda parse: parse(), structure.scan(text)):
         rows.write(batch)
         rejects.write(faults)
     return TextFile(

@@ -34,7 +34,7 @@ class ReadHints:
     furniture: tuple[FurniturePattern, ...] = ()
     max_bytes: int = 2 * 1024**3
     max_columns: int = 4_096
-    block_bytes: int = 12 * 1024**2
+    block_bytes: int = 8 * 1024**2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

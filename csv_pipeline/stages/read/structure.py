@@ -8,9 +8,9 @@ costs the line it stands in and no other.
 """
 
 import re
-import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import polars as pl
 
@@ -54,9 +54,10 @@ class Structure:
         self._line = self.dialect.data_line
         self.furniture_count = self.dialect.preamble
 
-    def scan(self, text: Text) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
-        """Give, block by block, the well-formed records as text columns and the malformed ones.
+    def scan(self, text: Text) -> Iterator[Callable[[], tuple[pl.DataFrame, pl.DataFrame]]]:
+        """Give, block by block, a call that returns well-formed records as text and malformed ones.
 
+        Where a block ends is known before it is parsed, so that the calls may run side by side.
         Shape: columns "0", "1", … and `work.PLACE`; the other frame is as `work.REJECTS`.
         """
         with text.path.open("rb") as file:
@@ -73,8 +74,8 @@ class Structure:
                     continue
                 used = 0
                 if end or not given:
-                    used, rows, faults = self._block(data[:end], offset, final=not chunk)
-                    yield rows, faults
+                    used, frame = self._block(data[:end], offset, final=not chunk)
+                    yield partial(self._outcome, frame, data[:end], offset)
                     given = True
                 rest, offset = data[used:], offset + used
                 if not chunk:
@@ -90,18 +91,15 @@ class Structure:
                 f"line {self._line} has {len(data):,} and does not end there",
             )
 
-    def _block(
-        self, block: bytes, offset: int, *, final: bool
-    ) -> tuple[int, pl.DataFrame, pl.DataFrame]:
-        """Return the bytes used, the rows and the faults of a block of whole lines."""
+    def _block(self, block: bytes, offset: int, *, final: bool) -> tuple[int, pl.DataFrame]:
+        """Return the bytes used and the records of a block of whole lines."""
         lines = block.decode().split("\n")
         if not lines[-1]:
             lines.pop()  # the block ends with a line end
         lined = _Lines(pl.Series("line", lines, pl.String), offset)
         records = self._fast(lined, final=final) or self._walk(lined, lines, final=final)
         used = lined.bytes_before(records.lines_used, len(block))
-        frame = self._named(records)
-        return used, *self._outcome(frame, block, offset)
+        return used, self._named(records)
 
     def _fast(self, lined: "_Lines", *, final: bool) -> "_Records | None":
         """Return the records of a block in which every quote is where it may be, else None."""
@@ -257,17 +255,14 @@ class Structure:
         schema = {str(index): pl.String for index in range(self._width)}
         if not height:
             return pl.DataFrame(schema=schema)
-        with warnings.catch_warnings():
-            # Polars drops rows of some malformed files with no more than a warning.
-            warnings.simplefilter("error")
-            frame = pl.read_csv(
-                data,
-                has_header=False,
-                separator=self.dialect.delimiter,
-                schema=schema,
-                infer_schema=False,
-            )
-        if frame.height != height:
+        frame = pl.read_csv(
+            data,
+            has_header=False,
+            separator=self.dialect.delimiter,
+            schema=schema,
+            infer_schema=False,
+        )
+        if frame.height != height:  # Polars drops rows of some malformed files with a mere warning
             raise AccountingError(
                 f"{self.hints.name}: {height:,} records were to be parsed; {frame.height:,} were"
             )

@@ -33,7 +33,7 @@ CREATE TABLE csv_pipeline.arrival (
     run_id text,
     import_id bigint,
     problem text,
-    CONSTRAINT arrival_is_found_once UNIQUE (location, size_bytes, modified_at)
+    CONSTRAINT arrival_is_found_once UNIQUE (account, feed, location, size_bytes, modified_at)
 );
 CREATE INDEX arrival_open ON csv_pipeline.arrival (account, feed) WHERE status <> 'imported';
 

@@ -1,0 +1,148 @@
+"""Files are found, or wait, or are misplaced; and are taken whole or not at all."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from csv_pipeline.ingest import Pipeline, ingest
+from csv_pipeline.model import ArrivalStatus, Outcome
+from csv_pipeline.stages.arrive import Look, look
+from csv_pipeline.storage import ledger
+from csv_pipeline_tests.conftest import Desk
+
+
+def drop(landing: Path, place: str, content: str = "ID\n1\n", age: float = 60) -> Path:
+    path = landing / place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+    os.utime(path, (time.time() - age, time.time() - age))
+    return path
+
+
+def looking(landing: Path, **how: object) -> Look:
+    bounds = {"known": set(), "settle_seconds": 0.2, "deadline": time.monotonic() + 10}
+    return look(landing, {"people", "versions"}, **(bounds | how))  # type: ignore[arg-type]
+
+
+def test_a_file_in_its_place_is_found(tmp_path: Path) -> None:
+    drop(tmp_path, "acme/people/2026/a.csv")
+    found = looking(tmp_path).found
+    assert [(file.account, file.feed, file.name) for file in found] == [("acme", "people", "a.csv")]
+
+
+def test_a_known_file_is_not_found_again(tmp_path: Path) -> None:
+    drop(tmp_path, "acme/people/a.csv")
+    known = {(f.location, f.size_bytes, f.modified_at) for f in looking(tmp_path).found}
+    assert looking(tmp_path, known=known).found == ()
+
+
+def test_the_same_name_with_new_content_is_found_again(tmp_path: Path) -> None:
+    drop(tmp_path, "acme/people/a.csv")
+    known = {(f.location, f.size_bytes, f.modified_at) for f in looking(tmp_path).found}
+    drop(tmp_path, "acme/people/a.csv", "ID\n1\n2\n", age=3600)
+    assert len(looking(tmp_path, known=known).found) == 1
+
+
+@pytest.mark.parametrize("name", [".hidden.csv", "a.csv.part", "a.tmp", "~a.csv", ".git/a.csv"])
+def test_unfinished_names_wait(tmp_path: Path, name: str) -> None:
+    drop(tmp_path, f"acme/people/{name}")
+    assert looking(tmp_path).found == ()
+
+
+def test_a_file_that_grows_between_two_looks_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = drop(tmp_path, "acme/people/a.csv", age=0)
+    monkeypatch.setattr(
+        "csv_pipeline.stages.arrive.time.sleep", lambda _: path.write_text("ID\n1\n2\n")
+    )
+    seen = looking(tmp_path, settle_seconds=5)
+    assert (seen.found, seen.growing) == ((), 1)
+
+
+def test_a_young_file_that_stays_as_it_is_is_found(tmp_path: Path) -> None:
+    drop(tmp_path, "acme/people/a.csv", age=0)
+    assert len(looking(tmp_path).found) == 1
+
+
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        ("acme/poeple/a.csv", "one of people, versions; found 'poeple' (did you mean 'people'?)"),
+        ("Acme Inc/people/a.csv", "account 'Acme Inc': small letters, digits"),
+        ("acme/a.csv", "found ''"),
+        ("a.csv", "a place like account/feed/file was needed"),
+    ],
+)
+def test_a_file_in_no_feed_s_place_is_misplaced(tmp_path: Path, place: str, why: str) -> None:
+    drop(tmp_path, place)
+    seen = looking(tmp_path)
+    assert seen.found == ()
+    assert why in seen.misplaced[0][1]
+
+
+def test_a_look_out_of_time_says_where_to_go_on(tmp_path: Path) -> None:
+    drop(tmp_path, "a/people/a.csv")
+    drop(tmp_path, "b/people/b.csv")
+    assert looking(tmp_path, deadline=time.monotonic() - 1).stopped_at == "a"
+    assert [f.account for f in looking(tmp_path, start_at="b").found] == ["b", "a"]
+
+
+def test_what_a_look_finds_can_be_claimed(pipeline: Pipeline, account: str) -> None:
+    drop(pipeline.settings.landing_area, f"{account}/people/a.csv")
+    pipeline.look(seconds=10)
+    claims = pipeline.claim(account, "people")
+    assert [ingest(pipeline, claim).outcome for claim in claims] == [Outcome.IMPORTED]
+
+
+def test_a_misplaced_file_waits_once_its_feed_is_known(pipeline: Pipeline, account: str) -> None:
+    path = drop(pipeline.settings.landing_area, f"{account}/people/a.csv")
+    found = looking(pipeline.settings.landing_area).found
+    mine = next(file for file in found if file.location == str(path))
+    with pipeline.database.begin() as connection:
+        ledger.register(connection, [], [(mine, "no such feed yet")])
+    assert pipeline.claim(account, "people") == []
+    pipeline.look(seconds=10)
+    assert len(pipeline.claim(account, "people")) == 1
+
+
+def test_a_file_changed_since_it_arrived_is_refused(desk: Desk) -> None:
+    path = drop(desk.pipeline.settings.landing_area, f"{desk.account}/people/a.csv")
+    desk.pipeline.look(seconds=10)
+    path.write_text("ID\n1\n2\n3\n")
+    report = ingest(desk.pipeline, desk.pipeline.claim(desk.account, "people")[0])
+    assert report.problem_code == "source_changed"
+    assert report.problem is not None
+    assert "it counts as a new arrival" in report.problem
+
+
+def test_a_file_that_is_gone_is_refused(desk: Desk) -> None:
+    path = drop(desk.pipeline.settings.landing_area, f"{desk.account}/people/a.csv")
+    desk.pipeline.look(seconds=10)
+    path.unlink()
+    report = ingest(desk.pipeline, desk.pipeline.claim(desk.account, "people")[0])
+    assert report.problem_code == "source_changed"
+
+
+def test_a_claimed_file_is_not_claimed_twice(desk: Desk) -> None:
+    drop(desk.pipeline.settings.landing_area, f"{desk.account}/people/a.csv")
+    desk.pipeline.look(seconds=10)
+    assert len(desk.pipeline.claim(desk.account, "people")) == 1
+    assert desk.pipeline.claim(desk.account, "people") == []
+
+
+def test_a_failed_file_waits_for_the_nightly_run_only(desk: Desk) -> None:
+    drop(desk.pipeline.settings.landing_area, f"{desk.account}/people/a.csv")
+    desk.pipeline.look(seconds=10)
+    claim = desk.pipeline.claim(desk.account, "people")[0]
+    with desk.pipeline.database.begin() as connection:
+        ledger._end_claim(connection, claim, status=ArrivalStatus.FAILED, import_id=None)  # noqa: SLF001
+
+    def lanes(*, with_failed: bool) -> set[str]:
+        with desk.pipeline.database.begin() as connection:
+            return {lane.account for lane in ledger.backlog(connection, with_failed=with_failed)}
+
+    assert desk.account not in lanes(with_failed=False)
+    assert desk.account in lanes(with_failed=True)

@@ -1,0 +1,147 @@
+"""Text becomes values only where it can mean one thing."""
+
+import datetime as dt
+from decimal import Decimal
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from csv_pipeline.casts import dates, decimals
+from csv_pipeline.model import DateOrder, DecimalMark
+from csv_pipeline_tests.conftest import Desk
+
+MONEY = pl.Decimal(18, 2)
+
+
+def money(text: str, mark: str | None = None) -> Decimal | None:
+    return decimals.cast(pl.Series([text]), MONEY, mark).item()  # type: ignore[no-any-return]
+
+
+def day(text: str, order: str | None = None) -> dt.date | None:
+    return dates.cast(pl.Series([text]), order).item()  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [
+        ("$1,022.25", "1022.25"),
+        ("AU $3,000.00", "3000.00"),
+        ("EUR 90,00", "90.00"),
+        ("£1,012.50", "1012.50"),
+        ("1\u00a0234,50\u00a0€", "1234.50"),
+        ("1\u202f234,50 €", "1234.50"),
+        ("($25.99)", "-25.99"),
+        ("-3,666.78", "-3666.78"),
+        ("\u22124.10", "-4.10"),
+        ("65.0", "65.00"),
+        ("1.5000", "1.50"),
+        ("0", "0.00"),
+    ],
+)
+def test_an_amount_is_read_as_its_country_writes_it(text: str, amount: str) -> None:
+    assert money(text) == Decimal(amount)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["NaN", "1e3", "Infinity", "-inf", "1.555", "12 34", "1,02,25", "($5", "--5", "$", "9" * 17],
+)
+def test_what_is_no_amount_is_not_made_one(text: str) -> None:
+    assert money(text, DecimalMark.POINT) is None
+
+
+@given(st.decimals(-(10**15), 10**15, places=2))
+def test_every_amount_survives_its_own_text(amount: Decimal) -> None:
+    assert money(f"{amount:,.2f}") == amount
+
+
+@pytest.mark.parametrize(
+    ("text", "iso"),
+    [
+        ("Sep-18-26", "2026-09-18"),
+        ("26-May-26", "2026-05-26"),
+        ("10-Dez-25", "2025-12-10"),
+        ("01-Mär-26", "2026-03-01"),
+        ("05-oct.-26", "2026-10-05"),
+        ("01-août-26", "2026-08-01"),
+        ("Aug 31, 2026", "2026-08-31"),
+        ("Apr-29-26 17:02:34 PDT", "2026-04-29"),
+        ("Sep-28-2026 16:31:55 PM PDT", "2026-09-28"),
+        ("2025-02-01 10:11:12", "2025-02-01"),
+        ("2025-07-28T12:43:22.123456", "2025-07-28"),
+        ("31.12.99", "1999-12-31"),
+    ],
+)
+def test_a_date_is_read_as_its_country_writes_it(text: str, iso: str) -> None:
+    assert day(text) == dt.date.fromisoformat(iso)
+
+
+@pytest.mark.parametrize("text", ["2025-02-30", "Foo-01-26", "13/13/2025", "NaN", "20250", "1-2"])
+def test_what_is_no_day_of_the_calendar_is_not_made_one(text: str) -> None:
+    assert day(text) is None
+
+
+def test_a_declared_order_rejects_what_contradicts_it() -> None:
+    assert day("25/12/2025", DateOrder.MONTH_FIRST) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("2025-02-01 10:11:12", dt.time(10, 11, 12)),
+        ("Sep-28-2026 16:31:55 PM PDT", dt.time(16, 31, 55)),
+        ("09/18/26 5:01 PM", dt.time(17, 1)),
+        ("2025-02-01", None),
+    ],
+)
+def test_the_time_of_day_follows_the_date(text: str, time: dt.time | None) -> None:
+    assert dates.time_of_day(pl.Series([text])).item() == time
+
+
+def test_the_whole_column_decides_how_a_date_is_read(desk: Desk) -> None:
+    rows = "".join(f"{n},03/04/2025\n" for n in range(500))
+    desk.bring(f"ID,Born\n{rows}999,12/25/2025\n")
+    assert {row.born_on for row in desk.rows() if row.person_id != "999"} == {dt.date(2025, 3, 4)}
+
+
+def test_a_date_that_nothing_settles_refuses_the_file(desk: Desk) -> None:
+    report = desk.bring("ID,Born\n1,03/04/2025\n2,05/05/2025\n", name="birthdays.csv")
+    assert report.problem_code == "undecidable"
+    assert report.problem == (
+        "birthdays.csv: column 'Born' needs a value that settles day first or month first, or the "
+        "setting 'date_order' of the account; '03/04/2025' in row 2 could be either, like all 1 "
+        "such values"
+    )
+
+
+def test_what_the_account_declares_settles_a_date(desk: Desk) -> None:
+    desk.declare(date_order=DateOrder.MONTH_FIRST)
+    desk.bring("ID,Born\n1,03/04/2025\n")
+    assert desk.rows(columns="born_on")[0].born_on == dt.date(2025, 3, 4)
+
+
+def test_another_column_of_the_file_settles_a_date(desk: Desk) -> None:
+    report = desk.bring("ID,Born,Seen\n1,03/04/2025,25/12/2025\n")
+    assert desk.rows(columns="born_on")[0].born_on == dt.date(2025, 4, 3)
+    assert report.evidence[-2].because == (
+        "the column settles nothing; other columns of the file prove day first"
+    )
+
+
+def test_proofs_of_both_orders_refuse_what_could_be_either(desk: Desk) -> None:
+    report = desk.bring("ID,Born\n1,25/12/2025\n2,12/25/2025\n3,03/04/2025\n")
+    assert report.problem_code == "undecidable"
+
+
+def test_an_amount_that_nothing_settles_refuses_the_file(desk: Desk) -> None:
+    assert desk.bring('ID,Name,Amount\n1,A,"1,234"\n').problem_code == "undecidable"
+
+
+def test_the_column_decides_what_a_mark_before_three_digits_is(desk: Desk) -> None:
+    desk.bring('ID,Name,Amount\n1,A,"1.234"\n2,B,"5,50"\n')
+    assert [row.amount for row in desk.rows(columns="amount, person_id", order="2")] == [
+        Decimal("1234.00"),
+        Decimal("5.50"),
+    ]

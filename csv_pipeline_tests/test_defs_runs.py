@@ -1,0 +1,353 @@
+"""A run as Dagster sees it: what it imports, what it shows, and when it fails."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from csv_pipeline import ingest
+from csv_pipeline.defs.assembly import assemble
+from csv_pipeline.defs.checks import CHECKS
+from csv_pipeline.defs.lanes import JOB
+from csv_pipeline.defs.partitions import ACCOUNTS
+from csv_pipeline.defs.resource import Engine
+from csv_pipeline.errors import AccountingError, DatabaseUnavailableError
+from csv_pipeline.ingest import Pipeline
+from csv_pipeline.storage import ledger
+
+GOOD = "ID,Name,Amount\n1,Ann,5.00\n2,Bob,6.00\n"
+MESSY = "ID,Name,Amount\n3,Cid,7.00\n4,Dee,abc\n"
+WRONG = "Colour,Size\nred,3\n"
+
+
+class Dagster:
+    """Runs the real job for the test's account in this process."""
+
+    def __init__(self, pipeline: Pipeline, account: str, instance: dg.DagsterInstance) -> None:
+        self.pipeline, self.account, self.instance = pipeline, account, instance
+        definitions = assemble(list(pipeline.feeds.values()), Engine(lambda: pipeline))
+        self.job = definitions.resolve_job_def(JOB)
+        instance.add_dynamic_partitions(ACCOUNTS, [account])
+
+    def drop(self, name: str, content: str) -> str:
+        """Put a file into the landing area and return its location."""
+        path = self.pipeline.settings.landing_area / self.account / "people" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+        return str(path)
+
+    def run(self, **config: Any) -> dg.ExecuteInProcessResult:
+        """Import files as the sensor or somebody at the launchpad asks for it."""
+        return self.job.execute_in_process(
+            instance=self.instance,
+            partition_key=self.account,
+            asset_selection=[dg.AssetKey("people"), dg.AssetKey("people_rejects")],
+            run_config={"ops": {"people": {"config": config}}} if config else None,
+            raise_on_error=False,
+        )
+
+    def statuses(self) -> dict[str, str]:
+        """Return where each of the account's files stands."""
+        with self.pipeline.database.begin() as connection:
+            arrivals = ledger.arrivals(connection, account=self.account)
+        return {arrival.name: str(arrival.status) for arrival in arrivals}
+
+
+@pytest.fixture
+def dagster(pipeline: Pipeline, account: str) -> Iterator[Dagster]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield Dagster(pipeline, account, instance)
+
+
+@pytest.fixture
+def break_load(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let the load stage raise for files whose name begins with "bad"."""
+
+    def broken(error: Exception) -> None:
+        load = ingest.load
+
+        def raising(connection: Any, feed: Any, claim: Any, *rest: Any) -> Any:
+            if claim.name.startswith("bad"):
+                raise error
+            return load(connection, feed, claim, *rest)
+
+        monkeypatch.setattr(ingest, "load", raising)
+
+    return broken
+
+
+def metadata(events: dg.ExecuteInProcessResult, asset: str = "people") -> dict[str, Any]:
+    """Return what the materialisation shows, tables as lists of dicts."""
+    (event,) = [
+        event.materialization
+        for event in events.get_asset_materialization_events()
+        if event.asset_key == dg.AssetKey(asset)
+    ]
+    return {name: plain(value) for name, value in event.metadata.items()}
+
+
+def plain(value: dg.MetadataValue[Any]) -> Any:
+    if isinstance(value, dg.TableMetadataValue):
+        return [dict(record.data) for record in value.records]
+    return value.value
+
+
+def checks(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
+    return {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
+
+
+def test_a_run_without_config_imports_every_file_that_lies_there(dagster: Dagster) -> None:
+    dagster.drop("one.csv", GOOD)
+    dagster.drop("two.csv", MESSY)
+    assert dagster.run().success
+    assert dagster.statuses() == {"one.csv": "imported", "two.csv": "imported"}
+
+
+def test_a_run_shows_what_became_of_every_row(dagster: Dagster) -> None:
+    dagster.drop("one.csv", GOOD)
+    dagster.drop("two.csv", MESSY)
+    shown = metadata(dagster.run())
+    assert (shown["read"], shown["inserted"], shown["rejected"]) == (4, 3, 1)
+    assert shown["dagster/row_count"] == 3
+    assert [line["file"] for line in shown["per file"]] == ["one.csv", "two.csv"]
+    assert shown["rejects by rule"] == [{"rule": "amount.decimal", "faults": 1}]
+    assert shown["rejects by column"] == [{"column": "amount", "faults": 1}]
+    assert {"encoding", "delimiter", "header"} <= {line["subject"] for line in shown["evidence"]}
+    assert "load" in {line["stage"] for line in shown["stage seconds"]}
+    assert shown["outcomes"].startswith("![What became of 4 rows](data:image/svg+xml;base64,")
+
+
+def test_the_rejects_asset_shows_the_faults_themselves(dagster: Dagster) -> None:
+    dagster.drop("two.csv", MESSY)
+    shown = metadata(dagster.run(), "people_rejects")
+    assert shown["dagster/row_count"] == 1
+    (line,) = shown["first rejects"]
+    assert line["file"] == "two.csv"
+    assert line["reject"].startswith("row 3 (line 3), column amount")
+
+
+def test_every_op_shows_its_files_rows_and_seconds(dagster: Dagster) -> None:
+    dagster.drop("two.csv", MESSY)
+    result = dagster.run()
+    outputs = {
+        event.step_key: event.step_output_data.metadata
+        for event in result.filter_events(lambda e: e.is_successful_output)
+        if event.step_output_data.output_name == "result"
+    }
+    assert list(outputs) == [
+        f"people.{op}" for op in ("claim", "read", "transform", "validate", "load")
+    ]
+    (line,) = plain(outputs["people.validate"]["per file"])
+    assert (line["file"], line["rows"], line["rejects"]) == ("two.csv", 1, 1)
+    assert line["seconds"] > 0
+
+
+def test_ops_hand_over_claims_as_plain_json(dagster: Dagster) -> None:
+    dagster.drop("one.csv", GOOD)
+    batch = dagster.run().output_for_node("people.validate")
+    assert batch["account"] == dagster.account
+    assert [claim["name"] for claim in batch["claims"]] == ["one.csv"]
+    assert isinstance(batch["claims"][0]["modified_at"], str)
+
+
+def test_every_check_is_evaluated_for_the_account(dagster: Dagster) -> None:
+    dagster.drop("one.csv", GOOD)
+    evaluations = dagster.run().get_asset_check_evaluations()
+    assert {check.check_name for check in evaluations} == set(CHECKS)
+    assert {check.partition for check in evaluations} == {dagster.account}
+    assert all(check.passed for check in evaluations)
+
+
+def test_many_rejects_warn_and_the_run_succeeds(dagster: Dagster) -> None:
+    dagster.drop("two.csv", MESSY)
+    result = dagster.run()
+    assert result.success
+    assert checks(result)["reject_rate"] is False
+
+
+def test_a_header_nobody_knows_all_of_is_drift(dagster: Dagster) -> None:
+    dagster.drop("one.csv", "ID,Name,Shoe Size\n1,Ann,38\n")
+    result = dagster.run()
+    assert result.success
+    assert checks(result)["header_drift"] is False
+
+
+def test_a_refused_file_is_shown_and_the_others_go_on(dagster: Dagster) -> None:
+    dagster.drop("one.csv", GOOD)
+    dagster.drop("wrong.csv", WRONG)
+    result = dagster.run()
+    assert result.success
+    assert dagster.statuses() == {"one.csv": "imported", "wrong.csv": "refused"}
+    assert checks(result)["files_accepted"] is False
+    assert [line["file"] for line in metadata(result)["problems"]] == ["wrong.csv"]
+    assert metadata(result)["read"] == 2
+
+
+def test_a_run_of_refused_files_only_succeeds(dagster: Dagster) -> None:
+    dagster.drop("wrong.csv", WRONG)
+    assert dagster.run().success
+
+
+def test_a_run_with_nothing_to_import_succeeds_and_says_so(
+    dagster: Dagster, capfd: pytest.CaptureFixture[str]
+) -> None:
+    result = dagster.run()
+    assert result.success
+    assert metadata(result)["files"] == 0
+    assert f"Nothing to import for {dagster.account}/people." in capfd.readouterr().err
+
+
+def test_a_file_that_breaks_the_code_fails_alone(
+    dagster: Dagster, break_load: Callable[..., None]
+) -> None:
+    dagster.drop("bad.csv", GOOD)
+    dagster.drop("one.csv", MESSY)
+    break_load(ZeroDivisionError("a bug"))
+    result = dagster.run()
+    assert result.success
+    assert dagster.statuses() == {"bad.csv": "failed", "one.csv": "imported"}
+    (problem,) = metadata(result)["problems"]
+    assert problem == {"file": "bad.csv", "problem": "ZeroDivisionError: a bug"}
+
+
+def test_a_run_in_which_every_file_fails_fails_after_all_is_recorded(
+    dagster: Dagster, break_load: Callable[..., None]
+) -> None:
+    dagster.drop("bad.csv", GOOD)
+    break_load(ZeroDivisionError("a bug"))
+    result = dagster.run()
+    assert not result.success
+    assert dagster.statuses() == {"bad.csv": "failed"}
+    assert metadata(result)["files"] == 1
+    assert checks(result)["files_accepted"] is False
+    assert result.retry_attempts_for_node("people.report") == 0
+
+
+def test_counts_that_do_not_add_up_fail_the_blocking_check(
+    dagster: Dagster, break_load: Callable[..., None]
+) -> None:
+    dagster.drop("bad.csv", GOOD)
+    dagster.drop("one.csv", MESSY)
+    break_load(AccountingError("2 rows read, 1 settled"))
+    result = dagster.run()
+    assert not result.success
+    assert checks(result)["accounting_balances"] is False
+    assert result.retry_attempts_for_node("people.report") == 0
+
+
+def test_a_failed_file_is_tried_again_by_the_next_run(
+    dagster: Dagster, break_load: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dagster.drop("bad.csv", GOOD)
+    break_load(ZeroDivisionError("a bug"))
+    dagster.run()
+    monkeypatch.undo()
+    assert dagster.run().success
+    assert dagster.statuses() == {"bad.csv": "imported"}
+
+
+@pytest.mark.parametrize("step", ["fetch", "transform", "load"])
+def test_a_silent_database_is_waited_for(
+    dagster: Dagster, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    answers = iter([DatabaseUnavailableError("database x: an answer was needed; none came")])
+    does = getattr(ingest, step)
+
+    def silent_once(*arguments: Any, **options: Any) -> Any:
+        for error in answers:
+            raise error
+        return does(*arguments, **options)
+
+    monkeypatch.setattr(ingest, step, silent_once)
+    dagster.drop("one.csv", GOOD)
+    result = dagster.run()
+    assert result.success
+    assert metadata(result)["inserted"] == 2
+
+
+def test_a_file_claimed_by_another_worker_meanwhile_is_dropped(
+    dagster: Dagster, break_load: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dagster.drop("one.csv", GOOD)
+    dagster.drop("two.csv", MESSY)
+    transform = ingest.transform
+
+    def overtaken(text: Any, work: Any, *rest: Any, name: str) -> Any:
+        if name == "one.csv":
+            _claim_anew(dagster)
+        return transform(text, work, *rest, name=name)
+
+    monkeypatch.setattr(ingest, "transform", overtaken)
+    result = dagster.run()
+    assert result.success
+    assert [line["file"] for line in metadata(result)["per file"]] == ["two.csv"]
+    assert dagster.statuses() == {"one.csv": "claimed", "two.csv": "imported"}
+
+
+def _claim_anew(dagster: Dagster) -> None:
+    """Let a second worker take the account's first file, as it may when the claim ran out."""
+    (run,) = dagster.instance.get_runs()
+    with dagster.pipeline.database.begin() as connection:
+        first = min(a.arrival_id for a in ledger.arrivals(connection, account=dagster.account))
+    dagster.pipeline.claim(dagster.account, "people", arrival_ids=[first], run_id=run.run_id)
+
+
+@pytest.mark.parametrize("by", ["name", "location", "id"])
+def test_config_can_name_the_files(dagster: Dagster, by: str) -> None:
+    location = dagster.drop("one.csv", GOOD)
+    dagster.drop("two.csv", MESSY)
+    dagster.pipeline.look(seconds=10)
+    with dagster.pipeline.database.begin() as connection:
+        arrivals = ledger.arrivals(connection, account=dagster.account)
+    one = next(arrival for arrival in arrivals if arrival.name == "one.csv")
+    named = {"name": "one.csv", "location": location, "id": str(one.arrival_id)}[by]
+    assert dagster.run(files=[named]).success
+    assert dagster.statuses() == {"one.csv": "imported", "two.csv": "waiting"}
+
+
+def test_a_named_file_that_never_arrived_fails_the_run_at_once(dagster: Dagster) -> None:
+    result = dagster.run(files=["nowhere.csv"])
+    (failure,) = result.get_step_failure_events()
+    assert "nothing is known of 'nowhere.csv'" in str(failure.step_failure_data.error)
+    assert result.retry_attempts_for_node("people.claim") == 0
+
+
+def test_a_dry_run_shows_the_outcome_and_changes_nothing(dagster: Dagster) -> None:
+    dagster.drop("one.csv", GOOD)
+    result = dagster.run(dry_run=True)
+    (event,) = result.get_asset_observation_events()
+    facts = event.asset_observation_data.asset_observation.metadata
+    assert (facts["inserted"].value, facts["dagster/row_count"].value) == (2, 0)
+    assert result.get_asset_materialization_events() == []
+    assert dagster.statuses() == {"one.csv": "waiting"}
+
+
+def test_a_run_of_one_account_leaves_the_others_files_alone(
+    dagster: Dagster, pipeline: Pipeline
+) -> None:
+    dagster.drop("one.csv", GOOD)
+    with dg.DagsterInstance.ephemeral() as instance:
+        other = Dagster(pipeline, f"{dagster.account}-b", instance)
+        other.drop("one.csv", GOOD)
+        assert other.run().success
+    assert dagster.statuses() == {"one.csv": "waiting"}
+
+
+def test_the_scratch_files_are_gone_after_a_run(dagster: Dagster) -> None:
+    dagster.drop("one.csv", GOOD)
+    batch = dagster.run().output_for_node("people.claim")
+    import_id = batch["claims"][0]["import_id"]
+    assert list(dagster.pipeline.settings.work_area.glob(f"{import_id}-*")) == []
+
+
+def test_the_asset_tells_its_columns_and_table_before_any_file_arrives(pipeline: Pipeline) -> None:
+    definitions = assemble(list(pipeline.feeds.values()), Engine(lambda: pipeline))
+    specs = {spec.key.to_user_string(): spec for spec in definitions.resolve_all_asset_specs()}
+    orders = specs["ebay_orders"]
+    assert orders.metadata["dagster/table_name"] == "data.ebay_orders"
+    columns = {c.name: c for c in orders.metadata["dagster/column_schema"].columns}
+    assert columns["sold_for"].type == "decimal"
+    assert "protected" in columns["buyer_email"].constraints.other
+    assert (orders.group_name, orders.owners) == ("ebay", ["team:imports"])
+    assert orders.kinds == {"csv", "polars", "postgres"}

@@ -1,0 +1,166 @@
+"""Seller Hub reports of every age and language on record."""
+
+import datetime as dt
+from decimal import Decimal
+
+import pytest
+
+from csv_pipeline.model import Outcome
+from csv_pipeline_tests.conftest import Desk
+
+HEADER = "Sales Record Number,Order Number,Item Number,Transaction ID,Sold For,Total Price,Sale Date"
+ROW = "7,11-10000-00001,220,100,$5.00,$6.00,Sep-18-26"
+
+
+def footer(records: int, seller: str = "shop") -> str:
+    return f"\n{records},record(s) downloaded,from Sep-01-26 to Sep-30-26\nSeller ID : {seller}\n"
+
+
+def test_a_german_report_is_read(desk: Desk) -> None:
+    report = desk.bring(
+        "\ufeff\nVerkaufsprotokollnummer;Bestellnummer;Artikelnummer;Angebotstitel;Anzahl;"
+        "Verkauft für;Verpackung und Versand;Gesamtbetrag;Verkauft am;Nutzername des Käufers\n"
+        ";;;;;;;;;\n"
+        "7;11-10000-00001;220;Mütze;2;EUR 1.090,00;EUR 4,90;EUR 2.184,90;10-Dez-25;käufer\n",
+        "ebay_orders",
+    )
+    row = desk.rows("ebay_orders", "sold_for, total_price, currency, sold_on, buyer_username")[0]
+    assert tuple(row) == (
+        Decimal("1090.00"),
+        Decimal("2184.90"),
+        "EUR",
+        dt.date(2025, 12, 10),
+        "käufer",
+    )
+    assert (report.counts.read, report.counts.furniture, report.counts.blank) == (1, 1, 0)
+
+
+def test_a_british_report_is_read(desk: Desk) -> None:
+    desk.bring(
+        "Sales record number,Order number,Item number,Sold for,Postage and packaging,Total price,"
+        "Sale date,Post to name,Post to postcode,Dispatched on date,Delivery service\n"
+        '7,11-10000-00001,220,"£1,012.50",£2.50,"£1,015.00",26-May-26,Ann,SW1A 1AA,27-May-26,Post\n',
+        "ebay_orders",
+    )
+    row = desk.rows(
+        "ebay_orders",
+        "sold_for, shipping_and_handling, currency, ship_to_zip, shipped_on, shipping_service",
+    )[0]
+    assert tuple(row) == (
+        Decimal("1012.50"),
+        Decimal("2.50"),
+        "GBP",
+        "SW1A 1AA",
+        dt.date(2026, 5, 27),
+        "Post",
+    )
+
+
+def test_an_australian_report_is_read(desk: Desk) -> None:
+    desk.bring(
+        "Sales Record Number,Order Number,Item Number,Item Price,Postage And Handling,Order Date\n"
+        '7,11-10000-00001,220,"AU $3,000.00",AU $0.00,26-May-26\n',
+        "ebay_orders",
+    )
+    row = desk.rows("ebay_orders", "sold_for, currency, sold_on")[0]
+    assert tuple(row) == (Decimal("3000.00"), "AUD", dt.date(2026, 5, 26))
+
+
+def test_a_french_report_is_read(desk: Desk) -> None:
+    desk.bring(
+        "Numéro de vente;Numéro de commande;Numéro de l'objet;Pseudo de l’acheteur;Vendu pour;"
+        "Date de vente\n"
+        "7;11-10000-00001;220;acheteur;1\u202f234,50 €;05-oct.-26\n",
+        "ebay_orders",
+    )
+    row = desk.rows("ebay_orders", "sold_for, currency, sold_on, buyer_username")[0]
+    assert tuple(row) == (Decimal("1234.50"), "EUR", dt.date(2026, 10, 5), "acheteur")
+
+
+def test_a_report_in_windows_1252_is_read_and_says_so(desk: Desk) -> None:
+    text = f"{HEADER},Buyer Name\n{ROW},Zoë\n"
+    report = desk.bring(text.encode("cp1252"), "ebay_orders")
+    assert desk.rows("ebay_orders", "buyer_name")[0].buyer_name == "Zoë"
+    assert report.evidence[0].decision == "cp1252"
+
+
+def test_two_dashes_are_no_value(desk: Desk) -> None:
+    desk.bring(f"{HEADER}\n7,11-10000-00001,220,100,--,$6.00,--\n", "ebay_orders")
+    assert tuple(desk.rows("ebay_orders", "sold_for, sold_on")[0]) == (None, None)
+
+
+def test_a_right_footer_is_furniture(desk: Desk) -> None:
+    desk.declare(seller_id="Shop")
+    report = desk.bring(f"{HEADER}\n{ROW}\n{footer(1)}", "ebay_orders")
+    assert (report.counts.inserted, report.counts.furniture, report.counts.blank) == (1, 2, 1)
+
+
+@pytest.mark.parametrize(
+    "padded",
+    [
+        f'"1","record(s) downloaded","from Sep-01-26 to Sep-30-26"{"," * 4}',
+        '"1,record(s) downloaded,from Sep-01-26 to Sep-30-26"',
+    ],
+    ids=["full width", "one cell"],
+)
+def test_a_footer_may_be_padded_or_one_cell(desk: Desk, padded: str) -> None:
+    report = desk.bring(f"{HEADER}\n{ROW}\n{padded}\nSeller ID : shop{',' * 6}\n", "ebay_orders")
+    assert (report.counts.inserted, report.counts.furniture) == (1, 2)
+
+
+def test_a_footer_whose_count_differs_refuses_the_file(desk: Desk) -> None:
+    report = desk.bring(f"{HEADER}\n{ROW}\n{footer(2)}", "ebay_orders", name="orders.csv")
+    assert (report.outcome, report.problem) == (
+        Outcome.REFUSED,
+        "orders.csv: the 2 sales records of the footer on line 4 were needed; "
+        "the rows above it hold 1",
+    )
+
+
+def test_a_malformed_record_may_be_one_that_the_footer_counts(desk: Desk) -> None:
+    report = desk.bring(f"{HEADER}\n{ROW}\n8,11-10000-00002\n{footer(2)}", "ebay_orders")
+    assert (report.counts.inserted, report.counts.rejected) == (1, 1)
+
+
+def test_a_footer_of_another_seller_refuses_the_file(desk: Desk) -> None:
+    desk.declare(seller_id="mine")
+    report = desk.bring(f"{HEADER}\n{ROW}\n{footer(1)}", "ebay_orders", name="orders.csv")
+    assert report.problem == (
+        f"orders.csv: the seller 'mine' of account {desk.account!r} was needed; "
+        "the footer on line 5 names 'shop'"
+    )
+
+
+def test_concatenated_reports_are_held_each_against_its_own_footer(desk: Desk) -> None:
+    other = ROW.replace("7,11-10000-00001", "8,11-10000-00002")
+    section = f"{HEADER}\n{ROW}\n{footer(1)}"
+    report = desk.bring(
+        section + f"{HEADER}\n{other}\n{ROW.replace('220', '221')}\n{footer(2)}", "ebay_orders"
+    )
+    assert (report.counts.read, report.counts.inserted, report.counts.furniture) == (3, 3, 5)
+
+
+def test_a_report_of_another_feed_is_refused(desk: Desk) -> None:
+    report = desk.bring(
+        "Transaction creation date,Type,Order number,Item ID,Transaction ID,Net amount\n"
+        "Aug-01-2026,Order,11-10000-00001,220,100,$5.00\n",
+        "ebay_orders",
+    )
+    assert report.problem_code == "missing_column"
+
+
+def test_a_row_without_any_number_is_rejected(desk: Desk) -> None:
+    report = desk.bring(f"{HEADER}\n,,220,100,$5.00,$5.00,Sep-18-26\n", "ebay_orders")
+    assert [reject.rule for reject in desk.rejects(report)] == ["order_key.required"]
+
+
+def test_an_order_row_of_several_items_counts_its_items_only(desk: Desk) -> None:
+    desk.bring(
+        f"{HEADER},Quantity\n"
+        "7,11-10000-00001,,,$9.00,$12.00,Sep-18-26,2\n"
+        "7,11-10000-00001,220,100,$4.00,,Sep-18-26,1\n"
+        "7,11-10000-00001,221,101,$5.00,,Sep-18-26,1\n",
+        "ebay_orders",
+    )
+    total = desk.rows("ebay_order_totals", "revenue, total, items")[0]
+    assert tuple(total) == (Decimal("9.00"), Decimal("12.00"), 2)

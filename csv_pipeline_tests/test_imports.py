@@ -1,0 +1,225 @@
+"""What becomes of the rows of a file: every one has one outcome, and it is the right one."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from csv_pipeline.errors import AccountingError, LostClaimError
+from csv_pipeline.ingest import Import, Pipeline, Stage, ingest
+from csv_pipeline.model import Counts, Outcome
+from csv_pipeline.stages.arrive import found_file
+from csv_pipeline.storage import ledger, tables
+from csv_pipeline_tests.conftest import Desk
+
+
+def outcomes(counts: Counts) -> tuple[int, int, int, int, int, int]:
+    c = counts
+    return c.inserted, c.updated, c.unchanged, c.kept, c.superseded, c.rejected
+
+
+def test_new_changed_and_unchanged_rows_are_counted_apart(desk: Desk) -> None:
+    desk.bring("ID,Name\n1,Ann\n2,Bob\n")
+    report = desk.bring("ID,Name\n1,Ann\n2,Rob\n3,Cid\n")
+    assert outcomes(report.counts) == (1, 1, 1, 0, 0, 0)
+    assert [row.name for row in desk.rows()] == ["Ann", "Rob", "Cid"]
+
+
+def test_a_row_that_does_not_change_is_not_rewritten(desk: Desk) -> None:
+    first = desk.bring("ID,Name\n1,Ann\n")
+    version = desk.rows(columns="xmin::text, _import_id")
+    desk.bring("ID,Name\n1,Ann\n2,Bob\n")
+    assert desk.rows(columns="xmin::text, _import_id", order="person_id")[0] == version[0]
+    assert version[0]._import_id == first.import_id
+
+
+def test_a_changed_row_leaves_its_earlier_values_in_history(desk: Desk) -> None:
+    first = desk.bring("ID,Name\n1,Ann\n")
+    second = desk.bring("ID,Name\n1,Eve\n")
+    past = desk.rows("people_history", "name, _import_id, _replaced_by_import_id")
+    assert [tuple(row) for row in past] == [("Ann", first.import_id, second.import_id)]
+
+
+def test_a_file_without_a_column_leaves_its_stored_values_alone(desk: Desk) -> None:
+    desk.bring("ID,Name,Amount\n1,Ann,5.00\n")
+    desk.bring("ID,Name\n1,Eve\n")
+    assert tuple(desk.rows(columns="name, amount")[0]) == ("Eve", Decimal("5.00"))
+
+
+def test_columns_nobody_knows_are_kept_and_reported(desk: Desk) -> None:
+    report = desk.bring("ID,Name,Shoe Size,,Shoe Size\n1,Ann,38,x,39\n2,Bob,,,\n")
+    extras = desk.rows(columns="_extra", order="person_id")
+    assert extras[0]._extra == {"Shoe Size": "38", "column 4": "x", "Shoe Size (column 5)": "39"}
+    assert extras[1]._extra is None
+    assert report.drift.added == ("Shoe Size", "column 4", "Shoe Size (column 5)")
+
+
+def test_an_extra_cell_that_changes_is_an_update(desk: Desk) -> None:
+    desk.bring("ID,Shoe\n1,38\n")
+    report = desk.bring("ID,Hat\n1,L\n")
+    assert outcomes(report.counts) == (0, 1, 0, 0, 0, 0)
+    assert desk.rows(columns="_extra")[0]._extra == {"Shoe": "38", "Hat": "L"}
+
+
+def test_the_last_row_of_a_key_wins_within_a_file(desk: Desk) -> None:
+    report = desk.bring("ID,Name\n1,Ann\n1,Eve\n2,Bob\n1,Zoe\n")
+    assert outcomes(report.counts) == (2, 0, 0, 0, 2, 0)
+    assert desk.superseded(report) == [(2, 5), (3, 5)]
+    assert desk.rows(columns="name", order="person_id")[0].name == "Zoe"
+
+
+def test_a_rejected_row_supersedes_none(desk: Desk) -> None:
+    report = desk.bring("ID,Name,Amount\n1,Ann,1.00\n1,Ann,x\n")
+    assert outcomes(report.counts) == (1, 0, 0, 0, 0, 1)
+
+
+def test_all_faults_of_a_row_are_reported(desk: Desk) -> None:
+    report = desk.bring("ID,Name,Amount,Born,Secret\n,,5.00,someday,abc\n")
+    assert [reject.rule for reject in desk.rejects(report)] == [
+        "amount.named_people_only",
+        "born_on.date",
+        "person_id.required",
+        "secret.matches",
+    ]
+
+
+def test_a_value_that_does_not_cast_is_one_fault_and_not_two(desk: Desk) -> None:
+    report = desk.bring("ID,Name,Amount\n1,A,-1.00\n2,B,abc\n")
+    assert [reject.rule for reject in desk.rejects(report)] == ["amount.ge", "amount.decimal"]
+
+
+def test_a_protected_value_is_masked_in_the_message(desk: Desk) -> None:
+    report = desk.bring("ID,Secret\n1,hunter2\n")
+    reject = desk.rejects(report)[0]
+    assert "hunter2" not in reject.message
+    assert reject.value == "hunter2"
+
+
+def test_newest_wins_takes_only_a_newer_version(desk: Desk) -> None:
+    desk.bring("Key,Value,Version\na,old,2\nb,old,2\nc,old,2\nd,old,\n", "versions")
+    report = desk.bring("Key,Value,Version\na,new,3\nb,new,1\nc,new,\nd,new,1\n", "versions")
+    assert outcomes(report.counts) == (0, 2, 0, 2, 0, 0)
+    values = desk.rows("versions", "value", "key")
+    assert [row.value for row in values] == ["new", "old", "old", "new"]
+
+
+def test_newest_wins_keeps_the_stored_row_on_a_tie(desk: Desk) -> None:
+    desk.bring("Key,Value,Version\na,old,2\n", "versions")
+    report = desk.bring("Key,Value,Version\na,new,2\n", "versions")
+    assert outcomes(report.counts) == (0, 0, 0, 1, 0, 0)
+
+
+def test_two_accounts_keep_the_same_key_apart(pipeline: Pipeline, desk: Desk, tmp_path: Any) -> None:
+    other = Desk(pipeline, f"{desk.account[:50]}-other", tmp_path)
+    desk.bring("ID,Name\n1,Ann\n")
+    report = other.bring("ID,Name\n1,Bob\n")
+    assert outcomes(report.counts) == (1, 0, 0, 0, 0, 0)
+    assert [row.name for row in desk.rows()] == ["Ann"]
+
+
+def test_a_header_without_rows_is_an_import_of_none(desk: Desk) -> None:
+    report = desk.bring("ID,Name\n")
+    assert (report.outcome, report.counts) == (Outcome.IMPORTED, Counts())
+
+
+def test_a_missing_column_refuses_the_file_and_names_what_it_has(desk: Desk) -> None:
+    report = desk.bring("Name,Shoe\nAnn,38\n", name="people.csv")
+    assert (report.outcome, report.problem) == (
+        Outcome.REFUSED,
+        "people.csv: feed 'people' needs the column 'ID' (also known as 'person_id'); "
+        "the header has 'Name', 'Shoe'",
+    )
+
+
+def test_a_refused_file_can_be_named_again(desk: Desk) -> None:
+    report = desk.bring("ID,Born\n1,03/04/2025\n")
+    desk.declare(date_order="day first")
+    claims = desk.pipeline.claim(desk.account, "people", arrival_ids=[report.arrival_id])
+    assert ingest(desk.pipeline, claims[0]).outcome is Outcome.IMPORTED
+
+
+def test_a_dry_run_counts_and_stores_nothing(desk: Desk) -> None:
+    report = desk.bring("ID,Name\n1,Ann\n", dry_run=True)
+    assert (report.outcome, report.counts.inserted) == (Outcome.DRY_RUN, 1)
+    assert desk.rows() == []
+    assert len(desk.pipeline.claim(desk.account, "people")) == 1
+
+
+def test_counts_that_do_not_meet_leave_nothing_visible(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("csv_pipeline.stages.load._copy_superseded", lambda *_: 7)
+    with pytest.raises(AccountingError, match="nothing of it is stored"):
+        desk.bring("ID,Name\n1,Ann\n")
+    assert desk.rows() == []
+
+
+def test_the_database_itself_refuses_counts_that_do_not_add_up(desk: Desk) -> None:
+    report = desk.bring("ID,Name\n1,Ann\n")
+    table = tables.import_
+    raised = pytest.raises(sa.exc.IntegrityError, match="every_row_has_one_outcome")
+    with raised, desk.pipeline.database.begin() as connection:
+        connection.execute(
+            sa.update(table).where(table.c.import_id == report.import_id).values(inserted=2)
+        )
+
+
+def test_a_worker_that_lost_its_claim_commits_nothing(desk: Desk) -> None:
+    path = desk.folder / "file.csv"
+    path.write_text("ID,Name\n1,Ann\n")
+    with desk.pipeline.database.begin() as connection:
+        ledger.register(connection, [found_file(path, desk.account, "people")])
+    slow = Import(desk.pipeline, desk.pipeline.claim(desk.account, "people")[0])
+    for stage in (Stage.ARRIVE, Stage.READ, Stage.TRANSFORM, Stage.VALIDATE):
+        slow.advance(stage)
+    with desk.pipeline.database.begin() as connection:
+        connection.execute(
+            sa.update(tables.arrival)
+            .where(tables.arrival.c.arrival_id == slow.claim.arrival_id)
+            .values(lease_expires_at=sa.func.now() - sa.text("interval '1 second'"))
+        )
+    fast = desk.pipeline.claim(desk.account, "people")[0]
+    with pytest.raises(LostClaimError):
+        slow.advance(Stage.LOAD)
+    assert desk.rows() == []
+    assert ingest(desk.pipeline, fast).counts.inserted == 1
+
+
+def test_a_stage_that_finds_its_input_missing_does_the_stage_before_again(desk: Desk) -> None:
+    path = desk.folder / "file.csv"
+    path.write_text("ID,Name\n1,Ann\n")
+    with desk.pipeline.database.begin() as connection:
+        ledger.register(connection, [found_file(path, desk.account, "people")])
+    import_ = Import(desk.pipeline, desk.pipeline.claim(desk.account, "people")[0])
+    import_.advance(Stage.VALIDATE)
+    assert import_.settled().counts.inserted == 1
+
+
+def test_the_ledger_keeps_the_whole_report(desk: Desk) -> None:
+    report = desk.bring("ID,Name,Amount\n1,A,x\n2,B,1.50\n")
+    with desk.pipeline.database.begin() as connection:
+        stored = ledger.report_of(connection, report.import_id)
+    assert (stored.counts, stored.evidence) == (report.counts, report.evidence)
+    assert stored.rejects_by_rule == {"amount.decimal": 1}
+    assert set(stored.stage_seconds) == {"arrive", "read", "transform", "validate", "load"}
+
+
+_VALUES = st.sampled_from(["", "1.00", "-1", "x", '"', '"a\nb"', "2,5", "é"])
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(rows=st.lists(st.tuples(st.sampled_from("abc"), _VALUES, _VALUES), max_size=8))
+def test_every_row_of_any_file_has_one_outcome(desk: Desk, rows: list[tuple[str, ...]]) -> None:
+    content = "ID,Name,Amount\n" + "".join(",".join(row) + "\n" for row in rows)
+    report = desk.bring(content + json.dumps(rows).replace(",", "."), "people")
+    if report.outcome is Outcome.IMPORTED:
+        assert report.counts.balance
+        stored = len(desk.rejects(report)), len(desk.superseded(report))
+        assert report.counts.rejected <= stored[0]
+        assert report.counts.superseded == stored[1]
