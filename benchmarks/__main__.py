@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from benchmarks.limit import copy_and_merge
 from benchmarks.orders import write_orders
@@ -67,7 +68,7 @@ def _round(home: Path, url: str, bad: Path, good: Path, number: int) -> dict[str
     return result
 
 
-def _imported(home: Path, file: Path, account: str) -> tuple[float, int, dict[str, dict[str, float]]]:
+def _imported(home: Path, file: Path, account: str) -> tuple[float, int, Any]:
     """Import a file in a process of its own; return seconds of its stages, peak RssAnon in kB."""
     command = [sys.executable, "-c", _IMPORT, str(home), str(file), account]
     peak = 0

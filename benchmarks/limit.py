@@ -10,8 +10,12 @@ _COLUMNS = (
     "ship_to_city", "ship_to_zip", "item_number", "item_title", "quantity", "sold_for",
     "total_price", "sold_on", "paid_on", "tracking_number", "transaction_id",
 )  # fmt: skip
-_CASTS = {"quantity": "bigint", "sold_for": "numeric(18,2)", "total_price": "numeric(18,2)"} | {
-    name: "date" for name in ("sold_on", "paid_on")
+_CASTS = {
+    "quantity": "bigint",
+    "sold_for": "numeric(18,2)",
+    "total_price": "numeric(18,2)",
+    "sold_on": "date",
+    "paid_on": "date",
 }
 _KEY = ("order_id", "item_number", "transaction_id")
 
@@ -38,10 +42,10 @@ def copy_and_merge(url: str, file: Path) -> float:
         connection.commit()
         began = time.monotonic()
         cursor.execute(f"CREATE TEMP TABLE plain_staging ({texts}) ON COMMIT DROP")
-        with cursor.copy("COPY plain_staging FROM STDIN (FORMAT csv, HEADER)") as copy:
-            with file.open("rb") as source:
-                while chunk := source.read(1024**2):
-                    copy.write(chunk)
+        to_staging = "COPY plain_staging FROM STDIN (FORMAT csv, HEADER)"
+        with file.open("rb") as source, cursor.copy(to_staging) as copy:
+            while chunk := source.read(1024**2):
+                copy.write(chunk)
         cursor.execute(
             f"MERGE INTO plain_orders t USING plain_staging s ON t.account = 'bench' AND {same} "
             f"WHEN MATCHED AND ({differ[0]}) IS DISTINCT FROM ({differ[1]}) THEN UPDATE SET {sets} "

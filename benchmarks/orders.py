@@ -11,7 +11,7 @@ COLUMNS = (
 
 
 def write_orders(path: Path, rows: int, bad_share: float) -> None:
-    """Write `rows` orders of 16 columns in random key order, `bad_share` of them with a bad price."""
+    """Write `rows` orders of 16 columns in random key order, a share of them with a bad price."""
     random.seed(1)
     order = list(range(rows))
     random.shuffle(order)

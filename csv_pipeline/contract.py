@@ -71,7 +71,7 @@ class Contract(pa.DataFrameModel):
         ordered = False
 
 
-def column(
+def column(  # noqa: PLR0913  # a declaration, all by name
     *aliases: str,
     nullable: bool = False,
     derived: bool = False,
@@ -85,7 +85,8 @@ def column(
     """Declare a column of a contract: a Pandera field that also knows its names in headers.
 
     Args:
-        *aliases: Names the column has in headers; case, spaces, punctuation and accents are ignored.
+        *aliases: Names the column has in headers; case, spaces, punctuation and accents do not
+            matter.
         nullable: A row may lack the value, and a header the column.
         derived: The feed's transforms make the value; no header has it.
         substitute: Stored where the file has no value; only for text.

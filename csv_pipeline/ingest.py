@@ -115,7 +115,7 @@ class Pipeline:
 
         Raises:
             UnknownFeedError: No feed has the name the file was found for.
-            SetupError: The file is another account's or feed's.
+            SetupError: The file lies in another account's or feed's folder of the landing area.
         """
         self.feed(file.feed)
         self._stay_in_place(file)

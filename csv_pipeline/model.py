@@ -211,7 +211,7 @@ class HeaderDrift:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """What became of every row; `read` counts records after the header, furniture and blanks apart."""
+    """What became of every row; `read` counts records after the header but furniture and blanks."""
 
     read: int = 0
     inserted: int = 0

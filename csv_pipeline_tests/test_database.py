@@ -39,7 +39,7 @@ def test_an_older_server_is_refused(pipeline: Pipeline, monkeypatch: pytest.Monk
 def test_a_server_that_does_not_answer_is_told_apart(tmp_path: Path) -> None:
     url = "postgresql://nobody:geheim@127.0.0.1:9/nothing"
     with pytest.raises(DatabaseUnavailableError) as raised:
-        open_database(Settings(home=tmp_path, database_url=url))  # type: ignore[arg-type]
+        open_database(Settings(home=tmp_path, database_url=url))
     assert "geheim" not in str(raised.value)
 
 
@@ -68,7 +68,7 @@ def test_a_column_whose_type_changed_is_refused(pipeline: Pipeline) -> None:
     before = Feed(name="changing", description="", contract=Version, key=("key",))
     after = Feed(name="changing", description="", contract=Changed, key=("key",))
     targets.ensure_targets(pipeline.database, [before])
-    with pytest.raises(SetupError, match="column version: type text was needed.*have bigint"):
+    with pytest.raises(SetupError, match=r"column version: type text was needed.*have bigint"):
         targets.ensure_targets(pipeline.database, [after])
 
 

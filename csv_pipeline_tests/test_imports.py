@@ -113,7 +113,9 @@ def test_newest_wins_keeps_the_stored_row_on_a_tie(desk: Desk) -> None:
     assert outcomes(report.counts) == (0, 0, 0, 1, 0, 0)
 
 
-def test_two_accounts_keep_the_same_key_apart(pipeline: Pipeline, desk: Desk, tmp_path: Any) -> None:
+def test_two_accounts_keep_the_same_key_apart(
+    pipeline: Pipeline, desk: Desk, tmp_path: Any
+) -> None:
     other = Desk(pipeline, f"{desk.account[:50]}-other", tmp_path)
     desk.bring("ID,Name\n1,Ann\n")
     report = other.bring("ID,Name\n1,Bob\n")

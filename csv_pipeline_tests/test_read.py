@@ -40,7 +40,9 @@ def test_a_quoted_cell_keeps_its_line_breaks_delimiters_and_quotes(tmp_path: Pat
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-def test_the_delimiter_is_the_one_that_shows_the_known_names(tmp_path: Path, delimiter: str) -> None:
+def test_the_delimiter_is_the_one_that_shows_the_known_names(
+    tmp_path: Path, delimiter: str
+) -> None:
     text = reading(tmp_path, "id,name,note\n1,a.b,c\n".replace(",", delimiter))
     assert cells(text) == [("1", "a.b", "c")]
 

@@ -1,7 +1,7 @@
-"""Amounts: `$1,022.25`, `AU $3,000.00`, `EUR 90,00`, `1 234,50 €`, `($25.99)`, `-3,666.78`, `65.0`.
+"""Amounts: `$1,022.25`, `AU $3,000.00`, `EUR 90,00`, `1 234,50 €`, `($25.99)`, `-3,666.78`.
 
-Forms as eBay's Seller Hub writes them by country. `NaN`, `1e3` and `Infinity` are not amounts, and a
-digit beyond the scale is never rounded away.
+Forms as eBay's Seller Hub writes them by country. `NaN`, `1e3` and `Infinity` are not amounts, and
+a digit beyond the scale is never rounded away.
 """
 
 import re
@@ -57,7 +57,7 @@ def cast(values: pl.Series, dtype: pl.Decimal, mark: str | None) -> pl.Series:
 
 
 def currency(value: pl.Expr) -> pl.Expr:
-    """Return the currency that an amount states: an ISO 4217 code, or `$` where it shows only that."""
+    """Return the currency an amount states: an ISO 4217 code, or `$` where it shows only that."""
     letters = value.str.extract(r"([A-Za-z]{1,3})\s*[$€£¥]?\s*[\d(]|[\d)]\s*[A-Za-z]{3}$", 1)
     letters = letters.fill_null(value.str.extract(r"([A-Za-z]{3})$", 1)).str.to_uppercase()
     symbol = value.str.extract(r"([$€£¥])", 1)
@@ -117,4 +117,3 @@ def _elaborate(values: pl.Series, point: str, group: str, dtype: pl.Decimal) -> 
     )
     text = pl.when("fits").then(pl.format("{}{}.{}", "sign", "whole", "digits"))
     return frame.select(text).to_series().cast(dtype, strict=False)
-

@@ -8,11 +8,14 @@ import sys
 from importlib.resources import files
 from pathlib import Path
 
-from csv_pipeline.cli import show
+from csv_pipeline.cli.terminal import note, notes
 from csv_pipeline.errors import SetupError
+from csv_pipeline.ingest import Pipeline
 from csv_pipeline.settings import Settings
+from csv_pipeline.storage.database import Database
 
-_FINISH_SECONDS = 30
+# Dagster 1.13 advertises `dg dev` whenever `dagster dev`, which needs no project layout, is called.
+_SUPERSEDED = "ignore:Function `dev_command` is superseded"
 
 
 def dagster_home(settings: Settings) -> Path:
@@ -24,10 +27,10 @@ def dagster_home(settings: Settings) -> Path:
     return home
 
 
-def serve(settings: Settings, host: str, port: int) -> int:
+def serve(pipeline: Pipeline, host: str, port: int) -> int:
     """Run `dagster dev` over the feeds and return its exit code.
 
-    The caller holds the database open, so the embedded server outlives all of Dagster's processes.
+    The pipeline holds the database open, so that an embedded server outlives Dagster's processes.
 
     Raises:
         SetupError: Something listens on the port already.
@@ -37,11 +40,10 @@ def serve(settings: Settings, host: str, port: int) -> int:
             f"port {port} of {host}: a free port was needed; something listens there already "
             "(choose another by --port)"
         )
-    landing = settings.landing_area
-    landing.mkdir(parents=True, exist_ok=True)
-    show.note(f"Dagster starts at http://{host}:{port} in some seconds; Ctrl-C stops it.")
+    pipeline.settings.landing_area.mkdir(parents=True, exist_ok=True)
+    note(f"Dagster starts at http://{host}:{port} in some seconds; Ctrl-C stops it.")
     child = subprocess.Popen(  # noqa: S603  # our own interpreter, and no shell
-        _command(host, port), env=_environment(settings), start_new_session=True
+        _command(host, port), env=_environment(pipeline.settings), start_new_session=True
     )
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: child.send_signal(signal.SIGINT))
@@ -52,19 +54,27 @@ def serve(settings: Settings, host: str, port: int) -> int:
         except subprocess.TimeoutExpired:
             if not told and _answers(host, port):
                 told = True
-                _tell(host, port, landing)
+                _tell(pipeline, f"http://{host}:{port}")
 
 
-def _tell(host: str, port: int, landing: Path) -> None:
+def _tell(pipeline: Pipeline, page: str) -> None:
     lines = (
         "",
-        f"Dagster:       http://{host}:{port}",
-        f"Landing area:  {landing}",
-        f"Drop a file:   mkdir -p {landing}/acme/ebay_orders && cp FILE.csv {landing}/acme/ebay_orders/",
-        "               where acme is an account of yours; its rows are in the table within 20 seconds",
+        f"  Dagster       {page}",
+        f"  landing area  {pipeline.settings.landing_area}",
+        "  drop a file   into ACCOUNT/FEED/ there, such as acme/ebay_orders/; its rows are in the",
+        "                table within 20 seconds (csv-pipeline feeds lists the feeds)",
+        f"  database      {address(pipeline.database)}",
+        "  stop          Ctrl-C",
         "",
     )
-    show.notes.print("\n".join(lines), style="bold", soft_wrap=True)
+    notes.print("\n".join(lines), style="bold", soft_wrap=True)
+
+
+def address(database: Database) -> str:
+    """Return the database's address as `psql` takes it, without a password."""
+    url = database.engine.url.set(drivername="postgresql", password="")
+    return url.render_as_string(hide_password=False).replace(":@", "@", 1)
 
 
 def _command(host: str, port: int) -> list[str]:
@@ -79,6 +89,7 @@ def _environment(settings: Settings) -> dict[str, str]:
         "CSV_PIPELINE_HOME": str(settings.home.absolute()),
         "CSV_PIPELINE_LANDING": str(settings.landing_area),
         "DAGSTER_HOME": str(dagster_home(settings)),
+        "PYTHONWARNINGS": ",".join(filter(None, (_SUPERSEDED, os.environ.get("PYTHONWARNINGS")))),
     }
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from csv_pipeline.cli import show
+from csv_pipeline.cli.facts import import_facts
+from csv_pipeline.cli.terminal import notes
 from csv_pipeline.errors import LostClaimError, PipelineError, SetupError
 from csv_pipeline.ingest import Import, Pipeline, Stage
 from csv_pipeline.model import (
@@ -31,11 +32,15 @@ FIRST = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """What to tell about one file: the report, the first faults, whether it is an earlier import's."""
+    """What to tell about one file: the report and the first faults.
+
+    `before`: an earlier import brought it. `stored`: the ledger has it, as it has not of a dry run.
+    """
 
     report: ImportReport
     first_rejects: tuple[Reject, ...]
     before: bool = False
+    stored: bool = True
 
     @property
     def well(self) -> bool:
@@ -44,7 +49,7 @@ class Imported:
 
     def facts(self) -> dict[str, Any]:
         """Return the report as JSON, and whether this file had been imported before."""
-        return {**show.import_facts(self.report), "imported_before": self.before}
+        return {**import_facts(self.report), "imported_before": self.before}
 
 
 def import_file(
@@ -80,7 +85,7 @@ def declare(
     given = {fact: value for fact, value in changes.items() if value is not None}
     if "encoding" in given:
         try:
-            given["encoding"] = codecs.lookup(given["encoding"]).name
+            codecs.lookup(given["encoding"])
         except LookupError as error:
             raise SetupError(
                 f"account {name!r}: an encoding that Python knows was needed; "
@@ -113,10 +118,12 @@ def _run(pipeline: Pipeline, claim: Claim) -> Imported:
         raise
     except Exception as error:  # noqa: BLE001  # the outermost edge: the ledger keeps the traceback
         import_.fail(error)
+        for stage in (Stage.LOAD, Stage.REPORT):
+            import_.advance(stage)
         report = import_.settled()
     finally:
         import_.finish()
-    return Imported(report=report, first_rejects=tuple(faults))
+    return Imported(report=report, first_rejects=tuple(faults), stored=not claim.dry_run)
 
 
 def _advance(import_: Import) -> None:
@@ -125,9 +132,9 @@ def _advance(import_: Import) -> None:
         BarColumn(),
         TextColumn("{task.completed}/{task.total} stages"),
         TimeElapsedColumn(),
-        console=show.notes,
+        console=notes,
         transient=True,
-        disable=not show.notes.is_terminal,
+        disable=not notes.is_terminal,
     )
     with bar:
         task = bar.add_task("", total=len(Stage))

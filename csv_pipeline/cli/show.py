@@ -1,34 +1,27 @@
-"""Draw what the pipeline knows: tables for people on stdout, JSON for scripts, notes on stderr.
+"""Draw what became of files and rows, as tables for people."""
 
-Whatever comes out of a file is shown by `plain`: a cell may hold terminal escapes or markup. Values
-of protected columns are masked before they get here, by `masked`.
-"""
-
-import json
-import shlex
-import sys
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import fields
 from datetime import datetime
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pydantic import TypeAdapter
-from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from csv_pipeline.cli.facts import masked
+from csv_pipeline.cli.terminal import labelled, out, plain, print_under, table
+from csv_pipeline.errors import UndecidableError
 from csv_pipeline.model import Account, Counts, Feed, ImportReport, Outcome, Reject
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage.ledger import Backlog
-from csv_pipeline.storage.rejects import MASK
 
 if TYPE_CHECKING:
     from csv_pipeline.cli.importing import Imported
-    from csv_pipeline.demo.run import DemoResult
+    from csv_pipeline.demo.run import DemoResult, Revenue
 
-OUTCOMES = ("inserted", "updated", "unchanged", "kept", "superseded", "rejected")
+_OUTCOMES = ("inserted", "updated", "unchanged", "kept", "superseded", "rejected")
 _COLORS = {
     Outcome.IMPORTED: "green",
     Outcome.DRY_RUN: "cyan",
@@ -36,61 +29,7 @@ _COLORS = {
     Outcome.REFUSED: "red",
     Outcome.FAILED: "bold red",
 }
-_WIDE = 160
-_REPORT = TypeAdapter(ImportReport)
-
-out = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
-notes = Console(highlight=False, stderr=True, width=None if sys.stderr.isatty() else _WIDE)
-
-
-def as_json(facts: Any) -> None:
-    """Print JSON to stdout."""
-    sys.stdout.write(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
-
-
-def note(text: str) -> None:
-    """Print a line about the work going on to stderr."""
-    notes.print(Text(text, style="dim"))
-
-
-def plain(value: object, limit: int = 80) -> Text:
-    """Return a value out of a file for a terminal: no control characters, no markup, not too long."""
-    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value))
-    return Text(text if len(text) <= limit else f"{text[: limit - 1]}…")
-
-
-def import_facts(report: ImportReport, finished_at: datetime | None = None) -> dict[str, Any]:
-    """Return a report as JSON types."""
-    facts: dict[str, Any] = _REPORT.dump_python(report, mode="json")
-    return facts if finished_at is None else facts | {"finished_at": finished_at.isoformat()}
-
-
-def masked(faults: Iterable[Reject], feed: Feed | None) -> list[Reject]:
-    """Return faults with the values of protected columns masked; of an unknown feed all are."""
-    protected = {c.name for c in feed.columns if c.protected} if feed else None
-    return [
-        replace(fault, value=MASK)
-        if fault.value is not None and (protected is None or fault.column in protected)
-        else fault
-        for fault in faults
-    ]
-
-
-def reject_facts(
-    report: ImportReport, faults: Iterable[Reject], superseded: Iterable[tuple[int, int]]
-) -> dict[str, Any]:
-    """Return what `rejects --json` prints; raw rows stay out, they may hold protected values."""
-    places = [{k: v for k, v in asdict(fault).items() if k != "raw"} for fault in faults]
-    return {
-        "import_id": report.import_id,
-        "account": report.account,
-        "feed": report.feed,
-        "name": report.name,
-        "outcome": report.outcome.value,
-        "problem": report.problem,
-        "rejects": places,
-        "superseded": [{"row_number": row, "by_row_number": by} for row, by in superseded],
-    }
+_EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(?:: .*)?$", re.MULTILINE)
 
 
 def imported(done: "Imported", feed: Feed) -> None:
@@ -98,22 +37,20 @@ def imported(done: "Imported", feed: Feed) -> None:
     report = done.report
     out.print(_headline(done))
     if report.problem:
-        out.print(Text.assemble(("Why: ", "bold"), plain(_last_line(report.problem), 2_000)))
-    if report.counts.read or report.outcome in {Outcome.IMPORTED, Outcome.DRY_RUN}:
-        out.print(_accounting(report.counts))
+        out.print(labelled("Why", plain(_why(report), 2_000)))
+    if report.outcome in {Outcome.IMPORTED, Outcome.DRY_RUN}:
+        _print_accounting(report.counts)
     _print_evidence(report)
     if report.rejects_by_rule:
         rules = ", ".join(f"{rule} {count:,}" for rule, count in report.rejects_by_rule.items())
-        out.print(Text.assemble(("Faults by rule: ", "bold"), plain(rules, 2_000)))
+        out.print(labelled("Faults by rule", plain(rules, 2_000)))
     if done.first_rejects:
         shown = masked(done.first_rejects, feed)
-        out.print(
-            _faults(shown, f"The first {len(shown)} faults" if len(shown) > 1 else "The fault")
+        print_under(
+            f"The first {len(shown)} faults" if len(shown) > 1 else "Its fault", _faults(shown)
         )
-    if report.outcome is Outcome.IMPORTED:
-        if report.rejects_by_rule or report.counts.superseded:
-            out.print(f"Every fault and superseded row: csv-pipeline rejects {report.import_id}")
-        out.print(f"The rows: table data.{report.feed}, where account = '{report.account}'")
+    if done.stored:
+        _print_where_to_look(report)
 
 
 def imports(found: Sequence[tuple[ImportReport, datetime]], settings: Settings) -> None:
@@ -121,40 +58,42 @@ def imports(found: Sequence[tuple[ImportReport, datetime]], settings: Settings) 
     if not found:
         out.print(
             "No imports yet. Drop a file into ACCOUNT/FEED/ of the landing area "
-            f"{settings.landing_area} while csv-pipeline dev runs, or call csv-pipeline import."
+            f"{settings.landing_area} while csv-pipeline dev runs, or call csv-pipeline import.",
+            soft_wrap=True,
         )
         return
-    table = _table("import", "finished (UTC)", "account", "feed", "file", "outcome", "rows")
+    made = table("import", "finished (UTC)", "account", "feed", "file", "outcome", "rows")
     for report, at in found:
-        table.add_row(
+        made.add_row(
             str(report.import_id),
             f"{at:%Y-%m-%d %H:%M:%S}",
             report.account,
             report.feed,
             plain(report.name),
             _outcome(report),
-            rows_of(report),
+            _rows(report),
         )
-    out.print(table)
+    out.print(made)
 
 
 def rejects(
     report: ImportReport, faults: Sequence[Reject], superseded: Sequence[tuple[int, int]]
 ) -> None:
     """Print the faults of an import's rows and the rows that came again."""
-    out.print(Text.assemble(f"Import {report.import_id}: ", plain(report.name, 200)))
+    out.print(labelled(f"Import {report.import_id}", plain(report.name, 200)))
     if report.problem:
-        out.print(Text.assemble(("Why: ", "bold"), plain(report.problem, 4_000)))
+        lines = (plain(line, 400) for line in report.problem.splitlines())
+        out.print(labelled("Why", Text("\n").join(lines)))
     if faults:
-        out.print(_faults(faults, "Rejected rows"))
+        print_under("Rejected rows", _faults(faults))
         total = sum(report.rejects_by_rule.values())
         if total > len(faults):
             out.print(f"{total - len(faults):,} more faults: see them with --limit {total}")
     if superseded:
-        table = _table("row", "superseded by row", title="Rows whose key comes again later")
+        made = table("row", "superseded by row")
         for row, by in superseded:
-            table.add_row(f"{row:,}", f"{by:,}")
-        out.print(table)
+            made.add_row(f"{row:,}", f"{by:,}")
+        print_under("Rows whose key comes again later in the file", made)
         if report.counts.superseded > len(superseded):
             out.print(f"{report.counts.superseded - len(superseded):,} more superseded rows")
     if not (faults or superseded or report.problem):
@@ -163,31 +102,28 @@ def rejects(
 
 def feeds(all_feeds: Iterable[Feed]) -> None:
     """Print the feeds, a line each."""
-    table = _table("feed", "what it holds", "table", "key within an account", "on conflict")
+    made = table("feed", "what it holds", "table", "key within an account", "on conflict")
     for one in all_feeds:
         policy = type(one.conflict).__name__
-        table.add_row(
-            one.name, one.description, f"data.{one.name}", ", ".join(one.key), _words(policy)
-        )
-    out.print(table)
+        key = ", ".join(one.key)
+        made.add_row(one.name, one.description, f"data.{one.name}", key, _words(policy))
+    out.print(made)
     out.print("The columns of one: csv-pipeline feeds NAME")
 
 
 def feed(one: Feed) -> None:
     """Print the columns of a feed with their names in headers."""
-    table = _table(
-        "column", "kind", "needs a value", "protected", "names in headers", title=one.name
-    )
+    made = table("column", "kind", "needs a value", "protected", "names in headers")
     for column in one.columns:
         if not column.derived:
-            table.add_row(
+            made.add_row(
                 column.name,
                 column.kind.value,
                 "" if column.nullable or column.substitute is not None else "yes",
                 "yes" if column.protected else "",
                 ", ".join(column.aliases) or column.name,
             )
-    out.print(table)
+    print_under(one.name, made)
 
 
 def accounts(declared: Sequence[Account], waiting: Sequence[Backlog]) -> None:
@@ -197,46 +133,81 @@ def accounts(declared: Sequence[Account], waiting: Sequence[Backlog]) -> None:
             "No accounts yet. One is made by its first file, or by csv-pipeline account NAME."
         )
         return
-    table = _table("account", "seller id", "date order", "decimal mark", "encoding", "waiting")
+    made = table("account", "seller id", "date order", "decimal mark", "encoding", "files waiting")
     for one in declared:
         files = sum(len(lane.arrival_ids) for lane in waiting if lane.account == one.account)
         known = (one.seller_id, one.date_order, one.decimal_mark, one.encoding)
-        table.add_row(one.account, *(plain(fact or "") for fact in known), f"{files or ''}")
-    out.print(table)
+        made.add_row(one.account, *(plain(fact or "") for fact in known), f"{files or ''}")
+    out.print(made)
 
 
 def demo(result: "DemoResult", settings: Settings) -> None:
     """Print what became of the demo's files, an account at a time, and where to look next."""
-    for account, told in groupby(
-        sorted(result.told, key=lambda one: one.delivery.account), lambda one: one.delivery.account
-    ):
-        table = _table("import", "feed", "file", "outcome", "rows", title=f"Account {account}")
+    by_account = sorted(result.told, key=lambda one: one.delivery.account)
+    for account, told in groupby(by_account, lambda one: one.delivery.account):
+        made = table("import", "feed", "file", "outcome", "rows")
         total = Counts()
         for one in told:
+            report = one.report
             file = Text.assemble(plain(one.delivery.name), "\n", (one.delivery.shows, "dim"))
-            if one.report is None:
-                table.add_row("", one.delivery.feed, file, "misplaced", plain(one.problem, 400))
+            if report is None:
+                why = plain(one.problem, 400)
+                made.add_row("", one.delivery.feed, file, Text("misplaced", "magenta"), why)
                 continue
-            number = str(one.report.import_id)
-            table.add_row(number, one.report.feed, file, _outcome(one.report), rows_of(one.report))
-            if one.report.outcome is Outcome.IMPORTED:
-                total += one.report.counts
-        table.add_section()
-        table.add_row("", "", "all that was imported", "", _identity(total))
-        out.print(table)
-    _print_next_steps(result, settings)
+            made.add_row(str(report.import_id), report.feed, file, _outcome(report), _rows(report))
+            if report.outcome is Outcome.IMPORTED:
+                total += report.counts
+        made.add_section()
+        made.add_row("", "", "all that was imported", "", _identity(total))
+        print_under(f"Account {account}", made)
+    _print_revenue(result.revenue)
+    if not result.runs:
+        out.print("Nothing new this time: every file was imported or turned away before.\n")
+    _print_next_steps([one.report for one in result.told if one.report], settings)
 
 
-def rows_of(report: ImportReport) -> Text:
+def _print_revenue(revenue: Iterable["Revenue"]) -> None:
+    numbers = ("orders", "unpaid", "revenue", "with summary rows added")
+    made = table("account", "currency", *numbers, right=numbers)
+    for one in revenue:
+        wrong = one.revenue + (one.counted_twice or 0)
+        amounts = (f"{one.revenue:,.2f}", Text(f"{wrong:,.2f}", style="dim"))
+        made.add_row(one.account, one.currency, f"{one.orders:,}", f"{one.unpaid:,}", *amounts)
+    print_under("Revenue, each order once: data.ebay_order_totals", made)
+
+
+def _print_next_steps(reports: Sequence[ImportReport], settings: Settings) -> None:
+    most = max(reports, key=lambda report: report.counts.rejected)
+    steps = {
+        "every fault of a file": f"csv-pipeline rejects {most.import_id}",
+        "all imports": "csv-pipeline imports",
+        "the same in Dagster": "make dev, or csv-pipeline dev",
+        "your own files": f"meanwhile, drop them into {settings.landing_area}/ACCOUNT/FEED/",
+    }
+    if undecided := [report for report in reports if report.problem_code == UndecidableError.code]:
+        lane = f"--account {undecided[0].account} --feed {undecided[0].feed}"
+        folder = settings.landing_area / undecided[0].account / undecided[0].feed
+        steps["settle the dates"] = (
+            f"csv-pipeline account {undecided[0].account} --date-order day-first, and then "
+            f"csv-pipeline import {folder / undecided[0].name} {lane}"
+        )
+    out.print(Text("Where to look next", style="bold"))
+    for what, where in steps.items():
+        out.print(f"  {what:<22} {where}", soft_wrap=True)
+
+
+def _rows(report: ImportReport) -> Text:
     """Return what became of a file's rows in one line, or why it has none."""
-    if report.outcome not in {Outcome.IMPORTED, Outcome.DRY_RUN}:
-        return plain(_last_line(report.problem or ""), 400)
-    return _identity(report.counts)
+    if report.outcome in {Outcome.IMPORTED, Outcome.DRY_RUN}:
+        return _identity(report.counts)
+    return plain(_why(report), 240)
 
 
 def _identity(counts: Counts) -> Text:
-    parts = [(name, getattr(counts, name)) for name in OUTCOMES]
+    if not counts.read:
+        return Text("no rows")
     text = Text(f"{counts.read:,} read")
+    parts = [(name, getattr(counts, name)) for name in _OUTCOMES]
     for place, (name, count) in enumerate(part for part in parts if part[1]):
         text.append(" + " if place else " = ")
         text.append(f"{count:,} {name}", style="red" if name == "rejected" else "")
@@ -249,7 +220,7 @@ def _headline(done: "Imported") -> Text:
     if done.before:
         when = f"imported before, as import {report.import_id}; nothing to do"
         return Text.assemble(name, lane, (when, "yellow"))
-    number = "" if report.outcome is Outcome.DRY_RUN else f" (import {report.import_id})"
+    number = f" (import {report.import_id})" if done.stored else "; nothing of it is stored"
     return Text.assemble(name, lane, _outcome(report), number)
 
 
@@ -257,78 +228,72 @@ def _outcome(report: ImportReport) -> Text:
     return Text(report.outcome.value, style=_COLORS[report.outcome])
 
 
-def _accounting(counts: Counts) -> Table:
+def _print_accounting(counts: Counts) -> None:
     columns = [field.name for field in fields(Counts)]
-    table = _table(*columns, right=columns, title="What became of every row")
-    table.add_row(*(f"{getattr(counts, name):,}" for name in columns))
-    table.caption = (
-        "read = inserted + updated + unchanged + kept + superseded + rejected; "
-        "blank and furniture lines are no rows"
+    made = table(*columns, right=columns)
+    made.add_row(*(f"{getattr(counts, name):,}" for name in columns))
+    print_under("What became of every row", made)
+    out.print(
+        Text(
+            "read = inserted + updated + unchanged + kept + superseded + rejected; blank lines and "
+            "the report's furniture (banner, padding, footer) are no rows",
+            style="dim",
+        )
     )
-    table.caption_justify = "left"
-    return table
 
 
 def _print_evidence(report: ImportReport) -> None:
     if report.evidence:
-        table = _table("about", "decided", "because", title="What the file shows of itself")
+        made = table("about", "decided", "because")
         for one in report.evidence:
-            table.add_row(plain(one.subject), plain(one.decision), plain(one.because, 200))
-        out.print(table)
+            made.add_row(plain(one.subject), plain(one.decision), plain(one.because, 200))
+        print_under("What the file shows of itself", made)
     if report.drift.added:
-        out.print(Text.assemble(("Columns not used: ", "bold"), _names(report.drift.added)))
+        out.print(labelled("Columns that the feed does not know", _names(report.drift.added)))
     if report.drift.missing:
-        out.print(Text.assemble(("Columns it lacks: ", "bold"), _names(report.drift.missing)))
+        out.print(labelled("Columns that the file lacks", _names(report.drift.missing)))
 
 
 def _names(names: Sequence[str]) -> Text:
     return Text(", ").join(plain(name) for name in names)
 
 
-def _faults(faults: Iterable[Reject], title: str) -> Table:
-    table = _table("row", "line", "column", "rule", "value", "message", title=title)
+def _faults(faults: Iterable[Reject]) -> Table:
+    made = table("row", "line", "column", "rule", "value", "message")
     for fault in faults:
-        table.add_row(
+        place = f"row {fault.row_number} (line {fault.line_number}), "
+        made.add_row(
             f"{fault.row_number:,}",
             f"{fault.line_number:,}",
             fault.column or "(record)",
             fault.rule,
             plain("" if fault.value is None else fault.value, 40),
-            plain(fault.message, 200),
+            plain(fault.message.removeprefix(place), 240),
         )
-    return table
+    return made
 
 
-def _table(
-    *columns: str, right: Sequence[str] = ("import", "row", "line"), title: str = ""
-) -> Table:
-    table = Table(
-        box=box.SIMPLE_HEAD, title=title or None, title_justify="left", title_style="bold"
-    )
-    for name in columns:
-        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
-    return table
+def _print_where_to_look(report: ImportReport) -> None:
+    if report.outcome is Outcome.FAILED:
+        out.print(f"The traceback: csv-pipeline rejects {report.import_id}")
+    elif report.outcome is Outcome.IMPORTED:
+        if report.rejects_by_rule or report.counts.superseded:
+            out.print(f"Every fault and superseded row: csv-pipeline rejects {report.import_id}")
+        out.print(f"The rows: table data.{report.feed}, where account = '{report.account}'")
 
 
-def _last_line(problem: str) -> str:
-    """Return a problem's text; of a traceback its last line, which says what it was."""
-    return problem.strip().rpartition("\n")[2] if problem.startswith("Traceback") else problem
+def _why(report: ImportReport) -> str:
+    """Return the problem without the file's name; of a traceback its last exception."""
+    problem = report.problem or ""
+    if problem.startswith("Traceback"):
+        return str(_EXCEPTION.findall(problem)[-1])
+    return problem.removeprefix(f"{report.name}: ")
 
 
 def _words(name: str) -> str:
+    """Return a class name as words.
+
+    >>> _words("NewestWins")
+    'newest wins'
+    """
     return "".join(f" {c.lower()}" if c.isupper() else c for c in name).strip()
-
-
-def _print_next_steps(result: "DemoResult", settings: Settings) -> None:
-    reports = [one.report for one in result.told if one.report]
-    most = max(reports, key=lambda report: report.counts.rejected)
-    if not result.runs:
-        out.print("Nothing new: every file was imported or turned away before, so no run was asked for.")
-    out.print(
-        f"Every fault of a file:   csv-pipeline rejects {most.import_id}",
-        "The numbers of a file:   csv-pipeline imports --account acorn",
-        "The same in Dagster:     make dev, or csv-pipeline dev",
-        f"Your own files:          drop them into {settings.landing_area}/ACCOUNT/FEED/ meanwhile",
-        "In SQL, revenue once:    SELECT * FROM data.ebay_order_totals WHERE account = 'acorn'",
-        sep="\n",
-    )

@@ -6,7 +6,6 @@ import dagster as dg
 
 from csv_pipeline.defs.feed import asset_keys, feed_definitions
 from csv_pipeline.defs.lanes import JOB
-from csv_pipeline.defs.partitions import accounts
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.schedules import nightly
 from csv_pipeline.defs.sensors import landing
@@ -21,7 +20,6 @@ def assemble(feeds: Sequence[Feed], engine: Engine) -> dg.Definitions:
     job = dg.define_asset_job(
         JOB,
         selection=[key for feed in feeds for key in asset_keys(feed.name)],
-        partitions_def=accounts,
         description="Imports files of one account.",
     )
     shared = dg.Definitions(

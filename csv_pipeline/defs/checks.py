@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from csv_pipeline.defs.metadata import Line, Metadata, in_short, table, total
+from csv_pipeline.defs.metadata import LOADED, Line, Metadata, in_short, table, total
 from csv_pipeline.defs.partitions import accounts
 from csv_pipeline.model import Feed, ImportReport, Outcome
 
@@ -17,7 +17,6 @@ CHECKS = {
 }
 """Each check with what it promises; only the first stops what is downstream."""
 
-_LOADED = {Outcome.IMPORTED, Outcome.DRY_RUN}
 _TURNED_AWAY = {Outcome.REFUSED, Outcome.FAILED}
 
 
@@ -50,7 +49,7 @@ def check_results(feed: Feed, reports: Sequence[ImportReport]) -> list[dg.AssetC
 
 def accounting_balances(feed: Feed, reports: Sequence[ImportReport]) -> dg.AssetCheckResult:
     """Fail if the counts of any file do not add up; nothing of such a file became visible."""
-    counts = total(report for report in reports if report.outcome in _LOADED)
+    counts = total(reports)
     out_of_balance = [report.name for report in reports if not _balances(report)]
     return dg.AssetCheckResult(
         asset_key=feed.name,
@@ -68,7 +67,7 @@ def accounting_balances(feed: Feed, reports: Sequence[ImportReport]) -> dg.Asset
 def reject_rate(feed: Feed, reports: Sequence[ImportReport]) -> dg.AssetCheckResult:
     """Warn of files with a greater share of rejected rows than the feed's limit."""
     limit = feed.reject_rate_warning
-    loaded = [report for report in reports if report.outcome in _LOADED]
+    loaded = [report for report in reports if report.outcome in LOADED]
     over = [report for report in loaded if _rate(report) > limit]
     lines: Iterator[Line] = (
         {"file": r.name, "rejected": r.counts.rejected, "read": r.counts.read, "rate": _rate(r)}
@@ -111,7 +110,7 @@ def _warning(feed: Feed, name: str, passed: bool, metadata: Metadata) -> dg.Asse
 
 
 def _balances(report: ImportReport) -> bool:
-    if report.outcome in _LOADED:
+    if report.outcome in LOADED:
         return report.counts.balance
     return report.problem_code != "AccountingError"
 

@@ -4,6 +4,7 @@ Every value here is kept by Dagster for ever and shown to whoever may see its pa
 goes in but numbers, names and the messages of the report.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
@@ -20,6 +21,8 @@ from csv_pipeline.storage.targets import SCHEMA
 Metadata = Mapping[str, Any]
 Line = Mapping[str, str | int | float]
 MOST_LINES = 20
+LOADED = frozenset({Outcome.IMPORTED, Outcome.DRY_RUN})
+_PER_FILE = ("read", "inserted", "updated", "unchanged", "kept", "superseded", "rejected")
 _TROUBLE_FIRST = (
     Outcome.FAILED,
     Outcome.REFUSED,
@@ -51,12 +54,13 @@ def progress_metadata(done: Sequence[Progress]) -> Metadata:
 def table_metadata(reports: Sequence[ImportReport], rows_stored: int) -> Metadata:
     """Return what the run did to the feed's table."""
     counts = total(reports)
+    reports = sorted(reports, key=lambda report: _TROUBLE_FIRST.index(report.outcome))
     return {
         "outcomes": dg.MetadataValue.md(outcome_chart(counts)),
         "dagster/row_count": rows_stored,
         "files": len(reports),
         **asdict(counts),
-        **table("per file", map(_report_line, sorted(reports, key=_trouble))),
+        **table("per file", map(_report_line, reports)),
         **table("problems", _problem_lines(reports)),
         **table("stage seconds", _stage_lines(reports)),
         **table("evidence", _evidence_lines(reports)),
@@ -71,7 +75,9 @@ def rejects_metadata(
     return {
         "dagster/row_count": total(reports).rejected,
         **_reject_tables(reports),
-        **table("first rejects", (_reject_line(name, reject) for name, reject in rejects)),
+        **table(
+            "first rejects", ({"file": name, "reject": reject.message} for name, reject in rejects)
+        ),
     }
 
 
@@ -82,8 +88,8 @@ def table(name: str, lines: Iterable[Line]) -> Metadata:
 
 
 def total(reports: Iterable[ImportReport]) -> Counts:
-    """Return the sum of what became of all rows."""
-    return sum((report.counts for report in reports), Counts())
+    """Return the sum of what became of all rows; files that were turned away do not count."""
+    return sum((report.counts for report in reports if report.outcome in LOADED), Counts())
 
 
 def in_short(problem: str | None) -> str:
@@ -118,21 +124,14 @@ def _report_line(report: ImportReport) -> Line:
     return {
         "file": report.name,
         "outcome": report.outcome.value,
-        **{name: rows for name, rows in asdict(report.counts).items() if name in _SHOWN},
+        **{name: rows for name, rows in asdict(report.counts).items() if name in _PER_FILE},
     }
-
-
-_SHOWN = ("read", "inserted", "updated", "unchanged", "kept", "superseded", "rejected")
 
 
 def _problem_lines(reports: Iterable[ImportReport]) -> Iterable[Line]:
     for report in reports:
         if report.problem:
             yield {"file": report.name, "problem": in_short(report.problem)}
-
-
-def _trouble(report: ImportReport) -> int:
-    return _TROUBLE_FIRST.index(report.outcome)
 
 
 def _stage_lines(reports: Sequence[ImportReport]) -> Iterable[Line]:
@@ -153,27 +152,17 @@ def _evidence_lines(reports: Sequence[ImportReport]) -> Iterable[Line]:
 
 
 def _reject_tables(reports: Sequence[ImportReport]) -> Metadata:
-    by_rule, by_column = _summed(reports, "rejects_by_rule"), _summed(reports, "rejects_by_column")
+    by_rule = _summed(report.rejects_by_rule for report in reports)
+    by_column = _summed(report.rejects_by_column for report in reports)
     return {
         **table("rejects by rule", ({"rule": rule, "faults": n} for rule, n in by_rule)),
         **table("rejects by column", ({"column": column, "faults": n} for column, n in by_column)),
     }
 
 
-def _summed(reports: Iterable[ImportReport], what: str) -> list[tuple[str, int]]:
-    """Return the sums of one of the reports' tallies, the greatest first."""
-    sums: dict[str, int] = {}
-    for report in reports:
-        for name, count in getattr(report, what).items():
-            sums[name] = sums.get(name, 0) + count
-    return sorted(sums.items(), key=lambda entry: (-entry[1], entry[0]))
-
-
-def _reject_line(name: str, reject: Reject) -> Line:
-    return {
-        "file": name,
-        "row": reject.row_number,
-        "column": reject.column or "(record)",
-        "rule": reject.rule,
-        "message": reject.message,
-    }
+def _summed(tallies: Iterable[Mapping[str, int]]) -> list[tuple[str, int]]:
+    """Return the sums of the tallies, the greatest first."""
+    sums: Counter[str] = Counter()
+    for tally in tallies:
+        sums.update(tally)
+    return sums.most_common()

@@ -76,8 +76,8 @@ _DE_TITLES = {
     "Paid On Date": "Zahlungsdatum",
     "Transaction ID": "Transaktionsnummer",
 }
-_EN_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
-_DE_MONTHS = "Jan Feb Mär Apr Mai Jun Jul Aug Sep Okt Nov Dez".split()
+_EN_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_DE_MONTHS = ("Jan", "Feb", "Mär", "Apr", "Mai", "Jun", "Jul", "Aug", "Sep", "Okt", "Nov", "Dez")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +140,7 @@ DE = Site(
     day=lambda day: f"{day:%d}-{_DE_MONTHS[day.month - 1]}-{day:%y}",
     names=("Jürgen Groß", "Käthe Weiß", "Sönke Möller", "Anna Schmidt"),
     places=(("Köln", "", "50667"), ("Jena", "", "07743")),
-    goods=("Grubenlampe, Messing", "Bergkristall 4 kg", "Amethyst-Druse, groß", "Lupe 10×"),
+    goods=("Grubenlampe, Messing", "Bergkristall 4 kg", "Amethyst-Druse, groß", "Lupe, zehnfach"),
     country="Deutschland",
     delimiter=";",
     encoding="cp1252",
@@ -185,7 +185,9 @@ def _sale(site: Site, dice: random.Random, record: int, day: date) -> Sale:
     )
     return Sale(
         record=record,
-        order="" if record % 37 == 0 else f"{record % 90 + 10:02}-{record:05}-{record * 7 % 99_999:05}",
+        order=""
+        if record % 37 == 0
+        else f"{record % 90 + 10:02}-{record:05}-{record * 7 % 99_999:05}",
         buyer=f"{name.split()[0].lower()}_{record % 211}",
         name=name,
         place=dice.choice(site.places),

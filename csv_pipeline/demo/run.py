@@ -4,18 +4,21 @@ The runs are executed here instead of by the daemon, one after another, on the s
 pages are there when Dagster's web page is opened later.
 """
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from decimal import Decimal
 from typing import Any
 
 import dagster as dg
+import sqlalchemy as sa
 
-from csv_pipeline.defs.lanes import JOB
+from csv_pipeline.defs.assembly import assemble
+from csv_pipeline.defs.lanes import JOB, LANE
+from csv_pipeline.defs.resource import Engine
+from csv_pipeline.defs.sensors import landing as landing_sensor
 from csv_pipeline.demo.story import ACCOUNTS, Delivery, deliveries
 from csv_pipeline.ingest import Pipeline
-from csv_pipeline.model import ArrivalStatus, ImportReport
+from csv_pipeline.model import ImportReport
 from csv_pipeline.storage import ledger
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -31,46 +34,78 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Revenue:
+    """An account's revenue, and how much more its rows would give if all were added up.
+
+    The difference is the summary rows: each repeats the sum of its order's items.
+    """
+
+    account: str
+    currency: str
+    orders: int
+    unpaid: int
+    revenue: Decimal
+    counted_twice: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DemoResult:
     """What became of all files, in the order they came, and how many runs that took now."""
 
     told: tuple[Told, ...]
+    revenue: tuple[Revenue, ...]
     runs: int
 
 
+_REVENUE = sa.text(
+    """
+    SELECT account, coalesce(currency, '') AS currency, count(*) AS orders,
+        count(*) FILTER (WHERE is_unpaid) AS unpaid, sum(revenue) AS revenue,
+        (
+            SELECT sum(sold_for)
+            FROM data.ebay_orders AS line
+            WHERE line.account = totals.account AND line_kind = 'summary'
+                AND line.currency IS NOT DISTINCT FROM totals.currency
+        ) AS counted_twice
+    FROM data.ebay_order_totals AS totals
+    WHERE account = ANY (:accounts)
+    GROUP BY account, totals.currency
+    ORDER BY account, totals.currency
+    """
+)
+
+
 def run_demo(
-    pipeline: Pipeline, dagster_home: Path, *, on_step: Callable[[str], None]
+    pipeline: Pipeline, instance: dg.DagsterInstance, *, on_step: Callable[[str], None]
 ) -> DemoResult:
-    """Import the demo's files by Dagster and return what became of each; a second time adds nothing."""
+    """Let Dagster import the demo's files, once, and return what became of each."""
     with pipeline.database.begin() as connection:
         for account in ACCOUNTS:
             ledger.declare(connection, account)
     landing, runs = pipeline.settings.landing_area, 0
     lots = deliveries()
-    with dg.DagsterInstance.from_config(str(dagster_home)) as instance:
-        for number, lot in enumerate(lots, 1):
-            later = "" if number == 1 else ", later ones"
-            on_step(f"{len(lot)} files arrive in {landing}{later}")
-            for delivery in lot:
-                delivery.drop(landing)
-            runs += _import_what_arrived(instance, on_step)
-    return DemoResult(told=_told(pipeline, [d for lot in lots for d in lot]), runs=runs)
+    engine = Engine(lambda: pipeline)
+    defs = assemble(tuple(pipeline.feeds.values()), engine)
+    for lot in lots:
+        on_step(f"{len(lot)} files arrive in {landing}")
+        for delivery in lot:
+            delivery.drop(landing)
+        for request in _look(engine, instance):
+            on_step(f"Dagster imports the files of {request.tags[LANE]}")
+            _execute(defs, instance, request)
+            runs += 1
+    told = _told(pipeline, [delivery for lot in lots for delivery in lot])
+    return DemoResult(told=told, revenue=_revenue(pipeline), runs=runs)
 
 
-def _import_what_arrived(instance: dg.DagsterInstance, on_step: Callable[[str], None]) -> int:
-    from csv_pipeline.definitions import defs  # noqa: PLC0415  # it reads the environment
-
-    repository = defs.get_repository_def()
-    with dg.build_sensor_context(
-        instance=instance, repository_def=repository, sensor_name="landing"
-    ) as context:
-        tick = repository.get_sensor_def("landing").evaluate_tick(context)
+def _look(engine: Engine, instance: dg.DagsterInstance) -> Sequence[dg.RunRequest]:
+    """Let the sensor look at the landing area as the daemon would, and return what it asks for."""
+    with dg.build_sensor_context(instance=instance, resources={"engine": engine}) as context:
+        tick = landing_sensor(context)
+    assert isinstance(tick, dg.SensorResult)  # noqa: S101  # a sensor may give other things, too
     for request in tick.dynamic_partitions_requests or ():
         instance.add_dynamic_partitions(request.partitions_def_name, request.partition_keys)
-    for request in tick.run_requests or ():
-        on_step(f"Dagster imports the files of {request.tags['csv_pipeline/lane']}")
-        _execute(defs, instance, request)
-    return len(tick.run_requests or ())
+    return tick.run_requests or ()
 
 
 def _execute(defs: dg.Definitions, instance: dg.DagsterInstance, request: dg.RunRequest) -> None:
@@ -95,7 +130,15 @@ def _told(pipeline: Pipeline, dropped: Sequence[Delivery]) -> tuple[Told, ...]:
         )
 
 
-def _tell(connection: Any, delivery: Delivery, arrival: Any) -> Told:
+def _tell(connection: sa.Connection, delivery: Delivery, arrival: Any) -> Told:
     if arrival.import_id is None:
-        return Told(delivery=delivery, report=None, problem=arrival.problem or arrival.status)
+        problem = (arrival.problem or arrival.status).removeprefix(f"{arrival.location}: ")
+        return Told(delivery=delivery, report=None, problem=problem)
     return Told(delivery=delivery, report=ledger.report_of(connection, arrival.import_id))
+
+
+def _revenue(pipeline: Pipeline) -> tuple[Revenue, ...]:
+    accounts = [account.account for account in ACCOUNTS]
+    with pipeline.database.begin() as connection:
+        rows = connection.execute(_REVENUE, {"accounts": accounts}).mappings()
+        return tuple(Revenue(**row) for row in rows)

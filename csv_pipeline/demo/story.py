@@ -184,11 +184,12 @@ def _own_list() -> bytes:
         for n in range(1, 60)
     ]  # fmt: skip
     faulty = [
-        ("7100000000000000801", "Tom Ashby", "tom at example", "12.5O", "31/06/2026", "sent", "paid",
-         "shipped", "YO1 7HH"),
-        ("71-2", "Priya Shah", "priya@example.com", "Infinity", "14/06/2026", "shipped", "paid",
-         "shipped", "CF10 1EP"),
-        ("7100000000000000802", "", "", "8.00", "15/06/2026", "pending", "pending", "not_shipped", ""),
+        ("7100000000000000801", "Tom Ashby", "tom at example", "12.5O", "31/06/2026", "sent",
+         "paid", "shipped", "YO1 7HH"),
+        ("71-2", "Priya Shah", "priya@example.com", "Infinity", "14/06/2026", "shipped",
+         "paid", "shipped", "CF10 1EP"),
+        ("7100000000000000802", "", "", "8.00", "15/06/2026", "pending",
+         "pending", "not_shipped", ""),
     ]  # fmt: skip
     again = [(*good[4][:5], "delivered", *good[4][6:])]
     header = (
@@ -239,9 +240,7 @@ def _kunden() -> bytes:
     return _table([header, *lines], delimiter=";", encoding="cp1252")
 
 
-def _table(
-    lines: Sequence[Sequence[str]], delimiter: str = ",", encoding: str = "utf-8"
-) -> bytes:
+def _table(lines: Sequence[Sequence[str]], delimiter: str = ",", encoding: str = "utf-8") -> bytes:
     out = io.StringIO()
     csv.writer(out, delimiter=delimiter).writerows(lines)
     return out.getvalue().encode(encoding)

@@ -1,6 +1,6 @@
-"""eBay orders: the Seller Hub orders report of every age and language on record, and the plain list
-of orders that sellers keep themselves.
+"""eBay orders: the Seller Hub orders report, and the list of orders that sellers keep themselves.
 
+The report is read in the layouts of every age and language on record.
 An order of several items is one *summary* row (address, shipping, tax and total; no item) and its
 *item* rows; an order of one item is one *single* row. Whoever adds up all rows counts such orders
 twice: `line_kind` tells them apart and the view `ebay_order_totals` adds up rightly.

@@ -26,8 +26,8 @@ class Look:
     """What one look at the landing area found.
 
     `found` files are complete, new and in a place of their own; `misplaced` ones lie where no feed
-    or account can be, with the reason; `growing` ones wait. `stopped_at` is the first account folder
-    that the time did not suffice for.
+    or account can be, with the reason; `growing` ones wait. `stopped_at` is the first account's
+    folder that the time did not suffice for.
     """
 
     found: tuple[FoundFile, ...]

@@ -1,8 +1,8 @@
-"""Bring valid rows into their table, in the transaction of the caller, and count what became of each.
+"""Bring valid rows into their table, in the caller's transaction, and count what became of each.
 
-Rows travel as CSV text through COPY into a staging table and are resolved there, set by set:
-every staged row whose key is stored is classed as unchanged, updated or kept by one join; the others
-are inserted. Each statement counts the rows it touched, and the counts must meet.
+Rows travel as CSV text through COPY into a staging table and are resolved there, set by set: every
+staged row whose key is stored is classed as unchanged, updated or kept by one join; the others are
+inserted. Each statement counts the rows it touched, and the counts must meet.
 """
 
 from collections.abc import Iterator
@@ -72,8 +72,8 @@ class _Upsert:
     """The statements that resolve staged rows against the stored ones.
 
     Only columns that the file has are compared and written: a file of an older layout leaves the
-    other columns of a stored row alone. `staging` holds this import's rows, `matched` the outcome of
-    those whose key is stored; both are temporary.
+    other columns of a stored row alone. `staging` holds this import's rows, `matched` the outcome
+    of those whose key is stored; both are temporary.
     """
 
     def __init__(self, feed: Feed, claim: Claim, present: tuple[str, ...]) -> None:
@@ -174,7 +174,7 @@ _EMPTY = sa.literal({}, pg.JSONB)
 
 
 def _stage(connection: sa.Connection, upsert: _Upsert, valid: ValidFile) -> int:
-    """Fill the staging table with the valid rows that are not superseded and return their number."""
+    """Fill the staging table with the valid rows but superseded ones and return their number."""
     upsert.staging.create(connection)
     upsert.matched.create(connection)
     losers = scan(valid.superseded_rows).select("row_number").collect()
@@ -200,7 +200,7 @@ def _match(connection: sa.Connection, upsert: _Upsert) -> dict[str, int]:
     connection.execute(sa.text("ANALYZE matched"))
     table = upsert.matched
     query = sa.select(table.c[_OUTCOME], sa.func.count()).group_by(table.c[_OUTCOME])
-    return {outcome: count for outcome, count in connection.execute(query)}
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def _copy_rejects(connection: sa.Connection, claim: Claim, text: TextFile, valid: ValidFile) -> int:
@@ -232,7 +232,7 @@ def _copy_superseded(connection: sa.Connection, claim: Claim, valid: ValidFile) 
 
 
 def _raw(text: Path, faults: pl.DataFrame) -> pl.Series:
-    """Return each fault's record as it stands in the file; PostgreSQL stores no NUL, so it shows."""
+    """Return each fault's record as it stands in the file; NUL, which no table takes, as ␀."""
     raw = []
     with text.open("rb") as file:
         for offset, length in faults.select("offset", "length").iter_rows():
@@ -252,7 +252,7 @@ def _copy(
     assert isinstance(driver, psycopg.Connection)  # noqa: S101  # the engine is psycopg's
     columns = ", ".join(f'"{name}"' for name in names)
     with ThreadPoolExecutor(1) as ahead, driver.cursor() as cursor:
-        with cursor.copy(f"COPY {table} ({columns}) FROM STDIN (FORMAT csv)") as copy:  # type: ignore[arg-type]
+        with cursor.copy(f"COPY {table} ({columns}) FROM STDIN (FORMAT csv)") as copy:
             pending = ahead.submit(_next_text, frames)
             while (data := pending.result()) is not None:
                 pending = ahead.submit(_next_text, frames)

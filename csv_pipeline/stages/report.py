@@ -24,9 +24,7 @@ def count_rejects(rejects: Iterable[Path]) -> tuple[dict[str, int], dict[str, in
     return _totals(counted, "rule"), _totals(counted, "column")
 
 
-def first_rejects(
-    import_id: int, text: TextFile, valid: ValidFile, limit: int
-) -> list[Reject]:
+def first_rejects(import_id: int, text: TextFile, valid: ValidFile, limit: int) -> list[Reject]:
     """Return the first faults in the order of the file, before or without their being stored."""
     faults = pl.concat([scan(directory, REJECTS) for directory in (text.rejects, valid.rejects)])
     order = ("row_number", "line_number", "column")

@@ -146,14 +146,14 @@ def _extras(header: tuple[str, ...], used: set[int]) -> dict[str, int]:
 
 
 def _drift(plan: _Plan) -> HeaderDrift:
-    """Report names nobody knows and, where the layout names its columns, those that are not there."""
+    """Report names that the feed does not know, and columns that the layout expects."""
     expected = plan.layout.required | plan.layout.filled
     return HeaderDrift(
         added=tuple(plan.extras), missing=tuple(sorted(expected - plan.sources.keys()))
     )
 
 
-def _surveyed(
+def _surveyed(  # noqa: PLR0913, PLR0917  # the file, whose it is, and how its header reads
     text: TextFile,
     feed: Feed,
     account: Account,
@@ -185,7 +185,7 @@ def _take_in(batch: pl.DataFrame, surveys: Iterable[Survey], sources: Mapping[st
 
 
 def _typed(batch: pl.DataFrame, plan: _Plan) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return a batch as the contract's columns, `_extra` and `PLACE`, and the faults of its rows."""
+    """Return a batch as the contract's columns, `EXTRA` and `PLACE`, and its rows' faults."""
     feed = plan.feed
     present = [column for column in feed.columns if column.name in plan.sources]
     text = batch.select(

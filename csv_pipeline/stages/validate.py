@@ -14,7 +14,15 @@ from csv_pipeline.contract import Column
 from csv_pipeline.errors import SetupError
 from csv_pipeline.model import Feed
 from csv_pipeline.storage.rejects import fault_rows
-from csv_pipeline.storage.work import REJECTS, BatchWriter, TypedFile, ValidFile, batches, in_order, scan
+from csv_pipeline.storage.work import (
+    REJECTS,
+    BatchWriter,
+    TypedFile,
+    ValidFile,
+    batches,
+    in_order,
+    scan,
+)
 
 _RULES = {
     "not_nullable": "required",

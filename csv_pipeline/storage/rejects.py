@@ -13,8 +13,8 @@ def fault_rows(  # noqa: PLR0913, PLR0917  # the parts of a message
 ) -> pl.DataFrame:
     """Return one fault for each row under the mask `failed`.
 
-    Shape: as `work.REJECTS`. `rows` has `PLACE` and the column's values; those of a protected column
-    stay out of the message. The message reads *where: what was found, the rule, what was needed*.
+    Shape: as `work.REJECTS`. `rows` has `PLACE` and the column's values; those of a protected
+    column stay out of the message, which reads *where: what was found, the rule, what was needed*.
     """
     value = pl.col(column.name).cast(pl.String)
     shown = pl.lit(MASK) if column.protected else pl.format("'{}'", value)
@@ -38,5 +38,5 @@ def fault_rows(  # noqa: PLR0913, PLR0917  # the parts of a message
             message.alias("message"),
             *("offset", "length"),
         )
-        .cast(dict(REJECTS))
+        .cast(REJECTS)
     )

@@ -7,6 +7,7 @@ changed is refused, because rows would have to be rewritten. What was applied is
 
 import hashlib
 from collections.abc import Iterable
+from typing import Any
 
 import polars as pl
 import sqlalchemy as sa
@@ -91,7 +92,7 @@ def _apply(connection: sa.Connection, feed: Feed, definition: str) -> None:
             _add_columns(connection, table, stored)
         else:
             table.create(connection)
-    for name in reversed(feed.views):
+    for name in reversed(list(feed.views)):
         connection.execute(sa.text(f'DROP VIEW IF EXISTS {SCHEMA}."{name}"'))
     for name, query in feed.views.items():
         connection.execute(sa.text(f'CREATE VIEW {SCHEMA}."{name}" AS {query}'))
@@ -160,7 +161,7 @@ def _key_text() -> sa.Text:
     return sa.Text(collation="C")
 
 
-def _sql_type(column: Column) -> sa.types.TypeEngine[object]:
+def _sql_type(column: Column) -> sa.types.TypeEngine[Any]:
     match column.dtype:
         case pl.String():
             return sa.Text()

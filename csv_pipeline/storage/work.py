@@ -67,8 +67,9 @@ class TextFile:
 class TypedFile:
     """What `transform` gives: `columns` of the contract, typed, with nulls where a cast failed.
 
-    The columns that the file lacks are left out; `rows` has `EXTRA` and `PLACE` besides. The batch of the same number in `rejects` holds the faults of a batch's rows. `headings` says
-    what the file calls a column.
+    The columns that the file lacks are left out; `rows` has `EXTRA` and `PLACE` besides. The batch
+    of the same number in `rejects` holds the faults of a batch's rows. `headings` says what the
+    file calls a column.
     """
 
     rows: Path
@@ -97,7 +98,7 @@ class ValidFile:
 
 
 class BatchWriter:
-    """Write batches to a directory, emptied first, as `000000.arrow`, `000001.arrow`, …"""
+    """Write batches to a directory, emptied first, as `000000.arrow`, `000001.arrow` and so on."""
 
     def __init__(self, directory: Path) -> None:
         shutil.rmtree(directory, ignore_errors=True)
@@ -137,7 +138,7 @@ def in_order(do: Callable[[S], T], items: Iterable[S], threads: int = 2) -> Iter
 
 
 def scan(directory: Path, schema: pl.Schema | None = None) -> pl.LazyFrame:
-    """Return all batches of a directory as one lazy frame; without any, an empty one of `schema`."""
+    """Return all batches of a directory as one lazy frame; an empty one of `schema` if none."""
     paths = sorted(directory.glob("*.arrow"))
     return pl.scan_ipc(paths) if paths else pl.LazyFrame(schema=schema)
 

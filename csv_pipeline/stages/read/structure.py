@@ -132,11 +132,10 @@ class Structure:
         while at < len(lines):
             end, cells, stray = at + 1, None, False
             if '"' in lines[at]:
-                end, cells = self._record(lines, at)
-                if end is None and not final:
+                closed, cells = self._record(lines, at)
+                if closed is None and not final:
                     break
-                stray = cells is None
-                end = end or at + 1
+                end, stray = closed or at + 1, cells is None
             texts.append("\n".join(lines[at:end]))
             first.append(at)
             strays.append(stray)
@@ -179,7 +178,7 @@ class Structure:
         raise AccountingError(f"{self.hints.name}: a record did not split as it matched")
 
     def _named(self, records: "_Records") -> pl.DataFrame:
-        """Say of each record whether it is data, blank, furniture or a repeated header; number it."""
+        """Say of each record if it is data, blank, furniture or the header again; number it."""
         content = _CONTENT.format(delimiter=re.escape(self.dialect.delimiter))
         text = pl.col("text")
         kind = (
@@ -292,7 +291,7 @@ class Structure:
             (where + what).alias("message"),
             "offset",
             "length",
-        ).cast(dict(REJECTS))
+        ).cast(REJECTS)
 
 
 @dataclass(slots=True)

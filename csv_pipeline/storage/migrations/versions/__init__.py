@@ -1,0 +1,1 @@
+"""One module a revision, in their order."""

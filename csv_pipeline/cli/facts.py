@@ -1,0 +1,47 @@
+"""What scripts get: reports and faults as JSON types, values of protected columns masked."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from csv_pipeline.model import Feed, ImportReport, Reject
+from csv_pipeline.storage.rejects import MASK
+
+_REPORT = TypeAdapter(ImportReport)
+
+
+def import_facts(report: ImportReport, finished_at: datetime | None = None) -> dict[str, Any]:
+    """Return a report as JSON types."""
+    facts: dict[str, Any] = _REPORT.dump_python(report, mode="json")
+    return facts if finished_at is None else facts | {"finished_at": finished_at.isoformat()}
+
+
+def masked(faults: Iterable[Reject], feed: Feed | None) -> list[Reject]:
+    """Return faults with the values of protected columns masked; of an unknown feed all are."""
+    protected = {c.name for c in feed.columns if c.protected} if feed else None
+    return [
+        replace(fault, value=MASK)
+        if fault.value is not None and (protected is None or fault.column in protected)
+        else fault
+        for fault in faults
+    ]
+
+
+def reject_facts(
+    report: ImportReport, faults: Iterable[Reject], superseded: Iterable[tuple[int, int]]
+) -> dict[str, Any]:
+    """Return an import's faults; raw rows stay out, they may hold protected values."""
+    places = [{k: v for k, v in asdict(fault).items() if k != "raw"} for fault in faults]
+    return {
+        "import_id": report.import_id,
+        "account": report.account,
+        "feed": report.feed,
+        "name": report.name,
+        "outcome": report.outcome.value,
+        "problem": report.problem,
+        "rejects": places,
+        "superseded": [{"row_number": row, "by_row_number": by} for row, by in superseded],
+    }

@@ -1,0 +1,396 @@
+"""What a person at a terminal, or a script, sees of the pipeline."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from csv_pipeline.cli import commands
+from csv_pipeline.cli.dev import dagster_home
+from csv_pipeline.ingest import Pipeline
+from csv_pipeline.settings import Settings, settings
+from csv_pipeline.stages.arrive import found_file
+from csv_pipeline.storage import ledger
+
+_COMMAND = str(Path(sys.executable).with_name("csv-pipeline"))
+PEOPLE = "ID,Name,Amount\n1,Ann,5.00\n2,Bob,6.00\n"
+FAULTY = "ID,Name,Amount,Secret\n1,Ann,5.00,11\n2,Bob,abc,12\n3,Cid,7.00,hush\n1,Ann,8.00,11\n"
+
+
+class Said:
+    """What a command printed, and its exit code."""
+
+    def __init__(self, exit_code: int, out: str, err: str) -> None:
+        self.exit_code, self.out, self.err = exit_code, out, err
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class Terminal:
+    """Calls commands for the test's own account."""
+
+    def __init__(self, pipeline: Pipeline, account: str, folder: Path) -> None:
+        self.pipeline, self.account, self.folder = pipeline, account, folder
+
+    def call(self, *words: str | int | Path) -> Said:
+        result = CliRunner().invoke(commands.app, [str(word) for word in words])
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return Said(result.exit_code, result.stdout, result.stderr)
+
+    def file(self, content: str, name: str = "people.csv") -> Path:
+        path = self.folder / name
+        path.write_text(content)
+        return path
+
+    def bring(self, content: str, *options: str, name: str = "people.csv") -> Said:
+        file = self.file(content, name)
+        return self.call("import", file, "-a", self.account, "-f", "people", *options)
+
+    def stored(self) -> int:
+        found = self.call("imports", "--account", self.account, "--json").json
+        return sum(one["counts"]["inserted"] for one in found)
+
+
+@pytest.fixture
+def terminal(
+    pipeline: Pipeline, account: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Terminal:
+    monkeypatch.setattr(commands, "_pipeline", lambda: pipeline)
+    return Terminal(pipeline, account, tmp_path)
+
+
+@pytest.fixture
+def fresh_settings() -> Iterator[None]:
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
+
+
+def test_import_prints_what_became_of_every_row(terminal: Terminal) -> None:
+    said = terminal.bring(FAULTY)
+    assert said.exit_code == 0
+    numbers = next(line for line in said.out.splitlines() if line.split()[:1] == ["4"])
+    assert numbers.split() == ["4", "1", "0", "0", "0", "1", "2", "0", "0"]
+
+
+def test_import_prints_the_decisions_and_why(terminal: Terminal) -> None:
+    said = terminal.bring("ID,Born\n1,03/04/2025\n2,25/12/2025\n")
+    assert "day first" in said.out
+    assert "'25/12/2025' in row 3 can be nothing else" in said.out
+
+
+def test_import_prints_columns_that_the_feed_does_not_know(terminal: Terminal) -> None:
+    assert "does not know: Shoe Size" in terminal.bring("ID,Shoe Size\n1,38\n").out
+
+
+def test_a_refused_file_exits_with_1_and_says_why(terminal: Terminal) -> None:
+    said = terminal.bring("Colour,Size\nred,3\n")
+    assert said.exit_code == 1
+    assert "feed 'people' needs the column 'ID'" in said.out
+
+
+def test_a_file_imported_before_is_named_by_its_import(terminal: Terminal) -> None:
+    first = terminal.bring(PEOPLE, "--json").json
+    file = terminal.folder / "people.csv"
+    again = terminal.call("import", file, "-a", terminal.account, "-f", "people")
+    assert again.exit_code == 0
+    assert f"imported before, as import {first['import_id']}; nothing to do" in again.out
+
+
+def test_the_same_content_under_another_name_is_a_duplicate(terminal: Terminal) -> None:
+    first = terminal.bring(PEOPLE, "--json").json
+    again = terminal.bring(PEOPLE, "--json", name="copy.csv")
+    assert again.exit_code == 0
+    assert (again.json["outcome"], again.json["same_as"]) == ("duplicate", first["import_id"])
+
+
+def test_a_relative_path_names_the_same_file(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal.bring(PEOPLE)
+    (terminal.folder / "below").mkdir()
+    monkeypatch.chdir(terminal.folder / "below")
+    said = terminal.call(
+        "import", "../people.csv", "-a", terminal.account, "-f", "people", "--json"
+    )
+    assert said.json["imported_before"] is True
+
+
+def test_a_dry_run_shows_faults_and_leaves_no_trace(terminal: Terminal) -> None:
+    said = terminal.bring(FAULTY, "--dry-run")
+    assert said.exit_code == 0
+    assert "dry run; nothing of it is stored" in said.out
+    assert "'abc' breaks rule amount.decimal" in said.out
+    with terminal.pipeline.database.begin() as connection:
+        assert ledger.arrivals(connection, account=terminal.account) == []
+    assert terminal.stored() == 0
+
+
+def test_a_file_rehearsed_before_is_imported(terminal: Terminal) -> None:
+    terminal.bring(PEOPLE, "--dry-run")
+    terminal.bring(PEOPLE)
+    assert terminal.stored() == 2
+
+
+def test_a_file_refused_for_one_feed_can_be_imported_for_another(terminal: Terminal) -> None:
+    file = terminal.file(PEOPLE)
+    wrong = terminal.call("import", file, "-a", terminal.account, "-f", "versions")
+    right = terminal.call("import", file, "-a", terminal.account, "-f", "people")
+    assert (wrong.exit_code, right.exit_code) == (1, 0)
+    assert terminal.stored() == 2
+
+
+def test_one_file_can_be_imported_for_two_accounts(terminal: Terminal) -> None:
+    terminal.bring(PEOPLE)
+    other = Terminal(terminal.pipeline, f"{terminal.account}-other", terminal.folder)
+    other.call("import", terminal.folder / "people.csv", "-a", other.account, "-f", "people")
+    assert (terminal.stored(), other.stored()) == (2, 2)
+
+
+def test_a_file_in_another_accounts_folder_is_not_imported(terminal: Terminal) -> None:
+    folder = terminal.pipeline.settings.landing_area / "another" / "people"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / ".not-for-the-sensor.csv"
+    file.write_text(PEOPLE)
+    said = terminal.call("import", file, "-a", terminal.account, "-f", "people")
+    assert said.exit_code == 2
+    assert "it lies in another/people" in said.err
+
+
+def test_an_error_nobody_foresaw_is_recorded_as_failed(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("by the test")
+
+    monkeypatch.setattr("csv_pipeline.ingest.validate", broken)
+    said = terminal.bring(PEOPLE)
+    assert said.exit_code == 1
+    assert "Why: ZeroDivisionError: by the test" in said.out
+    found = terminal.call("imports", "-a", terminal.account, "--json").json
+    assert [one["outcome"] for one in found] == ["failed"]
+
+
+def test_an_interrupted_import_can_be_repeated_at_once(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("csv_pipeline.ingest.validate", interrupted)
+        assert terminal.bring(PEOPLE).exit_code == 130
+    file = terminal.folder / "people.csv"
+    terminal.call("import", file, "-a", terminal.account, "-f", "people")
+    assert terminal.stored() == 2
+
+
+def test_a_file_that_another_worker_has_exits_with_3(terminal: Terminal) -> None:
+    file = terminal.file(PEOPLE)
+    found = found_file(file, terminal.account, "people")
+    assert terminal.pipeline.claim_file(found) is not None
+    said = terminal.call("import", file, "-a", terminal.account, "-f", "people")
+    assert said.exit_code == 3
+
+
+def test_rejects_shows_every_fault_with_its_place(terminal: Terminal) -> None:
+    import_id = terminal.bring(FAULTY, "--json").json["import_id"]
+    faults = terminal.call("rejects", import_id, "--json").json["rejects"]
+    assert [(f["row_number"], f["line_number"], f["rule"]) for f in faults] == [
+        (3, 3, "amount.decimal"),
+        (4, 4, "secret.matches"),
+    ]
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["table", "json"])
+def test_rejects_masks_protected_values(terminal: Terminal, options: list[str]) -> None:
+    import_id = terminal.bring(FAULTY, "--json").json["import_id"]
+    said = terminal.call("rejects", import_id, *options)
+    assert "abc" in said.out
+    assert "hush" not in said.out
+
+
+def test_rejects_shows_superseded_rows(terminal: Terminal) -> None:
+    import_id = terminal.bring(FAULTY, "--json").json["import_id"]
+    superseded = terminal.call("rejects", import_id, "--json").json["superseded"]
+    assert superseded == [{"row_number": 2, "by_row_number": 5}]
+    assert "Rows whose key comes again later in the file" in terminal.call("rejects", import_id).out
+
+
+def test_rejects_of_a_refused_file_says_why_it_was(terminal: Terminal) -> None:
+    terminal.bring("Colour\nred\n")
+    import_id = terminal.call("imports", "-a", terminal.account, "--json").json[0]["import_id"]
+    assert "needs the column 'ID'" in terminal.call("rejects", import_id).out
+
+
+def test_rejects_of_an_unknown_import_exits_with_2(terminal: Terminal) -> None:
+    said = terminal.call("rejects", 999_999_999)
+    assert said.exit_code == 2
+    assert said.err == "csv-pipeline: import 999999999: the ledger has no import of this id\n"
+
+
+def test_cells_cannot_steer_the_terminal(terminal: Terminal) -> None:
+    said = terminal.bring("ID,Amount\n1,\x1b[31m[bold]red\n")
+    assert "\x1b" not in said.out
+    assert "\\x1b[31m[bold]red" in said.out
+
+
+def test_imports_lists_the_newest_first_and_only_those_asked_for(terminal: Terminal) -> None:
+    terminal.bring(PEOPLE, name="one.csv")
+    terminal.bring(FAULTY, name="two.csv")
+    found = terminal.call("imports", "--account", terminal.account, "--feed", "people", "--json")
+    assert [one["name"] for one in found.json] == ["two.csv", "one.csv"]
+    table = terminal.call("imports", "--account", terminal.account, "--limit", "1").out
+    assert "two.csv" in table
+    assert "one.csv" not in table
+
+
+def test_without_imports_the_list_says_how_to_begin(terminal: Terminal) -> None:
+    said = terminal.call("imports", "--account", "nobody-yet")
+    assert said.exit_code == 0
+    assert str(terminal.pipeline.settings.landing_area) in said.out
+
+
+def test_feeds_lists_every_feed(terminal: Terminal) -> None:
+    said = terminal.call("feeds")
+    assert "data.ebay_orders" in said.out
+    assert "data.customers" in said.out
+
+
+def test_feeds_shows_the_names_that_columns_have_in_headers(terminal: Terminal) -> None:
+    assert "Customer ID, Customer Number, Kundennummer" in terminal.call("feeds", "customers").out
+
+
+def test_an_unknown_feed_exits_with_2_and_names_the_others(terminal: Terminal) -> None:
+    said = terminal.call("feeds", "orders")
+    assert said.exit_code == 2
+    assert "one of 'customers', 'ebay_orders' was needed" in said.err
+
+
+def test_account_keeps_what_is_not_mentioned(terminal: Terminal) -> None:
+    terminal.call("account", terminal.account, "--seller-id", "ann_s", "--date-order", "day-first")
+    terminal.call("account", terminal.account, "--decimal-mark", "comma", "--forget", "seller-id")
+    with terminal.pipeline.database.begin() as connection:
+        facts = ledger.account(connection, terminal.account)
+    assert (facts.seller_id, facts.date_order, facts.decimal_mark) == (None, "day first", "comma")
+
+
+def test_an_encoding_that_does_not_exist_is_not_declared(terminal: Terminal) -> None:
+    said = terminal.call("account", terminal.account, "--encoding", "klingon")
+    assert said.exit_code == 2
+    assert "found 'klingon'" in said.err
+
+
+def test_accounts_shows_what_was_declared(terminal: Terminal) -> None:
+    terminal.call("account", terminal.account, "--seller-id", "ann_s")
+    said = terminal.call("accounts")
+    line = next(line for line in said.out.splitlines() if terminal.account in line)
+    assert "ann_s" in line
+
+
+def test_a_setting_that_is_wrong_exits_with_2_and_is_named(
+    monkeypatch: pytest.MonkeyPatch, fresh_settings: None
+) -> None:
+    monkeypatch.setenv("CSV_PIPELINE_MAX_COLUMNS", "none")
+    result = CliRunner().invoke(commands.app, ["imports"])
+    assert result.exit_code == 2
+    assert result.stderr.startswith("csv-pipeline: settings: CSV_PIPELINE_MAX_COLUMNS: ")
+
+
+def test_a_silent_database_exits_with_3_and_its_password_stays_secret(
+    monkeypatch: pytest.MonkeyPatch, fresh_settings: None
+) -> None:
+    monkeypatch.setenv("CSV_PIPELINE_DATABASE_URL", "postgresql://ann:hush@127.0.0.1:9/db")
+    result = CliRunner().invoke(commands.app, ["imports"])
+    assert result.exit_code == 3
+    assert result.stderr.count("\n") == 1
+    assert "hush" not in result.stderr
+
+
+def test_help_does_not_wait_for_polars_or_dagster() -> None:
+    program = (
+        "import sys; import csv_pipeline.cli.commands; "
+        "sys.exit(bool({'polars', 'pandera', 'dagster', 'sqlalchemy'} & set(sys.modules)))"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)  # noqa: S603  # our own program
+
+
+def test_dagsters_home_has_this_versions_configuration(tmp_path: Path) -> None:
+    home = dagster_home(Settings(home=tmp_path))
+    assert home == tmp_path / "dagster"
+    assert "csv_pipeline.defs.instance" in (home / "dagster.yaml").read_text()
+
+
+def test_dev_says_when_its_port_is_taken(terminal: Terminal) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        said = terminal.call("dev", "--port", taken.getsockname()[1])
+    assert said.exit_code == 2
+    assert "something listens there already" in said.err
+
+
+@pytest.mark.slow
+def test_dev_works_from_an_empty_folder_and_imports_what_is_dropped() -> None:
+    with tempfile.TemporaryDirectory(prefix="csv-pipeline-", ignore_cleanup_errors=True) as folder:
+        port = _free_port()
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("CSV_PIPELINE_")}
+        with (
+            Path(folder, "log").open("wb") as log,
+            subprocess.Popen(  # noqa: S603  # our own command
+                [_COMMAND, "dev", "--port", str(port)],
+                cwd=folder,
+                env=environment,
+                stderr=log,
+                stdout=log,
+            ) as dev,  # fmt: skip
+        ):
+            try:
+                _wait(lambda: _answers(port), seconds=60)
+                lane = Path(folder, "data", "landing", "acme", "customers")
+                lane.mkdir(parents=True)
+                (lane / "customers.csv").write_text("Customer ID,Name\nC1,Ann\nC2,Bob\n")
+                _wait(lambda: _inserted(folder, environment) == 2, seconds=40)
+            finally:
+                dev.send_signal(signal.SIGINT)
+                assert dev.wait(timeout=30) == 0
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _inserted(folder: str, environment: dict[str, str]) -> int:
+    said = subprocess.run(  # noqa: S603  # our own command
+        [_COMMAND, "imports", "--json"],
+        cwd=folder, env=environment, capture_output=True, check=True,
+    )  # fmt: skip
+    return sum(one["counts"]["inserted"] for one in json.loads(said.stdout))
+
+
+def _wait(until: Callable[[], bool], *, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not until():
+        assert time.monotonic() < end
+        time.sleep(0.5)

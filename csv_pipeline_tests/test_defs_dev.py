@@ -1,0 +1,98 @@
+"""The whole of it: plain `dagster dev` with no configuration, and a file that nobody clicks on."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CUSTOMERS = "Customer ID,Name\nC1,Ann\nC2,Bob\n"
+QUERY = """{ runsOrError { ... on Runs { results {
+    status
+    tags { key value }
+    assetMaterializations {
+      assetKey { path } metadataEntries { label ... on IntMetadataEntry { intValue } }
+    }
+} } } }"""
+
+
+class Ui:
+    """Dagster's web server, as a browser talks to it."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://localhost:{port}"
+
+    def runs(self) -> list[dict[str, Any]]:
+        body = json.dumps({"query": QUERY}).encode()
+        headers = {"content-type": "application/json"}
+        request = urllib.request.Request(f"{self.url}/graphql", body, headers)  # noqa: S310
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            runs: list[dict[str, Any]] = json.load(answer)["data"]["runsOrError"]["results"]
+        return runs
+
+    def is_up(self) -> bool:
+        try:
+            self.runs()
+        except OSError:
+            return False
+        return True
+
+
+@pytest.fixture
+def ui(tmp_path: Path) -> Iterator[Ui]:
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    environment = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"}
+    environment |= {"CSV_PIPELINE_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "dagster", "dev", "--port", str(port)]
+    log = tmp_path / "dev.log"
+    with log.open("w") as output:
+        dev = subprocess.Popen(  # noqa: S603
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        ui = Ui(port)
+        wait_for(ui.is_up, 60)
+        yield ui
+    finally:
+        os.killpg(dev.pid, signal.SIGINT)  # as Ctrl-C does: to dev and the servers it started
+        dev.wait(timeout=60)
+
+
+def wait_for(done: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+@pytest.mark.slow
+def test_a_file_dropped_beside_dagster_dev_is_imported_within_20_seconds(
+    ui: Ui, tmp_path: Path
+) -> None:
+    # The first ticks of a new daemon are late; what counts is the time of one that runs.
+    wait_for((tmp_path / "landing").is_dir, 30)
+    folder = tmp_path / "landing" / "acme" / "customers"
+    folder.mkdir(parents=True)
+    (folder / "list.csv").write_text(CUSTOMERS)
+    wait_for(lambda: any(run["status"] == "SUCCESS" for run in ui.runs()), 20)
+    (run,) = ui.runs()
+    assert {"key": "csv_pipeline/lane", "value": "acme/customers"} in run["tags"]
+    table = next(m for m in run["assetMaterializations"] if m["assetKey"]["path"] == ["customers"])
+    numbers = {entry["label"]: entry.get("intValue") for entry in table["metadataEntries"]}
+    assert (numbers["read"], numbers["inserted"], numbers["dagster/row_count"]) == (2, 2, 2)

@@ -1,0 +1,74 @@
+"""Dagster's own records: in the pipeline's database, where they outlive every process."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import sqlalchemy as sa
+
+from csv_pipeline.defs.lanes import LANE
+from csv_pipeline.ingest import Pipeline
+from csv_pipeline.settings import settings
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def given_server(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Give the environment the test server's address, as an operator would."""
+    url = pipeline.database.engine.url.render_as_string(hide_password=False)
+    monkeypatch.setenv("CSV_PIPELINE_DATABASE_URL", url)
+    monkeypatch.setenv("CSV_PIPELINE_HOME", str(tmp_path))
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
+
+
+def instance() -> dg.DagsterInstance:
+    return dg.DagsterInstance.from_config(str(ROOT))
+
+
+@pytest.mark.usefixtures("given_server")
+def test_a_run_is_still_there_for_the_next_process() -> None:
+    with instance() as first:
+        run_id = first.create_run_for_job(_nothing).run_id
+    with instance() as second:
+        assert second.get_run_by_id(run_id) is not None
+
+
+@pytest.mark.usefixtures("given_server")
+def test_dagsters_tables_keep_to_their_own_schema(pipeline: Pipeline) -> None:
+    with instance() as opened:
+        opened.get_runs()
+    inspector = sa.inspect(pipeline.database.engine)
+    assert {"runs", "event_logs"} <= set(inspector.get_table_names(schema="dagster"))
+    assert not inspector.get_table_names(schema="public")
+
+
+@pytest.mark.usefixtures("given_server")
+def test_logs_and_handovers_lie_in_the_pipelines_home(tmp_path: Path) -> None:
+    with instance() as opened:
+        assert Path(opened.storage_directory()).is_relative_to(tmp_path / "dagster")
+
+
+@pytest.mark.usefixtures("given_server")
+def test_a_lane_has_one_run_at_a_time() -> None:
+    with instance() as opened:
+        queue = opened.get_concurrency_config().run_queue_config
+    assert queue is not None
+    (limit,) = queue.tag_concurrency_limits
+    assert (limit["key"], limit["limit"]) == (LANE, 1)
+    assert limit["value"] == {"applyLimitPerUniqueValue": True}
+
+
+def test_the_installed_package_has_the_same_dagster_yaml() -> None:
+    packaged = ROOT / "csv_pipeline" / "dagster.yaml"
+    assert packaged.read_text() == (ROOT / "dagster.yaml").read_text()
+
+
+@dg.job
+def _nothing() -> None:
+    """Do nothing."""

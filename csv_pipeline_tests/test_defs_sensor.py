@@ -1,0 +1,235 @@
+"""Whom the landing sensor and the nightly schedule ask runs for, and how often."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import dagster as dg
+import pytest
+
+from csv_pipeline.defs.lanes import JOB, LANE, by_turns, first_files
+from csv_pipeline.defs.partitions import ACCOUNTS
+from csv_pipeline.defs.resource import Engine
+from csv_pipeline.defs.schedules import nightly
+from csv_pipeline.defs.sensors import UNFINISHED, landing
+from csv_pipeline.ingest import Import, Pipeline, ingest
+from csv_pipeline.settings import Settings
+from csv_pipeline.storage import ledger
+from csv_pipeline.storage.ledger import Backlog
+
+PEOPLE = "ID,Name\n1,Ann\n"
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+class Landing:
+    """The landing area of the test's account, and the sensor that looks at it."""
+
+    def __init__(self, pipeline: Pipeline, account: str, instance: dg.DagsterInstance) -> None:
+        self.pipeline, self.account, self.instance = pipeline, account, instance
+
+    def drop(self, name: str, content: str = PEOPLE, feed: str = "people") -> Path:
+        path = self.pipeline.settings.landing_area / self.account / feed / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+        return path
+
+    def tick(self, cursor: str | None = None, **settings: Any) -> dg.SensorResult:
+        changed = self.pipeline.settings.model_copy(update=settings)
+        engine = Engine(lambda: replace(self.pipeline, settings=changed))
+        context = dg.build_sensor_context(
+            instance=self.instance, resources={"engine": engine}, cursor=cursor
+        )
+        result = landing(context)
+        assert isinstance(result, dg.SensorResult)
+        return result
+
+    def requests(self, **settings: Any) -> list[dg.RunRequest]:
+        """Return the requests of one tick for the test's own account."""
+        requests = self.tick(**settings).run_requests or []
+        return [request for request in requests if request.partition_key == self.account]
+
+    def arrivals(self) -> dict[str, int]:
+        with self.pipeline.database.begin() as connection:
+            arrivals = ledger.arrivals(connection, account=self.account)
+        return {arrival.name: arrival.arrival_id for arrival in arrivals}
+
+
+@pytest.fixture
+def area(pipeline: Pipeline, account: str, instance: dg.DagsterInstance) -> Landing:
+    return Landing(pipeline, account, instance)
+
+
+def test_a_new_file_is_asked_a_run_for(area: Landing) -> None:
+    area.drop("one.csv")
+    (request,) = area.requests()
+    arrival_id = area.arrivals()["one.csv"]
+    assert request.run_config == {"ops": {"people": {"config": {"files": [str(arrival_id)]}}}}
+    assert request.asset_selection == [dg.AssetKey("people"), dg.AssetKey("people_rejects")]
+    assert request.tags[LANE] == f"{area.account}/people"
+
+
+def test_files_of_one_lane_share_a_run_and_lanes_do_not(area: Landing) -> None:
+    area.drop("one.csv")
+    area.drop("two.csv")
+    area.drop("three.csv", "Key,Value\na,1\n", feed="versions")
+    lanes = {request.tags[LANE]: request.run_config["ops"] for request in area.requests()}
+    assert set(lanes) == {f"{area.account}/people", f"{area.account}/versions"}
+    assert len(lanes[f"{area.account}/people"]["people"]["config"]["files"]) == 2
+
+
+def test_a_new_account_becomes_a_partition_in_the_same_tick(area: Landing) -> None:
+    area.drop("one.csv")
+    (added,) = area.tick().dynamic_partitions_requests or []
+    assert added.partitions_def_name == ACCOUNTS
+    assert area.account in added.partition_keys
+
+
+def test_a_known_account_is_not_added_again(area: Landing) -> None:
+    area.drop("one.csv")
+    area.instance.add_dynamic_partitions(ACCOUNTS, [area.account])
+    added = area.tick().dynamic_partitions_requests or []
+    assert area.account not in [key for request in added for key in request.partition_keys]
+
+
+def test_a_second_request_for_the_same_files_has_another_key(area: Landing) -> None:
+    area.drop("one.csv")
+    (first,), (second,) = area.requests(), area.requests()
+    assert first.run_config == second.run_config
+    assert first.run_key != second.run_key
+
+
+@pytest.mark.parametrize("event", ["STARTING", "START", "CANCELING"])
+def test_a_lane_with_an_unfinished_run_is_asked_no_other_for(area: Landing, event: str) -> None:
+    area.drop("one.csv")
+    _add_run(area, event)
+    assert area.requests() == []
+
+
+def test_a_queued_run_counts_as_unfinished() -> None:
+    # Dagster lets only a code server's runs be queued, so none can be made here.
+    assert dg.DagsterRunStatus.QUEUED in UNFINISHED
+
+
+def test_a_lane_whose_run_has_ended_is_asked_for_again(area: Landing) -> None:
+    area.drop("one.csv")
+    _add_run(area, "FAILURE")
+    assert len(area.requests()) == 1
+
+
+def test_an_imported_file_is_never_asked_for_again(area: Landing) -> None:
+    area.drop("one.csv")
+    area.tick()
+    for claim in area.pipeline.claim(area.account, "people"):
+        ingest(area.pipeline, claim)
+    assert area.requests() == []
+
+
+def test_a_tick_asks_for_no_more_runs_than_the_settings_allow(area: Landing) -> None:
+    area.drop("one.csv")
+    area.drop("two.csv", "Key,Value\na,1\n", feed="versions")
+    assert len(area.tick(runs_per_tick=1).run_requests or []) == 1
+
+
+def test_a_tick_hashes_nothing(area: Landing, monkeypatch: pytest.MonkeyPatch) -> None:
+    area.drop("one.csv")
+    monkeypatch.setattr("csv_pipeline.stages.arrive.hashlib", None)
+    assert len(area.requests()) == 1
+
+
+def test_a_tick_out_of_time_goes_on_where_it_stopped(area: Landing) -> None:
+    area.drop("one.csv")
+    stopped = area.tick(tick_seconds=1e-9)
+    assert stopped.cursor
+    assert area.tick(cursor=stopped.cursor).cursor == ""
+
+
+def test_a_tick_with_nothing_new_says_why(area: Landing) -> None:
+    area.drop("one.csv", feed="peeple")
+    result = area.tick(runs_per_tick=0)
+    assert result.run_requests == []
+    assert "where no account or feed can be" in str(result.skip_reason)
+
+
+def test_accounts_take_turns() -> None:
+    lanes = [_lane("a", feed) for feed in ("x", "y", "z")] + [_lane("b", "x")]
+    turns = [f"{lane.account}{lane.feed}" for lane in by_turns(lanes)]
+    assert turns == ["ax", "bx", "ay", "az"]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "ids"),
+    [
+        pytest.param([1, 1, 1, 1], [0, 1, 2], id="by count"),
+        pytest.param([60, 40, 1], [0, 1], id="by bytes"),
+        pytest.param([900, 1], [0], id="a large file goes alone"),
+    ],
+)
+def test_a_run_takes_the_oldest_files_that_fit(sizes: list[int], ids: list[int]) -> None:
+    limits = Settings(files_per_run=3, bytes_per_run=100)
+    assert list(first_files(_lane("a", "x", sizes), limits)) == ids
+
+
+def test_the_sensor_and_the_schedule_run_unless_somebody_stops_them(pipeline: Pipeline) -> None:
+    assert landing.default_status is dg.DefaultSensorStatus.RUNNING
+    assert landing.minimum_interval_seconds == 5
+    assert nightly.default_status is dg.DefaultScheduleStatus.RUNNING
+
+
+def test_the_night_asks_for_one_run_over_a_lanes_failed_and_waiting_files(area: Landing) -> None:
+    area.drop("bad.csv")
+    area.tick()
+    (claim,) = area.pipeline.claim(area.account, "people")
+    Import(area.pipeline, claim).fail(ZeroDivisionError("a bug"))
+    ingest(area.pipeline, claim)
+    assert area.requests() == []
+    area.drop("one.csv")
+    area.tick()
+    (request,) = _night(area)
+    assert request.run_config == {}
+    assert request.tags[LANE] == f"{area.account}/people"
+
+
+def test_two_nights_ask_under_two_keys(area: Landing) -> None:
+    area.drop("one.csv")
+    area.tick()
+    (first,), (second,) = _night(area, day=1), _night(area, day=2)
+    assert first.run_key != second.run_key
+
+
+def _night(area: Landing, day: int = 1) -> list[dg.RunRequest]:
+    """Return what the night asks for; the account is a partition by then."""
+    with dg.instance_for_test() as instance:
+        context = dg.build_schedule_context(
+            instance=instance,
+            scheduled_execution_time=datetime(2026, 1, day, 2, tzinfo=UTC),
+            resources={"engine": Engine(lambda: area.pipeline)},
+        )
+        requests = cast("Iterator[dg.RunRequest]", nightly(context))
+        requested = [request for request in requests if request.partition_key == area.account]
+        assert area.account in instance.get_dynamic_partitions(ACCOUNTS)
+    return requested
+
+
+def _add_run(area: Landing, event: str) -> None:
+    """Let the lane have a run to which this happened last."""
+    run = area.instance.add_run(dg.DagsterRun(JOB, tags={LANE: f"{area.account}/people"}))
+    happened = dg.DagsterEvent(f"PIPELINE_{event}", job_name=JOB)
+    area.instance.report_dagster_event(happened, run.run_id)
+
+
+def _lane(account: str, feed: str, sizes: list[int] | None = None) -> Backlog:
+    sizes = sizes or [1]
+    return Backlog(
+        account=account,
+        feed=feed,
+        arrival_ids=tuple(range(len(sizes))),
+        sizes=tuple(sizes),
+        requests=0,
+    )
