@@ -28,7 +28,7 @@ check: .venv/ready-dev ## check format, lint, types and the direction of imports
 	@$(BIN)/ruff format --check
 	@$(BIN)/ruff check
 	@$(BIN)/mypy --strict
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 bench: .venv/ready-dev ## measure speed and memory
 	@$(BIN)/python -m benchmarks

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -48,14 +49,22 @@ class Ui:
 
 
 @pytest.fixture
-def ui(tmp_path: Path) -> Iterator[Ui]:
+def home() -> Iterator[Path]:
+    """A home outside of pytest's folder, for the reason that conftest's `pipeline` gives."""
+    with tempfile.TemporaryDirectory(prefix="csv-pipeline-", ignore_cleanup_errors=True) as home:
+        yield Path(home)
+
+
+@pytest.fixture
+def ui(home: Path) -> Iterator[Ui]:
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    environment = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"}
-    environment |= {"CSV_PIPELINE_HOME": str(tmp_path)}
+    ours = ("CSV_PIPELINE_", "DAGSTER_")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    environment |= {"CSV_PIPELINE_HOME": str(home)}
     command = [sys.executable, "-m", "dagster", "dev", "--port", str(port)]
-    log = tmp_path / "dev.log"
+    log = home / "dev.log"
     with log.open("w") as output:
         dev = subprocess.Popen(  # noqa: S603
             command,
@@ -83,11 +92,11 @@ def wait_for(done: Callable[[], bool], seconds: float) -> None:
 
 @pytest.mark.slow
 def test_a_file_dropped_beside_dagster_dev_is_imported_within_20_seconds(
-    ui: Ui, tmp_path: Path
+    ui: Ui, home: Path
 ) -> None:
     # The first ticks of a new daemon are late; what counts is the time of one that runs.
-    wait_for((tmp_path / "landing").is_dir, 30)
-    folder = tmp_path / "landing" / "acme" / "customers"
+    wait_for((home / "landing").is_dir, 30)
+    folder = home / "landing" / "acme" / "customers"
     folder.mkdir(parents=True)
     (folder / "list.csv").write_text(CUSTOMERS)
     wait_for(lambda: any(run["status"] == "SUCCESS" for run in ui.runs()), 20)

@@ -236,6 +236,26 @@ def test_counts_that_do_not_add_up_fail_the_blocking_check(
     assert result.retry_attempts_for_node("people.report") == 0
 
 
+def test_a_failure_that_cannot_be_recorded_fails_the_run_and_no_other_file(
+    dagster: Dagster, break_load: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dagster.drop("bad.csv", GOOD)
+    dagster.drop("one.csv", MESSY)
+    break_load(ZeroDivisionError("a bug"))
+    settle = ledger.settle
+
+    def full(connection: Any, claim: Any, *rest: Any) -> None:
+        if claim.name == "bad.csv":
+            raise ValueError("no room")
+        settle(connection, claim, *rest)
+
+    monkeypatch.setattr(ledger, "settle", full)
+    result = dagster.run()
+    assert not result.success
+    assert dagster.statuses() == {"bad.csv": "claimed", "one.csv": "imported"}
+    assert metadata(result)["inserted"] == 1
+
+
 def test_a_failed_file_is_tried_again_by_the_next_run(
     dagster: Dagster, break_load: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -339,15 +359,3 @@ def test_the_scratch_files_are_gone_after_a_run(dagster: Dagster) -> None:
     batch = dagster.run().output_for_node("people.claim")
     import_id = batch["claims"][0]["import_id"]
     assert list(dagster.pipeline.settings.work_area.glob(f"{import_id}-*")) == []
-
-
-def test_the_asset_tells_its_columns_and_table_before_any_file_arrives(pipeline: Pipeline) -> None:
-    definitions = assemble(list(pipeline.feeds.values()), Engine(lambda: pipeline))
-    specs = {spec.key.to_user_string(): spec for spec in definitions.resolve_all_asset_specs()}
-    orders = specs["ebay_orders"]
-    assert orders.metadata["dagster/table_name"] == "data.ebay_orders"
-    columns = {c.name: c for c in orders.metadata["dagster/column_schema"].columns}
-    assert columns["sold_for"].type == "decimal"
-    assert "protected" in columns["buyer_email"].constraints.other
-    assert (orders.group_name, orders.owners) == ("ebay", ["team:imports"])
-    assert orders.kinds == {"csv", "polars", "postgres"}

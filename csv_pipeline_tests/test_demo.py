@@ -41,7 +41,7 @@ def told(result: DemoResult, part: str) -> tuple[Outcome | None, Counts, str]:
     """Return outcome, counts and problem of the one file whose name has this part."""
     (one,) = [one for one in result.told if part in f"{one.delivery.account}/{one.delivery.name}"]
     if one.report is None:
-        return None, Counts(), one.problem or ""
+        return None, Counts(), one.problem
     return one.report.outcome, one.report.counts, one.report.problem or ""
 
 

@@ -81,11 +81,13 @@ def demo() -> None:
 def dev(
     host: Annotated[str, typer.Option(help="The address the web page listens on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port it listens on.")] = 3000,
+    *,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show what Dagster is doing.")] = False,
 ) -> None:
     """Start the database, Dagster's web page and its daemon; stop them with Ctrl-C."""
     from csv_pipeline.cli.dev import serve
 
-    raise typer.Exit(serve(_pipeline(), host, port))
+    raise typer.Exit(serve(_pipeline(), host, port, verbose=verbose))
 
 
 @app.command("import")

@@ -8,7 +8,7 @@ import sys
 from importlib.resources import files
 from pathlib import Path
 
-from csv_pipeline.cli.terminal import note, notes
+from csv_pipeline.cli.terminal import command, note, notes
 from csv_pipeline.errors import SetupError
 from csv_pipeline.ingest import Pipeline
 from csv_pipeline.settings import Settings
@@ -27,7 +27,7 @@ def dagster_home(settings: Settings) -> Path:
     return home
 
 
-def serve(pipeline: Pipeline, host: str, port: int) -> int:
+def serve(pipeline: Pipeline, host: str, port: int, *, verbose: bool = False) -> int:
     """Run `dagster dev` over the feeds and return its exit code.
 
     The pipeline holds the database open, so that an embedded server outlives Dagster's processes.
@@ -43,7 +43,9 @@ def serve(pipeline: Pipeline, host: str, port: int) -> int:
     pipeline.settings.landing_area.mkdir(parents=True, exist_ok=True)
     note(f"Dagster starts at http://{host}:{port} in some seconds; Ctrl-C stops it.")
     child = subprocess.Popen(  # noqa: S603  # our own interpreter, and no shell
-        _command(host, port), env=_environment(pipeline.settings), start_new_session=True
+        _command(host, port, verbose=verbose),
+        env=_environment(pipeline.settings),
+        start_new_session=True,
     )
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: child.send_signal(signal.SIGINT))
@@ -63,7 +65,7 @@ def _tell(pipeline: Pipeline, page: str) -> None:
         f"  Dagster       {page}",
         f"  landing area  {pipeline.settings.landing_area}",
         "  drop a file   into ACCOUNT/FEED/ there, such as acme/ebay_orders/; its rows are in the",
-        "                table within 20 seconds (csv-pipeline feeds lists the feeds)",
+        f"                table within 20 seconds ({command()} feeds lists the feeds)",
         f"  database      {address(pipeline.database)}",
         "  stop          Ctrl-C",
         "",
@@ -77,9 +79,11 @@ def address(database: Database) -> str:
     return url.render_as_string(hide_password=False).replace(":@", "@", 1)
 
 
-def _command(host: str, port: int) -> list[str]:
+def _command(host: str, port: int, *, verbose: bool) -> list[str]:
     dagster = Path(sys.executable).with_name("dagster")
-    return [str(dagster), "dev", "-m", "csv_pipeline.definitions", "-h", host, "-p", str(port)]
+    level = "info" if verbose else "warning"
+    where = ("--host", host, "--port", str(port))
+    return [str(dagster), "dev", "-m", "csv_pipeline.definitions", *where, "--log-level", level]
 
 
 def _environment(settings: Settings) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
 from datetime import datetime
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from csv_pipeline.cli.facts import masked
-from csv_pipeline.cli.terminal import labelled, out, plain, print_under, table
+from csv_pipeline.cli.terminal import command, labelled, out, plain, print_under, table
 from csv_pipeline.errors import UndecidableError
 from csv_pipeline.model import Account, Counts, Feed, ImportReport, Outcome, Reject
 from csv_pipeline.settings import Settings
@@ -29,6 +28,7 @@ _COLORS = {
     Outcome.REFUSED: "red",
     Outcome.FAILED: "bold red",
 }
+_WIDE = 120
 _EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(?:: .*)?$", re.MULTILINE)
 
 
@@ -58,7 +58,7 @@ def imports(found: Sequence[tuple[ImportReport, datetime]], settings: Settings) 
     if not found:
         out.print(
             "No imports yet. Drop a file into ACCOUNT/FEED/ of the landing area "
-            f"{settings.landing_area} while csv-pipeline dev runs, or call csv-pipeline import.",
+            f"{settings.landing_area} while {command()} dev runs, or call {command()} import.",
             soft_wrap=True,
         )
         return
@@ -108,7 +108,7 @@ def feeds(all_feeds: Iterable[Feed]) -> None:
         key = ", ".join(one.key)
         made.add_row(one.name, one.description, f"data.{one.name}", key, _words(policy))
     out.print(made)
-    out.print("The columns of one: csv-pipeline feeds NAME")
+    out.print(f"The columns of one: {command()} feeds NAME")
 
 
 def feed(one: Feed) -> None:
@@ -130,7 +130,7 @@ def accounts(declared: Sequence[Account], waiting: Sequence[Backlog]) -> None:
     """Print the accounts with what they declared."""
     if not declared:
         out.print(
-            "No accounts yet. One is made by its first file, or by csv-pipeline account NAME."
+            f"No accounts yet. One is made by its first file, or by {command()} account NAME."
         )
         return
     made = table("account", "seller id", "date order", "decimal mark", "encoding", "files waiting")
@@ -152,7 +152,7 @@ def demo(result: "DemoResult", settings: Settings) -> None:
             file = Text.assemble(plain(one.delivery.name), "\n", (one.delivery.shows, "dim"))
             if report is None:
                 why = plain(one.problem, 400)
-                made.add_row("", one.delivery.feed, file, Text("misplaced", "magenta"), why)
+                made.add_row("", one.delivery.feed, file, Text(one.status, "magenta"), why)
                 continue
             made.add_row(str(report.import_id), report.feed, file, _outcome(report), _rows(report))
             if report.outcome is Outcome.IMPORTED:
@@ -177,19 +177,19 @@ def _print_revenue(revenue: Iterable["Revenue"]) -> None:
 
 
 def _print_next_steps(reports: Sequence[ImportReport], settings: Settings) -> None:
-    most = max(reports, key=lambda report: report.counts.rejected)
+    call, most = command(), max(reports, key=lambda report: report.counts.rejected)
     steps = {
-        "every fault of a file": f"csv-pipeline rejects {most.import_id}",
-        "all imports": "csv-pipeline imports",
-        "the same in Dagster": "make dev, or csv-pipeline dev",
+        "every fault of a file": f"{call} rejects {most.import_id}",
+        "all imports": f"{call} imports",
+        "the same in Dagster": f"{call} dev",
         "your own files": f"meanwhile, drop them into {settings.landing_area}/ACCOUNT/FEED/",
     }
     if undecided := [report for report in reports if report.problem_code == UndecidableError.code]:
         lane = f"--account {undecided[0].account} --feed {undecided[0].feed}"
         folder = settings.landing_area / undecided[0].account / undecided[0].feed
         steps["settle the dates"] = (
-            f"csv-pipeline account {undecided[0].account} --date-order day-first, and then "
-            f"csv-pipeline import {folder / undecided[0].name} {lane}"
+            f"{call} account {undecided[0].account} --date-order day-first, and then "
+            f"{call} import {folder / undecided[0].name} {lane}"
         )
     out.print(Text("Where to look next", style="bold"))
     for what, where in steps.items():
@@ -229,17 +229,11 @@ def _outcome(report: ImportReport) -> Text:
 
 
 def _print_accounting(counts: Counts) -> None:
-    columns = [field.name for field in fields(Counts)]
-    made = table(*columns, right=columns)
-    made.add_row(*(f"{getattr(counts, name):,}" for name in columns))
-    print_under("What became of every row", made)
-    out.print(
-        Text(
-            "read = inserted + updated + unchanged + kept + superseded + rejected; blank lines and "
-            "the report's furniture (banner, padding, footer) are no rows",
-            style="dim",
-        )
-    )
+    out.print(Text("What became of every row", style="bold"))
+    for sign, name in zip(" =+++++", ("read", *_OUTCOMES), strict=True):
+        out.print(f"  {sign} {name:<11}{getattr(counts, name):>11,}")
+    apart = f"{counts.blank:,} blank lines, {counts.furniture:,} lines of banner, padding or footer"
+    out.print(Text(f"    and apart from the rows {apart}", style="dim"))
 
 
 def _print_evidence(report: ImportReport) -> None:
@@ -259,15 +253,16 @@ def _names(names: Sequence[str]) -> Text:
 
 
 def _faults(faults: Iterable[Reject]) -> Table:
-    made = table("row", "line", "column", "rule", "value", "message")
+    """Return a table of faults; a narrow one leaves out what the message says anyway."""
+    wide = out.width >= _WIDE
+    made = table("row", "line", *(("column", "rule", "value") if wide else ()), "message")
     for fault in faults:
         place = f"row {fault.row_number} (line {fault.line_number}), "
+        value = plain("" if fault.value is None else fault.value, 40)
         made.add_row(
             f"{fault.row_number:,}",
             f"{fault.line_number:,}",
-            fault.column or "(record)",
-            fault.rule,
-            plain("" if fault.value is None else fault.value, 40),
+            *((fault.column or "(record)", fault.rule, value) if wide else ()),
             plain(fault.message.removeprefix(place), 240),
         )
     return made
@@ -275,10 +270,10 @@ def _faults(faults: Iterable[Reject]) -> Table:
 
 def _print_where_to_look(report: ImportReport) -> None:
     if report.outcome is Outcome.FAILED:
-        out.print(f"The traceback: csv-pipeline rejects {report.import_id}")
+        out.print(f"The traceback: {command()} rejects {report.import_id}")
     elif report.outcome is Outcome.IMPORTED:
         if report.rejects_by_rule or report.counts.superseded:
-            out.print(f"Every fault and superseded row: csv-pipeline rejects {report.import_id}")
+            out.print(f"Every fault and superseded row: {command()} rejects {report.import_id}")
         out.print(f"The rows: table data.{report.feed}, where account = '{report.account}'")
 
 

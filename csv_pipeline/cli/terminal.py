@@ -4,8 +4,10 @@ Whatever comes out of a file is shown by `plain`: a cell may hold terminal escap
 """
 
 import json
+import shutil
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from rich import box
@@ -19,6 +21,14 @@ out = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH_OF_
 notes = Console(
     highlight=False, stderr=True, width=None if sys.stderr.isatty() else _WIDTH_OF_FILES
 )
+
+
+def command() -> str:
+    """Return how this person calls the command: by name if the shell finds it, else by its path."""
+    if shutil.which("csv-pipeline"):
+        return "csv-pipeline"
+    path = Path(sys.executable).with_name("csv-pipeline")
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def as_json(facts: Any) -> None:

@@ -61,6 +61,7 @@ def _table(feed: Feed) -> dg.AssetOut:
         description=feed.description,
         kinds={"postgres", "polars", "csv"},
         owners=OWNERS,
+        tags={"csv_pipeline/feed": feed.name},
         metadata=table_definition(feed),
         is_required=False,
     )
@@ -72,6 +73,7 @@ def _rejects(feed: Feed) -> dg.AssetOut:
         description=f"Rows of `{feed.name}` files that broke a rule, each with every fault it has.",
         kinds={"postgres", "csv"},
         owners=OWNERS,
+        tags={"csv_pipeline/feed": feed.name},
         metadata={"dagster/table_name": "csv_pipeline.reject"},
         is_required=False,
     )

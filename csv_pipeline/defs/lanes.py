@@ -47,20 +47,20 @@ def request_files(lane: Backlog, arrival_ids: Sequence[int]) -> dg.RunRequest:
     """Return the request to import these arrivals; the key differs at every attempt."""
     ids = ",".join(map(str, arrival_ids))
     digest = hashlib.sha256(ids.encode()).hexdigest()[:16]
-    config = {"files": ids.split(",")}
-    return _request(lane, f"{lane_name(lane)}/{digest}/{lane.requests}", {"config": config})
+    config = {"ops": {lane.feed: {"config": {"files": ids.split(",")}}}}
+    return _request(lane, f"{digest}/{lane.requests}", config)
 
 
 def request_all(lane: Backlog, run_key: str) -> dg.RunRequest:
     """Return the request to import whatever waits in the lane or failed."""
-    return _request(lane, f"{lane_name(lane)}/{run_key}", {})
+    return _request(lane, run_key, {})
 
 
-def _request(lane: Backlog, run_key: str, config: dict[str, Any]) -> dg.RunRequest:
+def _request(lane: Backlog, run_key: str, run_config: dict[str, Any]) -> dg.RunRequest:
     return dg.RunRequest(
-        run_key=run_key,
+        run_key=f"{lane_name(lane)}/{run_key}",
         partition_key=lane.account,
         asset_selection=asset_keys(lane.feed),
-        run_config={"ops": {lane.feed: config}} if config else {},
+        run_config=run_config,
         tags={LANE: lane_name(lane)},
     )

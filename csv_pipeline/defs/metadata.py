@@ -95,7 +95,7 @@ def total(reports: Iterable[ImportReport]) -> Counts:
 def in_short(problem: str | None) -> str:
     """Return the line of a problem that says the most; the last one of a traceback."""
     lines = (problem or "").strip().splitlines()
-    return lines[-1][:300] if lines else ""
+    return lines[-1][:1_000] if lines else ""
 
 
 def _column(column: Column, feed: Feed) -> dg.TableColumn:

@@ -23,7 +23,7 @@ from csv_pipeline.defs.metadata import (
     table_metadata,
 )
 from csv_pipeline.defs.resource import Engine
-from csv_pipeline.errors import DatabaseUnavailableError, LostClaimError, PipelineError
+from csv_pipeline.errors import DatabaseUnavailableError, LostClaimError
 from csv_pipeline.ingest import Import, Pipeline, Progress, Stage
 from csv_pipeline.model import ImportReport, Outcome, Reject, account_slug
 from csv_pipeline.storage import ledger
@@ -85,7 +85,7 @@ load = _stage_op(Stage.LOAD, "Commit rows, rejects and ledger entry together, fi
 def report(
     context: dg.OpExecutionContext, engine: dg.ResourceParam[Engine], batch: dict[str, Any]
 ) -> Iterator[Any]:
-    """Report on all files of the run; fail it in the end if not one of them could be handled."""
+    """Report on all files of the run; only then fail it, if there is reason to."""
     pipeline = engine.pipeline()
     with _only_silence_is_retried():
         told = batch_from(_advance_all(context, pipeline, batch_from(batch), Stage.REPORT).value)
@@ -95,7 +95,7 @@ def report(
     yield from results
     for import_ in imports:
         import_.finish()
-    _fail_if_nothing_worked(told, reports)
+    _fail_if_due(told, reports)
 
 
 def _claim(context: dg.OpExecutionContext, config: ClaimConfig, pipeline: Pipeline) -> Batch:
@@ -168,19 +168,23 @@ def _first_rejects(pipeline: Pipeline, reports: list[ImportReport]) -> list[tupl
     return found
 
 
-def _fail_if_nothing_worked(batch: Batch, reports: list[ImportReport]) -> None:
+def _fail_if_due(batch: Batch, reports: list[ImportReport]) -> None:
+    """Fail the run if every file failed, or if the ledger does not know of one's failure."""
     failed = [report.name for report in reports if report.outcome is Outcome.FAILED]
-    if batch.unrecorded or (failed and len(failed) == len(reports)):
-        names = ", ".join([*failed, *batch.unrecorded][:MOST_LINES])
-        raise dg.Failure(f"No file could be handled: {names}", allow_retries=False)
+    if failed and len(failed) == len(reports):
+        names = ", ".join(failed[:MOST_LINES])
+        raise dg.Failure(f"every file failed: {names}", allow_retries=False)
+    if batch.unrecorded:
+        names = ", ".join(batch.unrecorded[:MOST_LINES])
+        raise dg.Failure(f"failed and could not be recorded: {names}", allow_retries=False)
 
 
 @contextmanager
 def _only_silence_is_retried() -> Iterator[None]:
-    """Let the retry policy see a silent database; every other fault of ours is final."""
+    """Let the retry policy see a silent database only; every other error would come again."""
     try:
         yield
     except DatabaseUnavailableError:
         raise
-    except PipelineError as error:
+    except Exception as error:  # Dagster records it with its traceback
         raise dg.Failure(str(error), allow_retries=False) from error

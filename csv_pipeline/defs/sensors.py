@@ -51,9 +51,10 @@ def _requests(pipeline: Pipeline, busy: set[str]) -> list[dg.RunRequest]:
             for lane in by_turns(ledger.backlog(connection))
             if lane.feed in pipeline.feeds and lane_name(lane) not in busy
         ][: pipeline.settings.runs_per_tick]
-        for lane in lanes:
-            ledger.note_request(connection, lane.arrival_ids)
-    return [request_files(lane, first_files(lane, pipeline.settings)) for lane in lanes]
+        batches = [(lane, first_files(lane, pipeline.settings)) for lane in lanes]
+        for _, arrival_ids in batches:
+            ledger.note_request(connection, arrival_ids)
+    return [request_files(lane, arrival_ids) for lane, arrival_ids in batches]
 
 
 def _busy_lanes(instance: dg.DagsterInstance) -> set[str]:

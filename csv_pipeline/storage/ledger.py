@@ -36,7 +36,10 @@ _NAMED = (*_OPEN, ArrivalStatus.REFUSED, ArrivalStatus.DUPLICATE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
-    """What waits for one account and feed, the oldest first."""
+    """What waits for one account and feed, the oldest first.
+
+    `requests` counts how often a run was requested for any of it; it grows with every request.
+    """
 
     account: str
     feed: str
@@ -147,7 +150,7 @@ def backlog(connection: sa.Connection, *, with_failed: bool = False) -> list[Bac
             table.c.feed,
             sa.func.array_agg(_in_order(table.c.arrival_id)),
             sa.func.array_agg(_in_order(table.c.size_bytes)),
-            sa.func.max(table.c.requests),
+            sa.func.sum(table.c.requests),
         )
         .where(_claimable(statuses))
         .group_by(table.c.account, table.c.feed)

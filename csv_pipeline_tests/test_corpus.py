@@ -1,0 +1,103 @@
+"""Files polluted in every way known to us, each beside what a careful person would read in it.
+
+`corpus/cases/NAME.csv` holds the bytes; `corpus/cases/NAME.json` says why the file is there, which
+column names are known of its feed (null: none, the file stands alone) and what is expected of it.
+What is honestly undecidable for a file is left out of its expectation; where several answers are
+equal in effect, such as the names of two encodings that decode its bytes alike, they are listed.
+"""
+
+import codecs
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from csv_pipeline.contract import heading
+from csv_pipeline.errors import FileRefusedError
+from csv_pipeline.stages.read import ReadHints, read
+from csv_pipeline.storage.work import TextFile, scan
+
+CASES = Path(__file__).parent / "corpus" / "cases"
+NAMES = sorted(path.stem for path in CASES.glob("*.json"))
+FACTS = {"delimiter", "quote", "escape", "header_line", "blank", "furniture", "repaired"}
+EXPECTATIONS = FACTS | {"encoding", "header", "rows", "lines", "rejects"}
+
+
+def _case(name: str) -> dict[str, Any]:
+    case: dict[str, Any] = json.loads((CASES / f"{name}.json").read_bytes())
+    return case
+
+
+def _hints(case: dict[str, Any]) -> ReadHints:
+    return ReadHints(name="file.csv", headings=frozenset(map(heading, case["headings"] or ())))
+
+
+def _seen(text: TextFile) -> dict[str, Any]:
+    """Return what the reader found, in the words of an expectation."""
+    width = len(text.header)
+    schema = pl.Schema({str(place): pl.String for place in range(width)})
+    rows = scan(text.rows, pl.Schema({**schema, "line_number": pl.Int64})).collect()
+    faults = pl.Schema({"line_number": pl.Int64, "rule": pl.String})
+    rejects = scan(text.rejects, faults).select("line_number", "rule").collect()
+    return {
+        "encoding": codecs.lookup(text.encoding).name,
+        "delimiter": text.delimiter,
+        "quote": text.quote,
+        "escape": text.escape,
+        "header_line": text.header_line,
+        "header": list(text.header),
+        "rows": [list(row) for row in rows.select(schema.names()).rows()],
+        "lines": rows["line_number"].to_list(),
+        "rejects": sorted(list(reject) for reject in rejects.rows()),
+        "blank": text.blank,
+        "furniture": text.furniture_count,
+        "repaired": text.repaired,
+    }
+
+
+def _settled(seen: dict[str, Any], expect: dict[str, Any]) -> dict[str, Any]:
+    """Return the expectation with each list of equal answers narrowed to the one that was given."""
+    wanted = dict(expect)
+    if "encoding" in expect:
+        names = [codecs.lookup(name).name for name in expect["encoding"]]
+        wanted["encoding"] = seen["encoding"] if seen["encoding"] in names else names
+    if "rejects" in expect:
+        found = dict(map(tuple, seen["rejects"]))
+        wanted["rejects"] = [
+            [line, found[line] if found.get(line) in rules.split("|") else rules]
+            for line, rules in expect["rejects"]
+        ]
+    return wanted
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_polluted_file_gives_what_a_careful_person_reads(name: str, tmp_path: Path) -> None:
+    case = _case(name)
+    expect = case["expect"]
+    if "refused" in expect:
+        with pytest.raises(FileRefusedError) as refusal:
+            read(CASES / f"{name}.csv", tmp_path, _hints(case))
+        assert refusal.value.code in expect["refused"].split("|"), case["why"]
+        return
+    text = read(CASES / f"{name}.csv", tmp_path, _hints(case))
+    seen = _seen(text)
+    assert {key: seen[key] for key in expect} == _settled(seen, expect), case["why"]
+    assert text.records == len(seen["rows"]) + len(seen["rejects"])
+    assert text.malformed == len(seen["rejects"])
+
+
+def test_the_corpus_is_whole() -> None:
+    assert len(NAMES) >= 130
+    assert {path.stem for path in CASES.glob("*.csv")} == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_case_is_written_as_agreed(name: str) -> None:
+    case = _case(name)
+    assert set(case) == {"why", "headings", "expect"}
+    assert case["expect"]
+    assert "refused" in case["expect"] or set(case["expect"]) <= EXPECTATIONS
+    header, rows = case["expect"].get("header"), case["expect"].get("rows", [])
+    assert header is None or all(len(row) == len(header) for row in rows)

@@ -1,0 +1,57 @@
+"""What Dagster knows before any file arrives."""
+
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from csv_pipeline.definitions import defs
+from csv_pipeline.defs.chart import outcome_svg
+from csv_pipeline.defs.checks import CHECKS
+from csv_pipeline.model import Counts
+from csv_pipeline.settings import settings
+
+
+def spec(key: str) -> dg.AssetSpec:
+    return next(s for s in defs.resolve_all_asset_specs() if s.key == dg.AssetKey(key))
+
+
+def test_the_definitions_load_without_settings_or_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CSV_PIPELINE_DATABASE_URL", "postgresql://nowhere:1/none")
+    settings.cache_clear()
+    dg.Definitions.validate_loadable(defs)
+    assert settings.cache_info().currsize == 0
+
+
+def test_an_asset_tells_its_columns_and_its_table() -> None:
+    metadata: dict[str, Any] = dict(spec("ebay_orders").metadata)
+    assert metadata["dagster/table_name"] == "data.ebay_orders"
+    columns = {column.name: column for column in metadata["dagster/column_schema"].columns}
+    assert columns["sold_for"].type == "decimal"
+    assert columns["order_key"].constraints.other == ["key"]
+    assert columns["buyer_email"].constraints.other == ["protected"]
+
+
+def test_an_asset_tells_whose_it_is_and_what_it_is_made_with() -> None:
+    orders = spec("ebay_orders")
+    assert (orders.group_name, orders.owners) == ("ebay", ["team:imports"])
+    assert orders.kinds == {"csv", "polars", "postgres"}
+    assert orders.tags["csv_pipeline/feed"] == "ebay_orders"
+
+
+def test_only_the_accounting_check_blocks() -> None:
+    graph = defs.resolve_asset_graph()
+    checks = [graph.get_check_spec(key) for key in graph.asset_check_keys]
+    assert {check.name for check in checks} == set(CHECKS)
+    assert {check.name for check in checks if check.blocking} == {"accounting_balances"}
+
+
+def test_the_chart_divides_its_bar_in_proportion() -> None:
+    picture = outcome_svg(Counts(read=4, inserted=3, rejected=1))
+    assert 'x="0.0" y="0" width="480.0"' in picture
+    assert 'x="480.0" y="0" width="160.0"' in picture
+    assert "rejected: 1 (25.0%)" in picture
+
+
+def test_the_chart_of_no_rows_says_so() -> None:
+    assert "no rows" in outcome_svg(Counts())
