@@ -200,6 +200,7 @@ class Import:
         """Do one stage unless the file was turned away before, and return what it did."""
         if done := saved(self._work / f"progress-{stage}.json", Progress):
             return done
+        self._keep_claim(stage)
         began = time.monotonic()
         rows = rejects = 0
         if self._ending is None or stage in {Stage.LOAD, Stage.REPORT}:
@@ -246,6 +247,12 @@ class Import:
     def finish(self) -> None:
         """Remove the work directory."""
         shutil.rmtree(self._work, ignore_errors=True)
+
+    def _keep_claim(self, stage: Stage) -> None:
+        """Renew the lease, so that a run of many files does not outlive it."""
+        if stage is not Stage.REPORT:
+            with self._database.begin() as connection:
+                ledger.renew(connection, self.claim, self._settings.lease_seconds)
 
     @property
     def _ending(self) -> Ending | None:

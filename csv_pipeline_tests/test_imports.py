@@ -191,6 +191,23 @@ def test_a_worker_that_lost_its_claim_commits_nothing(desk: Desk) -> None:
     assert ingest(desk.pipeline, fast).counts.inserted == 1
 
 
+def test_every_stage_renews_the_lease(desk: Desk) -> None:
+    path = desk.folder / "file.csv"
+    path.write_text("ID,Name\n1,Ann\n")
+    with desk.pipeline.database.begin() as connection:
+        ledger.register(connection, [found_file(path, desk.account, "people")])
+    import_ = Import(desk.pipeline, desk.pipeline.claim(desk.account, "people")[0])
+    table = tables.arrival
+    expiry = sa.select(table.c.lease_expires_at).where(
+        table.c.arrival_id == import_.claim.arrival_id
+    )
+    with desk.pipeline.database.begin() as connection:
+        before = connection.scalar(expiry)
+    import_.advance(Stage.READ)
+    with desk.pipeline.database.begin() as connection:
+        assert connection.scalar(expiry) > before
+
+
 def test_a_stage_that_finds_its_input_missing_does_the_stage_before_again(desk: Desk) -> None:
     path = desk.folder / "file.csv"
     path.write_text("ID,Name\n1,Ann\n")

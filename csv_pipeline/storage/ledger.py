@@ -230,6 +230,16 @@ def rehearsal(connection: sa.Connection, file: FoundFile) -> Claim:
     return Claim(import_id=import_id, arrival_id=0, attempt=0, dry_run=True, **asdict(file))
 
 
+def renew(connection: sa.Connection, claim: Claim, lease_seconds: float) -> None:
+    """Let a claim last as long again from now on.
+
+    Raises:
+        LostClaimError: The claim is no longer the arrival's current one.
+    """
+    lease = sa.func.now() + timedelta(seconds=lease_seconds)
+    _change_claim(connection, claim, lease_expires_at=lease)
+
+
 def release(connection: sa.Connection, claim: Claim) -> None:
     """Give a claim back as if it had never been taken; used by dry runs.
 
@@ -404,17 +414,28 @@ def _end_claim(
     import_id: int | None,
     problem: str | None = None,
 ) -> None:
+    _change_claim(
+        connection,
+        claim,
+        status=status,
+        lease_expires_at=None,
+        import_id=import_id,
+        problem=problem,
+    )
+
+
+def _change_claim(connection: sa.Connection, claim: Claim, **values: Any) -> None:
     table = tables.arrival
-    ended = connection.execute(
+    changed = connection.execute(
         sa.update(table)
         .where(
             table.c.arrival_id == claim.arrival_id,
             table.c.attempt == claim.attempt,
             table.c.status == ArrivalStatus.CLAIMED,
         )
-        .values(status=status, lease_expires_at=None, import_id=import_id, problem=problem)
+        .values(values)
     )
-    if ended.rowcount != 1:
+    if changed.rowcount != 1:
         raise LostClaimError(claim.arrival_id, claim.attempt)
 
 
