@@ -202,10 +202,10 @@ def test_every_stage_renews_the_lease(desk: Desk) -> None:
         table.c.arrival_id == import_.claim.arrival_id
     )
     with desk.pipeline.database.begin() as connection:
-        before = connection.scalar(expiry)
+        before = connection.execute(expiry).scalar_one()
     import_.advance(Stage.READ)
     with desk.pipeline.database.begin() as connection:
-        assert connection.scalar(expiry) > before
+        assert connection.execute(expiry).scalar_one() > before
 
 
 def test_a_stage_that_finds_its_input_missing_does_the_stage_before_again(desk: Desk) -> None:
