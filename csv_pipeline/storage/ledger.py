@@ -30,6 +30,7 @@ from csv_pipeline.model import (
 from csv_pipeline.storage import tables
 
 _REPORT = TypeAdapter(ImportReport)
+_REHEARSED = 0  # the ledger numbers arrivals from 1
 _OPEN = (ArrivalStatus.WAITING, ArrivalStatus.FAILED)
 _NAMED = (*_OPEN, ArrivalStatus.REFUSED, ArrivalStatus.DUPLICATE)
 
@@ -227,15 +228,19 @@ def claim(  # noqa: PLR0913  # each is a different question: whose, which, for w
 def rehearsal(connection: sa.Connection, file: FoundFile) -> Claim:
     """Return a claim for a dry run of a file that the ledger need not know and will not."""
     import_id = connection.execute(sa.select(tables.import_ids.next_value())).scalar_one()
-    return Claim(import_id=import_id, arrival_id=0, attempt=0, dry_run=True, **asdict(file))
+    return Claim(
+        import_id=import_id, arrival_id=_REHEARSED, attempt=0, dry_run=True, **asdict(file)
+    )
 
 
 def renew(connection: sa.Connection, claim: Claim, lease_seconds: float) -> None:
-    """Let a claim last as long again from now on.
+    """Let a claim last as long again from now on; a rehearsal holds none.
 
     Raises:
         LostClaimError: The claim is no longer the arrival's current one.
     """
+    if claim.arrival_id == _REHEARSED:
+        return
     lease = sa.func.now() + timedelta(seconds=lease_seconds)
     _change_claim(connection, claim, lease_expires_at=lease)
 
