@@ -47,16 +47,22 @@ class TextFile:
     """What `read` gives: every well-formed record as text.
 
     `rows` has a text column for each place in the header, named "0", "1", …, and `PLACE`; an absent
-    value is null, a quoted empty one is "". `records` counts rows and malformed records together.
+    value is null, a quoted empty one is "". `records` counts rows and malformed records together,
+    `repaired` those of the rows that were mended.
     """
 
     text: Path
     rows: Path
     rejects: Path
+    encoding: str
+    delimiter: str
+    quote: str
+    escape: str
     header: tuple[str, ...]
     header_line: int
     records: int
     malformed: int
+    repaired: int
     blank: int
     furniture: tuple[Furniture, ...]
     furniture_count: int

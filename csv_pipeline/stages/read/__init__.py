@@ -34,6 +34,7 @@ def read(source: Path, work: Path, hints: ReadHints) -> TextFile:
         raise LimitExceededError(
             hints.name, f"at most {hints.max_bytes:,} bytes were allowed", f"the file has {size:,}"
         )
+    work.mkdir(parents=True, exist_ok=True)
     text, encoding = as_utf8(source, work / "text.csv", hints)
     dialect = find_dialect(text, hints)
     if len(dialect.header) > hints.max_columns:
@@ -51,24 +52,17 @@ def read(source: Path, work: Path, hints: ReadHints) -> TextFile:
         text=text.path,
         rows=rows.directory,
         rejects=rejects.directory,
+        encoding=text.encoding,
+        delimiter=dialect.grammar.delimiter,
+        quote=dialect.grammar.quote,
+        escape=dialect.grammar.escape,
         header=dialect.header,
         header_line=dialect.header_line,
         records=rows.rows + rejects.rows,
         malformed=rejects.rows,
+        repaired=structure.repaired,
         blank=structure.blank,
         furniture=tuple(structure.furniture),
         furniture_count=structure.furniture_count,
-        evidence=(encoding, *dialect.evidence, *_final_line(structure)),
-    )
-
-
-def _final_line(structure: Structure) -> tuple[Evidence, ...]:
-    if not structure.resyncs:
-        return ()
-    return (
-        Evidence(
-            subject="quotes",
-            decision=f"{structure.resyncs} records with a stray quote were set apart",
-            because="their quotes close in no way that gives the header's number of fields",
-        ),
+        evidence=(encoding, *dialect.evidence, *structure.evidence),
     )

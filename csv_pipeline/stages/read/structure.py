@@ -1,10 +1,8 @@
-r"""Cut a text into records and set apart those that do not have the header's shape.
+"""Say of each record what it is, set apart the malformed ones, and parse the others.
 
-The text is handled in blocks of whole lines. Counting quotes per line tells, vectorised, where
-records begin: a line begins one if the quotes before it are even in number. Records with quotes are
-then held against a pattern of what RFC 4180 allows. Where a block passes, Polars parses it as it
-is; where it does not, a slower walk over its lines decides record by record, so that a stray quote
-costs the line it stands in and no other.
+A record is data, blank, or furniture: padding, a comment, a footer, the header again, another table.
+Data that does not have the header's number of fields is a reject, unless there is one certain
+repair.
 """
 
 import re
@@ -15,14 +13,22 @@ from functools import partial
 import polars as pl
 
 from csv_pipeline.errors import AccountingError, LimitExceededError
-from csv_pipeline.model import Furniture
+from csv_pipeline.model import Evidence, Furniture
 from csv_pipeline.stages.read.dialect import Dialect, ReadHints, Text
+from csv_pipeline.stages.read.encoding import UNDECODABLE
+from csv_pipeline.stages.read.grammar import Grammar
+from csv_pipeline.stages.read.records import Cutter
 from csv_pipeline.storage.work import REJECTS
 
-_MAX_RECORD_BYTES = 8 * 1024**2  # an unclosed quote is given up after this much
 _MAX_FURNITURE = 10_000  # facts kept; a file made of footers is counted to the end all the same
-_CONTENT = r'[^\s"{delimiter}]'
 _BLANK, _FURNITURE, _HEADER, _DATA = "blank", "furniture", "header", "data"
+_DRESS = "[\"'\ufeff\r]"
+_VARIANTS = (",", ";", "\t", "|")
+_NEEDED = {
+    "row.stray_quote": "quotes that close where a cell ends were needed; these do not",
+    "row.nul_byte": "text without NUL bytes was needed; the record holds some",
+    "row.undecodable": "text in the file's encoding was needed; the line's bytes are no such text",
+}
 
 
 @dataclass(slots=True)
@@ -33,24 +39,19 @@ class Structure:
     hints: ReadHints
     blank: int = 0
     furniture_count: int = 0
-    resyncs: int = 0
     furniture: list[Furniture] = field(default_factory=list)
+    repaired: int = 0
+    tables: list[str] = field(default_factory=list)
+    _cutter: Cutter = field(init=False)
+    _line: int = field(init=False)
     _numbered: int = 0
-    _line: int = 0
-    _width: int = 0
-    _strict: str = ""
-    _lenient: re.Pattern[str] = field(init=False)
-    _cells: re.Pattern[str] = field(init=False)
+    _in_other_table: bool = False
+    _after_blank: bool = False
+    _returns_only: bool = False
 
     def __post_init__(self) -> None:
-        d = re.escape(self.dialect.delimiter)
-        quoted, bare = r'"(?:[^"]|"")*"', rf'[^"{d}]*'
-        loose = rf'[^"{d}][^{d}]*'
-        self._strict = rf"^(?:{quoted}|{bare})(?:{d}(?:{quoted}|{bare}))*\r?$"
-        cell = rf"(?:{quoted}|{loose}|)"
-        self._lenient = re.compile(rf"{cell}(?:{d}{cell})*\r?")
-        self._cells = re.compile(rf"({quoted}|{loose}|)(?:{d}|\Z)")
-        self._width = len(self.dialect.header)
+        width = len(self.dialect.header)
+        self._cutter = Cutter(self.dialect.grammar, width, self.hints.max_record_bytes)
         self._line = self.dialect.data_line
         self.furniture_count = self.dialect.preamble
 
@@ -60,6 +61,7 @@ class Structure:
         Where a block ends is known before it is parsed, so that the calls may run side by side.
         Shape: columns "0", "1", … and `work.PLACE`; the other frame is as `work.REJECTS`.
         """
+        self._returns_only = text.returns_only
         with text.path.open("rb") as file:
             offset = self.dialect.data_offset
             file.seek(offset)
@@ -74,7 +76,8 @@ class Structure:
                     continue
                 used = 0
                 if end or not given:
-                    used, frame = self._block(data[:end], offset, final=not chunk)
+                    frame, lines, used = self._cutter.cut(data[:end], offset, final=not chunk)
+                    frame = self._prepared(frame, lines)
                     yield partial(self._outcome, frame, data[:end], offset)
                     given = True
                 rest, offset = data[used:], offset + used
@@ -83,120 +86,90 @@ class Structure:
             if rest:
                 raise AccountingError(f"{self.hints.name}: {len(rest):,} bytes were never read")
 
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """What was found besides rows and rejects."""
+        return tuple(
+            Evidence(subject="another table", decision="left out", because=table)
+            for table in self.tables
+        )
+
+    def _prepared(self, frame: pl.DataFrame, lines: int) -> pl.DataFrame:
+        """Return the records with their kind, number, fault and cells as far as these are known."""
+        frame = self._numbered_records(self._other_tables(self._kinds(frame)))
+        self._line += lines
+        self._count(frame)
+        return self._repairs(frame.with_columns(fault=self._fault(), written=pl.col("text")))
+
     def _refuse_endless_line(self, data: bytes) -> None:
-        if len(data) > _MAX_RECORD_BYTES:
+        if len(data) > self.hints.max_record_bytes:
             raise LimitExceededError(
                 self.hints.name,
-                f"lines of at most {_MAX_RECORD_BYTES:,} bytes were allowed",
+                f"lines of at most {self.hints.max_record_bytes:,} bytes were allowed",
                 f"line {self._line} has {len(data):,} and does not end there",
             )
 
-    def _block(self, block: bytes, offset: int, *, final: bool) -> tuple[int, pl.DataFrame]:
-        """Return the bytes used and the records of a block of whole lines."""
-        lines = block.decode().split("\n")
-        if not lines[-1]:
-            lines.pop()  # the block ends with a line end
-        lined = _Lines(pl.Series("line", lines, pl.String), offset)
-        records = self._fast(lined, final=final) or self._walk(lined, lines, final=final)
-        used = lined.bytes_before(records.lines_used, len(block))
-        return used, self._named(records)
-
-    def _fast(self, lined: "_Lines", *, final: bool) -> "_Records | None":
-        """Return the records of a block in which every quote is where it may be, else None."""
-        quotes = lined.text.str.count_matches('"', literal=True).cast(pl.Int64)
-        if not quotes.sum():
-            return _Records.of_lines(lined, self.dialect.delimiter)
-        before = quotes.cum_sum() - quotes
-        begins = before % 2 == 0
-        if quotes.sum() % 2:  # the last record goes on in the next block, or a quote is stray
-            whole = 0 if final else int(begins.arg_true()[-1])
-            if not whole:
-                return None
-            lined, quotes, begins = lined.head(whole), quotes.head(whole), begins.head(whole)
-        if begins.all():
-            records = _Records.of_lines(lined, self.dialect.delimiter, quotes)
-        else:
-            records = _Records.joined(lined, begins, quotes, self.dialect.delimiter)
-        quoted = records.frame.filter(pl.col("quotes") > 0)
-        in_order = quoted["text"].str.contains(self._strict).all()
-        joined = quoted.filter(pl.col("text").str.contains("\n", literal=True))
-        return records if in_order and joined["fields"].eq(self._width).all() else None
-
-    def _walk(self, lined: "_Lines", lines: list[str], *, final: bool) -> "_Records":
-        """Decide line by line: a record ends where its quotes close in a way that is allowed."""
-        texts: list[str] = []
-        first: list[int] = []
-        strays: list[bool] = []
-        parsed: list[list[str | None] | None] = []
-        at = 0
-        while at < len(lines):
-            end, cells, stray = at + 1, None, False
-            if '"' in lines[at]:
-                closed, cells = self._record(lines, at)
-                if closed is None and not final:
-                    break
-                end, stray = closed or at + 1, cells is None
-            texts.append("\n".join(lines[at:end]))
-            first.append(at)
-            strays.append(stray)
-            parsed.append(cells)
-            at = end
-        self.resyncs += sum(strays)
-        return _Records.walked(lined, texts, first, strays, parsed, at, self.dialect.delimiter)
-
-    def _record(self, lines: list[str], at: int) -> tuple[int | None, list[str | None] | None]:
-        """Return the end and the cells of the record that begins at line `at`.
-
-        Without cells the line's quotes are stray; without an end the record may go on in the next
-        block, where the lines are too few to tell.
-        """
-        if self._lenient.fullmatch(lines[at]):
-            return at + 1, self._split(lines[at])
-        quotes, size = 0, 0
-        for end in range(at, len(lines)):
-            quotes += lines[end].count('"')
-            size += len(lines[end])
-            if size > _MAX_RECORD_BYTES:
-                return at + 1, None
-            if quotes % 2 == 0:
-                text = "\n".join(lines[at : end + 1])
-                cells = self._split(text) if self._lenient.fullmatch(text) else []
-                return (end + 1, cells) if len(cells) == self._width else (at + 1, None)
-        return None, None
-
-    def _split(self, text: str) -> list[str | None]:
-        """Return the cells of a record that `_lenient` matches."""
-        cells: list[str | None] = []
-        text, at = text.removesuffix("\r"), 0
-        while match := self._cells.match(text, at):
-            cell = match.group(1)
-            quoted = cell.startswith('"')
-            cells.append(cell[1:-1].replace('""', '"') if quoted else cell or None)
-            if match.end(1) == match.end():
-                return cells
-            at = match.end()
-        raise AccountingError(f"{self.hints.name}: a record did not split as it matched")
-
-    def _named(self, records: "_Records") -> pl.DataFrame:
-        """Say of each record if it is data, blank, furniture or the header again; number it."""
-        content = _CONTENT.format(delimiter=re.escape(self.dialect.delimiter))
-        text = pl.col("text")
+    def _kinds(self, frame: pl.DataFrame) -> pl.DataFrame:
+        text, width = pl.col("text"), len(self.dialect.header)
         kind = (
             pl.when(~text.str.contains(r"\S"))
             .then(pl.lit(_BLANK))
-            .when(~text.str.contains(content))
+            .when(~text.str.contains(_content(self.dialect.grammar)))
             .then(pl.lit(_FURNITURE))
-            .when(text.is_in([self.dialect.header_text, f"{self.dialect.header_text}\r"]))
+            .when(self._is_header(frame))
             .then(pl.lit(_HEADER))
+            .when(text.str.starts_with("#") & (pl.col("fields") != width))
+            .then(pl.lit(_FURNITURE))
         )
         for index, pattern in enumerate(self.hints.furniture):
             kind = kind.when(text.str.contains(pattern.pattern)).then(pl.lit(f"{index}"))
-        frame = records.frame.with_columns(
+        return frame.with_columns(
             kind=kind.otherwise(pl.lit(_DATA)), line_number=pl.col("line") + self._line
         )
-        self._line += records.lines_used
-        self._count(frame)
-        return self._number(frame)
+
+    def _is_header(self, frame: pl.DataFrame) -> pl.Series:
+        """Return which records are the header again, be it quoted otherwise or behind a mark."""
+        texts = [_bare(text) for text in self.dialect.header_texts]
+        sizes = [len(text.encode()) for text in texts]
+        again = pl.Series([False]).new_from_index(0, frame.height)
+        if not texts:
+            return again
+        most = max(sizes) + 2 * len(self.dialect.header) + 4  # all in quotes, a mark, a CR
+        near = frame["length"].is_between(min(sizes), most).arg_true()
+        same = frame["text"].gather(near).str.replace_all(_DRESS, "").is_in(texts)
+        return again.scatter(near.filter(same), True)  # noqa: FBT003
+
+    def _other_tables(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Take another table's records for furniture, from its header to the next of ours.
+
+        A table begins after a blank line with a record of names that has another width than the
+        header, followed by one of the same width.
+        """
+        width = len(self.dialect.header)
+        odd = (frame["kind"] == _DATA) & (frame["fields"] != width) & ~frame["stray"]
+        if not (self._in_other_table or odd.any()):
+            self._after_blank = not frame.is_empty() and frame["kind"][-1] == _BLANK
+            return frame
+        kinds, fields = frame["kind"].to_list(), frame["fields"].to_list()
+        for at, (kind, is_odd) in enumerate(zip(list(kinds), odd, strict=True)):
+            after_blank = kinds[at - 1] == _BLANK if at else self._after_blank
+            if kind == _HEADER:
+                self._in_other_table = False
+            elif is_odd and after_blank and not self._in_other_table:
+                followed = at + 1 < len(kinds) and fields[at + 1] == fields[at]
+                self._enter_table(frame.row(at, named=True), followed=followed)
+            if self._in_other_table and kind == _DATA:
+                kinds[at] = _FURNITURE
+        self._after_blank = bool(kinds) and kinds[-1] == _BLANK
+        return frame.with_columns(kind=pl.Series(kinds, dtype=pl.String))
+
+    def _enter_table(self, record: dict[str, object], *, followed: bool) -> None:
+        names = self.dialect.grammar.cells(str(record["text"]))
+        named = all(name and re.search(r"[^\W\d_]", name) for name in names)
+        if followed and len(names) > 1 and named:
+            self._in_other_table = True
+            shown = ", ".join(repr(name) for name in names[:10])
+            self.tables.append(f"it begins on line {record['line_number']} with {shown}")
 
     def _count(self, frame: pl.DataFrame) -> None:
         other = frame.filter(pl.col("kind") != _DATA)
@@ -206,9 +179,7 @@ class Structure:
         self.blank += blank
         self.furniture_count += other.height - blank
         named = other.filter(pl.col("kind").str.contains(r"^\d+$"))
-        for row in named.iter_rows(named=True):
-            if len(self.furniture) == _MAX_FURNITURE:
-                break
+        for row in named.head(_MAX_FURNITURE - len(self.furniture)).iter_rows(named=True):
             pattern = self.hints.furniture[int(row["kind"])]
             match = re.search(pattern.pattern, row["text"])
             facts = tuple(group or "" for group in match.groups()) if match else ()
@@ -216,48 +187,123 @@ class Structure:
                 Furniture(name=pattern.name, line_number=row["line_number"], facts=facts)
             )
 
-    def _number(self, frame: pl.DataFrame) -> pl.DataFrame:
+    def _numbered_records(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Give row 2 to the first data record and count every record from there on."""
         if not self._numbered:
-            first = frame["kind"].eq(_DATA).arg_max()
-            if first is None or frame["kind"][first] != _DATA:
+            first = (frame["kind"] == _DATA).arg_true()
+            if first.is_empty():
                 return frame.with_columns(row_number=pl.lit(0, pl.Int64))
-            self._numbered = 2 - first
+            self._numbered = 2 - int(first[0])
         start = self._numbered
         self._numbered += frame.height
+        if self._numbered > self.hints.max_records:
+            allowed = f"at most {self.hints.max_records:,} records were allowed"
+            raise LimitExceededError(self.hints.name, allowed, "the file has more")
         return frame.with_columns(row_number=pl.int_range(pl.len(), dtype=pl.Int64) + start)
+
+    def _fault(self) -> pl.Expr:
+        text, width = pl.col("text"), len(self.dialect.header)
+        return (
+            pl.when(pl.col("kind") != _DATA)
+            .then(pl.lit(None, pl.String))
+            .when(text.str.contains(UNDECODABLE, literal=True))
+            .then(pl.lit("row.undecodable"))
+            .when("stray")
+            .then(pl.lit("row.stray_quote"))
+            .when(pl.col("fields") < width)
+            .then(pl.lit("row.too_short"))
+            .when(pl.col("fields") > width)
+            .then(pl.lit("row.too_long"))
+            .when(text.str.contains("\0", literal=True))
+            .then(pl.lit("row.nul_byte"))
+        )
+
+    def _repairs(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Mend what has one certain repair: empty cells too many, a lone record's own delimiter."""
+        if not self.hints.repair or not frame["fault"].count():
+            return frame
+        repaired = self._other_delimiter(self._without_empty_cells(frame))
+        self.repaired += repaired["fault"].null_count() - frame["fault"].null_count()
+        return repaired
+
+    def _without_empty_cells(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Drop the empty cells at the end of a record by which it is longer than the header."""
+        grammar, width = self.dialect.grammar, len(self.dialect.header)
+        delimiter, quote = re.escape(grammar.delimiter), re.escape(grammar.quote)
+        empty = f"(?:{delimiter}(?:{quote}{quote})?)"
+        too_long = frame.filter(pl.col("fault") == "row.too_long")
+        extra = (too_long["fields"] - width).unique()
+        for count in extra.filter(extra <= 64).to_list():
+            pattern = rf"{empty}{{{count}}}\r?$"
+            mends = (pl.col("fault") == "row.too_long") & (pl.col("fields") == width + count)
+            mends &= pl.col("text").str.contains(pattern)
+            frame = frame.with_columns(
+                written=pl.when(mends).then(pl.col("text").str.replace(pattern, "")).otherwise("written"),
+                cells=pl.when(mends & pl.col("cells").is_not_null())
+                .then(pl.col("cells").list.head(width))
+                .otherwise("cells"),
+                fault=pl.when(~mends).then("fault"),
+            )
+        return frame
+
+    def _other_delimiter(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Read a record by its own delimiter, if it has one field but by that exactly enough."""
+        grammar, width = self.dialect.grammar, len(self.dialect.header)
+        if width < 3:
+            return frame
+        short = (frame["fault"] == "row.too_short") & (frame["fields"] == 1)
+        for variant in _VARIANTS:
+            fits = frame["text"].str.count_matches(variant, literal=True) >= width - 1
+            places = (short & fits).arg_true()
+            if variant == grammar.delimiter or places.is_empty():
+                continue
+            own = Grammar(variant, grammar.quote, grammar.escape)
+            read = [own.cells(text) for text in frame["text"].gather(places)]
+            cells = frame["cells"].to_list()
+            faults = frame["fault"].to_list()
+            for place, found in zip(places, read, strict=True):
+                if len(found) == width:
+                    cells[place], faults[place] = found, None
+            frame = frame.with_columns(
+                cells=pl.Series(cells, dtype=pl.List(pl.String)),
+                fault=pl.Series(faults, dtype=pl.String),
+            )
+            short = short & frame["fault"].is_not_null()
+        return frame
 
     def _outcome(
         self, frame: pl.DataFrame, block: bytes, offset: int
     ) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Parse the good records of a block and make rejects of the malformed ones."""
-        fault = (
-            pl.when(pl.col("stray"))
-            .then(pl.lit("row.stray_quote"))
-            .when(pl.col("fields") < self._width)
-            .then(pl.lit("row.too_short"))
-            .when(pl.col("fields") > self._width)
-            .then(pl.lit("row.too_long"))
-            .when(pl.col("text").str.contains("\0", literal=True))
-            .then(pl.lit("row.nul_byte"))
-        )
-        data = frame.filter(pl.col("kind") == _DATA).with_columns(fault=fault)
-        good = data.filter(pl.col("fault").is_null())
-        if good.height == frame.height and good["cells"].null_count() == good.height:
-            parsed = self._parsed(block[: _end(good, offset)], good.height)
-        else:
-            parsed = self._parsed(_rewritten(good, self.dialect.delimiter), good.height)
+        good = frame.filter((pl.col("kind") == _DATA) & pl.col("fault").is_null())
+        parsed = self._parsed(good, frame, block, offset)
+        if self._returns_only:  # what breaks a line inside a cell was a CR, too
+            parsed = parsed.with_columns(pl.all().str.replace_all("\n", "\r", literal=True))
         place = good.select("row_number", "line_number", "offset", "length")
-        return pl.concat([parsed, place], how="horizontal"), self._faults(data)
+        return pl.concat([parsed, place], how="horizontal"), self._faults(frame)
 
-    def _parsed(self, data: bytes, height: int) -> pl.DataFrame:
-        schema = {str(index): pl.String for index in range(self._width)}
+    def _parsed(
+        self, good: pl.DataFrame, frame: pl.DataFrame, block: bytes, offset: int
+    ) -> pl.DataFrame:
+        grammar = self.dialect.grammar
+        plain = good["cells"].null_count() == good.height
+        if grammar.is_native and plain and good.height == frame.height and good.height:
+            as_they_are = good["written"].equals(good["text"])
+            end = good["offset"][-1] + good["length"][-1] - offset
+            return self._by_polars(block[:end] if as_they_are else _lines(good), good.height)
+        if grammar.is_native and (plain or grammar.quote):
+            return self._by_polars(_lines(_rewritten(good, grammar)), good.height)
+        return self._by_lists(good)
+
+    def _by_polars(self, data: bytes, height: int) -> pl.DataFrame:
+        schema = {str(place): pl.String for place in range(len(self.dialect.header))}
         if not height:
             return pl.DataFrame(schema=schema)
         frame = pl.read_csv(
             data,
             has_header=False,
-            separator=self.dialect.delimiter,
+            separator=self.dialect.grammar.delimiter,
+            quote_char=self.dialect.grammar.quote or None,
             schema=schema,
             infer_schema=False,
         )
@@ -267,149 +313,51 @@ class Structure:
             )
         return frame
 
-    def _faults(self, data: pl.DataFrame) -> pl.DataFrame:
-        bad = data.filter(pl.col("fault").is_not_null())
-        where = pl.format("row {} (line {}): ", "row_number", "line_number")
-        stray = "its quotes do not close in a way that gives a record"
-        what = (
-            pl.when(pl.col("fault") == "row.stray_quote")
-            .then(pl.lit(stray))
-            .when(pl.col("fault") == "row.nul_byte")
-            .then(pl.lit("text without NUL bytes was needed; the record holds some"))
-            .otherwise(
-                pl.format(
-                    f"{self._width} fields were needed, as in the header; found {{}}", "fields"
-                )
-            )
-        )
+    def _by_lists(self, good: pl.DataFrame) -> pl.DataFrame:
+        """Split records that have no quotes at the delimiter, however many characters it has."""
+        names = [str(place) for place in range(len(self.dialect.header))]
+        split = pl.col("written").str.strip_suffix("\r").str.split(self.dialect.grammar.delimiter)
+        split = split.list.eval(pl.when(pl.element() != "").then(pl.element()))
+        cells = pl.coalesce("cells", split).list.to_struct(fields=names)
+        return good.select(cells.alias("cells")).unnest("cells").cast(pl.String)
+
+    def _faults(self, frame: pl.DataFrame) -> pl.DataFrame:
+        bad = frame.filter(pl.col("fault").is_not_null())
+        width = len(self.dialect.header)
+        counted = pl.format(f"{width} fields were needed, as in the header; found {{}}", "fields")
+        what = pl.col("fault").replace_strict(_NEEDED, default=counted, return_dtype=pl.String)
+        message = pl.format("row {} (line {}): {}", "row_number", "line_number", what)
         return bad.select(
             "row_number",
             "line_number",
             pl.lit(None, pl.String).alias("column"),
             pl.col("fault").alias("rule"),
             pl.lit(None, pl.String).alias("value"),
-            (where + what).alias("message"),
+            message.alias("message"),
             "offset",
             "length",
         ).cast(REJECTS)
 
 
-@dataclass(slots=True)
-class _Lines:
-    """The physical lines of a block and the byte at which each begins."""
-
-    text: pl.Series
-    offset: int
-
-    def head(self, count: int) -> "_Lines":
-        """Return the first lines."""
-        return _Lines(self.text.head(count), self.offset)
-
-    def starts(self) -> pl.Series:
-        """Return the byte offsets of the lines in the file."""
-        sizes = self.text.str.len_bytes().cast(pl.Int64) + 1
-        return sizes.cum_sum() - sizes + self.offset
-
-    def bytes_before(self, line: int, block_bytes: int) -> int:
-        """Return how many bytes of the block stand before a line; all, if there is none such."""
-        return block_bytes if line == len(self.text) else int(self.starts()[line]) - self.offset
+def _bare(header_text: str) -> str:
+    return re.sub(_DRESS, "", header_text)
 
 
-@dataclass(slots=True)
-class _Records:
-    """Records of a block: text, first line, place in the file, quotes and number of fields."""
-
-    frame: pl.DataFrame
-    lines_used: int
-
-    @classmethod
-    def of_lines(cls, lined: _Lines, delimiter: str, quotes: pl.Series | None = None) -> "_Records":
-        """Return every line as a record of its own."""
-        frame = pl.DataFrame({"text": lined.text, "offset": lined.starts()}).with_columns(
-            line=pl.int_range(pl.len(), dtype=pl.Int64),
-            quotes=pl.lit(0, pl.Int64) if quotes is None else quotes,
-        )
-        return cls._counted(frame, delimiter, len(lined.text))
-
-    @classmethod
-    def joined(
-        cls, lined: _Lines, begins: pl.Series, quotes: pl.Series, delimiter: str
-    ) -> "_Records":
-        """Return records of one or several lines, a new one wherever `begins` is true."""
-        frame = (
-            pl.DataFrame({"text": lined.text, "offset": lined.starts(), "quotes": quotes})
-            .with_columns(line=pl.int_range(pl.len(), dtype=pl.Int64), record=begins.cum_sum())
-            .group_by("record", maintain_order=True)
-            .agg(
-                pl.col("text").str.join("\n"),
-                pl.col("offset").first(),
-                pl.col("line").first(),
-                pl.col("quotes").sum(),
-            )
-        )
-        return cls._counted(frame, delimiter, len(lined.text))
-
-    @classmethod
-    def walked(  # noqa: PLR0913, PLR0917  # the walk's lists, one a column
-        cls,
-        lined: _Lines,
-        texts: list[str],
-        first: list[int],
-        strays: list[bool],
-        parsed: list[list[str | None] | None],
-        lines_used: int,
-        delimiter: str,
-    ) -> "_Records":
-        """Return the records that the slow walk found."""
-        frame = pl.DataFrame(
-            {
-                "text": pl.Series(texts, dtype=pl.String),
-                "line": pl.Series(first, dtype=pl.Int64),
-                "stray": pl.Series(strays, dtype=pl.Boolean),
-                "cells": pl.Series(parsed, dtype=pl.List(pl.String)),
-            }
-        ).with_columns(
-            offset=lined.starts().gather(first),
-            quotes=pl.col("text").str.count_matches('"', literal=True).cast(pl.Int64),
-        )
-        return cls._counted(frame, delimiter, lines_used)
-
-    @classmethod
-    def _counted(cls, frame: pl.DataFrame, delimiter: str, lines_used: int) -> "_Records":
-        """Add the number of fields: delimiters outside quotes and one more."""
-        if "cells" not in frame.columns:
-            frame = frame.with_columns(
-                stray=pl.lit(value=False), cells=pl.lit(None, pl.List(pl.String))
-            )
-        fields = frame["text"].str.count_matches(delimiter, literal=True).cast(pl.Int64) + 1
-        quoted = (frame["quotes"] > 0).arg_true()
-        if not quoted.is_empty():
-            bare = frame["text"].gather(quoted).str.replace_all('"[^"]*"', "")
-            outside = bare.str.count_matches(delimiter, literal=True).cast(pl.Int64) + 1
-            fields = fields.scatter(quoted, outside)
-        return cls(
-            frame.with_columns(
-                fields=pl.col("cells").list.len().cast(pl.Int64).fill_null(fields),
-                length=pl.col("text").str.len_bytes().cast(pl.Int64),
-            ),
-            lines_used,
-        )
+def _content(grammar: Grammar) -> str:
+    """Return the pattern of a character that is neither blank, nor a quote, nor a delimiter."""
+    return rf"[^\s{re.escape(grammar.delimiter + grammar.quote)}]"
 
 
-def _end(good: pl.DataFrame, offset: int) -> int:
-    return int(good["offset"][-1] + good["length"][-1] - offset) if good.height else 0
-
-
-def _rewritten(good: pl.DataFrame, delimiter: str) -> bytes:
-    """Return good records as CSV that Polars reads: those that were walked are quoted anew."""
+def _rewritten(good: pl.DataFrame, grammar: Grammar) -> pl.DataFrame:
+    """Write records whose cells were told apart so that Polars tells them apart alike."""
     if good["cells"].null_count() == good.height:
-        return "\n".join(good["text"]).encode() + b"\n"
+        return good
     texts = [
-        text if cells is None else delimiter.join(map(_quoted, cells))
-        for text, cells in zip(good["text"], good["cells"].to_list(), strict=True)
+        text if cells is None else grammar.written(cells)
+        for text, cells in zip(good["written"], good["cells"].to_list(), strict=True)
     ]
-    return "\n".join(texts).encode() + b"\n"
+    return good.with_columns(written=pl.Series(texts, dtype=pl.String))
 
 
-def _quoted(cell: str | None) -> str:
-    return "" if cell is None else '"' + cell.replace('"', '""') + '"'
+def _lines(good: pl.DataFrame) -> bytes:
+    return "\n".join(good["written"]).encode() + b"\n"

@@ -1,0 +1,93 @@
+"""How a record is written: the patterns by which text is cut into cells, for any dialect.
+
+The base is RFC 4180, section 2. Beyond it: any delimiter, also of several characters; another
+quote, or none; a backslash as escape; and a quote inside an unquoted cell, which stays in it.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+
+@dataclass(frozen=True)
+class Grammar:
+    """The three things that say how cells are told apart.
+
+    `quote` is "" if cells are never quoted; `escape` is "doubled" or "backslash".
+    """
+
+    delimiter: str = ","
+    quote: str = '"'
+    escape: str = "doubled"
+
+    @property
+    def is_native(self) -> bool:
+        """Whether Polars parses it: one ASCII character, double quotes or none, doubled."""
+        one = len(self.delimiter) == 1 and self.delimiter.isascii()
+        return one and self.quote in {"", '"'} and self.escape == "doubled"
+
+    @property
+    def strict(self) -> str:
+        """The pattern of a record that holds quotes only where RFC 4180 allows them."""
+        delimiter, quote = re.escape(self.delimiter), re.escape(self.quote)
+        quoted, bare = rf"{quote}(?:[^{quote}]|{quote}{quote})*{quote}", rf"[^{quote}{delimiter}]*"
+        return rf"^(?:{quoted}|{bare})(?:{delimiter}(?:{quoted}|{bare}))*\r?$"
+
+    def is_record(self, text: str) -> bool:
+        """Return whether all quotes of the text close where a cell ends."""
+        return self._record.fullmatch(text) is not None
+
+    def cells(self, text: str) -> list[str | None]:
+        """Return the cells of a record, an absent one as None.
+
+        Of a text that is no record, what does not match is one cell.
+        """
+        cells: list[str | None] = []
+        text, at = text.removesuffix("\r"), 0
+        while match := self._cell.match(text, at):
+            cells.append(self._value(match.group(1)))
+            if match.end(1) == match.end():
+                return cells
+            at = match.end()
+        return [*cells, text[at:]]
+
+    def count_quotes(self, text: str) -> int:
+        """Return how many quotes may open or close a cell."""
+        if self.escape == "backslash":
+            text = re.sub(r"\\.", "", text)
+        return text.count(self.quote) if self.quote else 0
+
+    def written(self, cells: list[str | None]) -> str:
+        """Return cells as a record that Polars reads back, everything there is in quotes."""
+        return self.delimiter.join(
+            "" if cell is None else '"' + cell.replace('"', '""') + '"' for cell in cells
+        )
+
+    @cached_property
+    def _body(self) -> str:
+        """The pattern of one cell: quoted, or anything that does not begin with a quote."""
+        delimiter = re.escape(self.delimiter)
+        loose = rf"(?:(?!{delimiter}).)+" if len(self.delimiter) > 1 else rf"[^{delimiter}]+"
+        if not self.quote:
+            return rf"(?:{loose}|)"
+        quote = re.escape(self.quote)
+        escaped = r"|\\." if self.escape == "backslash" else ""
+        plain = rf"[^{quote}\\]" if escaped else rf"[^{quote}]"
+        return rf"(?:{quote}(?:{plain}{escaped}|{quote}{quote})*{quote}|(?!{quote}){loose}|)"
+
+    @cached_property
+    def _record(self) -> re.Pattern[str]:
+        delimiter = re.escape(self.delimiter)
+        return re.compile(rf"{self._body}(?:{delimiter}{self._body})*\r?", re.DOTALL)
+
+    @cached_property
+    def _cell(self) -> re.Pattern[str]:
+        return re.compile(rf"({self._body})(?:{re.escape(self.delimiter)}|\Z)", re.DOTALL)
+
+    def _value(self, cell: str) -> str | None:
+        if not self.quote or not cell.startswith(self.quote):
+            return cell or None
+        inner = cell[1:-1].replace(self.quote * 2, self.quote)
+        if self.escape == "doubled":
+            return inner
+        return re.sub(rf"\\([\\{re.escape(self.quote)}])", r"\1", inner)
