@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from csv_pipeline.errors import LimitExceededError
-from csv_pipeline.model import Evidence
 from csv_pipeline.stages.read.dialect import ReadHints, find_dialect
 from csv_pipeline.stages.read.encoding import as_utf8
 from csv_pipeline.stages.read.structure import Structure

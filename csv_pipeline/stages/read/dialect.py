@@ -26,7 +26,9 @@ _SAMPLE_BYTES = 1024**2
 _SAMPLE_RECORDS = 200
 _HEADER_WITHIN = 60  # records; banners are a dozen lines at most in every layout on record
 _STEADY = 0.7  # share of records of one width from which on a delimiter is taken to be meant
-_VALUE = re.compile(r"[-+$€£(]?\s*\d[\d.,:/\s%-]*\)?|\d{4}-\d\d-\d\d.*|[^@\s]+@[^@\s]+\.\w+|\d\S*\d")
+_VALUE = re.compile(
+    r"[-+$€£(]?\s*\d[\d.,:/\s%-]*\)?|\d{4}-\d\d-\d\d.*|[^@\s]+@[^@\s]+\.\w+|\d\S*\d"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +166,13 @@ def _best(lines: list[str], headings: frozenset[str]) -> _Reading:
 
     def score(reading: _Reading) -> tuple[float, ...]:
         table = _unwrapped(reading), round(reading.covered, 1), round(_typed(reading), 1)
-        return reading.known, _fits(reading), *table, len(reading.grammar.delimiter), len(reading.names)
+        return (
+            reading.known,
+            _fits(reading),
+            *table,
+            len(reading.grammar.delimiter),
+            len(reading.names),
+        )
 
     return max(readings, key=score)
 
@@ -173,7 +181,9 @@ def _unwrapped(reading: _Reading) -> bool:
     """Return whether quotes were taken off cells, and the other kind is not around most."""
     other = "'" if reading.grammar.quote == '"' else '"'
     cells = [cell for record in reading.records for cell in record.cells if cell]
-    left = sum(len(cell) > 1 and cell[0] == cell[-1] == other for cell in cells)
+    left = sum(
+        1 for cell in cells if len(cell) > 1 and cell[0] == cell[-1] == other for cell in cells
+    )
     return reading.quoted and 2 * left < len(cells)
 
 
@@ -385,7 +395,9 @@ def _evidence(best: _Reading) -> tuple[Evidence, ...]:
         )
     ]
     if grammar.quote != '"':
-        because = "no cell of the sample begins with a quote" if not grammar.quote else "cells have it"
+        because = (
+            "no cell of the sample begins with a quote" if not grammar.quote else "cells have it"
+        )
         found.append(
             Evidence(subject="quote", decision=repr(grammar.quote or "none"), because=because)
         )

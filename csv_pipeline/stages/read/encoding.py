@@ -1,9 +1,8 @@
 """Decide the encoding over all bytes and give the file as UTF-8 text.
 
 What the account declares overrules everything; then a byte order mark decides, then the zero bytes
-of UTF-16, then validity as UTF-8. Of older encodings the likeliest is taken, the feed's own if it is
-about as likely. Whatever is chosen has to decode the whole file; lines that it does not decode become
-rejects.
+of UTF-16, then validity as UTF-8. Of older encodings that is taken by which most lines read like
+words. Lines that do not decode by the encoding of the file become rejects.
 """
 
 import codecs
@@ -140,8 +139,8 @@ def _decided(
 def _utf16(head: bytes) -> str | None:
     """Return which UTF-16 a sample with zero bytes is; None if it is neither.
 
-    Either the zero bytes all stand at the same end of their pairs and are many, as in Latin text, or
-    the pairs make lines of assigned characters without controls.
+    Either the zero bytes all stand at the same end of their pairs and are many, as in Latin text,
+    or the pairs make lines of assigned characters without controls.
     """
     if b"\0" not in head:
         return None

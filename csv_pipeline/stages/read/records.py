@@ -13,20 +13,6 @@ import polars as pl
 
 from csv_pipeline.stages.read.grammar import Grammar
 
-SCHEMA = pl.Schema(
-    {
-        "text": pl.String,
-        "line": pl.Int64,
-        "offset": pl.Int64,
-        "length": pl.Int64,
-        "fields": pl.Int64,
-        "stray": pl.Boolean,
-        "cells": pl.List(pl.String),
-    }
-)
-"""A record: its text, its first line in the block, its bytes in the file, its number of fields,
-whether its quotes close nowhere, and its cells where these were told apart already."""
-
 
 @dataclass(frozen=True, slots=True)
 class Cutter:
@@ -39,8 +25,10 @@ class Cutter:
     def cut(self, block: bytes, offset: int, *, final: bool) -> tuple[pl.DataFrame, int, int]:
         """Return the records of a block and how many of its lines and bytes they take up.
 
-        Shape: `SCHEMA`. The last record is left for the next block if it may go on there, which it
-        cannot in the `final` one.
+        Shape: a record's `text`, its first `line` in the block, its `offset` and `length` in bytes,
+        its number of `fields`, whether its quotes are `stray`, and its `cells` where these had to
+        be told apart one by one. The last record is left for the next block if it may go on there,
+        which it cannot in the `final` one.
         """
         lines = block.decode().split("\n")
         if not lines[-1]:

@@ -1,8 +1,8 @@
 """Say of each record what it is, set apart the malformed ones, and parse the others.
 
-A record is data, blank, or furniture: padding, a comment, a footer, the header again, another table.
-Data that does not have the header's number of fields is a reject, unless there is one certain
-repair.
+A record is data, blank, or furniture: padding, a comment, a footer, the header again, another
+table. Data that does not have the header's number of fields is a reject, unless there is one
+certain repair.
 """
 
 import re
@@ -137,7 +137,7 @@ class Structure:
         most = max(sizes) + 2 * len(self.dialect.header) + 4  # all in quotes, a mark, a CR
         near = frame["length"].is_between(min(sizes), most).arg_true()
         same = frame["text"].gather(near).str.replace_all(_DRESS, "").is_in(texts)
-        return again.scatter(near.filter(same), True)  # noqa: FBT003
+        return again.scatter(near.filter(same), values=True)
 
     def _other_tables(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Take another table's records for furniture, from its header to the next of ours.
@@ -238,7 +238,9 @@ class Structure:
             mends = (pl.col("fault") == "row.too_long") & (pl.col("fields") == width + count)
             mends &= pl.col("text").str.contains(pattern)
             frame = frame.with_columns(
-                written=pl.when(mends).then(pl.col("text").str.replace(pattern, "")).otherwise("written"),
+                written=pl.when(mends)
+                .then(pl.col("text").str.replace(pattern, ""))
+                .otherwise("written"),
                 cells=pl.when(mends & pl.col("cells").is_not_null())
                 .then(pl.col("cells").list.head(width))
                 .otherwise("cells"),
