@@ -166,13 +166,8 @@ def _best(lines: list[str], headings: frozenset[str]) -> _Reading:
 
     def score(reading: _Reading) -> tuple[float, ...]:
         table = _unwrapped(reading), round(reading.covered, 1), round(_typed(reading), 1)
-        return (
-            reading.known,
-            _fits(reading),
-            *table,
-            len(reading.grammar.delimiter),
-            len(reading.names),
-        )
+        size = len(reading.grammar.delimiter), len(reading.names)
+        return reading.known, _fits(reading), *table, *size, reading.covered
 
     return max(readings, key=score)
 
@@ -236,7 +231,7 @@ def _wraps(lines: list[str], delimiter: str, quote: str) -> bool:
     """Return whether at least half of these quotes stand around cells."""
     edge, sample = re.escape(delimiter), "\n".join(lines)
     around = rf"(?m)(?:^|{edge}){quote}(?:[^{quote}]|{quote}{quote})*{quote}(?={edge}|$)"
-    wrapping = sum(match.count(quote) for match in re.findall(around, sample))
+    wrapping = sum(match.group().count(quote) for match in re.finditer(around, sample))
     return 0 < sample.count(quote) <= 2 * wrapping
 
 
