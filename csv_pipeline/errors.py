@@ -6,6 +6,7 @@ PipelineError
 │   ├── EmptyFileError          there is not even a header
 │   ├── LimitExceededError      larger, wider or longer than the settings allow
 │   ├── MissingColumnError      the header lacks columns the feed needs
+│   ├── WrongFeedError          the header is that of another feed
 │   ├── UndecidableError        a date order or decimal mark that no value settles
 │   ├── ContradictionError      the file says one thing of itself and holds another
 │   └── SourceChangedError      the file is not the one that arrived, or is gone
@@ -75,8 +76,14 @@ class MissingColumnError(FileRefusedError):
         super().__init__(
             name,
             f"feed {feed!r} needs the {plural} {wanted}",
-            f"the header has {_listed(header)}",
+            f"the header has {_listed(header)}" if header else "no line of it looks like a header",
         )
+
+
+class WrongFeedError(FileRefusedError):
+    """The header is that of another feed."""
+
+    code = "wrong_feed"
 
 
 class UndecidableError(FileRefusedError):

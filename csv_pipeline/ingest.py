@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import structlog
+from psycopg import Error as PsycopgError
+from sqlalchemy.exc import SQLAlchemyError
 
 from csv_pipeline.errors import FileRefusedError, SetupError, UnknownFeedError
 from csv_pipeline.model import (
@@ -229,9 +231,16 @@ class Import:
         save(self._work / "ending.json", ending)
 
     def fail(self, error: Exception) -> None:
-        """End the import by an error that nobody foresaw, with its traceback."""
-        trace = "".join(traceback.format_exception(error))
-        self.turn_away(Outcome.FAILED, trace, type(error).__name__)
+        """End the import by an error that nobody foresaw, with the way it took.
+
+        The database's own words stay out of it: they quote values of rows.
+        """
+        way = "".join(traceback.format_tb(error.__traceback__))
+        said = "" if isinstance(error, SQLAlchemyError | PsycopgError) else f": {error}"
+        code = getattr(getattr(error, "orig", error), "sqlstate", None)
+        state = f" (SQLSTATE {code})" if code else ""
+        problem = f"{self.claim.name}: {type(error).__name__}{state}{said}\n{way}"
+        self.turn_away(Outcome.FAILED, problem, type(error).__name__)
 
     def settled(self) -> ImportReport:
         """Return what became of every row; known once the load stage is done."""

@@ -80,6 +80,15 @@ class Furniture:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """One decision about a file, and what in the file it stands on."""
+
+    subject: str
+    decision: str
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
     """One shape in which a feed's files come.
 
@@ -102,6 +111,7 @@ class WholeFile:
     """
 
     name: str
+    layout: str
     account: Account
     rows: pl.LazyFrame
     malformed: pl.LazyFrame
@@ -118,7 +128,8 @@ class Feed:
         layouts: Tried in this order; the first that a header fits is the file's.
         transforms: Functions over typed rows that make the derived columns; they see the other
             columns of the contract, as nulls where the file lacks them, and `layout`.
-        file_checks: Functions that raise `ContradictionError` for a file that contradicts itself.
+        file_checks: Functions that raise `ContradictionError` for a file that contradicts itself,
+            and may return evidence of what they found.
         nulls: Cells, trimmed, that stand for no value besides the empty one.
         encodings: Tried in this order when a file is not Unicode.
         views: SELECT statements by view name, made in schema `data`.
@@ -133,7 +144,7 @@ class Feed:
     layouts: tuple[Layout, ...] = (Layout(name="standard"),)
     furniture: tuple[FurniturePattern, ...] = ()
     transforms: tuple[Callable[[pl.LazyFrame], pl.LazyFrame], ...] = ()
-    file_checks: tuple[Callable[[WholeFile], None], ...] = ()
+    file_checks: tuple[Callable[[WholeFile], Evidence | None], ...] = ()
     nulls: frozenset[str] = frozenset()
     encodings: tuple[str, ...] = ("cp1252",)
     views: Mapping[str, str] = field(default_factory=dict)
@@ -190,15 +201,6 @@ class Claim:
     modified_at: datetime
     run_id: str | None = None
     dry_run: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """One decision about a file, and what in the file it stands on."""
-
-    subject: str
-    decision: str
-    because: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,6 +83,29 @@ def test_a_file_in_no_feed_s_place_is_misplaced(tmp_path: Path, place: str, why:
     assert why in seen.misplaced[0][1]
 
 
+def test_a_file_of_the_future_holds_up_nobody(tmp_path: Path) -> None:
+    drop(tmp_path, "acme/people/a.csv", age=-4_000_000_000)
+    began = time.monotonic()
+    assert len(looking(tmp_path).found) == 1
+    assert time.monotonic() - began < 5
+
+
+def test_links_pipes_and_names_of_other_bytes_are_misplaced(tmp_path: Path) -> None:
+    folder = drop(tmp_path, "acme/people/a.csv").parent
+    (folder / "link.csv").symlink_to(folder / "a.csv")
+    (folder / "loop.csv").symlink_to(folder / "loop.csv")
+    os.mkfifo(folder / "pipe.csv")
+    Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.csv")).write_text("ID\n1\n")
+    seen = looking(tmp_path)
+    assert [file.name for file in seen.found] == ["a.csv"]
+    assert {file.name for file, _ in seen.misplaced} == {
+        "link.csv",
+        "loop.csv",
+        "pipe.csv",
+        r"caf\xe9.csv",
+    }
+
+
 def test_a_look_out_of_time_says_where_to_go_on(tmp_path: Path) -> None:
     drop(tmp_path, "a/people/a.csv")
     drop(tmp_path, "b/people/b.csv")

@@ -102,8 +102,9 @@ def test_a_right_footer_is_furniture(desk: Desk) -> None:
     [
         f'"1","record(s) downloaded","from Sep-01-26 to Sep-30-26"{"," * 4}',
         '"1,record(s) downloaded,from Sep-01-26 to Sep-30-26"',
+        "1 record(s) downloaded",
     ],
-    ids=["full width", "one cell"],
+    ids=["full width", "one cell", "no delimiter"],
 )
 def test_a_footer_may_be_padded_or_one_cell(desk: Desk, padded: str) -> None:
     report = desk.bring(f"{HEADER}\n{ROW}\n{padded}\nSeller ID : shop{',' * 6}\n", "ebay_orders")
@@ -166,3 +167,26 @@ def test_an_order_row_of_several_items_counts_its_items_only(desk: Desk) -> None
     )
     total = desk.rows("ebay_order_totals", "revenue, total, items")[0]
     assert tuple(total) == (Decimal("9.00"), Decimal("12.00"), 2)
+
+
+def test_a_report_without_a_footer_says_that_it_may_be_cut_off(desk: Desk) -> None:
+    report = desk.bring(f"{HEADER}\n{ROW}\n", "ebay_orders")
+    assert report.evidence[-1].decision == "not proven"
+    assert report.evidence[-1].because == ("the report has no footer that counts its sales records")
+
+
+def test_a_report_without_totals_takes_orders_for_orders(desk: Desk) -> None:
+    desk.bring(
+        "Order ID,Item ID,Item Price,Order Date\n11-10000-00001,220,$5.00,Sep-18-26\n",
+        "ebay_orders",
+    )
+    assert desk.rows("ebay_orders", "line_kind")[0].line_kind == "single"
+
+
+def test_a_list_of_one_s_own_may_name_the_item(desk: Desk) -> None:
+    report = desk.bring(
+        "order_id,buyer_name,order_total,order_date,item_number\n"
+        "11-10000-00001,Ann,5.00,2026-09-18,220\n",
+        "ebay_orders",
+    )
+    assert report.counts.inserted == 1

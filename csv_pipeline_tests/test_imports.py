@@ -137,6 +137,42 @@ def test_a_missing_column_refuses_the_file_and_names_what_it_has(desk: Desk) -> 
     )
 
 
+def test_a_file_without_a_header_shows_none_of_its_cells(desk: Desk) -> None:
+    report = desk.bring("C1,jane.roe@example.com,555\nC2,joe@example.com,556\n")
+    assert report.problem_code == "missing_column"
+    assert report.problem is not None
+    assert "jane" not in report.problem
+    assert report.problem.endswith("no line of it looks like a header")
+
+
+def test_two_columns_that_claim_to_be_one_and_differ_reject_the_row(desk: Desk) -> None:
+    report = desk.bring("ID,Name,name\n1,Ann,Ann\n2,Bob,Rob\n3,Cid,\n")
+    assert [reject.rule for reject in desk.rejects(report)] == ["name.contested"]
+    assert report.counts.inserted == 2
+
+
+def test_a_nul_in_a_heading_is_shown_and_stored(desk: Desk) -> None:
+    report = desk.bring("ID,fo\0o\n1,x\n")
+    assert report.drift.added == ("fo\u2400o",)
+    assert report.counts.inserted == 1
+
+
+def test_a_key_too_long_for_the_database_fails_its_file_only(desk: Desk) -> None:
+    key = "".join(chr(97 + (n * n) % 26) + str(n) for n in range(20_000))
+    path = desk.folder / "long.csv"
+    path.write_text(f"ID\n{key}\n")
+    with desk.pipeline.database.begin() as connection:
+        ledger.register(connection, [found_file(path, desk.account, "people")])
+    import_ = Import(desk.pipeline, desk.pipeline.claim(desk.account, "people")[0])
+    with pytest.raises(sa.exc.OperationalError) as raised:
+        import_.settled()
+    import_.fail(raised.value)
+    report = import_.settled()
+    assert report.outcome is Outcome.FAILED
+    assert report.problem is not None
+    assert key[:50] not in report.problem
+
+
 def test_a_refused_file_can_be_named_again(desk: Desk) -> None:
     report = desk.bring("ID,Born\n1,03/04/2025\n")
     desk.declare(date_order="day first")

@@ -33,18 +33,20 @@ _MONTHS = (
 _MONTH = {name: str(number) for number, names in enumerate(_MONTHS, 1) for name in names.split()}
 _ZONE = r"(?:\s*(?:z|[a-z]{2,5}|[+-]\d{2}:?\d{2}))?"
 _CLOCK = rf"(?:[t,\s]\s*(\d{{1,2}}:\d{{2}}(?::\d{{2}})?)(?:\.\d+)?(?:\s*([ap]m))?{_ZONE})?$"
-_ISO = rf"^(\d{{4}})[-/.](\d{{1,2}})[-/.](\d{{1,2}}){_CLOCK}"
-_NAME_FIRST = rf"^(\pL+)\.?[-\s/]*(\d{{1,2}})(?:st|nd|rd|th)?,?[-\s/]+(\d{{4}}|\d{{2}}){_CLOCK}"
-_NAME_SECOND = rf"^(\d{{1,2}})\.?[-\s/]*(\pL+)\.?[-\s/,]*(\d{{4}}|\d{{2}}){_CLOCK}"
-_NUMERIC = rf"^(\d{{1,2}})[-/.](\d{{1,2}})[-/.](\d{{4}}|\d{{2}}){_CLOCK}"
+_YEAR = r"(?:1[5-9]|2[01])\d{2}"  # what stands outside is a slip, and no PostgreSQL date has year 0
+_ISO = rf"^({_YEAR})[-/.](\d{{1,2}})[-/.](\d{{1,2}}){_CLOCK}"
+_NAME_FIRST = rf"^(\pL+)\.?[-\s/]*(\d{{1,2}})(?:st|nd|rd|th)?,?[-\s/]+({_YEAR}|\d{{2}}){_CLOCK}"
+_NAME_SECOND = rf"^(\d{{1,2}})\.?[-\s/]*(\pL+)\.?[-\s/,]*({_YEAR}|\d{{2}}){_CLOCK}"
+_NUMERIC = rf"^(\d{{1,2}})[-/.](\d{{1,2}})[-/.]({_YEAR}|\d{{2}}){_CLOCK}"
 
 
 def survey(column: Column, heading: str) -> Survey:
     """Return the survey of whether day or month comes first in dates of three numbers.
 
-    A number above 12 can only be a day. Two equal numbers mean the same date either way.
+    A number above 12 can only be a day. Two equal numbers mean the same date either way. Three
+    pairs of digits with hyphens could begin with the year as well, and prove nothing.
     """
-    low, high, end = r"0?[1-9]|1[0-2]", r"1[3-9]|2\d|3[01]", r"[-/.](?:\d{4}|\d{2})(?:\D|$)"
+    low, high, end = r"0?[1-9]|1[0-2]", r"1[3-9]|2\d|3[01]", r"(?:[-/.]\d{4}|[/.]\d{2})(?:\D|$)"
     unequal = "|".join(
         f"0?{one}[-/.]0?(?:{'|'.join(str(other) for other in range(1, 13) if other != one)})"
         for one in range(1, 13)
@@ -55,7 +57,7 @@ def survey(column: Column, heading: str) -> Survey:
         protected=column.protected,
         ways=(DateOrder.DAY_FIRST, DateOrder.MONTH_FIRST),
         proofs=(rf"^(?:{high})[-/.](?:{low}){end}", rf"^(?:{low})[-/.](?:{high}){end}"),
-        ambiguous=rf"^(?:{unequal}){end}",
+        ambiguous=rf"^(?:(?:{unequal}){end}|\d{{1,2}}-\d{{1,2}}-\d{{2}}(?:\D|$))",
     )
 
 
@@ -93,7 +95,7 @@ def _by_distinct(
 
 
 def _dates(values: pl.Series, order: str | None) -> pl.Series:
-    text = values.str.to_lowercase().alias("text")
+    text = values.str.normalize("NFC").str.to_lowercase()
     iso, first, second, numeric = (
         text.str.extract_groups(pattern).struct.unnest()
         for pattern in (_ISO, _NAME_FIRST, _NAME_SECOND, _NUMERIC)

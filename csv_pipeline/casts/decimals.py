@@ -15,7 +15,11 @@ from csv_pipeline.model import DecimalMark
 HINT = (
     "digits, the decimal mark and at most {scale} digits; a currency and thousands groups may stand"
 )
-_CURRENCY = r"(?:[A-Za-z]{1,3}\s*)?[$€£¥]?"
+_ISO = (
+    "AED|ARS|AUD|BGN|BRL|CAD|CHF|CLP|CNY|COP|CZK|DKK|EUR|GBP|HKD|HUF|IDR|ILS|INR|ISK|JPY|KRW|MXN|MYR|"
+    "NOK|NZD|PEN|PHP|PLN|RON|RUB|SAR|SEK|SGD|THB|TRY|TWD|UAH|USD|VND|ZAR"
+)
+_CURRENCY = rf"(?:(?:{_ISO})|(?:US|AU|CA?|NZ|HK|S|MX|R)?\s*\$|[€£¥])"
 _MINUS = r"[-\u2212]"
 
 
@@ -25,12 +29,13 @@ def survey(column: Column, heading: str) -> Survey:
     A mark before three digits may group thousands; before any other number of digits at the end it
     is the decimal mark, and so is the last of two different marks. A mark that occurs twice groups.
     """
+    start = rf"(?i)^\(?\s*{_MINUS}?\s*{_CURRENCY}?\s*{_MINUS}?\s*"
+    end = rf"\s*{_CURRENCY}?\s*{_MINUS}?\)?$"
 
     def proof(mark: str, group: str) -> str:
-        return (
-            rf"{mark}(?:\d{{1,2}}|\d{{4,}})\D*$|^\D*0{mark}\d|{group}\d{{3}}{mark}"
-            rf"|{group}\d{{3}}{group}\d{{3}}"
-        )
+        last = rf"[\d.,\s'\u2019]*{mark}(?:\d{{1,2}}|\d{{4,}})|0{mark}\d+"
+        grouped = rf"[\d\s]*(?:{group}\d{{3}})+{mark}\d*|\d{{1,3}}(?:{group}\d{{3}}){{2,}}"
+        return rf"{start}(?:{last}|{grouped}){end}"
 
     return Survey(
         column=column.name,
@@ -38,7 +43,7 @@ def survey(column: Column, heading: str) -> Survey:
         protected=column.protected,
         ways=(DecimalMark.POINT, DecimalMark.COMMA),
         proofs=(proof(r"\.", ","), proof(",", r"\.")),
-        ambiguous=r"^\D*[1-9]\d{0,2}[.,]\d{3}\D*$",
+        ambiguous=rf"{start}[1-9]\d{{0,2}}[.,]\d{{3}}{end}",
     )
 
 
@@ -101,15 +106,17 @@ def _elaborate(values: pl.Series, point: str, group: str, dtype: pl.Decimal) -> 
     whole = rf"\d{{1,3}}(?:[{group}\s'\u2019]\d{{3}})+|\d+"
     decimals = rf"(?:{re.escape(point)}(\d{{1,{dtype.scale}}})0*)?"
     pattern = (
-        rf"^(\(?)\s*({_MINUS}?)\s*{_CURRENCY}\s*({_MINUS}?)\s*({whole}){decimals}\s*"
-        rf"(?:[A-Za-z]{{3}}|[$€£¥])?\s*({_MINUS}?)(\)?)$"
+        rf"(?i)^(\(?)\s*({_MINUS}?)\s*({_CURRENCY}?)\s*({_MINUS}?)\s*({whole}){decimals}\s*"
+        rf"({_CURRENCY}?)\s*({_MINUS}?)(\)?)$"
     )
     groups = values.str.extract_groups(pattern).struct.unnest()
-    opening, before, inside, number, digits, after, closing = groups.get_columns()
+    opening, before, unit, inside, number, digits, other, after, closing = groups.get_columns()
     minus = (opening + before + inside + after).str.len_chars()
     frame = pl.DataFrame(
         {
-            "fits": ((opening == "(") == (closing == ")")) & (minus <= 1),
+            "fits": ((opening == "(") == (closing == ")"))
+            & (minus <= 1)
+            & ((unit == "") | (other == "")),
             "sign": minus.replace_strict({1: "-"}, default="", return_dtype=pl.String),
             "whole": number.str.replace_all(r"\D", ""),
             "digits": digits.fill_null("0"),

@@ -69,8 +69,8 @@ class Survey:
                 f"{self.shown(second)} only {self.ways[1]}, and no value can be either"
             )
         proof = first if first.count else second
-        rest = f"; it decides {self.open.count} that could be either" if self.open.count else ""
-        more = f", like {proof.count - 1:,} more values" if proof.count > 1 else ""
+        rest = f"; it decides {self.open.count:,} that could be either" if self.open.count else ""
+        more = f", like {proof.count - 1:,} more of the column" if proof.count > 1 else ""
         return f"{self.shown(proof)} can be nothing else{more}{rest}"
 
     def shown(self, sightings: Sightings) -> str:
@@ -123,8 +123,8 @@ def _by_the_others(
     found = f"{survey.shown(survey.open)} could be either"
     if both:
         found += f", and the column proves both {survey.ways[0]} and {survey.ways[1]}"
-    else:
-        found += f", like all {survey.open.count} such values"
+    elif survey.open.count > 1:
+        found += f", like {survey.open.count - 1:,} more of the column"
     raise UndecidableError(
         file_name,
         f"column {survey.heading!r} needs a value that settles {survey.ways[0]} or "

@@ -8,13 +8,15 @@ twice: `line_kind` tells them apart and the view `ebay_order_totals` adds up rig
 The report has no account in its rows; the seller is named in its footer only.
 """
 
+import re
+
 import polars as pl
 
 from csv_pipeline.casts.decimals import currency
 from csv_pipeline.contract import Contract, Money, column
 from csv_pipeline.errors import ContradictionError
 from csv_pipeline.feeds.common import EMAIL, EMAIL_NEEDS
-from csv_pipeline.model import Feed, Furniture, FurniturePattern, Layout, WholeFile
+from csv_pipeline.model import Evidence, Feed, Furniture, FurniturePattern, Layout, WholeFile
 
 _ORDER_STATUS = {
     "pending": "PENDING",
@@ -242,13 +244,16 @@ def identity(rows: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def line_kind(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """Tell summary rows (no item) and their item rows (no total) from orders of one item."""
+    """Tell summary rows (no item) and their item rows (no total) from orders of one item.
+
+    Where the report has no column of items, or none of totals, nothing tells them apart.
+    """
     hub = pl.col("layout") == "seller_hub"
-    has_item = pl.col("item_number") != ""
+    has_item, has_total = pl.col("item_number") != "", pl.col("total_price").is_not_null()
     return rows.with_columns(
-        line_kind=pl.when(hub & ~has_item)
+        line_kind=pl.when(hub & ~has_item & has_item.any())
         .then(pl.lit("summary"))
-        .when(hub & pl.col("total_price").is_null() & pl.col("order_id").is_not_null())
+        .when(hub & ~has_total & has_total.any() & pl.col("order_id").is_not_null())
         .then(pl.lit("item"))
         .otherwise(pl.lit("single"))
     )
@@ -259,10 +264,11 @@ def currency_stated(rows: pl.LazyFrame) -> pl.LazyFrame:
     return rows.with_columns(currency=currency(pl.col("currency")))
 
 
-def footer_agrees(file: WholeFile) -> None:
+def footer_agrees(file: WholeFile) -> Evidence | None:
     """Hold each footer against the rows above it, up to the footer before.
 
-    Its number counts sales records, not rows; a malformed record may hold one that no row shows.
+    Its number counts sales records, not rows; a malformed record may hold one that no row shows,
+    and so may a row without any number. A report without a footer may have been cut off.
 
     Raises:
         ContradictionError: The number or the seller of a footer is not that of the file.
@@ -274,15 +280,27 @@ def footer_agrees(file: WholeFile) -> None:
             above = footer.line_number
         elif footer.name == "seller":
             _seller_agrees(file, footer)
+    if file.layout != "seller_hub":
+        return None
+    return Evidence(
+        subject="completeness",
+        decision="proven" if above else "not proven",
+        because=f"the footer on line {above} counts the sales records above it"
+        if above
+        else "the report has no footer that counts its sales records",
+    )
 
 
 def _count_agrees(file: WholeFile, footer: Furniture, above: int) -> None:
     section = pl.col("line_number").is_between(above, footer.line_number)
     sales = pl.coalesce("sales_record_number", "order_key")
-    found = file.rows.filter(section).select(sales.drop_nulls().n_unique()).collect().item()
+    rows = file.rows.filter(section)
+    found, nameless = (
+        rows.select(sales.drop_nulls().n_unique(), nameless=sales.is_null().sum()).collect().row(0)
+    )
     malformed = file.malformed.filter(section).select(pl.len()).collect().item()
-    stated = int(footer.facts[0])
-    if not found <= stated <= found + malformed:
+    stated = int(re.sub(r"\D", "", footer.facts[0]))
+    if not found <= stated <= found + malformed + nameless:
         beside = f" and {malformed:,} malformed records" if malformed else ""
         raise ContradictionError(
             file.name,
@@ -302,6 +320,7 @@ def _seller_agrees(file: WholeFile, footer: Furniture) -> None:
 
 
 _CELL = r'^\W*"?'
+_COUNT = r"(\d{1,3}(?:[,.]\d{3})+|\d+)"
 _RECORDS = r"(?:record|Datens[aä]tz|enregistrement|registro)"
 _SELLER = r"(?:Seller ID|Verk[aä]ufer(?:-ID|name)?|ID du vendeur|Identifiant du vendeur|Vendeur)"
 
@@ -313,7 +332,7 @@ EBAY_ORDERS = Feed(
     layouts=(
         Layout(
             name="seller_hub",
-            marks=frozenset({"sales_record_number", "item_number", "sold_for"}),
+            marks=frozenset({"sales_record_number", "sold_for"}),
             required=frozenset({"order_id", "sold_for"}),
         ),
         Layout(
@@ -323,7 +342,10 @@ EBAY_ORDERS = Feed(
         ),
     ),
     furniture=(
-        FurniturePattern(name="record count", pattern=rf'{_CELL}(\d+)"?\s*[,;\t|]\s*"?{_RECORDS}'),
+        FurniturePattern(
+            name="record count",
+            pattern=rf'{_CELL}{_COUNT}"?\s*[,;\t|]?\s*"?{_RECORDS}',
+        ),
         FurniturePattern(name="seller", pattern=rf'{_CELL}{_SELLER}\s*:\s*([^",;\t|\s]+)'),
     ),
     transforms=(identity, line_kind, currency_stated),

@@ -8,6 +8,7 @@ is compared. Listing hashes nothing and opens nothing.
 import difflib
 import hashlib
 import os
+import stat
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -53,28 +54,32 @@ def look(  # noqa: PLR0913  # where, for what, what is known, and three bounds i
     found: list[FoundFile] = []
     misplaced: list[tuple[FoundFile, str]] = []
     young: list[FoundFile] = []
-    growing, stopped_at = 0, None
+    stopped_at = None
     landing.mkdir(parents=True, exist_ok=True)
     for folder in _in_turn(sorted(p for p in landing.iterdir() if not _ignored(p.name)), start_at):
-        if time.monotonic() > deadline:
-            stopped_at = folder.name
-            break
-        for file in _files(folder, landing):
+        for file, fault in _files(folder, landing):
+            if time.monotonic() > deadline:
+                stopped_at = folder.name
+                break
             if (file.location, file.size_bytes, file.modified_at) in known:
                 continue
-            if (why := _misplaced(file, feeds)) is not None:
+            if (why := fault or _misplaced(file, feeds)) is not None:
                 misplaced.append((file, why))
             elif _age(file) < settle_seconds:
                 young.append(file)
             else:
                 found.append(file)
+        if stopped_at is not None:
+            break
     if young:
-        time.sleep(max(0.0, settle_seconds - min(map(_age, young))))
-        settled = [file for file in young if _unchanged(file)]
-        growing = len(young) - len(settled)
-        found += settled
+        # A file of the future, by a clock that is wrong, waits no longer than one of just now.
+        time.sleep(max(0.0, min(settle_seconds, deadline - time.monotonic())))
+    settled = [file for file in young if _unchanged(file)]
     return Look(
-        found=tuple(found), misplaced=tuple(misplaced), growing=growing, stopped_at=stopped_at
+        found=(*found, *settled),
+        misplaced=tuple(misplaced),
+        growing=len(young) - len(settled),
+        stopped_at=stopped_at,
     )
 
 
@@ -98,7 +103,7 @@ def fetch(claim: Claim, work: Path) -> StoredText:
     source, target = Path(claim.location), work / "source"
     digest = hashlib.sha256()
     try:
-        with source.open("rb") as file, target.open("wb") as copy:
+        with _regular(source).open("rb") as file, target.open("wb") as copy:
             while chunk := file.read(_CHUNK):
                 digest.update(chunk)
                 copy.write(chunk)
@@ -116,36 +121,62 @@ def fetch(claim: Claim, work: Path) -> StoredText:
     return StoredText(path=target, size_bytes=status.st_size, fingerprint=digest.hexdigest())
 
 
+def _regular(path: Path) -> Path:
+    """Return the path of a file; a link or a pipe in its place is none."""
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise FileNotFoundError(path)
+    return path
+
+
 def _in_turn(folders: list[Path], start_at: str | None) -> list[Path]:
     """Return the folders beginning with `start_at`, so that none is always last."""
     later = [folder for folder in folders if start_at is not None and folder.name >= start_at]
     return later + [folder for folder in folders if folder not in set(later)]
 
 
-def _files(folder: Path, landing: Path) -> Iterator[FoundFile]:
-    if folder.is_file():
-        yield _found(folder, folder.stat(), "", "")
+def _files(folder: Path, landing: Path) -> Iterator[tuple[FoundFile, str | None]]:
+    """Give every file of an account's folder, with the reason if it can never be imported."""
+    if not folder.is_dir():
+        yield from _entry(folder, landing)
         return
     for directory, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not _ignored(name))
         for name in sorted(names):
-            path = Path(directory, name)
-            if _ignored(name):
-                continue
-            try:
-                status = path.stat()
-            except FileNotFoundError:
-                continue  # moved away between the listing and this look
-            parts = path.relative_to(landing).parts
-            yield _found(path, status, parts[0], parts[1] if len(parts) > 2 else "")
+            if not _ignored(name):
+                yield from _entry(Path(directory, name), landing)
+
+
+def _entry(path: Path, landing: Path) -> Iterator[tuple[FoundFile, str | None]]:
+    """Give one entry of a folder; nothing if it was moved away since the listing."""
+    parts = path.relative_to(landing).parts
+    account, feed = parts[0] if len(parts) > 1 else "", parts[1] if len(parts) > 2 else ""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return
+    file = _found(path, status, _text(account), _text(feed))
+    if not stat.S_ISREG(status.st_mode):
+        # A link could lead into another account's folder, and a pipe never ends.
+        yield file, f"{file.location}: a file was needed; it is a link or something else"
+    elif not os.access(path, os.R_OK):
+        yield file, f"{file.location}: a file that can be read was needed; access is denied"
+    elif str(path) != _text(str(path)):
+        yield file, f"{file.location}: a name in UTF-8 was needed; it has other bytes"
+    else:
+        yield file, None
+
+
+def _text(name: str) -> str:
+    """Return a name from the file system as text that can be stored."""
+    return os.fsencode(name).decode(errors="backslashreplace")
 
 
 def _found(path: Path, status: os.stat_result, account: str, feed: str) -> FoundFile:
     return FoundFile(
-        location=str(path.absolute()),
+        location=_text(str(path.absolute())),
         account=account,
         feed=feed,
-        name=path.name,
+        name=_text(path.name),
         size_bytes=status.st_size,
         modified_at=_modified_at(status),
     )

@@ -39,6 +39,7 @@ class _Plan:
     feed: Feed
     layout: Layout
     sources: Mapping[str, int]  # contract column → place in the header
+    others: Mapping[str, int]  # contract column → another place that claims to be it
     extras: Mapping[str, int]  # other heading → place in the header
     headings: dict[str, str]
     ways: dict[str, str | None]
@@ -60,14 +61,20 @@ def transform(text: TextFile, work: Path, feed: Feed, account: Account, *, name:
         UndecidableError: Nothing settles the day order or decimal mark of a column.
         ContradictionError: What the file says of itself is not what it holds.
     """
-    sources = _sources(text.header, feed)
+    sources, others = _sources(text.header, feed)
     layout = _layout(sources, feed)
     _refuse_missing(sources, layout, feed, text.header, name)
     headings = {column: text.header[place] for column, place in sources.items()}
     ways, evidence = _surveyed(text, feed, account, sources, headings, name)
     extras = _extras(text.header, set(sources.values()))
     plan = _Plan(
-        feed=feed, layout=layout, sources=sources, extras=extras, headings=headings, ways=ways
+        feed=feed,
+        layout=layout,
+        sources=sources,
+        others=others,
+        extras=extras,
+        headings=headings,
+        ways=ways,
     )
     rows, rejects = BatchWriter(work / "typed"), BatchWriter(work / "rejects-transform")
     at_fault = 0
@@ -75,7 +82,7 @@ def transform(text: TextFile, work: Path, feed: Feed, account: Account, *, name:
         rows.write(typed)
         rejects.write(faults)
         at_fault += faults["row_number"].n_unique()
-    _check_file(text, rows.directory, feed, account, name)
+    checked = _check_file(text, rows.directory, plan, account, name)
     return TypedFile(
         rows=rows.directory,
         rejects=rejects.directory,
@@ -84,22 +91,31 @@ def transform(text: TextFile, work: Path, feed: Feed, account: Account, *, name:
         headings=headings,
         layout=layout.name,
         drift=_drift(plan),
-        evidence=(_layout_evidence(layout, plan), *evidence),
+        evidence=(_layout_evidence(layout, plan), *evidence, *checked),
     )
 
 
-def _sources(header: tuple[str, ...], feed: Feed) -> dict[str, int]:
-    """Return each contract column's place in the header: that of the first of its names there."""
-    places: dict[str, int] = {}
+def _sources(header: tuple[str, ...], feed: Feed) -> tuple[dict[str, int], dict[str, int]]:
+    """Return each contract column's place in the header, and another that claims to be it.
+
+    The place is that of the column's likeliest name; where a name stands twice, the first. The
+    other is one that is no other column's place.
+    """
+    places: dict[str, list[int]] = {}
     for place, title in enumerate(header):
-        places.setdefault(heading(title), place)
-    sources = {}
+        places.setdefault(heading(title), []).append(place)
+    sources: dict[str, int] = {}
+    others: dict[str, int] = {}
     for column in feed.columns:
-        names = () if column.derived else (column.name, *column.aliases)
-        found = (places[heading(name)] for name in names if heading(name) in places)
-        if (place_or_none := next(found, None)) is not None:
-            sources[column.name] = place_or_none
-    return sources
+        names = () if column.derived else (*column.aliases, column.name)
+        found = [place for name in names for place in places.get(heading(name), ())]
+        first, *more = dict.fromkeys(found) or (None,)
+        if first is not None:
+            sources[column.name] = first
+            if more:
+                others[column.name] = more[0]
+    used = set(sources.values())
+    return sources, {name: place for name, place in others.items() if place not in used}
 
 
 def _layout(sources: Mapping[str, int], feed: Feed) -> Layout:
@@ -116,13 +132,15 @@ def _layout_evidence(layout: Layout, plan: _Plan) -> Evidence:
 def _refuse_missing(
     sources: Mapping[str, int], layout: Layout, feed: Feed, header: tuple[str, ...], name: str
 ) -> None:
+    # Without a name that is known it is not a header, and its cells may be anybody's data.
+    shown = header if sources else ()
     missing = [
         (column.aliases[0] if column.aliases else column.name, _other_names(column))
         for column in feed.columns
         if column.name not in sources and _is_required(column, layout)
     ]
     if missing:
-        raise MissingColumnError(name, feed.name, missing, header)
+        raise MissingColumnError(name, feed.name, missing, shown)
 
 
 def _is_required(column: Column, layout: Layout) -> bool:
@@ -191,6 +209,7 @@ def _typed(batch: pl.DataFrame, plan: _Plan) -> tuple[pl.DataFrame, pl.DataFrame
     text = batch.select(
         *(_cleaned(plan.sources[c.name], feed.nulls).alias(c.name) for c in present), *PLACE
     )
+    contested = {c.name: _contested(batch, c, plan) for c in present if c.name in plan.others}
     made: list[pl.Series] = []
     faults = [pl.DataFrame(schema=REJECTS)]
     for column in present:
@@ -201,12 +220,24 @@ def _typed(batch: pl.DataFrame, plan: _Plan) -> tuple[pl.DataFrame, pl.DataFrame
         failed = cast.is_null() & _meant(values, column)
         if failed.any():
             faults.append(fault_rows(text, failed, column, shown, rule, needed))
+        if column.name in contested:
+            shown_twice = "one value; two columns of the file claim to be it and differ"
+            faults.append(
+                fault_rows(text, contested[column.name], column, shown, "contested", shown_twice)
+            )
         if column.name in plan.layout.filled and values.null_count():
             faults.append(
                 fault_rows(text, values.is_null(), column, shown, "required", "a value in each row")
             )
     typed = pl.DataFrame([*made, *text.select(PLACE), _extra(batch, plan)])
     return _derived(typed, plan), pl.concat(faults)
+
+
+def _contested(batch: pl.DataFrame, column: Column, plan: _Plan) -> pl.Series:
+    """Return where two columns of the file claim to be one of the contract and differ."""
+    one = _cleaned(plan.sources[column.name], plan.feed.nulls)
+    other = _cleaned(plan.others[column.name], plan.feed.nulls)
+    return batch.select((one != other).fill_null(value=False)).to_series()
 
 
 def _cleaned(place: int, nulls: frozenset[str]) -> pl.Expr:
@@ -272,13 +303,16 @@ def _derived(typed: pl.DataFrame, plan: _Plan) -> pl.DataFrame:
     return rows.select(*plan.columns(), EXTRA, *PLACE).collect()
 
 
-def _check_file(text: TextFile, rows: Path, feed: Feed, account: Account, name: str) -> None:
+def _check_file(
+    text: TextFile, rows: Path, plan: _Plan, account: Account, name: str
+) -> list[Evidence]:
     whole = WholeFile(
         name=name,
+        layout=plan.layout.name,
         account=account,
         rows=scan(rows),
         malformed=scan(text.rejects).select("line_number"),
         furniture=text.furniture,
     )
-    for check in feed.file_checks:
-        check(whole)
+    found = (check(whole) for check in plan.feed.file_checks)
+    return [evidence for evidence in found if evidence is not None]

