@@ -18,7 +18,8 @@ import structlog
 from psycopg import Error as PsycopgError
 from sqlalchemy.exc import SQLAlchemyError
 
-from csv_pipeline.errors import FileRefusedError, SetupError, UnknownFeedError
+from csv_pipeline.contract import heading
+from csv_pipeline.errors import FileRefusedError, SetupError, UnknownFeedError, WrongFeedError
 from csv_pipeline.model import (
     Claim,
     Counts,
@@ -166,7 +167,23 @@ def open_pipeline(settings: Settings, feeds: Iterable[Feed]) -> Pipeline:
     by_name = {feed.name: feed for feed in feeds}
     database = open_database(settings)
     ensure_targets(database, by_name.values())
+    sweep(settings, database)
     return Pipeline(settings, database, by_name)
+
+
+def sweep(settings: Settings, database: Database) -> None:
+    """Remove work directories that workers left behind: untouched for a lease, and not claimed."""
+    for left in settings.work_area.glob("*-*"):
+        try:
+            idle_seconds = time.time() - left.stat().st_mtime
+        except FileNotFoundError:
+            continue
+        if idle_seconds > settings.lease_seconds:
+            import_id, _, attempt = left.name.partition("-")
+            with database.begin() as connection:
+                held = ledger.is_held(connection, int(import_id), int(attempt))
+            if not held:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def ingest(pipeline: Pipeline, claim: Claim) -> ImportReport:
@@ -191,6 +208,7 @@ class Import:
     def __init__(self, pipeline: Pipeline, claim: Claim) -> None:
         self.claim = claim
         self.feed = pipeline.feed(claim.feed)
+        self._feeds = pipeline.feeds
         self._settings = pipeline.settings
         self._database = pipeline.database
         self._work = pipeline.settings.work_area / f"{claim.import_id}-{claim.attempt}"
@@ -239,7 +257,7 @@ class Import:
         said = "" if isinstance(error, SQLAlchemyError | PsycopgError) else f": {error}"
         code = getattr(getattr(error, "orig", error), "sqlstate", None)
         state = f" (SQLSTATE {code})" if code else ""
-        problem = f"{self.claim.name}: {type(error).__name__}{state}{said}\n{way}"
+        problem = f"{way}{type(error).__name__}{state}{said}"
         self.turn_away(Outcome.FAILED, problem, type(error).__name__)
 
     def settled(self) -> ImportReport:
@@ -319,7 +337,21 @@ class Import:
         return text.records, text.malformed
 
     def _transform(self) -> tuple[int, int]:
+        self._refuse_other_feeds_header()
         return self._text().records - self._text().malformed, self._typed().rows_at_fault
+
+    def _refuse_other_feeds_header(self) -> None:
+        """Turn the file away if another feed knows most of its header, and this one few of it."""
+        names = {heading(name) for name in self._text().header if name}
+        known = {feed.name: len(names & feed.headings) for feed in self._feeds.values()}
+        likeliest = max(known, key=lambda name: known[name])
+        mine, most = known[self.feed.name], known[likeliest]
+        if most > 2 * mine and 2 * mine < len(names) < 2 * most:
+            raise WrongFeedError(
+                self.claim.name,
+                f"a header of feed {self.feed.name!r} was needed",
+                f"it knows {mine} of the {len(names)} names there, feed {likeliest!r} {most}",
+            )
 
     def _validate(self) -> tuple[int, int]:
         return self._valid().valid, self._valid().rejected

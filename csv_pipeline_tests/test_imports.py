@@ -1,6 +1,7 @@
 """What becomes of the rows of a file: every one has one outcome, and it is the right one."""
 
 import json
+import os
 from decimal import Decimal
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from csv_pipeline.errors import AccountingError, LostClaimError
-from csv_pipeline.ingest import Import, Pipeline, Stage, ingest
+from csv_pipeline.ingest import Import, Pipeline, Stage, ingest, sweep
 from csv_pipeline.model import Counts, Outcome
 from csv_pipeline.stages.arrive import found_file
 from csv_pipeline.storage import ledger, tables
@@ -135,6 +136,27 @@ def test_a_missing_column_refuses_the_file_and_names_what_it_has(desk: Desk) -> 
         "people.csv: feed 'people' needs the column 'ID' (also known as 'person_id'); "
         "the header has 'Name', 'Shoe'",
     )
+
+
+def test_a_header_that_another_feed_knows_refuses_the_file(desk: Desk) -> None:
+    names = "Sales Record Number,Order Number,Buyer Name,Buyer Email,Sold For,Sale Date"
+    report = desk.bring(f"{names}\n1,2,3,4,5,6\n", "customers", name="orders.csv")
+    assert report.problem == (
+        "orders.csv: a header of feed 'customers' was needed; it knows 2 of the 6 names there, "
+        "feed 'ebay_orders' 6"
+    )
+
+
+def test_work_left_behind_by_a_dead_worker_is_removed(desk: Desk) -> None:
+    settings = desk.pipeline.settings
+    left = settings.work_area / "999999-1"
+    left.mkdir(parents=True)
+    (left / "source").write_text("ID\n1\n")
+    sweep(settings, desk.pipeline.database)
+    assert left.exists()
+    os.utime(left, (0, 0))
+    sweep(settings, desk.pipeline.database)
+    assert not left.exists()
 
 
 def test_a_file_without_a_header_shows_none_of_its_cells(desk: Desk) -> None:

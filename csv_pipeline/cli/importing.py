@@ -1,6 +1,5 @@
 """Import one file at a person's word, and take down what an account declares."""
 
-import codecs
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -85,8 +84,8 @@ def declare(
     given = {fact: value for fact, value in changes.items() if value is not None}
     if "encoding" in given:
         try:
-            codecs.lookup(given["encoding"])
-        except LookupError as error:
+            b"a".decode(given["encoding"])  # codecs has others, such as hex, that give no text
+        except (LookupError, UnicodeError) as error:
             raise SetupError(
                 f"account {name!r}: an encoding that Python knows was needed; "
                 f"found {given['encoding']!r}"

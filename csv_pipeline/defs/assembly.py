@@ -11,6 +11,10 @@ from csv_pipeline.defs.schedules import nightly
 from csv_pipeline.defs.sensors import landing
 from csv_pipeline.model import Feed
 
+_console = dg.colored_console_logger.configured(
+    {"log_level": "INFO"}, name="console", description="What happens, without Dagster's own steps."
+)
+
 
 def assemble(feeds: Sequence[Feed], engine: Engine) -> dg.Definitions:
     """Return everything Dagster needs to import these feeds.
@@ -28,5 +32,6 @@ def assemble(feeds: Sequence[Feed], engine: Engine) -> dg.Definitions:
         schedules=[nightly],
         resources={"engine": engine},
         executor=dg.in_process_executor,
+        loggers={"console": _console},
     )
     return dg.Definitions.merge(shared, *map(feed_definitions, feeds))

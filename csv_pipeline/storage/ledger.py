@@ -271,6 +271,17 @@ def release(connection: sa.Connection, claim: Claim) -> None:
             )
 
 
+def is_held(connection: sa.Connection, import_id: int, attempt: int) -> bool:
+    """Return whether an import's claim is the current one of its arrival."""
+    table = tables.arrival
+    held = sa.exists().where(
+        table.c.import_id == import_id,
+        table.c.attempt == attempt,
+        table.c.status == ArrivalStatus.CLAIMED,
+    )
+    return bool(connection.scalar(sa.select(held)))
+
+
 def lock_lane(connection: sa.Connection, claim: Claim) -> None:
     """Wait until no other transaction loads for the same account and feed, and keep them out."""
     lane = f"{claim.account}/{claim.feed}"
@@ -393,15 +404,22 @@ def superseded(
 
 
 def arrivals(
-    connection: sa.Connection, *, account: str | None = None, statuses: Sequence[ArrivalStatus] = ()
+    connection: sa.Connection,
+    *,
+    account: str | None = None,
+    statuses: Sequence[ArrivalStatus] = (),
+    named: Sequence[str] = (),
 ) -> list[Any]:
-    """Return rows of the arrival table, the newest first."""
+    """Return rows of the arrival table, the newest first; `named` are ids, names or locations."""
     table = tables.arrival
     query = sa.select(table).order_by(table.c.arrival_id.desc())
     if account is not None:
         query = query.where(table.c.account == account)
     if statuses:
         query = query.where(table.c.status.in_(statuses))
+    if named:
+        known_as = (sa.cast(table.c.arrival_id, sa.Text), table.c.name, table.c.location)
+        query = query.where(sa.or_(*(column.in_(named) for column in known_as)))
     return list(connection.execute(query).all())
 
 
