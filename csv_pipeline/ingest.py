@@ -257,7 +257,7 @@ class Import:
         said = "" if isinstance(error, SQLAlchemyError | PsycopgError) else f": {error}"
         code = getattr(getattr(error, "orig", error), "sqlstate", None)
         state = f" (SQLSTATE {code})" if code else ""
-        problem = f"{way}{type(error).__name__}{state}{said}"
+        problem = f"Traceback (most recent call last):\n{way}{type(error).__name__}{state}{said}"
         self.turn_away(Outcome.FAILED, problem, type(error).__name__)
 
     def settled(self) -> ImportReport:
