@@ -20,7 +20,7 @@ from csv_pipeline.model import Evidence, FurniturePattern
 from csv_pipeline.stages.read.grammar import Grammar
 
 # The likeliest first: those of a later group are looked at if none of an earlier one fits.
-_DELIMITERS = ((",", ";", "\t", "|", "||", "|~|"), ("::", "~", "^", "¦", "\x1f"), (":", " "))
+_DELIMITERS = ((",", ";", "\t", "|", ", ", "||", "|~|"), ("::", "~", "^", "¦", "\x1f"), (":", " "))
 _NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", ":": "colon", " ": "blank"}
 _SAMPLE_BYTES = 1024**2
 _SAMPLE_RECORDS = 200
@@ -197,12 +197,9 @@ def _fits(reading: _Reading) -> bool:
 def _grammars(lines: list[str], delimiters: tuple[str, ...]) -> Iterator[Grammar]:
     """Give the grammars by these delimiters that the sample shows reason to try."""
     some = [line.rstrip("\r\n") for line in lines[:_SAMPLE_RECORDS]]
-    sample = "\n".join(some)
     for delimiter in delimiters:
-        if delimiter in sample:
+        if any(delimiter in line for line in some):
             yield from _by_quote(some, delimiter)
-            if delimiter == "," and not re.search(r",(?! )\S", re.sub(r'"[^"]*"', '""', sample)):
-                yield from _by_quote(some, ", ")
     if delimiters == _DELIMITERS[-1]:
         yield Grammar()
 

@@ -329,7 +329,7 @@ def _line_ends(path: Path) -> str:
             return "\n"
     if not feeds:
         return "\r"
-    return "\r\n" if outside > feeds else "\n"
+    return "\r\n" if outside >= feeds else "\n"
 
 
 def _with_line_feeds(path: Path, target: Path, skip: int, *, alone: bool) -> Path:
