@@ -27,7 +27,7 @@ def test_new_changed_and_unchanged_rows_are_counted_apart(desk: Desk) -> None:
     desk.bring("ID,Name\n1,Ann\n2,Bob\n")
     report = desk.bring("ID,Name\n1,Ann\n2,Rob\n3,Cid\n")
     assert outcomes(report.counts) == (1, 1, 1, 0, 0, 0)
-    assert [row.name for row in desk.rows()] == ["Ann", "Rob", "Cid"]
+    assert [row.name for row in desk.rows(order="person_id")] == ["Ann", "Rob", "Cid"]
 
 
 def test_a_row_that_does_not_change_is_not_rewritten(desk: Desk) -> None:
