@@ -77,11 +77,15 @@ def transform(text: TextFile, work: Path, feed: Feed, account: Account, *, name:
         ways=ways,
     )
     rows, rejects = BatchWriter(work / "typed"), BatchWriter(work / "rejects-transform")
-    at_fault = 0
-    for typed, faults in in_order(lambda batch: _typed(batch, plan), batches(text.rows)):
-        rows.write(typed)
-        rejects.write(faults)
-        at_fault += faults["row_number"].n_unique()
+
+    def type_batch(numbered: tuple[int, pl.DataFrame]) -> int:
+        number, batch = numbered
+        typed, faults = _typed(batch, plan)
+        rows.write(typed, number)
+        rejects.write(faults, number)
+        return faults["row_number"].n_unique()
+
+    at_fault = sum(in_order(type_batch, enumerate(batches(text.rows))))
     checked = _check_file(text, rows.directory, plan, account, name)
     return TypedFile(
         rows=rows.directory,

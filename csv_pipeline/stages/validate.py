@@ -48,22 +48,24 @@ def validate(typed: TypedFile, work: Path, feed: Feed) -> ValidFile:
     """
     schema = _schema(feed, typed.columns)
     rows, rejects = BatchWriter(work / "valid"), BatchWriter(work / "rejects")
-    hashes = []
-    rejected = 0
+
+    def check(numbered: tuple[int, tuple[pl.DataFrame, pl.DataFrame]]) -> tuple[int, pl.Series]:
+        number, (batch, known) = numbered
+        good, faults = _checked(batch, known, schema, feed, typed)
+        rows.write(good, number)
+        rejects.write(faults, number)
+        return batch.height - good.height, good.select(_key_hash(feed)).to_series()
+
     pairs = zip(batches(typed.rows), batches(typed.rejects), strict=True)
-    for good, faults, hashed in in_order(lambda pair: _checked(*pair, schema, feed, typed), pairs):
-        rows.write(good)
-        rejects.write(faults)
-        hashes.append(hashed)
-        rejected += faults["row_number"].n_unique()
+    checked = list(in_order(check, enumerate(pairs)))
     superseded = BatchWriter(work / "superseded")
-    superseded.write(_superseded(rows.directory, hashes, feed))
+    superseded.write(_superseded(rows.directory, [hashed for _, hashed in checked], feed), 0)
     return ValidFile(
         rows=rows.directory,
         rejects=rejects.directory,
         superseded_rows=superseded.directory,
         valid=rows.rows,
-        rejected=rejected,
+        rejected=sum(count for count, _ in checked),
         superseded=superseded.rows,
     )
 
@@ -74,14 +76,13 @@ def _checked(
     schema: pa.DataFrameSchema,
     feed: Feed,
     typed: TypedFile,
-) -> tuple[pl.DataFrame, pl.DataFrame, pl.Series]:
-    """Return the rows without fault in the order of their key, all faults, and the keys' hashes."""
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the rows without fault in the order of their key, and all faults."""
     found = _faults(batch, schema, feed, typed.headings)
     faults = pl.concat([known, found.join(known, on=["row_number", "column"], how="anti")])
     bad = batch["row_number"].is_in(faults["row_number"].implode())
     good = batch.filter(~bad).sort(feed.key)
-    faults = faults.sort("row_number", maintain_order=True)
-    return good, faults, good.select(_key_hash(feed)).to_series()
+    return good, faults.sort("row_number", maintain_order=True)
 
 
 def _schema(feed: Feed, present: tuple[str, ...]) -> pa.DataFrameSchema:

@@ -104,20 +104,26 @@ class ValidFile:
 
 
 class BatchWriter:
-    """Write batches to a directory, emptied first, as `000000.arrow`, `000001.arrow` and so on."""
+    """Write batches to a directory, emptied first, as `000000.arrow`, `000001.arrow` and so on.
+
+    Several threads may write at once, each the batch of a number of its own.
+    """
 
     def __init__(self, directory: Path) -> None:
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
         self.directory = directory
-        self.rows = 0
-        self._batches = 0
+        self._heights: dict[int, int] = {}
 
-    def write(self, batch: pl.DataFrame) -> None:
-        """Add one batch, an empty one too, so that batch numbers of two directories agree."""
-        batch.write_ipc(self.directory / f"{self._batches:06}.arrow", compression="uncompressed")
-        self._batches += 1
-        self.rows += batch.height
+    @property
+    def rows(self) -> int:
+        """The number of rows written."""
+        return sum(self._heights.values())
+
+    def write(self, batch: pl.DataFrame, number: int) -> None:
+        """Write one batch, an empty one too, so that numbers of two directories agree."""
+        batch.write_ipc(self.directory / f"{number:06}.arrow", compression="uncompressed")
+        self._heights[number] = batch.height
 
 
 def batches(directory: Path, columns: Iterable[str] | None = None) -> Iterator[pl.DataFrame]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from csv_pipeline.errors import LimitExceededError
 from csv_pipeline.stages.read.dialect import ReadHints, find_dialect
 from csv_pipeline.stages.read.encoding import as_utf8
-from csv_pipeline.stages.read.structure import Structure
+from csv_pipeline.stages.read.structure import Parse, Structure
 from csv_pipeline.storage.work import BatchWriter, TextFile, in_order
 
 __all__ = ["ReadHints", "read"]
@@ -44,9 +44,14 @@ def read(source: Path, work: Path, hints: ReadHints) -> TextFile:
         )
     rows, rejects = BatchWriter(work / "text"), BatchWriter(work / "rejects-read")
     structure = Structure(dialect, hints)
-    for batch, faults in in_order(lambda parse: parse(), structure.scan(text)):
-        rows.write(batch)
-        rejects.write(faults)
+
+    def parse(block: tuple[int, Parse]) -> None:
+        number, parsed = block[0], block[1]()
+        rows.write(parsed[0], number)
+        rejects.write(parsed[1], number)
+
+    for _ in in_order(parse, enumerate(structure.scan(text))):
+        pass
     return TextFile(
         text=text.path,
         rows=rows.directory,

@@ -43,42 +43,45 @@ class Cutter:
 
     def _at_once(self, lined: pl.DataFrame, *, final: bool) -> tuple[pl.DataFrame, int] | None:
         """Return the records if every quote of the block is where it may be, else None."""
-        quote = self.grammar.quote
-        if not quote:
-            return self._counted(lined), lined.height
-        quotes = lined["text"].str.count_matches(quote, literal=True).cast(pl.Int64)
-        if not quotes.sum():
-            return self._counted(lined), lined.height
-        if not self.grammar.is_native:
-            return None
-        begins = (quotes.cum_sum() - quotes) % 2 == 0
-        whole = lined.height
-        if quotes.sum() % 2:  # the last record goes on in the next block, or a quote is stray
-            whole = 0 if final else int(begins.arg_true()[-1])
-        if not whole:
-            return None
-        frame = lined.with_columns(quotes=quotes, record=begins.cum_sum()).head(whole)
-        records = self._counted(frame if begins.head(whole).all() else _joined(frame))
-        quoted = records.filter(pl.col("quotes") > 0)
-        several = quoted.filter(pl.col("text").str.contains("\n", literal=True))
-        in_order = quoted["text"].str.contains(self.grammar.strict).all()
-        return (records, whole) if in_order and several["fields"].eq(self.width).all() else None
-
-    def _counted(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Add the number of fields: delimiters outside quotes and one more."""
-        delimiter, quote = self.grammar.delimiter, self.grammar.quote
-        fields = frame["text"].str.count_matches(delimiter, literal=True).cast(pl.Int64) + 1
-        if "quotes" in frame.columns:
-            quoted = (frame["quotes"] > 0).arg_true()
-            bare = frame["text"].gather(quoted).str.replace_all(f"{quote}[^{quote}]*{quote}", "")
-            outside = bare.str.count_matches(delimiter, literal=True).cast(pl.Int64) + 1
-            fields = fields.scatter(quoted, outside)
-        return frame.with_columns(
-            fields=fields,
-            length=pl.col("text").str.len_bytes().cast(pl.Int64),
+        quote, text = self.grammar.quote, pl.col("text")
+        quotes = text.str.count_matches(quote, literal=True) if quote else pl.lit(0)
+        fields = text.str.count_matches(self.grammar.delimiter, literal=True) + 1
+        frame = lined.with_columns(
+            quotes=quotes.cast(pl.Int64),
+            fields=fields.cast(pl.Int64),
+            length=text.str.len_bytes().cast(pl.Int64),
             stray=pl.lit(value=False),
             cells=pl.lit(None, pl.List(pl.String)),
         )
+        total = frame["quotes"].sum()
+        if not total:
+            return frame, frame.height
+        if not self.grammar.is_native:
+            return None
+        begins = (frame["quotes"].cum_sum() - frame["quotes"]) % 2 == 0
+        whole = frame.height
+        if total % 2:  # the last record goes on in the next block, or a quote is stray
+            whole = 0 if final else int(begins.arg_true()[-1])
+        if not whole:
+            return None
+        frame = frame.with_columns(record=begins.cum_sum()).head(whole)
+        records = self._with_quotes(frame if begins.head(whole).all() else _joined(frame))
+        return None if records is None else (records, whole)
+
+    def _with_quotes(self, records: pl.DataFrame) -> pl.DataFrame | None:
+        """Return the records with their fields counted outside quotes; None if a quote is stray."""
+        places = (records["quotes"] > 0).arg_true()
+        text, q = pl.col("text"), self.grammar.quote
+        bare = text.str.replace_all(f"{q}[^{q}]*{q}", "")
+        quoted = records.select(text.gather(places)).select(
+            in_order=text.str.contains(self.grammar.strict),
+            several=text.str.contains("\n", literal=True),
+            fields=bare.str.count_matches(self.grammar.delimiter, literal=True).cast(pl.Int64) + 1,
+        )
+        several = quoted.filter(pl.col("several"))["fields"]
+        if not (quoted["in_order"].all() and several.eq(self.width).all()):
+            return None
+        return records.with_columns(fields=records["fields"].scatter(places, quoted["fields"]))
 
     def _walk(
         self, lined: pl.DataFrame, lines: list[str], *, final: bool
@@ -159,4 +162,7 @@ def _joined(frame: pl.DataFrame) -> pl.DataFrame:
         pl.col("offset").first(),
         pl.col("line").first(),
         pl.col("quotes").sum(),
+        pl.col("length").sum() + pl.len().cast(pl.Int64) - 1,
+        pl.col("fields").sum() - pl.len().cast(pl.Int64) + 1,
+        pl.col("stray", "cells").first(),
     )

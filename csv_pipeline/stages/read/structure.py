@@ -20,6 +20,9 @@ from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.read.records import Cutter
 from csv_pipeline.storage.work import REJECTS
 
+Parse = Callable[[], tuple[pl.DataFrame, pl.DataFrame]]
+"""A block's well-formed records as text columns, and its malformed ones as `work.REJECTS`."""
+
 _MAX_FURNITURE = 10_000  # facts kept; a file made of footers is counted to the end all the same
 _BLANK, _FURNITURE, _HEADER, _DATA = "blank", "furniture", "header", "data"
 _DRESS = "[\"'\ufeff\r]"
@@ -55,7 +58,7 @@ class Structure:
         self._line = self.dialect.data_line
         self.furniture_count = self.dialect.preamble
 
-    def scan(self, text: Text) -> Iterator[Callable[[], tuple[pl.DataFrame, pl.DataFrame]]]:
+    def scan(self, text: Text) -> Iterator[Parse]:
         """Give, block by block, a call that returns well-formed records as text and malformed ones.
 
         Where a block ends is known before it is parsed, so that the calls may run side by side.
