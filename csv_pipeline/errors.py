@@ -9,6 +9,8 @@ PipelineError
 │   ├── WrongFeedError          the header is that of another feed
 │   ├── UndecidableError        a date order or decimal mark that no value settles
 │   ├── ContradictionError      the file says one thing of itself and holds another
+│   ├── ThresholdExceededError  more rows broke a rule than the feed puts up with
+│   ├── ReplayError             rejected rows sent back in a way that fits no import
 │   └── SourceChangedError      the file is not the one that arrived, or is gone
 ├── SetupError                  a feed, a setting or a name is wrong; a person must mend it
 │   ├── UnknownFeedError
@@ -23,7 +25,7 @@ A bad row is not an exception: it is a `Reject`. Texts read *where: what was nee
 found*, and never hold a secret.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 class PipelineError(Exception):
@@ -69,14 +71,18 @@ class MissingColumnError(FileRefusedError):
         feed: str,
         missing: Sequence[tuple[str, Sequence[str]]],
         header: Sequence[str],
+        likely: Mapping[str, str],
     ) -> None:
         self.feed, self.missing, self.header = feed, tuple(missing), tuple(header)
+        self.likely = dict(likely)
         wanted = ", ".join(_with_aliases(column, aliases) for column, aliases in missing)
         plural = "columns" if len(missing) > 1 else "column"
         super().__init__(
             name,
             f"feed {feed!r} needs the {plural} {wanted}",
-            f"the header has {_listed(header)}" if header else "no line of it looks like a header",
+            f"the header has {_listed(header)}{_likely(likely)}"
+            if header
+            else "no line of it looks like a header",
         )
 
 
@@ -96,6 +102,27 @@ class ContradictionError(FileRefusedError):
     """The file says one thing of itself and holds another."""
 
     code = "contradiction"
+
+
+class ThresholdExceededError(FileRefusedError):
+    """More rows of the file broke a rule than the feed puts up with."""
+
+    code = "threshold"
+
+    def __init__(self, name: str, feed: str, limit: str, rejected: int, read: int) -> None:
+        self.feed, self.limit, self.rejected, self.read = feed, limit, rejected, read
+        super().__init__(
+            name,
+            f"feed {feed!r} allows at most {limit} rejected",
+            f"{rejected:,} of {read:,} rows ({rejected / max(read, 1):.1%}) were, so no row of the "
+            "file is stored; its rejects are kept",
+        )
+
+
+class ReplayError(FileRefusedError):
+    """Rejected rows were sent back in a way that fits no import."""
+
+    code = "replay"
 
 
 class SourceChangedError(FileRefusedError):
@@ -163,6 +190,11 @@ class AccountingError(PipelineError):
 def _listed(names: Sequence[str], limit: int = 40) -> str:
     shown = ", ".join(repr(name) for name in names[:limit]) or "nothing"
     return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
+
+
+def _likely(names: Mapping[str, str]) -> str:
+    pairs = ", ".join(f"{name!r} may be {column!r}" for column, name in names.items())
+    return f"; {pairs}" if pairs else ""
 
 
 def _with_aliases(column: str, aliases: Sequence[str]) -> str:

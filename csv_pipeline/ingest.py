@@ -12,20 +12,31 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 import structlog
+from polars.exceptions import PolarsError
 from psycopg import Error as PsycopgError
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from csv_pipeline.contract import heading
-from csv_pipeline.errors import FileRefusedError, SetupError, UnknownFeedError, WrongFeedError
+from csv_pipeline.errors import (
+    FileRefusedError,
+    ReplayError,
+    SetupError,
+    UnknownFeedError,
+    WrongFeedError,
+)
+from csv_pipeline.header import drift, layout_of, sources_in
 from csv_pipeline.model import (
     Claim,
     Counts,
     Ending,
     Feed,
     FoundFile,
+    HeaderDrift,
     ImportReport,
     Outcome,
     Reject,
@@ -33,15 +44,18 @@ from csv_pipeline.model import (
 )
 from csv_pipeline.settings import Settings
 from csv_pipeline.stages.arrive import Look, fetch, look
-from csv_pipeline.stages.load import load
+from csv_pipeline.stages.load import load, store_rejects
 from csv_pipeline.stages.read import ReadHints, read
+from csv_pipeline.stages.read.grammar import Grammar
+from csv_pipeline.stages.replay import Repaired, named_import, take_back
 from csv_pipeline.stages.report import count_rejects, first_rejects
 from csv_pipeline.stages.transform import transform
-from csv_pipeline.stages.validate import validate
-from csv_pipeline.storage import ledger
+from csv_pipeline.stages.validate import hold_to_threshold, validate
+from csv_pipeline.storage import ledger, quarantine
 from csv_pipeline.storage.database import Database, open_database
+from csv_pipeline.storage.rejects_file import is_rejects_file, write_rejects
 from csv_pipeline.storage.targets import ensure_targets
-from csv_pipeline.storage.work import TextFile, TypedFile, ValidFile, save, saved
+from csv_pipeline.storage.work import Replay, TextFile, TypedFile, ValidFile, save, saved
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -161,6 +175,60 @@ class Pipeline:
             ledger.register(connection, seen.found, seen.misplaced)
         return seen
 
+    def write_rejects(
+        self, import_id: int, path: Path, *, verbatim: bool = False, repaired: bool = False
+    ) -> int:
+        """Write the rejected rows of an import for a person to mend and return their number.
+
+        Rows that another import repaired are left out unless `repaired`; `verbatim` is for
+        machines: no cell is kept from being a formula. Only the owner may read the file, which
+        holds whole rows.
+
+        Raises:
+            UnknownImportError: The ledger has no such import.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        with (
+            path.open("w", encoding="utf-8" if verbatim else "utf-8-sig", newline="") as out,
+            self.database.begin() as connection,
+        ):
+            report = ledger.report_of(connection, import_id)
+            split = Grammar(report.delimiter, report.quote, report.escape).cells
+            return write_rejects(
+                out,
+                report.header,
+                quarantine.rejected_rows(connection, report, repaired=repaired),
+                delimiter=report.delimiter,
+                split=split if report.repairs is None else lambda _: (),
+                verbatim=verbatim,
+            )
+
+    def leave_rejects(self, report: ImportReport) -> Path | None:
+        """Write an import's rejected rows to where people find them, if it has any, and say where."""
+        if not report.counts.rejected or report.outcome is Outcome.DRY_RUN:
+            return None
+        folder = self.settings.rejects_area / report.account / report.feed
+        path = folder / f"import-{report.import_id}.csv"
+        self.write_rejects(report.import_id, path)
+        return path
+
+    def repaired_by(self, path: Path, import_id: int | None = None) -> ImportReport:
+        """Return the import that a file of rejected rows belongs to, as told or as the file says.
+
+        Raises:
+            FileRefusedError: The file cannot be read, or names no import or several.
+            UnknownImportError: The ledger has no such import.
+        """
+        if import_id is None:
+            self.settings.work_area.mkdir(parents=True, exist_ok=True)
+            with TemporaryDirectory(dir=self.settings.work_area) as work:
+                import_id = named_import(
+                    read(path, Path(work), ReadHints(name=path.name)), path.name
+                )
+        with self.database.begin() as connection:
+            return ledger.report_of(connection, import_id)
+
 
 def open_pipeline(settings: Settings, feeds: Iterable[Feed]) -> Pipeline:
     """Return the pipeline ready to import: database open, state and target tables up to date."""
@@ -267,7 +335,7 @@ class Import:
 
     def first_rejects(self, limit: int) -> list[Reject]:
         """Return the first faults of the file's rows, of a dry run too, which stores none."""
-        text = saved(self._work / "read.json", TextFile)
+        text = self._text_so_far()
         valid = saved(self._work / "validate.json", ValidFile)
         return first_rejects(self.claim.import_id, text, valid, limit) if text and valid else []
 
@@ -298,26 +366,77 @@ class Import:
         return self._once("arrive", StoredText, lambda: fetch(self.claim, self._work))
 
     def _text(self) -> TextFile:
+        """Return the file's rows; rejected rows sent back under the header they came with."""
+        replay = self._replay()
+        return replay.text if replay else self._as_it_stands()
+
+    def _as_it_stands(self) -> TextFile:
+        def both_ways() -> TextFile:
+            found = self._read_by(self._account.encoding)
+            # What an account declared of its files is not known to the spreadsheet of a person.
+            mended = self._account.encoding and is_rejects_file(found.header)
+            return self._read_by(None) if mended else found
+
+        return self._once("read", TextFile, both_ways)
+
+    def _read_by(self, encoding: str | None) -> TextFile:
         hints = ReadHints(
             name=self.claim.name,
             headings=self.feed.headings,
-            encoding=self._account.encoding,
+            encoding=encoding,
             encodings=self.feed.encodings,
             furniture=self.feed.furniture,
             max_bytes=self._settings.max_file_bytes,
             max_columns=self._settings.max_columns,
             block_bytes=self._settings.block_bytes,
         )
-        return self._once("read", TextFile, lambda: read(self._stored().path, self._work, hints))
+        return read(self._stored().path, self._work, hints)
+
+    def _replay(self) -> Replay | None:
+        """Return which rows of which import these are, if the file holds rejected rows."""
+        text = self._as_it_stands()
+        if self.claim.repairs is None and not is_rejects_file(text.header):
+            return None
+        return self._once("replay", Replay, lambda: self._taken_back(text))
+
+    def _taken_back(self, text: TextFile) -> Replay:
+        claim = self.claim
+        import_id = named_import(text, claim.name, claim.repairs)
+        with self._database.begin() as connection:
+            report = quarantine.repairable(connection, claim, import_id)
+            rows = quarantine.states(connection, import_id)
+        repaired = Repaired(import_id=import_id, header=report.header, states=rows)
+        save(self._work / "repaired.json", report)
+        return take_back(text, self._work, repaired, name=claim.name)
+
+    def _drift(self) -> HeaderDrift:
+        """Return how the header differs from the feed's and from the last one of its layout."""
+        if self._replay():
+            return HeaderDrift()
+        header = self._text().header
+        layout = layout_of(sources_in(header, self.feed)[0], self.feed).name
+        with self._database.begin() as connection:
+            before = ledger.last_header(connection, self.claim, layout)
+        return drift(header, self.feed, before)
 
     def _typed(self) -> TypedFile:
         return self._once(
             "transform",
             TypedFile,
             lambda: transform(
-                self._text(), self._work, self.feed, self._account, name=self.claim.name
+                self._text(),
+                self._work,
+                self.feed,
+                self._account,
+                name=self.claim.name,
+                settled=self._settled(),
             ),
         )
+
+    def _settled(self) -> Mapping[str, str | None]:
+        """Return how amounts and dates were read in the import that is repaired."""
+        repaired = saved(self._work / "repaired.json", ImportReport)
+        return repaired.ways if repaired else {}
 
     def _valid(self) -> ValidFile:
         return self._once(
@@ -338,6 +457,7 @@ class Import:
 
     def _transform(self) -> tuple[int, int]:
         self._refuse_other_feeds_header()
+        self._once("drift", HeaderDrift, self._drift)
         return self._text().records - self._text().malformed, self._typed().rows_at_fault
 
     def _refuse_other_feeds_header(self) -> None:
@@ -354,7 +474,10 @@ class Import:
             )
 
     def _validate(self) -> tuple[int, int]:
-        return self._valid().valid, self._valid().rejected
+        valid = self._valid()
+        if self._replay() is None:  # rows that were rejected once are bound to be bad more often
+            hold_to_threshold(self._text(), valid, self.feed, name=self.claim.name)
+        return valid.valid, valid.rejected
 
     def _load(self) -> tuple[int, int]:
         report = self._report()
@@ -368,6 +491,8 @@ class Import:
                 if same is not None:  # imported by another worker since this one arrived
                     self._turn_away_duplicate(same)
                     report = self._report()
+                elif self._repaired_since(connection):
+                    report = self._report()
                 else:
                     counts = load(
                         connection,
@@ -376,8 +501,11 @@ class Import:
                         self._text(),
                         self._typed(),
                         self._valid(),
+                        self._replay(),
                     )
                     report = replace(report, counts=counts)
+            elif self._ending.outcome is Outcome.REFUSED:
+                self._keep_rejects(connection)
             if self.claim.dry_run:
                 attempt.rollback()
                 ledger.release(connection, self.claim)
@@ -385,6 +513,25 @@ class Import:
                 ledger.settle(connection, self.claim, report, fingerprint)
         save(self._work / "report.json", report)
         return report.counts.read - report.counts.rejected, report.counts.rejected
+
+    def _repaired_since(self, connection: Connection) -> bool:
+        """Turn the file away if another brought any of its rows since this one was read."""
+        replay = self._replay()
+        if replay is None or not quarantine.changed(connection, replay):
+            return False
+        error = ReplayError(
+            self.claim.name,
+            f"open rejects of import {replay.import_id} were needed",
+            "another import repaired some of them in this very moment; send the file again",
+        )
+        self.turn_away(Outcome.REFUSED, str(error), error.code)
+        return True
+
+    def _keep_rejects(self, connection: Connection) -> None:
+        """Store the rejects of a file that is turned away for them."""
+        valid = saved(self._work / "validate.json", ValidFile)
+        if valid:
+            store_rejects(connection, self.claim, self._text(), valid, self._replay())
 
     def _finish(self) -> tuple[int, int]:
         report = replace(self.settled(), stage_seconds=self._seconds())
@@ -404,7 +551,8 @@ class Import:
 
     def _report(self) -> ImportReport:
         """Return what is known so far; all but the counts of the rows loaded."""
-        text = saved(self._work / "read.json", TextFile)
+        text = self._text_so_far()
+        replay = saved(self._work / "replay.json", Replay)
         typed = saved(self._work / "transform.json", TypedFile)
         valid = saved(self._work / "validate.json", ValidFile)
         ending = self._ending
@@ -420,10 +568,21 @@ class Import:
         )
         if text:
             counts = Counts(read=text.records, blank=text.blank, furniture=text.furniture_count)
-            report = replace(report, counts=counts)
+            report = replace(
+                report,
+                counts=counts,
+                header=text.header,
+                delimiter=text.delimiter,
+                quote=text.quote,
+                escape=text.escape,
+                repairs=replay.import_id if replay else None,
+                drift=saved(self._work / "drift.json", HeaderDrift) or HeaderDrift(),
+            )
         if typed:
-            report = replace(report, drift=typed.drift)
+            report = replace(report, layout=typed.layout, ways=typed.ways)
         if text and valid:
+            rejected = text.malformed + valid.rejected
+            report = replace(report, counts=replace(report.counts, rejected=rejected))
             by_rule, by_column = count_rejects((text.rejects, valid.rejects))
             report = replace(report, rejects_by_rule=by_rule, rejects_by_column=by_column)
         if ending:
@@ -435,6 +594,10 @@ class Import:
                 same_as=ending.same_as,
             )
         return report
+
+    def _text_so_far(self) -> TextFile | None:
+        replay = saved(self._work / "replay.json", Replay)
+        return replay.text if replay else saved(self._work / "read.json", TextFile)
 
     def _seconds(self) -> dict[str, float]:
         done = (saved(self._work / f"progress-{stage}.json", Progress) for stage in Stage)

@@ -17,6 +17,7 @@ from csv_pipeline.conflict import ConflictPolicy, Overwrite
 from csv_pipeline.contract import Column, Contract, columns_of
 from csv_pipeline.errors import InvalidAccountError
 
+SHARE_FROM_ROWS = 20
 SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
@@ -134,6 +135,9 @@ class Feed:
         encodings: Tried in this order when a file is not Unicode.
         views: SELECT statements by view name, made in schema `data`.
         reject_rate_warning: The share of rejected rows above which the asset check warns.
+        max_rejected_rows: A file with more rejected rows than these is refused; None: no limit.
+        max_rejected_share: So is one with a greater share of them, unless it has fewer than
+            `SHARE_FROM_ROWS` rows: a share says little about a handful.
     """
 
     name: str
@@ -150,6 +154,8 @@ class Feed:
     views: Mapping[str, str] = field(default_factory=dict)
     group: str = "default"
     reject_rate_warning: float = 0.05
+    max_rejected_rows: int | None = None
+    max_rejected_share: float | None = None
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -188,7 +194,11 @@ class FoundFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """The right to import one arrival: `attempt` is the fencing token that load checks."""
+    """The right to import one arrival: `attempt` is the fencing token that load checks.
+
+    `repairs` is the import whose rejected rows the file brings back, if somebody said so; a file
+    may say it itself.
+    """
 
     import_id: int
     arrival_id: int
@@ -201,14 +211,26 @@ class Claim:
     modified_at: datetime
     run_id: str | None = None
     dry_run: bool = False
+    repairs: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeaderDrift:
-    """How a header differs from what the feed knows: names nobody knows, columns nobody sent."""
+    """How a header differs from what the feed knows, and from the last one of its layout.
+
+    `added` are names that the feed does not know. `missing` are columns that the feed needs or that
+    the last file had, by their likeliest heading. `renamed` pairs a missing name with the added one
+    most like it; both stay in their lists, because nobody has confirmed it. `reordered` are names
+    that stand elsewhere among the others than they did.
+    """
 
     added: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    renamed: tuple[tuple[str, str], ...] = ()
+    reordered: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.missing or self.renamed or self.reordered)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,7 +294,10 @@ class ImportReport:
     """What became of one arrival.
 
     `problem` says why, for every outcome but `imported`; `same_as` is the import that brought the
-    same content before. `stage_seconds` holds the wall time of each stage.
+    same content before; `repairs` the one whose rejected rows this one brings back. `header`,
+    `delimiter`, `quote` and `escape` are the file's, so that its rejected rows can be written as
+    they came; `ways` is how amounts and dates were read, by column. `stage_seconds` holds the wall
+    time of each stage.
     """
 
     import_id: int
@@ -285,6 +310,13 @@ class ImportReport:
     problem: str | None = None
     problem_code: str | None = None
     same_as: int | None = None
+    repairs: int | None = None
+    header: tuple[str, ...] = ()
+    delimiter: str = ","
+    quote: str = '"'
+    escape: str = "doubled"
+    layout: str | None = None
+    ways: Mapping[str, str | None] = field(default_factory=dict)
     evidence: tuple[Evidence, ...] = ()
     drift: HeaderDrift = field(default_factory=HeaderDrift)
     rejects_by_rule: Mapping[str, int] = field(default_factory=dict)
@@ -298,6 +330,7 @@ class Reject:
 
     `row_number` is as a spreadsheet shows it, header 1, first data row 2; `line_number` is the
     physical line in the file where the record begins. `column` is null for faults of the record.
+    `repaired_by_import_id` is the import that brought the row back mended.
     """
 
     import_id: int
@@ -308,6 +341,7 @@ class Reject:
     value: str | None
     message: str
     raw: str
+    repaired_by_import_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

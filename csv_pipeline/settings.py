@@ -50,6 +50,11 @@ class Settings(BaseSettings):
         return (self.home / "work").absolute()
 
     @property
+    def rejects_area(self) -> Path:
+        """Where runs leave the rejected rows of their files, for people to mend."""
+        return (self.home / "rejects").absolute()
+
+    @property
     def postgres_area(self) -> Path:
         """Where the embedded server keeps its data."""
         return (self.home / "postgres").absolute()

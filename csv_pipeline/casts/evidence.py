@@ -1,5 +1,6 @@
 """Collect what the values of a column prove about how they are written, and decide by it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -80,12 +81,17 @@ class Survey:
 
 
 def decide(
-    surveys: list[Survey], declared: str | None, file_name: str, setting: str
+    surveys: list[Survey],
+    declared: str | None,
+    settled: Mapping[str, str | None],
+    file_name: str,
+    setting: str,
 ) -> tuple[dict[str, str | None], list[Evidence]]:
     """Return each column's way and the evidence for it; None means each value speaks for itself.
 
-    What the account declared overrules. A column that proves nothing follows the other columns of
-    the file if these agree.
+    What the account declared overrules; then what is `settled` of a column beforehand, because the
+    file holds rows of one that was read before. A column that proves nothing follows the other
+    columns of the file if these agree.
 
     Raises:
         UndecidableError: A column has values that could be either and nothing settles which.
@@ -94,11 +100,13 @@ def decide(
     evidence = []
     proven = {survey.proven for survey in surveys} - {None}
     for survey in surveys:
-        if survey.silent:
-            decisions[survey.column] = declared
-            continue
         way, because = declared, "the account declares it"
         if declared is None:
+            way, because = settled.get(survey.column), "so was the import read that is repaired"
+        if survey.silent:
+            decisions[survey.column] = way
+            continue
+        if way is None:
             way, because = survey.proven, survey.because()
             if way is None and survey.open.count:
                 way, because = _by_the_others(survey, proven, file_name, setting)

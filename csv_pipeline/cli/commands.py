@@ -138,14 +138,31 @@ def imports(
 def rejects(
     import_id: Annotated[int, typer.Argument(help="The number that `imports` shows.")],
     limit: Annotated[int, typer.Option(min=1, help="How many faults at most.")] = 200,
+    out: Annotated[
+        Path | None,
+        typer.Option(dir_okay=False, help="Write whole rows to this CSV file, to be mended."),
+    ] = None,
     *,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="For machines: leave cells that look like formulas.")
+    ] = False,
+    repaired: Annotated[
+        bool, typer.Option("--all", help="Write the rows that were repaired since, too.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show the rejected rows of an import with every fault, and its superseded rows."""
+    """Show the rejected rows of an import with every fault, or write them to a file to be mended.
+
+    The mended file goes back by `replay`, or by being dropped where its file came from.
+    """
     from csv_pipeline.cli import facts, show, terminal
     from csv_pipeline.storage import ledger
 
     pipeline = _pipeline()
+    if out is not None:
+        written = pipeline.write_rejects(import_id, out, verbatim=raw, repaired=repaired)
+        show.sent_out(written, out)
+        return
     with pipeline.database.begin() as connection:
         report = ledger.report_of(connection, import_id)
         faults = ledger.rejects(connection, import_id, limit=limit)
@@ -155,6 +172,30 @@ def rejects(
         terminal.as_json(facts.reject_facts(report, masked, superseded))
     else:
         show.rejects(report, masked, superseded)
+
+
+@app.command()
+def replay(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The mended rows.")],
+    import_id: Annotated[
+        int | None, typer.Option("--import", help="Whose rejected rows they are; the file says it.")
+    ] = None,
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would happen; store nothing.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Import rejected rows that were written by `rejects --out` and mended since."""
+    from csv_pipeline.cli import importing, show, terminal
+
+    pipeline = _pipeline()
+    imported = importing.replay(pipeline, file, import_id, dry_run=dry_run)
+    if as_json:
+        terminal.as_json(imported.facts())
+    else:
+        show.imported(imported, pipeline.feed(imported.report.feed))
+    raise typer.Exit(0 if imported.well else 1)
 
 
 @app.command()

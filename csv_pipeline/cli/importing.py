@@ -51,10 +51,18 @@ class Imported:
         return {**import_facts(self.report), "imported_before": self.before}
 
 
-def import_file(
-    pipeline: Pipeline, path: Path, account: str, feed: str, *, dry_run: bool
+def import_file(  # noqa: PLR0913  # a file, whose it is, and how
+    pipeline: Pipeline,
+    path: Path,
+    account: str,
+    feed: str,
+    *,
+    dry_run: bool,
+    repairs: int | None = None,
 ) -> Imported:
     """Import a file, or only rehearse it; a file imported before is not imported again.
+
+    With `repairs` its rows are rejected ones of that import.
 
     Raises:
         SetupError: Account, feed and file do not belong together.
@@ -63,7 +71,7 @@ def import_file(
     file = found_file(Path(os.path.normpath(path.absolute())), account_slug(account), feed)
     claim = pipeline.claim_file(file, dry_run=dry_run)
     if claim is not None:
-        return _run(pipeline, claim)
+        return _run(pipeline, replace(claim, repairs=repairs))
     with pipeline.database.begin() as connection:
         arrival = ledger.arrival(connection, file)
         if arrival.status != ArrivalStatus.IMPORTED:
@@ -71,6 +79,25 @@ def import_file(
         report = ledger.report_of(connection, arrival.import_id)
         faults = ledger.rejects(connection, arrival.import_id, limit=FIRST)
     return Imported(report=report, first_rejects=tuple(faults), before=True)
+
+
+def replay(pipeline: Pipeline, path: Path, import_id: int | None, *, dry_run: bool) -> Imported:
+    """Import mended rows for the account and feed of the import that rejected them.
+
+    Raises:
+        FileRefusedError: The file does not say which import that was.
+        UnknownImportError: The ledger has no such import.
+        LostClaimError: Another worker has the file.
+    """
+    repaired = pipeline.repaired_by(path, import_id)
+    return import_file(
+        pipeline,
+        path,
+        repaired.account,
+        repaired.feed,
+        dry_run=dry_run,
+        repairs=repaired.import_id,
+    )
 
 
 def declare(

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -38,6 +39,8 @@ def imported(done: "Imported", feed: Feed) -> None:
     out.print(_headline(done))
     if report.problem:
         out.print(labelled("Why", plain(_why(report), 2_000)))
+    if report.repairs is not None:
+        out.print(labelled("Repairs", Text(f"rejected rows of import {report.repairs}")))
     if report.outcome in {Outcome.IMPORTED, Outcome.DRY_RUN}:
         _print_accounting(report.counts)
     _print_evidence(report)
@@ -98,6 +101,19 @@ def rejects(
             out.print(f"{report.counts.superseded - len(superseded):,} more superseded rows")
     if not (faults or superseded or report.problem):
         out.print("No row was rejected, none superseded.")
+
+
+def sent_out(written: int, path: Path) -> None:
+    """Say where rejected rows are and how they come back."""
+    if not written:
+        out.print(f"No row of it is rejected and not repaired; {path} holds the header only.")
+        return
+    rows = "1 row" if written == 1 else f"{written:,} rows"
+    out.print(
+        f"{rows} to mend in {path}. Mend the cells, delete rows you give up, and send it back: "
+        f"{command()} replay {path}",
+        soft_wrap=True,
+    )
 
 
 def feeds(all_feeds: Iterable[Feed]) -> None:
@@ -246,6 +262,15 @@ def _print_evidence(report: ImportReport) -> None:
         out.print(labelled("Columns that the feed does not know", _names(report.drift.added)))
     if report.drift.missing:
         out.print(labelled("Columns that the file lacks", _names(report.drift.missing)))
+    if report.drift.renamed:
+        pairs = Text(", ").join(
+            Text.assemble(plain(added), " may be ", plain(missing))
+            for missing, added in report.drift.renamed
+        )
+        out.print(labelled("Columns that may have a new name", pairs))
+    if report.drift.reordered:
+        moved = _names(report.drift.reordered)
+        out.print(labelled("Columns that stand elsewhere than in the file before", moved))
 
 
 def _names(names: Sequence[str]) -> Text:
@@ -271,9 +296,13 @@ def _faults(faults: Iterable[Reject]) -> Table:
 def _print_where_to_look(report: ImportReport) -> None:
     if report.outcome is Outcome.FAILED:
         out.print(f"The traceback: {command()} rejects {report.import_id}")
+    elif report.outcome is Outcome.REFUSED and report.counts.rejected:
+        out.print(f"Every fault: {command()} rejects {report.import_id}")
     elif report.outcome is Outcome.IMPORTED:
         if report.rejects_by_rule or report.counts.superseded:
             out.print(f"Every fault and superseded row: {command()} rejects {report.import_id}")
+        if report.counts.rejected:
+            out.print(f"To mend the rows: {command()} rejects {report.import_id} --out FILE")
         out.print(f"The rows: table data.{report.feed}, where account = '{report.account}'")
 
 

@@ -12,7 +12,7 @@ from csv_pipeline.model import Feed, ImportReport, Outcome
 CHECKS = {
     "accounting_balances": "Every row read has exactly one outcome.",
     "reject_rate": "No file lost more rows to the contract than the feed finds usual.",
-    "header_drift": "The headers hold the columns the feed knows, and no others.",
+    "header_drift": "The headers hold the columns the feed knows, and no others, in the order they had.",
     "files_accepted": "No file was turned away or failed.",
 }
 """Each check with what it promises; only the first stops what is downstream."""
@@ -77,13 +77,15 @@ def reject_rate(feed: Feed, reports: Sequence[ImportReport]) -> dg.AssetCheckRes
 
 
 def header_drift(feed: Feed, reports: Sequence[ImportReport]) -> dg.AssetCheckResult:
-    """Warn of headers with names that the feed does not know, or without some it does."""
-    drifted = [report for report in reports if report.drift.added or report.drift.missing]
+    """Warn of headers that are not as the feed, or the file before, has them."""
+    drifted = [report for report in reports if report.drift]
     lines = (
         {
             "file": report.name,
             "unknown": ", ".join(report.drift.added),
             "missing": ", ".join(report.drift.missing),
+            "renamed": ", ".join(f"{old} → {new}?" for old, new in report.drift.renamed),
+            "reordered": ", ".join(report.drift.reordered),
         }
         for report in drifted
     )

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -69,11 +70,17 @@ def table_metadata(reports: Sequence[ImportReport], rows_stored: int) -> Metadat
 
 
 def rejects_metadata(
-    reports: Sequence[ImportReport], rejects: Sequence[tuple[str, Reject]]
+    reports: Sequence[ImportReport],
+    rejects: Sequence[tuple[str, Reject]],
+    written: Sequence[tuple[str, Path]],
 ) -> Metadata:
-    """Return which rows the run refused and why; `rejects` come with the names of their files."""
+    """Return which rows the run refused and why; `rejects` come with the names of their files.
+
+    `written` are the files of whole rows to mend, each with the name of the file it is about.
+    """
     return {
         "dagster/row_count": total(reports).rejected,
+        **table("to mend", ({"file": name, "rows in": str(path)} for name, path in written)),
         **_reject_tables(reports),
         **table(
             "first rejects", ({"file": name, "reject": reject.message} for name, reject in rejects)

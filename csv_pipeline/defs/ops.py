@@ -154,7 +154,12 @@ def _results(pipeline: Pipeline, batch: Batch, reports: list[ImportReport]) -> I
     yield dg.MaterializeResult(
         asset_key=feed.name, metadata=facts, check_results=check_results(feed, reports)
     )
-    rejects = rejects_metadata(reports, _first_rejects(pipeline, reports))
+    written = [
+        (report.name, path)
+        for report in reports
+        if (path := pipeline.leave_rejects(report)) is not None
+    ]
+    rejects = rejects_metadata(reports, _first_rejects(pipeline, reports), written)
     yield dg.MaterializeResult(asset_key=f"{feed.name}_rejects", metadata=rejects)
 
 

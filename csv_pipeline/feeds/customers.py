@@ -52,5 +52,6 @@ CUSTOMERS = Feed(
     ),
     transforms=(customer_key,),
     nulls=frozenset({"--"}),
+    max_rejected_share=0.5,
     group="ebay",
 )

@@ -20,8 +20,18 @@ from sqlalchemy.dialects import postgresql as pg
 from csv_pipeline.errors import AccountingError
 from csv_pipeline.model import Claim, Counts, Feed
 from csv_pipeline.storage import tables
+from csv_pipeline.storage.quarantine import mark_repaired
 from csv_pipeline.storage.targets import history_table, target_table
-from csv_pipeline.storage.work import EXTRA, TextFile, TypedFile, ValidFile, batches, scan
+from csv_pipeline.storage.work import (
+    EXTRA,
+    PAIRS,
+    Replay,
+    TextFile,
+    TypedFile,
+    ValidFile,
+    batches,
+    scan,
+)
 
 _OUTCOME = "outcome"
 
@@ -33,15 +43,21 @@ def load(  # noqa: PLR0913, PLR0917  # the stages before, each with its own fact
     text: TextFile,
     typed: TypedFile,
     valid: ValidFile,
+    replay: Replay | None = None,
 ) -> Counts:
     """Store rows, history, rejects and superseded rows of one import and return the counts.
+
+    Rows that repair rejected ones stand for the import that rejected them: where the order of
+    imports decides, they lose against what was stored later.
 
     Raises:
         AccountingError: A row would be without an outcome, or with two.
     """
-    upsert = _Upsert(feed, claim, typed.columns)
+    upsert = _Upsert(feed, claim, typed.columns, replay)
     connection.execute(sa.text("SET LOCAL jit = off"))  # a wide INSERT takes longer to compile
     staged = _stage(connection, upsert, valid)
+    if replay is not None:
+        _stage_repaired(connection, upsert, valid, replay)
     matched = _match(connection, upsert)
     inserted = _affected(connection, upsert.insert())
     updated = 0
@@ -50,7 +66,9 @@ def load(  # noqa: PLR0913, PLR0917  # the stages before, each with its own fact
         updated = _affected(connection, upsert.update())
         _check(claim, "rows saved to history", saved, updated)
         _check(claim, "rows updated", matched["updated"], updated)
-    rejected = _copy_rejects(connection, claim, text, valid)
+    rejected = store_rejects(connection, claim, text, valid, replay)
+    if replay is not None:
+        mark_repaired(connection, claim.import_id, replay.import_id, upsert.repaired)
     superseded = _copy_superseded(connection, claim, valid)
     counts = Counts(
         read=text.records,
@@ -76,12 +94,17 @@ class _Upsert:
     of those whose key is stored; both are temporary.
     """
 
-    def __init__(self, feed: Feed, claim: Claim, present: tuple[str, ...]) -> None:
-        self.feed, self.claim, self.present = feed, claim, present
+    def __init__(
+        self, feed: Feed, claim: Claim, present: tuple[str, ...], replay: Replay | None
+    ) -> None:
+        self.feed, self.claim, self.present, self.replay = feed, claim, present, replay
         self.target, self.history = target_table(feed), history_table(feed)
         types = {name: self.target.columns[name].type for name in (*present, EXTRA)}
         self.staging = _temporary("staging", {"_row_number": sa.BigInteger()} | types)
         self.matched = _temporary("matched", {"_row_number": sa.BigInteger(), _OUTCOME: sa.Text()})
+        self.repaired = _temporary(
+            "repaired", {"row_number": sa.BigInteger(), "repairs_row_number": sa.BigInteger()}
+        )
 
     def match(self) -> sa.Insert:
         """Class every staged row whose key is stored."""
@@ -94,11 +117,26 @@ class _Upsert:
         )
         outcome = sa.case(
             (~differs, "unchanged"),
+            (self._came_later(), "kept"),
             (self.feed.conflict.replaces(target, staging), "updated"),
             else_="kept",
         )
         query = sa.select(staging.c._row_number, outcome).where(self._same_key(staging, target))
         return sa.insert(matched).from_select(["_row_number", _OUTCOME], query)
+
+    def _came_later(self) -> sa.ColumnElement[bool]:
+        """Return whether the stored row arrived after the rejected one that the staged repairs."""
+        if self.replay is None or not self.feed.conflict.by_arrival:
+            return sa.false()
+        target, repaired = self.target, self.repaired
+        stood_at = (
+            sa.select(repaired.c.repairs_row_number)
+            .where(repaired.c.row_number == self.staging.c._row_number)
+            .scalar_subquery()
+        )
+        return (target.c._import_id > self.replay.import_id) | (
+            (target.c._import_id == self.replay.import_id) & (target.c._row_number > stood_at)
+        )
 
     def insert(self) -> sa.Insert:
         """Insert the staged rows whose key is not stored."""
@@ -203,23 +241,72 @@ def _match(connection: sa.Connection, upsert: _Upsert) -> dict[str, int]:
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
-def _copy_rejects(connection: sa.Connection, claim: Claim, text: TextFile, valid: ValidFile) -> int:
-    """Store the faults with the raw text of their records and return how many rows have any."""
-    names = [column.name for column in tables.reject.columns]
+def store_rejects(
+    connection: sa.Connection,
+    claim: Claim,
+    text: TextFile,
+    valid: ValidFile,
+    replay: Replay | None = None,
+) -> int:
+    """Store the faults with their records and cells and return how many rows have any."""
+    columns = tables.reject.columns
+    names = [c.name for c in columns if c.name != "repaired_by_import_id"]
+    stood_at = (scan(replay.rows) if replay else pl.LazyFrame(schema=PAIRS)).collect()
     rejected = 0
 
     def frames() -> Iterator[pl.DataFrame]:
         nonlocal rejected
-        for directory in (text.rejects, valid.rejects):
-            for faults in batches(directory):
-                if faults.height:
-                    rejected += faults["row_number"].n_unique()
-                    yield faults.with_columns(
+        for faults, rows in _faults_by_batch(text, valid):
+            if faults.height:
+                rejected += faults["row_number"].n_unique()
+                yield (
+                    faults.with_columns(
                         pl.lit(claim.import_id).alias("import_id"), _raw(text.text, faults)
-                    ).select(names)
+                    )
+                    .join(_cells(rows, faults, text), on="row_number", how="left")
+                    .join(stood_at, on="row_number", how="left")
+                    .select(names)
+                )
 
     _copy(connection, "csv_pipeline.reject", names, frames())
     return rejected
+
+
+def _faults_by_batch(
+    text: TextFile, valid: ValidFile
+) -> Iterator[tuple[pl.DataFrame, Path | None]]:
+    """Give the faults of malformed records, then those of rows with where the rows' cells are."""
+    for faults in batches(text.rejects):
+        yield faults, None
+    rows = sorted(text.rows.glob("*.arrow"))
+    for faults, path in zip(batches(valid.rejects), rows, strict=True):
+        yield faults, path
+
+
+def _cells(rows: Path | None, faults: pl.DataFrame, text: TextFile) -> pl.DataFrame:
+    """Return the cells of rejected rows as JSON arrays; a malformed record has none."""
+    if rows is None:
+        return pl.DataFrame(schema={"row_number": pl.Int64, "cells": pl.String})
+    names = [str(place) for place in range(len(text.header))]
+    batch = pl.read_ipc(rows, columns=["row_number", *names])
+    bad = batch.filter(pl.col("row_number").is_in(faults["row_number"].unique().implode()))
+    shown = pl.concat_list(pl.col(names).str.replace_all("\0", "\u2400", literal=True))
+    as_json = pl.struct(cells=shown).struct.json_encode()
+    return bad.select(
+        pl.col("row_number").cast(pl.Int64),
+        as_json.str.strip_prefix('{"cells":').str.strip_suffix("}").alias("cells"),
+    )
+
+
+def _stage_repaired(
+    connection: sa.Connection, upsert: _Upsert, valid: ValidFile, replay: Replay
+) -> None:
+    """Say which rejected row each valid one repairs."""
+    upsert.repaired.create(connection)
+    good = scan(valid.rows).select("row_number").collect()
+    pairs = (batch.join(good, on="row_number", how="semi") for batch in batches(replay.rows))
+    _copy(connection, "repaired", list(PAIRS), pairs)
+    connection.execute(sa.text("ANALYZE repaired"))
 
 
 def _copy_superseded(connection: sa.Connection, claim: Claim, valid: ValidFile) -> int:

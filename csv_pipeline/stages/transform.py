@@ -13,9 +13,10 @@ import polars as pl
 
 from csv_pipeline.casts import dates, decimals
 from csv_pipeline.casts.evidence import Survey, decide
-from csv_pipeline.contract import Column, Kind, heading
+from csv_pipeline.contract import Column, Kind
 from csv_pipeline.errors import MissingColumnError
-from csv_pipeline.model import Account, Evidence, Feed, HeaderDrift, Layout, WholeFile
+from csv_pipeline.header import extras_in, layout_of, likeliest, missing_columns, sources_in, title
+from csv_pipeline.model import Account, Evidence, Feed, Layout, WholeFile
 from csv_pipeline.storage.rejects import fault_rows
 from csv_pipeline.storage.work import (
     EXTRA,
@@ -53,20 +54,30 @@ class _Plan:
         )
 
 
-def transform(text: TextFile, work: Path, feed: Feed, account: Account, *, name: str) -> TypedFile:
+def transform(  # noqa: PLR0913  # a file, whose it is, and what is known of it
+    text: TextFile,
+    work: Path,
+    feed: Feed,
+    account: Account,
+    *,
+    name: str,
+    settled: Mapping[str, str | None],
+) -> TypedFile:
     """Write the rows as the contract's columns to `work` and return which the file had, and why so.
+
+    `settled` is how the amounts and dates of a column were read before, if these rows were.
 
     Raises:
         MissingColumnError: The header lacks columns that the feed needs in this layout.
         UndecidableError: Nothing settles the day order or decimal mark of a column.
         ContradictionError: What the file says of itself is not what it holds.
     """
-    sources, others = _sources(text.header, feed)
-    layout = _layout(sources, feed)
+    sources, others = sources_in(text.header, feed)
+    layout = layout_of(sources, feed)
     _refuse_missing(sources, layout, feed, text.header, name)
     headings = {column: text.header[place] for column, place in sources.items()}
-    ways, evidence = _surveyed(text, feed, account, sources, headings, name)
-    extras = _extras(text.header, set(sources.values()))
+    ways, evidence = _surveyed(text, feed, account, settled, sources, headings, name)
+    extras = extras_in(text.header, sources.values())
     plan = _Plan(
         feed=feed,
         layout=layout,
@@ -94,37 +105,9 @@ def transform(text: TextFile, work: Path, feed: Feed, account: Account, *, name:
         columns=plan.columns(),
         headings=headings,
         layout=layout.name,
-        drift=_drift(plan),
+        ways=ways,
         evidence=(_layout_evidence(layout, plan), *evidence, *checked),
     )
-
-
-def _sources(header: tuple[str, ...], feed: Feed) -> tuple[dict[str, int], dict[str, int]]:
-    """Return each contract column's place in the header, and another that claims to be it.
-
-    The place is that of the column's likeliest name; where a name stands twice, the first. The
-    other is one that is no other column's place.
-    """
-    places: dict[str, list[int]] = {}
-    for place, title in enumerate(header):
-        places.setdefault(heading(title), []).append(place)
-    sources: dict[str, int] = {}
-    others: dict[str, int] = {}
-    for column in feed.columns:
-        names = () if column.derived else (*column.aliases, column.name)
-        found = [place for name in names for place in places.get(heading(name), ())]
-        first, *more = dict.fromkeys(found) or (None,)
-        if first is not None:
-            sources[column.name] = first
-            if more:
-                others[column.name] = more[0]
-    used = set(sources.values())
-    return sources, {name: place for name, place in others.items() if place not in used}
-
-
-def _layout(sources: Mapping[str, int], feed: Feed) -> Layout:
-    fitting = (x for x in feed.layouts if not x.marks or x.marks & sources.keys())
-    return next(fitting, feed.layouts[-1])
 
 
 def _layout_evidence(layout: Layout, plan: _Plan) -> Evidence:
@@ -136,49 +119,27 @@ def _layout_evidence(layout: Layout, plan: _Plan) -> Evidence:
 def _refuse_missing(
     sources: Mapping[str, int], layout: Layout, feed: Feed, header: tuple[str, ...], name: str
 ) -> None:
-    # Without a name that is known it is not a header, and its cells may be anybody's data.
-    shown = header if sources else ()
-    missing = [
-        (column.aliases[0] if column.aliases else column.name, _other_names(column))
-        for column in feed.columns
-        if column.name not in sources and _is_required(column, layout)
-    ]
+    missing = missing_columns(sources, layout, feed)
     if missing:
-        raise MissingColumnError(name, feed.name, missing, shown)
-
-
-def _is_required(column: Column, layout: Layout) -> bool:
-    if column.derived:
-        return False
-    return column.name in layout.required or not (column.nullable or column.substitute is not None)
+        # Without a name that is known it is not a header, and its cells may be anybody's data.
+        shown = header if sources else ()
+        likely = likeliest(
+            {title(column): column.headings for column in missing},
+            tuple(extras_in(shown, sources.values())),
+        )
+        wanted = [(title(column), _other_names(column)) for column in missing]
+        raise MissingColumnError(name, feed.name, wanted, shown, likely)
 
 
 def _other_names(column: Column) -> tuple[str, ...]:
     return (*column.aliases[1:], column.name) if column.aliases else ()
 
 
-def _extras(header: tuple[str, ...], used: set[int]) -> dict[str, int]:
-    """Name the places of the header that no column uses; no two by the same name."""
-    extras: dict[str, int] = {}
-    for place, title in enumerate(header):
-        if place not in used:
-            name = title or f"column {place + 1}"
-            extras[name if name not in extras else f"{name} (column {place + 1})"] = place
-    return extras
-
-
-def _drift(plan: _Plan) -> HeaderDrift:
-    """Report names that the feed does not know, and columns that the layout expects."""
-    expected = plan.layout.required | plan.layout.filled
-    return HeaderDrift(
-        added=tuple(plan.extras), missing=tuple(sorted(expected - plan.sources.keys()))
-    )
-
-
 def _surveyed(  # noqa: PLR0913, PLR0917  # the file, whose it is, and how its header reads
     text: TextFile,
     feed: Feed,
     account: Account,
+    settled: Mapping[str, str | None],
     sources: Mapping[str, int],
     headings: Mapping[str, str],
     name: str,
@@ -195,8 +156,8 @@ def _surveyed(  # noqa: PLR0913, PLR0917  # the file, whose it is, and how its h
     surveys = (*amounts, *days)
     for batch in batches(text.rows, ["row_number", *(str(sources[s.column]) for s in surveys)]):
         _take_in(batch, surveys, sources)
-    marks, why_marks = decide(amounts, account.decimal_mark, name, "decimal_mark")
-    orders, why_orders = decide(days, account.date_order, name, "date_order")
+    marks, why_marks = decide(amounts, account.decimal_mark, settled, name, "decimal_mark")
+    orders, why_orders = decide(days, account.date_order, settled, name, "date_order")
     return marks | orders, why_orders + why_marks
 
 

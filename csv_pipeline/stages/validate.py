@@ -11,12 +11,13 @@ import polars as pl
 from pandera.errors import SchemaErrors
 
 from csv_pipeline.contract import Column
-from csv_pipeline.errors import SetupError
-from csv_pipeline.model import Feed
+from csv_pipeline.errors import SetupError, ThresholdExceededError
+from csv_pipeline.model import SHARE_FROM_ROWS, Feed
 from csv_pipeline.storage.rejects import fault_rows
 from csv_pipeline.storage.work import (
     REJECTS,
     BatchWriter,
+    TextFile,
     TypedFile,
     ValidFile,
     batches,
@@ -68,6 +69,26 @@ def validate(typed: TypedFile, work: Path, feed: Feed) -> ValidFile:
         rejected=sum(count for count, _ in checked),
         superseded=superseded.rows,
     )
+
+
+def hold_to_threshold(text: TextFile, valid: ValidFile, feed: Feed, *, name: str) -> None:
+    """Judge the whole file by its rejected rows, before any of it is stored.
+
+    Raises:
+        ThresholdExceededError: They are more than the feed allows.
+    """
+    rejected, most, share = (
+        text.malformed + valid.rejected,
+        feed.max_rejected_rows,
+        feed.max_rejected_share,
+    )
+    over = None
+    if most is not None and rejected > most:
+        over = f"{most:,} rows"
+    elif share is not None and text.records >= SHARE_FROM_ROWS and rejected > share * text.records:
+        over = f"{share:.3%} of the rows"
+    if over:
+        raise ThresholdExceededError(name, feed.name, over, rejected, text.records)
 
 
 def _checked(

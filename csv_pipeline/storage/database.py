@@ -5,6 +5,7 @@ for a transaction.
 """
 
 import json
+import re
 import threading
 import warnings
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ from csv_pipeline.storage.tables import SCHEMA
 OLDEST_SERVER = 15
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0x637376  # "csv"; any number that nobody else locks
+_DATA_EXCEPTION = "22"  # the class of SQLSTATE whose messages quote the value
 _starting = threading.Lock()
 
 
@@ -44,6 +46,8 @@ class Database:
     def begin(self) -> Iterator[sa.Connection]:
         """Give a transaction that commits at the end of the block.
 
+        Errors of the server lose the values of rows that they quote, on their way out.
+
         Raises:
             DatabaseUnavailableError: The server does not answer, or stopped answering.
         """
@@ -52,8 +56,12 @@ class Database:
                 yield connection
         except (sa.exc.OperationalError, sa.exc.InterfaceError, psycopg.OperationalError) as error:
             if not _is_silence(error):
+                _leave_out_values(error)
                 raise
             raise _unavailable(self.engine.url, error) from error
+        except (sa.exc.DBAPIError, psycopg.Error) as error:
+            _leave_out_values(error)
+            raise
 
 
 def server_url(settings: Settings) -> sa.URL:
@@ -75,7 +83,7 @@ def schema_url(settings: Settings, schema: str) -> sa.URL:
     For programs that keep their own tables beside ours and know nothing of schemas.
     """
     url = server_url(settings)
-    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    engine = sa.create_engine(url, poolclass=sa.NullPool, hide_parameters=True)
     with Database(engine).begin() as connection:
         # IF NOT EXISTS alone fails when two processes come at the same moment.
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
@@ -182,6 +190,19 @@ def _is_silence(error: Exception) -> bool:
     """
     code = getattr(getattr(error, "orig", None) or error, "sqlstate", None)
     return code is None or code[:2] in {"08", "40", "53", "55", "57", "58"}
+
+
+def _leave_out_values(error: sa.exc.DBAPIError | psycopg.Error) -> None:
+    """Cut an error down to what went wrong: DETAIL and CONTEXT of a server's errors quote rows."""
+    cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    if not isinstance(cause, psycopg.Error):
+        return
+    said = cause.diag.message_primary or type(cause).__name__
+    if (cause.sqlstate or "").startswith(_DATA_EXCEPTION):
+        said = re.sub(r'".*"', '"•••"', said, flags=re.DOTALL)
+    cause.args = (said,)
+    if isinstance(error, sa.exc.DBAPIError):
+        error.args = (f"({type(cause).__name__}) {said}", *error.args[1:])
 
 
 def _unavailable(url: sa.URL, error: Exception) -> DatabaseUnavailableError:

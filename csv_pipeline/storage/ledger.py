@@ -7,7 +7,7 @@ new for an account and feed if its location, size and modification time together
 
 import contextlib
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -330,6 +330,7 @@ def settle(
             problem=report.problem,
             problem_code=report.problem_code,
             same_as=report.same_as,
+            repairs_import_id=report.repairs,
             report=_REPORT.dump_python(report, mode="json"),
             **counts,
         )
@@ -377,11 +378,29 @@ def report_of(connection: sa.Connection, import_id: int) -> ImportReport:
     return _REPORT.validate_python(found)
 
 
+def last_header(connection: sa.Connection, claim: Claim, layout: str) -> tuple[str, ...]:
+    """Return the header of the last import for the same account and feed in a layout, if any."""
+    table = tables.import_
+    found = connection.scalar(
+        sa.select(table.c.report["header"])
+        .where(
+            table.c.account == claim.account,
+            table.c.feed == claim.feed,
+            table.c.outcome == Outcome.IMPORTED,
+            table.c.repairs_import_id.is_(None),
+            table.c.report["layout"].astext == layout,
+        )
+        .order_by(table.c.import_id.desc())
+        .limit(1)
+    )
+    return tuple(found or ())
+
+
 def rejects(connection: sa.Connection, import_id: int, limit: int | None = None) -> list[Reject]:
     """Return the faults of an import's refused rows in the order of the file."""
     table = tables.reject
     query = (
-        sa.select(table)
+        sa.select(*(table.c[field.name] for field in fields(Reject)))
         .where(table.c.import_id == import_id)
         .order_by(table.c.row_number, table.c.line_number, table.c.column)
         .limit(limit)

@@ -70,6 +70,7 @@ import_ = sa.Table(
     sa.Column("problem", sa.Text),
     sa.Column("problem_code", sa.Text),
     sa.Column("same_as", sa.BigInteger),
+    sa.Column("repairs_import_id", sa.BigInteger),
     sa.Column("report", pg.JSONB, nullable=False),
     sa.CheckConstraint(
         "outcome <> 'imported' OR "
@@ -84,6 +85,12 @@ import_ = sa.Table(
         unique=True,
         postgresql_where=sa.text("outcome = 'imported'"),
     ),
+    sa.Index("import_by_lane", "account", "feed", "import_id"),
+    sa.Index(
+        "import_by_repaired",
+        "repairs_import_id",
+        postgresql_where=sa.text("repairs_import_id IS NOT NULL"),
+    ),
 )
 
 reject = sa.Table(
@@ -97,6 +104,9 @@ reject = sa.Table(
     sa.Column("value", sa.Text),
     sa.Column("message", sa.Text, nullable=False),
     sa.Column("raw", sa.Text, nullable=False),
+    sa.Column("cells", pg.JSONB),
+    sa.Column("repairs_row_number", sa.BigInteger),
+    sa.Column("repaired_by_import_id", sa.BigInteger),
     sa.Index("reject_by_import", "import_id", "row_number"),
 )
 

@@ -16,7 +16,7 @@ from typing import TypeVar
 import polars as pl
 from pydantic import TypeAdapter
 
-from csv_pipeline.model import Evidence, Furniture, HeaderDrift
+from csv_pipeline.model import Evidence, Furniture
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -75,7 +75,7 @@ class TypedFile:
 
     The columns that the file lacks are left out; `rows` has `EXTRA` and `PLACE` besides. The batch
     of the same number in `rejects` holds the faults of a batch's rows. `headings` says what the
-    file calls a column.
+    file calls a column, `ways` how its amounts or dates are read.
     """
 
     rows: Path
@@ -84,7 +84,7 @@ class TypedFile:
     columns: tuple[str, ...]
     headings: dict[str, str]
     layout: str
-    drift: HeaderDrift
+    ways: dict[str, str | None]
     evidence: tuple[Evidence, ...]
 
 
@@ -101,6 +101,23 @@ class ValidFile:
     valid: int
     rejected: int
     superseded: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """What `replay` gives: the import whose rejected rows these are, and which row is which.
+
+    `text` has the rows under the header of that import; `rows` pairs their row numbers with those
+    in that import's file.
+    """
+
+    import_id: int
+    text: TextFile
+    rows: Path
+
+
+PAIRS = pl.Schema({"row_number": pl.Int64, "repairs_row_number": pl.Int64})
+"""The shape of `Replay.rows`."""
 
 
 class BatchWriter:

@@ -1,0 +1,135 @@
+"""How a header fits a feed, and how it differs from the one before."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import SequenceMatcher
+
+from csv_pipeline.contract import Column, heading
+from csv_pipeline.model import Feed, HeaderDrift, Layout
+
+_ALIKE = 0.6  # of two names, by difflib's ratio; "Order No." and "Order Number" have 0.67
+
+
+def sources_in(header: Sequence[str], feed: Feed) -> tuple[dict[str, int], dict[str, int]]:
+    """Return each contract column's place in the header, and another that claims to be it.
+
+    The place is that of the column's likeliest name; where a name stands twice, the first. The
+    other is one that is no other column's place.
+    """
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(header):
+        places.setdefault(heading(name), []).append(place)
+    sources: dict[str, int] = {}
+    others: dict[str, int] = {}
+    for column in feed.columns:
+        names = () if column.derived else (*column.aliases, column.name)
+        found = [place for name in names for place in places.get(heading(name), ())]
+        first, *more = dict.fromkeys(found) or (None,)
+        if first is not None:
+            sources[column.name] = first
+            if more:
+                others[column.name] = more[0]
+    used = set(sources.values())
+    return sources, {name: place for name, place in others.items() if place not in used}
+
+
+def layout_of(sources: Mapping[str, int], feed: Feed) -> Layout:
+    """Return the first layout that the columns fit."""
+    fitting = (x for x in feed.layouts if not x.marks or x.marks & sources.keys())
+    return next(fitting, feed.layouts[-1])
+
+
+def missing_columns(sources: Mapping[str, int], layout: Layout, feed: Feed) -> list[Column]:
+    """Return the columns without which a file of this layout is refused."""
+    return [c for c in feed.columns if c.name not in sources and _is_required(c, layout)]
+
+
+def extras_in(header: Sequence[str], used: Iterable[int]) -> dict[str, int]:
+    """Name the places of the header that no column uses; no two by the same name."""
+    taken = set(used)
+    extras: dict[str, int] = {}
+    for place, title in enumerate(header):
+        if place not in taken:
+            name = title or f"column {place + 1}"
+            extras[name if name not in extras else f"{name} (column {place + 1})"] = place
+    return extras
+
+
+def drift(header: Sequence[str], feed: Feed, before: Sequence[str] = ()) -> HeaderDrift:
+    """Return how a header differs from what the feed knows, and from the one `before` it."""
+    sources, _ = sources_in(header, feed)
+    layout = layout_of(sources, feed)
+    # Without a name that is known it is not a header, and its cells may be anybody's data.
+    added = tuple(extras_in(header, sources.values())) if sources else ()
+    needed = {c.name for c in missing_columns(sources, layout, feed)} | layout.filled
+    missing = {
+        title(c): c.headings for c in feed.columns if c.name in needed and c.name not in sources
+    }
+    missing |= _gone(header, feed, before, set(missing))
+    return HeaderDrift(
+        added=added,
+        missing=tuple(missing),
+        renamed=tuple(likeliest(missing, added).items()),
+        reordered=_moved(header, feed, before),
+    )
+
+
+def likeliest(missing: Mapping[str, Iterable[str]], added: Sequence[str]) -> dict[str, str]:
+    """Return for a missing column the added name most like any of its headings, if one is.
+
+    No name stands for two columns; the most alike are paired first.
+    """
+    pairs = sorted(
+        (
+            (max(_alike(known, heading(name)) for known in headings), column, name)
+            for column, headings in missing.items()
+            for name in added
+        ),
+        reverse=True,
+    )
+    found: dict[str, str] = {}
+    for alike, column, name in pairs:
+        if alike >= _ALIKE and column not in found and name not in found.values():
+            found[column] = name
+    return found
+
+
+def title(column: Column) -> str:
+    """Return the likeliest name of a column in headers."""
+    return column.aliases[0] if column.aliases else column.name
+
+
+def _is_required(column: Column, layout: Layout) -> bool:
+    if column.derived:
+        return False
+    return column.name in layout.required or not (column.nullable or column.substitute is not None)
+
+
+def _identities(header: Sequence[str], feed: Feed) -> dict[str, str]:
+    """Return what each name stands for, the column or else the bare name, with the name."""
+    columns = {place: f"column {name}" for name, place in sources_in(header, feed)[0].items()}
+    return {columns.get(p, heading(name)): name for p, name in enumerate(header) if name}
+
+
+def _gone(
+    header: Sequence[str], feed: Feed, before: Sequence[str], known: set[str]
+) -> dict[str, frozenset[str]]:
+    here, there = _identities(header, feed), _identities(before, feed)
+    columns = {f"column {column.name}": column for column in feed.columns}
+    gone = {i: name for i, name in there.items() if i not in here}
+    return {
+        name: columns[i].headings if i in columns else frozenset({i})
+        for i, name in gone.items()
+        if i not in columns or title(columns[i]) not in known
+    }
+
+
+def _moved(header: Sequence[str], feed: Feed, before: Sequence[str]) -> tuple[str, ...]:
+    here, there = _identities(header, feed), _identities(before, feed)
+    now, then = [i for i in here if i in there], [i for i in there if i in here]
+    matcher = SequenceMatcher(None, then, now, autojunk=False)
+    stayed = {i for block in matcher.get_matching_blocks() for i in now[block.b :][: block.size]}
+    return tuple(here[i] for i in now if i not in stayed)
+
+
+def _alike(one: str, other: str) -> float:
+    return SequenceMatcher(None, one, other, autojunk=False).ratio()

@@ -1,0 +1,142 @@
+"""Rejected rows in the database: which are open, which row each stands for, who repaired them.
+
+A row keeps its identity through any number of repairs: the import that rejected it first, and its
+number there. The rejects of a repairing import hold that number in `repairs_row_number`.
+"""
+
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sa
+
+from csv_pipeline.errors import ReplayError, UnknownImportError
+from csv_pipeline.model import Claim, ImportReport, Outcome
+from csv_pipeline.storage import ledger, tables
+from csv_pipeline.storage.rejects_file import RejectedRow
+from csv_pipeline.storage.work import Replay, scan
+
+_SOME = 10_000
+_STATES = pl.Schema({"repairs": pl.Int64, "malformed": pl.Boolean, "repaired_by": pl.Int64})
+
+
+def rejected_rows(
+    connection: sa.Connection, report: ImportReport, *, repaired: bool = False
+) -> Iterator[RejectedRow]:
+    """Give the rows that an import rejected and none repaired since, or all of them, in order."""
+    table = tables.reject
+    query = (
+        sa.select(table)
+        .where(table.c.import_id == report.import_id)
+        .order_by(table.c.row_number, table.c.line_number, table.c.column)
+    )
+    if not repaired:
+        query = query.where(table.c.repaired_by_import_id.is_(None))
+    faults = connection.execute(query, execution_options={"yield_per": _SOME})
+    for _, of_row in groupby(faults, lambda fault: (fault.row_number, fault.line_number)):
+        yield _row(report, list(of_row))
+
+
+def states(connection: sa.Connection, import_id: int) -> pl.DataFrame:
+    """Return the rejected rows of an import.
+
+    Shape: `repairs`, the row number; `malformed`; `repaired_by`, null while the row is open.
+    """
+    table = tables.reject
+    query = (
+        sa.select(
+            table.c.row_number,
+            sa.func.bool_and(table.c.cells.is_(None)),
+            sa.func.max(table.c.repaired_by_import_id),
+        )
+        .where(table.c.import_id == import_id)
+        .group_by(table.c.row_number)
+    )
+    found = connection.execute(query, execution_options={"yield_per": _SOME})
+    frames = [
+        pl.DataFrame([tuple(row) for row in some], schema=_STATES, orient="row")
+        for some in found.partitions()
+    ]
+    return pl.concat([pl.DataFrame(schema=_STATES), *frames])
+
+
+def repairable(connection: sa.Connection, claim: Claim, import_id: int) -> ImportReport:
+    """Return the import whose rejected rows a file brings back.
+
+    Raises:
+        ReplayError: It is no import of this account and feed, nothing of it was stored, or it is a
+            repair itself.
+    """
+    lane = f"{claim.account}/{claim.feed}"
+    try:
+        report = ledger.report_of(connection, import_id)
+    except UnknownImportError:
+        report = None
+    if report is None or (report.account, report.feed) != (claim.account, claim.feed):
+        found = f"import {import_id} is none of them"
+    elif report.outcome is not Outcome.IMPORTED:
+        found = f"import {import_id} was {report.outcome}; mend its whole file and send that"
+    elif report.repairs is not None:
+        found = f"import {import_id} repairs import {report.repairs}, whose rows these are"
+    else:
+        return report
+    raise ReplayError(
+        claim.name, f"rejected rows of an import of {lane} that stored rows were needed", found
+    )
+
+
+def changed(connection: sa.Connection, replay: Replay) -> bool:
+    """Return whether any of the rows that a file is to repair were repaired since it was read."""
+    pairs = scan(replay.rows).join(scan(replay.text.rows), on="row_number", how="semi")
+    table = states(connection, replay.import_id).lazy().filter(pl.col("repaired_by").is_not_null())
+    return (
+        not pairs.join(table, left_on="repairs_row_number", right_on="repairs", how="semi")
+        .collect()
+        .is_empty()
+    )
+
+
+def mark_repaired(
+    connection: sa.Connection, import_id: int, repairs: int, brought: sa.Table
+) -> None:
+    """Mark the rejects whose rows `import_id` brought in, and those of repairs that failed before.
+
+    `brought` holds the row numbers, in the file of import `repairs`, of the rows that came well.
+    """
+    first, later = tables.reject, tables.reject.alias()
+    connection.execute(
+        sa.update(first)
+        .where(
+            first.c.import_id == repairs,
+            first.c.row_number == brought.c.repairs_row_number,
+            first.c.repaired_by_import_id.is_(None),
+        )
+        .values(repaired_by_import_id=import_id)
+    )
+    others = sa.select(tables.import_.c.import_id).where(
+        tables.import_.c.repairs_import_id == repairs
+    )
+    connection.execute(
+        sa.update(later)
+        .where(
+            later.c.import_id.in_(others) | (later.c.import_id == import_id),
+            later.c.repairs_row_number == first.c.row_number,
+            later.c.repaired_by_import_id.is_(None),
+            first.c.import_id == repairs,
+            first.c.repaired_by_import_id.is_not(None),
+        )
+        .values(repaired_by_import_id=first.c.repaired_by_import_id)
+    )
+
+
+def _row(report: ImportReport, faults: list[Any]) -> RejectedRow:
+    first = faults[0]
+    place = f"row {first.row_number} (line {first.line_number})"
+    return RejectedRow(
+        import_id=report.import_id if report.repairs is None else report.repairs,
+        row_number=first.row_number if report.repairs is None else first.repairs_row_number,
+        cells=None if first.cells is None else tuple(first.cells),
+        raw=first.raw,
+        errors=tuple(fault.message.removeprefix(place).lstrip(",: ") for fault in faults),
+    )

@@ -1,0 +1,265 @@
+"""Rejected rows go out, are mended and come back: only they, once, and linked to what they mend."""
+
+import csv
+import io
+
+import pytest
+
+from csv_pipeline.model import ImportReport, Outcome
+from csv_pipeline.storage.rejects_file import neutral
+from csv_pipeline_tests.conftest import Desk
+
+FAULTY = "ID,Name,Amount\n1,Ann,5.00\n2,Bob,six\n3,Cid,7.00\n4,Dee,eight\n"
+
+
+def sent_out(desk: Desk, report: ImportReport, **how: bool) -> str:
+    """Return the rejects file of an import as text."""
+    path = desk.folder / "out" / f"import-{report.import_id}.csv"
+    desk.pipeline.write_rejects(report.import_id, path, **how)
+    return path.read_bytes().decode()
+
+
+def lines(text: str) -> list[dict[str, str]]:
+    """Return the lines of a rejects file by column."""
+    return list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline="")))
+
+
+def marks(desk: Desk, report: ImportReport) -> list[int | None]:
+    return [reject.repaired_by_import_id for reject in desk.rejects(report)]
+
+
+def names(desk: Desk) -> list[str]:
+    return [row.name for row in desk.rows(columns="name", order="person_id")]
+
+
+def test_a_mended_row_is_in_the_table_and_its_reject_marked(desk: Desk) -> None:
+    first = desk.bring(FAULTY)
+    mended = sent_out(desk, first).replace("six", "6.00").replace("eight", "8.00")
+    second = desk.bring(mended)
+    assert (second.outcome, second.counts.read, second.counts.inserted) == (Outcome.IMPORTED, 2, 2)
+    assert second.repairs == first.import_id
+    assert names(desk) == ["Ann", "Bob", "Cid", "Dee"]
+    assert marks(desk, first) == [second.import_id, second.import_id]
+
+
+def test_a_rejects_file_has_the_columns_of_the_file_and_all_faults_of_a_row(desk: Desk) -> None:
+    first = desk.bring("ID,Name,Amount,Shoe\n2,,-6.00,38\n")
+    text = sent_out(desk, first)
+    assert text.startswith("\ufeff_import_id,_row_number,_errors,ID,Name,Amount,Shoe,_raw\r\n")
+    (line,) = lines(text)
+    assert line["_errors"] == (
+        "column amount ('Amount'): '-6.00' breaks rule amount.ge (ge 0) | "
+        "column amount ('Amount'): '-6.00' breaks rule amount.named_people_only "
+        "(an amount only beside a name)"
+    )
+    assert (line["_row_number"], line["Amount"], line["Shoe"], line["_raw"]) == (
+        "2",
+        "-6.00",
+        "38",
+        "",
+    )
+
+
+def test_a_protected_cell_is_there_to_be_mended_and_masked_in_the_message(desk: Desk) -> None:
+    first = desk.bring("ID,Secret\n1,hunter2\n")
+    (line,) = lines(sent_out(desk, first))
+    assert line["Secret"] == "hunter2"
+    assert "hunter2" not in line["_errors"]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(lambda text: text.removeprefix("\ufeff"), id="without byte order mark"),
+        pytest.param(lambda text: text.replace(",", ";"), id="semicolons"),
+        pytest.param(lambda text: text.replace("\r\n", "\n"), id="line feeds"),
+        pytest.param(lambda text: text.replace(",2,", ",2.0,"), id="a number with decimals"),
+        pytest.param(lambda text: text + ",,,,,,\r\n" * 3, id="empty rows below"),
+    ],
+)
+def test_a_rejects_file_survives_a_spreadsheet(desk: Desk, spoil: object) -> None:
+    first = desk.bring("ID,Name,Amount\n2,Zoë,six\n")
+    assert callable(spoil)
+    second = desk.bring(spoil(sent_out(desk, first).replace("six", "6.00")))
+    assert (second.counts.inserted, second.repairs) == (1, first.import_id)
+    assert names(desk) == ["Zoë"]
+
+
+def test_columns_in_another_order_and_deleted_rows_do_no_harm(desk: Desk) -> None:
+    first = desk.bring(FAULTY)
+    text = f"Amount,_row_number,Name,_errors,ID,_import_id\n8.00,5,Dee,,4,{first.import_id}\n"
+    second = desk.bring(text)
+    assert second.counts.inserted == 1
+    assert marks(desk, first) == [None, second.import_id]
+
+
+def test_columns_of_the_same_name_come_back_to_their_places(desk: Desk) -> None:
+    first = desk.bring("ID,Secret,Shoe,,Shoe\n1,x,38,a,39\n")
+    desk.bring(sent_out(desk, first).replace(",x,", ",1,"))
+    extra = desk.rows(columns="_extra")[0]._extra
+    assert extra == {"Shoe": "38", "column 4": "a", "Shoe (column 5)": "39"}
+
+
+def test_the_name_of_the_file_tells_the_import_if_no_column_does(desk: Desk) -> None:
+    first = desk.bring(FAULTY)
+    text = "_row_number,_errors,ID,Name,Amount\n3,,2,Bob,6.00\n"
+    second = desk.bring(text, name=f"mended import-{first.import_id} (2).csv")
+    assert (second.counts.inserted, second.repairs) == (1, first.import_id)
+
+
+def test_a_file_that_names_no_import_is_refused(desk: Desk) -> None:
+    desk.bring(FAULTY)
+    report = desk.bring("_row_number,_errors,ID,Name,Amount\n3,,2,Bob,6.00\n", name="mended.csv")
+    assert (report.outcome, report.problem_code) == (Outcome.REFUSED, "replay")
+    assert report.problem == (
+        "mended.csv: rejected rows of one import, named in _import_id or the file's name, were "
+        "needed; it names none"
+    )
+
+
+def test_rejected_rows_of_another_account_are_refused(desk: Desk) -> None:
+    other = Desk(desk.pipeline, f"{desk.account[:50]}-other", desk.folder)
+    first = other.bring(FAULTY)
+    report = desk.bring(sent_out(other, first))
+    assert report.problem_code == "replay"
+    assert desk.rows() == []
+
+
+def test_a_rejects_file_without_one_of_its_columns_is_refused(desk: Desk) -> None:
+    first = desk.bring(FAULTY)
+    report = desk.bring(
+        f"_import_id,_row_number,ID,Name\n{first.import_id},3,2,Bob\n", name="m.csv"
+    )
+    assert report.problem == (
+        f"m.csv: all columns of import {first.import_id} were needed; the header lacks 'Amount'"
+    )
+
+
+def test_a_row_still_bad_is_a_reject_of_the_new_import_and_can_be_mended_again(desk: Desk) -> None:
+    first = desk.bring(FAULTY)
+    second = desk.bring(sent_out(desk, first).replace("six", "6.00").replace("eight", "ate"))
+    assert (second.counts.inserted, second.counts.rejected) == (1, 1)
+    again = sent_out(desk, second)
+    assert [line["_row_number"] for line in lines(again)] == ["5"]
+    third = desk.bring(again.replace("ate", "8.00"))
+    assert (third.counts.inserted, third.repairs) == (1, first.import_id)
+    assert marks(desk, first) == [second.import_id, third.import_id]
+    assert marks(desk, second) == [third.import_id]
+
+
+def test_a_row_repaired_before_is_reported_and_not_imported_again(desk: Desk) -> None:
+    first = desk.bring(FAULTY)
+    text = sent_out(desk, first).replace("six", "6.00")
+    second = desk.bring(text)
+    third = desk.bring(text.replace("6.00", "9.00").replace("eight", "8.00"))
+    assert (third.counts.inserted, third.counts.updated, third.counts.rejected) == (1, 0, 1)
+    reject = desk.rejects(third)[0]
+    assert (reject.rule, reject.message) == (
+        "row.repaired_before",
+        f"row 2 (line 2): an open reject was needed; row 3 of import {first.import_id} was "
+        f"repaired by import {second.import_id}",
+    )
+    assert reject.repaired_by_import_id == second.import_id
+
+
+def test_the_same_mended_file_again_is_a_duplicate(desk: Desk) -> None:
+    text = sent_out(desk, desk.bring(FAULTY)).replace("six", "6.00").replace("eight", "8.00")
+    desk.bring(text)
+    assert desk.bring(text).outcome is Outcome.DUPLICATE
+
+
+def test_repaired_rows_are_not_sent_out_again(desk: Desk) -> None:
+    first = desk.bring(FAULTY)
+    desk.bring(sent_out(desk, first).replace("six", "6.00"))
+    assert [line["ID"] for line in lines(sent_out(desk, first))] == ["4"]
+    assert [line["ID"] for line in lines(sent_out(desk, first, repaired=True))] == ["2", "4"]
+
+
+def test_rows_that_were_never_rejected_or_come_twice_are_rejects(desk: Desk) -> None:
+    first = desk.bring(FAULTY)
+    rows = [f"{first.import_id},{row},Bob,6.00\n" for row in ("3,2", "3,9", "2,8", ",7")]
+    report = desk.bring("_import_id,_row_number,ID,Name,Amount\n" + "".join(rows))
+    assert [reject.rule for reject in desk.rejects(report)] == [
+        "row.repeated",
+        "row.not_rejected",
+        "row.not_rejected",
+    ]
+    assert names(desk) == ["Ann", "Bob", "Cid"]
+
+
+def test_a_mended_row_does_not_replace_what_a_later_import_stored(desk: Desk) -> None:
+    first = desk.bring(FAULTY)
+    desk.bring("ID,Name,Amount\n2,Rob,60.00\n")
+    second = desk.bring(sent_out(desk, first).replace("six", "6.00"))
+    assert (second.counts.kept, second.counts.updated) == (1, 0)
+    assert names(desk) == ["Ann", "Rob", "Cid"]
+
+
+def test_a_mended_row_does_not_replace_a_row_further_down_in_its_file(desk: Desk) -> None:
+    first = desk.bring("ID,Name,Amount\n1,Old,x\n1,New,1.00\n")
+    second = desk.bring(sent_out(desk, first).replace("x,", "2.00,"))
+    assert (second.counts.kept, names(desk)) == (1, ["New"])
+
+
+def test_a_mended_row_replaces_what_was_stored_before_its_file_came(desk: Desk) -> None:
+    desk.bring("ID,Name,Amount\n2,Rob,60.00\n")
+    first = desk.bring(FAULTY)
+    second = desk.bring(sent_out(desk, first).replace("six", "6.00"))
+    assert (second.counts.updated, names(desk)) == (1, ["Ann", "Bob", "Cid"])
+
+
+def test_a_mended_row_of_a_newer_version_wins_whenever_it_comes(desk: Desk) -> None:
+    first = desk.bring("Key,Value,Version\na,three,3rd\n", "versions")
+    desk.bring("Key,Value,Version\na,two,2\n", "versions")
+    desk.bring(sent_out(desk, first).replace("3rd", "3"), "versions")
+    assert desk.rows("versions", "value")[0].value == "three"
+
+
+def test_a_malformed_record_shows_what_can_be_told_apart_and_its_text(desk: Desk) -> None:
+    first = desk.bring("ID,Name,Amount\n1,Ann,5.00\n2,Bob\n3,Cid,7.00,8.00\n")
+    short, long = lines(sent_out(desk, first))
+    assert (short["ID"], short["Name"], short["Amount"], short["_raw"]) == ("2", "Bob", "", "2,Bob")
+    assert (long["Amount"], long["_raw"]) == ("7.00", "3,Cid,7.00,8.00")
+
+
+def test_a_malformed_record_is_taken_once_its_text_is_emptied(desk: Desk) -> None:
+    first = desk.bring("ID,Name,Amount\n1,Ann,5.00\n2,Bob\n3,Cid,7.00,8.00\n")
+    text = sent_out(desk, first)
+    second = desk.bring(text.replace('"2,Bob"', ""))
+    assert [reject.rule for reject in desk.rejects(second)] == ["row.not_mended"]
+    assert names(desk) == ["Ann", "Bob"]
+
+
+def test_the_dates_of_mended_rows_are_read_as_those_of_their_file(desk: Desk) -> None:
+    first = desk.bring("ID,Born,Secret\n1,25/12/2025,1\n2,03/04/2025,x\n")
+    desk.bring(sent_out(desk, first).replace(",x,", ",2,"))
+    born = [str(row.born_on) for row in desk.rows(columns="born_on", order="person_id")]
+    assert born == ["2025-12-25", "2025-04-03"]
+
+
+def test_an_encoding_that_the_account_declares_does_not_spoil_a_rejects_file(desk: Desk) -> None:
+    desk.declare(encoding="cp1252")
+    first = desk.bring("ID,Name,Amount\n2,Zoë,six\n".encode("cp1252"))
+    desk.bring(sent_out(desk, first).replace("six", "6.00"))
+    assert names(desk) == ["Zoë"]
+
+
+FORMULAS = ["=1+1", "+cmd", "-a", "@x", "\tx", "'=a", "''=a", "'tis", "-12,50", "+3", "-.5", "＝1"]
+
+
+def test_cells_come_back_exactly_through_either_variant(desk: Desk) -> None:
+    out = io.StringIO()
+    rows = [[str(number), cell, "x"] for number, cell in enumerate(FORMULAS)]
+    csv.writer(out).writerows([["ID", "Note", "Secret"], *rows])
+    for verbatim in (False, True):
+        other = Desk(desk.pipeline, f"{desk.account[:40]}-{verbatim}".lower(), desk.folder)
+        first = other.bring(out.getvalue())
+        other.bring(sent_out(other, first, verbatim=verbatim).replace(",x,", ",1,"))
+        notes = [row._extra["Note"] for row in other.rows(columns="_extra", order="_row_number")]
+        assert notes == [cell.strip() for cell in FORMULAS]
+
+
+def test_cells_that_a_spreadsheet_would_run_are_neutralised_and_numbers_are_not() -> None:
+    assert [neutral(cell) for cell in FORMULAS] == [
+        "'=1+1", "'+cmd", "'-a", "'@x", "'\tx", "''=a", "'''=a", "'tis", "-12,50", "+3", "-.5", "'＝1",
+    ]  # fmt: skip
