@@ -113,7 +113,7 @@ class ThresholdExceededError(FileRefusedError):
         self.feed, self.limit, self.rejected, self.read = feed, limit, rejected, read
         super().__init__(
             name,
-            f"feed {feed!r} allows at most {limit} rejected",
+            f"feed {feed!r} allows at most {limit}",
             f"{rejected:,} of {read:,} rows ({rejected / max(read, 1):.1%}) were, so no row of the "
             "file is stored; its rejects are kept",
         )

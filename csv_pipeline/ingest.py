@@ -5,6 +5,7 @@ once: a stage that finds what it needs missing does the stage before again. So t
 one call (`ingest`), or one by one in different processes, as the Dagster ops do.
 """
 
+import re
 import shutil
 import time
 import traceback
@@ -53,11 +54,13 @@ from csv_pipeline.stages.transform import transform
 from csv_pipeline.stages.validate import hold_to_threshold, validate
 from csv_pipeline.storage import ledger, quarantine
 from csv_pipeline.storage.database import Database, open_database
+from csv_pipeline.storage.rejects import MASK
 from csv_pipeline.storage.rejects_file import is_rejects_file, write_rejects
 from csv_pipeline.storage.targets import ensure_targets
 from csv_pipeline.storage.work import Replay, TextFile, TypedFile, ValidFile, save, saved
 
 T = TypeVar("T")
+_QUOTED = re.compile(r"\[.*\]|\"[^\"]*\"|`[^`]*`", re.DOTALL)
 log = structlog.get_logger()
 
 
@@ -205,8 +208,8 @@ class Pipeline:
             )
 
     def leave_rejects(self, report: ImportReport) -> Path | None:
-        """Write an import's rejected rows to where people find them, if it has any, and say where."""
-        if not report.counts.rejected or report.outcome is Outcome.DRY_RUN:
+        """Write an import's rejected rows, if it has any, to where people find them; say where."""
+        if not report.counts.rejected or report.outcome not in {Outcome.IMPORTED, Outcome.REFUSED}:
             return None
         folder = self.settings.rejects_area / report.account / report.feed
         path = folder / f"import-{report.import_id}.csv"
@@ -296,6 +299,9 @@ class Import:
                 rows, rejects = self._does[stage](self)
             except FileRefusedError as refusal:
                 self.turn_away(Outcome.REFUSED, str(refusal), refusal.code)
+            except PolarsError as error:
+                error.args = (_QUOTED.sub(MASK, str(error)),)  # it may quote values of rows
+                raise
         progress = Progress(
             import_id=self.claim.import_id,
             name=self.claim.name,
@@ -581,10 +587,11 @@ class Import:
         if typed:
             report = replace(report, layout=typed.layout, ways=typed.ways)
         if text and valid:
-            rejected = text.malformed + valid.rejected
-            report = replace(report, counts=replace(report.counts, rejected=rejected))
             by_rule, by_column = count_rejects((text.rejects, valid.rejects))
             report = replace(report, rejects_by_rule=by_rule, rejects_by_column=by_column)
+        if text and valid and ending and ending.outcome is Outcome.REFUSED:
+            rejected = text.malformed + valid.rejected
+            report = replace(report, counts=replace(report.counts, rejected=rejected))
         if ending:
             report = replace(
                 report,

@@ -42,4 +42,12 @@ TEST_FEEDS = (
         key=("key",),
         conflict=NewestWins("version"),
     ),
+    Feed(
+        name="limited",
+        description="Values that may not be bad too often.",
+        contract=Version,
+        key=("key",),
+        max_rejected_rows=3,
+        max_rejected_share=0.1,
+    ),
 )

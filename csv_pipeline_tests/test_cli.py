@@ -237,6 +237,45 @@ def test_rejects_of_a_refused_file_says_why_it_was(terminal: Terminal) -> None:
     assert "needs the column 'ID'" in terminal.call("rejects", import_id).out
 
 
+def test_rejected_rows_are_written_mended_and_replayed(terminal: Terminal) -> None:
+    import_id = terminal.bring(FAULTY, "--json").json["import_id"]
+    out = terminal.folder / "mend me.csv"
+    said = terminal.call("rejects", import_id, "--out", out)
+    assert said.out.startswith("2 rows to mend in ")
+    assert oct(out.stat().st_mode)[-3:] == "600"
+    out.write_text(out.read_text().replace("abc", "6.00").replace("hush", "13"))
+    replayed = terminal.call("replay", out)
+    assert replayed.exit_code == 0
+    assert f"Repairs: rejected rows of import {import_id}" in replayed.out
+    assert terminal.stored() == 3
+    assert terminal.call("rejects", import_id, "--out", out).out.startswith("No row of it")
+
+
+def test_the_raw_variant_leaves_formulas_as_they_are(terminal: Terminal) -> None:
+    import_id = terminal.bring("ID,Name,Amount\n2,=1+1,abc\n", "--json").json["import_id"]
+    out = terminal.folder / "out.csv"
+    terminal.call("rejects", import_id, "--out", out, "--raw")
+    assert ",2,=1+1,abc,,yes\r\n" in out.read_bytes().decode()
+
+
+def test_a_rehearsed_replay_stores_nothing(terminal: Terminal) -> None:
+    import_id = terminal.bring(FAULTY, "--json").json["import_id"]
+    out = terminal.folder / "out.csv"
+    terminal.call("rejects", import_id, "--out", out)
+    said = terminal.call("replay", out, "--dry-run", "--json")
+    assert (said.json["outcome"], said.json["repairs"]) == ("dry run", import_id)
+    faults = terminal.call("rejects", import_id, "--json").json["rejects"]
+    assert [fault["repaired_by_import_id"] for fault in faults] == [None, None]
+
+
+def test_rows_that_do_not_say_whose_they_are_can_be_told(terminal: Terminal) -> None:
+    import_id = terminal.bring(FAULTY, "--json").json["import_id"]
+    file = terminal.file("_row_number,ID,Name,Amount,Secret\n3,2,Bob,6.00,12\n", "mended.csv")
+    assert terminal.call("replay", file).exit_code == 1
+    assert terminal.call("replay", file, "--import", import_id).exit_code == 0
+    assert terminal.stored() == 2
+
+
 def test_rejects_of_an_unknown_import_exits_with_2(terminal: Terminal) -> None:
     said = terminal.call("rejects", 999_999_999)
     assert said.exit_code == 2

@@ -1,6 +1,7 @@
 """A run as Dagster sees it: what it imports, what it shows, and when it fails."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -286,6 +287,38 @@ def test_a_silent_database_is_waited_for(
     assert metadata(result)["inserted"] == 2
 
 
+def test_a_run_leaves_the_rejected_rows_as_a_file_to_mend(dagster: Dagster) -> None:
+    dagster.drop("two.csv", MESSY)
+    (line,) = metadata(dagster.run(), "people_rejects")["to mend"]
+    assert line["file"] == "two.csv"
+    folder = dagster.pipeline.settings.rejects_area / dagster.account / "people"
+    assert [str(path) for path in folder.iterdir()] == [line["rows in"]]
+    dagster.drop("mended.csv", (folder / line["rows in"]).read_text().replace("abc", "8.00"))
+    assert metadata(dagster.run())["inserted"] == 1
+
+
+def test_a_header_that_changed_is_shown_and_warned_of(dagster: Dagster) -> None:
+    dagster.drop("one.csv", GOOD)
+    dagster.run()
+    dagster.drop("two.csv", "ID,Amount,Name,Shoe\n7,1.00,Gus,38\n")
+    result = dagster.run()
+    assert checks(result)["header_drift"] is False
+    (check,) = [c for c in result.get_asset_check_evaluations() if c.check_name == "header_drift"]
+    (line,) = plain(check.metadata["headers"])
+    assert (line["unknown"], line["reordered"]) == ("Shoe", "Amount")
+
+
+def test_a_file_over_its_threshold_shows_its_rejects(dagster: Dagster) -> None:
+    dagster.drop("good.csv", GOOD)
+    dagster.drop("limited.csv", MESSY)
+    feed = replace(dagster.pipeline.feed("people"), max_rejected_rows=0)
+    dagster.pipeline = replace(dagster.pipeline, feeds={**dagster.pipeline.feeds, "people": feed})
+    again = Dagster(dagster.pipeline, dagster.account, dagster.instance)
+    result = again.run()
+    assert checks(result)["files_accepted"] is False
+    assert metadata(result, "people_rejects")["first rejects"][0]["file"] == "limited.csv"
+
+
 def test_a_file_claimed_by_another_worker_meanwhile_is_dropped(
     dagster: Dagster, break_load: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -293,10 +326,10 @@ def test_a_file_claimed_by_another_worker_meanwhile_is_dropped(
     dagster.drop("two.csv", MESSY)
     transform = vars(ingest)["transform"]
 
-    def overtaken(text: Any, work: Any, *rest: Any, name: str) -> Any:
+    def overtaken(text: Any, work: Any, *rest: Any, name: str, **how: Any) -> Any:
         if name == "one.csv":
             _claim_anew(dagster)
-        return transform(text, work, *rest, name=name)
+        return transform(text, work, *rest, name=name, **how)
 
     monkeypatch.setattr(ingest, "transform", overtaken)
     result = dagster.run()

@@ -135,7 +135,7 @@ def imports(
 
 
 @app.command()
-def rejects(
+def rejects(  # noqa: PLR0913  # what to show, how much of it, and where to
     import_id: Annotated[int, typer.Argument(help="The number that `imports` shows.")],
     limit: Annotated[int, typer.Option(min=1, help="How many faults at most.")] = 200,
     out: Annotated[

@@ -12,7 +12,7 @@ from csv_pipeline.model import Feed, ImportReport, Outcome
 CHECKS = {
     "accounting_balances": "Every row read has exactly one outcome.",
     "reject_rate": "No file lost more rows to the contract than the feed finds usual.",
-    "header_drift": "The headers hold the columns the feed knows, and no others, in the order they had.",
+    "header_drift": "The headers hold the columns the feed knows, no others, in their usual order.",
     "files_accepted": "No file was turned away or failed.",
 }
 """Each check with what it promises; only the first stops what is downstream."""

@@ -95,7 +95,7 @@ def take_back(text: TextFile, work: Path, repaired: Repaired, *, name: str) -> R
         known.write(
             judged.filter(pl.col("malformed").is_not_null())
             .select("row_number", pl.col("repairs").alias("repairs_row_number"))
-            .cast(PAIRS)  # type: ignore[arg-type]
+            .cast(PAIRS)
         )
     back = replace(
         text,

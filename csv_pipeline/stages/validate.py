@@ -84,9 +84,9 @@ def hold_to_threshold(text: TextFile, valid: ValidFile, feed: Feed, *, name: str
     )
     over = None
     if most is not None and rejected > most:
-        over = f"{most:,} rows"
+        over = f"{most:,} rejected rows"
     elif share is not None and text.records >= SHARE_FROM_ROWS and rejected > share * text.records:
-        over = f"{share:.3%} of the rows"
+        over = f"{100 * share:.4g}% of the rows rejected"
     if over:
         raise ThresholdExceededError(name, feed.name, over, rejected, text.records)
 

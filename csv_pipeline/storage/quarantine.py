@@ -104,13 +104,14 @@ def mark_repaired(
 
     `brought` holds the row numbers, in the file of import `repairs`, of the rows that came well.
     """
-    first, later = tables.reject, tables.reject.alias()
+    table = tables.reject
+    first = table.alias()
     connection.execute(
-        sa.update(first)
+        sa.update(table)
         .where(
-            first.c.import_id == repairs,
-            first.c.row_number == brought.c.repairs_row_number,
-            first.c.repaired_by_import_id.is_(None),
+            table.c.import_id == repairs,
+            table.c.row_number == brought.c.repairs_row_number,
+            table.c.repaired_by_import_id.is_(None),
         )
         .values(repaired_by_import_id=import_id)
     )
@@ -118,11 +119,11 @@ def mark_repaired(
         tables.import_.c.repairs_import_id == repairs
     )
     connection.execute(
-        sa.update(later)
+        sa.update(table)
         .where(
-            later.c.import_id.in_(others) | (later.c.import_id == import_id),
-            later.c.repairs_row_number == first.c.row_number,
-            later.c.repaired_by_import_id.is_(None),
+            table.c.import_id.in_(others) | (table.c.import_id == import_id),
+            table.c.repairs_row_number == first.c.row_number,
+            table.c.repaired_by_import_id.is_(None),
             first.c.import_id == repairs,
             first.c.repaired_by_import_id.is_not(None),
         )
