@@ -190,22 +190,25 @@ class Pipeline:
         Raises:
             UnknownImportError: The ledger has no such import.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        with (
-            path.open("w", encoding="utf-8" if verbatim else "utf-8-sig", newline="") as out,
-            self.database.begin() as connection,
-        ):
+        partial = path.with_name(f"{path.name}.part")
+        with self.database.begin() as connection:
             report = ledger.report_of(connection, import_id)
             split = Grammar(report.delimiter, report.quote, report.escape).cells
-            return write_rejects(
-                out,
-                report.header,
-                quarantine.rejected_rows(connection, report, repaired=repaired),
-                delimiter=report.delimiter,
-                split=split if report.repairs is None else lambda _: (),
-                verbatim=verbatim,
-            )
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial.touch(mode=0o600)
+            with partial.open(
+                "w", encoding="utf-8" if verbatim else "utf-8-sig", newline=""
+            ) as out:
+                written = write_rejects(
+                    out,
+                    report.header,
+                    quarantine.rejected_rows(connection, report, repaired=repaired),
+                    delimiter=report.delimiter,
+                    split=split if report.repairs is None else lambda _: (),
+                    verbatim=verbatim,
+                )
+        partial.replace(path)
+        return written
 
     def leave_rejects(self, report: ImportReport) -> Path | None:
         """Write an import's rejected rows, if it has any, to where people find them; say where."""
