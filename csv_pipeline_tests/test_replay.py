@@ -5,7 +5,9 @@ import io
 
 import pytest
 
+from csv_pipeline.ingest import Import, Stage
 from csv_pipeline.model import ImportReport, Outcome
+from csv_pipeline.stages.arrive import found_file
 from csv_pipeline.storage.rejects_file import neutral
 from csv_pipeline_tests.conftest import Desk
 
@@ -73,6 +75,10 @@ def test_a_protected_cell_is_there_to_be_mended_and_masked_in_the_message(desk: 
         pytest.param(lambda text: text.removeprefix("\ufeff"), id="without byte order mark"),
         pytest.param(lambda text: text.replace(",", ";"), id="semicolons"),
         pytest.param(lambda text: text.replace("\r\n", "\n"), id="line feeds"),
+        pytest.param(
+            lambda text: text.removeprefix("\ufeff").replace(",", ";").encode("cp1252"),
+            id="semicolons in cp1252",
+        ),
         pytest.param(lambda text: text.replace(",2,", ",2.0,"), id="a number with decimals"),
         pytest.param(lambda text: text + ",,,,,,\r\n" * 3, id="empty rows below"),
     ],
@@ -166,6 +172,26 @@ def test_the_same_mended_file_again_is_a_duplicate(desk: Desk) -> None:
     text = sent_out(desk, desk.bring(FAULTY)).replace("six", "6.00").replace("eight", "8.00")
     desk.bring(text)
     assert desk.bring(text).outcome is Outcome.DUPLICATE
+
+
+def test_of_two_files_that_mend_a_row_at_once_the_later_is_refused(desk: Desk) -> None:
+    first = desk.bring(FAULTY)
+    text = sent_out(desk, first)
+    imports = []
+    for number in ("6.00", "9.00"):
+        path = desk.folder / f"{number}.csv"
+        path.write_bytes(text.replace("six", number).encode())
+        claim = desk.pipeline.claim_file(found_file(path, desk.account, "people"))
+        assert claim is not None
+        imports.append(Import(desk.pipeline, claim))
+        imports[-1].advance(Stage.VALIDATE)
+    one, other = (import_.settled() for import_ in imports)
+    assert (one.counts.inserted, other.outcome, other.problem_code) == (
+        1,
+        Outcome.REFUSED,
+        "replay",
+    )
+    assert str(desk.rows(columns="amount", order="person_id")[1].amount) == "6.00"
 
 
 def test_repaired_rows_are_not_sent_out_again(desk: Desk) -> None:
