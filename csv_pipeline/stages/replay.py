@@ -79,7 +79,8 @@ def take_back(text: TextFile, work: Path, repaired: Repaired, *, name: str) -> R
     known = BatchWriter(work / "replay-rows")
     verbatim = VERBATIM in text.header
     seen = pl.Series("repairs", [], pl.Int64)
-    for batch, malformed in zip(batches(text.rows), batches(text.rejects), strict=True):
+    pairs = zip(batches(text.rows), batches(text.rejects), strict=True)
+    for number, (batch, malformed) in enumerate(pairs):
         judged = _judged(batch, text.header, repaired, seen)
         seen = pl.concat([seen, judged["repairs"].drop_nulls()])
         cells = [pl.col(str(place)) for place in places]
@@ -90,12 +91,13 @@ def take_back(text: TextFile, work: Path, repaired: Repaired, *, name: str) -> R
             ),
             *PLACE,
         )
-        rows.write(good)
-        rejects.write(pl.concat([malformed, _faults(judged, repaired)]))
+        rows.write(good, number)
+        rejects.write(pl.concat([malformed, _faults(judged, repaired)]), number)
         known.write(
             judged.filter(pl.col("malformed").is_not_null())
             .select("row_number", pl.col("repairs").alias("repairs_row_number"))
-            .cast(PAIRS)
+            .cast(PAIRS),
+            number,
         )
     back = replace(
         text,
