@@ -38,6 +38,8 @@ class Fact(StrEnum):
     DATE_ORDER = "date-order"
     DECIMAL_MARK = "decimal-mark"
     ENCODING = "encoding"
+    MAX_FILE_BYTES = "max-file-bytes"
+    MAX_COMPRESSED_BYTES = "max-compressed-bytes"
 
 
 class Commands(TyperGroup):
@@ -200,6 +202,12 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each fact
     encoding: Annotated[
         str | None, typer.Option(help="Of files that are not Unicode, such as cp1252.")
     ] = None,
+    max_file_bytes: Annotated[
+        int | None, typer.Option(min=1, help="How large a file may be, decompressed.")
+    ] = None,
+    max_compressed_bytes: Annotated[
+        int | None, typer.Option(min=1, help="How large a compressed file may be.")
+    ] = None,
     forget: Annotated[
         list[Fact] | None, typer.Option(help="Let the files decide this again; may be repeated.")
     ] = None,
@@ -212,6 +220,8 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each fact
         "date_order": date_order,
         "decimal_mark": decimal_mark,
         "encoding": encoding,
+        "max_file_bytes": max_file_bytes,
+        "max_compressed_bytes": max_compressed_bytes,
     }
     declared = importing.declare(_pipeline(), name, changes, forget or [])
     show.accounts([declared], [])

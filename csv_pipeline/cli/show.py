@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _OUTCOMES = ("inserted", "updated", "unchanged", "kept", "superseded", "rejected")
 _COLORS = {
     Outcome.IMPORTED: "green",
+    Outcome.UNPACKED: "cyan",
     Outcome.DRY_RUN: "cyan",
     Outcome.DUPLICATE: "yellow",
     Outcome.REFUSED: "red",
@@ -51,6 +52,9 @@ def imported(done: "Imported", feed: Feed) -> None:
         )
     if done.stored:
         _print_where_to_look(report)
+    for member in done.members:
+        out.print()
+        imported(member, feed)
 
 
 def imports(found: Sequence[tuple[ImportReport, datetime]], settings: Settings) -> None:
@@ -133,11 +137,19 @@ def accounts(declared: Sequence[Account], waiting: Sequence[Backlog]) -> None:
             f"No accounts yet. One is made by its first file, or by {command()} account NAME."
         )
         return
-    made = table("account", "seller id", "date order", "decimal mark", "encoding", "files waiting")
+    sizes = ("max file bytes", "max compressed bytes")
+    facts = ("seller id", "date order", "decimal mark", "encoding", *sizes)
+    made = table("account", *facts, "files waiting", right=sizes)
     for one in declared:
         files = sum(len(lane.arrival_ids) for lane in waiting if lane.account == one.account)
         known = (one.seller_id, one.date_order, one.decimal_mark, one.encoding)
-        made.add_row(one.account, *(plain(fact or "") for fact in known), f"{files or ''}")
+        most = (one.max_file_bytes, one.max_compressed_bytes)
+        made.add_row(
+            one.account,
+            *(plain(fact or "") for fact in known),
+            *(f"{size:,}" if size else "" for size in most),
+            f"{files or ''}",
+        )
     out.print(made)
 
 
