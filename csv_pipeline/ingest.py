@@ -451,14 +451,11 @@ class Import:
         )
 
     def _turn_into_members(self) -> None:
-        names = [member.name for member in self.members]
+        name, names = self.claim.name, [member.name for member in self.members]
         shown = ", ".join(map(repr, names[:_MOST_NAMES]))
         shown += f" and {len(names) - _MOST_NAMES:,} more" if len(names) > _MOST_NAMES else ""
-        self.turn_away(
-            Outcome.UNPACKED,
-            f"{self.claim.name}: {len(names):,} files are in it, each an arrival of its own; {shown}",
-            "unpacked",
-        )
+        problem = f"{name}: each of its {len(names):,} files is an arrival of its own; {shown}"
+        self.turn_away(Outcome.UNPACKED, problem, "unpacked")
 
     def _report(self) -> ImportReport:
         """Return what is known so far; all but the counts of the rows loaded."""

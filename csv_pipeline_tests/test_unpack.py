@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from csv_pipeline.errors import FileRefusedError, LimitExceededError, UnreadableFileError
+from csv_pipeline.errors import FileRefusedError, LimitExceededError
 from csv_pipeline.ingest import ingest
 from csv_pipeline.model import ArrivalStatus, ImportReport, Outcome, StoredText
 from csv_pipeline.stages.unpack import UnpackLimits, unpack
@@ -279,7 +279,7 @@ def test_each_file_of_an_archive_is_an_arrival_of_its_own(desk: Desk) -> None:
     archive, *members = reports_of(desk, content, "all.zip")
     assert archive.outcome == Outcome.UNPACKED
     assert archive.problem == (
-        "all.zip: 3 files are in it, each an arrival of its own; 'a.csv', '2026/b.csv', 'note.txt'"
+        "all.zip: each of its 3 files is an arrival of its own; 'a.csv', '2026/b.csv', 'note.txt'"
     )
     assert [(report.name, report.outcome, report.counts.inserted) for report in members] == [
         ("a.csv", Outcome.IMPORTED, 2),
@@ -300,7 +300,7 @@ def test_a_file_of_an_archive_is_known_by_its_content(desk: Desk) -> None:
 
 
 def test_a_bad_file_of_an_archive_stops_no_other(desk: Desk) -> None:
-    files = {"a.csv": gzip.compress(PEOPLE.encode()), "b.csv": MORE}
+    files: dict[str, str | bytes] = {"a.csv": gzip.compress(PEOPLE.encode()), "b.csv": MORE}
     _, one, other = reports_of(desk, zipped(files), "all.zip")
     assert (one.outcome, other.outcome) == (Outcome.REFUSED, Outcome.IMPORTED)
 

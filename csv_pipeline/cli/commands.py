@@ -116,6 +116,38 @@ def import_(
 
 
 @app.command()
+def inspect(  # noqa: PLR0913  # an option for each question
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Any CSV file.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(dir_okay=False, help="Write all whole records there: UTF-8, commas, LF."),
+    ] = None,
+    feed: Annotated[
+        str | None, typer.Option("--feed", "-f", help="Read it as an import for this feed would.")
+    ] = None,
+    member: Annotated[str | None, typer.Option(help="Which file of an archive of several.")] = None,
+    *,
+    full: Annotated[
+        bool, typer.Option("--full", help="Read all of a large file, not its beginning.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show how a file is written, its first rows and faults, and the feeds it fits."""
+    from csv_pipeline.cli import inspecting, show_inspection, terminal
+    from csv_pipeline.feeds import FEEDS
+
+    found = inspecting.inspect_file(
+        file, _settings(), FEEDS, feed=feed, member=member, full=full, out=out
+    )
+    if as_json:
+        terminal.as_json(found.facts())
+    else:
+        show_inspection.inspected(found)
+    if found.out is not None:
+        show_inspection.note_written(found)
+
+
+@app.command()
 def imports(
     account: OnlyAccount = None,
     feed: OnlyFeed = None,

@@ -53,6 +53,28 @@ class _Plan:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """How a header fits a feed: how many of its names the feed knows, and what it lacks."""
+
+    feed: str
+    layout: str
+    known: int
+    missing: tuple[str, ...]
+
+
+def fit(header: tuple[str, ...], feed: Feed) -> Fit:
+    """Return how a header fits a feed; one that lacks nothing is not refused for it."""
+    sources, _ = _sources(header, feed)
+    layout = _layout(sources, feed)
+    return Fit(
+        feed=feed.name,
+        layout=layout.name,
+        known=sum(heading(title) in feed.headings for title in header),
+        missing=tuple(name for name, _ in _missing(sources, layout, feed)),
+    )
+
+
 def transform(text: TextFile, work: Path, feed: Feed, account: Account, *, name: str) -> TypedFile:
     """Write the rows as the contract's columns to `work` and return which the file had, and why so.
 
@@ -63,7 +85,9 @@ def transform(text: TextFile, work: Path, feed: Feed, account: Account, *, name:
     """
     sources, others = _sources(text.header, feed)
     layout = _layout(sources, feed)
-    _refuse_missing(sources, layout, feed, text.header, name)
+    if missing := _missing(sources, layout, feed):
+        # Without a name that is known it is not a header, and its cells may be anybody's data.
+        raise MissingColumnError(name, feed.name, missing, text.header if sources else ())
     headings = {column: text.header[place] for column, place in sources.items()}
     ways, evidence = _surveyed(text, feed, account, sources, headings, name)
     extras = _extras(text.header, set(sources.values()))
@@ -133,18 +157,15 @@ def _layout_evidence(layout: Layout, plan: _Plan) -> Evidence:
     return Evidence(subject="layout", decision=layout.name, because=because)
 
 
-def _refuse_missing(
-    sources: Mapping[str, int], layout: Layout, feed: Feed, header: tuple[str, ...], name: str
-) -> None:
-    # Without a name that is known it is not a header, and its cells may be anybody's data.
-    shown = header if sources else ()
-    missing = [
+def _missing(
+    sources: Mapping[str, int], layout: Layout, feed: Feed
+) -> list[tuple[str, tuple[str, ...]]]:
+    """Return the columns that the header needs and lacks, each with its other names."""
+    return [
         (column.aliases[0] if column.aliases else column.name, _other_names(column))
         for column in feed.columns
         if column.name not in sources and _is_required(column, layout)
     ]
-    if missing:
-        raise MissingColumnError(name, feed.name, missing, shown)
 
 
 def _is_required(column: Column, layout: Layout) -> bool:

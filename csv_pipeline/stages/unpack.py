@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import Protocol
 
 from csv_pipeline.errors import (
     EmptyFileError,
@@ -91,6 +91,10 @@ class _Budget:
         return f"its {self.stored_bytes:,} bytes"
 
 
+class _Stream(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
 def unpack(  # noqa: PLR0913  # what, where to, within which limits, and two ways to ask for less
     source: StoredText,
     work: Path,
@@ -134,10 +138,8 @@ def unpack(  # noqa: PLR0913  # what, where to, within which limits, and two way
         return _unzip(source, target, limits, name, member, enough)
     budget = _Budget(name=name, stored_bytes=source.size_bytes, limits=limits, enough=enough)
     with _damage_refused(name, kind, _DAMAGE):
-        stream: IO[bytes] = (
-            gzip.open(source.path) if kind == GZIP else zstd.open(source.path)  # type: ignore[assignment]
-        )
-        with stream:
+        opened = gzip.GzipFile if kind == GZIP else zstd.ZstdFile
+        with opened(source.path) as stream:
             size, fingerprint = _pour(stream, target, budget)
     _refuse_nested(target, name)
     return PlainFile(
@@ -192,7 +194,7 @@ def _damage_refused(name: str, kind: str, damage: tuple[type[Exception], ...]) -
         ) from error
 
 
-def _pour(stream: IO[bytes], target: Path, budget: _Budget) -> tuple[int, str]:
+def _pour(stream: _Stream, target: Path, budget: _Budget) -> tuple[int, str]:
     """Write what comes out of a stream and return how much it was, and its SHA-256."""
     digest, size = hashlib.sha256(), 0
     with target.open("wb") as out:
