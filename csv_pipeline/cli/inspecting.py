@@ -24,7 +24,7 @@ from csv_pipeline.storage.work import Member, PlainFile, TextFile, batches
 
 _FIRST_ROWS = 5
 _FIRST_FAULTS = 10
-_LINES_LOOKED_AT = 1024**2
+_LINES_LOOKED_AT = _HEADER_WITHIN = 1024**2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +160,7 @@ class _Desk:
             first_rows=tuple(_first_rows(text)),
             faults=tuple(_first_faults(text)),
             faults_by_rule=tuple(_by_rule(text)),
-            proposals=tuple(self._proposals(plain, text, sampled=sampled)),
+            proposals=tuple(self._proposals(plain, text)),
             evidence=(*plain.evidence, *text.evidence),
             unverified=tuple(self._unverified(plain, text)) if sampled else (),
             records_about=self._records_about(plain, text) if sampled else None,
@@ -184,9 +184,11 @@ class _Desk:
         found = "none was named" if member is None else f"found {member!r}"
         return f"{self.path.name}: one of its files was needed (--member), of {names}; {found}"
 
-    def _read(
-        self, plain: PlainFile, feed: Feed | None, *, sampled: bool, place: str = "read"
-    ) -> TextFile:
+    def _read(self, plain: PlainFile, feed: Feed | None, *, sampled: bool) -> TextFile:
+        reading = sample if sampled else read
+        return reading(plain.path, self.work / "read", self._hints(feed))
+
+    def _hints(self, feed: Feed | None) -> ReadHints:
         hints = ReadHints(
             name=self.path.name,
             max_bytes=self.settings.max_file_bytes,
@@ -195,43 +197,31 @@ class _Desk:
             max_records=self.settings.max_records,
             block_bytes=self.settings.block_bytes,
         )
-        if feed is not None:
-            hints = replace(
-                hints,
-                headings=feed.headings,
-                encodings=feed.encodings,
-                furniture=feed.furniture,
-            )
-        return (sample if sampled else read)(plain.path, self.work / place, hints)
+        if feed is None:
+            return hints
+        return replace(
+            hints, headings=feed.headings, encodings=feed.encodings, furniture=feed.furniture
+        )
 
-    def _proposals(self, plain: PlainFile, text: TextFile, *, sampled: bool) -> list[Proposal]:
+    def _proposals(self, plain: PlainFile, text: TextFile) -> list[Proposal]:
         """Return the feeds that know any of the header's names, the best fit first."""
         found = [_proposal(text, feed) for feed in self.feeds.values()]
         if not any(one.fits for one in found):
-            found = [self._by_name(plain, one, sampled=sampled) for one in found]
+            found = [self._by_name(plain, one) for one in found]
         known = [one for one in found if one.fit.known]
         return sorted(known, key=lambda one: (not one.fits, -one.share, one.fit.feed))
 
-    def _by_name(self, plain: PlainFile, proposal: Proposal, *, sampled: bool) -> Proposal:
+    def _by_name(self, plain: PlainFile, proposal: Proposal) -> Proposal:
         """Look for the header by the feed's names, as an import does; banners may hide it."""
         feed = self.feeds[proposal.fit.feed]
-        head = plain if sampled else replace(plain, path=self._head(plain.path))
         try:
-            text = self._read(head, feed, sampled=sampled, place=f"for-{feed.name}")
+            work = self.work / f"for-{feed.name}"
+            text = sample(plain.path, work, self._hints(feed), size=_HEADER_WITHIN)
         except PipelineError:
             return proposal
         again = _proposal(text, feed)
         better = again.fit.known > proposal.fit.known
         return replace(again, only_by_name=True) if better else proposal
-
-    def _head(self, path: Path) -> Path:
-        """Return the file, or a copy of its beginning if it is large."""
-        head = self.work / "beginning"
-        if path.stat().st_size <= SAMPLE_BYTES:
-            return path
-        with path.open("rb") as file:
-            head.write_bytes(file.read(SAMPLE_BYTES))
-        return head
 
     def _unverified(self, plain: PlainFile, text: TextFile) -> Iterator[str]:
         seen = (self.work / "read" / "head").stat().st_size

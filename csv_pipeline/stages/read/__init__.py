@@ -12,7 +12,7 @@ from csv_pipeline.storage.work import BatchWriter, TextFile, in_order
 
 __all__ = ["SAMPLE_BYTES", "ReadHints", "read", "sample"]
 
-SAMPLE_BYTES = 16 * 1024**2
+SAMPLE_BYTES = 8 * 1024**2
 
 
 def read(source: Path, work: Path, hints: ReadHints) -> TextFile:
@@ -40,20 +40,20 @@ def read(source: Path, work: Path, hints: ReadHints) -> TextFile:
     return _read(source, work, hints)
 
 
-def sample(source: Path, work: Path, hints: ReadHints) -> TextFile:
-    """Read the beginning of a file larger than `SAMPLE_BYTES` as `read` reads all of it.
+def sample(source: Path, work: Path, hints: ReadHints, size: int = SAMPLE_BYTES) -> TextFile:
+    """Read the first `size` bytes of a larger file as `read` reads all of it.
 
-    The encoding is decided over the sample, the records are those of its first quarter: a record
-    that the sample cuts in two is not among them.
+    The encoding is decided over these, the records are those of their first quarter: a record that
+    is cut in two at the end is not among them.
     """
     work.mkdir(parents=True, exist_ok=True)
     with source.open("rb") as file:
-        head = file.read(SAMPLE_BYTES)
+        head = file.read(size)
     end = (head.rfind(b"\n") + 1) or (head.rfind(b"\r") + 1) or len(head)
     if b"\0" in head[:4096]:
         end += -end % 4  # characters of two or four bytes
     (work / "head").write_bytes(head[:end])
-    return _read(work / "head", work, replace(hints, block_bytes=SAMPLE_BYTES // 4), blocks=1)
+    return _read(work / "head", work, replace(hints, block_bytes=size // 4), blocks=1)
 
 
 def _read(source: Path, work: Path, hints: ReadHints, blocks: int | None = None) -> TextFile:
