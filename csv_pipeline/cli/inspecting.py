@@ -146,13 +146,15 @@ class _Desk:
         plain = self._plain(member, full=full)
         found = Inspection(path=self.path, size_bytes=self.path.stat().st_size)
         if plain.members:
-            if member is not None or out is not None:
-                raise SetupError(self._needs_member(plain, member))
+            if out is not None:
+                names = ", ".join(repr(one.name) for one in plain.members)
+                needed = f"one of its files was needed (--member), of {names}; none was named"
+                raise SetupError(f"{self.path.name}: {needed}")
             return replace(found, members=plain.members)
         sampled = not full and plain.size_bytes > SAMPLE_BYTES
         text = self._read(plain, self.feeds.get(feed or ""), sampled=sampled)
         if out is not None:
-            _write_clean(text, out)
+            write_clean(text, out)
         return replace(
             found,
             text=text,
@@ -170,19 +172,15 @@ class _Desk:
     def _plain(self, member: str | None, *, full: bool) -> PlainFile:
         size = self.path.stat().st_size
         stored = StoredText(path=self.path, size_bytes=size, fingerprint="")
+        most = self.settings.max_compressed_bytes
         limits = UnpackLimits(
-            max_compressed_bytes=self.settings.max_compressed_bytes,
+            max_compressed_bytes=most if full else max(most, size),
             max_file_bytes=self.settings.max_file_bytes,
             max_ratio=self.settings.max_ratio,
             max_members=self.settings.max_members,
         )
         enough = None if full else SAMPLE_BYTES + 1
         return unpack(stored, self.work, limits, name=self.path.name, member=member, enough=enough)
-
-    def _needs_member(self, plain: PlainFile, member: str | None) -> str:
-        names = ", ".join(repr(one.name) for one in plain.members)
-        found = "none was named" if member is None else f"found {member!r}"
-        return f"{self.path.name}: one of its files was needed (--member), of {names}; {found}"
 
     def _read(self, plain: PlainFile, feed: Feed | None, *, sampled: bool) -> TextFile:
         reading = sample if sampled else read
@@ -229,9 +227,11 @@ class _Desk:
         yield f"the encoding: {text.encoding} fits the first {seen:,} bytes, not yet {whole}"
         last = text.records + 1
         yield f"the structure: rows after {last:,} are not counted and may have faults"
-        if plain.path == self.path and plain.size_bytes > self.settings.max_file_bytes:
-            most = self.settings.max_file_bytes
-            yield f"an import would refuse it: at most {most:,} bytes are allowed"
+        compressed = plain.path != self.path
+        setting = "max_compressed_bytes" if compressed else "max_file_bytes"
+        if self.path.stat().st_size > (most := getattr(self.settings, setting)):
+            kind = "compressed file" if compressed else "file"
+            yield f"an import would refuse it: a {kind} may have at most {most:,} bytes"
 
     def _records_about(self, plain: PlainFile, text: TextFile) -> int | None:
         """Return how many records the file has if all of it is like the part that was read."""
@@ -293,7 +293,7 @@ def _by_rule(text: TextFile) -> list[tuple[str, int]]:
     return counts.most_common()
 
 
-def _write_clean(text: TextFile, out: Path) -> None:
+def write_clean(text: TextFile, out: Path) -> None:
     """Write header and rows as UTF-8 by RFC 4180 with LF, whole or not at all.
 
     An absent value is empty, a quoted empty one is "" again.
