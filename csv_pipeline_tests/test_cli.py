@@ -136,6 +136,15 @@ def test_an_archive_of_several_files_is_imported_file_by_file(terminal: Terminal
     assert terminal.stored() == 2
 
 
+def test_an_archive_given_again_tries_what_was_refused_of_it_again(terminal: Terminal) -> None:
+    options = (archive(terminal), "-a", terminal.account, "-f", "people", "--json")
+    terminal.call("import", *options)
+    again = terminal.call("import", *options).json
+    assert again["imported_before"] is True
+    outcomes = [(one["outcome"], one["imported_before"]) for one in again["members"]]
+    assert outcomes == [("imported", True), ("refused", False)]
+
+
 def test_a_dry_run_of_an_archive_rehearses_each_file(terminal: Terminal) -> None:
     file = archive(terminal)
     said = terminal.call("import", file, "-a", terminal.account, "-f", "people", "--dry-run")

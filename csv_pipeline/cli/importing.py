@@ -80,7 +80,13 @@ def _import(pipeline: Pipeline, file: FoundFile, *, dry_run: bool) -> Imported:
             raise LostClaimError(arrival.arrival_id, arrival.attempt)
         report = ledger.report_of(connection, arrival.import_id)
         faults = ledger.rejects(connection, arrival.import_id, limit=FIRST)
-    return Imported(report=report, first_rejects=tuple(faults), before=True)
+        members = ledger.members(connection, file)
+    return Imported(
+        report=report,
+        first_rejects=tuple(faults),
+        before=True,
+        members=tuple(_import(pipeline, member, dry_run=dry_run) for member in members),
+    )
 
 
 def declare(

@@ -230,7 +230,8 @@ def _headline(done: "Imported") -> Text:
     report = done.report
     name, lane = plain(report.name, 200), f" of {report.account}, {report.feed}: "
     if done.before:
-        when = f"imported before, as import {report.import_id}; nothing to do"
+        done_then = "unpacked" if report.outcome is Outcome.UNPACKED else "imported"
+        when = f"{done_then} before, as import {report.import_id}; nothing to do"
         return Text.assemble(name, lane, (when, "yellow"))
     number = f" (import {report.import_id})" if done.stored else "; nothing of it is stored"
     return Text.assemble(name, lane, _outcome(report), number)

@@ -7,7 +7,7 @@ new for an account and feed if its location, size and modification time together
 
 import contextlib
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -101,6 +101,22 @@ def arrival(connection: sa.Connection, file: FoundFile) -> Any:
             table.c.modified_at == file.modified_at,
         )
     ).one()
+
+
+def members(connection: sa.Connection, archive: FoundFile) -> list[FoundFile]:
+    """Return the files of an archive that was unpacked, as they were entered then."""
+    table = tables.arrival
+    query = (
+        sa.select(*(table.c[field.name] for field in fields(FoundFile)))
+        .where(
+            table.c.account == archive.account,
+            table.c.feed == archive.feed,
+            table.c.location.startswith(f"{archive.location}!", autoescape=True),
+            table.c.modified_at == archive.modified_at,
+        )
+        .order_by(table.c.arrival_id)
+    )
+    return [FoundFile(**row._mapping) for row in connection.execute(query)]
 
 
 def known_files(connection: sa.Connection, under: str) -> set[tuple[str, int, datetime]]:
