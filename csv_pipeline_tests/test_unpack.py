@@ -210,6 +210,16 @@ def test_an_archive_of_too_many_files_is_refused(tmp_path: Path) -> None:
     )
 
 
+def test_an_archive_of_far_too_many_files_is_refused_by_the_size_of_its_list(
+    tmp_path: Path,
+) -> None:
+    content = zipped({str(n): "" for n in range(200)})
+    limits = UnpackLimits(max_members=3)
+    assert "at most 3 entries were allowed in an archive; the list of them has 9,490 bytes" in (
+        refusal(content, tmp_path, limits=limits)
+    )
+
+
 def test_folders_and_what_systems_leave_behind_are_no_files(tmp_path: Path) -> None:
     litter = {"__MACOSX/._people.csv": "x", "2026/.DS_Store": "x", "2026/": ""}
     plain = unpacked(zipped(litter | {"2026/people.csv": PEOPLE}), tmp_path)

@@ -34,6 +34,7 @@ else:
 GZIP, ZSTD, ZIP = "gzip", "zstd", "zip"
 _CHUNK = 1024**2
 _FREE_BYTES = 1024**2  # a small file may well be one line a thousand times over
+_ENTRY_BYTES = 1_024  # of a zip archive's list: 46, and a name
 _SHOWN = 5
 _MAGIC = (
     (b"\x1f\x8b\x08", GZIP),
@@ -214,6 +215,7 @@ def _unzip(  # noqa: PLR0913, PLR0917  # as unpack
     member: str | None,
     enough: int | None,
 ) -> PlainFile:
+    _refuse_long_directory(source.path, limits, name)
     with _damage_refused(name, ZIP, _ZIP_DAMAGE), zipfile.ZipFile(source.path) as archive:
         files, litter = _members(archive, limits, name)
         if member is None and len(files) > 1:
@@ -242,6 +244,22 @@ def _unzip(  # noqa: PLR0913, PLR0917  # as unpack
         fingerprint=fingerprint,
         evidence=(_evidence(ZIP, wanted.compress_size, size, wanted.filename, only),),
     )
+
+
+def _refuse_long_directory(path: Path, limits: UnpackLimits, name: str) -> None:
+    """Refuse an archive whose list of entries alone would fill the memory.
+
+    The end record is at most 65,557 bytes long and has the list's size at its byte 12:
+    https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, section 4.3.16.
+    """
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 65_557))
+        tail = file.read()
+    at = tail.rfind(b"PK\x05\x06")
+    size = int.from_bytes(tail[at + 12 : at + 16], "little") if at >= 0 else 0
+    if size > limits.max_members * _ENTRY_BYTES:
+        needed = f"at most {limits.max_members:,} entries were allowed in an archive"
+        raise LimitExceededError(name, needed, f"the list of them has {size:,} bytes")
 
 
 def _members(
