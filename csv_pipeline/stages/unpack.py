@@ -297,8 +297,9 @@ def _members(
 
 
 def _leads_out(name: str) -> bool:
+    """Return whether a name names nothing, or something outside the archive."""
     path = PurePosixPath(name.replace("\\", "/"))
-    return path.is_absolute() or ".." in path.parts or name[1:2] == ":"
+    return not path.parts or path.is_absolute() or ".." in path.parts or name[1:2] == ":"
 
 
 def _is_litter(name: str) -> bool:
