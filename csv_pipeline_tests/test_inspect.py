@@ -205,7 +205,14 @@ def test_all_of_a_large_file_is_read_when_asked_for(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("encoding", "end"),
-    [("utf-8", "\n"), ("utf-8", "\r"), ("cp1252", "\r\n"), ("utf-16", "\n"), ("utf-16-be", "\r\n")],
+    [
+        ("utf-8", "\n"),
+        ("utf-8", "\r"),
+        ("cp1252", "\r\n"),
+        ("cp1252", "\r"),
+        ("utf-16", "\n"),
+        ("utf-16-be", "\r\n"),
+    ],
 )
 def test_a_sample_cut_off_anywhere_has_no_faults(encoding: str, end: str, tmp_path: Path) -> None:
     row = f'ä{{0}};"Müller {{0}}";{"é" * 200}{end}'

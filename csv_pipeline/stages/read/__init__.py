@@ -13,6 +13,7 @@ from csv_pipeline.storage.work import BatchWriter, TextFile, in_order
 __all__ = ["SAMPLE_BYTES", "ReadHints", "read", "sample"]
 
 SAMPLE_BYTES = 8 * 1024**2
+_ONE_LINE_BYTES = 128 * 1024
 
 
 def read(source: Path, work: Path, hints: ReadHints) -> TextFile:
@@ -49,11 +50,14 @@ def sample(source: Path, work: Path, hints: ReadHints, size: int = SAMPLE_BYTES)
     work.mkdir(parents=True, exist_ok=True)
     with source.open("rb") as file:
         head = file.read(size)
-    end = (head.rfind(b"\n") + 1) or (head.rfind(b"\r") + 1) or len(head)
+    end = head.rfind(b"\n") + 1
+    if not end:  # all of it is one line to whoever weighs encodings line by line
+        head = head[:_ONE_LINE_BYTES]
+        end = (head.rfind(b"\r") + 1) or len(head)
     if b"\0" in head[:4096]:
         end += -end % 4  # characters of two or four bytes
     (work / "head").write_bytes(head[:end])
-    return _read(work / "head", work, replace(hints, block_bytes=size // 4), blocks=1)
+    return _read(work / "head", work, replace(hints, block_bytes=max(1, end // 4)), blocks=1)
 
 
 def _read(source: Path, work: Path, hints: ReadHints, blocks: int | None = None) -> TextFile:
