@@ -2,9 +2,9 @@
 
 PipelineError
 ├── FileRefusedError            the file is turned away and the ledger says why; the run goes on
-│   ├── UnreadableFileError     the bytes are not text in any encoding the evidence allows
+│   ├── UnreadableFileError     the bytes are no text, or an archive that gives none
 │   ├── EmptyFileError          there is not even a header
-│   ├── LimitExceededError      larger, wider or longer than the settings allow
+│   ├── LimitExceededError      larger, wider or longer than the settings allow, or a bomb
 │   ├── MissingColumnError      the header lacks columns the feed needs
 │   ├── WrongFeedError          the header is that of another feed
 │   ├── UndecidableError        a date order or decimal mark that no value settles
@@ -43,7 +43,7 @@ class FileRefusedError(PipelineError):
 
 
 class UnreadableFileError(FileRefusedError):
-    """The bytes are not text in any encoding the evidence allows."""
+    """The bytes are no text in any encoding the evidence allows, or an archive that gives none."""
 
     code = "unreadable"
 

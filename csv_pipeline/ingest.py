@@ -51,16 +51,26 @@ from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.replay import Repaired, named_import, take_back
 from csv_pipeline.stages.report import count_rejects, first_rejects
 from csv_pipeline.stages.transform import transform
+from csv_pipeline.stages.unpack import UnpackLimits, unpack
 from csv_pipeline.stages.validate import hold_to_threshold, validate
 from csv_pipeline.storage import ledger, quarantine
 from csv_pipeline.storage.database import Database, open_database
 from csv_pipeline.storage.rejects import MASK
 from csv_pipeline.storage.rejects_file import is_rejects_file, write_rejects
 from csv_pipeline.storage.targets import ensure_targets
-from csv_pipeline.storage.work import Replay, TextFile, TypedFile, ValidFile, save, saved
+from csv_pipeline.storage.work import (
+    PlainFile,
+    Replay,
+    TextFile,
+    TypedFile,
+    ValidFile,
+    save,
+    saved,
+)
 
 T = TypeVar("T")
 _QUOTED = re.compile(r"\[.*\]|\"[^\"]*\"|`[^`]*`", re.DOTALL)
+_MOST_NAMES = 40
 log = structlog.get_logger()
 
 
@@ -371,8 +381,48 @@ class Import:
         save(path, done)
         return done
 
+    @property
+    def members(self) -> tuple[FoundFile, ...]:
+        """The files in an archive of several, once it is unpacked; each is an arrival."""
+        plain = saved(self._work / "unpack.json", PlainFile)
+        return tuple(
+            FoundFile(
+                location=f"{self.claim.location}!{member.name}",
+                account=self.claim.account,
+                feed=self.claim.feed,
+                name=member.name,
+                size_bytes=member.size_bytes,
+                modified_at=self.claim.modified_at,
+            )
+            for member in (plain.members if plain else ())
+        )
+
+    def _plain(self) -> PlainFile:
+        limits = UnpackLimits(
+            max_compressed_bytes=(
+                self._account.max_compressed_bytes or self._settings.max_compressed_bytes
+            ),
+            max_file_bytes=self._max_file_bytes,
+            max_ratio=self._settings.max_ratio,
+            max_members=self._settings.max_members,
+        )
+        claim = self.claim
+        return self._once(
+            "unpack",
+            PlainFile,
+            lambda: unpack(
+                self._stored(), self._work, limits, name=claim.name, member=claim.member
+            ),
+        )
+
+    @property
+    def _max_file_bytes(self) -> int:
+        return self._account.max_file_bytes or self._settings.max_file_bytes
+
     def _stored(self) -> StoredText:
-        return self._once("arrive", StoredText, lambda: fetch(self.claim, self._work))
+        return self._once(
+            "arrive", StoredText, lambda: fetch(self.claim, self._work, self._max_file_bytes)
+        )
 
     def _text(self) -> TextFile:
         """Return the file's rows; rejected rows sent back under the header they came with."""
@@ -395,11 +445,13 @@ class Import:
             encoding=encoding,
             encodings=self.feed.encodings,
             furniture=self.feed.furniture,
-            max_bytes=self._settings.max_file_bytes,
+            max_bytes=self._max_file_bytes,
             max_columns=self._settings.max_columns,
+            max_record_bytes=self._settings.max_record_bytes,
+            max_records=self._settings.max_records,
             block_bytes=self._settings.block_bytes,
         )
-        return read(self._stored().path, self._work, hints)
+        return read(self._plain().path, self._work, hints)
 
     def _replay(self) -> Replay | None:
         """Return which rows of which import these are, if the file holds rejected rows."""
@@ -453,9 +505,12 @@ class Import:
         )
 
     def _arrive(self) -> tuple[int, int]:
-        fingerprint = self._stored().fingerprint
+        plain = self._plain()
+        if plain.members:
+            self._turn_into_members()
+            return 0, 0
         with self._database.begin() as connection:
-            same = ledger.same_content(connection, self.claim, fingerprint)
+            same = ledger.same_content(connection, self.claim, plain.fingerprint)
         if same is not None:
             self._turn_away_duplicate(same)
         return 0, 0
@@ -490,8 +545,8 @@ class Import:
 
     def _load(self) -> tuple[int, int]:
         report = self._report()
-        stored = saved(self._work / "arrive.json", StoredText)
-        fingerprint = stored.fingerprint if stored else None
+        plain = saved(self._work / "unpack.json", PlainFile)
+        fingerprint = plain.fingerprint if plain else None
         with self._database.begin() as connection:
             attempt = connection.begin_nested()
             if self._ending is None:
@@ -519,6 +574,7 @@ class Import:
                 attempt.rollback()
                 ledger.release(connection, self.claim)
             else:
+                ledger.register(connection, self.members)
                 ledger.settle(connection, self.claim, report, fingerprint)
         save(self._work / "report.json", report)
         return report.counts.read - report.counts.rejected, report.counts.rejected
@@ -558,8 +614,16 @@ class Import:
             same,
         )
 
+    def _turn_into_members(self) -> None:
+        name, names = self.claim.name, [member.name for member in self.members]
+        shown = ", ".join(map(repr, names[:_MOST_NAMES]))
+        shown += f" and {len(names) - _MOST_NAMES:,} more" if len(names) > _MOST_NAMES else ""
+        problem = f"{name}: each of its {len(names):,} files is an arrival of its own; {shown}"
+        self.turn_away(Outcome.UNPACKED, problem, "unpacked")
+
     def _report(self) -> ImportReport:
         """Return what is known so far; all but the counts of the rows loaded."""
+        plain = saved(self._work / "unpack.json", PlainFile)
         text = self._text_so_far()
         replay = saved(self._work / "replay.json", Replay)
         typed = saved(self._work / "transform.json", TypedFile)
@@ -572,7 +636,7 @@ class Import:
             feed=self.claim.feed,
             name=self.claim.name,
             outcome=Outcome.DRY_RUN if self.claim.dry_run else Outcome.IMPORTED,
-            evidence=(*(text.evidence if text else ()), *(typed.evidence if typed else ())),
+            evidence=tuple(e for facts in (plain, text, typed) if facts for e in facts.evidence),
             stage_seconds=self._seconds(),
         )
         if text:

@@ -58,6 +58,8 @@ class Account:
     date_order: DateOrder | None = None
     decimal_mark: DecimalMark | None = None
     encoding: str | None = None
+    max_file_bytes: int | None = None
+    max_compressed_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +176,7 @@ class ArrivalStatus(StrEnum):
     WAITING = "waiting"
     CLAIMED = "claimed"
     IMPORTED = "imported"
+    UNPACKED = "unpacked"
     DUPLICATE = "duplicate"
     REFUSED = "refused"
     FAILED = "failed"
@@ -182,7 +185,10 @@ class ArrivalStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundFile:
-    """A file as a listing shows it, before anything is known of its content."""
+    """A file as a listing shows it, before anything is known of its content.
+
+    A file in an archive has the archive's location with `!` and its own name behind it.
+    """
 
     location: str
     account: str
@@ -212,6 +218,16 @@ class Claim:
     run_id: str | None = None
     dry_run: bool = False
     repairs: int | None = None
+
+    @property
+    def member(self) -> str | None:
+        """The file's name in the archive it is in; None if it stands by itself."""
+        return self.name if self.location.endswith(f"!{self.name}") else None
+
+    @property
+    def path(self) -> Path:
+        """Where the bytes are: the file, or the archive it is in."""
+        return Path(self.location.removesuffix(f"!{self.name}"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,6 +289,7 @@ class Outcome(StrEnum):
     """How an import ended."""
 
     IMPORTED = "imported"
+    UNPACKED = "unpacked"
     DUPLICATE = "duplicate"
     REFUSED = "refused"
     FAILED = "failed"

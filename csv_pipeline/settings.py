@@ -22,7 +22,18 @@ class Settings(BaseSettings):
         None, description="PostgreSQL 15 or newer; not set: an embedded server in `home`/postgres"
     )
     max_file_bytes: PositiveInt = Field(2 * 1024**3, description="larger files are refused")
+    max_compressed_bytes: PositiveInt = Field(
+        100 * 1024**2, description="larger files are refused if they are compressed"
+    )
+    max_ratio: PositiveInt = Field(
+        200, description="archives that grow to more times their size are refused"
+    )
+    max_members: PositiveInt = Field(1_000, description="archives of more entries are refused")
     max_columns: PositiveInt = Field(4_096, description="wider headers are refused")
+    max_record_bytes: PositiveInt = Field(
+        8 * 1024**2, description="files with longer lines are refused"
+    )
+    max_records: PositiveInt = Field(100_000_000, description="files of more records are refused")
     block_bytes: PositiveInt = Field(
         12 * 1024**2, description="text handled at a time while reading"
     )

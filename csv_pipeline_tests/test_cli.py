@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,41 @@ def test_the_same_content_under_another_name_is_a_duplicate(terminal: Terminal) 
     again = terminal.bring(PEOPLE, "--json", name="copy.csv")
     assert again.exit_code == 0
     assert (again.json["outcome"], again.json["same_as"]) == ("duplicate", first["import_id"])
+
+
+def archive(terminal: Terminal) -> Path:
+    with zipfile.ZipFile(terminal.folder / "all.zip", "w") as made:
+        made.writestr("one.csv", PEOPLE)
+        made.writestr("two.csv", "Colour\nred\n")
+    return terminal.folder / "all.zip"
+
+
+def test_an_archive_of_several_files_is_imported_file_by_file(terminal: Terminal) -> None:
+    options = (archive(terminal), "-a", terminal.account, "-f", "people", "--json")
+    said = terminal.call("import", *options)
+    assert said.exit_code == 1  # one of its files was refused
+    assert said.json["outcome"] == "unpacked"
+    outcomes = [(one["name"], one["outcome"]) for one in said.json["members"]]
+    assert outcomes == [("one.csv", "imported"), ("two.csv", "refused")]
+    assert terminal.stored() == 2
+
+
+def test_an_archive_given_again_tries_what_was_refused_of_it_again(terminal: Terminal) -> None:
+    options = (archive(terminal), "-a", terminal.account, "-f", "people", "--json")
+    terminal.call("import", *options)
+    again = terminal.call("import", *options).json
+    assert again["imported_before"] is True
+    outcomes = [(one["outcome"], one["imported_before"]) for one in again["members"]]
+    assert outcomes == [("imported", True), ("refused", False)]
+
+
+def test_a_dry_run_of_an_archive_rehearses_each_file(terminal: Terminal) -> None:
+    file = archive(terminal)
+    said = terminal.call("import", file, "-a", terminal.account, "-f", "people", "--dry-run")
+    assert "one.csv" in said.out
+    assert "dry run; nothing of it is stored" in said.out
+    with terminal.pipeline.database.begin() as connection:
+        assert ledger.arrivals(connection, account=terminal.account) == []
 
 
 def test_a_relative_path_names_the_same_file(
@@ -326,6 +362,14 @@ def test_account_keeps_what_is_not_mentioned(terminal: Terminal) -> None:
     with terminal.pipeline.database.begin() as connection:
         facts = ledger.account(connection, terminal.account)
     assert (facts.seller_id, facts.date_order, facts.decimal_mark) == (None, "day first", "comma")
+
+
+def test_an_account_can_be_allowed_smaller_or_larger_files(terminal: Terminal) -> None:
+    sizes = ("--max-file-bytes", 10, "--max-compressed-bytes", 1_000)
+    assert "1,000" in terminal.call("account", terminal.account, *sizes).out
+    assert terminal.bring(PEOPLE).exit_code == 1
+    terminal.call("account", terminal.account, "--forget", "max-file-bytes")
+    assert terminal.bring(PEOPLE, name="again.csv").exit_code == 0
 
 
 def test_an_encoding_that_does_not_exist_is_not_declared(terminal: Terminal) -> None:

@@ -1,5 +1,6 @@
 """A run as Dagster sees it: what it imports, what it shows, and when it fails."""
 
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -96,6 +97,18 @@ def plain(value: dg.MetadataValue[Any]) -> Any:
 
 def checks(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
     return {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
+
+
+def test_the_files_of_an_archive_wait_for_the_next_run(dagster: Dagster) -> None:
+    with zipfile.ZipFile(dagster.drop("all.zip", ""), "w") as archive:
+        archive.writestr("one.csv", GOOD)
+        archive.writestr("two.csv", MESSY)
+    assert dagster.run().success
+    assert dagster.statuses() == {
+        "all.zip": "unpacked", "one.csv": "waiting", "two.csv": "waiting",
+    }  # fmt: skip
+    assert dagster.run().success
+    assert set(dagster.statuses().values()) == {"unpacked", "imported"}
 
 
 def test_a_run_without_config_imports_every_file_that_lies_there(dagster: Dagster) -> None:

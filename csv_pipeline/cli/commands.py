@@ -38,6 +38,8 @@ class Fact(StrEnum):
     DATE_ORDER = "date-order"
     DECIMAL_MARK = "decimal-mark"
     ENCODING = "encoding"
+    MAX_FILE_BYTES = "max-file-bytes"
+    MAX_COMPRESSED_BYTES = "max-compressed-bytes"
 
 
 class Commands(TyperGroup):
@@ -111,6 +113,38 @@ def import_(
     else:
         show.imported(imported, pipeline.feed(feed))
     raise typer.Exit(0 if imported.well else 1)
+
+
+@app.command()
+def inspect(  # noqa: PLR0913  # an option for each question
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Any CSV file.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(dir_okay=False, help="Write all whole records there: UTF-8, commas, LF."),
+    ] = None,
+    feed: Annotated[
+        str | None, typer.Option("--feed", "-f", help="Read it as an import for this feed would.")
+    ] = None,
+    member: Annotated[str | None, typer.Option(help="Which file of an archive of several.")] = None,
+    *,
+    full: Annotated[
+        bool, typer.Option("--full", help="Read all of a large file, not its beginning.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show how a file is written, its first rows and faults, and the feeds it fits."""
+    from csv_pipeline.cli import inspecting, show_inspection, terminal
+    from csv_pipeline.feeds import FEEDS
+
+    found = inspecting.inspect_file(
+        file, _settings(), FEEDS, feed=feed, member=member, full=full, out=out
+    )
+    if as_json:
+        terminal.as_json(found.facts())
+    else:
+        show_inspection.inspected(found)
+    if found.out is not None:
+        show_inspection.note_written(found)
 
 
 @app.command()
@@ -241,6 +275,12 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each fact
     encoding: Annotated[
         str | None, typer.Option(help="Of files that are not Unicode, such as cp1252.")
     ] = None,
+    max_file_bytes: Annotated[
+        int | None, typer.Option(min=1, help="How large a file may be, decompressed.")
+    ] = None,
+    max_compressed_bytes: Annotated[
+        int | None, typer.Option(min=1, help="How large a compressed file may be.")
+    ] = None,
     forget: Annotated[
         list[Fact] | None, typer.Option(help="Let the files decide this again; may be repeated.")
     ] = None,
@@ -253,6 +293,8 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each fact
         "date_order": date_order,
         "decimal_mark": decimal_mark,
         "encoding": encoding,
+        "max_file_bytes": max_file_bytes,
+        "max_compressed_bytes": max_compressed_bytes,
     }
     declared = importing.declare(_pipeline(), name, changes, forget or [])
     show.accounts([declared], [])

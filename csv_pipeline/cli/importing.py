@@ -18,6 +18,7 @@ from csv_pipeline.model import (
     Claim,
     DateOrder,
     DecimalMark,
+    FoundFile,
     ImportReport,
     Outcome,
     Reject,
@@ -34,21 +35,26 @@ class Imported:
     """What to tell about one file: the report and the first faults.
 
     `before`: an earlier import brought it. `stored`: the ledger has it, as it has not of a dry run.
+    `members` are the files of an archive of several.
     """
 
     report: ImportReport
     first_rejects: tuple[Reject, ...]
     before: bool = False
     stored: bool = True
+    members: tuple["Imported", ...] = ()
 
     @property
     def well(self) -> bool:
         """Whether the file's rows are in the table, or would be."""
-        return self.report.outcome not in {Outcome.REFUSED, Outcome.FAILED}
+        turned_away = self.report.outcome in {Outcome.REFUSED, Outcome.FAILED}
+        return not turned_away and all(member.well for member in self.members)
 
     def facts(self) -> dict[str, Any]:
         """Return the report as JSON, and whether this file had been imported before."""
-        return {**import_facts(self.report), "imported_before": self.before}
+        facts = {**import_facts(self.report), "imported_before": self.before}
+        members = [member.facts() for member in self.members]
+        return facts | {"members": members} if members else facts
 
 
 def import_file(  # noqa: PLR0913  # a file, whose it is, and how
@@ -69,16 +75,28 @@ def import_file(  # noqa: PLR0913  # a file, whose it is, and how
         LostClaimError: Another worker has the file.
     """
     file = found_file(Path(os.path.normpath(path.absolute())), account_slug(account), feed)
+    return _import(pipeline, file, dry_run=dry_run, repairs=repairs)
+
+
+def _import(
+    pipeline: Pipeline, file: FoundFile, *, dry_run: bool, repairs: int | None = None
+) -> Imported:
     claim = pipeline.claim_file(file, dry_run=dry_run)
     if claim is not None:
         return _run(pipeline, replace(claim, repairs=repairs))
     with pipeline.database.begin() as connection:
         arrival = ledger.arrival(connection, file)
-        if arrival.status != ArrivalStatus.IMPORTED:
+        if arrival.status not in {ArrivalStatus.IMPORTED, ArrivalStatus.UNPACKED}:
             raise LostClaimError(arrival.arrival_id, arrival.attempt)
         report = ledger.report_of(connection, arrival.import_id)
         faults = ledger.rejects(connection, arrival.import_id, limit=FIRST)
-    return Imported(report=report, first_rejects=tuple(faults), before=True)
+        members = ledger.members(connection, file)
+    return Imported(
+        report=report,
+        first_rejects=tuple(faults),
+        before=True,
+        members=tuple(_import(pipeline, member, dry_run=dry_run) for member in members),
+    )
 
 
 def replay(pipeline: Pipeline, path: Path, import_id: int | None, *, dry_run: bool) -> Imported:
@@ -101,7 +119,7 @@ def replay(pipeline: Pipeline, path: Path, import_id: int | None, *, dry_run: bo
 
 
 def declare(
-    pipeline: Pipeline, name: str, changes: Mapping[str, str | None], forget: Sequence[str]
+    pipeline: Pipeline, name: str, changes: Mapping[str, Any], forget: Sequence[str]
 ) -> Account:
     """Store the facts given, drop those to forget, keep the others, and return them all.
 
@@ -132,10 +150,12 @@ def declare(
 def _run(pipeline: Pipeline, claim: Claim) -> Imported:
     import_ = Import(pipeline, claim)
     faults: list[Reject] = []
+    members: tuple[FoundFile, ...] = ()
     try:
         _advance(import_)
         report = import_.settled()
         faults = import_.first_rejects(FIRST)
+        members = import_.members
     except KeyboardInterrupt:
         with pipeline.database.begin() as connection:
             ledger.release(connection, claim)
@@ -149,7 +169,12 @@ def _run(pipeline: Pipeline, claim: Claim) -> Imported:
         report = import_.settled()
     finally:
         import_.finish()
-    return Imported(report=report, first_rejects=tuple(faults), stored=not claim.dry_run)
+    return Imported(
+        report=report,
+        first_rejects=tuple(faults),
+        stored=not claim.dry_run,
+        members=tuple(_import(pipeline, file, dry_run=claim.dry_run) for file in members),
+    )
 
 
 def _advance(import_: Import) -> None:

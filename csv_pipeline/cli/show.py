@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _OUTCOMES = ("inserted", "updated", "unchanged", "kept", "superseded", "rejected")
 _COLORS = {
     Outcome.IMPORTED: "green",
+    Outcome.UNPACKED: "cyan",
     Outcome.DRY_RUN: "cyan",
     Outcome.DUPLICATE: "yellow",
     Outcome.REFUSED: "red",
@@ -54,6 +55,9 @@ def imported(done: "Imported", feed: Feed) -> None:
         )
     if done.stored:
         _print_where_to_look(report)
+    for member in done.members:
+        out.print()
+        imported(member, feed)
 
 
 def imports(found: Sequence[tuple[ImportReport, datetime]], settings: Settings) -> None:
@@ -149,11 +153,19 @@ def accounts(declared: Sequence[Account], waiting: Sequence[Backlog]) -> None:
             f"No accounts yet. One is made by its first file, or by {command()} account NAME."
         )
         return
-    made = table("account", "seller id", "date order", "decimal mark", "encoding", "files waiting")
+    sizes = ("max file bytes", "max compressed bytes")
+    facts = ("seller id", "date order", "decimal mark", "encoding", *sizes)
+    made = table("account", *facts, "files waiting", right=sizes)
     for one in declared:
         files = sum(len(lane.arrival_ids) for lane in waiting if lane.account == one.account)
         known = (one.seller_id, one.date_order, one.decimal_mark, one.encoding)
-        made.add_row(one.account, *(plain(fact or "") for fact in known), f"{files or ''}")
+        most = (one.max_file_bytes, one.max_compressed_bytes)
+        made.add_row(
+            one.account,
+            *(plain(fact or "") for fact in known),
+            *(f"{size:,}" if size else "" for size in most),
+            f"{files or ''}",
+        )
     out.print(made)
 
 
@@ -234,7 +246,8 @@ def _headline(done: "Imported") -> Text:
     report = done.report
     name, lane = plain(report.name, 200), f" of {report.account}, {report.feed}: "
     if done.before:
-        when = f"imported before, as import {report.import_id}; nothing to do"
+        done_then = "unpacked" if report.outcome is Outcome.UNPACKED else "imported"
+        when = f"{done_then} before, as import {report.import_id}; nothing to do"
         return Text.assemble(name, lane, (when, "yellow"))
     number = f" (import {report.import_id})" if done.stored else "; nothing of it is stored"
     return Text.assemble(name, lane, _outcome(report), number)

@@ -28,6 +28,7 @@ _TROUBLE_FIRST = (
     Outcome.FAILED,
     Outcome.REFUSED,
     Outcome.DUPLICATE,
+    Outcome.UNPACKED,
     Outcome.DRY_RUN,
     Outcome.IMPORTED,
 )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from csv_pipeline.errors import InvalidAccountError, SourceChangedError
+from csv_pipeline.errors import InvalidAccountError, LimitExceededError, SourceChangedError
 from csv_pipeline.model import Claim, FoundFile, StoredText, account_slug
 
 _CHUNK = 4 * 1024**2
@@ -94,25 +94,38 @@ def found_file(path: Path, account: str, feed: str) -> FoundFile:
     return _found(path, status, account_slug(account), feed)
 
 
-def fetch(claim: Claim, work: Path) -> StoredText:
+def fetch(claim: Claim, work: Path, max_bytes: int) -> StoredText:
     """Copy the claimed file to the work directory and return its SHA-256, taken on the way.
+
+    Of a file in an archive it is the archive that is copied.
 
     Raises:
         SourceChangedError: The file is gone, or is not as it was when it arrived.
+        LimitExceededError: It has more than `max_bytes`.
     """
-    source, target = Path(claim.location), work / "source"
+    source, target = claim.path, work / "source"
     digest = hashlib.sha256()
     try:
-        with _regular(source).open("rb") as file, target.open("wb") as copy:
+        if (size := _regular(source).stat().st_size) > max_bytes:
+            allowed = f"at most {max_bytes:,} bytes were allowed"
+            raise LimitExceededError(claim.name, allowed, f"the file has {size:,}")
+        with source.open("rb") as file, target.open("wb") as copy:
             while chunk := file.read(_CHUNK):
                 digest.update(chunk)
                 copy.write(chunk)
         status = source.stat()
     except FileNotFoundError as error:
         raise SourceChangedError(
-            claim.name, "the file that arrived was needed", f"{claim.location} is gone"
+            claim.name, "the file that arrived was needed", f"{source} is gone"
         ) from error
-    if (status.st_size, _modified_at(status)) != (claim.size_bytes, claim.modified_at):
+    if claim.member is not None and _modified_at(status) != claim.modified_at:
+        raise SourceChangedError(
+            claim.name,
+            "the archive that arrived was needed",
+            f"{source} was changed since; it counts as a new arrival",
+        )
+    same_size = claim.member is not None or status.st_size == claim.size_bytes
+    if not same_size or _modified_at(status) != claim.modified_at:
         raise SourceChangedError(
             claim.name,
             f"the {claim.size_bytes:,} bytes that arrived were needed",

@@ -13,7 +13,7 @@ import polars as pl
 
 from csv_pipeline.casts import dates, decimals
 from csv_pipeline.casts.evidence import Survey, decide
-from csv_pipeline.contract import Column, Kind
+from csv_pipeline.contract import Column, Kind, heading
 from csv_pipeline.errors import MissingColumnError
 from csv_pipeline.header import extras_in, layout_of, likeliest, missing_columns, sources_in, title
 from csv_pipeline.model import Account, Evidence, Feed, Layout, WholeFile
@@ -52,6 +52,28 @@ class _Plan:
             for column in self.feed.columns
             if column.derived or column.substitute is not None or column.name in self.sources
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """How a header fits a feed: how many of its names the feed knows, and what it lacks."""
+
+    feed: str
+    layout: str
+    known: int
+    missing: tuple[str, ...]
+
+
+def fit(header: tuple[str, ...], feed: Feed) -> Fit:
+    """Return how a header fits a feed; one that lacks nothing is not refused for it."""
+    sources, _ = sources_in(header, feed)
+    layout = layout_of(sources, feed)
+    return Fit(
+        feed=feed.name,
+        layout=layout.name,
+        known=sum(heading(name) in feed.headings for name in header),
+        missing=tuple(title(column) for column in missing_columns(sources, layout, feed)),
+    )
 
 
 def transform(  # noqa: PLR0913  # a file, whose it is, and what is known of it

@@ -103,6 +103,22 @@ def arrival(connection: sa.Connection, file: FoundFile) -> Any:
     ).one()
 
 
+def members(connection: sa.Connection, archive: FoundFile) -> list[FoundFile]:
+    """Return the files of an archive that was unpacked, as they were entered then."""
+    table = tables.arrival
+    query = (
+        sa.select(*(table.c[field.name] for field in fields(FoundFile)))
+        .where(
+            table.c.account == archive.account,
+            table.c.feed == archive.feed,
+            table.c.location.startswith(f"{archive.location}!", autoescape=True),
+            table.c.modified_at == archive.modified_at,
+        )
+        .order_by(table.c.arrival_id)
+    )
+    return [FoundFile(**row._mapping) for row in connection.execute(query)]
+
+
 def known_files(connection: sa.Connection, under: str) -> set[tuple[str, int, datetime]]:
     """Return location, size and modification time of every file below `under` that was seen."""
     table = tables.arrival
@@ -492,6 +508,8 @@ def _account(row: Any) -> Account:
         date_order=None if row.date_order is None else DateOrder(row.date_order),
         decimal_mark=None if row.decimal_mark is None else DecimalMark(row.decimal_mark),
         encoding=row.encoding,
+        max_file_bytes=row.max_file_bytes,
+        max_compressed_bytes=row.max_compressed_bytes,
     )
 
 

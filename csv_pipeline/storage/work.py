@@ -43,6 +43,28 @@ PLACE = ("row_number", "line_number", "offset", "length")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A file in an archive."""
+
+    name: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlainFile:
+    """What `unpack` gives: the file decompressed, and the SHA-256 of its content.
+
+    Of an archive with several files it is the archive itself, and `members` says what is in it.
+    """
+
+    path: Path
+    size_bytes: int
+    fingerprint: str
+    members: tuple[Member, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TextFile:
     """What `read` gives: every well-formed record as text.
 

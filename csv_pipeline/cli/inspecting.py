@@ -1,0 +1,311 @@
+"""Look into any file, without a feed, an account or a database, and write it out clean.
+
+A file larger than a sample is judged by its beginning, unless all of it is asked for; what was not
+looked at is said.
+"""
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from csv_pipeline.errors import PipelineError, SetupError, UnknownFeedError
+from csv_pipeline.model import Evidence, Feed, Reject, StoredText
+from csv_pipeline.settings import Settings
+from csv_pipeline.stages.read import SAMPLE_BYTES, ReadHints, read, sample
+from csv_pipeline.stages.transform import Fit, fit
+from csv_pipeline.stages.unpack import UnpackLimits, unpack
+from csv_pipeline.storage.work import Member, PlainFile, TextFile, batches
+
+_FIRST_ROWS = 5
+_FIRST_FAULTS = 10
+_LINES_LOOKED_AT = _HEADER_WITHIN = 1024**2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """A feed the file may be for; it fits if nothing is missing.
+
+    `only_by_name`: the header is found on its line only by one who knows the feed's names.
+    """
+
+    fit: Fit
+    share: float
+    header_line: int
+    only_by_name: bool = False
+
+    @property
+    def fits(self) -> bool:
+        """Whether an import for the feed would take the header."""
+        return not self.fit.missing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """What is to be told about a file.
+
+    `records_about` guesses the records of all of it from the part that was read. `unverified` says
+    what was not looked at; it is empty if all was. Of an archive of several files there are only
+    `members`.
+    """
+
+    path: Path
+    size_bytes: int
+    members: tuple[Member, ...] = ()
+    text: TextFile | None = None
+    line_ends: str = ""
+    first_rows: tuple[tuple[int, tuple[str | None, ...]], ...] = ()
+    faults: tuple[Reject, ...] = ()
+    faults_by_rule: tuple[tuple[str, int], ...] = ()
+    proposals: tuple[Proposal, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    unverified: tuple[str, ...] = ()
+    records_about: int | None = None
+    out: Path | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """Return it as JSON types."""
+        facts: dict[str, Any] = {"file": str(self.path), "size_bytes": self.size_bytes}
+        if self.text is None:
+            return facts | {"members": [asdict(member) for member in self.members]}
+        text = self.text
+        return facts | {
+            "encoding": text.encoding,
+            "delimiter": text.delimiter,
+            "quote": text.quote,
+            "escape": text.escape,
+            "line_ends": self.line_ends,
+            "header": list(text.header),
+            "header_line": text.header_line,
+            "complete": not self.unverified,
+            "unverified": list(self.unverified),
+            "records": text.records,
+            "records_about": self.records_about,
+            "rejected": text.malformed,
+            "repaired": text.repaired,
+            "blank": text.blank,
+            "furniture": text.furniture_count,
+            "rejects_by_rule": dict(self.faults_by_rule),
+            "first_rejects": [
+                {k: v for k, v in asdict(fault).items() if k != "import_id"}
+                for fault in self.faults
+            ],
+            "first_rows": [
+                {"row_number": row, "values": list(values)} for row, values in self.first_rows
+            ],
+            "feeds": [
+                asdict(one.fit)
+                | {"share": one.share, "fits": one.fits, "header_line": one.header_line}
+                for one in self.proposals
+            ],
+            "evidence": [asdict(one) for one in self.evidence],
+            "out": None if self.out is None else str(self.out),
+        }
+
+
+def inspect_file(  # noqa: PLR0913  # an option for each question
+    path: Path,
+    settings: Settings,
+    feeds: Iterable[Feed],
+    *,
+    feed: str | None = None,
+    member: str | None = None,
+    full: bool = False,
+    out: Path | None = None,
+) -> Inspection:
+    """Return what a file shows of itself; with `out` write its whole records there as well.
+
+    Raises:
+        FileRefusedError: It is no text, has no header, or is too large to be read in `full`.
+        SetupError: There is no such feed or member, or `out` is the file itself.
+    """
+    by_name = {one.name: one for one in feeds}
+    if feed is not None and feed not in by_name:
+        raise UnknownFeedError(feed, sorted(by_name))
+    if out is not None and out.exists() and out.samefile(path):
+        raise SetupError(f"{out}: another file was needed to write to; it is the one to be read")
+    with tempfile.TemporaryDirectory(prefix="csv-pipeline-") as work:
+        desk = _Desk(path, Path(work), settings, by_name)
+        return desk.inspect(feed, member, out, full=full or out is not None)
+
+
+class _Desk:
+    """A file, a place to work on it, and what is asked of it."""
+
+    def __init__(self, path: Path, work: Path, settings: Settings, feeds: dict[str, Feed]) -> None:
+        self.path, self.work, self.settings, self.feeds = path, work, settings, feeds
+
+    def inspect(
+        self, feed: str | None, member: str | None, out: Path | None, *, full: bool
+    ) -> Inspection:
+        plain = self._plain(member, full=full)
+        found = Inspection(path=self.path, size_bytes=self.path.stat().st_size)
+        if plain.members:
+            if out is not None:
+                names = ", ".join(repr(one.name) for one in plain.members)
+                needed = f"one of its files was needed (--member), of {names}; none was named"
+                raise SetupError(f"{self.path.name}: {needed}")
+            return replace(found, members=plain.members)
+        sampled = not full and plain.size_bytes > SAMPLE_BYTES
+        text = self._read(plain, self.feeds.get(feed or ""), sampled=sampled)
+        if out is not None:
+            write_clean(text, out)
+        return replace(
+            found,
+            text=text,
+            line_ends=_line_ends(plain.path, text.encoding),
+            first_rows=tuple(_first_rows(text)),
+            faults=tuple(_first_faults(text)),
+            faults_by_rule=tuple(_by_rule(text)),
+            proposals=tuple(self._proposals(plain, text)),
+            evidence=(*plain.evidence, *text.evidence),
+            unverified=tuple(self._unverified(plain, text)) if sampled else (),
+            records_about=self._records_about(plain, text) if sampled else None,
+            out=out,
+        )
+
+    def _plain(self, member: str | None, *, full: bool) -> PlainFile:
+        size = self.path.stat().st_size
+        stored = StoredText(path=self.path, size_bytes=size, fingerprint="")
+        most = self.settings.max_compressed_bytes
+        limits = UnpackLimits(
+            max_compressed_bytes=most if full else max(most, size),
+            max_file_bytes=self.settings.max_file_bytes,
+            max_ratio=self.settings.max_ratio,
+            max_members=self.settings.max_members,
+        )
+        enough = None if full else SAMPLE_BYTES + 1
+        return unpack(stored, self.work, limits, name=self.path.name, member=member, enough=enough)
+
+    def _read(self, plain: PlainFile, feed: Feed | None, *, sampled: bool) -> TextFile:
+        reading = sample if sampled else read
+        return reading(plain.path, self.work / "read", self._hints(feed))
+
+    def _hints(self, feed: Feed | None) -> ReadHints:
+        hints = ReadHints(
+            name=self.path.name,
+            max_bytes=self.settings.max_file_bytes,
+            max_columns=self.settings.max_columns,
+            max_record_bytes=self.settings.max_record_bytes,
+            max_records=self.settings.max_records,
+            block_bytes=self.settings.block_bytes,
+        )
+        if feed is None:
+            return hints
+        return replace(
+            hints, headings=feed.headings, encodings=feed.encodings, furniture=feed.furniture
+        )
+
+    def _proposals(self, plain: PlainFile, text: TextFile) -> list[Proposal]:
+        """Return the feeds that know any of the header's names, the best fit first."""
+        found = [_proposal(text, feed) for feed in self.feeds.values()]
+        if not any(one.fits for one in found):
+            found = [self._by_name(plain, one) for one in found]
+        known = [one for one in found if one.fit.known]
+        return sorted(known, key=lambda one: (not one.fits, -one.share, one.fit.feed))
+
+    def _by_name(self, plain: PlainFile, proposal: Proposal) -> Proposal:
+        """Look for the header by the feed's names, as an import does; banners may hide it."""
+        feed = self.feeds[proposal.fit.feed]
+        try:
+            work = self.work / f"for-{feed.name}"
+            text = sample(plain.path, work, self._hints(feed), size=_HEADER_WITHIN)
+        except PipelineError:
+            return proposal
+        again = _proposal(text, feed)
+        better = again.fit.known > proposal.fit.known
+        return replace(again, only_by_name=True) if better else proposal
+
+    def _unverified(self, plain: PlainFile, text: TextFile) -> Iterator[str]:
+        seen = (self.work / "read" / "head").stat().st_size
+        whole = "all of it" if plain.path != self.path else f"all {plain.size_bytes:,} bytes"
+        yield f"the encoding: {text.encoding} fits the first {seen:,} bytes, not yet {whole}"
+        last = text.records + 1
+        yield f"the structure: rows after {last:,} are not counted and may have faults"
+        compressed = plain.path != self.path
+        setting = "max_compressed_bytes" if compressed else "max_file_bytes"
+        if self.path.stat().st_size > (most := getattr(self.settings, setting)):
+            kind = "compressed file" if compressed else "file"
+            yield f"an import would refuse it: a {kind} may have at most {most:,} bytes"
+
+    def _records_about(self, plain: PlainFile, text: TextFile) -> int | None:
+        """Return how many records the file has if all of it is like the part that was read."""
+        seen = (self.work / "read" / "head").stat().st_size
+        covered = _covered(text)
+        if plain.path != self.path or not covered:
+            return None  # how much is to come out of an archive is not known
+        scale = plain.size_bytes / seen * text.text.stat().st_size / covered
+        return round(text.records * scale)
+
+
+def _proposal(text: TextFile, feed: Feed) -> Proposal:
+    found = fit(text.header, feed)
+    share = round(found.known / len(text.header), 3)
+    return Proposal(fit=found, share=share, header_line=text.header_line)
+
+
+def _covered(text: TextFile) -> int:
+    """Return the byte of the text that the last record ends at."""
+    ends = [
+        batch.select((pl.col("offset") + pl.col("length")).max()).item()
+        for directory in (text.rows, text.rejects)
+        for batch in batches(directory, ("offset", "length"))
+    ]
+    return max((end for end in ends if end is not None), default=0)
+
+
+def _line_ends(path: Path, encoding: str) -> str:
+    with path.open("rb") as file:
+        lines = file.read(_LINES_LOOKED_AT).decode(encoding, errors="replace")
+    both = lines.count("\r\n")
+    counts = Counter({"LF": lines.count("\n") - both, "CRLF": both, "CR": lines.count("\r") - both})
+    found = [(name, count) for name, count in counts.most_common() if count > 0]
+    if len(found) < 2:
+        return found[0][0] if found else "none"
+    return "mixed: " + ", ".join(f"{count:,} {name}" for name, count in found)
+
+
+def _first_rows(text: TextFile) -> Iterator[tuple[int, tuple[str | None, ...]]]:
+    rows = (row for batch in batches(text.rows) for row in batch.head(_FIRST_ROWS).iter_rows())
+    width = len(text.header)
+    for row in islice(rows, _FIRST_ROWS):
+        yield row[width], row[:width]
+
+
+def _first_faults(text: TextFile) -> Iterator[Reject]:
+    faults = (row for batch in batches(text.rejects) for row in batch.iter_rows(named=True))
+    with text.text.open("rb") as file:
+        for fault in islice(faults, _FIRST_FAULTS):
+            file.seek(fault.pop("offset"))
+            raw = file.read(fault.pop("length")).decode()
+            yield Reject(import_id=0, raw=raw, **fault)
+
+
+def _by_rule(text: TextFile) -> list[tuple[str, int]]:
+    counts: Counter[str] = Counter()
+    for batch in batches(text.rejects, ["rule"]):
+        counts.update(dict(batch["rule"].value_counts().iter_rows()))
+    return counts.most_common()
+
+
+def write_clean(text: TextFile, out: Path) -> None:
+    """Write header and rows as UTF-8 by RFC 4180 with LF, whole or not at all.
+
+    An absent value is empty, a quoted empty one is "" again.
+    """
+    names = [str(place) for place in range(len(text.header))]
+    partial = out.with_name(f"{out.name}.part")
+    try:
+        with partial.open("wb") as file:
+            header = pl.DataFrame([text.header], schema=names, orient="row")
+            header.write_csv(file, include_header=False)
+            for batch in batches(text.rows, names):
+                batch.write_csv(file, include_header=False)
+        partial.replace(out)
+    finally:
+        partial.unlink(missing_ok=True)
