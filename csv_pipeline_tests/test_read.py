@@ -162,6 +162,12 @@ def test_a_file_over_a_limit_is_refused(
         reading(tmp_path, "id,name,note\n1,a,b\n", **hints)
 
 
+def test_a_header_without_end_is_refused(tmp_path: Path) -> None:
+    names = ",".join(f"a quite long name of column {n}" for n in range(40_000))
+    with pytest.raises(LimitExceededError, match="a header within the first 1,048,576 bytes"):
+        reading(tmp_path, f"id,name,note,{names}\n", max_columns=100_000)
+
+
 _CELL = st.one_of(
     st.none(),
     st.text(st.sampled_from("ab1 ,;\"'\n\réß\u2028€|\t"), max_size=8),

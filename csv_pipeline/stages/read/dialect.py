@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from csv_pipeline.contract import heading
-from csv_pipeline.errors import EmptyFileError
+from csv_pipeline.errors import EmptyFileError, LimitExceededError
 from csv_pipeline.model import Evidence, FurniturePattern
 from csv_pipeline.stages.read.grammar import Grammar
 
@@ -128,6 +128,7 @@ def find_dialect(text: Text, hints: ReadHints) -> Dialect:
 
     Raises:
         EmptyFileError: The file has nothing but blank lines.
+        LimitExceededError: The header does not end within the first MiB.
     """
     with text.path.open("rb") as file:
         file.seek(text.start)
@@ -141,6 +142,12 @@ def find_dialect(text: Text, hints: ReadHints) -> Dialect:
     best = _best(lines, hints.headings)
     if not best.names:
         raise EmptyFileError(hints.name, "a header was needed", "no line has more than delimiters")
+    if len(sample) == _SAMPLE_BYTES and best.header and best.header[-1].last == len(lines):
+        raise LimitExceededError(
+            hints.name,
+            f"a header within the first {_SAMPLE_BYTES:,} bytes was needed",
+            f"the record on line {best.header[0].first} does not end there",
+        )
     before = best.header[0].first - 1 if best.header else 0
     after = best.header[-1].last if best.header else _first_data(best) - 1
     skipped = lines[: before if best.header else after]
