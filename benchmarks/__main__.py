@@ -37,7 +37,9 @@ print(json.dumps({"stages": report.stage_seconds, "inserted": report.counts.inse
 
 def main(rows: int) -> None:
     """Print seconds, ratio and peak memory, and write them to `benchmarks/results.json`."""
-    with tempfile.TemporaryDirectory(prefix="csv-pipeline-bench-") as folder:
+    with tempfile.TemporaryDirectory(
+        prefix="csv-pipeline-bench-", ignore_cleanup_errors=True
+    ) as folder:
         home = Path(folder)
         bad, good = home / "bad.csv", home / "good.csv"
         write_orders(bad, rows, 0.01)

@@ -59,7 +59,7 @@ def load(  # noqa: PLR0913, PLR0917  # the stages before, each with its own fact
     if replay is not None:
         _stage_repaired(connection, upsert, valid, replay)
     matched = _match(connection, upsert)
-    inserted = _affected(connection, upsert.insert())
+    inserted = _affected(connection, upsert.insert(among_matched=bool(matched)))
     updated = 0
     if matched.get("updated"):
         saved = _affected(connection, upsert.save_history())
@@ -138,8 +138,12 @@ class _Upsert:
             (target.c._import_id == self.replay.import_id) & (target.c._row_number > stood_at)
         )
 
-    def insert(self) -> sa.Insert:
-        """Insert the staged rows whose key is not stored."""
+    def any_stored(self) -> sa.Select[tuple[bool]]:
+        """Ask whether the account has any row."""
+        return sa.select(sa.exists().where(self.target.c.account == self.claim.account))
+
+    def insert(self, *, among_matched: bool) -> sa.Insert:
+        """Insert the staged rows whose key is not stored: all, unless there are matched ones."""
         staging, matched = self.staging, self.matched
         names = (*self.present, EXTRA)
         stored = sa.exists().where(matched.c._row_number == staging.c._row_number)
@@ -148,7 +152,8 @@ class _Upsert:
             *(staging.c[name] for name in names),
             *self._lineage(staging),
             sa.literal(self.claim.import_id),
-        ).where(~stored)
+        )
+        query = query.where(~stored) if among_matched else query
         return sa.insert(self.target).from_select(
             ["account", *names, *_LINEAGE, "_created_import_id"], query
         )
@@ -223,15 +228,16 @@ def _stage(connection: sa.Connection, upsert: _Upsert, valid: ValidFile) -> int:
         .select(names)
         for batch in batches(valid.rows)
     )
-    staged = _copy(connection, "staging", names, frames)
-    if staged:
-        # Without statistics the planner takes a temporary table for small, and nests loops over it.
-        keys = ", ".join(f'"{name}"' for name in upsert.feed.key)
-        connection.execute(sa.text(f"ANALYZE staging ({keys})"))
-    return staged
+    return _copy(connection, "staging", names, frames)
 
 
 def _match(connection: sa.Connection, upsert: _Upsert) -> dict[str, int]:
+    """Class the staged rows whose key is stored and return how many of each outcome there are."""
+    if not connection.scalar(upsert.any_stored()):
+        return {}
+    # Without statistics the planner takes a temporary table for small, and nests loops over it.
+    keys = ", ".join(f'"{name}"' for name in upsert.feed.key)
+    connection.execute(sa.text(f"ANALYZE staging ({keys})"))
     matched = _affected(connection, upsert.match())
     if not matched:
         return {}
