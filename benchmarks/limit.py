@@ -40,6 +40,9 @@ def copy_and_merge(url: str, file: Path) -> float:
             f"PRIMARY KEY (account, {', '.join(_KEY)}))"
         )
         connection.commit()
+        connection.autocommit = True
+        cursor.execute("CHECKPOINT")
+        connection.autocommit = False
         began = time.monotonic()
         cursor.execute(f"CREATE TEMP TABLE plain_staging ({texts}) ON COMMIT DROP")
         to_staging = "COPY plain_staging FROM STDIN (FORMAT csv, HEADER)"

@@ -5,6 +5,7 @@ import os
 from decimal import Decimal
 from typing import Any
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
@@ -186,7 +187,7 @@ def test_a_key_too_long_for_the_database_fails_its_file_only(desk: Desk) -> None
     with desk.pipeline.database.begin() as connection:
         ledger.register(connection, [found_file(path, desk.account, "people")])
     import_ = Import(desk.pipeline, desk.pipeline.claim(desk.account, "people")[0])
-    with pytest.raises(sa.exc.OperationalError) as raised:
+    with pytest.raises(psycopg.OperationalError) as raised:
         import_.settled()
     import_.fail(raised.value)
     report = import_.settled()

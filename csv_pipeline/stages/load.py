@@ -2,7 +2,8 @@
 
 Rows travel as CSV text through COPY into a staging table and are resolved there, set by set: every
 staged row whose key is stored is classed as unchanged, updated or kept by one join; the others are
-inserted. Each statement counts the rows it touched, and the counts must meet.
+inserted. The first rows of an account, which can meet none, are copied where they belong. Each
+statement counts the rows it touched, and the counts must meet.
 """
 
 from collections.abc import Iterator
@@ -55,11 +56,15 @@ def load(  # noqa: PLR0913, PLR0917  # the stages before, each with its own fact
     """
     upsert = _Upsert(feed, claim, typed.columns, replay)
     connection.execute(sa.text("SET LOCAL jit = off"))  # a wide INSERT takes longer to compile
-    staged = _stage(connection, upsert, valid)
-    if replay is not None:
-        _stage_repaired(connection, upsert, valid, replay)
-    matched = _match(connection, upsert)
-    inserted = _affected(connection, upsert.insert(among_matched=bool(matched)))
+    matched: dict[str, int] = {}
+    if replay is None and not connection.scalar(upsert.any_stored()):
+        staged = inserted = _copy_first(connection, upsert, valid)
+    else:
+        staged = _stage(connection, upsert, valid)
+        if replay is not None:
+            _stage_repaired(connection, upsert, valid, replay)
+        matched = _match(connection, upsert)
+        inserted = _affected(connection, upsert.insert())
     updated = 0
     if matched.get("updated"):
         saved = _affected(connection, upsert.save_history())
@@ -142,8 +147,8 @@ class _Upsert:
         """Ask whether the account has any row."""
         return sa.select(sa.exists().where(self.target.c.account == self.claim.account))
 
-    def insert(self, *, among_matched: bool) -> sa.Insert:
-        """Insert the staged rows whose key is not stored: all, unless there are matched ones."""
+    def insert(self) -> sa.Insert:
+        """Insert the staged rows whose key is not stored."""
         staging, matched = self.staging, self.matched
         names = (*self.present, EXTRA)
         stored = sa.exists().where(matched.c._row_number == staging.c._row_number)
@@ -152,8 +157,7 @@ class _Upsert:
             *(staging.c[name] for name in names),
             *self._lineage(staging),
             sa.literal(self.claim.import_id),
-        )
-        query = query.where(~stored) if among_matched else query
+        ).where(~stored)
         return sa.insert(self.target).from_select(
             ["account", *names, *_LINEAGE, "_created_import_id"], query
         )
@@ -216,25 +220,39 @@ _LINEAGE = ("_import_id", "_row_number", "_updated_at")
 _EMPTY = sa.literal({}, pg.JSONB)
 
 
+def _rows(valid: ValidFile) -> Iterator[pl.DataFrame]:
+    """Give the valid rows but the superseded ones, batch by batch."""
+    losers = scan(valid.superseded_rows).select("row_number").collect()
+    for batch in batches(valid.rows):
+        winners = batch.join(losers, on="row_number", how="anti", maintain_order="left")
+        yield winners.rename({"row_number": "_row_number"})
+
+
+def _copy_first(connection: sa.Connection, upsert: _Upsert, valid: ValidFile) -> int:
+    """Copy the first rows of an account, which meet none stored, and return their number."""
+    lineage = {
+        "account": upsert.claim.account,
+        "_import_id": upsert.claim.import_id,
+        "_created_import_id": upsert.claim.import_id,
+        "_updated_at": datetime.now(UTC).isoformat(),
+    }
+    names = [*lineage, "_row_number", *upsert.present, EXTRA]
+    constants = [pl.lit(value).alias(name) for name, value in lineage.items()]
+    frames = (rows.with_columns(constants).select(names) for rows in _rows(valid))
+    return _copy(connection, f'{upsert.target.schema}."{upsert.target.name}"', names, frames)
+
+
 def _stage(connection: sa.Connection, upsert: _Upsert, valid: ValidFile) -> int:
-    """Fill the staging table with the valid rows but superseded ones and return their number."""
+    """Fill the staging table and return the number of its rows."""
     upsert.staging.create(connection)
     upsert.matched.create(connection)
-    losers = scan(valid.superseded_rows).select("row_number").collect()
     names = [column.name for column in upsert.staging.columns]
-    frames = (
-        batch.join(losers, on="row_number", how="anti", maintain_order="left")
-        .rename({"row_number": "_row_number"})
-        .select(names)
-        for batch in batches(valid.rows)
-    )
+    frames = (rows.select(names) for rows in _rows(valid))
     return _copy(connection, "staging", names, frames)
 
 
 def _match(connection: sa.Connection, upsert: _Upsert) -> dict[str, int]:
     """Class the staged rows whose key is stored and return how many of each outcome there are."""
-    if not connection.scalar(upsert.any_stored()):
-        return {}
     # Without statistics the planner takes a temporary table for small, and nests loops over it.
     keys = ", ".join(f'"{name}"' for name in upsert.feed.key)
     connection.execute(sa.text(f"ANALYZE staging ({keys})"))
