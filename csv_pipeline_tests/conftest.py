@@ -15,7 +15,7 @@ import structlog
 from hypothesis import settings
 
 from csv_pipeline.feeds import FEEDS
-from csv_pipeline.ingest import Pipeline, ingest, open_pipeline
+from csv_pipeline.ingest import Import, Pipeline, ingest, open_pipeline
 from csv_pipeline.model import Account, Feed, ImportReport, Reject
 from csv_pipeline.settings import Settings
 from csv_pipeline.stages.arrive import found_file
@@ -80,6 +80,14 @@ class Desk:
         claims = self.pipeline.claim(self.account, feed, **how)
         reports = [ingest(self.pipeline, claim) for claim in claims]
         return next(report for report in reports if report.name == path.name)
+
+    def claimed(self, content: str) -> Import:
+        """Claim a file of this content and return its import, no stage of it done."""
+        path = self.folder / f"file-{next(_COUNTER)}.csv"
+        path.write_text(content)
+        with self.pipeline.database.begin() as connection:
+            ledger.register(connection, [found_file(path, self.account, "people")])
+        return Import(self.pipeline, self.pipeline.claim(self.account, "people")[0])
 
     def rows(self, table: str = "people", columns: str = "*", order: str = "1") -> list[Any]:
         """Return the account's rows of a table in schema `data`."""

@@ -12,9 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from csv_pipeline.errors import AccountingError, LostClaimError
-from csv_pipeline.ingest import Import, Pipeline, Stage, ingest, sweep
+from csv_pipeline.ingest import Pipeline, Stage, ingest, sweep
 from csv_pipeline.model import Counts, Outcome
-from csv_pipeline.stages.arrive import found_file
 from csv_pipeline.storage import ledger, tables
 from csv_pipeline_tests.conftest import Desk
 
@@ -182,11 +181,7 @@ def test_a_nul_in_a_heading_is_shown_and_stored(desk: Desk) -> None:
 
 def test_a_key_too_long_for_the_database_fails_its_file_only(desk: Desk) -> None:
     key = "".join(chr(97 + (n * n) % 26) + str(n) for n in range(20_000))
-    path = desk.folder / "long.csv"
-    path.write_text(f"ID\n{key}\n")
-    with desk.pipeline.database.begin() as connection:
-        ledger.register(connection, [found_file(path, desk.account, "people")])
-    import_ = Import(desk.pipeline, desk.pipeline.claim(desk.account, "people")[0])
+    import_ = desk.claimed(f"ID\n{key}\n")
     with pytest.raises(psycopg.OperationalError) as raised:
         import_.settled()
     import_.fail(raised.value)
@@ -230,11 +225,7 @@ def test_the_database_itself_refuses_counts_that_do_not_add_up(desk: Desk) -> No
 
 
 def test_a_worker_that_lost_its_claim_commits_nothing(desk: Desk) -> None:
-    path = desk.folder / "file.csv"
-    path.write_text("ID,Name\n1,Ann\n")
-    with desk.pipeline.database.begin() as connection:
-        ledger.register(connection, [found_file(path, desk.account, "people")])
-    slow = Import(desk.pipeline, desk.pipeline.claim(desk.account, "people")[0])
+    slow = desk.claimed("ID,Name\n1,Ann\n")
     for stage in (Stage.ARRIVE, Stage.READ, Stage.TRANSFORM, Stage.VALIDATE):
         slow.advance(stage)
     with desk.pipeline.database.begin() as connection:
@@ -251,11 +242,7 @@ def test_a_worker_that_lost_its_claim_commits_nothing(desk: Desk) -> None:
 
 
 def test_every_stage_renews_the_lease(desk: Desk) -> None:
-    path = desk.folder / "file.csv"
-    path.write_text("ID,Name\n1,Ann\n")
-    with desk.pipeline.database.begin() as connection:
-        ledger.register(connection, [found_file(path, desk.account, "people")])
-    import_ = Import(desk.pipeline, desk.pipeline.claim(desk.account, "people")[0])
+    import_ = desk.claimed("ID,Name\n1,Ann\n")
     table = tables.arrival
     expiry = sa.select(table.c.lease_expires_at).where(
         table.c.arrival_id == import_.claim.arrival_id
@@ -268,11 +255,7 @@ def test_every_stage_renews_the_lease(desk: Desk) -> None:
 
 
 def test_a_stage_that_finds_its_input_missing_does_the_stage_before_again(desk: Desk) -> None:
-    path = desk.folder / "file.csv"
-    path.write_text("ID,Name\n1,Ann\n")
-    with desk.pipeline.database.begin() as connection:
-        ledger.register(connection, [found_file(path, desk.account, "people")])
-    import_ = Import(desk.pipeline, desk.pipeline.claim(desk.account, "people")[0])
+    import_ = desk.claimed("ID,Name\n1,Ann\n")
     import_.advance(Stage.VALIDATE)
     assert import_.settled().counts.inserted == 1
 
