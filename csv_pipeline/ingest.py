@@ -27,6 +27,7 @@ from csv_pipeline.errors import (
     FileRefusedError,
     ReplayError,
     SetupError,
+    ThresholdExceededError,
     UnknownFeedError,
     WrongFeedError,
 )
@@ -45,11 +46,11 @@ from csv_pipeline.model import (
 )
 from csv_pipeline.settings import Settings
 from csv_pipeline.stages.arrive import Look, fetch, look
-from csv_pipeline.stages.load import load, store_rejects
+from csv_pipeline.stages.load import LATE, load, store_rejects
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.replay import Repaired, named_import, take_back
-from csv_pipeline.stages.report import count_rejects, first_rejects
+from csv_pipeline.stages.report import count_rejects, count_rows, first_rejects
 from csv_pipeline.stages.transform import transform
 from csv_pipeline.stages.unpack import UnpackLimits, unpack
 from csv_pipeline.stages.validate import hold_to_threshold, validate
@@ -356,7 +357,10 @@ class Import:
         """Return the first faults of the file's rows, of a dry run too, which stores none."""
         text = self._text_so_far()
         valid = saved(self._work / "validate.json", ValidFile)
-        return first_rejects(self.claim.import_id, text, valid, limit) if text and valid else []
+        if not (text and valid):
+            return []
+        rejects = (text.rejects, valid.rejects, self._work / LATE)
+        return first_rejects(self.claim.import_id, text.text, rejects, limit)
 
     def finish(self) -> None:
         """Remove the work directory."""
@@ -540,7 +544,9 @@ class Import:
     def _validate(self) -> tuple[int, int]:
         valid = self._valid()
         if self._replay() is None:  # rows that were rejected once are bound to be bad more often
-            hold_to_threshold(self._text(), valid, self.feed, name=self.claim.name)
+            text = self._text()
+            rejected = text.malformed + valid.rejected
+            hold_to_threshold(self.feed, rejected, text.records, name=self.claim.name)
         return valid.valid, valid.rejected
 
     def _load(self) -> tuple[int, int]:
@@ -558,17 +564,10 @@ class Import:
                 elif self._repaired_since(connection):
                     report = self._report()
                 else:
-                    counts = load(
-                        connection,
-                        self.feed,
-                        self.claim,
-                        self._text(),
-                        self._typed(),
-                        self._valid(),
-                        self._replay(),
-                    )
-                    report = replace(report, counts=counts)
-            elif self._ending.outcome is Outcome.REFUSED:
+                    report = self._load_rows(connection)
+            if self._ending is not None and self._ending.outcome is Outcome.REFUSED:
+                attempt.rollback()
+                attempt = connection.begin_nested()
                 self._keep_rejects(connection)
             if self.claim.dry_run:
                 attempt.rollback()
@@ -578,6 +577,22 @@ class Import:
                 ledger.settle(connection, self.claim, report, fingerprint)
         save(self._work / "report.json", report)
         return report.counts.read - report.counts.rejected, report.counts.rejected
+
+    def _load_rows(self, connection: Connection) -> ImportReport:
+        """Store the rows; the file is turned away if the database refuses too many of them."""
+        text, valid, replay = self._text(), self._valid(), self._replay()
+        counts, differences = load(
+            connection, self.feed, self.claim, self._work, text, self._typed(), valid, replay
+        )
+        if replay is None:
+            try:
+                hold_to_threshold(self.feed, counts.rejected, counts.read, name=self.claim.name)
+            except ThresholdExceededError as error:
+                self.turn_away(Outcome.REFUSED, str(error), error.code)
+        report = self._report()
+        if self._ending is not None:
+            return report
+        return replace(report, counts=counts, differences=differences)
 
     def _repaired_since(self, connection: Connection) -> bool:
         """Turn the file away if another brought any of its rows since this one was read."""
@@ -596,7 +611,9 @@ class Import:
         """Store the rejects of a file that is turned away for them."""
         valid = saved(self._work / "validate.json", ValidFile)
         if valid:
-            store_rejects(connection, self.claim, self._text(), valid, self._replay())
+            store_rejects(
+                connection, self.claim, self._text(), valid, self._work / LATE, self._replay()
+            )
 
     def _finish(self) -> tuple[int, int]:
         report = replace(self.settled(), stage_seconds=self._seconds())
@@ -654,10 +671,11 @@ class Import:
         if typed:
             report = replace(report, layout=typed.layout, ways=typed.ways)
         if text and valid:
-            by_rule, by_column = count_rejects((text.rejects, valid.rejects))
+            late = self._work / LATE
+            by_rule, by_column = count_rejects((text.rejects, valid.rejects, late))
             report = replace(report, rejects_by_rule=by_rule, rejects_by_column=by_column)
         if text and valid and ending and ending.outcome is Outcome.REFUSED:
-            rejected = text.malformed + valid.rejected
+            rejected = text.malformed + valid.rejected + count_rows(self._work / LATE)
             report = replace(report, counts=replace(report.counts, rejected=rejected))
         if ending:
             report = replace(

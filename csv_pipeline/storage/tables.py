@@ -73,6 +73,9 @@ import_ = sa.Table(
     sa.Column("problem_code", sa.Text),
     sa.Column("same_as", sa.BigInteger),
     sa.Column("repairs_import_id", sa.BigInteger),
+    sa.Column("undoes_import_id", sa.BigInteger),
+    sa.Column("undone_by_import_id", sa.BigInteger),
+    sa.Column("history_pruned_at", _aware),
     sa.Column("report", pg.JSONB, nullable=False),
     sa.CheckConstraint(
         "outcome <> 'imported' OR "
@@ -85,7 +88,7 @@ import_ = sa.Table(
         "feed",
         "fingerprint",
         unique=True,
-        postgresql_where=sa.text("outcome = 'imported'"),
+        postgresql_where=sa.text("outcome = 'imported' AND undone_by_import_id IS NULL"),
     ),
     sa.Index("import_by_lane", "account", "feed", "import_id"),
     sa.Index(
@@ -109,6 +112,7 @@ reject = sa.Table(
     sa.Column("cells", pg.JSONB),
     sa.Column("repairs_row_number", sa.BigInteger),
     sa.Column("repaired_by_import_id", sa.BigInteger),
+    sa.Column("repair_undone_import_id", sa.BigInteger),
     sa.Index("reject_by_import", "import_id", "row_number"),
 )
 

@@ -114,12 +114,14 @@ class TypedFile:
 class ValidFile:
     """What `validate` gives: the rows without any fault, each batch sorted by key.
 
-    `rejected` counts rows, not faults; `superseded_rows` holds pairs of row numbers.
+    `rejected` counts rows, not faults; `superseded_rows` holds pairs of row numbers. Rows without a
+    key have their content; `occurrences` numbers those of them whose content comes again.
     """
 
     rows: Path
     rejects: Path
     superseded_rows: Path
+    occurrences: Path
     valid: int
     rejected: int
     superseded: int
@@ -137,6 +139,12 @@ class Replay:
     text: TextFile
     rows: Path
 
+
+OUTCOMES = pl.Schema({"row_number": pl.Int64, "outcome": pl.String})
+"""What became of rows in the database; a row that is not among them was inserted."""
+
+SUPERSEDED = pl.Schema({"row_number": pl.Int64, "by_row_number": pl.Int64})
+"""Rows of a key that comes again in the file, and the row that stands for it."""
 
 PAIRS = pl.Schema({"row_number": pl.Int64, "repairs_row_number": pl.Int64})
 """The shape of `Replay.rows`."""
@@ -158,6 +166,11 @@ class BatchWriter:
     def rows(self) -> int:
         """The number of rows written."""
         return sum(self._heights.values())
+
+    @property
+    def batches(self) -> int:
+        """The number of batches written."""
+        return len(self._heights)
 
     def write(self, batch: pl.DataFrame, number: int) -> None:
         """Write one batch, an empty one too, so that numbers of two directories agree."""

@@ -1,0 +1,45 @@
+"""Show what a dry run would change: values before and after, of the first rows that differ."""
+
+import sqlalchemy as sa
+
+from csv_pipeline.model import Difference
+from csv_pipeline.stages.load.resolution import Resolution
+from csv_pipeline.storage.rejects import MASK
+
+_MOST_ROWS = 20
+
+
+def first_differences(connection: sa.Connection, resolution: Resolution) -> tuple[Difference, ...]:
+    """Return the values that the first rows to be updated would change, in the file's order."""
+    columns = {column.name: column for column in resolution.feed.columns}
+    resolved = resolution.resolved()
+    row_number = resolution.staging.c._row_number
+    old = [sa.cast(resolution.target.c[name], sa.Text) for name in resolved]
+    new = [sa.cast(value, sa.Text) for value in resolved.values()]
+    key = [sa.cast(resolution.target.c[name], sa.Text) for name in resolution.key]
+    query = (
+        sa.select(row_number, *key, *old, *new)
+        .where(*resolution.updates())
+        .order_by(row_number)
+        .limit(_MOST_ROWS)
+    )
+    differences = []
+    for number, *values in connection.execute(query):
+        shown = [
+            MASK if name in columns and columns[name].protected else value
+            for name, value in zip(resolution.key, values, strict=False)
+        ]
+        before, after = values[len(key) :][: len(old)], values[len(key) + len(old) :]
+        for name, was, becomes in zip(resolved, before, after, strict=True):
+            if was != becomes:
+                masked = columns[name].protected
+                differences.append(
+                    Difference(
+                        row_number=number,
+                        key=" + ".join(shown),
+                        column=name,
+                        before=MASK if masked and was is not None else was,
+                        after=MASK if masked and becomes is not None else becomes,
+                    )
+                )
+    return tuple(differences)
