@@ -20,7 +20,7 @@ import structlog
 from polars.exceptions import PolarsError
 from psycopg import Error as PsycopgError
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from csv_pipeline.contract import heading
 from csv_pipeline.errors import (
@@ -28,6 +28,7 @@ from csv_pipeline.errors import (
     ReplayError,
     SetupError,
     ThresholdExceededError,
+    UndoError,
     UnknownFeedError,
     WrongFeedError,
 )
@@ -52,9 +53,10 @@ from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.replay import Repaired, named_import, take_back
 from csv_pipeline.stages.report import count_rejects, count_rows, first_rejects
 from csv_pipeline.stages.transform import transform
+from csv_pipeline.stages.undo import Versions
 from csv_pipeline.stages.unpack import UnpackLimits, unpack
 from csv_pipeline.stages.validate import hold_to_threshold, validate
-from csv_pipeline.storage import ledger, quarantine
+from csv_pipeline.storage import ledger, quarantine, undone
 from csv_pipeline.storage.database import Database, open_database
 from csv_pipeline.storage.rejects import MASK
 from csv_pipeline.storage.rejects_file import is_rejects_file, write_rejects
@@ -221,6 +223,49 @@ class Pipeline:
         partial.replace(path)
         return written
 
+    def undo(self, import_id: int, *, dry_run: bool = False) -> ImportReport:
+        """Take back what an import wrote, or bring back what an undo took, and report it.
+
+        Rows that a later import changed stay. The undo is an import record of its own, and can be
+        undone. A dry run says what would happen.
+
+        Raises:
+            UnknownImportError: The ledger has no such import.
+            UndoError: It stored nothing, was undone before, its history is not kept any more, or
+                the database refuses the earlier rows.
+        """
+        with self.database.begin() as connection:
+            ledger.lock_lane(connection, ledger.report_of(connection, import_id))
+            found = undone.undoable(connection, import_id)
+            subject = found.subject
+            versions = Versions(connection, self.feed(subject.feed), subject.account)
+            number = undone.next_import_id(connection)
+            written = subject.counts.inserted + subject.counts.updated
+            attempt = connection.begin_nested()
+            try:
+                if found.redo:
+                    done = versions.redo(subject.import_id, undone_by=import_id)
+                else:
+                    done = versions.undo(subject.import_id, written, by=number)
+            except IntegrityError as error:
+                needed, said = "rows that the table takes", getattr(error.orig, "diag", None)
+                raise UndoError(import_id, needed, str(said and said.message_primary)) from error
+            report = ImportReport(
+                import_id=number,
+                arrival_id=subject.arrival_id,
+                account=subject.account,
+                feed=subject.feed,
+                name=subject.name,
+                outcome=Outcome.UNDO,
+                undo=done,
+            )
+            if dry_run:
+                attempt.rollback()
+            else:
+                undone.settle(connection, report, found)
+        log.info("undone", named=import_id, by=number, **asdict(done))
+        return report
+
     def leave_rejects(self, report: ImportReport) -> Path | None:
         """Write an import's rejected rows, if it has any, to where people find them; say where."""
         if not report.counts.rejected or report.outcome not in {Outcome.IMPORTED, Outcome.REFUSED}:
@@ -253,6 +298,9 @@ def open_pipeline(settings: Settings, feeds: Iterable[Feed]) -> Pipeline:
     database = open_database(settings)
     ensure_targets(database, by_name.values())
     sweep(settings, database)
+    if settings.history_days is not None:
+        with database.begin() as connection:
+            undone.prune_history(connection, by_name.values(), settings.history_days)
     return Pipeline(settings, database, by_name)
 
 
@@ -557,7 +605,7 @@ class Import:
             attempt = connection.begin_nested()
             if self._ending is None:
                 ledger.lock_lane(connection, self.claim)
-                same = ledger.same_content(connection, self.claim, fingerprint or "")
+                same = ledger.same_content(connection, self.claim, fingerprint)
                 if same is not None:  # imported by another worker since this one arrived
                     self._turn_away_duplicate(same)
                     report = self._report()

@@ -211,6 +211,7 @@ class ArrivalStatus(StrEnum):
     DUPLICATE = "duplicate"
     REFUSED = "refused"
     FAILED = "failed"
+    UNDONE = "undone"
     MISPLACED = "misplaced"
 
 
@@ -325,6 +326,7 @@ class Outcome(StrEnum):
     REFUSED = "refused"
     FAILED = "failed"
     DRY_RUN = "dry run"
+    UNDO = "undo"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -349,6 +351,29 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Undo:
+    """What became of the rows that an import wrote when it was undone, or redone.
+
+    `import_id` is that import. Its rows were `deleted` or had their earlier values `restored`;
+    where it was redone, they were `inserted` again or had its values restored. `kept` counts rows
+    that a later import changed, by that import, and `gone` those that nobody finds any more.
+    """
+
+    import_id: int
+    redone: bool = False
+    deleted: int = 0
+    inserted: int = 0
+    restored: int = 0
+    kept: Mapping[int, int] = field(default_factory=dict)
+    gone: int = 0
+
+    @property
+    def reversed(self) -> int:
+        """The rows that are as they were before the import, or after it if it was redone."""
+        return self.deleted + self.inserted + self.restored
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImportReport:
     """What became of one arrival.
 
@@ -356,7 +381,9 @@ class ImportReport:
     same content before; `repairs` the one whose rejected rows this one brings back. `header`,
     `delimiter`, `quote` and `escape` are the file's, so that its rejected rows can be written as
     they came; `ways` is how amounts and dates were read, by column. `differences` are the first
-    values that a dry run would change. `stage_seconds` holds the wall time of each stage.
+    values that a dry run would change. `undo` says what an undo did, which is an import record of
+    its own, and `undone_by` which one took this import back. `stage_seconds` holds the wall time of
+    each stage.
     """
 
     import_id: int
@@ -370,6 +397,8 @@ class ImportReport:
     problem_code: str | None = None
     same_as: int | None = None
     repairs: int | None = None
+    undo: Undo | None = None
+    undone_by: int | None = None
     header: tuple[str, ...] = ()
     delimiter: str = ","
     quote: str = '"'

@@ -233,6 +233,25 @@ def replay(
 
 
 @app.command()
+def undo(
+    import_id: Annotated[int, typer.Argument(help="The number that `imports` shows.")],
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would happen; change nothing.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Take back all that one import wrote; undo the undo to have it back."""
+    from csv_pipeline.cli import facts, show, terminal
+
+    report = _pipeline().undo(import_id, dry_run=dry_run)
+    if as_json:
+        terminal.as_json(facts.import_facts(report))
+    else:
+        show.undone(report, import_id, dry_run=dry_run)
+
+
+@app.command()
 def feeds(
     name: Annotated[str | None, typer.Argument(help="Show the columns of this feed.")] = None,
 ) -> None:

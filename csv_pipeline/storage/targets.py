@@ -57,6 +57,7 @@ def history_table(feed: Feed) -> sa.Table:
         sa.Column("account", _key_text(), nullable=False),
         *(_column(column, feed) for column in feed.columns),
         *_lineage(feed),
+        sa.Column("_left_import_id", sa.BigInteger),
         sa.Index(f"{feed.name}_history_by_import", "_replaced_by_import_id"),
     )
 
