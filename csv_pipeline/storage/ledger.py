@@ -323,6 +323,21 @@ def same_content(
     )
 
 
+def rows_brought(connection: sa.Connection, claim: Claim) -> int:
+    """Return how many rows the imports for an account and feed inserted, undone ones apart.
+
+    So many are stored, but for those that somebody deleted in the database.
+    """
+    table = tables.import_
+    query = sa.select(sa.func.sum(table.c.inserted)).where(
+        table.c.account == claim.account,
+        table.c.feed == claim.feed,
+        table.c.outcome == Outcome.IMPORTED,
+        table.c.undone_by_import_id.is_(None),
+    )
+    return int(connection.scalar(query) or 0)
+
+
 def settle(
     connection: sa.Connection, claim: Claim, report: ImportReport, fingerprint: str | None
 ) -> None:

@@ -21,9 +21,9 @@ from csv_pipeline.model import Claim, Counts, Difference, Feed
 from csv_pipeline.stages.load.copying import StoredHashes, copy
 from csv_pipeline.stages.load.differences import first_differences
 from csv_pipeline.stages.load.faults import store_rejects, write_refused
-from csv_pipeline.stages.load.resolution import OUTCOME, Resolution
+from csv_pipeline.stages.load.resolution import OUTCOME, PLAN, Resolution
 from csv_pipeline.stages.load.writing import affected, is_of_a_row, write
-from csv_pipeline.storage import tables
+from csv_pipeline.storage import ledger, tables
 from csv_pipeline.storage.quarantine import mark_repaired
 from csv_pipeline.storage.row_hash import OCCURRENCE
 from csv_pipeline.storage.work import (
@@ -69,19 +69,18 @@ def load(  # noqa: PLR0913, PLR0917  # the stages before, each with its own fact
     Raises:
         AccountingError: A row would be without an outcome, or with two.
     """
-    # A wide INSERT takes longer to compile than to run. A row is to be refused where it is written.
-    connection.execute(sa.text("SET LOCAL jit = off"))
-    connection.execute(sa.text("SET CONSTRAINTS ALL IMMEDIATE"))
+    for setting in PLAN:
+        connection.execute(sa.text(f"SET LOCAL {setting}"))
+    connection.execute(sa.text("SET CONSTRAINTS ALL IMMEDIATE"))  # refuse a row where it is written
     resolution = Resolution(feed, claim, typed.columns, replay)
     outcomes, late = BatchWriter(work / "outcomes"), BatchWriter(work / LATE)
     expected = valid.valid - valid.superseded
-    stored = connection.scalar(resolution.stored(_TIMES_AS_MANY * expected + 1)) or 0
     done = None
-    if replay is None and not stored:
+    if replay is None and not connection.scalar(resolution.any_stored()):
         done = _copy_first(connection, resolution, valid)
     if done is None:
         known = None
-        if replay is None and expected >= _FEW_ROWS and stored <= _TIMES_AS_MANY * expected:
+        if replay is None and _are_worth_reading(connection, claim, expected):
             known = StoredHashes(connection, resolution.target, claim.account)
         done = _resolve(connection, resolution, valid, known, outcomes)
         if done.refused:
@@ -104,6 +103,16 @@ def load(  # noqa: PLR0913, PLR0917  # the stages before, each with its own fact
     _check(claim, "valid rows", expected, done.rows)
     _check(claim, "rows with an outcome", counts.read, counts.settled)
     return counts, done.differences
+
+
+def _are_worth_reading(connection: sa.Connection, claim: Claim, expected: int) -> bool:
+    """Return whether the account's stored rows are so few that a look at all of them saves time.
+
+    A small file into a large table never reads the table.
+    """
+    if expected < _FEW_ROWS:
+        return False
+    return ledger.rows_brought(connection, claim) <= _TIMES_AS_MANY * expected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,8 +176,8 @@ def _resolve(
     if replay is not None:
         _stage_repaired(connection, resolution, valid, replay)
     # Without statistics the planner takes a temporary table for small, and nests loops over it.
-    keys = ", ".join(f'"{name}"' for name in resolution.key)
-    connection.execute(sa.text(f"ANALYZE staging ({keys})"))
+    joined = ", ".join(f'"{name}"' for name in ("_row_number", *resolution.key))
+    connection.execute(sa.text(f"ANALYZE staging ({joined})"))
     found = affected(connection, resolution.match())
     differences: tuple[Difference, ...] = ()
     if found:

@@ -12,25 +12,15 @@ _MOST_ROWS = 20
 def first_differences(connection: sa.Connection, resolution: Resolution) -> tuple[Difference, ...]:
     """Return the values that the first rows to be updated would change, in the file's order."""
     columns = {column.name: column for column in resolution.feed.columns}
-    resolved = resolution.resolved()
-    row_number = resolution.staging.c._row_number
-    old = [sa.cast(resolution.target.c[name], sa.Text) for name in resolved]
-    new = [sa.cast(value, sa.Text) for value in resolved.values()]
-    key = [sa.cast(resolution.target.c[name], sa.Text) for name in resolution.key]
-    query = (
-        sa.select(row_number, *key, *old, *new)
-        .where(*resolution.updates())
-        .order_by(row_number)
-        .limit(_MOST_ROWS)
-    )
+    first_cell, last_cell = len(resolution.key), len(resolution.key) + len(resolution.values)
     differences = []
-    for number, *values in connection.execute(query):
+    for number, *values in connection.execute(resolution.updates().limit(_MOST_ROWS)):
         shown = [
             MASK if name in columns and columns[name].protected else value
             for name, value in zip(resolution.key, values, strict=False)
         ]
-        before, after = values[len(key) :][: len(old)], values[len(key) + len(old) :]
-        for name, was, becomes in zip(resolved, before, after, strict=True):
+        before, after = values[first_cell:last_cell], values[last_cell:]
+        for name, was, becomes in zip(resolution.values, before, after, strict=True):
             if was != becomes:
                 masked = columns[name].protected
                 differences.append(

@@ -21,6 +21,10 @@ from csv_pipeline.storage.work import EXTRA, Replay
 
 Conditions = tuple[sa.ColumnElement[bool], ...]
 OUTCOME = "outcome"
+PLAN = ("jit = off", "from_collapse_limit = 1")
+"""How the server is to plan: a wide INSERT takes longer to compile than to run, and of a key of
+several columns it expects one match, so that it would look through all rows of a class for each."""
+
 LINEAGE = ("_import_id", "_row_number", "_updated_at")
 _EMPTY = sa.literal({}, pg.JSONB)
 
@@ -48,47 +52,48 @@ class Resolution:
         self.repaired = _temporary(
             "repaired", {"row_number": sa.BigInteger(), "repairs_row_number": sa.BigInteger()}
         )
-        self._values = tuple(name for name in present if name not in self.key)
+        self.values = tuple(name for name in present if name not in self.key)
         self._updated_at = datetime.now(UTC)
 
     def match(self) -> sa.Insert:
         """Class every staged row whose key is stored."""
-        differs = sa.or_(*(self._differs(name) for name in (*self._values, EXTRA)))
+        rows = self.staging
+        differs = sa.or_(*(self._differs(name, rows) for name in (*self.values, EXTRA)))
         outcome = sa.case(
             (~differs, "unchanged"),
             (self._refuses(), "rejected"),
             (self._changes(), "updated"),
             else_="kept",
         )
-        query = sa.select(self.staging.c._row_number, outcome).where(*self._same_key())
+        query = sa.select(rows.c._row_number, outcome).where(*self._same_key(rows))
         return sa.insert(self.matched).from_select(["_row_number", OUTCOME], query)
 
     def refuse_conflicts(self) -> Iterable[sa.Insert]:
         """Say of each column that may not differ which rows do, with both values."""
         columns = {column.name: column for column in self.feed.columns}
+        rows = self._classed("rejected")
         for name in self._of_refusing_policies():
-            old, new = (table.c[name] for table in (self.target, self.staging))
+            old, new = (table.c[name] for table in (self.target, rows))
             shown = [
                 sa.literal(MASK) if columns[name].protected else _shown(value)
                 for value in (old, new)
             ]
             query = sa.select(
-                self.staging.c._row_number,
+                rows.c._row_number,
                 sa.literal(name),
                 sa.literal(f"{name}.conflict"),
                 sa.cast(new, sa.Text),
                 sa.func.concat("the stored value ", shown[0], " was needed; found ", shown[1]),
-            ).where(*self._matched("rejected"), *self._same_key(), self._differs(name))
+            ).where(*self._same_key(rows), self._differs(name, rows))
             yield sa.insert(self.refused).from_select(self.refused.columns.keys(), query)
 
     def any_refusing_policy(self) -> bool:
         """Return whether a column that the file has may not differ from what is stored."""
         return bool(self._of_refusing_policies())
 
-    def stored(self, up_to: int) -> sa.Select[int]:
-        """Count the account's rows, but no further than `up_to`."""
-        some = sa.select(self.target.c.account).where(self._of_account()).limit(up_to)
-        return sa.select(sa.func.count()).select_from(some.subquery())
+    def any_stored(self) -> sa.Select[bool]:
+        """Ask whether the account has any row."""
+        return sa.select(sa.exists().where(self._of_account()))
 
     def insert(self, *block: sa.ColumnElement[bool]) -> sa.Insert:
         """Insert the staged rows whose key is not stored."""
@@ -97,7 +102,7 @@ class Resolution:
         query = sa.select(
             sa.literal(self.claim.account),
             *(staging.c[name] for name in self.sent),
-            *self._lineage(),
+            *self._lineage(staging),
             sa.literal(self.claim.import_id),
         ).where(~stored, *block)
         return sa.insert(self.target).from_select(
@@ -109,34 +114,44 @@ class Resolution:
         names = [column.name for column in self.target.columns]
         query = sa.select(
             sa.literal(self.claim.import_id), *(self.target.c[name] for name in names)
-        ).where(*self._matched("updated"), *self._same_key(), *block)
+        ).where(*self._same_key(self._classed("updated", *block)))
         return sa.insert(self.history).from_select(["_replaced_by_import_id", *names], query)
 
     def update(self, *block: sa.ColumnElement[bool]) -> sa.Update:
         """Write what the staged rows change in the stored ones."""
-        lineage = dict(zip(LINEAGE, self._lineage(), strict=True))
+        rows = self._classed("updated", *block)
+        lineage = dict(zip(LINEAGE, self._lineage(rows), strict=True))
         whole = self._stored_as_sent()
-        hashes = {name: self.staging.c[name] if whole else sa.null() for name in HASH}
+        hashes = {name: rows.c[name] if whole else sa.null() for name in HASH}
         return (
             sa.update(self.target)
-            .values(self.resolved() | {EXTRA: self._extra()} | hashes | lineage)
-            .where(*self._matched("updated"), *self._same_key(), *block)
+            .values(self._resolved(rows) | {EXTRA: self._extra(rows)} | hashes | lineage)
+            .where(*self._same_key(rows))
         )
 
-    def resolved(self) -> dict[str, sa.ColumnElement[Any]]:
+    def updates(self) -> sa.Select[Any]:
+        """Return the updates to come in the file's order.
+
+        Each has its row number, the key, the stored values and the resolved ones, all as text.
+        """
+        rows = self._classed("updated")
+        resolved = self._resolved(rows)
+        key = (self.target.c[name] for name in self.key)
+        stored = (self.target.c[name] for name in resolved)
+        texts = (sa.cast(value, sa.Text) for value in (*key, *stored, *resolved.values()))
+        row_number = rows.c._row_number
+        return sa.select(row_number, *texts).where(*self._same_key(rows)).order_by(row_number)
+
+    def _resolved(self, rows: sa.FromClause) -> dict[str, sa.ColumnElement[Any]]:
         """Return what each column of a stored row holds once the staged row had its say."""
         resolved = {}
         for policy, names in self._groups.items():
-            wins = self._wins(policy)
+            wins = self._wins(policy, rows)
             for name in names:
                 old = self.target.c[name]
-                value = policy.value(old, self.staging.c[name])
+                value = policy.value(old, rows.c[name])
                 resolved[name] = value if _is_true(wins) else sa.case((wins, value), else_=old)
-        return {name: resolved[name] for name in self._values}
-
-    def updates(self) -> Conditions:
-        """Return what holds for a stored row, a staged one and the class of being updated."""
-        return (*self._matched("updated"), *self._same_key())
+        return {name: resolved[name] for name in self.values}
 
     def block(self, first: int, last: int) -> Conditions:
         """Return the condition for staged rows with these row numbers."""
@@ -146,7 +161,7 @@ class Resolution:
     def _groups(self) -> dict[ConflictPolicy, list[str]]:
         """The policies in force, each with its columns."""
         groups: dict[ConflictPolicy, list[str]] = {}
-        for name in self._values:
+        for name in self.values:
             policy = self.feed.column_conflicts.get(name, self.feed.conflict)
             groups.setdefault(policy, []).append(name)
         return groups
@@ -154,13 +169,14 @@ class Resolution:
     def _of_refusing_policies(self) -> list[str]:
         return [name for policy in self._groups if policy.refuses for name in self._groups[policy]]
 
-    def _differs(self, name: str) -> sa.ColumnElement[bool]:
+    def _differs(self, name: str, rows: sa.FromClause) -> sa.ColumnElement[bool]:
         if name == EXTRA:
-            return ~_cells(self.target).contains(_cells(self.staging))
-        return self.target.c[name].is_distinct_from(self.staging.c[name])
+            return ~_cells(self.target).contains(_cells(rows))
+        return self.target.c[name].is_distinct_from(rows.c[name])
 
     def _refuses(self) -> sa.ColumnElement[bool]:
-        return sa.or_(sa.false(), *(self._differs(name) for name in self._of_refusing_policies()))
+        differ = (self._differs(name, self.staging) for name in self._of_refusing_policies())
+        return sa.or_(sa.false(), *differ)
 
     def _changes(self) -> sa.ColumnElement[bool]:
         """Return whether any stored value would be another."""
@@ -171,27 +187,27 @@ class Resolution:
                 for name in names
                 for old in (self.target.c[name],)
             ]
-            changes.append(sa.and_(self._wins(policy), sa.or_(*others)))
+            changes.append(sa.and_(self._wins(policy, self.staging), sa.or_(*others)))
         cells = _cells(self.target)
         extra = cells.is_distinct_from(self.feed.conflict.cells(cells, _cells(self.staging)))
-        changes.append(sa.and_(self._wins(self.feed.conflict), extra))
+        changes.append(sa.and_(self._wins(self.feed.conflict, self.staging), extra))
         return sa.or_(*changes)
 
-    def _extra(self) -> sa.ColumnElement[Any]:
+    def _extra(self, rows: sa.FromClause) -> sa.ColumnElement[Any]:
         old, policy = self.target.c[EXTRA], self.feed.conflict
-        merged = policy.cells(_cells(self.target), _cells(self.staging))
-        speaks = self.staging.c[EXTRA].is_not(None) & self._wins(policy)
+        merged = policy.cells(_cells(self.target), _cells(rows))
+        speaks = rows.c[EXTRA].is_not(None) & self._wins(policy, rows)
         return sa.case((speaks, merged), else_=old)
 
-    def _wins(self, policy: ConflictPolicy) -> sa.ColumnElement[bool]:
+    def _wins(self, policy: ConflictPolicy, rows: sa.FromClause) -> sa.ColumnElement[bool]:
         """Return whether a staged row has a say; not against one that arrived after it."""
-        wins = policy.wins(self._row(self.target), self._row(self.staging))
+        wins = policy.wins(self._row(self.target), self._row(rows))
         if self.replay is None or not policy.by_arrival:
             return wins
         target, repaired = self.target, self.repaired
         stood_at = (
             sa.select(repaired.c.repairs_row_number)
-            .where(repaired.c.row_number == self.staging.c._row_number)
+            .where(repaired.c.row_number == rows.c._row_number)
             .scalar_subquery()
         )
         came_later = (target.c._import_id > self.replay.import_id) | (
@@ -199,7 +215,7 @@ class Resolution:
         )
         return wins & ~came_later
 
-    def _row(self, table: sa.Table) -> Values:
+    def _row(self, table: sa.FromClause) -> Values:
         return {
             column.name: table.c[column.name]
             if column.name in table.c
@@ -217,25 +233,25 @@ class Resolution:
     def _of_account(self) -> sa.ColumnElement[bool]:
         return self.target.c.account == self.claim.account
 
-    def _same_key(self) -> Conditions:
-        same = (self.target.c[name] == self.staging.c[name] for name in self.key)
+    def _same_key(self, rows: sa.FromClause) -> Conditions:
+        same = (self.target.c[name] == rows.c[name] for name in self.key)
         return (self._of_account(), *same)
 
-    def _matched(self, outcome: str) -> Conditions:
-        return (
-            self.matched.c._row_number == self.staging.c._row_number,
-            self.matched.c[OUTCOME] == outcome,
-        )
+    def _classed(self, outcome: str, *block: sa.ColumnElement[bool]) -> sa.FromClause:
+        """Return the staged rows of a class; `PLAN` keeps them one side of a join."""
+        same = self.matched.c._row_number == self.staging.c._row_number
+        query = sa.select(self.staging).where(same, self.matched.c[OUTCOME] == outcome, *block)
+        return query.subquery("classed")
 
-    def _lineage(self) -> tuple[sa.ColumnElement[Any], ...]:
+    def _lineage(self, rows: sa.FromClause) -> tuple[sa.ColumnElement[Any], ...]:
         return (
             sa.literal(self.claim.import_id),
-            self.staging.c._row_number,
+            rows.c._row_number,
             sa.literal(self._updated_at, sa.DateTime(timezone=True)),
         )
 
 
-def _cells(table: sa.Table) -> sa.ColumnElement[Any]:
+def _cells(table: sa.FromClause) -> sa.ColumnElement[Any]:
     return sa.func.coalesce(table.c[EXTRA], _EMPTY, type_=pg.JSONB)
 
 
