@@ -215,7 +215,7 @@ class Pipeline:
                 written = write_rejects(
                     out,
                     report.header,
-                    quarantine.rejected_rows(connection, report, repaired=repaired),
+                    quarantine.rejected_rows(connection, report, split, repaired=repaired),
                     delimiter=report.delimiter,
                     split=split if report.repairs is None else lambda _: (),
                     verbatim=verbatim,

@@ -90,6 +90,12 @@ class TextFile:
     furniture_count: int
     evidence: tuple[Evidence, ...]
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether a record of one line gives its cells again, by delimiter and double quotes."""
+        one = len(self.delimiter) == 1 and self.delimiter.isascii()
+        return one and self.quote in {"", '"'} and self.escape == "doubled" and not self.repaired
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TypedFile:

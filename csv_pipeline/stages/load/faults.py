@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import polars as pl
 import sqlalchemy as sa
@@ -22,6 +23,8 @@ from csv_pipeline.storage.work import (
     scan,
 )
 
+_AT_ONCE = 1_000
+_MOST_AT_ONCE = 4 * 1024**2
 _LATER = {"repaired_by_import_id", "repair_undone_import_id"}
 
 
@@ -44,11 +47,12 @@ def store_rejects(  # noqa: PLR0913, PLR0917  # the stages before, each with its
         for faults, rows in _faults_by_batch(text, valid, late):
             if faults.height:
                 rejected += faults["row_number"].n_unique()
+                told = faults.with_columns(
+                    pl.lit(claim.import_id).alias("import_id"), _raw(text.text, faults)
+                )
+                cells = _cells(rows, told, text, replayed=replay is not None)
                 yield (
-                    faults.with_columns(
-                        pl.lit(claim.import_id).alias("import_id"), _raw(text.text, faults)
-                    )
-                    .join(_cells(rows, faults, text), on="row_number", how="left")
+                    told.join(cells, on="row_number", how="left", maintain_order="left")
                     .join(stood_at, on="row_number", how="left")
                     .select(names)
                 )
@@ -106,13 +110,21 @@ def _faults_by_batch(
         yield faults, path
 
 
-def _cells(rows: Path | None, faults: pl.DataFrame, text: TextFile) -> pl.DataFrame:
-    """Return the cells of rejected rows as JSON arrays; a malformed record has none."""
-    if rows is None:
+def _cells(
+    rows: Path | None, faults: pl.DataFrame, text: TextFile, *, replayed: bool
+) -> pl.DataFrame:
+    """Return the cells of rejected rows as JSON arrays.
+
+    A malformed record has none, and most others need none: their records give them again.
+    """
+    needed = faults
+    if text.is_plain and not replayed:
+        needed = faults.filter(pl.col("raw").str.contains("\n", literal=True))
+    if rows is None or needed.is_empty():
         return pl.DataFrame(schema={"row_number": pl.Int64, "cells": pl.String})
     names = [str(place) for place in range(len(text.header))]
     batch = pl.read_ipc(rows, columns=["row_number", *names])
-    bad = batch.filter(pl.col("row_number").is_in(faults["row_number"].unique().implode()))
+    bad = batch.filter(pl.col("row_number").is_in(needed["row_number"].unique().implode()))
     shown = pl.concat_list(pl.col(names).str.replace_all("\0", "\u2400", literal=True))
     as_json = pl.struct(cells=shown).struct.json_encode()
     return bad.select(
@@ -123,9 +135,24 @@ def _cells(rows: Path | None, faults: pl.DataFrame, text: TextFile) -> pl.DataFr
 
 def _raw(text: Path, faults: pl.DataFrame) -> pl.Series:
     """Return each fault's record as it stands in the file; NUL, which no table takes, as ␀."""
-    raw = []
     with text.open("rb") as file:
-        for offset, length in faults.select("offset", "length").iter_rows():
-            file.seek(offset)
-            raw.append(file.read(length).decode().replace("\0", "\u2400").removesuffix("\r"))
-    return pl.Series("raw", raw, pl.String)
+        records = [record.decode() for record in _records(file, faults)]
+    raw = pl.Series("raw", records, pl.String)
+    return raw.str.replace_all("\0", "\u2400", literal=True).str.strip_suffix("\r")
+
+
+def _records(file: BinaryIO, faults: pl.DataFrame) -> Iterator[bytes]:
+    """Give the bytes of each fault's record; faults that stand together are read at once."""
+    places = faults.select("offset", "length")
+    for some in places.iter_slices(_AT_ONCE):
+        start = int(some["offset"].min() or 0)  # type: ignore[arg-type]
+        end = int((some["offset"] + some["length"]).max() or 0)  # type: ignore[arg-type]
+        if end - start > _MOST_AT_ONCE:
+            for offset, length in some.iter_rows():
+                file.seek(offset)
+                yield file.read(length)
+            continue
+        file.seek(start)
+        content = file.read(end - start)
+        for offset, length in some.iter_rows():
+            yield content[offset - start : offset - start + length]
