@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from csv_pipeline import conflict, errors
+from csv_pipeline import conflict, duplicates, errors
 from csv_pipeline.cli.commands import app
 from csv_pipeline.feeds import FEEDS
 from csv_pipeline.settings import Settings
@@ -32,6 +32,7 @@ def classes(module: object) -> list[str]:
         *(feed.name for feed in FEEDS),
         *(table.name for table in tables.metadata.sorted_tables),
         *(name for name in classes(conflict) if name != "ConflictPolicy"),
+        *(name for name in classes(duplicates) if name != "DuplicatePolicy"),
         *classes(errors),
     ],
 )
