@@ -9,7 +9,7 @@ import itertools
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,9 @@ from psycopg import sql
 from csv_pipeline.cli.importing import bind_reader, unbind_reader
 from csv_pipeline.errors import SetupError
 from csv_pipeline.feeds import FEEDS
-from csv_pipeline.ingest import Pipeline
+from csv_pipeline.ingest import Pipeline, open_pipeline
 from csv_pipeline.model import Feed
+from csv_pipeline.settings import Settings
 from csv_pipeline.storage import isolation
 from csv_pipeline.storage.isolation import READER, STATE
 from csv_pipeline.storage.targets import ensure_targets
@@ -33,6 +34,7 @@ _NUMBERS = itertools.count()
 EBAY = SAMPLES / "eBay-OrdersReport-Sep-30-2026-23_07_00-0700-11334292920.csv"
 PEOPLE = "ID,Name,Secret,Amount\n1,{0} one,111,1.00\n1,{0} two,222,2.00\n2,{0} bad,333,x\n"
 CHANGED = "ID,Name,Secret\n1,{0} three,444\n"
+PASSWORD = uuid.uuid4().hex
 TABLES = (
     "csv_pipeline.account",
     "csv_pipeline.arrival",
@@ -60,7 +62,7 @@ class Stage:
     def login(self, role: str, **settings: str) -> Iterator[psycopg.Connection]:
         """Give a connection whose session is this role's, as after a login with its password."""
         url = self.pipeline.database.engine.url
-        address = url.set(drivername="postgresql", username=role)
+        address = url.set(drivername="postgresql", username=role, password=PASSWORD)
         with psycopg.connect(
             address.render_as_string(hide_password=False), autocommit=True
         ) as connection:
@@ -91,8 +93,8 @@ def stage(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Itera
         desk.bring(EBAY, "ebay_orders", name=f"{account}-ebay.csv")
     unique = uuid.uuid4().hex[:8]
     made = Stage(pipeline, ours, theirs, f"bi_ours_{unique}", f"chooser_{unique}")
-    made.own(f"CREATE ROLE {made.bound} LOGIN")
-    made.own(f"CREATE ROLE {made.chooser} LOGIN IN ROLE {READER}")
+    made.own(f"CREATE ROLE {made.bound} LOGIN PASSWORD '{PASSWORD}'")
+    made.own(f"CREATE ROLE {made.chooser} LOGIN PASSWORD '{PASSWORD}' IN ROLE {READER}")
     bind_reader(pipeline, made.bound, ours)
     yield made
     made.own(f"DELETE FROM csv_pipeline.reader WHERE role = '{made.bound}'::regrole")
@@ -148,7 +150,7 @@ def test_a_reader_learns_nothing_of_other_readers(stage: Stage) -> None:
 
 def test_a_right_to_select_shows_nothing_to_one_who_is_no_reader(stage: Stage) -> None:
     analyst = f"analyst_{uuid.uuid4().hex[:8]}"
-    stage.own(f"CREATE ROLE {analyst} LOGIN IN ROLE pg_read_all_data")
+    stage.own(f"CREATE ROLE {analyst} LOGIN PASSWORD '{PASSWORD}' IN ROLE pg_read_all_data")
     try:
         with (
             stage.login(analyst, account=stage.ours) as connection,
@@ -236,8 +238,8 @@ DENIED = [
     "COPY data.people TO '/dev/null'",
     "COPY data.people TO PROGRAM 'cat'",
     "COPY data.people FROM STDIN",
-    "SET SESSION AUTHORIZATION postgres",
-    "SET ROLE postgres",
+    "SET SESSION AUTHORIZATION {owner}",
+    "SET ROLE {owner}",
     "ALTER ROLE {bound} BYPASSRLS",
     "ALTER ROLE {chooser} SET csv_pipeline.account = '{theirs}'",
     "GRANT {chooser} TO {bound}",
@@ -253,6 +255,7 @@ def test_a_reader_may_only_select(stage: Stage, statement: str) -> None:
         stage.own("CREATE SCHEMA IF NOT EXISTS dagster")
         stage.own("CREATE TABLE IF NOT EXISTS dagster.event_logs (id bigint)")
     names = {"theirs": stage.theirs, "bound": stage.bound, "chooser": stage.chooser}
+    names["owner"] = str(stage.pipeline.database.engine.url.username)
     before = stage.own("SELECT count(*), max(xmin::text::bigint) FROM data.people")
     with (
         stage.login(stage.bound) as connection,
@@ -346,7 +349,7 @@ def test_a_plan_made_for_one_account_is_not_used_for_another(stage: Stage) -> No
 
 def test_a_member_of_a_bound_group_is_bound(stage: Stage) -> None:
     person = f"ann_{uuid.uuid4().hex[:8]}"
-    stage.own(f"CREATE ROLE {person} LOGIN IN ROLE {stage.bound}")
+    stage.own(f"CREATE ROLE {person} LOGIN PASSWORD '{PASSWORD}' IN ROLE {stage.bound}")
     try:
         with stage.login(person, account=stage.theirs) as connection:
             assert accounts_in(connection, "data.people") == set()
@@ -447,6 +450,22 @@ def test_a_table_made_later_is_covered(stage: Stage) -> None:
         assert accounts_in(connection, f"data.{name}_history") == set()
 
 
+def test_a_table_of_an_earlier_release_is_covered(stage: Stage) -> None:
+    name = f"earlier_{uuid.uuid4().hex[:8]}"
+    feed = Feed(name=name, description="", contract=Version, key=("key",))
+    ensure_targets(stage.pipeline.database, [feed])
+    stage.own(f"DROP POLICY own_account ON data.{name}")
+    stage.own(f"ALTER TABLE data.{name} DISABLE ROW LEVEL SECURITY")
+    stage.own(f"UPDATE csv_pipeline.target SET definition = 'earlier' WHERE feed = '{name}'")
+    ensure_targets(stage.pipeline.database, [feed])
+    for account in (stage.ours, stage.theirs):
+        stage.own(
+            f"INSERT INTO data.{name} VALUES ('{account}', 'k', 'v', 1, NULL, 1, 1, 1, now())"
+        )
+    with stage.login(stage.bound) as connection:
+        assert accounts_in(connection, f"data.{name}") == {stage.ours}
+
+
 def test_a_pipeline_that_may_not_make_roles_works_and_lets_readers_in_once_somebody_made_theirs(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -468,6 +487,61 @@ def test_a_pipeline_that_may_not_make_roles_works_and_lets_readers_in_once_someb
             stage.own(f"DROP OWNED BY {role}")
             stage.own(f"DROP ROLE {role}")
         stage.own(f"DROP ROLE {weak}")
+
+
+@contextmanager
+def plain_pipeline(stage: Stage, home: Path) -> Iterator[Stage]:
+    """Give a pipeline of its own that owns its database and has no other right on the server."""
+    name = f"plain_{uuid.uuid4().hex[:8]}"
+    server = stage.pipeline.database.engine.execution_options(isolation_level="AUTOCOMMIT")
+    url = server.url.set(username=name, password=PASSWORD, database=name)
+    with server.connect() as connection:
+        connection.execute(sa.text(f"CREATE ROLE {name} LOGIN PASSWORD '{PASSWORD}'"))
+        connection.execute(sa.text(f"CREATE DATABASE {name} OWNER {name}"))
+    try:
+        address = url.render_as_string(hide_password=False)
+        settings = Settings(home=home, database_url=address, settle_seconds=0)
+        opened = open_pipeline(settings, TEST_FEEDS)
+        yield replace(stage, pipeline=opened, bound=f"bi_{name}")
+        opened.database.engine.dispose()
+    finally:
+        with server.connect() as connection:
+            connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
+            connection.execute(sa.text(f"DROP ROLE {name}"))
+
+
+def test_a_pipeline_with_no_right_over_roles_says_what_an_administrator_is_to_run(
+    stage: Stage, tmp_path: Path
+) -> None:
+    with plain_pipeline(stage, tmp_path / "home") as plain:
+        for account in (plain.ours, plain.theirs):
+            Desk(plain.pipeline, account, tmp_path).bring(PEOPLE.format(account), name=account)
+        stage.own(f"CREATE ROLE {plain.bound} LOGIN PASSWORD '{PASSWORD}'")
+        try:
+            needed = bind_reader(plain.pipeline, plain.bound, plain.ours)
+            assert needed == f'GRANT {READER} TO "{plain.bound}"'
+            with plain.login(plain.bound) as connection:
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    connection.execute("SELECT * FROM data.people")
+                stage.own(needed)
+                assert accounts_in(connection, "data.people") == {plain.ours}
+                needed = unbind_reader(plain.pipeline, plain.bound, plain.ours)
+                assert needed == f'REVOKE {READER} FROM "{plain.bound}"'
+                assert accounts_in(connection, "data.people") == {plain.ours}
+                stage.own(needed)
+                assert unbind_reader(plain.pipeline, plain.bound, plain.ours) is None
+        finally:
+            stage.own(f"DROP ROLE {plain.bound}")
+
+
+def test_the_owner_of_the_tables_is_not_slowed_by_policies(stage: Stage, tmp_path: Path) -> None:
+    query = "EXPLAIN SELECT * FROM data.people JOIN csv_pipeline.reject ON true"
+    with plain_pipeline(stage, tmp_path / "home") as plain:
+        plan = "\n".join(row[0] for row in plain.own(query))
+    assert "people" in plan
+    assert "InitPlan" not in plan
+    with stage.login(stage.bound) as connection:
+        assert "InitPlan" in "\n".join(row[0] for row in connection.execute(query))
 
 
 def test_an_import_touches_no_row_of_another_account(stage: Stage, tmp_path: Path) -> None:
