@@ -24,7 +24,7 @@ test: .venv/ready-dev ## run the tests that take seconds
 test-slow: .venv/ready-dev ## run the tests that take longer
 	@$(BIN)/python -m pytest -m slow
 
-test-postgres: .venv/ready-dev ## run the tests of `test` on an installed PostgreSQL 15 instead of the embedded one
+test-postgres: .venv/ready-dev ## run the tests of `test` on an installed PostgreSQL, not the embedded one
 	@$(BIN)/python -m csv_pipeline_tests.postgres pytest
 
 check: .venv/ready-dev ## check format, lint, types and the direction of imports
