@@ -303,9 +303,13 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each fact
     forget: Annotated[
         list[Fact] | None, typer.Option(help="Let the files decide this again; may be repeated.")
     ] = None,
+    reader: Annotated[
+        str | None, typer.Option(help="Let this login role read the account in the database.")
+    ] = None,
+    no_reader: Annotated[str | None, typer.Option(help="Let it read the account no more.")] = None,
 ) -> None:
-    """Declare what overrules the evidence in an account's files."""
-    from csv_pipeline.cli import importing, show
+    """Declare what overrules the evidence in an account's files, and who may read its rows."""
+    from csv_pipeline.cli import importing, show, terminal
 
     changes = {
         "seller_id": seller_id,
@@ -315,8 +319,12 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each fact
         "max_file_bytes": max_file_bytes,
         "max_compressed_bytes": max_compressed_bytes,
     }
-    declared = importing.declare(_pipeline(), name, changes, forget or [])
+    pipeline = _pipeline()
+    declared = importing.declare(pipeline, name, changes, forget or [])
     show.accounts([declared], [])
+    for role, change in ((reader, importing.bind_reader), (no_reader, importing.unbind_reader)):
+        if role is not None and (needed := change(pipeline, role, name)) is not None:
+            terminal.note(f"For an administrator of the database: {needed}")
 
 
 def _pipeline() -> "Pipeline":

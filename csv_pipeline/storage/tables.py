@@ -11,6 +11,17 @@ metadata = sa.MetaData(schema=SCHEMA)
 
 _aware = sa.DateTime(timezone=True)
 
+
+class Role(sa.types.UserDefinedType[str]):
+    """A role of the server: stored by number, so that it may be renamed; written by name."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: object) -> str:
+        """Return PostgreSQL's name of the type."""
+        return "REGROLE"
+
+
 account = sa.Table(
     "account",
     metadata,
@@ -130,6 +141,13 @@ target = sa.Table(
     metadata,
     sa.Column("feed", sa.Text, primary_key=True),
     sa.Column("definition", sa.Text, nullable=False),
+)
+
+reader = sa.Table(
+    "reader",
+    metadata,
+    sa.Column("role", Role, primary_key=True),
+    sa.Column("account", sa.Text, sa.ForeignKey(account.c.account), primary_key=True),
 )
 
 import_ids = sa.Sequence("import_id", schema=SCHEMA, metadata=metadata)

@@ -20,6 +20,7 @@ from csv_pipeline.errors import SetupError
 from csv_pipeline.model import Feed
 from csv_pipeline.storage import tables
 from csv_pipeline.storage.database import Database
+from csv_pipeline.storage.isolation import TARGET_POLICY, VIEW, isolate, let_readers_in
 from csv_pipeline.storage.row_hash import CONTENT, HASH, OCCURRENCE
 from csv_pipeline.storage.work import EXTRA
 
@@ -70,14 +71,14 @@ def ensure_targets(database: Database, feeds: Iterable[Feed]) -> None:
     """
     wanted = {feed.name: _definition(feed) for feed in feeds}
     with database.begin() as connection:
-        if wanted.items() <= _applied(connection).items():
-            return
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_TARGETS_LOCK)))
-        applied = _applied(connection)
-        connection.execute(CreateSchema(SCHEMA, if_not_exists=True))
-        for feed in feeds:
-            if applied.get(feed.name) != wanted[feed.name]:
-                _apply(connection, feed, wanted[feed.name])
+        if not wanted.items() <= _applied(connection).items():
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_TARGETS_LOCK)))
+            applied = _applied(connection)
+            connection.execute(CreateSchema(SCHEMA, if_not_exists=True))
+            for feed in feeds:
+                if applied.get(feed.name) != wanted[feed.name]:
+                    _apply(connection, feed, wanted[feed.name])
+        let_readers_in(connection, (name for feed in feeds for name in _names(feed)))
 
 
 def row_count(connection: sa.Connection, feed: Feed, account: str) -> int:
@@ -99,11 +100,12 @@ def _apply(connection: sa.Connection, feed: Feed, definition: str) -> None:
             _add_columns(connection, table, stored)
         else:
             table.create(connection)
+        isolate(connection, table)
     _forget_hash_of_edited_rows(connection, feed)
     for name in reversed(list(feed.views)):
         connection.execute(sa.text(f'DROP VIEW IF EXISTS {SCHEMA}."{name}"'))
     for name, query in feed.views.items():
-        connection.execute(sa.text(f'CREATE VIEW {SCHEMA}."{name}" AS {query}'))
+        connection.execute(sa.text(f'CREATE VIEW {SCHEMA}."{name}" {VIEW} AS {query}'))
     statement = insert(tables.target).values(feed=feed.name, definition=definition)
     connection.execute(
         statement.on_conflict_do_update(
@@ -126,6 +128,11 @@ def _forget_hash_of_edited_rows(connection: sa.Connection, feed: Feed) -> None:
             f"EXECUTE FUNCTION {tables.SCHEMA}.forget_hash()"
         )
     )
+
+
+def _names(feed: Feed) -> list[str]:
+    names = (feed.name, f"{feed.name}_history", *feed.views)
+    return [f'{SCHEMA}."{name}"' for name in names]
 
 
 def _stored_types(connection: sa.Connection, table: sa.Table) -> dict[str, str]:
@@ -160,8 +167,9 @@ def _definition(feed: Feed) -> str:
         str(CreateTable(t).compile(dialect=_DIALECT))
         for t in (target_table(feed), history_table(feed))
     ]
-    made += [f"{name} {query}" for name, query in feed.views.items()]
     made.append("forget_hash")
+    made += [f"{name} {VIEW} {query}" for name, query in feed.views.items()]
+    made.append(TARGET_POLICY)
     return hashlib.sha256("\n".join(made).encode()).hexdigest()
 
 
