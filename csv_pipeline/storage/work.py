@@ -10,8 +10,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import polars as pl
 from pydantic import TypeAdapter
@@ -150,6 +151,10 @@ PAIRS = pl.Schema({"row_number": pl.Int64, "repairs_row_number": pl.Int64})
 """The shape of `Replay.rows`."""
 
 
+# What turns a dataclass into JSON and back; to make one takes milliseconds.
+_adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
+
+
 class BatchWriter:
     """Write batches to a directory, emptied first, as `000000.arrow`, `000001.arrow` and so on.
 
@@ -210,13 +215,14 @@ def scan(directory: Path, schema: pl.Schema | None = None) -> pl.LazyFrame:
 def save(path: Path, facts: object) -> None:
     """Write a dataclass as JSON, whole or not at all."""
     partial = path.with_suffix(".part")
-    partial.write_bytes(TypeAdapter(type(facts)).dump_json(facts))
+    partial.write_bytes(_adapter(type(facts)).dump_json(facts))
     partial.replace(path)
 
 
 def saved(path: Path, kind: type[T]) -> T | None:
     """Return the dataclass written at `path`, or None if there is none."""
     try:
-        return TypeAdapter(kind).validate_json(path.read_bytes())
+        found: T = _adapter(kind).validate_json(path.read_bytes())
     except FileNotFoundError:
         return None
+    return found
