@@ -127,6 +127,8 @@ def heading(name: str) -> str:
     >>> heading("Numéro de commande"), heading(" order_number ")
     ('numerodecommande', 'ordernumber')
     """
+    if name.isascii():  # nearly all are, and whoever looks for a header asks for thousands
+        return re.sub(r"[\W_]+", "", name.lower())
     plain = unicodedata.normalize("NFKD", name).casefold()
     return re.sub(r"[\W_]+", "", "".join(c for c in plain if not unicodedata.combining(c)))
 
