@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -194,11 +195,17 @@ def in_order(do: Callable[[S], T], items: Iterable[S], threads: int = 2) -> Iter
     """Do something with every item, a few at a time, and give the results in the items' order.
 
     Polars leaves the interpreter while it works, so that threads use the cores that one frame
-    cannot. What an item raises is raised here.
+    cannot. What an item raises is raised here. A single item, which most files are, is done without
+    a thread.
     """
+    coming = iter(items)
+    first = list(islice(coming, 2))
+    if len(first) == 1:
+        yield do(first[0])
+        return
     with ThreadPoolExecutor(threads) as pool:
         pending: deque[Future[T]] = deque()
-        for item in items:
+        for item in chain(first, coming):
             pending.append(pool.submit(do, item))
             if len(pending) > threads:
                 yield pending.popleft().result()
