@@ -13,6 +13,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Annotated, Any
 
+import pandera.backends.polars.builtin_checks  # noqa: F401  # else checks declared here lack them
 import pandera.polars as pa
 import polars as pl
 
