@@ -122,6 +122,12 @@ def columns_of(contract: type[Contract]) -> tuple[Column, ...]:
     return tuple(_column(name, spec) for name, spec in declared.items())
 
 
+@cache
+def headings_of(contract: type[Contract]) -> frozenset[str]:
+    """Return every spelling, as `heading` reduces it, that names any column but the derived."""
+    return frozenset().union(*(c.headings for c in columns_of(contract) if not c.derived))
+
+
 def heading(name: str) -> str:
     """Reduce a header's name to what matters when names are compared: letters and digits.
 
