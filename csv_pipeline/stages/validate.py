@@ -13,7 +13,7 @@ from pandera.api.polars.types import PolarsData
 from pandera.backends.polars.register import register_polars_backends
 from pandera.errors import SchemaErrors
 
-from csv_pipeline.contract import Column, Contract
+from csv_pipeline.contract import Column, Contract, columns_of
 from csv_pipeline.errors import SetupError, ThresholdExceededError
 from csv_pipeline.model import SHARE_FROM_ROWS, Feed
 from csv_pipeline.storage.rejects import fault_rows, record_faults
@@ -208,10 +208,17 @@ def _rule(check: str, column: Column, schema: pa.DataFrameSchema) -> tuple[str, 
     return rule, column.needs or described or f"{rule} {arguments.rstrip(')')}".strip()
 
 
-def _known_by(feed: Feed, typed: TypedFile) -> list[pl.Expr]:
+def _known_by(feed: Feed, typed: TypedFile) -> tuple[pl.Expr, ...]:
     """Return what rows are known again by: their hash, and their content if they have no key."""
-    present = [column for column in feed.columns if column.name in typed.columns]
-    return [*row_hash(present), *(() if feed.key else (row_content(present),))]
+    return _known_by_of(feed.contract, typed.columns, keyed=bool(feed.key))
+
+
+@lru_cache(maxsize=100)
+def _known_by_of(
+    contract: type[Contract], present: tuple[str, ...], *, keyed: bool
+) -> tuple[pl.Expr, ...]:
+    columns = [column for column in columns_of(contract) if column.name in present]
+    return (*row_hash(columns), *(() if keyed else (row_content(columns),)))
 
 
 def _key(feed: Feed) -> tuple[str, ...]:

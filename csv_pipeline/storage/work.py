@@ -5,6 +5,7 @@ and memory does not grow with the file. A stage's facts are one JSON file beside
 scratch: whoever finds it missing does the stage before again.
 """
 
+import os
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import chain, islice
 from pathlib import Path
+from threading import Lock
 from typing import Any, TypeVar
 
 import polars as pl
@@ -224,12 +226,37 @@ def save(path: Path, facts: object) -> None:
     partial = path.with_suffix(".part")
     partial.write_bytes(_adapter(type(facts)).dump_json(facts))
     partial.replace(path)
+    _remember(path, path.stat(), facts)
 
 
 def saved(path: Path, kind: type[T]) -> T | None:
     """Return the dataclass written at `path`, or None if there is none."""
     try:
+        status = path.stat()
+        known = _known.get(path)
+        if known is not None and known[0] == _signature(status) and isinstance(known[1], kind):
+            return known[1]
         found: T = _adapter(kind).validate_json(path.read_bytes())
     except FileNotFoundError:
         return None
+    _remember(path, status, found)
     return found
+
+
+# What was last written or read here, so that a stage that asks for the facts of others reads none
+# twice. The file decides: another process may have written it anew, or removed it.
+_known: dict[Path, tuple[tuple[int, ...], object]] = {}
+_MOST_KNOWN = 100
+_remembering = Lock()
+
+
+def _remember(path: Path, status: os.stat_result, facts: object) -> None:
+    with _remembering:
+        _known.pop(path, None)
+        _known[path] = (_signature(status), facts)
+        if len(_known) > _MOST_KNOWN:
+            del _known[next(iter(_known))]
+
+
+def _signature(status: os.stat_result) -> tuple[int, ...]:
+    return (status.st_ino, status.st_mtime_ns, status.st_size)
