@@ -33,7 +33,7 @@ check: .venv/ready-dev ## check format, lint, types and the direction of imports
 	@$(BIN)/mypy --strict
 	@$(BIN)/lint-imports --no-logo
 
-bench: .venv/ready-dev ## measure speed and memory
+bench: .venv/ready-bench ## measure speed and memory against the limit and dlt; half an hour
 	@$(BIN)/python -m benchmarks
 
 clean: ## remove .venv and caches; what was imported stays in data/
@@ -51,6 +51,12 @@ clean: ## remove .venv and caches; what was imported stays in data/
 	@echo "Installing what csv_pipeline and its tests need into .venv; the first time takes a minute or two."
 	@$(INSTALL) --editable '.[embedded,dev]'
 	@$(BIN)/python -m compileall -q csv_pipeline csv_pipeline_tests
+	@touch .venv/ready $@
+
+.venv/ready-bench: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Installing what the measurements compare with into .venv; the first time takes a minute or two."
+	@$(INSTALL) --editable '.[embedded,bench]'
+	@$(BIN)/python -m compileall -q csv_pipeline benchmarks
 	@touch .venv/ready $@
 
 .venv/bin/python:

@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from csv_pipeline.conflict import ConflictPolicy, Overwrite
-from csv_pipeline.contract import Column, Contract, columns_of
+from csv_pipeline.contract import Column, Contract, columns_of, headings_of
 from csv_pipeline.duplicates import DuplicatePolicy, LastInFile
 from csv_pipeline.errors import InvalidAccountError, SetupError
 
@@ -198,7 +198,7 @@ class Feed:
     @property
     def headings(self) -> frozenset[str]:
         """Every name, reduced by `contract.heading`, that a header of this feed may hold."""
-        return frozenset().union(*(c.headings for c in self.columns if not c.derived))
+        return headings_of(self.contract)
 
 
 class ArrivalStatus(StrEnum):

@@ -4,13 +4,16 @@ Pandera checks each batch lazily, as an eager frame: all faults of all rows at o
 cast has reported already is not reported again as a missing value.
 """
 
+from functools import lru_cache
 from pathlib import Path
 
 import pandera.polars as pa
 import polars as pl
+from pandera.api.polars.types import PolarsData
+from pandera.backends.polars.register import register_polars_backends
 from pandera.errors import SchemaErrors
 
-from csv_pipeline.contract import Column
+from csv_pipeline.contract import Column, Contract, columns_of
 from csv_pipeline.errors import SetupError, ThresholdExceededError
 from csv_pipeline.model import SHARE_FROM_ROWS, Feed
 from csv_pipeline.storage.rejects import fault_rows, record_faults
@@ -121,7 +124,13 @@ def _schema(feed: Feed, present: tuple[str, ...]) -> pa.DataFrameSchema:
     Where a contract has rules of its own, these see the whole frame, so that columns that the file
     lacks stay in it, as nulls.
     """
-    schema = feed.contract.to_schema()
+    return _schema_of(feed.contract, present)
+
+
+@lru_cache(maxsize=100)  # to leave columns out is to copy the others, checks and all
+def _schema_of(contract: type[Contract], present: tuple[str, ...]) -> pa.DataFrameSchema:
+    register_polars_backends()  # which Pandera itself does when it first validates
+    schema = contract.to_schema()
     own = any(check.name not in _RULES for c in schema.columns.values() for check in c.checks)
     absent = [] if own else [name for name in schema.columns if name not in present]
     return schema.remove_columns(absent)
@@ -138,8 +147,11 @@ def _faults(
         for name in schema.columns
         if name not in batch.columns
     ]
+    whole = batch.with_columns(absent).select(*schema.columns)
+    if _is_well(whole, schema):
+        return pl.concat(faults)
     try:
-        schema.validate(batch.with_columns(absent).select(*schema.columns), lazy=True)
+        schema.validate(whole, lazy=True)
     except SchemaErrors as error:
         cases = error.failure_cases
         _refuse_whole_frame(cases, feed)
@@ -151,6 +163,27 @@ def _faults(
             heading = headings.get(column.name, "")
             faults.append(fault_rows(batch, failed, column, heading, rule, needed))
     return pl.concat(faults)
+
+
+def _is_well(whole: pl.DataFrame, schema: pa.DataFrameSchema) -> bool:
+    """Return whether no check of the contract fails, asking all of them in one query.
+
+    Pandera asks them one by one, which is most of the time that a small file takes; it is left to
+    say which rows are bad where any are. The checks are its own, and so is how nulls count.
+    """
+    expected = {name: column.dtype.type for name, column in schema.columns.items()}
+    if schema.checks or whole.schema != expected:
+        return False
+    rows = whole.lazy()
+    filled = [name for name, column in schema.columns.items() if not column.nullable]
+    asked = [rows.select(pl.any_horizontal(pl.col(filled).is_null().any(), False).alias("bad"))]
+    for name, column in schema.columns.items():
+        for check in column.checks:
+            answer = check.get_backend(rows)(check).apply(PolarsData(rows, name))
+            if isinstance(answer, bool):
+                return False
+            asked.append(answer.select(bad=~pl.all().fill_null(check.ignore_na).all()))
+    return not any(answer.item() for answer in pl.collect_all(asked))
 
 
 def _refuse_whole_frame(cases: pl.DataFrame, feed: Feed) -> None:
@@ -175,10 +208,17 @@ def _rule(check: str, column: Column, schema: pa.DataFrameSchema) -> tuple[str, 
     return rule, column.needs or described or f"{rule} {arguments.rstrip(')')}".strip()
 
 
-def _known_by(feed: Feed, typed: TypedFile) -> list[pl.Expr]:
+def _known_by(feed: Feed, typed: TypedFile) -> tuple[pl.Expr, ...]:
     """Return what rows are known again by: their hash, and their content if they have no key."""
-    present = [column for column in feed.columns if column.name in typed.columns]
-    return [*row_hash(present), *(() if feed.key else (row_content(present),))]
+    return _known_by_of(feed.contract, typed.columns, keyed=bool(feed.key))
+
+
+@lru_cache(maxsize=100)
+def _known_by_of(
+    contract: type[Contract], present: tuple[str, ...], *, keyed: bool
+) -> tuple[pl.Expr, ...]:
+    columns = [column for column in columns_of(contract) if column.name in present]
+    return (*row_hash(columns), *(() if keyed else (row_content(columns),)))
 
 
 def _key(feed: Feed) -> tuple[str, ...]:

@@ -5,13 +5,17 @@ and memory does not grow with the file. A stage's facts are one JSON file beside
 scratch: whoever finds it missing does the stage before again.
 """
 
+import os
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
+from itertools import chain, islice
 from pathlib import Path
-from typing import TypeVar
+from threading import Lock
+from typing import Any, TypeVar
 
 import polars as pl
 from pydantic import TypeAdapter
@@ -156,6 +160,10 @@ PAIRS = pl.Schema({"row_number": pl.Int64, "repairs_row_number": pl.Int64})
 """The shape of `Replay.rows`."""
 
 
+# What turns a dataclass into JSON and back; to make one takes milliseconds.
+_adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
+
+
 class BatchWriter:
     """Write batches to a directory, emptied first, as `000000.arrow`, `000001.arrow` and so on.
 
@@ -195,11 +203,17 @@ def in_order(do: Callable[[S], T], items: Iterable[S], threads: int = 2) -> Iter
     """Do something with every item, a few at a time, and give the results in the items' order.
 
     Polars leaves the interpreter while it works, so that threads use the cores that one frame
-    cannot. What an item raises is raised here.
+    cannot. What an item raises is raised here. A single item, which most files are, is done without
+    a thread.
     """
+    coming = iter(items)
+    first = list(islice(coming, 2))
+    if len(first) == 1:
+        yield do(first[0])
+        return
     with ThreadPoolExecutor(threads) as pool:
         pending: deque[Future[T]] = deque()
-        for item in items:
+        for item in chain(first, coming):
             pending.append(pool.submit(do, item))
             if len(pending) > threads:
                 yield pending.popleft().result()
@@ -216,13 +230,39 @@ def scan(directory: Path, schema: pl.Schema | None = None) -> pl.LazyFrame:
 def save(path: Path, facts: object) -> None:
     """Write a dataclass as JSON, whole or not at all."""
     partial = path.with_suffix(".part")
-    partial.write_bytes(TypeAdapter(type(facts)).dump_json(facts))
+    partial.write_bytes(_adapter(type(facts)).dump_json(facts))
     partial.replace(path)
+    _remember(path, path.stat(), facts)
 
 
 def saved(path: Path, kind: type[T]) -> T | None:
     """Return the dataclass written at `path`, or None if there is none."""
     try:
-        return TypeAdapter(kind).validate_json(path.read_bytes())
+        status = path.stat()
+        known = _known.get(path)
+        if known is not None and known[0] == _signature(status) and isinstance(known[1], kind):
+            return known[1]
+        found: T = _adapter(kind).validate_json(path.read_bytes())
     except FileNotFoundError:
         return None
+    _remember(path, status, found)
+    return found
+
+
+# What was last written or read here, so that a stage that asks for the facts of others reads none
+# twice. The file decides: another process may have written it anew, or removed it.
+_known: dict[Path, tuple[tuple[int, ...], object]] = {}
+_MOST_KNOWN = 100
+_remembering = Lock()
+
+
+def _remember(path: Path, status: os.stat_result, facts: object) -> None:
+    with _remembering:
+        _known.pop(path, None)
+        _known[path] = (_signature(status), facts)
+        if len(_known) > _MOST_KNOWN:
+            del _known[next(iter(_known))]
+
+
+def _signature(status: os.stat_result) -> tuple[int, ...]:
+    return (status.st_ino, status.st_mtime_ns, status.st_size)
