@@ -442,7 +442,7 @@ def test_a_table_made_later_is_covered(stage: Stage) -> None:
     feed = Feed(name=name, description="", contract=Version, key=("key",), views=views)
     ensure_targets(stage.pipeline.database, [feed])
     for account in (stage.ours, stage.theirs):
-        values = f"('{account}', 'k', 'v', 1, NULL, 1, 1, 1, now())"
+        values = f"('{account}', 'k', 'v', 1, NULL, NULL, NULL, 1, 1, 1, now())"
         stage.own(f"INSERT INTO data.{name} VALUES {values}")
     with stage.login(stage.bound) as connection:
         assert accounts_in(connection, f"data.{name}") == {stage.ours}
@@ -460,7 +460,7 @@ def test_a_table_of_an_earlier_release_is_covered(stage: Stage) -> None:
     ensure_targets(stage.pipeline.database, [feed])
     for account in (stage.ours, stage.theirs):
         stage.own(
-            f"INSERT INTO data.{name} VALUES ('{account}', 'k', 'v', 1, NULL, 1, 1, 1, now())"
+            f"INSERT INTO data.{name} VALUES ('{account}', 'k', 'v', 1, NULL, NULL, NULL, 1, 1, 1, now())"
         )
     with stage.login(stage.bound) as connection:
         assert accounts_in(connection, f"data.{name}") == {stage.ours}
