@@ -459,9 +459,8 @@ def test_a_table_of_an_earlier_release_is_covered(stage: Stage) -> None:
     stage.own(f"UPDATE csv_pipeline.target SET definition = 'earlier' WHERE feed = '{name}'")
     ensure_targets(stage.pipeline.database, [feed])
     for account in (stage.ours, stage.theirs):
-        stage.own(
-            f"INSERT INTO data.{name} VALUES ('{account}', 'k', 'v', 1, NULL, NULL, NULL, 1, 1, 1, now())"
-        )
+        values = f"('{account}', 'k', 'v', 1, NULL, NULL, NULL, 1, 1, 1, now())"
+        stage.own(f"INSERT INTO data.{name} VALUES {values}")
     with stage.login(stage.bound) as connection:
         assert accounts_in(connection, f"data.{name}") == {stage.ours}
 
