@@ -15,6 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from csv_pipeline.errors import ReplayError
+from csv_pipeline.storage.rejects import record_faults
 from csv_pipeline.storage.rejects_file import (
     IMPORT_ID,
     OURS,
@@ -26,7 +27,6 @@ from csv_pipeline.storage.rejects_file import (
 from csv_pipeline.storage.work import (
     PAIRS,
     PLACE,
-    REJECTS,
     BatchWriter,
     Replay,
     TextFile,
@@ -202,13 +202,4 @@ def _faults(judged: pl.DataFrame, repaired: Repaired) -> pl.DataFrame:
         ),
     }
     message = pl.coalesce(pl.when(pl.col("rule") == rule).then(text) for rule, text in what.items())
-    return bad.select(
-        "row_number",
-        "line_number",
-        pl.lit(None, pl.String).alias("column"),
-        "rule",
-        pl.lit(None, pl.String).alias("value"),
-        pl.format("row {} (line {}): {}", "row_number", "line_number", message).alias("message"),
-        "offset",
-        "length",
-    ).cast(REJECTS)
+    return record_faults(bad, pl.col("rule"), message)

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from csv_pipeline.errors import AccountingError
 from csv_pipeline.model import Feed, Undo
 from csv_pipeline.storage import tables
+from csv_pipeline.storage.database import affected
 from csv_pipeline.storage.targets import history_table, key_columns, target_table
 
 
@@ -187,9 +188,7 @@ class Versions:
         return table.c.account == self._account
 
     def _run(self, statement: sa.Insert | sa.Update | sa.Delete) -> int:
-        # SQLAlchemy forgets the count of an INSERT unless told not to.
-        options = {"preserve_rowcount": True}
-        return self._connection.execute(statement, execution_options=options).rowcount
+        return affected(self._connection, statement)
 
     def _count(self, query: sa.Select[int]) -> int:
         return self._connection.scalar(query) or 0

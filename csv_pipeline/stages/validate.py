@@ -298,4 +298,4 @@ def _repeated_faults(repeated: pl.DataFrame, feed: Feed) -> pl.DataFrame:
         .then(pl.format(" and {} more", more.over(feed.key)))
         .otherwise(pl.lit("")),
     )
-    return record_faults(repeated, "key.duplicate", found)
+    return record_faults(repeated, pl.lit("key.duplicate"), found)

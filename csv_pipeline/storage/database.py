@@ -64,6 +64,12 @@ class Database:
             raise
 
 
+def affected(connection: sa.Connection, statement: sa.Insert | sa.Update | sa.Delete) -> int:
+    """Execute a statement and return how many rows the server says it touched."""
+    # SQLAlchemy forgets the count of an INSERT unless told not to.
+    return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount
+
+
 def server_url(settings: Settings) -> sa.URL:
     """Return the address of the server to work on, starting the embedded one if none is given.
 

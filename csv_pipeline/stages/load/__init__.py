@@ -22,8 +22,9 @@ from csv_pipeline.stages.load.copying import StoredHashes, copy
 from csv_pipeline.stages.load.differences import first_differences
 from csv_pipeline.stages.load.faults import store_rejects, write_refused
 from csv_pipeline.stages.load.resolution import OUTCOME, PLAN, Resolution
-from csv_pipeline.stages.load.writing import affected, is_of_a_row, write
+from csv_pipeline.stages.load.writing import is_of_a_row, write
 from csv_pipeline.storage import ledger, tables
+from csv_pipeline.storage.database import affected
 from csv_pipeline.storage.quarantine import mark_repaired
 from csv_pipeline.storage.row_hash import OCCURRENCE
 from csv_pipeline.storage.work import (

@@ -12,6 +12,7 @@ import psycopg
 import sqlalchemy as sa
 
 from csv_pipeline.stages.load.resolution import OUTCOME, Resolution
+from csv_pipeline.storage.database import affected
 
 _OF_A_ROW = ("22", "23", "44", "54", "P0001")
 
@@ -55,12 +56,6 @@ def is_of_a_row(error: sa.exc.DBAPIError | psycopg.Error) -> bool:
     """
     cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
     return (getattr(cause, "sqlstate", None) or "").startswith(_OF_A_ROW)
-
-
-def affected(connection: sa.Connection, statement: sa.Insert | sa.Update) -> int:
-    """Execute a statement and return how many rows the server says it touched."""
-    # SQLAlchemy forgets the count of an INSERT unless told not to.
-    return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount
 
 
 def _write(
