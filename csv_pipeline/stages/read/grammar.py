@@ -33,6 +33,41 @@ class Grammar:
         quoted, bare = rf"{quote}(?:[^{quote}]|{quote}{quote})*{quote}", rf"[^{quote}{delimiter}]*"
         return rf"^(?:{quoted}|{bare})(?:{delimiter}(?:{quoted}|{bare}))*\r?$"
 
+    @property
+    def lenient(self) -> str:
+        """The pattern of a record as `is_record` knows it, for a native grammar."""
+        return rf"^{self._loose}(?:{re.escape(self.delimiter)}{self._loose})*\r?$"
+
+    @property
+    def opens(self) -> str:
+        """The pattern of a line that ends within quotes."""
+        quoted = rf"{self.quote}(?:[^{self.quote}]|{self.quote}{self.quote})*"
+        return rf"^(?:{self._loose}{re.escape(self.delimiter)})*{quoted}$"
+
+    @property
+    def closes(self) -> str:
+        """The pattern of a line that begins within quotes and closes them."""
+        quoted = rf"(?:[^{self.quote}]|{self.quote}{self.quote})*{self.quote}"
+        return rf"^{quoted}(?:{re.escape(self.delimiter)}{self._loose})*\r?$"
+
+    @property
+    def opening(self) -> str:
+        """The pattern of a quote that opens a cell."""
+        return rf"(?:^|{re.escape(self.delimiter)}){self.quote}"
+
+    @property
+    def with_quotes(self) -> str:
+        """The pattern of a cell that has a quote, not at its beginning."""
+        quote, delimiter = self.quote, re.escape(self.delimiter)
+        return rf"[^{quote}{delimiter}][^{quote}{delimiter}]*{quote}[^{delimiter}]*"
+
+    @property
+    def _loose(self) -> str:
+        """The pattern of one cell without looking ahead, for a native grammar."""
+        quote, delimiter = self.quote, re.escape(self.delimiter)
+        quoted = rf"{quote}(?:[^{quote}]|{quote}{quote})*{quote}"
+        return rf"(?:{quoted}|[^{quote}{delimiter}][^{delimiter}]*|)"
+
     def is_record(self, text: str) -> bool:
         """Return whether all quotes of the text close where a cell ends."""
         return self._record.fullmatch(text) is not None

@@ -12,42 +12,70 @@ from io import BytesIO
 import polars as pl
 from polars.exceptions import PolarsError
 
+from csv_pipeline.stages.read.blocks import Block
 from csv_pipeline.stages.read.grammar import Grammar
+from csv_pipeline.stages.read.strays import counted_fields, told_apart
 
 
 @dataclass(frozen=True, slots=True)
 class Lined:
-    """Lines that are records, in the shape of `Cutter.cut`, and beside them the cells of each.
+    """Lines that stand for themselves, in the shape of `Cutter.cut`.
 
-    A record whose `fields` are more or fewer than the columns has its cells cut or padded. If the
-    lines are `plain`, nothing needs to be known of them but their cells and places.
+    They take up the first `used` bytes of their block. The `cells` of each stand beside them, cut
+    or padded where its `fields` are more or fewer than the columns, unless some quotes are stray.
+    If the lines are `plain`, nothing needs to be known of them but their cells and places.
+    `closes` says whether they may go on with a record that began before them.
     """
 
     records: pl.DataFrame
-    cells: pl.DataFrame
+    used: int
+    cells: pl.DataFrame | None = None
     plain: bool = False
+    closes: bool = True
 
 
-def lined(block: bytes, offset: int, grammar: Grammar, width: int) -> Lined | None:
-    """Return the lines of a block as records, or None if some line may be none by itself."""
-    if not grammar.is_native or not block or not is_parsed_as_it_is(block):
+def lined(block: Block, grammar: Grammar, width: int) -> Lined | None:
+    """Return the lines of a block, or None if a record may have several of them."""
+    data = block.data
+    if not grammar.is_native or not data or not is_parsed_as_it_is(data):
         return None
-    text = _lines(block)
-    quotes = _quotes(text, grammar) if _has(block, grammar.quote) else _no_quotes()
-    if quotes is None:
-        return None
-    cells = _cells(block, grammar, width)
+    text = _lines(data)
+    quotes = _quotes(text, grammar) if _has(data, grammar.quote) else _no_quotes()
+    if not quotes["sound"].all():
+        return _some_stray(block, text, quotes, grammar)
+    cells = _cells(data, grammar, width)
     if cells is None or cells.height != len(text):
         return None
     size = text.str.len_bytes().cast(pl.Int64)
-    fields = _fields(text, size, cells, quotes, grammar)
-    records = pl.DataFrame({"text": text, "length": size, "fields": fields}).with_columns(
-        line=pl.int_range(pl.len(), dtype=pl.Int64),
-        offset=pl.col("length").cum_sum() - pl.col("length") + pl.int_range(pl.len()) + offset,
-        stray=pl.lit(value=False),
-        cells=pl.lit(None, pl.List(pl.String)),
+    records = pl.DataFrame(
+        {
+            "text": text,
+            "written": text,
+            "fields": _fields(text, size, cells, quotes, grammar),
+        }
+    ).with_columns(stray=pl.lit(value=False), cells=pl.lit(None, pl.List(pl.String)))
+    return Lined(_placed(records, size, block.offset), len(data), cells)
+
+
+def _some_stray(
+    block: Block, text: pl.Series, quotes: pl.DataFrame, grammar: Grammar
+) -> Lined | None:
+    told = told_apart(text, quotes, grammar, final=block.final)
+    if told is None:
+        return None
+    size = text.str.len_bytes().cast(pl.Int64)
+    whole = told.open_from == len(text)
+    used = len(block.data) if whole else int(size.head(told.open_from).sum()) + told.open_from
+    records = _placed(told.columns, size.head(told.open_from), block.offset)
+    return Lined(records, used, closes=told.closes)
+
+
+def _placed(records: pl.DataFrame, size: pl.Series, offset: int) -> pl.DataFrame:
+    """Return records with their places: their number in the block, and their bytes in the file."""
+    number = pl.int_range(pl.len(), dtype=pl.Int64)
+    return records.with_columns(length=size).with_columns(
+        line=number, offset=pl.col("length").cum_sum() - pl.col("length") + number + offset
     )
-    return Lined(records, cells)
 
 
 def is_parsed_as_it_is(block: bytes) -> bool:
@@ -69,15 +97,17 @@ def _lines(block: bytes) -> pl.Series:
 
 
 def _no_quotes() -> pl.DataFrame:
-    return pl.DataFrame(schema={"place": pl.UInt32, "quotes": pl.Int64, "doubled": pl.Boolean})
+    kinds = {"quotes": pl.Int64, "doubled": pl.Boolean, "sound": pl.Boolean}
+    return pl.DataFrame(schema={"place": pl.UInt32, **kinds})
 
 
-def _quotes(text: pl.Series, grammar: Grammar) -> pl.DataFrame | None:
-    """Return the lines that hold quotes, and how many; None if one holds a quote out of place."""
+def _quotes(text: pl.Series, grammar: Grammar) -> pl.DataFrame:
+    """Return the lines that hold quotes, how many, and whether each is where it may be."""
     places = text.str.contains(grammar.quote, literal=True).arg_true()
     some = pl.col("text")
-    found = (
+    return (
         text.gather(places)
+        .alias("text")
         .to_frame()
         .select(
             place=places,
@@ -86,7 +116,6 @@ def _quotes(text: pl.Series, grammar: Grammar) -> pl.DataFrame | None:
             sound=some.str.contains(grammar.strict),
         )
     )
-    return found.drop("sound") if found["sound"].all() else None
 
 
 def _cells(block: bytes, grammar: Grammar, width: int) -> pl.DataFrame | None:
@@ -136,10 +165,3 @@ def _taken_off(quotes: pl.DataFrame, cells: pl.DataFrame, grammar: Grammar) -> p
     left = cells.select(pl.all().gather(quotes["place"].gather(doubled)))
     kept = left.select(pl.sum_horizontal(count).cast(pl.Int64)).to_series()
     return quotes["quotes"].scatter(doubled, quotes["quotes"].gather(doubled) - kept)
-
-
-def counted_fields(text: pl.Series, grammar: Grammar) -> pl.Series:
-    """Return how many fields records have by their delimiters outside quotes."""
-    quote = grammar.quote
-    bare = text.str.replace_all(f"{quote}[^{quote}]*{quote}", "") if quote else text
-    return bare.str.count_matches(grammar.delimiter, literal=True).cast(pl.Int64) + 1

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from csv_pipeline.stages.read.grammar import Grammar
-from csv_pipeline.stages.read.lines import counted_fields, is_parsed_as_it_is
+from csv_pipeline.stages.read.lines import is_parsed_as_it_is
+from csv_pipeline.stages.read.strays import counted_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +27,9 @@ class Cutter:
         """Return the records of a block and how many of its lines and bytes they take up.
 
         Shape: a record's `text`, its first `line` in the block, its `offset` and `length` in bytes,
-        its number of `fields`, whether its quotes are `stray`, and its `cells` where these had to
-        be told apart one by one. The last record is left for the next block if it may go on there,
-        which it cannot in the `final` one.
+        its number of `fields`, whether its quotes are `stray`, how it is `written` for Polars, and
+        its `cells` where these had to be told apart one by one. The last record is left for the
+        next block if it may go on there, which it cannot in the `final` one.
         """
         lines = block.decode().split("\n")
         if not lines[-1]:
@@ -37,6 +38,7 @@ class Cutter:
         found = self._at_once(lined, final=final) if is_parsed_as_it_is(block) else None
         frame, used = found if found is not None else self._walk(lined, lines, final=final)
         whole = used == len(lines)
+        frame = frame.with_columns(written=pl.col("text"))
         return frame, used, len(block) if whole else lined["offset"][used] - offset
 
     def _at_once(self, lined: pl.DataFrame, *, final: bool) -> tuple[pl.DataFrame, int] | None:

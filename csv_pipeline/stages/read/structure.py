@@ -6,8 +6,9 @@ certain repair.
 """
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import polars as pl
@@ -69,18 +70,29 @@ class Structure:
         self._returns_only = text.returns_only
         carried = b""
         for block, found in in_order(self._looked_at, blocks(text, self.dialect, self.hints)):
+            if carried and found is not None and not (found.closes or b'"' in _below(carried)):
+                yield self._cut(Block(carried, block.offset - len(carried), final=True))[0]
+                carried = b""
             if carried or found is None or (found.plain and self._in_other_table):
-                data, offset = carried + block.data, block.offset - len(carried)
-                frame, lines, used = self._cutter.cut(data, offset, final=block.final)
-                yield partial(self._outcome, self._prepared(frame, lines), data[:used], offset)
-                carried = data[used:]
+                offset = block.offset - len(carried)
+                whole = Block(carried + block.data, offset, block.final)
+                parse, used = self._cut(whole)
+                yield parse
+                carried = whole.data[used:]
             elif found.plain:
-                yield partial(self._untouched, found, *self._passed_over(found.cells.height))
+                yield partial(self._untouched, found, *self._passed_over(found.records.height))
             else:
                 frame = self._prepared(found.records, found.records.height)
                 yield partial(self._picked, frame, found.cells)
+                carried = block.data[found.used :]
         if carried:
             raise AccountingError(f"{self.hints.name}: {len(carried):,} bytes were never read")
+
+    def _cut(self, block: Block) -> tuple[Parse, int]:
+        """Return the way to the records of a block that have to be walked, and the bytes used."""
+        frame, lines, used = self._cutter.cut(block.data, block.offset, final=block.final)
+        frame = self._prepared(frame, lines)
+        return partial(self._outcome, frame, block.data[:used]), used
 
     @property
     def evidence(self) -> tuple[Evidence, ...]:
@@ -95,14 +107,15 @@ class Structure:
         frame = self._numbered_records(self._other_tables(self._kinds(frame)))
         self._line += lines
         self._count(frame)
-        return self._repairs(frame.with_columns(fault=self._fault(), written=pl.col("text")))
+        return self._repairs(frame.with_columns(fault=self._fault()))
 
     def _looked_at(self, block: Block) -> tuple[Block, Lined | None]:
         """Return a block and its lines, if each is a record; this may be done ahead of its turn."""
         width = len(self.dialect.header)
-        found = lined(block.data, block.offset, self.dialect.grammar, width)
-        if found is not None and self._is_plain(found.records, block):
-            found = Lined(found.records.select("offset", "length", "line"), found.cells, plain=True)
+        found = lined(block, self.dialect.grammar, width)
+        if found is not None and found.cells is not None and self._is_plain(found.records, block):
+            places = found.records.select("offset", "length")
+            found = replace(found, records=places, plain=True)
         return block, found
 
     def _is_plain(self, records: pl.DataFrame, block: Block) -> bool:
@@ -254,7 +267,7 @@ class Structure:
             mends &= pl.col("text").str.contains(pattern)
             frame = frame.with_columns(
                 written=pl.when(mends)
-                .then(pl.col("text").str.replace(pattern, ""))
+                .then(pl.col("written").str.replace(pattern, ""))
                 .otherwise("written"),
                 cells=pl.when(mends & pl.col("cells").is_not_null())
                 .then(pl.col("cells").list.head(width))
@@ -269,6 +282,8 @@ class Structure:
         if width < 3:
             return frame
         short = (frame["fault"] == "row.too_short") & (frame["fields"] == 1)
+        if not short.any():
+            return frame
         for variant in _VARIANTS:
             fits = frame["text"].str.count_matches(variant, literal=True) >= width - 1
             places = (short & fits).arg_true()
@@ -297,13 +312,17 @@ class Structure:
             "offset",
             "length",
         )
-        return found.cells.hstack(place), pl.DataFrame(schema=REJECTS)
+        cells = pl.DataFrame() if found.cells is None else found.cells
+        return cells.hstack(place), pl.DataFrame(schema=REJECTS)
 
     def _picked(
-        self, frame: pl.DataFrame, cells: pl.DataFrame
+        self, frame: pl.DataFrame, cells: pl.DataFrame | None
     ) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Take the good records out of cells that are parsed, and parse those that were mended."""
         good = (frame["kind"] == _DATA) & frame["fault"].is_null()
+        if cells is None:
+            rows = frame.filter(good)
+            return self._parsed(rows).hstack(_place(rows)), self._faults(frame)
         as_they_are = good & (frame["fields"] == cells.width)
         rows = cells.filter(as_they_are).hstack(_place(frame.filter(as_they_are)))
         mended = frame.filter(good & ~as_they_are)
@@ -312,9 +331,7 @@ class Structure:
             rows = pl.concat([rows, parsed]).sort("row_number")
         return rows, self._faults(frame)
 
-    def _outcome(
-        self, frame: pl.DataFrame, block: bytes, offset: int
-    ) -> tuple[pl.DataFrame, pl.DataFrame]:
+    def _outcome(self, frame: pl.DataFrame, block: bytes) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Parse the good records of a block and make rejects of the malformed ones."""
         good = frame.filter((pl.col("kind") == _DATA) & pl.col("fault").is_null())
         plain = good["cells"].null_count() == good.height == frame.height
@@ -338,7 +355,8 @@ class Structure:
         width = len(self.dialect.header)
         if not height:
             return pl.DataFrame(schema={str(place): pl.String for place in range(width)})
-        frame = parsed(data, self.dialect.grammar, width)
+        mark = BOM_UTF8 if data.startswith(BOM_UTF8) else b""  # Polars takes one off
+        frame = parsed(mark + data, self.dialect.grammar, width)
         if frame.height != height:  # Polars drops rows of some malformed files with a mere warning
             raise AccountingError(
                 f"{self.hints.name}: {height:,} records were to be parsed; {frame.height:,} were"
@@ -403,6 +421,11 @@ def _rewritten(good: pl.DataFrame, grammar: Grammar) -> pl.DataFrame:
         for text, cells in zip(good["written"], good["cells"].to_list(), strict=True)
     ]
     return good.with_columns(written=pl.Series(texts, dtype=pl.String))
+
+
+def _below(lines: bytes) -> bytes:
+    """Return what stands below the first line."""
+    return lines.partition(b"\n")[2]
 
 
 def _lines(good: pl.DataFrame) -> bytes:

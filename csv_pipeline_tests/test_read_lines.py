@@ -1,0 +1,78 @@
+"""Blocks are taken at once where that is sure, and what is taken at once is what a walk gives."""
+
+import random
+import time
+from pathlib import Path
+
+import pytest
+
+from csv_pipeline.contract import heading
+from csv_pipeline.stages.read import ReadHints, read
+from csv_pipeline.stages.read.blocks import Block
+from csv_pipeline.stages.read.grammar import Grammar
+from csv_pipeline.stages.read.lines import lined
+from csv_pipeline.stages.read.records import Cutter
+from csv_pipeline.storage.work import TextFile, scan
+
+KNOWN = frozenset(map(heading, ["id", "name", "note"]))
+PIECES = [
+    *('"', '"', '""', ",", ",", "a", "b c", " ", "\n", "\n", "\r\n", "1,2,3\n", ",,\n", "\n\n"),
+    *('"q",b,c\n', '"m\nn",b,c\n', 'k,"l,m\n', '5" p,b,c\n', '"a",5" p,c\n', "a,b,c,\n", "\ufeff"),
+]
+
+
+def reading(folder: Path, content: str, **hints: object) -> TextFile:
+    source = folder / "file.csv"
+    source.write_bytes(content.encode())
+    return read(source, folder, ReadHints(name="file.csv", headings=KNOWN, **hints))  # type: ignore[arg-type]
+
+
+def cells(text: TextFile) -> list[tuple[str | None, ...]]:
+    return scan(text.rows).select("0", "1", "2").collect().rows()
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_lines_taken_at_once_are_those_of_a_walk(seed: int) -> None:
+    draw = random.Random(seed)
+    data = "".join(draw.choices(PIECES, k=draw.randint(1, 30))).encode()
+    grammar = Grammar()
+    found = lined(Block(data, 7, final=True), grammar, 3)
+    if found is None:
+        return
+    lines = data.decode().removesuffix("\n").split("\n")
+    walked = Cutter(grammar, 3, 1000)
+    told = [walked._record(lines, at) for at in range(len(lines))]  # noqa: SLF001
+    assert found.used == len(data)
+    assert found.records["stray"].to_list() == [cells is None for _, cells in told]
+    assert found.records["fields"].to_list() == [len(cells or ()) for _, cells in told]
+    assert found.records["text"].to_list() == lines
+
+
+def test_a_bare_quote_stays_in_its_cell_beside_a_stray_one(tmp_path: Path) -> None:
+    text = reading(tmp_path, 'id,name,note\n1,5" pipe,\n2,"a,b\n3,"c",6"\n4,,"x" y\n5,7" 8",9"\n')
+    assert cells(text) == [("1", '5" pipe', None), ("3", "c", '6"'), ("5", '7" 8"', '9"')]
+    assert scan(text.rejects).collect()["line_number"].to_list() == [3, 5]
+
+
+def test_a_mark_at_the_beginning_of_a_record_stays(tmp_path: Path) -> None:
+    text = reading(tmp_path, 'id,name,note\n1,"a,b\n\ufeff2,a,b\n')
+    assert cells(text) == [("\ufeff2", "a", "b")]
+
+
+def test_one_short_line_costs_itself_in_a_block_that_is_parsed_at_once(tmp_path: Path) -> None:
+    text = reading(tmp_path, 'id,name,note\n1,"a,b",""\n2,a\n3,"",\n4,a,b,\n5,a,b,c\n')
+    assert cells(text) == [("1", "a,b", ""), ("3", "", None), ("4", "a", "b")]
+    rejects = scan(text.rejects).select("line_number", "rule").collect().rows()
+    assert rejects == [(3, "row.too_short"), (6, "row.too_long")]
+    assert text.repaired == 1
+
+
+@pytest.mark.parametrize("bad", ['1,"a,b\n', "1,a\n"], ids=["stray", "short"])
+def test_a_file_of_bad_records_is_not_walked(tmp_path: Path, bad: str) -> None:
+    began = time.process_time()
+    clean = reading(tmp_path, 'id,name,note\n0,"a",b\n' + "1,a,b\n" * 200_000)
+    between = time.process_time()
+    text = reading(tmp_path, 'id,name,note\n0,"a",b\n' + bad * 200_000)
+    seconds = time.process_time() - between
+    assert (clean.records, text.malformed) == (200_001, 200_000)
+    assert seconds < 4 * (between - began) + 0.5  # a walk takes fifty times as long
