@@ -25,6 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from csv_pipeline.contract import heading
 from csv_pipeline.errors import (
     FileRefusedError,
+    LostClaimError,
     ReplayError,
     SetupError,
     UnknownFeedError,
@@ -55,6 +56,7 @@ from csv_pipeline.stages.unpack import UnpackLimits, unpack
 from csv_pipeline.stages.validate import hold_to_threshold, validate
 from csv_pipeline.storage import ledger, quarantine
 from csv_pipeline.storage.database import Database, open_database
+from csv_pipeline.storage.keeper import Keeper
 from csv_pipeline.storage.rejects import MASK
 from csv_pipeline.storage.rejects_file import is_rejects_file, write_rejects
 from csv_pipeline.storage.targets import ensure_targets
@@ -71,6 +73,7 @@ from csv_pipeline.storage.work import (
 T = TypeVar("T")
 _QUOTED = re.compile(r"\[.*\]|\"[^\"]*\"|`[^`]*`", re.DOTALL)
 _MOST_NAMES = 40
+_LEFT_SECONDS = 3_600.0  # after which nobody reports on a settled import any more
 log = structlog.get_logger()
 
 
@@ -100,11 +103,15 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """What every import needs: the settings, the database with all tables in it, the feeds."""
+    """What every import needs: the settings, the database with all tables in it, the feeds.
+
+    The keeper renews the leases of what was claimed here.
+    """
 
     settings: Settings
     database: Database
     feeds: Mapping[str, Feed]
+    keeper: Keeper
 
     def feed(self, name: str) -> Feed:
         """Return the feed of this name.
@@ -127,15 +134,18 @@ class Pipeline:
     ) -> list[Claim]:
         """Claim what waits for an account and feed, or the arrivals named; see `ledger.claim`."""
         with self.database.begin() as connection:
-            return ledger.claim(
+            claims = ledger.claim(
                 connection,
                 account,
                 self.feed(feed).name,
                 arrival_ids=arrival_ids,
                 run_id=run_id,
                 lease_seconds=self.settings.lease_seconds,
+                max_failures=self.settings.max_failures,
                 dry_run=dry_run,
             )
+        self.keeper.hold(claims)
+        return claims
 
     def claim_file(self, file: FoundFile, *, dry_run: bool = False) -> Claim | None:
         """Enter a file that somebody named, wherever it lies, and claim it.
@@ -159,6 +169,7 @@ class Pipeline:
                 arrival_ids=[ledger.enter(connection, file)],
                 lease_seconds=self.settings.lease_seconds,
             )
+        self.keeper.hold(claims)
         return claims[0] if claims else None
 
     def _stay_in_place(self, file: FoundFile) -> None:
@@ -252,17 +263,17 @@ def open_pipeline(settings: Settings, feeds: Iterable[Feed]) -> Pipeline:
     database = open_database(settings)
     ensure_targets(database, by_name.values())
     sweep(settings, database)
-    return Pipeline(settings, database, by_name)
+    return Pipeline(settings, database, by_name, Keeper(database, settings.lease_seconds))
 
 
 def sweep(settings: Settings, database: Database) -> None:
-    """Remove work directories that workers left behind: untouched for a lease, and not claimed."""
+    """Remove work directories that workers left behind: untouched for long, and not claimed."""
     for left in settings.work_area.glob("*-*"):
         try:
             idle_seconds = time.time() - left.stat().st_mtime
         except FileNotFoundError:
             continue
-        if idle_seconds > settings.lease_seconds:
+        if idle_seconds > max(settings.lease_seconds, _LEFT_SECONDS):
             import_id, _, attempt = left.name.partition("-")
             with database.begin() as connection:
                 held = ledger.is_held(connection, int(import_id), int(attempt))
@@ -280,10 +291,11 @@ def ingest(pipeline: Pipeline, claim: Claim) -> ImportReport:
             picked up again.
         LostClaimError: Another worker has the file by now.
     """
-    import_ = Import(pipeline, claim)
-    for stage in Stage:
-        import_.advance(stage)
-    return import_.settled()
+    with pipeline.keeper.working_on(claim):
+        import_ = Import(pipeline, claim)
+        for stage in Stage:
+            import_.advance(stage)
+        return import_.settled()
 
 
 class Import:
@@ -295,6 +307,7 @@ class Import:
         self._feeds = pipeline.feeds
         self._settings = pipeline.settings
         self._database = pipeline.database
+        self._keeper = pipeline.keeper
         self._work = pipeline.settings.work_area / f"{claim.import_id}-{claim.attempt}"
         self._work.mkdir(parents=True, exist_ok=True)
         with self._database.begin() as connection:
@@ -363,10 +376,24 @@ class Import:
         shutil.rmtree(self._work, ignore_errors=True)
 
     def _keep_claim(self, stage: Stage) -> None:
-        """Renew the lease, so that a run of many files does not outlive it."""
-        if stage is not Stage.REPORT:
+        """Make sure of the claim and let the keeper renew it, whichever process claimed it.
+
+        A load whose commit got no answer, because the database fell silent, may have happened: then
+        the claim is over and the ledger has this very import.
+        """
+        if stage is Stage.REPORT:
+            return
+        try:
             with self._database.begin() as connection:
                 ledger.renew(connection, self.claim, self._settings.lease_seconds)
+            self._keeper.hold([self.claim])
+        except LostClaimError:
+            self._keeper.let_go(self.claim)
+            with self._database.begin() as connection:
+                settled = ledger.settled(connection, self.claim)
+            if stage is not Stage.LOAD or settled is None:
+                raise
+            save(self._work / "report.json", settled)
 
     @property
     def _ending(self) -> Ending | None:
@@ -544,6 +571,8 @@ class Import:
         return valid.valid, valid.rejected
 
     def _load(self) -> tuple[int, int]:
+        if done := saved(self._work / "report.json", ImportReport):
+            return done.counts.read - done.counts.rejected, done.counts.rejected
         report = self._report()
         plain = saved(self._work / "unpack.json", PlainFile)
         fingerprint = plain.fingerprint if plain else None
@@ -551,6 +580,7 @@ class Import:
             attempt = connection.begin_nested()
             if self._ending is None:
                 ledger.lock_lane(connection, self.claim)
+                ledger.check(connection, self.claim)  # waiting may have cost it
                 same = ledger.same_content(connection, self.claim, fingerprint or "")
                 if same is not None:  # imported by another worker since this one arrived
                     self._turn_away_duplicate(same)
@@ -575,7 +605,14 @@ class Import:
                 ledger.release(connection, self.claim)
             else:
                 ledger.register(connection, self.members)
-                ledger.settle(connection, self.claim, report, fingerprint)
+                ledger.settle(
+                    connection,
+                    self.claim,
+                    report,
+                    fingerprint,
+                    max_failures=self._settings.max_failures,
+                )
+        self._keeper.let_go(self.claim)
         save(self._work / "report.json", report)
         return report.counts.read - report.counts.rejected, report.counts.rejected
 

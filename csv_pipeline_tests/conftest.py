@@ -42,6 +42,7 @@ def pipeline() -> Iterator[Pipeline]:
         settings = Settings(home=Path(home), settle_seconds=0)
         opened = open_pipeline(settings, (*FEEDS, *TEST_FEEDS))
         yield opened
+        opened.keeper.stop()
         opened.database.engine.dispose()
 
 
