@@ -353,12 +353,22 @@ class Import:
 
         The database's own words stay out of it: they quote values of rows.
         """
+        if isinstance(error, OSError):
+            self._make_room()
         way = "".join(traceback.format_tb(error.__traceback__))
         said = "" if isinstance(error, SQLAlchemyError | PsycopgError) else f": {error}"
         code = getattr(getattr(error, "orig", error), "sqlstate", None)
         state = f" (SQLSTATE {code})" if code else ""
         problem = f"Traceback (most recent call last):\n{way}{type(error).__name__}{state}{said}"
         self.turn_away(Outcome.FAILED, problem, type(error).__name__)
+
+    def _make_room(self) -> None:
+        """Remove all but the facts: the disk may be full, and now it has to hold why."""
+        for left in self._work.iterdir():
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            elif left.suffix != ".json":
+                left.unlink()
 
     def settled(self) -> ImportReport:
         """Return what became of every row; known once the load stage is done."""
@@ -605,13 +615,8 @@ class Import:
                 ledger.release(connection, self.claim)
             else:
                 ledger.register(connection, self.members)
-                ledger.settle(
-                    connection,
-                    self.claim,
-                    report,
-                    fingerprint,
-                    max_failures=self._settings.max_failures,
-                )
+                most = self._settings.max_failures
+                ledger.settle(connection, self.claim, report, fingerprint, most)
         self._keeper.let_go(self.claim)
         save(self._work / "report.json", report)
         return report.counts.read - report.counts.rejected, report.counts.rejected

@@ -9,6 +9,7 @@ from csv_pipeline.defs.lanes import JOB
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.schedules import nightly
 from csv_pipeline.defs.sensors import landing
+from csv_pipeline.defs.stalled import stalled_runs
 from csv_pipeline.model import Feed
 
 # What happens, without the sixty lines that Dagster writes of every run's own steps.
@@ -27,7 +28,7 @@ def assemble(feeds: Sequence[Feed], engine: Engine) -> dg.Definitions:
     )
     shared = dg.Definitions(
         jobs=[job],
-        sensors=[landing],
+        sensors=[landing, stalled_runs],
         schedules=[nightly],
         resources={"engine": engine},
         executor=dg.in_process_executor,

@@ -33,7 +33,7 @@ class Keeper:
         self._database = database
         self._lease_seconds = lease_seconds
         self._claims: dict[tuple[int, int], Claim] = {}
-        self._runs: set[str] = set()
+        self._runs: dict[str, bool] = {}
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
@@ -51,12 +51,17 @@ class Keeper:
         with self._lock:
             self._claims.pop(_key(claim), None)
 
-    def work_on(self, run_id: str) -> None:
-        """Let it be known, as long as this process lives, that it does the steps of a run."""
+    def work_on(self, run_id: str, *, whole: bool) -> None:
+        """Let it be known, as long as this process lives, that it works on a run.
+
+        `whole`: it does all of the run's steps, so that the run dies with it.
+        """
+        if self._runs.get(run_id) == whole:
+            return
         with self._database.begin() as connection:
-            ledger.sign_on(connection, [run_id], self._lease_seconds)
+            ledger.sign_on(connection, {run_id: whole}, self._lease_seconds)
         with self._lock:
-            self._runs.add(run_id)
+            self._runs[run_id] = whole
             self._start()
 
     @contextmanager
@@ -83,7 +88,7 @@ class Keeper:
             DatabaseUnavailableError: The database does not answer.
         """
         with self._lock:
-            claims, runs = set(self._claims), set(self._runs)
+            claims, runs = set(self._claims), dict(self._runs)
         with self._database.begin() as connection:
             lost = ledger.renew_all(connection, claims, self._lease_seconds)
             ledger.sign_on(connection, runs, self._lease_seconds)

@@ -7,7 +7,7 @@ new for an account and feed if its location, size and modification time together
 
 import contextlib
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
@@ -309,12 +309,15 @@ def renew_all(
     return set(claims) - {(row.arrival_id, row.attempt) for row in still}
 
 
-def sign_on(connection: sa.Connection, run_ids: Iterable[str], lease_seconds: float) -> None:
-    """Enter this process as the one that does the steps of these runs, for as long as a lease."""
+def sign_on(connection: sa.Connection, runs: Mapping[str, bool], lease_seconds: float) -> None:
+    """Enter this process as the one that works on these runs, for as long as a lease.
+
+    A run of which it does not all steps (False) has no worker of a name, only the lease.
+    """
     table = tables.worker
     lease = sa.func.now() + timedelta(seconds=lease_seconds)
-    for run_id in sorted(run_ids):
-        facts = {"worker": this_worker(), "lease_expires_at": lease}
+    for run_id, whole in sorted(runs.items()):
+        facts = {"worker": this_worker() if whole else None, "lease_expires_at": lease}
         statement = insert(table).values(run_id=run_id, **facts)
         connection.execute(statement.on_conflict_do_update(index_elements=["run_id"], set_=facts))
 
@@ -424,7 +427,6 @@ def settle(
     claim: Claim,
     report: ImportReport,
     fingerprint: str | None,
-    *,
     max_failures: int | None = None,
 ) -> None:
     """Write the import's entry and end its claim.
