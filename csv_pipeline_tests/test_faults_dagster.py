@@ -1,4 +1,4 @@
-"""Dagster killed, reloaded and started twice: no run stays STARTED, and none that lives is ended."""
+"""Dagster killed, reloaded and started twice: no run stays STARTED, and no living one is ended."""
 
 import json
 import os
