@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.stalled import stalled_runs
 from csv_pipeline.ingest import Pipeline
 from csv_pipeline.storage import tables
+from csv_pipeline.storage.worker import is_zombie
 
 Status = dg.DagsterRunStatus
 
@@ -98,7 +100,9 @@ def test_the_run_of_a_killed_process_is_ended_while_its_lease_lasts(stage: Stage
     stage.tick()
     assert stage.status(run_id) is Status.STARTED
     worker.kill()
-    stage.tick()  # not waited for: a zombie is dead too
+    while not is_zombie(worker.pid):  # which is dead, too, though nobody has waited for it
+        time.sleep(0.01)
+    stage.tick()
     assert stage.status(run_id) is Status.FAILURE
 
 

@@ -161,6 +161,20 @@ def test_a_reload_of_the_code_ends_no_run_that_lives(house: House) -> None:
     assert house.imported() == ["one.csv"]
 
 
+def test_a_run_that_is_terminated_ends_and_gives_its_file_to_the_next(house: House) -> None:
+    ui = house.start()
+    house.block("acme")
+    house.drop("acme", "one.csv")
+    wait_for(house.is_loading, SOON_SECONDS)
+    runs = ask(ui, "{ runsOrError { ... on Runs { results { runId } } } }")["runsOrError"]
+    (run,) = runs["results"]
+    ask(ui, f'mutation {{ terminateRun(runId: "{run["runId"]}") {{ __typename }} }}')
+    wait_for(lambda: "waiting" in house.statuses(), SOON_SECONDS)
+    house.unblock()
+    wait_for(lambda: statuses(ui) == ["CANCELED", "SUCCESS"], SOON_SECONDS)
+    assert house.imported() == ["one.csv"]
+
+
 def test_two_daemons_at_once_import_each_file_once(house: House) -> None:
     uis = [house.start(), house.start()]
     names = [f"{letter}.csv" for letter in "abcdef"]

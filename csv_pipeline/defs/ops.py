@@ -195,10 +195,16 @@ def _fail_if_due(batch: Batch, reports: list[ImportReport]) -> None:
 
 @contextmanager
 def _only_silence_is_retried() -> Iterator[None]:
-    """Let the retry policy see a silent database only; every other error would come again."""
+    """Let the retry policy see a silent database only; every other error would come again.
+
+    Dagster retries a step that was interrupted too, if it has a policy: a run that somebody
+    terminates would go on.
+    """
     try:
         yield
     except DatabaseUnavailableError:
         raise
+    except (dg.DagsterExecutionInterruptedError, KeyboardInterrupt) as interrupt:
+        raise dg.Failure("the run was told to end", allow_retries=False) from interrupt
     except Exception as error:  # Dagster records it with its traceback
         raise dg.Failure(str(error), allow_retries=False) from error
