@@ -25,6 +25,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from csv_pipeline.contract import heading
 from csv_pipeline.errors import (
     FileRefusedError,
+    LostClaimError,
     ReplayError,
     SetupError,
     ThresholdExceededError,
@@ -58,6 +59,7 @@ from csv_pipeline.stages.unpack import UnpackLimits, unpack
 from csv_pipeline.stages.validate import hold_to_threshold, validate
 from csv_pipeline.storage import ledger, quarantine, undone
 from csv_pipeline.storage.database import Database, open_database
+from csv_pipeline.storage.keeper import Keeper
 from csv_pipeline.storage.rejects import MASK
 from csv_pipeline.storage.rejects_file import is_rejects_file, write_rejects
 from csv_pipeline.storage.targets import ensure_targets
@@ -74,6 +76,7 @@ from csv_pipeline.storage.work import (
 T = TypeVar("T")
 _QUOTED = re.compile(r"\[.*\]|\"[^\"]*\"|`[^`]*`", re.DOTALL)
 _MOST_NAMES = 40
+_LEFT_SECONDS = 3_600.0  # after which nobody reports on a settled import any more
 log = structlog.get_logger()
 
 
@@ -103,11 +106,15 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """What every import needs: the settings, the database with all tables in it, the feeds."""
+    """What every import needs: the settings, the database with all tables in it, the feeds.
+
+    The keeper renews the leases of what was claimed here.
+    """
 
     settings: Settings
     database: Database
     feeds: Mapping[str, Feed]
+    keeper: Keeper
 
     def feed(self, name: str) -> Feed:
         """Return the feed of this name.
@@ -130,15 +137,18 @@ class Pipeline:
     ) -> list[Claim]:
         """Claim what waits for an account and feed, or the arrivals named; see `ledger.claim`."""
         with self.database.begin() as connection:
-            return ledger.claim(
+            claims = ledger.claim(
                 connection,
                 account,
                 self.feed(feed).name,
                 arrival_ids=arrival_ids,
                 run_id=run_id,
                 lease_seconds=self.settings.lease_seconds,
+                max_failures=self.settings.max_failures,
                 dry_run=dry_run,
             )
+        self.keeper.hold(claims)
+        return claims
 
     def claim_file(self, file: FoundFile, *, dry_run: bool = False) -> Claim | None:
         """Enter a file that somebody named, wherever it lies, and claim it.
@@ -162,6 +172,7 @@ class Pipeline:
                 arrival_ids=[ledger.enter(connection, file)],
                 lease_seconds=self.settings.lease_seconds,
             )
+        self.keeper.hold(claims)
         return claims[0] if claims else None
 
     def _stay_in_place(self, file: FoundFile) -> None:
@@ -301,17 +312,17 @@ def open_pipeline(settings: Settings, feeds: Iterable[Feed]) -> Pipeline:
     if settings.history_days is not None:
         with database.begin() as connection:
             undone.prune_history(connection, by_name.values(), settings.history_days)
-    return Pipeline(settings, database, by_name)
+    return Pipeline(settings, database, by_name, Keeper(database, settings.lease_seconds))
 
 
 def sweep(settings: Settings, database: Database) -> None:
-    """Remove work directories that workers left behind: untouched for a lease, and not claimed."""
+    """Remove work directories that workers left behind: untouched for long, and not claimed."""
     for left in settings.work_area.glob("*-*"):
         try:
             idle_seconds = time.time() - left.stat().st_mtime
         except FileNotFoundError:
             continue
-        if idle_seconds > settings.lease_seconds:
+        if idle_seconds > max(settings.lease_seconds, _LEFT_SECONDS):
             import_id, _, attempt = left.name.partition("-")
             with database.begin() as connection:
                 held = ledger.is_held(connection, int(import_id), int(attempt))
@@ -329,10 +340,11 @@ def ingest(pipeline: Pipeline, claim: Claim) -> ImportReport:
             picked up again.
         LostClaimError: Another worker has the file by now.
     """
-    import_ = Import(pipeline, claim)
-    for stage in Stage:
-        import_.advance(stage)
-    return import_.settled()
+    with pipeline.keeper.working_on(claim):
+        import_ = Import(pipeline, claim)
+        for stage in Stage:
+            import_.advance(stage)
+        return import_.settled()
 
 
 class Import:
@@ -344,6 +356,7 @@ class Import:
         self._feeds = pipeline.feeds
         self._settings = pipeline.settings
         self._database = pipeline.database
+        self._keeper = pipeline.keeper
         self._work = pipeline.settings.work_area / f"{claim.import_id}-{claim.attempt}"
         self._work.mkdir(parents=True, exist_ok=True)
         with self._database.begin() as connection:
@@ -389,12 +402,22 @@ class Import:
 
         The database's own words stay out of it: they quote values of rows.
         """
+        if isinstance(error, OSError):
+            self._make_room()
         way = "".join(traceback.format_tb(error.__traceback__))
         said = "" if isinstance(error, SQLAlchemyError | PsycopgError) else f": {error}"
         code = getattr(getattr(error, "orig", error), "sqlstate", None)
         state = f" (SQLSTATE {code})" if code else ""
         problem = f"Traceback (most recent call last):\n{way}{type(error).__name__}{state}{said}"
         self.turn_away(Outcome.FAILED, problem, type(error).__name__)
+
+    def _make_room(self) -> None:
+        """Remove all but the facts: the disk may be full, and now it has to hold why."""
+        for left in self._work.iterdir():
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            elif left.suffix != ".json":
+                left.unlink()
 
     def settled(self) -> ImportReport:
         """Return what became of every row; known once the load stage is done."""
@@ -415,10 +438,24 @@ class Import:
         shutil.rmtree(self._work, ignore_errors=True)
 
     def _keep_claim(self, stage: Stage) -> None:
-        """Renew the lease, so that a run of many files does not outlive it."""
-        if stage is not Stage.REPORT:
+        """Make sure of the claim and let the keeper renew it, whichever process claimed it.
+
+        A load whose commit got no answer, because the database fell silent, may have happened: then
+        the claim is over and the ledger has this very import.
+        """
+        if stage is Stage.REPORT:
+            return
+        try:
             with self._database.begin() as connection:
                 ledger.renew(connection, self.claim, self._settings.lease_seconds)
+            self._keeper.hold([self.claim])
+        except LostClaimError:
+            self._keeper.let_go(self.claim)
+            with self._database.begin() as connection:
+                settled = ledger.settled(connection, self.claim)
+            if stage is not Stage.LOAD or settled is None:
+                raise
+            save(self._work / "report.json", settled)
 
     @property
     def _ending(self) -> Ending | None:
@@ -598,6 +635,8 @@ class Import:
         return valid.valid, valid.rejected
 
     def _load(self) -> tuple[int, int]:
+        if done := saved(self._work / "report.json", ImportReport):
+            return done.counts.read - done.counts.rejected, done.counts.rejected
         report = self._report()
         plain = saved(self._work / "unpack.json", PlainFile)
         fingerprint = plain.fingerprint if plain else None
@@ -605,6 +644,7 @@ class Import:
             attempt = connection.begin_nested()
             if self._ending is None:
                 ledger.lock_lane(connection, self.claim)
+                ledger.check(connection, self.claim)  # waiting may have cost it
                 same = ledger.same_content(connection, self.claim, fingerprint)
                 if same is not None:  # imported by another worker since this one arrived
                     self._turn_away_duplicate(same)
@@ -622,7 +662,9 @@ class Import:
                 ledger.release(connection, self.claim)
             else:
                 ledger.register(connection, self.members)
-                ledger.settle(connection, self.claim, report, fingerprint)
+                most = self._settings.max_failures
+                ledger.settle(connection, self.claim, report, fingerprint, most)
+        self._keeper.let_go(self.claim)
         save(self._work / "report.json", report)
         return report.counts.read - report.counts.rejected, report.counts.rejected
 

@@ -41,7 +41,10 @@ class Settings(BaseSettings):
         2.0, ge=0, description="a file younger than this may still be growing and waits"
     )
     lease_seconds: PositiveFloat = Field(
-        900.0, description="a claim older than this is free for the next worker"
+        60.0, description="a claim not renewed for so long is free for the next worker"
+    )
+    max_failures: PositiveInt = Field(
+        3, description="a file that failed so often is tried again by name only"
     )
     history_days: PositiveInt | None = Field(
         None, description="how long an import can be undone that changed rows; for ever if not set"

@@ -182,6 +182,16 @@ def test_the_sensor_and_the_schedule_run_unless_somebody_stops_them(pipeline: Pi
     assert nightly.default_status is dg.DefaultScheduleStatus.RUNNING
 
 
+def test_the_night_asks_for_no_run_over_a_file_that_failed_three_times(area: Landing) -> None:
+    area.drop("bad.csv")
+    area.tick()
+    for nights in (1, 1, 0):
+        (claim,) = area.pipeline.claim(area.account, "people")
+        Import(area.pipeline, claim).fail(ZeroDivisionError("a bug"))
+        ingest(area.pipeline, claim)
+        assert len(_night(area)) == nights
+
+
 def test_the_night_asks_for_one_run_over_a_lanes_failed_and_waiting_files(area: Landing) -> None:
     area.drop("bad.csv")
     area.tick()
@@ -213,7 +223,7 @@ def _night(area: Landing, day: int = 1) -> list[dg.RunRequest]:
         )
         requests = cast("Iterator[dg.RunRequest]", nightly(context))
         requested = [request for request in requests if request.partition_key == area.account]
-        assert area.account in instance.get_dynamic_partitions(ACCOUNTS)
+        assert not requested or area.account in instance.get_dynamic_partitions(ACCOUNTS)
     return requested
 
 

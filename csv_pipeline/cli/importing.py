@@ -1,6 +1,7 @@
 """Import one file at a person's word, and take down what an account declares."""
 
 import os
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -169,6 +170,7 @@ def unbind_reader(pipeline: Pipeline, role: str, account: str) -> str | None:
 
 
 def _run(pipeline: Pipeline, claim: Claim) -> Imported:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # give the claim back on that, too
     import_ = Import(pipeline, claim)
     faults: list[Reject] = []
     members: tuple[FoundFile, ...] = ()

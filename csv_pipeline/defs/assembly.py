@@ -9,6 +9,7 @@ from csv_pipeline.defs.lanes import JOB
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.schedules import nightly
 from csv_pipeline.defs.sensors import landing
+from csv_pipeline.defs.stalled import stalled_runs
 from csv_pipeline.defs.undo import undo_import
 from csv_pipeline.model import Feed
 
@@ -28,7 +29,7 @@ def assemble(feeds: Sequence[Feed], engine: Engine) -> dg.Definitions:
     )
     shared = dg.Definitions(
         jobs=[job, undo_import],
-        sensors=[landing],
+        sensors=[landing, stalled_runs],
         schedules=[nightly],
         resources={"engine": engine},
         executor=dg.in_process_executor,

@@ -34,6 +34,7 @@ PATIENCE = dg.RetryPolicy(
 )
 _BATCH = dg.Out(dict[str, Any], description="the files of this run, as JSON")
 _OPTIONAL = dg.Out(dg.Nothing, is_required=False)
+_IN_PROCESS = {dg.in_process_executor.name, "execute_in_process_executor"}
 
 
 class ClaimConfig(dg.Config):
@@ -54,6 +55,7 @@ def claim(
 ) -> dg.Output[dict[str, Any]]:
     """Claim the account's files of one feed and fetch them."""
     with _only_silence_is_retried():
+        _sign_on(context, engine.pipeline())
         batch = _claim(context, config, engine.pipeline())
         if not batch.claims:
             context.log.info("Nothing to import for %s/%s.", batch.account, batch.feed)
@@ -110,10 +112,17 @@ def _claim(context: dg.OpExecutionContext, config: ClaimConfig, pipeline: Pipeli
     return Batch(account=account, feed=config.feed, claims=tuple(claims), dry_run=config.dry_run)
 
 
+def _sign_on(context: dg.OpExecutionContext, pipeline: Pipeline) -> None:
+    """Let it be known which process works on the run; see `csv_pipeline.defs.stalled`."""
+    one_process = context.job_def.executor_def.name in _IN_PROCESS
+    pipeline.keeper.work_on(context.run.run_id, whole=one_process)
+
+
 def _advance_all(
     context: dg.OpExecutionContext, pipeline: Pipeline, batch: Batch, stage: Stage
 ) -> dg.Output[dict[str, Any]]:
     """Do one stage for every file and return the files that go on."""
+    _sign_on(context, pipeline)  # here too: a retried run begins at the step that failed
     done, going_on, unrecorded = [], [], list(batch.unrecorded)
     for claim in batch.claims:
         try:
@@ -186,10 +195,16 @@ def _fail_if_due(batch: Batch, reports: list[ImportReport]) -> None:
 
 @contextmanager
 def _only_silence_is_retried() -> Iterator[None]:
-    """Let the retry policy see a silent database only; every other error would come again."""
+    """Let the retry policy see a silent database only; every other error would come again.
+
+    Dagster retries a step that was interrupted too, if it has a policy: a run that somebody
+    terminates would go on.
+    """
     try:
         yield
     except DatabaseUnavailableError:
         raise
+    except (dg.DagsterExecutionInterruptedError, KeyboardInterrupt) as interrupt:
+        raise dg.Failure("the run was told to end", allow_retries=False) from interrupt
     except Exception as error:  # Dagster records it with its traceback
         raise dg.Failure(str(error), allow_retries=False) from error

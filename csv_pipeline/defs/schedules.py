@@ -23,7 +23,9 @@ def nightly(
     """Give failed files their next chance, and forgotten ones their first."""
     pipeline = engine.pipeline()
     with pipeline.database.begin() as connection:
-        backlog = ledger.backlog(connection, with_failed=True)
+        backlog = ledger.backlog(
+            connection, with_failed=True, max_failures=pipeline.settings.max_failures
+        )
     lanes = [lane for lane in backlog if lane.feed in pipeline.feeds]
     # A schedule cannot request partitions, and an account may be newer than the last sensor tick.
     context.instance.add_dynamic_partitions(ACCOUNTS, sorted({lane.account for lane in lanes}))

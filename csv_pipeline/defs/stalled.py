@@ -1,0 +1,81 @@
+"""End runs whose worker died: Dagster's own launcher does not look whether its processes live.
+
+After a `kill -9` or a power cut such a run would stay STARTED for ever, and its lane would wait
+behind it. Who does a run's steps stands in the ledger (`Keeper.work_on`): on this host the process
+itself tells whether it lives, elsewhere its lease. The code server is not asked: after a reload it
+knows nothing of the runs that the one before it started, and they go on.
+"""
+
+from collections.abc import Set
+from datetime import UTC, datetime
+
+import dagster as dg
+from dagster._core.events import JobFailureData, RunFailureReason
+
+from csv_pipeline.defs.feed import asset_keys
+from csv_pipeline.defs.lanes import JOB
+from csv_pipeline.defs.resource import Engine
+from csv_pipeline.storage import ledger
+
+WORKED_ON = [
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+_WHY = (
+    "The process that did this run's steps is gone, or was not heard of for a lease; "
+    "its files are picked up by the next run."
+)
+
+
+@dg.sensor(
+    minimum_interval_seconds=5,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Ends runs whose process was killed, so that the next one of their lane can start.",
+)
+def stalled_runs(
+    context: dg.SensorEvaluationContext, engine: dg.ResourceParam[Engine]
+) -> dg.SkipReason:
+    """Report runs as failed, or as canceled if they were to be, when nobody works on them."""
+    pipeline = engine.pipeline()
+    ours = {key for feed in pipeline.feeds for key in asset_keys(feed)}
+    records = [
+        record
+        for record in context.instance.get_run_records(dg.RunsFilter(statuses=WORKED_ON))
+        if _is_ours(record.dagster_run, ours)
+    ]
+    with pipeline.database.begin() as connection:
+        lost = ledger.workers_lost(connection, [r.dagster_run.run_id for r in records])
+        ledger.sign_off(connection)
+    ended = [
+        record.dagster_run
+        for record in records
+        if lost.get(
+            record.dagster_run.run_id, _has_been_silent(record, pipeline.settings.lease_seconds)
+        )
+        and _end(context.instance, record.dagster_run)
+    ]
+    return dg.SkipReason(f"{len(records)} runs are worked on; {len(ended)} were, by dead workers.")
+
+
+def _is_ours(run: dg.DagsterRun, ours: Set[dg.AssetKey]) -> bool:
+    """Return whether all that a run does are our steps; of others nobody signs on."""
+    return run.asset_selection <= ours if run.asset_selection else run.job_name == JOB
+
+
+def _has_been_silent(record: dg.RunRecord, seconds: float) -> bool:
+    """Return whether a run was launched long ago and its first step has not begun yet."""
+    return (datetime.now(UTC) - record.update_timestamp).total_seconds() > seconds
+
+
+def _end(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Report a run as over, unless it went on since it was looked at."""
+    now = instance.get_run_by_id(run.run_id)
+    if now is None or now.status is not run.status:
+        return False
+    if run.status is dg.DagsterRunStatus.CANCELING:
+        instance.report_run_canceled(run, _WHY)
+    else:
+        failure = JobFailureData(error=None, failure_reason=RunFailureReason.UNEXPECTED_TERMINATION)
+        instance.report_run_failed(run, _WHY, failure)
+    return True

@@ -1,0 +1,155 @@
+"""Keep what this process holds, for as long as it lives: the leases of its claims and runs.
+
+A lease is short, so that the files of a worker that died are free soon; a stage may be long. So a
+thread renews the leases beside the work, on a connection of its own. Whoever stops renewing,
+because it died, was stopped or was cut off, loses its claims.
+"""
+
+import atexit
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import structlog
+
+from csv_pipeline.errors import DatabaseUnavailableError
+from csv_pipeline.model import Claim
+from csv_pipeline.storage import ledger
+from csv_pipeline.storage.database import Database
+
+_BEATS_PER_LEASE = 4
+_PATIENCE_SECONDS = 1.0  # between tries while the database does not answer
+log = structlog.get_logger()
+
+
+class Keeper:
+    """Renews the leases of what this process holds, four times a lease.
+
+    What is still held when the process ends in an orderly way is given back at once.
+    """
+
+    def __init__(self, database: Database, lease_seconds: float) -> None:
+        self._database = database
+        self._lease_seconds = lease_seconds
+        self._claims: dict[tuple[int, int], Claim] = {}
+        self._runs: dict[str, bool] = {}
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._pid = os.getpid()
+        atexit.register(self.give_all_back)
+
+    def hold(self, claims: Iterable[Claim]) -> None:
+        """Renew these claims from now on; a rehearsal's has no lease."""
+        with self._lock:
+            self._claims |= {_key(claim): claim for claim in claims if claim.arrival_id}
+            self._start()
+
+    def let_go(self, claim: Claim) -> None:
+        """Renew a claim no longer: it is settled, lost or dropped."""
+        with self._lock:
+            self._claims.pop(_key(claim), None)
+
+    def work_on(self, run_id: str, *, whole: bool) -> None:
+        """Let it be known, as long as this process lives, that it works on a run.
+
+        `whole`: it does all of the run's steps, so that the run dies with it.
+        """
+        if self._runs.get(run_id) == whole:
+            return
+        with self._database.begin() as connection:
+            ledger.sign_on(connection, {run_id: whole}, self._lease_seconds)
+        with self._lock:
+            self._runs[run_id] = whole
+            self._start()
+
+    @contextmanager
+    def working_on(self, claim: Claim) -> Iterator[None]:
+        """Keep a claim during the block; drop it if the block fails, give it back if it is cut off.
+
+        A claim that is dropped runs out, so that what failed is not tried again in a tight circle.
+        """
+        self.hold([claim])
+        try:
+            yield
+        except Exception:
+            raise
+        except BaseException:
+            self._give_back([claim])
+            raise
+        finally:
+            self.let_go(claim)
+
+    def beat(self) -> None:
+        """Renew everything once; what is lost is held no longer.
+
+        Raises:
+            DatabaseUnavailableError: The database does not answer.
+        """
+        with self._lock:
+            claims, runs = set(self._claims), dict(self._runs)
+        with self._database.begin() as connection:
+            lost = ledger.renew_all(connection, claims, self._lease_seconds)
+            ledger.sign_on(connection, runs, self._lease_seconds)
+        with self._lock:
+            lost = lost & self._claims.keys()  # the others were settled since
+            for key in lost:
+                del self._claims[key]
+        for arrival_id, attempt in lost:
+            log.warning("claim lost", arrival_id=arrival_id, attempt=attempt)
+
+    def give_all_back(self) -> None:
+        """Give back what is still held, if the database answers; it is free for others at once."""
+        if os.getpid() != self._pid:  # a fork holds nothing
+            return
+        self._stopped.set()
+        with self._lock:
+            claims = list(self._claims.values())
+            self._claims.clear()
+        self._give_back(claims)
+
+    def stop(self) -> None:
+        """Renew nothing any more and give nothing back."""
+        self._stopped.set()
+        atexit.unregister(self.give_all_back)
+        if self._thread is not None:
+            self._thread.join()
+
+    def _give_back(self, claims: list[Claim]) -> None:
+        if not claims:
+            return
+        try:
+            with self._database.begin() as connection:
+                for claim in claims:
+                    ledger.release(connection, claim)
+        except Exception as error:  # noqa: BLE001  # the process ends; the lease runs out instead
+            log.warning("claims not given back", claims=len(claims), error=type(error).__name__)
+
+    def _start(self) -> None:
+        """Start the thread if there is something to keep and none runs; the lock is held."""
+        if self._stopped.is_set() or not (self._claims or self._runs):
+            return
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._beats, name="keeper", daemon=True)
+            self._thread.start()
+
+    def _beats(self) -> None:
+        interval = wait = self._lease_seconds / _BEATS_PER_LEASE
+        while not self._stopped.wait(wait):
+            with self._lock:
+                if not self._claims and not self._runs:
+                    self._thread = None
+                    return
+            try:
+                self.beat()
+                wait = interval
+            except DatabaseUnavailableError as error:
+                log.warning("leases not renewed", error=str(error))
+                wait = min(interval, _PATIENCE_SECONDS)
+            except Exception:  # the outermost edge of the thread: without it all leases run out
+                log.exception("leases not renewed")
+
+
+def _key(claim: Claim) -> tuple[int, int]:
+    return claim.arrival_id, claim.attempt

@@ -1,0 +1,157 @@
+"""Runs whose worker died are ended, and no others."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import pytest
+import sqlalchemy as sa
+
+from csv_pipeline.defs.assembly import assemble
+from csv_pipeline.defs.lanes import JOB
+from csv_pipeline.defs.partitions import ACCOUNTS
+from csv_pipeline.defs.resource import Engine
+from csv_pipeline.defs.stalled import stalled_runs
+from csv_pipeline.ingest import Pipeline
+from csv_pipeline.storage import tables
+from csv_pipeline.storage.worker import is_zombie
+
+Status = dg.DagsterRunStatus
+
+_WORKER = """
+import sys
+from csv_pipeline.ingest import open_pipeline
+from csv_pipeline.settings import Settings
+pipeline = open_pipeline(Settings(home=sys.argv[1], lease_seconds=float(sys.argv[3])), [])
+pipeline.keeper.work_on(sys.argv[2], whole=True)
+print("signed on", flush=True)
+sys.stdin.read()
+"""
+
+
+class Stage:
+    """An instance of Dagster with runs on it, and the sensor that looks at them."""
+
+    def __init__(self, pipeline: Pipeline, instance: dg.DagsterInstance) -> None:
+        self.pipeline, self.instance = pipeline, instance
+        self.workers: list[subprocess.Popen[str]] = []
+
+    def run(self, status: Status, job: dg.JobDefinition | None = None) -> str:
+        """Make a run of a status and return its id."""
+        engine = Engine(lambda: self.pipeline)
+        ours = assemble(list(self.pipeline.feeds.values()), engine).resolve_job_def(JOB)
+        run_id = self.instance.create_run_for_job(job or ours, status=status).run_id
+        return str(run_id)
+
+    def work_on(self, run_id: str, lease_seconds: float = 60) -> subprocess.Popen[str]:
+        """Start a process that works on a run until it is killed."""
+        home = str(self.pipeline.settings.home)
+        worker = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-c", _WORKER, home, run_id, str(lease_seconds)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.workers.append(worker)
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "signed on\n"
+        return worker
+
+    def let_be_elsewhere(self, run_id: str, *, lease_seconds: float) -> None:
+        """Let a run's worker be on another host, its lease ending in so many seconds."""
+        table = tables.worker
+        expiry = sa.func.now() + timedelta(seconds=lease_seconds)
+        with self.pipeline.database.begin() as connection:
+            connection.execute(
+                sa.insert(table).values(
+                    run_id=run_id, worker="elsewhere/boot/ns/1/1", lease_expires_at=expiry
+                )
+            )
+
+    def tick(self, **settings: float) -> None:
+        changed = self.pipeline.settings.model_copy(update=settings)
+        engine = Engine(lambda: replace(self.pipeline, settings=changed))
+        stalled_runs(dg.build_sensor_context(instance=self.instance, resources={"engine": engine}))
+
+    def status(self, run_id: str) -> Status:
+        run = self.instance.get_run_by_id(run_id)
+        assert run is not None
+        return run.status
+
+
+@pytest.fixture
+def stage(pipeline: Pipeline) -> Iterator[Stage]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions(ACCOUNTS, ["a"])
+        stage = Stage(pipeline, instance)
+        yield stage
+        for worker in stage.workers:
+            worker.kill()
+            worker.communicate()
+
+
+def test_the_run_of_a_killed_process_is_ended_while_its_lease_lasts(stage: Stage) -> None:
+    run_id = stage.run(Status.STARTED)
+    worker = stage.work_on(run_id, lease_seconds=3_600)
+    stage.tick()
+    assert stage.status(run_id) is Status.STARTED
+    worker.kill()
+    while not is_zombie(worker.pid):  # which is dead, too, though nobody has waited for it
+        time.sleep(0.01)
+    stage.tick()
+    assert stage.status(run_id) is Status.FAILURE
+
+
+def test_the_run_of_a_living_process_goes_on_whatever_its_lease(stage: Stage) -> None:
+    run_id = stage.run(Status.STARTED)
+    stage.work_on(run_id, lease_seconds=3_600)
+    with stage.pipeline.database.begin() as connection:
+        past = sa.update(tables.worker).values(lease_expires_at=datetime(2026, 1, 1, tzinfo=UTC))
+        connection.execute(past.where(tables.worker.c.run_id == run_id))
+    stage.tick()
+    assert stage.status(run_id) is Status.STARTED
+
+
+def test_a_run_elsewhere_is_ended_by_its_lease(stage: Stage) -> None:
+    kept, lost = stage.run(Status.STARTED), stage.run(Status.STARTED)
+    stage.let_be_elsewhere(kept, lease_seconds=1)
+    stage.let_be_elsewhere(lost, lease_seconds=-11)
+    stage.tick()
+    assert (stage.status(kept), stage.status(lost)) == (Status.STARTED, Status.FAILURE)
+
+
+def test_a_run_that_was_to_be_canceled_is_canceled(stage: Stage) -> None:
+    run_id = stage.run(Status.CANCELING)
+    stage.let_be_elsewhere(run_id, lease_seconds=-11)
+    stage.tick()
+    assert stage.status(run_id) is Status.CANCELED
+
+
+@pytest.mark.parametrize("status", [Status.STARTING, Status.STARTED])
+def test_a_run_that_nobody_took_up_is_ended_after_a_lease(stage: Stage, status: Status) -> None:
+    run_id = stage.run(status)
+    stage.tick(lease_seconds=60)
+    assert stage.status(run_id) is status
+    stage.tick(lease_seconds=0)
+    assert stage.status(run_id) is Status.FAILURE
+
+
+def test_a_run_that_was_not_launched_is_left_alone(stage: Stage) -> None:
+    run_id = stage.run(Status.NOT_STARTED)
+    stage.tick(lease_seconds=0)
+    assert stage.status(run_id) is Status.NOT_STARTED
+
+
+def test_a_run_of_other_peoples_assets_is_left_alone(stage: Stage) -> None:
+    run_id = stage.run(Status.STARTED, _somebody_elses)
+    stage.tick(lease_seconds=0)
+    assert stage.status(run_id) is Status.STARTED
+
+
+@dg.job
+def _somebody_elses() -> None:
+    """Do nothing."""
