@@ -33,7 +33,7 @@ def cells(text: TextFile) -> list[tuple[str | None, ...]]:
 
 @pytest.mark.parametrize("seed", range(300))
 def test_lines_taken_at_once_are_those_of_a_walk(seed: int) -> None:
-    draw = random.Random(seed)
+    draw = random.Random(seed)  # noqa: S311
     data = "".join(draw.choices(PIECES, k=draw.randint(1, 30))).encode()
     grammar = Grammar()
     found = lined(Block(data, 7, final=True), grammar, 3)

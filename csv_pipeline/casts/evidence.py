@@ -114,7 +114,7 @@ def decide(
         evidence.append(
             Evidence(
                 subject=f"{setting.replace('_', ' ')} of {survey.heading}",
-                decision=way or "each value by itself",
+                decision=str(way or "each value by itself"),
                 because=because,
             )
         )
