@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from csv_pipeline.contract import heading
+from csv_pipeline.errors import LimitExceededError
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.read.blocks import Block
+from csv_pipeline.stages.read.encoding import as_utf8
 from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.read.lines import lined
 from csv_pipeline.stages.read.records import Cutter
@@ -33,7 +35,7 @@ def cells(text: TextFile) -> list[tuple[str | None, ...]]:
 
 @pytest.mark.parametrize("seed", range(300))
 def test_lines_taken_at_once_are_those_of_a_walk(seed: int) -> None:
-    draw = random.Random(seed)  # noqa: S311
+    draw = random.Random(seed)  # noqa: S311  # the same cases every time
     data = "".join(draw.choices(PIECES, k=draw.randint(1, 30))).encode()
     grammar = Grammar()
     found = lined(Block(data, 7, final=True), grammar, 3)
@@ -76,3 +78,39 @@ def test_a_file_of_bad_records_is_not_walked(tmp_path: Path, bad: str) -> None:
     seconds = time.process_time() - between
     assert (clean.records, text.malformed) == (200_001, 200_000)
     assert seconds < 4 * (between - began) + 0.5  # a walk takes fifty times as long
+
+
+@pytest.mark.parametrize("between", ["\r", " "], ids=["CR", "one-line"])
+def test_bytes_without_line_feeds_are_weighed_in_pieces(tmp_path: Path, between: str) -> None:
+    words = ["id,name,note", *(f"{n},Müller,Größe und Höhe" for n in range(40_000))]
+    source = tmp_path / "file.csv"
+    source.write_bytes(between.join(words).encode("cp1252"))
+    began = time.process_time()
+    text, _ = as_utf8(source, tmp_path / "text.csv", ReadHints(name="file.csv"))
+    assert text.encoding == "cp1252"
+    assert time.process_time() - began < 5  # weighed whole, half a minute and more
+
+
+def test_in_a_file_in_carriage_returns_bad_bytes_cost_their_line(tmp_path: Path) -> None:
+    rows = "".join(f"{n},Müller,Größe\r" for n in range(30)).encode("cp1252")
+    source = tmp_path / "file.csv"
+    source.write_bytes(b"id,name,note\r" + rows + b"30,\x81,b\r" + rows)
+    text = read(source, tmp_path, ReadHints(name="file.csv", headings=KNOWN, encoding="cp1252"))
+    rejects = scan(text.rejects).select("line_number", "rule").collect().rows()
+    assert (text.records, rejects) == (61, [(32, "row.undecodable")])
+
+
+def test_a_line_longer_than_allowed_is_refused_with_its_number(tmp_path: Path) -> None:
+    with pytest.raises(LimitExceededError, match=r"at most 500 bytes were allowed; line 4 has 90"):
+        reading(
+            tmp_path,
+            f"id,name,note\n1,a,b\n2,a,b\n{'x' * 900}\n",
+            max_record_bytes=500,
+            block_bytes=20,
+        )
+
+
+def test_a_cell_of_thousands_of_lines_is_read_in_a_file_of_blanks(tmp_path: Path) -> None:
+    cell = "\n".join(f"the words of line {n}" for n in range(5_000))
+    text = reading(tmp_path, f'id name note\n1 a "{cell}"\n2 b c\n')
+    assert cells(text) == [("1", "a", cell), ("2", "b", "c")]

@@ -38,6 +38,7 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_MISTAKEN_BOM = codecs.BOM_UTF8.decode("cp1252").encode()
 _LEGACY = (
     *(f"cp125{n}" for n in range(9)),
     *(f"iso8859-{n}" for n in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 13, 14, 15, 16)),
@@ -47,7 +48,7 @@ _LEGACY = (
 _C1 = re.compile("[\x80-\x9f]")
 _BARE_RETURN = re.compile(rb"\r(?!\n)")
 _LINE = re.compile(rb"[^\r\n]+")
-_WORD = re.compile(rb"[^\t ,;]{1,4000}")  # none of these is part of a character of several bytes
+_WORDS = re.compile(rb".{1,400}[^\t ,;]{0,4000}")  # no character of several bytes has these
 _BINARY = re.compile(rb"[\x00-\x08\x0e-\x19\x1c-\x1f]")
 _KINDS = (
     (b"PK\x03\x04", "a zip archive or an Excel workbook"),
@@ -118,8 +119,22 @@ def as_utf8(source: Path, target: Path, hints: ReadHints) -> tuple[Text, Evidenc
     if ends != "\n":
         alone = ends == "\r"
         path, start = _with_line_feeds(path, target.with_suffix(".lf"), start, alone=alone), 0
+    _refuse_mistaken(path, start, hints.name)
     text = Text(path=path, start=start, encoding=encoding, returns_only=ends == "\r")
     return text, Evidence(subject="encoding", decision=encoding, because=because)
+
+
+def _refuse_mistaken(path: Path, start: int, name: str) -> None:
+    """Refuse text whose byte order mark a program took for letters, as spreadsheets may."""
+    with path.open("rb") as file:
+        file.seek(start)
+        begins = file.read(8).lstrip(b"\"'")
+    if begins.startswith(_MISTAKEN_BOM):
+        raise UnreadableFileError(
+            name,
+            "text as it was written was needed",
+            "it is UTF-8 that was opened as Windows-1252 and saved again; open it as UTF-8",
+        )
 
 
 def _refuse_binary(head: bytes, name: str) -> None:
@@ -205,7 +220,9 @@ def _lines(chunk: bytes) -> Iterator[tuple[bytes, int]]:
         if line.end() - line.start() <= _LONG_LINE:
             yield line[0], line.start()
         else:
-            yield from ((word[0], line.start() + word.start()) for word in _WORD.finditer(line[0]))
+            yield from (
+                (words[0], line.start() + words.start()) for words in _WORDS.finditer(line[0])
+            )
 
 
 def _read(source: Path, skip: int) -> Iterator[bytes]:
