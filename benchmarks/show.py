@@ -29,18 +29,17 @@ def tables(results: Results) -> str:
             for line in part.lines
             if line.who == OURS and line.ratio is not None
         ),
-        "",
-        "| beside it | rows | case | time | peak memory |",
-        "|---|--:|---|--:|--:|",
-        *(
-            f"| {line.who} | {line.rows:,} | {_case(line)} | {_speed(line)} "
-            f"| {line.peak_anon_mb} MB |"
-            for name, part in results.parts.items()
-            if name not in _SIZES
-            for line in part.lines
-            if line.who != LIMIT
-        ),
     ]
+    others = [
+        f"| {line.who} | {line.rows:,} | {_case(line)} | {_speed(line)} | {line.peak_anon_mb} MB |"
+        for name, part in results.parts.items()
+        if name not in _SIZES
+        for line in part.lines
+        if line.who != LIMIT
+    ]
+    if others:
+        head = ["| beside it | rows | case | time | peak memory |", "|---|--:|---|--:|--:|"]
+        lines += ["", *head, *others]
     return "\n".join(lines)
 
 

@@ -760,8 +760,8 @@ class Import:
             )
         if typed:
             report = replace(report, layout=typed.layout, ways=typed.ways)
-        if text and valid:
-            late = self._work / LATE
+        late = self._work / LATE
+        if text and valid and (text.malformed or valid.rejected or any(late.glob("*"))):
             by_rule, by_column = count_rejects((text.rejects, valid.rejects, late))
             report = replace(report, rejects_by_rule=by_rule, rejects_by_column=by_column)
         if text and valid and ending and ending.outcome is Outcome.REFUSED:

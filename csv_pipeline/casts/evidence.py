@@ -45,10 +45,13 @@ class Survey:
 
     def add(self, values: pl.Series, row_numbers: pl.Series) -> None:
         """Take in one batch of trimmed values."""
-        for sightings, pattern in zip(
-            (*self.seen, self.open), (*self.proofs, self.ambiguous), strict=True
-        ):
-            sightings.add(values.str.contains(pattern).fill_null(value=False), values, row_numbers)
+        patterns = (*self.proofs, self.ambiguous)
+        masks = values.to_frame("value").select(
+            pl.col("value").str.contains(pattern).fill_null(value=False).alias(str(number))
+            for number, pattern in enumerate(patterns)
+        )
+        for sightings, mask in zip((*self.seen, self.open), masks.get_columns(), strict=True):
+            sightings.add(mask, values, row_numbers)
 
     @property
     def proven(self) -> str | None:

@@ -204,8 +204,8 @@ def _typed(batch: pl.DataFrame, plan: _Plan) -> tuple[pl.DataFrame, pl.DataFrame
         cast, rule, needed = _cast(values, column, plan.ways.get(column.name))
         made.append(cast.alias(column.name))
         shown = plan.headings[column.name]
-        failed = cast.is_null() & _meant(values, column)
-        if failed.any():
+        failed = _failed(values, cast, column)
+        if failed is not None:
             faults.append(fault_rows(text, failed, column, shown, rule, needed))
         if column.name in contested:
             shown_twice = "one value; two columns of the file claim to be it and differ"
@@ -260,9 +260,16 @@ def _cast(values: pl.Series, column: Column, way: str | None) -> tuple[pl.Series
             return dates.time_of_day(values), "time", dates.TIME_HINT
 
 
-def _meant(values: pl.Series, column: Column) -> pl.Series:
-    """Return where the file gives a value; for times of day, where one follows the date."""
-    return dates.has_time(values) if column.kind is Kind.TIME else values.is_not_null()
+def _failed(values: pl.Series, cast: pl.Series, column: Column) -> pl.Series | None:
+    """Return where the file gives a value that is none of its kind; None if that is nowhere.
+
+    A time of day is given where one follows the date.
+    """
+    if column.kind is not Kind.TIME and cast.null_count() <= values.null_count():
+        return None  # to count costs nothing; no cast makes a value of none but a substitute
+    meant = dates.has_time(values) if column.kind is Kind.TIME else values.is_not_null()
+    failed = cast.is_null() & meant
+    return failed if failed.any() else None
 
 
 def _extra(batch: pl.DataFrame, plan: _Plan) -> pl.Series:
