@@ -64,6 +64,13 @@ def test_a_lane_has_one_run_at_a_time() -> None:
     assert limit["value"] == {"applyLimitPerUniqueValue": True}
 
 
+@pytest.mark.usefixtures("given_server")
+def test_runs_that_no_process_takes_up_are_watched() -> None:
+    with instance() as opened:
+        assert opened.run_monitoring_enabled
+        assert opened.run_monitoring_start_timeout_seconds == 180
+
+
 def test_the_installed_package_has_the_same_dagster_yaml() -> None:
     packaged = ROOT / "csv_pipeline" / "dagster.yaml"
     assert packaged.read_text() == (ROOT / "dagster.yaml").read_text()
