@@ -94,7 +94,9 @@ def dev(
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The CSV file.")],
+    file: Annotated[
+        Path, typer.Argument(help="The CSV file, or where it lay before it was archived.")
+    ],
     account: AccountOption,
     feed: FeedOption,
     *,
@@ -317,7 +319,7 @@ def _settings() -> "Settings":
         return settings()
     except ValidationError as error:
         faults = "; ".join(
-            f"CSV_PIPELINE_{'_'.join(map(str, fault['loc'])).upper()}: {fault['msg']}"
+            f"CSV_PIPELINE_{'_'.join(map(str, fault['loc'])).upper() or '…'}: {fault['msg']}"
             for fault in error.errors(include_input=False)
         )
         raise SetupError(f"settings: {faults}") from error

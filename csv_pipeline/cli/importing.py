@@ -24,7 +24,6 @@ from csv_pipeline.model import (
     Reject,
     account_slug,
 )
-from csv_pipeline.stages.arrive import found_file
 from csv_pipeline.storage import ledger
 
 FIRST = 10
@@ -74,7 +73,8 @@ def import_file(  # noqa: PLR0913  # a file, whose it is, and how
         SetupError: Account, feed and file do not belong together.
         LostClaimError: Another worker has the file.
     """
-    file = found_file(Path(os.path.normpath(path.absolute())), account_slug(account), feed)
+    path = Path(os.path.normpath(path.absolute()))
+    file = pipeline.find(path, account_slug(account), feed)
     return _import(pipeline, file, dry_run=dry_run, repairs=repairs)
 
 

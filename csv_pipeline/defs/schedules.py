@@ -20,8 +20,9 @@ from csv_pipeline.storage import ledger
 def nightly(
     context: dg.ScheduleEvaluationContext, engine: dg.ResourceParam[Engine]
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """Give failed files their next chance, and forgotten ones their first."""
+    """Give failed files their next chance, and forgotten ones their first; let go of old ones."""
     pipeline = engine.pipeline()
+    pipeline.hold_to_retention()
     with pipeline.database.begin() as connection:
         backlog = ledger.backlog(connection, with_failed=True)
     lanes = [lane for lane in backlog if lane.feed in pipeline.feeds]
