@@ -10,6 +10,7 @@ import shutil
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -28,6 +29,7 @@ from csv_pipeline.errors import (
     ReplayError,
     SetupError,
     UnknownFeedError,
+    UnknownImportError,
     WrongFeedError,
 )
 from csv_pipeline.header import drift, layout_of, sources_in
@@ -218,12 +220,13 @@ class Pipeline:
         """Move settled files that still lie in the landing area, as after a crash."""
         archive.place_all(self.database, self.settings, seconds)
 
-    def hold_to_retention(self, account: str | None = None, feed: str | None = None) -> None:
-        """Remove the files of one account and feed, or of all, that are kept no longer."""
-        with self.database.begin() as connection:
-            all_lanes = archive.lanes(connection) if account is None else []
-        for lane in [(account, feed)] if account and feed else all_lanes:
-            archive.hold_to_retention(self.database, self.settings, *lane)
+    def hold_to_retention(self, account: str, feed: str) -> None:
+        """Remove the files of an account and feed that are kept no longer."""
+        archive.hold_to_retention(self.database, self.settings, account, feed)
+
+    def hold_all_to_retention(self, seconds: float) -> None:
+        """Do so for every account and feed, in random order, and stop after so many seconds."""
+        archive.hold_all_to_retention(self.database, self.settings, seconds)
 
     def write_rejects(
         self, import_id: int, path: Path, *, verbatim: bool = False, repaired: bool = False
@@ -266,6 +269,11 @@ class Pipeline:
         self.write_rejects(report.import_id, path)
         return path
 
+    def results_of(self, report: ImportReport) -> Path | None:
+        """Return the file that says what became of each row of an import, if there is one."""
+        path = self.settings.results_file(report.account, report.feed, report.import_id)
+        return path if path.exists() else None
+
     def repaired_by(self, path: Path, import_id: int | None = None) -> ImportReport:
         """Return the import that a file of rejected rows belongs to, as told or as the file says.
 
@@ -288,14 +296,17 @@ def open_pipeline(settings: Settings, feeds: Iterable[Feed]) -> Pipeline:
     by_name = {feed.name: feed for feed in feeds}
     database = open_database(settings)
     ensure_targets(database, by_name.values())
-    sweep(settings, database)
+    sweep(settings, database, by_name)
     opened = Pipeline(settings, database, by_name)
     opened.put_away(_SECONDS_TO_PUT_AWAY)
     return opened
 
 
-def sweep(settings: Settings, database: Database) -> None:
-    """Remove work directories that workers left behind: untouched for a lease, and not claimed."""
+def sweep(settings: Settings, database: Database, feeds: Mapping[str, Feed] | None = None) -> None:
+    """Remove work directories that workers left behind: untouched for a lease, and not claimed.
+
+    Where a worker was killed after its commit, the result file is written first.
+    """
     for left in settings.work_area.glob("*-*"):
         try:
             idle_seconds = time.time() - left.stat().st_mtime
@@ -306,7 +317,18 @@ def sweep(settings: Settings, database: Database) -> None:
             with database.begin() as connection:
                 held = ledger.is_held(connection, int(import_id), int(attempt))
             if not held:
+                _leave_late_results(settings, database, left, int(import_id), feeds or {})
                 shutil.rmtree(left, ignore_errors=True)
+
+
+def _leave_late_results(
+    settings: Settings, database: Database, work: Path, import_id: int, feeds: Mapping[str, Feed]
+) -> None:
+    with suppress(UnknownImportError, OSError), database.begin() as connection:
+        report = ledger.report_of(connection, import_id)
+        path = settings.results_file(report.account, report.feed, import_id)
+        if settings.result_files and report.feed in feeds and not path.exists():
+            leave_results(settings, work, feeds[report.feed], report)
 
 
 def ingest(pipeline: Pipeline, claim: Claim) -> ImportReport:

@@ -449,7 +449,7 @@ def test_only_files_young_enough_are_kept(landing: Landing) -> None:
     landing.set(placed_at=sa.func.now() - sa.text("interval '31 days'"))
     landing.drop("new.csv", "ID,Name\n2,Bob\n")
     landing.bring()
-    keeping(landing, keep_days=30).pipeline.hold_to_retention()
+    keeping(landing, keep_days=30).pipeline.hold_all_to_retention(30)
     assert landing.lying("archive") == [f"{TODAY}/new.csv"]
 
 
@@ -458,7 +458,7 @@ def test_a_file_that_may_still_be_imported_is_kept(landing: Landing, status: str
     landing.drop("a.csv")
     landing.bring()
     landing.set(status=status, placed_at=sa.func.now() - sa.text("interval '31 days'"))
-    keeping(landing, keep_days=30).pipeline.hold_to_retention()
+    keeping(landing, keep_days=30).pipeline.hold_all_to_retention(30)
     assert landing.lying("archive") == [f"{TODAY}/a.csv"]
 
 
@@ -472,11 +472,11 @@ def test_a_zip_is_kept_while_a_file_in_it_may_still_be_imported(landing: Landing
     with landing.pipeline.database.begin() as connection:
         failed = sa.update(table).where(table.c.arrival_id == one).values(status="failed")
         connection.execute(failed)
-    keeping(landing, keep_days=30).pipeline.hold_to_retention()
+    keeping(landing, keep_days=30).pipeline.hold_all_to_retention(30)
     assert landing.lying("archive") == [f"{TODAY}/all.zip"]
     with landing.pipeline.database.begin() as connection:
         connection.execute(failed.values(status="imported"))
-    keeping(landing, keep_days=30).pipeline.hold_to_retention()
+    keeping(landing, keep_days=30).pipeline.hold_all_to_retention(30)
     assert landing.lying("archive") == []
     assert landing.arrivals()["two.csv"].removed_at is not None
 
@@ -486,7 +486,7 @@ def test_a_kept_file_that_somebody_changed_is_not_removed(landing: Landing) -> N
     landing.bring()
     Path(landing.arrivals()["a.csv"].moved_to).write_text("mine now")
     landing.set(placed_at=sa.func.now() - sa.text("interval '31 days'"))
-    keeping(landing, keep_days=30).pipeline.hold_to_retention()
+    keeping(landing, keep_days=30).pipeline.hold_all_to_retention(30)
     assert landing.lying("archive") == [f"{TODAY}/a.csv"]
 
 
@@ -505,11 +505,29 @@ def test_results_and_rejects_are_kept_no_longer_either(landing: Landing) -> None
     assert len([source for source in removed if "/rejects/" in source]) == 2
 
 
+def test_what_cannot_be_removed_stops_nothing(
+    landing: Landing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    landing.drop("a.csv")
+    landing.bring()
+    landing.set(placed_at=datetime(2000, 1, 1, tzinfo=UTC))
+
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", denied)
+        keeping(landing, keep_days=30).pipeline.hold_to_retention(landing.account, "people")
+    assert landing.arrivals()["a.csv"].removed_at is None
+    keeping(landing, keep_days=30).pipeline.hold_to_retention(landing.account, "people")
+    assert landing.lying("archive") == []
+
+
 def test_nothing_is_removed_unless_a_setting_says_so(landing: Landing) -> None:
     landing.drop("a.csv")
     landing.bring()
     landing.set(placed_at=datetime(2000, 1, 1, tzinfo=UTC))
-    landing.pipeline.hold_to_retention()
+    landing.pipeline.hold_all_to_retention(30)
     assert landing.lying("archive") == [f"{TODAY}/a.csv"]
 
 

@@ -164,10 +164,21 @@ def imports(
     pipeline = _pipeline()
     with pipeline.database.begin() as connection:
         found = ledger.imports(connection, account=account, feed=feed, limit=limit)
+        places = ledger.places(connection, [report.arrival_id for report, _ in found])
     if as_json:
-        terminal.as_json([facts.import_facts(report, at) for report, at in found])
+        terminal.as_json(
+            [
+                facts.import_facts(
+                    report,
+                    at,
+                    moved_to=places.get(report.arrival_id),
+                    results=pipeline.results_of(report),
+                )
+                for report, at in found
+            ]
+        )
     else:
-        show.imports(found, pipeline.settings)
+        show.imports(found, places, pipeline.settings)
 
 
 @app.command()

@@ -22,7 +22,7 @@ def nightly(
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Give failed files their next chance, and forgotten ones their first; let go of old ones."""
     pipeline = engine.pipeline()
-    pipeline.hold_to_retention()
+    pipeline.hold_all_to_retention(pipeline.settings.tick_seconds)
     with pipeline.database.begin() as connection:
         backlog = ledger.backlog(connection, with_failed=True)
     lanes = [lane for lane in backlog if lane.feed in pipeline.feeds]

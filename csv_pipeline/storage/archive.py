@@ -10,6 +10,7 @@ it was when it was imported, or does not lie in one of our areas, stays where it
 """
 
 import contextlib
+import random
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -97,10 +98,8 @@ def place_all(database: Database, settings: Settings, seconds: float) -> None:
     for arrival_id in arrival_ids:
         if time.monotonic() > deadline:
             break
-        try:
+        with _what_cannot_go_stays():
             place(database, settings, arrival_id)
-        except OSError as error:
-            log.warning("file stays", arrival_id=arrival_id, because=str(error))
 
 
 def take_back(connection: sa.Connection, found: Iterable[FoundFile]) -> None:
@@ -153,20 +152,38 @@ def hold_to_retention(database: Database, settings: Settings, account: str, feed
             query = _too_many(settings, account, feed, area)
             arrival_ids = connection.scalars(query).all()
         for arrival_id in arrival_ids:
-            with database.begin() as connection:
+            with _what_cannot_go_stays(), database.begin() as connection:
                 _remove(connection, arrival_id, area)
     for area in (settings.results_area, settings.rejects_area):
         for path in _old_leaves(settings, area / account / feed):
-            with database.begin() as connection:
+            with _what_cannot_go_stays(), database.begin() as connection:
                 path.unlink(missing_ok=True)
                 _record(connection, account, feed, None, path, None)
 
 
-def lanes(connection: sa.Connection) -> list[tuple[str, str]]:
-    """Return every account and feed that a file was settled for."""
+def hold_all_to_retention(database: Database, settings: Settings, seconds: float) -> None:
+    """Do so for every account and feed, in random order, and stop after so many seconds."""
+    if settings.keep_files is None and settings.keep_days is None:
+        return
+    deadline = time.monotonic() + seconds
     table = tables.import_
-    found = connection.execute(sa.select(table.c.account, table.c.feed).distinct())
-    return [(row.account, row.feed) for row in found]
+    with database.begin() as connection:
+        found = connection.execute(sa.select(table.c.account, table.c.feed).distinct())
+        lanes = [(row.account, row.feed) for row in found]
+    random.shuffle(lanes)
+    for account, feed in lanes:
+        if time.monotonic() > deadline:
+            break
+        hold_to_retention(database, settings, account, feed)
+
+
+@contextlib.contextmanager
+def _what_cannot_go_stays() -> Iterator[None]:
+    """Log what the system does not allow, and let it be tried again another time."""
+    try:
+        yield
+    except OSError as error:
+        log.warning("file stays", because=str(error))
 
 
 def _plan(connection: sa.Connection, settings: Settings, arrival_id: int) -> bool:
@@ -329,7 +346,7 @@ def _remove(connection: sa.Connection, arrival_id: int, area: Path) -> None:
         return
     if held.source.exists():
         if not held.is_at(held.source):
-            log.warning("file stays", arrival_id=arrival_id, because="it was changed since")
+            log.warning("file stays", because=f"{held.source} was changed since")
             return
         held.source.unlink()
     with contextlib.suppress(OSError):
