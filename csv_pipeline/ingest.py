@@ -372,15 +372,12 @@ def leave_results(settings: Settings, work: Path, feed: Feed, report: ImportRepo
     )
     with partial.open("wb") as out:
         written = write_results(out, decided)
-    counts = replace(report.counts, read=sum(written.values()), blank=0, furniture=0)
-    expected = {outcome: rows for outcome, rows in asdict(counts).items() if rows}
-    found = {"read": counts.read} | {
-        name: rows for name, rows in written.items() if name != REFUSED
-    }
-    if found == expected:
+    told = {name: rows for name, rows in written.items() if name != REFUSED}
+    found = Counts(read=sum(written.values()), **told)
+    if found == replace(report.counts, blank=0, furniture=0):
         partial.replace(path)
     else:  # rather no file than one that contradicts the report
-        log.warning("no result file", import_id=report.import_id, found=found, counted=expected)
+        log.warning("no result file", import_id=report.import_id, found=asdict(found))
         partial.unlink()
 
 

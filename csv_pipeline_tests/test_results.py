@@ -190,6 +190,10 @@ def test_an_import_leaves_a_line_for_every_row(desk: Desk) -> None:
     assert "row 4" not in lines[2]["_errors"]
 
 
+def test_a_file_without_rows_has_results_of_none(desk: Desk) -> None:
+    assert results(desk, desk.bring("ID,Name\n")) == []
+
+
 def test_nobody_else_may_read_a_result_file(desk: Desk) -> None:
     report = desk.bring("ID,Name\n1,Ann\n")
     path = desk.pipeline.settings.results_file(desk.account, "people", report.import_id)
