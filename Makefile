@@ -7,10 +7,10 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --com
 	--constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-slow check bench clean
+.PHONY: help demo dev test test-slow test-postgres check bench clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv/ready ## import a dozen files of three accounts, show what became of every row
 	@$(BIN)/csv-pipeline demo
@@ -24,13 +24,16 @@ test: .venv/ready-dev ## run the tests that take seconds
 test-slow: .venv/ready-dev ## run the tests that take longer
 	@$(BIN)/python -m pytest -m slow
 
+test-postgres: .venv/ready-dev ## run the tests of `test` on an installed PostgreSQL, not the embedded one
+	@$(BIN)/python -m csv_pipeline_tests.postgres pytest
+
 check: .venv/ready-dev ## check format, lint, types and the direction of imports
 	@$(BIN)/ruff format --check
 	@$(BIN)/ruff check
 	@$(BIN)/mypy --strict
 	@$(BIN)/lint-imports --no-logo
 
-bench: .venv/ready-dev ## measure speed and memory
+bench: .venv/ready-bench ## measure speed and memory against the limit and dlt; half an hour
 	@$(BIN)/python -m benchmarks
 
 clean: ## remove .venv and caches; what was imported stays in data/
@@ -48,6 +51,12 @@ clean: ## remove .venv and caches; what was imported stays in data/
 	@echo "Installing what csv_pipeline and its tests need into .venv; the first time takes a minute or two."
 	@$(INSTALL) --editable '.[embedded,dev]'
 	@$(BIN)/python -m compileall -q csv_pipeline csv_pipeline_tests
+	@touch .venv/ready $@
+
+.venv/ready-bench: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Installing what the measurements compare with into .venv; the first time takes a minute or two."
+	@$(INSTALL) --editable '.[embedded,bench]'
+	@$(BIN)/python -m compileall -q csv_pipeline benchmarks
 	@touch .venv/ready $@
 
 .venv/bin/python:

@@ -2,14 +2,12 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
-_COLUMNS = (
-    "sales_record_number", "order_id", "buyer_username", "buyer_name", "buyer_email",
-    "ship_to_city", "ship_to_zip", "item_number", "item_title", "quantity", "sold_for",
-    "total_price", "sold_on", "paid_on", "tracking_number", "transaction_id",
-)  # fmt: skip
+from benchmarks.orders import COLUMNS, ORDERS
+
 _CASTS = {
     "quantity": "bigint",
     "sold_for": "numeric(18,2)",
@@ -17,42 +15,44 @@ _CASTS = {
     "sold_on": "date",
     "paid_on": "date",
 }
-_KEY = ("order_id", "item_number", "transaction_id")
 
 
-def copy_and_merge(url: str, file: Path) -> float:
-    """Load the file into an empty table of its 16 columns and return the seconds it took."""
-    columns = ", ".join(f"{name} {_CASTS.get(name, 'text')}" for name in _COLUMNS)
-    texts = ", ".join(f"{name} text" for name in _COLUMNS)
-    names = ", ".join(_COLUMNS)
-    values = ", ".join(
-        f"s.{name}::{_CASTS[name]}" if name in _CASTS else f"s.{name}" for name in _COLUMNS
+def make_table(connection: psycopg.Connection[Any]) -> None:
+    """Make the limit's table of the feed's columns, empty."""
+    columns = ", ".join(f"{name} {_CASTS.get(name, 'text')}" for name in COLUMNS)
+    connection.execute("DROP TABLE IF EXISTS plain_orders")
+    connection.execute(
+        f"CREATE TABLE plain_orders (account text, {columns}, "
+        f"PRIMARY KEY (account, {', '.join(ORDERS.key)}))"
     )
-    same = " AND ".join(f"t.{name} = s.{name}" for name in _KEY)
-    differ = ", ".join(f"t.{name}" for name in _COLUMNS), values
+
+
+def copy_and_merge(url: str, file: str) -> dict[str, Any]:
+    """Merge the file into the table and return the seconds it took, and the rows it wrote."""
+    texts = ", ".join(f"{name} text" for name in COLUMNS)
+    names = ", ".join(COLUMNS)
+    values = ", ".join(
+        f"s.{name}::{_CASTS[name]}" if name in _CASTS else f"s.{name}" for name in COLUMNS
+    )
+    stored = ", ".join(f"t.{name}" for name in COLUMNS)
+    same = " AND ".join(f"t.{name} = s.{name}" for name in ORDERS.key)
     sets = ", ".join(
-        f"{name} = s.{name}::{_CASTS.get(name, 'text')}" for name in _COLUMNS if name not in _KEY
+        f"{name} = s.{name}::{_CASTS.get(name, 'text')}"
+        for name in COLUMNS
+        if name not in ORDERS.key
     )
     with psycopg.connect(url) as connection, connection.cursor() as cursor:
-        cursor.execute("DROP TABLE IF EXISTS plain_orders")
-        cursor.execute(
-            f"CREATE TABLE plain_orders (account text, {columns}, "
-            f"PRIMARY KEY (account, {', '.join(_KEY)}))"
-        )
-        connection.commit()
-        connection.autocommit = True
-        cursor.execute("CHECKPOINT")
-        connection.autocommit = False
         began = time.monotonic()
         cursor.execute(f"CREATE TEMP TABLE plain_staging ({texts}) ON COMMIT DROP")
         to_staging = "COPY plain_staging FROM STDIN (FORMAT csv, HEADER)"
-        with file.open("rb") as source, cursor.copy(to_staging) as copy:
+        with Path(file).open("rb") as source, cursor.copy(to_staging) as copy:
             while chunk := source.read(1024**2):
                 copy.write(chunk)
         cursor.execute(
             f"MERGE INTO plain_orders t USING plain_staging s ON t.account = 'bench' AND {same} "
-            f"WHEN MATCHED AND ({differ[0]}) IS DISTINCT FROM ({differ[1]}) THEN UPDATE SET {sets} "
+            f"WHEN MATCHED AND ({stored}) IS DISTINCT FROM ({values}) THEN UPDATE SET {sets} "
             f"WHEN NOT MATCHED THEN INSERT (account, {names}) VALUES ('bench', {values})"
         )
+        written = cursor.rowcount
         connection.commit()
-        return time.monotonic() - began
+        return {"seconds": time.monotonic() - began, "written": written}

@@ -1,54 +1,127 @@
 """Say what happens when a row's key is already stored and the two rows differ.
 
-A policy is one class with one method: given the columns of the stored and of the incoming row, the
-SQL condition under which the incoming row replaces the stored one. Rows that do not differ are
-never asked about and never rewritten; a row that does not replace the stored one is *kept*.
+A policy is one class: `wins` says under which condition the incoming row has a say at all, `value`
+what a column holds after it had. Both are SQL expressions, written once, used to class the rows and
+to write them. A feed has one policy, and may have others for single columns. A row whose stored
+values would all stay as they are is *kept*, and not rewritten.
 
 A policy by which the later import wins says so by `by_arrival`: a rejected row that is mended and
 sent back stands for the import it was rejected by, and loses against what arrived after that.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, FromClause, true
+from sqlalchemy import ColumnElement, false, func, true
 
-
-class ConflictPolicy(Protocol):
-    """Decide between a stored and an incoming row of the same key."""
-
-    @property
-    def by_arrival(self) -> bool:
-        """Whether the order of imports decides, and not the rows' values."""
-        ...
-
-    def replaces(self, stored: FromClause, incoming: FromClause) -> ColumnElement[bool]:
-        """Return the condition under which `incoming` replaces `stored`; never null."""
-        ...
+Values = Mapping[str, ColumnElement[Any]]
+"""A row's values by column; a column that the file lacks is null."""
 
 
 @dataclass(frozen=True, slots=True)
-class Overwrite:
-    """The incoming row always replaces the stored one."""
+class ConflictPolicy:
+    """Decide between a stored and an incoming row of the same key, or between two of their values.
+
+    Attributes:
+        by_arrival: The order of imports decides, and not the rows' values.
+        refuses: A row that differs is rejected, with both values.
+    """
+
+    by_arrival: ClassVar[bool] = False
+    refuses: ClassVar[bool] = False
+
+    def wins(self, stored: Values, incoming: Values) -> ColumnElement[bool]:
+        """Return the condition under which the incoming row has a say; never null."""
+        return true()
+
+    def value(self, stored: ColumnElement[Any], incoming: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Return what a column holds once the incoming row had its say."""
+        return incoming
+
+    def cells(self, stored: ColumnElement[Any], incoming: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Return the same for the cells that the feed does not know, two JSON objects."""
+        return stored.concat(incoming)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that `wins` looks at."""
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Overwrite(ConflictPolicy):
+    """The incoming values always replace the stored ones."""
 
     by_arrival: ClassVar[bool] = True
 
-    def replaces(self, stored: FromClause, incoming: FromClause) -> ColumnElement[bool]:
-        """Return true."""
-        return true()
+
+@dataclass(frozen=True, slots=True)
+class KeepStored(ConflictPolicy):
+    """The stored values always stay."""
+
+    def wins(self, stored: Values, incoming: Values) -> ColumnElement[bool]:
+        """Return false."""
+        return false()
 
 
 @dataclass(frozen=True, slots=True)
-class NewestWins:
+class FillBlanks(ConflictPolicy):
+    """An incoming value is stored only where there was none."""
+
+    def value(self, stored: ColumnElement[Any], incoming: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Return the stored value, or else the incoming one."""
+        return func.coalesce(stored, incoming)
+
+    def cells(self, stored: ColumnElement[Any], incoming: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Return the stored cells, and the incoming ones under names that were not there."""
+        return incoming.concat(stored)
+
+
+@dataclass(frozen=True, slots=True)
+class NewestWins(ConflictPolicy):
     """The row with the greater value of `column` stays.
 
     A null or older version never wins; on a tie the stored row stays.
     """
 
     column: str
-    by_arrival: ClassVar[bool] = False
 
-    def replaces(self, stored: FromClause, incoming: FromClause) -> ColumnElement[bool]:
+    def wins(self, stored: Values, incoming: Values) -> ColumnElement[bool]:
         """Return whether the incoming version is there and is newer than the stored one."""
-        old, new = stored.c[self.column], incoming.c[self.column]
+        old, new = stored[self.column], incoming[self.column]
         return new.is_not(None) & (old.is_(None) | (new > old))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The version."""
+        return (self.column,)
+
+
+@dataclass(frozen=True, slots=True)
+class Greatest(ConflictPolicy):
+    """The greater of the two values stays; any value is greater than none."""
+
+    def value(self, stored: ColumnElement[Any], incoming: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Return the greater value."""
+        return func.greatest(stored, incoming)
+
+
+@dataclass(frozen=True, slots=True)
+class Least(ConflictPolicy):
+    """The lesser of the two values stays; any value is less than none."""
+
+    def value(self, stored: ColumnElement[Any], incoming: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Return the lesser value."""
+        return func.least(stored, incoming)
+
+
+@dataclass(frozen=True, slots=True)
+class RejectConflicts(ConflictPolicy):
+    """A row that differs is rejected, with both values; the stored values stay."""
+
+    refuses: ClassVar[bool] = True
+
+    def wins(self, stored: Values, incoming: Values) -> ColumnElement[bool]:
+        """Return false."""
+        return false()

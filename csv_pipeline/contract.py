@@ -13,6 +13,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Annotated, Any
 
+import pandera.backends.polars.builtin_checks  # noqa: F401  # else checks declared here lack them
 import pandera.polars as pa
 import polars as pl
 
@@ -121,12 +122,20 @@ def columns_of(contract: type[Contract]) -> tuple[Column, ...]:
     return tuple(_column(name, spec) for name, spec in declared.items())
 
 
+@cache
+def headings_of(contract: type[Contract]) -> frozenset[str]:
+    """Return every spelling, as `heading` reduces it, that names any column but the derived."""
+    return frozenset().union(*(c.headings for c in columns_of(contract) if not c.derived))
+
+
 def heading(name: str) -> str:
     """Reduce a header's name to what matters when names are compared: letters and digits.
 
     >>> heading("Numéro de commande"), heading(" order_number ")
     ('numerodecommande', 'ordernumber')
     """
+    if name.isascii():  # nearly all are, and whoever looks for a header asks for thousands
+        return re.sub(r"[\W_]+", "", name.lower())
     plain = unicodedata.normalize("NFKD", name).casefold()
     return re.sub(r"[\W_]+", "", "".join(c for c in plain if not unicodedata.combining(c)))
 

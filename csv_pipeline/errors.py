@@ -16,6 +16,7 @@ PipelineError
 │   ├── UnknownFeedError
 │   ├── InvalidAccountError
 │   ├── UnknownImportError
+│   ├── UndoError
 │   └── UnsupportedDatabaseError
 ├── DatabaseUnavailableError    the database does not answer; try again later
 ├── LostClaimError              another worker has the file by now; drop the work
@@ -162,6 +163,14 @@ class UnknownImportError(SetupError):
     def __init__(self, import_id: int) -> None:
         self.import_id = import_id
         super().__init__(f"import {import_id}: the ledger has no import of this id")
+
+
+class UndoError(SetupError):
+    """The import cannot be undone."""
+
+    def __init__(self, import_id: int, needed: str, found: str) -> None:
+        self.import_id, self.needed, self.found = import_id, needed, found
+        super().__init__(f"undo of import {import_id}: {needed} was needed; {found}")
 
 
 class UnsupportedDatabaseError(SetupError):

@@ -21,13 +21,15 @@ import structlog
 from polars.exceptions import PolarsError
 from psycopg import Error as PsycopgError
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from csv_pipeline.contract import heading
 from csv_pipeline.errors import (
     FileRefusedError,
     ReplayError,
     SetupError,
+    ThresholdExceededError,
+    UndoError,
     UnknownFeedError,
     UnknownImportError,
     WrongFeedError,
@@ -47,16 +49,17 @@ from csv_pipeline.model import (
 )
 from csv_pipeline.settings import Settings
 from csv_pipeline.stages.arrive import Look, fetch, found_file, look, refuse_changed
-from csv_pipeline.stages.load import load, store_rejects
+from csv_pipeline.stages.load import LATE, load, store_rejects
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.replay import Repaired, named_import, take_back
-from csv_pipeline.stages.report import count_rejects, first_rejects
+from csv_pipeline.stages.report import count_rejects, count_rows, first_rejects
 from csv_pipeline.stages.results import REFUSED, Decided, write_results
 from csv_pipeline.stages.transform import transform
+from csv_pipeline.stages.undo import Versions
 from csv_pipeline.stages.unpack import UnpackLimits, unpack
 from csv_pipeline.stages.validate import hold_to_threshold, validate
-from csv_pipeline.storage import archive, ledger, quarantine
+from csv_pipeline.storage import archive, ledger, quarantine, undone
 from csv_pipeline.storage.database import Database, open_database
 from csv_pipeline.storage.rejects import MASK
 from csv_pipeline.storage.rejects_file import is_rejects_file, write_rejects
@@ -252,13 +255,56 @@ class Pipeline:
                 written = write_rejects(
                     out,
                     report.header,
-                    quarantine.rejected_rows(connection, report, repaired=repaired),
+                    quarantine.rejected_rows(connection, report, split, repaired=repaired),
                     delimiter=report.delimiter,
                     split=split if report.repairs is None else lambda _: (),
                     verbatim=verbatim,
                 )
         partial.replace(path)
         return written
+
+    def undo(self, import_id: int, *, dry_run: bool = False) -> ImportReport:
+        """Take back what an import wrote, or bring back what an undo took, and report it.
+
+        Rows that a later import changed stay. The undo is an import record of its own, and can be
+        undone. A dry run says what would happen.
+
+        Raises:
+            UnknownImportError: The ledger has no such import.
+            UndoError: It stored nothing, was undone before, its history is not kept any more, or
+                the database refuses the earlier rows.
+        """
+        with self.database.begin() as connection:
+            ledger.lock_lane(connection, ledger.report_of(connection, import_id))
+            found = undone.undoable(connection, import_id)
+            subject = found.subject
+            versions = Versions(connection, self.feed(subject.feed), subject.account)
+            number = undone.next_import_id(connection)
+            written = subject.counts.inserted + subject.counts.updated
+            attempt = connection.begin_nested()
+            try:
+                if found.redo:
+                    done = versions.redo(subject.import_id, undone_by=import_id)
+                else:
+                    done = versions.undo(subject.import_id, written, by=number)
+            except IntegrityError as error:
+                needed, said = "rows that the table takes", getattr(error.orig, "diag", None)
+                raise UndoError(import_id, needed, str(said and said.message_primary)) from error
+            report = ImportReport(
+                import_id=number,
+                arrival_id=subject.arrival_id,
+                account=subject.account,
+                feed=subject.feed,
+                name=subject.name,
+                outcome=Outcome.UNDO,
+                undo=done,
+            )
+            if dry_run:
+                attempt.rollback()
+            else:
+                undone.settle(connection, report, found)
+        log.info("undone", named=import_id, by=number, **asdict(done))
+        return report
 
     def leave_rejects(self, report: ImportReport) -> Path | None:
         """Write an import's rejected rows, if it has any, to where people find them; say where."""
@@ -297,6 +343,9 @@ def open_pipeline(settings: Settings, feeds: Iterable[Feed]) -> Pipeline:
     database = open_database(settings)
     ensure_targets(database, by_name.values())
     sweep(settings, database, by_name)
+    if settings.history_days is not None:
+        with database.begin() as connection:
+            undone.prune_history(connection, by_name.values(), settings.history_days)
     opened = Pipeline(settings, database, by_name)
     opened.put_away(_SECONDS_TO_PUT_AWAY)
     return opened
@@ -365,7 +414,7 @@ def leave_results(settings: Settings, work: Path, feed: Feed, report: ImportRepo
         typed=typed,
         valid=valid,
         outcomes=work / "outcomes",
-        late=work / "late",
+        late=work / LATE,
         key=feed.key,
         protected=frozenset(column.name for column in feed.columns if column.protected),
         refused=report.outcome is Outcome.REFUSED,
@@ -451,7 +500,10 @@ class Import:
         """Return the first faults of the file's rows, of a dry run too, which stores none."""
         text = self._text_so_far()
         valid = saved(self._work / "validate.json", ValidFile)
-        return first_rejects(self.claim.import_id, text, valid, limit) if text and valid else []
+        if not (text and valid):
+            return []
+        rejects = (text.rejects, valid.rejects, self._work / LATE)
+        return first_rejects(self.claim.import_id, text.text, rejects, limit)
 
     def finish(self) -> None:
         """Remove the work directory."""
@@ -637,7 +689,9 @@ class Import:
     def _validate(self) -> tuple[int, int]:
         valid = self._valid()
         if self._replay() is None:  # rows that were rejected once are bound to be bad more often
-            hold_to_threshold(self._text(), valid, self.feed, name=self.claim.name)
+            text = self._text()
+            rejected = text.malformed + valid.rejected
+            hold_to_threshold(self.feed, rejected, text.records, name=self.claim.name)
         return valid.valid, valid.rejected
 
     def _load(self) -> tuple[int, int]:
@@ -648,24 +702,17 @@ class Import:
             attempt = connection.begin_nested()
             if self._ending is None:
                 ledger.lock_lane(connection, self.claim)
-                same = ledger.same_content(connection, self.claim, fingerprint or "")
+                same = ledger.same_content(connection, self.claim, fingerprint)
                 if same is not None:  # imported by another worker since this one arrived
                     self._turn_away_duplicate(same)
                     report = self._report()
                 elif self._repaired_since(connection):
                     report = self._report()
                 else:
-                    counts = load(
-                        connection,
-                        self.feed,
-                        self.claim,
-                        self._text(),
-                        self._typed(),
-                        self._valid(),
-                        self._replay(),
-                    )
-                    report = replace(report, counts=counts)
-            elif self._ending.outcome is Outcome.REFUSED:
+                    report = self._load_rows(connection)
+            if self._ending is not None and self._ending.outcome is Outcome.REFUSED:
+                attempt.rollback()
+                attempt = connection.begin_nested()
                 self._keep_rejects(connection)
             if self.claim.dry_run:
                 attempt.rollback()
@@ -675,6 +722,22 @@ class Import:
                 ledger.settle(connection, self.claim, report, fingerprint)
         save(self._work / "report.json", report)
         return report.counts.read - report.counts.rejected, report.counts.rejected
+
+    def _load_rows(self, connection: Connection) -> ImportReport:
+        """Store the rows; the file is turned away if the database refuses too many of them."""
+        text, valid, replay = self._text(), self._valid(), self._replay()
+        counts, differences = load(
+            connection, self.feed, self.claim, self._work, text, self._typed(), valid, replay
+        )
+        if replay is None:
+            try:
+                hold_to_threshold(self.feed, counts.rejected, counts.read, name=self.claim.name)
+            except ThresholdExceededError as error:
+                self.turn_away(Outcome.REFUSED, str(error), error.code)
+        report = self._report()
+        if self._ending is not None:
+            return report
+        return replace(report, counts=counts, differences=differences)
 
     def _repaired_since(self, connection: Connection) -> bool:
         """Turn the file away if another brought any of its rows since this one was read."""
@@ -693,7 +756,9 @@ class Import:
         """Store the rejects of a file that is turned away for them."""
         valid = saved(self._work / "validate.json", ValidFile)
         if valid:
-            store_rejects(connection, self.claim, self._text(), valid, self._replay())
+            store_rejects(
+                connection, self.claim, self._text(), valid, self._work / LATE, self._replay()
+            )
 
     def _finish(self) -> tuple[int, int]:
         report = replace(self.settled(), stage_seconds=self._seconds())
@@ -761,10 +826,11 @@ class Import:
         if typed:
             report = replace(report, layout=typed.layout, ways=typed.ways)
         if text and valid:
-            by_rule, by_column = count_rejects((text.rejects, valid.rejects))
+            late = self._work / LATE
+            by_rule, by_column = count_rejects((text.rejects, valid.rejects, late))
             report = replace(report, rejects_by_rule=by_rule, rejects_by_column=by_column)
         if text and valid and ending and ending.outcome is Outcome.REFUSED:
-            rejected = text.malformed + valid.rejected
+            rejected = text.malformed + valid.rejected + count_rows(self._work / LATE)
             report = replace(report, counts=replace(report.counts, rejected=rejected))
         if ending:
             report = replace(

@@ -14,8 +14,9 @@ from pathlib import Path
 import polars as pl
 
 from csv_pipeline.conflict import ConflictPolicy, Overwrite
-from csv_pipeline.contract import Column, Contract, columns_of
-from csv_pipeline.errors import InvalidAccountError
+from csv_pipeline.contract import Column, Contract, columns_of, headings_of
+from csv_pipeline.duplicates import DuplicatePolicy, LastInFile
+from csv_pipeline.errors import InvalidAccountError, SetupError
 
 SHARE_FROM_ROWS = 20
 SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -127,7 +128,11 @@ class Feed:
 
     Attributes:
         name: The folder in the landing area, the Dagster asset and the table in schema `data`.
-        key: The columns that make a row the same, within an account.
+        key: The columns that make a row the same, within an account. None: rows are the same that
+            hold the same, counted, so that two identical rows of a file stay two.
+        conflict: What happens when the key is stored and the rows differ.
+        column_conflicts: The same for single columns, by name.
+        duplicates: What happens when a key comes several times in a file.
         layouts: Tried in this order; the first that a header fits is the file's.
         transforms: Functions over typed rows that make the derived columns; they see the other
             columns of the contract, as nulls where the file lacks them, and `layout`.
@@ -145,8 +150,10 @@ class Feed:
     name: str
     description: str
     contract: type[Contract]
-    key: tuple[str, ...]
+    key: tuple[str, ...] = ()
     conflict: ConflictPolicy = field(default_factory=Overwrite)
+    column_conflicts: Mapping[str, ConflictPolicy] = field(default_factory=dict)
+    duplicates: DuplicatePolicy = field(default_factory=LastInFile)
     layouts: tuple[Layout, ...] = (Layout(name="standard"),)
     furniture: tuple[FurniturePattern, ...] = ()
     transforms: tuple[Callable[[pl.LazyFrame], pl.LazyFrame], ...] = ()
@@ -159,6 +166,30 @@ class Feed:
     max_rejected_rows: int | None = None
     max_rejected_share: float | None = None
 
+    def __post_init__(self) -> None:
+        """Hold the declaration to the contract's columns."""
+        conflicts = (self.conflict, *self.column_conflicts.values())
+        named = {*self.key, *self.column_conflicts, *self.duplicates.columns}
+        named.update(name for policy in conflicts for name in policy.columns)
+        known = {column.name for column in self.columns}
+        decided_by_key = sorted(self.column_conflicts.keys() & set(self.key))
+        if unknown := sorted(named - known):
+            found = f"the contract has no {', '.join(map(repr, unknown))}"
+        elif blank := sorted(
+            c.name
+            for c in self.columns
+            if c.name in self.key and c.nullable and c.substitute is None
+        ):
+            found = f"{', '.join(map(repr, blank))} of the key may be null and has no substitute"
+        elif decided_by_key:
+            found = f"{', '.join(map(repr, decided_by_key))} is of the key, which cannot differ"
+        else:
+            return
+        raise SetupError(
+            f"feed {self.name!r}: columns of its contract were needed for key, conflicts and "
+            f"duplicates; {found}"
+        )
+
     @property
     def columns(self) -> tuple[Column, ...]:
         """The contract's columns in the order they are declared."""
@@ -167,7 +198,7 @@ class Feed:
     @property
     def headings(self) -> frozenset[str]:
         """Every name, reduced by `contract.heading`, that a header of this feed may hold."""
-        return frozenset().union(*(c.headings for c in self.columns if not c.derived))
+        return headings_of(self.contract)
 
 
 class ArrivalStatus(StrEnum):
@@ -180,6 +211,7 @@ class ArrivalStatus(StrEnum):
     DUPLICATE = "duplicate"
     REFUSED = "refused"
     FAILED = "failed"
+    UNDONE = "undone"
     MISPLACED = "misplaced"
 
 
@@ -297,6 +329,7 @@ class Outcome(StrEnum):
     REFUSED = "refused"
     FAILED = "failed"
     DRY_RUN = "dry run"
+    UNDO = "undo"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,14 +343,50 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One value that an import would change, as text; `key` is that of the stored row."""
+
+    row_number: int
+    key: str
+    column: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undo:
+    """What became of the rows that an import wrote when it was undone, or redone.
+
+    `import_id` is that import. Its rows were `deleted` or had their earlier values `restored`;
+    where it was redone, they were `inserted` again or had its values restored. `kept` counts rows
+    that a later import changed, by that import, and `gone` those that nobody finds any more.
+    """
+
+    import_id: int
+    redone: bool = False
+    deleted: int = 0
+    inserted: int = 0
+    restored: int = 0
+    kept: Mapping[int, int] = field(default_factory=dict)
+    gone: int = 0
+
+    @property
+    def reversed(self) -> int:
+        """The rows that are as they were before the import, or after it if it was redone."""
+        return self.deleted + self.inserted + self.restored
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImportReport:
     """What became of one arrival.
 
     `problem` says why, for every outcome but `imported`; `same_as` is the import that brought the
     same content before; `repairs` the one whose rejected rows this one brings back. `header`,
     `delimiter`, `quote` and `escape` are the file's, so that its rejected rows can be written as
-    they came; `ways` is how amounts and dates were read, by column. `stage_seconds` holds the wall
-    time of each stage.
+    they came; `ways` is how amounts and dates were read, by column. `differences` are the first
+    values that a dry run would change. `undo` says what an undo did, which is an import record of
+    its own, and `undone_by` which one took this import back. `stage_seconds` holds the wall time of
+    each stage.
     """
 
     import_id: int
@@ -331,6 +400,8 @@ class ImportReport:
     problem_code: str | None = None
     same_as: int | None = None
     repairs: int | None = None
+    undo: Undo | None = None
+    undone_by: int | None = None
     header: tuple[str, ...] = ()
     delimiter: str = ","
     quote: str = '"'
@@ -339,6 +410,7 @@ class ImportReport:
     ways: Mapping[str, str | None] = field(default_factory=dict)
     evidence: tuple[Evidence, ...] = ()
     drift: HeaderDrift = field(default_factory=HeaderDrift)
+    differences: tuple[Difference, ...] = ()
     rejects_by_rule: Mapping[str, int] = field(default_factory=dict)
     rejects_by_column: Mapping[str, int] = field(default_factory=dict)
     stage_seconds: Mapping[str, float] = field(default_factory=dict)

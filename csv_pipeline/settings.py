@@ -62,6 +62,9 @@ class Settings(BaseSettings):
     lease_seconds: PositiveFloat = Field(
         900.0, description="a claim older than this is free for the next worker"
     )
+    history_days: PositiveInt | None = Field(
+        None, description="how long an import can be undone that changed rows; for ever if not set"
+    )
     files_per_run: PositiveInt = Field(200, description="files the sensor puts in one run")
     bytes_per_run: PositiveInt = Field(
         512 * 1024**2, description="bytes the sensor puts in one run"

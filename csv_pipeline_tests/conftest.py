@@ -1,11 +1,16 @@
-"""One real PostgreSQL for the whole session; every test has an account of its own in it."""
+"""One real PostgreSQL for the whole session; every test has an account of its own in it.
+
+It is the embedded one, or a new database on the server that `CSV_PIPELINE_TEST_DATABASE_URL` names.
+"""
 
 import itertools
 import logging
 import os
 import re
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +26,7 @@ from csv_pipeline.settings import Settings
 from csv_pipeline.stages.arrive import found_file
 from csv_pipeline.storage import ledger
 from csv_pipeline_tests.feeds import TEST_FEEDS
+from csv_pipeline_tests.postgres import ADDRESS
 
 # A gate must not fall by the luck of its examples; at a desk they differ from run to run.
 settings.register_profile("gate", derandomize=True)
@@ -32,17 +38,45 @@ SAMPLES = Path(__file__).parent / "corpus" / "samples"
 
 @pytest.fixture(scope="session")
 def pipeline() -> Iterator[Pipeline]:
-    """The pipeline on the embedded server.
-
-    Its home is not below pytest's folder: every session that starts makes that one private again,
-    and as root the server runs as another user.
-    """
+    """The pipeline of the session."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    with tempfile.TemporaryDirectory(prefix="csv-pipeline-", ignore_cleanup_errors=True) as home:
-        settings = Settings(home=Path(home), settle_seconds=0)
+    with own_settings(settle_seconds=0) as settings:
         opened = open_pipeline(settings, (*FEEDS, *TEST_FEEDS))
         yield opened
         opened.database.engine.dispose()
+
+
+@contextmanager
+def own_settings(**facts: Any) -> Iterator[Settings]:
+    """Give settings with a home and a database that nobody else has.
+
+    The home is not below pytest's folder: every session that starts makes that one private again,
+    and as root the embedded server runs as another user.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="csv-pipeline-", ignore_cleanup_errors=True) as home,
+        _own_database() as url,
+    ):
+        yield Settings(home=Path(home), database_url=url, **facts)
+
+
+@contextmanager
+def _own_database() -> Iterator[str | None]:
+    """Make a database on the server given, and drop it in the end; none is given: the embedded."""
+    given = os.environ.get(ADDRESS)
+    if given is None:
+        yield None
+        return
+    url = sa.make_url(given).set(drivername="postgresql+psycopg")
+    name = f"csv_pipeline_{uuid.uuid4().hex[:12]}"
+    server = sa.create_engine(url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+    try:
+        yield url.set(database=name).render_as_string(hide_password=False)
+    finally:
+        with server.connect() as connection:
+            connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 @pytest.fixture

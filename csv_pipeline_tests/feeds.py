@@ -1,11 +1,22 @@
 """Small feeds that show one thing each."""
 
+from typing import Any
+
 import pandera.polars as pa
 import polars as pl
 from pandera.api.polars.types import PolarsData
 
-from csv_pipeline.conflict import NewestWins
+from csv_pipeline.conflict import (
+    FillBlanks,
+    Greatest,
+    KeepStored,
+    Least,
+    NewestWins,
+    Overwrite,
+    RejectConflicts,
+)
 from csv_pipeline.contract import Contract, Money, column
+from csv_pipeline.duplicates import FirstInFile, NewestInFile, RejectDuplicates
 from csv_pipeline.model import Feed
 
 
@@ -33,7 +44,56 @@ class Version(Contract):
     version: int = column("Version", nullable=True)
 
 
+class Product(Contract):
+    """A product whose columns have policies of their own."""
+
+    sku: str = column("SKU", substitute="none")
+    title: str = column("Title", nullable=True)
+    note: str = column("Note", nullable=True)
+    first_seen_on: pl.Date = column("First Seen", nullable=True)
+    best_price: Money = column("Best Price", nullable=True)
+    maker: str = column("Maker", nullable=True)
+    secret: str = column("Secret", nullable=True, protected=True)
+
+
+class Payment(Contract):
+    """A payment; nothing in it says which payment it is."""
+
+    payer: str = column("Payer")
+    amount: Money = column("Amount", nullable=True)
+    paid_on: pl.Date = column("Paid", nullable=True)
+
+
+def _versions(name: str, **policies: Any) -> Feed:
+    return Feed(
+        name=name, description="Versioned values.", contract=Version, key=("key",), **policies
+    )
+
+
 TEST_FEEDS = (
+    _versions("overwritten", conflict=Overwrite()),
+    _versions("kept", conflict=KeepStored()),
+    _versions("filled", conflict=FillBlanks()),
+    _versions("greatest", conflict=Greatest()),
+    _versions("least", conflict=Least()),
+    _versions("without_conflict", conflict=RejectConflicts()),
+    _versions("first_in_file", duplicates=FirstInFile()),
+    _versions("newest_in_file", duplicates=NewestInFile("version")),
+    _versions("once_in_file", duplicates=RejectDuplicates()),
+    Feed(
+        name="products",
+        description="Products.",
+        contract=Product,
+        key=("sku",),
+        column_conflicts={
+            "note": FillBlanks(),
+            "first_seen_on": Least(),
+            "best_price": Greatest(),
+            "maker": KeepStored(),
+            "secret": RejectConflicts(),
+        },
+    ),
+    Feed(name="payments", description="Payments.", contract=Payment),
     Feed(name="people", description="People.", contract=Person, key=("person_id",)),
     Feed(
         name="versions",

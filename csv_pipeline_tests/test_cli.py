@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from csv_pipeline.cli import commands
@@ -418,6 +419,23 @@ def test_an_encoding_that_does_not_exist_is_not_declared(terminal: Terminal) -> 
     said = terminal.call("account", terminal.account, "--encoding", "klingon")
     assert said.exit_code == 2
     assert "found 'klingon'" in said.err
+
+
+def test_account_binds_a_login_to_the_account_and_lets_it_go(terminal: Terminal) -> None:
+    role, bound = "bi of the cli", sa.text("SELECT csv_pipeline.readable_accounts()")
+    with terminal.pipeline.database.begin() as connection:
+        connection.execute(sa.text(f'CREATE ROLE "{role}" LOGIN'))
+    try:
+        assert terminal.call("account", terminal.account, "--reader", role).exit_code == 0
+        with terminal.pipeline.database.begin() as connection:
+            connection.execute(sa.text(f'SET LOCAL ROLE "{role}"'))
+            assert connection.scalar(bound) == [terminal.account]
+        assert terminal.call("account", terminal.account, "--no-reader", role).exit_code == 0
+        said = terminal.call("account", terminal.account, "--no-reader", role)
+        assert (said.exit_code, "it is not" in said.err) == (2, True)
+    finally:
+        with terminal.pipeline.database.begin() as connection:
+            connection.execute(sa.text(f'DROP ROLE "{role}"'))
 
 
 def test_accounts_shows_what_was_declared(terminal: Terminal) -> None:

@@ -17,7 +17,8 @@ import pytest
 from csv_pipeline.contract import heading
 from csv_pipeline.errors import FileRefusedError
 from csv_pipeline.stages.read import ReadHints, read
-from csv_pipeline.storage.work import REJECTS, TextFile, scan
+from csv_pipeline.stages.read.grammar import Grammar
+from csv_pipeline.storage.work import REJECTS, TextFile, batches, scan
 
 CASES = Path(__file__).parent / "corpus" / "cases"
 NAMES = sorted(path.stem for path in CASES.glob("*.json"))
@@ -85,6 +86,28 @@ def test_a_polluted_file_gives_what_a_careful_person_reads(name: str, tmp_path: 
     assert {key: seen[key] for key in expect} == _settled(seen, expect), case["why"]
     assert text.records == len(seen["rows"]) + len(seen["rejects"])
     assert text.malformed == len(seen["rejects"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_record_gives_its_cells_again_as_they_were_read(name: str, tmp_path: Path) -> None:
+    """So that a reject needs no more than its record to be sent out, in dialects like that."""
+    try:
+        text = read(CASES / f"{name}.csv", tmp_path, _hints(_case(name)))
+    except FileRefusedError:
+        return
+    if not text.is_plain:
+        return
+    grammar = Grammar(text.delimiter, text.quote, text.escape)
+    content = text.text.read_bytes()
+    for batch in batches(text.rows):
+        for *cells, offset, length in batch.select(
+            *(str(place) for place in range(len(text.header))), "offset", "length"
+        ).iter_rows():
+            record = content[offset : offset + length].decode()
+            if "\n" in record:
+                continue
+            again = grammar.cells(record)[: len(text.header)]
+            assert [cell or "" for cell in again] == [cell or "" for cell in cells]
 
 
 def test_the_corpus_is_whole() -> None:

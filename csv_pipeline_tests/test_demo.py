@@ -1,9 +1,7 @@
 """The demo tells its story: good, messy, bad, repeated, late and misplaced files, by Dagster."""
 
-import tempfile
 from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -14,14 +12,14 @@ from csv_pipeline.demo.story import deliveries
 from csv_pipeline.feeds import FEEDS
 from csv_pipeline.ingest import Pipeline, open_pipeline
 from csv_pipeline.model import Counts, Outcome
-from csv_pipeline.settings import Settings
+from csv_pipeline_tests.conftest import own_settings
 
 
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Pipeline]:
     """A database of the demo's own, so that nothing else waits for its sensor."""
-    with tempfile.TemporaryDirectory(prefix="csv-pipeline-", ignore_cleanup_errors=True) as home:
-        opened = open_pipeline(Settings(home=Path(home)), FEEDS)
+    with own_settings() as settings:
+        opened = open_pipeline(settings, FEEDS)
         yield opened
         opened.database.engine.dispose()
 

@@ -190,3 +190,16 @@ def test_a_list_of_one_s_own_may_name_the_item(desk: Desk) -> None:
         "ebay_orders",
     )
     assert report.counts.inserted == 1
+
+
+def test_a_late_older_report_takes_no_payment_and_no_shipment_back(desk: Desk) -> None:
+    header = (
+        "Order Number,Buyer Name,Total Price,Sale Date,Paid On Date,Shipped On Date,Item Number"
+    )
+    newer = "12-34567-89012,Ann,5.00,2025-01-02,2025-01-03,2025-01-04,7"
+    older = "12-34567-89012,Anna,5.00,2025-01-02,,,7"
+    desk.bring(f"{header}\n{newer}\n", "ebay_orders")
+    report = desk.bring(f"{header}\n{older}\n", "ebay_orders")
+    assert report.counts.updated == 1, report.problem
+    (row,) = desk.rows("ebay_orders", "buyer_name, paid_on::text, shipped_on::text")
+    assert tuple(row) == ("Anna", "2025-01-03", "2025-01-04")

@@ -334,6 +334,18 @@ def test_a_refused_file_put_back_into_the_landing_area_is_tried_again(landing: L
     assert landing.lying("landing") == []
 
 
+def test_an_undone_file_is_imported_again_from_the_archive(landing: Landing) -> None:
+    landing.drop("a.csv")
+    (report,) = landing.bring()
+    landing.pipeline.undo(report.import_id)
+    moved_to = landing.arrivals()["a.csv"].moved_to
+    assert landing.arrivals()["a.csv"].status == "undone"
+    (again,) = landing.bring(report.arrival_id)
+    assert (again.outcome, again.counts.inserted) == (Outcome.IMPORTED, 1)
+    assert landing.arrivals()["a.csv"].moved_to == moved_to
+    assert landing.lying("archive") == [f"{TODAY}/a.csv"]
+
+
 def test_a_look_of_before_the_move_does_not_bring_a_file_back(landing: Landing) -> None:
     landing.drop("a.csv")
     stale = [found for found in _found(landing) if found.account == landing.account]

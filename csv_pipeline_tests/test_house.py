@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from csv_pipeline import conflict, errors
+from csv_pipeline import conflict, duplicates, errors
 from csv_pipeline.cli.commands import app
 from csv_pipeline.feeds import FEEDS
 from csv_pipeline.settings import Settings
@@ -32,6 +32,7 @@ def classes(module: object) -> list[str]:
         *(feed.name for feed in FEEDS),
         *(table.name for table in tables.metadata.sorted_tables),
         *(name for name in classes(conflict) if name != "ConflictPolicy"),
+        *(name for name in classes(duplicates) if name != "DuplicatePolicy"),
         *classes(errors),
     ],
 )
@@ -58,7 +59,10 @@ def test_the_readme_names_every_make_target() -> None:
 
 def test_every_setting_in_the_readme_exists() -> None:
     named = set(re.findall(r"CSV_PIPELINE_([A-Z_]+)", DOCS))
-    assert {name.casefold() for name in named} <= set(Settings.model_fields) | {"test_database_url"}
+    assert {name.casefold() for name in named} <= set(Settings.model_fields) | {
+        "test_database_url",
+        "pg_bin",
+    }
 
 
 def test_every_link_of_the_docs_leads_somewhere() -> None:

@@ -5,7 +5,6 @@ import os
 from decimal import Decimal
 from typing import Any
 
-import psycopg
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
@@ -179,16 +178,13 @@ def test_a_nul_in_a_heading_is_shown_and_stored(desk: Desk) -> None:
     assert report.counts.inserted == 1
 
 
-def test_a_key_too_long_for_the_database_fails_its_file_only(desk: Desk) -> None:
+def test_a_key_too_long_for_the_database_is_a_reject(desk: Desk) -> None:
     key = "".join(chr(97 + (n * n) % 26) + str(n) for n in range(20_000))
-    import_ = desk.claimed(f"ID\n{key}\n")
-    with pytest.raises(psycopg.OperationalError) as raised:
-        import_.settled()
-    import_.fail(raised.value)
-    report = import_.settled()
-    assert report.outcome is Outcome.FAILED
-    assert report.problem is not None
-    assert key[:50] not in report.problem
+    report = desk.bring(f"ID\n{key}\n2\n")
+    assert (report.counts.inserted, report.counts.rejected) == (1, 1)
+    (reject,) = desk.rejects(report)
+    assert (reject.row_number, reject.rule) == (2, "database.54000")
+    assert key[:50] not in reject.message
 
 
 def test_a_refused_file_can_be_named_again(desk: Desk) -> None:

@@ -160,8 +160,9 @@ def test_a_failed_copy_quotes_no_row_in_the_ledger(
         ledger.register(connection, [found_file(path, desk.account, "people")])
     import_ = Import(desk.pipeline, desk.pipeline.claim(desk.account, "people")[0])
     import_.advance(Stage.VALIDATE)
-    texts = iter([f"{SECRET},such,row\n".encode()])
-    monkeypatch.setattr("csv_pipeline.stages.load._next_text", lambda _: next(texts, None))
+    bad = f"{SECRET},such,row\n".encode()
+    texts = iter([bad, None, bad])  # once for the table itself, once for staging
+    monkeypatch.setattr("csv_pipeline.stages.load.copying._next_text", lambda _: next(texts, None))
     with pytest.raises(Exception, match="invalid input syntax") as raised:
         import_.advance(Stage.LOAD)
     import_.fail(raised.value)

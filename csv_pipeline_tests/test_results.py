@@ -19,14 +19,13 @@ from csv_pipeline.stages.results import Decided, write_results
 from csv_pipeline.storage.rejects_file import neutral, neutralised
 from csv_pipeline.storage.work import (
     REJECTS,
+    SUPERSEDED,
     BatchWriter,
     TextFile,
     TypedFile,
     ValidFile,
 )
 from csv_pipeline_tests.conftest import Desk
-
-SUPERSEDED = pl.Schema({"row_number": pl.Int64, "by_row_number": pl.Int64})
 
 
 def results(desk: Desk, report: ImportReport) -> list[dict[str, str]]:
@@ -89,7 +88,7 @@ class Left:
         )  # fmt: skip
         valid = ValidFile(
             rows=self.work / "valid", rejects=self.work / "rejects", valid=0, rejected=0,
-            superseded_rows=self.work / "superseded", superseded=0,
+            superseded_rows=self.work / "superseded", superseded=0, occurrences=self.work / "none",
         )  # fmt: skip
         facts = {"key": ("key",), "protected": frozenset()} | how
         out = io.BytesIO()
@@ -188,6 +187,29 @@ def test_an_import_leaves_a_line_for_every_row(desk: Desk) -> None:
     ]
     assert "'x' breaks rule amount.decimal" in lines[2]["_errors"]
     assert "row 4" not in lines[2]["_errors"]
+
+
+def test_rows_that_meet_stored_ones_have_their_own_outcome(desk: Desk) -> None:
+    desk.bring("Key,Value,Version\na,old,2\nb,old,2\nc,old,2\n", "versions")
+    report = desk.bring("Key,Value,Version\na,new,3\nb,new,1\nc,old,2\nd,new,1\n", "versions")
+    told = {line["key"]: line["_outcome"] for line in results(desk, report)}
+    assert told == {"a": "updated", "b": "kept", "c": "unchanged", "d": "inserted"}
+
+
+def test_the_same_rows_again_are_all_told_to_be_unchanged(desk: Desk) -> None:
+    rows = "".join(f"{n},Ann\n" for n in range(50))
+    desk.bring(f"ID,Name\n{rows}")
+    report = desk.bring(f"ID,Name\n{rows}50,Bob\n")
+    told = [line["_outcome"] for line in results(desk, report)]
+    assert (told.count("unchanged"), told.count("inserted")) == (50, 1)
+
+
+def test_a_row_that_contradicts_the_stored_one_is_rejected_in_its_line(desk: Desk) -> None:
+    desk.bring("Key,Value,Version\na,old,2\nb,old,2\n", "without_conflict")
+    report = desk.bring("Key,Value,Version\na,new,2\nb,old,2\nc,new,1\n", "without_conflict")
+    lines = results(desk, report)
+    assert [line["_outcome"] for line in lines] == ["rejected", "unchanged", "inserted"]
+    assert (lines[0]["key"], bool(lines[0]["_errors"])) == ("a", True)
 
 
 def test_a_file_without_rows_has_results_of_none(desk: Desk) -> None:

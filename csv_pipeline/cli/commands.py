@@ -246,6 +246,25 @@ def replay(
 
 
 @app.command()
+def undo(
+    import_id: Annotated[int, typer.Argument(help="The number that `imports` shows.")],
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would happen; change nothing.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Take back all that one import wrote; undo the undo to have it back."""
+    from csv_pipeline.cli import facts, show, terminal
+
+    report = _pipeline().undo(import_id, dry_run=dry_run)
+    if as_json:
+        terminal.as_json(facts.import_facts(report))
+    else:
+        show.undone(report, import_id, dry_run=dry_run)
+
+
+@app.command()
 def feeds(
     name: Annotated[str | None, typer.Argument(help="Show the columns of this feed.")] = None,
 ) -> None:
@@ -297,9 +316,13 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each fact
     forget: Annotated[
         list[Fact] | None, typer.Option(help="Let the files decide this again; may be repeated.")
     ] = None,
+    reader: Annotated[
+        str | None, typer.Option(help="Let this login role read the account in the database.")
+    ] = None,
+    no_reader: Annotated[str | None, typer.Option(help="Let it read the account no more.")] = None,
 ) -> None:
-    """Declare what overrules the evidence in an account's files."""
-    from csv_pipeline.cli import importing, show
+    """Declare what overrules the evidence in an account's files, and who may read its rows."""
+    from csv_pipeline.cli import importing, show, terminal
 
     changes = {
         "seller_id": seller_id,
@@ -309,8 +332,12 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each fact
         "max_file_bytes": max_file_bytes,
         "max_compressed_bytes": max_compressed_bytes,
     }
-    declared = importing.declare(_pipeline(), name, changes, forget or [])
+    pipeline = _pipeline()
+    declared = importing.declare(pipeline, name, changes, forget or [])
     show.accounts([declared], [])
+    for role, change in ((reader, importing.bind_reader), (no_reader, importing.unbind_reader)):
+        if role is not None and (needed := change(pipeline, role, name)) is not None:
+            terminal.note(f"For an administrator of the database: {needed}")
 
 
 def _pipeline() -> "Pipeline":

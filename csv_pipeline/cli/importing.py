@@ -24,7 +24,7 @@ from csv_pipeline.model import (
     Reject,
     account_slug,
 )
-from csv_pipeline.storage import ledger
+from csv_pipeline.storage import isolation, ledger
 
 FIRST = 10
 
@@ -152,6 +152,27 @@ def declare(
         declared = replace(ledger.account(connection, name), **facts)
         ledger.declare(connection, declared)
     return declared
+
+
+def bind_reader(pipeline: Pipeline, role: str, account: str) -> str | None:
+    """Let a login role read an account; return the statement an administrator has yet to run.
+
+    Raises:
+        SetupError: The role is not there, or nothing could bind it.
+    """
+    with pipeline.database.begin() as connection:
+        ledger.add_account(connection, account_slug(account))
+        return isolation.bind(connection, role, account)
+
+
+def unbind_reader(pipeline: Pipeline, role: str, account: str) -> str | None:
+    """Take an account from a login role; return the statement an administrator must run first.
+
+    Raises:
+        SetupError: The role was not bound to it.
+    """
+    with pipeline.database.begin() as connection:
+        return isolation.unbind(connection, role, account)
 
 
 def _run(pipeline: Pipeline, claim: Claim) -> Imported:

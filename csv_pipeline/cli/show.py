@@ -13,7 +13,7 @@ from rich.text import Text
 from csv_pipeline.cli.facts import masked
 from csv_pipeline.cli.terminal import command, labelled, out, plain, print_under, table
 from csv_pipeline.errors import UndecidableError
-from csv_pipeline.model import Account, Counts, Feed, ImportReport, Outcome, Reject
+from csv_pipeline.model import Account, Counts, Feed, ImportReport, Outcome, Reject, Undo
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage.ledger import Backlog
 
@@ -27,6 +27,7 @@ _COLORS = {
     Outcome.UNPACKED: "cyan",
     Outcome.DRY_RUN: "cyan",
     Outcome.DUPLICATE: "yellow",
+    Outcome.UNDO: "magenta",
     Outcome.REFUSED: "red",
     Outcome.FAILED: "bold red",
 }
@@ -48,6 +49,12 @@ def imported(done: "Imported", feed: Feed) -> None:
     if report.rejects_by_rule:
         rules = ", ".join(f"{rule} {count:,}" for rule, count in report.rejects_by_rule.items())
         out.print(labelled("Faults by rule", plain(rules, 2_000)))
+    if report.differences:
+        made = table("row", "key", "column", "stored", "would be")
+        for one in report.differences:
+            before, after = (plain(value or "", 60) for value in (one.before, one.after))
+            made.add_row(f"{one.row_number:,}", plain(one.key, 60), one.column, before, after)
+        print_under("The first values that would change", made)
     if done.first_rejects:
         shown = masked(done.first_rejects, feed)
         print_under(
@@ -55,13 +62,17 @@ def imported(done: "Imported", feed: Feed) -> None:
         )
     if done.stored:
         _print_where_to_look(report)
+    _print_places(done)
+    for member in done.members:
+        out.print()
+        imported(member, feed)
+
+
+def _print_places(done: "Imported") -> None:
     if done.results:
         out.print(f"What became of each row: {done.results}", soft_wrap=True)
     if done.moved_to:
         out.print(Text.assemble("The file is now ", plain(done.moved_to, 1_000)), soft_wrap=True)
-    for member in done.members:
-        out.print()
-        imported(member, feed)
 
 
 def imports(
@@ -122,6 +133,21 @@ def rejects(
         out.print("No row was rejected, none superseded.")
 
 
+def undone(report: ImportReport, import_id: int, *, dry_run: bool) -> None:
+    """Print what became of the rows of an import that was undone, or whose undo was."""
+    undo = report.undo
+    if undo is None:
+        return
+    done = "would be" if dry_run else "is"
+    number = "" if dry_run else f" (import {report.import_id})"
+    again = f"; so import {undo.import_id} stands again" if undo.redone else ""
+    out.print(f"Import {import_id} {done} undone{number}{again}: {_undo_in_words(undo)}")
+    for by, rows in sorted(undo.kept.items()):
+        out.print(f"  {rows:,} rows stay as import {by} left them, which changed them since")
+    if not dry_run and not undo.redone:
+        out.print(f"To have it back: {command()} undo {report.import_id}")
+
+
 def sent_out(written: int, path: Path) -> None:
     """Say where rejected rows are and how they come back."""
     if not written:
@@ -140,7 +166,7 @@ def feeds(all_feeds: Iterable[Feed]) -> None:
     made = table("feed", "what it holds", "table", "key within an account", "on conflict")
     for one in all_feeds:
         policy = type(one.conflict).__name__
-        key = ", ".join(one.key)
+        key = ", ".join(one.key) or "what the row holds"
         made.add_row(one.name, one.description, f"data.{one.name}", key, _words(policy))
     out.print(made)
     out.print(f"The columns of one: {command()} feeds NAME")
@@ -239,8 +265,21 @@ def _print_next_steps(reports: Sequence[ImportReport], settings: Settings) -> No
         out.print(f"  {what:<22} {where}", soft_wrap=True)
 
 
+def _undo_in_words(undo: Undo) -> str:
+    parts = {
+        "deleted": undo.deleted,
+        "inserted again": undo.inserted,
+        "as they were before" if not undo.redone else "as it had left them": undo.restored,
+        "kept": sum(undo.kept.values()),
+        "gone meanwhile": undo.gone,
+    }
+    return ", ".join(f"{rows:,} {what}" for what, rows in parts.items() if rows) or "it had no rows"
+
+
 def _rows(report: ImportReport) -> Text:
     """Return what became of a file's rows in one line, or why it has none."""
+    if report.undo is not None:
+        return Text(f"rows of import {report.undo.import_id}: {_undo_in_words(report.undo)}")
     if report.outcome in {Outcome.IMPORTED, Outcome.DRY_RUN}:
         return _identity(report.counts)
     return plain(_why(report), 240)
@@ -269,6 +308,8 @@ def _headline(done: "Imported") -> Text:
 
 
 def _outcome(report: ImportReport) -> Text:
+    if report.undone_by is not None:
+        return Text(f"undone by {report.undone_by}", style="yellow")
     return Text(report.outcome.value, style=_COLORS[report.outcome])
 
 

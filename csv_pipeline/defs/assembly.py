@@ -9,6 +9,7 @@ from csv_pipeline.defs.lanes import JOB
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.schedules import nightly
 from csv_pipeline.defs.sensors import landing
+from csv_pipeline.defs.undo import undo_import
 from csv_pipeline.model import Feed
 
 # What happens, without the sixty lines that Dagster writes of every run's own steps.
@@ -26,7 +27,7 @@ def assemble(feeds: Sequence[Feed], engine: Engine) -> dg.Definitions:
         description="Imports files of one account.",
     )
     shared = dg.Definitions(
-        jobs=[job],
+        jobs=[job, undo_import],
         sensors=[landing],
         schedules=[nightly],
         resources={"engine": engine},

@@ -31,6 +31,7 @@ _TROUBLE_FIRST = (
     Outcome.UNPACKED,
     Outcome.DRY_RUN,
     Outcome.IMPORTED,
+    Outcome.UNDO,
 )
 
 
@@ -73,9 +74,28 @@ def table_metadata(
         **table("per file", map(_report_line, reports)),
         **table("problems", _problem_lines(reports)),
         **table("where they are", _file_lines(files)),
+        **table("would change", _difference_lines(reports)),
         **table("stage seconds", _stage_lines(reports)),
         **table("evidence", _evidence_lines(reports)),
         **_reject_tables(reports),
+    }
+
+
+def undo_metadata(report: ImportReport) -> Metadata:
+    """Return what became of the rows of an import that was undone."""
+    if report.undo is None:
+        return {}
+    undo = report.undo
+    return {
+        "import": report.import_id,
+        "rows of import": undo.import_id,
+        "reversed": undo.reversed,
+        "deleted": undo.deleted,
+        "inserted": undo.inserted,
+        "restored": undo.restored,
+        "kept": sum(undo.kept.values()),
+        "gone": undo.gone,
+        **table("kept", ({"changed by import": by, "rows": n} for by, n in undo.kept.items())),
     }
 
 
@@ -155,6 +175,19 @@ def _file_lines(files: Iterable[tuple[str, str, str]]) -> Iterable[Line]:
     for name, moved_to, results in files:
         if moved_to or results:
             yield {"file": name, "is now": moved_to, "each row's outcome": results}
+
+
+def _difference_lines(reports: Iterable[ImportReport]) -> Iterable[Line]:
+    for report in reports:
+        for one in report.differences:
+            yield {
+                "file": report.name,
+                "row": one.row_number,
+                "key": one.key,
+                "column": one.column,
+                "stored": one.before or "",
+                "would be": one.after or "",
+            }
 
 
 def _stage_lines(reports: Sequence[ImportReport]) -> Iterable[Line]:

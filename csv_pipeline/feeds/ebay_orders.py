@@ -13,6 +13,7 @@ import re
 import polars as pl
 
 from csv_pipeline.casts.decimals import currency
+from csv_pipeline.conflict import Greatest
 from csv_pipeline.contract import Contract, Money, column
 from csv_pipeline.errors import ContradictionError
 from csv_pipeline.feeds.common import EMAIL, EMAIL_NEEDS
@@ -329,6 +330,8 @@ EBAY_ORDERS = Feed(
     description="Orders of an eBay seller: the Seller Hub orders report, or the seller's own list.",
     contract=EbayOrder,
     key=("order_key", "item_number", "transaction_id"),
+    # A report that comes late does not take back that an order was paid or shipped.
+    column_conflicts={"paid_on": Greatest(), "shipped_on": Greatest()},
     layouts=(
         Layout(
             name="seller_hub",

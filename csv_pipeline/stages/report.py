@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from csv_pipeline.model import Reject
-from csv_pipeline.storage.work import REJECTS, TextFile, ValidFile, scan
+from csv_pipeline.storage.work import REJECTS, scan
 
 
 def count_rejects(rejects: Iterable[Path]) -> tuple[dict[str, int], dict[str, int]]:
@@ -24,18 +24,26 @@ def count_rejects(rejects: Iterable[Path]) -> tuple[dict[str, int], dict[str, in
     return _totals(counted, "rule"), _totals(counted, "column")
 
 
-def first_rejects(import_id: int, text: TextFile, valid: ValidFile, limit: int) -> list[Reject]:
-    """Return the first faults in the order of the file, before or without their being stored."""
-    faults = pl.concat([scan(directory, REJECTS) for directory in (text.rejects, valid.rejects)])
+def count_rows(rejects: Path) -> int:
+    """Return how many rows have a fault."""
+    return int(scan(rejects, REJECTS).select(pl.col("row_number").n_unique()).collect().item())
+
+
+def first_rejects(import_id: int, text: Path, rejects: Iterable[Path], limit: int) -> list[Reject]:
+    """Return the first faults in the order of the file, before or without their being stored.
+
+    `text` is the file as UTF-8, which the faults' offsets count in.
+    """
+    faults = pl.concat([scan(directory, REJECTS) for directory in rejects])
     order = ("row_number", "line_number", "column")
     first = faults.sort(order).head(limit).collect(engine="streaming")
-    rejects = []
-    with text.text.open("rb") as file:
+    found = []
+    with text.open("rb") as file:
         for fault in first.iter_rows(named=True):
             file.seek(fault.pop("offset"))
             raw = file.read(fault.pop("length")).decode()
-            rejects.append(Reject(import_id=import_id, raw=raw, **fault))
-    return rejects
+            found.append(Reject(import_id=import_id, raw=raw, **fault))
+    return found
 
 
 def _totals(counted: pl.DataFrame, by: str) -> dict[str, int]:

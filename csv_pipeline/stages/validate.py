@@ -4,20 +4,25 @@ Pandera checks each batch lazily, as an eager frame: all faults of all rows at o
 cast has reported already is not reported again as a missing value.
 """
 
+from functools import lru_cache
 from pathlib import Path
 
 import pandera.polars as pa
 import polars as pl
+from pandera.api.polars.types import PolarsData
+from pandera.backends.polars.register import register_polars_backends
 from pandera.errors import SchemaErrors
 
-from csv_pipeline.contract import Column
+from csv_pipeline.contract import Column, Contract, columns_of
 from csv_pipeline.errors import SetupError, ThresholdExceededError
 from csv_pipeline.model import SHARE_FROM_ROWS, Feed
-from csv_pipeline.storage.rejects import fault_rows
+from csv_pipeline.storage.rejects import fault_rows, record_faults
+from csv_pipeline.storage.row_hash import CONTENT, OCCURRENCE, row_content, row_hash
 from csv_pipeline.storage.work import (
+    PLACE,
     REJECTS,
+    SUPERSEDED,
     BatchWriter,
-    TextFile,
     TypedFile,
     ValidFile,
     batches,
@@ -25,6 +30,7 @@ from csv_pipeline.storage.work import (
     scan,
 )
 
+_MOST_SHOWN = 5
 _RULES = {
     "not_nullable": "required",
     "str_matches": "matches",
@@ -45,50 +51,57 @@ def validate(typed: TypedFile, work: Path, feed: Feed) -> ValidFile:
     """Write the rows without fault to `work`, batch by batch in the order of their key.
 
     The faults of `typed` and those found here come together in `rejects`. Of rows with the same key
-    all but the last of the file are superseded.
+    all but the one that the feed chooses are superseded, or all are rejected.
     """
     schema = _schema(feed, typed.columns)
     rows, rejects = BatchWriter(work / "valid"), BatchWriter(work / "rejects")
+    known_by = _known_by(feed, typed)
 
     def check(numbered: tuple[int, tuple[pl.DataFrame, pl.DataFrame]]) -> tuple[int, pl.Series]:
         number, (batch, known) = numbered
         good, faults = _checked(batch, known, schema, feed, typed)
+        good = good.with_columns(known_by)
+        good = good.sort(_key(feed))
         rows.write(good, number)
         rejects.write(faults, number)
         return batch.height - good.height, good.select(_key_hash(feed)).to_series()
 
     pairs = zip(batches(typed.rows), batches(typed.rejects), strict=True)
     checked = list(in_order(check, enumerate(pairs)))
-    superseded = BatchWriter(work / "superseded")
-    superseded.write(_superseded(rows.directory, [hashed for _, hashed in checked], feed), 0)
+    rejected = sum(count for count, _ in checked)
+    superseded, occurrences = BatchWriter(work / "superseded"), BatchWriter(work / "occurrences")
+    repeated = _repeated(rows.directory, [hashed for _, hashed in checked], feed)
+    if not feed.key:
+        occurrences.write(_occurrences(repeated), 0)
+    elif (winner := feed.duplicates.winner()) is not None:
+        superseded.write(_superseded(repeated, feed, winner), 0)
+    elif repeated.height:
+        rejected += _reject_repeated(repeated, feed, rows, rejects)
     return ValidFile(
         rows=rows.directory,
         rejects=rejects.directory,
         superseded_rows=superseded.directory,
+        occurrences=occurrences.directory,
         valid=rows.rows,
-        rejected=sum(count for count, _ in checked),
+        rejected=rejected,
         superseded=superseded.rows,
     )
 
 
-def hold_to_threshold(text: TextFile, valid: ValidFile, feed: Feed, *, name: str) -> None:
-    """Judge the whole file by its rejected rows, before any of it is stored.
+def hold_to_threshold(feed: Feed, rejected: int, read: int, *, name: str) -> None:
+    """Judge the whole file by its rejected rows, before any of it is visible.
 
     Raises:
         ThresholdExceededError: They are more than the feed allows.
     """
-    rejected, most, share = (
-        text.malformed + valid.rejected,
-        feed.max_rejected_rows,
-        feed.max_rejected_share,
-    )
+    most, share = feed.max_rejected_rows, feed.max_rejected_share
     over = None
     if most is not None and rejected > most:
         over = f"{most:,} rejected rows"
-    elif share is not None and text.records >= SHARE_FROM_ROWS and rejected > share * text.records:
+    elif share is not None and read >= SHARE_FROM_ROWS and rejected > share * read:
         over = f"{100 * share:.4g}% of the rows rejected"
     if over:
-        raise ThresholdExceededError(name, feed.name, over, rejected, text.records)
+        raise ThresholdExceededError(name, feed.name, over, rejected, read)
 
 
 def _checked(
@@ -98,12 +111,11 @@ def _checked(
     feed: Feed,
     typed: TypedFile,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the rows without fault in the order of their key, and all faults."""
+    """Return the rows without fault, and all faults."""
     found = _faults(batch, schema, feed, typed.headings)
     faults = pl.concat([known, found.join(known, on=["row_number", "column"], how="anti")])
     bad = batch["row_number"].is_in(faults["row_number"].implode())
-    good = batch.filter(~bad).sort(feed.key)
-    return good, faults.sort("row_number", maintain_order=True)
+    return batch.filter(~bad), faults.sort("row_number", maintain_order=True)
 
 
 def _schema(feed: Feed, present: tuple[str, ...]) -> pa.DataFrameSchema:
@@ -112,7 +124,13 @@ def _schema(feed: Feed, present: tuple[str, ...]) -> pa.DataFrameSchema:
     Where a contract has rules of its own, these see the whole frame, so that columns that the file
     lacks stay in it, as nulls.
     """
-    schema = feed.contract.to_schema()
+    return _schema_of(feed.contract, present)
+
+
+@lru_cache(maxsize=100)  # to leave columns out is to copy the others, checks and all
+def _schema_of(contract: type[Contract], present: tuple[str, ...]) -> pa.DataFrameSchema:
+    register_polars_backends()  # which Pandera itself does when it first validates
+    schema = contract.to_schema()
     own = any(check.name not in _RULES for c in schema.columns.values() for check in c.checks)
     absent = [] if own else [name for name in schema.columns if name not in present]
     return schema.remove_columns(absent)
@@ -129,8 +147,11 @@ def _faults(
         for name in schema.columns
         if name not in batch.columns
     ]
+    whole = batch.with_columns(absent).select(*schema.columns)
+    if _is_well(whole, schema):
+        return pl.concat(faults)
     try:
-        schema.validate(batch.with_columns(absent).select(*schema.columns), lazy=True)
+        schema.validate(whole, lazy=True)
     except SchemaErrors as error:
         cases = error.failure_cases
         _refuse_whole_frame(cases, feed)
@@ -142,6 +163,27 @@ def _faults(
             heading = headings.get(column.name, "")
             faults.append(fault_rows(batch, failed, column, heading, rule, needed))
     return pl.concat(faults)
+
+
+def _is_well(whole: pl.DataFrame, schema: pa.DataFrameSchema) -> bool:
+    """Return whether no check of the contract fails, asking all of them in one query.
+
+    Pandera asks them one by one, which is most of the time that a small file takes; it is left to
+    say which rows are bad where any are. The checks are its own, and so is how nulls count.
+    """
+    expected = {name: column.dtype.type for name, column in schema.columns.items()}
+    if schema.checks or whole.schema != expected:
+        return False
+    rows = whole.lazy()
+    filled = [name for name, column in schema.columns.items() if not column.nullable]
+    asked = [rows.select(pl.any_horizontal(pl.col(filled).is_null().any(), False).alias("bad"))]
+    for name, column in schema.columns.items():
+        for check in column.checks:
+            answer = check.get_backend(rows)(check).apply(PolarsData(rows, name))
+            if isinstance(answer, bool):
+                return False
+            asked.append(answer.select(bad=~pl.all().fill_null(check.ignore_na).all()))
+    return not any(answer.item() for answer in pl.collect_all(asked))
 
 
 def _refuse_whole_frame(cases: pl.DataFrame, feed: Feed) -> None:
@@ -166,31 +208,94 @@ def _rule(check: str, column: Column, schema: pa.DataFrameSchema) -> tuple[str, 
     return rule, column.needs or described or f"{rule} {arguments.rstrip(')')}".strip()
 
 
+def _known_by(feed: Feed, typed: TypedFile) -> tuple[pl.Expr, ...]:
+    """Return what rows are known again by: their hash, and their content if they have no key."""
+    return _known_by_of(feed.contract, typed.columns, keyed=bool(feed.key))
+
+
+@lru_cache(maxsize=100)
+def _known_by_of(
+    contract: type[Contract], present: tuple[str, ...], *, keyed: bool
+) -> tuple[pl.Expr, ...]:
+    columns = [column for column in columns_of(contract) if column.name in present]
+    return (*row_hash(columns), *(() if keyed else (row_content(columns),)))
+
+
+def _key(feed: Feed) -> tuple[str, ...]:
+    return feed.key or (CONTENT,)
+
+
 def _key_hash(feed: Feed) -> pl.Expr:
-    return pl.struct(feed.key).hash().alias("hash")
+    return pl.struct(_key(feed)).hash().alias("hash")
 
 
-def _superseded(rows: Path, hashes: list[pl.Series], feed: Feed) -> pl.DataFrame:
-    """Return the row numbers of rows whose key comes again, each with that of the last such row.
+def _repeated(rows: Path, hashes: list[pl.Series], feed: Feed) -> pl.DataFrame:
+    """Return the rows whose key comes several times: key, `PLACE` and what their policy looks at.
 
     Hashes find the few candidates, so that memory does not grow with the width of the key; the keys
     themselves decide.
     """
     seen = pl.concat(hashes) if hashes else pl.Series("hash", [], pl.UInt64)
     repeated = seen.filter(seen.is_duplicated()).unique()
-    shape = {"row_number": pl.Int64, "by_row_number": pl.Int64}
     if repeated.is_empty():
-        return pl.DataFrame(schema=shape)
-    candidates = (
+        return pl.DataFrame()
+    key = _key(feed)
+    return (
         scan(rows)
-        .select(*feed.key, "row_number", _key_hash(feed))
+        .select(*dict.fromkeys((*key, *PLACE, *feed.duplicates.columns)), _key_hash(feed))
         .filter(pl.col("hash").is_in(repeated.implode()))
         .collect()
+        .filter(pl.len().over(key) > 1)
+        .cast({"row_number": pl.Int64})
     )
-    last = pl.col("row_number").max().over(feed.key).alias("by_row_number")
+
+
+def _superseded(repeated: pl.DataFrame, feed: Feed, winner: pl.Expr) -> pl.DataFrame:
+    """Return the row numbers of rows that another stands for, each with that of the other."""
+    if repeated.is_empty():
+        return pl.DataFrame(schema=SUPERSEDED)
     return (
-        candidates.select("row_number", last)
+        repeated.select("row_number", winner.over(feed.key).alias("by_row_number"))
         .filter(pl.col("row_number") != pl.col("by_row_number"))
         .sort("row_number")
-        .cast(shape)  # type: ignore[arg-type]
     )
+
+
+def _occurrences(repeated: pl.DataFrame) -> pl.DataFrame:
+    """Number the rows of the same content in the order of the file, from 1."""
+    if repeated.is_empty():
+        return pl.DataFrame(schema={"row_number": pl.Int64, OCCURRENCE: pl.Int64})
+    number = pl.col("row_number").rank("ordinal").over(CONTENT).cast(pl.Int64)
+    return repeated.select("row_number", number.alias(OCCURRENCE))
+
+
+def _reject_repeated(
+    repeated: pl.DataFrame, feed: Feed, rows: BatchWriter, rejects: BatchWriter
+) -> int:
+    """Take the rows of repeated keys out of the batches they are in, and return their number."""
+    rejected = 0
+    faults = _repeated_faults(repeated, feed)
+    for number, (good, known) in enumerate(
+        zip(batches(rows.directory), batches(rejects.directory), strict=True)
+    ):
+        more = faults.join(good, on="row_number", how="semi")
+        if more.height:
+            rejected += more.height
+            rows.write(good.join(more, on="row_number", how="anti", maintain_order="left"), number)
+            both = pl.concat([known, more]).sort("row_number", maintain_order=True)
+            rejects.write(both, number)
+    return rejected
+
+
+def _repeated_faults(repeated: pl.DataFrame, feed: Feed) -> pl.DataFrame:
+    others = pl.col("row_number").sort().head(_MOST_SHOWN).cast(pl.String).str.join(", ")
+    more = pl.len().cast(pl.Int64) - _MOST_SHOWN
+    found = pl.format(
+        "a {} that stands in one row of the file was needed; it stands in rows {}{}",
+        pl.lit(" + ".join(feed.key)),
+        others.over(feed.key),
+        pl.when(more.over(feed.key) > 0)
+        .then(pl.format(" and {} more", more.over(feed.key)))
+        .otherwise(pl.lit("")),
+    )
+    return record_faults(repeated, "key.duplicate", found)

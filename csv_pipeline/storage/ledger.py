@@ -32,7 +32,7 @@ from csv_pipeline.storage import tables
 _REPORT = TypeAdapter(ImportReport)
 _REHEARSED = 0  # the ledger numbers arrivals from 1
 _OPEN = (ArrivalStatus.WAITING, ArrivalStatus.FAILED)
-_NAMED = (*_OPEN, ArrivalStatus.REFUSED, ArrivalStatus.DUPLICATE)
+_NAMED = (*_OPEN, ArrivalStatus.REFUSED, ArrivalStatus.DUPLICATE, ArrivalStatus.UNDONE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,9 +243,9 @@ def claim(  # noqa: PLR0913  # each is a different question: whose, which, for w
     """Take the right to import waiting arrivals, the oldest first, and return the claims.
 
     Without `arrival_ids` every waiting or failed arrival is taken; with them those and no others,
-    among them refused and duplicate ones, because somebody asked for them by name. Arrivals that
-    another worker holds are passed over; what the same run claimed before it stumbled is claimed
-    anew.
+    among them refused, duplicate and undone ones, because somebody asked for them by name. Arrivals
+    that another worker holds are passed over; what the same run claimed before it stumbled is
+    claimed anew.
     """
     table = tables.arrival
     wanted = _claimable(_OPEN if arrival_ids is None else _NAMED)
@@ -333,23 +333,44 @@ def is_held(connection: sa.Connection, import_id: int, attempt: int) -> bool:
     return bool(connection.scalar(sa.select(held)))
 
 
-def lock_lane(connection: sa.Connection, claim: Claim) -> None:
+def lock_lane(connection: sa.Connection, of: Claim | ImportReport) -> None:
     """Wait until no other transaction loads for the same account and feed, and keep them out."""
-    lane = f"{claim.account}/{claim.feed}"
+    lane = f"{of.account}/{of.feed}"
     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(lane, 0))))
 
 
-def same_content(connection: sa.Connection, claim: Claim, fingerprint: str) -> int | None:
-    """Return the import that brought the same bytes for the same account and feed, if any."""
+def same_content(
+    connection: sa.Connection, of: Claim | ImportReport, fingerprint: str | None
+) -> int | None:
+    """Return the import that brought the same bytes for the same account and feed, if any.
+
+    One that was undone does not count.
+    """
     table = tables.import_
     return connection.scalar(
         sa.select(table.c.import_id).where(
-            table.c.account == claim.account,
-            table.c.feed == claim.feed,
+            table.c.account == of.account,
+            table.c.feed == of.feed,
             table.c.fingerprint == fingerprint,
             table.c.outcome == Outcome.IMPORTED,
+            table.c.undone_by_import_id.is_(None),
         )
     )
+
+
+def rows_brought(connection: sa.Connection, claim: Claim) -> int:
+    """Return how many rows the imports for an account and feed inserted, undone ones apart.
+
+    So many are stored, but for those that somebody deleted in the database.
+    """
+    table = tables.import_
+    query = sa.select(sa.func.sum(table.c.inserted)).where(
+        table.c.account == claim.account,
+        table.c.feed == claim.feed,
+        table.c.outcome == Outcome.IMPORTED,
+        table.c.undone_by_import_id.is_(None),
+    )
+    return int(connection.scalar(query) or 0)
 
 
 def settle(
@@ -368,23 +389,26 @@ def settle(
         problem=report.problem,
         placed_at=None,
     )
-    counts = asdict(report.counts)
+    enter_report(connection, report, fingerprint=fingerprint, run_id=claim.run_id)
+
+
+def enter_report(connection: sa.Connection, report: ImportReport, **facts: Any) -> None:
+    """Write an import's entry; `facts` are columns that its report does not have."""
     connection.execute(
         sa.insert(tables.import_).values(
-            import_id=claim.import_id,
-            arrival_id=claim.arrival_id,
-            account=claim.account,
-            feed=claim.feed,
-            name=claim.name,
+            import_id=report.import_id,
+            arrival_id=report.arrival_id,
+            account=report.account,
+            feed=report.feed,
+            name=report.name,
             outcome=report.outcome,
-            fingerprint=fingerprint,
-            run_id=claim.run_id,
             problem=report.problem,
             problem_code=report.problem_code,
             same_as=report.same_as,
             repairs_import_id=report.repairs,
             report=_REPORT.dump_python(report, mode="json"),
-            **counts,
+            **asdict(report.counts),
+            **facts,
         )
     )
 
@@ -439,6 +463,7 @@ def last_header(connection: sa.Connection, claim: Claim, layout: str) -> tuple[s
             table.c.account == claim.account,
             table.c.feed == claim.feed,
             table.c.outcome == Outcome.IMPORTED,
+            table.c.undone_by_import_id.is_(None),
             table.c.repairs_import_id.is_(None),
             table.c.report["layout"].astext == layout,
         )

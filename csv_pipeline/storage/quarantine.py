@@ -4,7 +4,7 @@ A row keeps its identity through any number of repairs: the import that rejected
 number there. The rejects of a repairing import hold that number in `repairs_row_number`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -22,12 +22,19 @@ _STATES = pl.Schema({"repairs": pl.Int64, "malformed": pl.Boolean, "repaired_by"
 
 
 def rejected_rows(
-    connection: sa.Connection, report: ImportReport, *, repaired: bool = False
+    connection: sa.Connection,
+    report: ImportReport,
+    split: Callable[[str], Sequence[str | None]],
+    *,
+    repaired: bool = False,
 ) -> Iterator[RejectedRow]:
-    """Give the rows that an import rejected and none repaired since, or all of them, in order."""
+    """Give the rows that an import rejected and none repaired since, or all of them, in order.
+
+    `split` gives the cells of a record; it is asked for those of which no cells are kept.
+    """
     table = tables.reject
     query = (
-        sa.select(table)
+        sa.select(table, _malformed().label("malformed"))
         .where(table.c.import_id == report.import_id)
         .order_by(table.c.row_number, table.c.line_number, table.c.column)
     )
@@ -35,7 +42,7 @@ def rejected_rows(
         query = query.where(table.c.repaired_by_import_id.is_(None))
     faults = connection.execute(query, execution_options={"yield_per": _SOME})
     for _, of_row in groupby(faults, lambda fault: (fault.row_number, fault.line_number)):
-        yield _row(report, list(of_row))
+        yield _row(report, list(of_row), split)
 
 
 def states(connection: sa.Connection, import_id: int) -> pl.DataFrame:
@@ -47,7 +54,7 @@ def states(connection: sa.Connection, import_id: int) -> pl.DataFrame:
     query = (
         sa.select(
             table.c.row_number,
-            sa.func.bool_and(table.c.cells.is_(None)),
+            sa.func.bool_and(_malformed()),
             sa.func.max(table.c.repaired_by_import_id),
         )
         .where(table.c.import_id == import_id)
@@ -77,6 +84,8 @@ def repairable(connection: sa.Connection, claim: Claim, import_id: int) -> Impor
         found = f"import {import_id} is none of them"
     elif report.outcome is not Outcome.IMPORTED:
         found = f"import {import_id} was {report.outcome}; mend its whole file and send that"
+    elif report.undone_by is not None:
+        found = f"import {import_id} was undone by import {report.undone_by}; import its file again"
     elif report.repairs is not None:
         found = f"import {import_id} repairs import {report.repairs}, whose rows these are"
     else:
@@ -131,13 +140,24 @@ def mark_repaired(
     )
 
 
-def _row(report: ImportReport, faults: list[Any]) -> RejectedRow:
+def _malformed() -> sa.ColumnElement[bool]:
+    """Return whether a fault is that its record has not the header's shape."""
+    table = tables.reject
+    return table.c.column.is_(None) & table.c.rule.startswith("row.", autoescape=True)
+
+
+def _row(
+    report: ImportReport, faults: list[Any], split: Callable[[str], Sequence[str | None]]
+) -> RejectedRow:
     first = faults[0]
+    cells = None
+    if not any(fault.malformed for fault in faults):
+        cells = tuple(split(first.raw) if first.cells is None else first.cells)
     place = f"row {first.row_number} (line {first.line_number})"
     return RejectedRow(
         import_id=report.import_id if report.repairs is None else report.repairs,
         row_number=first.row_number if report.repairs is None else first.repairs_row_number,
-        cells=None if first.cells is None else tuple(first.cells),
+        cells=cells,
         raw=first.raw,
         errors=tuple(fault.message.removeprefix(place).lstrip(",: ") for fault in faults),
     )

@@ -40,3 +40,15 @@ def fault_rows(  # noqa: PLR0913, PLR0917  # the parts of a message
         )
         .cast(REJECTS)
     )
+
+
+def record_faults(rows: pl.DataFrame, rule: str, message: pl.Expr) -> pl.DataFrame:
+    """Return one fault of the whole record for each row, which has `PLACE`; shape: `REJECTS`."""
+    return rows.select(
+        *("row_number", "line_number"),
+        pl.lit(None, pl.String).alias("column"),
+        pl.lit(rule).alias("rule"),
+        pl.lit(None, pl.String).alias("value"),
+        pl.format("row {} (line {}): {}", "row_number", "line_number", message).alias("message"),
+        *("offset", "length"),
+    ).cast(REJECTS)

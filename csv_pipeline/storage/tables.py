@@ -11,6 +11,17 @@ metadata = sa.MetaData(schema=SCHEMA)
 
 _aware = sa.DateTime(timezone=True)
 
+
+class Role(sa.types.UserDefinedType[str]):
+    """A role of the server: stored by number, so that it may be renamed; written by name."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: object) -> str:
+        """Return PostgreSQL's name of the type."""
+        return "REGROLE"
+
+
 account = sa.Table(
     "account",
     metadata,
@@ -105,6 +116,9 @@ import_ = sa.Table(
     sa.Column("problem_code", sa.Text),
     sa.Column("same_as", sa.BigInteger),
     sa.Column("repairs_import_id", sa.BigInteger),
+    sa.Column("undoes_import_id", sa.BigInteger),
+    sa.Column("undone_by_import_id", sa.BigInteger),
+    sa.Column("history_pruned_at", _aware),
     sa.Column("report", pg.JSONB, nullable=False),
     sa.CheckConstraint(
         "outcome <> 'imported' OR "
@@ -117,7 +131,7 @@ import_ = sa.Table(
         "feed",
         "fingerprint",
         unique=True,
-        postgresql_where=sa.text("outcome = 'imported'"),
+        postgresql_where=sa.text("outcome = 'imported' AND undone_by_import_id IS NULL"),
     ),
     sa.Index("import_by_lane", "account", "feed", "import_id"),
     sa.Index(
@@ -141,6 +155,7 @@ reject = sa.Table(
     sa.Column("cells", pg.JSONB),
     sa.Column("repairs_row_number", sa.BigInteger),
     sa.Column("repaired_by_import_id", sa.BigInteger),
+    sa.Column("repair_undone_import_id", sa.BigInteger),
     sa.Index("reject_by_import", "import_id", "row_number"),
 )
 
@@ -158,6 +173,13 @@ target = sa.Table(
     metadata,
     sa.Column("feed", sa.Text, primary_key=True),
     sa.Column("definition", sa.Text, nullable=False),
+)
+
+reader = sa.Table(
+    "reader",
+    metadata,
+    sa.Column("role", Role, primary_key=True),
+    sa.Column("account", sa.Text, sa.ForeignKey(account.c.account), primary_key=True),
 )
 
 import_ids = sa.Sequence("import_id", schema=SCHEMA, metadata=metadata)

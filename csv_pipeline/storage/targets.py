@@ -20,11 +20,18 @@ from csv_pipeline.errors import SetupError
 from csv_pipeline.model import Feed
 from csv_pipeline.storage import tables
 from csv_pipeline.storage.database import Database
+from csv_pipeline.storage.isolation import TARGET_POLICY, VIEW, isolate, let_readers_in
+from csv_pipeline.storage.row_hash import CONTENT, HASH, OCCURRENCE
 from csv_pipeline.storage.work import EXTRA
 
 SCHEMA = "data"
 _TARGETS_LOCK = 0x637377
 _DIALECT = pg.dialect()  # type: ignore[no-untyped-call]
+
+
+def key_columns(feed: Feed) -> tuple[str, ...]:
+    """Return the columns that make a row the same, within an account."""
+    return feed.key or (CONTENT, OCCURRENCE)
 
 
 def target_table(feed: Feed) -> sa.Table:
@@ -34,8 +41,8 @@ def target_table(feed: Feed) -> sa.Table:
         sa.MetaData(schema=SCHEMA),
         sa.Column("account", _key_text(), nullable=False),
         *(_column(column, feed) for column in feed.columns),
-        *_lineage(),
-        sa.PrimaryKeyConstraint("account", *feed.key, name=f"{feed.name}_key"),
+        *_lineage(feed),
+        sa.PrimaryKeyConstraint("account", *key_columns(feed), name=f"{feed.name}_key"),
     )
 
 
@@ -50,7 +57,8 @@ def history_table(feed: Feed) -> sa.Table:
         ),
         sa.Column("account", _key_text(), nullable=False),
         *(_column(column, feed) for column in feed.columns),
-        *_lineage(),
+        *_lineage(feed),
+        sa.Column("_left_import_id", sa.BigInteger),
         sa.Index(f"{feed.name}_history_by_import", "_replaced_by_import_id"),
     )
 
@@ -63,14 +71,14 @@ def ensure_targets(database: Database, feeds: Iterable[Feed]) -> None:
     """
     wanted = {feed.name: _definition(feed) for feed in feeds}
     with database.begin() as connection:
-        if wanted.items() <= _applied(connection).items():
-            return
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_TARGETS_LOCK)))
-        applied = _applied(connection)
-        connection.execute(CreateSchema(SCHEMA, if_not_exists=True))
-        for feed in feeds:
-            if applied.get(feed.name) != wanted[feed.name]:
-                _apply(connection, feed, wanted[feed.name])
+        if not wanted.items() <= _applied(connection).items():
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_TARGETS_LOCK)))
+            applied = _applied(connection)
+            connection.execute(CreateSchema(SCHEMA, if_not_exists=True))
+            for feed in feeds:
+                if applied.get(feed.name) != wanted[feed.name]:
+                    _apply(connection, feed, wanted[feed.name])
+        let_readers_in(connection, (name for feed in feeds for name in _names(feed)))
 
 
 def row_count(connection: sa.Connection, feed: Feed, account: str) -> int:
@@ -92,16 +100,39 @@ def _apply(connection: sa.Connection, feed: Feed, definition: str) -> None:
             _add_columns(connection, table, stored)
         else:
             table.create(connection)
+        isolate(connection, table)
+    _forget_hash_of_edited_rows(connection, feed)
     for name in reversed(list(feed.views)):
         connection.execute(sa.text(f'DROP VIEW IF EXISTS {SCHEMA}."{name}"'))
     for name, query in feed.views.items():
-        connection.execute(sa.text(f'CREATE VIEW {SCHEMA}."{name}" AS {query}'))
+        connection.execute(sa.text(f'CREATE VIEW {SCHEMA}."{name}" {VIEW} AS {query}'))
     statement = insert(tables.target).values(feed=feed.name, definition=definition)
     connection.execute(
         statement.on_conflict_do_update(
             index_elements=["feed"], set_={"definition": statement.excluded.definition}
         )
     )
+
+
+def _forget_hash_of_edited_rows(connection: sa.Connection, feed: Feed) -> None:
+    """Let a row that somebody edits in the database be compared value by value from then on.
+
+    The pipeline gives every row it changes another hash or none, so that its own updates never
+    call the function.
+    """
+    kept = " AND ".join(f"NEW.{name} IS NOT DISTINCT FROM OLD.{name}" for name in HASH)
+    connection.execute(
+        sa.text(
+            f'CREATE OR REPLACE TRIGGER forget_hash BEFORE UPDATE ON {SCHEMA}."{feed.name}" '
+            f"FOR EACH ROW WHEN (NEW.{HASH[0]} IS NOT NULL AND {kept}) "
+            f"EXECUTE FUNCTION {tables.SCHEMA}.forget_hash()"
+        )
+    )
+
+
+def _names(feed: Feed) -> list[str]:
+    names = (feed.name, f"{feed.name}_history", *feed.views)
+    return [f'{SCHEMA}."{name}"' for name in names]
 
 
 def _stored_types(connection: sa.Connection, table: sa.Table) -> dict[str, str]:
@@ -136,7 +167,9 @@ def _definition(feed: Feed) -> str:
         str(CreateTable(t).compile(dialect=_DIALECT))
         for t in (target_table(feed), history_table(feed))
     ]
-    made += [f"{name} {query}" for name, query in feed.views.items()]
+    made.append("forget_hash")
+    made += [f"{name} {VIEW} {query}" for name, query in feed.views.items()]
+    made.append(TARGET_POLICY)
     return hashlib.sha256("\n".join(made).encode()).hexdigest()
 
 
@@ -146,9 +179,15 @@ def _column(column: Column, feed: Feed) -> sa.Column[object]:
     return sa.Column(column.name, kind, nullable=not in_key, comment=column.description or None)
 
 
-def _lineage() -> tuple[sa.Column[object], ...]:
+def _lineage(feed: Feed) -> tuple[sa.Column[object], ...]:
+    content = (
+        sa.Column(CONTENT, sa.Uuid, nullable=False),
+        sa.Column(OCCURRENCE, sa.BigInteger, nullable=False),
+    )
     return (
+        *(() if feed.key else content),
         sa.Column(EXTRA, pg.JSONB),
+        *(sa.Column(name, sa.BigInteger) for name in HASH),
         sa.Column("_import_id", sa.BigInteger, nullable=False),
         sa.Column("_created_import_id", sa.BigInteger, nullable=False),
         sa.Column("_row_number", sa.BigInteger, nullable=False),
@@ -184,6 +223,7 @@ def _type_name(column: sa.Column[object]) -> str:
         sa.Date: "date",
         sa.Time: "time without time zone",
         sa.DateTime: "timestamp with time zone",
+        sa.Uuid: "uuid",
         pg.JSONB: "jsonb",
     }
     if isinstance(column.type, sa.Numeric):

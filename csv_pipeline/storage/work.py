@@ -5,13 +5,17 @@ and memory does not grow with the file. A stage's facts are one JSON file beside
 scratch: whoever finds it missing does the stage before again.
 """
 
+import os
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
+from itertools import chain, islice
 from pathlib import Path
-from typing import TypeVar
+from threading import Lock
+from typing import Any, TypeVar
 
 import polars as pl
 from pydantic import TypeAdapter
@@ -90,6 +94,12 @@ class TextFile:
     furniture_count: int
     evidence: tuple[Evidence, ...]
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether a record of one line gives its cells again, by delimiter and double quotes."""
+        one = len(self.delimiter) == 1 and self.delimiter.isascii()
+        return one and self.quote in {"", '"'} and self.escape == "doubled" and not self.repaired
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TypedFile:
@@ -114,12 +124,14 @@ class TypedFile:
 class ValidFile:
     """What `validate` gives: the rows without any fault, each batch sorted by key.
 
-    `rejected` counts rows, not faults; `superseded_rows` holds pairs of row numbers.
+    `rejected` counts rows, not faults; `superseded_rows` holds pairs of row numbers. Rows without a
+    key have their content; `occurrences` numbers those of them whose content comes again.
     """
 
     rows: Path
     rejects: Path
     superseded_rows: Path
+    occurrences: Path
     valid: int
     rejected: int
     superseded: int
@@ -138,8 +150,18 @@ class Replay:
     rows: Path
 
 
+OUTCOMES = pl.Schema({"row_number": pl.Int64, "outcome": pl.String})
+"""What became of rows in the database; a row that is not among them was inserted."""
+
+SUPERSEDED = pl.Schema({"row_number": pl.Int64, "by_row_number": pl.Int64})
+"""Rows of a key that comes again in the file, and the row that stands for it."""
+
 PAIRS = pl.Schema({"row_number": pl.Int64, "repairs_row_number": pl.Int64})
 """The shape of `Replay.rows`."""
+
+
+# What turns a dataclass into JSON and back; to make one takes milliseconds.
+_adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
 
 
 class BatchWriter:
@@ -159,6 +181,11 @@ class BatchWriter:
         """The number of rows written."""
         return sum(self._heights.values())
 
+    @property
+    def batches(self) -> int:
+        """The number of batches written."""
+        return len(self._heights)
+
     def write(self, batch: pl.DataFrame, number: int) -> None:
         """Write one batch, an empty one too, so that numbers of two directories agree."""
         batch.write_ipc(self.directory / f"{number:06}.arrow", compression="uncompressed")
@@ -176,11 +203,17 @@ def in_order(do: Callable[[S], T], items: Iterable[S], threads: int = 2) -> Iter
     """Do something with every item, a few at a time, and give the results in the items' order.
 
     Polars leaves the interpreter while it works, so that threads use the cores that one frame
-    cannot. What an item raises is raised here.
+    cannot. What an item raises is raised here. A single item, which most files are, is done without
+    a thread.
     """
+    coming = iter(items)
+    first = list(islice(coming, 2))
+    if len(first) == 1:
+        yield do(first[0])
+        return
     with ThreadPoolExecutor(threads) as pool:
         pending: deque[Future[T]] = deque()
-        for item in items:
+        for item in chain(first, coming):
             pending.append(pool.submit(do, item))
             if len(pending) > threads:
                 yield pending.popleft().result()
@@ -197,13 +230,39 @@ def scan(directory: Path, schema: pl.Schema | None = None) -> pl.LazyFrame:
 def save(path: Path, facts: object) -> None:
     """Write a dataclass as JSON, whole or not at all."""
     partial = path.with_suffix(".part")
-    partial.write_bytes(TypeAdapter(type(facts)).dump_json(facts))
+    partial.write_bytes(_adapter(type(facts)).dump_json(facts))
     partial.replace(path)
+    _remember(path, path.stat(), facts)
 
 
 def saved(path: Path, kind: type[T]) -> T | None:
     """Return the dataclass written at `path`, or None if there is none."""
     try:
-        return TypeAdapter(kind).validate_json(path.read_bytes())
+        status = path.stat()
+        known = _known.get(path)
+        if known is not None and known[0] == _signature(status) and isinstance(known[1], kind):
+            return known[1]
+        found: T = _adapter(kind).validate_json(path.read_bytes())
     except FileNotFoundError:
         return None
+    _remember(path, status, found)
+    return found
+
+
+# What was last written or read here, so that a stage that asks for the facts of others reads none
+# twice. The file decides: another process may have written it anew, or removed it.
+_known: dict[Path, tuple[tuple[int, ...], object]] = {}
+_MOST_KNOWN = 100
+_remembering = Lock()
+
+
+def _remember(path: Path, status: os.stat_result, facts: object) -> None:
+    with _remembering:
+        _known.pop(path, None)
+        _known[path] = (_signature(status), facts)
+        if len(_known) > _MOST_KNOWN:
+            del _known[next(iter(_known))]
+
+
+def _signature(status: os.stat_result) -> tuple[int, ...]:
+    return (status.st_ino, status.st_mtime_ns, status.st_size)

@@ -185,9 +185,7 @@ def _unwrapped(reading: _Reading) -> bool:
     """Return whether quotes were taken off cells, and the other kind is not around most."""
     other = "'" if reading.grammar.quote == '"' else '"'
     cells = [cell for record in reading.records for cell in record.cells if cell]
-    left = sum(
-        1 for cell in cells if len(cell) > 1 and cell[0] == cell[-1] == other for cell in cells
-    )
+    left = sum(1 for cell in cells if len(cell) > 1 and cell[0] == cell[-1] == other)
     return reading.quoted and 2 * left < len(cells)
 
 
@@ -352,9 +350,9 @@ def _values(record: _Record) -> list[int]:
 
 def _looks_like(record: _Record, rows: list[_Record]) -> bool:
     """Return whether a record has values where most rows have alike ones, and so is one of them."""
-    some = rows[:20]
+    names, some = record.names, [row.names for row in rows[:20]]
     return any(
-        sum(_shape(row.names[place]) == _shape(record.names[place]) for row in some) > len(some) / 2
+        sum(_shape(row[place]) == _shape(names[place]) for row in some) > len(some) / 2
         for place in _values(record)
     )
 
@@ -366,7 +364,7 @@ def _shape(value: str) -> str:
 
 def _typed_columns(rows: list[_Record]) -> int:
     """Return how many columns hold values in all of the first rows."""
-    return sum(all(place in _values(r) for r in rows[:20]) for place in range(rows[0].width))
+    return len(set.intersection(*(set(_values(row)) for row in rows[:20])))
 
 
 def _joined(header: tuple[_Record, ...]) -> tuple[str, ...]:

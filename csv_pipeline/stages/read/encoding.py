@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import BinaryIO
 
 import chardet
 
@@ -23,8 +24,10 @@ UNDECODABLE = "\0bytes: "
 """What a line that does not decode is replaced by, its bytes in hex behind it."""
 
 _CHUNK = 4 * 1024**2
+_ENDLESS = 64 * 1024**2
 _SAMPLE_BYTES = 200_000
 _LINES_WEIGHED = 400
+_LONG_LINE = 4_000
 _CANDIDATES = 8
 _SIGNS = {"Sk", "Sm", "Sc", "No"}  # no word begins or ends with one; So has the degree sign
 _UNTOLD = 0.01  # a confidence below which the detector has seen next to nothing
@@ -42,6 +45,9 @@ _LEGACY = (
     *("gb18030", "big5", "cp949", "euc-kr", "tis-620"),
 )
 _C1 = re.compile("[\x80-\x9f]")
+_BARE_RETURN = re.compile(rb"\r(?!\n)")
+_LINE = re.compile(rb"[^\r\n]+")
+_WORD = re.compile(rb"[^\t ,;]{1,4000}")  # none of these is part of a character of several bytes
 _BINARY = re.compile(rb"[\x00-\x08\x0e-\x19\x1c-\x1f]")
 _KINDS = (
     (b"PK\x03\x04", "a zip archive or an Excel workbook"),
@@ -57,14 +63,22 @@ _KINDS = (
 
 @dataclass(slots=True)
 class _Survey:
-    """What one pass over the bytes finds, line by line where they are not ASCII."""
+    """What is found of the bytes, line by line where they are not ASCII and not all UTF-8."""
 
     unicode_lines: int = 0
     other_lines: int = 0
     first_misfit: str = ""
     bare_returns: bool = False
+    line_end: bytes = b"\r"
     sample: list[bytes] = field(default_factory=list)
     _sampled: int = 0
+
+    def look(self, chunk: bytes) -> None:
+        """Look for what may end lines: LF if there is any, and CR without one."""
+        if b"\n" in chunk:
+            self.line_end = b"\n"
+        if not self.bare_returns:
+            self.bare_returns = _BARE_RETURN.search(chunk) is not None
 
     def add(self, line: bytes, offset: int) -> None:
         try:
@@ -95,7 +109,9 @@ def as_utf8(source: Path, target: Path, hints: ReadHints) -> tuple[Text, Evidenc
     path, start = source, len(bom)
     if encoding != "utf-8" or survey.other_lines:
         path, start = target, 0
-        undecodable = _transcode(source, target, encoding, len(bom), hints.name)
+        undecodable = _transcode(
+            source, target, encoding, len(bom), line_end=survey.line_end, name=hints.name
+        )
         if undecodable:
             because += f"; {undecodable:,} lines do not decode by it and are rejects"
     ends = _line_ends(path) if survey.bare_returns else "\n"
@@ -158,32 +174,67 @@ def _utf16(head: bytes) -> str | None:
 
 
 def _surveyed(source: Path, skip: int) -> _Survey:
+    """Return what the bytes are; if all are UTF-8 there are no lines to tell apart."""
     survey = _Survey()
-    for chunk, offset in _chunks(source, skip):
-        if b"\r" in chunk and chunk.count(b"\r") > chunk.count(b"\r\n"):
-            survey.bare_returns = True
-        if not chunk.isascii():
-            at = offset
-            for line in chunk.split(b"\n"):
-                if not line.isascii():
-                    survey.add(line, at)
-                at += len(line) + 1
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for chunk in _read(source, skip):
+            survey.look(chunk)
+            if not chunk.isascii() or decoder.getstate()[0]:
+                decoder.decode(chunk)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return _surveyed_by_line(source, skip)
     return survey
 
 
-def _chunks(source: Path, skip: int) -> Iterator[tuple[bytes, int]]:
-    """Give the file in pieces that end where a line ends, each with its offset."""
+def _surveyed_by_line(source: Path, skip: int) -> _Survey:
+    survey = _Survey()
+    for chunk, offset in _chunks(source, skip):
+        survey.look(chunk)
+        if not chunk.isascii():
+            for line, at in _lines(chunk):
+                if not line.isascii():
+                    survey.add(line, offset + at)
+    return survey
+
+
+def _lines(chunk: bytes) -> Iterator[tuple[bytes, int]]:
+    """Give the lines of a chunk, whatever ends them, and the words of lines that hardly end."""
+    for line in _LINE.finditer(chunk):
+        if line.end() - line.start() <= _LONG_LINE:
+            yield line[0], line.start()
+        else:
+            yield from ((word[0], line.start() + word.start()) for word in _WORD.finditer(line[0]))
+
+
+def _read(source: Path, skip: int) -> Iterator[bytes]:
+    """Give the file in pieces that do not end within CRLF."""
     with source.open("rb") as file:
         file.seek(skip)
-        rest, offset = b"", skip
         while chunk := file.read(_CHUNK):
-            data = rest + chunk
-            end = data.rfind(b"\n") + 1
-            if end:
-                yield data[:end], offset
-            rest, offset = data[end:], offset + end
-        if rest:
-            yield rest, offset
+            yield chunk + file.read(1) if chunk.endswith(b"\r") else chunk
+
+
+def _chunks(source: Path, skip: int, line_end: bytes = b"") -> Iterator[tuple[bytes, int]]:
+    """Give the file in pieces that end where a line ends, each with its offset.
+
+    Unless told what ends a line, this is LF or, where none is to be seen, CR. What goes on for
+    longer than any record may is cut.
+    """
+    rest, offset = b"", skip
+    for chunk in _read(source, skip):
+        data = rest + chunk
+        end = data.rfind(line_end or b"\n") + 1
+        if not end and not line_end:
+            end = data.rfind(b"\r") + 1
+        if not end and len(data) > _ENDLESS:
+            end = len(data)
+        if end:
+            yield data[:end], offset
+        rest, offset = data[end:], offset + end
+    if rest:
+        yield rest, offset
 
 
 def _legacy(survey: _Survey, hints: ReadHints) -> tuple[str, str]:
@@ -256,7 +307,9 @@ def _script(letter: str) -> str:
     return name if name in {"LATIN", "CYRILLIC", "GREEK", "HEBREW", "ARABIC", "THAI"} else ""
 
 
-def _transcode(source: Path, target: Path, encoding: str, skip: int, name: str) -> int:
+def _transcode(  # noqa: PLR0913  # what, where to, by what, and two ways to say it
+    source: Path, target: Path, encoding: str, skip: int, *, line_end: bytes, name: str
+) -> int:
     """Write the text in UTF-8 and return how many lines did not decode.
 
     Raises:
@@ -269,14 +322,14 @@ def _transcode(source: Path, target: Path, encoding: str, skip: int, name: str) 
             raise UnreadableFileError(name, f"{encoding} was needed", str(error)) from error
     undecodable = 0
     with target.open("wb") as out:
-        for chunk, _ in _chunks(source, skip):
+        for chunk, _ in _chunks(source, skip, line_end):
             text = _decoded(chunk, encoding)
             if text is not None:
                 out.write(text.encode())
             else:
-                lines = [_line(line, encoding) for line in chunk.split(b"\n")]
+                lines = [_line(line, encoding) for line in chunk.split(line_end)]
                 undecodable += sum(line.startswith(UNDECODABLE) for line in lines)
-                out.write("\n".join(lines).encode())
+                out.write(line_end.decode().join(lines).encode())
     return undecodable
 
 
@@ -297,18 +350,30 @@ def _transcode_wide(source: Path, target: Path, encoding: str, skip: int) -> int
     """Write text of two or four bytes a character; a lone surrogate costs its line."""
     decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
     undecodable, rest = 0, ""
-    with source.open("rb") as file, target.open("wb") as out:
-        file.seek(skip)
-        while chunk := file.read(_CHUNK):
-            *lines, rest = (rest + decoder.decode(chunk)).split("\n")
-            texts = [_wide_line(line, encoding) for line in lines]
-            undecodable += sum(text.startswith(UNDECODABLE) for text in texts)
-            out.write("".join(text + "\n" for text in texts).encode())
+    with target.open("wb") as out:
+        for chunk in _read(source, skip):
+            text = rest + decoder.decode(chunk)
+            end = (text.rfind("\n") + 1) or (text.rfind("\r") + 1)
+            if not end and len(text) > _ENDLESS:
+                end = len(text)
+            undecodable += _write_wide(out, text[:end], encoding)
+            rest = text[end:]
         cut_off = bool(decoder.getstate()[0])
         last = UNDECODABLE + rest.encode(encoding, "surrogatepass").hex(" ") if cut_off else rest
-        last = _wide_line(last, encoding)
-        out.write(last.encode())
-        return undecodable + last.startswith(UNDECODABLE)
+        return undecodable + cut_off + _write_wide(out, last, encoding)
+
+
+def _write_wide(out: BinaryIO, text: str, encoding: str) -> int:
+    """Write whole lines and return how many of them are no text."""
+    try:
+        out.write(text.encode())
+    except UnicodeEncodeError:
+        line_end = "\n" if "\n" in text else "\r"
+        lines = text.split(line_end)
+        texts = [_wide_line(line, encoding) for line in lines]
+        out.write(line_end.join(texts).encode())
+        return sum(one is not other for one, other in zip(texts, lines, strict=True))
+    return 0
 
 
 def _wide_line(line: str, encoding: str) -> str:
@@ -341,15 +406,11 @@ def _with_line_feeds(path: Path, target: Path, skip: int, *, alone: bool) -> Pat
 
 
 def _by_quotes(path: Path, skip: int) -> Iterator[tuple[bytes, bool]]:
-    """Give the text cut behind every quote, and whether a piece stands inside quotes."""
+    """Give the text in pieces cut behind every quote, and whether a piece stands inside quotes."""
     quoted = False
-    with path.open("rb") as file:
-        file.seek(skip)
-        before = b""
-        while chunk := file.read(_CHUNK):
-            first, *others = (before + chunk).split(b'"')
-            for piece in (first, *others[:-1]) if others else ():
-                yield piece + b'"', quoted
-                quoted = not quoted
-            before = others[-1] if others else first
-        yield before, quoted
+    for chunk in _read(path, skip):
+        *others, last = chunk.split(b'"')
+        for piece in others:
+            yield piece + b'"', quoted
+            quoted = not quoted
+        yield last, quoted

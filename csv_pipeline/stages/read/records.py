@@ -6,12 +6,12 @@ grammar. A block that does not pass is walked line by line, so that a stray quot
 stands in and no other.
 """
 
-from codecs import BOM_UTF8
 from dataclasses import dataclass
 
 import polars as pl
 
 from csv_pipeline.stages.read.grammar import Grammar
+from csv_pipeline.stages.read.lines import counted_fields, is_parsed_as_it_is
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,7 @@ class Cutter:
         if not lines[-1]:
             lines.pop()  # the block ends with a line end
         lined = _lined(lines, offset)
-        # Polars drops a lone CR at the end of a cell, and a byte order mark where it begins.
-        unlike = block.count(b"\r") > block.count(b"\r\n") or block.startswith(BOM_UTF8)
-        found = None if unlike else self._at_once(lined, final=final)
+        found = self._at_once(lined, final=final) if is_parsed_as_it_is(block) else None
         frame, used = found if found is not None else self._walk(lined, lines, final=final)
         whole = used == len(lines)
         return frame, used, len(block) if whole else lined["offset"][used] - offset
@@ -71,12 +69,13 @@ class Cutter:
     def _with_quotes(self, records: pl.DataFrame) -> pl.DataFrame | None:
         """Return the records with their fields counted outside quotes; None if a quote is stray."""
         places = (records["quotes"] > 0).arg_true()
-        text, q = pl.col("text"), self.grammar.quote
-        bare = text.str.replace_all(f"{q}[^{q}]*{q}", "")
-        quoted = records.select(text.gather(places)).select(
-            in_order=text.str.contains(self.grammar.strict),
-            several=text.str.contains("\n", literal=True),
-            fields=bare.str.count_matches(self.grammar.delimiter, literal=True).cast(pl.Int64) + 1,
+        text = records["text"].gather(places)
+        quoted = pl.DataFrame(
+            {
+                "in_order": text.str.contains(self.grammar.strict),
+                "several": text.str.contains("\n", literal=True),
+                "fields": counted_fields(text, self.grammar),
+            }
         )
         several = quoted.filter(pl.col("several"))["fields"]
         if not (quoted["in_order"].all() and several.eq(self.width).all()):

@@ -14,11 +14,13 @@ import polars as pl
 
 from csv_pipeline.errors import AccountingError, LimitExceededError
 from csv_pipeline.model import Evidence, Furniture
+from csv_pipeline.stages.read.blocks import Block, blocks
 from csv_pipeline.stages.read.dialect import Dialect, ReadHints, Text
 from csv_pipeline.stages.read.encoding import UNDECODABLE
 from csv_pipeline.stages.read.grammar import Grammar
+from csv_pipeline.stages.read.lines import Lined, lined, parsed
 from csv_pipeline.stages.read.records import Cutter
-from csv_pipeline.storage.work import REJECTS
+from csv_pipeline.storage.work import PLACE, REJECTS, in_order
 
 Parse = Callable[[], tuple[pl.DataFrame, pl.DataFrame]]
 """A block's well-formed records as text columns, and its malformed ones as `work.REJECTS`."""
@@ -65,29 +67,20 @@ class Structure:
         Shape: columns "0", "1", … and `work.PLACE`; the other frame is as `work.REJECTS`.
         """
         self._returns_only = text.returns_only
-        with text.path.open("rb") as file:
-            offset = self.dialect.data_offset
-            file.seek(offset)
-            rest, given = b"", False
-            while True:
-                chunk = file.read(self.hints.block_bytes)
-                data = rest + chunk
-                end = data.rfind(b"\n") + 1 if chunk else len(data)
-                if chunk and not end:
-                    self._refuse_endless_line(data)
-                    rest = data
-                    continue
-                used = 0
-                if end or not given:
-                    frame, lines, used = self._cutter.cut(data[:end], offset, final=not chunk)
-                    frame = self._prepared(frame, lines)
-                    yield partial(self._outcome, frame, data[:end], offset)
-                    given = True
-                rest, offset = data[used:], offset + used
-                if not chunk:
-                    break
-            if rest:
-                raise AccountingError(f"{self.hints.name}: {len(rest):,} bytes were never read")
+        carried = b""
+        for block, found in in_order(self._looked_at, blocks(text, self.dialect, self.hints)):
+            if carried or found is None or (found.plain and self._in_other_table):
+                data, offset = carried + block.data, block.offset - len(carried)
+                frame, lines, used = self._cutter.cut(data, offset, final=block.final)
+                yield partial(self._outcome, self._prepared(frame, lines), data[:used], offset)
+                carried = data[used:]
+            elif found.plain:
+                yield partial(self._untouched, found, *self._passed_over(found.cells.height))
+            else:
+                frame = self._prepared(found.records, found.records.height)
+                yield partial(self._picked, frame, found.cells)
+        if carried:
+            raise AccountingError(f"{self.hints.name}: {len(carried):,} bytes were never read")
 
     @property
     def evidence(self) -> tuple[Evidence, ...]:
@@ -104,13 +97,28 @@ class Structure:
         self._count(frame)
         return self._repairs(frame.with_columns(fault=self._fault(), written=pl.col("text")))
 
-    def _refuse_endless_line(self, data: bytes) -> None:
-        if len(data) > self.hints.max_record_bytes:
-            raise LimitExceededError(
-                self.hints.name,
-                f"lines of at most {self.hints.max_record_bytes:,} bytes were allowed",
-                f"line {self._line} has {len(data):,} and does not end there",
-            )
+    def _looked_at(self, block: Block) -> tuple[Block, Lined | None]:
+        """Return a block and its lines, if each is a record; this may be done ahead of its turn."""
+        width = len(self.dialect.header)
+        found = lined(block.data, block.offset, self.dialect.grammar, width)
+        if found is not None and self._is_plain(found.records, block):
+            found = Lined(found.records.select("offset", "length", "line"), found.cells, plain=True)
+        return block, found
+
+    def _is_plain(self, records: pl.DataFrame, block: Block) -> bool:
+        """Return whether all records are data without a fault."""
+        if b"\0" in block.data or (records["fields"] != len(self.dialect.header)).any():
+            return False
+        patterns = (_marked(self.dialect), *(known.pattern for known in self.hints.furniture))
+        return not any(records["text"].str.contains(pattern).any() for pattern in patterns)
+
+    def _passed_over(self, height: int) -> tuple[int, int]:
+        """Count plain records, and return the row and the line number of the first."""
+        row, line = self._numbered or 2, self._line
+        self._after_blank = False
+        self._line += height
+        self._number(row + height)
+        return row, line
 
     def _kinds(self, frame: pl.DataFrame) -> pl.DataFrame:
         text, width = pl.col("text"), len(self.dialect.header)
@@ -198,11 +206,15 @@ class Structure:
                 return frame.with_columns(row_number=pl.lit(0, pl.Int64))
             self._numbered = 2 - int(first[0])
         start = self._numbered
-        self._numbered += frame.height
-        if self._numbered > self.hints.max_records:
+        self._number(start + frame.height)
+        return frame.with_columns(row_number=pl.int_range(pl.len(), dtype=pl.Int64) + start)
+
+    def _number(self, following: int) -> None:
+        """Note the number of the row to come."""
+        self._numbered = following
+        if following > self.hints.max_records:
             allowed = f"at most {self.hints.max_records:,} records were allowed"
             raise LimitExceededError(self.hints.name, allowed, "the file has more")
-        return frame.with_columns(row_number=pl.int_range(pl.len(), dtype=pl.Int64) + start)
 
     def _fault(self) -> pl.Expr:
         text, width = pl.col("text"), len(self.dialect.header)
@@ -276,42 +288,57 @@ class Structure:
             short = short & frame["fault"].is_not_null()
         return frame
 
+    def _untouched(self, found: Lined, row: int, line: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Give the rows of a block of plain lines."""
+        number = pl.int_range(pl.len(), dtype=pl.Int64)
+        place = found.records.select(
+            (number + row).alias("row_number"),
+            (number + line).alias("line_number"),
+            "offset",
+            "length",
+        )
+        return found.cells.hstack(place), pl.DataFrame(schema=REJECTS)
+
+    def _picked(
+        self, frame: pl.DataFrame, cells: pl.DataFrame
+    ) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Take the good records out of cells that are parsed, and parse those that were mended."""
+        good = (frame["kind"] == _DATA) & frame["fault"].is_null()
+        as_they_are = good & (frame["fields"] == cells.width)
+        rows = cells.filter(as_they_are).hstack(_place(frame.filter(as_they_are)))
+        mended = frame.filter(good & ~as_they_are)
+        if not mended.is_empty():
+            parsed = self._parsed(mended).hstack(_place(mended))
+            rows = pl.concat([rows, parsed]).sort("row_number")
+        return rows, self._faults(frame)
+
     def _outcome(
         self, frame: pl.DataFrame, block: bytes, offset: int
     ) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Parse the good records of a block and make rejects of the malformed ones."""
         good = frame.filter((pl.col("kind") == _DATA) & pl.col("fault").is_null())
-        parsed = self._parsed(good, frame, block, offset)
+        plain = good["cells"].null_count() == good.height == frame.height
+        if self.dialect.grammar.is_native and plain and good["written"].equals(good["text"]):
+            rows = self._by_polars(block, good.height)
+        else:
+            rows = self._parsed(good)
         if self._returns_only:  # what breaks a line inside a cell was a CR, too
-            parsed = parsed.with_columns(pl.all().str.replace_all("\n", "\r", literal=True))
-        place = good.select("row_number", "line_number", "offset", "length")
-        return pl.concat([parsed, place], how="horizontal"), self._faults(frame)
+            rows = rows.with_columns(pl.all().str.replace_all("\n", "\r", literal=True))
+        return rows.hstack(_place(good)), self._faults(frame)
 
-    def _parsed(
-        self, good: pl.DataFrame, frame: pl.DataFrame, block: bytes, offset: int
-    ) -> pl.DataFrame:
+    def _parsed(self, good: pl.DataFrame) -> pl.DataFrame:
+        """Return the cells of records one by one, in which something may be mended."""
         grammar = self.dialect.grammar
         plain = good["cells"].null_count() == good.height
-        if grammar.is_native and plain and good.height == frame.height and good.height:
-            as_they_are = good["written"].equals(good["text"])
-            end = good["offset"][-1] + good["length"][-1] - offset
-            return self._by_polars(block[:end] if as_they_are else _lines(good), good.height)
         if grammar.is_native and (plain or grammar.quote):
             return self._by_polars(_lines(_rewritten(good, grammar)), good.height)
         return self._by_lists(good)
 
     def _by_polars(self, data: bytes, height: int) -> pl.DataFrame:
-        schema = {str(place): pl.String for place in range(len(self.dialect.header))}
+        width = len(self.dialect.header)
         if not height:
-            return pl.DataFrame(schema=schema)
-        frame = pl.read_csv(
-            data,
-            has_header=False,
-            separator=self.dialect.grammar.delimiter,
-            quote_char=self.dialect.grammar.quote or None,
-            schema=schema,
-            infer_schema=False,
-        )
+            return pl.DataFrame(schema={str(place): pl.String for place in range(width)})
+        frame = parsed(data, self.dialect.grammar, width)
         if frame.height != height:  # Polars drops rows of some malformed files with a mere warning
             raise AccountingError(
                 f"{self.hints.name}: {height:,} records were to be parsed; {frame.height:,} were"
@@ -342,6 +369,18 @@ class Structure:
             "offset",
             "length",
         ).cast(REJECTS)
+
+
+def _place(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.select(PLACE)
+
+
+def _marked(dialect: Dialect) -> str:
+    """Return the pattern of a line that may be blank, padding or the header, by how it begins."""
+    dress = f"{_DRESS}*"
+    headers = (dress.join(map(re.escape, _bare(text)[:12])) for text in dialect.header_texts)
+    empty = rf"[\s\"]*(?:{re.escape(dialect.grammar.delimiter)}|$)"
+    return f"^(?:{'|'.join((empty, *(dress + header for header in headers)))})"
 
 
 def _bare(header_text: str) -> str:

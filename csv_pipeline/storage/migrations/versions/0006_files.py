@@ -6,7 +6,7 @@ Files that were settled before stay where they are.
 from alembic import op
 
 revision = "0006"
-down_revision = "0003"
+down_revision = "0004"
 
 _CHANGES = """
 ALTER TABLE csv_pipeline.arrival

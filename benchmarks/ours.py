@@ -1,0 +1,71 @@
+"""What is measured: an import from its claim to its settled report, the way the command does it."""
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from benchmarks.orders import ORDERS
+from csv_pipeline.feeds import FEEDS
+from csv_pipeline.ingest import Import, Pipeline, Stage, open_pipeline
+from csv_pipeline.model import Claim, ImportReport, Outcome
+from csv_pipeline.settings import Settings
+from csv_pipeline.stages.arrive import found_file
+from csv_pipeline.storage import ledger
+
+
+def pipeline_at(home: str, url: str) -> Pipeline:
+    """Return the pipeline with the feed that is measured, on the server at `url`."""
+    settings = Settings(home=Path(home), database_url=SecretStr(url), settle_seconds=0)
+    return open_pipeline(settings, (*FEEDS, ORDERS))
+
+
+def import_file(home: str, url: str, file: str, account: str, feed: str) -> dict[str, Any]:
+    """Import one file and return the seconds it took, those of each stage, and the counts."""
+    pipeline = pipeline_at(home, url)
+    with pipeline.database.begin() as connection:
+        ledger.register(connection, [found_file(Path(file), account, feed)])
+    began = time.monotonic()
+    (report,) = _imported(pipeline, pipeline.claim(account, feed))
+    seconds = time.monotonic() - began
+    counts = report.counts
+    return {
+        "seconds": seconds,
+        "stages": dict(report.stage_seconds),
+        "read": counts.read,
+        "written": counts.inserted + counts.updated,
+        "rejected": counts.rejected,
+    }
+
+
+def import_small_files(home: str, url: str) -> dict[str, Any]:
+    """Import all that lies in the landing area, account by account, and return the seconds."""
+    pipeline = pipeline_at(home, url)
+    found = pipeline.look(seconds=600).found
+    accounts = sorted({file.account for file in found})
+    began = time.monotonic()
+    reports = [
+        report
+        for account in accounts
+        for report in _imported(pipeline, pipeline.claim(account, ORDERS.name))
+    ]
+    seconds = time.monotonic() - began
+    return {
+        "seconds": seconds,
+        "files": len(reports),
+        "written": sum(report.counts.inserted for report in reports),
+    }
+
+
+def _imported(pipeline: Pipeline, claims: Iterable[Claim]) -> list[ImportReport]:
+    reports = []
+    for claim in claims:
+        import_ = Import(pipeline, claim)
+        for stage in Stage:
+            import_.advance(stage)
+        reports.append(import_.settled())
+        import_.finish()
+    assert all(report.outcome is Outcome.IMPORTED for report in reports)
+    return reports

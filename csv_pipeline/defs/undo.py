@@ -1,0 +1,39 @@
+"""The job that takes one import back: its form asks for the number that the import has."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+from pydantic import Field
+
+from csv_pipeline.defs.metadata import undo_metadata
+from csv_pipeline.defs.resource import Engine
+from csv_pipeline.errors import PipelineError
+
+
+class UndoConfig(dg.Config):
+    """Which import to undo."""
+
+    import_id: int = Field(description="The number of the import; of an undo, to have it undone.")
+    dry_run: bool = Field(default=False, description="Say what would happen; change nothing.")
+
+
+@dg.op(description="Take back all that one import wrote, in one transaction.")
+def undo(
+    context: dg.OpExecutionContext, config: UndoConfig, engine: dg.ResourceParam[Engine]
+) -> Iterator[dg.AssetObservation | dg.Output[int]]:
+    """Undo one import and show what became of its rows, here and on the feed's asset."""
+    try:
+        report = engine.pipeline().undo(config.import_id, dry_run=config.dry_run)
+    except PipelineError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+    facts = undo_metadata(report)
+    context.log.info("Import %s: %s", config.import_id, report.undo)
+    if not config.dry_run:
+        yield dg.AssetObservation(report.feed, partition=report.account, metadata=facts)
+    yield dg.Output(report.import_id, metadata=facts)
+
+
+@dg.job(description="Takes back what one import wrote; the form asks for its number.")
+def undo_import() -> None:
+    """Undo one import."""
+    undo()

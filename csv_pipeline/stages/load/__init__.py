@@ -1,0 +1,282 @@
+"""Bring valid rows into their table, in the caller's transaction, and count what became of each.
+
+Rows travel as CSV text through COPY into a staging table and are resolved there, set by set: every
+staged row whose key is stored is classed by one join; the others are inserted. Each statement
+counts the rows it touched, and the counts must meet. Two short cuts lead to the same: the first
+rows of an account, which can meet none, are copied where they belong, and rows that are stored to
+the last value are known by their hash and never sent.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+import psycopg
+import sqlalchemy as sa
+
+from csv_pipeline.errors import AccountingError
+from csv_pipeline.model import Claim, Counts, Difference, Feed
+from csv_pipeline.stages.load.copying import StoredHashes, copy
+from csv_pipeline.stages.load.differences import first_differences
+from csv_pipeline.stages.load.faults import store_rejects, write_refused
+from csv_pipeline.stages.load.resolution import OUTCOME, PLAN, Resolution
+from csv_pipeline.stages.load.writing import affected, is_of_a_row, write
+from csv_pipeline.storage import ledger, tables
+from csv_pipeline.storage.quarantine import mark_repaired
+from csv_pipeline.storage.row_hash import OCCURRENCE
+from csv_pipeline.storage.work import (
+    OUTCOMES,
+    PAIRS,
+    SUPERSEDED,
+    BatchWriter,
+    Replay,
+    TextFile,
+    TypedFile,
+    ValidFile,
+    batches,
+    scan,
+)
+
+__all__ = ["LATE", "load", "store_rejects"]
+
+LATE = "late"
+"""Where in the work directory the faults are that the database found."""
+
+_FEW_ROWS = 5_000
+_TIMES_AS_MANY = 4
+_SOME = 100_000
+
+
+def load(  # noqa: PLR0913, PLR0917  # the stages before, each with its own facts
+    connection: sa.Connection,
+    feed: Feed,
+    claim: Claim,
+    work: Path,
+    text: TextFile,
+    typed: TypedFile,
+    valid: ValidFile,
+    replay: Replay | None = None,
+) -> tuple[Counts, tuple[Difference, ...]]:
+    """Store rows, history, rejects and superseded rows of one import.
+
+    Returns the counts and, of a dry run, the first values that would change. `work` gets what
+    became of each row that was not inserted, and the faults that the database found. Rows that
+    repair rejected ones stand for the import that rejected them: where the order of imports
+    decides, they lose against what was stored later.
+
+    Raises:
+        AccountingError: A row would be without an outcome, or with two.
+    """
+    for setting in PLAN:
+        connection.execute(sa.text(f"SET LOCAL {setting}"))
+    connection.execute(sa.text("SET CONSTRAINTS ALL IMMEDIATE"))  # refuse a row where it is written
+    resolution = Resolution(feed, claim, typed.columns, replay)
+    outcomes, late = BatchWriter(work / "outcomes"), BatchWriter(work / LATE)
+    expected = valid.valid - valid.superseded
+    done = None
+    if replay is None and not connection.scalar(resolution.any_stored()):
+        done = _copy_first(connection, resolution, valid)
+    if done is None:
+        known = None
+        if replay is None and _are_worth_reading(connection, claim, expected):
+            known = StoredHashes(connection, resolution.target, claim.account)
+        done = _resolve(connection, resolution, valid, known, outcomes)
+        if done.refused:
+            write_refused(connection, resolution, valid, late)
+    rejected = store_rejects(connection, claim, text, valid, late.directory, replay)
+    if replay is not None:
+        mark_repaired(connection, claim.import_id, replay.import_id, resolution.repaired)
+    superseded = _copy_superseded(connection, claim, valid)
+    counts = Counts(
+        read=text.records,
+        inserted=done.inserted,
+        updated=done.updated,
+        unchanged=done.unchanged,
+        kept=done.kept,
+        superseded=superseded,
+        rejected=rejected,
+        blank=text.blank,
+        furniture=text.furniture_count,
+    )
+    _check(claim, "valid rows", expected, done.rows)
+    _check(claim, "rows with an outcome", counts.read, counts.settled)
+    return counts, done.differences
+
+
+def _are_worth_reading(connection: sa.Connection, claim: Claim, expected: int) -> bool:
+    """Return whether the account's stored rows are so few that a look at all of them saves time.
+
+    A small file into a large table never reads the table.
+    """
+    if expected < _FEW_ROWS:
+        return False
+    return ledger.rows_brought(connection, claim) <= _TIMES_AS_MANY * expected
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Done:
+    """What became of the valid rows."""
+
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    kept: int = 0
+    refused: int = 0
+    differences: tuple[Difference, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        return self.inserted + self.updated + self.unchanged + self.kept + self.refused
+
+
+def _copy_first(
+    connection: sa.Connection, resolution: Resolution, valid: ValidFile
+) -> _Done | None:
+    """Copy the first rows of an account, which meet none stored; None if the table takes not all.
+
+    COPY says of one row at the most that it is refused, and stops there.
+    """
+    claim, target = resolution.claim, resolution.target
+    lineage = {
+        "account": claim.account,
+        "_import_id": claim.import_id,
+        "_created_import_id": claim.import_id,
+        "_updated_at": datetime.now(UTC).isoformat(),
+    }
+    names = [*lineage, "_row_number", *resolution.sent]
+    constants = [pl.lit(value).alias(name) for name, value in lineage.items()]
+    frames = (rows.with_columns(constants).select(names) for rows in _rows(valid))
+    try:
+        with connection.begin_nested():
+            table = f'{target.schema}."{target.name}"'
+            return _Done(inserted=copy(connection, table, names, frames))
+    except psycopg.Error as error:
+        if not is_of_a_row(error):
+            raise
+        return None
+
+
+def _resolve(
+    connection: sa.Connection,
+    resolution: Resolution,
+    valid: ValidFile,
+    known: StoredHashes | None,
+    outcomes: BatchWriter,
+) -> _Done:
+    """Stage the rows, class those whose key is stored, and write what changes."""
+    claim, replay = resolution.claim, resolution.replay
+    for table in (resolution.staging, resolution.matched, resolution.refused):
+        table.create(connection)
+    names = [column.name for column in resolution.staging.columns]
+    frames = (rows.select(names) for rows in _unknown(_rows(valid), known, outcomes))
+    staged = copy(connection, "staging", names, frames)
+    same = outcomes.rows
+    if replay is not None:
+        _stage_repaired(connection, resolution, valid, replay)
+    # Without statistics the planner takes a temporary table for small, and nests loops over it.
+    joined = ", ".join(f'"{name}"' for name in ("_row_number", *resolution.key))
+    connection.execute(sa.text(f"ANALYZE staging ({joined})"))
+    found = affected(connection, resolution.match())
+    differences: tuple[Difference, ...] = ()
+    if found:
+        connection.execute(sa.text("ANALYZE matched"))
+        if resolution.any_refusing_policy():
+            for statement in resolution.refuse_conflicts():
+                connection.execute(statement)
+        if claim.dry_run:
+            differences = first_differences(connection, resolution)
+    updates = "updated" in _classes(connection, resolution) if found else False
+    written = write(connection, resolution, updates=updates)
+    classes = _classes(connection, resolution)
+    _check(claim, "rows saved to history", written.saved, written.updated)
+    _check(claim, "rows updated", classes.get("updated", 0), written.updated)
+    _check(claim, "rows inserted", staged - sum(classes.values()), written.inserted)
+    _write_outcomes(connection, resolution, outcomes)
+    return _Done(
+        inserted=written.inserted,
+        updated=written.updated,
+        unchanged=classes.get("unchanged", 0) + same,
+        kept=classes.get("kept", 0),
+        refused=classes.get("rejected", 0),
+        differences=differences,
+    )
+
+
+def _rows(valid: ValidFile) -> Iterator[pl.DataFrame]:
+    """Give the valid rows but the superseded ones, batch by batch."""
+    losers = scan(valid.superseded_rows, SUPERSEDED).select("row_number").collect()
+    counted = scan(valid.occurrences)
+    repeated = counted.collect() if counted.collect_schema() else None
+    for batch in batches(valid.rows):
+        rows = batch
+        if losers.height:
+            rows = rows.join(losers, on="row_number", how="anti", maintain_order="left")
+        if repeated is not None:
+            rows = rows.join(repeated, on="row_number", how="left", maintain_order="left")
+            rows = rows.with_columns(pl.col(OCCURRENCE).fill_null(1))
+        yield rows.rename({"row_number": "_row_number"})
+
+
+def _unknown(
+    frames: Iterator[pl.DataFrame], known: StoredHashes | None, outcomes: BatchWriter
+) -> Iterator[pl.DataFrame]:
+    """Give the rows that are not stored to the last value; the others are unchanged."""
+    if known is None:
+        yield from frames
+        return
+    for number, rows in enumerate(frames):
+        stored = known.hold(rows)
+        same = rows.filter(stored).select(
+            pl.col("_row_number").alias("row_number"), pl.lit("unchanged").alias(OUTCOME)
+        )
+        outcomes.write(same.cast(OUTCOMES), number)
+        yield rows.filter(~stored)
+
+
+def _classes(connection: sa.Connection, resolution: Resolution) -> dict[str, int]:
+    """Return how many staged rows there are of each class, those to be inserted apart."""
+    outcome = resolution.matched.c[OUTCOME]
+    query = sa.select(outcome, sa.func.count()).group_by(outcome)
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def _write_outcomes(
+    connection: sa.Connection, resolution: Resolution, outcomes: BatchWriter
+) -> None:
+    query = sa.select(resolution.matched).where(resolution.matched.c[OUTCOME] != "rejected")
+    found = connection.execute(query, execution_options={"yield_per": _SOME})
+    for number, some in enumerate(found.partitions(_SOME), outcomes.batches):
+        frame = pl.DataFrame([tuple(row) for row in some], schema=OUTCOMES, orient="row")
+        outcomes.write(frame, number)
+
+
+def _stage_repaired(
+    connection: sa.Connection, resolution: Resolution, valid: ValidFile, replay: Replay
+) -> None:
+    """Say which rejected row each valid one repairs."""
+    resolution.repaired.create(connection)
+    good = scan(valid.rows).select("row_number").collect()
+    pairs = (batch.join(good, on="row_number", how="semi") for batch in batches(replay.rows))
+    copy(connection, "repaired", list(PAIRS), pairs)
+    connection.execute(sa.text("ANALYZE repaired"))
+
+
+def _copy_superseded(connection: sa.Connection, claim: Claim, valid: ValidFile) -> int:
+    if not valid.superseded:
+        return 0
+    names = [column.name for column in tables.superseded.columns]
+    frames = (
+        batch.with_columns(pl.lit(claim.import_id).alias("import_id")).select(names)
+        for batch in batches(valid.superseded_rows)
+    )
+    return copy(connection, "csv_pipeline.superseded", names, frames)
+
+
+def _check(claim: Claim, what: str, needed: int, found: int) -> None:
+    if needed != found:
+        raise AccountingError(
+            f"{claim.name}, import {claim.import_id}: {needed:,} {what} were needed; {found:,} "
+            "were counted, so nothing of it is stored"
+        )

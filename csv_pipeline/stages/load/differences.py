@@ -1,0 +1,35 @@
+"""Show what a dry run would change: values before and after, of the first rows that differ."""
+
+import sqlalchemy as sa
+
+from csv_pipeline.model import Difference
+from csv_pipeline.stages.load.resolution import Resolution
+from csv_pipeline.storage.rejects import MASK
+
+_MOST_ROWS = 20
+
+
+def first_differences(connection: sa.Connection, resolution: Resolution) -> tuple[Difference, ...]:
+    """Return the values that the first rows to be updated would change, in the file's order."""
+    columns = {column.name: column for column in resolution.feed.columns}
+    first_cell, last_cell = len(resolution.key), len(resolution.key) + len(resolution.values)
+    differences = []
+    for number, *values in connection.execute(resolution.updates().limit(_MOST_ROWS)):
+        shown = [
+            MASK if name in columns and columns[name].protected else value
+            for name, value in zip(resolution.key, values, strict=False)
+        ]
+        before, after = values[first_cell:last_cell], values[last_cell:]
+        for name, was, becomes in zip(resolution.values, before, after, strict=True):
+            if was != becomes:
+                masked = columns[name].protected
+                differences.append(
+                    Difference(
+                        row_number=number,
+                        key=" + ".join(shown),
+                        column=name,
+                        before=MASK if masked and was is not None else was,
+                        after=MASK if masked and becomes is not None else becomes,
+                    )
+                )
+    return tuple(differences)

@@ -1,0 +1,158 @@
+"""Store rejects: the faults with their records and cells, those found while loading among them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import polars as pl
+import sqlalchemy as sa
+
+from csv_pipeline.model import Claim
+from csv_pipeline.stages.load.copying import copy
+from csv_pipeline.stages.load.resolution import Resolution
+from csv_pipeline.storage import tables
+from csv_pipeline.storage.work import (
+    PAIRS,
+    PLACE,
+    REJECTS,
+    BatchWriter,
+    Replay,
+    TextFile,
+    ValidFile,
+    batches,
+    scan,
+)
+
+_AT_ONCE = 1_000
+_MOST_AT_ONCE = 4 * 1024**2
+_LATER = {"repaired_by_import_id", "repair_undone_import_id"}
+
+
+def store_rejects(  # noqa: PLR0913, PLR0917  # the stages before, each with its own facts
+    connection: sa.Connection,
+    claim: Claim,
+    text: TextFile,
+    valid: ValidFile,
+    late: Path,
+    replay: Replay | None = None,
+) -> int:
+    """Store the faults with their records and cells and return how many rows have any."""
+    columns = tables.reject.columns
+    names = [c.name for c in columns if c.name not in _LATER]
+    stood_at = (scan(replay.rows) if replay else pl.LazyFrame(schema=PAIRS)).collect()
+    rejected = 0
+
+    def frames() -> Iterator[pl.DataFrame]:
+        nonlocal rejected
+        for faults, rows in _faults_by_batch(text, valid, late):
+            if faults.height:
+                rejected += faults["row_number"].n_unique()
+                told = faults.with_columns(
+                    pl.lit(claim.import_id).alias("import_id"), _raw(text.text, faults)
+                )
+                cells = _cells(rows, told, text, replayed=replay is not None)
+                yield (
+                    told.join(cells, on="row_number", how="left", maintain_order="left")
+                    .join(stood_at, on="row_number", how="left")
+                    .select(names)
+                )
+
+    copy(connection, "csv_pipeline.reject", names, frames())
+    return rejected
+
+
+def write_refused(
+    connection: sa.Connection, resolution: Resolution, valid: ValidFile, late: BatchWriter
+) -> None:
+    """Write the faults that the database found, batch by batch, with where their rows stand."""
+    table = resolution.refused
+    for number, places in enumerate(batches(valid.rows, PLACE)):
+        rows = places["row_number"]
+        query = (
+            sa.select(table)
+            .where(table.c._row_number.between(rows.min(), rows.max()))
+            .order_by(table.c._row_number)
+        )
+        found = [tuple(row) for row in connection.execute(query)]
+        faults = pl.DataFrame(found, schema=_REFUSED, orient="row")
+        placed = faults.join(places.cast({"row_number": pl.Int64}), on="row_number", how="inner")
+        late.write(placed.with_columns(_message()).select(*REJECTS).cast(REJECTS), number)
+
+
+_REFUSED = {
+    "row_number": pl.Int64,
+    **dict.fromkeys(("column", "rule", "value", "message"), pl.String),
+}
+
+
+def _message() -> pl.Expr:
+    column = (
+        pl.when(pl.col("column").is_null())
+        .then(pl.lit(""))
+        .otherwise(", column " + pl.col("column"))
+    )
+    return pl.format(
+        "row {} (line {}){}: {}", "row_number", "line_number", column, "message"
+    ).alias("message")
+
+
+def _faults_by_batch(
+    text: TextFile, valid: ValidFile, late: Path
+) -> Iterator[tuple[pl.DataFrame, Path | None]]:
+    """Give the faults of malformed records, then those of rows with where the rows' cells are."""
+    for faults in batches(text.rejects):
+        yield faults, None
+    rows = sorted(text.rows.glob("*.arrow"))
+    for faults, path in zip(batches(valid.rejects), rows, strict=True):
+        found_late = late / path.name
+        if found_late.exists():
+            faults = pl.concat([faults, pl.read_ipc(found_late)])  # noqa: PLW2901
+        yield faults, path
+
+
+def _cells(
+    rows: Path | None, faults: pl.DataFrame, text: TextFile, *, replayed: bool
+) -> pl.DataFrame:
+    """Return the cells of rejected rows as JSON arrays.
+
+    A malformed record has none, and most others need none: their records give them again.
+    """
+    needed = faults
+    if text.is_plain and not replayed:
+        needed = faults.filter(pl.col("raw").str.contains("\n", literal=True))
+    if rows is None or needed.is_empty():
+        return pl.DataFrame(schema={"row_number": pl.Int64, "cells": pl.String})
+    names = [str(place) for place in range(len(text.header))]
+    batch = pl.read_ipc(rows, columns=["row_number", *names])
+    bad = batch.filter(pl.col("row_number").is_in(needed["row_number"].unique().implode()))
+    shown = pl.concat_list(pl.col(names).str.replace_all("\0", "\u2400", literal=True))
+    as_json = pl.struct(cells=shown).struct.json_encode()
+    return bad.select(
+        pl.col("row_number").cast(pl.Int64),
+        as_json.str.strip_prefix('{"cells":').str.strip_suffix("}").alias("cells"),
+    )
+
+
+def _raw(text: Path, faults: pl.DataFrame) -> pl.Series:
+    """Return each fault's record as it stands in the file; NUL, which no table takes, as ␀."""
+    with text.open("rb") as file:
+        records = [record.decode() for record in _records(file, faults)]
+    raw = pl.Series("raw", records, pl.String)
+    return raw.str.replace_all("\0", "\u2400", literal=True).str.strip_suffix("\r")
+
+
+def _records(file: BinaryIO, faults: pl.DataFrame) -> Iterator[bytes]:
+    """Give the bytes of each fault's record; faults that stand together are read at once."""
+    places = faults.select("offset", "length")
+    for some in places.iter_slices(_AT_ONCE):
+        start = int(some["offset"].min() or 0)  # type: ignore[arg-type]
+        end = int((some["offset"] + some["length"]).max() or 0)  # type: ignore[arg-type]
+        if end - start > _MOST_AT_ONCE:
+            for offset, length in some.iter_rows():
+                file.seek(offset)
+                yield file.read(length)
+            continue
+        file.seek(start)
+        content = file.read(end - start)
+        for offset, length in some.iter_rows():
+            yield content[offset - start : offset - start + length]

@@ -1,0 +1,274 @@
+"""The statements that resolve staged rows against the stored ones, for one import.
+
+Only columns that the file has are compared and written: a file of an older layout leaves the other
+columns of a stored row alone.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+from csv_pipeline.conflict import ConflictPolicy, Values
+from csv_pipeline.model import Claim, Feed
+from csv_pipeline.storage.rejects import MASK
+from csv_pipeline.storage.row_hash import CONTENT, HASH, OCCURRENCE
+from csv_pipeline.storage.targets import history_table, key_columns, target_table
+from csv_pipeline.storage.work import EXTRA, Replay
+
+Conditions = tuple[sa.ColumnElement[bool], ...]
+OUTCOME = "outcome"
+PLAN = ("jit = off", "from_collapse_limit = 1")
+"""How the server is to plan: a wide INSERT takes longer to compile than to run, and of a key of
+several columns it expects one match, so that it would look through all rows of a class for each."""
+
+LINEAGE = ("_import_id", "_row_number", "_updated_at")
+_EMPTY = sa.literal({}, pg.JSONB)
+
+
+class Resolution:
+    """Statements over four temporary tables.
+
+    `staging` holds this import's rows, `matched` the outcome of those whose key is stored or that
+    the database refuses, `refused` why it does, and `repaired` which rejected row each one repairs.
+    """
+
+    def __init__(
+        self, feed: Feed, claim: Claim, present: tuple[str, ...], replay: Replay | None
+    ) -> None:
+        self.feed, self.claim, self.replay = feed, claim, replay
+        self.target, self.history = target_table(feed), history_table(feed)
+        self.key = key_columns(feed)
+        self.sent = (*present, *(() if feed.key else (CONTENT, OCCURRENCE)), EXTRA, *HASH)
+        types = {name: self.target.columns[name].type for name in self.sent}
+        row_number = {"_row_number": sa.BigInteger()}
+        self.staging = _temporary("staging", row_number | types)
+        self.matched = _temporary("matched", row_number | {OUTCOME: sa.Text()})
+        words = dict.fromkeys(("column", "rule", "value", "message"), sa.Text())
+        self.refused = _temporary("refused", row_number | words)
+        self.repaired = _temporary(
+            "repaired", {"row_number": sa.BigInteger(), "repairs_row_number": sa.BigInteger()}
+        )
+        self.values = tuple(name for name in present if name not in self.key)
+        self._updated_at = datetime.now(UTC)
+
+    def match(self) -> sa.Insert:
+        """Class every staged row whose key is stored."""
+        rows = self.staging
+        differs = sa.or_(*(self._differs(name, rows) for name in (*self.values, EXTRA)))
+        outcome = sa.case(
+            (~differs, "unchanged"),
+            (self._refuses(), "rejected"),
+            (self._changes(), "updated"),
+            else_="kept",
+        )
+        query = sa.select(rows.c._row_number, outcome).where(*self._same_key(rows))
+        return sa.insert(self.matched).from_select(["_row_number", OUTCOME], query)
+
+    def refuse_conflicts(self) -> Iterable[sa.Insert]:
+        """Say of each column that may not differ which rows do, with both values."""
+        columns = {column.name: column for column in self.feed.columns}
+        rows = self._classed("rejected")
+        for name in self._of_refusing_policies():
+            old, new = (table.c[name] for table in (self.target, rows))
+            shown = [
+                sa.literal(MASK) if columns[name].protected else _shown(value)
+                for value in (old, new)
+            ]
+            query = sa.select(
+                rows.c._row_number,
+                sa.literal(name),
+                sa.literal(f"{name}.conflict"),
+                sa.cast(new, sa.Text),
+                sa.func.concat("the stored value ", shown[0], " was needed; found ", shown[1]),
+            ).where(*self._same_key(rows), self._differs(name, rows))
+            yield sa.insert(self.refused).from_select(self.refused.columns.keys(), query)
+
+    def any_refusing_policy(self) -> bool:
+        """Return whether a column that the file has may not differ from what is stored."""
+        return bool(self._of_refusing_policies())
+
+    def any_stored(self) -> sa.Select[bool]:
+        """Ask whether the account has any row."""
+        return sa.select(sa.exists().where(self._of_account()))
+
+    def insert(self, *block: sa.ColumnElement[bool]) -> sa.Insert:
+        """Insert the staged rows whose key is not stored."""
+        staging, matched = self.staging, self.matched
+        stored = sa.exists().where(matched.c._row_number == staging.c._row_number)
+        query = sa.select(
+            sa.literal(self.claim.account),
+            *(staging.c[name] for name in self.sent),
+            *self._lineage(staging),
+            sa.literal(self.claim.import_id),
+        ).where(~stored, *block)
+        return sa.insert(self.target).from_select(
+            ["account", *self.sent, *LINEAGE, "_created_import_id"], query
+        )
+
+    def save_history(self, *block: sa.ColumnElement[bool]) -> sa.Insert:
+        """Copy stored rows that are about to change, as they are."""
+        names = [column.name for column in self.target.columns]
+        query = sa.select(
+            sa.literal(self.claim.import_id), *(self.target.c[name] for name in names)
+        ).where(*self._same_key(self._classed("updated", *block)))
+        return sa.insert(self.history).from_select(["_replaced_by_import_id", *names], query)
+
+    def update(self, *block: sa.ColumnElement[bool]) -> sa.Update:
+        """Write what the staged rows change in the stored ones."""
+        rows = self._classed("updated", *block)
+        lineage = dict(zip(LINEAGE, self._lineage(rows), strict=True))
+        whole = self._stored_as_sent()
+        hashes = {name: rows.c[name] if whole else sa.null() for name in HASH}
+        return (
+            sa.update(self.target)
+            .values(self._resolved(rows) | {EXTRA: self._extra(rows)} | hashes | lineage)
+            .where(*self._same_key(rows))
+        )
+
+    def updates(self) -> sa.Select[Any]:
+        """Return the updates to come in the file's order.
+
+        Each has its row number, the key, the stored values and the resolved ones, all as text.
+        """
+        rows = self._classed("updated")
+        resolved = self._resolved(rows)
+        key = (self.target.c[name] for name in self.key)
+        stored = (self.target.c[name] for name in resolved)
+        texts = (sa.cast(value, sa.Text) for value in (*key, *stored, *resolved.values()))
+        row_number = rows.c._row_number
+        return sa.select(row_number, *texts).where(*self._same_key(rows)).order_by(row_number)
+
+    def _resolved(self, rows: sa.FromClause) -> dict[str, sa.ColumnElement[Any]]:
+        """Return what each column of a stored row holds once the staged row had its say."""
+        resolved = {}
+        for policy, names in self._groups.items():
+            wins = self._wins(policy, rows)
+            for name in names:
+                old = self.target.c[name]
+                value = policy.value(old, rows.c[name])
+                resolved[name] = value if _is_true(wins) else sa.case((wins, value), else_=old)
+        return {name: resolved[name] for name in self.values}
+
+    def block(self, first: int, last: int) -> Conditions:
+        """Return the condition for staged rows with these row numbers."""
+        return (self.staging.c._row_number.between(first, last),)
+
+    @cached_property
+    def _groups(self) -> dict[ConflictPolicy, list[str]]:
+        """The policies in force, each with its columns."""
+        groups: dict[ConflictPolicy, list[str]] = {}
+        for name in self.values:
+            policy = self.feed.column_conflicts.get(name, self.feed.conflict)
+            groups.setdefault(policy, []).append(name)
+        return groups
+
+    def _of_refusing_policies(self) -> list[str]:
+        return [name for policy in self._groups if policy.refuses for name in self._groups[policy]]
+
+    def _differs(self, name: str, rows: sa.FromClause) -> sa.ColumnElement[bool]:
+        if name == EXTRA:
+            return ~_cells(self.target).contains(_cells(rows))
+        return self.target.c[name].is_distinct_from(rows.c[name])
+
+    def _refuses(self) -> sa.ColumnElement[bool]:
+        differ = (self._differs(name, self.staging) for name in self._of_refusing_policies())
+        return sa.or_(sa.false(), *differ)
+
+    def _changes(self) -> sa.ColumnElement[bool]:
+        """Return whether any stored value would be another."""
+        changes = []
+        for policy, names in self._groups.items():
+            others = [
+                old.is_distinct_from(policy.value(old, self.staging.c[name]))
+                for name in names
+                for old in (self.target.c[name],)
+            ]
+            changes.append(sa.and_(self._wins(policy, self.staging), sa.or_(*others)))
+        cells = _cells(self.target)
+        extra = cells.is_distinct_from(self.feed.conflict.cells(cells, _cells(self.staging)))
+        changes.append(sa.and_(self._wins(self.feed.conflict, self.staging), extra))
+        return sa.or_(*changes)
+
+    def _extra(self, rows: sa.FromClause) -> sa.ColumnElement[Any]:
+        old, policy = self.target.c[EXTRA], self.feed.conflict
+        merged = policy.cells(_cells(self.target), _cells(rows))
+        speaks = rows.c[EXTRA].is_not(None) & self._wins(policy, rows)
+        return sa.case((speaks, merged), else_=old)
+
+    def _wins(self, policy: ConflictPolicy, rows: sa.FromClause) -> sa.ColumnElement[bool]:
+        """Return whether a staged row has a say; not against one that arrived after it."""
+        wins = policy.wins(self._row(self.target), self._row(rows))
+        if self.replay is None or not policy.by_arrival:
+            return wins
+        target, repaired = self.target, self.repaired
+        stood_at = (
+            sa.select(repaired.c.repairs_row_number)
+            .where(repaired.c.row_number == rows.c._row_number)
+            .scalar_subquery()
+        )
+        came_later = (target.c._import_id > self.replay.import_id) | (
+            (target.c._import_id == self.replay.import_id) & (target.c._row_number > stood_at)
+        )
+        return wins & ~came_later
+
+    def _row(self, table: sa.FromClause) -> Values:
+        return {
+            column.name: table.c[column.name]
+            if column.name in table.c
+            else sa.cast(sa.null(), self.target.c[column.name].type)
+            for column in self.feed.columns
+        }
+
+    def _stored_as_sent(self) -> bool:
+        """Return whether an updated row holds what the file brought, and is known by its hash."""
+        column: sa.ColumnElement[Any] = sa.column("value")
+        return len(self._groups) == 1 and all(
+            policy.value(sa.null(), column) is column for policy in self._groups
+        )
+
+    def _of_account(self) -> sa.ColumnElement[bool]:
+        return self.target.c.account == self.claim.account
+
+    def _same_key(self, rows: sa.FromClause) -> Conditions:
+        same = (self.target.c[name] == rows.c[name] for name in self.key)
+        return (self._of_account(), *same)
+
+    def _classed(self, outcome: str, *block: sa.ColumnElement[bool]) -> sa.FromClause:
+        """Return the staged rows of a class; `PLAN` keeps them one side of a join."""
+        same = self.matched.c._row_number == self.staging.c._row_number
+        query = sa.select(self.staging).where(same, self.matched.c[OUTCOME] == outcome, *block)
+        return query.subquery("classed")
+
+    def _lineage(self, rows: sa.FromClause) -> tuple[sa.ColumnElement[Any], ...]:
+        return (
+            sa.literal(self.claim.import_id),
+            rows.c._row_number,
+            sa.literal(self._updated_at, sa.DateTime(timezone=True)),
+        )
+
+
+def _cells(table: sa.FromClause) -> sa.ColumnElement[Any]:
+    return sa.func.coalesce(table.c[EXTRA], _EMPTY, type_=pg.JSONB)
+
+
+def _shown(value: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    text = sa.cast(value, sa.Text)
+    return sa.func.coalesce(sa.literal("'") + text + sa.literal("'"), "an empty cell")
+
+
+def _is_true(condition: sa.ColumnElement[bool]) -> bool:
+    return isinstance(condition, type(sa.true()))
+
+
+def _temporary(name: str, columns: dict[str, Any]) -> sa.Table:
+    return sa.Table(
+        name,
+        sa.MetaData(),
+        *(sa.Column(column, kind) for column, kind in columns.items()),
+        prefixes=["TEMPORARY"],
+        postgresql_on_commit="DROP",
+    )

@@ -1,0 +1,115 @@
+"""Write what staged rows change, and find the rows that the database itself refuses.
+
+A table may hold rows to more than the contract does: checks, foreign keys, unique columns and
+triggers of its owner. All rows are written at once; only if the database refuses that, they are
+written by halves, and a half that is one row becomes a reject.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+
+from csv_pipeline.stages.load.resolution import OUTCOME, Resolution
+
+_OF_A_ROW = ("22", "23", "44", "54", "P0001")
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How many rows statements touched."""
+
+    inserted: int = 0
+    saved: int = 0
+    updated: int = 0
+
+    def __add__(self, other: "Written") -> "Written":
+        return Written(
+            self.inserted + other.inserted, self.saved + other.saved, self.updated + other.updated
+        )
+
+
+def write(connection: sa.Connection, resolution: Resolution, *, updates: bool) -> Written:
+    """Save history, update and insert, and return how many rows that were.
+
+    A row that the database refuses is in `matched` as rejected, and in `refused` with the reason.
+    """
+    try:
+        return _write(connection, resolution, (), updates=updates)
+    except sa.exc.DBAPIError as error:
+        if not is_of_a_row(error):
+            raise
+    for table in (resolution.staging, resolution.matched):
+        sa.Index(f"{table.name}_by_row", table.c._row_number).create(connection)
+    rows = resolution.staging.c._row_number
+    first, last = connection.execute(sa.select(sa.func.min(rows), sa.func.max(rows))).one()
+    return _by_halves(connection, resolution, first, last, updates=updates)
+
+
+def is_of_a_row(error: sa.exc.DBAPIError | psycopg.Error) -> bool:
+    """Return whether it is a row that the server refuses; PostgreSQL's Appendix A.
+
+    Classes 22 (data), 23 (integrity), 44 (view's check), 54 (a limit, as of an index) and an
+    exception that a trigger raised.
+    """
+    cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    return (getattr(cause, "sqlstate", None) or "").startswith(_OF_A_ROW)
+
+
+def affected(connection: sa.Connection, statement: sa.Insert | sa.Update) -> int:
+    """Execute a statement and return how many rows the server says it touched."""
+    # SQLAlchemy forgets the count of an INSERT unless told not to.
+    return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount
+
+
+def _write(
+    connection: sa.Connection,
+    resolution: Resolution,
+    block: tuple[sa.ColumnElement[bool], ...],
+    *,
+    updates: bool,
+) -> Written:
+    with connection.begin_nested():
+        saved = updated = 0
+        if updates:
+            saved = affected(connection, resolution.save_history(*block))
+            updated = affected(connection, resolution.update(*block))
+        return Written(affected(connection, resolution.insert(*block)), saved, updated)
+
+
+def _by_halves(
+    connection: sa.Connection, resolution: Resolution, first: int, last: int, *, updates: bool
+) -> Written:
+    try:
+        return _write(connection, resolution, resolution.block(first, last), updates=updates)
+    except sa.exc.DBAPIError as error:
+        if not is_of_a_row(error):
+            raise
+        refusal = error
+    if first == last:
+        _refuse(connection, resolution, first, refusal.orig)
+        return Written()
+    middle = (first + last) // 2
+    return _by_halves(connection, resolution, first, middle, updates=updates) + _by_halves(
+        connection, resolution, middle + 1, last, updates=updates
+    )
+
+
+def _refuse(
+    connection: sa.Connection, resolution: Resolution, row_number: int, refusal: Any
+) -> None:
+    """Record why the database refuses a row; what else it says quotes the row."""
+    matched, said = resolution.matched, refusal.diag
+    what = said.constraint_name or said.column_name or refusal.sqlstate
+    primary = f"; found: {said.message_primary}" if refusal.sqlstate[:2] != "22" else ""
+    connection.execute(sa.delete(matched).where(matched.c._row_number == row_number))
+    connection.execute(sa.insert(matched).values({"_row_number": row_number, OUTCOME: "rejected"}))
+    connection.execute(
+        sa.insert(resolution.refused).values(
+            _row_number=row_number,
+            column=said.column_name,
+            rule=f"database.{what}",
+            message=f"a row that the table takes was needed{primary}",
+        )
+    )

@@ -1,0 +1,151 @@
+"""What the ledger knows of undone imports: which can be undone, and what an undo changes there."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from csv_pipeline.errors import UndoError
+from csv_pipeline.model import ArrivalStatus, Feed, ImportReport, Outcome
+from csv_pipeline.storage import ledger, tables
+from csv_pipeline.storage.targets import history_table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undoable:
+    """An import that can be undone, and what undoing it means.
+
+    `subject` is the import whose rows it is about: the one that was named, or, if that is an undo,
+    the import that it undid. `redo` says that its rows come back.
+    """
+
+    named: ImportReport
+    subject: ImportReport
+    redo: bool
+
+
+def next_import_id(connection: sa.Connection) -> int:
+    """Return a number for an import record."""
+    return connection.execute(sa.select(tables.import_ids.next_value())).scalar_one()
+
+
+def undoable(connection: sa.Connection, import_id: int) -> Undoable:
+    """Return what undoing an import means; the lane must be locked.
+
+    Raises:
+        UnknownImportError: The ledger has no such import.
+        UndoError: It stored nothing, was undone before, or its history is not kept any more.
+    """
+    named = ledger.report_of(connection, import_id)
+    if named.outcome not in {Outcome.IMPORTED, Outcome.UNDO}:
+        raise UndoError(import_id, "an import that stored rows", f"it was {named.outcome}")
+    if named.undone_by is not None:
+        raise UndoError(
+            import_id,
+            "an import that stands",
+            f"import {named.undone_by} undid it; to have it back, undo that one",
+        )
+    subject, redo = named, False
+    if named.undo is not None:
+        subject, redo = ledger.report_of(connection, named.undo.import_id), not named.undo.redone
+    table = tables.import_
+    needed = import_id if redo else subject.import_id
+    facts = connection.execute(sa.select(table).where(table.c.import_id == needed)).one()
+    if facts.history_pruned_at is not None:
+        raise UndoError(
+            import_id,
+            "the history of what it changed",
+            f"it was dropped on {facts.history_pruned_at:%Y-%m-%d}, by the setting history_days",
+        )
+    if redo:
+        again = _same_content_since(connection, subject)
+        if again is not None:
+            raise UndoError(
+                import_id, "content that no other import brought", f"import {again} has by now"
+            )
+    return Undoable(named=named, subject=subject, redo=redo)
+
+
+def settle(connection: sa.Connection, report: ImportReport, undone: Undoable) -> None:
+    """Enter an undo into the ledger, and mark what it undid.
+
+    The file of an undone import can be imported again, but only when somebody asks for it.
+    """
+    subject, undo = undone.subject, report.import_id
+    _mark(connection, undone.named, undo)
+    if undone.named is not subject:
+        _mark(connection, subject, None if undone.redo else undo)
+    before, after = ArrivalStatus.IMPORTED, ArrivalStatus.UNDONE
+    if undone.redo:
+        before, after = after, before
+    arrival = tables.arrival
+    connection.execute(
+        sa.update(arrival)
+        .where(arrival.c.import_id == subject.import_id, arrival.c.status == before)
+        .values(status=after)
+    )
+    _mark_repairs(connection, subject.import_id, redo=undone.redo)
+    ledger.enter_report(connection, report, undoes_import_id=undone.named.import_id)
+
+
+def prune_history(connection: sa.Connection, feeds: Iterable[Feed], days: int) -> int:
+    """Drop what imports older than `days` changed, and return how many rows of history that was.
+
+    Such an import cannot be undone any more.
+    """
+    table = tables.import_
+    old = (
+        (table.c.finished_at < sa.func.now() - timedelta(days=days))
+        & table.c.history_pruned_at.is_(None)
+        & ((table.c.updated > 0) | (table.c.outcome == Outcome.UNDO))
+    )
+    dropped = 0
+    for feed in feeds:
+        pruned = connection.execute(
+            sa.update(table)
+            .where(old, table.c.feed == feed.name)
+            .values(history_pruned_at=sa.func.now())
+            .returning(table.c.import_id)
+        )
+        ids = list(pruned.scalars())
+        if ids:
+            history = history_table(feed)
+            gone = sa.delete(history).where(history.c._replaced_by_import_id.in_(ids))
+            dropped += connection.execute(gone).rowcount
+    return dropped
+
+
+def _same_content_since(connection: sa.Connection, subject: ImportReport) -> int | None:
+    table = tables.import_
+    fingerprint = connection.scalar(
+        sa.select(table.c.fingerprint).where(table.c.import_id == subject.import_id)
+    )
+    return ledger.same_content(connection, subject, fingerprint)
+
+
+def _mark(connection: sa.Connection, report: ImportReport, undone_by: int | None) -> None:
+    table = tables.import_
+    connection.execute(
+        sa.update(table)
+        .where(table.c.import_id == report.import_id)
+        .values(undone_by_import_id=undone_by)
+    )
+    ledger.store_report(connection, replace(report, undone_by=undone_by))
+
+
+def _mark_repairs(connection: sa.Connection, import_id: int, *, redo: bool) -> None:
+    """Open the rejects that an undone import repaired, or mark them repaired again."""
+    table = tables.reject
+    done, undone = table.c.repaired_by_import_id, table.c.repair_undone_import_id
+    if redo:
+        statement = sa.update(table).where(undone == import_id, done.is_(None))
+        connection.execute(
+            statement.values(repaired_by_import_id=import_id, repair_undone_import_id=None)
+        )
+    else:
+        connection.execute(
+            sa.update(table)
+            .where(done == import_id)
+            .values(repaired_by_import_id=None, repair_undone_import_id=import_id)
+        )

@@ -1,0 +1,110 @@
+"""A table may hold rows to more than the contract does; what it refuses are rows, not files."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+import sqlalchemy as sa
+
+from csv_pipeline.model import Outcome
+from csv_pipeline_tests.conftest import Desk
+
+HEADER = "Key,Value,Version\n"
+
+
+@pytest.fixture
+def constrained(desk: Desk) -> Iterator[Callable[[str, str], None]]:
+    """Add constraints for the test's own account to tables that all tests share."""
+    made: list[tuple[str, str]] = []
+
+    def add(table: str, definition: str) -> None:
+        name = f"own_{len(made)}_{abs(hash(desk.account))}"
+        with desk.pipeline.database.begin() as connection:
+            connection.execute(
+                sa.text(f'ALTER TABLE data.{table} ADD CONSTRAINT "{name}" {definition}')
+            )
+        made.append((table, name))
+
+    yield add
+    with desk.pipeline.database.begin() as connection:
+        for table, name in made:
+            connection.execute(sa.text(f'ALTER TABLE data.{table} DROP CONSTRAINT "{name}"'))
+
+
+def check(desk: Desk, rule: str) -> str:
+    return f"CHECK (account <> '{desk.account}' OR {rule})"
+
+
+def test_rows_that_a_check_of_the_table_refuses_are_rejects(
+    desk: Desk, constrained: Callable[[str, str], None]
+) -> None:
+    constrained("overwritten", check(desk, "version < 100"))
+    rows = [f"k{n},v,{n}" for n in range(90, 111)]
+    report = desk.bring(HEADER + "\n".join(rows), "overwritten")
+    assert report.outcome is Outcome.IMPORTED
+    assert (report.counts.inserted, report.counts.rejected) == (10, 11)
+    rejects = desk.rejects(report)
+    assert [reject.row_number for reject in rejects] == list(range(12, 23))
+    assert rejects[0].raw == "k100,v,100"
+    assert rejects[0].rule.startswith("database.own_0")
+    assert rejects[0].message.startswith("row 12 (line 12): a row that the table takes was needed")
+    assert len(desk.rows("overwritten")) == 10
+    assert sum(report.rejects_by_rule.values()) == 11
+
+
+def test_a_refused_update_leaves_the_stored_row_and_no_history(
+    desk: Desk, constrained: Callable[[str, str], None]
+) -> None:
+    constrained("overwritten", check(desk, "version < 100"))
+    desk.bring(HEADER + "a,old,1\nb,old,1\n", "overwritten")
+    report = desk.bring(HEADER + "a,new,2\nb,new,200\nc,new,300\nd,new,3\n", "overwritten")
+    assert (report.counts.updated, report.counts.inserted, report.counts.rejected) == (1, 1, 2)
+    stored = [tuple(row) for row in desk.rows("overwritten", "key, value, version", "key")]
+    assert stored == [("a", "new", 2), ("b", "old", 1), ("d", "new", 3)]
+    assert [row.key for row in desk.rows("overwritten_history", "key")] == ["a"]
+
+
+def test_of_rows_that_exclude_one_another_one_is_stored(
+    desk: Desk, constrained: Callable[[str, str], None]
+) -> None:
+    mine = f"(value WITH =) WHERE (account = '{desk.account}') DEFERRABLE INITIALLY DEFERRED"
+    constrained("overwritten", f"EXCLUDE USING btree {mine}")
+    report = desk.bring(HEADER + "a,same,1\nb,same,2\nc,other,3\n", "overwritten")
+    assert (report.counts.inserted, report.counts.rejected) == (2, 1)
+
+
+def test_a_file_of_which_the_table_refuses_too_much_is_refused_whole(
+    desk: Desk, constrained: Callable[[str, str], None]
+) -> None:
+    constrained("limited", check(desk, "version < 100"))
+    rows = [f"k{n},v,{n}" for n in range(96, 104)]
+    report = desk.bring(HEADER + "\n".join(rows), "limited")
+    assert report.outcome is Outcome.REFUSED
+    assert report.problem_code == "threshold"
+    assert report.counts.rejected == 4
+    assert len(desk.rejects(report)) == 4
+    assert desk.rows("limited") == []
+
+
+def test_what_a_trigger_refuses_is_a_reject_too(desk: Desk) -> None:
+    with refusing_trigger(desk):
+        report = desk.bring(HEADER + "a,fine,1\nb,13,13\n", "kept")
+    assert (report.counts.inserted, report.counts.rejected) == (1, 1)
+    assert "no thirteens here" in desk.rejects(report)[0].message
+
+
+@contextmanager
+def refusing_trigger(desk: Desk) -> Iterator[None]:
+    with desk.pipeline.database.begin() as connection:
+        connection.execute(
+            sa.text(
+                "CREATE FUNCTION data.no_thirteen() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+                "IF NEW.version = 13 THEN RAISE EXCEPTION 'no thirteens here'; END IF; "
+                "RETURN NEW; END $$; "
+                "CREATE TRIGGER no_thirteen BEFORE INSERT ON data.kept "
+                "FOR EACH ROW EXECUTE FUNCTION data.no_thirteen()"
+            )
+        )
+    yield
+    with desk.pipeline.database.begin() as connection:
+        connection.execute(sa.text("DROP FUNCTION data.no_thirteen() CASCADE"))

@@ -1,0 +1,263 @@
+"""One import can be taken back, and what was changed since stays."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from csv_pipeline.defs.undo import undo_import
+from csv_pipeline.errors import UndoError, UnknownImportError
+from csv_pipeline.ingest import ingest, open_pipeline
+from csv_pipeline.model import ImportReport, Outcome
+from csv_pipeline.storage import ledger
+from csv_pipeline_tests.conftest import Desk
+
+HEADER = "Key,Value,Version\n"
+FEED = "overwritten"
+
+
+@pytest.fixture
+def bring(desk: Desk) -> Callable[[str], ImportReport]:
+    def bring(rows: str) -> ImportReport:
+        report = desk.bring(HEADER + rows.replace(" ", "\n"), FEED)
+        assert report.outcome is Outcome.IMPORTED
+        return report
+
+    return bring
+
+
+def rows(desk: Desk) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in desk.rows(FEED, "*", "key")]
+
+
+def values(desk: Desk) -> dict[str, str]:
+    return {row.key: row.value for row in desk.rows(FEED, "key, value")}
+
+
+def undo(desk: Desk, report: ImportReport, **how: bool) -> ImportReport:
+    return desk.pipeline.undo(report.import_id, **how)
+
+
+def test_rows_it_made_go_and_rows_it_changed_are_as_before_to_the_last_column(
+    desk: Desk, bring: Callable[[str], ImportReport]
+) -> None:
+    bring("a,old,1 b,old,1 c,same,1")
+    before = rows(desk)
+    second = bring("a,new,2 b,new,2 c,same,1 d,made,1")
+    report = undo(desk, second)
+    assert rows(desk) == before
+    assert report.outcome is Outcome.UNDO
+    assert report.undo is not None
+    assert (report.undo.deleted, report.undo.restored, report.undo.kept) == (1, 2, {})
+    assert (report.undo.reversed, report.undo.gone) == (3, 0)
+
+
+def test_rows_changed_since_stay_and_are_reported_with_the_import_that_changed_them(
+    desk: Desk, bring: Callable[[str], ImportReport]
+) -> None:
+    bring("a,first,1 b,first,1")
+    second = bring("a,second,1 b,second,1 c,second,1 d,second,1")
+    third = bring("b,third,1 c,third,1")
+    report = undo(desk, second)
+    assert report.undo is not None
+    assert report.undo.kept == {third.import_id: 2}
+    assert report.undo.reversed == 2
+    assert values(desk) == {"a": "first", "b": "third", "c": "third"}
+
+
+def test_an_undo_can_be_undone_and_that_again(
+    desk: Desk, bring: Callable[[str], ImportReport]
+) -> None:
+    bring("a,old,1 b,old,1")
+    before = rows(desk)
+    second = bring("a,new,2 c,made,1")
+    after = rows(desk)
+    first_undo = undo(desk, second)
+    redo = undo(desk, first_undo)
+    assert rows(desk) == after
+    assert redo.undo is not None
+    assert (redo.undo.redone, redo.undo.inserted, redo.undo.restored) == (True, 1, 1)
+    second_undo = undo(desk, redo)
+    assert rows(desk) == before
+    undo(desk, second_undo)
+    assert rows(desk) == after
+    undo(desk, second)
+    assert rows(desk) == before
+
+
+def test_undone_from_the_last_to_the_first_nothing_is_left(
+    desk: Desk, bring: Callable[[str], ImportReport]
+) -> None:
+    reports = [bring(f"a,v{n},{n} k{n},x,1") for n in range(4)]
+    for report in reversed(reports):
+        undo(desk, report)
+    assert rows(desk) == []
+
+
+def test_undone_from_the_first_to_the_last_nothing_is_left_either(
+    desk: Desk, bring: Callable[[str], ImportReport]
+) -> None:
+    reports = [bring(f"a,v{n},{n} k{n},x,1") for n in range(4)]
+    for report in reports:
+        undo(desk, report)
+    assert rows(desk) == []
+
+
+def test_bringing_back_leaves_rows_alone_that_came_meanwhile(
+    desk: Desk, bring: Callable[[str], ImportReport]
+) -> None:
+    bring("a,old,1 b,old,1")
+    second = bring("a,new,1 b,new,1 c,made,1 d,made,1")
+    taken = undo(desk, second)
+    later = bring("a,later,1 c,later,1")
+    report = undo(desk, taken)
+    assert report.undo is not None
+    assert report.undo.kept == {later.import_id: 2}
+    assert values(desk) == {"a": "later", "b": "new", "c": "later", "d": "made"}
+
+
+def test_the_same_file_can_be_imported_again_after_an_undo(
+    desk: Desk, bring: Callable[[str], ImportReport]
+) -> None:
+    first = bring("a,x,1 b,x,1")
+    undo(desk, first)
+    assert desk.pipeline.claim(desk.account, FEED) == []  # it does not come back by itself
+    claims = desk.pipeline.claim(desk.account, FEED, arrival_ids=[first.arrival_id])
+    report = ingest(desk.pipeline, claims[0])
+    assert (report.outcome, report.counts.inserted) == (Outcome.IMPORTED, 2)
+    assert report.import_id != first.import_id
+    again = desk.bring(HEADER + "a,x,1\nb,x,1", FEED)
+    assert again.same_as == report.import_id
+
+
+def test_content_that_came_again_meanwhile_is_not_brought_back_twice(
+    desk: Desk, bring: Callable[[str], ImportReport]
+) -> None:
+    first = bring("a,x,1")
+    taken = undo(desk, first)
+    second = bring("a,x,1")
+    with pytest.raises(UndoError, match=f"import {second.import_id} has by now"):
+        undo(desk, taken)
+
+
+def test_an_undo_counts_rows_deleted_by_hand_as_gone(
+    desk: Desk, bring: Callable[[str], ImportReport]
+) -> None:
+    first = bring("a,x,1 b,x,1")
+    with desk.pipeline.database.begin() as connection:
+        connection.execute(
+            sa.text(f"DELETE FROM data.{FEED} WHERE key = 'a' AND account = :account"),  # noqa: S608
+            {"account": desk.account},
+        )
+    report = undo(desk, first)
+    assert report.undo is not None
+    assert (report.undo.deleted, report.undo.gone) == (1, 1)
+
+
+def test_a_dry_run_of_an_undo_changes_nothing(
+    desk: Desk, bring: Callable[[str], ImportReport]
+) -> None:
+    first = bring("a,x,1")
+    report = undo(desk, first, dry_run=True)
+    assert report.undo is not None
+    assert report.undo.deleted == 1
+    assert values(desk) == {"a": "x"}
+    undo(desk, first)
+    assert values(desk) == {}
+
+
+def test_rows_mended_by_an_undone_replay_are_rejects_again(desk: Desk, tmp_path: Path) -> None:
+    first = desk.bring(HEADER + "a,one,x\nb,two,2\n", FEED)
+    out = tmp_path / f"import-{first.import_id}.csv"
+    desk.pipeline.write_rejects(first.import_id, out)
+    mended = desk.bring(out.read_text("utf-8-sig").replace(",x,", ",7,"), FEED)
+    assert mended.repairs == first.import_id
+    assert desk.rejects(first)[0].repaired_by_import_id == mended.import_id
+    taken = undo(desk, mended)
+    assert desk.rejects(first)[0].repaired_by_import_id is None
+    undo(desk, taken)
+    assert desk.rejects(first)[0].repaired_by_import_id == mended.import_id
+
+
+def test_undoing_leaves_the_other_accounts_alone(
+    desk: Desk, bring: Callable[[str], ImportReport]
+) -> None:
+    other = Desk(desk.pipeline, f"{desk.account}-other", desk.folder)
+    other.bring(HEADER + "a,theirs,1", FEED)
+    before = rows(other)
+    bring("a,mine,1")
+    undo(desk, bring("a,mine too,1 b,mine,1"))
+    assert rows(other) == before
+
+
+def test_what_cannot_be_undone_is_said(desk: Desk, bring: Callable[[str], ImportReport]) -> None:
+    with pytest.raises(UnknownImportError):
+        desk.pipeline.undo(10**9)
+    bring("a,x,1")
+    duplicate = desk.bring(HEADER + "a,x,1", FEED)
+    with pytest.raises(UndoError, match="it was duplicate"):
+        undo(desk, duplicate)
+    second = bring("a,y,1")
+    taken = undo(desk, second)
+    with pytest.raises(UndoError, match=f"import {taken.import_id} undid it"):
+        undo(desk, second)
+
+
+def test_history_older_than_the_setting_is_dropped_and_undoing_says_so(
+    desk: Desk, bring: Callable[[str], ImportReport]
+) -> None:
+    bring("a,old,1")
+    second, third = bring("a,new,1"), bring("b,made,1")
+    with desk.pipeline.database.begin() as connection:
+        connection.execute(
+            sa.text(
+                "UPDATE csv_pipeline.import SET finished_at = now() - interval '8 days' "
+                "WHERE import_id = ANY(:ids)"
+            ),
+            {"ids": [second.import_id, third.import_id]},
+        )
+    keeping = desk.pipeline.settings.model_copy(update={"history_days": 7})
+    open_pipeline(keeping, desk.pipeline.feeds.values()).database.engine.dispose()
+    assert desk.rows(f"{FEED}_history") == []
+    with pytest.raises(UndoError, match="history_days"):
+        undo(desk, second)
+    undo(desk, third)  # it changed no row, so that it needs no history
+    assert values(desk) == {"a": "new"}
+
+
+def test_the_ledger_shows_undo_and_undone(desk: Desk, bring: Callable[[str], ImportReport]) -> None:
+    first = bring("a,x,1")
+    taken = undo(desk, first)
+    with desk.pipeline.database.begin() as connection:
+        found = ledger.imports(connection, account=desk.account)
+    (newest, _), (oldest, _) = found
+    assert (newest.import_id, newest.outcome) == (taken.import_id, Outcome.UNDO)
+    assert (oldest.import_id, oldest.undone_by) == (first.import_id, taken.import_id)
+
+
+def test_the_dagster_job_undoes_an_import(desk: Desk, bring: Callable[[str], ImportReport]) -> None:
+    first = bring("a,x,1")
+    result = undo_import.execute_in_process(
+        run_config={"ops": {"undo": {"config": {"import_id": first.import_id}}}},
+        resources={"engine": OpenEngine(desk)},
+    )
+    assert result.success
+    assert values(desk) == {}
+    failed = undo_import.execute_in_process(
+        run_config={"ops": {"undo": {"config": {"import_id": first.import_id}}}},
+        resources={"engine": OpenEngine(desk)},
+        raise_on_error=False,
+    )
+    assert not failed.success
+
+
+class OpenEngine:
+    """The pipeline of the tests in the place of Dagster's."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def pipeline(self) -> Any:
+        return self._desk.pipeline

@@ -1,0 +1,68 @@
+"""A contract's checks are asked all at once first; Pandera must say the same of every frame."""
+
+from datetime import date
+from decimal import Decimal
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pandera.errors import SchemaErrors
+
+from csv_pipeline.stages.validate import _is_well
+from csv_pipeline_tests.feeds import Person
+
+WELL = {
+    "person_id": "p1",
+    "name": "Ann",
+    "amount": Decimal("1.50"),
+    "born_on": date(1990, 1, 2),
+    "seen_on": None,
+    "secret": "123",
+}
+SCHEMA = Person.to_schema()
+DTYPES = {name: column.dtype.type for name, column in SCHEMA.columns.items()}
+
+
+def people(*rows: dict[str, object]) -> pl.DataFrame:
+    return pl.DataFrame([WELL | row for row in rows], schema=DTYPES)
+
+
+@pytest.mark.parametrize(
+    ("row", "well"),
+    [
+        pytest.param({}, True, id="well"),
+        pytest.param({"amount": Decimal("-1.00")}, False, id="a built-in check"),
+        pytest.param({"name": None}, False, id="a check of the contract's own"),
+        pytest.param({"person_id": None}, False, id="a missing value"),
+        pytest.param({"secret": None}, True, id="a null that a check passes over"),
+        pytest.param({"secret": "12x"}, False, id="a pattern"),
+    ],
+)
+def test_one_bad_row_is_found_among_good_ones(row: dict[str, object], *, well: bool) -> None:
+    assert _is_well(people({}, row, {}), SCHEMA) is well
+
+
+def test_a_frame_of_other_types_is_left_to_pandera() -> None:
+    assert not _is_well(people({}).with_columns(pl.col("amount").cast(pl.Float64)), SCHEMA)
+
+
+ROWS = st.fixed_dictionaries(
+    {
+        "person_id": st.sampled_from(["p1", "p2", None]),
+        "name": st.sampled_from(["Ann", None]),
+        "amount": st.sampled_from([None, Decimal("0.00"), Decimal("-0.01"), Decimal("7.00")]),
+        "secret": st.sampled_from([None, "1", "", "x"]),
+    }
+)
+
+
+@given(st.lists(ROWS, max_size=4))
+def test_it_is_well_exactly_where_pandera_finds_nothing(rows: list[dict[str, object]]) -> None:
+    frame = people(*rows)
+    try:
+        SCHEMA.validate(frame, lazy=True)
+        found = False
+    except SchemaErrors:
+        found = True
+    assert _is_well(frame, SCHEMA) is not found
