@@ -10,6 +10,7 @@ import shutil
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -31,6 +32,7 @@ from csv_pipeline.errors import (
     ThresholdExceededError,
     UndoError,
     UnknownFeedError,
+    UnknownImportError,
     WrongFeedError,
 )
 from csv_pipeline.header import drift, layout_of, sources_in
@@ -47,17 +49,18 @@ from csv_pipeline.model import (
     StoredText,
 )
 from csv_pipeline.settings import Settings
-from csv_pipeline.stages.arrive import Look, fetch, look
+from csv_pipeline.stages.arrive import Look, fetch, found_file, look, refuse_changed
 from csv_pipeline.stages.load import LATE, load, store_rejects
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.replay import Repaired, named_import, take_back
 from csv_pipeline.stages.report import count_rejects, count_rows, first_rejects
+from csv_pipeline.stages.results import REFUSED, Decided, write_results
 from csv_pipeline.stages.transform import transform
 from csv_pipeline.stages.undo import Versions
 from csv_pipeline.stages.unpack import UnpackLimits, unpack
 from csv_pipeline.stages.validate import hold_to_threshold, validate
-from csv_pipeline.storage import ledger, quarantine, undone
+from csv_pipeline.storage import archive, ledger, quarantine, undone
 from csv_pipeline.storage.database import Database, open_database
 from csv_pipeline.storage.keeper import Keeper
 from csv_pipeline.storage.rejects import MASK
@@ -77,6 +80,7 @@ T = TypeVar("T")
 _QUOTED = re.compile(r"\[.*\]|\"[^\"]*\"|`[^`]*`", re.DOTALL)
 _MOST_NAMES = 40
 _LEFT_SECONDS = 3_600.0  # after which nobody reports on a settled import any more
+_SECONDS_TO_PUT_AWAY = 5.0
 log = structlog.get_logger()
 
 
@@ -165,6 +169,7 @@ class Pipeline:
         with self.database.begin() as connection:
             if dry_run:
                 return ledger.rehearsal(connection, file)
+            archive.take_back(connection, [file])
             claims = ledger.claim(
                 connection,
                 file.account,
@@ -176,14 +181,36 @@ class Pipeline:
         return claims[0] if claims else None
 
     def _stay_in_place(self, file: FoundFile) -> None:
-        landing, path = self.settings.landing_area, Path(file.location)
-        if path.is_relative_to(landing):
-            place = (*path.relative_to(landing).parts[:-1], "", "")[:2]
-            if place != (file.account, file.feed):
-                raise SetupError(
-                    f"{path}: a file in {file.account}/{file.feed} of the landing area, or outside "
-                    f"of it, was needed; it lies in {'/'.join(filter(None, place)) or 'none'}"
-                )
+        path, settings = Path(file.location), self.settings
+        for area in (settings.landing_area, settings.archive_area, settings.quarantine_area):
+            if path.is_relative_to(area):
+                place = (*path.relative_to(area).parts[:-1], "", "")[:2]
+                if place != (file.account, file.feed):
+                    what = "the landing area" if area == settings.landing_area else str(area)
+                    raise SetupError(
+                        f"{path}: a file in {file.account}/{file.feed} of {what}, or outside "
+                        f"of it, was needed; it lies in {'/'.join(filter(None, place)) or 'none'}"
+                    )
+
+    def find(self, path: Path, account: str, feed: str) -> FoundFile:
+        """Return the file at a path, where it lies or where it lay before it was archived.
+
+        Raises:
+            InvalidAccountError: The account is not a slug.
+            SetupError: No file is there, and none was.
+        """
+        with self.database.begin() as connection:
+            here, since = (
+                ledger.moved_file(connection, account, feed, str(path), now=now)
+                for now in (True, False)
+            )
+        if here is not None:
+            return here
+        if since is not None and not path.exists():
+            return since
+        if not path.is_file():
+            raise SetupError(f"{path}: a file was needed; there is none, and none of it is known")
+        return found_file(path, account, feed)
 
     def look(self, *, seconds: float, start_at: str | None = None) -> Look:
         """Look at the landing area, enter what is new into the ledger and return it."""
@@ -199,8 +226,21 @@ class Pipeline:
             start_at=start_at,
         )
         with self.database.begin() as connection:
+            archive.take_back(connection, seen.found)
             ledger.register(connection, seen.found, seen.misplaced)
         return seen
+
+    def put_away(self, seconds: float) -> None:
+        """Move settled files that still lie in the landing area, as after a crash."""
+        archive.place_all(self.database, self.settings, seconds)
+
+    def hold_to_retention(self, account: str, feed: str) -> None:
+        """Remove the files of an account and feed that are kept no longer."""
+        archive.hold_to_retention(self.database, self.settings, account, feed)
+
+    def hold_all_to_retention(self, seconds: float) -> None:
+        """Do so for every account and feed, in random order, and stop after so many seconds."""
+        archive.hold_all_to_retention(self.database, self.settings, seconds)
 
     def write_rejects(
         self, import_id: int, path: Path, *, verbatim: bool = False, repaired: bool = False
@@ -286,6 +326,11 @@ class Pipeline:
         self.write_rejects(report.import_id, path)
         return path
 
+    def results_of(self, report: ImportReport) -> Path | None:
+        """Return the file that says what became of each row of an import, if there is one."""
+        path = self.settings.results_file(report.account, report.feed, report.import_id)
+        return path if path.exists() else None
+
     def repaired_by(self, path: Path, import_id: int | None = None) -> ImportReport:
         """Return the import that a file of rejected rows belongs to, as told or as the file says.
 
@@ -308,15 +353,20 @@ def open_pipeline(settings: Settings, feeds: Iterable[Feed]) -> Pipeline:
     by_name = {feed.name: feed for feed in feeds}
     database = open_database(settings)
     ensure_targets(database, by_name.values())
-    sweep(settings, database)
+    sweep(settings, database, by_name)
     if settings.history_days is not None:
         with database.begin() as connection:
             undone.prune_history(connection, by_name.values(), settings.history_days)
-    return Pipeline(settings, database, by_name, Keeper(database, settings.lease_seconds))
+    opened = Pipeline(settings, database, by_name, Keeper(database, settings.lease_seconds))
+    opened.put_away(_SECONDS_TO_PUT_AWAY)
+    return opened
 
 
-def sweep(settings: Settings, database: Database) -> None:
-    """Remove work directories that workers left behind: untouched for long, and not claimed."""
+def sweep(settings: Settings, database: Database, feeds: Mapping[str, Feed] | None = None) -> None:
+    """Remove work directories that workers left behind: untouched for long, and not claimed.
+
+    Where a worker was killed after its commit, the result file is written first.
+    """
     for left in settings.work_area.glob("*-*"):
         try:
             idle_seconds = time.time() - left.stat().st_mtime
@@ -327,7 +377,18 @@ def sweep(settings: Settings, database: Database) -> None:
             with database.begin() as connection:
                 held = ledger.is_held(connection, int(import_id), int(attempt))
             if not held:
+                _leave_late_results(settings, database, left, int(import_id), feeds or {})
                 shutil.rmtree(left, ignore_errors=True)
+
+
+def _leave_late_results(
+    settings: Settings, database: Database, work: Path, import_id: int, feeds: Mapping[str, Feed]
+) -> None:
+    with suppress(UnknownImportError, OSError), database.begin() as connection:
+        report = ledger.report_of(connection, import_id)
+        path = settings.results_file(report.account, report.feed, import_id)
+        if settings.result_files and report.feed in feeds and not path.exists():
+            leave_results(settings, work, feeds[report.feed], report)
 
 
 def ingest(pipeline: Pipeline, claim: Claim) -> ImportReport:
@@ -345,6 +406,40 @@ def ingest(pipeline: Pipeline, claim: Claim) -> ImportReport:
         for stage in Stage:
             import_.advance(stage)
         return import_.settled()
+
+
+def leave_results(settings: Settings, work: Path, feed: Feed, report: ImportReport) -> None:
+    """Write what became of every row of an import, if its rows were judged, whole or not at all."""
+    text = saved(work / "replay.json", Replay) or saved(work / "read.json", TextFile)
+    text = text.text if isinstance(text, Replay) else text
+    typed = saved(work / "transform.json", TypedFile)
+    valid = saved(work / "validate.json", ValidFile)
+    judged = report.outcome in {Outcome.IMPORTED, Outcome.REFUSED}
+    if not (text and typed and valid and judged):
+        return
+    path = settings.results_file(report.account, report.feed, report.import_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.part")
+    partial.touch(mode=0o600)
+    decided = Decided(
+        text=text,
+        typed=typed,
+        valid=valid,
+        outcomes=work / "outcomes",
+        late=work / LATE,
+        key=feed.key,
+        protected=frozenset(column.name for column in feed.columns if column.protected),
+        refused=report.outcome is Outcome.REFUSED,
+    )
+    with partial.open("wb") as out:
+        written = write_results(out, decided)
+    told = {name: rows for name, rows in written.items() if name != REFUSED}
+    found = Counts(read=sum(written.values()), **told)
+    if found == replace(report.counts, blank=0, furniture=0):
+        partial.replace(path)
+    else:  # rather no file than one that contradicts the report
+        log.warning("no result file", import_id=report.import_id, found=asdict(found))
+        partial.unlink()
 
 
 class Import:
@@ -482,6 +577,7 @@ class Import:
                 name=member.name,
                 size_bytes=member.size_bytes,
                 modified_at=self.claim.modified_at,
+                moved_to=self.claim.moved_to and f"{self.claim.moved_to}!{member.name}",
             )
             for member in (plain.members if plain else ())
         )
@@ -496,13 +592,14 @@ class Import:
             max_members=self._settings.max_members,
         )
         claim = self.claim
-        return self._once(
-            "unpack",
-            PlainFile,
-            lambda: unpack(
-                self._stored(), self._work, limits, name=claim.name, member=claim.member
-            ),
-        )
+
+        def unpacked() -> PlainFile:
+            plain = unpack(self._stored(), self._work, limits, name=claim.name, member=claim.member)
+            if claim.member is not None:
+                refuse_changed(claim)  # it came out of the archive where that lies
+            return plain
+
+        return self._once("unpack", PlainFile, unpacked)
 
     @property
     def _max_file_bytes(self) -> int:
@@ -711,7 +808,17 @@ class Import:
         if not self.claim.dry_run:
             with self._database.begin() as connection:
                 ledger.store_report(connection, report)
+            self._leave_files(report)
         return report.counts.read, report.counts.rejected
+
+    def _leave_files(self, report: ImportReport) -> None:
+        """Write the result file and put the file away; what has failed in that fails no import."""
+        try:
+            if self._settings.result_files:
+                leave_results(self._settings, self._work, self.feed, report)
+            archive.place(self._database, self._settings, self.claim.arrival_id)
+        except OSError as error:
+            log.warning("file stays", import_id=report.import_id, because=str(error))
 
     def _turn_away_duplicate(self, same: int) -> None:
         self.turn_away(

@@ -219,7 +219,8 @@ class ArrivalStatus(StrEnum):
 class FoundFile:
     """A file as a listing shows it, before anything is known of its content.
 
-    A file in an archive has the archive's location with `!` and its own name behind it.
+    A file in an archive has the archive's location with `!` and its own name behind it. `location`
+    is where it was found, `moved_to` where it is since, if that is elsewhere.
     """
 
     location: str
@@ -228,6 +229,7 @@ class FoundFile:
     name: str
     size_bytes: int
     modified_at: datetime
+    moved_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,6 +249,7 @@ class Claim:
     location: str
     size_bytes: int
     modified_at: datetime
+    moved_to: str | None = None
     run_id: str | None = None
     dry_run: bool = False
     repairs: int | None = None
@@ -258,8 +261,8 @@ class Claim:
 
     @property
     def path(self) -> Path:
-        """Where the bytes are: the file, or the archive it is in."""
-        return Path(self.location.removesuffix(f"!{self.name}"))
+        """Where the bytes are by now: the file, or the archive it is in."""
+        return Path((self.moved_to or self.location).removesuffix(f"!{self.name}"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,9 @@ time: the edges (Dagster definitions, CLI) call `settings()` and hand the object
 
 from functools import cache
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, SecretStr
+from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -37,6 +38,24 @@ class Settings(BaseSettings):
     block_bytes: PositiveInt = Field(
         12 * 1024**2, description="text handled at a time while reading"
     )
+    archive: bool = Field(
+        True, description="move files out of the landing area once they are settled"
+    )
+    archive_folder: Path | None = Field(
+        None, description="where imported files are kept; `home`/archive if not set"
+    )
+    quarantine_folder: Path | None = Field(
+        None, description="where refused files are kept; `home`/quarantine if not set"
+    )
+    keep_files: PositiveInt | None = Field(
+        None, description="files kept of an account and feed, of each kind; all if not set"
+    )
+    keep_days: PositiveInt | None = Field(
+        None, description="days that files are kept; for ever if not set"
+    )
+    result_files: bool = Field(
+        True, description="write what became of every row into a file of its own"
+    )
     settle_seconds: float = Field(
         2.0, ge=0, description="a file younger than this may still be growing and waits"
     )
@@ -56,10 +75,39 @@ class Settings(BaseSettings):
     runs_per_tick: PositiveInt = Field(40, description="runs the sensor requests in one tick")
     tick_seconds: PositiveFloat = Field(20.0, description="time the sensor takes for one tick")
 
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        for area in (self.archive_area, self.quarantine_area):
+            if area.is_relative_to(self.landing_area):
+                raise ValueError(
+                    f"a folder outside the landing area {self.landing_area} was needed for files "
+                    f"that are done with; found {area}"
+                )
+        return self
+
     @property
     def landing_area(self) -> Path:
         """Where files arrive, as `{account}/{feed}/…`."""
         return (self.landing or self.home / "landing").absolute()
+
+    @property
+    def archive_area(self) -> Path:
+        """Where imported files are kept, as `{account}/{feed}/{date}/…`."""
+        return (self.archive_folder or self.home / "archive").absolute()
+
+    @property
+    def quarantine_area(self) -> Path:
+        """Where refused files are kept, as `{account}/{feed}/{date}/…`."""
+        return (self.quarantine_folder or self.home / "quarantine").absolute()
+
+    @property
+    def results_area(self) -> Path:
+        """Where every import leaves what became of each row."""
+        return (self.home / "results").absolute()
+
+    def results_file(self, account: str, feed: str, import_id: int) -> Path:
+        """Where one import leaves what became of each row."""
+        return self.results_area / account / feed / f"import-{import_id}.csv"
 
     @property
     def work_area(self) -> Path:

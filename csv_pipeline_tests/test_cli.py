@@ -105,6 +105,48 @@ def test_a_refused_file_exits_with_1_and_says_why(terminal: Terminal) -> None:
     assert "feed 'people' needs the column 'ID'" in said.out
 
 
+def landed(terminal: Terminal, content: str) -> Path:
+    """Put a file into the landing area, under a name that no sensor takes, and return it."""
+    folder = terminal.pipeline.settings.landing_area / terminal.account / "people"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "~people.csv"
+    file.write_text(content)
+    return file
+
+
+def test_import_says_where_the_file_and_its_results_are_now(terminal: Terminal) -> None:
+    file = landed(terminal, PEOPLE)
+    said = terminal.call("import", file, "-a", terminal.account, "-f", "people")
+    area = terminal.pipeline.settings.archive_area / terminal.account / "people"
+    assert f"The file is now {area}" in said.out
+    assert "What became of each row: " in said.out
+    listed = terminal.call("imports", "-a", terminal.account)
+    assert f"archive/{terminal.account}/people/" in "".join(listed.out.split())
+    (facts,) = terminal.call("imports", "-a", terminal.account, "--json").json
+    assert Path(facts["moved_to"]).read_text() == PEOPLE
+    assert Path(facts["results"]).read_text("utf-8-sig").count("inserted") == 2
+
+
+@pytest.mark.parametrize("dry_run", [[], ["--dry-run"]])
+def test_a_quarantined_file_is_imported_by_its_old_place(
+    terminal: Terminal, dry_run: list[str]
+) -> None:
+    file = landed(terminal, "ID,Born\n1,03/04/2025\n")
+    lane = ("-a", terminal.account, "-f", "people")
+    assert terminal.call("import", file, *lane).exit_code == 1
+    assert not file.exists()
+    terminal.call("account", terminal.account, "--date-order", "day-first")
+    assert terminal.call("import", file, *lane, *dry_run).exit_code == 0
+    assert terminal.stored() == (0 if dry_run else 1)
+
+
+def test_a_file_that_is_not_there_exits_with_2(terminal: Terminal) -> None:
+    file = terminal.folder / "nothing.csv"
+    said = terminal.call("import", file, "-a", terminal.account, "-f", "people")
+    assert said.exit_code == 2
+    assert "a file was needed; there is none" in said.err
+
+
 def test_a_file_imported_before_is_named_by_its_import(terminal: Terminal) -> None:
     first = terminal.bring(PEOPLE, "--json").json
     file = terminal.folder / "people.csv"

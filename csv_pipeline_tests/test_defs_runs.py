@@ -3,6 +3,7 @@
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -130,6 +131,28 @@ def test_a_run_shows_what_became_of_every_row(dagster: Dagster) -> None:
     assert {"encoding", "delimiter", "header"} <= {line["subject"] for line in shown["evidence"]}
     assert "load" in {line["stage"] for line in shown["stage seconds"]}
     assert shown["outcomes"].startswith("![What became of 4 rows](data:image/svg+xml;base64,")
+
+
+def test_a_run_shows_where_the_files_are_now(dagster: Dagster) -> None:
+    dagster.drop("one.csv", GOOD)
+    dagster.drop("wrong.csv", WRONG)
+    lines = {line["file"]: line for line in metadata(dagster.run())["where they are"]}
+    assert "/archive/" in lines["one.csv"]["is now"]
+    assert (
+        Path(lines["one.csv"]["each row's outcome"]).read_text("utf-8-sig").count("inserted") == 2
+    )
+    assert "/quarantine/" in lines["wrong.csv"]["is now"]
+    assert lines["wrong.csv"]["each row's outcome"] == ""
+
+
+def test_a_refused_file_is_named_by_the_place_it_was_moved_to(dagster: Dagster) -> None:
+    dagster.drop("wrong.csv", WRONG)
+    dagster.run()
+    with dagster.pipeline.database.begin() as connection:
+        (arrival,) = ledger.arrivals(connection, account=dagster.account)
+    assert dagster.run(files=[arrival.moved_to]).success
+    with dagster.pipeline.database.begin() as connection:
+        assert len(ledger.imports(connection, account=dagster.account)) == 2
 
 
 def test_the_rejects_asset_shows_the_faults_themselves(dagster: Dagster) -> None:

@@ -14,7 +14,7 @@ from csv_pipeline.defs.partitions import ACCOUNTS
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.schedules import nightly
 from csv_pipeline.defs.sensors import UNFINISHED, landing
-from csv_pipeline.ingest import Import, Pipeline, ingest
+from csv_pipeline.ingest import Import, Pipeline, Stage, ingest
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage import ledger
 from csv_pipeline.storage.ledger import Backlog
@@ -243,3 +243,31 @@ def _lane(account: str, feed: str, sizes: list[int] | None = None) -> Backlog:
         sizes=tuple(sizes),
         requests=0,
     )
+
+
+def test_a_tick_puts_away_what_a_killed_worker_left(area: Landing) -> None:
+    path = area.drop("one.csv")
+    area.tick()
+    (claim,) = area.pipeline.claim(area.account, "people")
+    Import(area.pipeline, claim).advance(Stage.LOAD)
+    assert path.exists()
+    area.tick()
+    assert not path.exists()
+
+
+def test_the_night_lets_go_of_old_files(area: Landing) -> None:
+    for number in range(2):
+        area.drop(f"{number}.csv", f"ID,Name\n{number},Ann\n")
+        area.pipeline.look(seconds=10)
+        ingest(area.pipeline, area.pipeline.claim(area.account, "people")[0])
+    settings = area.pipeline.settings.model_copy(update={"keep_files": 1})
+    engine = Engine(lambda: replace(area.pipeline, settings=settings))
+    with dg.instance_for_test() as instance:
+        context = dg.build_schedule_context(
+            instance=instance,
+            resources={"engine": engine},
+            scheduled_execution_time=datetime(2026, 11, 22, 2, tzinfo=UTC),
+        )
+        list(cast("Iterator[Any]", nightly(context)))
+    kept = settings.archive_area / area.account / "people"
+    assert [path.name for path in kept.rglob("*.csv")] == ["1.csv"]

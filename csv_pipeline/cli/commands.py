@@ -94,7 +94,9 @@ def dev(
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The CSV file.")],
+    file: Annotated[
+        Path, typer.Argument(help="The CSV file, or where it lay before it was archived.")
+    ],
     account: AccountOption,
     feed: FeedOption,
     *,
@@ -162,10 +164,21 @@ def imports(
     pipeline = _pipeline()
     with pipeline.database.begin() as connection:
         found = ledger.imports(connection, account=account, feed=feed, limit=limit)
+        places = ledger.places(connection, [report.arrival_id for report, _ in found])
     if as_json:
-        terminal.as_json([facts.import_facts(report, at) for report, at in found])
+        terminal.as_json(
+            [
+                facts.import_facts(
+                    report,
+                    at,
+                    moved_to=places.get(report.arrival_id),
+                    results=pipeline.results_of(report),
+                )
+                for report, at in found
+            ]
+        )
     else:
-        show.imports(found, pipeline.settings)
+        show.imports(found, places, pipeline.settings)
 
 
 @app.command()
@@ -344,7 +357,7 @@ def _settings() -> "Settings":
         return settings()
     except ValidationError as error:
         faults = "; ".join(
-            f"CSV_PIPELINE_{'_'.join(map(str, fault['loc'])).upper()}: {fault['msg']}"
+            f"CSV_PIPELINE_{'_'.join(map(str, fault['loc'])).upper() or '…'}: {fault['msg']}"
             for fault in error.errors(include_input=False)
         )
         raise SetupError(f"settings: {faults}") from error

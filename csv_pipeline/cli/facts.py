@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -13,9 +14,16 @@ from csv_pipeline.storage.rejects import MASK
 _REPORT = TypeAdapter(ImportReport)
 
 
-def import_facts(report: ImportReport, finished_at: datetime | None = None) -> dict[str, Any]:
-    """Return a report as JSON types."""
+def import_facts(
+    report: ImportReport,
+    finished_at: datetime | None = None,
+    *,
+    moved_to: str | None = None,
+    results: Path | None = None,
+) -> dict[str, Any]:
+    """Return a report as JSON types, with where the file is and where its rows' outcomes are."""
     facts: dict[str, Any] = _REPORT.dump_python(report, mode="json")
+    facts |= {"moved_to": moved_to, "results": None if results is None else str(results)}
     return facts if finished_at is None else facts | {"finished_at": finished_at.isoformat()}
 
 

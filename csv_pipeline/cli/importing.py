@@ -25,7 +25,6 @@ from csv_pipeline.model import (
     Reject,
     account_slug,
 )
-from csv_pipeline.stages.arrive import found_file
 from csv_pipeline.storage import isolation, ledger
 
 FIRST = 10
@@ -36,13 +35,16 @@ class Imported:
     """What to tell about one file: the report and the first faults.
 
     `before`: an earlier import brought it. `stored`: the ledger has it, as it has not of a dry run.
-    `members` are the files of an archive of several.
+    `members` are the files of an archive of several. `moved_to` is where the file is now, if it was
+    moved, `results` the file that says what became of each row.
     """
 
     report: ImportReport
     first_rejects: tuple[Reject, ...]
     before: bool = False
     stored: bool = True
+    moved_to: str | None = None
+    results: Path | None = None
     members: tuple["Imported", ...] = ()
 
     @property
@@ -53,7 +55,10 @@ class Imported:
 
     def facts(self) -> dict[str, Any]:
         """Return the report as JSON, and whether this file had been imported before."""
-        facts = {**import_facts(self.report), "imported_before": self.before}
+        facts = {
+            **import_facts(self.report, moved_to=self.moved_to, results=self.results),
+            "imported_before": self.before,
+        }
         members = [member.facts() for member in self.members]
         return facts | {"members": members} if members else facts
 
@@ -75,7 +80,8 @@ def import_file(  # noqa: PLR0913  # a file, whose it is, and how
         SetupError: Account, feed and file do not belong together.
         LostClaimError: Another worker has the file.
     """
-    file = found_file(Path(os.path.normpath(path.absolute())), account_slug(account), feed)
+    path = Path(os.path.normpath(path.absolute()))
+    file = pipeline.find(path, account_slug(account), feed)
     return _import(pipeline, file, dry_run=dry_run, repairs=repairs)
 
 
@@ -96,6 +102,7 @@ def _import(
         report=report,
         first_rejects=tuple(faults),
         before=True,
+        **_places(pipeline, report),
         members=tuple(_import(pipeline, member, dry_run=dry_run) for member in members),
     )
 
@@ -192,12 +199,20 @@ def _run(pipeline: Pipeline, claim: Claim) -> Imported:
         report = import_.settled()
     finally:
         import_.finish()
+    pipeline.hold_to_retention(claim.account, claim.feed)
     return Imported(
         report=report,
         first_rejects=tuple(faults),
         stored=not claim.dry_run,
+        **_places(pipeline, report),
         members=tuple(_import(pipeline, file, dry_run=claim.dry_run) for file in members),
     )
+
+
+def _places(pipeline: Pipeline, report: ImportReport) -> dict[str, Any]:
+    with pipeline.database.begin() as connection:
+        moved_to = ledger.places(connection, [report.arrival_id]).get(report.arrival_id)
+    return {"moved_to": moved_to, "results": pipeline.results_of(report)}
 
 
 def _advance(import_: Import) -> None:

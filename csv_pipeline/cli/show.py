@@ -1,7 +1,7 @@
 """Draw what became of files and rows, as tables for people."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
@@ -62,13 +62,23 @@ def imported(done: "Imported", feed: Feed) -> None:
         )
     if done.stored:
         _print_where_to_look(report)
+    _print_places(done)
     for member in done.members:
         out.print()
         imported(member, feed)
 
 
-def imports(found: Sequence[tuple[ImportReport, datetime]], settings: Settings) -> None:
-    """Print imports, a line each."""
+def _print_places(done: "Imported") -> None:
+    if done.results:
+        out.print(f"What became of each row: {done.results}", soft_wrap=True)
+    if done.moved_to:
+        out.print(Text.assemble("The file is now ", plain(done.moved_to, 1_000)), soft_wrap=True)
+
+
+def imports(
+    found: Sequence[tuple[ImportReport, datetime]], places: Mapping[int, str], settings: Settings
+) -> None:
+    """Print imports, a line each, and under the name of a file where it is now."""
     if not found:
         out.print(
             "No imports yet. Drop a file into ACCOUNT/FEED/ of the landing area "
@@ -83,11 +93,20 @@ def imports(found: Sequence[tuple[ImportReport, datetime]], settings: Settings) 
             f"{at:%Y-%m-%d %H:%M:%S}",
             report.account,
             report.feed,
-            plain(report.name),
+            _name_and_place(report, places, settings),
             _outcome(report),
             _rows(report),
         )
     out.print(made)
+
+
+def _name_and_place(report: ImportReport, places: Mapping[int, str], settings: Settings) -> Text:
+    if (place := places.get(report.arrival_id)) is None:
+        return plain(report.name)
+    home = settings.home.absolute()
+    path = Path(place)
+    shown = plain(path.relative_to(home) if path.is_relative_to(home) else path, 300)
+    return Text.assemble(plain(report.name), "\n", (shown.plain, "dim"))
 
 
 def rejects(

@@ -42,7 +42,12 @@ def _named(
     ids: dict[str, list[int]] = {file: [] for file in files}
     for arrival in arrivals:
         if arrival.feed == feed:
-            names = {str(arrival.arrival_id), arrival.name, arrival.location}
+            names = {
+                str(arrival.arrival_id),
+                arrival.name,
+                arrival.location,
+                arrival.moved_to,
+            }
             for known_as in names & ids.keys():
                 ids[known_as].append(arrival.arrival_id)
     return ids

@@ -54,8 +54,16 @@ def progress_metadata(done: Sequence[Progress]) -> Metadata:
     }
 
 
-def table_metadata(reports: Sequence[ImportReport], rows_stored: int) -> Metadata:
-    """Return what the run did to the feed's table."""
+def table_metadata(
+    reports: Sequence[ImportReport],
+    rows_stored: int,
+    files: Sequence[tuple[str, str, str]] = (),
+) -> Metadata:
+    """Return what the run did to the feed's table.
+
+    `files` has the name of each file, where it was moved to, and where the outcomes of its rows
+    are; an empty text stands for nowhere.
+    """
     counts = total(reports)
     reports = sorted(reports, key=lambda report: _TROUBLE_FIRST.index(report.outcome))
     return {
@@ -65,6 +73,7 @@ def table_metadata(reports: Sequence[ImportReport], rows_stored: int) -> Metadat
         **asdict(counts),
         **table("per file", map(_report_line, reports)),
         **table("problems", _problem_lines(reports)),
+        **table("where they are", _file_lines(files)),
         **table("would change", _difference_lines(reports)),
         **table("stage seconds", _stage_lines(reports)),
         **table("evidence", _evidence_lines(reports)),
@@ -160,6 +169,12 @@ def _problem_lines(reports: Iterable[ImportReport]) -> Iterable[Line]:
     for report in reports:
         if report.problem:
             yield {"file": report.name, "problem": in_short(report.problem)}
+
+
+def _file_lines(files: Iterable[tuple[str, str, str]]) -> Iterable[Line]:
+    for name, moved_to, results in files:
+        if moved_to or results:
+            yield {"file": name, "is now": moved_to, "each row's outcome": results}
 
 
 def _difference_lines(reports: Iterable[ImportReport]) -> Iterable[Line]:

@@ -6,7 +6,7 @@ its traceback and recorded as that file's outcome. Only a database that does not
 op; its retry policy waits and tries again, and what is done for a file stays done.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -97,6 +97,7 @@ def report(
     yield from results
     for import_ in imports:
         import_.finish()
+    pipeline.hold_to_retention(told.account, told.feed)
     _fail_if_due(told, reports)
 
 
@@ -156,7 +157,8 @@ def _results(pipeline: Pipeline, batch: Batch, reports: list[ImportReport]) -> I
     feed = pipeline.feed(batch.feed)
     with pipeline.database.begin() as connection:
         rows_stored = row_count(connection, feed, batch.account)
-    facts = table_metadata(reports, rows_stored)
+        places = ledger.places(connection, [report.arrival_id for report in reports])
+    facts = table_metadata(reports, rows_stored, files=_files(pipeline, reports, places))
     if batch.dry_run:
         yield dg.AssetObservation(feed.name, partition=batch.account, metadata=facts)
         return
@@ -170,6 +172,20 @@ def _results(pipeline: Pipeline, batch: Batch, reports: list[ImportReport]) -> I
     ]
     rejects = rejects_metadata(reports, _first_rejects(pipeline, reports), written)
     yield dg.MaterializeResult(asset_key=f"{feed.name}_rejects", metadata=rejects)
+
+
+def _files(
+    pipeline: Pipeline, reports: list[ImportReport], places: Mapping[int, str]
+) -> list[tuple[str, str, str]]:
+    """Return the name of each file with where it is now and where the outcome of its rows is."""
+    return [
+        (
+            report.name,
+            places.get(report.arrival_id, ""),
+            str(pipeline.results_of(report) or ""),
+        )
+        for report in reports
+    ]
 
 
 def _first_rejects(pipeline: Pipeline, reports: list[ImportReport]) -> list[tuple[str, Reject]]:

@@ -20,8 +20,9 @@ from csv_pipeline.storage import ledger
 def nightly(
     context: dg.ScheduleEvaluationContext, engine: dg.ResourceParam[Engine]
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """Give failed files their next chance, and forgotten ones their first."""
+    """Give failed files their next chance, and forgotten ones their first; let go of old ones."""
     pipeline = engine.pipeline()
+    pipeline.hold_all_to_retention(pipeline.settings.tick_seconds)
     with pipeline.database.begin() as connection:
         backlog = ledger.backlog(
             connection, with_failed=True, max_failures=pipeline.settings.max_failures

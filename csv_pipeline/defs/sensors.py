@@ -31,9 +31,10 @@ def landing(
 ) -> dg.SensorResult:
     """Request runs for what waits, and partitions for accounts never seen."""
     pipeline = engine.pipeline()
-    # Half the time is for looking; the rest for the ledger and the requests.
+    # Half the time is for looking, a quarter for files that a crash left behind.
     seconds = pipeline.settings.tick_seconds / 2
     seen = pipeline.look(seconds=seconds, start_at=context.cursor or None)
+    pipeline.put_away(seconds / 2)
     requests = _requests(pipeline, _busy_lanes(context.instance))
     return dg.SensorResult(
         run_requests=requests,

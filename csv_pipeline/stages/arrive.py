@@ -12,11 +12,12 @@ import stat
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from csv_pipeline.errors import InvalidAccountError, LimitExceededError, SourceChangedError
 from csv_pipeline.model import Claim, FoundFile, StoredText, account_slug
+from csv_pipeline.storage.files import is_unchanged, modified_at
 
 _CHUNK = 4 * 1024**2
 _UNFINISHED = (".part", ".tmp", ".crdownload", ".filepart")
@@ -97,7 +98,7 @@ def found_file(path: Path, account: str, feed: str) -> FoundFile:
 def fetch(claim: Claim, work: Path, max_bytes: int) -> StoredText:
     """Copy the claimed file to the work directory and return its SHA-256, taken on the way.
 
-    Of a file in an archive it is the archive that is copied.
+    A zip is not copied for each file in it: it is returned where it lies, without a SHA-256.
 
     Raises:
         SourceChangedError: The file is gone, or is not as it was when it arrived.
@@ -109,29 +110,50 @@ def fetch(claim: Claim, work: Path, max_bytes: int) -> StoredText:
         if (size := _regular(source).stat().st_size) > max_bytes:
             allowed = f"at most {max_bytes:,} bytes were allowed"
             raise LimitExceededError(claim.name, allowed, f"the file has {size:,}")
+        if claim.member is not None:
+            refuse_changed(claim)
+            return StoredText(path=source, size_bytes=size, fingerprint="")
         with source.open("rb") as file, target.open("wb") as copy:
             while chunk := file.read(_CHUNK):
                 digest.update(chunk)
                 copy.write(chunk)
-        status = source.stat()
     except FileNotFoundError as error:
-        raise SourceChangedError(
-            claim.name, "the file that arrived was needed", f"{source} is gone"
-        ) from error
-    if claim.member is not None and _modified_at(status) != claim.modified_at:
+        raise _gone(claim) from error
+    refuse_changed(claim)
+    return StoredText(path=target, size_bytes=target.stat().st_size, fingerprint=digest.hexdigest())
+
+
+def refuse_changed(claim: Claim) -> None:
+    """Hold the claimed file, or the archive it is in, against what arrived.
+
+    Raises:
+        SourceChangedError: It is gone, or is not as it was.
+    """
+    try:
+        size = claim.path.stat().st_size
+    except FileNotFoundError as error:
+        raise _gone(claim) from error
+    # Of an archive nobody noted the size beside the file in it.
+    wanted = size if claim.member is not None else claim.size_bytes
+    if is_unchanged(claim.path, wanted, claim.modified_at, moved=claim.moved_to is not None):
+        return
+    if claim.member is not None:
         raise SourceChangedError(
             claim.name,
             "the archive that arrived was needed",
-            f"{source} was changed since; it counts as a new arrival",
+            f"{claim.path} was changed since; it counts as a new arrival",
         )
-    same_size = claim.member is not None or status.st_size == claim.size_bytes
-    if not same_size or _modified_at(status) != claim.modified_at:
-        raise SourceChangedError(
-            claim.name,
-            f"the {claim.size_bytes:,} bytes that arrived were needed",
-            f"the file was changed since and has {status.st_size:,}; it counts as a new arrival",
-        )
-    return StoredText(path=target, size_bytes=status.st_size, fingerprint=digest.hexdigest())
+    raise SourceChangedError(
+        claim.name,
+        f"the {claim.size_bytes:,} bytes that arrived were needed",
+        f"the file was changed since and has {size:,}; it counts as a new arrival",
+    )
+
+
+def _gone(claim: Claim) -> SourceChangedError:
+    return SourceChangedError(
+        claim.name, "the file that arrived was needed", f"{claim.path} is gone"
+    )
 
 
 def _regular(path: Path) -> Path:
@@ -172,6 +194,8 @@ def _entry(path: Path, landing: Path) -> Iterator[tuple[FoundFile, str | None]]:
         # A link could lead into another account's folder, and a pipe never ends.
         yield file, f"{file.location}: a file was needed; it is a link or something else"
     elif not os.access(path, os.R_OK):
+        if not os.path.lexists(path):
+            return
         yield file, f"{file.location}: a file that can be read was needed; access is denied"
     elif str(path) != _text(str(path)):
         yield file, f"{file.location}: a name in UTF-8 was needed; it has other bytes"
@@ -191,13 +215,8 @@ def _found(path: Path, status: os.stat_result, account: str, feed: str) -> Found
         feed=feed,
         name=_text(path.name),
         size_bytes=status.st_size,
-        modified_at=_modified_at(status),
+        modified_at=modified_at(status),
     )
-
-
-def _modified_at(status: os.stat_result) -> datetime:
-    """Return the modification time in microseconds, as PostgreSQL keeps it."""
-    return datetime.fromtimestamp(status.st_mtime_ns // 1_000 / 1_000_000, UTC)
 
 
 def _age(file: FoundFile) -> float:
@@ -205,11 +224,7 @@ def _age(file: FoundFile) -> float:
 
 
 def _unchanged(file: FoundFile) -> bool:
-    try:
-        status = Path(file.location).stat()
-    except FileNotFoundError:
-        return False
-    return (status.st_size, _modified_at(status)) == (file.size_bytes, file.modified_at)
+    return is_unchanged(Path(file.location), file.size_bytes, file.modified_at)
 
 
 def _ignored(name: str) -> bool:

@@ -123,12 +123,47 @@ def members(connection: sa.Connection, archive: FoundFile) -> list[FoundFile]:
     return [FoundFile(**row._mapping) for row in connection.execute(query)]
 
 
+def moved_file(
+    connection: sa.Connection, account: str, feed: str, place: str, *, now: bool
+) -> FoundFile | None:
+    """Return the file that was moved and lies at a place `now`, or lay there before, the newest."""
+    table = tables.arrival
+    query = (
+        sa.select(*(table.c[field.name] for field in fields(FoundFile)))
+        .where(
+            table.c.account == account,
+            table.c.feed == feed,
+            table.c.moved_to.is_not(None),
+            (table.c.moved_to if now else table.c.location) == place,
+        )
+        .order_by(table.c.arrival_id.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).one_or_none()
+    return None if row is None else FoundFile(**row._mapping)
+
+
+def places(connection: sa.Connection, arrival_ids: Iterable[int]) -> dict[int, str]:
+    """Return where the files of arrivals are since they were moved; others are left out."""
+    table = tables.arrival
+    query = sa.select(table.c.arrival_id, table.c.moved_to).where(
+        table.c.arrival_id.in_(list(arrival_ids)),
+        table.c.moved_to.is_not(None),
+        table.c.removed_at.is_(None),
+    )
+    return {row.arrival_id: row.moved_to for row in connection.execute(query)}
+
+
 def known_files(connection: sa.Connection, under: str) -> set[tuple[str, int, datetime]]:
-    """Return location, size and modification time of every file below `under` that was seen."""
+    """Return location, size and modification time of every file below `under` that was seen.
+
+    Without those that were moved away: if such a file lies there, somebody put it back.
+    """
     table = tables.arrival
     query = sa.select(table.c.location, table.c.size_bytes, table.c.modified_at).where(
         table.c.location.startswith(under, autoescape=True),
         table.c.status != ArrivalStatus.MISPLACED,
+        table.c.moved_to.is_(None),
     )
     return {(row.location, row.size_bytes, row.modified_at) for row in connection.execute(query)}
 
@@ -473,6 +508,7 @@ def settle(
         import_id=claim.import_id,
         problem=problem,
         failures=failures,
+        placed_at=None,
     )
     enter_report(connection, report, fingerprint=fingerprint, run_id=claim.run_id)
 
@@ -599,7 +635,7 @@ def arrivals(
     statuses: Sequence[ArrivalStatus] = (),
     named: Sequence[str] = (),
 ) -> list[Any]:
-    """Return rows of the arrival table, the newest first; `named` are ids, names or locations."""
+    """Return rows of the arrival table, the newest first; `named` are ids, names or places."""
     table = tables.arrival
     query = sa.select(table).order_by(table.c.arrival_id.desc())
     if account is not None:
@@ -607,7 +643,8 @@ def arrivals(
     if statuses:
         query = query.where(table.c.status.in_(statuses))
     if named:
-        known_as = (sa.cast(table.c.arrival_id, sa.Text), table.c.name, table.c.location)
+        places = (table.c.location, table.c.moved_to)
+        known_as = (sa.cast(table.c.arrival_id, sa.Text), table.c.name, *places)
         query = query.where(sa.or_(*(column.in_(named) for column in known_as)))
     return list(connection.execute(query).all())
 
@@ -695,6 +732,7 @@ def _claim(row: Any, *, dry_run: bool) -> Claim:
         location=row.location,
         size_bytes=row.size_bytes,
         modified_at=row.modified_at,
+        moved_to=row.moved_to,
         run_id=row.run_id,
         dry_run=dry_run,
     )

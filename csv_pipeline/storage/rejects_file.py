@@ -93,6 +93,13 @@ def neutral(cell: str) -> str:
     return cell
 
 
+def neutralised(cells: pl.Expr) -> pl.Expr:
+    """Return cells as `neutral` does, a column at a time."""
+    risky = cells.str.contains(f"^'*{_FORMULA}")
+    signed = cells.str.contains(f"^(?:{_SIGNED_NUMBER.pattern})$")
+    return pl.when(~risky | signed).then(cells).otherwise(pl.concat_str(pl.lit("'"), cells))
+
+
 def restored(cells: pl.Expr) -> pl.Expr:
     """Return cells without the apostrophe that `neutral` put on."""
     put_on = cells.str.contains(f"^'+{_FORMULA}")

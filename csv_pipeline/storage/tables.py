@@ -55,11 +55,30 @@ arrival = sa.Table(
     sa.Column("problem", sa.Text),
     sa.Column("worker", sa.Text),
     sa.Column("failures", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("moved_to", sa.Text),
+    sa.Column("moving_to", sa.Text),
+    sa.Column("placed_at", _aware),
+    sa.Column("removed_at", _aware),
     sa.UniqueConstraint(
         "account", "feed", "location", "size_bytes", "modified_at", name="arrival_is_found_once"
     ),
     sa.Index("arrival_open", "account", "feed", postgresql_where=sa.text("status <> 'imported'")),
     sa.Index("arrival_claimed", "worker", postgresql_where=sa.text("status = 'claimed'")),
+    sa.Index("arrival_to_place", "status", postgresql_where=sa.text("placed_at IS NULL")),
+    sa.Index(
+        "arrival_moving",
+        "moving_to",
+        unique=True,
+        postgresql_where=sa.text("moving_to IS NOT NULL"),
+    ),
+    sa.Index("arrival_moved", "moved_to", postgresql_where=sa.text("moved_to IS NOT NULL")),
+    sa.Index(
+        "arrival_kept",
+        "account",
+        "feed",
+        "placed_at",
+        postgresql_where=sa.text("moved_to IS NOT NULL AND removed_at IS NULL"),
+    ),
 )
 
 worker = sa.Table(
@@ -68,6 +87,19 @@ worker = sa.Table(
     sa.Column("run_id", sa.Text, primary_key=True),
     sa.Column("worker", sa.Text),
     sa.Column("lease_expires_at", _aware, nullable=False),
+)
+
+file_move = sa.Table(
+    "file_move",
+    metadata,
+    sa.Column("file_move_id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("moved_at", _aware, nullable=False, server_default=sa.func.now()),
+    sa.Column("account", sa.Text, nullable=False),
+    sa.Column("feed", sa.Text, nullable=False),
+    sa.Column("arrival_id", sa.BigInteger, sa.ForeignKey(arrival.c.arrival_id)),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("target", sa.Text),
+    sa.Index("file_move_by_arrival", "arrival_id"),
 )
 
 import_ = sa.Table(

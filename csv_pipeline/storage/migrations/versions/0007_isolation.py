@@ -8,7 +8,7 @@ what it means; it runs with the rights of the reader, who sees its own entries o
 from alembic import op
 
 revision = "0007"
-down_revision = "0005"
+down_revision = "0006"
 
 _READERS = """
 CREATE TABLE csv_pipeline.reader (

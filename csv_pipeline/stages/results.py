@@ -1,0 +1,214 @@
+"""The result file of an import: a line for every record of its file, with what became of it.
+
+The stages leave what they decided in directories of batches. Here they meet again, a batch of the
+file at a time, so that memory does not grow with the file but by a byte a row. Values of protected
+columns stay out, and no cell is one that a spreadsheet would run as a formula.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import polars as pl
+
+from csv_pipeline.storage.rejects import MASK
+from csv_pipeline.storage.rejects_file import neutralised
+from csv_pipeline.storage.work import TextFile, TypedFile, ValidFile, in_order
+
+ROW_NUMBER, LINE_NUMBER, OUTCOME, ERRORS = "_row_number", "_line_number", "_outcome", "_errors"
+REFUSED = "refused"
+"""The outcome of a row without fault in a file that was refused for its other rows."""
+
+_REJECTED = "rejected"
+# A row that nothing was noted about was inserted.
+_CODES = ("inserted", "superseded", "updated", "unchanged", "kept")
+_OUTCOMES = pl.Enum([*_CODES, _REJECTED, REFUSED])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """What the stages of one import left: the directories of their batches.
+
+    `outcomes` has `row_number` and `outcome` of the rows that met a stored one; `late` the faults
+    that only the database found, shaped as `work.REJECTS`. Either may be missing, which is as if it
+    were empty. `key` are the feed's key columns, `protected` those of them that nobody may see.
+    """
+
+    text: TextFile
+    typed: TypedFile
+    valid: ValidFile
+    outcomes: Path
+    late: Path
+    key: tuple[str, ...]
+    protected: frozenset[str]
+    refused: bool = False
+
+
+def write_results(out: BinaryIO, decided: Decided) -> Mapping[str, int]:
+    """Write a line for every record in the order of the file; return how many had which outcome.
+
+    Shape: `_row_number`, `_line_number`, `_outcome`, the key columns as they are stored, `_errors`,
+    where several faults stand apart by " | ". UTF-8 with a byte order mark, commas, CRLF.
+    """
+    tally: Counter[str] = Counter()
+    frames = in_order(_Lines(decided).of, _numbered(decided.text))
+    for number, frame in enumerate(frames):
+        counts = frame[OUTCOME].value_counts()
+        tally.update(dict(zip(counts[OUTCOME].cast(pl.String), counts["count"], strict=True)))
+        frame.write_csv(
+            out, include_header=number == 0, include_bom=number == 0, line_terminator="\r\n"
+        )
+    return tally
+
+
+def _numbered(text: TextFile) -> Iterator[tuple[Path | None, Path | None]]:
+    """Give the batches of well-formed records, each with that of malformed ones beside it."""
+    rows = {path.name: path for path in text.rows.glob("*.arrow")}
+    faults = {path.name: path for path in text.rejects.glob("*.arrow")}
+    for name in sorted(rows.keys() | faults.keys()):
+        yield rows.get(name), faults.get(name)
+
+
+class _Lines:
+    """Make the lines of one batch after another."""
+
+    def __init__(self, decided: Decided) -> None:
+        self.decided = decided
+        self.valid = _Pile(decided.valid.rows)
+        self.typed = _Pile(decided.typed.rows)
+        self.faults = (_Pile(decided.valid.rejects), _Pile(decided.late))
+        self.codes = _codes(decided)
+
+    def of(self, batch: tuple[Path | None, Path | None]) -> pl.DataFrame:
+        rows, malformed = batch
+        place = ["row_number", "line_number"]
+        parts = [pl.read_ipc(rows, columns=place)] if rows else []
+        shapeless = pl.read_ipc(malformed) if malformed else None
+        if shapeless is not None and shapeless.height:
+            parts.append(shapeless.select(place).unique())
+        records = pl.concat(parts).cast(pl.Int64)
+        if len(parts) > 1:
+            records = records.sort("row_number", "line_number")
+        if records.is_empty():
+            return self._finished(records, records.select("row_number").clear(), None)
+        low, high = records["row_number"].min(), records["row_number"].max()
+        assert isinstance(low, int)  # noqa: S101  # the numbers of rows are
+        assert isinstance(high, int)  # noqa: S101
+        found = [faults for pile in self.faults for faults in pile.between(low, high, _FAULT)]
+        if shapeless is not None and shapeless.height:
+            found.append(shapeless.select(_FAULT))
+        errors = _joined(pl.concat(found)) if found else None
+        return self._finished(records, self._keys(low, high, errors), errors)
+
+    def _keys(self, low: int, high: int, errors: pl.DataFrame | None) -> pl.DataFrame:
+        """Return the key of every row: as it was stored, or else as it was read."""
+        wanted = ("row_number", *self.decided.key)
+        keys = self.valid.between(low, high, wanted)
+        if errors is not None:
+            # A row that only the database rejected has its key already.
+            known = [frame["row_number"] for frame in keys]
+            bad = errors.select("row_number")
+            bad = (
+                bad.remove(pl.col("row_number").is_in(pl.concat(known).implode())) if known else bad
+            )
+            of_bad = self.typed.between(low, high, wanted)
+            keys += [frame.join(bad, on="row_number", how="semi") for frame in of_bad]
+        if not keys:
+            return pl.DataFrame(schema={"row_number": pl.Int64})
+        return pl.concat(keys, how="diagonal_relaxed")
+
+    def _finished(
+        self, records: pl.DataFrame, keys: pl.DataFrame, errors: pl.DataFrame | None
+    ) -> pl.DataFrame:
+        decided = self.decided
+        code = self.codes.gather(records["row_number"])
+        outcome = code.cat.to(_OUTCOMES)
+        if decided.refused:
+            outcome = pl.repeat(REFUSED, records.height, dtype=_OUTCOMES, eager=True)
+        lines = records.with_columns(outcome.alias(OUTCOME)).join(
+            keys, on="row_number", how="left", maintain_order="left"
+        )
+        if errors is None:
+            lines = lines.with_columns(pl.lit(None, pl.String).alias(ERRORS))
+        else:
+            lines = lines.join(errors, on="row_number", how="left", maintain_order="left")
+            rejected = pl.lit(_REJECTED, _OUTCOMES)
+            has_errors = pl.col(ERRORS).is_not_null()
+            lines = lines.with_columns(
+                pl.when(has_errors).then(rejected).otherwise(OUTCOME).alias(OUTCOME)
+            )
+        return lines.select(
+            pl.col("row_number").alias(ROW_NUMBER),
+            pl.col("line_number").alias(LINE_NUMBER),
+            OUTCOME,
+            *(self._shown(name, lines.schema.get(name)) for name in decided.key),
+            neutralised(pl.col(ERRORS)),
+        )
+
+    def _shown(self, name: str, dtype: pl.DataType | None) -> pl.Expr:
+        if dtype is None:
+            return pl.lit(None, pl.String).alias(name)
+        if name in self.decided.protected:
+            return pl.when(pl.col(name).is_not_null()).then(pl.lit(MASK)).alias(name)
+        return neutralised(pl.col(name)) if dtype == pl.String else pl.col(name)
+
+
+_FAULT = ("row_number", "line_number", "message")
+
+
+class _Pile:
+    """The batches of a directory, and which rows each of them is about."""
+
+    def __init__(self, directory: Path) -> None:
+        self._ranges: list[tuple[Path, int, int]] = []
+        for path in sorted(directory.glob("*.arrow")):
+            numbers = pl.read_ipc(path, columns=["row_number"])["row_number"]
+            if len(numbers):
+                self._ranges.append((path, numbers.min(), numbers.max()))  # type: ignore[arg-type]
+
+    def between(self, low: int, high: int, columns: tuple[str, ...]) -> list[pl.DataFrame]:
+        """Return the rows in a range with those of `columns` that they have."""
+        found = []
+        for path, first, last in self._ranges:
+            if first <= high and last >= low:
+                known = pl.read_ipc_schema(path)
+                frame = pl.read_ipc(path, columns=[name for name in columns if name in known])
+                frame = frame.with_columns(pl.col("row_number").cast(pl.Int64))
+                if first < low or last > high:
+                    frame = frame.filter(pl.col("row_number").is_between(low, high))
+                found.append(frame)
+        return found
+
+
+def _codes(decided: Decided) -> pl.Series:
+    """Return a code for every row number: its place in `_CODES`."""
+    last = 0
+    for directory in (decided.text.rows, decided.text.rejects):
+        for path in directory.glob("*.arrow"):
+            numbers = pl.read_ipc(path, columns=["row_number"])["row_number"]
+            last = max(last, *(numbers.tail(1).to_list()), 0)
+    codes = pl.zeros(last + 1, dtype=pl.UInt8, eager=True)
+    for path in sorted(decided.outcomes.glob("*.arrow")):
+        noted = pl.read_ipc(path).filter(pl.col("row_number") <= last)
+        code = noted["outcome"].replace_strict(
+            {name: number for number, name in enumerate(_CODES)}, return_dtype=pl.UInt8
+        )
+        codes = codes.scatter(noted["row_number"], code)
+    for path in sorted(decided.valid.superseded_rows.glob("*.arrow")):
+        losers = pl.read_ipc(path, columns=["row_number"])["row_number"]
+        codes = codes.scatter(losers, _CODES.index("superseded"))
+    return codes
+
+
+def _joined(faults: pl.DataFrame) -> pl.DataFrame:
+    """Return the messages of each row as one, without the place, which stands beside them."""
+    place = pl.format("row {} (line {})", "row_number", "line_number")
+    message = pl.col("message").str.strip_prefix(place).str.strip_chars_start(",: ")
+    return (
+        faults.select("row_number", message.alias(ERRORS))
+        .group_by("row_number", maintain_order=True)
+        .agg(ERRORS)
+        .with_columns(pl.col(ERRORS).list.join(" | "))  # ten times as fast as joining in `agg`
+    )

@@ -1,0 +1,404 @@
+"""Where a file goes once the ledger has settled it, and for how long it is kept there.
+
+The ledger is the truth: what it says has become of an arrival decides where its file belongs, and
+the file follows. First the ledger learns where it will be (`moving_to`), then it is moved, then the
+ledger learns that it is there (`moved_to`, `placed_at`, a line in `file_move`). Whoever finds a
+move half done ends it. The arrival's row is locked meanwhile, so that nobody claims the file.
+
+A file in an archive goes with the archive, once all files in it are settled. A file that is not as
+it was when it was imported, or does not lie in one of our areas, stays where it is.
+"""
+
+import contextlib
+import random
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+
+from csv_pipeline.model import ArrivalStatus, FoundFile
+from csv_pipeline.settings import Settings
+from csv_pipeline.storage import tables
+from csv_pipeline.storage.database import Database
+from csv_pipeline.storage.files import free_name, is_being_written, is_unchanged, move
+
+_TO_ARCHIVE = (ArrivalStatus.IMPORTED, ArrivalStatus.DUPLICATE, ArrivalStatus.UNPACKED)
+_SETTLED = (*_TO_ARCHIVE, ArrivalStatus.REFUSED)
+_NAMES_TRIED = 5
+_AT_ONCE = 500
+_ARCHIVE_LOCK = 1  # sets these locks apart from those of the loads
+log = structlog.get_logger()
+_arrival = tables.arrival
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Held:
+    """A file that lies by itself, its row locked, with those of the files in it."""
+
+    file: Any
+    members: Sequence[Any]
+
+    @property
+    def source(self) -> Path:
+        return Path(self.file.moved_to or self.file.location)
+
+    @property
+    def target(self) -> Path | None:
+        """Where a move that was begun was to bring it."""
+        return None if self.file.moving_to is None else Path(self.file.moving_to)
+
+    @property
+    def settled(self) -> bool:
+        return all(row.status in _SETTLED for row in (self.file, *self.members))
+
+    @property
+    def placed(self) -> bool:
+        return all(row.placed_at is not None for row in (self.file, *self.members))
+
+    def is_at(self, path: Path) -> bool:
+        moved = self.file.moved_to is not None or path != self.source
+        return is_unchanged(path, self.file.size_bytes, self.file.modified_at, moved=moved)
+
+
+def place(database: Database, settings: Settings, arrival_id: int) -> None:
+    """Move the file of a settled arrival where it belongs, unless it is there already.
+
+    Raises:
+        OSError: It cannot be moved now; the ledger remembers that it is to be.
+    """
+    for _ in range(_NAMES_TRIED):
+        with database.begin() as connection:
+            planned = _plan(connection, settings, arrival_id)
+        if not planned:
+            return
+        with database.begin() as connection:
+            if _carry_out(connection, arrival_id):
+                return
+
+
+def place_all(database: Database, settings: Settings, seconds: float) -> None:
+    """Move what workers that were killed, or met a full disk, did not; stop after so many seconds.
+
+    What cannot be moved is logged and stays. The order is random, so that it is in nobody's way.
+    """
+    deadline = time.monotonic() + seconds
+    waiting = (
+        sa.select(_arrival.c.arrival_id)
+        .where(_arrival.c.placed_at.is_(None), _arrival.c.status.in_(_SETTLED))
+        .order_by(sa.func.random())
+        .limit(_AT_ONCE)
+    )
+    with database.begin() as connection:
+        arrival_ids = connection.scalars(waiting).all()
+    for arrival_id in arrival_ids:
+        if time.monotonic() > deadline:
+            break
+        with _what_cannot_go_stays():
+            place(database, settings, arrival_id)
+
+
+def take_back(connection: sa.Connection, found: Iterable[FoundFile]) -> None:
+    """Let files wait again that were moved away and that somebody has put back since."""
+    key = sa.tuple_(
+        *(_arrival.c[name] for name in ("account", "feed", "location", "size_bytes", "modified_at"))
+    )
+    by_key = {
+        (file.account, file.feed, file.location, file.size_bytes, file.modified_at): file
+        for file in found
+    }
+    for some in _chunks(list(by_key), _AT_ONCE):
+        moved = connection.execute(
+            sa.select(_arrival)
+            .where(
+                key.in_(some),
+                _arrival.c.moved_to.is_not(None),
+                _arrival.c.status != ArrivalStatus.CLAIMED,
+            )
+            .with_for_update(skip_locked=True)
+        )
+        # Only now nobody moves it: what lies there was put there.
+        back = [
+            row.arrival_id
+            for row in moved
+            if is_unchanged(Path(row.location), row.size_bytes, row.modified_at)
+        ]
+        _change(
+            connection,
+            back,
+            status=ArrivalStatus.WAITING,
+            problem=None,
+            moved_to=None,
+            moving_to=None,
+            placed_at=None,
+            removed_at=None,
+        )
+
+
+def hold_to_retention(database: Database, settings: Settings, account: str, feed: str) -> None:
+    """Remove what is older, or more, than the settings let us keep of an account and feed.
+
+    Counted apart: archived files, refused ones, files of results and files of rejects. A file that
+    may still be imported stays, and so does one that is not as it was.
+    """
+    if settings.keep_files is None and settings.keep_days is None:
+        return
+    for area in (settings.archive_area, settings.quarantine_area):
+        with database.begin() as connection:
+            query = _too_many(settings, account, feed, area)
+            arrival_ids = connection.scalars(query).all()
+        for arrival_id in arrival_ids:
+            with _what_cannot_go_stays(), database.begin() as connection:
+                _remove(connection, arrival_id, area)
+    for area in (settings.results_area, settings.rejects_area):
+        for path in _old_leaves(settings, area / account / feed):
+            with _what_cannot_go_stays(), database.begin() as connection:
+                path.unlink(missing_ok=True)
+                _record(connection, account, feed, None, path, None)
+
+
+def hold_all_to_retention(database: Database, settings: Settings, seconds: float) -> None:
+    """Do so for every account and feed, in random order, and stop after so many seconds."""
+    if settings.keep_files is None and settings.keep_days is None:
+        return
+    deadline = time.monotonic() + seconds
+    table = tables.import_
+    with database.begin() as connection:
+        found = connection.execute(sa.select(table.c.account, table.c.feed).distinct())
+        lanes = [(row.account, row.feed) for row in found]
+    random.shuffle(lanes)
+    for account, feed in lanes:
+        if time.monotonic() > deadline:
+            break
+        hold_to_retention(database, settings, account, feed)
+
+
+@contextlib.contextmanager
+def _what_cannot_go_stays() -> Iterator[None]:
+    """Log what the system does not allow, and let it be tried again another time."""
+    try:
+        yield
+    except OSError as error:
+        log.warning("file stays", because=str(error))
+
+
+def _plan(connection: sa.Connection, settings: Settings, arrival_id: int) -> bool:
+    """Write down where a file is to go and return whether there is anything to move."""
+    held = _hold(connection, arrival_id)
+    if held is None or held.placed or not held.settled:
+        return False
+    to_archive = held.file.status in _TO_ARCHIVE
+    area = settings.archive_area if to_archive else settings.quarantine_area
+    target = held.target
+    if target and not held.is_at(held.source) and held.is_at(target):
+        _arrived(connection, held, target)  # whoever moved it was killed before saying so
+        if target.is_relative_to(area):
+            return False
+        _change(connection, [held.file.arrival_id], placed_at=None)
+        return _plan(connection, settings, arrival_id)
+    if not _is_to_go(settings, held, area):
+        _leave(connection, held)
+        return False
+    if target is None or not target.is_relative_to(area):
+        if is_being_written(held.source):
+            return False
+        target = _free_place(connection, held.file, area)
+        _change(connection, [held.file.arrival_id], moving_to=str(target))
+    return True
+
+
+def _is_to_go(settings: Settings, held: _Held, area: Path) -> bool:
+    """Return whether a file is ours to move, and is elsewhere, and is the one that was imported."""
+    ours = (settings.landing_area, settings.archive_area, settings.quarantine_area)
+    return (
+        settings.archive
+        and any(held.source.is_relative_to(folder) for folder in ours)
+        and not held.source.is_relative_to(area)
+        and held.is_at(held.source)
+    )
+
+
+def _free_place(connection: sa.Connection, file: Any, area: Path) -> Path:
+    """Return a place that no file has and none is on its way to."""
+    lane = sa.func.hashtext(f"{file.account}/{file.feed}")
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ARCHIVE_LOCK, lane)))
+    now = datetime.now(UTC)
+    folder = area / file.account / file.feed / f"{now:%Y-%m-%d}"
+
+    def is_promised(path: Path) -> bool:
+        promised = sa.exists().where(_arrival.c.moving_to == str(path))
+        return bool(connection.scalar(sa.select(promised)))
+
+    return free_name(folder, file.name, now, is_promised)
+
+
+def _carry_out(connection: sa.Connection, arrival_id: int) -> bool:
+    """Move a file as planned and write that down; False if the name was taken in between."""
+    held = _hold(connection, arrival_id)
+    if held is None or held.target is None or not held.settled:
+        return True
+    target = held.target
+    if held.is_at(held.source):
+        try:
+            move(held.source, target)
+        except FileExistsError:
+            _change(connection, [held.file.arrival_id], moving_to=None)
+            return False
+        if not held.is_at(target) and not held.source.exists():
+            move(target, held.source)  # it was written to in this very moment
+            _leave(connection, held)
+            return True
+    elif not held.is_at(target):
+        _leave(connection, held)
+        return True
+    _arrived(connection, held, target)
+    return True
+
+
+def _hold(connection: sa.Connection, arrival_id: int) -> _Held | None:
+    """Lock an arrival, or the archive it is in, with all files in it; None if any is busy."""
+    row = connection.execute(
+        sa.select(_arrival).where(_arrival.c.arrival_id == arrival_id)
+    ).one_or_none()
+    if row is not None and row.location.endswith(f"!{row.name}"):
+        row = connection.execute(
+            sa.select(_arrival).where(
+                _arrival.c.account == row.account,
+                _arrival.c.feed == row.feed,
+                _arrival.c.location == row.location.removesuffix(f"!{row.name}"),
+                _arrival.c.modified_at == row.modified_at,
+            )
+        ).one_or_none()
+    if row is None:
+        return None
+    wanted = [row.arrival_id]
+    if row.status == ArrivalStatus.UNPACKED:
+        wanted += connection.scalars(_members(row)).all()
+    locked = connection.execute(
+        sa.select(_arrival)
+        .where(_arrival.c.arrival_id.in_(wanted))
+        .order_by(_arrival.c.arrival_id)
+        .with_for_update(skip_locked=True)
+    ).all()
+    if len(locked) != len(wanted):
+        return None
+    file = next(one for one in locked if one.arrival_id == row.arrival_id)
+    return _Held(file=file, members=[one for one in locked if one is not file])
+
+
+def _members(row: Any) -> sa.Select[int]:
+    return sa.select(_arrival.c.arrival_id).where(
+        _arrival.c.account == row.account,
+        _arrival.c.feed == row.feed,
+        _arrival.c.location.startswith(f"{row.location}!", autoescape=True),
+        _arrival.c.modified_at == row.modified_at,
+    )
+
+
+def _leave(connection: sa.Connection, held: _Held) -> None:
+    """Write down that a file stays where it is."""
+    rows = [held.file, *held.members]
+    everyone = [row.arrival_id for row in rows]
+    _change(connection, everyone, moving_to=None, placed_at=sa.func.now())
+
+
+def _arrived(connection: sa.Connection, held: _Held, target: Path) -> None:
+    """Write down that a file is where it was to go, and so are those in it."""
+    file = held.file
+    done = {"moving_to": None, "placed_at": sa.func.now(), "removed_at": None}
+    _change(connection, [file.arrival_id], moved_to=str(target), **done)
+    members = [row.arrival_id for row in held.members]
+    _change(connection, members, moved_to=sa.literal(f"{target}!") + _arrival.c.name, **done)
+    _record(connection, file.account, file.feed, file.arrival_id, held.source, target)
+
+
+def _too_many(settings: Settings, account: str, feed: str, area: Path) -> sa.Select[int]:
+    """Ask for the settled files of an area that are too many, or too old."""
+    name = _arrival.c.name
+    in_order = sa.func.row_number().over(
+        order_by=(_arrival.c.placed_at.desc(), _arrival.c.arrival_id.desc())
+    )
+    columns = (_arrival.c.arrival_id, _arrival.c.placed_at, _arrival.c.status)
+    query = sa.select(*columns, in_order.label("place")).where(
+        _arrival.c.account == account,
+        _arrival.c.feed == feed,
+        _arrival.c.moved_to.startswith(f"{area}/", autoescape=True),
+        _arrival.c.removed_at.is_(None),
+        sa.func.right(_arrival.c.moved_to, sa.func.length(name) + 1) != sa.literal("!") + name,
+    )
+    listed = query.subquery()
+    over: list[sa.ColumnElement[bool]] = [sa.false()]
+    if settings.keep_files is not None:
+        over.append(listed.c.place > settings.keep_files)
+    if settings.keep_days is not None:
+        over.append(listed.c.placed_at < sa.func.now() - timedelta(days=settings.keep_days))
+    return sa.select(listed.c.arrival_id).where(listed.c.status.in_(_SETTLED), sa.or_(*over))
+
+
+def _remove(connection: sa.Connection, arrival_id: int, area: Path) -> None:
+    """Remove a file that is kept no longer, unless it is wanted, and write that down."""
+    held = _hold(connection, arrival_id)
+    if held is None or not (held.settled and held.placed and held.source.is_relative_to(area)):
+        return
+    if held.source.exists():
+        if not held.is_at(held.source):
+            log.warning("file stays", because=f"{held.source} was changed since")
+            return
+        held.source.unlink()
+    with contextlib.suppress(OSError):
+        held.source.parent.rmdir()
+    everyone = [row.arrival_id for row in (held.file, *held.members)]
+    _change(connection, everyone, removed_at=sa.func.now())
+    file = held.file
+    _record(connection, file.account, file.feed, file.arrival_id, held.source, None)
+
+
+def _old_leaves(settings: Settings, folder: Path) -> Iterator[Path]:
+    """Give the files that imports left in a folder and that are too many, or too old."""
+    by_import = {
+        int(path.stem.removeprefix("import-")): path
+        for path in folder.glob("import-*.csv")
+        if path.stem.removeprefix("import-").isdecimal()
+    }
+    newest_first = sorted(by_import, reverse=True)
+    oldest = None if settings.keep_days is None else time.time() - settings.keep_days * 86_400
+    for place_, number in enumerate(newest_first):
+        too_many = settings.keep_files is not None and place_ >= settings.keep_files
+        path = by_import[number]
+        with contextlib.suppress(FileNotFoundError):
+            if too_many or (oldest is not None and path.stat().st_mtime < oldest):
+                yield path
+
+
+def _change(connection: sa.Connection, arrival_ids: Sequence[int], **values: Any) -> None:
+    if arrival_ids:
+        connection.execute(
+            sa.update(_arrival).where(_arrival.c.arrival_id.in_(arrival_ids)).values(values)
+        )
+
+
+def _record(  # noqa: PLR0913, PLR0917  # a line of the record
+    connection: sa.Connection,
+    account: str,
+    feed: str,
+    arrival_id: int | None,
+    source: Path,
+    target: Path | None,
+) -> None:
+    connection.execute(
+        sa.insert(tables.file_move).values(
+            account=account,
+            feed=feed,
+            arrival_id=arrival_id,
+            source=str(source),
+            target=None if target is None else str(target),
+        )
+    )
+
+
+def _chunks(items: list[Any], size: int) -> Iterable[list[Any]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
