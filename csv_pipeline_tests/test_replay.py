@@ -8,7 +8,7 @@ import pytest
 from csv_pipeline.ingest import Import, Stage
 from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.stages.arrive import found_file
-from csv_pipeline.storage.rejects_file import neutral
+from csv_pipeline.storage.rejects_file import kept, neutral
 from csv_pipeline_tests.conftest import Desk
 
 FAULTY = "ID,Name,Amount\n1,Ann,5.00\n2,Bob,six\n3,Cid,7.00\n4,Dee,eight\n"
@@ -270,23 +270,35 @@ def test_an_encoding_that_the_account_declares_does_not_spoil_a_rejects_file(des
     assert names(desk) == ["Zoë"]
 
 
+REWRITTEN = [
+    "007", "12345678901234567890", "1e5", "1.5E+3", "2026-01-02", "3/4", "03.04.2025", "Sep-03-26",
+    "3 Sept 2026", "Sep 3, 2026", "3. März 2026", "'007", "12.50", "1234", "0.5", "A-1",
+    "12-34567-89012",
+]  # fmt: skip
 FORMULAS = ["=1+1", "+cmd", "-a", "@x", "\tx", "'=a", "''=a", "'tis", "-12,50", "+3", "-.5", "＝1"]
 
 
 def test_cells_come_back_exactly_through_either_variant(desk: Desk) -> None:
     out = io.StringIO()
-    rows = [[str(number), cell, "x"] for number, cell in enumerate(FORMULAS)]
+    cells = [*FORMULAS, *REWRITTEN]
+    rows = [[str(number), cell, "x"] for number, cell in enumerate(cells)]
     csv.writer(out).writerows([["ID", "Note", "Secret"], *rows])
     for verbatim in (False, True):
         other = Desk(desk.pipeline, f"{desk.account[:40]}-{verbatim}".lower(), desk.folder)
         first = other.bring(out.getvalue())
         other.bring(sent_out(other, first, verbatim=verbatim).replace(",x,", ",1,"))
         notes = [row._extra["Note"] for row in other.rows(columns="_extra", order="_row_number")]
-        assert notes == [cell.strip() for cell in FORMULAS]
+        assert notes == [cell.strip() for cell in cells]
 
 
 def test_cells_that_a_spreadsheet_would_run_are_neutralised_and_numbers_are_not() -> None:
     assert [neutral(cell) for cell in FORMULAS] == [
         "'=1+1", "'+cmd", "'-a", "'@x", "'\tx", "''=a", "'''=a", "'tis", "-12,50", "+3", "-.5",
         "'＝1",
+    ]  # fmt: skip
+
+
+def test_cells_that_a_spreadsheet_would_rewrite_are_kept_and_others_are_as_they_were() -> None:
+    assert [cell for cell in REWRITTEN if kept(cell) == cell] == [
+        "12.50", "1234", "0.5", "A-1", "12-34567-89012",
     ]  # fmt: skip

@@ -46,6 +46,8 @@ def test_rows_mended_in_libreoffice_arrive(desk: Desk, name: str, encoding: str)
         ("5", "-5", Decimal("9.25")),
         ("6", "'quoted", Decimal("10.00")),
     ]
+    shoes = [row._extra["Shoe"] for row in desk.rows(columns="_extra", order="person_id")]
+    assert shoes == ["38", "007", "12345678901234567890", "2026-01-02", "+49 30 1234", "1e5"]
     assert {reject.repaired_by_import_id for reject in desk.rejects(first)} == {second.import_id}
 
 

@@ -4,9 +4,10 @@ It has the columns of the file that was imported, under its own headings, and be
 columns of ours. `_import_id` comes first, and not only so that errors stand where they are seen:
 spreadsheets take a file that begins with `ID` for another format.
 
-Cells that a spreadsheet would run as formulas get an apostrophe in front (OWASP, CSV Injection).
-So does a cell that begins with apostrophes before such a character, so that taking one off again
-gives back every cell exactly. Plain numbers with a sign stay as they are.
+Cells that a spreadsheet would run as formulas get an apostrophe in front (OWASP, CSV Injection),
+and those that it would rewrite: `007`, a number of twenty digits, a date. So does a cell that
+begins with apostrophes before such a thing, so that taking one off again gives back every cell
+exactly. Other numbers stay as they are.
 """
 
 import csv
@@ -28,6 +29,13 @@ there if no apostrophe was put anywhere."""
 
 _FORMULA = "[=+\\-@\t\r\n\uff0b\uff0d\uff1d\uff20]"  # the last four: their full-width forms
 _RISKY = re.compile(f"'*{_FORMULA}")
+_REWRITTEN = (
+    r"(?:0\d+|\d{16,}|\d+(?:[.,]\d+)?[eE][-+]?\d+"  # 7 for 007; the first 15 digits; 1e5
+    r"|\d{1,4}[-/]\d{1,2}(?:[-/]\d{1,4})?|\d{1,4}\.\d{1,2}\.\d{1,4}"
+    r"|\d{1,2}[-. ]+\p{L}{3,9}\.?[-. ]+\d{2,4}|\p{L}{3,9}\.?[-. ]+\d{1,2}[-, ]+\d{2,4})"
+)
+"""What a spreadsheet takes for a number or a date, and writes back in another way."""
+_REWRITABLE = re.compile("'*" + _REWRITTEN.replace(r"\p{L}", r"[^\W\d_]"))
 _SIGNED_NUMBER = re.compile(r"[-+][.,]?\d[\d.,]*")
 
 
@@ -60,7 +68,7 @@ def write_rejects(  # noqa: PLR0913  # what to write, and how
 
     What `split` tells apart of a malformed record is shown under the columns in their order.
     """
-    show = _as_it_is if verbatim else neutral
+    show = _as_it_is if verbatim else kept
     separator = delimiter if len(delimiter) == 1 else ","
     writer = csv.writer(out, delimiter=separator, lineterminator="\r\n")
     ours = (VERBATIM,) if verbatim else ()
@@ -93,6 +101,16 @@ def neutral(cell: str) -> str:
     return cell
 
 
+def kept(cell: str) -> str:
+    """Return the cell as spreadsheets neither run nor rewrite it.
+
+    >>> kept("=1+1"), kept("007"), kept("3/4/2025"), kept("'007"), kept("12.50")
+    ("'=1+1", "'007", "'3/4/2025", "''007", '12.50')
+    """
+    shown = neutral(cell)
+    return f"'{cell}" if shown is cell and _REWRITABLE.fullmatch(cell) else shown
+
+
 def neutralised(cells: pl.Expr) -> pl.Expr:
     """Return cells as `neutral` does, a column at a time."""
     risky = cells.str.contains(f"^'*{_FORMULA}")
@@ -101,8 +119,8 @@ def neutralised(cells: pl.Expr) -> pl.Expr:
 
 
 def restored(cells: pl.Expr) -> pl.Expr:
-    """Return cells without the apostrophe that `neutral` put on."""
-    put_on = cells.str.contains(f"^'+{_FORMULA}")
+    """Return cells without the apostrophe that `kept` put on."""
+    put_on = cells.str.contains(f"^'+(?:{_FORMULA}|{_REWRITTEN}$)")
     return pl.when(put_on).then(cells.str.slice(1)).otherwise(cells)
 
 
