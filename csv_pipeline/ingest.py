@@ -452,6 +452,7 @@ class Import:
         self._settings = pipeline.settings
         self._database = pipeline.database
         self._keeper = pipeline.keeper
+        self._made_sure = False
         self._work = pipeline.settings.work_area / f"{claim.import_id}-{claim.attempt}"
         self._work.mkdir(parents=True, exist_ok=True)
         with self._database.begin() as connection:
@@ -535,15 +536,19 @@ class Import:
     def _keep_claim(self, stage: Stage) -> None:
         """Make sure of the claim and let the keeper renew it, whichever process claimed it.
 
-        A load whose commit got no answer, because the database fell silent, may have happened: then
-        the claim is over and the ledger has this very import.
+        Between the first stage done here and the load, which looks again, the keeper's word is
+        enough: a small file takes less time than to ask. A load whose commit got no answer, because
+        the database fell silent, may have happened: then the claim is over and the ledger has this
+        very import.
         """
-        if stage is Stage.REPORT:
+        sure = self._made_sure and stage is not Stage.LOAD and self._keeper.holds(self.claim)
+        if stage is Stage.REPORT or sure:
             return
         try:
             with self._database.begin() as connection:
                 ledger.renew(connection, self.claim, self._settings.lease_seconds)
             self._keeper.hold([self.claim])
+            self._made_sure = True
         except LostClaimError:
             self._keeper.let_go(self.claim)
             with self._database.begin() as connection:

@@ -280,3 +280,22 @@ def test_every_row_of_any_file_has_one_outcome(desk: Desk, rows: list[tuple[str,
         stored = len(desk.rejects(report)), len(desk.superseded(report))
         assert report.counts.rejected <= stored[0]
         assert report.counts.superseded == stored[1]
+
+
+def test_a_claim_is_made_sure_of_before_the_first_stage_and_before_the_load(desk: Desk) -> None:
+    import_ = desk.claimed("ID,Name\nP1,Ann\n")
+    renewals: list[str] = []
+
+    def note(_: object, __: object, statement: str, *___: object) -> None:
+        if "SET lease_expires_at=(now()" in statement:
+            renewals.append(stage)
+
+    engine = desk.pipeline.database.engine
+    sa.event.listen(engine, "before_cursor_execute", note)
+    try:
+        for stage in Stage:
+            import_.advance(stage)
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", note)
+    import_.finish()
+    assert renewals == [Stage.ARRIVE, Stage.LOAD]

@@ -46,6 +46,11 @@ class Keeper:
             self._claims |= {_key(claim): claim for claim in claims if claim.arrival_id}
             self._start()
 
+    def holds(self, claim: Claim) -> bool:
+        """Return whether a claim is renewed here and was not lost when that was last tried."""
+        with self._lock:
+            return _key(claim) in self._claims
+
     def let_go(self, claim: Claim) -> None:
         """Renew a claim no longer: it is settled, lost or dropped."""
         with self._lock:
