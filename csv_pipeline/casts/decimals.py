@@ -12,9 +12,7 @@ from csv_pipeline.casts.evidence import Survey
 from csv_pipeline.contract import Column
 from csv_pipeline.model import DecimalMark
 
-HINT = (
-    "digits, the decimal mark and at most {scale} digits; a currency and thousands groups may stand"
-)
+HINT = "an amount with at most {scale} decimals"
 _ISO = (
     "AED|ARS|AUD|BGN|BRL|CAD|CHF|CLP|CNY|COP|CZK|DKK|EUR|GBP|HKD|HUF|IDR|ILS|INR|ISK|JPY|KRW|MXN|MYR|"
     "NOK|NZD|PEN|PHP|PLN|RON|RUB|SAR|SEK|SGD|THB|TRY|TWD|UAH|USD|VND|ZAR"
