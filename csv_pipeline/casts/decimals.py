@@ -42,6 +42,7 @@ def survey(column: Column, heading: str) -> Survey:
         ways=(DecimalMark.POINT, DecimalMark.COMMA),
         proofs=(proof(r"\.", ","), proof(",", r"\.")),
         ambiguous=rf"{start}[1-9]\d{{0,2}}[.,]\d{{3}}{end}",
+        plain=r"^\d+\.\d{1,2}$",
     )
 
 
