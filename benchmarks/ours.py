@@ -9,8 +9,9 @@ from pydantic import SecretStr
 
 from benchmarks.orders import ORDERS
 from csv_pipeline.feeds import FEEDS
-from csv_pipeline.ingest import Import, Pipeline, Stage, open_pipeline
+from csv_pipeline.ingest import Import, Stage
 from csv_pipeline.model import Claim, ImportReport, Outcome
+from csv_pipeline.pipeline import Pipeline, open_pipeline
 from csv_pipeline.settings import Settings
 from csv_pipeline.stages.arrive import found_file
 from csv_pipeline.storage import ledger

@@ -9,30 +9,23 @@ import re
 import shutil
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 import structlog
 from polars.exceptions import PolarsError
 from psycopg import Error as PsycopgError
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from csv_pipeline.contract import heading
 from csv_pipeline.errors import (
     FileRefusedError,
     LostClaimError,
     ReplayError,
-    SetupError,
     ThresholdExceededError,
-    UndoError,
-    UnknownFeedError,
-    UnknownImportError,
     WrongFeedError,
 )
 from csv_pipeline.header import drift, layout_of, sources_in
@@ -40,7 +33,6 @@ from csv_pipeline.model import (
     Claim,
     Counts,
     Ending,
-    Feed,
     FoundFile,
     HeaderDrift,
     ImportReport,
@@ -48,24 +40,18 @@ from csv_pipeline.model import (
     Reject,
     StoredText,
 )
-from csv_pipeline.settings import Settings
-from csv_pipeline.stages.arrive import Look, fetch, found_file, look, refuse_changed
+from csv_pipeline.pipeline import Pipeline, leave_results
+from csv_pipeline.stages.arrive import fetch, refuse_changed
 from csv_pipeline.stages.load import LATE, load, store_rejects
 from csv_pipeline.stages.read import ReadHints, read
-from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.replay import Repaired, named_import, take_back
 from csv_pipeline.stages.report import count_rejects, count_rows, first_rejects
-from csv_pipeline.stages.results import REFUSED, Decided, write_results
 from csv_pipeline.stages.transform import transform
-from csv_pipeline.stages.undo import Versions
 from csv_pipeline.stages.unpack import UnpackLimits, unpack
 from csv_pipeline.stages.validate import hold_to_threshold, validate
-from csv_pipeline.storage import archive, ledger, quarantine, undone
-from csv_pipeline.storage.database import Database, open_database
-from csv_pipeline.storage.keeper import Keeper
+from csv_pipeline.storage import archive, ledger, quarantine
 from csv_pipeline.storage.rejects import MASK
-from csv_pipeline.storage.rejects_file import is_rejects_file, write_rejects
-from csv_pipeline.storage.targets import ensure_targets
+from csv_pipeline.storage.rejects_file import is_rejects_file
 from csv_pipeline.storage.work import (
     PlainFile,
     Replay,
@@ -79,8 +65,6 @@ from csv_pipeline.storage.work import (
 T = TypeVar("T")
 _QUOTED = re.compile(r"\[.*\]|\"[^\"]*\"|`[^`]*`", re.DOTALL)
 _MOST_NAMES = 40
-_LEFT_SECONDS = 3_600.0  # after which nobody reports on a settled import any more
-_SECONDS_TO_PUT_AWAY = 5.0
 log = structlog.get_logger()
 
 
@@ -108,289 +92,6 @@ class Progress:
     problem: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Pipeline:
-    """What every import needs: the settings, the database with all tables in it, the feeds.
-
-    The keeper renews the leases of what was claimed here.
-    """
-
-    settings: Settings
-    database: Database
-    feeds: Mapping[str, Feed]
-    keeper: Keeper
-
-    def feed(self, name: str) -> Feed:
-        """Return the feed of this name.
-
-        Raises:
-            UnknownFeedError: There is none.
-        """
-        if name not in self.feeds:
-            raise UnknownFeedError(name, sorted(self.feeds))
-        return self.feeds[name]
-
-    def claim(
-        self,
-        account: str,
-        feed: str,
-        *,
-        arrival_ids: Sequence[int] | None = None,
-        run_id: str | None = None,
-        dry_run: bool = False,
-    ) -> list[Claim]:
-        """Claim what waits for an account and feed, or the arrivals named; see `ledger.claim`."""
-        with self.database.begin() as connection:
-            claims = ledger.claim(
-                connection,
-                account,
-                self.feed(feed).name,
-                arrival_ids=arrival_ids,
-                run_id=run_id,
-                lease_seconds=self.settings.lease_seconds,
-                max_failures=self.settings.max_failures,
-                dry_run=dry_run,
-            )
-        self.keeper.hold(claims)
-        return claims
-
-    def claim_file(self, file: FoundFile, *, dry_run: bool = False) -> Claim | None:
-        """Enter a file that somebody named, wherever it lies, and claim it.
-
-        None: it is imported, or another worker has it; `ledger.arrival` says which. A dry run
-        neither enters nor claims the file.
-
-        Raises:
-            UnknownFeedError: No feed has the name the file was found for.
-            SetupError: The file lies in another account's or feed's folder of the landing area.
-        """
-        self.feed(file.feed)
-        self._stay_in_place(file)
-        with self.database.begin() as connection:
-            if dry_run:
-                return ledger.rehearsal(connection, file)
-            archive.take_back(connection, [file])
-            claims = ledger.claim(
-                connection,
-                file.account,
-                file.feed,
-                arrival_ids=[ledger.enter(connection, file)],
-                lease_seconds=self.settings.lease_seconds,
-            )
-        self.keeper.hold(claims)
-        return claims[0] if claims else None
-
-    def _stay_in_place(self, file: FoundFile) -> None:
-        path, settings = Path(file.location), self.settings
-        for area in (settings.landing_area, settings.archive_area, settings.quarantine_area):
-            if path.is_relative_to(area):
-                place = (*path.relative_to(area).parts[:-1], "", "")[:2]
-                if place != (file.account, file.feed):
-                    what = "the landing area" if area == settings.landing_area else str(area)
-                    raise SetupError(
-                        f"{path}: a file in {file.account}/{file.feed} of {what}, or outside "
-                        f"of it, was needed; it lies in {'/'.join(filter(None, place)) or 'none'}"
-                    )
-
-    def find(self, path: Path, account: str, feed: str) -> FoundFile:
-        """Return the file at a path, where it lies or where it lay before it was archived.
-
-        Raises:
-            InvalidAccountError: The account is not a slug.
-            SetupError: No file is there, and none was.
-        """
-        with self.database.begin() as connection:
-            here, since = (
-                ledger.moved_file(connection, account, feed, str(path), now=now)
-                for now in (True, False)
-            )
-        if here is not None:
-            return here
-        if since is not None and not path.exists():
-            return since
-        if not path.is_file():
-            raise SetupError(f"{path}: a file was needed; there is none, and none of it is known")
-        return found_file(path, account, feed)
-
-    def look(self, *, seconds: float, start_at: str | None = None) -> Look:
-        """Look at the landing area, enter what is new into the ledger and return it."""
-        landing = self.settings.landing_area
-        with self.database.begin() as connection:
-            known = ledger.known_files(connection, f"{landing}/")
-        seen = look(
-            landing,
-            self.feeds,
-            known=known,
-            settle_seconds=self.settings.settle_seconds,
-            deadline=time.monotonic() + seconds,
-            start_at=start_at,
-        )
-        with self.database.begin() as connection:
-            archive.take_back(connection, seen.found)
-            ledger.register(connection, seen.found, seen.misplaced)
-        return seen
-
-    def put_away(self, seconds: float) -> None:
-        """Move settled files that still lie in the landing area, as after a crash."""
-        archive.place_all(self.database, self.settings, seconds)
-
-    def hold_to_retention(self, account: str, feed: str) -> None:
-        """Remove the files of an account and feed that are kept no longer."""
-        archive.hold_to_retention(self.database, self.settings, account, feed)
-
-    def hold_all_to_retention(self, seconds: float) -> None:
-        """Do so for every account and feed, in random order, and stop after so many seconds."""
-        archive.hold_all_to_retention(self.database, self.settings, seconds)
-
-    def write_rejects(
-        self, import_id: int, path: Path, *, verbatim: bool = False, repaired: bool = False
-    ) -> int:
-        """Write the rejected rows of an import for a person to mend and return their number.
-
-        Rows that another import repaired are left out unless `repaired`; `verbatim` is for
-        machines: no cell is kept from being a formula. Only the owner may read the file, which
-        holds whole rows.
-
-        Raises:
-            UnknownImportError: The ledger has no such import.
-        """
-        partial = path.with_name(f"{path.name}.part")
-        with self.database.begin() as connection:
-            report = ledger.report_of(connection, import_id)
-            split = Grammar(report.delimiter, report.quote, report.escape).cells
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial.touch(mode=0o600)
-            with partial.open(
-                "w", encoding="utf-8" if verbatim else "utf-8-sig", newline=""
-            ) as out:
-                written = write_rejects(
-                    out,
-                    report.header,
-                    quarantine.rejected_rows(connection, report, split, repaired=repaired),
-                    delimiter=report.delimiter,
-                    split=split if report.repairs is None else lambda _: (),
-                    verbatim=verbatim,
-                )
-        partial.replace(path)
-        return written
-
-    def undo(self, import_id: int, *, dry_run: bool = False) -> ImportReport:
-        """Take back what an import wrote, or bring back what an undo took, and report it.
-
-        Rows that a later import changed stay. The undo is an import record of its own, and can be
-        undone. A dry run says what would happen.
-
-        Raises:
-            UnknownImportError: The ledger has no such import.
-            UndoError: It stored nothing, was undone before, its history is not kept any more, or
-                the database refuses the earlier rows.
-        """
-        with self.database.begin() as connection:
-            ledger.lock_lane(connection, ledger.report_of(connection, import_id))
-            found = undone.undoable(connection, import_id)
-            subject = found.subject
-            versions = Versions(connection, self.feed(subject.feed), subject.account)
-            number = undone.next_import_id(connection)
-            written = subject.counts.inserted + subject.counts.updated
-            attempt = connection.begin_nested()
-            try:
-                if found.redo:
-                    done = versions.redo(subject.import_id, undone_by=import_id)
-                else:
-                    done = versions.undo(subject.import_id, written, by=number)
-            except IntegrityError as error:
-                needed, said = "rows that the table takes", getattr(error.orig, "diag", None)
-                raise UndoError(import_id, needed, str(said and said.message_primary)) from error
-            report = ImportReport(
-                import_id=number,
-                arrival_id=subject.arrival_id,
-                account=subject.account,
-                feed=subject.feed,
-                name=subject.name,
-                outcome=Outcome.UNDO,
-                undo=done,
-            )
-            if dry_run:
-                attempt.rollback()
-            else:
-                undone.settle(connection, report, found)
-        log.info("undone", named=import_id, by=number, **asdict(done))
-        return report
-
-    def leave_rejects(self, report: ImportReport) -> Path | None:
-        """Write an import's rejected rows, if it has any, to where people find them; say where."""
-        if not report.counts.rejected or report.outcome not in {Outcome.IMPORTED, Outcome.REFUSED}:
-            return None
-        folder = self.settings.rejects_area / report.account / report.feed
-        path = folder / f"import-{report.import_id}.csv"
-        self.write_rejects(report.import_id, path)
-        return path
-
-    def results_of(self, report: ImportReport) -> Path | None:
-        """Return the file that says what became of each row of an import, if there is one."""
-        path = self.settings.results_file(report.account, report.feed, report.import_id)
-        return path if path.exists() else None
-
-    def repaired_by(self, path: Path, import_id: int | None = None) -> ImportReport:
-        """Return the import that a file of rejected rows belongs to, as told or as the file says.
-
-        Raises:
-            FileRefusedError: The file cannot be read, or names no import or several.
-            UnknownImportError: The ledger has no such import.
-        """
-        if import_id is None:
-            self.settings.work_area.mkdir(parents=True, exist_ok=True)
-            with TemporaryDirectory(dir=self.settings.work_area) as work:
-                import_id = named_import(
-                    read(path, Path(work), ReadHints(name=path.name)), path.name
-                )
-        with self.database.begin() as connection:
-            return ledger.report_of(connection, import_id)
-
-
-def open_pipeline(settings: Settings, feeds: Iterable[Feed]) -> Pipeline:
-    """Return the pipeline ready to import: database open, state and target tables up to date."""
-    by_name = {feed.name: feed for feed in feeds}
-    database = open_database(settings)
-    ensure_targets(database, by_name.values())
-    sweep(settings, database, by_name)
-    if settings.history_days is not None:
-        with database.begin() as connection:
-            undone.prune_history(connection, by_name.values(), settings.history_days)
-    opened = Pipeline(settings, database, by_name, Keeper(database, settings.lease_seconds))
-    opened.put_away(_SECONDS_TO_PUT_AWAY)
-    return opened
-
-
-def sweep(settings: Settings, database: Database, feeds: Mapping[str, Feed] | None = None) -> None:
-    """Remove work directories that workers left behind: untouched for long, and not claimed.
-
-    Where a worker was killed after its commit, the result file is written first.
-    """
-    for left in settings.work_area.glob("*-*"):
-        try:
-            idle_seconds = time.time() - left.stat().st_mtime
-        except FileNotFoundError:
-            continue
-        if idle_seconds > max(settings.lease_seconds, _LEFT_SECONDS):
-            import_id, _, attempt = left.name.partition("-")
-            with database.begin() as connection:
-                held = ledger.is_held(connection, int(import_id), int(attempt))
-            if not held:
-                _leave_late_results(settings, database, left, int(import_id), feeds or {})
-                shutil.rmtree(left, ignore_errors=True)
-
-
-def _leave_late_results(
-    settings: Settings, database: Database, work: Path, import_id: int, feeds: Mapping[str, Feed]
-) -> None:
-    with suppress(UnknownImportError, OSError), database.begin() as connection:
-        report = ledger.report_of(connection, import_id)
-        path = settings.results_file(report.account, report.feed, import_id)
-        if settings.result_files and report.feed in feeds and not path.exists():
-            leave_results(settings, work, feeds[report.feed], report)
-
-
 def ingest(pipeline: Pipeline, claim: Claim) -> ImportReport:
     """Import one claimed arrival and return what became of every row.
 
@@ -406,40 +107,6 @@ def ingest(pipeline: Pipeline, claim: Claim) -> ImportReport:
         for stage in Stage:
             import_.advance(stage)
         return import_.settled()
-
-
-def leave_results(settings: Settings, work: Path, feed: Feed, report: ImportReport) -> None:
-    """Write what became of every row of an import, if its rows were judged, whole or not at all."""
-    text = saved(work / "replay.json", Replay) or saved(work / "read.json", TextFile)
-    text = text.text if isinstance(text, Replay) else text
-    typed = saved(work / "transform.json", TypedFile)
-    valid = saved(work / "validate.json", ValidFile)
-    judged = report.outcome in {Outcome.IMPORTED, Outcome.REFUSED}
-    if not (text and typed and valid and judged):
-        return
-    path = settings.results_file(report.account, report.feed, report.import_id)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.part")
-    partial.touch(mode=0o600)
-    decided = Decided(
-        text=text,
-        typed=typed,
-        valid=valid,
-        outcomes=work / "outcomes",
-        late=work / LATE,
-        key=feed.key,
-        protected=frozenset(column.name for column in feed.columns if column.protected),
-        refused=report.outcome is Outcome.REFUSED,
-    )
-    with partial.open("wb") as out:
-        written = write_results(out, decided)
-    told = {name: rows for name, rows in written.items() if name != REFUSED}
-    found = Counts(read=sum(written.values()), **told)
-    if found == replace(report.counts, blank=0, furniture=0):
-        partial.replace(path)
-    else:  # rather no file than one that contradicts the report
-        log.warning("no result file", import_id=report.import_id, found=asdict(found))
-        partial.unlink()
 
 
 class Import:

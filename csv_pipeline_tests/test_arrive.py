@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from csv_pipeline.ingest import Pipeline, ingest
+from csv_pipeline.ingest import ingest
 from csv_pipeline.model import ArrivalStatus, Outcome
+from csv_pipeline.pipeline import Pipeline
 from csv_pipeline.stages.arrive import Look, look
 from csv_pipeline.storage import ledger
 from csv_pipeline_tests.conftest import Desk

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from csv_pipeline.cli import commands
 from csv_pipeline.cli.dev import dagster_home
-from csv_pipeline.ingest import Pipeline
+from csv_pipeline.pipeline import Pipeline
 from csv_pipeline.settings import Settings, settings
 from csv_pipeline.stages.arrive import found_file
 from csv_pipeline.storage import ledger

@@ -10,8 +10,8 @@ from sqlalchemy.dialects.postgresql.base import ischema_names
 
 from csv_pipeline.contract import column
 from csv_pipeline.errors import DatabaseUnavailableError, SetupError, UnsupportedDatabaseError
-from csv_pipeline.ingest import Pipeline
 from csv_pipeline.model import Feed
+from csv_pipeline.pipeline import Pipeline
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage import database as module
 from csv_pipeline.storage import tables, targets

@@ -16,7 +16,7 @@ from csv_pipeline.defs.lanes import JOB
 from csv_pipeline.defs.partitions import ACCOUNTS
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.errors import AccountingError, DatabaseUnavailableError
-from csv_pipeline.ingest import Pipeline
+from csv_pipeline.pipeline import Pipeline
 from csv_pipeline.storage import ledger
 
 GOOD = "ID,Name,Amount\n1,Ann,5.00\n2,Bob,6.00\n"

@@ -21,8 +21,9 @@ import pytest
 import sqlalchemy as sa
 
 from csv_pipeline.errors import DatabaseUnavailableError, LostClaimError
-from csv_pipeline.ingest import Import, Pipeline, Stage, ingest, open_pipeline
+from csv_pipeline.ingest import Import, Stage, ingest
 from csv_pipeline.model import Claim, ImportReport, Outcome
+from csv_pipeline.pipeline import Pipeline, open_pipeline
 from csv_pipeline.settings import Settings
 from csv_pipeline.stages.arrive import found_file
 from csv_pipeline.storage import ledger, tables

@@ -17,7 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from csv_pipeline.feeds import FEEDS
-from csv_pipeline.ingest import Pipeline, open_pipeline
+from csv_pipeline.pipeline import Pipeline, open_pipeline
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage import ledger
 from csv_pipeline_tests.test_defs_dev import CUSTOMERS, ROOT, Ui, wait_for

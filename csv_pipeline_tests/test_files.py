@@ -16,8 +16,9 @@ import sqlalchemy as sa
 from pydantic import ValidationError
 
 from csv_pipeline.errors import SetupError
-from csv_pipeline.ingest import Import, Pipeline, Stage, ingest
+from csv_pipeline.ingest import Import, Stage, ingest
 from csv_pipeline.model import ImportReport, Outcome
+from csv_pipeline.pipeline import Pipeline
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage import archive, files, ledger, tables
 from csv_pipeline_tests.conftest import Desk

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from csv_pipeline.errors import AccountingError, LostClaimError
-from csv_pipeline.ingest import Pipeline, Stage, ingest, sweep
+from csv_pipeline.ingest import Stage, ingest
 from csv_pipeline.model import Counts, Outcome
+from csv_pipeline.pipeline import Pipeline, sweep
 from csv_pipeline.storage import ledger, tables
 from csv_pipeline_tests.conftest import Desk
 

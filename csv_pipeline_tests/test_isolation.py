@@ -21,8 +21,8 @@ from psycopg import sql
 from csv_pipeline.cli.importing import bind_reader, unbind_reader
 from csv_pipeline.errors import SetupError
 from csv_pipeline.feeds import FEEDS
-from csv_pipeline.ingest import Pipeline, open_pipeline
 from csv_pipeline.model import Feed
+from csv_pipeline.pipeline import Pipeline, open_pipeline
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage import isolation
 from csv_pipeline.storage.isolation import READER, STATE

@@ -8,8 +8,9 @@ import pytest
 import sqlalchemy as sa
 
 from csv_pipeline.header import drift
-from csv_pipeline.ingest import Import, Pipeline, Stage
+from csv_pipeline.ingest import Import, Stage
 from csv_pipeline.model import HeaderDrift, Outcome
+from csv_pipeline.pipeline import Pipeline
 from csv_pipeline.stages.arrive import found_file
 from csv_pipeline.storage import ledger
 from csv_pipeline_tests.conftest import Desk

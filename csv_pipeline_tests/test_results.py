@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from csv_pipeline.ingest import sweep
 from csv_pipeline.model import ImportReport, Outcome
+from csv_pipeline.pipeline import sweep
 from csv_pipeline.stages.results import Decided, write_results
 from csv_pipeline.storage.rejects_file import neutral, neutralised
 from csv_pipeline.storage.work import (
@@ -240,7 +240,7 @@ def test_a_file_whose_rows_were_never_judged_has_no_results(desk: Desk) -> None:
 def test_results_that_contradict_the_report_are_not_left(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("csv_pipeline.ingest.write_results", lambda *_: {"inserted": 3})
+    monkeypatch.setattr("csv_pipeline.pipeline.write_results", lambda *_: {"inserted": 3})
     report = desk.bring("ID,Name\n1,Ann\n")
     path = desk.pipeline.settings.results_file(desk.account, "people", report.import_id)
     assert (report.outcome, path.exists()) == (Outcome.IMPORTED, False)

@@ -9,8 +9,9 @@ import sqlalchemy as sa
 
 from csv_pipeline.defs.undo import undo_import
 from csv_pipeline.errors import UndoError, UnknownImportError
-from csv_pipeline.ingest import ingest, open_pipeline
+from csv_pipeline.ingest import ingest
 from csv_pipeline.model import ImportReport, Outcome
+from csv_pipeline.pipeline import open_pipeline
 from csv_pipeline.storage import ledger
 from csv_pipeline_tests.conftest import Desk
 

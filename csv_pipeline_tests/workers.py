@@ -23,8 +23,9 @@ import structlog
 from pydantic import SecretStr
 
 from csv_pipeline.errors import DatabaseUnavailableError
-from csv_pipeline.ingest import Import, Pipeline, Stage, open_pipeline
+from csv_pipeline.ingest import Import, Stage
 from csv_pipeline.model import Claim
+from csv_pipeline.pipeline import Pipeline, open_pipeline
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage import ledger
 from csv_pipeline_tests.feeds import TEST_FEEDS

@@ -21,7 +21,7 @@ from csv_pipeline.errors import (
 )
 
 if TYPE_CHECKING:
-    from csv_pipeline.ingest import Pipeline
+    from csv_pipeline.pipeline import Pipeline
     from csv_pipeline.settings import Settings
 
 AccountOption = Annotated[str, typer.Option("--account", "-a", help="Whose file it is.")]
@@ -342,7 +342,7 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each fact
 
 def _pipeline() -> "Pipeline":
     from csv_pipeline.feeds import FEEDS
-    from csv_pipeline.ingest import open_pipeline
+    from csv_pipeline.pipeline import open_pipeline
 
     _log_warnings_only()
     return open_pipeline(_settings(), FEEDS)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from csv_pipeline.cli.terminal import command, note, notes
 from csv_pipeline.errors import SetupError
-from csv_pipeline.ingest import Pipeline
+from csv_pipeline.pipeline import Pipeline
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage.database import Database
 

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from csv_pipeline.cli.facts import import_facts
 from csv_pipeline.cli.terminal import notes
 from csv_pipeline.errors import LostClaimError, PipelineError, SetupError
-from csv_pipeline.ingest import Import, Pipeline, Stage
+from csv_pipeline.ingest import Import, Stage
 from csv_pipeline.model import (
     Account,
     ArrivalStatus,
@@ -25,6 +25,7 @@ from csv_pipeline.model import (
     Reject,
     account_slug,
 )
+from csv_pipeline.pipeline import Pipeline
 from csv_pipeline.storage import isolation, ledger
 
 FIRST = 10

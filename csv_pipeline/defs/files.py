@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from csv_pipeline.errors import SetupError
-from csv_pipeline.ingest import Pipeline
+from csv_pipeline.pipeline import Pipeline
 from csv_pipeline.storage import ledger
 
 

@@ -24,8 +24,9 @@ from csv_pipeline.defs.metadata import (
 )
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.errors import DatabaseUnavailableError, LostClaimError
-from csv_pipeline.ingest import Import, Pipeline, Progress, Stage
+from csv_pipeline.ingest import Import, Progress, Stage
 from csv_pipeline.model import ImportReport, Outcome, Reject, account_slug
+from csv_pipeline.pipeline import Pipeline
 from csv_pipeline.storage import ledger
 from csv_pipeline.storage.targets import row_count
 
