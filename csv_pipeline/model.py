@@ -122,7 +122,7 @@ class WholeFile:
     furniture: tuple[Furniture, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)  # a feed is itself; what follows of it is cached
 class Feed:
     """One kind of CSV: its contract, key, conflict policy and target table.
 

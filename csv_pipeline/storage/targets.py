@@ -7,6 +7,7 @@ changed is refused, because rows would have to be rewritten. What was applied is
 
 import hashlib
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import polars as pl
@@ -34,6 +35,7 @@ def key_columns(feed: Feed) -> tuple[str, ...]:
     return feed.key or (CONTENT, OCCURRENCE)
 
 
+@cache
 def target_table(feed: Feed) -> sa.Table:
     """Return the table that holds a feed's rows, an account's beside the others'."""
     return sa.Table(
@@ -46,6 +48,7 @@ def target_table(feed: Feed) -> sa.Table:
     )
 
 
+@cache
 def history_table(feed: Feed) -> sa.Table:
     """Return the table of rows as they were before an import changed them."""
     return sa.Table(

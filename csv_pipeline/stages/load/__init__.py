@@ -70,8 +70,7 @@ def load(  # noqa: PLR0913, PLR0917  # the stages before, each with its own fact
     Raises:
         AccountingError: A row would be without an outcome, or with two.
     """
-    for setting in PLAN:
-        connection.execute(sa.text(f"SET LOCAL {setting}"))
+    connection.execute(sa.select(*(sa.func.set_config(*fact, True) for fact in PLAN.items())))
     connection.execute(sa.text("SET CONSTRAINTS ALL IMMEDIATE"))  # refuse a row where it is written
     resolution = Resolution(feed, claim, typed.columns, replay)
     outcomes, late = BatchWriter(work / "outcomes"), BatchWriter(work / LATE)
@@ -168,7 +167,7 @@ def _resolve(
 ) -> _Done:
     """Stage the rows, class those whose key is stored, and write what changes."""
     claim, replay = resolution.claim, resolution.replay
-    for table in (resolution.staging, resolution.matched, resolution.refused):
+    for table in (resolution.staging, resolution.matched):
         table.create(connection)
     names = [column.name for column in resolution.staging.columns]
     frames = (rows.select(names) for rows in _unknown(_rows(valid), known, outcomes))
@@ -179,22 +178,25 @@ def _resolve(
     # Without statistics the planner takes a temporary table for small, and nests loops over it.
     joined = ", ".join(f'"{name}"' for name in ("_row_number", *resolution.key))
     connection.execute(sa.text(f"ANALYZE staging ({joined})"))
-    found = affected(connection, resolution.match())
     differences: tuple[Difference, ...] = ()
-    if found:
+    classes: dict[str, int] = {}
+    if affected(connection, resolution.match()):
         connection.execute(sa.text("ANALYZE matched"))
-        if resolution.any_refusing_policy():
-            for statement in resolution.refuse_conflicts():
-                connection.execute(statement)
-        if claim.dry_run:
-            differences = first_differences(connection, resolution)
-    updates = "updated" in _classes(connection, resolution) if found else False
-    written = write(connection, resolution, updates=updates)
-    classes = _classes(connection, resolution)
+        classes = _classes(connection, resolution)
+    if "rejected" in classes:
+        resolution.refused.create(connection)
+        for statement in resolution.refuse_conflicts():
+            connection.execute(statement)
+    if "updated" in classes and claim.dry_run:
+        differences = first_differences(connection, resolution)
+    written = write(connection, resolution, updates="updated" in classes)
+    if written.refused:
+        classes = _classes(connection, resolution)
     _check(claim, "rows saved to history", written.saved, written.updated)
     _check(claim, "rows updated", classes.get("updated", 0), written.updated)
     _check(claim, "rows inserted", staged - sum(classes.values()), written.inserted)
-    _write_outcomes(connection, resolution, outcomes)
+    if classes:
+        _write_outcomes(connection, resolution, outcomes)
     return _Done(
         inserted=written.inserted,
         updated=written.updated,

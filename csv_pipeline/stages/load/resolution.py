@@ -6,7 +6,7 @@ columns of a stored row alone.
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,7 +21,7 @@ from csv_pipeline.storage.work import EXTRA, Replay
 
 Conditions = tuple[sa.ColumnElement[bool], ...]
 OUTCOME = "outcome"
-PLAN = ("jit = off", "from_collapse_limit = 1", "random_page_cost = 1.1")
+PLAN = {"jit": "off", "from_collapse_limit": "1", "random_page_cost": "1.1"}
 """How the server is to plan. A wide INSERT takes longer to compile than to run. Of a key of several
 columns it expects one match, so that it would look through all rows of a class for each. And what
 is stored of an account lies in memory or on a disk without arms, so that an index pays sooner."""
@@ -31,7 +31,7 @@ _EMPTY = sa.literal({}, pg.JSONB)
 
 
 class Resolution:
-    """Statements over four temporary tables.
+    """Statements over four temporary tables, made when they are needed.
 
     `staging` holds this import's rows, `matched` the outcome of those whose key is stored or that
     the database refuses, `refused` why it does, and `repaired` which rejected row each one repairs.
@@ -44,15 +44,8 @@ class Resolution:
         self.target, self.history = target_table(feed), history_table(feed)
         self.key = key_columns(feed)
         self.sent = (*present, *(() if feed.key else (CONTENT, OCCURRENCE)), EXTRA, *HASH)
-        types = {name: self.target.columns[name].type for name in self.sent}
-        row_number = {"_row_number": sa.BigInteger()}
-        self.staging = _temporary("staging", row_number | types)
-        self.matched = _temporary("matched", row_number | {OUTCOME: sa.Text()})
-        words = dict.fromkeys(("column", "rule", "value", "message"), sa.Text())
-        self.refused = _temporary("refused", row_number | words)
-        self.repaired = _temporary(
-            "repaired", {"row_number": sa.BigInteger(), "repairs_row_number": sa.BigInteger()}
-        )
+        self.staging = _staging(feed, self.sent)
+        self.matched, self.refused, self.repaired = _MATCHED, _REFUSED, _REPAIRED
         self.values = tuple(name for name in present if name not in self.key)
         self._updated_at = datetime.now(UTC)
 
@@ -87,10 +80,6 @@ class Resolution:
                 sa.func.concat("the stored value ", shown[0], " was needed; found ", shown[1]),
             ).where(*self._same_key(rows), self._differs(name, rows))
             yield sa.insert(self.refused).from_select(self.refused.columns.keys(), query)
-
-    def any_refusing_policy(self) -> bool:
-        """Return whether a column that the file has may not differ from what is stored."""
-        return bool(self._of_refusing_policies())
 
     def any_stored(self) -> sa.Select[bool]:
         """Ask whether the account has any row."""
@@ -265,6 +254,13 @@ def _is_true(condition: sa.ColumnElement[bool]) -> bool:
     return isinstance(condition, type(sa.true()))
 
 
+@cache  # as its statements are compiled once, if the table is the same
+def _staging(feed: Feed, names: tuple[str, ...]) -> sa.Table:
+    target = target_table(feed)
+    types = {name: target.columns[name].type for name in names}
+    return _temporary("staging", {"_row_number": sa.BigInteger()} | types)
+
+
 def _temporary(name: str, columns: dict[str, Any]) -> sa.Table:
     return sa.Table(
         name,
@@ -273,3 +269,14 @@ def _temporary(name: str, columns: dict[str, Any]) -> sa.Table:
         prefixes=["TEMPORARY"],
         postgresql_on_commit="DROP",
     )
+
+
+_MATCHED = _temporary("matched", {"_row_number": sa.BigInteger(), OUTCOME: sa.Text()})
+_REFUSED = _temporary(
+    "refused",
+    {"_row_number": sa.BigInteger()}
+    | dict.fromkeys(("column", "rule", "value", "message"), sa.Text()),
+)
+_REPAIRED = _temporary(
+    "repaired", {"row_number": sa.BigInteger(), "repairs_row_number": sa.BigInteger()}
+)

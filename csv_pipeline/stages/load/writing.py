@@ -24,10 +24,14 @@ class Written:
     inserted: int = 0
     saved: int = 0
     updated: int = 0
+    refused: int = 0
 
     def __add__(self, other: "Written") -> "Written":
         return Written(
-            self.inserted + other.inserted, self.saved + other.saved, self.updated + other.updated
+            self.inserted + other.inserted,
+            self.saved + other.saved,
+            self.updated + other.updated,
+            self.refused + other.refused,
         )
 
 
@@ -41,8 +45,9 @@ def write(connection: sa.Connection, resolution: Resolution, *, updates: bool) -
     except sa.exc.DBAPIError as error:
         if not is_of_a_row(error):
             raise
-    for table in (resolution.staging, resolution.matched):
-        sa.Index(f"{table.name}_by_row", table.c._row_number).create(connection)
+    resolution.refused.create(connection, checkfirst=True)
+    for name in (resolution.staging.name, resolution.matched.name):
+        connection.execute(sa.text(f"CREATE INDEX ON {name} (_row_number)"))
     rows = resolution.staging.c._row_number
     first, last = connection.execute(sa.select(sa.func.min(rows), sa.func.max(rows))).one()
     return _by_halves(connection, resolution, first, last, updates=updates)
@@ -84,7 +89,7 @@ def _by_halves(
         refusal = error
     if first == last:
         _refuse(connection, resolution, first, refusal.orig)
-        return Written()
+        return Written(refused=1)
     middle = (first + last) // 2
     return _by_halves(connection, resolution, first, middle, updates=updates) + _by_halves(
         connection, resolution, middle + 1, last, updates=updates

@@ -172,6 +172,8 @@ def _best(lines: list[str], headings: frozenset[str]) -> _Reading:
         readings += [_reading(lines, grammar, headings) for grammar in _grammars(lines, group)]
         if any(r.known > 1 if headings else _fits(r) for r in readings):
             break
+    if len(readings) == 1:
+        return readings[0]
 
     def score(reading: _Reading) -> tuple[float, ...]:
         table = _unwrapped(reading), round(reading.covered, 1), round(_typed(reading), 1)
@@ -311,6 +313,10 @@ def _known_header(records: list[_Record], headings: frozenset[str]) -> tuple[_Re
     """Return the record that shows the most known names, or two that do so joined."""
     if not headings:
         return ()
+    widest = max(record.width for record in records)
+    for record in records:  # nothing shows more than all names of the widest record
+        if record.width == widest > 1 and _known(record.names, headings) == widest:
+            return (record,)
     pairs = [pair for pair in pairwise(records) if pair[0].width == pair[1].width]
     candidates: list[tuple[_Record, ...]] = [*((record,) for record in records), *pairs]
     best = max(
