@@ -164,6 +164,13 @@ def test_identical_rows_without_a_key_stay_as_many_as_they_are(desk: Desk) -> No
     assert len(desk.rows("payments")) == 5
 
 
+def test_of_many_rows_without_a_key_one_more_of_the_same_is_inserted(desk: Desk) -> None:
+    header, rows = "Payer,Amount,Paid\n", [f"P{n},1.00,2025-01-02" for n in range(6_000)]
+    assert outcomes(desk.bring(header + "\n".join(rows), "payments")) == {"inserted": 6_000}
+    report = desk.bring(header + "\n".join([*rows, rows[7], rows[7], "New,,"]), "payments")
+    assert outcomes(report) == {"inserted": 3, "unchanged": 6_000}
+
+
 def test_a_column_more_does_not_bring_rows_without_a_key_again(desk: Desk) -> None:
     desk.bring("Payer,Amount,Paid\nAnn,1.00,2025-01-02\n", "payments")
     report = desk.bring("Payer,Amount,Paid,Branch\nAnn,1.00,2025-01-02,North\n", "payments")

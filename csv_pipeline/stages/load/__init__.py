@@ -231,6 +231,8 @@ def _unknown(
         return
     for number, rows in enumerate(frames):
         stored = known.hold(rows)
+        if OCCURRENCE in rows.columns:  # the same content again may be one more than is stored
+            stored &= rows[OCCURRENCE] == 1
         same = rows.filter(stored).select(
             pl.col("_row_number").alias("row_number"), pl.lit("unchanged").alias(OUTCOME)
         )
