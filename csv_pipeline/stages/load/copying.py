@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from csv_pipeline.storage.row_hash import HASH
 
 _PARTS = 64
+_FIRST_OF_PARTS = pl.Series([part * (2**64 // _PARTS) - 2**63 for part in range(_PARTS)])
 
 
 def copy(
@@ -31,41 +32,49 @@ def copy(
 
 
 class StoredHashes:
-    """The hashes of an account's stored rows, sorted, 16 bytes a row."""
+    """The hashes of an account's stored rows, 16 bytes a row, in parts that are sorted each."""
 
     def __init__(self, connection: sa.Connection, target: sa.Table, account: str) -> None:
         # The server packs them into a few long values: a message a row would take longer. The
         # driver is asked itself, because through SQLAlchemy bytes travel as text of twice the size.
         first, second = HASH
         query = (
-            f"SELECT string_agg(int8send({first}) || int8send({second}), ''::bytea) "  # noqa: S608
+            f"SELECT get_byte(int8send({first}), 0) / {256 // _PARTS}, "  # noqa: S608
+            f"string_agg(int8send({first}) || int8send({second}), ''::bytea) "
             f'FROM {target.schema}."{target.name}" '
-            f"WHERE account = %s AND {first} IS NOT NULL "
-            f"GROUP BY get_byte(int8send({first}), 7) %% {_PARTS}"
+            f"WHERE account = %s AND {first} IS NOT NULL GROUP BY 1"
         )
-        found = [pl.Series(first, dtype=pl.Int64)], [pl.Series(second, dtype=pl.Int64)]
+        self._parts: dict[int, pl.DataFrame] = {}
         with _driver(connection).cursor("hashes", binary=True) as cursor:
             cursor.itersize = 1
             cursor.execute(query.encode(), (account,))
-            for (packed,) in cursor:
+            for part, packed in cursor:
                 numbers = _unpacked(packed)
-                for place, series in enumerate(found):
-                    series.append(numbers.gather_every(2, place))
-        pairs = pl.DataFrame([pl.concat(series) for series in found]).sort(HASH)
-        self._first, self._second = pairs[HASH[0]].rechunk(), pairs[HASH[1]].rechunk()
+                pairs = [
+                    numbers.gather_every(2, place).alias(name) for place, name in enumerate(HASH)
+                ]
+                # The highest bit is the sign: the upper half of the bytes comes first.
+                self._parts[(part + _PARTS // 2) % _PARTS] = pl.DataFrame(pairs).sort(first)
 
     def hold(self, rows: pl.DataFrame) -> pl.Series:
         """Return a mask of the rows that are stored, to the last value."""
-        if self._first.is_empty():
-            return pl.Series([False]).new_from_index(0, rows.height)
         # In order, because a search that jumps about waits for memory at every step.
         asked = rows.select(HASH).with_row_index().sort(HASH[0])
-        place = self._first.search_sorted(asked[HASH[0]], side="left")
-        place = place.clip(upper_bound=self._first.len() - 1)
-        held = (self._first.gather(place) == asked[HASH[0]]) & (
-            self._second.gather(place) == asked[HASH[1]]
-        )
-        return held.gather(asked["index"].arg_sort())
+        ends = [*asked[HASH[0]].search_sorted(_FIRST_OF_PARTS[1:], side="left"), asked.height]
+        held, start = [], 0
+        for part, end in enumerate(ends):
+            held.append(_held(asked[start:end], self._parts.get(part)))
+            start = end
+        return pl.concat(held).gather(asked["index"].arg_sort())
+
+
+def _held(asked: pl.DataFrame, stored: pl.DataFrame | None) -> pl.Series:
+    if stored is None or asked.is_empty():
+        return pl.repeat(value=False, n=asked.height, dtype=pl.Boolean, eager=True)
+    first, second = HASH
+    place = stored[first].search_sorted(asked[first], side="left")
+    found = stored[place.clip(upper_bound=stored.height - 1)]
+    return (found[first] == asked[first]) & (found[second] == asked[second])
 
 
 def _unpacked(packed: bytes) -> pl.Series:
