@@ -479,7 +479,7 @@ class Import:
         save(self._work / "report.json", report)
         if not self.claim.dry_run:
             with self._database.begin() as connection:
-                ledger.store_report(connection, report)
+                ledger.store_seconds(connection, report.import_id, report.stage_seconds)
             self._leave_files(report)
         return report.counts.read, report.counts.rejected
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import structlog
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from csv_pipeline.errors import (
     SetupError,
@@ -32,6 +33,7 @@ from csv_pipeline.model import (
 from csv_pipeline.settings import Settings
 from csv_pipeline.stages.arrive import Look, found_file, look
 from csv_pipeline.stages.load import LATE
+from csv_pipeline.stages.load.writing import is_of_a_row
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.replay import named_import
@@ -239,15 +241,23 @@ class Pipeline:
             versions = Versions(connection, self.feed(subject.feed), subject.account)
             number = undone.next_import_id(connection)
             written = subject.counts.inserted + subject.counts.updated
+            connection.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
             attempt = connection.begin_nested()
             try:
                 if found.redo:
-                    done = versions.redo(subject.import_id, undone_by=import_id)
+                    done = versions.redo(subject.import_id, written, undone_by=import_id)
                 else:
                     done = versions.undo(subject.import_id, written, by=number)
-            except IntegrityError as error:
-                needed, said = "rows that the table takes", getattr(error.orig, "diag", None)
-                raise UndoError(import_id, needed, str(said and said.message_primary)) from error
+            except DBAPIError as error:
+                if not is_of_a_row(error):
+                    raise
+                said = getattr(error.orig, "diag", None)
+                refused_by = said.constraint_name if said else None
+                raise UndoError(  # without its cause, which quotes the row
+                    import_id,
+                    "earlier rows that the database takes",
+                    f"{refused_by or 'a trigger'} refuses them",
+                ) from None
             report = ImportReport(
                 import_id=number,
                 arrival_id=subject.arrival_id,

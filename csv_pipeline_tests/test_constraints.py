@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -87,24 +88,51 @@ def test_a_file_of_which_the_table_refuses_too_much_is_refused_whole(
 
 
 def test_what_a_trigger_refuses_is_a_reject_too(desk: Desk) -> None:
-    with refusing_trigger(desk):
+    with refusing_trigger(desk, "kept", "NEW.version = 13", "no % here", "'thirteens'"):
         report = desk.bring(HEADER + "a,fine,1\nb,13,13\n", "kept")
     assert (report.counts.inserted, report.counts.rejected) == (1, 1)
     assert "no thirteens here" in desk.rejects(report)[0].message
 
 
 @contextmanager
-def refusing_trigger(desk: Desk) -> Iterator[None]:
+def refusing_trigger(desk: Desk, *how: str) -> Iterator[None]:
+    table, when, words, value = how
     with desk.pipeline.database.begin() as connection:
         connection.execute(
             sa.text(
-                "CREATE FUNCTION data.no_thirteen() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-                "IF NEW.version = 13 THEN RAISE EXCEPTION 'no thirteens here'; END IF; "
-                "RETURN NEW; END $$; "
-                "CREATE TRIGGER no_thirteen BEFORE INSERT ON data.kept "
-                "FOR EACH ROW EXECUTE FUNCTION data.no_thirteen()"
+                "CREATE FUNCTION data.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+                f"IF {when} THEN RAISE EXCEPTION '{words}', {value}; END IF; RETURN NEW; END $$; "
+                f"CREATE TRIGGER refuse BEFORE INSERT ON data.{table} "
+                "FOR EACH ROW EXECUTE FUNCTION data.refuse()"
             )
         )
     yield
     with desk.pipeline.database.begin() as connection:
-        connection.execute(sa.text("DROP FUNCTION data.no_thirteen() CASCADE"))
+        connection.execute(sa.text("DROP FUNCTION data.refuse() CASCADE"))
+
+
+def test_a_mended_row_that_the_table_refuses_stays_an_open_reject(
+    desk: Desk, constrained: Callable[[str, str], None], tmp_path: Path
+) -> None:
+    constrained("overwritten", check(desk, "version < 100"))
+    first = desk.bring(HEADER + "a,one,x\nb,two,y\n", "overwritten")
+    out = tmp_path / f"import-{first.import_id}.csv"
+    desk.pipeline.write_rejects(first.import_id, out)
+    mended = out.read_text("utf-8-sig").replace(",x,", ",200,").replace(",y,", ",2,")
+    second = desk.bring(mended, "overwritten")
+    assert (second.counts.inserted, second.counts.rejected) == (1, 1)
+    open_ones = {r.row_number: r.repaired_by_import_id for r in desk.rejects(first)}
+    assert open_ones == {2: None, 3: second.import_id}
+    assert [r.repaired_by_import_id for r in desk.rejects(second)] == [None]
+    desk.pipeline.write_rejects(first.import_id, out)
+    third = desk.bring(out.read_text("utf-8-sig").replace(",x,", ",20,"), "overwritten")
+    assert third.counts.inserted == 1
+    assert len(desk.rows("overwritten")) == 2
+
+
+def test_words_of_a_trigger_stay_out_where_the_feed_has_protected_columns(desk: Desk) -> None:
+    with refusing_trigger(desk, "people", "NEW.secret = '13'", "no % here", "NEW.secret"):
+        report = desk.bring("ID,Secret\n1,12\n2,13\n")
+    (reject,) = desk.rejects(report)
+    assert reject.rule == "database.P0001"
+    assert "13" not in reject.message

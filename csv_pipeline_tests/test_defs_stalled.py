@@ -84,7 +84,8 @@ class Stage:
 
 
 @pytest.fixture
-def stage(pipeline: Pipeline) -> Iterator[Stage]:
+def stage(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    monkeypatch.setattr("csv_pipeline.defs.stalled._SLOWEST_START_SECONDS", 0.0)
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions(ACCOUNTS, ["a"])
         stage = Stage(pipeline, instance)
@@ -138,6 +139,13 @@ def test_a_run_that_nobody_took_up_is_ended_after_a_lease(stage: Stage, status: 
     assert stage.status(run_id) is status
     stage.tick(lease_seconds=0)
     assert stage.status(run_id) is Status.FAILURE
+
+
+def test_a_run_may_take_minutes_to_begin(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("csv_pipeline.defs.stalled._SLOWEST_START_SECONDS", 300.0)
+    run_id = stage.run(Status.STARTING)
+    stage.tick(lease_seconds=0)
+    assert stage.status(run_id) is Status.STARTING
 
 
 def test_a_run_that_was_not_launched_is_left_alone(stage: Stage) -> None:

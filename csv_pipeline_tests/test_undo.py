@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from csv_pipeline.defs.undo import undo_import
 from csv_pipeline.errors import UndoError, UnknownImportError
-from csv_pipeline.ingest import ingest
+from csv_pipeline.ingest import Stage, ingest
 from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.pipeline import open_pipeline
 from csv_pipeline.storage import ledger
@@ -262,3 +262,47 @@ class OpenEngine:
 
     def pipeline(self) -> Any:
         return self._desk.pipeline
+
+
+def test_an_import_is_undone_once_however_it_is_named(
+    desk: Desk, bring: Callable[[str], ImportReport]
+) -> None:
+    first = bring("a,x,1")
+    redo = undo(desk, undo(desk, first))
+    undo(desk, first)
+    with pytest.raises(UndoError, match=f"by now import {first.import_id} is undone"):
+        undo(desk, redo)
+    assert values(desk) == {}
+
+
+def test_an_undo_between_the_load_and_the_report_of_a_run_is_not_forgotten(desk: Desk) -> None:
+    import_ = desk.claimed("ID\n1\n")
+    import_.advance(Stage.LOAD)
+    taken = undo(desk, import_.settled())
+    import_.advance(Stage.REPORT)
+    with desk.pipeline.database.begin() as connection:
+        report = ledger.report_of(connection, import_.claim.import_id)
+    assert report.undone_by == taken.import_id
+    assert "load" in report.stage_seconds
+
+
+def test_a_rehearsal_of_an_undone_file_leaves_it_undone(
+    desk: Desk, bring: Callable[[str], ImportReport]
+) -> None:
+    first = bring("a,x,1")
+    undo(desk, first)
+    named: dict[str, Any] = {"arrival_ids": [first.arrival_id], "dry_run": True}
+    (claim,) = desk.pipeline.claim(desk.account, FEED, **named)
+    assert ingest(desk.pipeline, claim).outcome is Outcome.DRY_RUN
+    desk.pipeline.claim(desk.account, FEED, **named)  # and this worker dies
+    with desk.pipeline.database.begin() as connection:
+        connection.execute(
+            sa.text(
+                "UPDATE csv_pipeline.arrival SET lease_expires_at = now() - interval '1 hour' "
+                "WHERE arrival_id = :id"
+            ),
+            {"id": first.arrival_id},
+        )
+    assert desk.pipeline.claim(desk.account, FEED) == []
+    (claim,) = desk.pipeline.claim(desk.account, FEED, arrival_ids=[first.arrival_id])
+    assert ingest(desk.pipeline, claim).outcome is Outcome.IMPORTED

@@ -15,6 +15,7 @@ from dagster._core.events import JobFailureData, RunFailureReason
 from csv_pipeline.defs.feed import asset_keys
 from csv_pipeline.defs.lanes import JOB
 from csv_pipeline.defs.resource import Engine
+from csv_pipeline.defs.undo import undo_import
 from csv_pipeline.storage import ledger
 
 WORKED_ON = [
@@ -22,6 +23,7 @@ WORKED_ON = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+_SLOWEST_START_SECONDS = 300.0
 _WHY = (
     "The process that did this run's steps is gone, or was not heard of for a lease; "
     "its files are picked up by the next run."
@@ -60,12 +62,15 @@ def stalled_runs(
 
 def _is_ours(run: dg.DagsterRun, ours: Set[dg.AssetKey]) -> bool:
     """Return whether all that a run does are our steps; of others nobody signs on."""
-    return run.asset_selection <= ours if run.asset_selection else run.job_name == JOB
+    if run.asset_selection:
+        return run.asset_selection <= ours
+    return run.job_name in {JOB, undo_import.name}
 
 
 def _has_been_silent(record: dg.RunRecord, seconds: float) -> bool:
     """Return whether a run was launched long ago and its first step has not begun yet."""
-    return (datetime.now(UTC) - record.update_timestamp).total_seconds() > seconds
+    silence = (datetime.now(UTC) - record.update_timestamp).total_seconds()
+    return silence > max(seconds, _SLOWEST_START_SECONDS)
 
 
 def _end(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:

@@ -22,8 +22,10 @@ def undo(
     context: dg.OpExecutionContext, config: UndoConfig, engine: dg.ResourceParam[Engine]
 ) -> Iterator[dg.AssetObservation | dg.Output[int]]:
     """Undo one import and show what became of its rows, here and on the feed's asset."""
+    pipeline = engine.pipeline()
+    pipeline.keeper.work_on(context.run.run_id, whole=True)
     try:
-        report = engine.pipeline().undo(config.import_id, dry_run=config.dry_run)
+        report = pipeline.undo(config.import_id, dry_run=config.dry_run)
     except PipelineError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     facts = undo_metadata(report)

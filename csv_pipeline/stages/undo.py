@@ -51,16 +51,12 @@ class Versions:
             gone=written - saved - sum(kept.values()),
         )
 
-    def redo(self, import_id: int, undone_by: int) -> Undo:
-        """Bring back the rows that the undo `undone_by` took from an import."""
+    def redo(self, import_id: int, written: int, undone_by: int) -> Undo:
+        """Bring back what the undo `undone_by` took from an import, which wrote `written` rows."""
         target, history = self._target, self._history
         taken = (history.c._replaced_by_import_id == undone_by) & self._in(history)
         stored = sa.exists().where(*self._same_key())
         names = self._columns
-        total = self._count(sa.select(sa.func.count()).select_from(history).where(taken))
-        kept = self._by_import(
-            taken, target.c._import_id.is_distinct_from(history.c._left_import_id)
-        )
         restored = self._run(
             sa.update(target)
             .values({name: history.c[name] for name in names})
@@ -70,13 +66,21 @@ class Versions:
             taken, history.c._left_import_id.is_(None), ~stored
         )
         inserted = self._run(sa.insert(target).from_select(names, rows))
+        kept = self._changed_since(import_id)
+        made_again = self._by_import(
+            taken & history.c._left_import_id.is_(None), target.c._import_id != import_id
+        )
+        for by, count in made_again.items():
+            kept[by] = kept.get(by, 0) + count
+        mine = self._in(target) & (target.c._import_id == import_id)
+        standing = self._count(sa.select(sa.func.count()).select_from(target).where(mine))
         return Undo(
             import_id=import_id,
             redone=True,
             inserted=inserted,
             restored=restored,
             kept=kept,
-            gone=total - inserted - restored - sum(kept.values()),
+            gone=written - standing - sum(kept.values()),
         )
 
     def _save(self, import_id: int, by: int) -> int:
@@ -145,7 +149,6 @@ class Versions:
                     self._in(target),
                     taken,
                     import_.c.undone_by_import_id.is_not(None),
-                    import_.c.history_pruned_at.is_(None),
                 )
             )
             gone = back = 0

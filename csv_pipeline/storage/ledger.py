@@ -14,6 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter
+from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.dialects.postgresql import insert
 
 from csv_pipeline.errors import LostClaimError, UnknownImportError
@@ -278,6 +279,7 @@ def claim(  # noqa: PLR0913  # each is a different question: whose, which, for w
             attempt=table.c.attempt + 1,
             import_id=tables.import_ids.next_value(),
             lease_expires_at=sa.func.now() + timedelta(seconds=lease_seconds),
+            rehearsed_as=_status_before() if dry_run else None,
             run_id=run_id,
             worker=this_worker(),
             problem=None,
@@ -383,13 +385,13 @@ def sign_off(connection: sa.Connection, finished: timedelta = timedelta(days=1))
 def release(connection: sa.Connection, claim: Claim) -> None:
     """Give a claim back as if it had never been taken; used by dry runs.
 
-    An arrival that was refused or a duplicate before is so again. A claim that was lost, or never
-    taken because the file is only rehearsed, has nothing to give back.
+    An arrival that was refused, undone or a duplicate before is so again. A claim that was lost, or
+    never taken because the file is only rehearsed, has nothing to give back.
     """
     table = tables.import_
     before = connection.execute(
-        sa.select(table.c.outcome, table.c.import_id, table.c.problem)
-        .where(table.c.arrival_id == claim.arrival_id)
+        sa.select(table.c.outcome, table.c.import_id, table.c.problem, table.c.undone_by_import_id)
+        .where(table.c.arrival_id == claim.arrival_id, table.c.outcome != Outcome.UNDO)
         .order_by(table.c.import_id.desc())
         .limit(1)
     ).one_or_none()
@@ -397,10 +399,11 @@ def release(connection: sa.Connection, claim: Claim) -> None:
         if before is None:
             _end_claim(connection, claim, status=ArrivalStatus.WAITING, import_id=None)
         else:
+            undone = before.undone_by_import_id is not None
             _end_claim(
                 connection,
                 claim,
-                status=ArrivalStatus(before.outcome),
+                status=ArrivalStatus.UNDONE if undone else ArrivalStatus(before.outcome),
                 import_id=before.import_id,
                 problem=before.problem,
             )
@@ -552,6 +555,17 @@ def store_report(connection: sa.Connection, report: ImportReport) -> None:
     )
 
 
+def store_seconds(connection: sa.Connection, import_id: int, seconds: Mapping[str, float]) -> None:
+    """Complete the report of a settled import by the seconds of its stages."""
+    table = tables.import_
+    said = sa.func.jsonb_set(
+        table.c.report,
+        sa.literal(["stage_seconds"], pg.ARRAY(sa.Text)),
+        sa.literal(dict(seconds), pg.JSONB),
+    )
+    connection.execute(sa.update(table).where(table.c.import_id == import_id).values(report=said))
+
+
 def imports(
     connection: sa.Connection,
     *,
@@ -656,11 +670,20 @@ def _claimable(
     claimed = table.c.status == ArrivalStatus.CLAIMED
     workers = connection.scalars(sa.select(table.c.worker).where(claimed).distinct())
     gone = [worker for worker in workers if is_gone(worker)]
-    lost = claimed & ((table.c.lease_expires_at < sa.func.now()) | table.c.worker.in_(gone))
+    # A file that was only to be rehearsed is not imported because its worker died.
+    wanted = table.c.rehearsed_as.is_(None) | table.c.rehearsed_as.in_(statuses)
+    expired = table.c.lease_expires_at < sa.func.now()
+    lost = claimed & wanted & (expired | table.c.worker.in_(gone))
     if max_failures is None:
         return table.c.status.in_(statuses) | lost
     tired = (table.c.status == ArrivalStatus.FAILED) & (table.c.failures >= max_failures)
     return table.c.status.in_(statuses) & ~tired | lost
+
+
+def _status_before() -> sa.ColumnElement[Any]:
+    table = tables.arrival
+    claimed = table.c.status == ArrivalStatus.CLAIMED
+    return sa.case((claimed, table.c.rehearsed_as), else_=table.c.status)
 
 
 def _failures(connection: sa.Connection, claim: Claim) -> int:

@@ -100,6 +100,7 @@ def _apply(connection: sa.Connection, feed: Feed, definition: str) -> None:
     for table in (target_table(feed), history_table(feed)):
         stored = _stored_types(connection, table)
         if stored:
+            _hold_to_key(connection, table)
             _add_columns(connection, table, stored)
         else:
             table.create(connection)
@@ -147,6 +148,22 @@ def _stored_types(connection: sa.Connection, table: sa.Table) -> dict[str, str]:
         row.attname: row.format_type
         for row in connection.execute(query, {"name": f'{SCHEMA}."{table.name}"'})
     }
+
+
+def _hold_to_key(connection: sa.Connection, table: sa.Table) -> None:
+    query = sa.text(
+        "SELECT attname FROM pg_constraint, unnest(conkey) WITH ORDINALITY AS k (attnum, place) "
+        "JOIN pg_attribute a USING (attnum) "
+        "WHERE conrelid = to_regclass(:name) AND contype = 'p' AND attrelid = conrelid "
+        "ORDER BY place"
+    )
+    stored = list(connection.scalars(query, {"name": f'{SCHEMA}."{table.name}"'}))
+    declared = [column.name for column in table.primary_key.columns]
+    if stored != declared:
+        raise SetupError(
+            f"table {SCHEMA}.{table.name}: the key {', '.join(declared)} was needed, as the feed "
+            f"declares; the stored rows have {', '.join(stored)}"
+        )
 
 
 def _add_columns(connection: sa.Connection, table: sa.Table, stored: dict[str, str]) -> None:

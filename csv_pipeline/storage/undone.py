@@ -49,6 +49,10 @@ def undoable(connection: sa.Connection, import_id: int) -> Undoable:
     subject, redo = named, False
     if named.undo is not None:
         subject, redo = ledger.report_of(connection, named.undo.import_id), not named.undo.redone
+    by = import_id if redo else None
+    if subject.undone_by != by:
+        now = "stands" if subject.undone_by is None else f"is undone by {subject.undone_by}"
+        raise UndoError(import_id, "what it did", f"by now import {subject.import_id} {now}")
     table = tables.import_
     needed = import_id if redo else subject.import_id
     facts = connection.execute(sa.select(table).where(table.c.import_id == needed)).one()

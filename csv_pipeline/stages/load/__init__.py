@@ -47,6 +47,7 @@ LATE = "late"
 
 _FEW_ROWS = 5_000
 _TIMES_AS_MANY = 4
+_MOST_HASHES = 12_000_000  # of 16 bytes each in memory
 _SOME = 100_000
 
 
@@ -87,6 +88,8 @@ def load(  # noqa: PLR0913, PLR0917  # the stages before, each with its own fact
             write_refused(connection, resolution, valid, late)
     rejected = store_rejects(connection, claim, text, valid, late.directory, replay)
     if replay is not None:
+        if done.refused:
+            connection.execute(resolution.forget_refused_repairs())
         mark_repaired(connection, claim.import_id, replay.import_id, resolution.repaired)
     superseded = _copy_superseded(connection, claim, valid)
     counts = Counts(
@@ -112,7 +115,7 @@ def _are_worth_reading(connection: sa.Connection, claim: Claim, expected: int) -
     """
     if expected < _FEW_ROWS:
         return False
-    return ledger.rows_brought(connection, claim) <= _TIMES_AS_MANY * expected
+    return ledger.rows_brought(connection, claim) <= min(_TIMES_AS_MANY * expected, _MOST_HASHES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,7 +234,7 @@ def _unknown(
         return
     for number, rows in enumerate(frames):
         stored = known.hold(rows)
-        if OCCURRENCE in rows.columns:  # the same content again may be one more than is stored
+        if OCCURRENCE in rows.columns:  # of rows without a key only the first hashes are known
             stored &= rows[OCCURRENCE] == 1
         same = rows.filter(stored).select(
             pl.col("_row_number").alias("row_number"), pl.lit("unchanged").alias(OUTCOME)

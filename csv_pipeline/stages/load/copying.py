@@ -8,7 +8,7 @@ import polars as pl
 import psycopg
 import sqlalchemy as sa
 
-from csv_pipeline.storage.row_hash import HASH
+from csv_pipeline.storage.row_hash import HASH, OCCURRENCE
 
 _PARTS = 64
 _FIRST_OF_PARTS = pl.Series([part * (2**64 // _PARTS) - 2**63 for part in range(_PARTS)])
@@ -42,7 +42,8 @@ class StoredHashes:
             f"SELECT get_byte(int8send({first}), 0) / {256 // _PARTS}, "  # noqa: S608
             f"string_agg(int8send({first}) || int8send({second}), ''::bytea) "
             f'FROM {target.schema}."{target.name}" '
-            f"WHERE account = %s AND {first} IS NOT NULL GROUP BY 1"
+            f"WHERE account = %s AND {first} IS NOT NULL "
+            f"{f'AND {OCCURRENCE} = 1' if OCCURRENCE in target.c else ''} GROUP BY 1"
         )
         self._parts: dict[int, pl.DataFrame] = {}
         with _driver(connection).cursor("hashes", binary=True) as cursor:

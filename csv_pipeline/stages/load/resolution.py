@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql as pg
 
 from csv_pipeline.conflict import ConflictPolicy, Values
 from csv_pipeline.model import Claim, Feed
+from csv_pipeline.storage import tables
 from csv_pipeline.storage.rejects import MASK
 from csv_pipeline.storage.row_hash import CONTENT, HASH, OCCURRENCE
 from csv_pipeline.storage.targets import history_table, key_columns, target_table
@@ -84,6 +85,11 @@ class Resolution:
     def any_stored(self) -> sa.Select[bool]:
         """Ask whether the account has any row."""
         return sa.select(sa.exists().where(self._of_account()))
+
+    def forget_refused_repairs(self) -> sa.Delete:
+        """Take the rows that the database refused from those that repair a rejected one."""
+        same = self.matched.c._row_number == self.repaired.c.row_number
+        return sa.delete(self.repaired).where(same, self.matched.c[OUTCOME] == "rejected")
 
     def insert(self, *block: sa.ColumnElement[bool]) -> sa.Insert:
         """Insert the staged rows whose key is not stored."""
@@ -200,7 +206,15 @@ class Resolution:
             .where(repaired.c.row_number == rows.c._row_number)
             .scalar_subquery()
         )
-        came_later = (target.c._import_id > self.replay.import_id) | (
+        # A row that was repaired before stands for the import that rejected it, as this one does.
+        import_ = tables.import_
+        repairs = (
+            sa.select(import_.c.repairs_import_id)
+            .where(import_.c.import_id == target.c._import_id)
+            .scalar_subquery()
+        )
+        stands_for = sa.func.coalesce(repairs, target.c._import_id)
+        came_later = (stands_for > self.replay.import_id) | (
             (target.c._import_id == self.replay.import_id) & (target.c._row_number > stood_at)
         )
         return wins & ~came_later

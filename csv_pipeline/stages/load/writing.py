@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import sqlalchemy as sa
+from sqlalchemy.schema import CreateTable
 
 from csv_pipeline.stages.load.resolution import OUTCOME, Resolution
 from csv_pipeline.storage.database import affected
@@ -45,7 +46,7 @@ def write(connection: sa.Connection, resolution: Resolution, *, updates: bool) -
     except sa.exc.DBAPIError as error:
         if not is_of_a_row(error):
             raise
-    resolution.refused.create(connection, checkfirst=True)
+    connection.execute(CreateTable(resolution.refused, if_not_exists=True))
     for name in (resolution.staging.name, resolution.matched.name):
         connection.execute(sa.text(f"CREATE INDEX ON {name} (_row_number)"))
     rows = resolution.staging.c._row_number
@@ -99,10 +100,17 @@ def _by_halves(
 def _refuse(
     connection: sa.Connection, resolution: Resolution, row_number: int, refusal: Any
 ) -> None:
-    """Record why the database refuses a row; what else it says quotes the row."""
+    """Record why the database refuses a row.
+
+    What else it says quotes the row, and so may the words of a trigger: where a feed has protected
+    columns, these are left out.
+    """
     matched, said = resolution.matched, refusal.diag
     what = said.constraint_name or said.column_name or refusal.sqlstate
-    primary = f"; found: {said.message_primary}" if refusal.sqlstate[:2] != "22" else ""
+    own_words = refusal.sqlstate[:2] in {"23", "44", "54"} and bool(said.table_name)
+    tells = own_words or not any(column.protected for column in resolution.feed.columns)
+    tells = tells and refusal.sqlstate[:2] != "22"
+    primary = f"; found: {said.message_primary}" if tells else ""
     connection.execute(sa.delete(matched).where(matched.c._row_number == row_number))
     connection.execute(sa.insert(matched).values({"_row_number": row_number, OUTCOME: "rejected"}))
     connection.execute(

@@ -19,6 +19,7 @@ DROP INDEX csv_pipeline.import_content_once;
 CREATE UNIQUE INDEX import_content_once ON csv_pipeline.import (account, feed, fingerprint)
     WHERE outcome = 'imported' AND undone_by_import_id IS NULL;
 
+ALTER TABLE csv_pipeline.arrival ADD COLUMN rehearsed_as text;
 ALTER TABLE csv_pipeline.reject ADD COLUMN repair_undone_import_id bigint;
 
 CREATE FUNCTION csv_pipeline.forget_hash() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -71,5 +71,7 @@ def upgrade() -> None:
     op.execute(_READERS)
     for table in ("account", "arrival", "import"):
         op.execute(_BY_ACCOUNT.format(table=table))
+    for table in ("file_move", "target", "worker"):  # nothing for readers
+        op.execute(f"ALTER TABLE csv_pipeline.{table} ENABLE ROW LEVEL SECURITY")
     for table in ("reject", "superseded"):
         op.execute(_BY_IMPORT.format(table=table))
