@@ -23,7 +23,7 @@ WORKED_ON = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
-_SLOWEST_START_SECONDS = 300.0
+_SLOWEST_START_SECONDS = 120.0
 _WHY = (
     "The process that did this run's steps is gone, or was not heard of for a lease; "
     "its files are picked up by the next run."
