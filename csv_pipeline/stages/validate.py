@@ -31,6 +31,7 @@ from csv_pipeline.storage.work import (
 )
 
 _MOST_SHOWN = 5
+_HASHES_AT_ONCE = 1_000_000
 _RULES = {
     "not_nullable": "required",
     "str_matches": "matches",
@@ -55,22 +56,23 @@ def validate(typed: TypedFile, work: Path, feed: Feed) -> ValidFile:
     """
     schema = _schema(feed, typed.columns)
     rows, rejects = BatchWriter(work / "valid"), BatchWriter(work / "rejects")
+    keys = BatchWriter(work / "keys")
     known_by = _known_by(feed, typed)
 
-    def check(numbered: tuple[int, tuple[pl.DataFrame, pl.DataFrame]]) -> tuple[int, pl.Series]:
+    def check(numbered: tuple[int, tuple[pl.DataFrame, pl.DataFrame]]) -> int:
         number, (batch, known) = numbered
         good, faults = _checked(batch, known, schema, feed, typed)
         good = good.with_columns(known_by)
         good = good.sort(_key(feed))
         rows.write(good, number)
         rejects.write(faults, number)
-        return batch.height - good.height, good.select(_key_hash(feed)).to_series()
+        keys.write(good.select(_key_hash(feed)), number)
+        return batch.height - good.height
 
     pairs = zip(batches(typed.rows), batches(typed.rejects), strict=True)
-    checked = list(in_order(check, enumerate(pairs)))
-    rejected = sum(count for count, _ in checked)
+    rejected = sum(in_order(check, enumerate(pairs)))
     superseded, occurrences = BatchWriter(work / "superseded"), BatchWriter(work / "occurrences")
-    repeated = _repeated(rows.directory, [hashed for _, hashed in checked], feed)
+    repeated = _repeated(rows.directory, _repeated_hashes(keys), feed)
     if not feed.key:
         occurrences.write(_occurrences(repeated), 0)
     elif (winner := feed.duplicates.winner()) is not None:
@@ -229,14 +231,24 @@ def _key_hash(feed: Feed) -> pl.Expr:
     return pl.struct(_key(feed)).hash().alias("hash")
 
 
-def _repeated(rows: Path, hashes: list[pl.Series], feed: Feed) -> pl.DataFrame:
+def _repeated_hashes(keys: BatchWriter) -> pl.Series:
+    """Return the hashes that come several times, looking at a million or so at once."""
+    parts = keys.rows // _HASHES_AT_ONCE + 1
+    found = [pl.Series("hash", [], pl.UInt64)]
+    for part in range(parts):
+        mine = pl.col("hash") % parts == part
+        some = [batch.filter(mine)["hash"] for batch in batches(keys.directory)]
+        seen = pl.concat([pl.Series("hash", [], pl.UInt64), *some])
+        found.append(seen.filter(seen.is_duplicated()).unique())
+    return pl.concat(found)
+
+
+def _repeated(rows: Path, repeated: pl.Series, feed: Feed) -> pl.DataFrame:
     """Return the rows whose key comes several times: key, `PLACE` and what their policy looks at.
 
     Hashes find the few candidates, so that memory does not grow with the width of the key; the keys
     themselves decide.
     """
-    seen = pl.concat(hashes) if hashes else pl.Series("hash", [], pl.UInt64)
-    repeated = seen.filter(seen.is_duplicated()).unique()
     if repeated.is_empty():
         return pl.DataFrame()
     key = _key(feed)
