@@ -94,15 +94,16 @@ def test_a_conflict_of_protected_values_shows_neither(desk: Desk) -> None:
 
 
 def test_a_dry_run_shows_what_would_change_and_changes_nothing(desk: Desk) -> None:
-    header = "SKU,Title,Note\n"
-    desk.bring(f"{header}1,old,\n2,same,kept\n3,gone,\n", "products")
-    rows = f"{header}1,new,a note\n2,same,other\n3,,\n4,made,\n"
+    header = "SKU,Title,Note,Colour\n"
+    desk.bring(f"{header}1,old,,red\n2,same,kept,\n3,gone,,\n", "products")
+    rows = f"{header}1,new,a note,blue\n2,same,other,\n3,,,\n4,made,,\n"
     report = desk.bring(rows, "products", dry_run=True)
     assert (report.counts.inserted, report.counts.updated, report.counts.kept) == (1, 2, 1)
     seen = [(d.row_number, d.key, d.column, d.before, d.after) for d in report.differences]
     assert seen == [
         (2, "1", "title", "old", "new"),
         (2, "1", "note", None, "a note"),
+        (2, "1", "_extra", '{"Colour": "red"}', '{"Colour": "blue"}'),
         (4, "3", "title", "gone", None),
     ]
     assert [row.title for row in desk.rows("products", "title", "sku")] == ["old", "same", "gone"]

@@ -29,7 +29,8 @@ def undo(
     except PipelineError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     facts = undo_metadata(report)
-    context.log.info("Import %s: %s", config.import_id, report.undo)
+    done = "would be undone" if config.dry_run else f"is undone by import {report.import_id}"
+    context.log.info("Import %s %s: %s", config.import_id, done, facts)
     if not config.dry_run:
         yield dg.AssetObservation(report.feed, partition=report.account, metadata=facts)
     yield dg.Output(report.import_id, metadata=facts)

@@ -5,6 +5,7 @@ import sqlalchemy as sa
 from csv_pipeline.model import Difference
 from csv_pipeline.stages.load.resolution import Resolution
 from csv_pipeline.storage.rejects import MASK
+from csv_pipeline.storage.work import EXTRA
 
 _MOST_ROWS = 20
 
@@ -12,7 +13,8 @@ _MOST_ROWS = 20
 def first_differences(connection: sa.Connection, resolution: Resolution) -> tuple[Difference, ...]:
     """Return the values that the first rows to be updated would change, in the file's order."""
     columns = {column.name: column for column in resolution.feed.columns}
-    first_cell, last_cell = len(resolution.key), len(resolution.key) + len(resolution.values)
+    names = (*resolution.values, EXTRA)
+    first_cell, last_cell = len(resolution.key), len(resolution.key) + len(names)
     differences = []
     for number, *values in connection.execute(resolution.updates().limit(_MOST_ROWS)):
         shown = [
@@ -20,13 +22,13 @@ def first_differences(connection: sa.Connection, resolution: Resolution) -> tupl
             for name, value in zip(resolution.key, values, strict=False)
         ]
         before, after = values[first_cell:last_cell], values[last_cell:]
-        for name, was, becomes in zip(resolution.values, before, after, strict=True):
+        for name, was, becomes in zip(names, before, after, strict=True):
             if was != becomes:
-                masked = columns[name].protected
+                masked = name in columns and columns[name].protected
                 differences.append(
                     Difference(
                         row_number=number,
-                        key=" + ".join(shown),
+                        key=" + ".join(part for part in shown if part),
                         column=name,
                         before=MASK if masked and was is not None else was,
                         after=MASK if masked and becomes is not None else becomes,

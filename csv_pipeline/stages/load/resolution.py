@@ -131,7 +131,7 @@ class Resolution:
         Each has its row number, the key, the stored values and the resolved ones, all as text.
         """
         rows = self._classed("updated")
-        resolved = self._resolved(rows)
+        resolved = self._resolved(rows) | {EXTRA: self._extra(rows)}
         key = (self.target.c[name] for name in self.key)
         stored = (self.target.c[name] for name in resolved)
         texts = (sa.cast(value, sa.Text) for value in (*key, *stored, *resolved.values()))
