@@ -223,7 +223,11 @@ def _night(area: Landing, day: int = 1) -> list[dg.RunRequest]:
             resources={"engine": Engine(lambda: area.pipeline)},
         )
         requests = cast("Iterator[dg.RunRequest]", nightly(context))
-        requested = [request for request in requests if request.partition_key == area.account]
+        requested = [
+            request
+            for request in requests
+            if isinstance(request, dg.RunRequest) and request.partition_key == area.account
+        ]
         assert not requested or area.account in instance.get_dynamic_partitions(ACCOUNTS)
     return requested
 
