@@ -239,7 +239,7 @@ class Pipeline:
             found = undone.undoable(connection, import_id)
             subject = found.subject
             versions = Versions(connection, self.feed(subject.feed), subject.account)
-            number = undone.next_import_id(connection)
+            number = ledger.next_import_id(connection)
             written = subject.counts.inserted + subject.counts.updated
             connection.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
             attempt = connection.begin_nested()

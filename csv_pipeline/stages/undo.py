@@ -5,6 +5,8 @@ moves the versions of its import into the history, under its own number; in thei
 the versions before them, and in `_left_import_id` which those were. So the undo can be undone.
 """
 
+from collections import Counter
+
 import sqlalchemy as sa
 
 from csv_pipeline.errors import AccountingError
@@ -66,12 +68,9 @@ class Versions:
             taken, history.c._left_import_id.is_(None), ~stored
         )
         inserted = self._run(sa.insert(target).from_select(names, rows))
-        kept = self._changed_since(import_id)
-        made_again = self._by_import(
+        kept = self._changed_since(import_id) + self._by_import(
             taken & history.c._left_import_id.is_(None), target.c._import_id != import_id
         )
-        for by, count in made_again.items():
-            kept[by] = kept.get(by, 0) + count
         mine = self._in(target) & (target.c._import_id == import_id)
         standing = self._count(sa.select(sa.func.count()).select_from(target).where(mine))
         return Undo(
@@ -93,7 +92,7 @@ class Versions:
             sa.insert(self._history).from_select(["_replaced_by_import_id", *names], rows)
         )
 
-    def _changed_since(self, import_id: int) -> dict[int, int]:
+    def _changed_since(self, import_id: int) -> Counter[int]:
         """Return how many of an import's rows a later one changed, by import."""
         target, history = self._target, self._history
         others = target.c._import_id != import_id
@@ -104,9 +103,7 @@ class Versions:
             .where(self._in(target), target.c._created_import_id == import_id, others)
             .group_by(target.c._import_id)
         )
-        for by, count in self._connection.execute(made):
-            changed[by] = changed.get(by, 0) + count
-        return changed
+        return changed + self._counted(made)
 
     def _delete(self, import_id: int, *which: sa.ColumnElement[bool]) -> int:
         target = self._target
@@ -170,7 +167,7 @@ class Versions:
 
     def _by_import(
         self, versions: sa.ColumnElement[bool], which: sa.ColumnElement[bool]
-    ) -> dict[int, int]:
+    ) -> Counter[int]:
         """Return how many stored rows have the keys of some versions, by the import they are of."""
         target = self._target
         query = (
@@ -178,7 +175,10 @@ class Versions:
             .where(*self._same_key(), versions, which)
             .group_by(target.c._import_id)
         )
-        return {row[0]: row[1] for row in self._connection.execute(query)}
+        return self._counted(query)
+
+    def _counted(self, query: sa.Select[int, int]) -> Counter[int]:
+        return Counter({row[0]: row[1] for row in self._connection.execute(query)})
 
     def _same_key(
         self, versions: sa.FromClause | None = None

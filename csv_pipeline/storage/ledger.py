@@ -290,9 +290,14 @@ def claim(  # noqa: PLR0913  # each is a different question: whose, which, for w
     return [_claim(row, dry_run=dry_run) for row in rows]
 
 
+def next_import_id(connection: sa.Connection) -> int:
+    """Return a number for an import record."""
+    return connection.execute(sa.select(tables.import_ids.next_value())).scalar_one()
+
+
 def rehearsal(connection: sa.Connection, file: FoundFile) -> Claim:
     """Return a claim for a dry run of a file that the ledger need not know and will not."""
-    import_id = connection.execute(sa.select(tables.import_ids.next_value())).scalar_one()
+    import_id = next_import_id(connection)
     return Claim(
         import_id=import_id, arrival_id=_REHEARSED, attempt=0, dry_run=True, **asdict(file)
     )

@@ -25,11 +25,6 @@ class Undoable:
     redo: bool
 
 
-def next_import_id(connection: sa.Connection) -> int:
-    """Return a number for an import record."""
-    return connection.execute(sa.select(tables.import_ids.next_value())).scalar_one()
-
-
 def undoable(connection: sa.Connection, import_id: int) -> Undoable:
     """Return what undoing an import means; the lane must be locked.
 

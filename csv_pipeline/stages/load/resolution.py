@@ -121,7 +121,7 @@ class Resolution:
         hashes = {name: rows.c[name] if whole else sa.null() for name in HASH}
         return (
             sa.update(self.target)
-            .values(self._resolved(rows) | {EXTRA: self._extra(rows)} | hashes | lineage)
+            .values(self._resolved(rows) | hashes | lineage)
             .where(*self._same_key(rows))
         )
 
@@ -131,7 +131,7 @@ class Resolution:
         Each has its row number, the key, the stored values and the resolved ones, all as text.
         """
         rows = self._classed("updated")
-        resolved = self._resolved(rows) | {EXTRA: self._extra(rows)}
+        resolved = self._resolved(rows)
         key = (self.target.c[name] for name in self.key)
         stored = (self.target.c[name] for name in resolved)
         texts = (sa.cast(value, sa.Text) for value in (*key, *stored, *resolved.values()))
@@ -147,7 +147,7 @@ class Resolution:
                 old = self.target.c[name]
                 value = policy.value(old, rows.c[name])
                 resolved[name] = value if _is_true(wins) else sa.case((wins, value), else_=old)
-        return {name: resolved[name] for name in self.values}
+        return {name: resolved[name] for name in self.values} | {EXTRA: self._extra(rows)}
 
     def block(self, first: int, last: int) -> Conditions:
         """Return the condition for staged rows with these row numbers."""
