@@ -18,7 +18,9 @@ PipelineError
 │   ├── UnknownImportError
 │   ├── UndoError
 │   └── UnsupportedDatabaseError
-├── DatabaseUnavailableError    the database does not answer; try again later
+├── UnavailableError            what does not answer now may answer later; try again
+│   ├── DatabaseUnavailableError
+│   └── StoreUnavailableError   the object store that files lie in
 ├── LostClaimError              another worker has the file by now; drop the work
 └── AccountingError             the counts do not add up; nothing may become visible
 
@@ -177,8 +179,16 @@ class UnsupportedDatabaseError(SetupError):
     """The server is not one the pipeline can work on."""
 
 
-class DatabaseUnavailableError(PipelineError):
+class UnavailableError(PipelineError):
+    """Something outside does not answer; the same call may succeed later."""
+
+
+class DatabaseUnavailableError(UnavailableError):
     """The database does not answer; the same call may succeed later."""
+
+
+class StoreUnavailableError(UnavailableError):
+    """The object store does not answer; the same call may succeed later."""
 
 
 class LostClaimError(PipelineError):

@@ -98,8 +98,8 @@ def ingest(pipeline: Pipeline, claim: Claim) -> ImportReport:
     A file that is turned away is a report too; its outcome says so.
 
     Raises:
-        DatabaseUnavailableError: The database does not answer; the claim runs out and the file is
-            picked up again.
+        UnavailableError: Database or object store do not answer; the claim runs out and the file
+            is picked up again.
         LostClaimError: Another worker has the file by now.
     """
     with pipeline.keeper.working_on(claim):
@@ -250,6 +250,7 @@ class Import:
                 size_bytes=member.size_bytes,
                 modified_at=self.claim.modified_at,
                 moved_to=self.claim.moved_to and f"{self.claim.moved_to}!{member.name}",
+                moved_modified_at=self.claim.moved_modified_at,
             )
             for member in (plain.members if plain else ())
         )
@@ -489,7 +490,7 @@ class Import:
             if self._settings.result_files:
                 leave_results(self._settings, self._work, self.feed, report)
             archive.place(self._database, self._settings, self.claim.arrival_id)
-        except OSError as error:
+        except archive.CANNOT_GO as error:
             log.warning("file stays", import_id=report.import_id, because=str(error))
 
     def _turn_away_duplicate(self, same: int) -> None:

@@ -17,6 +17,7 @@ from csv_pipeline.conflict import ConflictPolicy, Overwrite
 from csv_pipeline.contract import Column, Contract, columns_of, headings_of
 from csv_pipeline.duplicates import DuplicatePolicy, LastInFile
 from csv_pipeline.errors import InvalidAccountError, SetupError
+from csv_pipeline.places import Place, place_of
 
 SHARE_FROM_ROWS = 20
 SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -220,7 +221,8 @@ class FoundFile:
     """A file as a listing shows it, before anything is known of its content.
 
     A file in an archive has the archive's location with `!` and its own name behind it. `location`
-    is where it was found, `moved_to` where it is since, if that is elsewhere.
+    is where it was found, `moved_to` where it is since, if that is elsewhere; in an object store it
+    has a `moved_modified_at` there.
     """
 
     location: str
@@ -230,6 +232,7 @@ class FoundFile:
     size_bytes: int
     modified_at: datetime
     moved_to: str | None = None
+    moved_modified_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,6 +253,7 @@ class Claim:
     size_bytes: int
     modified_at: datetime
     moved_to: str | None = None
+    moved_modified_at: datetime | None = None
     run_id: str | None = None
     dry_run: bool = False
     repairs: int | None = None
@@ -260,9 +264,9 @@ class Claim:
         return self.name if self.location.endswith(f"!{self.name}") else None
 
     @property
-    def path(self) -> Path:
+    def place(self) -> Place:
         """Where the bytes are by now: the file, or the archive it is in."""
-        return Path((self.moved_to or self.location).removesuffix(f"!{self.name}"))
+        return place_of((self.moved_to or self.location).removesuffix(f"!{self.name}"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

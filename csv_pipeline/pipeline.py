@@ -30,6 +30,7 @@ from csv_pipeline.model import (
     ImportReport,
     Outcome,
 )
+from csv_pipeline.places import Place, parts_below, place_of
 from csv_pipeline.settings import Settings
 from csv_pipeline.stages.arrive import Look, found_file, look
 from csv_pipeline.stages.load import LATE
@@ -40,6 +41,7 @@ from csv_pipeline.stages.replay import named_import
 from csv_pipeline.stages.results import REFUSED, Decided, write_results
 from csv_pipeline.stages.undo import Versions
 from csv_pipeline.storage import archive, ledger, quarantine, undone
+from csv_pipeline.storage.areas import exists, is_file
 from csv_pipeline.storage.database import Database, open_database
 from csv_pipeline.storage.keeper import Keeper
 from csv_pipeline.storage.rejects_file import write_rejects
@@ -130,19 +132,19 @@ class Pipeline:
         return claims[0] if claims else None
 
     def _stay_in_place(self, file: FoundFile) -> None:
-        path, settings = Path(file.location), self.settings
-        for area in (settings.landing_area, settings.archive_area, settings.quarantine_area):
-            if path.is_relative_to(area):
-                place = (*path.relative_to(area).parts[:-1], "", "")[:2]
+        lies, settings = place_of(file.location), self.settings
+        for area in (settings.landing_place, settings.archive_place, settings.quarantine_place):
+            if (parts := parts_below(lies, area)) is not None:
+                place = (*parts[:-1], "", "")[:2]
                 if place != (file.account, file.feed):
-                    what = "the landing area" if area == settings.landing_area else str(area)
+                    what = "the landing area" if area == settings.landing_place else str(area)
                     raise SetupError(
-                        f"{path}: a file in {file.account}/{file.feed} of {what}, or outside "
+                        f"{lies}: a file in {file.account}/{file.feed} of {what}, or outside "
                         f"of it, was needed; it lies in {'/'.join(filter(None, place)) or 'none'}"
                     )
 
-    def find(self, path: Path, account: str, feed: str) -> FoundFile:
-        """Return the file at a path, where it lies or where it lay before it was archived.
+    def find(self, place: Place, account: str, feed: str) -> FoundFile:
+        """Return the file at a place, where it lies or where it lay before it was archived.
 
         Raises:
             InvalidAccountError: The account is not a slug.
@@ -150,20 +152,20 @@ class Pipeline:
         """
         with self.database.begin() as connection:
             here, since = (
-                ledger.moved_file(connection, account, feed, str(path), now=now)
+                ledger.moved_file(connection, account, feed, str(place), now=now)
                 for now in (True, False)
             )
         if here is not None:
             return here
-        if since is not None and not path.exists():
+        if since is not None and not exists(place):
             return since
-        if not path.is_file():
-            raise SetupError(f"{path}: a file was needed; there is none, and none of it is known")
-        return found_file(path, account, feed)
+        if not is_file(place):
+            raise SetupError(f"{place}: a file was needed; there is none, and none of it is known")
+        return found_file(place, account, feed)
 
     def look(self, *, seconds: float, start_at: str | None = None) -> Look:
         """Look at the landing area, enter what is new into the ledger and return it."""
-        landing = self.settings.landing_area
+        landing = self.settings.landing_place
         with self.database.begin() as connection:
             known = ledger.known_files(connection, f"{landing}/")
         seen = look(

@@ -6,10 +6,27 @@ time: the edges (Dagster definitions, CLI) call `settings()` and hand the object
 
 from functools import cache
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, SecretStr, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from csv_pipeline.errors import SetupError
+from csv_pipeline.places import ObjectPlace, Place, is_below, place_of
+
+
+def _folder_or_bucket(given: Any) -> Any:
+    """Return text as the place it names."""
+    try:
+        place = place_of(given) if isinstance(given, str) else given
+    except SetupError as error:
+        raise ValueError(str(error)) from error
+    if isinstance(place, ObjectPlace):
+        return ObjectPlace(place.bucket, place.key.strip("/"))
+    return place
+
+
+_Area = Annotated[Place | None, NoDecode, BeforeValidator(_folder_or_bucket)]
 
 
 class Settings(BaseSettings):
@@ -18,7 +35,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CSV_PIPELINE_", frozen=True, extra="forbid")
 
     home: Path = Field(Path("data"), description="where everything below lives unless set apart")
-    landing: Path | None = Field(None, description="landing area; `home`/landing if not set")
+    landing: _Area = Field(
+        None, description="landing area, a folder or s3://bucket/prefix; `home`/landing if not set"
+    )
     database_url: SecretStr | None = Field(
         None, description="PostgreSQL 15 or newer; not set: an embedded server in `home`/postgres"
     )
@@ -41,11 +60,11 @@ class Settings(BaseSettings):
     archive: bool = Field(
         True, description="move files out of the landing area once they are settled"
     )
-    archive_folder: Path | None = Field(
-        None, description="where imported files are kept; `home`/archive if not set"
+    archive_folder: _Area = Field(
+        None, description="where imported files are kept; archive in `home` or beside the prefix"
     )
-    quarantine_folder: Path | None = Field(
-        None, description="where refused files are kept; `home`/quarantine if not set"
+    quarantine_folder: _Area = Field(
+        None, description="where refused files are kept; quarantine in `home` or beside the prefix"
     )
     keep_files: PositiveInt | None = Field(
         None, description="files kept of an account and feed, of each kind; all if not set"
@@ -77,28 +96,58 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _apart(self) -> Self:
-        for area in (self.archive_area, self.quarantine_area):
-            if area.is_relative_to(self.landing_area):
+        landing = self.landing_place
+        for area in (self.archive_place, self.quarantine_place):
+            if type(area) is not type(landing):
                 raise ValueError(
-                    f"a folder outside the landing area {self.landing_area} was needed for files "
+                    f"folders only or buckets only were needed; found {landing} and {area}"
+                )
+            if is_below(area, landing):
+                raise ValueError(
+                    f"a folder outside the landing area {landing} was needed for files "
                     f"that are done with; found {area}"
                 )
         return self
 
     @property
-    def landing_area(self) -> Path:
+    def landing_place(self) -> Place:
         """Where files arrive, as `{account}/{feed}/…`."""
-        return (self.landing or self.home / "landing").absolute()
+        return _absolute(self.landing or self.home / "landing")
+
+    @property
+    def archive_place(self) -> Place:
+        """Where imported files are kept, as `{account}/{feed}/{date}/…`."""
+        return self._kept(self.archive_folder, "archive")
+
+    @property
+    def quarantine_place(self) -> Place:
+        """Where refused files are kept, as `{account}/{feed}/{date}/…`."""
+        return self._kept(self.quarantine_folder, "quarantine")
+
+    def _kept(self, given: Place | None, name: str) -> Place:
+        landing = self.landing_place
+        if given is None and isinstance(landing, ObjectPlace):
+            return landing.parent / name
+        return _absolute(given or self.home / name)
+
+    @property
+    def landing_area(self) -> Path:
+        """The landing area as a folder of this machine.
+
+        Raises:
+            SetupError: It is in a bucket.
+        """
+        return _folder(self.landing_place)
 
     @property
     def archive_area(self) -> Path:
-        """Where imported files are kept, as `{account}/{feed}/{date}/…`."""
-        return (self.archive_folder or self.home / "archive").absolute()
+        """The archive as a folder, or a `SetupError` as above."""
+        return _folder(self.archive_place)
 
     @property
     def quarantine_area(self) -> Path:
-        """Where refused files are kept, as `{account}/{feed}/{date}/…`."""
-        return (self.quarantine_folder or self.home / "quarantine").absolute()
+        """The quarantine as a folder, or a `SetupError` as above."""
+        return _folder(self.quarantine_place)
 
     @property
     def results_area(self) -> Path:
@@ -128,6 +177,16 @@ class Settings(BaseSettings):
     def dagster_area(self) -> Path:
         """Where Dagster keeps what its steps print and hand to one another."""
         return (self.home / "dagster").absolute()
+
+
+def _absolute(place: Place) -> Place:
+    return place.absolute() if isinstance(place, Path) else place
+
+
+def _folder(place: Place) -> Path:
+    if isinstance(place, Path):
+        return place
+    raise SetupError(f"{place}: a folder of this machine was needed; it is in a bucket")
 
 
 @cache

@@ -14,10 +14,10 @@ import typer
 from typer.core import TyperGroup
 
 from csv_pipeline.errors import (
-    DatabaseUnavailableError,
     LostClaimError,
     PipelineError,
     SetupError,
+    UnavailableError,
 )
 
 if TYPE_CHECKING:
@@ -95,7 +95,10 @@ def dev(
 @app.command("import")
 def import_(
     file: Annotated[
-        Path, typer.Argument(help="The CSV file, or where it lay before it was archived.")
+        str,
+        typer.Argument(
+            help="The CSV file, a path or s3://…, or where it lay before it was archived."
+        ),
     ],
     account: AccountOption,
     feed: FeedOption,
@@ -107,9 +110,10 @@ def import_(
 ) -> None:
     """Import one file, wherever it lies, and show what became of every row."""
     from csv_pipeline.cli import importing, show, terminal
+    from csv_pipeline.places import place_of
 
     pipeline = _pipeline()
-    imported = importing.import_file(pipeline, file, account, feed, dry_run=dry_run)
+    imported = importing.import_file(pipeline, place_of(file), account, feed, dry_run=dry_run)
     if as_json:
         terminal.as_json(imported.facts())
     else:
@@ -379,7 +383,7 @@ def _exit_code(error: PipelineError) -> int:
     match error:
         case SetupError():
             return 2
-        case DatabaseUnavailableError() | LostClaimError():
+        case UnavailableError() | LostClaimError():
             return 3
         case _:
             return 1

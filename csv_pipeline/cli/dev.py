@@ -40,7 +40,9 @@ def serve(pipeline: Pipeline, host: str, port: int, *, verbose: bool = False) ->
             f"port {port} of {host}: a free port was needed; something listens there already "
             "(choose another by --port)"
         )
-    pipeline.settings.landing_area.mkdir(parents=True, exist_ok=True)
+    landing = pipeline.settings.landing_place
+    if isinstance(landing, Path):
+        landing.mkdir(parents=True, exist_ok=True)
     note(f"Dagster starts at http://{host}:{port} in some seconds; Ctrl-C stops it.")
     child = subprocess.Popen(  # noqa: S603  # our own interpreter, and no shell
         _command(host, port, verbose=verbose),
@@ -63,7 +65,7 @@ def _tell(pipeline: Pipeline, page: str) -> None:
     lines = (
         "",
         f"  Dagster       {page}",
-        f"  landing area  {pipeline.settings.landing_area}",
+        f"  landing area  {pipeline.settings.landing_place}",
         "  drop a file   into ACCOUNT/FEED/ there, such as acme/ebay_orders/; its rows are in the",
         f"                table within 20 seconds ({command()} feeds lists the feeds)",
         f"  database      {address(pipeline.database)}",
@@ -91,7 +93,7 @@ def _environment(settings: Settings) -> dict[str, str]:
     return {
         **os.environ,
         "CSV_PIPELINE_HOME": str(settings.home.absolute()),
-        "CSV_PIPELINE_LANDING": str(settings.landing_area),
+        "CSV_PIPELINE_LANDING": str(settings.landing_place),
         "DAGSTER_HOME": str(dagster_home(settings)),
         "PYTHONWARNINGS": ",".join(filter(None, (_SUPERSEDED, os.environ.get("PYTHONWARNINGS")))),
     }

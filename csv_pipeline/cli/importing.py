@@ -26,6 +26,7 @@ from csv_pipeline.model import (
     account_slug,
 )
 from csv_pipeline.pipeline import Pipeline
+from csv_pipeline.places import Place
 from csv_pipeline.storage import isolation, ledger
 
 FIRST = 10
@@ -66,7 +67,7 @@ class Imported:
 
 def import_file(  # noqa: PLR0913  # a file, whose it is, and how
     pipeline: Pipeline,
-    path: Path,
+    place: Place,
     account: str,
     feed: str,
     *,
@@ -81,8 +82,9 @@ def import_file(  # noqa: PLR0913  # a file, whose it is, and how
         SetupError: Account, feed and file do not belong together.
         LostClaimError: Another worker has the file.
     """
-    path = Path(os.path.normpath(path.absolute()))
-    file = pipeline.find(path, account_slug(account), feed)
+    if isinstance(place, Path):
+        place = Path(os.path.normpath(place.absolute()))
+    file = pipeline.find(place, account_slug(account), feed)
     return _import(pipeline, file, dry_run=dry_run, repairs=repairs)
 
 

@@ -82,7 +82,7 @@ def imports(
     if not found:
         out.print(
             "No imports yet. Drop a file into ACCOUNT/FEED/ of the landing area "
-            f"{settings.landing_area} while {command()} dev runs, or call {command()} import.",
+            f"{settings.landing_place} while {command()} dev runs, or call {command()} import.",
             soft_wrap=True,
         )
         return
@@ -103,9 +103,7 @@ def imports(
 def _name_and_place(report: ImportReport, places: Mapping[int, str], settings: Settings) -> Text:
     if (place := places.get(report.arrival_id)) is None:
         return plain(report.name)
-    home = settings.home.absolute()
-    path = Path(place)
-    shown = plain(path.relative_to(home) if path.is_relative_to(home) else path, 300)
+    shown = plain(place.removeprefix(f"{settings.home.absolute()}/"), 300)
     return Text.assemble(plain(report.name), "\n", (shown.plain, "dim"))
 
 

@@ -2,8 +2,8 @@
 
 Each op handles all files of its run and hands the batch on as JSON. A bad file never stops the
 others: this is the outermost edge, so whatever goes wrong with one file is caught here, logged with
-its traceback and recorded as that file's outcome. Only a database that does not answer stops the
-op; its retry policy waits and tries again, and what is done for a file stays done.
+its traceback and recorded as that file's outcome. Only a database or an object store that does not
+answer stops the op; its retry policy waits and tries again, and what is done for a file stays done.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ from csv_pipeline.defs.metadata import (
     table_metadata,
 )
 from csv_pipeline.defs.resource import Engine
-from csv_pipeline.errors import DatabaseUnavailableError, LostClaimError
+from csv_pipeline.errors import LostClaimError, UnavailableError
 from csv_pipeline.ingest import Import, Progress, Stage
 from csv_pipeline.model import ImportReport, Outcome, Reject, account_slug
 from csv_pipeline.pipeline import Pipeline
@@ -132,7 +132,7 @@ def _advance_all(
             going_on.append(claim)
         except LostClaimError as lost:
             context.log.warning("%s: dropped; %s", claim.name, lost)
-        except DatabaseUnavailableError:
+        except UnavailableError:
             raise
         except Exception:  # the outermost edge: the other files go on
             context.log.exception("%s: %s failed and cannot be recorded", claim.name, stage)
@@ -145,7 +145,7 @@ def _advance(context: dg.OpExecutionContext, import_: Import, stage: Stage) -> P
     """Do one stage for a file; if it breaks, let the file's outcome be that it failed."""
     try:
         return import_.advance(stage)
-    except (DatabaseUnavailableError, LostClaimError):
+    except (UnavailableError, LostClaimError):
         raise
     except Exception as error:  # the outermost edge: recorded with its traceback
         context.log.exception("%s: %s failed", import_.claim.name, stage)
@@ -219,7 +219,7 @@ def _only_silence_is_retried() -> Iterator[None]:
     """
     try:
         yield
-    except DatabaseUnavailableError:
+    except UnavailableError:
         raise
     except (dg.DagsterExecutionInterruptedError, KeyboardInterrupt) as interrupt:
         raise dg.Failure("the run was told to end", allow_retries=False) from interrupt

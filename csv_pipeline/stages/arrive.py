@@ -1,8 +1,8 @@
 """Find files in the landing area and bring one of them, whole, to this machine.
 
-The landing area is `{root}/{account}/{feed}/…`, folders below the feed allowed. A file is new if
-its location, size and modification time together were never seen; no clock and no high-water mark
-is compared. Listing hashes nothing and opens nothing.
+The landing area is `{root}/{account}/{feed}/…`, folders below the feed allowed, in a folder or in a
+bucket. A file is new if its location, size and modification time together were never seen; no clock
+and no high-water mark is compared. Listing hashes nothing and opens nothing.
 """
 
 import difflib
@@ -13,11 +13,15 @@ import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 
 from csv_pipeline.errors import InvalidAccountError, LimitExceededError, SourceChangedError
 from csv_pipeline.model import Claim, FoundFile, StoredText, account_slug
-from csv_pipeline.storage.files import is_unchanged, modified_at
+from csv_pipeline.places import ObjectPlace, Place, parts_below
+from csv_pipeline.storage import objects
+from csv_pipeline.storage.areas import is_unchanged, size_bytes
+from csv_pipeline.storage.files import modified_at
 
 _CHUNK = 4 * 1024**2
 _UNFINISHED = (".part", ".tmp", ".crdownload", ".filepart")
@@ -28,8 +32,8 @@ class Look:
     """What one look at the landing area found.
 
     `found` files are complete, new and in a place of their own; `misplaced` ones lie where no feed
-    or account can be, with the reason; `growing` ones wait. `stopped_at` is the first account's
-    folder that the time did not suffice for.
+    or account can be, with the reason; `growing` ones wait. `stopped_at` is where to go on if the
+    time did not suffice: the first account's folder left out, or the last key seen of a bucket.
     """
 
     found: tuple[FoundFile, ...]
@@ -39,7 +43,7 @@ class Look:
 
 
 def look(  # noqa: PLR0913  # where, for what, what is known, and three bounds in time
-    landing: Path,
+    landing: Place,
     feeds: Collection[str],
     *,
     known: Collection[tuple[str, int, datetime]],
@@ -50,28 +54,26 @@ def look(  # noqa: PLR0913  # where, for what, what is known, and three bounds i
     """Return the files that are new, account by account until `deadline` (`time.monotonic`).
 
     A file modified within the last `settle_seconds` may still be growing: it is looked at again
-    after that time and waits unless size and modification time stayed as they were.
+    after that time and waits unless size and modification time stayed as they were. An object of a
+    store is whole from the moment it is seen.
     """
     found: list[FoundFile] = []
     misplaced: list[tuple[FoundFile, str]] = []
     young: list[FoundFile] = []
     stopped_at = None
-    landing.mkdir(parents=True, exist_ok=True)
-    for folder in _in_turn(sorted(p for p in landing.iterdir() if not _ignored(p.name)), start_at):
-        for file, fault in _files(folder, landing):
-            if time.monotonic() > deadline:
-                stopped_at = folder.name
-                break
-            if (file.location, file.size_bytes, file.modified_at) in known:
-                continue
-            if (why := fault or _misplaced(file, feeds)) is not None:
-                misplaced.append((file, why))
-            elif _age(file) < settle_seconds:
-                young.append(file)
-            else:
-                found.append(file)
-        if stopped_at is not None:
+    whole = isinstance(landing, ObjectPlace)
+    for at, file, fault in _entries(landing, start_at):
+        if time.monotonic() > deadline:
+            stopped_at = at
             break
+        if (file.location, file.size_bytes, file.modified_at) in known:
+            continue
+        if (why := fault or _misplaced(file, feeds)) is not None:
+            misplaced.append((file, why))
+        elif not whole and _age(file) < settle_seconds:
+            young.append(file)
+        else:
+            found.append(file)
     if young:
         # A file of the future, by a clock that is wrong, waits no longer than one of just now.
         time.sleep(max(0.0, min(settle_seconds, deadline - time.monotonic())))
@@ -84,32 +86,37 @@ def look(  # noqa: PLR0913  # where, for what, what is known, and three bounds i
     )
 
 
-def found_file(path: Path, account: str, feed: str) -> FoundFile:
+def found_file(place: Place, account: str, feed: str) -> FoundFile:
     """Return a file, wherever it lies, as a listing of the landing area would show it.
 
     Raises:
         InvalidAccountError: The account is not a slug.
         FileNotFoundError: There is no such file.
     """
-    status = path.stat()
-    return _found(path, status, account_slug(account), feed)
+    if isinstance(place, Path):
+        return _found(place, place.stat(), account_slug(account), feed)
+    if (status := objects.status(place)) is None:
+        raise FileNotFoundError(str(place))
+    return _found_object(place, status, account_slug(account), feed)
 
 
 def fetch(claim: Claim, work: Path, max_bytes: int) -> StoredText:
     """Copy the claimed file to the work directory and return its SHA-256, taken on the way.
 
-    A zip is not copied for each file in it: it is returned where it lies, without a SHA-256.
+    A zip is not copied for each file in it: it is returned where it lies, without a SHA-256. From a
+    bucket it is.
 
     Raises:
         SourceChangedError: The file is gone, or is not as it was when it arrived.
         LimitExceededError: It has more than `max_bytes`.
+        StoreUnavailableError: The object store it is in does not answer.
     """
-    source, target = claim.path, work / "source"
-    digest = hashlib.sha256()
+    source, target = claim.place, work / "source"
     try:
-        if (size := _regular(source).stat().st_size) > max_bytes:
-            allowed = f"at most {max_bytes:,} bytes were allowed"
-            raise LimitExceededError(claim.name, allowed, f"the file has {size:,}")
+        if isinstance(source, ObjectPlace):
+            return _fetch_object(claim, source, target, max_bytes)
+        size, digest = _regular(source).stat().st_size, hashlib.sha256()
+        _refuse_larger(claim, size, max_bytes)
         if claim.member is not None:
             refuse_changed(claim)
             return StoredText(path=source, size_bytes=size, fingerprint="")
@@ -123,6 +130,19 @@ def fetch(claim: Claim, work: Path, max_bytes: int) -> StoredText:
     return StoredText(path=target, size_bytes=target.stat().st_size, fingerprint=digest.hexdigest())
 
 
+def _fetch_object(claim: Claim, source: ObjectPlace, target: Path, max_bytes: int) -> StoredText:
+    """Copy an object; it comes whole, and is the one that arrived, or nothing does."""
+    wanted = objects.found(source)
+    _refuse_larger(claim, wanted.size_bytes, max_bytes)
+    refuse_changed(claim)
+    try:
+        fingerprint = objects.fetch(source, wanted, target)
+    except FileNotFoundError:
+        refuse_changed(claim)
+        raise
+    return StoredText(path=target, size_bytes=wanted.size_bytes, fingerprint=fingerprint)
+
+
 def refuse_changed(claim: Claim) -> None:
     """Hold the claimed file, or the archive it is in, against what arrived.
 
@@ -130,18 +150,24 @@ def refuse_changed(claim: Claim) -> None:
         SourceChangedError: It is gone, or is not as it was.
     """
     try:
-        size = claim.path.stat().st_size
+        size = size_bytes(claim.place)
     except FileNotFoundError as error:
         raise _gone(claim) from error
     # Of an archive nobody noted the size beside the file in it.
     wanted = size if claim.member is not None else claim.size_bytes
-    if is_unchanged(claim.path, wanted, claim.modified_at, moved=claim.moved_to is not None):
+    if is_unchanged(
+        claim.place,
+        wanted,
+        claim.modified_at,
+        moved=claim.moved_to is not None,
+        moved_modified_at=claim.moved_modified_at,
+    ):
         return
     if claim.member is not None:
         raise SourceChangedError(
             claim.name,
             "the archive that arrived was needed",
-            f"{claim.path} was changed since; it counts as a new arrival",
+            f"{claim.place} was changed since; it counts as a new arrival",
         )
     raise SourceChangedError(
         claim.name,
@@ -152,8 +178,14 @@ def refuse_changed(claim: Claim) -> None:
 
 def _gone(claim: Claim) -> SourceChangedError:
     return SourceChangedError(
-        claim.name, "the file that arrived was needed", f"{claim.path} is gone"
+        claim.name, "the file that arrived was needed", f"{claim.place} is gone"
     )
+
+
+def _refuse_larger(claim: Claim, size: int, max_bytes: int) -> None:
+    if size > max_bytes:
+        allowed = f"at most {max_bytes:,} bytes were allowed"
+        raise LimitExceededError(claim.name, allowed, f"the file has {size:,}")
 
 
 def _regular(path: Path) -> Path:
@@ -161,6 +193,33 @@ def _regular(path: Path) -> Path:
     if not stat.S_ISREG(path.lstat().st_mode):
         raise FileNotFoundError(path)
     return path
+
+
+def _entries(landing: Place, start_at: str | None) -> Iterator[tuple[str, FoundFile, str | None]]:
+    """Give every file with where to go on from it, and the reason if it can never be imported."""
+    if isinstance(landing, ObjectPlace):
+        yield from _objects(landing, start_at or "")
+        return
+    landing.mkdir(parents=True, exist_ok=True)
+    for folder in _in_turn(sorted(p for p in landing.iterdir() if not _ignored(p.name)), start_at):
+        for file, fault in _files(folder, landing):
+            yield folder.name, file, fault
+
+
+def _objects(landing: ObjectPlace, start_at: str) -> Iterator[tuple[str, FoundFile, str | None]]:
+    """Give every object after the key `start_at`, and then those up to it; none is always last."""
+    before = objects.listing(landing, until=start_at) if start_at else ()
+    at = start_at
+    for place, status in chain(objects.listing(landing, after=start_at), before):
+        parts = parts_below(place, landing) or ()
+        if place.name and not any(map(_ignored, parts)):
+            account, feed = parts[0] if len(parts) > 1 else "", parts[1] if len(parts) > 2 else ""
+            file = _found_object(place, status, _storable(account), _storable(feed))
+            fault = None
+            if "\0" in place.key:  # PostgreSQL stores no such text
+                fault = f"{file.location}: a name without NUL was needed; it has one"
+            yield at, file, fault
+        at = place.key.removeprefix(landing.prefix)
 
 
 def _in_turn(folders: list[Path], start_at: str | None) -> list[Path]:
@@ -217,6 +276,23 @@ def _found(path: Path, status: os.stat_result, account: str, feed: str) -> Found
         size_bytes=status.st_size,
         modified_at=modified_at(status),
     )
+
+
+def _found_object(
+    place: ObjectPlace, status: objects.ObjectStatus, account: str, feed: str
+) -> FoundFile:
+    return FoundFile(
+        location=_storable(str(place)),
+        account=account,
+        feed=feed,
+        name=_storable(place.name),
+        size_bytes=status.size_bytes,
+        modified_at=status.modified_at,
+    )
+
+
+def _storable(key: str) -> str:
+    return key.replace("\0", r"\x00")
 
 
 def _age(file: FoundFile) -> float:

@@ -21,11 +21,24 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 
+from csv_pipeline.errors import SetupError, StoreUnavailableError
 from csv_pipeline.model import ArrivalStatus, FoundFile
+from csv_pipeline.places import Place, is_below, place_of
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage import tables
+from csv_pipeline.storage.areas import (
+    exists,
+    is_being_written,
+    is_unchanged,
+    move,
+    moved_modified_at,
+    remove,
+)
 from csv_pipeline.storage.database import Database
-from csv_pipeline.storage.files import free_name, is_being_written, is_unchanged, move
+from csv_pipeline.storage.files import free_name
+
+CANNOT_GO = (OSError, SetupError, StoreUnavailableError)
+"""What system and store say of a file that cannot be moved or removed now."""
 
 _TO_ARCHIVE = (ArrivalStatus.IMPORTED, ArrivalStatus.DUPLICATE, ArrivalStatus.UNPACKED)
 _SETTLED = (*_TO_ARCHIVE, ArrivalStatus.REFUSED)
@@ -44,13 +57,13 @@ class _Held:
     members: Sequence[Any]
 
     @property
-    def source(self) -> Path:
-        return Path(self.file.moved_to or self.file.location)
+    def source(self) -> Place:
+        return place_of(self.file.moved_to or self.file.location)
 
     @property
-    def target(self) -> Path | None:
+    def target(self) -> Place | None:
         """Where a move that was begun was to bring it."""
-        return None if self.file.moving_to is None else Path(self.file.moving_to)
+        return None if self.file.moving_to is None else place_of(self.file.moving_to)
 
     @property
     def settled(self) -> bool:
@@ -60,16 +73,22 @@ class _Held:
     def placed(self) -> bool:
         return all(row.placed_at is not None for row in (self.file, *self.members))
 
-    def is_at(self, path: Path) -> bool:
-        moved = self.file.moved_to is not None or path != self.source
-        return is_unchanged(path, self.file.size_bytes, self.file.modified_at, moved=moved)
+    def is_at(self, place: Place) -> bool:
+        file, moving = self.file, place != self.source
+        return is_unchanged(
+            place,
+            file.size_bytes,
+            file.modified_at,
+            moved=moving or file.moved_to is not None,
+            moved_modified_at=None if moving else file.moved_modified_at,
+        )
 
 
 def place(database: Database, settings: Settings, arrival_id: int) -> None:
     """Move the file of a settled arrival where it belongs, unless it is there already.
 
     Raises:
-        OSError: It cannot be moved now; the ledger remembers that it is to be.
+        CANNOT_GO: It cannot be moved now; the ledger remembers that it is to be.
     """
     for _ in range(_NAMES_TRIED):
         with database.begin() as connection:
@@ -125,7 +144,7 @@ def take_back(connection: sa.Connection, found: Iterable[FoundFile]) -> None:
         back = [
             row.arrival_id
             for row in moved
-            if is_unchanged(Path(row.location), row.size_bytes, row.modified_at)
+            if is_unchanged(place_of(row.location), row.size_bytes, row.modified_at)
         ]
         _change(
             connection,
@@ -136,6 +155,7 @@ def take_back(connection: sa.Connection, found: Iterable[FoundFile]) -> None:
             moving_to=None,
             placed_at=None,
             removed_at=None,
+            moved_modified_at=None,
         )
 
 
@@ -147,7 +167,7 @@ def hold_to_retention(database: Database, settings: Settings, account: str, feed
     """
     if settings.keep_files is None and settings.keep_days is None:
         return
-    for area in (settings.archive_area, settings.quarantine_area):
+    for area in (settings.archive_place, settings.quarantine_place):
         with database.begin() as connection:
             query = _too_many(settings, account, feed, area)
             arrival_ids = connection.scalars(query).all()
@@ -179,10 +199,10 @@ def hold_all_to_retention(database: Database, settings: Settings, seconds: float
 
 @contextlib.contextmanager
 def _what_cannot_go_stays() -> Iterator[None]:
-    """Log what the system does not allow, and let it be tried again another time."""
+    """Log what system or store do not allow, and let it be tried again another time."""
     try:
         yield
-    except OSError as error:
+    except CANNOT_GO as error:
         log.warning("file stays", because=str(error))
 
 
@@ -192,18 +212,18 @@ def _plan(connection: sa.Connection, settings: Settings, arrival_id: int) -> boo
     if held is None or held.placed or not held.settled:
         return False
     to_archive = held.file.status in _TO_ARCHIVE
-    area = settings.archive_area if to_archive else settings.quarantine_area
+    area = settings.archive_place if to_archive else settings.quarantine_place
     target = held.target
     if target and not held.is_at(held.source) and held.is_at(target):
         _arrived(connection, held, target)  # whoever moved it was killed before saying so
-        if target.is_relative_to(area):
+        if is_below(target, area):
             return False
         _change(connection, [held.file.arrival_id], placed_at=None)
         return _plan(connection, settings, arrival_id)
     if not _is_to_go(settings, held, area):
         _leave(connection, held)
         return False
-    if target is None or not target.is_relative_to(area):
+    if target is None or not is_below(target, area):
         if is_being_written(held.source):
             return False
         target = _free_place(connection, held.file, area)
@@ -211,29 +231,29 @@ def _plan(connection: sa.Connection, settings: Settings, arrival_id: int) -> boo
     return True
 
 
-def _is_to_go(settings: Settings, held: _Held, area: Path) -> bool:
+def _is_to_go(settings: Settings, held: _Held, area: Place) -> bool:
     """Return whether a file is ours to move, and is elsewhere, and is the one that was imported."""
-    ours = (settings.landing_area, settings.archive_area, settings.quarantine_area)
+    ours = (settings.landing_place, settings.archive_place, settings.quarantine_place)
     return (
         settings.archive
-        and any(held.source.is_relative_to(folder) for folder in ours)
-        and not held.source.is_relative_to(area)
+        and any(is_below(held.source, one) for one in ours)
+        and not is_below(held.source, area)
         and held.is_at(held.source)
     )
 
 
-def _free_place(connection: sa.Connection, file: Any, area: Path) -> Path:
+def _free_place(connection: sa.Connection, file: Any, area: Place) -> Place:
     """Return a place that no file has and none is on its way to."""
     lane = sa.func.hashtext(f"{file.account}/{file.feed}")
     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ARCHIVE_LOCK, lane)))
     now = datetime.now(UTC)
-    folder = area / file.account / file.feed / f"{now:%Y-%m-%d}"
+    folder: Place = area / file.account / file.feed / f"{now:%Y-%m-%d}"
 
-    def is_promised(path: Path) -> bool:
-        promised = sa.exists().where(_arrival.c.moving_to == str(path))
-        return bool(connection.scalar(sa.select(promised)))
+    def is_taken(place: Place) -> bool:
+        promised = sa.exists().where(_arrival.c.moving_to == str(place))
+        return bool(connection.scalar(sa.select(promised))) or exists(place)
 
-    return free_name(folder, file.name, now, is_promised)
+    return free_name(folder, file.name, now, is_taken)
 
 
 def _carry_out(connection: sa.Connection, arrival_id: int) -> bool:
@@ -248,7 +268,7 @@ def _carry_out(connection: sa.Connection, arrival_id: int) -> bool:
         except FileExistsError:
             _change(connection, [held.file.arrival_id], moving_to=None)
             return False
-        if not held.is_at(target) and not held.source.exists():
+        if not held.is_at(target) and not exists(held.source):
             move(target, held.source)  # it was written to in this very moment
             _leave(connection, held)
             return True
@@ -265,13 +285,18 @@ def _hold(connection: sa.Connection, arrival_id: int) -> _Held | None:
         sa.select(_arrival).where(_arrival.c.arrival_id == arrival_id)
     ).one_or_none()
     if row is not None and row.location.endswith(f"!{row.name}"):
+        # An archive that was replaced may have kept its time: a file is of the last one before it.
         row = connection.execute(
-            sa.select(_arrival).where(
+            sa.select(_arrival)
+            .where(
                 _arrival.c.account == row.account,
                 _arrival.c.feed == row.feed,
                 _arrival.c.location == row.location.removesuffix(f"!{row.name}"),
                 _arrival.c.modified_at == row.modified_at,
+                _arrival.c.arrival_id < row.arrival_id,
             )
+            .order_by(_arrival.c.arrival_id.desc())
+            .limit(1)
         ).one_or_none()
     if row is None:
         return None
@@ -306,17 +331,22 @@ def _leave(connection: sa.Connection, held: _Held) -> None:
     _change(connection, everyone, moving_to=None, placed_at=sa.func.now())
 
 
-def _arrived(connection: sa.Connection, held: _Held, target: Path) -> None:
+def _arrived(connection: sa.Connection, held: _Held, target: Place) -> None:
     """Write down that a file is where it was to go, and so are those in it."""
     file = held.file
-    done = {"moving_to": None, "placed_at": sa.func.now(), "removed_at": None}
+    done = {
+        "moving_to": None,
+        "placed_at": sa.func.now(),
+        "removed_at": None,
+        "moved_modified_at": moved_modified_at(target),
+    }
     _change(connection, [file.arrival_id], moved_to=str(target), **done)
     members = [row.arrival_id for row in held.members]
     _change(connection, members, moved_to=sa.literal(f"{target}!") + _arrival.c.name, **done)
     _record(connection, file.account, file.feed, file.arrival_id, held.source, target)
 
 
-def _too_many(settings: Settings, account: str, feed: str, area: Path) -> sa.Select[int]:
+def _too_many(settings: Settings, account: str, feed: str, area: Place) -> sa.Select[int]:
     """Ask for the settled files of an area that are too many, or too old."""
     name = _arrival.c.name
     in_order = sa.func.row_number().over(
@@ -339,18 +369,15 @@ def _too_many(settings: Settings, account: str, feed: str, area: Path) -> sa.Sel
     return sa.select(listed.c.arrival_id).where(listed.c.status.in_(_SETTLED), sa.or_(*over))
 
 
-def _remove(connection: sa.Connection, arrival_id: int, area: Path) -> None:
+def _remove(connection: sa.Connection, arrival_id: int, area: Place) -> None:
     """Remove a file that is kept no longer, unless it is wanted, and write that down."""
     held = _hold(connection, arrival_id)
-    if held is None or not (held.settled and held.placed and held.source.is_relative_to(area)):
+    if held is None or not (held.settled and held.placed and is_below(held.source, area)):
         return
-    if held.source.exists():
-        if not held.is_at(held.source):
-            log.warning("file stays", because=f"{held.source} was changed since")
-            return
-        held.source.unlink()
-    with contextlib.suppress(OSError):
-        held.source.parent.rmdir()
+    if exists(held.source) and not held.is_at(held.source):
+        log.warning("file stays", because=f"{held.source} was changed since")
+        return
+    remove(held.source)
     everyone = [row.arrival_id for row in (held.file, *held.members)]
     _change(connection, everyone, removed_at=sa.func.now())
     file = held.file
@@ -386,8 +413,8 @@ def _record(  # noqa: PLR0913, PLR0917  # a line of the record
     account: str,
     feed: str,
     arrival_id: int | None,
-    source: Path,
-    target: Path | None,
+    source: Place,
+    target: Place | None,
 ) -> None:
     connection.execute(
         sa.insert(tables.file_move).values(

@@ -15,11 +15,21 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Protocol, Self, TypeVar
 
 _CHUNK = 4 * 1024**2
 _LONGEST_NAME = 255
 # Not every file system keeps a time as exactly as the one the file came from; FAT, to two seconds.
 _COARSE = timedelta(seconds=2)
+
+
+class Folder(Protocol):
+    """What names are put below: a `Path`, or a prefix in a bucket."""
+
+    def __truediv__(self, name: str, /) -> Self: ...
+
+
+P = TypeVar("P", bound=Folder)
 
 
 def modified_at(status: os.stat_result) -> datetime:
@@ -64,14 +74,14 @@ def is_being_written(path: Path) -> bool:
     return False
 
 
-def free_name(folder: Path, name: str, at: datetime, is_taken: Callable[[Path], bool]) -> Path:
+def free_name(folder: P, name: str, at: datetime, is_taken: Callable[[P], bool]) -> P:
     """Return the place for a file of this name; where it is taken, one with the time in it.
 
     >>> free_name(Path("a"), "orders.csv", datetime(2026, 7, 22, 10, 15, tzinfo=UTC), taken_once)
     Path("a/orders-20260722T101500Z.csv")
     """
     number, path = 0, folder / name
-    while is_taken(path) or os.path.lexists(path):
+    while is_taken(path) or (isinstance(path, Path) and os.path.lexists(path)):
         number += 1
         mark = f"-{at:%Y%m%dT%H%M%SZ}" + (f"-{number}" if number > 1 else "")
         path = folder / _marked(name, mark)

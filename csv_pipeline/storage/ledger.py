@@ -761,6 +761,7 @@ def _claim(row: Any, *, dry_run: bool) -> Claim:
         size_bytes=row.size_bytes,
         modified_at=row.modified_at,
         moved_to=row.moved_to,
+        moved_modified_at=row.moved_modified_at,
         run_id=row.run_id,
         dry_run=dry_run,
     )

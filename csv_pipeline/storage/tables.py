@@ -60,6 +60,7 @@ arrival = sa.Table(
     sa.Column("moving_to", sa.Text),
     sa.Column("placed_at", _aware),
     sa.Column("removed_at", _aware),
+    sa.Column("moved_modified_at", _aware),
     sa.UniqueConstraint(
         "account", "feed", "location", "size_bytes", "modified_at", name="arrival_is_found_once"
     ),

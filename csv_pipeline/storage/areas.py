@@ -1,0 +1,92 @@
+"""What is done to files, wherever they lie: each function knows folders and buckets.
+
+`csv_pipeline.storage.files` does it to files of this machine, `csv_pipeline.storage.objects` to
+objects of a store.
+"""
+
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+from csv_pipeline.places import ObjectPlace, Place
+from csv_pipeline.storage import files, objects
+
+
+def exists(place: Place) -> bool:
+    """Return whether anything lies there."""
+    if isinstance(place, ObjectPlace):
+        return objects.status(place) is not None
+    return place.exists()
+
+
+def is_file(place: Place) -> bool:
+    """Return whether a file, or a link to one, lies there."""
+    return objects.status(place) is not None if isinstance(place, ObjectPlace) else place.is_file()
+
+
+def size_bytes(place: Place) -> int:
+    """Return the size of a file.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
+    if isinstance(place, Path):
+        return place.stat().st_size
+    return objects.found(place).size_bytes
+
+
+def is_unchanged(
+    place: Place,
+    size_bytes: int,
+    at: datetime,
+    *,
+    moved: bool = False,
+    moved_modified_at: datetime | None = None,
+) -> bool:
+    """Return whether a file is there that has this size and modification time.
+
+    In a store one that was `moved` has a new time: `moved_modified_at`, or any if that is not
+    known yet.
+    """
+    if not isinstance(place, ObjectPlace):
+        return files.is_unchanged(place, size_bytes, at, moved=moved)
+    found, wanted = objects.status(place), moved_modified_at if moved else at
+    if found is None or found.size_bytes != size_bytes:
+        return False
+    return wanted is None or found.modified_at == wanted
+
+
+def moved_modified_at(place: Place) -> datetime | None:
+    """Return the time that a file got by being moved to a place; None where it keeps its own."""
+    found = objects.status(place) if isinstance(place, ObjectPlace) else None
+    return found.modified_at if found else None
+
+
+def is_being_written(place: Place) -> bool:
+    """Return whether a program has the file open for writing; False where nobody can tell."""
+    return isinstance(place, Path) and files.is_being_written(place)
+
+
+def move(source: Place, target: Place) -> None:
+    """Move a file to a name that is free, or that a move of the same file took and never finished.
+
+    Raises:
+        FileExistsError: Another file has the name.
+        OSError: It cannot go; then it is where it was.
+    """
+    if isinstance(source, ObjectPlace) and isinstance(target, ObjectPlace):
+        objects.move(source, target)
+    elif isinstance(source, Path) and isinstance(target, Path):
+        files.move(source, target)
+    else:
+        raise OSError(f"{source} does not go to {target}: folders only or buckets only were needed")
+
+
+def remove(place: Place) -> None:
+    """Remove a file, and its folder if that is empty now."""
+    if isinstance(place, ObjectPlace):
+        objects.remove(place)
+        return
+    place.unlink(missing_ok=True)
+    with suppress(OSError):
+        place.parent.rmdir()
