@@ -107,7 +107,7 @@ def move(source: ObjectPlace, target: ObjectPlace) -> None:
             _copy(source, original, target)
         except BaseException:
             with suppress(OSError, PipelineError):
-                _give_back(target)
+                remove(target)  # the mark, or a copy that is not whole
             raise
     elif not _is_same(source, original, target):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
@@ -129,12 +129,6 @@ def _take(target: ObjectPlace) -> bool:
         there = status(target)
         return there is not None and there.size_bytes == 0
     return True
-
-
-def _give_back(target: ObjectPlace) -> None:
-    there = status(target)
-    if there is not None and there.size_bytes == 0:
-        _remove(target, IfMatch=there.etag)
 
 
 def _copy(source: ObjectPlace, original: ObjectStatus, target: ObjectPlace) -> None:
@@ -184,7 +178,7 @@ def _status(answer: dict[str, Any], size_bytes: int) -> ObjectStatus:
     second = answer["LastModified"].astimezone(UTC)
     return ObjectStatus(
         size_bytes=size_bytes,
-        modified_at=second.replace(microsecond=crc32(etag.encode()) % 1_000_000),
+        modified_at=second.replace(microsecond=crc32(etag.strip(chr(34)).encode()) % 1_000_000),
         etag=etag,
     )
 
