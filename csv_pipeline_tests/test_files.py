@@ -445,6 +445,18 @@ def test_a_zip_changed_while_a_file_comes_out_of_it_is_noticed(
     assert first.settled().problem_code == "source_changed"
 
 
+def test_a_zip_replaced_by_another_of_its_time_is_put_away(landing: Landing) -> None:
+    path = landing.zip("all.zip", one=GOOD, two=WRONG)
+    os.utime(path, (1_750_000_000,) * 2)
+    landing.bring()
+    landing.zip("all.zip", one=GOOD, two="ID,Name\n2,Bob\n3,Cid\n4,Dee\n5,Eve\n")
+    os.utime(path, (1_750_000_000,) * 2)
+    landing.bring()
+    landing.bring()
+    landing.pipeline.put_away(10)
+    assert (landing.lying("landing"), landing.lying("archive")) == ([], [f"{TODAY}/all.zip"])
+
+
 def test_only_the_newest_files_are_kept(landing: Landing) -> None:
     for number in range(4):
         landing.drop(f"{number}.csv", f"ID,Name\n{number},Ann\n")

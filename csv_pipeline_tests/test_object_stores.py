@@ -504,10 +504,11 @@ def run(landing: Landing, instance: dg.DagsterInstance) -> bool:
 
 def test_the_sensor_asks_for_a_run_that_imports_from_the_bucket(landing: Landing) -> None:
     landing.drop("a.csv")
+    landing.drop("b.csv", OTHER)
     with dg.DagsterInstance.ephemeral() as instance:
         assert run(landing, instance)
-    assert landing.statuses() == {"a.csv": "imported"}
-    assert landing.lying("archive") == [f"{TODAY}/a.csv"]
+    assert landing.statuses() == {"a.csv": "imported", "b.csv": "imported"}
+    assert landing.lying("archive") == [f"{TODAY}/a.csv", f"{TODAY}/b.csv"]
 
 
 def test_a_run_waits_for_a_store_that_is_silent_for_a_moment(

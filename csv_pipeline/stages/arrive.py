@@ -149,12 +149,8 @@ def refuse_changed(claim: Claim) -> None:
     Raises:
         SourceChangedError: It is gone, or is not as it was.
     """
-    try:
-        size = size_bytes(claim.place)
-    except FileNotFoundError as error:
-        raise _gone(claim) from error
     # Of an archive nobody noted the size beside the file in it.
-    wanted = size if claim.member is not None else claim.size_bytes
+    wanted = None if claim.member is not None else claim.size_bytes
     if is_unchanged(
         claim.place,
         wanted,
@@ -163,6 +159,10 @@ def refuse_changed(claim: Claim) -> None:
         moved_modified_at=claim.moved_modified_at,
     ):
         return
+    try:
+        size = size_bytes(claim.place)
+    except FileNotFoundError as error:
+        raise _gone(claim) from error
     if claim.member is not None:
         raise SourceChangedError(
             claim.name,

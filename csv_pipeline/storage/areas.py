@@ -37,13 +37,13 @@ def size_bytes(place: Place) -> int:
 
 def is_unchanged(
     place: Place,
-    size_bytes: int,
+    size_bytes: int | None,
     at: datetime,
     *,
     moved: bool = False,
     moved_modified_at: datetime | None = None,
 ) -> bool:
-    """Return whether a file is there that has this size and modification time.
+    """Return whether a file is there that has this size, None being any, and modification time.
 
     In a store one that was `moved` has a new time: `moved_modified_at`, or any if that is not
     known yet.
@@ -51,7 +51,7 @@ def is_unchanged(
     if not isinstance(place, ObjectPlace):
         return files.is_unchanged(place, size_bytes, at, moved=moved)
     found, wanted = objects.status(place), moved_modified_at if moved else at
-    if found is None or found.size_bytes != size_bytes:
+    if found is None or size_bytes not in {None, found.size_bytes}:
         return False
     return wanted is None or found.modified_at == wanted
 

@@ -37,8 +37,8 @@ def modified_at(status: os.stat_result) -> datetime:
     return datetime.fromtimestamp(status.st_mtime_ns // 1_000 / 1_000_000, UTC)
 
 
-def is_unchanged(path: Path, size_bytes: int, at: datetime, *, moved: bool = False) -> bool:
-    """Return whether a regular file is there that has this size and modification time.
+def is_unchanged(path: Path, size_bytes: int | None, at: datetime, *, moved: bool = False) -> bool:
+    """Return whether a regular file is there that has this size, None being any, and time.
 
     One that was `moved` may have lost some of the exactness of its time.
     """
@@ -48,7 +48,8 @@ def is_unchanged(path: Path, size_bytes: int, at: datetime, *, moved: bool = Fal
         return False
     apart = abs(modified_at(status) - at)
     same_time = apart <= (_COARSE if moved else timedelta(0))
-    return stat.S_ISREG(status.st_mode) and status.st_size == size_bytes and same_time
+    same_size = size_bytes is None or status.st_size == size_bytes
+    return stat.S_ISREG(status.st_mode) and same_size and same_time
 
 
 def is_being_written(path: Path) -> bool:
