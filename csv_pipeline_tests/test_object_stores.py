@@ -287,7 +287,9 @@ def test_a_move_that_was_killed_is_ended_once_by_whoever_comes_next(
                 patch.setattr(archive, "move", _raise)
             case "taken":
                 patch.setattr(objects, "_copy", _raise)
-                patch.setattr(objects, "remove", lambda _: None)  # a kill leaves no time to tidy
+                patch.setattr(
+                    objects, "_give_back", lambda _: None
+                )  # a kill leaves no time to tidy
             case "copied":
                 patch.setattr(objects, "_remove", _raise)
             case _:
@@ -302,6 +304,27 @@ def test_a_move_that_was_killed_is_ended_once_by_whoever_comes_next(
     assert (landing.lying("landing"), landing.lying("archive")) == ([], [f"{TODAY}/a.csv"])
     assert landing.bucket.get(f"in/archive/{landing.lane}/{TODAY}/a.csv") == GOOD
     assert len(landing.moves()) == 1
+
+
+def test_a_worker_that_wakes_up_after_another_ended_its_move_takes_nothing_away(
+    landing: Landing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    landing.drop("a.csv")
+    landing.killed_after_commit()
+    copy = objects._copy  # noqa: SLF001
+
+    def after_another(source: Any, original: Any, target: Any) -> None:
+        with monkeypatch.context() as other:
+            other.setattr(objects, "_copy", copy)
+            objects.move(source, target)
+        copy(source, original, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(objects, "_copy", after_another)
+        landing.pipeline.put_away(10)
+    landing.pipeline.put_away(10)
+    assert landing.bucket.get(f"in/archive/{landing.lane}/{TODAY}/a.csv") == GOOD
+    assert landing.arrivals()["a.csv"].moved_to is not None
 
 
 def test_an_object_of_the_same_name_is_never_overwritten(landing: Landing) -> None:

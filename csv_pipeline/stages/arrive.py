@@ -95,9 +95,7 @@ def found_file(place: Place, account: str, feed: str) -> FoundFile:
     """
     if isinstance(place, Path):
         return _found(place, place.stat(), account_slug(account), feed)
-    if (status := objects.status(place)) is None:
-        raise FileNotFoundError(str(place))
-    return _found_object(place, status, account_slug(account), feed)
+    return _found_object(place, objects.found(place), account_slug(account), feed)
 
 
 def fetch(claim: Claim, work: Path, max_bytes: int) -> StoredText:
@@ -216,10 +214,10 @@ def _objects(landing: ObjectPlace, start_at: str) -> Iterator[tuple[str, FoundFi
             account, feed = parts[0] if len(parts) > 1 else "", parts[1] if len(parts) > 2 else ""
             file = _found_object(place, status, _storable(account), _storable(feed))
             fault = None
-            if "\0" in place.key:  # PostgreSQL stores no such text
+            if "\0" in place.key:
                 fault = f"{file.location}: a name without NUL was needed; it has one"
             yield at, file, fault
-        at = place.key.removeprefix(landing.prefix)
+        at = _storable(place.key.removeprefix(landing.prefix))
 
 
 def _in_turn(folders: list[Path], start_at: str | None) -> list[Path]:
@@ -292,6 +290,7 @@ def _found_object(
 
 
 def _storable(key: str) -> str:
+    """Return a key as text that PostgreSQL stores."""
     return key.replace("\0", r"\x00")
 
 

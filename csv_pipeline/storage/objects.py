@@ -107,12 +107,11 @@ def move(source: ObjectPlace, target: ObjectPlace) -> None:
             _copy(source, original, target)
         except BaseException:
             with suppress(OSError, PipelineError):
-                remove(target)  # the mark, or a copy that is not whole
+                _give_back(target)
             raise
     elif not _is_same(source, original, target):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
-    with suppress(FileNotFoundError):
-        _remove(source, IfMatch=original.etag)
+    _remove(source, IfMatch=original.etag)
 
 
 def remove(place: ObjectPlace) -> None:
@@ -131,15 +130,23 @@ def _take(target: ObjectPlace) -> bool:
     return True
 
 
+def _give_back(target: ObjectPlace) -> None:
+    """Remove the mark; never a copy: another worker may have ended the move in the meantime."""
+    there = status(target)
+    if there is not None and there.size_bytes == 0:
+        _remove(target, IfMatch=there.etag)
+
+
 def _copy(source: ObjectPlace, original: ObjectStatus, target: ObjectPlace) -> None:
     with _store(source) as store:
-        store.copy_object(
+        answer = store.copy_object(
             Bucket=target.bucket,
             Key=target.key,
             CopySource={"Bucket": source.bucket, "Key": source.key},
             CopySourceIfMatch=original.etag,
         )
     if not _is_same(source, original, target):
+        _remove(target, IfMatch=answer["CopyObjectResult"]["ETag"])
         raise OSError(errno.EIO, "the copy is not what was to be copied", str(target))
 
 
@@ -169,7 +176,7 @@ def _chunks(place: ObjectPlace, wanted: ObjectStatus) -> Iterator[bytes]:
 
 
 def _remove(place: ObjectPlace, **condition: str) -> None:
-    with _store(place) as store:
+    with suppress(FileNotFoundError), _store(place) as store:
         store.delete_object(Bucket=place.bucket, Key=place.key, **condition)
 
 
