@@ -16,6 +16,7 @@ from csv_pipeline.model import ImportReport, Outcome, Reject
 from csv_pipeline.stages.arrive import found_file
 from csv_pipeline.storage import ledger, tables
 from csv_pipeline_tests.conftest import Desk
+from csv_pipeline_tests.workers import Worker, orders_for
 
 HEADER = "ID,Name,Amount\n"
 
@@ -208,6 +209,21 @@ def test_a_row_that_the_table_refuses_is_rejected_and_no_other(desk: Desk) -> No
     ]
 
 
+@pytest.mark.parametrize("moment", ["after read", "before load", "copy", "settle", "after load"])
+def test_files_that_go_together_survive_the_death_of_their_worker(desk: Desk, moment: str) -> None:
+    drop(desk, [f"{HEADER}{n},Ann,1.00\n" for n in range(3)])
+    worker = Worker(orders_for(desk.pipeline, desk.account, stops=(moment,)))
+    worker.comes_to(moment)
+    worker.kill()
+    left = imports_of(desk.pipeline, desk.pipeline.claim(desk.account, "people"))
+    assert len(left) == (0 if moment == "after load" else 3)
+    together(desk, left)
+    assert [name for (name,) in desk.rows(columns="person_id")] == ["0", "1", "2"]
+    with desk.pipeline.database.begin() as connection:
+        reports = ledger.imports(connection, account=desk.account)
+    assert [report.counts.inserted for report, _ in reports] == [1, 1, 1]
+
+
 def test_after_a_death_between_commit_and_report_the_ledger_tells_each_outcome(desk: Desk) -> None:
     imports = arrived(desk, [f"{HEADER}{n},Ann,1.00\n" for n in range(3)])
     advance(desk, imports, *list(Stage)[:-1])
@@ -223,6 +239,12 @@ def test_after_a_death_between_commit_and_report_the_ledger_tells_each_outcome(d
 
 def arrived(desk: Desk, contents: Sequence[str | bytes]) -> list[Import]:
     """Drop files and return their imports, claimed in this order."""
+    drop(desk, contents)
+    return imports_of(desk.pipeline, desk.pipeline.claim(desk.account, "people"))
+
+
+def drop(desk: Desk, contents: Sequence[str | bytes]) -> None:
+    """Let files arrive in this order."""
     folder = desk.folder / f"{len(list(desk.folder.iterdir()))}"
     folder.mkdir()
     paths = [folder / f"{number}.csv" for number in range(len(contents))]
@@ -230,7 +252,6 @@ def arrived(desk: Desk, contents: Sequence[str | bytes]) -> list[Import]:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         with desk.pipeline.database.begin() as connection:
             ledger.register(connection, [found_file(path, desk.account, "people")])
-    return imports_of(desk.pipeline, desk.pipeline.claim(desk.account, "people"))
 
 
 def advance(desk: Desk, imports: list[Import], *stages: Stage) -> None:
