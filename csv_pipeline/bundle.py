@@ -378,19 +378,20 @@ class Bundle:
 
     def _load_all(self) -> _Loaded:
         """Store the rows of all files with their ledger entries, in one transaction."""
-        claim, found = self._first.claim, self._valid()
-        claims = [self._imports[member.part.import_id].claim for member in found.members]
-        prints = [self._plain(member.part.import_id).fingerprint for member in found.members]
+        claim, valid = self._first.claim, self._valid()
+        going = [m for m in valid.members if self._imports[m.part.import_id].ending is None]
+        claims = [self._imports[member.part.import_id].claim for member in going]
+        prints = [self._plain(member.part.import_id).fingerprint for member in going]
         with self._pipeline.database.begin() as connection:
             ledger.lock_lane(connection, claim)
             ledger.check_together(connection, claims)
             known = ledger.known_content(connection, claim, prints)
-            triples = zip(claims, prints, found.members, strict=True)
+            triples = zip(claims, prints, going, strict=True)
             new = [triple for triple in triples if triple[1] not in known]
             members = tuple(member for _, _, member in new)
             if len(members) < 2:
                 return _Loaded(members=(), reports=())
-            rows = self._own_rows(found.valid, [member.part for member in members])
+            rows = self._own_rows(valid.valid, [member.part for member in members])
             columns, parts = self._typed().typed.columns, [member.part for member in members]
             counts = load_together(connection, self.feed, claim, self.work, columns, rows, parts)
             if counts is None:
