@@ -52,8 +52,9 @@ T = TypeVar("T")
 _MOST_BYTES_OF_ONE = 256 * 1024
 _MOST_BYTES = 16 * 1024**2
 _ESCAPE = re.compile(rb"\\[\"']")
-_INSIDE_A_CELL = re.compile(rb'[^,;\t|\r\n"]"[^,;\t|\r\n"]')
-_IN_SINGLE_QUOTES = re.compile(rb"(?m)^'|[,;\t|]'")
+# They begin with what is rare, and look back from there: most files have none of it.
+_INSIDE_A_CELL = re.compile(rb'"(?<=[^,;\t|\r\n"]")[^,;\t|\r\n"]')
+_IN_SINGLE_QUOTES = re.compile(rb"'(?:(?<=[,;\t|\n]')|(?<!.'))", re.DOTALL)
 log = structlog.get_logger()
 
 
@@ -466,10 +467,10 @@ class Bundle:
         try:
             if settings.result_files:
                 self._leave_results(loaded)
-            for report in loaded.reports:
-                archive.place(self._pipeline.database, settings, report.arrival_id)
-        except archive.CANNOT_GO as error:
-            log.warning("files stay", because=str(error))
+        except OSError as error:
+            log.warning("no result files", because=str(error))
+        arrival_ids = [report.arrival_id for report in loaded.reports]
+        archive.place_together(self._pipeline.database, settings, arrival_ids)
         return loaded.members
 
     def _leave_results(self, loaded: _Loaded) -> None:

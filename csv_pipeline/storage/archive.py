@@ -92,12 +92,29 @@ def place(database: Database, settings: Settings, arrival_id: int) -> None:
     """
     for _ in range(_NAMES_TRIED):
         with database.begin() as connection:
-            planned = _plan(connection, settings, arrival_id)
-        if not planned:
-            return
-        with database.begin() as connection:
-            if _carry_out(connection, arrival_id):
+            held = _hold(connection, arrival_id)
+            if held is None or not _plan(connection, settings, held, _Names(connection)):
                 return
+        with database.begin() as connection:
+            held = _hold(connection, arrival_id)
+            if held is None or _carry_out(connection, held):
+                return
+
+
+def place_together(database: Database, settings: Settings, arrival_ids: Sequence[int]) -> None:
+    """Do so for files of one account and feed, none of them in an archive, all in one go.
+
+    What cannot be moved is logged and stays.
+    """
+    with database.begin() as connection:
+        names = _Names(connection)
+        for one in _hold_all(connection, arrival_ids):
+            with _what_cannot_go_stays():
+                _plan(connection, settings, one, names)
+    with database.begin() as connection:
+        for one in _hold_all(connection, arrival_ids):
+            with _what_cannot_go_stays():
+                _carry_out(connection, one)
 
 
 def place_all(database: Database, settings: Settings, seconds: float) -> None:
@@ -206,10 +223,9 @@ def _what_cannot_go_stays() -> Iterator[None]:
         log.warning("file stays", because=str(error))
 
 
-def _plan(connection: sa.Connection, settings: Settings, arrival_id: int) -> bool:
+def _plan(connection: sa.Connection, settings: Settings, held: _Held, names: "_Names") -> bool:
     """Write down where a file is to go and return whether there is anything to move."""
-    held = _hold(connection, arrival_id)
-    if held is None or held.placed or not held.settled:
+    if held.placed or not held.settled:
         return False
     to_archive = held.file.status in _TO_ARCHIVE
     area = settings.archive_place if to_archive else settings.quarantine_place
@@ -219,14 +235,15 @@ def _plan(connection: sa.Connection, settings: Settings, arrival_id: int) -> boo
         if is_below(target, area):
             return False
         _change(connection, [held.file.arrival_id], placed_at=None)
-        return _plan(connection, settings, arrival_id)
+        again = _hold(connection, held.file.arrival_id)
+        return again is not None and _plan(connection, settings, again, names)
     if not _is_to_go(settings, held, area):
         _leave(connection, held)
         return False
     if target is None or not is_below(target, area):
         if is_being_written(held.source):
             return False
-        target = _free_place(connection, held.file, area)
+        target = names.free_for(held.file, area)
         _change(connection, [held.file.arrival_id], moving_to=str(target))
     return True
 
@@ -242,24 +259,43 @@ def _is_to_go(settings: Settings, held: _Held, area: Place) -> bool:
     )
 
 
-def _free_place(connection: sa.Connection, file: Any, area: Place) -> Place:
-    """Return a place that no file has and none is on its way to."""
-    lane = sa.func.hashtext(f"{file.account}/{file.feed}")
-    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ARCHIVE_LOCK, lane)))
-    now = datetime.now(UTC)
-    folder: Place = area / file.account / file.feed / f"{now:%Y-%m-%d}"
+class _Names:
+    """The places to which files of an account and feed may go, and are on their way."""
 
-    def is_taken(place: Place) -> bool:
-        promised = sa.exists().where(_arrival.c.moving_to == str(place))
-        return bool(connection.scalar(sa.select(promised))) or exists(place)
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+        self._promised: set[str] | None = None
 
-    return free_name(folder, file.name, now, is_taken)
+    def free_for(self, file: Any, area: Place) -> Place:
+        """Return a place that no file has and none is on its way to, and promise it."""
+        if self._promised is None:
+            self._promised = self._all_promised(file)
+        promised = self._promised
+        now = datetime.now(UTC)
+        folder: Place = area / file.account / file.feed / f"{now:%Y-%m-%d}"
+
+        def is_taken(place: Place) -> bool:
+            return str(place) in promised or exists(place)
+
+        free = free_name(folder, file.name, now, is_taken)
+        promised.add(str(free))
+        return free
+
+    def _all_promised(self, file: Any) -> set[str]:
+        """Keep others from promising places until the transaction ends; return those promised."""
+        lane = sa.func.hashtext(f"{file.account}/{file.feed}")
+        self._connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ARCHIVE_LOCK, lane)))
+        query = sa.select(_arrival.c.moving_to).where(
+            _arrival.c.account == file.account,
+            _arrival.c.feed == file.feed,
+            _arrival.c.moving_to.is_not(None),
+        )
+        return set(self._connection.scalars(query))
 
 
-def _carry_out(connection: sa.Connection, arrival_id: int) -> bool:
+def _carry_out(connection: sa.Connection, held: _Held) -> bool:
     """Move a file as planned and write that down; False if the name was taken in between."""
-    held = _hold(connection, arrival_id)
-    if held is None or held.target is None or not held.settled:
+    if held.target is None or not held.settled:
         return True
     target = held.target
     if held.is_at(held.source):
@@ -313,6 +349,17 @@ def _hold(connection: sa.Connection, arrival_id: int) -> _Held | None:
         return None
     file = next(one for one in locked if one.arrival_id == row.arrival_id)
     return _Held(file=file, members=[one for one in locked if one is not file])
+
+
+def _hold_all(connection: sa.Connection, arrival_ids: Sequence[int]) -> list[_Held]:
+    """Lock arrivals that are in no archive and return those that nobody is busy with."""
+    locked = connection.execute(
+        sa.select(_arrival)
+        .where(_arrival.c.arrival_id.in_(arrival_ids))
+        .order_by(_arrival.c.arrival_id)
+        .with_for_update(skip_locked=True)
+    )
+    return [_Held(file=row, members=()) for row in locked]
 
 
 def _members(row: Any) -> sa.Select[int]:
