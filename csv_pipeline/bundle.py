@@ -25,7 +25,7 @@ import structlog
 from csv_pipeline.errors import DatabaseUnavailableError
 from csv_pipeline.header import drift
 from csv_pipeline.ingest import BEFORE, Import, Progress, Stage
-from csv_pipeline.model import Counts, Evidence, HeaderDrift, ImportReport, Outcome
+from csv_pipeline.model import Counts, Evidence, Feed, HeaderDrift, ImportReport, Outcome
 from csv_pipeline.pipeline import Pipeline
 from csv_pipeline.stages.load import load_together
 from csv_pipeline.stages.read import as_utf8, read
@@ -52,6 +52,7 @@ T = TypeVar("T")
 _MOST_BYTES_OF_ONE = 256 * 1024
 _MOST_BYTES = 16 * 1024**2
 _ESCAPE = re.compile(rb"\\[\"']")
+_INSIDE_A_CELL = re.compile(rb'[^,;\t|\r\n"]"[^,;\t|\r\n"]')
 _IN_SINGLE_QUOTES = re.compile(rb"(?m)^'|[,;\t|]'")
 log = structlog.get_logger()
 
@@ -115,9 +116,7 @@ def _begin(import_: Import) -> bytes | None:
         claim.dry_run
         or claim.repairs is not None
         or claim.member is not None
-        or feed.transforms  # may look at several rows at once
-        or feed.file_checks
-        or has_own_rules(feed.contract)
+        or not _is_row_by_row(feed)
         or arrived is None
         or arrived.problem is not None
         or plain is None
@@ -129,6 +128,12 @@ def _begin(import_: Import) -> bytes | None:
     return begin if begin.strip() and data and not _is_odd(content) else None
 
 
+def _is_row_by_row(feed: Feed) -> bool:
+    """Return whether nothing the feed does to a row looks at others of its file."""
+    own = bool(feed.transforms) or has_own_rules(feed.contract)
+    return not feed.file_checks and (feed.row_by_row or not own)
+
+
 def _is_odd(content: bytes) -> bool:
     """Return whether a file may be taken for another dialect than its neighbours, or has blanks."""
     return (
@@ -137,6 +142,7 @@ def _is_odd(content: bytes) -> bool:
         or b"\n\r\n" in content
         or content.count(b"\r") != content.count(b"\r\n")
         or (b"\\" in content and _ESCAPE.search(content) is not None)
+        or (b'"' in content and _INSIDE_A_CELL.search(content) is not None)
         or (b"'" in content and _IN_SINGLE_QUOTES.search(content) is not None)
     )
 
@@ -265,15 +271,24 @@ class Bundle:
         return self._once("read", _Read, self._read_all)
 
     def _read_all(self) -> _Read:
-        """Read the files as one text, under the header that all of them have."""
+        """Read the files as one text; those that make it less than plain are taken out of it."""
+        together = list(self._imports)
+        while True:
+            found = self._read_as_one(together)
+            if len(found.members) in {0, len(together)}:
+                return found
+            together = [member.part.import_id for member in found.members]
+
+    def _read_as_one(self, import_ids: Sequence[int]) -> _Read:
+        """Read the files under the header that all of them have."""
         joined = self.work / "source.csv"
         evidence: dict[int, Evidence] = {}
         starts: dict[int, tuple[int, int, int]] = {}
         lines = 1
         with joined.open("wb") as out:
-            for import_id, import_ in self._imports.items():
+            for import_id in import_ids:
                 path = self._plain(import_id).path
-                hints = import_.hints(self.account.encoding)
+                hints = self._first.hints(self.account.encoding)
                 text, evidence[import_id] = as_utf8(path, self.work / "utf-8", hints)
                 begin, line_end, data = path.read_bytes().partition(b"\n")
                 if out.tell() == 0:
@@ -363,19 +378,20 @@ class Bundle:
 
     def _load_all(self) -> _Loaded:
         """Store the rows of all files with their ledger entries, in one transaction."""
-        claim, found = self._first.claim, self._valid()
-        claims = [self._imports[member.part.import_id].claim for member in found.members]
-        prints = [self._plain(member.part.import_id).fingerprint for member in found.members]
+        claim, valid = self._first.claim, self._valid()
+        going = [m for m in valid.members if self._imports[m.part.import_id].ending is None]
+        claims = [self._imports[member.part.import_id].claim for member in going]
+        prints = [self._plain(member.part.import_id).fingerprint for member in going]
         with self._pipeline.database.begin() as connection:
             ledger.lock_lane(connection, claim)
             ledger.check_together(connection, claims)
             known = ledger.known_content(connection, claim, prints)
-            triples = zip(claims, prints, found.members, strict=True)
+            triples = zip(claims, prints, going, strict=True)
             new = [triple for triple in triples if triple[1] not in known]
             members = tuple(member for _, _, member in new)
             if len(members) < 2:
                 return _Loaded(members=(), reports=())
-            rows = self._own_rows(found.valid, [member.part for member in members])
+            rows = self._own_rows(valid.valid, [member.part for member in members])
             columns, parts = self._typed().typed.columns, [member.part for member in members]
             counts = load_together(connection, self.feed, claim, self.work, columns, rows, parts)
             if counts is None:
