@@ -61,14 +61,13 @@ class Left:
         return self.places(rows).with_columns(key=backwards, secret=pl.lit("hush"))
 
     def faults(self, rows: Iterable[int], what: str) -> pl.DataFrame:
-        place = pl.format("row {} (line {})", "row_number", "line_number")
         return (
             self.places(rows)
             .with_columns(
                 pl.lit(None, pl.String).alias("column"),
                 pl.lit("a.rule").alias("rule"),
                 pl.lit("x").alias("value"),
-                pl.concat_str(place, pl.lit(f", column a: {what}")).alias("message"),
+                pl.lit(f"column a: {what}").alias("message"),
                 pl.lit(0).alias("offset"),
                 pl.lit(0).alias("length"),
             )

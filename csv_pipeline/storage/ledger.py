@@ -691,7 +691,7 @@ def rejects(connection: sa.Connection, import_id: int, limit: int | None = None)
         .order_by(table.c.row_number, table.c.line_number, table.c.column)
         .limit(limit)
     )
-    return [Reject(**row._mapping) for row in connection.execute(query)]
+    return [Reject.of(row._asdict()) for row in connection.execute(query)]
 
 
 def superseded(

@@ -23,8 +23,8 @@ from csv_pipeline.storage.work import (
     scan,
 )
 
-_AT_ONCE = 1_000
-_MOST_AT_ONCE = 4 * 1024**2
+_AT_ONCE = 5_000
+_MOST_AT_ONCE = 8 * 1024**2
 _LATER = {"repaired_by_import_id", "repair_undone_import_id"}
 
 
@@ -86,14 +86,8 @@ _REFUSED = {
 
 
 def _message() -> pl.Expr:
-    column = (
-        pl.when(pl.col("column").is_null())
-        .then(pl.lit(""))
-        .otherwise(", column " + pl.col("column"))
-    )
-    return pl.format(
-        "row {} (line {}){}: {}", "row_number", "line_number", column, "message"
-    ).alias("message")
+    column = pl.when(pl.col("column").is_not_null()).then(pl.format("column {}: ", "column"))
+    return pl.concat_str(column.fill_null(""), "message").alias("message")
 
 
 def _faults_by_batch(
@@ -135,24 +129,24 @@ def _cells(
 
 def _raw(text: Path, faults: pl.DataFrame) -> pl.Series:
     """Return each fault's record as it stands in the file; NUL, which no table takes, as ␀."""
+    places = faults.select("offset", "length")
     with text.open("rb") as file:
-        records = [record.decode() for record in _records(file, faults)]
-    raw = pl.Series("raw", records, pl.String)
+        some = [_records(file, some) for some in places.iter_slices(_AT_ONCE)]
+    raw = pl.concat(some).cast(pl.String).alias("raw")
     return raw.str.replace_all("\0", "\u2400", literal=True).str.strip_suffix("\r")
 
 
-def _records(file: BinaryIO, faults: pl.DataFrame) -> Iterator[bytes]:
-    """Give the bytes of each fault's record; faults that stand together are read at once."""
-    places = faults.select("offset", "length")
-    for some in places.iter_slices(_AT_ONCE):
-        start = int(some["offset"].min() or 0)  # type: ignore[arg-type]
-        end = int((some["offset"] + some["length"]).max() or 0)  # type: ignore[arg-type]
-        if end - start > _MOST_AT_ONCE:
-            for offset, length in some.iter_rows():
-                file.seek(offset)
-                yield file.read(length)
-            continue
-        file.seek(start)
-        content = file.read(end - start)
-        for offset, length in some.iter_rows():
-            yield content[offset - start : offset - start + length]
+def _records(file: BinaryIO, places: pl.DataFrame) -> pl.Series:
+    """Return the bytes of records; those that stand together are read at once."""
+    start = int(places["offset"].min() or 0)  # type: ignore[arg-type]
+    end = int((places["offset"] + places["length"]).max() or 0)  # type: ignore[arg-type]
+    if end - start > _MOST_AT_ONCE:
+        return pl.Series([_read(file, *place) for place in places.iter_rows()], dtype=pl.Binary)
+    content = pl.lit(_read(file, start, end - start))
+    record = content.bin.slice(pl.col("offset") - start, pl.col("length"))
+    return places.select(record).to_series()
+
+
+def _read(file: BinaryIO, offset: int, length: int) -> bytes:
+    file.seek(offset)
+    return file.read(length)
