@@ -42,7 +42,7 @@ from csv_pipeline.model import (
     Reject,
     StoredText,
 )
-from csv_pipeline.pipeline import Pipeline, leave_results
+from csv_pipeline.pipeline import Pipeline, draft_results, leave_results
 from csv_pipeline.stages.arrive import fetch, refuse_changed
 from csv_pipeline.stages.load import LATE, load, store_rejects
 from csv_pipeline.stages.read import ReadHints, read
@@ -469,7 +469,15 @@ class Import:
         """Store the rows; the file is turned away if the database refuses too many of them."""
         text, valid, replay = self._text(), self._valid(), self._replay()
         counts, differences = load(
-            connection, self.feed, self.claim, self.work, text, self._typed(), valid, replay
+            connection,
+            self.feed,
+            self.claim,
+            self.work,
+            text,
+            self._typed(),
+            valid,
+            replay,
+            self._draft_results,
         )
         if replay is None:
             try:
@@ -499,7 +507,13 @@ class Import:
         valid = saved(self.work / "validate.json", ValidFile)
         if valid:
             store_rejects(
-                connection, self.claim, self._text(), valid, self.work / LATE, self._replay()
+                connection,
+                self.claim,
+                self._text(),
+                valid,
+                self.work / LATE,
+                self._replay(),
+                self._draft_results,
             )
 
     def _finish(self) -> tuple[int, int]:
@@ -510,6 +524,11 @@ class Import:
                 ledger.store_seconds(connection, [report.import_id], report.stage_seconds)
             self._leave_files(report)
         return report.counts.read, report.counts.rejected
+
+    def _draft_results(self) -> None:
+        if self._settings.result_files and not self.claim.dry_run:
+            refused = self.ending is not None
+            draft_results(self._settings, self.work, self.feed, self.claim, refused=refused)
 
     def _leave_files(self, report: ImportReport) -> None:
         """Write the result file and put the file away; what has failed in that fails no import."""

@@ -7,7 +7,7 @@ rows of an account, which can meet none, are copied where they belong, and rows 
 the last value are known by their hash and never sent.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -62,13 +62,15 @@ def load(  # noqa: PLR0913, PLR0917  # the stages before, each with its own fact
     typed: TypedFile,
     valid: ValidFile,
     replay: Replay | None = None,
+    meanwhile: Callable[[], object] | None = None,
 ) -> tuple[Counts, tuple[Difference, ...]]:
     """Store rows, history, rejects and superseded rows of one import.
 
     Returns the counts and, of a dry run, the first values that would change. `work` gets what
     became of each row that was not inserted, and the faults that the database found. Rows that
     repair rejected ones stand for the import that rejected them: where the order of imports
-    decides, they lose against what was stored later.
+    decides, they lose against what was stored later. `meanwhile` is called once all that is in
+    `work`, if the server has many rejects yet to take.
 
     Raises:
         AccountingError: A row would be without an outcome, or with two.
@@ -79,7 +81,7 @@ def load(  # noqa: PLR0913, PLR0917  # the stages before, each with its own fact
     done = _bring(connection, resolution, valid, outcomes, expected)
     if done.refused:
         write_refused(connection, resolution, valid, late)
-    rejected = store_rejects(connection, claim, text, valid, late.directory, replay)
+    rejected = store_rejects(connection, claim, text, valid, late.directory, replay, meanwhile)
     if replay is not None:
         if done.refused:
             connection.execute(resolution.forget_refused_repairs())

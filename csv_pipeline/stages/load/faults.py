@@ -1,6 +1,7 @@
 """Store rejects: the faults with their records and cells, those found while loading among them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,8 +24,9 @@ from csv_pipeline.storage.work import (
     scan,
 )
 
-_AT_ONCE = 5_000
-_MOST_AT_ONCE = 8 * 1024**2
+_MANY = 50_000
+_AT_ONCE = 1_000
+_MOST_AT_ONCE = 4 * 1024**2
 _LATER = {"repaired_by_import_id", "repair_undone_import_id"}
 
 
@@ -35,8 +37,12 @@ def store_rejects(  # noqa: PLR0913, PLR0917  # the stages before, each with its
     valid: ValidFile,
     late: Path,
     replay: Replay | None = None,
+    meanwhile: Callable[[], object] | None = None,
 ) -> int:
-    """Store the faults with their records and cells and return how many rows have any."""
+    """Store the faults with their records and cells and return how many rows have any.
+
+    While the server takes them, `meanwhile` is called, if they are many. What it raises is lost.
+    """
     columns = tables.reject.columns
     names = [c.name for c in columns if c.name not in _LATER]
     stood_at = (scan(replay.rows) if replay else pl.LazyFrame(schema=PAIRS)).collect()
@@ -57,7 +63,10 @@ def store_rejects(  # noqa: PLR0913, PLR0917  # the stages before, each with its
                     .select(names)
                 )
 
-    copy(connection, "csv_pipeline.reject", names, frames())
+    with ThreadPoolExecutor(1) as beside:
+        if meanwhile is not None and text.malformed + valid.rejected >= _MANY:
+            beside.submit(meanwhile)
+        copy(connection, "csv_pipeline.reject", names, frames())
     return rejected
 
 
@@ -129,24 +138,24 @@ def _cells(
 
 def _raw(text: Path, faults: pl.DataFrame) -> pl.Series:
     """Return each fault's record as it stands in the file; NUL, which no table takes, as ␀."""
-    places = faults.select("offset", "length")
     with text.open("rb") as file:
-        some = [_records(file, some) for some in places.iter_slices(_AT_ONCE)]
-    raw = pl.concat(some).cast(pl.String).alias("raw")
+        records = [record.decode() for record in _records(file, faults)]
+    raw = pl.Series("raw", records, pl.String)
     return raw.str.replace_all("\0", "\u2400", literal=True).str.strip_suffix("\r")
 
 
-def _records(file: BinaryIO, places: pl.DataFrame) -> pl.Series:
-    """Return the bytes of records; those that stand together are read at once."""
-    start = int(places["offset"].min() or 0)  # type: ignore[arg-type]
-    end = int((places["offset"] + places["length"]).max() or 0)  # type: ignore[arg-type]
-    if end - start > _MOST_AT_ONCE:
-        return pl.Series([_read(file, *place) for place in places.iter_rows()], dtype=pl.Binary)
-    content = pl.lit(_read(file, start, end - start))
-    record = content.bin.slice(pl.col("offset") - start, pl.col("length"))
-    return places.select(record).to_series()
-
-
-def _read(file: BinaryIO, offset: int, length: int) -> bytes:
-    file.seek(offset)
-    return file.read(length)
+def _records(file: BinaryIO, faults: pl.DataFrame) -> Iterator[bytes]:
+    """Give the bytes of each fault's record; faults that stand together are read at once."""
+    places = faults.select("offset", "length")
+    for some in places.iter_slices(_AT_ONCE):
+        start = int(some["offset"].min() or 0)  # type: ignore[arg-type]
+        end = int((some["offset"] + some["length"]).max() or 0)  # type: ignore[arg-type]
+        if end - start > _MOST_AT_ONCE:
+            for offset, length in some.iter_rows():
+                file.seek(offset)
+                yield file.read(length)
+            continue
+        file.seek(start)
+        content = file.read(end - start)
+        for offset, length in some.iter_rows():
+            yield content[offset - start : offset - start + length]

@@ -8,7 +8,7 @@ from alembic import op
 revision = "0008"
 down_revision = "0007"
 
-_CHANGES = r"""
+SHORTER_MESSAGES = r"""
 UPDATE csv_pipeline.reject
     SET message = regexp_replace(message, '^row -?\d+ \(line \d+\)[:,] ', '');
 """
@@ -16,4 +16,4 @@ UPDATE csv_pipeline.reject
 
 def upgrade() -> None:
     """Take the place out of the messages that are stored."""
-    op.execute(_CHANGES)
+    op.execute(SHORTER_MESSAGES)
