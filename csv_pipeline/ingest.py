@@ -26,7 +26,6 @@ from csv_pipeline.errors import (
     FileRefusedError,
     LostClaimError,
     ReplayError,
-    ThresholdExceededError,
     WrongFeedError,
 )
 from csv_pipeline.header import drift, layout_of, sources_in
@@ -468,26 +467,32 @@ class Import:
     def _load_rows(self, connection: Connection) -> ImportReport:
         """Store the rows; the file is turned away if the database refuses too many of them."""
         text, valid, replay = self._text(), self._valid(), self._replay()
-        counts, differences = load(
-            connection,
-            self.feed,
-            self.claim,
-            self.work,
-            text,
-            self._typed(),
-            valid,
-            replay,
-            self._draft_results,
-        )
-        if replay is None:
-            try:
-                hold_to_threshold(self.feed, counts.rejected, counts.read, name=self.claim.name)
-            except ThresholdExceededError as error:
-                self.turn_away(Outcome.REFUSED, str(error), error.code)
-        report = self._report()
-        if self.ending is not None:
-            return report
-        return replace(report, counts=counts, differences=differences)
+        before, name = text.malformed + valid.rejected, self.claim.name
+
+        def hold(refused: int) -> None:
+            if replay is None:
+                rejected = before + refused
+                hold_to_threshold(self.feed, rejected, text.records, name=name, so_far=True)
+
+        try:
+            counts, differences = load(
+                connection,
+                self.feed,
+                self.claim,
+                self.work,
+                text,
+                self._typed(),
+                valid,
+                replay,
+                hold,
+                self._draft_results,
+            )
+            if replay is None:
+                hold_to_threshold(self.feed, counts.rejected, counts.read, name=name)
+        except FileRefusedError as error:
+            self.turn_away(Outcome.REFUSED, str(error), error.code)
+            return self._report()
+        return replace(self._report(), counts=counts, differences=differences)
 
     def _repaired_since(self, connection: Connection) -> bool:
         """Turn the file away if another brought any of its rows since this one was read."""

@@ -106,8 +106,10 @@ def rows_not_plain(valid: ValidFile) -> pl.Series:
     return pl.concat([series.alias("row_number").cast(pl.Int64) for series in numbers]).unique()
 
 
-def hold_to_threshold(feed: Feed, rejected: int, read: int, *, name: str) -> None:
-    """Judge the whole file by its rejected rows, before any of it is visible.
+def hold_to_threshold(
+    feed: Feed, rejected: int, read: int, *, name: str, so_far: bool = False
+) -> None:
+    """Judge the whole file by its rejected rows, all or `so_far`, before any of it is visible.
 
     Raises:
         ThresholdExceededError: They are more than the feed allows.
@@ -119,7 +121,7 @@ def hold_to_threshold(feed: Feed, rejected: int, read: int, *, name: str) -> Non
     elif share is not None and read >= SHARE_FROM_ROWS and rejected > share * read:
         over = f"{100 * share:.4g}% of the rows rejected"
     if over:
-        raise ThresholdExceededError(name, feed.name, over, rejected, read)
+        raise ThresholdExceededError(name, feed.name, over, rejected, read, so_far=so_far)
 
 
 def _checked(
