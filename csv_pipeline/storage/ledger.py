@@ -37,6 +37,7 @@ _REHEARSED = 0  # the ledger numbers arrivals from 1
 _OPEN = (ArrivalStatus.WAITING, ArrivalStatus.FAILED)
 _NAMED = (*_OPEN, ArrivalStatus.REFUSED, ArrivalStatus.DUPLICATE, ArrivalStatus.UNDONE)
 _LOADING = "csv-pipeline load"
+_LEAST_DEATHS = 2  # one alone may be anything
 _GRACE_SECONDS = 10.0  # for workers to renew their leases when the database comes back
 
 
@@ -255,6 +256,9 @@ def claim(  # noqa: PLR0913  # each is a different question: whose, which, for w
     times; with them those and no others, among them refused, duplicate and undone ones, because
     somebody asked for them by name. Arrivals that another worker holds are passed over, unless it
     is known to be dead; what the same run claimed before it stumbled is claimed anew.
+
+    An arrival that all workers die over, `max_failures` in a row and the last time alone, has
+    failed: then nothing else is claimed either, and the next call goes on without it.
     """
     table = tables.arrival
     if arrival_ids is None:
@@ -265,9 +269,13 @@ def claim(  # noqa: PLR0913  # each is a different question: whose, which, for w
         wanted |= (table.c.status == ArrivalStatus.CLAIMED) & (table.c.run_id == run_id)
     if arrival_ids is not None:
         wanted &= table.c.arrival_id.in_(arrival_ids)
+    wanted &= (table.c.account == account) & (table.c.feed == feed)
+    suspect = None if max_failures is None else _suspect(connection, wanted, max_failures)
+    if suspect is not None:
+        wanted &= table.c.arrival_id == suspect
     picked = (
         sa.select(table.c.arrival_id)
-        .where(table.c.account == account, table.c.feed == feed, wanted)
+        .where(wanted)
         .order_by(table.c.arrival_id)
         .with_for_update(skip_locked=True)
     )
@@ -282,12 +290,69 @@ def claim(  # noqa: PLR0913  # each is a different question: whose, which, for w
             rehearsed_as=_status_before() if dry_run else None,
             run_id=run_id,
             worker=this_worker(),
+            deaths=_deaths(),
             problem=None,
         )
         .returning(table)
     )
     rows = sorted(connection.execute(taken).all(), key=lambda row: row.arrival_id)
-    return [_claim(row, dry_run=dry_run) for row in rows]
+    claims = [_claim(row, dry_run=dry_run) for row in rows]
+    if suspect is not None and max_failures is not None:
+        for claim, row in zip(claims, rows, strict=True):
+            if row.deaths >= max(max_failures, _LEAST_DEATHS):
+                _give_up(connection, claim, row.deaths, max_failures)
+                return []
+    return claims
+
+
+def _deaths() -> sa.ColumnElement[int]:
+    """Return how many workers in a row took an arrival and ended without a word."""
+    table = tables.arrival
+    lost = (table.c.status == ArrivalStatus.CLAIMED) & (table.c.worker != this_worker())
+    return table.c.deaths + sa.case((lost, 1), else_=0)
+
+
+def _suspect(
+    connection: sa.Connection, wanted: sa.ColumnElement[bool], max_failures: int
+) -> int | None:
+    """Return an arrival to be claimed alone: a worker that dies once more dies over this one."""
+    table = tables.arrival
+    query = sa.select(sa.func.min(table.c.arrival_id)).where(
+        wanted,
+        table.c.status == ArrivalStatus.CLAIMED,
+        _deaths() >= max(max_failures, _LEAST_DEATHS) - 1,
+    )
+    found: int | None = connection.scalar(query)
+    return found
+
+
+def _give_up(connection: sa.Connection, claim: Claim, deaths: int, max_failures: int) -> None:
+    problem = (
+        f"{claim.name}: its worker died, or fell silent, {deaths} times in a row while importing "
+        "it, so it is no longer tried by itself; name it, in a run's config or to csv-pipeline "
+        "import, to try it again"
+    )
+    _end_claim(
+        connection,
+        claim,
+        status=ArrivalStatus.FAILED,
+        import_id=claim.import_id,
+        problem=problem,
+        failures=max_failures,
+        deaths=deaths,
+        placed_at=None,
+    )
+    report = ImportReport(
+        import_id=claim.import_id,
+        arrival_id=claim.arrival_id,
+        account=claim.account,
+        feed=claim.feed,
+        name=claim.name,
+        outcome=Outcome.FAILED,
+        problem=problem,
+        problem_code="worker_died",
+    )
+    enter_report(connection, report, run_id=claim.run_id)
 
 
 def next_import_id(connection: sa.Connection) -> int:
@@ -564,6 +629,7 @@ def settle_together(
             worker=None,
             problem=None,
             failures=0,
+            deaths=0,
             placed_at=None,
         )
     )
@@ -775,7 +841,7 @@ def _end_claim(
         worker=None,
         import_id=import_id,
         problem=problem,
-        **values,
+        **({"deaths": 0} | values),
     )
 
 

@@ -14,6 +14,10 @@ UPDATE csv_pipeline.reject
 """
 
 
+_DEATHS = "ALTER TABLE csv_pipeline.arrival ADD COLUMN deaths integer NOT NULL DEFAULT 0"
+
+
 def upgrade() -> None:
-    """Take the place out of the messages that are stored."""
+    """Take the place out of the messages that are stored; count workers that died over a file."""
     op.execute(SHORTER_MESSAGES)
+    op.execute(_DEATHS)
