@@ -328,22 +328,30 @@ def open_pipeline(settings: Settings, feeds: Iterable[Feed]) -> Pipeline:
 
 
 def sweep(settings: Settings, database: Database, feeds: Mapping[str, Feed] | None = None) -> None:
-    """Remove work directories that workers left behind: untouched for long, and not claimed.
+    """Remove what workers left behind: untouched for long, and work directories not claimed.
 
     Where a worker was killed after its commit, the result file is written first.
     """
+    for area in (settings.results_area, settings.rejects_area):
+        for left in area.glob(f"*/*/*{_PARTIAL}"):
+            if _is_left(left, settings):
+                left.unlink(missing_ok=True)
     for left in settings.work_area.glob("*-*"):
-        try:
-            idle_seconds = time.time() - left.stat().st_mtime
-        except FileNotFoundError:
-            continue
-        if idle_seconds > max(settings.lease_seconds, _LEFT_SECONDS):
+        if _is_left(left, settings):
             import_id, _, attempt = left.name.partition("-")
             with database.begin() as connection:
                 held = ledger.is_held(connection, int(import_id), int(attempt))
             if not held:
                 _leave_late_results(settings, database, left, int(import_id), feeds or {})
                 shutil.rmtree(left, ignore_errors=True)
+
+
+def _is_left(path: Path, settings: Settings) -> bool:
+    try:
+        idle_seconds = time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return False
+    return idle_seconds > max(settings.lease_seconds, _LEFT_SECONDS)
 
 
 def _leave_late_results(

@@ -258,6 +258,21 @@ def test_an_import_killed_after_its_commit_gets_its_results_from_the_sweep(desk:
     assert len(results(desk, report)) == 2
 
 
+def test_files_that_a_killed_writer_left_half_written_are_swept(desk: Desk) -> None:
+    pipeline = desk.pipeline
+    areas = (pipeline.settings.results_area, pipeline.settings.rejects_area)
+    folders = [area / desk.account / "people" for area in areas]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        for name in ("import-1.csv.part", "import-2.csv.part", "import-3.csv"):
+            (folder / name).write_text("x")
+            if name != "import-2.csv.part":  # which somebody writes right now
+                os.utime(folder / name, (0, 0))
+    sweep(pipeline.settings, pipeline.database, pipeline.feeds)
+    left = [sorted(path.name for path in folder.iterdir()) for folder in folders]
+    assert left == [["import-2.csv.part", "import-3.csv"]] * 2
+
+
 def test_no_result_file_is_written_if_the_setting_says_so(desk: Desk) -> None:
     settings = desk.pipeline.settings.model_copy(update={"result_files": False})
     without = Desk(replace(desk.pipeline, settings=settings), desk.account, desk.folder)

@@ -518,15 +518,20 @@ def lock_lane(connection: sa.Connection, of: Claim | ImportReport) -> None:
     The load of a worker that lost its claim is not waited for: it may be stopped, or cut off from a
     server that still believes in it, and could never commit. The server ends it.
     """
-    lane = sa.func.hashtextextended(f"{of.account}/{of.feed}", 0)
     if isinstance(of, Claim):
         name = f"{_LOADING} {of.arrival_id}-{of.attempt}"
         connection.execute(sa.select(sa.func.set_config("application_name", name, True)))
     pause = 0.01
-    while not connection.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(lane))):
+    while not try_lane(connection, of.account, of.feed):
         connection.execute(_END_LOST_LOADS, {"lane": f"{of.account}/{of.feed}"})
         time.sleep(pause)
         pause = min(2 * pause, 0.5)
+
+
+def try_lane(connection: sa.Connection, account: str, feed: str) -> bool:
+    """Keep other transactions from loading for an account and feed, unless one does already."""
+    lane = sa.func.hashtextextended(f"{account}/{feed}", 0)
+    return bool(connection.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(lane))))
 
 
 def same_content(
