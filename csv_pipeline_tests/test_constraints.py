@@ -137,6 +137,17 @@ def test_rows_that_stand_in_one_anothers_way_until_the_other_is_written_are_trie
     assert [row.value for row in desk.rows("overwritten", "key, value")] == ["second", "third"]
 
 
+def test_a_refused_row_says_how_many_it_superseded_that_stay_out_with_it(
+    desk: Desk, constrained: Callable[[str, str], None]
+) -> None:
+    constrained("overwritten", check(desk, "version < 100"))
+    report = desk.bring(HEADER + "a,v,1\na,v,2\na,v,200\nb,v,300\n", "overwritten")
+    first, second = desk.rejects(report)
+    assert first.message.endswith("; rows of its key that it superseded stay out as well: 2")
+    assert "superseded" not in second.message
+    assert desk.superseded(report) == [(2, 4), (3, 4)]
+
+
 def test_what_a_trigger_refuses_is_a_reject_too(desk: Desk) -> None:
     with refusing_trigger(desk, "kept", "NEW.version = 13", "no % here", "'thirteens'"):
         report = desk.bring(HEADER + "a,fine,1\nb,13,13\n", "kept")

@@ -16,6 +16,7 @@ from csv_pipeline.storage.work import (
     PAIRS,
     PLACE,
     REJECTS,
+    SUPERSEDED,
     BatchWriter,
     Replay,
     TextFile,
@@ -75,6 +76,8 @@ def write_refused(
 ) -> None:
     """Write the faults that the database found, batch by batch, with where their rows stand."""
     table = resolution.refused
+    pairs = scan(valid.superseded_rows, SUPERSEDED).group_by(row_number="by_row_number")
+    losers = pairs.agg(pl.len().alias("losers")).collect()
     for number, places in enumerate(batches(valid.rows, PLACE)):
         rows = places["row_number"]
         query = (
@@ -85,7 +88,8 @@ def write_refused(
         found = [tuple(row) for row in connection.execute(query)]
         faults = pl.DataFrame(found, schema=_REFUSED, orient="row")
         placed = faults.join(places.cast({"row_number": pl.Int64}), on="row_number", how="inner")
-        late.write(placed.with_columns(_message()).select(*REJECTS).cast(REJECTS), number)
+        told = placed.join(losers, on="row_number", how="left", maintain_order="left")
+        late.write(told.with_columns(_message()).select(*REJECTS).cast(REJECTS), number)
 
 
 _REFUSED = {
@@ -96,7 +100,8 @@ _REFUSED = {
 
 def _message() -> pl.Expr:
     column = pl.when(pl.col("column").is_not_null()).then(pl.format("column {}: ", "column"))
-    return pl.concat_str(column.fill_null(""), "message").alias("message")
+    more = pl.format("; rows of its key that it superseded stay out as well: {}", "losers")
+    return pl.concat_str(column.fill_null(""), "message", more.fill_null("")).alias("message")
 
 
 def _faults_by_batch(
