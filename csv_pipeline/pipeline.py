@@ -429,6 +429,5 @@ def _written_results(
     with partial.open("wb") as out:
         written = write_results(out, decided)
     told = {name: rows for name, rows in written.items() if name != REFUSED}
-    draft = _Draft(path=partial, refused=refused, counts=Counts(read=sum(written.values()), **told))
-    save(work / "results.json", draft)
-    return draft
+    counts = Counts(read=sum(written.values()), **told)
+    return _Draft(path=partial, refused=refused, counts=counts)

@@ -270,7 +270,8 @@ def claim(  # noqa: PLR0913  # each is a different question: whose, which, for w
     if arrival_ids is not None:
         wanted &= table.c.arrival_id.in_(arrival_ids)
     wanted &= (table.c.account == account) & (table.c.feed == feed)
-    suspect = None if max_failures is None else _suspect(connection, wanted, max_failures)
+    most = None if max_failures is None or dry_run else max(max_failures, _LEAST_DEATHS)
+    suspect = None if most is None else _suspect(connection, wanted, most)
     if suspect is not None:
         wanted &= table.c.arrival_id == suspect
     picked = (
@@ -297,11 +298,9 @@ def claim(  # noqa: PLR0913  # each is a different question: whose, which, for w
     )
     rows = sorted(connection.execute(taken).all(), key=lambda row: row.arrival_id)
     claims = [_claim(row, dry_run=dry_run) for row in rows]
-    if suspect is not None and max_failures is not None:
-        for claim, row in zip(claims, rows, strict=True):
-            if row.deaths >= max(max_failures, _LEAST_DEATHS):
-                _give_up(connection, claim, row.deaths, max_failures)
-                return []
+    if suspect is not None and most is not None and rows and rows[0].deaths >= most:
+        _give_up(connection, claims[0], rows[0].deaths)
+        return []
     return claims
 
 
@@ -313,20 +312,20 @@ def _deaths() -> sa.ColumnElement[int]:
 
 
 def _suspect(
-    connection: sa.Connection, wanted: sa.ColumnElement[bool], max_failures: int
+    connection: sa.Connection, wanted: sa.ColumnElement[bool], most_deaths: int
 ) -> int | None:
     """Return an arrival to be claimed alone: a worker that dies once more dies over this one."""
     table = tables.arrival
     query = sa.select(sa.func.min(table.c.arrival_id)).where(
         wanted,
         table.c.status == ArrivalStatus.CLAIMED,
-        _deaths() >= max(max_failures, _LEAST_DEATHS) - 1,
+        _deaths() >= most_deaths - 1,
     )
     found: int | None = connection.scalar(query)
     return found
 
 
-def _give_up(connection: sa.Connection, claim: Claim, deaths: int, max_failures: int) -> None:
+def _give_up(connection: sa.Connection, claim: Claim, deaths: int) -> None:
     problem = (
         f"{claim.name}: its worker died, or fell silent, {deaths} times in a row while importing "
         "it, so it is no longer tried by itself; name it, in a run's config or to csv-pipeline "
@@ -338,7 +337,7 @@ def _give_up(connection: sa.Connection, claim: Claim, deaths: int, max_failures:
         status=ArrivalStatus.FAILED,
         import_id=claim.import_id,
         problem=problem,
-        failures=max_failures,
+        failures=deaths,
         deaths=deaths,
         placed_at=None,
     )

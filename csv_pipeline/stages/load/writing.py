@@ -162,7 +162,8 @@ def _is_too_many(refused: int, resolution: Resolution, hold: Callable[[int], Non
 def _hold_to_bound(connection: sa.Connection, resolution: Resolution, refused: int) -> None:
     if resolution.feed.max_rejected_rows is None and refused > MOST_REFUSED:
         rule = resolution.refused.c.rule
-        often = sa.select(rule).group_by(rule).order_by(sa.func.count().desc(), rule).limit(1)
+        often = sa.select(rule).where(rule.startswith("database.")).group_by(rule)
+        often = often.order_by(sa.func.count().desc(), rule).limit(1)
         table, name = resolution.target.fullname, resolution.claim.name
         raise TableRefusesError(name, table, refused, str(connection.scalar(often)))
 
