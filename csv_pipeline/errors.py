@@ -10,6 +10,7 @@ PipelineError
 │   ├── UndecidableError        a date order or decimal mark that no value settles
 │   ├── ContradictionError      the file says one thing of itself and holds another
 │   ├── ThresholdExceededError  more rows broke a rule than the feed puts up with
+│   ├── TableRefusesError       the table refuses so many rows that no more are looked for
 │   ├── ReplayError             rejected rows sent back in a way that fits no import
 │   └── SourceChangedError      the file is not the one that arrived, or is gone
 ├── SetupError                  a feed, a setting or a name is wrong; a person must mend it
@@ -112,13 +113,31 @@ class ThresholdExceededError(FileRefusedError):
 
     code = "threshold"
 
-    def __init__(self, name: str, feed: str, limit: str, rejected: int, read: int) -> None:
+    def __init__(  # noqa: PLR0913  # the limit, and what was found
+        self, name: str, feed: str, limit: str, rejected: int, read: int, *, so_far: bool = False
+    ) -> None:
         self.feed, self.limit, self.rejected, self.read = feed, limit, rejected, read
         super().__init__(
             name,
             f"feed {feed!r} allows at most {limit}",
-            f"{rejected:,} of {read:,} rows ({rejected / max(read, 1):.1%}) were, so no row of the "
-            "file is stored; its rejects are kept",
+            f"{'at least ' if so_far else ''}{rejected:,} of {read:,} rows "
+            f"({rejected / max(read, 1):.1%}) were, so no row of the file is stored; its rejects "
+            "are kept",
+        )
+
+
+class TableRefusesError(FileRefusedError):
+    """The table refuses so many rows of the file that no more are looked for."""
+
+    code = "table"
+
+    def __init__(self, name: str, table: str, refused: int, rule: str) -> None:
+        self.table, self.refused, self.rule = table, refused, rule
+        super().__init__(
+            name,
+            f"rows that table {table} takes were needed",
+            f"it refused {refused:,} that were tried one by one, most often by {rule}, so no row "
+            "of the file is stored; these rejects are kept",
         )
 
 

@@ -26,7 +26,6 @@ from csv_pipeline.errors import (
     FileRefusedError,
     LostClaimError,
     ReplayError,
-    ThresholdExceededError,
     WrongFeedError,
 )
 from csv_pipeline.header import drift, layout_of, sources_in
@@ -42,7 +41,7 @@ from csv_pipeline.model import (
     Reject,
     StoredText,
 )
-from csv_pipeline.pipeline import Pipeline, leave_results
+from csv_pipeline.pipeline import Pipeline, draft_results, leave_results
 from csv_pipeline.stages.arrive import fetch, refuse_changed
 from csv_pipeline.stages.load import LATE, load, store_rejects
 from csv_pipeline.stages.read import ReadHints, read
@@ -469,18 +468,32 @@ class Import:
     def _load_rows(self, connection: Connection) -> ImportReport:
         """Store the rows; the file is turned away if the database refuses too many of them."""
         text, valid, replay = self._text(), self._valid(), self._replay()
-        counts, differences = load(
-            connection, self.feed, self.claim, self.work, text, self._typed(), valid, replay
-        )
-        if replay is None:
-            try:
-                hold_to_threshold(self.feed, counts.rejected, counts.read, name=self.claim.name)
-            except ThresholdExceededError as error:
-                self.turn_away(Outcome.REFUSED, str(error), error.code)
-        report = self._report()
-        if self.ending is not None:
-            return report
-        return replace(report, counts=counts, differences=differences)
+        before, name = text.malformed + valid.rejected, self.claim.name
+
+        def hold(refused: int) -> None:
+            if replay is None:
+                rejected = before + refused
+                hold_to_threshold(self.feed, rejected, text.records, name=name, so_far=True)
+
+        try:
+            counts, differences = load(
+                connection,
+                self.feed,
+                self.claim,
+                self.work,
+                text,
+                self._typed(),
+                valid,
+                replay,
+                hold,
+                self._draft_results,
+            )
+            if replay is None:
+                hold_to_threshold(self.feed, counts.rejected, counts.read, name=name)
+        except FileRefusedError as error:
+            self.turn_away(Outcome.REFUSED, str(error), error.code)
+            return self._report()
+        return replace(self._report(), counts=counts, differences=differences)
 
     def _repaired_since(self, connection: Connection) -> bool:
         """Turn the file away if another brought any of its rows since this one was read."""
@@ -500,7 +513,13 @@ class Import:
         valid = saved(self.work / "validate.json", ValidFile)
         if valid:
             store_rejects(
-                connection, self.claim, self._text(), valid, self.work / LATE, self._replay()
+                connection,
+                self.claim,
+                self._text(),
+                valid,
+                self.work / LATE,
+                self._replay(),
+                self._draft_results,
             )
 
     def _finish(self) -> tuple[int, int]:
@@ -511,6 +530,11 @@ class Import:
                 ledger.store_seconds(connection, [report.import_id], report.stage_seconds)
             self._leave_files(report)
         return report.counts.read, report.counts.rejected
+
+    def _draft_results(self) -> None:
+        if self._settings.result_files and not self.claim.dry_run:
+            refused = self.ending is not None
+            draft_results(self._settings, self.work, self.feed, self.claim, refused=refused)
 
     def _leave_files(self, report: ImportReport) -> None:
         """Write the result file and put the file away; what has failed in that fails no import."""

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -441,6 +442,13 @@ class Reject:
     message: str
     raw: str
     repaired_by_import_id: int | None = None
+
+    @classmethod
+    def of(cls, fault: Mapping[str, Any]) -> "Reject":
+        """Return a fault as it is stored, without its place in the message, as one with it."""
+        place = f"row {fault['row_number']} (line {fault['line_number']})"
+        separator = ":" if fault["column"] is None else ","
+        return cls(**{**fault, "message": f"{place}{separator} {fault['message']}"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,11 +52,13 @@ from csv_pipeline.storage.work import (
     TextFile,
     TypedFile,
     ValidFile,
+    save,
     saved,
 )
 
 _LEFT_SECONDS = 3_600.0  # after which nobody reports on a settled import any more
 _SECONDS_TO_PUT_AWAY = 5.0
+_PARTIAL = ".part"
 log = structlog.get_logger()
 
 
@@ -211,7 +213,7 @@ class Pipeline:
         Raises:
             UnknownImportError: The ledger has no such import.
         """
-        partial = path.with_name(f"{path.name}.part")
+        partial = path.with_name(f"{path.name}{_PARTIAL}")
         with self.database.begin() as connection:
             report = ledger.report_of(connection, import_id)
             split = Grammar(report.delimiter, report.quote, report.escape).cells
@@ -328,22 +330,30 @@ def open_pipeline(settings: Settings, feeds: Iterable[Feed]) -> Pipeline:
 
 
 def sweep(settings: Settings, database: Database, feeds: Mapping[str, Feed] | None = None) -> None:
-    """Remove work directories that workers left behind: untouched for long, and not claimed.
+    """Remove what workers left behind: untouched for long, and work directories not claimed.
 
     Where a worker was killed after its commit, the result file is written first.
     """
+    for area in (settings.results_area, settings.rejects_area):
+        for left in area.glob(f"*/*/*{_PARTIAL}"):
+            if _is_left(left, settings):
+                left.unlink(missing_ok=True)
     for left in settings.work_area.glob("*-*"):
-        try:
-            idle_seconds = time.time() - left.stat().st_mtime
-        except FileNotFoundError:
-            continue
-        if idle_seconds > max(settings.lease_seconds, _LEFT_SECONDS):
+        if _is_left(left, settings):
             import_id, _, attempt = left.name.partition("-")
             with database.begin() as connection:
                 held = ledger.is_held(connection, int(import_id), int(attempt))
             if not held:
                 _leave_late_results(settings, database, left, int(import_id), feeds or {})
                 shutil.rmtree(left, ignore_errors=True)
+
+
+def _is_left(path: Path, settings: Settings) -> bool:
+    try:
+        idle_seconds = time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return False
+    return idle_seconds > max(settings.lease_seconds, _LEFT_SECONDS)
 
 
 def _leave_late_results(
@@ -356,18 +366,57 @@ def _leave_late_results(
             leave_results(settings, work, feeds[report.feed], report)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Draft:
+    """A result file that is written and not yet in its place, and what it counts."""
+
+    path: Path
+    refused: bool
+    counts: Counts
+
+
+def draft_results(
+    settings: Settings, work: Path, feed: Feed, claim: Claim, *, refused: bool
+) -> None:
+    """Write what became of every row of an import before its report is known."""
+    draft = _written_results(settings, work, feed, claim, refused=refused)
+    if draft is not None:
+        save(work / "results.json", draft)
+
+
 def leave_results(settings: Settings, work: Path, feed: Feed, report: ImportReport) -> None:
-    """Write what became of every row of an import, if its rows were judged, whole or not at all."""
+    """Put what became of every row of an import in its place, whole or not at all.
+
+    The load may have written it already, while the server took its rejects.
+    """
+    if report.outcome not in {Outcome.IMPORTED, Outcome.REFUSED}:
+        return
+    refused = report.outcome is Outcome.REFUSED
+    draft = saved(work / "results.json", _Draft)
+    if draft is None or draft.refused != refused or not draft.path.exists():
+        draft = _written_results(settings, work, feed, report, refused=refused)
+    if draft is None:
+        return
+    if draft.counts == replace(report.counts, blank=0, furniture=0):
+        draft.path.replace(settings.results_file(report.account, report.feed, report.import_id))
+    else:  # rather no file than one that contradicts the report
+        log.warning("no result file", import_id=report.import_id, found=asdict(draft.counts))
+        draft.path.unlink()
+
+
+def _written_results(
+    settings: Settings, work: Path, feed: Feed, of: Claim | ImportReport, *, refused: bool
+) -> _Draft | None:
+    """Write the result file beside its place; None if the rows were not judged."""
     text = saved(work / "replay.json", Replay) or saved(work / "read.json", TextFile)
     text = text.text if isinstance(text, Replay) else text
     typed = saved(work / "transform.json", TypedFile)
     valid = saved(work / "validate.json", ValidFile)
-    judged = report.outcome in {Outcome.IMPORTED, Outcome.REFUSED}
-    if not (text and typed and valid and judged):
-        return
-    path = settings.results_file(report.account, report.feed, report.import_id)
+    if not (text and typed and valid):
+        return None
+    path = settings.results_file(of.account, of.feed, of.import_id)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.part")
+    partial = path.with_name(f"{path.name}{_PARTIAL}")
     partial.touch(mode=0o600)
     decided = Decided(
         text=text,
@@ -377,14 +426,10 @@ def leave_results(settings: Settings, work: Path, feed: Feed, report: ImportRepo
         late=work / LATE,
         key=feed.key,
         protected=frozenset(column.name for column in feed.columns if column.protected),
-        refused=report.outcome is Outcome.REFUSED,
+        refused=refused,
     )
     with partial.open("wb") as out:
         written = write_results(out, decided)
     told = {name: rows for name, rows in written.items() if name != REFUSED}
-    found = Counts(read=sum(written.values()), **told)
-    if found == replace(report.counts, blank=0, furniture=0):
-        partial.replace(path)
-    else:  # rather no file than one that contradicts the report
-        log.warning("no result file", import_id=report.import_id, found=asdict(found))
-        partial.unlink()
+    counts = Counts(read=sum(written.values()), **told)
+    return _Draft(path=partial, refused=refused, counts=counts)

@@ -87,6 +87,67 @@ def test_a_file_of_which_the_table_refuses_too_much_is_refused_whole(
     assert desk.rows("limited") == []
 
 
+def test_rows_are_looked_for_no_longer_than_the_feed_puts_up_with_rejects(
+    desk: Desk, constrained: Callable[[str, str], None]
+) -> None:
+    constrained("limited", check(desk, "version < 100"))
+    bad = ["b,v,x", "c,v,x"]
+    report = desk.bring(
+        HEADER + "\n".join(bad + [f"k{n},v,{n}" for n in range(90, 190)]), "limited"
+    )
+    assert (report.outcome, report.problem_code) == (Outcome.REFUSED, "threshold")
+    assert report.problem is not None
+    assert "at most 3 rejected rows; at least 4 of 102 rows" in report.problem
+    assert [reject.row_number for reject in desk.rejects(report)] == [2, 3, 14, 15]
+    assert report.counts.rejected == 4
+    assert desk.rows("limited") == []
+
+
+def test_a_table_that_refuses_everything_is_not_asked_for_ever(
+    desk: Desk, constrained: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("csv_pipeline.stages.load.writing.MOST_REFUSED", 5)
+    constrained("overwritten", check(desk, "version < 100"))
+    report = desk.bring(HEADER + "\n".join(f"k{n},v,{n}" for n in range(99, 400)), "overwritten")
+    assert (report.outcome, report.problem_code) == (Outcome.REFUSED, "table")
+    assert report.problem is not None
+    assert "rows that table data.overwritten takes were needed; it refused 6" in report.problem
+    assert "database.own_0" in report.problem
+    assert [reject.row_number for reject in desk.rejects(report)] == list(range(3, 9))
+    assert desk.rows("overwritten") == []
+
+
+def test_a_feed_that_names_a_number_of_rejects_is_held_to_that(
+    desk: Desk, constrained: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("csv_pipeline.stages.load.writing.MOST_REFUSED", 1)
+    constrained("limited", check(desk, "version < 100"))
+    report = desk.bring(HEADER + "".join(f"k{n},v,{n}\n" for n in range(60, 103)), "limited")
+    assert (report.outcome, report.counts.rejected) == (Outcome.IMPORTED, 3)
+
+
+def test_rows_that_stand_in_one_anothers_way_until_the_other_is_written_are_tried_again(
+    desk: Desk, constrained: Callable[[str, str], None]
+) -> None:
+    mine = f"(value WITH =) WHERE (account = '{desk.account}')"
+    constrained("overwritten", f"EXCLUDE USING btree {mine}")
+    desk.bring(HEADER + "a,first,1\nb,second,1\n", "overwritten")
+    report = desk.bring(HEADER + "a,second,2\nb,third,2\n", "overwritten")
+    assert (report.counts.updated, report.counts.rejected) == (2, 0)
+    assert [row.value for row in desk.rows("overwritten", "key, value")] == ["second", "third"]
+
+
+def test_a_refused_row_says_how_many_it_superseded_that_stay_out_with_it(
+    desk: Desk, constrained: Callable[[str, str], None]
+) -> None:
+    constrained("overwritten", check(desk, "version < 100"))
+    report = desk.bring(HEADER + "a,v,1\na,v,2\na,v,200\nb,v,300\n", "overwritten")
+    first, second = desk.rejects(report)
+    assert first.message.endswith("; rows of its key that it superseded stay out as well: 2")
+    assert "superseded" not in second.message
+    assert desk.superseded(report) == [(2, 4), (3, 4)]
+
+
 def test_what_a_trigger_refuses_is_a_reject_too(desk: Desk) -> None:
     with refusing_trigger(desk, "kept", "NEW.version = 13", "no % here", "'thirteens'"):
         report = desk.bring(HEADER + "a,fine,1\nb,13,13\n", "kept")

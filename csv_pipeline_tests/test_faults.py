@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -290,6 +290,8 @@ def kill_at_random_moments(scene: Scene, times: int) -> None:
     One file of each time has a bad row; the two others go together.
     """
     chance = random.Random(4)  # noqa: S311  # moments, not secrets
+    settings = scene.pipeline.settings.model_copy(update={"max_failures": 2 * times})
+    scene.pipeline = replace(scene.pipeline, settings=settings)
     scene.recover()
     began = time.monotonic()
     drop_three(scene, 0)
@@ -297,7 +299,7 @@ def kill_at_random_moments(scene: Scene, times: int) -> None:
     longest = (time.monotonic() - began) * 1.2
     for number in range(1, times + 1):
         drop_three(scene, number)
-        worker = scene.worker()
+        worker = scene.worker(max_failures=2 * times)
         time.sleep(chance.uniform(0, longest))
         worker.kill()
     scene.recover()
@@ -330,6 +332,41 @@ def test_a_worker_killed_at_a_hundred_random_moments_loses_and_doubles_nothing(
     scene: Scene,
 ) -> None:
     kill_at_random_moments(scene, 100)
+
+
+def test_a_file_that_every_worker_dies_over_fails_and_those_beside_it_go_on(scene: Scene) -> None:
+    scene.drop("ID,Name\n9,Zoe\n", "zoe.csv")
+    for _ in range(3):
+        scene.worker_at("claimed people.csv").kill()
+    assert scene.recover() == []
+    (report,) = scene.recover()
+    assert (report.name, report.outcome) == ("zoe.csv", Outcome.IMPORTED)
+    assert scene.statuses() == ["imported", "failed", "imported"]
+    failed = scene.imports()[1]
+    assert (failed.name, failed.problem_code) == ("people.csv", "worker_died")
+    assert failed.problem is not None
+    assert "its worker died, or fell silent, 3 times in a row" in failed.problem
+    assert not scene.is_due()
+    assert scene.recover() == []
+
+
+def test_a_file_that_workers_died_over_is_imported_by_name(scene: Scene) -> None:
+    for _ in range(3):
+        scene.worker_at("claimed people.csv").kill()
+    assert scene.recover() == []
+    file = found_file(scene.desk.folder / "people.csv", scene.account, "people")
+    claim = scene.pipeline.claim_file(file)
+    assert claim is not None
+    assert ingest(scene.pipeline, claim).outcome is Outcome.IMPORTED
+    with scene.pipeline.database.begin() as connection:
+        assert ledger.arrival(connection, file).deaths == 0
+
+
+def test_two_dead_workers_do_not_keep_a_file_from_the_third(scene: Scene) -> None:
+    for _ in range(2):
+        scene.worker_at("copy").kill()
+    assert len(scene.recover()) == 1
+    scene.assert_imported_once()
 
 
 # What a worker leaves

@@ -3,6 +3,7 @@
 import json
 import os
 from decimal import Decimal
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -91,6 +92,35 @@ def test_all_faults_of_a_row_are_reported(desk: Desk) -> None:
 def test_a_value_that_does_not_cast_is_one_fault_and_not_two(desk: Desk) -> None:
     report = desk.bring("ID,Name,Amount\n1,A,-1.00\n2,B,abc\n")
     assert [reject.rule for reject in desk.rejects(report)] == ["amount.ge", "amount.decimal"]
+
+
+def test_a_message_is_stored_without_the_place_that_stands_beside_it(desk: Desk) -> None:
+    report = desk.bring("ID,Amount\n1,abc\n2,1,2\n")
+    assert [reject.message.partition(", as")[0] for reject in desk.rejects(report)] == [
+        "row 2 (line 2), column amount ('Amount'): 'abc' breaks rule amount.decimal "
+        "(an amount with at most 2 decimals)",
+        "row 3 (line 3): 2 fields were needed",
+    ]
+    query = sa.text("SELECT message FROM csv_pipeline.reject WHERE import_id = :id ORDER BY 1")
+    with desk.pipeline.database.begin() as connection:
+        stored = list(connection.scalars(query, {"id": report.import_id}))
+    assert [message[:20] for message in stored] == ["2 fields were needed", "column amount ('Amou"]
+
+
+def test_messages_stored_by_an_earlier_release_lose_their_place(desk: Desk) -> None:
+    report = desk.bring("ID,Amount\n1,abc\n2,1,2\n")
+    before = desk.rejects(report)
+    migration = import_module("csv_pipeline.storage.migrations.versions.0008_bounds")
+    with desk.pipeline.database.begin() as connection:
+        for reject in before:
+            connection.execute(
+                sa.update(tables.reject)
+                .where(tables.reject.c.import_id == report.import_id)
+                .where(tables.reject.c.row_number == reject.row_number)
+                .values(message=reject.message)
+            )
+        connection.execute(sa.text(migration.SHORTER_MESSAGES))
+    assert desk.rejects(report) == before
 
 
 def test_a_protected_value_is_masked_in_the_message(desk: Desk) -> None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from csv_pipeline.ingest import Stage
 from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.pipeline import sweep
 from csv_pipeline.stages.results import Decided, write_results
@@ -61,14 +62,13 @@ class Left:
         return self.places(rows).with_columns(key=backwards, secret=pl.lit("hush"))
 
     def faults(self, rows: Iterable[int], what: str) -> pl.DataFrame:
-        place = pl.format("row {} (line {})", "row_number", "line_number")
         return (
             self.places(rows)
             .with_columns(
                 pl.lit(None, pl.String).alias("column"),
                 pl.lit("a.rule").alias("rule"),
                 pl.lit("x").alias("value"),
-                pl.concat_str(place, pl.lit(f", column a: {what}")).alias("message"),
+                pl.lit(f"column a: {what}").alias("message"),
                 pl.lit(0).alias("offset"),
                 pl.lit(0).alias("length"),
             )
@@ -258,8 +258,47 @@ def test_an_import_killed_after_its_commit_gets_its_results_from_the_sweep(desk:
     assert len(results(desk, report)) == 2
 
 
+def test_files_that_a_killed_writer_left_half_written_are_swept(desk: Desk) -> None:
+    pipeline = desk.pipeline
+    areas = (pipeline.settings.results_area, pipeline.settings.rejects_area)
+    folders = [area / desk.account / "people" for area in areas]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        for name in ("import-1.csv.part", "import-2.csv.part", "import-3.csv"):
+            (folder / name).write_text("x")
+            if name != "import-2.csv.part":  # which somebody writes right now
+                os.utime(folder / name, (0, 0))
+    sweep(pipeline.settings, pipeline.database, pipeline.feeds)
+    left = [sorted(path.name for path in folder.iterdir()) for folder in folders]
+    assert left == [["import-2.csv.part", "import-3.csv"]] * 2
+
+
 def test_no_result_file_is_written_if_the_setting_says_so(desk: Desk) -> None:
     settings = desk.pipeline.settings.model_copy(update={"result_files": False})
     without = Desk(replace(desk.pipeline, settings=settings), desk.account, desk.folder)
     report = without.bring("ID,Name\n1,Ann\n")
     assert not settings.results_file(desk.account, "people", report.import_id).exists()
+
+
+def test_the_results_of_many_rejects_are_written_while_the_server_takes_them(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("csv_pipeline.stages.load.faults._MANY", 1)
+    import_ = desk.claimed("ID,Name,Amount\n1,Ann,x\n2,Bob,2.00\n")
+    import_.advance(Stage.LOAD)
+    monkeypatch.delattr("csv_pipeline.pipeline.write_results")  # nobody writes them again
+    import_.advance(Stage.REPORT)
+    told = [line["_outcome"] for line in results(desk, import_.settled())]
+    assert told == ["rejected", "inserted"]
+
+
+def test_results_written_too_early_for_a_refused_file_are_written_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("csv_pipeline.stages.load.faults._MANY", 1)
+    too_long = "".join(chr(97 + (n * n) % 26) + str(n) for n in range(20_000))
+    rows = "".join(f"{n},v,{'x' if n < 3 else n}\n" for n in range(7))
+    report = desk.bring(f"Key,Value,Version\n{rows}{too_long},v,7\n", "limited")
+    assert report.outcome is Outcome.REFUSED
+    told = [line["_outcome"] for line in results(desk, report)]
+    assert told == ["rejected"] * 3 + ["refused"] * 4 + ["rejected"]

@@ -12,7 +12,7 @@ from csv_pipeline.errors import UndoError, UnknownImportError
 from csv_pipeline.ingest import Stage, ingest
 from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.pipeline import open_pipeline
-from csv_pipeline.storage import ledger
+from csv_pipeline.storage import ledger, undone
 from csv_pipeline_tests.conftest import Desk
 
 HEADER = "Key,Value,Version\n"
@@ -211,14 +211,7 @@ def test_history_older_than_the_setting_is_dropped_and_undoing_says_so(
 ) -> None:
     bring("a,old,1")
     second, third = bring("a,new,1"), bring("b,made,1")
-    with desk.pipeline.database.begin() as connection:
-        connection.execute(
-            sa.text(
-                "UPDATE csv_pipeline.import SET finished_at = now() - interval '8 days' "
-                "WHERE import_id = ANY(:ids)"
-            ),
-            {"ids": [second.import_id, third.import_id]},
-        )
+    make_older(desk, second, third)
     keeping = desk.pipeline.settings.model_copy(update={"history_days": 7})
     open_pipeline(keeping, desk.pipeline.feeds.values()).database.engine.dispose()
     assert desk.rows(f"{FEED}_history") == []
@@ -226,6 +219,33 @@ def test_history_older_than_the_setting_is_dropped_and_undoing_says_so(
         undo(desk, second)
     undo(desk, third)  # it changed no row, so that it needs no history
     assert values(desk) == {"a": "new"}
+
+
+def make_older(desk: Desk, *reports: ImportReport) -> None:
+    with desk.pipeline.database.begin() as connection:
+        connection.execute(
+            sa.text(
+                "UPDATE csv_pipeline.import SET finished_at = now() - interval '8 days' "
+                "WHERE import_id = ANY(:ids)"
+            ),
+            {"ids": [report.import_id for report in reports]},
+        )
+
+
+def test_history_that_somebody_may_be_reading_is_dropped_another_time(
+    desk: Desk, bring: Callable[[str], ImportReport]
+) -> None:
+    bring("a,old,1")
+    second = bring("a,new,1")
+    make_older(desk, second)
+    begin, feeds = desk.pipeline.database.begin, [desk.pipeline.feed(FEED)]
+    with begin() as undoing, begin() as pruning:
+        ledger.lock_lane(undoing, second)
+        undone.prune_history(pruning, feeds, days=7)
+    assert len(desk.rows(f"{FEED}_history")) == 1
+    with begin() as pruning:
+        undone.prune_history(pruning, feeds, days=7)
+    assert desk.rows(f"{FEED}_history") == []
 
 
 def test_the_ledger_shows_undo_and_undone(desk: Desk, bring: Callable[[str], ImportReport]) -> None:

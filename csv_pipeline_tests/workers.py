@@ -52,6 +52,7 @@ class Orders:
     stops: tuple[str, ...] = ()
     retries: int = 0
     largest_file: int | None = None
+    max_failures: int = 3
 
 
 class Worker:
@@ -99,7 +100,12 @@ class Worker:
 def _work(orders: Orders, pipe: Connection) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     url = None if orders.database_url is None else SecretStr(orders.database_url)
-    settings = Settings(home=orders.home, database_url=url, lease_seconds=orders.lease_seconds)
+    settings = Settings(
+        home=orders.home,
+        database_url=url,
+        lease_seconds=orders.lease_seconds,
+        max_failures=orders.max_failures,
+    )
     pipeline = open_pipeline(settings, TEST_FEEDS)
     if orders.largest_file is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (orders.largest_file, orders.largest_file))

@@ -97,7 +97,10 @@ def _by(values: pl.Series, mark: str, dtype: pl.Decimal) -> pl.Series:
     others = (~plain).arg_true()
     if others.is_empty():
         return cast
-    return cast.scatter(others, _elaborate(values.gather(others), point, group, dtype))
+    texts = values.gather(others)
+    distinct = texts.unique()  # those that are no amount repeat a few words
+    made = _elaborate(distinct, point, group, dtype)
+    return cast.scatter(others, texts.replace_strict(distinct, made, return_dtype=dtype))
 
 
 def _elaborate(values: pl.Series, point: str, group: str, dtype: pl.Decimal) -> pl.Series:

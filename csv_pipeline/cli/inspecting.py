@@ -283,7 +283,7 @@ def _first_faults(text: TextFile) -> Iterator[Reject]:
         for fault in islice(faults, _FIRST_FAULTS):
             file.seek(fault.pop("offset"))
             raw = file.read(fault.pop("length")).decode()
-            yield Reject(import_id=0, raw=raw, **fault)
+            yield Reject.of({"import_id": 0, "raw": raw, **fault})
 
 
 def _by_rule(text: TextFile) -> list[tuple[str, int]]:

@@ -42,7 +42,7 @@ def first_rejects(import_id: int, text: Path, rejects: Iterable[Path], limit: in
         for fault in first.iter_rows(named=True):
             file.seek(fault.pop("offset"))
             raw = file.read(fault.pop("length")).decode()
-            found.append(Reject(import_id=import_id, raw=raw, **fault))
+            found.append(Reject.of({"import_id": import_id, "raw": raw, **fault}))
     return found
 
 

@@ -147,13 +147,11 @@ class _Lines:
         outcome = code.cat.to(_OUTCOMES)
         if decided.refused:
             outcome = pl.repeat(REFUSED, records.height, dtype=_OUTCOMES, eager=True)
-        lines = records.with_columns(outcome.alias(OUTCOME)).join(
-            keys, on="row_number", how="left", maintain_order="left"
-        )
+        lines = _with(records.with_columns(outcome.alias(OUTCOME)), keys)
         if errors is None:
             lines = lines.with_columns(pl.lit(None, pl.String).alias(ERRORS))
         else:
-            lines = lines.join(errors, on="row_number", how="left", maintain_order="left")
+            lines = _with(lines, errors)
             rejected = pl.lit(_REJECTED, _OUTCOMES)
             has_errors = pl.col(ERRORS).is_not_null()
             lines = lines.with_columns(
@@ -222,13 +220,23 @@ def _codes(decided: Decided) -> pl.Series:
     return codes
 
 
+def _with(lines: pl.DataFrame, facts: pl.DataFrame) -> pl.DataFrame:
+    """Return lines with what is known of their rows; at once if that is one fact of each in order.
+
+    So it is where every row is bad.
+    """
+    if facts["row_number"].equals(lines["row_number"]):
+        return lines.hstack(facts.drop("row_number"))
+    return lines.join(facts, on="row_number", how="left", maintain_order="left")
+
+
 def _joined(faults: pl.DataFrame) -> pl.DataFrame:
-    """Return the messages of each row as one, without the place, which stands beside them."""
-    place = pl.format("row {} (line {})", "row_number", "line_number")
-    message = pl.col("message").str.strip_prefix(place).str.strip_chars_start(",: ")
+    """Return the messages of each row as one."""
+    messages = faults.select("row_number", pl.col("message").alias(ERRORS))
+    if not messages["row_number"].is_duplicated().any():
+        return messages
     return (
-        faults.select("row_number", message.alias(ERRORS))
-        .group_by("row_number", maintain_order=True)
+        messages.group_by("row_number", maintain_order=True)
         .agg(ERRORS)
         .with_columns(pl.col(ERRORS).list.join(" | "))  # ten times as fast as joining in `agg`
     )

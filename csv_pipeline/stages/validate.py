@@ -106,8 +106,10 @@ def rows_not_plain(valid: ValidFile) -> pl.Series:
     return pl.concat([series.alias("row_number").cast(pl.Int64) for series in numbers]).unique()
 
 
-def hold_to_threshold(feed: Feed, rejected: int, read: int, *, name: str) -> None:
-    """Judge the whole file by its rejected rows, before any of it is visible.
+def hold_to_threshold(
+    feed: Feed, rejected: int, read: int, *, name: str, so_far: bool = False
+) -> None:
+    """Judge the whole file by its rejected rows, all or `so_far`, before any of it is visible.
 
     Raises:
         ThresholdExceededError: They are more than the feed allows.
@@ -119,7 +121,7 @@ def hold_to_threshold(feed: Feed, rejected: int, read: int, *, name: str) -> Non
     elif share is not None and read >= SHARE_FROM_ROWS and rejected > share * read:
         over = f"{100 * share:.4g}% of the rows rejected"
     if over:
-        raise ThresholdExceededError(name, feed.name, over, rejected, read)
+        raise ThresholdExceededError(name, feed.name, over, rejected, read, so_far=so_far)
 
 
 def _checked(
@@ -166,10 +168,13 @@ def _faults(
         if name not in batch.columns
     ]
     whole = batch.with_columns(absent).select(*schema.columns)
-    if _is_well(whole, schema):
+    suspects = _suspects(whole, schema)
+    if not suspects:
         return pl.concat(faults)
+    looked_at = schema.select_columns(suspects)
+    looked_at.strict = False  # checks of the contract's own may see the other columns
     try:
-        schema.validate(whole, lazy=True)
+        looked_at.validate(whole, lazy=True)
     except SchemaErrors as error:
         cases = error.failure_cases
         _refuse_whole_frame(cases, feed)
@@ -183,25 +188,30 @@ def _faults(
     return pl.concat(faults)
 
 
-def _is_well(whole: pl.DataFrame, schema: pa.DataFrameSchema) -> bool:
-    """Return whether no check of the contract fails, asking all of them in one query.
+def _suspects(whole: pl.DataFrame, schema: pa.DataFrameSchema) -> list[str]:
+    """Return the columns of which any check of the contract fails, asking all in one query.
 
     Pandera asks them one by one, which is most of the time that a small file takes; it is left to
     say which rows are bad where any are. The checks are its own, and so is how nulls count.
     """
+    every = list(schema.columns)
     expected = {name: column.dtype.type for name, column in schema.columns.items()}
     if schema.checks or whole.schema != expected:
-        return False
+        return every
     rows = whole.lazy()
     filled = [name for name, column in schema.columns.items() if not column.nullable]
-    asked = [rows.select(pl.any_horizontal(pl.col(filled).is_null().any(), False).alias("bad"))]
+    suspects = {name for name in filled if whole[name].null_count()}
+    names, asked = [], []
     for name, column in schema.columns.items():
         for check in column.checks:
             answer = check.get_backend(rows)(check).apply(PolarsData(rows, name))
             if isinstance(answer, bool):
-                return False
+                return every
+            names.append(name)
             asked.append(answer.select(bad=~pl.all().fill_null(check.ignore_na).all()))
-    return not any(answer.item() for answer in pl.collect_all(asked))
+    answers = zip(names, pl.collect_all(asked), strict=True)
+    suspects.update(name for name, answer in answers if answer.item())
+    return [name for name in every if name in suspects]
 
 
 def _refuse_whole_frame(cases: pl.DataFrame, feed: Feed) -> None:

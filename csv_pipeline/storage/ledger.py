@@ -37,6 +37,7 @@ _REHEARSED = 0  # the ledger numbers arrivals from 1
 _OPEN = (ArrivalStatus.WAITING, ArrivalStatus.FAILED)
 _NAMED = (*_OPEN, ArrivalStatus.REFUSED, ArrivalStatus.DUPLICATE, ArrivalStatus.UNDONE)
 _LOADING = "csv-pipeline load"
+_LEAST_DEATHS = 2  # one alone may be anything
 _GRACE_SECONDS = 10.0  # for workers to renew their leases when the database comes back
 
 
@@ -255,6 +256,9 @@ def claim(  # noqa: PLR0913  # each is a different question: whose, which, for w
     times; with them those and no others, among them refused, duplicate and undone ones, because
     somebody asked for them by name. Arrivals that another worker holds are passed over, unless it
     is known to be dead; what the same run claimed before it stumbled is claimed anew.
+
+    An arrival that all workers die over, `max_failures` in a row and the last time alone, has
+    failed: then nothing else is claimed either, and the next call goes on without it.
     """
     table = tables.arrival
     if arrival_ids is None:
@@ -265,9 +269,14 @@ def claim(  # noqa: PLR0913  # each is a different question: whose, which, for w
         wanted |= (table.c.status == ArrivalStatus.CLAIMED) & (table.c.run_id == run_id)
     if arrival_ids is not None:
         wanted &= table.c.arrival_id.in_(arrival_ids)
+    wanted &= (table.c.account == account) & (table.c.feed == feed)
+    most = None if max_failures is None or dry_run else max(max_failures, _LEAST_DEATHS)
+    suspect = None if most is None else _suspect(connection, wanted, most)
+    if suspect is not None:
+        wanted &= table.c.arrival_id == suspect
     picked = (
         sa.select(table.c.arrival_id)
-        .where(table.c.account == account, table.c.feed == feed, wanted)
+        .where(wanted)
         .order_by(table.c.arrival_id)
         .with_for_update(skip_locked=True)
     )
@@ -282,12 +291,67 @@ def claim(  # noqa: PLR0913  # each is a different question: whose, which, for w
             rehearsed_as=_status_before() if dry_run else None,
             run_id=run_id,
             worker=this_worker(),
+            deaths=_deaths(),
             problem=None,
         )
         .returning(table)
     )
     rows = sorted(connection.execute(taken).all(), key=lambda row: row.arrival_id)
-    return [_claim(row, dry_run=dry_run) for row in rows]
+    claims = [_claim(row, dry_run=dry_run) for row in rows]
+    if suspect is not None and most is not None and rows and rows[0].deaths >= most:
+        _give_up(connection, claims[0], rows[0].deaths)
+        return []
+    return claims
+
+
+def _deaths() -> sa.ColumnElement[int]:
+    """Return how many workers in a row took an arrival and ended without a word."""
+    table = tables.arrival
+    lost = (table.c.status == ArrivalStatus.CLAIMED) & (table.c.worker != this_worker())
+    return table.c.deaths + sa.case((lost, 1), else_=0)
+
+
+def _suspect(
+    connection: sa.Connection, wanted: sa.ColumnElement[bool], most_deaths: int
+) -> int | None:
+    """Return an arrival to be claimed alone: a worker that dies once more dies over this one."""
+    table = tables.arrival
+    query = sa.select(sa.func.min(table.c.arrival_id)).where(
+        wanted,
+        table.c.status == ArrivalStatus.CLAIMED,
+        _deaths() >= most_deaths - 1,
+    )
+    found: int | None = connection.scalar(query)
+    return found
+
+
+def _give_up(connection: sa.Connection, claim: Claim, deaths: int) -> None:
+    problem = (
+        f"{claim.name}: its worker died, or fell silent, {deaths} times in a row while importing "
+        "it, so it is no longer tried by itself; name it, in a run's config or to csv-pipeline "
+        "import, to try it again"
+    )
+    _end_claim(
+        connection,
+        claim,
+        status=ArrivalStatus.FAILED,
+        import_id=claim.import_id,
+        problem=problem,
+        failures=deaths,
+        deaths=deaths,
+        placed_at=None,
+    )
+    report = ImportReport(
+        import_id=claim.import_id,
+        arrival_id=claim.arrival_id,
+        account=claim.account,
+        feed=claim.feed,
+        name=claim.name,
+        outcome=Outcome.FAILED,
+        problem=problem,
+        problem_code="worker_died",
+    )
+    enter_report(connection, report, run_id=claim.run_id)
 
 
 def next_import_id(connection: sa.Connection) -> int:
@@ -453,15 +517,20 @@ def lock_lane(connection: sa.Connection, of: Claim | ImportReport) -> None:
     The load of a worker that lost its claim is not waited for: it may be stopped, or cut off from a
     server that still believes in it, and could never commit. The server ends it.
     """
-    lane = sa.func.hashtextextended(f"{of.account}/{of.feed}", 0)
     if isinstance(of, Claim):
         name = f"{_LOADING} {of.arrival_id}-{of.attempt}"
         connection.execute(sa.select(sa.func.set_config("application_name", name, True)))
     pause = 0.01
-    while not connection.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(lane))):
+    while not try_lane(connection, of.account, of.feed):
         connection.execute(_END_LOST_LOADS, {"lane": f"{of.account}/{of.feed}"})
         time.sleep(pause)
         pause = min(2 * pause, 0.5)
+
+
+def try_lane(connection: sa.Connection, account: str, feed: str) -> bool:
+    """Keep other transactions from loading for an account and feed, unless one does already."""
+    lane = sa.func.hashtextextended(f"{account}/{feed}", 0)
+    return bool(connection.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(lane))))
 
 
 def same_content(
@@ -564,6 +633,7 @@ def settle_together(
             worker=None,
             problem=None,
             failures=0,
+            deaths=0,
             placed_at=None,
         )
     )
@@ -691,7 +761,7 @@ def rejects(connection: sa.Connection, import_id: int, limit: int | None = None)
         .order_by(table.c.row_number, table.c.line_number, table.c.column)
         .limit(limit)
     )
-    return [Reject(**row._mapping) for row in connection.execute(query)]
+    return [Reject.of(row._asdict()) for row in connection.execute(query)]
 
 
 def superseded(
@@ -775,7 +845,7 @@ def _end_claim(
         worker=None,
         import_id=import_id,
         problem=problem,
-        **values,
+        **({"deaths": 0} | values),
     )
 
 

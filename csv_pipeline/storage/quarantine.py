@@ -153,11 +153,10 @@ def _row(
     cells = None
     if not any(fault.malformed for fault in faults):
         cells = tuple(split(first.raw) if first.cells is None else first.cells)
-    place = f"row {first.row_number} (line {first.line_number})"
     return RejectedRow(
         import_id=report.import_id if report.repairs is None else report.repairs,
         row_number=first.row_number if report.repairs is None else first.repairs_row_number,
         cells=cells,
         raw=first.raw,
-        errors=tuple(fault.message.removeprefix(place).lstrip(",: ") for fault in faults),
+        errors=tuple(fault.message for fault in faults),
     )

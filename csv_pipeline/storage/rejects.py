@@ -14,16 +14,14 @@ def fault_rows(  # noqa: PLR0913, PLR0917  # the parts of a message
     """Return one fault for each row under the mask `failed`.
 
     Shape: as `work.REJECTS`. `rows` has `PLACE` and the column's values; those of a protected
-    column stay out of the message, which reads *where: what was found, the rule, what was needed*.
+    column stay out of the message, which reads *column: what was found, the rule, what was needed*.
     """
     value = pl.col(column.name).cast(pl.String)
     shown = pl.lit(MASK) if column.protected else pl.format("'{}'", value)
     known_as = f" ({heading!r})" if heading and heading != column.name else ""
     needs = f" ({needed})" if needed else ""
     message = pl.format(
-        "row {} (line {}), column {}: {} breaks rule {}",
-        "row_number",
-        "line_number",
+        "column {}: {} breaks rule {}",
         pl.lit(f"{column.name}{known_as}"),
         pl.when(value.is_null()).then(pl.lit("an empty cell")).otherwise(shown),
         pl.lit(f"{column.name}.{rule}{needs}"),
@@ -49,6 +47,6 @@ def record_faults(rows: pl.DataFrame, rule: pl.Expr, message: pl.Expr) -> pl.Dat
         pl.lit(None, pl.String).alias("column"),
         rule.alias("rule"),
         pl.lit(None, pl.String).alias("value"),
-        pl.format("row {} (line {}): {}", "row_number", "line_number", message).alias("message"),
+        message.alias("message"),
         *("offset", "length"),
     ).cast(REJECTS)

@@ -55,6 +55,7 @@ arrival = sa.Table(
     sa.Column("problem", sa.Text),
     sa.Column("worker", sa.Text),
     sa.Column("failures", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("deaths", sa.Integer, nullable=False, server_default="0"),
     sa.Column("rehearsed_as", sa.Text),
     sa.Column("moved_to", sa.Text),
     sa.Column("moving_to", sa.Text),

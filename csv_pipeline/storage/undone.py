@@ -11,6 +11,8 @@ from csv_pipeline.model import ArrivalStatus, Feed, ImportReport, Outcome
 from csv_pipeline.storage import ledger, tables
 from csv_pipeline.storage.targets import history_table
 
+_MOST_LANES = 1_000  # to be locked at once; the server's memory for locks is bounded
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undoable:
@@ -91,7 +93,8 @@ def settle(connection: sa.Connection, report: ImportReport, undone: Undoable) ->
 def prune_history(connection: sa.Connection, feeds: Iterable[Feed], days: int) -> int:
     """Drop what imports older than `days` changed, and return how many rows of history that was.
 
-    Such an import cannot be undone any more.
+    Such an import cannot be undone any more. Where something is loaded or undone right now, it is
+    left for another time.
     """
     table = tables.import_
     old = (
@@ -99,17 +102,21 @@ def prune_history(connection: sa.Connection, feeds: Iterable[Feed], days: int) -
         & table.c.history_pruned_at.is_(None)
         & ((table.c.updated > 0) | (table.c.outcome == Outcome.UNDO))
     )
+    by_name = {feed.name: feed for feed in feeds}
+    lanes = sa.select(table.c.account, table.c.feed).where(old, table.c.feed.in_(by_name))
     dropped = 0
-    for feed in feeds:
+    for account, name in connection.execute(lanes.distinct().limit(_MOST_LANES)).all():
+        if not ledger.try_lane(connection, account, name):
+            continue
         pruned = connection.execute(
             sa.update(table)
-            .where(old, table.c.feed == feed.name)
+            .where(old, table.c.account == account, table.c.feed == name)
             .values(history_pruned_at=sa.func.now())
             .returning(table.c.import_id)
         )
         ids = list(pruned.scalars())
         if ids:
-            history = history_table(feed)
+            history = history_table(by_name[name])
             gone = sa.delete(history).where(history.c._replaced_by_import_id.in_(ids))
             dropped += connection.execute(gone).rowcount
     return dropped

@@ -37,7 +37,10 @@ REJECTS = pl.Schema(
         "length": pl.Int64,
     }
 )
-"""One fault a row; the record's raw text is `length` bytes at `offset` of the UTF-8 text."""
+"""One fault a row; the record's raw text is `length` bytes at `offset` of the UTF-8 text.
+
+The message does not repeat the place; `model.Reject` does.
+"""
 
 EXTRA = "_extra"
 """The column of a row's cells that the feed does not know, as one JSON object."""

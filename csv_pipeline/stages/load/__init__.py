@@ -7,7 +7,7 @@ rows of an account, which can meet none, are copied where they belong, and rows 
 the last value are known by their hash and never sent.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ import polars as pl
 import psycopg
 import sqlalchemy as sa
 
-from csv_pipeline.errors import AccountingError
+from csv_pipeline.errors import AccountingError, FileRefusedError
 from csv_pipeline.model import Claim, Counts, Difference, Feed
 from csv_pipeline.stages.load.copying import StoredHashes, copy
 from csv_pipeline.stages.load.differences import first_differences
@@ -62,24 +62,33 @@ def load(  # noqa: PLR0913, PLR0917  # the stages before, each with its own fact
     typed: TypedFile,
     valid: ValidFile,
     replay: Replay | None = None,
+    hold: Callable[[int], None] = lambda _: None,
+    meanwhile: Callable[[], object] | None = None,
 ) -> tuple[Counts, tuple[Difference, ...]]:
     """Store rows, history, rejects and superseded rows of one import.
 
     Returns the counts and, of a dry run, the first values that would change. `work` gets what
     became of each row that was not inserted, and the faults that the database found. Rows that
     repair rejected ones stand for the import that rejected them: where the order of imports
-    decides, they lose against what was stored later.
+    decides, they lose against what was stored later. `hold` is told how many rows the database
+    rejects so far, and raises if they are too many. `meanwhile` is called once all that is in
+    `work`, if the server has many rejects yet to take.
 
     Raises:
+        FileRefusedError: The database rejects too many rows; `work` has the faults found so far.
         AccountingError: A row would be without an outcome, or with two.
     """
     resolution = Resolution(feed, claim, typed.columns, replay)
     outcomes, late = BatchWriter(work / "outcomes"), BatchWriter(work / LATE)
     expected = valid.valid - valid.superseded
-    done = _bring(connection, resolution, valid, outcomes, expected)
+    try:
+        done = _bring(connection, resolution, valid, outcomes, expected, hold)
+    except FileRefusedError:
+        write_refused(connection, resolution, valid, late)
+        raise
     if done.refused:
         write_refused(connection, resolution, valid, late)
-    rejected = store_rejects(connection, claim, text, valid, late.directory, replay)
+    rejected = store_rejects(connection, claim, text, valid, late.directory, replay, meanwhile)
     if replay is not None:
         if done.refused:
             connection.execute(resolution.forget_refused_repairs())
@@ -121,7 +130,10 @@ def load_together(  # noqa: PLR0913, PLR0917  # as `load`, for several
     """
     resolution = Resolution(feed, claim, columns, of_several=True)
     outcomes = BatchWriter(work / "outcomes")
-    done = _bring(connection, resolution, valid, outcomes, valid.valid)
+    try:
+        done = _bring(connection, resolution, valid, outcomes, valid.valid, _hold_to_none)
+    except FileRefusedError:
+        return None
     if done.refused:
         return None
     counts = _counts_by_part(parts, outcomes.directory)
@@ -145,12 +157,18 @@ def _counts_by_part(parts: Sequence[Part], outcomes: Path) -> list[Counts]:
     ]
 
 
-def _bring(
+def _hold_to_none(refused: int) -> None:
+    if refused:
+        raise FileRefusedError("these files", "rows without a reject were needed", f"{refused}")
+
+
+def _bring(  # noqa: PLR0913, PLR0917  # as `load`, and what it has made
     connection: sa.Connection,
     resolution: Resolution,
     valid: ValidFile,
     outcomes: BatchWriter,
     expected: int,
+    hold: Callable[[int], None],
 ) -> "_Done":
     """Write the valid rows on the shortest way there is."""
     connection.execute(sa.select(*(sa.func.set_config(*fact, True) for fact in PLAN.items())))
@@ -163,7 +181,7 @@ def _bring(
     known = None
     if replay is None and _are_worth_reading(connection, claim, expected):
         known = StoredHashes(connection, resolution.target, claim.account)
-    return _resolve(connection, resolution, valid, known, outcomes)
+    return _resolve(connection, resolution, valid, known, outcomes, hold)
 
 
 def _are_worth_reading(connection: sa.Connection, claim: Claim, expected: int) -> bool:
@@ -222,12 +240,13 @@ def _copy_first(
         return None
 
 
-def _resolve(
+def _resolve(  # noqa: PLR0913, PLR0917  # as `load`, and what it has made
     connection: sa.Connection,
     resolution: Resolution,
     valid: ValidFile,
     known: StoredHashes | None,
     outcomes: BatchWriter,
+    hold: Callable[[int], None],
 ) -> _Done:
     """Stage the rows, class those whose key is stored, and write what changes."""
     claim, replay = resolution.claim, resolution.replay
@@ -253,7 +272,13 @@ def _resolve(
             connection.execute(statement)
     if "updated" in classes and claim.dry_run:
         differences = first_differences(connection, resolution)
-    written = write(connection, resolution, updates="updated" in classes)
+    differing = classes.get("rejected", 0)
+    written = write(
+        connection,
+        resolution,
+        lambda refused: hold(differing + refused),
+        updates="updated" in classes,
+    )
     if written.refused:
         classes = _classes(connection, resolution)
     _check(claim, "rows saved to history", written.saved, written.updated)

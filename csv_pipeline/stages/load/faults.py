@@ -1,6 +1,7 @@
 """Store rejects: the faults with their records and cells, those found while loading among them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,6 +16,7 @@ from csv_pipeline.storage.work import (
     PAIRS,
     PLACE,
     REJECTS,
+    SUPERSEDED,
     BatchWriter,
     Replay,
     TextFile,
@@ -23,6 +25,7 @@ from csv_pipeline.storage.work import (
     scan,
 )
 
+_MANY = 50_000
 _AT_ONCE = 1_000
 _MOST_AT_ONCE = 4 * 1024**2
 _LATER = {"repaired_by_import_id", "repair_undone_import_id"}
@@ -35,8 +38,12 @@ def store_rejects(  # noqa: PLR0913, PLR0917  # the stages before, each with its
     valid: ValidFile,
     late: Path,
     replay: Replay | None = None,
+    meanwhile: Callable[[], object] | None = None,
 ) -> int:
-    """Store the faults with their records and cells and return how many rows have any."""
+    """Store the faults with their records and cells and return how many rows have any.
+
+    While the server takes them, `meanwhile` is called, if they are many. What it raises is lost.
+    """
     columns = tables.reject.columns
     names = [c.name for c in columns if c.name not in _LATER]
     stood_at = (scan(replay.rows) if replay else pl.LazyFrame(schema=PAIRS)).collect()
@@ -57,7 +64,10 @@ def store_rejects(  # noqa: PLR0913, PLR0917  # the stages before, each with its
                     .select(names)
                 )
 
-    copy(connection, "csv_pipeline.reject", names, frames())
+    with ThreadPoolExecutor(1) as beside:
+        if meanwhile is not None and text.malformed + valid.rejected >= _MANY:
+            beside.submit(meanwhile)
+        copy(connection, "csv_pipeline.reject", names, frames())
     return rejected
 
 
@@ -66,6 +76,8 @@ def write_refused(
 ) -> None:
     """Write the faults that the database found, batch by batch, with where their rows stand."""
     table = resolution.refused
+    pairs = scan(valid.superseded_rows, SUPERSEDED).group_by(row_number="by_row_number")
+    losers = pairs.agg(pl.len().alias("losers")).collect()
     for number, places in enumerate(batches(valid.rows, PLACE)):
         rows = places["row_number"]
         query = (
@@ -76,7 +88,8 @@ def write_refused(
         found = [tuple(row) for row in connection.execute(query)]
         faults = pl.DataFrame(found, schema=_REFUSED, orient="row")
         placed = faults.join(places.cast({"row_number": pl.Int64}), on="row_number", how="inner")
-        late.write(placed.with_columns(_message()).select(*REJECTS).cast(REJECTS), number)
+        told = placed.join(losers, on="row_number", how="left", maintain_order="left")
+        late.write(told.with_columns(_message()).select(*REJECTS).cast(REJECTS), number)
 
 
 _REFUSED = {
@@ -86,14 +99,9 @@ _REFUSED = {
 
 
 def _message() -> pl.Expr:
-    column = (
-        pl.when(pl.col("column").is_null())
-        .then(pl.lit(""))
-        .otherwise(", column " + pl.col("column"))
-    )
-    return pl.format(
-        "row {} (line {}){}: {}", "row_number", "line_number", column, "message"
-    ).alias("message")
+    column = pl.when(pl.col("column").is_not_null()).then(pl.format("column {}: ", "column"))
+    more = pl.format("; rows of its key that it superseded stay out as well: {}", "losers")
+    return pl.concat_str(column.fill_null(""), "message", more.fill_null("")).alias("message")
 
 
 def _faults_by_batch(

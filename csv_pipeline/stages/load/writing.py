@@ -2,9 +2,11 @@
 
 A table may hold rows to more than the contract does: checks, foreign keys, unique columns and
 triggers of its owner. All rows are written at once; only if the database refuses that, they are
-written by halves, and a half that is one row becomes a reject.
+written by halves. A half that is one row is tried once more after the others, because what it
+stood against may be another value by then, and becomes a reject.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +14,13 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateTable
 
+from csv_pipeline.errors import FileRefusedError, TableRefusesError
 from csv_pipeline.stages.load.resolution import OUTCOME, Resolution
 from csv_pipeline.storage.database import affected
+
+MOST_REFUSED = 2_000
+"""So many rows may a table refuse of a file, if its feed names no number of rejects: to find each
+takes milliseconds."""
 
 _OF_A_ROW = ("22", "23", "44", "54", "P0001")
 
@@ -27,6 +34,11 @@ class Written:
     updated: int = 0
     refused: int = 0
 
+    @property
+    def taken(self) -> int:
+        """The rows that the table took."""
+        return self.inserted + self.updated
+
     def __add__(self, other: "Written") -> "Written":
         return Written(
             self.inserted + other.inserted,
@@ -36,10 +48,20 @@ class Written:
         )
 
 
-def write(connection: sa.Connection, resolution: Resolution, *, updates: bool) -> Written:
+def write(
+    connection: sa.Connection,
+    resolution: Resolution,
+    hold: Callable[[int], None],
+    *,
+    updates: bool,
+) -> Written:
     """Save history, update and insert, and return how many rows that were.
 
     A row that the database refuses is in `matched` as rejected, and in `refused` with the reason.
+    `hold` is told how many those are so far, and raises if that is too many for the feed.
+
+    Raises:
+        FileRefusedError: The table refuses too many; the others are not looked for.
     """
     try:
         return _write(connection, resolution, (), updates=updates)
@@ -51,7 +73,7 @@ def write(connection: sa.Connection, resolution: Resolution, *, updates: bool) -
         connection.execute(sa.text(f"CREATE INDEX ON {name} (_row_number)"))
     rows = resolution.staging.c._row_number
     first, last = connection.execute(sa.select(sa.func.min(rows), sa.func.max(rows))).one()
-    return _by_halves(connection, resolution, first, last, updates=updates)
+    return _by_halves(connection, resolution, hold, first, last, updates=updates)
 
 
 def is_of_a_row(error: sa.exc.DBAPIError | psycopg.Error) -> bool:
@@ -79,27 +101,76 @@ def _write(
         return Written(affected(connection, resolution.insert(*block)), saved, updated)
 
 
-def _by_halves(
-    connection: sa.Connection, resolution: Resolution, first: int, last: int, *, updates: bool
+def _by_halves(  # noqa: PLR0913  # as `write`, and where to look
+    connection: sa.Connection,
+    resolution: Resolution,
+    hold: Callable[[int], None],
+    first: int,
+    last: int,
+    *,
+    updates: bool,
 ) -> Written:
+    blocks, written = [(first, last)], Written()
+    again: list[tuple[int, Any, int]] = []
+    while blocks:
+        first, last = blocks.pop()
+        try:
+            written += _write(
+                connection, resolution, resolution.block(first, last), updates=updates
+            )
+        except sa.exc.DBAPIError as error:
+            if not is_of_a_row(error):
+                raise
+            if first == last:
+                again.append((first, error.orig, written.taken))
+            else:
+                middle = (first + last) // 2
+                blocks += [(middle + 1, last), (first, middle)]
+        if again and (not blocks or _is_too_many(written.refused + len(again), resolution, hold)):
+            for row_number, refusal, taken in again:
+                if taken == written.taken:  # nothing has changed since
+                    written += _refuse(connection, resolution, row_number, refusal)
+                else:
+                    written += _once_more(connection, resolution, row_number, updates=updates)
+            again.clear()
+            if blocks:
+                hold(written.refused)
+                _hold_to_bound(connection, resolution, written.refused)
+    return written
+
+
+def _once_more(
+    connection: sa.Connection, resolution: Resolution, row_number: int, *, updates: bool
+) -> Written:
+    block = resolution.block(row_number, row_number)
     try:
-        return _write(connection, resolution, resolution.block(first, last), updates=updates)
+        return _write(connection, resolution, block, updates=updates)
     except sa.exc.DBAPIError as error:
         if not is_of_a_row(error):
             raise
-        refusal = error
-    if first == last:
-        _refuse(connection, resolution, first, refusal.orig)
-        return Written(refused=1)
-    middle = (first + last) // 2
-    return _by_halves(connection, resolution, first, middle, updates=updates) + _by_halves(
-        connection, resolution, middle + 1, last, updates=updates
-    )
+        return _refuse(connection, resolution, row_number, error.orig)
+
+
+def _is_too_many(refused: int, resolution: Resolution, hold: Callable[[int], None]) -> bool:
+    try:
+        hold(refused)
+    except FileRefusedError:
+        return True
+    return resolution.feed.max_rejected_rows is None and refused > MOST_REFUSED
+
+
+def _hold_to_bound(connection: sa.Connection, resolution: Resolution, refused: int) -> None:
+    if resolution.feed.max_rejected_rows is None and refused > MOST_REFUSED:
+        rule = resolution.refused.c.rule
+        often = sa.select(rule).where(rule.startswith("database.")).group_by(rule)
+        often = often.order_by(sa.func.count().desc(), rule).limit(1)
+        table, name = resolution.target.fullname, resolution.claim.name
+        raise TableRefusesError(name, table, refused, str(connection.scalar(often)))
 
 
 def _refuse(
     connection: sa.Connection, resolution: Resolution, row_number: int, refusal: Any
-) -> None:
+) -> Written:
     """Record why the database refuses a row.
 
     What else it says quotes the row, and so may the words of a trigger: where a feed has protected
@@ -121,3 +192,4 @@ def _refuse(
             message=f"a row that the table takes was needed{primary}",
         )
     )
+    return Written(refused=1)

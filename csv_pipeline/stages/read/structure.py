@@ -376,14 +376,13 @@ class Structure:
         width = len(self.dialect.header)
         counted = pl.format(f"{width} fields were needed, as in the header; found {{}}", "fields")
         what = pl.col("fault").replace_strict(_NEEDED, default=counted, return_dtype=pl.String)
-        message = pl.format("row {} (line {}): {}", "row_number", "line_number", what)
         return bad.select(
             "row_number",
             "line_number",
             pl.lit(None, pl.String).alias("column"),
             pl.col("fault").alias("rule"),
             pl.lit(None, pl.String).alias("value"),
-            message.alias("message"),
+            what.alias("message"),
             "offset",
             "length",
         ).cast(REJECTS)
