@@ -4,10 +4,11 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from csv_pipeline.model import StoredText
-from csv_pipeline.storage.work import in_order, save, saved
+from csv_pipeline.storage.work import BatchWriter, batches, in_order, save, saved, scan
 
 
 def stored(size: int) -> StoredText:
@@ -55,3 +56,31 @@ def test_what_an_item_raises_comes_out_wherever_it_stands() -> None:
 
     with pytest.raises(ZeroDivisionError):
         list(in_order(lambda item: 1 // item, items()))
+
+
+def test_batches_are_scanned_as_one_table(tmp_path: Path) -> None:
+    writer = BatchWriter(tmp_path / "rows")
+    for number, some in enumerate(([1, 2, 3], [], [4, 5])):
+        frame = pl.DataFrame({"n": some, "text": [f"t{n}" for n in some]}, {"n": int, "text": str})
+        writer.write(frame, number)
+    rows = scan(writer.directory)
+    assert rows.collect().rows() == [(n, f"t{n}") for n in range(1, 6)]
+    assert rows.filter(pl.col("n") % 2 == 1).select("text").collect().rows() == [
+        ("t1",),
+        ("t3",),
+        ("t5",),
+    ]
+    assert rows.head(4).select("n").collect()["n"].to_list() == [1, 2, 3, 4]
+    assert rows.filter(pl.col("n") > 1).head(3).collect()["n"].to_list() == [2, 3, 4]
+    assert rows.select(pl.len()).collect().item() == 5
+
+
+def test_a_directory_that_nothing_was_written_to_reads_like_an_empty_one(tmp_path: Path) -> None:
+    directory = BatchWriter(tmp_path / "rows").directory
+    assert list(batches(directory)) == []
+    assert scan(directory, pl.Schema({"n": pl.Int64})).collect().is_empty()
+
+
+def test_a_writer_leaves_nothing_of_what_was_there_before(tmp_path: Path) -> None:
+    BatchWriter(tmp_path / "rows").write(pl.DataFrame({"n": [1]}), 0)
+    assert list(batches(BatchWriter(tmp_path / "rows").directory)) == []
