@@ -9,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pandera.errors import SchemaErrors
 
+from csv_pipeline.contract import columns_of
 from csv_pipeline.stages.validate import _is_well
+from csv_pipeline.storage.row_hash import known_by
+from csv_pipeline.storage.work import EXTRA
 from csv_pipeline_tests.feeds import Person
 
 WELL = {
@@ -66,3 +69,11 @@ def test_it_is_well_exactly_where_pandera_finds_nothing(rows: list[dict[str, obj
     except SchemaErrors:
         found = True
     assert _is_well(frame, SCHEMA) is not found
+
+
+def test_rows_are_known_again_by_the_numbers_that_are_stored_of_them() -> None:
+    rows = people({}, {"name": None}).with_columns(pl.Series(EXTRA, ['{"a":"b"}', None], pl.String))
+    assert known_by(columns_of(Person), keyed=False).of(rows).rows() == [
+        (2439484737225289488, 3288562086406458258, "af062fbb1880d04f3b70a1838b61b836"),
+        (-3121289466393158391, 1265018197050276403, "bbee9fe7087652e0d36778a26232ac19"),
+    ]
