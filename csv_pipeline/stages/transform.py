@@ -30,7 +30,7 @@ from csv_pipeline.storage.work import (
     scan,
 )
 
-_INTEGER = r"^-?\d{1,18}(?:\.0+)?$"
+_INTEGER = r"^(-?\d{1,18})(?:\.0+)?$"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,9 +184,9 @@ def _surveyed(  # noqa: PLR0913, PLR0917  # the file, whose it is, and how its h
 
 
 def _take_in(batch: pl.DataFrame, surveys: Iterable[Survey], sources: Mapping[str, int]) -> None:
+    trimmed = batch.with_columns(pl.col(pl.String).str.strip_chars())
     for survey in surveys:
-        values = batch[str(sources[survey.column])].str.strip_chars()
-        survey.add(values, batch["row_number"])
+        survey.add(trimmed[str(sources[survey.column])], batch["row_number"])
 
 
 def _typed(batch: pl.DataFrame, plan: _Plan) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -262,8 +262,8 @@ def _cast(values: pl.Series, column: Column, way: str | None) -> tuple[pl.Series
             )
             return made, "choice", f"one of {', '.join(column.choices)}"
         case Kind.INTEGER:
-            whole = values.str.replace(r"\.0+$", "").set(~values.str.contains(_INTEGER), None)
-            return whole.cast(pl.Int64, strict=False), "integer", "a whole number"
+            whole = values.str.extract(_INTEGER).cast(pl.Int64, strict=False)
+            return whole, "integer", "a whole number"
         case Kind.DECIMAL:
             assert isinstance(column.dtype, pl.Decimal)  # noqa: S101  # the kind says so
             needed = decimals.HINT.format(scale=column.dtype.scale)
@@ -314,6 +314,8 @@ def _derived(typed: pl.DataFrame, plan: _Plan) -> pl.DataFrame:
 def _check_file(
     text: TextFile, rows: Path, plan: _Plan, account: Account, name: str
 ) -> list[Evidence]:
+    if not plan.feed.file_checks:
+        return []
     whole = WholeFile(
         name=name,
         layout=plan.layout.name,
