@@ -6,6 +6,7 @@ follow POSIX: 69 to 99 are of the 20th century.
 """
 
 from collections.abc import Callable
+from functools import cache
 
 import polars as pl
 
@@ -42,6 +43,12 @@ _ISO = rf"^({_YEAR})[-/.](\d{{1,2}})[-/.](\d{{1,2}}){_CLOCK}"
 _NAME_FIRST = rf"^(\pL+)\.?[-\s/]*(\d{{1,2}})(?:st|nd|rd|th)?,?[-\s/]+({_YEAR}|\d{{2}}){_CLOCK}"
 _NAME_SECOND = rf"^(\d{{1,2}})\.?[-\s/]*(\pL+)\.?[-\s/,]*({_YEAR}|\d{{2}}){_CLOCK}"
 _NUMERIC = rf"^(\d{{1,2}})[-/.](\d{{1,2}})[-/.]({_YEAR}|\d{{2}}){_CLOCK}"
+_FORMS = {
+    "iso": _ISO,
+    "name first": _NAME_FIRST,
+    "name second": _NAME_SECOND,
+    "numeric": _NUMERIC,
+}
 
 
 def survey(column: Column, heading: str) -> Survey:
@@ -100,23 +107,18 @@ def _by_distinct(
 def _dates(values: pl.Series, order: str | None) -> pl.Series:
     """Try every form on all values, in two queries: each has its price, however few the rows."""
     text = pl.col("text").str.normalize("NFC").str.to_lowercase()
-    forms = {
-        "iso": _ISO,
-        "name first": _NAME_FIRST,
-        "name second": _NAME_SECOND,
-        "numeric": _NUMERIC,
-    }
     groups = values.to_frame("text").select(
-        text.str.extract_groups(pattern).alias(form) for form, pattern in forms.items()
+        text.str.extract_groups(pattern).alias(form) for form, pattern in _FORMS.items()
     )
-    seen = (form for form in forms if groups[form].struct.unnest()["1"].count())
-    found = [_of_form(form, pl.col(form), order) for form in seen]
+    seen = (form for form in _FORMS if groups[form].struct.unnest()["1"].count())
+    found = [_of_form(form, order) for form in seen]
     return groups.select(pl.coalesce(*found, pl.lit(None, pl.Date))).to_series()
 
 
-def _of_form(form: str, groups: pl.Expr, order: str | None) -> pl.Expr:
+@cache
+def _of_form(form: str, order: str | None) -> pl.Expr:
     """Return the date that the three groups of a form make."""
-    a, b, c = (groups.struct.field(str(group)) for group in (1, 2, 3))
+    a, b, c = (pl.col(form).struct.field(str(group)) for group in (1, 2, 3))
     match form:
         case "iso":
             return _date(a, b, c)

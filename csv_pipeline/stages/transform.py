@@ -7,6 +7,7 @@ the row goes on to be validated, so that all its faults are found.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import polars as pl
@@ -232,13 +233,16 @@ def _text(batch: pl.DataFrame, sources: Mapping[str, int], nulls: frozenset[str]
         *PLACE,
     )
     # Few columns have such cells, and to look takes a fifth of the time of making all anew.
-    words = ["", *sorted(nulls)]
-    has_nulls = trimmed.select(
-        pl.any_horizontal(pl.col(name) == word for word in words).any().alias(name)
-        for name in sources
-    )
+    words = ("", *sorted(nulls))
+    has_nulls = trimmed.select(_has_any(name, words) for name in sources)
     found = [name for name in sources if has_nulls[name].item()]
     return trimmed.with_columns(pl.when(~pl.col(name).is_in(words)).then(name) for name in found)
+
+
+@lru_cache(maxsize=10_000)  # a feed's columns are the same in all its files
+def _has_any(name: str, words: tuple[str, ...]) -> pl.Expr:
+    """Return whether any cell of a column is one of the words."""
+    return pl.any_horizontal(pl.col(name) == word for word in words).any().alias(name)
 
 
 def _cleaned(place: int, nulls: frozenset[str]) -> pl.Expr:
