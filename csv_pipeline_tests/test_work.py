@@ -58,21 +58,29 @@ def test_what_an_item_raises_comes_out_wherever_it_stands() -> None:
         list(in_order(lambda item: 1 // item, items()))
 
 
-def test_batches_are_scanned_as_one_table(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [2, 20_000])
+def test_batches_are_scanned_as_one_table(tmp_path: Path, size: int) -> None:
     writer = BatchWriter(tmp_path / "rows")
-    for number, some in enumerate(([1, 2, 3], [], [4, 5])):
-        frame = pl.DataFrame({"n": some, "text": [f"t{n}" for n in some]}, {"n": int, "text": str})
-        writer.write(frame, number)
-    rows = scan(writer.directory)
-    assert rows.collect().rows() == [(n, f"t{n}") for n in range(1, 6)]
-    assert rows.filter(pl.col("n") % 2 == 1).select("text").collect().rows() == [
-        ("t1",),
-        ("t3",),
-        ("t5",),
-    ]
-    assert rows.head(4).select("n").collect()["n"].to_list() == [1, 2, 3, 4]
-    assert rows.filter(pl.col("n") > 1).head(3).collect()["n"].to_list() == [2, 3, 4]
-    assert rows.select(pl.len()).collect().item() == 5
+    numbers = pl.DataFrame({"n": range(size)}).with_columns(text=pl.format("t{}", "n"))
+    for number, some in enumerate((numbers, numbers.clear(), numbers.tail(1))):
+        writer.write(some, number)
+    rows, whole = scan(writer.directory), pl.concat([numbers, numbers.tail(1)])
+    last = pl.col("n") == size - 1
+    assert rows.collect().equals(whole)
+    assert rows.filter(last).select("text").collect().rows() == 2 * [(f"t{size - 1}",)]
+    assert rows.head(size + 1).select("n").collect().height == size + 1
+    assert rows.head(1).collect().rows() == [(0, "t0")]
+    assert rows.filter(last).head(1).collect().rows() == [(size - 1, f"t{size - 1}")]
+    assert rows.select(pl.len()).collect().item() == size + 1
+    assert [some.columns for some in batches(writer.directory, ["text"])] == 3 * [["text"]]
+
+
+def test_a_batch_that_is_written_anew_is_what_it_became(tmp_path: Path) -> None:
+    writer = BatchWriter(tmp_path / "rows")
+    for size in (20_000, 3, 20_000):
+        writer.write(pl.DataFrame({"n": range(size)}), 0)
+        assert [some.height for some in batches(writer.directory)] == [size]
+    assert writer.rows == 20_000
 
 
 def test_a_directory_that_nothing_was_written_to_reads_like_an_empty_one(tmp_path: Path) -> None:

@@ -1,9 +1,8 @@
 """The work directory of one import, and the files that its stages hand to one another.
 
-A stage's rows are a directory of numbered Arrow IPC streams, one a batch, so that every stage
-streams and memory does not grow with the file; as Arrow's other form, with a table of contents at
-its end, a batch of a hundred rows would take ten times as long to read. A stage's facts are one
-JSON file beside them. All of it is scratch: whoever finds it missing does the stage before again.
+A stage's rows are a directory of numbered Arrow IPC files, one a batch, so that every stage streams
+and memory does not grow with the file. A stage's facts are one JSON file beside them. All of it is
+scratch: whoever finds it missing does the stage before again.
 """
 
 import os
@@ -166,6 +165,12 @@ PAIRS = pl.Schema({"row_number": pl.Int64, "repairs_row_number": pl.Int64})
 _adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
 
 
+# Arrow has two forms. Polars reads and writes one, the file, by its streaming engine, which is the
+# faster way for many rows; for a hundred it takes ten times as long as the other, the stream.
+_FEW_ROWS = 5_000
+_FILE_BEGINS = b"ARROW1"
+
+
 class BatchWriter:
     """Write batches to a directory, emptied first, as `000000.arrow`, `000001.arrow` and so on.
 
@@ -191,7 +196,8 @@ class BatchWriter:
     def write(self, batch: pl.DataFrame, number: int) -> None:
         """Write one batch, an empty one too, so that numbers of two directories agree."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        batch.write_ipc_stream(self.directory / f"{number:06}.arrow")
+        write = batch.write_ipc_stream if batch.height < _FEW_ROWS else batch.write_ipc
+        write(self.directory / f"{number:06}.arrow", compression="uncompressed")
         self._heights[number] = batch.height
 
 
@@ -209,7 +215,9 @@ def batch_files(directory: Path) -> list[Path]:
 
 def read_batch(path: Path, columns: list[str] | None = None) -> pl.DataFrame:
     """Return one batch, all columns or those named."""
-    return pl.read_ipc_stream(path, columns=columns)
+    with path.open("rb") as file:
+        is_file = file.read(len(_FILE_BEGINS)) == _FILE_BEGINS
+    return (pl.read_ipc if is_file else pl.read_ipc_stream)(path, columns=columns)
 
 
 def in_order(do: Callable[[S], T], items: Iterable[S], threads: int = 2) -> Iterator[T]:
