@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from typing import Annotated, Any
 
 import pandera.backends.polars.builtin_checks  # noqa: F401  # else checks declared here lack them
@@ -128,6 +128,7 @@ def headings_of(contract: type[Contract]) -> frozenset[str]:
     return frozenset().union(*(c.headings for c in columns_of(contract) if not c.derived))
 
 
+@lru_cache(maxsize=10_000)  # the names of the feeds, and of the headers that come again and again
 def heading(name: str) -> str:
     """Reduce a header's name to what matters when names are compared: letters and digits.
 

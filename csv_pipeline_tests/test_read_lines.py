@@ -114,3 +114,21 @@ def test_a_cell_of_thousands_of_lines_is_read_in_a_file_of_blanks(tmp_path: Path
     cell = "\n".join(f"the words of line {n}" for n in range(5_000))
     text = reading(tmp_path, f'id name note\n1 a "{cell}"\n2 b c\n')
     assert cells(text) == [("1", "a", cell), ("2", "b", "c")]
+
+
+@pytest.mark.parametrize(
+    ("grammar", "text", "cells"),
+    [
+        (Grammar(), "a,,c\r", ["a", None, "c"]),
+        (Grammar(), "", [None]),
+        (Grammar("||"), "a|||b||", ["a", "|b", None]),
+        (Grammar(", ", ""), '"a, b"', ['"a', 'b"']),
+        (Grammar(",", '"', "backslash"), r"a\,b", ["a\\", "b"]),
+        (Grammar(",", "'"), "it's,'a,b'", ["it's", "a,b"]),
+    ],
+)
+def test_delimiters_alone_part_the_cells_of_a_text_without_quotes(
+    grammar: Grammar, text: str, cells: list[str | None]
+) -> None:
+    assert grammar.cells(text) == cells
+    assert grammar.is_record(text)

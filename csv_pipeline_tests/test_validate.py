@@ -9,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pandera.errors import SchemaErrors
 
+from csv_pipeline.contract import columns_of
 from csv_pipeline.stages.validate import _suspects
+from csv_pipeline.storage.row_hash import known_by
+from csv_pipeline.storage.work import EXTRA
 from csv_pipeline_tests.feeds import Person
 
 WELL = {
@@ -69,3 +72,11 @@ def test_a_column_is_suspect_exactly_where_pandera_finds_it_bad(
     except SchemaErrors as error:
         found = set(error.failure_cases["column"])
     assert set(_suspects(frame, SCHEMA)) == found
+
+
+def test_rows_are_known_again_by_the_numbers_that_are_stored_of_them() -> None:
+    rows = people({}, {"name": None}).with_columns(pl.Series(EXTRA, ['{"a":"b"}', None], pl.String))
+    assert known_by(columns_of(Person), keyed=False).of(rows).rows() == [
+        (2439484737225289488, 3288562086406458258, "af062fbb1880d04f3b70a1838b61b836"),
+        (-3121289466393158391, 1265018197050276403, "bbee9fe7087652e0d36778a26232ac19"),
+    ]

@@ -4,10 +4,11 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from csv_pipeline.model import StoredText
-from csv_pipeline.storage.work import in_order, save, saved
+from csv_pipeline.storage.work import BatchWriter, batches, in_order, save, saved, scan
 
 
 def stored(size: int) -> StoredText:
@@ -55,3 +56,39 @@ def test_what_an_item_raises_comes_out_wherever_it_stands() -> None:
 
     with pytest.raises(ZeroDivisionError):
         list(in_order(lambda item: 1 // item, items()))
+
+
+@pytest.mark.parametrize("size", [2, 20_000])
+def test_batches_are_scanned_as_one_table(tmp_path: Path, size: int) -> None:
+    writer = BatchWriter(tmp_path / "rows")
+    numbers = pl.DataFrame({"n": range(size)}).with_columns(text=pl.format("t{}", "n"))
+    for number, some in enumerate((numbers, numbers.clear(), numbers.tail(1))):
+        writer.write(some, number)
+    rows, whole = scan(writer.directory), pl.concat([numbers, numbers.tail(1)])
+    last = pl.col("n") == size - 1
+    assert rows.collect().equals(whole)
+    assert rows.filter(last).select("text").collect().rows() == 2 * [(f"t{size - 1}",)]
+    assert rows.head(size + 1).select("n").collect().height == size + 1
+    assert rows.head(1).collect().rows() == [(0, "t0")]
+    assert rows.filter(last).head(1).collect().rows() == [(size - 1, f"t{size - 1}")]
+    assert rows.select(pl.len()).collect().item() == size + 1
+    assert [some.columns for some in batches(writer.directory, ["text"])] == 3 * [["text"]]
+
+
+def test_a_batch_that_is_written_anew_is_what_it_became(tmp_path: Path) -> None:
+    writer = BatchWriter(tmp_path / "rows")
+    for size in (20_000, 3, 20_000):
+        writer.write(pl.DataFrame({"n": range(size)}), 0)
+        assert [some.height for some in batches(writer.directory)] == [size]
+    assert writer.rows == 20_000
+
+
+def test_a_directory_that_nothing_was_written_to_reads_like_an_empty_one(tmp_path: Path) -> None:
+    directory = BatchWriter(tmp_path / "rows").directory
+    assert list(batches(directory)) == []
+    assert scan(directory, pl.Schema({"n": pl.Int64})).collect().is_empty()
+
+
+def test_a_writer_leaves_nothing_of_what_was_there_before(tmp_path: Path) -> None:
+    BatchWriter(tmp_path / "rows").write(pl.DataFrame({"n": [1]}), 0)
+    assert list(batches(BatchWriter(tmp_path / "rows").directory)) == []

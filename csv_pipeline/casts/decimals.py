@@ -90,13 +90,13 @@ def _by(values: pl.Series, mark: str, dtype: pl.Decimal) -> pl.Series:
     decimals = rf"(?:{re.escape(point)}\d{{1,{dtype.scale}}})?"
     plain = values.str.contains(
         rf"^-?[$€£]?(?:\d{{1,3}}(?:{re.escape(group)}\d{{3}})+|\d+){decimals}$"
-    ).fill_null(value=True)
-    text = values.str.replace_many({"$": "", "€": "", "£": "", group: ""})
+    )
+    text = values.str.replace_all(f"[$€£{group}]", "")
     text = text if point == "." else text.str.replace(point, ".", literal=True)
-    cast = text.set(~plain, None).cast(dtype, strict=False)
+    if plain.all():
+        return text.cast(dtype, strict=False)
     others = (~plain).arg_true()
-    if others.is_empty():
-        return cast
+    cast = text.scatter(others, None).cast(dtype, strict=False)
     texts = values.gather(others)
     distinct = texts.unique()  # those that are no amount repeat a few words
     made = _elaborate(distinct, point, group, dtype)

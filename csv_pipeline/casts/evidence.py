@@ -48,17 +48,18 @@ class Survey:
     def add(self, values: pl.Series, row_numbers: pl.Series) -> None:
         """Take in one batch of trimmed values."""
         if self.plain is not None:
-            plain = values.str.contains(self.plain).fill_null(value=False)
+            plain = values.str.contains(self.plain)
             self.seen[0].add(plain, values, row_numbers)
+            if plain.all():
+                return
             values, row_numbers = values.filter(~plain), row_numbers.filter(~plain)
         patterns = (*self.proofs, self.ambiguous)
         distinct = values.unique()
-        if 2 * distinct.len() < values.len() and not _any_matches(distinct, patterns):
+        if 2 * distinct.len() < values.len() and not any(
+            mask.any() for mask in _matches(distinct, patterns)
+        ):
             return
-        masks = values.to_frame("value").select(
-            pl.col("value").str.contains(pattern).fill_null(value=False).alias(str(number))
-            for number, pattern in enumerate(patterns)
-        )
+        masks = _matches(values, patterns)
         for sightings, mask in zip((*self.seen, self.open), masks.get_columns(), strict=True):
             sightings.add(mask, values, row_numbers)
 
@@ -111,8 +112,12 @@ class Survey:
         return f"{value} in row {sightings.row_number}"
 
 
-def _any_matches(values: pl.Series, patterns: Iterable[str]) -> bool:
-    return any(values.str.contains(pattern).any() for pattern in patterns)
+def _matches(values: pl.Series, patterns: Iterable[str]) -> pl.DataFrame:
+    """Return a column for each pattern: where it matches, null where there is no value."""
+    return values.to_frame("value").select(
+        pl.col("value").str.contains(pattern).alias(str(number))
+        for number, pattern in enumerate(patterns)
+    )
 
 
 def decide(

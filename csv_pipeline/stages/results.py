@@ -15,7 +15,16 @@ import polars as pl
 
 from csv_pipeline.storage.rejects import MASK
 from csv_pipeline.storage.rejects_file import neutralised
-from csv_pipeline.storage.work import Part, TextFile, TypedFile, ValidFile, in_order
+from csv_pipeline.storage.work import (
+    Part,
+    TextFile,
+    TypedFile,
+    ValidFile,
+    batch_files,
+    batches,
+    in_order,
+    read_batch,
+)
 
 ROW_NUMBER, LINE_NUMBER, OUTCOME, ERRORS = "_row_number", "_line_number", "_outcome", "_errors"
 REFUSED = "refused"
@@ -85,8 +94,8 @@ def _write(out: BinaryIO, frame: pl.DataFrame, *, first: bool) -> None:
 
 def _numbered(text: TextFile) -> Iterator[tuple[Path | None, Path | None]]:
     """Give the batches of well-formed records, each with that of malformed ones beside it."""
-    rows = {path.name: path for path in text.rows.glob("*.arrow")}
-    faults = {path.name: path for path in text.rejects.glob("*.arrow")}
+    rows = {path.name: path for path in batch_files(text.rows)}
+    faults = {path.name: path for path in batch_files(text.rejects)}
     for name in sorted(rows.keys() | faults.keys()):
         yield rows.get(name), faults.get(name)
 
@@ -104,11 +113,11 @@ class _Lines:
     def of(self, batch: tuple[Path | None, Path | None]) -> pl.DataFrame:
         rows, malformed = batch
         place = ["row_number", "line_number"]
-        parts = [pl.read_ipc(rows, columns=place)] if rows else []
-        shapeless = pl.read_ipc(malformed) if malformed else None
+        parts = [read_batch(rows, place)] if rows else []
+        shapeless = read_batch(malformed) if malformed else None
         if shapeless is not None and shapeless.height:
             parts.append(shapeless.select(place).unique())
-        records = pl.concat(parts).cast(pl.Int64)
+        records = pl.concat(parts)
         if len(parts) > 1:
             records = records.sort("row_number", "line_number")
         if records.is_empty():
@@ -137,20 +146,17 @@ class _Lines:
             keys += [frame.join(bad, on="row_number", how="semi") for frame in of_bad]
         if not keys:
             return pl.DataFrame(schema={"row_number": pl.Int64})
-        return pl.concat(keys, how="diagonal_relaxed")
+        return pl.concat(keys)
 
     def _finished(
         self, records: pl.DataFrame, keys: pl.DataFrame, errors: pl.DataFrame | None
     ) -> pl.DataFrame:
         decided = self.decided
-        code = self.codes.gather(records["row_number"])
-        outcome = code.cat.to(_OUTCOMES)
+        outcome = self.codes.gather(records["row_number"]).cat.to(_OUTCOMES)
         if decided.refused:
             outcome = pl.repeat(REFUSED, records.height, dtype=_OUTCOMES, eager=True)
         lines = _with(records.with_columns(outcome.alias(OUTCOME)), keys)
-        if errors is None:
-            lines = lines.with_columns(pl.lit(None, pl.String).alias(ERRORS))
-        else:
+        if errors is not None:
             lines = _with(lines, errors)
             rejected = pl.lit(_REJECTED, _OUTCOMES)
             has_errors = pl.col(ERRORS).is_not_null()
@@ -162,7 +168,8 @@ class _Lines:
             pl.col("line_number").alias(LINE_NUMBER),
             OUTCOME,
             *(self._shown(name, lines.schema.get(name)) for name in decided.key),
-            pl.col(ERRORS),  # begins with words of ours, which no spreadsheet runs
+            # It begins with words of ours, which no spreadsheet runs.
+            pl.lit(None, pl.String).alias(ERRORS) if errors is None else ERRORS,
         )
 
     def _shown(self, name: str, dtype: pl.DataType | None) -> pl.Expr:
@@ -181,19 +188,20 @@ class _Pile:
 
     def __init__(self, directory: Path) -> None:
         self._ranges: list[tuple[Path, int, int]] = []
-        for path in sorted(directory.glob("*.arrow")):
-            numbers = pl.read_ipc(path, columns=["row_number"])["row_number"]
+        self._columns: list[str] = []
+        for path in batch_files(directory):
+            numbers = read_batch(path, ["row_number"])["row_number"]
             if len(numbers):
+                self._columns = self._columns or read_batch(path).columns  # all batches have them
                 self._ranges.append((path, numbers.min(), numbers.max()))  # type: ignore[arg-type]
 
-    def between(self, low: int, high: int, columns: tuple[str, ...]) -> list[pl.DataFrame]:
+    def between(self, low: int, high: int, columns: Iterable[str]) -> list[pl.DataFrame]:
         """Return the rows in a range with those of `columns` that they have."""
         found = []
+        wanted = [name for name in columns if name in self._columns]
         for path, first, last in self._ranges:
             if first <= high and last >= low:
-                known = pl.read_ipc_schema(path)
-                frame = pl.read_ipc(path, columns=[name for name in columns if name in known])
-                frame = frame.with_columns(pl.col("row_number").cast(pl.Int64))
+                frame = read_batch(path, wanted)
                 if first < low or last > high:
                     frame = frame.filter(pl.col("row_number").is_between(low, high))
                 found.append(frame)
@@ -204,19 +212,17 @@ def _codes(decided: Decided) -> pl.Series:
     """Return a code for every row number: its place in `_CODES`."""
     last = 0
     for directory in (decided.text.rows, decided.text.rejects):
-        for path in directory.glob("*.arrow"):
-            numbers = pl.read_ipc(path, columns=["row_number"])["row_number"]
-            last = max(last, *(numbers.tail(1).to_list()), 0)
+        for batch in batches(directory, ["row_number"]):
+            last = max(last, *batch["row_number"].tail(1).to_list(), 0)
     codes = pl.zeros(last + 1, dtype=pl.UInt8, eager=True)
-    for path in sorted(decided.outcomes.glob("*.arrow")):
-        noted = pl.read_ipc(path).filter(pl.col("row_number") <= last)
+    for outcomes in batches(decided.outcomes):
+        noted = outcomes.filter(pl.col("row_number") <= last)
         code = noted["outcome"].replace_strict(
             {name: number for number, name in enumerate(_CODES)}, return_dtype=pl.UInt8
         )
         codes = codes.scatter(noted["row_number"], code)
-    for path in sorted(decided.valid.superseded_rows.glob("*.arrow")):
-        losers = pl.read_ipc(path, columns=["row_number"])["row_number"]
-        codes = codes.scatter(losers, _CODES.index("superseded"))
+    for losers in batches(decided.valid.superseded_rows, ["row_number"]):
+        codes = codes.scatter(losers["row_number"], _CODES.index("superseded"))
     return codes
 
 

@@ -17,7 +17,7 @@ from csv_pipeline.contract import Column, Contract, columns_of
 from csv_pipeline.errors import SetupError, ThresholdExceededError
 from csv_pipeline.model import SHARE_FROM_ROWS, Feed
 from csv_pipeline.storage.rejects import fault_rows, record_faults
-from csv_pipeline.storage.row_hash import CONTENT, OCCURRENCE, row_content, row_hash
+from csv_pipeline.storage.row_hash import CONTENT, OCCURRENCE, KnownBy, known_by
 from csv_pipeline.storage.work import (
     PLACE,
     REJECTS,
@@ -57,13 +57,12 @@ def validate(typed: TypedFile, work: Path, feed: Feed) -> ValidFile:
     schema = _schema(feed, typed.columns)
     rows, rejects = BatchWriter(work / "valid"), BatchWriter(work / "rejects")
     keys = BatchWriter(work / "keys")
-    known_by = _known_by(feed, typed)
+    identity = _known_by(feed.contract, typed.columns, keyed=bool(feed.key))
 
     def check(numbered: tuple[int, tuple[pl.DataFrame, pl.DataFrame]]) -> int:
         number, (batch, known) = numbered
         good, faults = _checked(batch, known, schema, feed, typed)
-        good = good.with_columns(known_by)
-        good = good.sort(_key(feed))
+        good = good.hstack(identity.of(good)).sort(_key(feed))
         rows.write(good, number)
         rejects.write(faults, number)
         keys.write(good.select(_key_hash(feed)), number)
@@ -75,9 +74,11 @@ def validate(typed: TypedFile, work: Path, feed: Feed) -> ValidFile:
     repeated = _repeated(rows.directory, _repeated_hashes(keys), feed)
     if not feed.key:
         occurrences.write(_occurrences(repeated), 0)
+    elif repeated.is_empty():
+        pass
     elif (winner := feed.duplicates.winner()) is not None:
         superseded.write(_superseded(repeated, feed, winner), 0)
-    elif repeated.height:
+    else:
         rejected += _reject_repeated(repeated, feed, rows, rejects)
     return ValidFile(
         rows=rows.directory,
@@ -133,6 +134,8 @@ def _checked(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the rows without fault, and all faults."""
     found = _faults(batch, schema, feed, typed.headings)
+    if found.is_empty() and known.is_empty():
+        return batch, known
     faults = pl.concat([known, found.join(known, on=["row_number", "column"], how="anti")])
     bad = batch["row_number"].is_in(faults["row_number"].implode())
     return batch.filter(~bad), faults.sort("row_number", maintain_order=True)
@@ -167,7 +170,7 @@ def _faults(
         for name in schema.columns
         if name not in batch.columns
     ]
-    whole = batch.with_columns(absent).select(*schema.columns)
+    whole = (batch.with_columns(absent) if absent else batch)[list(schema.columns)]
     suspects = _suspects(whole, schema)
     if not suspects:
         return pl.concat(faults)
@@ -189,29 +192,27 @@ def _faults(
 
 
 def _suspects(whole: pl.DataFrame, schema: pa.DataFrameSchema) -> list[str]:
-    """Return the columns of which any check of the contract fails, asking all in one query.
+    """Return the columns of which any check of the contract fails.
 
-    Pandera asks them one by one, which is most of the time that a small file takes; it is left to
-    say which rows are bad where any are. The checks are its own, and so is how nulls count.
+    Pandera would say which rows are bad of each check, which is most of the time that a small file
+    takes; that is left to it where any are. The checks are its own, and so is how nulls count.
     """
     every = list(schema.columns)
     expected = {name: column.dtype.type for name, column in schema.columns.items()}
     if schema.checks or whole.schema != expected:
         return every
-    rows = whole.lazy()
-    filled = [name for name, column in schema.columns.items() if not column.nullable]
-    suspects = {name for name in filled if whole[name].null_count()}
-    names, asked = [], []
+    rows, suspects = whole.lazy(), []
     for name, column in schema.columns.items():
-        for check in column.checks:
+        fine = column.nullable or not whole[name].null_count()
+        for check in column.checks if fine else ():
             answer = check.get_backend(rows)(check).apply(PolarsData(rows, name))
             if isinstance(answer, bool):
                 return every
-            names.append(name)
-            asked.append(answer.select(bad=~pl.all().fill_null(check.ignore_na).all()))
-    answers = zip(names, pl.collect_all(asked), strict=True)
-    suspects.update(name for name, answer in answers if answer.item())
-    return [name for name in every if name in suspects]
+            found = answer.select(pl.all().fill_null(check.ignore_na).all())
+            fine = fine and found.collect(engine="in-memory").item()
+        if not fine:
+            suspects.append(name)
+    return suspects
 
 
 def _refuse_whole_frame(cases: pl.DataFrame, feed: Feed) -> None:
@@ -236,17 +237,9 @@ def _rule(check: str, column: Column, schema: pa.DataFrameSchema) -> tuple[str, 
     return rule, column.needs or described or f"{rule} {arguments.rstrip(')')}".strip()
 
 
-def _known_by(feed: Feed, typed: TypedFile) -> tuple[pl.Expr, ...]:
-    """Return what rows are known again by: their hash, and their content if they have no key."""
-    return _known_by_of(feed.contract, typed.columns, keyed=bool(feed.key))
-
-
 @lru_cache(maxsize=100)
-def _known_by_of(
-    contract: type[Contract], present: tuple[str, ...], *, keyed: bool
-) -> tuple[pl.Expr, ...]:
-    columns = [column for column in columns_of(contract) if column.name in present]
-    return (*row_hash(columns), *(() if keyed else (row_content(columns),)))
+def _known_by(contract: type[Contract], present: tuple[str, ...], *, keyed: bool) -> KnownBy:
+    return known_by((c for c in columns_of(contract) if c.name in present), keyed=keyed)
 
 
 def _key(feed: Feed) -> tuple[str, ...]:
@@ -265,7 +258,8 @@ def _repeated_hashes(keys: BatchWriter) -> pl.Series:
         mine = pl.col("hash") % parts == part
         some = [batch.filter(mine)["hash"] for batch in batches(keys.directory)]
         seen = pl.concat([pl.Series("hash", [], pl.UInt64), *some])
-        found.append(seen.filter(seen.is_duplicated()).unique())
+        if seen.n_unique() < len(seen):
+            found.append(seen.filter(seen.is_duplicated()).unique())
     return pl.concat(found)
 
 
@@ -278,20 +272,14 @@ def _repeated(rows: Path, repeated: pl.Series, feed: Feed) -> pl.DataFrame:
     if repeated.is_empty():
         return pl.DataFrame()
     key = _key(feed)
-    return (
-        scan(rows)
-        .select(*dict.fromkeys((*key, *PLACE, *feed.duplicates.columns)), _key_hash(feed))
-        .filter(pl.col("hash").is_in(repeated.implode()))
-        .collect()
-        .filter(pl.len().over(key) > 1)
-        .cast({"row_number": pl.Int64})
-    )
+    wanted = (*key, *PLACE, *feed.duplicates.columns)
+    candidate = _key_hash(feed).is_in(repeated.implode())
+    candidates = pl.concat([batch.filter(candidate) for batch in batches(rows, wanted)])
+    return candidates.filter(pl.len().over(key) > 1).cast({"row_number": pl.Int64})
 
 
 def _superseded(repeated: pl.DataFrame, feed: Feed, winner: pl.Expr) -> pl.DataFrame:
     """Return the row numbers of rows that another stands for, each with that of the other."""
-    if repeated.is_empty():
-        return pl.DataFrame(schema=SUPERSEDED)
     return (
         repeated.select("row_number", winner.over(feed.key).alias("by_row_number"))
         .filter(pl.col("row_number") != pl.col("by_row_number"))

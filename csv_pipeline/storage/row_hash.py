@@ -7,7 +7,8 @@ that the order of columns does not matter and a null adds nothing.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import polars as pl
@@ -26,39 +27,61 @@ _LARGEST_EXACT = 18  # digits that fit into 64 bits
 _OFFSET = 0x9E3779B97F4A7C15  # so that the number 0 is not as good as none
 
 
-def row_hash(columns: Iterable[Column]) -> list[pl.Expr]:
-    """Return the two numbers of a row that has these columns and `EXTRA`.
+@dataclass(frozen=True, slots=True)
+class KnownBy:
+    """How rows are reduced: each value to 64 bits, and these to what the row is known by."""
+
+    values: tuple[pl.Expr, ...]
+    sums: tuple[pl.Expr, ...]
+
+    def of(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return `HASH`, and `CONTENT` if rows have no key, of rows that have `EXTRA` besides.
+
+        Asked in one query, every sum would hash all values anew.
+        """
+        return rows.select(self.values).select(self.sums)
+
+
+def known_by(columns: Iterable[Column], *, keyed: bool) -> KnownBy:
+    """Return how rows that have these columns are known again."""
+    some = list(columns)
+    values = {EXTRA: _hashed(EXTRA, pl.String())} | {c.name: _hashed(c.name, c.dtype) for c in some}
+    content = () if keyed else (_content([column.name for column in some]),)
+    return KnownBy(
+        tuple(value.alias(name) for name, value in values.items()),
+        (*_row_hash(list(values)), *content),
+    )
+
+
+def _row_hash(names: Sequence[str]) -> list[pl.Expr]:
+    """Return the two numbers of a row.
 
     Rows of files with other columns differ even where their values agree.
     """
-    some = list(columns)
-    values = {column.name: _hashed(column.name, column.dtype) for column in some}
-    values[EXTRA] = _hashed(EXTRA, pl.String())
-    shape = ",".join(sorted(values))
+    shape = ",".join(sorted(names))
     return [
-        _sum(values, f"{name}:", start=_number(f"{name}:{shape}"))
+        _sum(names, f"{name}:", start=_number(f"{name}:{shape}"))
         .reinterpret(signed=True)
         .alias(name)
         for name in HASH
     ]
 
 
-def row_content(columns: Iterable[Column]) -> pl.Expr:
+def _content(names: Sequence[str]) -> pl.Expr:
     """Return the identity of a row by its values, 32 hexadecimal digits.
 
     A column that the file lacks counts like one of nulls, and `EXTRA` not at all: a file that gains
     a column brings the same rows again.
     """
-    values = {column.name: _hashed(column.name, column.dtype) for column in columns}
-    sums = [_sum(values, f"{number}:").cast(pl.String) for number in (1, 2)]
+    sums = [_sum(names, f"{number}:").cast(pl.String) for number in (1, 2)]
     return _text(pl.concat_str(sums, separator=" ")).nchash.md5().alias(CONTENT)
 
 
-def _sum(values: dict[str, pl.Expr], salt: str, start: int = 0) -> pl.Expr:
-    total = pl.lit(start, pl.UInt64)
-    for name, hashed in values.items():
-        total += hashed * pl.lit(_number(salt + name) | 1, pl.UInt64)
-    return total
+def _sum(names: Iterable[str], salt: str, start: int = 0) -> pl.Expr:
+    """Return the sum of hashed values, each times its column's number."""
+    factors = {name: pl.lit(_number(salt + name) | 1, pl.UInt64) for name in names}
+    products = (pl.col(name) * factor for name, factor in factors.items())
+    return pl.sum_horizontal(pl.lit(start, pl.UInt64), *products)
 
 
 def _hashed(name: str, dtype: pl.DataType) -> pl.Expr:

@@ -18,6 +18,7 @@ from threading import Lock
 from typing import Any, TypeVar
 
 import polars as pl
+from polars.io.plugins import register_io_source
 from pydantic import TypeAdapter
 
 from csv_pipeline.model import Evidence, Furniture
@@ -185,15 +186,21 @@ PAIRS = pl.Schema({"row_number": pl.Int64, "repairs_row_number": pl.Int64})
 _adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
 
 
+# Arrow has two forms. Polars reads and writes one, the file, by its streaming engine, which is the
+# faster way for many rows; for a hundred it takes ten times as long as the other, the stream.
+_FEW_ROWS = 5_000
+_FILE_BEGINS = b"ARROW1"
+
+
 class BatchWriter:
     """Write batches to a directory, emptied first, as `000000.arrow`, `000001.arrow` and so on.
 
-    Several threads may write at once, each the batch of a number of its own.
+    Several threads may write at once, each the batch of a number of its own. Where no batch is
+    written there is no directory, which is read like an empty one.
     """
 
     def __init__(self, directory: Path) -> None:
         shutil.rmtree(directory, ignore_errors=True)
-        directory.mkdir(parents=True)
         self.directory = directory
         self._heights: dict[int, int] = {}
 
@@ -209,15 +216,29 @@ class BatchWriter:
 
     def write(self, batch: pl.DataFrame, number: int) -> None:
         """Write one batch, an empty one too, so that numbers of two directories agree."""
-        batch.write_ipc(self.directory / f"{number:06}.arrow", compression="uncompressed")
+        self.directory.mkdir(parents=True, exist_ok=True)
+        write = batch.write_ipc_stream if batch.height < _FEW_ROWS else batch.write_ipc
+        write(self.directory / f"{number:06}.arrow", compression="uncompressed")
         self._heights[number] = batch.height
 
 
 def batches(directory: Path, columns: Iterable[str] | None = None) -> Iterator[pl.DataFrame]:
     """Give the batches of a directory in order, all columns or those named."""
     wanted = None if columns is None else list(dict.fromkeys(columns))
-    for path in sorted(directory.glob("*.arrow")):
-        yield pl.read_ipc(path, columns=wanted)
+    for path in batch_files(directory):
+        yield read_batch(path, wanted)
+
+
+def batch_files(directory: Path) -> list[Path]:
+    """Return the files of a directory's batches in order; none if it is missing."""
+    return sorted(directory.glob("*.arrow"))
+
+
+def read_batch(path: Path, columns: list[str] | None = None) -> pl.DataFrame:
+    """Return one batch, all columns or those named."""
+    with path.open("rb") as file:
+        is_file = file.read(len(_FILE_BEGINS)) == _FILE_BEGINS
+    return (pl.read_ipc if is_file else pl.read_ipc_stream)(path, columns=columns)
 
 
 def in_order(do: Callable[[S], T], items: Iterable[S], threads: int = 2) -> Iterator[T]:
@@ -244,8 +265,21 @@ def in_order(do: Callable[[S], T], items: Iterable[S], threads: int = 2) -> Iter
 
 def scan(directory: Path, schema: pl.Schema | None = None) -> pl.LazyFrame:
     """Return all batches of a directory as one lazy frame; an empty one of `schema` if none."""
-    paths = sorted(directory.glob("*.arrow"))
-    return pl.scan_ipc(paths) if paths else pl.LazyFrame(schema=schema)
+    paths = batch_files(directory)
+    if not paths:
+        return pl.LazyFrame(schema=schema)
+
+    def read(
+        columns: list[str] | None, predicate: pl.Expr | None, limit: int | None, _: int | None
+    ) -> Iterator[pl.DataFrame]:
+        for path in paths:
+            batch = read_batch(path, columns)
+            if limit is not None:
+                batch = batch.head(limit)
+                limit -= batch.height
+            yield batch if predicate is None else batch.filter(predicate)
+
+    return register_io_source(read, schema=read_batch(paths[0]).schema)
 
 
 def save(path: Path, facts: object) -> None:

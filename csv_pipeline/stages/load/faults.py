@@ -21,7 +21,9 @@ from csv_pipeline.storage.work import (
     Replay,
     TextFile,
     ValidFile,
+    batch_files,
     batches,
+    read_batch,
     scan,
 )
 
@@ -110,11 +112,11 @@ def _faults_by_batch(
     """Give the faults of malformed records, then those of rows with where the rows' cells are."""
     for faults in batches(text.rejects):
         yield faults, None
-    rows = sorted(text.rows.glob("*.arrow"))
+    rows = batch_files(text.rows)
     for faults, path in zip(batches(valid.rejects), rows, strict=True):
         found_late = late / path.name
         if found_late.exists():
-            faults = pl.concat([faults, pl.read_ipc(found_late)])  # noqa: PLW2901
+            faults = pl.concat([faults, read_batch(found_late)])  # noqa: PLW2901
         yield faults, path
 
 
@@ -131,7 +133,7 @@ def _cells(
     if rows is None or needed.is_empty():
         return pl.DataFrame(schema={"row_number": pl.Int64, "cells": pl.String})
     names = [str(place) for place in range(len(text.header))]
-    batch = pl.read_ipc(rows, columns=["row_number", *names])
+    batch = read_batch(rows, ["row_number", *names])
     bad = batch.filter(pl.col("row_number").is_in(needed["row_number"].unique().implode()))
     shown = pl.concat_list(pl.col(names).str.replace_all("\0", "\u2400", literal=True))
     as_json = pl.struct(cells=shown).struct.json_encode()

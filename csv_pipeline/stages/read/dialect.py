@@ -169,7 +169,12 @@ def _best(lines: list[str], headings: frozenset[str]) -> _Reading:
     """Return the reading that knows the most names; without any, the steadiest and widest."""
     readings: list[_Reading] = []
     for group in _DELIMITERS:
-        readings += [_reading(lines, grammar, headings) for grammar in _grammars(lines, group)]
+        for grammar in _grammars(lines, group):
+            most = max((reading.known for reading in readings), default=0)
+            records = list(_records(lines, grammar))
+            # No record shows more names than it has cells: most grammars are out before a look.
+            if not most or max(record.width for record in records) >= most:
+                readings.append(_reading(lines, grammar, records, headings))
         if any(r.known > 1 if headings else _fits(r) for r in readings):
             break
     if len(readings) == 1:
@@ -236,10 +241,12 @@ def _edges(lines: list[str], delimiter: str, quote: str) -> bool:
 def _wraps(lines: list[str], delimiter: str, quote: str) -> bool:
     """Return whether at least half of these quotes stand around cells."""
     edge, sample = re.escape(delimiter), "\n".join(lines)
+    if quote not in sample:
+        return False
     inner = rf"(?:[^{quote}\\]|\\.|{quote}{quote})*"
     around = rf"(?m)(?:^|{edge}){quote}{inner}{quote}(?={edge}|$)"
     wrapping = sum(match.group().count(quote) for match in re.finditer(around, sample))
-    return 0 < sample.count(quote) <= 2 * wrapping
+    return sample.count(quote) <= 2 * wrapping
 
 
 def _are_characters(lines: list[str], delimiter: str) -> bool:
@@ -255,8 +262,9 @@ def _are_characters(lines: list[str], delimiter: str) -> bool:
     return len(broken) > len(wrapped) and 2 * len(broken) > sum(1 for line in lines if line.strip())
 
 
-def _reading(lines: list[str], grammar: Grammar, headings: frozenset[str]) -> _Reading:
-    records = list(_records(lines, grammar))
+def _reading(
+    lines: list[str], grammar: Grammar, records: list[_Record], headings: frozenset[str]
+) -> _Reading:
     filled = [record for record in records if not record.is_blank]
     if not filled:
         return _Reading(grammar, records, (), (), 0, 0.0, 0.0, quoted=False)

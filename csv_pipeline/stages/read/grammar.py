@@ -70,21 +70,28 @@ class Grammar:
 
     def is_record(self, text: str) -> bool:
         """Return whether all quotes of the text close where a cell ends."""
-        return self._record.fullmatch(text) is not None
+        return not self._may_quote(text) or self._record.fullmatch(text) is not None
 
     def cells(self, text: str) -> list[str | None]:
         """Return the cells of a record, an absent one as None.
 
         Of a text that is no record, what does not match is one cell.
         """
+        text = text.removesuffix("\r")
+        if not self._may_quote(text):
+            return [cell or None for cell in text.split(self.delimiter)]
         cells: list[str | None] = []
-        text, at = text.removesuffix("\r"), 0
+        at = 0
         while match := self._cell.match(text, at):
             cells.append(self._value(match.group(1)))
             if match.end(1) == match.end():
                 return cells
             at = match.end()
         return [*cells, text[at:]]
+
+    def _may_quote(self, text: str) -> bool:
+        """Return whether some cell may be quoted; where none is, any text is a record."""
+        return bool(self.quote) and self.quote in text
 
     def count_quotes(self, text: str) -> int:
         """Return how many quotes may open or close a cell."""

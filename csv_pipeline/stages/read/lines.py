@@ -52,8 +52,10 @@ def lined(block: Block, grammar: Grammar, width: int) -> Lined | None:
             "text": text,
             "written": text,
             "fields": _fields(text, size, cells, quotes, grammar),
+            "stray": pl.Series([False]).new_from_index(0, len(text)),
+            "cells": pl.Series([None], dtype=pl.List(pl.String)).new_from_index(0, len(text)),
         }
-    ).with_columns(stray=pl.lit(value=False), cells=pl.lit(None, pl.List(pl.String)))
+    )
     return Lined(_placed(records, size, block.offset), len(data), cells)
 
 
@@ -73,9 +75,8 @@ def _some_stray(
 def _placed(records: pl.DataFrame, size: pl.Series, offset: int) -> pl.DataFrame:
     """Return records with their places: their number in the block, and their bytes in the file."""
     number = pl.int_range(pl.len(), dtype=pl.Int64)
-    return records.with_columns(length=size).with_columns(
-        line=number, offset=pl.col("length").cum_sum() - pl.col("length") + number + offset
-    )
+    before = size.cum_sum() - size
+    return records.with_columns(length=size, line=number, offset=before + number + offset)
 
 
 def is_parsed_as_it_is(block: bytes) -> bool:
