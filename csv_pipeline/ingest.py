@@ -150,7 +150,7 @@ class Import:
             problem=self._ending.problem if self._ending else None,
         )
         save(self._work / f"progress-{stage}.json", progress)
-        log.info("stage done", **asdict(progress))
+        log.debug("stage done", **asdict(progress))
         return progress
 
     def turn_away(
@@ -481,6 +481,15 @@ class Import:
             with self._database.begin() as connection:
                 ledger.store_seconds(connection, report.import_id, report.stage_seconds)
             self._leave_files(report)
+        log.info(
+            "import finished",
+            import_id=report.import_id,
+            lane=f"{report.account}/{report.feed}",
+            name=report.name,
+            outcome=report.outcome.value,
+            rows_read=report.counts.read,
+            rejected=report.counts.rejected,
+        )
         return report.counts.read, report.counts.rejected
 
     def _leave_files(self, report: ImportReport) -> None:
