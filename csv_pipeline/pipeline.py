@@ -196,9 +196,9 @@ class Pipeline:
     ) -> int:
         """Write the rejected rows of an import for a person to mend and return their number.
 
-        Rows that another import repaired are left out unless `repaired`; `verbatim` is for
-        machines: no cell is kept from being a formula. Only the owner may read the file, which
-        holds whole rows.
+        If there are none, no file is written and one that is there stays. Rows that another import
+        repaired are left out unless `repaired`; `verbatim` is for machines: no cell is kept from
+        being a formula. Only the owner may read the file, which holds whole rows.
 
         Raises:
             UnknownImportError: The ledger has no such import.
@@ -220,7 +220,10 @@ class Pipeline:
                     split=split if report.repairs is None else lambda _: (),
                     verbatim=verbatim,
                 )
-        partial.replace(path)
+        if written:
+            partial.replace(path)
+        else:
+            partial.unlink()
         return written
 
     def undo(self, import_id: int, *, dry_run: bool = False) -> ImportReport:

@@ -535,6 +535,7 @@ def enter_report(connection: sa.Connection, report: ImportReport, **facts: Any) 
             problem_code=report.problem_code,
             same_as=report.same_as,
             repairs_import_id=report.repairs,
+            finished_at=sa.func.clock_timestamp(),  # now() is when the transaction began
             report=_REPORT.dump_python(report, mode="json"),
             **asdict(report.counts),
             **facts,
