@@ -36,7 +36,10 @@ def undo(
     yield dg.Output(report.import_id, metadata=facts)
 
 
-@dg.job(description="Takes back what one import wrote; the form asks for its number.")
+@dg.job(
+    description="Takes back what one import wrote: put its number in the place of the 0.",
+    config=dg.RunConfig(ops={"undo": UndoConfig(import_id=0)}),  # else the form lacks its line
+)
 def undo_import() -> None:
     """Undo one import."""
     undo()
