@@ -66,5 +66,11 @@ def test_the_chart_divides_its_bar_in_proportion() -> None:
     assert "rejected: 1 (25.0%)" in picture
 
 
+def test_a_single_reject_among_a_million_rows_is_seen() -> None:
+    picture = outcome_svg(Counts(read=1_000_000, inserted=999_999, rejected=1))
+    assert 'x="637.0" y="0" width="3.0"' in picture
+    assert "rejected: 1 (under 0.1%)" in picture
+
+
 def test_the_chart_of_no_rows_says_so() -> None:
     assert "no rows" in outcome_svg(Counts())

@@ -67,7 +67,7 @@ def _tell(pipeline: Pipeline, page: str) -> None:
         f"  Dagster       {page}",
         f"  landing area  {pipeline.settings.landing_area}",
         "  drop a file   into ACCOUNT/FEED/ there, such as acme/ebay_orders/; its rows are in the",
-        f"                table within 20 seconds ({command()} feeds lists the feeds)",
+        f"                table some 10 to 20 seconds later ({command()} feeds lists the feeds)",
         f"  database      {psql(pipeline)}",
         "  stop          Ctrl-C",
         "",

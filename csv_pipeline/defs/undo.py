@@ -38,7 +38,7 @@ def undo(
 
 @dg.job(
     description="Takes back what one import wrote: put its number in the place of the 0.",
-    config=dg.RunConfig(ops={"undo": UndoConfig(import_id=0)}),  # else the form lacks its line
+    config={"ops": {"undo": {"config": {"import_id": 0, "dry_run": False}}}},  # what the form shows
 )
 def undo_import() -> None:
     """Undo one import."""
