@@ -343,6 +343,13 @@ def replayed_as(terminal: Terminal) -> int:
     return newest
 
 
+def test_a_fault_of_a_record_says_once_where_it_is(terminal: Terminal) -> None:
+    import_id = terminal.bring("ID,Name\n1,Ann\n2\n", "--json").json["import_id"]
+    shown = terminal.call("rejects", import_id).out
+    assert "2 fields were needed" in shown
+    assert "row 3 (line 3)" not in shown  # both numbers have columns
+
+
 def test_rejects_that_nobody_repaired_have_no_column_for_it(terminal: Terminal) -> None:
     import_id = terminal.bring(FAULTY, "--json").json["import_id"]
     assert "repaired by" not in terminal.call("rejects", import_id).out

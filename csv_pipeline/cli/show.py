@@ -400,13 +400,13 @@ def _faults(faults: Iterable[Reject]) -> Table:
     details = ("column", "rule", "value") if wide else ()
     made = table("row", "line", *details, "message", *(("repaired by",) if repaired else ()))
     for fault in faults:
-        place = f"row {fault.row_number} (line {fault.line_number}), "
+        place = f"row {fault.row_number} (line {fault.line_number})"
         value = plain("" if fault.value is None else fault.value, 40)
         made.add_row(
             f"{fault.row_number:,}",
             f"{fault.line_number:,}",
             *((fault.column or "(record)", fault.rule, value) if wide else ()),
-            plain(fault.message.removeprefix(place), 240),
+            plain(fault.message.removeprefix(place).lstrip(",: "), 240),
             *((_import(fault.repaired_by_import_id),) if repaired else ()),
         )
     return made
