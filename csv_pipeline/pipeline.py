@@ -278,13 +278,12 @@ class Pipeline:
         return report
 
     def leave_rejects(self, report: ImportReport) -> Path | None:
-        """Write an import's rejected rows, if it has any, to where people find them; say where."""
+        """Write an import's open rejects, if it has any, to where people find them; say where."""
         if not report.counts.rejected or report.outcome not in {Outcome.IMPORTED, Outcome.REFUSED}:
             return None
         folder = self.settings.rejects_area / report.account / report.feed
         path = folder / f"import-{report.import_id}.csv"
-        self.write_rejects(report.import_id, path)
-        return path
+        return path if self.write_rejects(report.import_id, path) else None
 
     def results_of(self, report: ImportReport) -> Path | None:
         """Return the file that says what became of each row of an import, if there is one."""

@@ -593,7 +593,7 @@ def test_dev_says_when_its_port_is_taken(terminal: Terminal) -> None:
 
 
 @pytest.mark.slow
-def test_dev_works_from_an_empty_folder_and_imports_what_is_dropped() -> None:
+def test_dev_works_from_an_empty_folder_and_imports_what_is_dropped_in_few_words() -> None:
     with tempfile.TemporaryDirectory(prefix="csv-pipeline-", ignore_cleanup_errors=True) as folder:
         port = _free_port()
         environment = {k: v for k, v in os.environ.items() if not k.startswith("CSV_PIPELINE_")}
@@ -616,6 +616,9 @@ def test_dev_works_from_an_empty_folder_and_imports_what_is_dropped() -> None:
             finally:
                 dev.send_signal(signal.SIGINT)
                 assert dev.wait(timeout=30) == 0
+        said = Path(folder, "log").read_text()
+        assert (said.count("import finished"), said.count("psql 'postgresql://")) == (1, 1)
+        assert not [word for word in ("DEBUG", "stage done", "dagster.yaml") if word in said]
 
 
 def _free_port() -> int:

@@ -168,7 +168,7 @@ def imports(
         places = ledger.places(connection, [report.arrival_id for report, _ in found])
         known = [one.account for one in ledger.accounts(connection)]
     if not found and feed is not None:
-        pipeline.feed(feed)
+        pipeline.feed(feed)  # which may be no feed at all
     if not found and account is not None and account not in known:
         raise UnknownAccountError(account, known)
     if as_json:

