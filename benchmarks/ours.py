@@ -8,8 +8,9 @@ from typing import Any
 from pydantic import SecretStr
 
 from benchmarks.orders import ORDERS
+from csv_pipeline.bundle import advance_all
 from csv_pipeline.feeds import FEEDS
-from csv_pipeline.ingest import Import, Stage
+from csv_pipeline.ingest import Stage, imports_of
 from csv_pipeline.model import Claim, ImportReport, Outcome
 from csv_pipeline.pipeline import Pipeline, open_pipeline
 from csv_pipeline.settings import Settings
@@ -70,10 +71,11 @@ def close(pipeline: Pipeline) -> None:
 
 def _imported(pipeline: Pipeline, claims: Iterable[Claim]) -> list[ImportReport]:
     reports = []
-    for claim in claims:
-        import_ = Import(pipeline, claim)
-        for stage in Stage:
-            import_.advance(stage)
+    imports = imports_of(pipeline, list(claims))
+    for stage in Stage:
+        for _, advance in advance_all(pipeline, imports, stage):
+            advance()
+    for import_ in imports:
         reports.append(import_.settled())
         import_.finish()
     assert all(report.outcome is Outcome.IMPORTED for report in reports)

@@ -9,9 +9,10 @@ import re
 import shutil
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from itertools import pairwise
 from typing import TypeVar
 
 import structlog
@@ -30,6 +31,7 @@ from csv_pipeline.errors import (
 )
 from csv_pipeline.header import drift, layout_of, sources_in
 from csv_pipeline.model import (
+    Account,
     Claim,
     Counts,
     Ending,
@@ -79,6 +81,10 @@ class Stage(StrEnum):
     REPORT = "report"
 
 
+BEFORE = dict(pairwise(reversed(Stage)))
+"""The stage before each but the first."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """What one stage did for one file; `problem` is set from the stage on that turned it away."""
@@ -109,30 +115,49 @@ def ingest(pipeline: Pipeline, claim: Claim) -> ImportReport:
         return import_.settled()
 
 
+def imports_of(pipeline: Pipeline, claims: Sequence[Claim]) -> list["Import"]:
+    """Return the imports of claimed arrivals of one account."""
+    account = pipeline.account(claims[0].account) if claims else None
+    return [Import(pipeline, claim, account) for claim in claims]
+
+
+def log_finished(report: ImportReport) -> None:
+    """Say in the log how an import ended."""
+    log.info(
+        "import finished",
+        import_id=report.import_id,
+        lane=f"{report.account}/{report.feed}",
+        name=report.name,
+        outcome=report.outcome.value,
+        rows_read=report.counts.read,
+        rejected=report.counts.rejected,
+    )
+
+
 class Import:
     """One arrival's way from its claim to its report."""
 
-    def __init__(self, pipeline: Pipeline, claim: Claim) -> None:
+    def __init__(self, pipeline: Pipeline, claim: Claim, account: Account | None = None) -> None:
         self.claim = claim
         self.feed = pipeline.feed(claim.feed)
         self._feeds = pipeline.feeds
         self._settings = pipeline.settings
         self._database = pipeline.database
         self._keeper = pipeline.keeper
-        self._made_sure = False
-        self._work = pipeline.settings.work_area / f"{claim.import_id}-{claim.attempt}"
-        self._work.mkdir(parents=True, exist_ok=True)
-        with self._database.begin() as connection:
-            self._account = ledger.account(connection, claim.account)
+        self.work = pipeline.settings.work_area / f"{claim.import_id}-{claim.attempt}"
+        self.work.mkdir(parents=True, exist_ok=True)
+        self.account = account or pipeline.account(claim.account)
 
     def advance(self, stage: Stage) -> Progress:
         """Do one stage unless the file was turned away before, and return what it did."""
-        if done := saved(self._work / f"progress-{stage}.json", Progress):
+        if done := saved(self.work / f"progress-{stage}.json", Progress):
             return done
+        if (before := BEFORE.get(stage)) is not None:
+            self.advance(before)  # it may have been left to a bundle that came to nothing
         self._keep_claim(stage)
         began = time.monotonic()
         rows = rejects = 0
-        if self._ending is None or stage in {Stage.LOAD, Stage.REPORT}:
+        if self._is_due(stage):
             try:
                 rows, rejects = self._does[stage](self)
             except FileRefusedError as refusal:
@@ -147,18 +172,24 @@ class Import:
             seconds=round(time.monotonic() - began, 4),
             rows=rows,
             rejects=rejects,
-            problem=self._ending.problem if self._ending else None,
+            problem=self.ending.problem if self.ending else None,
         )
-        save(self._work / f"progress-{stage}.json", progress)
+        save(self.work / f"progress-{stage}.json", progress)
         log.debug("stage done", **asdict(progress))
         return progress
+
+    def _is_due(self, stage: Stage) -> bool:
+        """Return whether there is anything to do; the file may be turned away, or settled."""
+        if stage in {Stage.LOAD, Stage.REPORT}:
+            return True
+        return self.ending is None and not (self.work / "report.json").exists()
 
     def turn_away(
         self, outcome: Outcome, problem: str, code: str, same_as: int | None = None
     ) -> None:
         """End the import here: its load stage will record this instead of rows."""
         ending = Ending(outcome=outcome, problem=problem, problem_code=code, same_as=same_as)
-        save(self._work / "ending.json", ending)
+        save(self.work / "ending.json", ending)
 
     def fail(self, error: Exception) -> None:
         """End the import by an error that nobody foresaw, with the way it took.
@@ -176,7 +207,7 @@ class Import:
 
     def _make_room(self) -> None:
         """Remove all but the facts: the disk may be full, and now it has to hold why."""
-        for left in self._work.iterdir():
+        for left in self.work.iterdir():
             if left.is_dir():
                 shutil.rmtree(left, ignore_errors=True)
             elif left.suffix != ".json":
@@ -184,53 +215,55 @@ class Import:
 
     def settled(self) -> ImportReport:
         """Return what became of every row; known once the load stage is done."""
+        if (settled := saved(self.work / "report.json", ImportReport)) is not None:
+            return settled
         self.advance(Stage.LOAD)
         return self._once("report", ImportReport, self._report)
 
     def first_rejects(self, limit: int) -> list[Reject]:
         """Return the first faults of the file's rows, of a dry run too, which stores none."""
         text = self._text_so_far()
-        valid = saved(self._work / "validate.json", ValidFile)
+        valid = saved(self.work / "validate.json", ValidFile)
         if not (text and valid):
             return []
-        rejects = (text.rejects, valid.rejects, self._work / LATE)
+        rejects = (text.rejects, valid.rejects, self.work / LATE)
         return first_rejects(self.claim.import_id, text.text, rejects, limit)
 
     def finish(self) -> None:
         """Remove the work directory."""
-        shutil.rmtree(self._work, ignore_errors=True)
+        shutil.rmtree(self.work, ignore_errors=True)
 
     def _keep_claim(self, stage: Stage) -> None:
         """Make sure of the claim and let the keeper renew it, whichever process claimed it.
 
-        Between the first stage done here and the load, which looks again, the keeper's word is
-        enough: a small file takes less time than to ask. A load whose commit got no answer, because
-        the database fell silent, may have happened: then the claim is over and the ledger has this
-        very import.
+        Until the load, which looks again, the keeper's word is enough if it has the claim: a small
+        file takes less time than to ask. A load whose commit got no answer, because the database
+        fell silent or the process died, may have happened: then the claim is over and the ledger
+        has this very import.
         """
-        sure = self._made_sure and stage is not Stage.LOAD and self._keeper.holds(self.claim)
+        sure = stage is not Stage.LOAD and self._keeper.holds(self.claim)
         if stage is Stage.REPORT or sure:
             return
         try:
             with self._database.begin() as connection:
                 ledger.renew(connection, self.claim, self._settings.lease_seconds)
             self._keeper.hold([self.claim])
-            self._made_sure = True
         except LostClaimError:
             self._keeper.let_go(self.claim)
             with self._database.begin() as connection:
                 settled = ledger.settled(connection, self.claim)
-            if stage is not Stage.LOAD or settled is None:
+            if settled is None:
                 raise
-            save(self._work / "report.json", settled)
+            save(self.work / "report.json", settled)
 
     @property
-    def _ending(self) -> Ending | None:
-        return saved(self._work / "ending.json", Ending)
+    def ending(self) -> Ending | None:
+        """Why the import ends before its rows could be loaded, if it does."""
+        return saved(self.work / "ending.json", Ending)
 
     def _once(self, name: str, kind: type[T], do: Callable[[], T]) -> T:
         """Return what is remembered under `name`; if nothing is, do it and remember it."""
-        path = self._work / f"{name}.json"
+        path = self.work / f"{name}.json"
         if (found := saved(path, kind)) is not None:
             return found
         done = do()
@@ -240,7 +273,7 @@ class Import:
     @property
     def members(self) -> tuple[FoundFile, ...]:
         """The files in an archive of several, once it is unpacked; each is an arrival."""
-        plain = saved(self._work / "unpack.json", PlainFile)
+        plain = saved(self.work / "unpack.json", PlainFile)
         return tuple(
             FoundFile(
                 location=f"{self.claim.location}!{member.name}",
@@ -257,7 +290,7 @@ class Import:
     def _plain(self) -> PlainFile:
         limits = UnpackLimits(
             max_compressed_bytes=(
-                self._account.max_compressed_bytes or self._settings.max_compressed_bytes
+                self.account.max_compressed_bytes or self._settings.max_compressed_bytes
             ),
             max_file_bytes=self._max_file_bytes,
             max_ratio=self._settings.max_ratio,
@@ -266,7 +299,7 @@ class Import:
         claim = self.claim
 
         def unpacked() -> PlainFile:
-            plain = unpack(self._stored(), self._work, limits, name=claim.name, member=claim.member)
+            plain = unpack(self._stored(), self.work, limits, name=claim.name, member=claim.member)
             if claim.member is not None:
                 refuse_changed(claim)  # it came out of the archive where that lies
             return plain
@@ -275,11 +308,11 @@ class Import:
 
     @property
     def _max_file_bytes(self) -> int:
-        return self._account.max_file_bytes or self._settings.max_file_bytes
+        return self.account.max_file_bytes or self._settings.max_file_bytes
 
     def _stored(self) -> StoredText:
         return self._once(
-            "arrive", StoredText, lambda: fetch(self.claim, self._work, self._max_file_bytes)
+            "arrive", StoredText, lambda: fetch(self.claim, self.work, self._max_file_bytes)
         )
 
     def _text(self) -> TextFile:
@@ -289,15 +322,19 @@ class Import:
 
     def _as_it_stands(self) -> TextFile:
         def both_ways() -> TextFile:
-            found = self._read_by(self._account.encoding)
+            found = self._read_by(self.account.encoding)
             # What an account declared of its files is not known to the spreadsheet of a person.
-            mended = self._account.encoding and is_rejects_file(found.header)
+            mended = self.account.encoding and is_rejects_file(found.header)
             return self._read_by(None) if mended else found
 
         return self._once("read", TextFile, both_ways)
 
     def _read_by(self, encoding: str | None) -> TextFile:
-        hints = ReadHints(
+        return read(self._plain().path, self.work, self.hints(encoding))
+
+    def hints(self, encoding: str | None) -> ReadHints:
+        """Return what is known of the file before it is read."""
+        return ReadHints(
             name=self.claim.name,
             headings=self.feed.headings,
             encoding=encoding,
@@ -309,7 +346,6 @@ class Import:
             max_records=self._settings.max_records,
             block_bytes=self._settings.block_bytes,
         )
-        return read(self._plain().path, self._work, hints)
 
     def _replay(self) -> Replay | None:
         """Return which rows of which import these are, if the file holds rejected rows."""
@@ -325,14 +361,15 @@ class Import:
             report = quarantine.repairable(connection, claim, import_id)
             rows = quarantine.states(connection, import_id)
         repaired = Repaired(import_id=import_id, header=report.header, states=rows)
-        save(self._work / "repaired.json", report)
-        return take_back(text, self._work, repaired, name=claim.name)
+        save(self.work / "repaired.json", report)
+        return take_back(text, self.work, repaired, name=claim.name)
 
     def _drift(self) -> HeaderDrift:
-        """Return how the header differs from the feed's and from the last one of its layout."""
-        if self._replay():
-            return HeaderDrift()
-        header = self._text().header
+        """Return how the header differs; rejected rows come under the one of their own file."""
+        return HeaderDrift() if self._replay() else self.drift_of(self._text().header)
+
+    def drift_of(self, header: tuple[str, ...]) -> HeaderDrift:
+        """Return how a header differs from the feed's and from the last one of its layout."""
         layout = layout_of(sources_in(header, self.feed)[0], self.feed).name
         with self._database.begin() as connection:
             before = ledger.last_header(connection, self.claim, layout)
@@ -344,9 +381,9 @@ class Import:
             TypedFile,
             lambda: transform(
                 self._text(),
-                self._work,
+                self.work,
                 self.feed,
-                self._account,
+                self.account,
                 name=self.claim.name,
                 settled=self._settled(),
             ),
@@ -354,12 +391,12 @@ class Import:
 
     def _settled(self) -> Mapping[str, str | None]:
         """Return how amounts and dates were read in the import that is repaired."""
-        repaired = saved(self._work / "repaired.json", ImportReport)
+        repaired = saved(self.work / "repaired.json", ImportReport)
         return repaired.ways if repaired else {}
 
     def _valid(self) -> ValidFile:
         return self._once(
-            "validate", ValidFile, lambda: validate(self._typed(), self._work, self.feed)
+            "validate", ValidFile, lambda: validate(self._typed(), self.work, self.feed)
         )
 
     def _arrive(self) -> tuple[int, int]:
@@ -378,13 +415,17 @@ class Import:
         return text.records, text.malformed
 
     def _transform(self) -> tuple[int, int]:
-        self._refuse_other_feeds_header()
+        self.refuse_other_feeds_header(self._text().header)
         self._once("drift", HeaderDrift, self._drift)
         return self._text().records - self._text().malformed, self._typed().rows_at_fault
 
-    def _refuse_other_feeds_header(self) -> None:
-        """Turn the file away if another feed knows most of its header, and this one few of it."""
-        names = {heading(name) for name in self._text().header if name}
+    def refuse_other_feeds_header(self, header: tuple[str, ...]) -> None:
+        """Do that if another feed knows most of a header, and this one few of it.
+
+        Raises:
+            WrongFeedError: It is so.
+        """
+        names = {heading(name) for name in header if name}
         known = {feed.name: len(names & feed.headings) for feed in self._feeds.values()}
         likeliest = max(known, key=lambda name: known[name])
         mine, most = known[self.feed.name], known[likeliest]
@@ -404,14 +445,14 @@ class Import:
         return valid.valid, valid.rejected
 
     def _load(self) -> tuple[int, int]:
-        if done := saved(self._work / "report.json", ImportReport):
+        if done := saved(self.work / "report.json", ImportReport):
             return done.counts.read - done.counts.rejected, done.counts.rejected
         report = self._report()
-        plain = saved(self._work / "unpack.json", PlainFile)
+        plain = saved(self.work / "unpack.json", PlainFile)
         fingerprint = plain.fingerprint if plain else None
         with self._database.begin() as connection:
             attempt = connection.begin_nested()
-            if self._ending is None:
+            if self.ending is None:
                 ledger.lock_lane(connection, self.claim)
                 ledger.check(connection, self.claim)  # waiting may have cost it
                 same = ledger.same_content(connection, self.claim, fingerprint)
@@ -422,7 +463,7 @@ class Import:
                     report = self._report()
                 else:
                     report = self._load_rows(connection)
-            if self._ending is not None and self._ending.outcome is Outcome.REFUSED:
+            if self.ending is not None and self.ending.outcome is Outcome.REFUSED:
                 attempt.rollback()
                 attempt = connection.begin_nested()
                 self._keep_rejects(connection)
@@ -434,14 +475,14 @@ class Import:
                 most = self._settings.max_failures
                 ledger.settle(connection, self.claim, report, fingerprint, most)
         self._keeper.let_go(self.claim)
-        save(self._work / "report.json", report)
+        save(self.work / "report.json", report)
         return report.counts.read - report.counts.rejected, report.counts.rejected
 
     def _load_rows(self, connection: Connection) -> ImportReport:
         """Store the rows; the file is turned away if the database refuses too many of them."""
         text, valid, replay = self._text(), self._valid(), self._replay()
         counts, differences = load(
-            connection, self.feed, self.claim, self._work, text, self._typed(), valid, replay
+            connection, self.feed, self.claim, self.work, text, self._typed(), valid, replay
         )
         if replay is None:
             try:
@@ -449,7 +490,7 @@ class Import:
             except ThresholdExceededError as error:
                 self.turn_away(Outcome.REFUSED, str(error), error.code)
         report = self._report()
-        if self._ending is not None:
+        if self.ending is not None:
             return report
         return replace(report, counts=counts, differences=differences)
 
@@ -468,35 +509,27 @@ class Import:
 
     def _keep_rejects(self, connection: Connection) -> None:
         """Store the rejects of a file that is turned away for them."""
-        valid = saved(self._work / "validate.json", ValidFile)
+        valid = saved(self.work / "validate.json", ValidFile)
         if valid:
             store_rejects(
-                connection, self.claim, self._text(), valid, self._work / LATE, self._replay()
+                connection, self.claim, self._text(), valid, self.work / LATE, self._replay()
             )
 
     def _finish(self) -> tuple[int, int]:
         report = replace(self.settled(), stage_seconds=self._seconds())
-        save(self._work / "report.json", report)
+        save(self.work / "report.json", report)
         if not self.claim.dry_run:
             with self._database.begin() as connection:
-                ledger.store_seconds(connection, report.import_id, report.stage_seconds)
+                ledger.store_seconds(connection, [report.import_id], report.stage_seconds)
             self._leave_files(report)
-        log.info(
-            "import finished",
-            import_id=report.import_id,
-            lane=f"{report.account}/{report.feed}",
-            name=report.name,
-            outcome=report.outcome.value,
-            rows_read=report.counts.read,
-            rejected=report.counts.rejected,
-        )
+        log_finished(report)
         return report.counts.read, report.counts.rejected
 
     def _leave_files(self, report: ImportReport) -> None:
         """Write the result file and put the file away; what has failed in that fails no import."""
         try:
             if self._settings.result_files:
-                leave_results(self._settings, self._work, self.feed, report)
+                leave_results(self._settings, self.work, self.feed, report)
             archive.place(self._database, self._settings, self.claim.arrival_id)
         except OSError as error:
             log.warning("file stays", import_id=report.import_id, because=str(error))
@@ -518,12 +551,12 @@ class Import:
 
     def _report(self) -> ImportReport:
         """Return what is known so far; all but the counts of the rows loaded."""
-        plain = saved(self._work / "unpack.json", PlainFile)
+        plain = saved(self.work / "unpack.json", PlainFile)
         text = self._text_so_far()
-        replay = saved(self._work / "replay.json", Replay)
-        typed = saved(self._work / "transform.json", TypedFile)
-        valid = saved(self._work / "validate.json", ValidFile)
-        ending = self._ending
+        replay = saved(self.work / "replay.json", Replay)
+        typed = saved(self.work / "transform.json", TypedFile)
+        valid = saved(self.work / "validate.json", ValidFile)
+        ending = self.ending
         report = ImportReport(
             import_id=self.claim.import_id,
             arrival_id=self.claim.arrival_id,
@@ -544,16 +577,16 @@ class Import:
                 quote=text.quote,
                 escape=text.escape,
                 repairs=replay.import_id if replay else None,
-                drift=saved(self._work / "drift.json", HeaderDrift) or HeaderDrift(),
+                drift=saved(self.work / "drift.json", HeaderDrift) or HeaderDrift(),
             )
         if typed:
             report = replace(report, layout=typed.layout, ways=typed.ways)
-        late = self._work / LATE
+        late = self.work / LATE
         if text and valid and (text.malformed or valid.rejected or any(late.glob("*"))):
             by_rule, by_column = count_rejects((text.rejects, valid.rejects, late))
             report = replace(report, rejects_by_rule=by_rule, rejects_by_column=by_column)
         if text and valid and ending and ending.outcome is Outcome.REFUSED:
-            rejected = text.malformed + valid.rejected + count_rows(self._work / LATE)
+            rejected = text.malformed + valid.rejected + count_rows(self.work / LATE)
             report = replace(report, counts=replace(report.counts, rejected=rejected))
         if ending:
             report = replace(
@@ -566,11 +599,11 @@ class Import:
         return report
 
     def _text_so_far(self) -> TextFile | None:
-        replay = saved(self._work / "replay.json", Replay)
-        return replay.text if replay else saved(self._work / "read.json", TextFile)
+        replay = saved(self.work / "replay.json", Replay)
+        return replay.text if replay else saved(self.work / "read.json", TextFile)
 
     def _seconds(self) -> dict[str, float]:
-        done = (saved(self._work / f"progress-{stage}.json", Progress) for stage in Stage)
+        done = (saved(self.work / f"progress-{stage}.json", Progress) for stage in Stage)
         return {progress.stage.value: progress.seconds for progress in done if progress}
 
     _does: Mapping[Stage, Callable[["Import"], tuple[int, int]]] = {

@@ -145,6 +145,8 @@ class Feed:
         max_rejected_rows: A file with more rejected rows than these is refused; None: no limit.
         max_rejected_share: So is one with a greater share of them, unless it has fewer than
             `SHARE_FROM_ROWS` rows: a share says little about a handful.
+        row_by_row: Whether transforms and rules of the feed's own look at one row at a time. Small
+            files of such a feed, and of one without any, go together.
     """
 
     name: str
@@ -165,6 +167,7 @@ class Feed:
     reject_rate_warning: float = 0.05
     max_rejected_rows: int | None = None
     max_rejected_share: float | None = None
+    row_by_row: bool = False
 
     def __post_init__(self) -> None:
         """Hold the declaration to the contract's columns."""

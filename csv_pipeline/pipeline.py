@@ -23,6 +23,7 @@ from csv_pipeline.errors import (
     UnknownImportError,
 )
 from csv_pipeline.model import (
+    Account,
     Claim,
     Counts,
     Feed,
@@ -78,6 +79,11 @@ class Pipeline:
         if name not in self.feeds:
             raise UnknownFeedError(name, sorted(self.feeds))
         return self.feeds[name]
+
+    def account(self, name: str) -> Account:
+        """Return what an account declared of its files."""
+        with self.database.begin() as connection:
+            return ledger.account(connection, name)
 
     def claim(
         self,

@@ -94,7 +94,13 @@ TEST_FEEDS = (
         },
     ),
     Feed(name="payments", description="Payments.", contract=Payment),
-    Feed(name="people", description="People.", contract=Person, key=("person_id",)),
+    Feed(
+        name="people",
+        description="People.",
+        contract=Person,
+        key=("person_id",),
+        row_by_row=True,
+    ),
     Feed(
         name="versions",
         description="Versioned values.",

@@ -285,34 +285,40 @@ def test_workers_side_by_side_import_each_file_once(scene: Scene) -> None:
 
 
 def kill_at_random_moments(scene: Scene, times: int) -> None:
-    """Kill a worker many times, a new file arriving each time, and ask for every row of all."""
+    """Kill a worker many times, new files arriving each time, and ask for every row of all.
+
+    One file of each time has a bad row; the two others go together.
+    """
     chance = random.Random(4)  # noqa: S311  # moments, not secrets
     scene.recover()
     began = time.monotonic()
-    scene.drop(_rows(0), "kill-0.csv")
+    drop_three(scene, 0)
     scene.worker().comes_to("done")
     longest = (time.monotonic() - began) * 1.2
     for number in range(1, times + 1):
-        scene.drop(_rows(number), f"kill-{number}.csv")
+        drop_three(scene, number)
         worker = scene.worker()
         time.sleep(chance.uniform(0, longest))
         worker.kill()
     scene.recover()
     reports = [report for report in scene.imports() if report.name.startswith("kill-")]
-    assert {report.name for report in reports} == {f"kill-{n}.csv" for n in range(times + 1)}
-    assert len(reports) == times + 1
+    names = {f"kill-{n}{letter}.csv" for n in range(times + 1) for letter in "abc"}
+    assert {report.name for report in reports} == names
+    assert len(reports) == len(names)
     assert all(report.counts.inserted == 500 for report in reports)
-    assert scene.statuses() == ["imported"] * (times + 3)
+    assert scene.statuses() == ["imported"] * (len(names) + 2)
     rows = scene.desk.rows(columns="name, _import_id", order="person_id")
     stored = [(row.name, row._import_id) for row in rows if row.name.startswith("kill-")]
-    assert len(stored) == 500 * (times + 1)
+    assert len(stored) == 500 * len(names)
     assert set(stored) == {(r.name.removesuffix(".csv"), r.import_id) for r in reports}
     assert scene.all_rejects() == 1 + times + 1
 
 
-def _rows(number: int) -> str:
-    rows = "".join(f"{number}-{row},kill-{number},1.00\n" for row in range(500))
-    return f"ID,Name,Amount\n{rows}bad,kill-{number},x\n"
+def drop_three(scene: Scene, number: int) -> None:
+    for letter, bad in (("a", f"bad,kill-{number},x\n"), ("b", ""), ("c", "")):
+        mark = f"{number}{letter}"
+        rows = "".join(f"{mark}-{row},kill-{mark},1.00\n" for row in range(500))
+        scene.drop(f"ID,Name,Amount\n{rows}{bad}", f"kill-{mark}.csv")
 
 
 def test_a_worker_killed_at_ten_random_moments_loses_and_doubles_nothing(scene: Scene) -> None:

@@ -258,8 +258,9 @@ def test_a_worker_that_lost_its_claim_commits_nothing(desk: Desk) -> None:
     assert ingest(desk.pipeline, fast).counts.inserted == 1
 
 
-def test_every_stage_renews_the_lease(desk: Desk) -> None:
+def test_a_process_that_goes_on_with_a_claim_renews_its_lease(desk: Desk) -> None:
     import_ = desk.claimed("ID,Name\n1,Ann\n")
+    desk.pipeline.keeper.let_go(import_.claim)  # another process took it
     table = tables.arrival
     expiry = sa.select(table.c.lease_expires_at).where(
         table.c.arrival_id == import_.claim.arrival_id
@@ -303,8 +304,13 @@ def test_every_row_of_any_file_has_one_outcome(desk: Desk, rows: list[tuple[str,
         assert report.counts.superseded == stored[1]
 
 
-def test_a_claim_is_made_sure_of_before_the_first_stage_and_before_the_load(desk: Desk) -> None:
+@pytest.mark.parametrize("here", [True, False])
+def test_a_claim_is_made_sure_of_before_the_load_and_where_another_process_took_it(
+    desk: Desk, *, here: bool
+) -> None:
     import_ = desk.claimed("ID,Name\nP1,Ann\n")
+    if not here:
+        desk.pipeline.keeper.let_go(import_.claim)
     renewals: list[str] = []
 
     def note(_: object, __: object, statement: str, *___: object) -> None:
@@ -319,4 +325,4 @@ def test_a_claim_is_made_sure_of_before_the_first_stage_and_before_the_load(desk
     finally:
         sa.event.remove(engine, "before_cursor_execute", note)
     import_.finish()
-    assert renewals == [Stage.ARRIVE, Stage.LOAD]
+    assert renewals == ([] if here else [Stage.ARRIVE]) + [Stage.LOAD]

@@ -22,8 +22,9 @@ import sqlalchemy as sa
 import structlog
 from pydantic import SecretStr
 
+from csv_pipeline.bundle import advance_all
 from csv_pipeline.errors import DatabaseUnavailableError
-from csv_pipeline.ingest import Import, Stage
+from csv_pipeline.ingest import Import, Stage, imports_of
 from csv_pipeline.model import Claim
 from csv_pipeline.pipeline import Pipeline, open_pipeline
 from csv_pipeline.settings import Settings
@@ -106,9 +107,10 @@ def _work(orders: Orders, pipe: Connection) -> None:
     stop.at_the_moments_of(pipeline)
     pipe.send("ready")
     while some := _waiting(pipeline, orders):
-        for claim in pipeline.claim(orders.account, "people", arrival_ids=some):
+        claims = pipeline.claim(orders.account, "people", arrival_ids=some)
+        for claim in claims:
             stop(f"claimed {claim.name}")
-            _retried(orders, pipe, partial(_import, pipeline, claim, stop))
+        _retried(orders, pipe, partial(_import, pipeline, claims, stop))
     pipe.send("done")
 
 
@@ -120,7 +122,7 @@ def _waiting(pipeline: Pipeline, orders: Orders) -> tuple[int, ...]:
 
 
 def _retried(orders: Orders, pipe: Connection, do: Callable[[], None]) -> None:
-    """Do as Dagster's ops do: ask a silent database again, drop a lost claim, record the rest."""
+    """Ask a silent database again, as Dagster's ops do."""
     for left in reversed(range(orders.retries + 1)):
         try:
             return do()
@@ -129,24 +131,35 @@ def _retried(orders: Orders, pipe: Connection, do: Callable[[], None]) -> None:
             if not left:
                 raise
             time.sleep(0.3)
-        except Exception as error:  # noqa: BLE001  # the outermost edge: told to the test
-            pipe.send(f"{type(error).__name__}: {error}")
-            return None
     return None
 
 
-def _import(pipeline: Pipeline, claim: Claim, stop: "_Stop") -> None:
-    import_ = Import(pipeline, claim)
+def _import(pipeline: Pipeline, claims: list[Claim], stop: "_Stop") -> None:
+    """Import files as a run does: stage by stage, together where they may go together."""
+    imports = imports_of(pipeline, claims)
     for stage in Stage:
         stop(f"before {stage}")
+        steps = advance_all(pipeline, imports, stage)
+        imports = [import_ for import_, do in steps if _advance(import_, stage, do, stop.pipe)]
+        stop(f"after {stage}")
+    for import_ in imports:
+        import_.finish()
+
+
+def _advance(import_: Import, stage: Stage, do: Callable[[], Any], pipe: Connection) -> bool:
+    """Do a stage for a file and return whether it goes on; a lost claim is dropped."""
+    try:
         try:
-            import_.advance(stage)
+            do()
         except OSError as error:
             import_.fail(error)
             import_.advance(stage)
-        stop(f"after {stage}")
-    import_.finish()
-    stop(f"imported {claim.name}")
+    except DatabaseUnavailableError:
+        raise
+    except Exception as error:  # noqa: BLE001  # the outermost edge: told to the test
+        pipe.send(f"{type(error).__name__}: {error}")
+        return False
+    return True
 
 
 class _Stop:

@@ -1,7 +1,7 @@
 """Collect what the values of a column prove about how they are written, and decide by it."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
@@ -61,6 +61,25 @@ class Survey:
         )
         for sightings, mask in zip((*self.seen, self.open), masks.get_columns(), strict=True):
             sightings.add(mask, values, row_numbers)
+
+    def masks(self, values: pl.Series) -> tuple[pl.Series, pl.Series, pl.Series]:
+        """Return which trimmed values prove the one way, and the other, and which are open."""
+        first, second, either = (
+            values.str.contains(pattern).fill_null(value=False)
+            for pattern in (*self.proofs, self.ambiguous)
+        )
+        if self.plain is not None:
+            first |= values.str.contains(self.plain).fill_null(value=False)
+        return first, second, either
+
+    def take(
+        self, masks: Iterable[pl.Series], values: pl.Series, row_numbers: pl.Series
+    ) -> "Survey":
+        """Return the survey of the values of which `masks` tells."""
+        seen = (Sightings(), Sightings(), Sightings())
+        for sightings, mask in zip(seen, masks, strict=True):
+            sightings.add(mask, values, row_numbers)
+        return replace(self, seen=seen[:2], open=seen[2])
 
     @property
     def proven(self) -> str | None:

@@ -6,13 +6,14 @@ its traceback and recorded as that file's outcome. Only a database that does not
 op; its retry policy waits and tries again, and what is done for a file stays done.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
+from csv_pipeline.bundle import advance_all
 from csv_pipeline.defs.batch import Batch, batch_from
 from csv_pipeline.defs.checks import CHECKS, check_results
 from csv_pipeline.defs.files import arrival_ids
@@ -24,7 +25,7 @@ from csv_pipeline.defs.metadata import (
 )
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.errors import DatabaseUnavailableError, LostClaimError
-from csv_pipeline.ingest import Import, Progress, Stage
+from csv_pipeline.ingest import Import, Progress, Stage, imports_of
 from csv_pipeline.model import ImportReport, Outcome, Reject, account_slug
 from csv_pipeline.pipeline import Pipeline
 from csv_pipeline.storage import ledger
@@ -92,7 +93,7 @@ def report(
     pipeline = engine.pipeline()
     with _only_silence_is_retried():
         told = batch_from(_advance_all(context, pipeline, batch_from(batch), Stage.REPORT).value)
-        imports = [Import(pipeline, claim) for claim in told.claims]
+        imports = imports_of(pipeline, told.claims)
         reports = [import_.settled() for import_ in imports]
         results = list(_results(pipeline, told, reports))
     yield from results
@@ -126,25 +127,28 @@ def _advance_all(
     """Do one stage for every file and return the files that go on."""
     _sign_on(context, pipeline)  # here too: a retried run begins at the step that failed
     done, going_on, unrecorded = [], [], list(batch.unrecorded)
-    for claim in batch.claims:
+    for import_, do in advance_all(pipeline, imports_of(pipeline, batch.claims), stage):
+        name = import_.claim.name
         try:
-            done.append(_advance(context, Import(pipeline, claim), stage))
-            going_on.append(claim)
+            done.append(_advance(context, import_, stage, do))
+            going_on.append(import_.claim)
         except LostClaimError as lost:
-            context.log.warning("%s: dropped; %s", claim.name, lost)
+            context.log.warning("%s: dropped; %s", name, lost)
         except DatabaseUnavailableError:
             raise
         except Exception:  # the outermost edge: the other files go on
-            context.log.exception("%s: %s failed and cannot be recorded", claim.name, stage)
-            unrecorded.append(claim.name)
+            context.log.exception("%s: %s failed and cannot be recorded", name, stage)
+            unrecorded.append(name)
     left = batch.with_claims(going_on, unrecorded)
     return dg.Output(left.to_json(), metadata=progress_metadata(done))
 
 
-def _advance(context: dg.OpExecutionContext, import_: Import, stage: Stage) -> Progress:
+def _advance(
+    context: dg.OpExecutionContext, import_: Import, stage: Stage, do: Callable[[], Progress]
+) -> Progress:
     """Do one stage for a file; if it breaks, let the file's outcome be that it failed."""
     try:
-        return import_.advance(stage)
+        return do()
     except (DatabaseUnavailableError, LostClaimError):
         raise
     except Exception as error:  # the outermost edge: recorded with its traceback

@@ -6,7 +6,7 @@ columns stay out, and no cell is one that a spreadsheet would run as a formula.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -15,7 +15,7 @@ import polars as pl
 
 from csv_pipeline.storage.rejects import MASK
 from csv_pipeline.storage.rejects_file import neutralised
-from csv_pipeline.storage.work import TextFile, TypedFile, ValidFile, in_order
+from csv_pipeline.storage.work import Part, TextFile, TypedFile, ValidFile, in_order
 
 ROW_NUMBER, LINE_NUMBER, OUTCOME, ERRORS = "_row_number", "_line_number", "_outcome", "_errors"
 REFUSED = "refused"
@@ -53,14 +53,34 @@ def write_results(out: BinaryIO, decided: Decided) -> Mapping[str, int]:
     where several faults stand apart by " | ". UTF-8 with a byte order mark, commas, CRLF.
     """
     tally: Counter[str] = Counter()
-    frames = in_order(_Lines(decided).of, _numbered(decided.text))
-    for number, frame in enumerate(frames):
+    for number, frame in enumerate(_lines(decided)):
         counts = frame[OUTCOME].value_counts()
         tally.update(dict(zip(counts[OUTCOME].cast(pl.String), counts["count"], strict=True)))
-        frame.write_csv(
-            out, include_header=number == 0, include_bom=number == 0, line_terminator="\r\n"
-        )
+        _write(out, frame, first=number == 0)
     return tally
+
+
+def write_parts(decided: Decided, parts: Iterable[tuple[Part, Path]]) -> None:
+    """Write the result files of the files that a text is made of, each as `write_results` does."""
+    lines = pl.concat(_lines(decided))
+    for part, path in parts:
+        start = lines[ROW_NUMBER].search_sorted(part.first)
+        mine = lines[start : start + part.rows].with_columns(
+            pl.col(ROW_NUMBER) - part.rows_up, pl.col(LINE_NUMBER) - part.lines_up
+        )
+        partial = path.with_name(f"{path.name}.part")
+        partial.touch(mode=0o600)
+        with partial.open("wb") as out:
+            _write(out, mine, first=True)
+        partial.replace(path)
+
+
+def _lines(decided: Decided) -> Iterator[pl.DataFrame]:
+    return in_order(_Lines(decided).of, _numbered(decided.text))
+
+
+def _write(out: BinaryIO, frame: pl.DataFrame, *, first: bool) -> None:
+    frame.write_csv(out, include_header=first, include_bom=first, line_terminator="\r\n")
 
 
 def _numbered(text: TextFile) -> Iterator[tuple[Path | None, Path | None]]:

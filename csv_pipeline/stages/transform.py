@@ -5,7 +5,7 @@ the first value is cast. A value that does not cast leaves a null behind and a f
 the row goes on to be validated, so that all its faults are found.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import polars as pl
 from csv_pipeline.casts import dates, decimals
 from csv_pipeline.casts.evidence import Survey, decide
 from csv_pipeline.contract import Column, Kind, heading
-from csv_pipeline.errors import MissingColumnError
+from csv_pipeline.errors import MissingColumnError, UndecidableError
 from csv_pipeline.header import extras_in, layout_of, likeliest, missing_columns, sources_in, title
 from csv_pipeline.model import Account, Evidence, Feed, Layout, WholeFile
 from csv_pipeline.storage.rejects import fault_rows
@@ -23,6 +23,7 @@ from csv_pipeline.storage.work import (
     PLACE,
     REJECTS,
     BatchWriter,
+    Part,
     TextFile,
     TypedFile,
     batches,
@@ -132,6 +133,40 @@ def transform(  # noqa: PLR0913  # a file, whose it is, and what is known of it
     )
 
 
+def settle_parts(
+    text: TextFile, feed: Feed, account: Account, parts: Sequence[Part], names: Sequence[str]
+) -> list[tuple[dict[str, str | None], list[Evidence]] | None]:
+    """Return how the amounts and dates of each part of a text are read by its own values, and why.
+
+    None of one whose values settle nothing. `names` are those of the parts' files.
+    """
+    sources, _ = sources_in(text.header, feed)
+    whole = _surveys(feed, sources, {name: text.header[place] for name, place in sources.items()})
+    columns = [str(sources[survey.column]) for survey in (*whole.amounts, *whole.days)]
+    frame = pl.concat(batches(text.rows, ["row_number", *columns]))
+    rows = frame["row_number"]
+    surveyed: dict[str, tuple[pl.Series, tuple[pl.Series, ...]]] = {}
+    for survey in (*whole.amounts, *whole.days):
+        values = frame[str(sources[survey.column])].str.strip_chars()
+        surveyed[survey.column] = values, survey.masks(values)
+
+    def of_part(survey: Survey, part: Part) -> Survey:
+        values, masks = surveyed[survey.column]
+        start = rows.search_sorted(part.first)
+        mine = slice(start, start + part.rows)
+        return survey.take((mask[mine] for mask in masks), values[mine], rows[mine] - part.rows_up)
+
+    found: list[tuple[dict[str, str | None], list[Evidence]] | None] = []
+    for part, name in zip(parts, names, strict=True):
+        amounts = [of_part(survey, part) for survey in whole.amounts]
+        days = [of_part(survey, part) for survey in whole.days]
+        try:
+            found.append(_Surveys(amounts, days).decided(account, {}, name))
+        except UndecidableError:
+            found.append(None)
+    return found
+
+
 def _layout_evidence(layout: Layout, plan: _Plan) -> Evidence:
     marks = sorted(plan.headings[mark] for mark in layout.marks & plan.sources.keys())
     because = f"the header has {', '.join(map(repr, marks))}" if marks else "no other layout fits"
@@ -167,6 +202,29 @@ def _surveyed(  # noqa: PLR0913, PLR0917  # the file, whose it is, and how its h
     name: str,
 ) -> tuple[dict[str, str | None], list[Evidence]]:
     """Let all values say how amounts and dates are written."""
+    surveys = _surveys(feed, sources, headings)
+    asked = (*surveys.amounts, *surveys.days)
+    for batch in batches(text.rows, ["row_number", *(str(sources[s.column]) for s in asked)]):
+        _take_in(batch, asked, sources)
+    return surveys.decided(account, settled, name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Surveys:
+    """What the values of the columns of amounts and of dates prove."""
+
+    amounts: list[Survey]
+    days: list[Survey]
+
+    def decided(
+        self, account: Account, settled: Mapping[str, str | None], name: str
+    ) -> tuple[dict[str, str | None], list[Evidence]]:
+        marks, of_marks = decide(self.amounts, account.decimal_mark, settled, name, "decimal_mark")
+        orders, of_orders = decide(self.days, account.date_order, settled, name, "date_order")
+        return marks | orders, of_orders + of_marks
+
+
+def _surveys(feed: Feed, sources: Mapping[str, int], headings: Mapping[str, str]) -> _Surveys:
     amounts, days = (
         [
             survey(column, headings[column.name])
@@ -175,12 +233,7 @@ def _surveyed(  # noqa: PLR0913, PLR0917  # the file, whose it is, and how its h
         ]
         for kind, survey in ((Kind.DECIMAL, decimals.survey), (Kind.DATE, dates.survey))
     )
-    surveys = (*amounts, *days)
-    for batch in batches(text.rows, ["row_number", *(str(sources[s.column]) for s in surveys)]):
-        _take_in(batch, surveys, sources)
-    marks, why_marks = decide(amounts, account.decimal_mark, settled, name, "decimal_mark")
-    orders, why_orders = decide(days, account.date_order, settled, name, "date_order")
-    return marks | orders, why_orders + why_marks
+    return _Surveys(amounts, days)
 
 
 def _take_in(batch: pl.DataFrame, surveys: Iterable[Survey], sources: Mapping[str, int]) -> None:

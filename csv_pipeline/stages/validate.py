@@ -4,7 +4,7 @@ Pandera checks each batch lazily, as an eager frame: all faults of all rows at o
 cast has reported already is not reported again as a missing value.
 """
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import pandera.polars as pa
@@ -90,6 +90,22 @@ def validate(typed: TypedFile, work: Path, feed: Feed) -> ValidFile:
     )
 
 
+@cache
+def has_own_rules(contract: type[Contract]) -> bool:
+    """Return whether a contract has rules that are not Pandera's and may look at several rows."""
+    columns = contract.to_schema().columns.values()
+    return any(check.name not in _RULES for column in columns for check in column.checks)
+
+
+def rows_not_plain(valid: ValidFile) -> pl.Series:
+    """Return the numbers of rows with a fault, and of those whose key or content comes again."""
+    pairs = scan(valid.superseded_rows, SUPERSEDED).collect()
+    again = scan(valid.occurrences, pl.Schema({"row_number": pl.Int64})).collect()
+    faults = scan(valid.rejects, REJECTS).select("row_number").collect()
+    numbers = (*pairs.get_columns(), again["row_number"], faults["row_number"])
+    return pl.concat([series.alias("row_number").cast(pl.Int64) for series in numbers]).unique()
+
+
 def hold_to_threshold(feed: Feed, rejected: int, read: int, *, name: str) -> None:
     """Judge the whole file by its rejected rows, before any of it is visible.
 
@@ -133,7 +149,7 @@ def _schema(feed: Feed, present: tuple[str, ...]) -> pa.DataFrameSchema:
 def _schema_of(contract: type[Contract], present: tuple[str, ...]) -> pa.DataFrameSchema:
     register_polars_backends()  # which Pandera itself does when it first validates
     schema = contract.to_schema()
-    own = any(check.name not in _RULES for c in schema.columns.values() for check in c.checks)
+    own = has_own_rules(contract)
     absent = [] if own else [name for name in schema.columns if name not in present]
     return schema.remove_columns(absent)
 

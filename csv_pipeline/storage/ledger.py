@@ -337,8 +337,7 @@ def renew_all(
     if not claims:
         return set()
     table = tables.arrival
-    key = sa.tuple_(table.c.arrival_id, table.c.attempt)
-    held = (table.c.status == ArrivalStatus.CLAIMED) & key.in_(claims)
+    held = _are_held(claims)
     free = sa.select(table.c.arrival_id).where(held).with_for_update(skip_locked=True)
     connection.execute(
         sa.update(table)
@@ -436,6 +435,18 @@ def is_held(connection: sa.Connection, import_id: int, attempt: int) -> bool:
     return bool(connection.scalar(sa.select(held)))
 
 
+def check_together(connection: sa.Connection, claims: Sequence[Claim]) -> None:
+    """Return if all these claims are the current ones of their arrivals.
+
+    Raises:
+        LostClaimError: One is not.
+    """
+    held = _are_held([(claim.arrival_id, claim.attempt) for claim in claims])
+    query = sa.select(sa.func.count()).select_from(tables.arrival).where(held)
+    if connection.scalar(query) != len(claims):
+        raise LostClaimError(claims[0].arrival_id, claims[0].attempt)
+
+
 def lock_lane(connection: sa.Connection, of: Claim | ImportReport) -> None:
     """Wait until no other transaction loads for the same account and feed, and keep them out.
 
@@ -470,6 +481,19 @@ def same_content(
             table.c.undone_by_import_id.is_(None),
         )
     )
+
+
+def known_content(connection: sa.Connection, of: Claim, fingerprints: Collection[str]) -> set[str]:
+    """Return those of which imports for the same account and feed brought the bytes before."""
+    table = tables.import_
+    query = sa.select(table.c.fingerprint).where(
+        table.c.account == of.account,
+        table.c.feed == of.feed,
+        table.c.fingerprint.in_(fingerprints),
+        table.c.outcome == Outcome.IMPORTED,
+        table.c.undone_by_import_id.is_(None),
+    )
+    return {str(fingerprint) for fingerprint in connection.scalars(query)}
 
 
 def rows_brought(connection: sa.Connection, claim: Claim) -> int:
@@ -521,26 +545,59 @@ def settle(
     enter_report(connection, report, fingerprint=fingerprint, run_id=claim.run_id)
 
 
-def enter_report(connection: sa.Connection, report: ImportReport, **facts: Any) -> None:
-    """Write an import's entry; `facts` are columns that its report does not have."""
-    connection.execute(
-        sa.insert(tables.import_).values(
-            import_id=report.import_id,
-            arrival_id=report.arrival_id,
-            account=report.account,
-            feed=report.feed,
-            name=report.name,
-            outcome=report.outcome,
-            problem=report.problem,
-            problem_code=report.problem_code,
-            same_as=report.same_as,
-            repairs_import_id=report.repairs,
-            finished_at=sa.func.clock_timestamp(),  # now() is when the transaction began
-            report=_REPORT.dump_python(report, mode="json"),
-            **asdict(report.counts),
-            **facts,
+def settle_together(
+    connection: sa.Connection, settled: Sequence[tuple[Claim, ImportReport, str | None]]
+) -> None:
+    """Write the entries of imports that stored their rows, each with its fingerprint; see `settle`.
+
+    Raises:
+        LostClaimError: One of the claims is no longer the current one.
+    """
+    table = tables.arrival
+    claims = [(claim.arrival_id, claim.attempt) for claim, _, _ in settled]
+    ended = connection.execute(
+        sa.update(table)
+        .where(_are_held(claims))
+        .values(
+            status=ArrivalStatus.IMPORTED,
+            lease_expires_at=None,
+            worker=None,
+            problem=None,
+            failures=0,
+            placed_at=None,
         )
     )
+    if ended.rowcount != len(claims):
+        raise LostClaimError(*claims[0])
+    connection.execute(
+        sa.insert(tables.import_),
+        [
+            _entry(report) | {"fingerprint": fingerprint, "run_id": claim.run_id}
+            for claim, report, fingerprint in settled
+        ],
+    )
+
+
+def enter_report(connection: sa.Connection, report: ImportReport, **facts: Any) -> None:
+    """Write an import's entry; `facts` are columns that its report does not have."""
+    connection.execute(sa.insert(tables.import_).values(_entry(report) | facts))
+
+
+def _entry(report: ImportReport) -> dict[str, Any]:
+    return {
+        "import_id": report.import_id,
+        "arrival_id": report.arrival_id,
+        "account": report.account,
+        "feed": report.feed,
+        "name": report.name,
+        "outcome": report.outcome,
+        "problem": report.problem,
+        "problem_code": report.problem_code,
+        "same_as": report.same_as,
+        "repairs_import_id": report.repairs,
+        "report": _REPORT.dump_python(report, mode="json"),
+        **asdict(report.counts),
+    }
 
 
 def settled(connection: sa.Connection, claim: Claim) -> ImportReport | None:
@@ -561,15 +618,18 @@ def store_report(connection: sa.Connection, report: ImportReport) -> None:
     )
 
 
-def store_seconds(connection: sa.Connection, import_id: int, seconds: Mapping[str, float]) -> None:
-    """Complete the report of a settled import by the seconds of its stages."""
+def store_seconds(
+    connection: sa.Connection, import_ids: Sequence[int], seconds: Mapping[str, float]
+) -> None:
+    """Complete the reports of settled imports by the seconds that the stages of each took."""
     table = tables.import_
     said = sa.func.jsonb_set(
         table.c.report,
         sa.literal(["stage_seconds"], pg.ARRAY(sa.Text)),
         sa.literal(dict(seconds), pg.JSONB),
     )
-    connection.execute(sa.update(table).where(table.c.import_id == import_id).values(report=said))
+    mine = table.c.import_id.in_(import_ids)
+    connection.execute(sa.update(table).where(mine).values(report=said))
 
 
 def imports(
@@ -717,6 +777,13 @@ def _end_claim(
         problem=problem,
         **values,
     )
+
+
+def _are_held(claims: Collection[tuple[int, int]]) -> sa.ColumnElement[bool]:
+    """Return whether an arrival's claim is among these, (arrival, attempt) each."""
+    table = tables.arrival
+    key = sa.tuple_(table.c.arrival_id, table.c.attempt)
+    return key.in_(claims) & (table.c.status == ArrivalStatus.CLAIMED)
 
 
 def _change_claim(connection: sa.Connection, claim: Claim, **values: Any) -> None:

@@ -42,6 +42,9 @@ REJECTS = pl.Schema(
 EXTRA = "_extra"
 """The column of a row's cells that the feed does not know, as one JSON object."""
 
+OWN = ("_own_import_id", "_own_row_number")
+"""The import that a row belongs to and its number there, where rows of several are together."""
+
 PLACE = ("row_number", "line_number", "offset", "length")
 """The columns that say where in the file a row stands; they follow it through every stage."""
 
@@ -148,6 +151,21 @@ class Replay:
     import_id: int
     text: TextFile
     rows: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One file's share of a text that several small ones make up.
+
+    Its rows are `first` and those that follow in the text, `rows` of them. In the file they stand
+    so many rows and lines further up.
+    """
+
+    import_id: int
+    first: int
+    rows: int
+    rows_up: int
+    lines_up: int
 
 
 OUTCOMES = pl.Schema({"row_number": pl.Int64, "outcome": pl.String})

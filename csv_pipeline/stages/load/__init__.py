@@ -7,7 +7,7 @@ rows of an account, which can meet none, are copied where they belong, and rows 
 the last value are known by their hash and never sent.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,9 +29,11 @@ from csv_pipeline.storage.quarantine import mark_repaired
 from csv_pipeline.storage.row_hash import OCCURRENCE
 from csv_pipeline.storage.work import (
     OUTCOMES,
+    OWN,
     PAIRS,
     SUPERSEDED,
     BatchWriter,
+    Part,
     Replay,
     TextFile,
     TypedFile,
@@ -40,7 +42,7 @@ from csv_pipeline.storage.work import (
     scan,
 )
 
-__all__ = ["LATE", "load", "store_rejects"]
+__all__ = ["LATE", "load", "load_together", "store_rejects"]
 
 LATE = "late"
 """Where in the work directory the faults are that the database found."""
@@ -71,21 +73,12 @@ def load(  # noqa: PLR0913, PLR0917  # the stages before, each with its own fact
     Raises:
         AccountingError: A row would be without an outcome, or with two.
     """
-    connection.execute(sa.select(*(sa.func.set_config(*fact, True) for fact in PLAN.items())))
-    connection.execute(sa.text("SET CONSTRAINTS ALL IMMEDIATE"))  # refuse a row where it is written
     resolution = Resolution(feed, claim, typed.columns, replay)
     outcomes, late = BatchWriter(work / "outcomes"), BatchWriter(work / LATE)
     expected = valid.valid - valid.superseded
-    done = None
-    if replay is None and not connection.scalar(resolution.any_stored()):
-        done = _copy_first(connection, resolution, valid)
-    if done is None:
-        known = None
-        if replay is None and _are_worth_reading(connection, claim, expected):
-            known = StoredHashes(connection, resolution.target, claim.account)
-        done = _resolve(connection, resolution, valid, known, outcomes)
-        if done.refused:
-            write_refused(connection, resolution, valid, late)
+    done = _bring(connection, resolution, valid, outcomes, expected)
+    if done.refused:
+        write_refused(connection, resolution, valid, late)
     rejected = store_rejects(connection, claim, text, valid, late.directory, replay)
     if replay is not None:
         if done.refused:
@@ -106,6 +99,71 @@ def load(  # noqa: PLR0913, PLR0917  # the stages before, each with its own fact
     _check(claim, "valid rows", expected, done.rows)
     _check(claim, "rows with an outcome", counts.read, counts.settled)
     return counts, done.differences
+
+
+def load_together(  # noqa: PLR0913, PLR0917  # as `load`, for several
+    connection: sa.Connection,
+    feed: Feed,
+    claim: Claim,
+    work: Path,
+    columns: tuple[str, ...],
+    valid: ValidFile,
+    parts: Sequence[Part],
+) -> list[Counts] | None:
+    """Store the rows of several imports of an account and feed, none of which has a fault.
+
+    No two have the key of another's row. `claim` is that of any of them; the rows of `valid` have
+    `OWN`. Returns the counts of each part; None if the table refuses a row of any, or a policy
+    does: then the caller takes everything back.
+
+    Raises:
+        AccountingError: A row would be without an outcome, or with two.
+    """
+    resolution = Resolution(feed, claim, columns, of_several=True)
+    outcomes = BatchWriter(work / "outcomes")
+    done = _bring(connection, resolution, valid, outcomes, valid.valid)
+    if done.refused:
+        return None
+    counts = _counts_by_part(parts, outcomes.directory)
+    _check(claim, "valid rows", valid.valid, done.rows)
+    for name in ("inserted", "updated", "unchanged", "kept"):
+        _check(claim, f"rows {name}", getattr(done, name), sum(getattr(c, name) for c in counts))
+    return counts
+
+
+def _counts_by_part(parts: Sequence[Part], outcomes: Path) -> list[Counts]:
+    """Return what became of the rows of each part; what nothing is noted of was inserted."""
+    noted = scan(outcomes, OUTCOMES).collect()
+    firsts = pl.Series([part.first for part in parts])
+    place = firsts.search_sorted(noted["row_number"], side="right") - 1
+    tally: list[dict[str, int]] = [{} for _ in parts]
+    for number, outcome, rows in noted.group_by(place.alias("part"), OUTCOME).len().iter_rows():
+        tally[number][outcome] = rows
+    return [
+        Counts(read=part.rows, inserted=part.rows - sum(found.values()), **found)
+        for part, found in zip(parts, tally, strict=True)
+    ]
+
+
+def _bring(
+    connection: sa.Connection,
+    resolution: Resolution,
+    valid: ValidFile,
+    outcomes: BatchWriter,
+    expected: int,
+) -> "_Done":
+    """Write the valid rows on the shortest way there is."""
+    connection.execute(sa.select(*(sa.func.set_config(*fact, True) for fact in PLAN.items())))
+    connection.execute(sa.text("SET CONSTRAINTS ALL IMMEDIATE"))  # refuse a row where it is written
+    claim, replay = resolution.claim, resolution.replay
+    if replay is None and not connection.scalar(resolution.any_stored()):
+        done = _copy_first(connection, resolution, valid)
+        if done is not None:
+            return done
+    known = None
+    if replay is None and _are_worth_reading(connection, claim, expected):
+        known = StoredHashes(connection, resolution.target, claim.account)
+    return _resolve(connection, resolution, valid, known, outcomes)
 
 
 def _are_worth_reading(connection: sa.Connection, claim: Claim, expected: int) -> bool:
@@ -142,15 +200,18 @@ def _copy_first(
     COPY says of one row at the most that it is refused, and stops there.
     """
     claim, target = resolution.claim, resolution.target
+    import_id, row_number = pl.lit(claim.import_id), pl.col("_row_number")
+    if resolution.of_several:
+        import_id, row_number = (pl.col(name) for name in OWN)
     lineage = {
-        "account": claim.account,
-        "_import_id": claim.import_id,
-        "_created_import_id": claim.import_id,
-        "_updated_at": datetime.now(UTC).isoformat(),
+        "account": pl.lit(claim.account),
+        "_import_id": import_id,
+        "_created_import_id": import_id,
+        "_row_number": row_number,
+        "_updated_at": pl.lit(datetime.now(UTC).isoformat()),
     }
-    names = [*lineage, "_row_number", *resolution.sent]
-    constants = [pl.lit(value).alias(name) for name, value in lineage.items()]
-    frames = (rows.with_columns(constants).select(names) for rows in _rows(valid))
+    names = [*lineage, *resolution.sent]
+    frames = (rows.with_columns(**lineage).select(names) for rows in _rows(valid))
     try:
         with connection.begin_nested():
             table = f'{target.schema}."{target.name}"'

@@ -18,7 +18,7 @@ from csv_pipeline.storage import tables
 from csv_pipeline.storage.rejects import MASK
 from csv_pipeline.storage.row_hash import CONTENT, HASH, OCCURRENCE
 from csv_pipeline.storage.targets import history_table, key_columns, target_table
-from csv_pipeline.storage.work import EXTRA, Replay
+from csv_pipeline.storage.work import EXTRA, OWN, Replay
 
 Conditions = tuple[sa.ColumnElement[bool], ...]
 OUTCOME = "outcome"
@@ -34,18 +34,25 @@ _EMPTY = sa.literal({}, pg.JSONB)
 class Resolution:
     """Statements over four temporary tables, made when they are needed.
 
+    Staged rows `of_several` imports say each to which it belongs, and its row number there.
     `staging` holds this import's rows, `matched` the outcome of those whose key is stored or that
     the database refuses, `refused` why it does, and `repaired` which rejected row each one repairs.
     """
 
     def __init__(
-        self, feed: Feed, claim: Claim, present: tuple[str, ...], replay: Replay | None
+        self,
+        feed: Feed,
+        claim: Claim,
+        present: tuple[str, ...],
+        replay: Replay | None = None,
+        *,
+        of_several: bool = False,
     ) -> None:
-        self.feed, self.claim, self.replay = feed, claim, replay
+        self.feed, self.claim, self.replay, self.of_several = feed, claim, replay, of_several
         self.target, self.history = target_table(feed), history_table(feed)
         self.key = key_columns(feed)
         self.sent = (*present, *(() if feed.key else (CONTENT, OCCURRENCE)), EXTRA, *HASH)
-        self.staging = _staging(feed, self.sent)
+        self.staging = _staging(feed, (*(OWN if of_several else ()), *self.sent))
         self.matched, self.refused, self.repaired = _MATCHED, _REFUSED, _REPAIRED
         self.values = tuple(name for name in present if name not in self.key)
         self._updated_at = datetime.now(UTC)
@@ -99,7 +106,7 @@ class Resolution:
             sa.literal(self.claim.account),
             *(staging.c[name] for name in self.sent),
             *self._lineage(staging),
-            sa.literal(self.claim.import_id),
+            self._import_id(staging),
         ).where(~stored, *block)
         return sa.insert(self.target).from_select(
             ["account", *self.sent, *LINEAGE, "_created_import_id"], query
@@ -108,9 +115,10 @@ class Resolution:
     def save_history(self, *block: sa.ColumnElement[bool]) -> sa.Insert:
         """Copy stored rows that are about to change, as they are."""
         names = [column.name for column in self.target.columns]
-        query = sa.select(
-            sa.literal(self.claim.import_id), *(self.target.c[name] for name in names)
-        ).where(*self._same_key(self._classed("updated", *block)))
+        rows = self._classed("updated", *block)
+        query = sa.select(self._import_id(rows), *(self.target.c[name] for name in names)).where(
+            *self._same_key(rows)
+        )
         return sa.insert(self.history).from_select(["_replaced_by_import_id", *names], query)
 
     def update(self, *block: sa.ColumnElement[bool]) -> sa.Update:
@@ -247,10 +255,13 @@ class Resolution:
         query = sa.select(self.staging).where(same, self.matched.c[OUTCOME] == outcome, *block)
         return query.subquery("classed")
 
+    def _import_id(self, rows: sa.FromClause) -> sa.ColumnElement[Any]:
+        return rows.c[OWN[0]] if self.of_several else sa.literal(self.claim.import_id)
+
     def _lineage(self, rows: sa.FromClause) -> tuple[sa.ColumnElement[Any], ...]:
         return (
-            sa.literal(self.claim.import_id),
-            rows.c._row_number,
+            self._import_id(rows),
+            rows.c[OWN[1]] if self.of_several else rows.c._row_number,
             sa.literal(self._updated_at, sa.DateTime(timezone=True)),
         )
 
@@ -271,7 +282,7 @@ def _is_true(condition: sa.ColumnElement[bool]) -> bool:
 @cache  # as its statements are compiled once, if the table is the same
 def _staging(feed: Feed, names: tuple[str, ...]) -> sa.Table:
     target = target_table(feed)
-    types = {name: target.columns[name].type for name in names}
+    types = {name: sa.BigInteger() if name in OWN else target.columns[name].type for name in names}
     return _temporary("staging", {"_row_number": sa.BigInteger()} | types)
 
 

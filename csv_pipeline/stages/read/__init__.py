@@ -10,7 +10,7 @@ from csv_pipeline.stages.read.encoding import as_utf8
 from csv_pipeline.stages.read.structure import Parse, Structure
 from csv_pipeline.storage.work import BatchWriter, TextFile, in_order
 
-__all__ = ["SAMPLE_BYTES", "ReadHints", "read", "sample"]
+__all__ = ["SAMPLE_BYTES", "ReadHints", "as_utf8", "read", "sample"]
 
 SAMPLE_BYTES = 8 * 1024**2
 _ONE_LINE_BYTES = 128 * 1024
