@@ -24,7 +24,7 @@ import structlog
 
 from csv_pipeline.errors import DatabaseUnavailableError
 from csv_pipeline.header import drift
-from csv_pipeline.ingest import BEFORE, Import, Progress, Stage
+from csv_pipeline.ingest import BEFORE, Import, Progress, Stage, log_finished
 from csv_pipeline.model import Counts, Evidence, Feed, HeaderDrift, ImportReport, Outcome
 from csv_pipeline.pipeline import Pipeline
 from csv_pipeline.stages.load import load_together
@@ -230,7 +230,7 @@ class Bundle:
             for member in members
         }
         for progress in done.values():
-            log.info("stage done", **asdict(progress))
+            log.debug("stage done", **asdict(progress))
         return done
 
     def _members(self, stage: Stage) -> tuple[_Member, ...]:
@@ -463,6 +463,7 @@ class Bundle:
         for report in loaded.reports:
             import_ = self._imports[report.import_id]
             save(import_.work / "report.json", replace(report, stage_seconds=seconds))
+            log_finished(report)
         settings = self._pipeline.settings
         try:
             if settings.result_files:

@@ -21,6 +21,15 @@ Money = Annotated[pl.Decimal, 18, 2]
 """An amount with two decimal places; it never passes through a float."""
 
 _METADATA = "csv_pipeline"
+_ASKS = {
+    "greater_than_or_equal_to": "at least {}",
+    "greater_than": "more than {}",
+    "less_than_or_equal_to": "at most {}",
+    "less_than": "less than {}",
+    "isin": "one of {}",
+    "notin": "none of {}",
+    "str_matches": "text like {}",
+}
 
 
 class Kind(StrEnum):
@@ -41,7 +50,8 @@ class Column:
     `aliases` are the names it has in headers, the likeliest first; a `derived` column has none and
     is made by the feed's transforms. `substitute` stands where the file has no value, so that the
     column can be part of a key. `choices` maps every accepted word, case-folded, to what is stored.
-    `needs` says in plain words what the column's checks ask for.
+    `needs` says in plain words what the column's checks ask for, as the contract declares it, and
+    `asked` what a value must be, whoever says so.
     """
 
     name: str
@@ -54,6 +64,7 @@ class Column:
     protected: bool
     choices: Mapping[str, str]
     needs: str
+    asked: str
     description: str
 
     @property
@@ -141,6 +152,23 @@ def heading(name: str) -> str:
     return re.sub(r"[\W_]+", "", "".join(c for c in plain if not unicodedata.combining(c)))
 
 
+def asked_by(check: Any) -> str:
+    """Return in plain words what a Pandera check asks of a value.
+
+    >>> asked_by(pa.Check.ge(1)), asked_by(pa.Check.isin(["a", "b"]))
+    ('at least 1', 'one of a, b')
+    """
+    if check.description or check.name not in _ASKS:
+        return str(check.description or check.error or check.name)
+    (fact,) = check.statistics.values()
+    return _ASKS[check.name].format(", ".join(map(str, fact)) if isinstance(fact, list) else fact)
+
+
+def _asked(choices: Mapping[str, str], checks: Iterable[Any]) -> str:
+    words = f"one of {', '.join(choices)}" if choices else ""
+    return "; ".join(filter(None, (words, *map(asked_by, checks))))
+
+
 def _column(name: str, spec: Any) -> Column:
     facts = (spec.metadata or {})[_METADATA]
     declared = spec.dtype.type
@@ -156,6 +184,7 @@ def _column(name: str, spec: Any) -> Column:
         protected=facts["protected"],
         choices=facts["choices"],
         needs=facts["needs"],
+        asked=facts["needs"] or _asked(facts["choices"], spec.checks),
         description=spec.description or "",
     )
 

@@ -1,9 +1,21 @@
 """What `dagster dev` loads: the feeds of this package and their one engine."""
 
+import logging
+
+import structlog
+
 from csv_pipeline.defs.assembly import assemble
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.feeds import FEEDS
-from csv_pipeline.pipeline import open_pipeline
+from csv_pipeline.pipeline import Pipeline, open_pipeline
 from csv_pipeline.settings import settings
 
-defs = assemble(FEEDS, Engine(lambda: open_pipeline(settings(), FEEDS)))
+
+def _opened() -> Pipeline:
+    """Open the pipeline, and let its log say a line for each file, not one for each stage."""
+    if not structlog.is_configured():
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
+    return open_pipeline(settings(), FEEDS)
+
+
+defs = assemble(FEEDS, Engine(_opened))

@@ -16,6 +16,7 @@ PipelineError
 ├── SetupError                  a feed, a setting or a name is wrong; a person must mend it
 │   ├── UnknownFeedError
 │   ├── InvalidAccountError
+│   ├── UnknownAccountError
 │   ├── UnknownImportError
 │   ├── UndoError
 │   └── UnsupportedDatabaseError
@@ -30,6 +31,7 @@ found*, and never hold a secret.
 """
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 
 
 class PipelineError(Exception):
@@ -175,6 +177,18 @@ class InvalidAccountError(SetupError):
         super().__init__(
             f"account {account!r}: small letters, digits, '_' and '-' were needed, "
             "beginning with a letter or digit"
+        )
+
+
+class UnknownAccountError(SetupError):
+    """No account has this name."""
+
+    def __init__(self, name: str, accounts: Sequence[str]) -> None:
+        self.name = name
+        alike = get_close_matches(name, accounts, n=3)
+        super().__init__(
+            f"account {name!r}: an account that exists was needed; none has this name"
+            + (f" (did you mean {' or '.join(map(repr, alike))}?)" if alike else "")
         )
 
 

@@ -64,11 +64,12 @@ def drift(header: Sequence[str], feed: Feed, before: Sequence[str] = ()) -> Head
     missing = {
         title(c): c.headings for c in feed.columns if c.name in needed and c.name not in sources
     }
-    missing |= _gone(header, feed, before, set(missing))
+    gone = _gone(header, feed, before, set(missing))
     return HeaderDrift(
         added=added,
         missing=tuple(missing),
-        renamed=tuple(likeliest(missing, added).items()),
+        gone=tuple(gone),
+        renamed=tuple(likeliest(missing | gone, added).items()),
         reordered=_moved(header, feed, before),
     )
 

@@ -120,6 +120,19 @@ def imports_of(pipeline: Pipeline, claims: Sequence[Claim]) -> list["Import"]:
     return [Import(pipeline, claim, account) for claim in claims]
 
 
+def log_finished(report: ImportReport) -> None:
+    """Say in the log how an import ended."""
+    log.info(
+        "import finished",
+        import_id=report.import_id,
+        lane=f"{report.account}/{report.feed}",
+        name=report.name,
+        outcome=report.outcome.value,
+        rows_read=report.counts.read,
+        rejected=report.counts.rejected,
+    )
+
+
 class Import:
     """One arrival's way from its claim to its report."""
 
@@ -161,7 +174,7 @@ class Import:
             problem=self.ending.problem if self.ending else None,
         )
         save(self.work / f"progress-{stage}.json", progress)
-        log.info("stage done", **asdict(progress))
+        log.debug("stage done", **asdict(progress))
         return progress
 
     def _is_due(self, stage: Stage) -> bool:
@@ -529,6 +542,7 @@ class Import:
             with self._database.begin() as connection:
                 ledger.store_seconds(connection, [report.import_id], report.stage_seconds)
             self._leave_files(report)
+        log_finished(report)
         return report.counts.read, report.counts.rejected
 
     def _draft_results(self) -> None:

@@ -277,19 +277,21 @@ class Claim:
 class HeaderDrift:
     """How a header differs from what the feed knows, and from the last one of its layout.
 
-    `added` are names that the feed does not know. `missing` are columns that the feed needs or that
-    the last file had, by their likeliest heading. `renamed` pairs a missing name with the added one
-    most like it; both stay in their lists, because nobody has confirmed it. `reordered` are names
-    that stand elsewhere among the others than they did.
+    `added` are names that the feed does not know. `missing` are columns that the feed needs, by
+    their likeliest heading, and `gone` the others that the last file had. `renamed` pairs a name
+    that is missing or gone with the added one most like it; both stay in their lists, because
+    nobody has confirmed it. `reordered` are names that stand elsewhere among the others than they
+    did.
     """
 
     added: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
     renamed: tuple[tuple[str, str], ...] = ()
     reordered: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.added or self.missing or self.renamed or self.reordered)
+        return bool(self.added or self.missing or self.gone or self.renamed or self.reordered)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -206,9 +206,9 @@ class Pipeline:
     ) -> int:
         """Write the rejected rows of an import for a person to mend and return their number.
 
-        Rows that another import repaired are left out unless `repaired`; `verbatim` is for
-        machines: no cell is kept from being a formula. Only the owner may read the file, which
-        holds whole rows.
+        If there are none, no file is written and one that is there stays. Rows that another import
+        repaired are left out unless `repaired`; `verbatim` is for machines: no cell is kept from
+        being a formula. Only the owner may read the file, which holds whole rows.
 
         Raises:
             UnknownImportError: The ledger has no such import.
@@ -230,7 +230,10 @@ class Pipeline:
                     split=split if report.repairs is None else lambda _: (),
                     verbatim=verbatim,
                 )
-        partial.replace(path)
+        if written:
+            partial.replace(path)
+        else:
+            partial.unlink()
         return written
 
     def undo(self, import_id: int, *, dry_run: bool = False) -> ImportReport:
@@ -285,13 +288,12 @@ class Pipeline:
         return report
 
     def leave_rejects(self, report: ImportReport) -> Path | None:
-        """Write an import's rejected rows, if it has any, to where people find them; say where."""
+        """Write an import's open rejects, if it has any, to where people find them; say where."""
         if not report.counts.rejected or report.outcome not in {Outcome.IMPORTED, Outcome.REFUSED}:
             return None
         folder = self.settings.rejects_area / report.account / report.feed
         path = folder / f"import-{report.import_id}.csv"
-        self.write_rejects(report.import_id, path)
-        return path
+        return path if self.write_rejects(report.import_id, path) else None
 
     def results_of(self, report: ImportReport) -> Path | None:
         """Return the file that says what became of each row of an import, if there is one."""

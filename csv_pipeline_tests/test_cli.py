@@ -2,6 +2,8 @@
 
 import json
 import os
+import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,8 +19,9 @@ import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner
 
-from csv_pipeline.cli import commands
-from csv_pipeline.cli.dev import dagster_home
+from csv_pipeline.cli import commands, show
+from csv_pipeline.cli.dev import dagster_home, psql
+from csv_pipeline.cli.terminal import out
 from csv_pipeline.pipeline import Pipeline
 from csv_pipeline.settings import Settings, settings
 from csv_pipeline.stages.arrive import found_file
@@ -216,7 +219,7 @@ def test_a_dry_run_shows_faults_and_leaves_no_trace(terminal: Terminal) -> None:
     assert "'abc' breaks rule amount.decimal" in said.out
     with terminal.pipeline.database.begin() as connection:
         assert ledger.arrivals(connection, account=terminal.account) == []
-    assert terminal.stored() == 0
+    assert terminal.call("imports", "-a", terminal.account).exit_code == 2  # no such account
 
 
 def test_a_file_rehearsed_before_is_imported(terminal: Terminal) -> None:
@@ -327,7 +330,38 @@ def test_rejected_rows_are_written_mended_and_replayed(terminal: Terminal) -> No
     assert replayed.exit_code == 0
     assert f"Repairs: rejected rows of import {import_id}" in replayed.out
     assert terminal.stored() == 3
-    assert terminal.call("rejects", import_id, "--out", out).out.startswith("No row of it")
+    assert f"import {replayed_as(terminal)}" in terminal.call("rejects", import_id).out
+    out.unlink()
+    assert "Nothing to mend" in terminal.call("rejects", import_id, "--out", out).out
+    assert not out.exists()
+    assert list(terminal.folder.glob("*.part")) == []
+
+
+def replayed_as(terminal: Terminal) -> int:
+    """Return the number of the account's newest import."""
+    newest: int = terminal.call("imports", "-a", terminal.account, "--json").json[0]["import_id"]
+    return newest
+
+
+def test_a_fault_of_a_record_says_once_where_it_is(terminal: Terminal) -> None:
+    import_id = terminal.bring("ID,Name\n1,Ann\n2\n", "--json").json["import_id"]
+    shown = terminal.call("rejects", import_id).out
+    assert "2 fields were needed" in shown
+    assert "row 3 (line 3)" not in shown  # both numbers have columns
+
+
+def test_rejects_that_nobody_repaired_have_no_column_for_it(terminal: Terminal) -> None:
+    import_id = terminal.bring(FAULTY, "--json").json["import_id"]
+    assert "repaired by" not in terminal.call("rejects", import_id).out
+
+
+def test_a_refused_file_tells_what_the_feed_needs_from_what_the_file_before_had(
+    terminal: Terminal,
+) -> None:
+    terminal.bring("ID,Name,Amount\n1,Ann,5.00\n")
+    shown = terminal.bring("Name,Shoe\nAnn,38\n", name="other.csv").out
+    assert "Columns that the feed needs and the file lacks: ID\n" in shown
+    assert "Columns that the file before had and this one lacks: Amount\n" in shown
 
 
 def test_the_raw_variant_leaves_formulas_as_they_are(terminal: Terminal) -> None:
@@ -378,9 +412,39 @@ def test_imports_lists_the_newest_first_and_only_those_asked_for(terminal: Termi
 
 
 def test_without_imports_the_list_says_how_to_begin(terminal: Terminal) -> None:
-    said = terminal.call("imports", "--account", "nobody-yet")
+    terminal.call("account", terminal.account)
+    said = terminal.call("imports", "--account", terminal.account)
     assert said.exit_code == 0
     assert str(terminal.pipeline.settings.landing_area) in said.out
+
+
+def test_imports_of_an_account_that_is_none_name_the_one_that_was_meant(
+    terminal: Terminal,
+) -> None:
+    terminal.call("account", terminal.account)
+    said = terminal.call("imports", "--account", terminal.account.replace("imports", "import", 1))
+    assert said.exit_code == 2
+    assert f"none has this name (did you mean '{terminal.account}'" in said.err
+
+
+def test_imports_of_a_feed_that_is_none_name_the_feeds(terminal: Terminal) -> None:
+    said = terminal.call("imports", "--feed", "ebay_order")
+    assert said.exit_code == 2
+    assert "'ebay_orders'" in said.err
+
+
+def test_imports_says_which_import_another_repairs_or_undoes(terminal: Terminal) -> None:
+    first = terminal.bring(FAULTY, "--json").json["import_id"]
+    out = terminal.folder / "mended.csv"
+    terminal.call("rejects", first, "--out", out)
+    out.write_text(out.read_text().replace("abc", "6.00").replace("hush", "13"))
+    second = terminal.call("replay", out, "--json").json["import_id"]
+    undo = terminal.call("undo", second, "--json").json["import_id"]
+    terminal.call("undo", undo)
+    listed = " ".join(terminal.call("imports", "-a", terminal.account).out.split())
+    assert f"imported, repairs {first}" in listed
+    assert f"undone by {undo + 1}" in listed
+    assert f"undo of the undo of {second}" in listed
 
 
 def test_feeds_lists_every_feed(terminal: Terminal) -> None:
@@ -391,6 +455,27 @@ def test_feeds_lists_every_feed(terminal: Terminal) -> None:
 
 def test_feeds_shows_the_names_that_columns_have_in_headers(terminal: Terminal) -> None:
     assert "Customer ID, Customer Number, Kundennummer" in terminal.call("feeds", "customers").out
+
+
+def test_feeds_shows_what_a_value_must_be_and_what_each_row_needs(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(out, "width", 400)
+    lines = terminal.call("feeds", "ebay_orders").out.splitlines()
+    (order,) = (line for line in lines if line.strip().startswith("order_id "))
+    assert "12-34567-89012" in order
+    shown = " ".join(" ".join(lines).split())
+    assert "header (seller_hub), each row (simple)" in shown
+    assert "seller_hub: it has Sales Record Number or Sold For simple: any other" in shown
+    assert "at least 1" in shown
+    assert "one of pending, processing" in shown
+
+
+def test_feeds_marks_what_each_row_needs_where_there_is_one_layout(terminal: Terminal) -> None:
+    with out.capture() as shown:
+        show.feed(terminal.pipeline.feed("people"))
+    (line,) = (line for line in shown.get().splitlines() if "person_id" in line)
+    assert "each row" in line
 
 
 def test_an_unknown_feed_exits_with_2_and_names_the_others(terminal: Terminal) -> None:
@@ -421,16 +506,24 @@ def test_an_encoding_that_does_not_exist_is_not_declared(terminal: Terminal) -> 
     assert "found 'klingon'" in said.err
 
 
-def test_account_binds_a_login_to_the_account_and_lets_it_go(terminal: Terminal) -> None:
+def test_account_binds_a_login_to_the_account_and_lets_it_go(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(out, "width", 400)
     role, bound = "bi of the cli", sa.text("SELECT csv_pipeline.readable_accounts()")
     with terminal.pipeline.database.begin() as connection:
         connection.execute(sa.text(f'CREATE ROLE "{role}" LOGIN'))
     try:
-        assert terminal.call("account", terminal.account, "--reader", role).exit_code == 0
+        said = terminal.call("account", terminal.account, "--reader", role)
+        assert (said.exit_code, role in said.out) == (0, True)
+        lines = terminal.call("accounts").out.splitlines()
+        (line,) = (line for line in lines if line.split()[:1] == [terminal.account])
+        assert role in line
         with terminal.pipeline.database.begin() as connection:
             connection.execute(sa.text(f'SET LOCAL ROLE "{role}"'))
             assert connection.scalar(bound) == [terminal.account]
-        assert terminal.call("account", terminal.account, "--no-reader", role).exit_code == 0
+        said = terminal.call("account", terminal.account, "--no-reader", role)
+        assert (said.exit_code, role in said.out) == (0, False)
         said = terminal.call("account", terminal.account, "--no-reader", role)
         assert (said.exit_code, "it is not" in said.err) == (2, True)
     finally:
@@ -478,6 +571,18 @@ def test_dagsters_home_has_this_versions_configuration(tmp_path: Path) -> None:
     assert "csv_pipeline.defs.instance" in (home / "dagster.yaml").read_text()
 
 
+@pytest.mark.parametrize("path", [os.environ["PATH"], "/nonexistent"], ids=["own", "brought"])
+def test_dev_prints_a_line_that_opens_the_database(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setenv("PATH", path)
+    call = [*shlex.split(psql(pipeline)), "-AtXc", "SELECT count(*) FROM data.people"]
+    if shutil.which(call[0]) is None:
+        pytest.skip("no psql is installed, and none comes with a server of one's own")
+    said = subprocess.run(call, capture_output=True, text=True, check=True)  # noqa: S603
+    assert said.stdout.strip().isdigit()
+
+
 def test_dev_says_when_its_port_is_taken(terminal: Terminal) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -488,7 +593,7 @@ def test_dev_says_when_its_port_is_taken(terminal: Terminal) -> None:
 
 
 @pytest.mark.slow
-def test_dev_works_from_an_empty_folder_and_imports_what_is_dropped() -> None:
+def test_dev_works_from_an_empty_folder_and_imports_what_is_dropped_in_few_words() -> None:
     with tempfile.TemporaryDirectory(prefix="csv-pipeline-", ignore_cleanup_errors=True) as folder:
         port = _free_port()
         environment = {k: v for k, v in os.environ.items() if not k.startswith("CSV_PIPELINE_")}
@@ -511,6 +616,9 @@ def test_dev_works_from_an_empty_folder_and_imports_what_is_dropped() -> None:
             finally:
                 dev.send_signal(signal.SIGINT)
                 assert dev.wait(timeout=30) == 0
+        said = Path(folder, "log").read_text()
+        assert (said.count("import finished"), said.count("psql 'postgresql://")) == (1, 1)
+        assert not [word for word in ("DEBUG", "stage done", "dagster.yaml") if word in said]
 
 
 def _free_port() -> int:

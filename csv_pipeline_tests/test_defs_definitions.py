@@ -30,6 +30,8 @@ def test_an_asset_tells_its_columns_and_its_table() -> None:
     assert columns["sold_for"].type == "decimal"
     assert columns["order_key"].constraints.other == ["key"]
     assert columns["buyer_email"].constraints.other == ["protected"]
+    assert columns["order_id"].description.endswith("12-34567-89012, or 19 digits")
+    assert columns["quantity"].description == "at least 1"
 
 
 def test_an_asset_tells_whose_it_is_and_what_it_is_made_with() -> None:
@@ -37,6 +39,17 @@ def test_an_asset_tells_whose_it_is_and_what_it_is_made_with() -> None:
     assert (orders.group_name, orders.owners) == ("ebay", ["team:imports"])
     assert orders.kinds == {"csv", "polars", "postgres"}
     assert orders.tags["csv_pipeline/feed"] == "ebay_orders"
+
+
+def test_no_two_feeds_rejects_are_taken_for_one_table() -> None:
+    tables = [s.metadata.get("dagster/table_name") for s in defs.resolve_all_asset_specs()]
+    named = [name for name in tables if name is not None]
+    assert len(named) == len(set(named))
+
+
+def test_the_form_of_an_undo_has_a_line_for_the_number() -> None:
+    config = defs.resolve_job_def("undo_import").run_config or {}
+    assert config["ops"] == {"undo": {"config": {"import_id": 0, "dry_run": False}}}
 
 
 def test_only_the_accounting_check_blocks() -> None:
@@ -51,6 +64,12 @@ def test_the_chart_divides_its_bar_in_proportion() -> None:
     assert 'x="0.0" y="0" width="480.0"' in picture
     assert 'x="480.0" y="0" width="160.0"' in picture
     assert "rejected: 1 (25.0%)" in picture
+
+
+def test_a_single_reject_among_a_million_rows_is_seen() -> None:
+    picture = outcome_svg(Counts(read=1_000_000, inserted=999_999, rejected=1))
+    assert 'x="637.0" y="0" width="3.0"' in picture
+    assert "rejected: 1 (under 0.1%)" in picture
 
 
 def test_the_chart_of_no_rows_says_so() -> None:

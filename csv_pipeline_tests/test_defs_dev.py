@@ -104,4 +104,8 @@ def test_a_file_dropped_beside_dagster_dev_is_imported_within_20_seconds(
     assert {"key": "csv_pipeline/lane", "value": "acme/customers"} in run["tags"]
     table = next(m for m in run["assetMaterializations"] if m["assetKey"]["path"] == ["customers"])
     numbers = {entry["label"]: entry.get("intValue") for entry in table["metadataEntries"]}
-    assert (numbers["read"], numbers["inserted"], numbers["dagster/row_count"]) == (2, 2, 2)
+    assert (numbers["read"], numbers["inserted"], numbers["dagster/partition_row_count"]) == (
+        2,
+        2,
+        2,
+    )

@@ -71,6 +71,13 @@ def test_runs_that_no_process_takes_up_are_watched() -> None:
         assert opened.run_monitoring_start_timeout_seconds == 180
 
 
+@pytest.mark.usefixtures("given_server")
+def test_a_run_prints_no_line_for_each_of_its_own_steps(capfd: pytest.CaptureFixture[str]) -> None:
+    with instance() as opened:
+        assert _nothing.execute_in_process(instance=opened).success
+    assert "RUN_START" not in capfd.readouterr().err
+
+
 def test_the_installed_package_has_the_same_dagster_yaml() -> None:
     packaged = ROOT / "csv_pipeline" / "dagster.yaml"
     assert packaged.read_text() == (ROOT / "dagster.yaml").read_text()

@@ -13,9 +13,11 @@ from csv_pipeline import ingest
 from csv_pipeline.defs.assembly import assemble
 from csv_pipeline.defs.checks import CHECKS
 from csv_pipeline.defs.lanes import JOB
+from csv_pipeline.defs.metadata import MOST_LINES
 from csv_pipeline.defs.partitions import ACCOUNTS
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.errors import AccountingError, DatabaseUnavailableError
+from csv_pipeline.model import ImportReport
 from csv_pipeline.pipeline import Pipeline
 from csv_pipeline.storage import ledger
 
@@ -49,6 +51,11 @@ class Dagster:
             run_config={"ops": {"people": {"config": config}}} if config else None,
             raise_on_error=False,
         )
+
+    def report(self, import_id: int) -> ImportReport:
+        """Return what became of one file, as the ledger has it."""
+        with self.pipeline.database.begin() as connection:
+            return ledger.report_of(connection, import_id)
 
     def statuses(self) -> dict[str, str]:
         """Return where each of the account's files stands."""
@@ -124,8 +131,9 @@ def test_a_run_shows_what_became_of_every_row(dagster: Dagster) -> None:
     dagster.drop("two.csv", MESSY)
     shown = metadata(dagster.run())
     assert (shown["read"], shown["inserted"], shown["rejected"]) == (4, 3, 1)
-    assert shown["dagster/row_count"] == 3
+    assert shown["dagster/partition_row_count"] == 3
     assert [line["file"] for line in shown["per file"]] == ["one.csv", "two.csv"]
+    assert all(dagster.report(line["import"]).name == line["file"] for line in shown["per file"])
     assert shown["rejects by rule"] == [{"rule": "amount.decimal", "faults": 1}]
     assert shown["rejects by column"] == [{"column": "amount", "faults": 1}]
     assert {"encoding", "delimiter", "header"} <= {line["subject"] for line in shown["evidence"]}
@@ -133,16 +141,31 @@ def test_a_run_shows_what_became_of_every_row(dagster: Dagster) -> None:
     assert shown["outcomes"].startswith("![What became of 4 rows](data:image/svg+xml;base64,")
 
 
+def test_a_table_says_how_many_more_lines_there_are(dagster: Dagster) -> None:
+    for number in range(MOST_LINES + 3):
+        dagster.drop(f"{number}.csv", f"ID\n{number}\n")
+    shown = metadata(dagster.run())
+    assert len(shown["per file"]) == MOST_LINES + 1
+    assert shown["per file"][-1]["file"] == "… 3 more"
+    assert "superseded" not in shown["per file"][0]  # a column for nothing makes it wider
+
+
+def test_a_problem_does_not_repeat_the_name_of_its_file(dagster: Dagster) -> None:
+    dagster.drop("wrong.csv", WRONG)
+    (line,) = metadata(dagster.run())["problems"]
+    assert line["file"] == "wrong.csv"
+    assert line["problem"].startswith("feed 'people' needs the column 'ID'")
+
+
 def test_a_run_shows_where_the_files_are_now(dagster: Dagster) -> None:
     dagster.drop("one.csv", GOOD)
     dagster.drop("wrong.csv", WRONG)
-    lines = {line["file"]: line for line in metadata(dagster.run())["where they are"]}
-    assert "/archive/" in lines["one.csv"]["is now"]
-    assert (
-        Path(lines["one.csv"]["each row's outcome"]).read_text("utf-8-sig").count("inserted") == 2
-    )
-    assert "/quarantine/" in lines["wrong.csv"]["is now"]
-    assert lines["wrong.csv"]["each row's outcome"] == ""
+    facts = metadata(dagster.run())
+    places = {line["file"]: line["is now"] for line in facts["where they are"]}
+    assert "/archive/" in places["one.csv"]
+    assert "/quarantine/" in places["wrong.csv"]
+    (outcomes,) = facts["each row's outcome"]
+    assert Path(outcomes["is in"]).read_text("utf-8-sig").count("inserted") == 2
 
 
 def test_a_refused_file_is_named_by_the_place_it_was_moved_to(dagster: Dagster) -> None:
@@ -158,7 +181,7 @@ def test_a_refused_file_is_named_by_the_place_it_was_moved_to(dagster: Dagster) 
 def test_the_rejects_asset_shows_the_faults_themselves(dagster: Dagster) -> None:
     dagster.drop("two.csv", MESSY)
     shown = metadata(dagster.run(), "people_rejects")
-    assert shown["dagster/row_count"] == 1
+    assert shown["dagster/partition_row_count"] == 1
     (line,) = shown["first rejects"]
     assert line["file"] == "two.csv"
     assert line["reject"].startswith("row 3 (line 3), column amount")
@@ -420,7 +443,7 @@ def test_a_dry_run_shows_the_outcome_and_changes_nothing(dagster: Dagster) -> No
     result = dagster.run(dry_run=True)
     (event,) = result.get_asset_observation_events()
     facts = event.asset_observation_data.asset_observation.metadata
-    assert (facts["inserted"].value, facts["dagster/row_count"].value) == (2, 0)
+    assert (facts["inserted"].value, facts["dagster/partition_row_count"].value) == (2, 0)
     assert result.get_asset_materialization_events() == []
     assert dagster.statuses() == {"one.csv": "waiting"}
 

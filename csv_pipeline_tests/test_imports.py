@@ -2,6 +2,7 @@
 
 import json
 import os
+from datetime import datetime
 from decimal import Decimal
 from importlib import import_module
 from typing import Any
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from csv_pipeline import ingest as ingest_module
 from csv_pipeline.errors import AccountingError, LostClaimError
 from csv_pipeline.ingest import Stage, ingest
 from csv_pipeline.model import Counts, Outcome
@@ -29,6 +31,24 @@ def test_new_changed_and_unchanged_rows_are_counted_apart(desk: Desk) -> None:
     report = desk.bring("ID,Name\n1,Ann\n2,Rob\n3,Cid\n")
     assert outcomes(report.counts) == (1, 1, 1, 0, 0, 0)
     assert [row.name for row in desk.rows(order="person_id")] == ["Ann", "Rob", "Cid"]
+
+
+def test_an_import_is_finished_when_it_ends_and_not_when_its_transaction_begins(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = vars(ingest_module)["load"]
+    began: list[datetime] = []
+
+    def slowly(connection: Any, *rest: Any) -> Any:
+        began.append(connection.scalar(sa.select(sa.func.now())))
+        connection.execute(sa.select(sa.func.pg_sleep(0.2)))
+        return load(connection, *rest)
+
+    monkeypatch.setattr(ingest_module, "load", slowly)
+    desk.bring("ID,Name\n1,Ann\n")
+    with desk.pipeline.database.begin() as connection:
+        ((_, finished_at),) = ledger.imports(connection, account=desk.account)
+    assert (finished_at - began[0]).total_seconds() > 0.2
 
 
 def test_a_row_that_does_not_change_is_not_rewritten(desk: Desk) -> None:

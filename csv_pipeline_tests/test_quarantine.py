@@ -100,7 +100,7 @@ def test_a_refused_file_can_be_named_again_after_the_threshold_was_raised(desk: 
 def test_a_renamed_column_is_named_with_its_likeliest_new_name(pipeline: Pipeline) -> None:
     found = drift(("ID", "Full Name", "Sums"), pipeline.feed("people"), ("ID", "Name", "Amount"))
     assert found == HeaderDrift(
-        added=("Full Name", "Sums"), missing=("Name", "Amount"), renamed=(("Name", "Full Name"),)
+        added=("Full Name", "Sums"), gone=("Name", "Amount"), renamed=(("Name", "Full Name"),)
     )
 
 
@@ -119,7 +119,7 @@ def test_a_header_is_compared_with_the_last_one_of_its_account(desk: Desk) -> No
     desk.bring("ID,Name,Amount\n1,Ann,1.00\n")
     report = desk.bring("ID,Amount,Names\n2,2.00,\n")
     assert report.drift == HeaderDrift(
-        added=("Names",), missing=("Name",), renamed=(("Name", "Names"),)
+        added=("Names",), gone=("Name",), renamed=(("Name", "Names"),)
     )
 
 

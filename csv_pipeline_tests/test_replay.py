@@ -50,7 +50,7 @@ def test_a_rejects_file_has_the_columns_of_the_file_and_all_faults_of_a_row(desk
     assert text.startswith("\ufeff_import_id,_row_number,_errors,ID,Name,Amount,Shoe,_raw\r\n")
     (line,) = lines(text)
     assert line["_errors"] == (
-        "column amount ('Amount'): '-6.00' breaks rule amount.ge (ge 0) | "
+        "column amount ('Amount'): '-6.00' breaks rule amount.ge (at least 0) | "
         "column amount ('Amount'): '-6.00' breaks rule amount.named_people_only "
         "(an amount only beside a name)"
     )

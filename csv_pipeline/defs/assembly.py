@@ -13,9 +13,6 @@ from csv_pipeline.defs.stalled import stalled_runs
 from csv_pipeline.defs.undo import undo_import
 from csv_pipeline.model import Feed
 
-# What happens, without the sixty lines that Dagster writes of every run's own steps.
-_console = dg.colored_console_logger.configured({"log_level": "INFO"})
-
 
 def assemble(feeds: Sequence[Feed], engine: Engine) -> dg.Definitions:
     """Return everything Dagster needs to import these feeds.
@@ -33,6 +30,5 @@ def assemble(feeds: Sequence[Feed], engine: Engine) -> dg.Definitions:
         schedules=[nightly],
         resources={"engine": engine},
         executor=dg.in_process_executor,
-        loggers={"console": _console},
     )
     return dg.Definitions.merge(shared, *map(feed_definitions, feeds))

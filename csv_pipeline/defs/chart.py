@@ -14,6 +14,8 @@ COLORS = {
     "rejected": "#c62828",
 }
 _WIDTH, _BAR, _LINE = 640, 28, 22
+_SHOWN = 0.001
+_LEAST = 3  # so wide is the part of a few rows among a million, or nobody would see it
 
 
 def outcome_chart(counts: Counts) -> str:
@@ -23,12 +25,18 @@ def outcome_chart(counts: Counts) -> str:
 
 
 def outcome_svg(counts: Counts) -> str:
-    """Return the same as SVG: a bar divided in proportion, and a legend of the outcomes seen."""
+    """Return the same as SVG: a bar divided in proportion, and a legend of the outcomes seen.
+
+    What would be too narrow to be seen is a little wider, at the cost of the widest part.
+    """
     seen = {name: rows for name, rows in asdict(counts).items() if name in COLORS and rows}
     total = sum(seen.values())
+    widths = {name: max(_WIDTH * rows / total, _LEAST) for name, rows in seen.items()}
+    if seen:
+        widths[max(widths, key=lambda name: widths[name])] += _WIDTH - sum(widths.values())
     parts, left = [], 0.0
     for line, (name, rows) in enumerate(seen.items()):
-        width = _WIDTH * rows / total
+        width = widths[name]
         parts.append(_box(left, 0, width, _BAR, COLORS[name]))
         parts.append(_legend(line, name, rows, rows / total))
         left += width
@@ -42,7 +50,7 @@ def outcome_svg(counts: Counts) -> str:
 
 def _legend(line: int, name: str, rows: int, share: float) -> str:
     top = _BAR + 10 + line * _LINE
-    text = f"{name}: {rows:,} ({share:.1%})"
+    text = f"{name}: {rows:,} ({f'{share:.1%}' if share >= _SHOWN else 'under 0.1%'})"
     return _box(0, top, 14, 14, COLORS[name]) + (
         f'<text x="22" y="{top + 12}" fill="#777">{text}</text>'
     )

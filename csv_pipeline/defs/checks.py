@@ -84,6 +84,7 @@ def header_drift(feed: Feed, reports: Sequence[ImportReport]) -> dg.AssetCheckRe
             "file": report.name,
             "unknown": ", ".join(report.drift.added),
             "missing": ", ".join(report.drift.missing),
+            "gone": ", ".join(report.drift.gone),
             "renamed": ", ".join(f"{old} → {new}?" for old, new in report.drift.renamed),
             "reordered": ", ".join(report.drift.reordered),
         }
@@ -96,7 +97,8 @@ def files_accepted(feed: Feed, reports: Sequence[ImportReport]) -> dg.AssetCheck
     """Warn of files that were refused or failed, with the reason."""
     away = [report for report in reports if report.outcome in _TURNED_AWAY]
     lines = (
-        {"file": r.name, "outcome": r.outcome.value, "problem": in_short(r.problem)} for r in away
+        {"file": r.name, "outcome": r.outcome.value, "problem": in_short(r.problem, r.name)}
+        for r in away
     )
     return _warning(feed, "files_accepted", not away, table("files", lines))
 

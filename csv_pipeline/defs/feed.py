@@ -70,11 +70,11 @@ def _table(feed: Feed) -> dg.AssetOut:
 def _rejects(feed: Feed) -> dg.AssetOut:
     return dg.AssetOut(
         key=f"{feed.name}_rejects",
-        description=f"Rows of `{feed.name}` files that broke a rule, each with every fault it has.",
+        description=f"Rows of {feed.name} files that broke a rule, each with every fault it has.",
         kinds={"postgres", "csv"},
         owners=OWNERS,
         tags={"csv_pipeline/feed": feed.name},
-        metadata={"dagster/table_name": "csv_pipeline.reject"},
+        metadata={"table": "csv_pipeline.reject"},  # Dagster links assets of one table_name
         is_required=False,
     )
 

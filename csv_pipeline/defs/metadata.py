@@ -1,4 +1,4 @@
-"""Say in Dagster's metadata what became of the rows; tables stop at 20 lines.
+"""Say in Dagster's metadata what became of the rows; tables stop at 20 lines and say so.
 
 Every value here is kept by Dagster for ever and shown to whoever may see its pages, so nothing
 goes in but numbers, names and the messages of the report.
@@ -23,6 +23,7 @@ Metadata = Mapping[str, Any]
 Line = Mapping[str, str | int | float]
 MOST_LINES = 20
 LOADED = frozenset({Outcome.IMPORTED, Outcome.DRY_RUN})
+_ALWAYS = frozenset({"read", "inserted", "rejected"})
 _PER_FILE = ("read", "inserted", "updated", "unchanged", "kept", "superseded", "rejected")
 _TROUBLE_FIRST = (
     Outcome.FAILED,
@@ -59,7 +60,7 @@ def table_metadata(
     rows_stored: int,
     files: Sequence[tuple[str, str, str]] = (),
 ) -> Metadata:
-    """Return what the run did to the feed's table.
+    """Return what the run did to the account's rows of the feed's table.
 
     `files` has the name of each file, where it was moved to, and where the outcomes of its rows
     are; an empty text stands for nowhere.
@@ -68,12 +69,13 @@ def table_metadata(
     reports = sorted(reports, key=lambda report: _TROUBLE_FIRST.index(report.outcome))
     return {
         "outcomes": dg.MetadataValue.md(outcome_chart(counts)),
-        "dagster/row_count": rows_stored,
+        "dagster/partition_row_count": rows_stored,
         "files": len(reports),
         **asdict(counts),
-        **table("per file", map(_report_line, reports)),
+        **table("per file", _report_lines(reports)),
         **table("problems", _problem_lines(reports)),
-        **table("where they are", _file_lines(files)),
+        **table("where they are", ({"file": f, "is now": at} for f, at, _ in files if at)),
+        **table("each row's outcome", ({"file": f, "is in": at} for f, _, at in files if at)),
         **table("would change", _difference_lines(reports)),
         **table("stage seconds", _stage_lines(reports)),
         **table("evidence", _evidence_lines(reports)),
@@ -109,7 +111,7 @@ def rejects_metadata(
     `written` are the files of whole rows to mend, each with the name of the file it is about.
     """
     return {
-        "dagster/row_count": total(reports).rejected,
+        "dagster/partition_row_count": total(reports).rejected,
         **table("to mend", ({"file": name, "rows in": str(path)} for name, path in written)),
         **_reject_tables(reports),
         **table(
@@ -119,8 +121,16 @@ def rejects_metadata(
 
 
 def table(name: str, lines: Iterable[Line]) -> Metadata:
-    """Return the first lines as a table under `name`; nothing if there is none."""
-    records = [dg.TableRecord(dict(line)) for line in islice(lines, MOST_LINES)]
+    """Return the first lines as a table under `name`, and how many more there are.
+
+    Nothing if there is none.
+    """
+    rest = iter(lines)
+    shown = [dict(line) for line in islice(rest, MOST_LINES)]
+    if more := sum(1 for _ in rest):
+        first, *others = shown[0]
+        shown.append({first: f"… {more:,} more", **dict.fromkeys(others, "")})
+    records = [dg.TableRecord(line) for line in shown]
     return {name: dg.MetadataValue.table(records)} if records else {}
 
 
@@ -129,10 +139,13 @@ def total(reports: Iterable[ImportReport]) -> Counts:
     return sum((report.counts for report in reports if report.outcome in LOADED), Counts())
 
 
-def in_short(problem: str | None) -> str:
-    """Return the line of a problem that says the most; the last one of a traceback."""
+def in_short(problem: str | None, name: str) -> str:
+    """Return the line of a problem that says the most, without the file's name.
+
+    Of a traceback that is the last one.
+    """
     lines = (problem or "").strip().splitlines()
-    return lines[-1][:1_000] if lines else ""
+    return lines[-1].removeprefix(f"{name}: ")[:1_000] if lines else ""
 
 
 def _column(column: Column, feed: Feed) -> dg.TableColumn:
@@ -142,7 +155,7 @@ def _column(column: Column, feed: Feed) -> dg.TableColumn:
     return dg.TableColumn(
         column.name,
         type=column.kind.value,
-        description=column.description or None,
+        description="; ".join(filter(None, (column.description, column.asked))) or None,
         constraints=dg.TableColumnConstraints(nullable=not needed, other=other),
     )
 
@@ -153,28 +166,27 @@ def _progress_line(progress: Progress) -> Line:
         "rows": progress.rows,
         "rejects": progress.rejects,
         "seconds": progress.seconds,
-        "problem": in_short(progress.problem),
+        "problem": in_short(progress.problem, progress.name),
     }
 
 
-def _report_line(report: ImportReport) -> Line:
-    return {
-        "file": report.name,
-        "outcome": report.outcome.value,
-        **{name: rows for name, rows in asdict(report.counts).items() if name in _PER_FILE},
-    }
+def _report_lines(reports: Sequence[ImportReport]) -> Iterable[Line]:
+    """Give a line for each file; counts that are 0 in all of them would make it too wide."""
+    counts = [asdict(report.counts) for report in reports]
+    seen = [name for name in _PER_FILE if name in _ALWAYS or any(file[name] for file in counts)]
+    for report, file in zip(reports, counts, strict=True):
+        yield {
+            "file": report.name,
+            "import": report.import_id,
+            "outcome": report.outcome.value,
+            **{name: file[name] for name in seen},
+        }
 
 
 def _problem_lines(reports: Iterable[ImportReport]) -> Iterable[Line]:
     for report in reports:
         if report.problem:
-            yield {"file": report.name, "problem": in_short(report.problem)}
-
-
-def _file_lines(files: Iterable[tuple[str, str, str]]) -> Iterable[Line]:
-    for name, moved_to, results in files:
-        if moved_to or results:
-            yield {"file": name, "is now": moved_to, "each row's outcome": results}
+            yield {"file": report.name, "problem": in_short(report.problem, report.name)}
 
 
 def _difference_lines(reports: Iterable[ImportReport]) -> Iterable[Line]:

@@ -30,13 +30,16 @@ def undo(
         raise dg.Failure(str(error), allow_retries=False) from error
     facts = undo_metadata(report)
     done = "would be undone" if config.dry_run else f"is undone by import {report.import_id}"
-    context.log.info("Import %s %s: %s", config.import_id, done, facts)
+    context.log.info("Import %s %s; what became of its rows is below.", config.import_id, done)
     if not config.dry_run:
         yield dg.AssetObservation(report.feed, partition=report.account, metadata=facts)
     yield dg.Output(report.import_id, metadata=facts)
 
 
-@dg.job(description="Takes back what one import wrote; the form asks for its number.")
+@dg.job(
+    description="Takes back what one import wrote: put its number in the place of the 0.",
+    config={"ops": {"undo": {"config": {"import_id": 0, "dry_run": False}}}},  # what the form shows
+)
 def undo_import() -> None:
     """Undo one import."""
     undo()

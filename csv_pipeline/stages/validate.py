@@ -13,7 +13,7 @@ from pandera.api.polars.types import PolarsData
 from pandera.backends.polars.register import register_polars_backends
 from pandera.errors import SchemaErrors
 
-from csv_pipeline.contract import Column, Contract, columns_of
+from csv_pipeline.contract import Column, Contract, asked_by, columns_of
 from csv_pipeline.errors import SetupError, ThresholdExceededError
 from csv_pipeline.model import SHARE_FROM_ROWS, Feed
 from csv_pipeline.storage.rejects import fault_rows, record_faults
@@ -233,8 +233,8 @@ def _rule(check: str, column: Column, schema: pa.DataFrameSchema) -> tuple[str, 
         return "required", column.description or "a value in each row"
     rule = _RULES.get(name, name)
     by_name = {c.name: c for c in schema.columns[column.name].checks}
-    described = getattr(by_name.get(name), "description", None)
-    return rule, column.needs or described or f"{rule} {arguments.rstrip(')')}".strip()
+    words = asked_by(by_name[name]) if name in by_name else f"{rule} {arguments.rstrip(')')}"
+    return rule, column.needs or words.strip()
 
 
 @lru_cache(maxsize=100)

@@ -131,6 +131,15 @@ def unbind(connection: sa.Connection, role: str, account: str) -> str | None:
     return None
 
 
+def readers(connection: sa.Connection) -> dict[str, list[str]]:
+    """Return the roles that are bound to each account which has any, by name."""
+    query = sa.text(
+        "SELECT account, array_agg(rolname ORDER BY rolname) AS roles "
+        "FROM csv_pipeline.reader JOIN pg_roles ON pg_roles.oid = role GROUP BY account"
+    )
+    return {row.account: row.roles for row in connection.execute(query)}
+
+
 def _not_granted(connection: sa.Connection, wanted: list[str]) -> list[str]:
     query = sa.text(
         "SELECT name FROM unnest(CAST(:wanted AS text[])) AS wanted (name) "

@@ -116,7 +116,13 @@ import_ = sa.Table(
     sa.Column("outcome", sa.Text, nullable=False),
     sa.Column("fingerprint", sa.Text),
     sa.Column("run_id", sa.Text),
-    sa.Column("finished_at", _aware, nullable=False, server_default=sa.func.now()),
+    sa.Column(
+        "finished_at",
+        _aware,
+        nullable=False,
+        default=sa.func.clock_timestamp(),  # now() is when the transaction began
+        server_default=sa.func.now(),
+    ),
     sa.Column("read", sa.BigInteger, nullable=False),
     sa.Column("inserted", sa.BigInteger, nullable=False),
     sa.Column("updated", sa.BigInteger, nullable=False),
