@@ -12,7 +12,7 @@ it was when it was imported, or does not lie in one of our areas, stays where it
 import contextlib
 import random
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -93,11 +93,16 @@ def place(database: Database, settings: Settings, arrival_id: int) -> None:
     for _ in range(_NAMES_TRIED):
         with database.begin() as connection:
             held = _hold(connection, arrival_id)
-            if held is None or not _plan(connection, settings, held, _Names(connection)):
+            target = _plan(connection, settings, held, _Names(connection)) if held else None
+            if held is None or target is None:
                 return
+            _promise(connection, [(held, target)])
         with database.begin() as connection:
             held = _hold(connection, arrival_id)
-            if held is None or _carry_out(connection, held):
+            moved = _carry_out(connection, held) if held else _Move()
+            if held and moved.target:
+                _arrived(connection, [(held, moved.target)])
+            if not moved.again:
                 return
 
 
@@ -107,14 +112,19 @@ def place_together(database: Database, settings: Settings, arrival_ids: Sequence
     What cannot be moved is logged and stays.
     """
     with database.begin() as connection:
-        names = _Names(connection)
-        for one in _hold_all(connection, arrival_ids):
+        names, promised = _Names(connection), []
+        for held in _hold_all(connection, arrival_ids):
             with _what_cannot_go_stays():
-                _plan(connection, settings, one, names)
+                if (target := _plan(connection, settings, held, names)) is not None:
+                    promised.append((held, target))
+        _promise(connection, promised)
     with database.begin() as connection:
-        for one in _hold_all(connection, arrival_ids):
+        arrived = []
+        for held in _hold_all(connection, arrival_ids):
             with _what_cannot_go_stays():
-                _carry_out(connection, one)
+                if (target := _carry_out(connection, held).target) is not None:
+                    arrived.append((held, target))
+        _arrived(connection, arrived)
 
 
 def place_all(database: Database, settings: Settings, seconds: float) -> None:
@@ -195,7 +205,7 @@ def hold_to_retention(database: Database, settings: Settings, account: str, feed
         for path in _old_leaves(settings, area / account / feed):
             with _what_cannot_go_stays(), database.begin() as connection:
                 path.unlink(missing_ok=True)
-                _record(connection, account, feed, None, path, None)
+                _record(connection, [_line(account, feed, None, path, None)])
 
 
 def hold_all_to_retention(database: Database, settings: Settings, seconds: float) -> None:
@@ -223,29 +233,28 @@ def _what_cannot_go_stays() -> Iterator[None]:
         log.warning("file stays", because=str(error))
 
 
-def _plan(connection: sa.Connection, settings: Settings, held: _Held, names: "_Names") -> bool:
-    """Write down where a file is to go and return whether there is anything to move."""
+def _plan(
+    connection: sa.Connection, settings: Settings, held: _Held, names: "_Names"
+) -> Place | None:
+    """Return where a file is to be moved; None if it stays."""
     if held.placed or not held.settled:
-        return False
+        return None
     to_archive = held.file.status in _TO_ARCHIVE
     area = settings.archive_place if to_archive else settings.quarantine_place
     target = held.target
     if target and not held.is_at(held.source) and held.is_at(target):
-        _arrived(connection, held, target)  # whoever moved it was killed before saying so
+        _arrived(connection, [(held, target)])  # whoever moved it was killed before saying so
         if is_below(target, area):
-            return False
+            return None
         _change(connection, [held.file.arrival_id], placed_at=None)
         again = _hold(connection, held.file.arrival_id)
-        return again is not None and _plan(connection, settings, again, names)
+        return _plan(connection, settings, again, names) if again else None
     if not _is_to_go(settings, held, area):
         _leave(connection, held)
-        return False
-    if target is None or not is_below(target, area):
-        if is_being_written(held.source):
-            return False
-        target = names.free_for(held.file, area)
-        _change(connection, [held.file.arrival_id], moving_to=str(target))
-    return True
+        return None
+    if target is not None and is_below(target, area):
+        return target
+    return None if is_being_written(held.source) else names.free_for(held.file, area)
 
 
 def _is_to_go(settings: Settings, held: _Held, area: Place) -> bool:
@@ -293,26 +302,33 @@ class _Names:
         return set(self._connection.scalars(query))
 
 
-def _carry_out(connection: sa.Connection, held: _Held) -> bool:
-    """Move a file as planned and write that down; False if the name was taken in between."""
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """What came of moving a file: where it is now, if it was moved, and whether to plan again."""
+
+    target: Place | None = None
+    again: bool = False
+
+
+def _carry_out(connection: sa.Connection, held: _Held) -> _Move:
+    """Move a file as planned; what comes of it is yet to be written down if it arrived."""
     if held.target is None or not held.settled:
-        return True
+        return _Move()
     target = held.target
     if held.is_at(held.source):
         try:
             move(held.source, target)
         except FileExistsError:
             _change(connection, [held.file.arrival_id], moving_to=None)
-            return False
+            return _Move(again=True)
         if not held.is_at(target) and not exists(held.source):
             move(target, held.source)  # it was written to in this very moment
             _leave(connection, held)
-            return True
+            return _Move()
     elif not held.is_at(target):
         _leave(connection, held)
-        return True
-    _arrived(connection, held, target)
-    return True
+        return _Move()
+    return _Move(target)
 
 
 def _hold(connection: sa.Connection, arrival_id: int) -> _Held | None:
@@ -378,19 +394,25 @@ def _leave(connection: sa.Connection, held: _Held) -> None:
     _change(connection, everyone, moving_to=None, placed_at=sa.func.now())
 
 
-def _arrived(connection: sa.Connection, held: _Held, target: Place) -> None:
-    """Write down that a file is where it was to go, and so are those in it."""
-    file = held.file
-    done = {
-        "moving_to": None,
-        "placed_at": sa.func.now(),
-        "removed_at": None,
-        "moved_modified_at": moved_modified_at(target),
-    }
-    _change(connection, [file.arrival_id], moved_to=str(target), **done)
-    members = [row.arrival_id for row in held.members]
-    _change(connection, members, moved_to=sa.literal(f"{target}!") + _arrival.c.name, **done)
-    _record(connection, file.account, file.feed, file.arrival_id, held.source, target)
+def _promise(connection: sa.Connection, planned: Sequence[tuple[_Held, Place]]) -> None:
+    """Write down where files are to go."""
+    _change_each(
+        connection, [{"of": held.file.arrival_id, "moving_to": str(to)} for held, to in planned]
+    )
+
+
+def _arrived(connection: sa.Connection, moved: Sequence[tuple[_Held, Place]]) -> None:
+    """Write down that files are where they were to go, and so are those in them."""
+    done = {"moving_to": None, "placed_at": sa.func.now(), "removed_at": None}
+    facts = []
+    for held, target in moved:
+        since = {"moved_modified_at": moved_modified_at(target)}
+        facts.append({"of": held.file.arrival_id, "moved_to": str(target), **since})
+        members = [row.arrival_id for row in held.members]
+        in_it = sa.literal(f"{target}!") + _arrival.c.name
+        _change(connection, members, moved_to=in_it, **since, **done)
+    _change_each(connection, facts, **done)
+    _record(connection, [_line_of(held, target) for held, target in moved])
 
 
 def _too_many(settings: Settings, account: str, feed: str, area: Place) -> sa.Select[int]:
@@ -427,8 +449,7 @@ def _remove(connection: sa.Connection, arrival_id: int, area: Place) -> None:
     remove(held.source)
     everyone = [row.arrival_id for row in (held.file, *held.members)]
     _change(connection, everyone, removed_at=sa.func.now())
-    file = held.file
-    _record(connection, file.account, file.feed, file.arrival_id, held.source, None)
+    _record(connection, [_line_of(held, None)])
 
 
 def _old_leaves(settings: Settings, folder: Path) -> Iterator[Path]:
@@ -455,23 +476,40 @@ def _change(connection: sa.Connection, arrival_ids: Sequence[int], **values: Any
         )
 
 
-def _record(  # noqa: PLR0913, PLR0917  # a line of the record
-    connection: sa.Connection,
-    account: str,
-    feed: str,
-    arrival_id: int | None,
-    source: Place,
-    target: Place | None,
+def _change_each(
+    connection: sa.Connection, facts: Sequence[Mapping[str, Any]], **values: Any
 ) -> None:
-    connection.execute(
-        sa.insert(tables.file_move).values(
-            account=account,
-            feed=feed,
-            arrival_id=arrival_id,
-            source=str(source),
-            target=None if target is None else str(target),
+    """Change arrivals, each `of` a number, by facts of their own and by these values."""
+    if facts:
+        own: dict[str, Any] = {name: sa.bindparam(f"its_{name}") for name in facts[0]}
+        mine = _arrival.c.arrival_id == own.pop("of")
+        statement = sa.update(_arrival).where(mine).values(own | values)
+        connection.execute(
+            statement, [{f"its_{name}": fact for name, fact in its.items()} for its in facts]
         )
-    )
+
+
+def _record(connection: sa.Connection, lines: Sequence[Mapping[str, Any]]) -> None:
+    if lines:
+        connection.execute(sa.insert(tables.file_move), lines)
+
+
+def _line_of(held: _Held, target: Place | None) -> dict[str, Any]:
+    file = held.file
+    return _line(file.account, file.feed, file.arrival_id, held.source, target)
+
+
+def _line(
+    account: str, feed: str, arrival_id: int | None, source: Place, target: Place | None
+) -> dict[str, Any]:
+    """Return a line of the record."""
+    return {
+        "account": account,
+        "feed": feed,
+        "arrival_id": arrival_id,
+        "source": str(source),
+        "target": None if target is None else str(target),
+    }
 
 
 def _chunks(items: list[Any], size: int) -> Iterable[list[Any]]:
