@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandera.errors import SchemaErrors
 
@@ -61,6 +61,7 @@ ROWS = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)  # the first frame compiles patterns
 @given(st.lists(ROWS, max_size=4))
 def test_a_column_is_suspect_exactly_where_pandera_finds_it_bad(
     rows: list[dict[str, object]],
