@@ -15,8 +15,9 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from itertools import groupby
+from pathlib import Path
 from typing import TypeVar
 
 import polars as pl
@@ -43,6 +44,7 @@ from csv_pipeline.storage.work import (
     TypedFile,
     ValidFile,
     batches,
+    parts_of,
     save,
     saved,
     scan,
@@ -124,8 +126,14 @@ def _begin(import_: Import) -> bytes | None:
         or plain.size_bytes > _MOST_BYTES_OF_ONE
     ):
         return None
-    content = plain.path.read_bytes()
-    begin, _, data = content.partition(b"\n")
+    return _begin_of(plain.path, plain.path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=2_000)  # each stage asks for it
+def _begin_of(path: Path, _: int) -> bytes | None:
+    """Return the first line of a file, as it was modified last, unless it is odd."""
+    content = path.read_bytes()
+    begin, _line_end, data = content.partition(b"\n")
     return begin if begin.strip() and data and not _is_odd(content) else None
 
 
@@ -315,11 +323,13 @@ class Bundle:
             return
         rows = scan(text.rows).select("row_number", "offset", "length").collect()
         offsets, malformed = rows["offset"], scan(text.rejects).select("offset").collect()["offset"]
-        for import_id, (start, end, lines) in starts.items():
-            first, after = offsets.search_sorted(start), offsets.search_sorted(end)
-            if first == after or malformed.is_between(start, end - 1).any():
+        edges = pl.Series([start for start, _, _ in starts.values()] + [2**62], dtype=pl.Int64)
+        firsts = offsets.search_sorted(edges).to_list()
+        spoilt = set(edges.search_sorted(malformed, side="right").to_list())
+        for place, (import_id, (start, end, lines)) in enumerate(starts.items()):
+            mine = rows[firsts[place] : firsts[place + 1]]
+            if mine.is_empty() or place + 1 in spoilt:
                 continue
-            mine = rows[first:after]
             number = int(mine["row_number"][0])
             whole = mine["offset"][0] == start and mine["offset"][-1] + mine["length"][-1] < end
             if whole and mine["row_number"][-1] == number + mine.height - 1:
@@ -366,13 +376,9 @@ class Bundle:
         """Check all rows; a file with a bad one, or with a key of another row, is left out."""
         typed = self._typed()
         valid = validate(typed.typed, self.work, self.feed)
-        odd = rows_not_plain(valid)
-        plain = tuple(
-            member
-            for member in typed.members
-            if not odd.is_between(member.part.first, member.part.first + member.part.rows - 1).any()
-        )
-        return _Valid(valid=valid, members=plain)
+        spoilt = set(parts_of(rows_not_plain(valid), [m.part for m in typed.members]))
+        plain = (member for place, member in enumerate(typed.members) if place not in spoilt)
+        return _Valid(valid=valid, members=tuple(plain))
 
     def _load(self) -> _Loaded:
         return self._once("load", _Loaded, self._load_all)
@@ -412,20 +418,13 @@ class Bundle:
     def _own_rows(self, valid: ValidFile, parts: Sequence[Part]) -> ValidFile:
         """Write the valid rows of these files, with the import and the row number of each."""
         writer = BatchWriter(self.work / "own")
-        firsts = pl.Series([part.first for part in parts])
-        own = pl.DataFrame(
-            {
-                OWN[0]: [part.import_id for part in parts],
-                "up": [part.rows_up for part in parts],
-                "after": [part.first + part.rows for part in parts],
-            }
-        )
+        import_ids = pl.Series(OWN[0], [part.import_id for part in parts])
+        ups = pl.Series([part.rows_up for part in parts])
         for number, batch in enumerate(batches(valid.rows)):
-            place = firsts.search_sorted(batch["row_number"], side="right").cast(pl.Int64) - 1
-            of = own[place.clip(lower_bound=0)]
-            mine = (place >= 0) & (batch["row_number"] < of["after"])
-            numbers = (batch["row_number"] - of["up"]).alias(OWN[1])
-            writer.write(batch.with_columns(of[OWN[0]], numbers).filter(mine), number)
+            place = parts_of(batch["row_number"], parts)
+            numbers = (batch["row_number"] - ups.gather(place)).alias(OWN[1])
+            mine = batch.with_columns(import_ids.gather(place), numbers)
+            writer.write(mine.filter(place.is_not_null()), number)
         return replace(valid, rows=writer.directory, valid=writer.rows, superseded=0, rejected=0)
 
     def _report(self, member: _Member, counts: Counts) -> ImportReport:
@@ -485,15 +484,10 @@ class Bundle:
             key=self.feed.key,
             protected=frozenset(column.name for column in self.feed.columns if column.protected),
         )
-        paths = [
-            (
-                member.part,
-                settings.results_file(claim.account, claim.feed, member.part.import_id),
-            )
-            for member in loaded.members
-        ]
-        paths[0][1].parent.mkdir(parents=True, exist_ok=True)
-        write_parts(decided, paths)
+        parts = [member.part for member in loaded.members]
+        paths = [settings.results_file(claim.account, claim.feed, part.import_id) for part in parts]
+        paths[0].parent.mkdir(parents=True, exist_ok=True)
+        write_parts(decided, parts, paths)
 
     def _plain(self, import_id: int) -> PlainFile:
         plain = saved(self._imports[import_id].work / "unpack.json", PlainFile)

@@ -6,7 +6,7 @@ columns stay out, and no cell is one that a spreadsheet would run as a formula.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -23,6 +23,7 @@ from csv_pipeline.storage.work import (
     batch_files,
     batches,
     in_order,
+    parts_of,
     read_batch,
 )
 
@@ -69,14 +70,16 @@ def write_results(out: BinaryIO, decided: Decided) -> Mapping[str, int]:
     return tally
 
 
-def write_parts(decided: Decided, parts: Iterable[tuple[Part, Path]]) -> None:
+def write_parts(decided: Decided, parts: Sequence[Part], paths: Iterable[Path]) -> None:
     """Write the result files of the files that a text is made of, each as `write_results` does."""
     lines = pl.concat(_lines(decided))
-    for part, path in parts:
-        start = lines[ROW_NUMBER].search_sorted(part.first)
-        mine = lines[start : start + part.rows].with_columns(
-            pl.col(ROW_NUMBER) - part.rows_up, pl.col(LINE_NUMBER) - part.lines_up
-        )
+    place = parts_of(lines[ROW_NUMBER], parts)
+    rows_up = pl.Series([part.rows_up for part in parts]).gather(place)
+    lines_up = pl.Series([part.lines_up for part in parts]).gather(place)
+    starts = lines[ROW_NUMBER].search_sorted(pl.Series([part.first for part in parts]))
+    lines = lines.with_columns(lines[ROW_NUMBER] - rows_up, lines[LINE_NUMBER] - lines_up)
+    for part, path, start in zip(parts, paths, starts, strict=True):
+        mine = lines[start : start + part.rows]
         partial = path.with_name(f"{path.name}.part")
         partial.touch(mode=0o600)
         with partial.open("wb") as out:

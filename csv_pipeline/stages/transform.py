@@ -151,9 +151,12 @@ def settle_parts(
         values = frame[str(sources[survey.column])].str.strip_chars()
         surveyed[survey.column] = values, survey.masks(values)
 
+    firsts = [part.first for part in parts]
+    starts = dict(zip(firsts, rows.search_sorted(pl.Series(firsts)), strict=True))
+
     def of_part(survey: Survey, part: Part) -> Survey:
         values, masks = surveyed[survey.column]
-        start = rows.search_sorted(part.first)
+        start = starts[part.first]
         mine = slice(start, start + part.rows)
         return survey.take((mask[mine] for mask in masks), values[mine], rows[mine] - part.rows_up)
 

@@ -8,7 +8,7 @@ scratch: whoever finds it missing does the stage before again.
 import os
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -172,6 +172,15 @@ class Part:
     lines_up: int
 
 
+def parts_of(row_numbers: pl.Series, parts: Sequence[Part]) -> pl.Series:
+    """Return for each row of the text the place of its part among some; null if it is of none."""
+    firsts = pl.Series([part.first for part in parts], dtype=pl.Int64)
+    place = firsts.search_sorted(row_numbers, side="right").cast(pl.Int64) - 1
+    ends = firsts + pl.Series([part.rows for part in parts], dtype=pl.Int64)
+    inside = (place >= 0) & (row_numbers < ends.gather(place.clip(lower_bound=0)))
+    return place.set(~inside, None)
+
+
 OUTCOMES = pl.Schema({"row_number": pl.Int64, "outcome": pl.String})
 """What became of rows in the database; a row that is not among them was inserted."""
 
@@ -307,7 +316,7 @@ def saved(path: Path, kind: type[T]) -> T | None:
 # What was last written or read here, so that a stage that asks for the facts of others reads none
 # twice. The file decides: another process may have written it anew, or removed it.
 _known: dict[Path, tuple[tuple[int, ...], object]] = {}
-_MOST_KNOWN = 100
+_MOST_KNOWN = 2_000  # several for each file of a run
 _remembering = Lock()
 
 

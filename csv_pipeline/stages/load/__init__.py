@@ -39,6 +39,7 @@ from csv_pipeline.storage.work import (
     TypedFile,
     ValidFile,
     batches,
+    parts_of,
     scan,
 )
 
@@ -146,8 +147,7 @@ def load_together(  # noqa: PLR0913, PLR0917  # as `load`, for several
 def _counts_by_part(parts: Sequence[Part], outcomes: Path) -> list[Counts]:
     """Return what became of the rows of each part; what nothing is noted of was inserted."""
     noted = scan(outcomes, OUTCOMES).collect()
-    firsts = pl.Series([part.first for part in parts])
-    place = firsts.search_sorted(noted["row_number"], side="right") - 1
+    place = parts_of(noted["row_number"], parts)
     tally: list[dict[str, int]] = [{} for _ in parts]
     for number, outcome, rows in noted.group_by(place.alias("part"), OUTCOME).len().iter_rows():
         tally[number][outcome] = rows
