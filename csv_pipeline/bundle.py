@@ -13,17 +13,18 @@ goes alone, right after the others, from the start: what becomes of it is what w
 import hashlib
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache, partial
-from itertools import groupby
+from functools import cache, lru_cache, partial
+from itertools import compress, groupby
 from pathlib import Path
 from typing import TypeVar
 
 import polars as pl
 import structlog
 
-from csv_pipeline.errors import DatabaseUnavailableError
+from csv_pipeline.errors import FileRefusedError, LostClaimError, UnavailableError
 from csv_pipeline.header import drift
 from csv_pipeline.ingest import BEFORE, Import, Progress, Stage, log_finished
 from csv_pipeline.model import Counts, Evidence, Feed, HeaderDrift, ImportReport, Outcome
@@ -53,10 +54,9 @@ from csv_pipeline.storage.work import (
 T = TypeVar("T")
 _MOST_BYTES_OF_ONE = 256 * 1024
 _MOST_BYTES = 16 * 1024**2
+_MOST_FILES = 500
+_DELIMITERS = (b",", b";", b"\t", b"|")
 _ESCAPE = re.compile(rb"\\[\"']")
-# They begin with what is rare, and look back from there: most files have none of it.
-_INSIDE_A_CELL = re.compile(rb'"(?<=[^,;\t|\r\n"]")[^,;\t|\r\n"]')
-_IN_SINGLE_QUOTES = re.compile(rb"'(?:(?<=[,;\t|\n]')|(?<!.'))", re.DOTALL)
 log = structlog.get_logger()
 
 
@@ -69,10 +69,13 @@ def advance_all(
     after the other, before the next is asked for: later files win over earlier ones.
 
     Raises:
-        DatabaseUnavailableError: The database does not answer.
+        UnavailableError: Database or object store do not answer.
     """
-    for some in [[one] for one in imports] if stage is Stage.ARRIVE else _bundles(imports):
-        done = _together(Bundle(pipeline, some), stage) if len(some) > 1 else {}
+    for bundle, some in _bundles(pipeline, imports, stage):
+        done = _together(bundle, stage) if bundle else {}
+        if bundle and any(map(_is_apart, some)):
+            yield from advance_all(pipeline, some, stage)  # not over those that left it
+            continue
         for import_ in some:
             progress = done.get(import_.claim.import_id)
             yield (
@@ -88,30 +91,69 @@ def _as_is(progress: Progress) -> Progress:
 def _together(bundle: "Bundle", stage: Stage) -> Mapping[int, Progress]:
     try:
         return bundle.advance(stage)
-    except DatabaseUnavailableError:
+    except UnavailableError:
         raise
-    except Exception as error:  # noqa: BLE001  # file by file it will be met again, and told
+    except (FileRefusedError, LostClaimError, _ApartError) as error:
         log.info("files go one by one", stage=stage, because=type(error).__name__)
-        return {}
+    except Exception as error:  # noqa: BLE001  # file by file it may be met again, or not at all
+        way = "".join(traceback.format_tb(error.__traceback__))  # its words may quote values
+        because = type(error).__name__
+        log.error("files go one by one", stage=stage, because=because, way=way)  # noqa: TRY400
+    return {}
 
 
-def _bundles(imports: Sequence[Import]) -> Iterator[list[Import]]:
+def _bundles(
+    pipeline: Pipeline, imports: Sequence[Import], stage: Stage
+) -> Iterator[tuple["Bundle | None", Sequence[Import]]]:
     """Give the imports in their order, those together that may go together."""
-    begins = [_begin(import_) for import_ in imports]
-    size, number, before = 0, 0, None
-    numbers = []
-    for import_, begin in zip(imports, begins, strict=True):
-        size += import_.claim.size_bytes
-        if begin is None or begin != before or size > _MOST_BYTES:
-            number, size = number + 1, import_.claim.size_bytes
+    if stage is Stage.ARRIVE:
+        yield from ((None, [import_]) for import_ in imports)
+        return
+    if stage is Stage.REPORT:
+        stored = [saved(import_.work / _STORED, _Stored) for import_ in imports]
+        pairs = zip(stored, imports, strict=True)
+        for its, those in groupby(pairs, key=lambda pair: pair[0]):
+            some = [import_ for _, import_ in those]
+            yield (Bundle(pipeline, some, its.work) if its else None), some
+        return
+    numbers = _numbered([_alike(import_) for import_ in imports])
+    for _, group in groupby(zip(numbers, imports, strict=True), key=lambda pair: pair[0]):
+        some = [import_ for _, import_ in group]
+        yield (Bundle(pipeline, some) if len(some) > 1 else None), some
+
+
+@dataclass(frozen=True, slots=True)
+class _Alike:
+    """What files have in common that may go together, the first line, and the size of one."""
+
+    begin: bytes
+    size_bytes: int
+
+
+def _numbered(files: Sequence[_Alike | None]) -> Iterator[int]:
+    """Give each file the number of its bundle."""
+    number = size = count = 0
+    before = None
+    for file in files:
+        size, count = size + (file.size_bytes if file else 0), count + 1
+        begin = file and file.begin
+        full = size > _MOST_BYTES or count > _MOST_FILES
+        if file is None or begin != before or full:
+            number, size, count = number + 1, file.size_bytes if file else 0, 1
         before = begin
-        numbers.append(number)
-    for _, some in groupby(zip(numbers, imports, strict=True), key=lambda pair: pair[0]):
-        yield [import_ for _, import_ in some]
+        yield number
 
 
-def _begin(import_: Import) -> bytes | None:
-    """Return the first line of a small and plain file; None of any other."""
+def _is_apart(import_: Import) -> bool:
+    return (import_.work / _APART).exists()
+
+
+_APART = "apart.json"  # marks a file that no bundle may reach over: its keys are not compared
+_STORED = "stored.json"  # where a file's bundle is, once its rows are stored
+
+
+def _alike(import_: Import) -> _Alike | None:
+    """Return what a small and plain file has in common with others; None of any other."""
     arrived = saved(import_.work / "progress-arrive.json", Progress)
     plain = saved(import_.work / "unpack.json", PlainFile)
     claim, feed = import_.claim, import_.feed
@@ -124,17 +166,26 @@ def _begin(import_: Import) -> bytes | None:
         or arrived.problem is not None
         or plain is None
         or plain.size_bytes > _MOST_BYTES_OF_ONE
+        or _is_apart(import_)
     ):
         return None
-    return _begin_of(plain.path, plain.path.stat().st_mtime_ns)
+    try:
+        begin = _begin(plain.path, plain.path.stat().st_mtime_ns)
+    except FileNotFoundError:  # it failed, and room was made
+        return None
+    return _Alike(begin, plain.size_bytes) if begin else None
 
 
 @lru_cache(maxsize=2_000)  # each stage asks for it
-def _begin_of(path: Path, _: int) -> bytes | None:
+def _begin(path: Path, _: int) -> bytes | None:
     """Return the first line of a file, as it was modified last, unless it is odd."""
     content = path.read_bytes()
     begin, _line_end, data = content.partition(b"\n")
-    return begin if begin.strip() and data and not _is_odd(content) else None
+    return begin if begin.strip() and data and not _is_odd(content, _delimiter(begin)) else None
+
+
+def _delimiter(begin: bytes) -> bytes:
+    return max(_DELIMITERS, key=begin.count)
 
 
 def _is_row_by_row(feed: Feed) -> bool:
@@ -143,7 +194,7 @@ def _is_row_by_row(feed: Feed) -> bool:
     return not feed.file_checks and (feed.row_by_row or not own)
 
 
-def _is_odd(content: bytes) -> bool:
+def _is_odd(content: bytes, delimiter: bytes) -> bool:
     """Return whether a file may be taken for another dialect than its neighbours, or has blanks."""
     return (
         b"\0" in content
@@ -151,9 +202,21 @@ def _is_odd(content: bytes) -> bool:
         or b"\n\r\n" in content
         or content.count(b"\r") != content.count(b"\r\n")
         or (b"\\" in content and _ESCAPE.search(content) is not None)
-        or (b'"' in content and _INSIDE_A_CELL.search(content) is not None)
-        or (b"'" in content and _IN_SINGLE_QUOTES.search(content) is not None)
+        or (b'"' in content and _inside_a_cell(delimiter).search(content) is not None)
+        or (b"'" in content and _in_single_quotes(delimiter).search(content) is not None)
     )
+
+
+# They begin with what is rare, and look back from there: most files have none of it.
+@cache
+def _inside_a_cell(delimiter: bytes) -> re.Pattern[bytes]:
+    edge = re.escape(delimiter)
+    return re.compile(rb'"(?<=[^%b\r\n]")[^%b\r\n]' % (edge, edge))
+
+
+@cache
+def _in_single_quotes(delimiter: bytes) -> re.Pattern[bytes]:
+    return re.compile(rb"'(?:(?<=[%b\n]')|(?<!.'))" % re.escape(delimiter), re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +226,17 @@ class _Member:
     part: Part
     evidence: tuple[Evidence, ...]
     ways: Mapping[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Where a file's rows begin and end among the bytes of the text, and why it is UTF-8."""
+
+    import_id: int
+    start: int
+    end: int
+    lines_up: int
+    evidence: Evidence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,17 +281,29 @@ class _Spent:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Apart:
+    bundle: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    work: Path
+
+
 class Bundle:
     """Files of one account and feed that begin alike, on their way together."""
 
-    def __init__(self, pipeline: Pipeline, imports: Sequence[Import]) -> None:
+    def __init__(
+        self, pipeline: Pipeline, imports: Sequence[Import], work: Path | None = None
+    ) -> None:
         self._pipeline = pipeline
         self._imports = {import_.claim.import_id: import_ for import_ in imports}
         self._first = imports[0]
         self.feed, self.account = self._first.feed, self._first.account
         members = ",".join(map(str, self._imports))
         name = hashlib.blake2b(members.encode(), digest_size=8).hexdigest()
-        self.work = self._first.work / f"bundle-{name}"
+        self.work = work or self._first.work / f"bundle-{name}"
 
     def advance(self, stage: Stage) -> dict[int, Progress]:
         """Do one stage and return, by import, what it did for those that are still together."""
@@ -261,12 +347,11 @@ class Bundle:
         claims = [import_.claim for import_ in self._imports.values()]
         if all(keeper.holds(claim) for claim in claims):
             return True
-        keys = {(claim.arrival_id, claim.attempt) for claim in claims}
         with self._pipeline.database.begin() as connection:
-            lost = ledger.renew_all(connection, keys, self._pipeline.settings.lease_seconds)
-        if not lost:
+            kept = ledger.renew_together(connection, claims, self._pipeline.settings.lease_seconds)
+        if kept:
             keeper.hold(claims)
-        return not lost
+        return kept
 
     def _once(self, name: str, kind: type[T], do: Callable[[], T]) -> T:
         path = self.work / f"{name}.json"
@@ -280,68 +365,86 @@ class Bundle:
         return self._once("read", _Read, self._read_all)
 
     def _read_all(self) -> _Read:
-        """Read the files as one text; those that make it less than plain are taken out of it."""
-        together = list(self._imports)
-        while True:
-            found = self._read_as_one(together)
-            if len(found.members) in {0, len(together)}:
-                return found
-            together = [member.part.import_id for member in found.members]
-
-    def _read_as_one(self, import_ids: Sequence[int]) -> _Read:
-        """Read the files under the header that all of them have."""
-        joined = self.work / "source.csv"
-        evidence: dict[int, Evidence] = {}
-        starts: dict[int, tuple[int, int, int]] = {}
+        """Read the files as one text, under the header that all of them have."""
+        joined, partial_ = self.work / "source.csv", self.work / "source.part"
+        found: list[_Found] = []
         lines = 1
-        with joined.open("wb") as out:
-            for import_id in import_ids:
+        with partial_.open("wb") as out:
+            for import_id, import_ in self._imports.items():
                 path = self._plain(import_id).path
-                hints = self._first.hints(self.account.encoding)
-                text, evidence[import_id] = as_utf8(path, self.work / "utf-8", hints)
+                hints = import_.hints(self.account.encoding)
+                text, evidence = as_utf8(path, self.work / "utf-8", hints)
                 begin, line_end, data = path.read_bytes().partition(b"\n")
                 if out.tell() == 0:
                     out.write(begin + line_end)
+                if text.path != path:  # it is not UTF-8 as it stands
+                    continue
                 if not data.endswith(b"\n"):
                     data += b"\r\n" if begin.endswith(b"\r") else b"\n"
-                if text.path == path:  # it is UTF-8 as it stands
-                    starts[import_id] = out.tell(), out.tell() + len(data), lines
-                    out.write(data)
-                    lines += data.count(b"\n")
-        text_file = read(joined, self.work, self._first.hints(None))
-        return _Read(text=text_file, members=tuple(self._parts(text_file, starts, evidence)))
+                start = out.tell()
+                found.append(_Found(import_id, start, start + len(data), lines - 1, evidence))
+                out.write(data)
+                lines += data.count(b"\n")
+        partial_.replace(joined)
+        # What one file may hold at most was asked of each when it arrived, and is asked again.
+        hints = replace(
+            self._first.hints(None), max_bytes=joined.stat().st_size, max_records=_MOST_BYTES
+        )
+        text_file = read(joined, self.work, hints)
+        members = tuple(self._parts(text_file, found))
+        self._hold_together(members)
+        return _Read(text=text_file, members=members)
 
-    def _parts(
-        self,
-        text: TextFile,
-        starts: Mapping[int, tuple[int, int, int]],
-        evidence: Mapping[int, Evidence],
-    ) -> Iterator[_Member]:
-        """Give the files whose records are all well-formed, and none but theirs."""
-        plain = text.header_line == 1 and not (text.blank or text.furniture_count or text.repaired)
-        if not plain or is_rejects_file(text.header):
+    def _hold_together(self, members: Iterable[_Member]) -> None:
+        """Mark the files that cannot go on with the others.
+
+        Raises:
+            _ApartError: There are some.
+        """
+        apart = self._imports.keys() - {member.part.import_id for member in members}
+        for import_id in apart:
+            save(self._imports[import_id].work / _APART, _Apart(self.work.name))
+        if apart:
+            raise _ApartError
+
+    def _parts(self, text: TextFile, found: Sequence["_Found"]) -> Iterator[_Member]:
+        """Give the files whose bytes are all of them well-formed records, and none but theirs."""
+        with (self.work / "source.csv").open("rb") as file:
+            delimiter = _delimiter(file.readline())
+        dialect = text.quote, text.escape, text.delimiter.encode(), text.header_line
+        usual = dialect == ('"', "doubled", delimiter, 1) and not text.repaired
+        if not (found and usual) or is_rejects_file(text.header):
             return
         rows = scan(text.rows).select("row_number", "offset", "length").collect()
-        offsets, malformed = rows["offset"], scan(text.rejects).select("offset").collect()["offset"]
-        edges = pl.Series([start for start, _, _ in starts.values()] + [2**62], dtype=pl.Int64)
-        firsts = offsets.search_sorted(edges).to_list()
-        spoilt = set(edges.search_sorted(malformed, side="right").to_list())
-        for place, (import_id, (start, end, lines)) in enumerate(starts.items()):
-            mine = rows[firsts[place] : firsts[place + 1]]
-            if mine.is_empty() or place + 1 in spoilt:
-                continue
-            number = int(mine["row_number"][0])
-            whole = mine["offset"][0] == start and mine["offset"][-1] + mine["length"][-1] < end
-            if whole and mine["row_number"][-1] == number + mine.height - 1:
+        starts, ends = (pl.Series([getattr(f, n) for f in found]) for n in ("start", "end"))
+        place = starts.search_sorted(rows["offset"], side="right").cast(pl.Int64) - 1
+        after = rows["offset"].shift(-1).fill_null(ends[-1]).alias("after")
+        by_file = (
+            rows.with_columns(place.alias("place"), after, ends.gather(place).alias("end"))
+            .with_columns(
+                gap=pl.min_horizontal("after", "end") - pl.col("offset") - pl.col("length")
+            )
+            .group_by("place")
+            .agg(
+                pl.len(),
+                pl.col("row_number", "offset").first(),
+                whole=pl.col("gap").is_between(1, 2).all()  # nothing but line ends in between
+                & (pl.col("row_number").last() - pl.col("row_number").first() + 1 == pl.len()),
+            )
+        )
+        most = self._pipeline.settings.max_records
+        for its in by_file.sort("place").iter_rows(named=True):
+            file = found[its["place"]]
+            if its["whole"] and its["offset"] == file.start and its["len"] <= most:
                 part = Part(
-                    import_id=import_id,
-                    first=number,
-                    rows=mine.height,
-                    rows_up=number - 2,
-                    lines_up=lines - 1,
+                    import_id=file.import_id,
+                    first=its["row_number"],
+                    rows=its["len"],
+                    rows_up=its["row_number"] - 2,
+                    lines_up=file.lines_up,
                 )
-                found = (evidence[import_id], *text.evidence[1:])
-                yield _Member(part=part, evidence=found, ways={})
+                evidence = (file.evidence, *text.evidence[1:])
+                yield _Member(part=part, evidence=evidence, ways={})
 
     def _typed(self) -> _Typed:
         return self._once("transform", _Typed, self._type_all)
@@ -363,6 +466,7 @@ class Bundle:
                 continue
             ways |= {name: way for name, way in own[0].items() if way}
             members.append(replace(member, ways=own[0], evidence=(*member.evidence, *own[1])))
+        self._hold_together(members)
         typed = transform(
             text, self.work, self.feed, self.account, name=first.claim.name, settled=ways
         )
@@ -412,6 +516,7 @@ class Bundle:
         for report in reports:
             import_ = self._imports[report.import_id]
             self._pipeline.keeper.let_go(import_.claim)
+            save(import_.work / _STORED, _Stored(self.work))
             save(import_.work / "report.json", report)
         return _Loaded(members=members, reports=reports)
 
@@ -429,7 +534,7 @@ class Bundle:
 
     def _report(self, member: _Member, counts: Counts) -> ImportReport:
         claim = self._imports[member.part.import_id].claim
-        text, typed = self._read().text, self._typed()
+        text, typed, plain = self._read().text, self._typed(), self._plain(claim.import_id)
         own = member.evidence[: len(text.evidence)], member.evidence[len(text.evidence) :]
         return ImportReport(
             import_id=claim.import_id,
@@ -445,7 +550,7 @@ class Bundle:
             escape=text.escape,
             layout=typed.typed.layout,
             ways=member.ways,
-            evidence=(*own[0], typed.typed.evidence[0], *own[1]),
+            evidence=(*plain.evidence, *own[0], typed.typed.evidence[0], *own[1]),
             drift=typed.drifts[claim != self._first.claim],
             stage_seconds=self._seconds(),
         )
@@ -453,8 +558,13 @@ class Bundle:
     def _finished(self) -> tuple[_Member, ...]:
         """Write the result files of what was stored together, and put the files away."""
         loaded = saved(self.work / "load.json", _Loaded)
-        if loaded is None or not loaded.reports:
+        if loaded is None:
             return ()
+        here = [m.part.import_id in self._imports for m in loaded.members]  # some may have left
+        loaded = _Loaded(
+            members=tuple(compress(loaded.members, here)),
+            reports=tuple(compress(loaded.reports, here)),
+        )
         seconds = self._seconds()
         with self._pipeline.database.begin() as connection:
             import_ids = [report.import_id for report in loaded.reports]
@@ -499,13 +609,12 @@ class Bundle:
 
     def _seconds(self) -> dict[str, float]:
         """Return how long each stage took, a file."""
+        files = len(self._read().members)
         spent = {stage: saved(self.work / f"spent-{stage}.json", _Spent) for stage in Stage}
         return {
-            stage.value: round(found.seconds / len(self._imports), 4)
-            for stage, found in spent.items()
-            if found
+            stage.value: round(found.seconds / files, 4) for stage, found in spent.items() if found
         }
 
 
 class _ApartError(Exception):
-    """The table refuses a row of one of the files, so that none is stored with the others."""
+    """Not all of the files can go on together."""

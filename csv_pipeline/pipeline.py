@@ -324,8 +324,7 @@ def open_pipeline(settings: Settings, feeds: Iterable[Feed]) -> Pipeline:
     ensure_targets(database, by_name.values())
     sweep(settings, database, by_name)
     if settings.history_days is not None:
-        with database.begin() as connection:
-            undone.prune_history(connection, by_name.values(), settings.history_days)
+        undone.prune_history(database, by_name.values(), settings.history_days)
     opened = Pipeline(settings, database, by_name, Keeper(database, settings.lease_seconds))
     opened.put_away(_SECONDS_TO_PUT_AWAY)
     return opened

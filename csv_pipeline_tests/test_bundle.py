@@ -1,5 +1,6 @@
 """Small files that go together: nothing but the time is another than if each went alone."""
 
+import gzip
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -99,6 +100,36 @@ MIXED: dict[str, list[str | bytes]] = {
         f"{HEADER}f,F,1.00\n".replace("\n", "\r"),
         f"{HEADER}g,G,1.00\n",
         f"{HEADER}h,œuvre,1.00\n",
+    ],
+    "keys over a file that drops out": [
+        f"{HEADER}a,A,1.00\n",
+        f"{HEADER}k,old,1.00\nragged,R\n",
+        f"{HEADER}k,new,1.00\n",
+        f"{HEADER}l,Läng,1.00\n".encode("cp1252"),
+        f"{HEADER}l,lang,1.00\n",
+        f"{HEADER}b,B,1.50\n",
+        f'{HEADER}m,old,"1,50"\n',
+        f"{HEADER}m,new,2.50\n",
+        f"{HEADER}n,x,x\no,old,1.00\n",
+        f"{HEADER}o,new,1.00\n",
+        f"{HEADER},,\np,old,1.00\n",
+        f"{HEADER}p,new,1.00\n",
+    ],
+    "other delimiters": [
+        "ID;Name;Amount\na;A;1.00\n",
+        'ID;Name;Amount\nb;Monitor 24", black;1.00\n',
+        'ID;Name;Amount\nc;"C";1.00\n',
+        'ID;Name;Amount\nd;say ""hi"" now;1.00\n',
+    ],
+    "quotes that are characters": [
+        f'{HEADER}a,say ""hi"" now,1.00\n',
+        f"{HEADER}b,B,1.00\n",
+        f'{HEADER}"c",C,1.00\n',
+    ],
+    "compressed": [
+        gzip.compress(f"{HEADER}a,A,1.00\n".encode(), mtime=0),
+        f"{HEADER}b,B,1.00\n",
+        gzip.compress(f"{HEADER}c,C,1.00\n".encode(), mtime=0),
     ],
     "a file twice": [f"{HEADER}a,A,1.00\n", f"{HEADER}b,B,1.00\n", f"{HEADER}a,A,1.00\n"],
 }
@@ -222,6 +253,48 @@ def test_files_that_go_together_survive_the_death_of_their_worker(desk: Desk, mo
     with desk.pipeline.database.begin() as connection:
         reports = ledger.imports(connection, account=desk.account)
     assert [report.counts.inserted for report, _ in reports] == [1, 1, 1]
+
+
+def test_a_file_that_breaks_is_recorded_and_the_others_go_on(desk: Desk) -> None:
+    imports = arrived(desk, [f"{HEADER}{n},Ann,1.00\n" for n in range(4)])
+    advance(desk, imports, Stage.ARRIVE)
+    imports[1].fail(OSError("the disk is full"))
+    advance(desk, imports, *list(Stage)[1:])
+    outcomes = [import_.settled().outcome for import_ in imports]
+    assert outcomes.count(Outcome.FAILED) == 1
+    assert outcomes[1] is Outcome.FAILED
+    assert [name for (name,) in desk.rows(columns="person_id")] == ["0", "2", "3"]
+
+
+def test_result_files_are_written_though_one_of_the_files_left_the_run(desk: Desk) -> None:
+    imports = arrived(desk, [f"{HEADER}{n},Ann,1.00\n" for n in range(4)])
+    advance(desk, imports, *list(Stage)[:-1])
+    assert not went_alone(imports)
+    left = imports[1:]
+    advance(desk, left, Stage.REPORT)
+    assert all(results(desk, import_.settled()) for import_ in left)
+
+
+def test_a_limit_of_the_account_is_one_of_each_file(desk: Desk) -> None:
+    desk.declare(max_file_bytes=40)
+    imports = arrived(desk, [f"{HEADER}{n},Ann,1.00\n" for n in range(4)])
+    assert [report.counts.inserted for report in together(desk, imports)] == [1] * 4
+    assert not went_alone(imports)
+
+
+def test_files_that_another_worker_has_by_now_are_left_to_it(desk: Desk) -> None:
+    imports = arrived(desk, [f"{HEADER}{n},Ann,1.00\n" for n in range(3)])
+    advance(desk, imports, Stage.ARRIVE)
+    for import_ in imports:
+        desk.pipeline.keeper.let_go(import_.claim)  # as in a process that goes on with the run
+    with desk.pipeline.database.begin() as connection:
+        connection.execute(
+            sa.update(tables.arrival)
+            .where(tables.arrival.c.arrival_id == imports[0].claim.arrival_id)
+            .values(worker="another host/boot/namespace/1/2")
+        )
+    with pytest.raises(LostClaimError):
+        advance(desk, imports, Stage.READ)
 
 
 def test_after_a_death_between_commit_and_report_the_ledger_tells_each_outcome(desk: Desk) -> None:

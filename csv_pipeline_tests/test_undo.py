@@ -238,13 +238,12 @@ def test_history_that_somebody_may_be_reading_is_dropped_another_time(
     bring("a,old,1")
     second = bring("a,new,1")
     make_older(desk, second)
-    begin, feeds = desk.pipeline.database.begin, [desk.pipeline.feed(FEED)]
-    with begin() as undoing, begin() as pruning:
+    database, feeds = desk.pipeline.database, [desk.pipeline.feed(FEED)]
+    with database.begin() as undoing:
         ledger.lock_lane(undoing, second)
-        undone.prune_history(pruning, feeds, days=7)
+        undone.prune_history(database, feeds, days=7)
     assert len(desk.rows(f"{FEED}_history")) == 1
-    with begin() as pruning:
-        undone.prune_history(pruning, feeds, days=7)
+    undone.prune_history(database, feeds, days=7)
     assert desk.rows(f"{FEED}_history") == []
 
 

@@ -94,8 +94,9 @@ def validate(typed: TypedFile, work: Path, feed: Feed) -> ValidFile:
 @cache
 def has_own_rules(contract: type[Contract]) -> bool:
     """Return whether a contract has rules that are not Pandera's and may look at several rows."""
-    columns = contract.to_schema().columns.values()
-    return any(check.name not in _RULES for column in columns for check in column.checks)
+    schema = contract.to_schema()
+    checks = (check for column in schema.columns.values() for check in column.checks)
+    return bool(schema.checks) or any(check.name not in _RULES for check in checks)
 
 
 def rows_not_plain(valid: ValidFile) -> pl.Series:

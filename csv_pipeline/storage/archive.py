@@ -113,17 +113,19 @@ def place_together(database: Database, settings: Settings, arrival_ids: Sequence
     """
     with database.begin() as connection:
         names, promised = _Names(connection), []
-        for held in _hold_all(connection, arrival_ids):
-            with _what_cannot_go_stays():
-                if (target := _plan(connection, settings, held, names)) is not None:
-                    promised.append((held, target))
+        with _what_cannot_go_stays():  # a store that does not answer is asked no further
+            for held in _hold_all(connection, arrival_ids):
+                with _what_cannot_go_stays((OSError,)):
+                    if (target := _plan(connection, settings, held, names)) is not None:
+                        promised.append((held, target))
         _promise(connection, promised)
     with database.begin() as connection:
         arrived = []
-        for held in _hold_all(connection, arrival_ids):
-            with _what_cannot_go_stays():
-                if (target := _carry_out(connection, held).target) is not None:
-                    arrived.append((held, target))
+        with _what_cannot_go_stays():
+            for held in _hold_all(connection, arrival_ids):
+                with _what_cannot_go_stays((OSError,)):
+                    if (target := _carry_out(connection, held).target) is not None:
+                        arrived.append((held, target))
         _arrived(connection, arrived)
 
 
@@ -225,11 +227,11 @@ def hold_all_to_retention(database: Database, settings: Settings, seconds: float
 
 
 @contextlib.contextmanager
-def _what_cannot_go_stays() -> Iterator[None]:
+def _what_cannot_go_stays(errors: tuple[type[Exception], ...] = CANNOT_GO) -> Iterator[None]:
     """Log what system or store do not allow, and let it be tried again another time."""
     try:
         yield
-    except CANNOT_GO as error:
+    except errors as error:
         log.warning("file stays", because=str(error))
 
 

@@ -390,6 +390,30 @@ def renew(connection: sa.Connection, claim: Claim, lease_seconds: float) -> None
     _change_claim(connection, claim, lease_expires_at=lease, worker=this_worker())
 
 
+def renew_together(
+    connection: sa.Connection, claims: Sequence[Claim], lease_seconds: float
+) -> bool:
+    """Renew many claims as `renew` does each; return False, changing none, if one is lost."""
+    table = tables.arrival
+    keys = [(claim.arrival_id, claim.attempt) for claim in claims]
+    others = connection.scalars(
+        sa.select(table.c.worker)
+        .where(
+            _are_held(keys),
+            table.c.worker != this_worker(),
+            table.c.lease_expires_at >= sa.func.now(),
+        )
+        .distinct()
+    )
+    if not all(is_gone(worker) for worker in others):
+        return False
+    with connection.begin_nested() as attempt:
+        if renew_all(connection, set(keys), lease_seconds):
+            attempt.rollback()
+            return False
+    return True
+
+
 def renew_all(
     connection: sa.Connection, claims: Collection[tuple[int, int]], lease_seconds: float
 ) -> set[tuple[int, int]]:

@@ -9,9 +9,8 @@ import sqlalchemy as sa
 from csv_pipeline.errors import UndoError
 from csv_pipeline.model import ArrivalStatus, Feed, ImportReport, Outcome
 from csv_pipeline.storage import ledger, tables
+from csv_pipeline.storage.database import Database
 from csv_pipeline.storage.targets import history_table
-
-_MOST_LANES = 1_000  # to be locked at once; the server's memory for locks is bounded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,11 +89,11 @@ def settle(connection: sa.Connection, report: ImportReport, undone: Undoable) ->
     ledger.enter_report(connection, report, undoes_import_id=undone.named.import_id)
 
 
-def prune_history(connection: sa.Connection, feeds: Iterable[Feed], days: int) -> int:
+def prune_history(database: Database, feeds: Iterable[Feed], days: int) -> int:
     """Drop what imports older than `days` changed, and return how many rows of history that was.
 
     Such an import cannot be undone any more. Where something is loaded or undone right now, it is
-    left for another time.
+    left for another time. Nobody waits for longer than one account and feed takes.
     """
     table = tables.import_
     old = (
@@ -103,22 +102,24 @@ def prune_history(connection: sa.Connection, feeds: Iterable[Feed], days: int) -
         & ((table.c.updated > 0) | (table.c.outcome == Outcome.UNDO))
     )
     by_name = {feed.name: feed for feed in feeds}
-    lanes = sa.select(table.c.account, table.c.feed).where(old, table.c.feed.in_(by_name))
+    query = sa.select(table.c.account, table.c.feed).where(old, table.c.feed.in_(by_name))
+    with database.begin() as connection:
+        lanes = connection.execute(query.distinct()).all()
     dropped = 0
-    for account, name in connection.execute(lanes.distinct().limit(_MOST_LANES)).all():
-        if not ledger.try_lane(connection, account, name):
-            continue
-        pruned = connection.execute(
-            sa.update(table)
-            .where(old, table.c.account == account, table.c.feed == name)
-            .values(history_pruned_at=sa.func.now())
-            .returning(table.c.import_id)
-        )
-        ids = list(pruned.scalars())
-        if ids:
-            history = history_table(by_name[name])
-            gone = sa.delete(history).where(history.c._replaced_by_import_id.in_(ids))
-            dropped += connection.execute(gone).rowcount
+    for account, name in lanes:
+        with database.begin() as connection:
+            if not ledger.try_lane(connection, account, name):
+                continue
+            pruned = connection.execute(
+                sa.update(table)
+                .where(old, table.c.account == account, table.c.feed == name)
+                .values(history_pruned_at=sa.func.now())
+                .returning(table.c.import_id)
+            )
+            if ids := list(pruned.scalars()):
+                history = history_table(by_name[name])
+                gone = sa.delete(history).where(history.c._replaced_by_import_id.in_(ids))
+                dropped += connection.execute(gone).rowcount
     return dropped
 
 

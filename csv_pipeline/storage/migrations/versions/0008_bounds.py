@@ -10,9 +10,9 @@ down_revision = "0007"
 
 SHORTER_MESSAGES = r"""
 UPDATE csv_pipeline.reject
-    SET message = regexp_replace(message, '^row -?\d+ \(line \d+\)[:,] ', '');
+    SET message = regexp_replace(message, '^row -?\d+ \(line \d+\)[:,] ', '')
+    WHERE message ~ '^row -?\d+ \(line \d+\)[:,] ';
 """
-
 
 _DEATHS = "ALTER TABLE csv_pipeline.arrival ADD COLUMN deaths integer NOT NULL DEFAULT 0"
 
