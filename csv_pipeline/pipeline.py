@@ -333,7 +333,8 @@ def open_pipeline(settings: Settings, feeds: Iterable[Feed]) -> Pipeline:
 def sweep(settings: Settings, database: Database, feeds: Mapping[str, Feed] | None = None) -> None:
     """Remove what workers left behind: untouched for long, and work directories not claimed.
 
-    Where a worker was killed after its commit, the result file is written first.
+    Where a worker was killed after its commit, the result file is written first; of files that were
+    imported together there is none then.
     """
     for area in (settings.results_area, settings.rejects_area):
         for left in area.glob(f"*/*/*{_PARTIAL}"):
