@@ -211,5 +211,7 @@ class _Stop:
 
 
 def orders_for(pipeline: Pipeline, account: str, **how: Any) -> Orders:
-    """Return orders to import what waits for an account in this pipeline's home."""
-    return replace(Orders(home=pipeline.settings.home, account=account), **how)
+    """Return orders to import what waits for an account in this pipeline's home and database."""
+    url = pipeline.settings.database_url
+    own = url.get_secret_value() if url else None
+    return replace(Orders(home=pipeline.settings.home, account=account, database_url=own), **how)
