@@ -222,7 +222,7 @@ DENIED = [
     "SELECT last_value FROM csv_pipeline.import_id",
     "SELECT * FROM csv_pipeline.target",
     "SELECT * FROM csv_pipeline.alembic_version",
-    "SELECT * FROM dagster.event_logs",
+    "SELECT * FROM dagster.records_of_runs",
     "CREATE TABLE data.mine (x text)",
     "CREATE FUNCTION csv_pipeline.mine() RETURNS text LANGUAGE sql AS 'SELECT 1::text'",
     "CREATE TABLE public.mine (x text)",
@@ -253,7 +253,7 @@ DENIED = [
 def test_a_reader_may_only_select(stage: Stage, statement: str) -> None:
     if "dagster." in statement:
         stage.own("CREATE SCHEMA IF NOT EXISTS dagster")
-        stage.own("CREATE TABLE IF NOT EXISTS dagster.event_logs (id bigint)")
+        stage.own("CREATE TABLE IF NOT EXISTS dagster.records_of_runs (id bigint)")
     names = {"theirs": stage.theirs, "bound": stage.bound, "chooser": stage.chooser}
     names["owner"] = str(stage.pipeline.database.engine.url.username)
     before = stage.own("SELECT count(*), max(xmin::text::bigint) FROM data.people")
