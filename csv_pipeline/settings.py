@@ -55,7 +55,7 @@ class Settings(BaseSettings):
     )
     max_records: PositiveInt = Field(100_000_000, description="files of more records are refused")
     block_bytes: PositiveInt = Field(
-        8 * 1024**2, description="text handled at a time while reading"
+        4 * 1024**2, description="text handled at a time while reading"
     )
     archive: bool = Field(
         True, description="move files out of the landing area once they are settled"

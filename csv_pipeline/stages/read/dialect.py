@@ -50,7 +50,7 @@ class ReadHints:
     max_columns: int = 4_096
     max_record_bytes: int = 8 * 1024**2
     max_records: int = 100_000_000
-    block_bytes: int = 8 * 1024**2
+    block_bytes: int = 4 * 1024**2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
