@@ -617,6 +617,7 @@ def test_dev_works_from_an_empty_folder_and_imports_what_is_dropped_in_few_words
                 dev.send_signal(signal.SIGINT)
                 assert dev.wait(timeout=30) == 0
         said = Path(folder, "log").read_text()
+        assert said.count(f"A new, empty database is made in {folder}/data/postgres") == 1
         assert (said.count("import finished"), said.count("psql 'postgresql://")) == (1, 1)
         assert not [word for word in ("DEBUG", "stage done", "dagster.yaml") if word in said]
 

@@ -66,7 +66,7 @@ app = typer.Typer(
 
 @app.command()
 def demo() -> None:
-    """Import over a dozen files of three accounts and show what became of every row."""
+    """Import sixteen files of three accounts and show what became of every row."""
     from dagster import DagsterInstance
 
     from csv_pipeline.cli import show, terminal
@@ -362,7 +362,20 @@ def _pipeline() -> "Pipeline":
     from csv_pipeline.pipeline import open_pipeline
 
     _log_warnings_only()
-    return open_pipeline(_settings(), FEEDS)
+    found = _settings()
+    _note_new_home(found)
+    return open_pipeline(found, FEEDS)
+
+
+def _note_new_home(settings: "Settings") -> None:
+    """Say so if a database is made here: it may be another folder's that was meant."""
+    if settings.database_url is None and not settings.postgres_area.exists():
+        from csv_pipeline.cli.terminal import note
+
+        note(
+            f"A new, empty database is made in {settings.postgres_area}. "
+            "CSV_PIPELINE_HOME names the folder to work in, wherever you are."
+        )
 
 
 def _settings() -> "Settings":

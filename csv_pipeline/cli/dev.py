@@ -44,7 +44,7 @@ def serve(pipeline: Pipeline, host: str, port: int, *, verbose: bool = False) ->
     landing = pipeline.settings.landing_place
     if isinstance(landing, Path):
         landing.mkdir(parents=True, exist_ok=True)
-    note(f"Dagster starts at http://{host}:{port} in some seconds; Ctrl-C stops it.")
+    note(f"Dagster starts at http://{host}:{port} in half a minute or less; Ctrl-C stops it.")
     child = subprocess.Popen(  # noqa: S603  # our own interpreter, and no shell
         _command(host, port, verbose=verbose),
         env=_environment(pipeline.settings),
@@ -69,7 +69,7 @@ def _tell(pipeline: Pipeline, page: str) -> None:
         f"  Dagster       {page}",
         f"  landing area  {pipeline.settings.landing_place}",
         "  drop a file   into ACCOUNT/FEED/ there, such as acme/ebay_orders/; its rows are in the",
-        f"                table some 10 to 20 seconds later ({command()} feeds lists the feeds)",
+        f"                table within some 20 seconds ({command()} feeds lists the feeds)",
         f"  database      {psql(pipeline)}",
         "  stop          Ctrl-C",
         "",

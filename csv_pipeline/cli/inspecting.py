@@ -282,7 +282,7 @@ def _first_faults(text: TextFile) -> Iterator[Reject]:
     with text.text.open("rb") as file:
         for fault in islice(faults, _FIRST_FAULTS):
             file.seek(fault.pop("offset"))
-            raw = file.read(fault.pop("length")).decode()
+            raw = file.read(fault.pop("length")).decode().removesuffix("\r")
             yield Reject.of({"import_id": 0, "raw": raw, **fault})
 
 
@@ -290,7 +290,7 @@ def _by_rule(text: TextFile) -> list[tuple[str, int]]:
     counts: Counter[str] = Counter()
     for batch in batches(text.rejects, ["rule"]):
         counts.update(dict(batch["rule"].value_counts().iter_rows()))
-    return counts.most_common()
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
 def write_clean(text: TextFile, out: Path) -> None:

@@ -49,7 +49,8 @@ def imported(done: "Imported", feed: Feed) -> None:
         _print_accounting(report.counts)
     _print_evidence(report)
     if report.rejects_by_rule:
-        rules = ", ".join(f"{rule} {count:,}" for rule, count in report.rejects_by_rule.items())
+        most_first = sorted(report.rejects_by_rule.items(), key=lambda item: (-item[1], item[0]))
+        rules = ", ".join(f"{rule} {count:,}" for rule, count in most_first)
         out.print(labelled("Faults by rule", plain(rules, 2_000)))
     if report.differences:
         made = table("row", "key", "column", "stored", "would be")

@@ -82,7 +82,8 @@ def bind(connection: sa.Connection, role: str, account: str) -> str | None:
     name = _quoted(connection, role)
     if not _has_role(connection, role):
         raise SetupError(
-            f"reader {role!r}: a role of the database was needed; there is none of this name. "
+            f"reader {role!r}: a role of the database was needed; there is none of this name at "
+            f"{connection.engine.url.render_as_string()}. "
             f"An administrator makes it by CREATE ROLE {name} LOGIN PASSWORD '…'"
         )
     if connection.scalar(_UNBOUND, {"role": role}):

@@ -400,7 +400,8 @@ def _first_data(reading: _Reading) -> int:
 
 def _evidence(best: _Reading) -> tuple[Evidence, ...]:
     grammar = best.grammar
-    rows = f"{best.steady:.0%} of the first records have its {len(best.names)} columns"
+    width = f"{len(best.names)} columns" if len(best.names) > 1 else "one column"
+    rows = f"{best.steady:.0%} of the first records have its {width}"
     found = [
         Evidence(
             subject="delimiter",
