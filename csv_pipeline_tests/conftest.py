@@ -44,8 +44,7 @@ def pipeline() -> Iterator[Pipeline]:
     with own_settings(settle_seconds=0) as settings:
         opened = open_pipeline(settings, (*FEEDS, *TEST_FEEDS))
         yield opened
-        opened.keeper.stop()
-        opened.database.engine.dispose()
+        opened.close()
 
 
 @contextmanager

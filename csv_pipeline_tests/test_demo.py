@@ -21,7 +21,7 @@ def stage() -> Iterator[Pipeline]:
     with own_settings() as settings:
         opened = open_pipeline(settings, FEEDS)
         yield opened
-        opened.database.engine.dispose()
+        opened.close()
 
 
 @pytest.fixture(scope="module")

@@ -548,8 +548,7 @@ def mortal() -> Iterator[tuple[Pipeline, Server]]:
         pipeline = open_pipeline(Settings(home=Path(home)), TEST_FEEDS)
         server = Server(pipeline)
         yield pipeline, server
-        pipeline.keeper.stop()
-        pipeline.database.engine.dispose()
+        pipeline.close()
         server.die(signal.SIGQUIT)  # a worker started it, which did not stay to stop it
 
 

@@ -114,8 +114,7 @@ class House:
             os.killpg(dev.pid, signal.SIGINT)
         for dev in self.started:
             dev.wait(timeout=60)
-        self.pipeline.keeper.stop()
-        self.pipeline.database.engine.dispose()
+        self.pipeline.close()
 
 
 @pytest.fixture

@@ -502,7 +502,7 @@ def plain_pipeline(stage: Stage, home: Path) -> Iterator[Stage]:
         settings = Settings(home=home, database_url=address, settle_seconds=0)
         opened = open_pipeline(settings, TEST_FEEDS)
         yield replace(stage, pipeline=opened, bound=f"bi_{name}")
-        opened.database.engine.dispose()
+        opened.close()
     finally:
         with server.connect() as connection:
             connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))

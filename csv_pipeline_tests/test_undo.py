@@ -213,7 +213,7 @@ def test_history_older_than_the_setting_is_dropped_and_undoing_says_so(
     second, third = bring("a,new,1"), bring("b,made,1")
     make_older(desk, second, third)
     keeping = desk.pipeline.settings.model_copy(update={"history_days": 7})
-    open_pipeline(keeping, desk.pipeline.feeds.values()).database.engine.dispose()
+    open_pipeline(keeping, desk.pipeline.feeds.values()).close()
     assert desk.rows(f"{FEED}_history") == []
     with pytest.raises(UndoError, match="history_days"):
         undo(desk, second)
