@@ -608,14 +608,14 @@ def test_dev_works_from_an_empty_folder_and_imports_what_is_dropped_in_few_words
             ) as dev,  # fmt: skip
         ):
             try:
-                _wait(lambda: _answers(port), seconds=60)
+                _wait(lambda: _answers(port), seconds=180)
                 lane = Path(folder, "data", "landing", "acme", "customers")
                 lane.mkdir(parents=True)
                 (lane / "customers.csv").write_text("Customer ID,Name\nC1,Ann\nC2,Bob\n")
-                _wait(lambda: _inserted(folder, environment) == 2, seconds=40)
+                _wait(lambda: _inserted(folder, environment) == 2, seconds=120)
             finally:
                 dev.send_signal(signal.SIGINT)
-                assert dev.wait(timeout=30) == 0
+                assert dev.wait(timeout=60) == 0
         said = Path(folder, "log").read_text()
         assert said.count(f"A new, empty database is made in {folder}/data/postgres") == 1
         assert (said.count("import finished"), said.count("psql 'postgresql://")) == (1, 1)

@@ -44,7 +44,7 @@ def serve(pipeline: Pipeline, host: str, port: int, *, verbose: bool = False) ->
     landing = pipeline.settings.landing_place
     if isinstance(landing, Path):
         landing.mkdir(parents=True, exist_ok=True)
-    note(f"Dagster starts at http://{host}:{port} in half a minute or less; Ctrl-C stops it.")
+    note(f"Dagster starts at http://{host}:{port} in half a minute or so; Ctrl-C stops it.")
     child = subprocess.Popen(  # noqa: S603  # our own interpreter, and no shell
         _command(host, port, verbose=verbose),
         env=_environment(pipeline.settings),
