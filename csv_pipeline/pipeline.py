@@ -172,6 +172,11 @@ class Pipeline:
             return here
         if since is not None and not exists(place):
             return since
+        if isinstance(place, Path) and place.is_dir():
+            raise SetupError(
+                f"{place}: a file was needed; it is a folder: name one file in it, or copy them "
+                f"all to {self.settings.landing_place}/{account}/{feed}/"
+            )
         if not is_file(place):
             raise SetupError(f"{place}: a file was needed; there is none, and none of it is known")
         return found_file(place, account, feed)
@@ -289,7 +294,8 @@ class Pipeline:
                 attempt.rollback()
             else:
                 undone.settle(connection, report, found)
-        log.info("undone", named=import_id, by=number, **asdict(done))
+        if not dry_run:
+            log.info("undone", named=import_id, by=number, **asdict(done))
         return report
 
     def leave_rejects(self, report: ImportReport) -> Path | None:

@@ -2,6 +2,7 @@
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from csv_pipeline.ingest import ingest
 from csv_pipeline.model import ArrivalStatus, Outcome
 from csv_pipeline.pipeline import Pipeline
-from csv_pipeline.stages.arrive import Look, look
+from csv_pipeline.stages.arrive import Look, found_file, look
 from csv_pipeline.storage import ledger
 from csv_pipeline_tests.conftest import Desk
 
@@ -155,6 +156,22 @@ def test_a_claimed_file_is_not_claimed_twice(desk: Desk) -> None:
     desk.pipeline.look(seconds=10)
     assert len(desk.pipeline.claim(desk.account, "people")) == 1
     assert desk.pipeline.claim(desk.account, "people") == []
+
+
+@pytest.mark.parametrize("files", [10, 400])
+def test_imports_are_numbered_in_the_order_of_arrival(desk: Desk, files: int) -> None:
+    found = found_file(drop(desk.folder, "a.csv"), desk.account, "people")
+    with desk.pipeline.database.engine.connect() as connection:  # nothing is committed
+        ledger.register(
+            connection, [replace(found, location=f"{found.location}-{n}") for n in range(files)]
+        )
+        first = ledger.claim(connection, desk.account, "people", lease_seconds=60)
+        for claim in reversed(first):  # so that the table has them in this order
+            ledger.release(connection, claim)
+        again = ledger.claim(connection, desk.account, "people", lease_seconds=60)
+    assert [claim.arrival_id for claim in again] == sorted(claim.arrival_id for claim in first)
+    numbers = [claim.import_id for claim in (*first, *again)]
+    assert numbers == sorted(numbers)
 
 
 def test_a_failed_file_waits_for_the_nightly_run_only(desk: Desk) -> None:

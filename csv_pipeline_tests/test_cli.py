@@ -150,6 +150,13 @@ def test_a_file_that_is_not_there_exits_with_2(terminal: Terminal) -> None:
     assert "a file was needed; there is none" in said.err
 
 
+def test_a_folder_exits_with_2_and_says_where_its_files_could_go(terminal: Terminal) -> None:
+    said = terminal.call("import", terminal.folder, "-a", terminal.account, "-f", "people")
+    assert said.exit_code == 2
+    landing = terminal.pipeline.settings.landing_area / terminal.account / "people"
+    assert f"it is a folder: name one file in it, or copy them all to {landing}/" in said.err
+
+
 def test_a_file_imported_before_is_named_by_its_import(terminal: Terminal) -> None:
     first = terminal.bring(PEOPLE, "--json").json
     file = terminal.folder / "people.csv"

@@ -47,9 +47,11 @@ def test_no_two_feeds_rejects_are_taken_for_one_table() -> None:
     assert len(named) == len(set(named))
 
 
-def test_the_form_of_an_undo_has_a_line_for_the_number() -> None:
-    config = defs.resolve_job_def("undo_import").run_config or {}
-    assert config["ops"] == {"undo": {"config": {"import_id": 0, "dry_run": False}}}
+def test_the_form_of_an_undo_asks_for_the_number() -> None:
+    job = defs.resolve_job_def("undo_import")
+    assert job.run_config is None
+    with pytest.raises(dg.DagsterInvalidConfigError, match='Missing required config entry "import'):
+        dg.validate_run_config(job, {"ops": {"undo": {"config": {"dry_run": True}}}})
 
 
 def test_only_the_accounting_check_blocks() -> None:

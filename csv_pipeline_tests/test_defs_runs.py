@@ -42,13 +42,13 @@ class Dagster:
         path.write_text(content)
         return str(path)
 
-    def run(self, **config: Any) -> dg.ExecuteInProcessResult:
+    def run(self, feed: str = "people", **config: Any) -> dg.ExecuteInProcessResult:
         """Import files as the sensor or somebody at the launchpad asks for it."""
         return self.job.execute_in_process(
             instance=self.instance,
             partition_key=self.account,
-            asset_selection=[dg.AssetKey("people"), dg.AssetKey("people_rejects")],
-            run_config={"ops": {"people": {"config": config}}} if config else None,
+            asset_selection=[dg.AssetKey(feed), dg.AssetKey(f"{feed}_rejects")],
+            run_config={"ops": {feed: {"config": config}}} if config else None,
             raise_on_error=False,
         )
 
@@ -434,7 +434,10 @@ def test_config_can_name_the_files(dagster: Dagster, by: str) -> None:
 def test_a_named_file_that_never_arrived_fails_the_run_at_once(dagster: Dagster) -> None:
     result = dagster.run(files=["nowhere.csv"])
     (failure,) = result.get_step_failure_events()
-    assert "nothing is known of 'nowhere.csv'" in str(failure.step_failure_data.error)
+    error = failure.step_failure_data.error
+    assert error is not None
+    assert "nothing is known of 'nowhere.csv'" in error.message
+    assert (error.cause, error.context) == (None, None)  # the message says it all
     assert result.retry_attempts_for_node("people.claim") == 0
 
 

@@ -5,9 +5,10 @@ import io
 
 import pytest
 
-from csv_pipeline.ingest import Import, Stage
+from csv_pipeline.ingest import Import, Stage, ingest
 from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.stages.arrive import found_file
+from csv_pipeline.storage import ledger
 from csv_pipeline.storage.rejects_file import kept, neutral
 from csv_pipeline_tests.conftest import Desk
 
@@ -219,6 +220,24 @@ def test_a_mended_row_does_not_replace_what_a_later_import_stored(desk: Desk) ->
     second = desk.bring(sent_out(desk, first).replace("six", "6.00"))
     assert (second.counts.kept, second.counts.updated) == (1, 0)
     assert names(desk) == ["Ann", "Rob", "Cid"]
+
+
+def test_a_mended_row_does_not_replace_what_a_later_file_of_the_same_claim_brought(
+    desk: Desk,
+) -> None:
+    later = "ID,Name,Amount\n2,Rob,60.00\n"
+    with desk.pipeline.database.begin() as connection:
+        for number, content in enumerate((FAULTY, *[later] * 9)):
+            path = desk.folder / f"{number}.csv"
+            path.write_text(content)
+            ledger.register(connection, [found_file(path, desk.account, "people")])
+        for claim in reversed(ledger.claim(connection, desk.account, "people", lease_seconds=60)):
+            ledger.release(connection, claim)  # so that the table has them in this order
+    first, *_ = [
+        ingest(desk.pipeline, claim) for claim in desk.pipeline.claim(desk.account, "people")
+    ]
+    second = desk.bring(sent_out(desk, first).replace("six", "6.00"))
+    assert (second.counts.kept, names(desk)) == (1, ["Ann", "Rob", "Cid"])
 
 
 def test_a_mended_row_does_not_replace_a_row_further_down_in_its_file(desk: Desk) -> None:

@@ -270,7 +270,11 @@ def test_the_dagster_job_undoes_an_import(desk: Desk, bring: Callable[[str], Imp
         resources={"engine": OpenEngine(desk)},
         raise_on_error=False,
     )
-    assert not failed.success
+    (failure,) = failed.get_step_failure_events()
+    error = failure.step_failure_data.error
+    assert error is not None
+    assert "undid it; to have it back, undo that one" in error.message
+    assert (error.cause, error.context) == (None, None)  # the message says it all
 
 
 class OpenEngine:

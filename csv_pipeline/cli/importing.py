@@ -202,7 +202,8 @@ def _run(pipeline: Pipeline, claim: Claim) -> Imported:
         report = import_.settled()
     finally:
         import_.finish()
-    pipeline.hold_to_retention(claim.account, claim.feed)
+    if not claim.dry_run:
+        pipeline.hold_to_retention(claim.account, claim.feed)
     return Imported(
         report=report,
         first_rejects=tuple(faults),

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from csv_pipeline.defs.metadata import undo_metadata
 from csv_pipeline.defs.resource import Engine
-from csv_pipeline.errors import PipelineError
+from csv_pipeline.errors import PipelineError, SetupError
 
 
 class UndoConfig(dg.Config):
@@ -27,7 +27,8 @@ def undo(
     try:
         report = pipeline.undo(config.import_id, dry_run=config.dry_run)
     except PipelineError as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
+        unforeseen = None if isinstance(error, SetupError) else error
+        raise dg.Failure(str(error), allow_retries=False) from unforeseen
     facts = undo_metadata(report)
     done = "would be undone" if config.dry_run else f"is undone by import {report.import_id}"
     context.log.info("Import %s %s; what became of its rows is below.", config.import_id, done)
@@ -37,8 +38,8 @@ def undo(
 
 
 @dg.job(
-    description="Takes back what one import wrote: put its number in the place of the 0.",
-    config={"ops": {"undo": {"config": {"import_id": 0, "dry_run": False}}}},  # what the form shows
+    description="Takes back what one import wrote: add the line `import_id: …`, with its number, "
+    "below `dry_run` in the form."
 )
 def undo_import() -> None:
     """Undo one import."""

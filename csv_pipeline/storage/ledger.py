@@ -255,7 +255,9 @@ def claim(  # noqa: PLR0913  # each is a different question: whose, which, for w
     Without `arrival_ids` every waiting or failed arrival is taken, unless it failed `max_failures`
     times; with them those and no others, among them refused, duplicate and undone ones, because
     somebody asked for them by name. Arrivals that another worker holds are passed over, unless it
-    is known to be dead; what the same run claimed before it stumbled is claimed anew.
+    is known to be dead; what the same run claimed before it stumbled is claimed anew. The imports
+    are numbered in the order of the claims, which a replay goes by: a later file has the higher
+    number. What was the problem of an arrival before stays with it until it is settled.
 
     An arrival that all workers die over, `max_failures` in a row and the last time alone, has
     failed: then nothing else is claimed either, and the next call goes on without it.
@@ -279,20 +281,24 @@ def claim(  # noqa: PLR0913  # each is a different question: whose, which, for w
         .where(wanted)
         .order_by(table.c.arrival_id)
         .with_for_update(skip_locked=True)
+        .cte("picked")
     )
+    # An update visits rows in any order, so the numbers are taken before, along the sorted rows.
+    numbered = sa.select(
+        picked.c.arrival_id, tables.import_ids.next_value().label("import_id")
+    ).cte("numbered")
     taken = (
         sa.update(table)
-        .where(table.c.arrival_id.in_(picked.scalar_subquery()))
+        .where(table.c.arrival_id == numbered.c.arrival_id)
         .values(
             status=ArrivalStatus.CLAIMED,
             attempt=table.c.attempt + 1,
-            import_id=tables.import_ids.next_value(),
+            import_id=numbered.c.import_id,
             lease_expires_at=sa.func.now() + timedelta(seconds=lease_seconds),
             rehearsed_as=_status_before() if dry_run else None,
             run_id=run_id,
             worker=this_worker(),
             deaths=_deaths(),
-            problem=None,
         )
         .returning(table)
     )
@@ -335,7 +341,6 @@ def _give_up(connection: sa.Connection, claim: Claim, deaths: int) -> None:
         connection,
         claim,
         status=ArrivalStatus.FAILED,
-        import_id=claim.import_id,
         problem=problem,
         failures=deaths,
         deaths=deaths,
@@ -475,30 +480,38 @@ def sign_off(connection: sa.Connection, finished: timedelta = timedelta(days=1))
 
 
 def release(connection: sa.Connection, claim: Claim) -> None:
-    """Give a claim back as if it had never been taken; used by dry runs.
+    """Give a claim back as if it had never been taken; used by dry runs and orderly ends.
 
-    An arrival that was refused, undone or a duplicate before is so again. A claim that was lost, or
-    never taken because the file is only rehearsed, has nothing to give back.
+    An arrival that was refused, undone or a duplicate before is so again, with its problem. Only
+    `attempt` stays as it is, so that whoever still believes in the claim cannot settle it; and to
+    give an import back in an orderly way ends a row of deaths, which a dry run does not. A claim
+    that was lost, or never taken because the file is only rehearsed, has nothing to give back.
     """
     table = tables.import_
     before = connection.execute(
-        sa.select(table.c.outcome, table.c.import_id, table.c.problem, table.c.undone_by_import_id)
+        sa.select(table.c.outcome, table.c.import_id, table.c.run_id, table.c.undone_by_import_id)
         .where(table.c.arrival_id == claim.arrival_id, table.c.outcome != Outcome.UNDO)
         .order_by(table.c.import_id.desc())
         .limit(1)
     ).one_or_none()
+    if before is None:
+        status = ArrivalStatus.WAITING
+    elif before.undone_by_import_id is not None:
+        status = ArrivalStatus.UNDONE
+    else:
+        status = ArrivalStatus(before.outcome)
     with contextlib.suppress(LostClaimError):
-        if before is None:
-            _end_claim(connection, claim, status=ArrivalStatus.WAITING, import_id=None)
-        else:
-            undone = before.undone_by_import_id is not None
-            _end_claim(
-                connection,
-                claim,
-                status=ArrivalStatus.UNDONE if undone else ArrivalStatus(before.outcome),
-                import_id=before.import_id,
-                problem=before.problem,
-            )
+        _change_claim(
+            connection,
+            claim,
+            status=sa.func.coalesce(tables.arrival.c.rehearsed_as, status),
+            lease_expires_at=None,
+            rehearsed_as=None,
+            import_id=None if before is None else before.import_id,
+            run_id=None if before is None else before.run_id,
+            worker=None,
+            **({} if claim.dry_run else {"deaths": 0}),
+        )
 
 
 def check(connection: sa.Connection, claim: Claim) -> None:
@@ -630,7 +643,6 @@ def settle(
         connection,
         claim,
         status=ArrivalStatus(report.outcome.value),
-        import_id=claim.import_id,
         problem=problem,
         failures=failures,
         placed_at=None,
@@ -857,7 +869,6 @@ def _end_claim(
     claim: Claim,
     *,
     status: ArrivalStatus,
-    import_id: int | None,
     problem: str | None = None,
     **values: Any,
 ) -> None:
@@ -867,7 +878,6 @@ def _end_claim(
         status=status,
         lease_expires_at=None,
         worker=None,
-        import_id=import_id,
         problem=problem,
         **({"deaths": 0} | values),
     )
