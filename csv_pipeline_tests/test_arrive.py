@@ -157,6 +157,19 @@ def test_a_claimed_file_is_not_claimed_twice(desk: Desk) -> None:
     assert desk.pipeline.claim(desk.account, "people") == []
 
 
+def test_files_that_came_later_have_imports_of_higher_numbers(desk: Desk) -> None:
+    for number in range(30):
+        drop(desk.pipeline.settings.landing_area, f"{desk.account}/people/{number}.csv")
+    desk.pipeline.look(seconds=10)
+    for fewer in range(30, 0, -3):  # what is changed lies behind the others in the table
+        with desk.pipeline.database.begin() as connection:
+            lane = next(x for x in ledger.backlog(connection) if x.account == desk.account)
+            ledger.note_request(connection, lane.arrival_ids[:fewer])
+    claims = desk.pipeline.claim(desk.account, "people")
+    assert [claim.arrival_id for claim in claims] == sorted(claim.arrival_id for claim in claims)
+    assert [claim.import_id for claim in claims] == sorted(claim.import_id for claim in claims)
+
+
 def test_a_failed_file_waits_for_the_nightly_run_only(desk: Desk) -> None:
     drop(desk.pipeline.settings.landing_area, f"{desk.account}/people/a.csv")
     desk.pipeline.look(seconds=10)
