@@ -8,36 +8,40 @@ entry, which commits together with its rows.
 
 Only what is plain goes this way. A file with any fault, or with a key that another one brings, too,
 goes alone, right after the others, from the start: what becomes of it is what would have anyway.
+Where the table lets rows of several files meet, all go alone; where a header is new, those before
+the first that goes with others go first.
 """
 
 import hashlib
 import re
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, lru_cache, partial
-from itertools import compress, groupby
+from itertools import compress, groupby, takewhile
 from pathlib import Path
 from typing import TypeVar
 
 import polars as pl
 import structlog
+from sqlalchemy import Connection
 
 from csv_pipeline.errors import FileRefusedError, LostClaimError, UnavailableError
 from csv_pipeline.header import drift
 from csv_pipeline.ingest import BEFORE, Import, Progress, Stage, log_finished
 from csv_pipeline.model import Counts, Evidence, Feed, HeaderDrift, ImportReport, Outcome
-from csv_pipeline.pipeline import Pipeline
+from csv_pipeline.pipeline import Pipeline, decided_in, draft_results_together, leave_results
 from csv_pipeline.stages.load import load_together
 from csv_pipeline.stages.read import as_utf8, read
-from csv_pipeline.stages.results import Decided, write_parts
 from csv_pipeline.stages.transform import settle_parts, transform
 from csv_pipeline.stages.validate import has_own_rules, rows_not_plain, validate
 from csv_pipeline.storage import archive, ledger
 from csv_pipeline.storage.rejects_file import is_rejects_file
+from csv_pipeline.storage.targets import rows_meet
 from csv_pipeline.storage.work import (
     OWN,
+    PARTIAL,
     BatchWriter,
     Part,
     PlainFile,
@@ -249,15 +253,10 @@ class _Read:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Typed:
-    """What `transform` gave, and the files that go on together.
-
-    `drifts` are how the header differs for the first of all files, and for the others, which follow
-    one of the same header.
-    """
+    """What `transform` gave, and the files that go on together."""
 
     typed: TypedFile
     members: tuple[_Member, ...]
-    drifts: tuple[HeaderDrift, HeaderDrift]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -366,7 +365,10 @@ class Bundle:
 
     def _read_all(self) -> _Read:
         """Read the files as one text, under the header that all of them have."""
-        joined, partial_ = self.work / "source.csv", self.work / "source.part"
+        with self._pipeline.database.begin() as connection:
+            self._refuse_rows_that_meet(connection)
+        joined = self.work / "source.csv"
+        partial_ = joined.with_suffix(PARTIAL)
         found: list[_Found] = []
         lines = 1
         with partial_.open("wb") as out:
@@ -387,24 +389,42 @@ class Bundle:
                 lines += data.count(b"\n")
         partial_.replace(joined)
         # What one file may hold at most was asked of each when it arrived, and is asked again.
+        most_records = self._pipeline.settings.max_records * len(self._imports)
         hints = replace(
-            self._first.hints(None), max_bytes=joined.stat().st_size, max_records=_MOST_BYTES
+            self._first.hints(None), max_bytes=joined.stat().st_size, max_records=most_records
         )
         text_file = read(joined, self.work, hints)
         members = tuple(self._parts(text_file, found))
         self._hold_together(members)
         return _Read(text=text_file, members=members)
 
+    def _refuse_rows_that_meet(self, connection: Connection) -> None:
+        """Let each file have a transaction of its own where that may make a difference.
+
+        Raises:
+            _ApartError: It may.
+        """
+        if rows_meet(connection, self.feed):
+            raise _ApartError
+
     def _hold_together(self, members: Iterable[_Member]) -> None:
+        """Set those apart that are not among these.
+
+        Raises:
+            _ApartError: There are some.
+        """
+        going_on = {member.part.import_id for member in members}
+        self._set_apart([import_id for import_id in self._imports if import_id not in going_on])
+
+    def _set_apart(self, import_ids: Collection[int]) -> None:
         """Mark the files that cannot go on with the others.
 
         Raises:
             _ApartError: There are some.
         """
-        apart = self._imports.keys() - {member.part.import_id for member in members}
-        for import_id in apart:
+        for import_id in import_ids:
             save(self._imports[import_id].work / _APART, _Apart(self.work.name))
-        if apart:
+        if import_ids:
             raise _ApartError
 
     def _parts(self, text: TextFile, found: Sequence["_Found"]) -> Iterator[_Member]:
@@ -470,8 +490,7 @@ class Bundle:
         typed = transform(
             text, self.work, self.feed, self.account, name=first.claim.name, settled=ways
         )
-        drifts = first.drift_of(text.header), drift(text.header, self.feed, text.header)
-        return _Typed(typed=typed, members=tuple(members), drifts=drifts)
+        return _Typed(typed=typed, members=tuple(members))
 
     def _valid(self) -> _Valid:
         return self._once("validate", _Valid, self._validate_all)
@@ -496,29 +515,46 @@ class Bundle:
         with self._pipeline.database.begin() as connection:
             ledger.lock_lane(connection, claim)
             ledger.check_together(connection, claims)
+            self._refuse_rows_that_meet(connection)
             known = ledger.known_content(connection, claim, prints)
             triples = zip(claims, prints, going, strict=True)
             new = [triple for triple in triples if triple[1] not in known]
             members = tuple(member for _, _, member in new)
             if len(members) < 2:
                 return _Loaded(members=(), reports=())
+            drifts = self._drifts(connection, members)
             rows = self._own_rows(valid.valid, [member.part for member in members])
             columns, parts = self._typed().typed.columns, [member.part for member in members]
             counts = load_together(connection, self.feed, claim, self.work, columns, rows, parts)
             if counts is None:
                 raise _ApartError
-            reports = tuple(map(self._report, members, counts))
+            reports = tuple(map(self._report, members, counts, drifts))
             settled = [
                 (its, report, fingerprint)
                 for (its, fingerprint, _), report in zip(new, reports, strict=True)
             ]
             ledger.settle_together(connection, settled)
+            self._draft_results(members, reports)
         for report in reports:
             import_ = self._imports[report.import_id]
             self._pipeline.keeper.let_go(import_.claim)
             save(import_.work / _STORED, _Stored(self.work))
             save(import_.work / "report.json", report)
         return _Loaded(members=members, reports=reports)
+
+    def _drifts(self, connection: Connection, members: Sequence[_Member]) -> list[HeaderDrift]:
+        """Return for each of these files how the header differs: all but the first follow one.
+
+        Raises:
+            _ApartError: Files before the first go alone, and whether they are imported decides.
+        """
+        header, layout = self._read().text.header, self._typed().typed.layout
+        before = ledger.last_header(connection, self._first.claim, layout)
+        first, others = (drift(header, self.feed, last) for last in (before, header))
+        if first != others:
+            leads = members[0].part.import_id
+            self._set_apart(list(takewhile(lambda import_id: import_id != leads, self._imports)))
+        return [first, *[others] * (len(members) - 1)]
 
     def _own_rows(self, valid: ValidFile, parts: Sequence[Part]) -> ValidFile:
         """Write the valid rows of these files, with the import and the row number of each."""
@@ -532,7 +568,7 @@ class Bundle:
             writer.write(mine.filter(place.is_not_null()), number)
         return replace(valid, rows=writer.directory, valid=writer.rows, superseded=0, rejected=0)
 
-    def _report(self, member: _Member, counts: Counts) -> ImportReport:
+    def _report(self, member: _Member, counts: Counts, drifted: HeaderDrift) -> ImportReport:
         claim = self._imports[member.part.import_id].claim
         text, typed, plain = self._read().text, self._typed(), self._plain(claim.import_id)
         own = member.evidence[: len(text.evidence)], member.evidence[len(text.evidence) :]
@@ -551,7 +587,7 @@ class Bundle:
             layout=typed.typed.layout,
             ways=member.ways,
             evidence=(*plain.evidence, *own[0], typed.typed.evidence[0], *own[1]),
-            drift=typed.drifts[claim != self._first.claim],
+            drift=drifted,
             stage_seconds=self._seconds(),
         )
 
@@ -575,29 +611,26 @@ class Bundle:
             log_finished(report)
         settings = self._pipeline.settings
         try:
-            if settings.result_files:
-                self._leave_results(loaded)
+            for report in loaded.reports if settings.result_files else ():
+                work = self._imports[report.import_id].work
+                leave_results(settings, work, self.feed, report)
         except OSError as error:
             log.warning("no result files", because=str(error))
         arrival_ids = [report.arrival_id for report in loaded.reports]
         archive.place_together(self._pipeline.database, settings, arrival_ids)
         return loaded.members
 
-    def _leave_results(self, loaded: _Loaded) -> None:
-        settings, claim = self._pipeline.settings, self._first.claim
-        decided = Decided(
-            text=self._read().text,
-            typed=self._typed().typed,
-            valid=self._valid().valid,
-            outcomes=self.work / "outcomes",
-            late=self.work / "late",
-            key=self.feed.key,
-            protected=frozenset(column.name for column in self.feed.columns if column.protected),
-        )
-        parts = [member.part for member in loaded.members]
-        paths = [settings.results_file(claim.account, claim.feed, part.import_id) for part in parts]
-        paths[0].parent.mkdir(parents=True, exist_ok=True)
-        write_parts(decided, parts, paths)
+    def _draft_results(self, members: Sequence[_Member], reports: Sequence[ImportReport]) -> None:
+        """Write the result files; they are put in their places once the rows are committed."""
+        if self._pipeline.settings.result_files:
+            text, typed, valid = self._read().text, self._typed().typed, self._valid().valid
+            draft_results_together(
+                self._pipeline.settings,
+                decided_in(self.work, self.feed, text, typed, valid),
+                [member.part for member in members],
+                [self._imports[report.import_id].work for report in reports],
+                reports,
+            )
 
     def _plain(self, import_id: int) -> PlainFile:
         plain = saved(self._imports[import_id].work / "unpack.json", PlainFile)

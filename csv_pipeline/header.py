@@ -64,7 +64,7 @@ def drift(header: Sequence[str], feed: Feed, before: Sequence[str] = ()) -> Head
     missing = {
         title(c): c.headings for c in feed.columns if c.name in needed and c.name not in sources
     }
-    gone = _gone(header, feed, before, set(missing))
+    gone = _gone(header, feed, before, frozenset().union(*missing.values()))
     return HeaderDrift(
         added=added,
         missing=tuple(missing),
@@ -112,15 +112,15 @@ def _identities(header: Sequence[str], feed: Feed) -> dict[str, str]:
 
 
 def _gone(
-    header: Sequence[str], feed: Feed, before: Sequence[str], known: set[str]
+    header: Sequence[str], feed: Feed, before: Sequence[str], missing: frozenset[str]
 ) -> dict[str, frozenset[str]]:
+    """Return the names that only `before` has, each with its headings, but any of the missing."""
     here, there = _identities(header, feed), _identities(before, feed)
     columns = {f"column {column.name}": column for column in feed.columns}
-    gone = {i: name for i, name in there.items() if i not in here}
     return {
         name: columns[i].headings if i in columns else frozenset({i})
-        for i, name in gone.items()
-        if i not in columns or title(columns[i]) not in known
+        for i, name in there.items()
+        if i not in here and heading(name) not in missing
     }
 
 

@@ -1,4 +1,4 @@
-"""The way of a file, on one screen: arrive → read → transform → validate → load → report.
+"""The way of a file: arrive → read → transform → validate → load → report.
 
 An `Import` is one arrival's way. Its stages hand over files in its work directory and each is done
 once: a stage that finds what it needs missing does the stage before again. So the stages can run in
@@ -364,16 +364,17 @@ class Import:
         save(self.work / "repaired.json", report)
         return take_back(text, self.work, repaired, name=claim.name)
 
-    def _drift(self) -> HeaderDrift:
+    def _drift(self, before: tuple[str, ...] = ()) -> HeaderDrift:
         """Return how the header differs; rejected rows come under the one of their own file."""
-        return HeaderDrift() if self._replay() else self.drift_of(self._text().header)
+        return HeaderDrift() if self._replay() else drift(self._text().header, self.feed, before)
 
-    def drift_of(self, header: tuple[str, ...]) -> HeaderDrift:
-        """Return how a header differs from the feed's and from the last one of its layout."""
-        layout = layout_of(sources_in(header, self.feed)[0], self.feed).name
-        with self._database.begin() as connection:
-            before = ledger.last_header(connection, self.claim, layout)
-        return drift(header, self.feed, before)
+    def _compared(self, connection: Connection, report: ImportReport) -> ImportReport:
+        """Compare the header with the last one of its layout; the files before are in by now."""
+        if saved(self.work / "drift.json", HeaderDrift) is None:
+            return report
+        layout = layout_of(sources_in(report.header, self.feed)[0], self.feed).name
+        before = ledger.last_header(connection, self.claim, layout)
+        return replace(report, drift=self._drift(before))
 
     def _typed(self) -> TypedFile:
         return self._once(
@@ -447,6 +448,7 @@ class Import:
     def _load(self) -> tuple[int, int]:
         if done := saved(self.work / "report.json", ImportReport):
             return done.counts.read - done.counts.rejected, done.counts.rejected
+        (self.work / "results.json").unlink(missing_ok=True)  # of a load that came to nothing
         report = self._report()
         plain = saved(self.work / "unpack.json", PlainFile)
         fingerprint = plain.fingerprint if plain else None
@@ -467,6 +469,7 @@ class Import:
                 attempt.rollback()
                 attempt = connection.begin_nested()
                 self._keep_rejects(connection)
+            report = self._compared(connection, report)
             if self.claim.dry_run:
                 attempt.rollback()
                 ledger.release(connection, self.claim)

@@ -39,7 +39,7 @@ from csv_pipeline.stages.load.writing import is_of_a_row
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.replay import named_import
-from csv_pipeline.stages.results import REFUSED, Decided, write_results
+from csv_pipeline.stages.results import REFUSED, Decided, write_parts, write_results
 from csv_pipeline.stages.undo import Versions
 from csv_pipeline.storage import archive, ledger, quarantine, undone
 from csv_pipeline.storage.areas import exists, is_file
@@ -48,6 +48,8 @@ from csv_pipeline.storage.keeper import Keeper
 from csv_pipeline.storage.rejects_file import write_rejects
 from csv_pipeline.storage.targets import ensure_targets
 from csv_pipeline.storage.work import (
+    PARTIAL,
+    Part,
     Replay,
     TextFile,
     TypedFile,
@@ -58,7 +60,6 @@ from csv_pipeline.storage.work import (
 
 _LEFT_SECONDS = 3_600.0  # after which nobody reports on a settled import any more
 _SECONDS_TO_PUT_AWAY = 5.0
-_PARTIAL = ".part"
 log = structlog.get_logger()
 
 
@@ -223,7 +224,7 @@ class Pipeline:
         Raises:
             UnknownImportError: The ledger has no such import.
         """
-        partial = path.with_name(f"{path.name}{_PARTIAL}")
+        partial = path.with_name(f"{path.name}{PARTIAL}")
         with self.database.begin() as connection:
             report = ledger.report_of(connection, import_id)
             split = Grammar(report.delimiter, report.quote, report.escape).cells
@@ -344,13 +345,8 @@ def open_pipeline(settings: Settings, feeds: Iterable[Feed]) -> Pipeline:
 def sweep(settings: Settings, database: Database, feeds: Mapping[str, Feed] | None = None) -> None:
     """Remove what workers left behind: untouched for long, and work directories not claimed.
 
-    Where a worker was killed after its commit, the result file is written first; of files that were
-    imported together there is none then.
+    Where a worker was killed after its commit, the result file is put in its place first.
     """
-    for area in (settings.results_area, settings.rejects_area):
-        for left in area.glob(f"*/*/*{_PARTIAL}"):
-            if _is_left(left, settings):
-                left.unlink(missing_ok=True)
     for left in settings.work_area.glob("*-*"):
         if _is_left(left, settings):
             import_id, _, attempt = left.name.partition("-")
@@ -359,6 +355,11 @@ def sweep(settings: Settings, database: Database, feeds: Mapping[str, Feed] | No
             if not held:
                 _leave_late_results(settings, database, left, int(import_id), feeds or {})
                 shutil.rmtree(left, ignore_errors=True)
+    for area in (settings.results_area, settings.rejects_area):
+        for left in area.glob(f"*/*/*{PARTIAL}"):
+            import_id = left.name.removeprefix("import-").partition(".")[0]
+            if _is_left(left, settings) and not any(settings.work_area.glob(f"{import_id}-*")):
+                left.unlink(missing_ok=True)
 
 
 def _is_left(path: Path, settings: Settings) -> bool:
@@ -397,6 +398,20 @@ def draft_results(
         save(work / "results.json", draft)
 
 
+def draft_results_together(
+    settings: Settings,
+    decided: Decided,
+    parts: Sequence[Part],
+    works: Iterable[Path],
+    of: Sequence[ImportReport],
+) -> None:
+    """Do so for imports that go together, each with its part and its work directory."""
+    paths = [_partial(settings, report) for report in of]
+    written = write_parts(decided, parts, paths)
+    for work, path, outcomes in zip(works, paths, written, strict=True):
+        save(work / "results.json", _draft(path, outcomes, refused=False))
+
+
 def leave_results(settings: Settings, work: Path, feed: Feed, report: ImportReport) -> None:
     """Put what became of every row of an import in its place, whole or not at all.
 
@@ -427,11 +442,23 @@ def _written_results(
     valid = saved(work / "validate.json", ValidFile)
     if not (text and typed and valid):
         return None
-    path = settings.results_file(of.account, of.feed, of.import_id)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}{_PARTIAL}")
-    partial.touch(mode=0o600)
-    decided = Decided(
+    partial = _partial(settings, of)
+    with partial.open("wb") as out:
+        written = write_results(out, decided_in(work, feed, text, typed, valid, refused=refused))
+    return _draft(partial, written, refused=refused)
+
+
+def decided_in(  # noqa: PLR0913  # the stages before, each with its own facts
+    work: Path,
+    feed: Feed,
+    text: TextFile,
+    typed: TypedFile,
+    valid: ValidFile,
+    *,
+    refused: bool = False,
+) -> Decided:
+    """Return what the stages decided, with what the load left in a work directory."""
+    return Decided(
         text=text,
         typed=typed,
         valid=valid,
@@ -441,8 +468,17 @@ def _written_results(
         protected=frozenset(column.name for column in feed.columns if column.protected),
         refused=refused,
     )
-    with partial.open("wb") as out:
-        written = write_results(out, decided)
+
+
+def _partial(settings: Settings, of: Claim | ImportReport) -> Path:
+    """Return where a result file is written, beside its place; only the owner may read it."""
+    path = settings.results_file(of.account, of.feed, of.import_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}{PARTIAL}")
+    partial.touch(mode=0o600)
+    return partial
+
+
+def _draft(path: Path, written: Mapping[str, int], *, refused: bool) -> _Draft:
     told = {name: rows for name, rows in written.items() if name != REFUSED}
-    counts = Counts(read=sum(written.values()), **told)
-    return _Draft(path=partial, refused=refused, counts=counts)
+    return _Draft(path=path, refused=refused, counts=Counts(read=sum(written.values()), **told))

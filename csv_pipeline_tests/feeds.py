@@ -80,6 +80,7 @@ TEST_FEEDS = (
     _versions("first_in_file", duplicates=FirstInFile()),
     _versions("newest_in_file", duplicates=NewestInFile("version")),
     _versions("once_in_file", duplicates=RejectDuplicates()),
+    _versions("watched"),
     Feed(
         name="products",
         description="Products.",

@@ -1,10 +1,12 @@
 """Small files that go together: nothing but the time is another than if each went alone."""
 
 import gzip
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from csv_pipeline.bundle import advance_all
 from csv_pipeline.errors import LostClaimError
 from csv_pipeline.ingest import Import, Stage, imports_of
 from csv_pipeline.model import ImportReport, Outcome, Reject
+from csv_pipeline.pipeline import draft_results_together, sweep
 from csv_pipeline.stages.arrive import found_file
 from csv_pipeline.storage import ledger, tables
 from csv_pipeline_tests.conftest import Desk
@@ -135,18 +138,154 @@ MIXED: dict[str, list[str | bytes]] = {
 }
 
 
+EARLIER = "Name,Shoe,ID,Amount\nZoe,4,z,9.00\n"
+
+
+@pytest.mark.parametrize("before", [None, EARLIER], ids=["first files", "another header before"])
 @pytest.mark.parametrize("kind", MIXED)
 def test_what_becomes_of_files_is_the_same_whether_they_go_together_or_alone(
-    desk: Desk, kind: str
+    desk: Desk, kind: str, before: str | None
 ) -> None:
     found: list[Any] = []
     for way in (together, alone):
         other = Desk(desk.pipeline, f"{way.__name__}-{desk.account[-40:]}", desk.folder)
+        if before:
+            other.bring(before)
         imports = arrived(other, MIXED[kind])
         reports = way(other, imports)
         files = [(told(r), results(other, r), faults(other, r)) for r in reports]
         found.append([*files, other.rows(columns=_PLAIN)])
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("way", ["together", "alone", "in turn"])
+def test_the_first_imported_file_of_a_new_header_tells_that_it_changed(
+    desk: Desk, way: str
+) -> None:
+    desk.bring("Key,Value,Version\nz,z,1\n", "limited")
+    bad = "".join(f"x,k{n},A\n" for n in range(9))
+    new = [f"Version,Key,Value\n{rows}" for rows in (bad, "x,d,D\n1,a,A\n", "1,b,B\n", "1,c,C\n")]
+    imports = arrived(desk, new, "limited")
+    reports = WAYS[way](desk, imports)
+    assert [report.outcome for report in reports] == [Outcome.REFUSED, *[Outcome.IMPORTED] * 3]
+    assert [report.drift.reordered for report in reports] == [("Version",), ("Version",), (), ()]
+
+
+def test_each_change_of_the_header_is_told_once(desk: Desk) -> None:
+    desk.bring("Name,ID,Amount\nZ,z,1.00\n")
+    contents = [f"{HEADER}a,A,1.00\n", f"{HEADER}b,B,1.00\n", f"{HEADER}c,C,x\n"]
+    contents += ["ID,Amount,Name\nd,1.00,D\n", "ID,Amount,Name\ne,1.00,E\n"]
+    reports = together(desk, arrived(desk, contents))
+    assert [report.drift.reordered for report in reports] == [("ID",), (), (), ("Amount",), ()]
+
+
+@pytest.fixture
+def watched(desk: Desk) -> Desk:
+    """A desk whose table of that name is empty, for the owner to change."""
+    execute(desk, "TRUNCATE data.watched, data.watched_history")
+    return desk
+
+
+@pytest.fixture
+def own_index(watched: Desk) -> Iterator[None]:
+    """A unique index of the owner's, on a column that is not part of the key."""
+    execute(watched, "CREATE UNIQUE INDEX one_holder ON data.watched (account, value)")
+    yield
+    execute(watched, "DROP INDEX data.one_holder")
+
+
+@pytest.fixture
+def own_reference(watched: Desk) -> Iterator[None]:
+    """A foreign key of the owner's: what a row names has to be stored."""
+    execute(
+        watched,
+        "ALTER TABLE data.watched ADD CONSTRAINT parent_is_stored "
+        "FOREIGN KEY (account, value) REFERENCES data.watched (account, key)",
+    )
+    yield
+    execute(watched, "ALTER TABLE data.watched DROP CONSTRAINT parent_is_stored")
+
+
+@pytest.fixture
+def own_trigger(watched: Desk) -> Iterator[None]:
+    """A trigger of the owner's that wants two rows at once."""
+    execute(
+        watched,
+        """
+        CREATE FUNCTION data.of_two() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF (SELECT count(*) FROM fresh) = 1 THEN RAISE 'only one'; END IF; RETURN NULL;
+        END $$;
+        CREATE TRIGGER of_two AFTER INSERT ON data.watched_history
+            REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION data.of_two()
+        """,
+    )
+    yield
+    execute(watched, "DROP FUNCTION data.of_two() CASCADE")
+
+
+VERSIONS = "Key,Value,Version\n"
+
+
+@pytest.mark.usefixtures("own_index")
+def test_a_file_is_not_let_in_by_what_only_a_later_one_frees(desk: Desk) -> None:
+    desk.bring(f"{VERSIONS}a,held,1\n", "watched")
+    contents = [f"{VERSIONS}b,held,1\n", f"{VERSIONS}a,free,1\n"]
+    first, second = together(desk, arrived(desk, contents, "watched"))
+    assert (first.counts.inserted, first.counts.rejected, second.counts.updated) == (0, 1, 1)
+
+
+@pytest.mark.usefixtures("own_reference")
+def test_a_file_is_not_let_in_by_a_parent_that_only_a_later_one_brings(desk: Desk) -> None:
+    contents = [f"{VERSIONS}b,a,1\n", f"{VERSIONS}a,,1\n"]
+    first, second = together(desk, arrived(desk, contents, "watched"))
+    assert (first.counts.rejected, second.counts.inserted) == (1, 1)
+
+
+@pytest.mark.usefixtures("own_trigger")
+def test_a_trigger_of_the_owner_meets_each_file_by_itself(desk: Desk) -> None:
+    desk.bring(f"{VERSIONS}a,old,1\nb,old,1\n", "watched")
+    imports = arrived(desk, [f"{VERSIONS}{key},new,1\n" for key in "ab"], "watched")
+    assert [report.counts.rejected for report in together(desk, imports)] == [1, 1]
+
+
+def test_an_index_that_comes_while_files_are_on_their_way_parts_them(
+    watched: Desk, request: pytest.FixtureRequest
+) -> None:
+    watched.bring(f"{VERSIONS}a,held,1\n", "watched")
+    contents = [f"{VERSIONS}b,held,1\n", f"{VERSIONS}a,free,1\n"]
+    imports = arrived(watched, contents, "watched")
+    advance(watched, imports, *list(Stage)[:-2])
+    assert not went_alone(imports)
+    request.getfixturevalue("own_index")
+    advance(watched, imports, Stage.LOAD, Stage.REPORT)
+    assert [import_.settled().counts.rejected for import_ in imports] == [1, 0]
+
+
+@pytest.fixture
+def own_checks(watched: Desk) -> Iterator[None]:
+    """What looks at one row: a check, a foreign key to another table, an index."""
+    execute(
+        watched,
+        """
+        CREATE TABLE data.known (value text PRIMARY KEY); INSERT INTO data.known VALUES ('v');
+        ALTER TABLE data.watched ADD CONSTRAINT small CHECK (version < 9),
+            ADD CONSTRAINT value_is_known FOREIGN KEY (value) REFERENCES data.known NOT VALID;
+        CREATE INDEX by_value ON data.watched (value)
+        """,
+    )
+    yield
+    execute(
+        watched,
+        "DROP TABLE data.known CASCADE; DROP INDEX data.by_value; "
+        "ALTER TABLE data.watched DROP CONSTRAINT small",
+    )
+
+
+@pytest.mark.usefixtures("own_checks")
+def test_files_go_together_where_the_table_looks_at_one_row_at_a_time(desk: Desk) -> None:
+    imports = arrived(desk, [f"{VERSIONS}{key},v,1\n" for key in "ab"], "watched")
+    assert [report.counts.inserted for report in together(desk, imports)] == [1, 1]
+    assert not went_alone(imports)
 
 
 def test_a_file_with_a_bad_row_goes_alone_and_the_others_together(desk: Desk) -> None:
@@ -255,6 +394,52 @@ def test_files_that_go_together_survive_the_death_of_their_worker(desk: Desk, mo
     assert [report.counts.inserted for report, _ in reports] == [1, 1, 1]
 
 
+@pytest.mark.parametrize("moment", ["committed", "after load"])
+def test_files_whose_worker_died_before_it_reported_get_their_results_from_the_sweep(
+    desk: Desk, moment: str
+) -> None:
+    drop(desk, [f"{HEADER}{n},Ann,1.00\n" for n in range(3)])
+    worker = Worker(orders_for(desk.pipeline, desk.account, stops=(moment,)))
+    worker.comes_to(moment)
+    worker.kill()
+    with desk.pipeline.database.begin() as connection:
+        reports = [report for report, _ in ledger.imports(connection, account=desk.account)]
+    assert [results(desk, report) for report in reports] == [None] * 3
+    settings = desk.pipeline.settings
+    for report in reports:
+        os.utime(settings.work_area / f"{report.import_id}-1", (0, 0))
+        os.utime(drafts(desk, report), (0, 0))
+    sweep(settings, desk.pipeline.database, desk.pipeline.feeds)
+    told = [results(desk, report) for report in reversed(reports)]
+    assert told == [f"{RESULTS}2,2,inserted,{n},\n" for n in range(3)]
+
+
+def test_results_of_a_load_that_came_to_nothing_are_not_left(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object, __: object, ___: object, works: list[Path], of: list[ImportReport]) -> None:
+        draft_results_together(desk.pipeline.settings, __, ___, works, of)  # type: ignore[arg-type]
+        for report in of:
+            drafts(desk, report).write_text("of the load that failed")
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr("csv_pipeline.bundle.draft_results_together", fail)
+    reports = together(desk, arrived(desk, [f"{HEADER}{n},A,1.00\n" for n in range(2)]))
+    assert [results(desk, r) for r in reports] == [
+        f"{RESULTS}2,2,inserted,{n},\n" for n in range(2)
+    ]
+
+
+def test_results_are_not_swept_while_their_import_may_be_reported_on(desk: Desk) -> None:
+    imports = arrived(desk, [f"{HEADER}a,A,1.00\n", f"{HEADER}b,B,1.00\n"])
+    advance(desk, imports, *list(Stage)[:-1])
+    for import_ in imports:
+        os.utime(drafts(desk, import_.settled()), (0, 0))
+    sweep(desk.pipeline.settings, desk.pipeline.database, desk.pipeline.feeds)
+    advance(desk, imports, Stage.REPORT)
+    assert all(results(desk, import_.settled()) for import_ in imports)
+
+
 def test_a_file_that_breaks_is_recorded_and_the_others_go_on(desk: Desk) -> None:
     imports = arrived(desk, [f"{HEADER}{n},Ann,1.00\n" for n in range(4)])
     advance(desk, imports, Stage.ARRIVE)
@@ -310,13 +495,13 @@ def test_after_a_death_between_commit_and_report_the_ledger_tells_each_outcome(d
     assert len(desk.rows()) == 3
 
 
-def arrived(desk: Desk, contents: Sequence[str | bytes]) -> list[Import]:
+def arrived(desk: Desk, contents: Sequence[str | bytes], feed: str = "people") -> list[Import]:
     """Drop files and return their imports, claimed in this order."""
-    drop(desk, contents)
-    return imports_of(desk.pipeline, desk.pipeline.claim(desk.account, "people"))
+    drop(desk, contents, feed)
+    return imports_of(desk.pipeline, desk.pipeline.claim(desk.account, feed))
 
 
-def drop(desk: Desk, contents: Sequence[str | bytes]) -> None:
+def drop(desk: Desk, contents: Sequence[str | bytes], feed: str = "people") -> None:
     """Let files arrive in this order."""
     folder = desk.folder / f"{len(list(desk.folder.iterdir()))}"
     folder.mkdir()
@@ -324,7 +509,7 @@ def drop(desk: Desk, contents: Sequence[str | bytes]) -> None:
     for path, content in zip(paths, contents, strict=True):
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         with desk.pipeline.database.begin() as connection:
-            ledger.register(connection, [found_file(path, desk.account, "people")])
+            ledger.register(connection, [found_file(path, desk.account, feed)])
 
 
 def advance(desk: Desk, imports: list[Import], *stages: Stage) -> None:
@@ -346,6 +531,17 @@ def alone(_: Desk, imports: list[Import]) -> list[ImportReport]:
         for import_ in imports:
             import_.advance(stage)
     return [import_.settled() for import_ in imports]
+
+
+def in_turn(_: Desk, imports: list[Import]) -> list[ImportReport]:
+    """Import the same files one after the other, as the command line does."""
+    for import_ in imports:
+        for stage in Stage:
+            import_.advance(stage)
+    return [import_.settled() for import_ in imports]
+
+
+WAYS = {"together": together, "alone": alone, "in turn": in_turn}
 
 
 def went_alone(imports: list[Import]) -> list[Import]:
@@ -378,6 +574,21 @@ def results(desk: Desk, report: ImportReport) -> str | None:
     """Return the result file of an import, if there is one."""
     path = desk.pipeline.results_of(report)
     return None if path is None else path.read_text("utf-8-sig")
+
+
+RESULTS = "_row_number,_line_number,_outcome,person_id,_errors\n"
+
+
+def drafts(desk: Desk, report: ImportReport) -> Path:
+    """Return where the result file of an import is until it is in its place."""
+    path = desk.pipeline.settings.results_file(report.account, report.feed, report.import_id)
+    return path.with_name(f"{path.name}.part")
+
+
+def execute(desk: Desk, statement: str) -> None:
+    """Change the database as its owner might."""
+    with desk.pipeline.database.begin() as connection:
+        connection.execute(sa.text(statement))
 
 
 @contextmanager

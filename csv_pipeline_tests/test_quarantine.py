@@ -109,6 +109,14 @@ def test_a_column_under_another_name_of_its_own_is_no_drift(pipeline: Pipeline) 
     assert not drift(("Kundennummer", "Town"), feed, ("Customer ID", "City"))
 
 
+def test_another_name_of_a_missing_column_is_not_gone_too(pipeline: Pipeline) -> None:
+    before = ("Order Number", "Sale Date", "Order Total", "Buyer Name", "Shoe")
+    for header in (before, (*before, "Total Price")):
+        found = drift(("a", "b"), pipeline.feed("ebay_orders"), header)
+        assert found.missing == ("Order Number", "Sale Date", "Total Price", "Buyer Name")
+        assert found.gone == ("Shoe",)
+
+
 def test_the_fewest_columns_that_moved_are_the_reordered_ones(pipeline: Pipeline) -> None:
     before = ("ID", "Name", "Amount", "Born", "Shoe")
     found = drift(("ID", "Born", "Name", "Amount", "Shoe"), pipeline.feed("people"), before)

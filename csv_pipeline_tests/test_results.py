@@ -264,13 +264,13 @@ def test_files_that_a_killed_writer_left_half_written_are_swept(desk: Desk) -> N
     folders = [area / desk.account / "people" for area in areas]
     for folder in folders:
         folder.mkdir(parents=True)
-        for name in ("import-1.csv.part", "import-2.csv.part", "import-3.csv"):
+        for name in ("import-90001.csv.part", "import-90002.csv.part", "import-3.csv"):
             (folder / name).write_text("x")
-            if name != "import-2.csv.part":  # which somebody writes right now
+            if name != "import-90002.csv.part":  # which somebody writes right now
                 os.utime(folder / name, (0, 0))
     sweep(pipeline.settings, pipeline.database, pipeline.feeds)
     left = [sorted(path.name for path in folder.iterdir()) for folder in folders]
-    assert left == [["import-2.csv.part", "import-3.csv"]] * 2
+    assert left == [["import-3.csv", "import-90002.csv.part"]] * 2
 
 
 def test_no_result_file_is_written_if_the_setting_says_so(desk: Desk) -> None:

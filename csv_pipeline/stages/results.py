@@ -70,7 +70,9 @@ def write_results(out: BinaryIO, decided: Decided) -> Mapping[str, int]:
     return tally
 
 
-def write_parts(decided: Decided, parts: Sequence[Part], paths: Iterable[Path]) -> None:
+def write_parts(
+    decided: Decided, parts: Sequence[Part], paths: Iterable[Path]
+) -> list[Mapping[str, int]]:
     """Write the result files of the files that a text is made of, each as `write_results` does."""
     lines = pl.concat(_lines(decided))
     place = parts_of(lines[ROW_NUMBER], parts)
@@ -79,12 +81,13 @@ def write_parts(decided: Decided, parts: Sequence[Part], paths: Iterable[Path]) 
     starts = lines[ROW_NUMBER].search_sorted(pl.Series([part.first for part in parts]))
     lines = lines.with_columns(lines[ROW_NUMBER] - rows_up, lines[LINE_NUMBER] - lines_up)
     for part, path, start in zip(parts, paths, starts, strict=True):
-        mine = lines[start : start + part.rows]
-        partial = path.with_name(f"{path.name}.part")
-        partial.touch(mode=0o600)
-        with partial.open("wb") as out:
-            _write(out, mine, first=True)
-        partial.replace(path)
+        with path.open("wb") as out:
+            _write(out, lines[start : start + part.rows], first=True)
+    tallies: list[dict[str, int]] = [{} for _ in parts]
+    counts = lines.group_by(place.alias("part"), OUTCOME).len().drop_nulls("part")
+    for number, outcome, rows in counts.iter_rows():
+        tallies[number][outcome] = rows
+    return list(tallies)
 
 
 def _lines(decided: Decided) -> Iterator[pl.DataFrame]:

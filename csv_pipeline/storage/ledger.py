@@ -573,32 +573,17 @@ def try_lane(connection: sa.Connection, account: str, feed: str) -> bool:
 def same_content(
     connection: sa.Connection, of: Claim | ImportReport, fingerprint: str | None
 ) -> int | None:
-    """Return the import that brought the same bytes for the same account and feed, if any.
-
-    One that was undone does not count.
-    """
+    """Return the import that brought the same bytes for the same account and feed, if any."""
     table = tables.import_
-    return connection.scalar(
-        sa.select(table.c.import_id).where(
-            table.c.account == of.account,
-            table.c.feed == of.feed,
-            table.c.fingerprint == fingerprint,
-            table.c.outcome == Outcome.IMPORTED,
-            table.c.undone_by_import_id.is_(None),
-        )
-    )
+    same = table.c.fingerprint == fingerprint
+    return connection.scalar(sa.select(table.c.import_id).where(*_imported(of), same))
 
 
 def known_content(connection: sa.Connection, of: Claim, fingerprints: Collection[str]) -> set[str]:
     """Return those of which imports for the same account and feed brought the bytes before."""
     table = tables.import_
-    query = sa.select(table.c.fingerprint).where(
-        table.c.account == of.account,
-        table.c.feed == of.feed,
-        table.c.fingerprint.in_(fingerprints),
-        table.c.outcome == Outcome.IMPORTED,
-        table.c.undone_by_import_id.is_(None),
-    )
+    known = table.c.fingerprint.in_(fingerprints)
+    query = sa.select(table.c.fingerprint).where(*_imported(of), known)
     return {str(fingerprint) for fingerprint in connection.scalars(query)}
 
 
@@ -607,13 +592,7 @@ def rows_brought(connection: sa.Connection, claim: Claim) -> int:
 
     So many are stored, but for those that somebody deleted in the database.
     """
-    table = tables.import_
-    query = sa.select(sa.func.sum(table.c.inserted)).where(
-        table.c.account == claim.account,
-        table.c.feed == claim.feed,
-        table.c.outcome == Outcome.IMPORTED,
-        table.c.undone_by_import_id.is_(None),
-    )
+    query = sa.select(sa.func.sum(tables.import_.c.inserted)).where(*_imported(claim))
     return int(connection.scalar(query) or 0)
 
 
@@ -775,10 +754,7 @@ def last_header(connection: sa.Connection, claim: Claim, layout: str) -> tuple[s
     found = connection.scalar(
         sa.select(table.c.report["header"])
         .where(
-            table.c.account == claim.account,
-            table.c.feed == claim.feed,
-            table.c.outcome == Outcome.IMPORTED,
-            table.c.undone_by_import_id.is_(None),
+            *_imported(claim),
             table.c.repairs_import_id.is_(None),
             table.c.report["layout"].astext == layout,
         )
@@ -880,6 +856,17 @@ def _end_claim(
         worker=None,
         problem=problem,
         **({"deaths": 0} | values),
+    )
+
+
+def _imported(of: Claim | ImportReport) -> tuple[sa.ColumnElement[bool], ...]:
+    """Return what holds for imports of the same account and feed, those undone apart."""
+    table = tables.import_
+    return (
+        table.c.account == of.account,
+        table.c.feed == of.feed,
+        table.c.outcome == Outcome.IMPORTED,
+        table.c.undone_by_import_id.is_(None),
     )
 
 

@@ -30,6 +30,25 @@ _TARGETS_LOCK = 0x637377
 _DIALECT = pg.dialect()  # type: ignore[no-untyped-call]
 
 
+_ROWS_MEET = sa.text("""
+    SELECT EXISTS (
+        SELECT FROM pg_class t
+        WHERE oid IN (to_regclass(:target), to_regclass(:history)) AND (
+            EXISTS (
+                SELECT FROM pg_index
+                WHERE indrelid = t.oid AND (indisunique OR indisexclusion) AND NOT indisprimary
+            )
+            OR EXISTS (SELECT FROM pg_constraint WHERE conrelid = t.oid AND confrelid = t.oid)
+            OR EXISTS (
+                SELECT FROM pg_trigger
+                WHERE tgrelid = t.oid AND NOT tgisinternal AND tgname <> 'forget_hash'
+            )
+            OR EXISTS (SELECT FROM pg_rewrite WHERE ev_class = t.oid)
+        )
+    )
+""")
+
+
 def key_columns(feed: Feed) -> tuple[str, ...]:
     """Return the columns that make a row the same, within an account."""
     return feed.key or (CONTENT, OCCURRENCE)
@@ -82,6 +101,16 @@ def ensure_targets(database: Database, feeds: Iterable[Feed]) -> None:
                 if applied.get(feed.name) != wanted[feed.name]:
                     _apply(connection, feed, wanted[feed.name])
         let_readers_in(connection, (name for feed in feeds for name in _names(feed)))
+
+
+def rows_meet(connection: sa.Connection, feed: Feed) -> bool:
+    """Return whether what becomes of a row may hang on others that its transaction writes.
+
+    So it is where the owner gave the tables of a feed a unique index, an exclusion, a foreign key
+    to itself, a trigger or a rule. Checks and other foreign keys look at one row.
+    """
+    names = _names(feed)
+    return bool(connection.scalar(_ROWS_MEET, {"target": names[0], "history": names[1]}))
 
 
 def row_count(connection: sa.Connection, feed: Feed, account: str) -> int:

@@ -26,6 +26,9 @@ from csv_pipeline.model import Evidence, Furniture
 S = TypeVar("S")
 T = TypeVar("T")
 
+PARTIAL = ".part"
+"""How the name of a file ends that is not yet written to its end."""
+
 REJECTS = pl.Schema(
     {
         "row_number": pl.Int64,
@@ -293,7 +296,7 @@ def scan(directory: Path, schema: pl.Schema | None = None) -> pl.LazyFrame:
 
 def save(path: Path, facts: object) -> None:
     """Write a dataclass as JSON, whole or not at all."""
-    partial = path.with_suffix(".part")
+    partial = path.with_suffix(PARTIAL)
     partial.write_bytes(_adapter(type(facts)).dump_json(facts))
     partial.replace(path)
     _remember(path, path.stat(), facts)
