@@ -251,7 +251,7 @@ class Pipeline:
         """Take back what an import wrote, or bring back what an undo took, and report it.
 
         Rows that a later import changed stay. The undo is an import record of its own, and can be
-        undone. A dry run says what would happen.
+        undone. A dry run says what would happen, and its report has no number: import 0.
 
         Raises:
             UnknownImportError: The ledger has no such import.
@@ -283,12 +283,12 @@ class Pipeline:
                     f"{refused_by or 'a trigger'} refuses them",
                 ) from None
             report = ImportReport(
-                import_id=number,
+                import_id=0 if dry_run else number,
                 arrival_id=subject.arrival_id,
                 account=subject.account,
                 feed=subject.feed,
                 name=subject.name,
-                outcome=Outcome.UNDO,
+                outcome=Outcome.DRY_RUN if dry_run else Outcome.UNDO,
                 undo=done,
             )
             if dry_run:

@@ -440,18 +440,31 @@ def test_imports_of_a_feed_that_is_none_name_the_feeds(terminal: Terminal) -> No
     assert "'ebay_orders'" in said.err
 
 
-def test_imports_says_which_import_another_repairs_or_undoes(terminal: Terminal) -> None:
+def test_imports_says_which_import_another_repairs_or_undoes(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = terminal.bring(FAULTY, "--json").json["import_id"]
-    out = terminal.folder / "mended.csv"
-    terminal.call("rejects", first, "--out", out)
-    out.write_text(out.read_text().replace("abc", "6.00").replace("hush", "13"))
-    second = terminal.call("replay", out, "--json").json["import_id"]
+    mended = terminal.folder / "mended.csv"
+    terminal.call("rejects", first, "--out", mended)
+    mended.write_text(mended.read_text().replace("abc", "6.00").replace("hush", "13"))
+    second = terminal.call("replay", mended, "--json").json["import_id"]
     undo = terminal.call("undo", second, "--json").json["import_id"]
-    terminal.call("undo", undo)
-    listed = " ".join(terminal.call("imports", "-a", terminal.account).out.split())
-    assert f"imported, repairs {first}" in listed
-    assert f"undone by {undo + 1}" in listed
-    assert f"undo of the undo of {second}" in listed
+    redo = terminal.call("undo", undo, "--json").json["import_id"]
+    again = terminal.call("undo", redo, "--json").json["import_id"]
+    monkeypatch.setattr(out, "width", 400)
+    listed = terminal.call("imports", "-a", terminal.account).out
+    assert f"imported, repairs {first}, undone by {again}" in listed
+    assert f"undo of {second}, undone by {redo}" in listed
+    assert f"undo of the undo of {second}, undone by {again}" in listed
+
+
+def test_a_dry_run_of_an_undo_names_no_import_of_its_own(terminal: Terminal) -> None:
+    import_id = terminal.bring(PEOPLE, "--json").json["import_id"]
+    facts = terminal.call("undo", import_id, "--dry-run", "--json").json
+    assert (facts["import_id"], facts["outcome"]) == (None, "dry run")
+    assert (facts["undo"]["import_id"], facts["undo"]["deleted"]) == (import_id, 2)
+    said = terminal.call("undo", import_id, "--dry-run").out
+    assert f"Import {import_id} would be undone: 2 deleted" in said
 
 
 def test_feeds_lists_every_feed(terminal: Terminal) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from csv_pipeline.defs.metadata import undo_metadata
 from csv_pipeline.defs.undo import undo_import
 from csv_pipeline.errors import UndoError, UnknownImportError
 from csv_pipeline.ingest import Stage, ingest
-from csv_pipeline.model import ImportReport, Outcome
+from csv_pipeline.model import ImportReport, Outcome, Undo
 from csv_pipeline.pipeline import open_pipeline
 from csv_pipeline.storage import ledger, undone
 from csv_pipeline_tests.conftest import Desk
@@ -162,8 +163,9 @@ def test_a_dry_run_of_an_undo_changes_nothing(
 ) -> None:
     first = bring("a,x,1")
     report = undo(desk, first, dry_run=True)
-    assert report.undo is not None
-    assert report.undo.deleted == 1
+    assert (report.import_id, report.outcome) == (0, Outcome.DRY_RUN)
+    assert report.undo == Undo(import_id=first.import_id, deleted=1)
+    assert "import" not in undo_metadata(report)
     assert values(desk) == {"a": "x"}
     undo(desk, first)
     assert values(desk) == {}
@@ -219,6 +221,31 @@ def test_history_older_than_the_setting_is_dropped_and_undoing_says_so(
         undo(desk, second)
     undo(desk, third)  # it changed no row, so that it needs no history
     assert values(desk) == {"a": "new"}
+
+
+def test_history_that_an_undo_of_a_later_import_needs_is_not_dropped_with_an_undone_one(
+    desk: Desk, bring: Callable[[str], ImportReport]
+) -> None:
+    one, two, three = (bring(f"a,v{n},{n}") for n in (1, 2, 3))
+    taken = undo(desk, two)
+    make_older(desk, one, two)
+    undone.prune_history(desk.pipeline.database, [desk.pipeline.feed(FEED)], days=7)
+    assert undo(desk, three).undo == Undo(import_id=three.import_id, restored=1)
+    assert values(desk) == {"a": "v1"}
+    undo(desk, taken)
+    assert values(desk) == {"a": "v2"}
+
+
+def test_an_import_whose_rows_lie_in_dropped_history_is_counted_as_kept(
+    desk: Desk, bring: Callable[[str], ImportReport]
+) -> None:
+    one, two, three = (bring(f"a,v{n},{n}") for n in (1, 2, 3))
+    make_older(desk, one, two)
+    undone.prune_history(desk.pipeline.database, [desk.pipeline.feed(FEED)], days=7)
+    taken = undo(desk, one)
+    kept = {three.import_id: 1}
+    assert taken.undo == Undo(import_id=one.import_id, kept=kept)
+    assert undo(desk, taken).undo == Undo(import_id=one.import_id, redone=True, kept=kept)
 
 
 def make_older(desk: Desk, *reports: ImportReport) -> None:

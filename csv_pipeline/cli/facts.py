@@ -23,6 +23,7 @@ def import_facts(
 ) -> dict[str, Any]:
     """Return a report as JSON types, with where the file is and where its rows' outcomes are."""
     facts: dict[str, Any] = _REPORT.dump_python(report, mode="json")
+    facts["import_id"] = report.import_id or None
     facts |= {"moved_to": moved_to, "results": None if results is None else str(results)}
     return facts if finished_at is None else facts | {"finished_at": finished_at.isoformat()}
 

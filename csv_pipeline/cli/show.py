@@ -339,15 +339,14 @@ def _headline(done: "Imported") -> Text:
 
 def _outcome(report: ImportReport) -> Text:
     """Return how an import ended, and of which other one it is the repair or the undo."""
-    if report.undone_by is not None:
-        said = Text(f"undone by {report.undone_by}", style="yellow")
-    else:
-        said = Text(report.outcome.value, style=_COLORS[report.outcome])
+    said = Text(report.outcome.value, style=_COLORS[report.outcome])
     if report.repairs is not None:
         said.append(f", repairs {report.repairs}")
     if report.undo is not None:
         said.append(" of the undo" if report.undo.redone else "")
         said.append(f" of {report.undo.import_id}")
+    if report.undone_by is not None:
+        said.append(f", undone by {report.undone_by}", style="yellow")
     return said
 
 

@@ -89,7 +89,7 @@ def undo_metadata(report: ImportReport) -> Metadata:
         return {}
     undo = report.undo
     return {
-        "import": report.import_id,
+        **({"import": report.import_id} if report.import_id else {}),
         "rows of import": undo.import_id,
         "reversed": undo.reversed,
         "deleted": undo.deleted,

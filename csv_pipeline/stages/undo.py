@@ -1,19 +1,26 @@
 """Take back what one import wrote, or bring back what an undo took, in the caller's transaction.
 
-Every import touches a key once, so that key and `_import_id` name one version of a row. An undo
-moves the versions of its import into the history, under its own number; in their place it leaves
-the versions before them, and in `_left_import_id` which those were. So the undo can be undone.
+An import touches a key once, so that key and `_import_id` name one version of a row. The versions
+of a key are a chain: the stored row, beneath it in the history the one that its import replaced,
+and so on down. Only imports that stand have a link in it. An undo takes the versions of its import
+out of their chains, wherever they lie, and keeps them in the history under its own number; when it
+is undone they go back to their place, which is by when imports were stored. All versions of a chain
+have one `_created_import_id`; what is left of a row that somebody deleted has another.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from csv_pipeline.errors import AccountingError
-from csv_pipeline.model import Feed, Undo
+from csv_pipeline.model import Feed, Outcome, Undo
 from csv_pipeline.storage import tables
 from csv_pipeline.storage.database import affected
 from csv_pipeline.storage.targets import history_table, key_columns, target_table
+
+_Condition = sa.ColumnElement[bool]
 
 
 class Versions:
@@ -24,174 +31,281 @@ class Versions:
         self._target, self._history = target_table(feed), history_table(feed)
         self._key = key_columns(feed)
         self._columns = [column.name for column in self._target.columns]
+        import_ = tables.import_
+        self._standing = sa.select(import_.c.import_id).where(
+            import_.c.account == account,
+            import_.c.feed == feed.name,
+            import_.c.outcome == Outcome.IMPORTED,
+            import_.c.undone_by_import_id.is_(None),
+        )
 
     def undo(self, import_id: int, written: int, by: int) -> Undo:
         """Take back the rows that an import inserted or updated, `written` in all.
 
-        Rows that a later import changed stay as they are.
+        Rows that a later import changed stay as they are; undoing that one passes over this one.
 
         Raises:
             AccountingError: A row of the import is neither as it left it, nor changed, nor gone.
         """
-        mine = self._target.c._import_id == import_id
+        self._plan()
+        kept = self._kept(import_id)
+        self._link_out(import_id, by)
         saved = self._save(import_id, by)
-        kept = self._changed_since(import_id)
-        deleted = self._delete(import_id, mine)
-        restored = self._restore(import_id, mine)
-        if deleted + restored != saved:
-            raise AccountingError(
-                f"import {import_id}: {saved:,} rows of it to take back were needed; "
-                f"{deleted:,} could be deleted and {restored:,} restored, so nothing was"
-            )
-        deleted_too = self._pass_over_undone(by)
-        self._note_what_is_left(by)
-        return Undo(
-            import_id=import_id,
-            deleted=deleted + deleted_too,
-            restored=restored - deleted_too,
-            kept=kept,
-            gone=written - saved - sum(kept.values()),
-        )
+        restored = self._restore(import_id)
+        deleted = self._delete(import_id)
+        self._hold_to(import_id, saved, deleted + restored)
+        self._forget(import_id)
+        gone = self._gone(import_id, written, saved, kept)
+        return Undo(import_id=import_id, deleted=deleted, restored=restored, kept=kept, gone=gone)
 
     def redo(self, import_id: int, written: int, undone_by: int) -> Undo:
-        """Bring back what the undo `undone_by` took from an import, which wrote `written` rows."""
-        target, history = self._target, self._history
-        taken = (history.c._replaced_by_import_id == undone_by) & self._in(history)
-        stored = sa.exists().where(*self._same_key())
-        names = self._columns
-        restored = self._run(
-            sa.update(target)
-            .values({name: history.c[name] for name in names})
-            .where(*self._same_key(), taken, target.c._import_id == history.c._left_import_id)
-        )
-        rows = sa.select(*(history.c[name] for name in names)).where(
-            taken, history.c._left_import_id.is_(None), ~stored
-        )
-        inserted = self._run(sa.insert(target).from_select(names, rows))
-        kept = self._changed_since(import_id) + self._by_import(
-            taken & history.c._left_import_id.is_(None), target.c._import_id != import_id
-        )
-        mine = self._in(target) & (target.c._import_id == import_id)
-        standing = self._count(sa.select(sa.func.count()).select_from(target).where(mine))
+        """Bring back what the undo `undone_by` took from an import, which wrote `written` rows.
+
+        Rows that a later import wrote stay as they are, and those of the import lie beneath them.
+
+        Raises:
+            AccountingError: A row that the undo took can neither be brought back nor be left.
+        """
+        self._plan()
+        self._leave_deleted(undone_by)
+        self._link_in(import_id, undone_by)
+        restored = self._put_on_top(import_id, undone_by)
+        inserted = self._insert(undone_by)
+        self._hold_to(import_id, self._forget(undone_by), inserted + restored)
+        kept = self._kept(import_id)
         return Undo(
             import_id=import_id,
             redone=True,
             inserted=inserted,
             restored=restored,
             kept=kept,
-            gone=written - standing - sum(kept.values()),
+            gone=self._gone(import_id, written, inserted + restored, kept),
+        )
+
+    def _plan(self) -> None:
+        """Keep the server from looping over versions written just now, of which it expects one."""
+        self._connection.execute(sa.select(sa.func.set_config("enable_nestloop", "off", True)))
+
+    def _kept(self, import_id: int) -> Counter[int]:
+        """Return how many of an import's rows a later one changed, by the import they are of now.
+
+        Of rows that the import made, the stored row tells that; where history is dropped, only it.
+        """
+        target, history = self._target, self._history
+        changed = sa.select(target.c._import_id, sa.func.count()).group_by(target.c._import_id)
+        made = changed.where(
+            self._in(target),
+            target.c._created_import_id == import_id,
+            target.c._import_id != import_id,
+        )
+        changed = changed.where(
+            *self._linked(target, history),
+            history.c._import_id == import_id,
+            history.c._created_import_id != import_id,
+        )
+        return self._counted(made) + self._counted(changed)
+
+    def _link_out(self, import_id: int, by: int) -> None:
+        """Take the versions of an import that lie beneath others out of their chains."""
+        target, history = self._target, self._history
+        taken = history.alias("taken")
+        beneath = (*self._linked(target, history), history.c._import_id == import_id)
+        self._run(
+            sa.update(history)
+            .values(_replaced_by_import_id=by, _left_import_id=history.c._replaced_by_import_id)
+            .where(*beneath)
+        )
+        self._run(
+            sa.update(history)
+            .values(_replaced_by_import_id=taken.c._left_import_id)
+            .where(
+                *self._same_key(history, taken),
+                history.c._replaced_by_import_id == import_id,
+                taken.c._replaced_by_import_id == by,
+            )
         )
 
     def _save(self, import_id: int, by: int) -> int:
-        """Copy the versions of an import into the history of its undo."""
-        target, names = self._target, self._columns
-        rows = sa.select(sa.literal(by), *(target.c[name] for name in names)).where(
-            self._in(target), target.c._import_id == import_id
-        )
-        return self._run(
-            sa.insert(self._history).from_select(["_replaced_by_import_id", *names], rows)
-        )
+        """Copy the stored versions of an import into the history of its undo.
 
-    def _changed_since(self, import_id: int) -> Counter[int]:
-        """Return how many of an import's rows a later one changed, by import."""
-        target, history = self._target, self._history
-        others = target.c._import_id != import_id
-        before = (history.c._replaced_by_import_id == import_id) & self._in(history)
-        changed = self._by_import(before, others)
-        made = (
-            sa.select(target.c._import_id, sa.func.count())
-            .where(self._in(target), target.c._created_import_id == import_id, others)
-            .group_by(target.c._import_id)
+        `_left_import_id` says what lies beneath: that version will be left.
+        """
+        target, before, names = self._target, self._history, self._columns
+        under = sa.and_(
+            *self._same_key(target, before), before.c._replaced_by_import_id == import_id
         )
-        return changed + self._counted(made)
-
-    def _delete(self, import_id: int, *which: sa.ColumnElement[bool]) -> int:
-        target = self._target
-        return self._run(
-            sa.delete(target).where(
-                self._in(target), target.c._created_import_id == import_id, *which
-            )
+        rows = (
+            sa.select(sa.literal(by), before.c._import_id, *(target.c[name] for name in names))
+            .select_from(target.outerjoin(before, under))
+            .where(self._in(target), target.c._import_id == import_id)
         )
+        into = ["_replaced_by_import_id", "_left_import_id", *names]
+        return self._run(sa.insert(self._history).from_select(into, rows))
 
-    def _restore(self, import_id: int, *which: sa.ColumnElement[bool]) -> int:
-        """Put the versions before an import's in their place."""
-        target, history = self._target, self._history
+    def _restore(self, import_id: int) -> int:
+        """Put the versions beneath an import's in their place."""
+        target, before = self._target, self._history
         return self._run(
             sa.update(target)
-            .values({name: history.c[name] for name in self._columns})
+            .values({name: before.c[name] for name in self._columns})
             .where(
-                *self._same_key(),
-                history.c._replaced_by_import_id == import_id,
-                target.c._created_import_id != import_id,
-                *which,
+                *self._same_key(target, before),
+                before.c._replaced_by_import_id == import_id,
+                self._stands(before.c._import_id),
+                target.c._import_id == import_id,
             )
         )
 
-    def _pass_over_undone(self, by: int) -> int:
-        """Go further back where the version before is one of an import that is undone itself.
-
-        Returns how many rows went because there is none before those.
-        """
-        target, undo, import_ = self._target, self._history.alias("undo"), tables.import_
-        taken = sa.exists().where(
-            undo.c._replaced_by_import_id == by, *self._same_key(undo), self._in(undo)
-        )
-        deleted = 0
-        while True:
-            undone = (
-                sa.select(target.c._import_id)
-                .distinct()
-                .join(import_, import_.c.import_id == target.c._import_id)
-                .where(
-                    self._in(target),
-                    taken,
-                    import_.c.undone_by_import_id.is_not(None),
-                )
+    def _delete(self, import_id: int) -> int:
+        """Delete rows that no other import wrote; a row that another one made is to be restored."""
+        target = self._target
+        made_by = target.c._created_import_id
+        return self._run(
+            sa.delete(target).where(
+                self._in(target),
+                target.c._import_id == import_id,
+                (made_by == import_id) | made_by.not_in(self._standing),
             )
-            gone = back = 0
-            for import_id in list(self._connection.scalars(undone)):
-                theirs = target.c._import_id == import_id
-                gone += self._delete(import_id, theirs, taken)
-                back += self._restore(import_id, theirs, taken)
-            deleted += gone
-            if not gone + back:
-                return deleted
+        )
 
-    def _note_what_is_left(self, by: int) -> None:
-        target, history = self._target, self._history
+    def _leave_deleted(self, undone_by: int) -> None:
+        """Forget versions of rows that somebody deleted while an import that wrote them stood."""
+        target, taken = self._target, self._history
+        self._run(
+            sa.delete(taken).where(
+                self._in(taken),
+                taken.c._replaced_by_import_id == undone_by,
+                self._stands(taken.c._left_import_id),
+                ~sa.exists().where(*self._same_key(target, taken)),
+            )
+        )
+
+    def _link_in(self, import_id: int, undone_by: int) -> None:
+        """Put versions that an undo took beneath those of the imports stored after theirs."""
+        history, taken = self._history, self._history.alias("taken")
+        above = self._above(import_id, undone_by)
         self._run(
             sa.update(history)
-            .values(_left_import_id=target.c._import_id)
-            .where(history.c._replaced_by_import_id == by, *self._same_key())
+            .values(
+                _replaced_by_import_id=above.c._import_id,
+                _created_import_id=above.c._created_import_id,
+                _left_import_id=None,
+            )
+            .where(
+                self._in(history),
+                history.c._replaced_by_import_id == undone_by,
+                *(history.c[name] == above.c[name] for name in self._key),
+            )
+        )
+        self._run(
+            sa.update(history)
+            .values(_replaced_by_import_id=import_id)
+            .where(
+                *self._same_key(history, taken),
+                history.c._replaced_by_import_id == taken.c._replaced_by_import_id,
+                history.c._import_id != import_id,
+                taken.c._import_id == import_id,
+                self._stands(taken.c._replaced_by_import_id),
+            )
         )
 
-    def _by_import(
-        self, versions: sa.ColumnElement[bool], which: sa.ColumnElement[bool]
-    ) -> Counter[int]:
-        """Return how many stored rows have the keys of some versions, by the import they are of."""
-        target = self._target
-        query = (
-            sa.select(target.c._import_id, sa.func.count())
-            .where(*self._same_key(), versions, which)
-            .group_by(target.c._import_id)
+    def _above(self, import_id: int, undone_by: int) -> sa.Subquery:
+        """Return of each key that an undo took the lowest version stored after the import's."""
+        target, history, import_ = self._target, self._history, tables.import_
+        taken = history.alias("taken")
+        stored = sa.and_(
+            *self._same_key(target, taken), taken.c._replaced_by_import_id == undone_by
         )
-        return self._counted(query)
+        key = [target.c[name] for name in self._key]
+        life = target.c._created_import_id
+        members = sa.union_all(
+            sa.select(*key, life, target.c._import_id).where(stored),
+            sa.select(*key, life, history.c._import_id).where(
+                stored, *self._linked(target, history)
+            ),
+        ).subquery("members")
+        stored_at = sa.select(import_.c.finished_at).where(import_.c.import_id == import_id)
+        names = [members.c[name] for name in self._key]
+        return (
+            sa.select(members)
+            .ext(distinct_on(*names))
+            .join(import_, import_.c.import_id == members.c._import_id)
+            .where(import_.c.finished_at > stored_at.scalar_subquery())
+            .order_by(*names, import_.c.finished_at)
+            .subquery("above")
+        )
+
+    def _put_on_top(self, import_id: int, undone_by: int) -> int:
+        """Store versions that an undo took over the present ones, which lie beneath them then."""
+        target, taken, names = self._target, self._history, self._columns
+        stored = (
+            *self._same_key(target, taken),
+            taken.c._replaced_by_import_id == undone_by,
+        )
+        present = sa.select(sa.literal(import_id), *(target.c[name] for name in names))
+        into = ["_replaced_by_import_id", *names]
+        self._run(sa.insert(self._history).from_select(into, present.where(*stored)))
+        values = {name: taken.c[name] for name in names if name != "_created_import_id"}
+        return self._run(sa.update(target).values(values).where(*stored))
+
+    def _insert(self, undone_by: int) -> int:
+        """Insert versions that an undo took of rows that are not stored now, as made anew."""
+        target, taken, names = self._target, self._history, self._columns
+        made = {name: taken.c[name] for name in names} | {"_created_import_id": taken.c._import_id}
+        rows = sa.select(*made.values()).where(
+            self._in(taken),
+            taken.c._replaced_by_import_id == undone_by,
+            ~sa.exists().where(*self._same_key(target, taken)),
+        )
+        return self._run(sa.insert(target).from_select(list(made), rows))
+
+    def _forget(self, replaced_by: int) -> int:
+        """Delete the history of an import or undo that has been used up."""
+        history = self._history
+        return self._run(
+            sa.delete(history).where(
+                self._in(history), history.c._replaced_by_import_id == replaced_by
+            )
+        )
+
+    def _linked(self, target: sa.FromClause, history: sa.FromClause) -> Sequence[_Condition]:
+        """Return the conditions for versions in the chain beneath stored rows."""
+        return (
+            *self._same_key(target, history),
+            self._stands(history.c._replaced_by_import_id),
+            history.c._created_import_id == target.c._created_import_id,
+        )
+
+    def _stands(self, import_id: sa.ColumnElement[int]) -> _Condition:
+        """Return whether an import stands; as an array, the history's index can find it."""
+        return import_id == sa.any_(sa.func.array(self._standing.scalar_subquery()))
+
+    def _same_key(self, rows: sa.FromClause, others: sa.FromClause) -> Sequence[_Condition]:
+        same = (rows.c[name] == others.c[name] for name in self._key)
+        return (self._in(rows), self._in(others), *same)
+
+    def _in(self, table: sa.FromClause) -> _Condition:
+        return table.c.account == self._account
 
     def _counted(self, query: sa.Select[int, int]) -> Counter[int]:
         return Counter({row[0]: row[1] for row in self._connection.execute(query)})
 
-    def _same_key(
-        self, versions: sa.FromClause | None = None
-    ) -> tuple[sa.ColumnElement[bool], ...]:
-        versions = self._history if versions is None else versions
-        same = (self._target.c[name] == versions.c[name] for name in self._key)
-        return (self._in(self._target), self._in(versions), *same)
+    def _gone(self, import_id: int, written: int, reversed_: int, kept: Counter[int]) -> int:
+        """Return how many rows are neither; somebody deleted these."""
+        gone = written - reversed_ - kept.total()
+        if gone < 0:
+            raise AccountingError(
+                f"import {import_id}: {written:,} rows that it wrote were to be reversed, kept or "
+                f"gone; {reversed_:,} were reversed and {kept.total():,} kept"
+            )
+        return gone
 
-    def _in(self, table: sa.FromClause) -> sa.ColumnElement[bool]:
-        return table.c.account == self._account
+    def _hold_to(self, import_id: int, needed: int, found: int) -> None:
+        if needed != found:
+            raise AccountingError(
+                f"import {import_id}: {needed:,} rows of it were to be deleted, inserted or have "
+                f"their values restored; {found:,} could be, so nothing was"
+            )
 
     def _run(self, statement: sa.Insert | sa.Update | sa.Delete) -> int:
         return affected(self._connection, statement)
-
-    def _count(self, query: sa.Select[int]) -> int:
-        return self._connection.scalar(query) or 0

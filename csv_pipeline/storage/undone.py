@@ -92,13 +92,15 @@ def settle(connection: sa.Connection, report: ImportReport, undone: Undoable) ->
 def prune_history(database: Database, feeds: Iterable[Feed], days: int) -> int:
     """Drop what imports older than `days` changed, and return how many rows of history that was.
 
-    Such an import cannot be undone any more. Where something is loaded or undone right now, it is
-    left for another time. Nobody waits for longer than one account and feed takes.
+    Such an import cannot be undone any more; one that is undone has no history, its undo has it.
+    Where something is loaded or undone right now, it is left for another time. Nobody waits for
+    longer than one account and feed takes.
     """
     table = tables.import_
     old = (
         (table.c.finished_at < sa.func.now() - timedelta(days=days))
         & table.c.history_pruned_at.is_(None)
+        & table.c.undone_by_import_id.is_(None)
         & ((table.c.updated > 0) | (table.c.outcome == Outcome.UNDO))
     )
     by_name = {feed.name: feed for feed in feeds}
