@@ -93,6 +93,21 @@ class Resolution:
                 sa.func.concat("the stored value ", shown[0], " was needed; found ", shown[1]),
             ).where(*self._same_key(rows), self._differs(name, rows))
             yield sa.insert(self.refused).from_select(self.refused.columns.keys(), query)
+        if self.feed.conflict.refuses:
+            cell, conflict = self._conflicting_cells(rows)
+            query = sa.select(
+                rows.c._row_number,
+                cell.c.key,
+                sa.func.concat(cell.c.key, ".conflict"),
+                cell.c.value,
+                sa.func.concat(
+                    "the stored value ",
+                    _shown(self.target.c[EXTRA].op("->>")(cell.c.key)),
+                    " was needed; found ",
+                    _shown(cell.c.value),
+                ),
+            ).where(*self._same_key(rows), conflict)
+            yield sa.insert(self.refused).from_select(self.refused.columns.keys(), query)
         if self._refuses_mended:
             row_number, import_id = self.target.c._row_number, self.target.c._import_id
             needed = f"a {' + '.join(self.key)} that stands in one row of the file was needed; row "
@@ -242,8 +257,23 @@ class Resolution:
         return self.target.c[name].is_distinct_from(rows.c[name])
 
     def _refuses(self) -> sa.ColumnElement[bool]:
-        differ = (self._differs(name, self.staging) for name in self._of_refusing_policies())
+        differ = [self._differs(name, self.staging) for name in self._of_refusing_policies()]
+        if self.feed.conflict.refuses:
+            cell, conflict = self._conflicting_cells(self.staging)
+            differ.append(sa.exists(sa.select(cell.c.key).where(conflict)))
         return sa.or_(sa.false(), *differ)
+
+    def _conflicting_cells(
+        self, rows: sa.FromClause
+    ) -> tuple[sa.TableValuedAlias, sa.ColumnElement[bool]]:
+        """Return the cells that the feed does not know, and whether the stored one is another.
+
+        Both have to be there: a column that a file gains contradicts nothing.
+        """
+        cell = sa.func.jsonb_each_text(rows.c[EXTRA]).table_valued(
+            "key", "value", joins_implicitly=True
+        )
+        return cell, self.target.c[EXTRA].op("->>")(cell.c.key) != cell.c.value
 
     def _changes(self) -> sa.ColumnElement[bool]:
         """Return whether any stored value would be another."""
