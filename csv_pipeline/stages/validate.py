@@ -4,6 +4,8 @@ Pandera checks each batch lazily, as an eager frame: all faults of all rows at o
 cast has reported already is not reported again as a missing value.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -13,8 +15,9 @@ from pandera.api.polars.types import PolarsData
 from pandera.backends.polars.register import register_polars_backends
 from pandera.errors import SchemaErrors
 
-from csv_pipeline.contract import Column, Contract, asked_by, columns_of
+from csv_pipeline.contract import Column, Contract, Kind, asked_by, columns_of
 from csv_pipeline.errors import SetupError, ThresholdExceededError
+from csv_pipeline.header import sources_in
 from csv_pipeline.model import SHARE_FROM_ROWS, Feed
 from csv_pipeline.storage.rejects import fault_rows, record_faults
 from csv_pipeline.storage.row_hash import CONTENT, OCCURRENCE, KnownBy, known_by
@@ -23,10 +26,13 @@ from csv_pipeline.storage.work import (
     REJECTS,
     SUPERSEDED,
     BatchWriter,
+    TextFile,
     TypedFile,
     ValidFile,
+    batch_files,
     batches,
     in_order,
+    read_batch,
     scan,
 )
 
@@ -48,20 +54,23 @@ _RULES = {
 }
 
 
-def validate(typed: TypedFile, work: Path, feed: Feed) -> ValidFile:
+def validate(typed: TypedFile, text: TextFile, work: Path, feed: Feed) -> ValidFile:
     """Write the rows without fault to `work`, batch by batch in the order of their key.
 
-    The faults of `typed` and those found here come together in `rejects`. Of rows with the same key
+    The faults of `typed` and those found here, which show cells as they stand in `text`, come
+    together in `rejects`. Of rows with the same key
     all but the one that the feed chooses are superseded, or all are rejected.
     """
     schema = _schema(feed, typed.columns)
     rows, rejects = BatchWriter(work / "valid"), BatchWriter(work / "rejects")
     keys = BatchWriter(work / "keys")
     identity = _known_by(feed.contract, typed.columns, keyed=bool(feed.key))
+    files, places = batch_files(text.rows), sources_in(text.header, feed)[0]
 
     def check(numbered: tuple[int, tuple[pl.DataFrame, pl.DataFrame]]) -> int:
         number, (batch, known) = numbered
-        good, faults = _checked(batch, known, schema, feed, typed)
+        cells = _Cells(files[number], places)
+        good, faults = _checked(batch, known, schema, feed, typed, cells)
         good = good.hstack(identity.of(good)).sort(_key(feed))
         rows.write(good, number)
         rejects.write(faults, number)
@@ -126,15 +135,33 @@ def hold_to_threshold(
         raise ThresholdExceededError(name, feed.name, over, rejected, read, so_far=so_far)
 
 
-def _checked(
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """The cells of a batch as they stand in the file; read only if there is a fault to show."""
+
+    path: Path
+    places: Mapping[str, int]
+
+    def shown_in(self, batch: pl.DataFrame, column: Column) -> pl.DataFrame:
+        """Return the batch with a column's values as they are written: `-1`, and not `-1.00`."""
+        if column.kind is Kind.TEXT or column.name not in self.places:
+            return batch
+        place = str(self.places[column.name])
+        written = read_batch(self.path, [place]).to_series().str.strip_chars()
+        value = pl.when(pl.col(column.name).is_not_null()).then(written)
+        return batch.with_columns(value.alias(column.name))
+
+
+def _checked(  # noqa: PLR0913, PLR0917  # a batch, and what is known of it
     batch: pl.DataFrame,
     known: pl.DataFrame,
     schema: pa.DataFrameSchema,
     feed: Feed,
     typed: TypedFile,
+    cells: "_Cells",
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the rows without fault, and all faults."""
-    found = _faults(batch, schema, feed, typed.headings)
+    found = _faults(batch, schema, feed, typed.headings, cells)
     if found.is_empty() and known.is_empty():
         return batch, known
     faults = pl.concat([known, found.join(known, on=["row_number", "column"], how="anti")])
@@ -161,7 +188,11 @@ def _schema_of(contract: type[Contract], present: tuple[str, ...]) -> pa.DataFra
 
 
 def _faults(
-    batch: pl.DataFrame, schema: pa.DataFrameSchema, feed: Feed, headings: dict[str, str]
+    batch: pl.DataFrame,
+    schema: pa.DataFrameSchema,
+    feed: Feed,
+    headings: dict[str, str],
+    cells: _Cells,
 ) -> pl.DataFrame:
     """Return the contract's faults in a batch."""
     faults = [pl.DataFrame(schema=REJECTS)]
@@ -188,7 +219,8 @@ def _faults(
             column = columns[str(name)]
             rule, needed = _rule(str(check), column, schema)
             heading = headings.get(column.name, "")
-            faults.append(fault_rows(batch, failed, column, heading, rule, needed))
+            shown = cells.shown_in(batch, column)
+            faults.append(fault_rows(shown, failed, column, heading, rule, needed))
     return pl.concat(faults)
 
 
