@@ -398,7 +398,7 @@ class Import:
         return self._once(
             "validate",
             ValidFile,
-            lambda: validate(self._typed(), self._text(), self.work, self.feed),
+            lambda: validate(self._typed(), self._text(), self.work, self.feed, self._replay()),
         )
 
     def _arrive(self) -> tuple[int, int]:

@@ -299,6 +299,19 @@ def test_of_two_repairs_of_a_key_the_newest_stands_and_where_none_may_the_first(
         assert [row.value for row in desk.rows(feed, "value")] == [stands]
 
 
+@pytest.mark.parametrize(("feed", "stands"), [("overwritten", "low"), ("first_in_file", "high")])
+def test_of_mended_rows_that_were_sorted_the_order_of_their_file_counts(
+    desk: Desk, feed: str, stands: str
+) -> None:
+    first = desk.bring(VERSIONS + "a,high,x\na,mid,x\na,low,x\nb,other,1\n", feed)
+    header, *rows = sent_out(desk, first).replace(",x,", ",1,").splitlines(keepends=True)
+    second = desk.bring("".join([header, rows[1], rows[2], rows[0]]), feed)
+    assert (second.counts.inserted, second.counts.superseded) == (1, 2)
+    by = {"low": 3, "high": 4}[stands]
+    assert desk.superseded(second) == [(n, by) for n in (2, 3, 4) if n != by]
+    assert desk.rows(feed, "value", "key")[0].value == stands
+
+
 def test_a_repair_that_replaced_a_row_of_its_file_can_be_undone(desk: Desk) -> None:
     first = desk.bring(VERSIONS + "a,first,1\na,second,x\n", "kept")
     second = desk.bring(sent_out(desk, first).replace(",x,", ",3,"), "kept")

@@ -26,6 +26,7 @@ from csv_pipeline.storage.work import (
     REJECTS,
     SUPERSEDED,
     BatchWriter,
+    Replay,
     TextFile,
     TypedFile,
     ValidFile,
@@ -54,12 +55,15 @@ _RULES = {
 }
 
 
-def validate(typed: TypedFile, text: TextFile, work: Path, feed: Feed) -> ValidFile:
+def validate(
+    typed: TypedFile, text: TextFile, work: Path, feed: Feed, replay: Replay | None = None
+) -> ValidFile:
     """Write the rows without fault to `work`, batch by batch in the order of their key.
 
     The faults of `typed` and those found here, which show cells as they stand in `text`, come
-    together in `rejects`. Of rows with the same key
-    all but the one that the feed chooses are superseded, or all are rejected.
+    together in `rejects`. Of rows with the same key all but the one that the feed chooses are
+    superseded, or all are rejected. Mended rows may have been sorted: the feed chooses by where
+    they stood in the file that they repair.
     """
     schema = _schema(feed, typed.columns)
     rows, rejects = BatchWriter(work / "valid"), BatchWriter(work / "rejects")
@@ -86,7 +90,7 @@ def validate(typed: TypedFile, text: TextFile, work: Path, feed: Feed) -> ValidF
     elif repeated.is_empty():
         pass
     elif (winner := feed.duplicates.winner()) is not None:
-        superseded.write(_superseded(repeated, feed, winner), 0)
+        superseded.write(_superseded(repeated, feed, winner, replay), 0)
     else:
         rejected += _reject_repeated(repeated, feed, rows, rejects)
     return ValidFile(
@@ -311,13 +315,21 @@ def _repeated(rows: Path, repeated: pl.Series, feed: Feed) -> pl.DataFrame:
     return candidates.filter(pl.len().over(key) > 1).cast({"row_number": pl.Int64})
 
 
-def _superseded(repeated: pl.DataFrame, feed: Feed, winner: pl.Expr) -> pl.DataFrame:
+def _superseded(
+    repeated: pl.DataFrame, feed: Feed, winner: pl.Expr, replay: Replay | None
+) -> pl.DataFrame:
     """Return the row numbers of rows that another stands for, each with that of the other."""
-    return (
-        repeated.select("row_number", winner.over(feed.key).alias("by_row_number"))
-        .filter(pl.col("row_number") != pl.col("by_row_number"))
-        .sort("row_number")
+    rows, place = repeated, pl.col("row_number")
+    if replay is not None:
+        pairs = scan(replay.rows).collect().join(repeated, on="row_number", how="semi")
+        now, then = pairs["row_number"], pairs["repairs_row_number"]
+        rows = repeated.with_columns(place.replace_strict(now, then))
+    found = rows.select(place, winner.over(feed.key).alias("by_row_number")).filter(
+        place != pl.col("by_row_number")
     )
+    if replay is not None:
+        found = found.with_columns(pl.all().replace_strict(then, now))
+    return found.sort("row_number")
 
 
 def _occurrences(repeated: pl.DataFrame) -> pl.DataFrame:
