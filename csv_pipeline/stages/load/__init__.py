@@ -258,11 +258,14 @@ def _resolve(  # noqa: PLR0913, PLR0917  # as `load`, and what it has made
     same = outcomes.rows
     if replay is not None:
         _stage_repaired(connection, resolution, valid, replay)
-        if not resolution.feed.key:
-            connection.execute(resolution.count_on())
     # Without statistics the planner takes a temporary table for small, and nests loops over it.
     joined = ", ".join(f'"{name}"' for name in ("_row_number", *resolution.key))
     connection.execute(sa.text(f"ANALYZE staging ({joined})"))
+    if replay is not None and not resolution.feed.key:
+        # By merging it would hold rows of the same content, be they thousands, against each other.
+        connection.execute(sa.text("SET LOCAL enable_mergejoin = off"))
+        connection.execute(resolution.count_on())
+        connection.execute(sa.text("SET LOCAL enable_mergejoin = DEFAULT"))
     differences: tuple[Difference, ...] = ()
     classes: dict[str, int] = {}
     if affected(connection, resolution.match()):
