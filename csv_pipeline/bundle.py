@@ -498,7 +498,7 @@ class Bundle:
     def _validate_all(self) -> _Valid:
         """Check all rows; a file with a bad one, or with a key of another row, is left out."""
         typed = self._typed()
-        valid = validate(typed.typed, self.work, self.feed)
+        valid = validate(typed.typed, self._read().text, self.work, self.feed)
         spoilt = set(parts_of(rows_not_plain(valid), [m.part for m in typed.members]))
         plain = (member for place, member in enumerate(typed.members) if place not in spoilt)
         return _Valid(valid=valid, members=tuple(plain))

@@ -2,11 +2,20 @@
 
 The rows that do not are *superseded*, and reported with the row that came instead; or, by
 `RejectDuplicates`, all rows of such a key are rejected.
+
+A policy says so twice: `winner` over the rows of a file, in Polars, and `stands` in SQL, of a
+rejected row that comes back mended and the row of its file that is stored by then.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
+from sqlalchemy import ColumnElement, and_, false, or_, true
+
+Values = Mapping[str, ColumnElement[Any]]
+"""A row's values by column, and its `row_number`; null where it is not known."""
 
 _ROW = pl.col("row_number")
 
@@ -17,6 +26,10 @@ class DuplicatePolicy:
 
     def winner(self) -> pl.Expr | None:
         """Return the row number of the row that stands, over a key's rows; None: none of them."""
+        raise NotImplementedError
+
+    def stands(self, row: Values, other: Values) -> ColumnElement[bool]:
+        """Return whether a row stands against another of its key; null if that is not known."""
         raise NotImplementedError
 
     @property
@@ -33,6 +46,10 @@ class LastInFile(DuplicatePolicy):
         """Return the greatest row number."""
         return _ROW.max()
 
+    def stands(self, row: Values, other: Values) -> ColumnElement[bool]:
+        """Return whether the row is further down."""
+        return row["row_number"] > other["row_number"]
+
 
 @dataclass(frozen=True, slots=True)
 class FirstInFile(DuplicatePolicy):
@@ -41,6 +58,10 @@ class FirstInFile(DuplicatePolicy):
     def winner(self) -> pl.Expr:
         """Return the least row number."""
         return _ROW.min()
+
+    def stands(self, row: Values, other: Values) -> ColumnElement[bool]:
+        """Return whether the row is further up."""
+        return row["row_number"] < other["row_number"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +77,15 @@ class NewestInFile(DuplicatePolicy):
         """Return the row number of the newest version."""
         return _ROW.sort_by(self.column, "row_number", nulls_last=False).last()
 
+    def stands(self, row: Values, other: Values) -> ColumnElement[bool]:
+        """Return whether the row is newer, or as new and further down."""
+        new, old = row[self.column], other[self.column]
+        return or_(
+            (new > old).is_(true()),
+            and_(new.is_not(None), old.is_(None)),
+            and_(new.is_not_distinct_from(old), row["row_number"] > other["row_number"]),
+        )
+
     @property
     def columns(self) -> tuple[str, ...]:
         """The version."""
@@ -69,3 +99,7 @@ class RejectDuplicates(DuplicatePolicy):
     def winner(self) -> None:
         """Return None."""
         return
+
+    def stands(self, row: Values, other: Values) -> ColumnElement[bool]:
+        """Return false."""
+        return false()

@@ -397,7 +397,9 @@ class Import:
 
     def _valid(self) -> ValidFile:
         return self._once(
-            "validate", ValidFile, lambda: validate(self._typed(), self.work, self.feed)
+            "validate",
+            ValidFile,
+            lambda: validate(self._typed(), self._text(), self.work, self.feed, self._replay()),
         )
 
     def _arrive(self) -> tuple[int, int]:

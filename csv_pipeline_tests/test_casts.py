@@ -2,17 +2,31 @@
 
 import datetime as dt
 from decimal import Decimal
+from types import ModuleType
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from csv_pipeline.casts import dates, decimals
+from csv_pipeline.contract import Column, Contract, Money, column, columns_of
 from csv_pipeline.model import DateOrder, DecimalMark
+from csv_pipeline.stages.transform import _cast
 from csv_pipeline_tests.conftest import Desk
 
 MONEY = pl.Decimal(18, 2)
+
+
+class OneOfEachKind(Contract):
+    """A column of every kind."""
+
+    text: str = column(substitute="none")
+    choice: str = column(choices=("in stock", "sold"))
+    whole: int = column()
+    amount: Money = column()
+    day: pl.Date = column()
+    time: pl.Time = column()
 
 
 def money(text: str, mark: str | None = None) -> Decimal | None:
@@ -163,3 +177,44 @@ def test_pairs_of_digits_with_hyphens_prove_nothing(desk: Desk) -> None:
 
 def test_a_month_in_decomposed_letters_is_read() -> None:
     assert day("01-Ma\u0308r-26") == dt.date(2026, 3, 1)
+
+
+CELLS = st.text(st.sampled_from("0123456789.,-/:+ ()'$€\u2212jandecpmsoldtzä\0"), max_size=12)
+WAYS: dict[str, tuple[str | None, ...]] = {
+    "amount": (None, *DecimalMark),
+    "day": (None, *DateOrder),
+}
+
+
+@settings(deadline=None, max_examples=50)
+@given(cells=st.lists(st.none() | CELLS | st.text(max_size=6), max_size=4))
+@pytest.mark.parametrize("of", columns_of(OneOfEachKind), ids=lambda of: of.name)
+def test_any_text_and_any_blanks_are_cast_one_by_one(of: Column, cells: list[str | None]) -> None:
+    values = pl.Series(cells, dtype=pl.String)
+    for way in WAYS.get(of.name, (None,)):
+        made = _cast(values, of, way)[0]
+        assert made.dtype == of.dtype
+        alone = [_cast(values[n : n + 1], of, way)[0].item() for n in range(len(cells))]
+        assert made.to_list() == alone
+
+
+@settings(deadline=None, max_examples=50)
+@given(cells=st.lists(st.none() | CELLS, max_size=6))
+@pytest.mark.parametrize("of", [dates, decimals])
+def test_any_text_and_any_blanks_are_surveyed(of: ModuleType, cells: list[str | None]) -> None:
+    values = pl.Series(cells, dtype=pl.String)
+    survey = of.survey(columns_of(OneOfEachKind)[0], "Heading")
+    survey.add(values, values.to_frame().with_row_index()["index"])
+    assert survey.open.count + sum(seen.count for seen in survey.seen) <= len(cells)
+
+
+@pytest.mark.parametrize(
+    ("feed", "rows"),
+    [
+        ("people", "ID,Born\n1,\n2,n/k\n"),
+        ("payments", "Payer,Amount,Paid\na,1.00,\nb,1.00,nope\n"),
+    ],
+)
+def test_an_unreadable_date_beside_blank_ones_is_a_reject(desk: Desk, feed: str, rows: str) -> None:
+    report = desk.bring(rows, feed)
+    assert (report.counts.inserted, report.counts.rejected) == (1, 1)

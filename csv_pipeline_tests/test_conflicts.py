@@ -74,6 +74,28 @@ def test_a_row_that_may_not_differ_is_rejected_with_both_values(desk: Desk) -> N
     assert values(desk, "without_conflict")[0] == ("a", "old", 1)
 
 
+def test_a_cell_that_the_feed_does_not_know_may_not_differ_either(desk: Desk) -> None:
+    header = "Key,Value,Version,Colour,Size\n"
+    stored = "a,x,1,blue,1\nb,x,1,blue,2\nc,x,1,,\nd,x,1,blue,\n"
+    desk.bring(header + stored, "without_conflict")
+    report = desk.bring(header + "a,x,1,red,3\nb,x,1,,2\nc,x,1,red,\n", "without_conflict")
+    assert outcomes(report) == {"rejected": 1, "kept": 2}
+    assert [(r.row_number, r.rule, r.value) for r in desk.rejects(report)] == [
+        (2, "Colour.conflict", "red"),
+        (2, "Size.conflict", "3"),
+    ]
+    assert desk.rejects(report)[0].message == (
+        "row 2 (line 2), column Colour: the stored value 'blue' was needed; found 'red'"
+    )
+    assert desk.rows("without_conflict", "_extra", "key")[0][0] == {"Colour": "blue", "Size": "1"}
+
+
+def test_a_column_more_contradicts_nothing(desk: Desk) -> None:
+    desk.bring(HEADER + "a,x,1\n", "without_conflict")
+    report = desk.bring("Key,Value,Version,Colour\na,x,1,red\n", "without_conflict")
+    assert outcomes(report) == {"kept": 1}
+
+
 def test_columns_have_policies_of_their_own(desk: Desk) -> None:
     header = "SKU,Title,Note,First Seen,Best Price,Maker\n"
     desk.bring(f"{header}1,old,,2025-02-01,5.00,Acme\n", "products")

@@ -114,6 +114,17 @@ def test_a_value_that_does_not_cast_is_one_fault_and_not_two(desk: Desk) -> None
     assert [reject.rule for reject in desk.rejects(report)] == ["amount.ge", "amount.decimal"]
 
 
+def test_a_fault_shows_the_cell_as_it_stands_in_the_file(desk: Desk) -> None:
+    rows = '1,Ann,-1,2\n2,Bob,"-1,000.5",2\n3,,5,2\n4,Dee,7.00,2\n5,,,2\n6,Cid, -2.000 ,x\n'
+    rejects = desk.rejects(desk.bring(f"ID,Name,Amount,Secret\n{rows}"))
+    assert [(r.rule, r.value) for r in rejects if r.column == "amount" and "ge" in r.rule] == [
+        ("amount.ge", "-1"),
+        ("amount.ge", "-1,000.5"),
+        ("amount.ge", "-2.000"),
+    ]
+    assert [r.message.partition(": ")[2][:4] for r in rejects if r.row_number == 4] == ["'5' "]
+
+
 def test_a_message_is_stored_without_the_place_that_stands_beside_it(desk: Desk) -> None:
     report = desk.bring("ID,Amount\n1,abc\n2,1,2\n")
     assert [reject.message.partition(", as")[0] for reject in desk.rejects(report)] == [

@@ -260,6 +260,133 @@ def test_a_mended_row_of_a_newer_version_wins_whenever_it_comes(desk: Desk) -> N
     assert desk.rows("versions", "value")[0].value == "three"
 
 
+VERSIONS = "Key,Value,Version\n"
+
+
+@pytest.mark.parametrize(
+    ("feed", "rows", "stands"),
+    [
+        ("first_in_file", "a,first,1\na,second,x\n", "first"),
+        ("first_in_file", "a,first,x\na,second,1\n", "first"),
+        ("newest_in_file", "a,newest,5\na,older,x\n", "newest"),
+        ("newest_in_file", "a,newer,x\na,old,1\n", "newer"),
+        ("newest_in_file", "a,one,3\na,same,x\n", "same"),
+        ("newest_in_file", "a,one,x\na,same,3\n", "same"),
+        ("newest_in_file", "a,dated,x\na,undated,\n", "dated"),
+        ("overwritten", "a,first,1\na,second,x\n", "second"),
+        ("overwritten", "a,first,x\na,second,1\n", "second"),
+        ("kept", "a,first,1\na,second,x\n", "second"),
+        ("filled", "a,first,x\na,,1\n", None),
+        ("filled", "a,first,\na,second,x\n", "second"),
+        ("versions", "a,first,5\na,second,x\n", "second"),
+        ("without_conflict", "a,first,1\na,second,x\n", "second"),
+    ],
+)
+def test_a_mended_row_ends_as_if_it_had_been_right_in_its_file(
+    desk: Desk, feed: str, rows: str, stands: str | None
+) -> None:
+    first = desk.bring(VERSIONS + rows, feed)
+    desk.bring(sent_out(desk, first).replace(",x,", ",3,"), feed)
+    other = Desk(desk.pipeline, f"right-{desk.account[-50:]}", desk.folder)
+    other.bring(VERSIONS + rows.replace(",x", ",3"), feed)
+    for one in (desk, other):
+        assert [row.value for row in one.rows(feed, "value")] == [stands]
+    assert desk.rows(feed, "version") == other.rows(feed, "version")
+
+
+@pytest.mark.parametrize("rows", ["a,one,1\na,two,x\n", "a,one,x\na,two,1\n", "a,1,1\na,1,x\n"])
+def test_a_mended_row_is_rejected_where_no_key_may_come_twice(desk: Desk, rows: str) -> None:
+    first = desk.bring(VERSIONS + rows, "once_in_file")
+    stored = desk.rows("once_in_file", "value, version")
+    second = desk.bring(sent_out(desk, first).replace(",x,", ",1,"), "once_in_file")
+    (reject,) = desk.rejects(second)
+    assert (second.counts.rejected, reject.rule) == (1, "key.duplicate")
+    assert reject.message.endswith(
+        f"a key that stands in one row of the file was needed; row {2 if rows[-2] == 'x' else 3} "
+        f"of import {first.import_id} has it too"
+    )
+    assert desk.rows("once_in_file", "value, version") == stored
+    assert marks(desk, first) == [None]
+
+
+def test_of_two_repairs_of_a_key_the_newest_stands_and_where_none_may_the_first(desk: Desk) -> None:
+    for feed, stands in (("newest_in_file", "newest"), ("once_in_file", "newest")):
+        first = desk.bring(VERSIONS + "a,newest,x\na,older,y\n", feed)
+        text = sent_out(desk, first)
+        desk.bring(text.replace(",x,", ",5,"), feed)
+        desk.bring(text.replace(",y,", ",3,"), feed)
+        assert [row.value for row in desk.rows(feed, "value")] == [stands]
+
+
+@pytest.mark.parametrize(("feed", "stands"), [("overwritten", "low"), ("first_in_file", "high")])
+def test_of_mended_rows_that_were_sorted_the_order_of_their_file_counts(
+    desk: Desk, feed: str, stands: str
+) -> None:
+    first = desk.bring(VERSIONS + "a,high,x\na,mid,x\na,low,x\nb,other,1\n", feed)
+    header, *rows = sent_out(desk, first).replace(",x,", ",1,").splitlines(keepends=True)
+    second = desk.bring("".join([header, rows[1], rows[2], rows[0]]), feed)
+    assert (second.counts.inserted, second.counts.superseded) == (1, 2)
+    by = {"low": 3, "high": 4}[stands]
+    assert desk.superseded(second) == [(n, by) for n in (2, 3, 4) if n != by]
+    assert desk.rows(feed, "value", "key")[0].value == stands
+
+
+def test_a_repair_that_replaced_a_row_of_its_file_can_be_undone(desk: Desk) -> None:
+    first = desk.bring(VERSIONS + "a,first,1\na,second,x\n", "kept")
+    second = desk.bring(sent_out(desk, first).replace(",x,", ",3,"), "kept")
+    assert (second.counts.updated, second.counts.kept) == (1, 0)
+    desk.pipeline.undo(second.import_id)
+    assert [tuple(row) for row in desk.rows("kept", "value, version")] == [("first", 1)]
+
+
+PAID = "Payer,Amount,Paid\n"
+FIVE = "ann,5.00,2025-01-13\n"
+
+
+def paid(desk: Desk) -> list[int]:
+    """Return the occurrences of the stored payments."""
+    return [row[0] for row in desk.rows("payments", "_occurrence")]
+
+
+def test_a_mended_row_without_a_key_is_one_more_beside_its_like(desk: Desk) -> None:
+    first = desk.bring(f"{PAID}{FIVE}{FIVE}ann,x,2025-01-13\neve,y,\n", "payments")
+    mended = sent_out(desk, first).replace(",x,", ",5.00,").replace(",y,", ",1.00,")
+    second = desk.bring(mended, "payments")
+    assert (second.counts.inserted, len(paid(desk))) == (2, 4)
+    assert desk.bring(mended, "payments").outcome is Outcome.DUPLICATE
+    again = desk.bring(mended + "\r\n", "payments")
+    assert {reject.rule for reject in desk.rejects(again)} == {"row.repaired_before"}
+    whole = desk.bring(f"{PAID}{FIVE}{FIVE}{FIVE}eve,1.00,\n", "payments")
+    assert (whole.counts.unchanged, len(paid(desk))) == (4, 4)
+
+
+def test_repairs_without_a_key_one_after_the_other_and_undone_add_up(desk: Desk) -> None:
+    first = desk.bring(f"{PAID}{FIVE}ann,x,2025-01-13\nann,y,2025-01-13\n", "payments")
+    text = sent_out(desk, first)
+    second = desk.bring(text.replace(",x,", ",5.00,"), "payments")
+    third = desk.bring(text.replace(",y,", ",5.00,"), "payments")
+    assert (second.counts.inserted, third.counts.inserted, paid(desk)) == (1, 1, [1, 2, 3])
+    desk.pipeline.undo(second.import_id)
+    fourth = desk.bring(sent_out(desk, first).replace(",x,", ",5.00,"), "payments")
+    assert (fourth.counts.inserted, paid(desk)) == (1, [1, 2, 3])
+    assert desk.bring(PAID + FIVE * 3, "payments").counts.unchanged == 3
+
+
+def test_a_mended_row_that_another_file_brought_as_well_is_there_once(desk: Desk) -> None:
+    first = desk.bring(f"{PAID}{FIVE}ann,x,2025-01-13\nann,y,2025-01-13\n", "payments")
+    desk.bring(PAID + FIVE * 2, "payments")
+    text = sent_out(desk, first).replace(",x,", ",5.00,").replace(",y,", ",5.00,")
+    second = desk.bring(text, "payments")
+    assert (second.counts.unchanged, second.counts.inserted, paid(desk)) == (1, 1, [1, 2, 3])
+
+
+def test_a_row_of_two_files_in_a_row_that_both_are_mended_is_there_once(desk: Desk) -> None:
+    for day in ("", "eve,1.00,\n"):
+        report = desk.bring(f"{PAID}{day}ann,x,2025-01-13\n", "payments")
+        desk.bring(sent_out(desk, report).replace(",x,", ",5.00,"), "payments")
+    assert len(desk.rows("payments")) == 2
+
+
 def test_a_malformed_record_shows_what_can_be_told_apart_and_its_text(desk: Desk) -> None:
     first = desk.bring("ID,Name,Amount\n1,Ann,5.00\n2,Bob\n3,Cid,7.00,8.00\n")
     short, long = lines(sent_out(desk, first))

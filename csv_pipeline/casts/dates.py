@@ -112,7 +112,8 @@ def _dates(values: pl.Series, order: str | None) -> pl.Series:
     )
     seen = (form for form in _FORMS if groups[form].struct.unnest()["1"].count())
     found = [_of_form(form, order) for form in seen]
-    return groups.select(pl.coalesce(*found, pl.lit(None, pl.Date))).to_series()
+    # Added to the groups, so that it is as long as they are where no form is seen.
+    return groups.with_columns(date=pl.coalesce(*found, pl.lit(None, pl.Date)))["date"]
 
 
 @cache

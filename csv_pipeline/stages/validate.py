@@ -4,6 +4,8 @@ Pandera checks each batch lazily, as an eager frame: all faults of all rows at o
 cast has reported already is not reported again as a missing value.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -13,8 +15,9 @@ from pandera.api.polars.types import PolarsData
 from pandera.backends.polars.register import register_polars_backends
 from pandera.errors import SchemaErrors
 
-from csv_pipeline.contract import Column, Contract, asked_by, columns_of
+from csv_pipeline.contract import Column, Contract, Kind, asked_by, columns_of
 from csv_pipeline.errors import SetupError, ThresholdExceededError
+from csv_pipeline.header import sources_in
 from csv_pipeline.model import SHARE_FROM_ROWS, Feed
 from csv_pipeline.storage.rejects import fault_rows, record_faults
 from csv_pipeline.storage.row_hash import CONTENT, OCCURRENCE, KnownBy, known_by
@@ -23,10 +26,14 @@ from csv_pipeline.storage.work import (
     REJECTS,
     SUPERSEDED,
     BatchWriter,
+    Replay,
+    TextFile,
     TypedFile,
     ValidFile,
+    batch_files,
     batches,
     in_order,
+    read_batch,
     scan,
 )
 
@@ -48,20 +55,26 @@ _RULES = {
 }
 
 
-def validate(typed: TypedFile, work: Path, feed: Feed) -> ValidFile:
+def validate(
+    typed: TypedFile, text: TextFile, work: Path, feed: Feed, replay: Replay | None = None
+) -> ValidFile:
     """Write the rows without fault to `work`, batch by batch in the order of their key.
 
-    The faults of `typed` and those found here come together in `rejects`. Of rows with the same key
-    all but the one that the feed chooses are superseded, or all are rejected.
+    The faults of `typed` and those found here, which show cells as they stand in `text`, come
+    together in `rejects`. Of rows with the same key all but the one that the feed chooses are
+    superseded, or all are rejected. Mended rows may have been sorted: the feed chooses by where
+    they stood in the file that they repair.
     """
     schema = _schema(feed, typed.columns)
     rows, rejects = BatchWriter(work / "valid"), BatchWriter(work / "rejects")
     keys = BatchWriter(work / "keys")
     identity = _known_by(feed.contract, typed.columns, keyed=bool(feed.key))
+    files, places = batch_files(text.rows), sources_in(text.header, feed)[0]
 
     def check(numbered: tuple[int, tuple[pl.DataFrame, pl.DataFrame]]) -> int:
         number, (batch, known) = numbered
-        good, faults = _checked(batch, known, schema, feed, typed)
+        cells = _Cells(files[number], places)
+        good, faults = _checked(batch, known, schema, feed, typed, cells)
         good = good.hstack(identity.of(good)).sort(_key(feed))
         rows.write(good, number)
         rejects.write(faults, number)
@@ -77,7 +90,7 @@ def validate(typed: TypedFile, work: Path, feed: Feed) -> ValidFile:
     elif repeated.is_empty():
         pass
     elif (winner := feed.duplicates.winner()) is not None:
-        superseded.write(_superseded(repeated, feed, winner), 0)
+        superseded.write(_superseded(repeated, feed, winner, replay), 0)
     else:
         rejected += _reject_repeated(repeated, feed, rows, rejects)
     return ValidFile(
@@ -126,15 +139,33 @@ def hold_to_threshold(
         raise ThresholdExceededError(name, feed.name, over, rejected, read, so_far=so_far)
 
 
-def _checked(
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """The cells of a batch as they stand in the file; read only if there is a fault to show."""
+
+    path: Path
+    places: Mapping[str, int]
+
+    def shown_in(self, batch: pl.DataFrame, column: Column) -> pl.DataFrame:
+        """Return the batch with a column's values as they are written: `-1`, and not `-1.00`."""
+        if column.kind is Kind.TEXT or column.name not in self.places:
+            return batch
+        place = str(self.places[column.name])
+        written = read_batch(self.path, [place]).to_series().str.strip_chars()
+        value = pl.when(pl.col(column.name).is_not_null()).then(written)
+        return batch.with_columns(value.alias(column.name))
+
+
+def _checked(  # noqa: PLR0913, PLR0917  # a batch, and what is known of it
     batch: pl.DataFrame,
     known: pl.DataFrame,
     schema: pa.DataFrameSchema,
     feed: Feed,
     typed: TypedFile,
+    cells: "_Cells",
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the rows without fault, and all faults."""
-    found = _faults(batch, schema, feed, typed.headings)
+    found = _faults(batch, schema, feed, typed.headings, cells)
     if found.is_empty() and known.is_empty():
         return batch, known
     faults = pl.concat([known, found.join(known, on=["row_number", "column"], how="anti")])
@@ -161,7 +192,11 @@ def _schema_of(contract: type[Contract], present: tuple[str, ...]) -> pa.DataFra
 
 
 def _faults(
-    batch: pl.DataFrame, schema: pa.DataFrameSchema, feed: Feed, headings: dict[str, str]
+    batch: pl.DataFrame,
+    schema: pa.DataFrameSchema,
+    feed: Feed,
+    headings: dict[str, str],
+    cells: _Cells,
 ) -> pl.DataFrame:
     """Return the contract's faults in a batch."""
     faults = [pl.DataFrame(schema=REJECTS)]
@@ -188,7 +223,8 @@ def _faults(
             column = columns[str(name)]
             rule, needed = _rule(str(check), column, schema)
             heading = headings.get(column.name, "")
-            faults.append(fault_rows(batch, failed, column, heading, rule, needed))
+            shown = cells.shown_in(batch, column)
+            faults.append(fault_rows(shown, failed, column, heading, rule, needed))
     return pl.concat(faults)
 
 
@@ -279,13 +315,21 @@ def _repeated(rows: Path, repeated: pl.Series, feed: Feed) -> pl.DataFrame:
     return candidates.filter(pl.len().over(key) > 1).cast({"row_number": pl.Int64})
 
 
-def _superseded(repeated: pl.DataFrame, feed: Feed, winner: pl.Expr) -> pl.DataFrame:
+def _superseded(
+    repeated: pl.DataFrame, feed: Feed, winner: pl.Expr, replay: Replay | None
+) -> pl.DataFrame:
     """Return the row numbers of rows that another stands for, each with that of the other."""
-    return (
-        repeated.select("row_number", winner.over(feed.key).alias("by_row_number"))
-        .filter(pl.col("row_number") != pl.col("by_row_number"))
-        .sort("row_number")
+    rows, place = repeated, pl.col("row_number")
+    if replay is not None:
+        pairs = scan(replay.rows).collect().join(repeated, on="row_number", how="semi")
+        now, then = pairs["row_number"], pairs["repairs_row_number"]
+        rows = repeated.with_columns(place.replace_strict(now, then))
+    found = rows.select(place, winner.over(feed.key).alias("by_row_number")).filter(
+        place != pl.col("by_row_number")
     )
+    if replay is not None:
+        found = found.with_columns(pl.all().replace_strict(then, now))
+    return found.sort("row_number")
 
 
 def _occurrences(repeated: pl.DataFrame) -> pl.DataFrame:

@@ -261,6 +261,11 @@ def _resolve(  # noqa: PLR0913, PLR0917  # as `load`, and what it has made
     # Without statistics the planner takes a temporary table for small, and nests loops over it.
     joined = ", ".join(f'"{name}"' for name in ("_row_number", *resolution.key))
     connection.execute(sa.text(f"ANALYZE staging ({joined})"))
+    if replay is not None and not resolution.feed.key:
+        # By merging it would hold rows of the same content, be they thousands, against each other.
+        connection.execute(sa.text("SET LOCAL enable_mergejoin = off"))
+        connection.execute(resolution.count_on())
+        connection.execute(sa.text("SET LOCAL enable_mergejoin = DEFAULT"))
     differences: tuple[Difference, ...] = ()
     classes: dict[str, int] = {}
     if affected(connection, resolution.match()):
@@ -339,7 +344,10 @@ def _classes(connection: sa.Connection, resolution: Resolution) -> dict[str, int
 def _write_outcomes(
     connection: sa.Connection, resolution: Resolution, outcomes: BatchWriter
 ) -> None:
-    query = sa.select(resolution.matched).where(resolution.matched.c[OUTCOME] != "rejected")
+    matched = resolution.matched
+    query = sa.select(*(matched.c[n] for n in ("_row_number", OUTCOME))).where(
+        matched.c[OUTCOME] != "rejected"
+    )
     found = connection.execute(query, execution_options={"yield_per": _SOME})
     for number, some in enumerate(found.partitions(_SOME), outcomes.batches):
         frame = pl.DataFrame([tuple(row) for row in some], schema=OUTCOMES, orient="row")
@@ -354,6 +362,7 @@ def _stage_repaired(
     good = scan(valid.rows).select("row_number").collect()
     pairs = (batch.join(good, on="row_number", how="semi") for batch in batches(replay.rows))
     copy(connection, "repaired", list(PAIRS), pairs)
+    connection.execute(sa.text("CREATE INDEX ON repaired (row_number)"))
     connection.execute(sa.text("ANALYZE repaired"))
 
 

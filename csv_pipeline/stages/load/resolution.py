@@ -29,6 +29,7 @@ is stored of an account lies in memory or on a disk without arms, so that an ind
 
 LINEAGE = ("_import_id", "_row_number", "_updated_at")
 _EMPTY = sa.literal({}, pg.JSONB)
+_WHOLE = "_whole"
 
 
 class Resolution:
@@ -36,7 +37,8 @@ class Resolution:
 
     Staged rows `of_several` imports say each to which it belongs, and its row number there.
     `staging` holds this import's rows, `matched` the outcome of those whose key is stored or that
-    the database refuses, `refused` why it does, and `repaired` which rejected row each one repairs.
+    the database refuses, and whether they replace the stored one as a whole, `refused` why it does,
+    and `repaired` which rejected row each one repairs.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Resolution:
         of_several: bool = False,
     ) -> None:
         self.feed, self.claim, self.replay, self.of_several = feed, claim, replay, of_several
+        self._stand_for = replay.import_id if replay else claim.import_id
         self.target, self.history = target_table(feed), history_table(feed)
         self.key = key_columns(feed)
         self.sent = (*present, *(() if feed.key else (CONTENT, OCCURRENCE)), EXTRA, *HASH)
@@ -62,13 +65,15 @@ class Resolution:
         rows = self.staging
         differs = sa.or_(*(self._differs(name, rows) for name in (*self.values, EXTRA)))
         outcome = sa.case(
+            *self._among_rows_of_its_file(differs),
             (~differs, "unchanged"),
             (self._refuses(), "rejected"),
             (self._changes(), "updated"),
             else_="kept",
         )
-        query = sa.select(rows.c._row_number, outcome).where(*self._same_key(rows))
-        return sa.insert(self.matched).from_select(["_row_number", OUTCOME], query)
+        whole = self._beats() if self.replay else sa.false()
+        query = sa.select(rows.c._row_number, outcome, whole).where(*self._same_key(rows))
+        return sa.insert(self.matched).from_select(["_row_number", OUTCOME, _WHOLE], query)
 
     def refuse_conflicts(self) -> Iterable[sa.Insert]:
         """Say of each column that may not differ which rows do, with both values."""
@@ -88,6 +93,71 @@ class Resolution:
                 sa.func.concat("the stored value ", shown[0], " was needed; found ", shown[1]),
             ).where(*self._same_key(rows), self._differs(name, rows))
             yield sa.insert(self.refused).from_select(self.refused.columns.keys(), query)
+        if self.feed.conflict.refuses:
+            cell, conflict = self._conflicting_cells(rows)
+            query = sa.select(
+                rows.c._row_number,
+                cell.c.key,
+                sa.func.concat(cell.c.key, ".conflict"),
+                cell.c.value,
+                sa.func.concat(
+                    "the stored value ",
+                    _shown(self.target.c[EXTRA].op("->>")(cell.c.key)),
+                    " was needed; found ",
+                    _shown(cell.c.value),
+                ),
+            ).where(*self._same_key(rows), conflict)
+            yield sa.insert(self.refused).from_select(self.refused.columns.keys(), query)
+        if self._refuses_mended:
+            row_number, import_id = self.target.c._row_number, self.target.c._import_id
+            needed = f"a {' + '.join(self.key)} that stands in one row of the file was needed; row "
+            query = sa.select(
+                rows.c._row_number,
+                sa.literal("key.duplicate"),
+                sa.func.concat(needed, row_number, " of import ", import_id, " has it too"),
+            ).where(*self._same_key(rows), self._stands(rows).is_(sa.false()))
+            yield sa.insert(self.refused).from_select(["_row_number", "rule", "message"], query)
+
+    def count_on(self) -> sa.Update:
+        """Count mended rows without a key as if their file had had them well.
+
+        They come after the rows of their content that the file brought, in the places that its
+        other repairs, those that stand, left free.
+        """
+        staging, target, repaired = self.staging, self.target, self._stand_for
+        asked = (
+            sa.select(staging.c[CONTENT], sa.func.max(staging.c[OCCURRENCE]).label("rows"))
+            .group_by(staging.c[CONTENT])
+            .subquery("asked")
+        )
+        same = (self._of_account(), target.c[CONTENT] == asked.c[CONTENT])
+        brought = (target.c._import_id == repaired) | (target.c._created_import_id == repaired)
+        last = sa.func.coalesce(sa.func.max(target.c[OCCURRENCE]), 0)
+        last_of_file = sa.select(last).where(*same, brought).scalar_subquery()
+        last_stored = sa.select(last).where(*same).scalar_subquery()
+        place = sa.func.generate_series(last_of_file + 1, last_stored + asked.c.rows).column_valued(
+            "place", joins_implicitly=True
+        )
+        import_ = tables.import_
+        others = sa.select(import_.c.import_id).where(
+            import_.c.repairs_import_id == repaired, import_.c.undone_by_import_id.is_(None)
+        )
+        taken = sa.exists().where(
+            *same,
+            target.c[OCCURRENCE] == place,
+            target.c._import_id.in_(others) | target.c._created_import_id.in_(others),
+        )
+        nth = sa.func.row_number().over(partition_by=asked.c[CONTENT], order_by=place)
+        free = (
+            sa.select(asked.c[CONTENT], place.label("place"), nth.label("nth"))
+            .where(~taken)
+            .subquery("free")
+        )
+        return (
+            sa.update(staging)
+            .values({OCCURRENCE: free.c.place})
+            .where(staging.c[CONTENT] == free.c[CONTENT], staging.c[OCCURRENCE] == free.c.nth)
+        )
 
     def any_stored(self) -> sa.Select[bool]:
         """Ask whether the account has any row."""
@@ -148,14 +218,17 @@ class Resolution:
 
     def _resolved(self, rows: sa.FromClause) -> dict[str, sa.ColumnElement[Any]]:
         """Return what each column of a stored row holds once the staged row had its say."""
-        resolved = {}
+        resolved = {EXTRA: self._extra(rows)}
         for policy, names in self._groups.items():
             wins = self._wins(policy, rows)
             for name in names:
                 old = self.target.c[name]
                 value = policy.value(old, rows.c[name])
                 resolved[name] = value if _is_true(wins) else sa.case((wins, value), else_=old)
-        return {name: resolved[name] for name in self.values} | {EXTRA: self._extra(rows)}
+        if self.replay is not None:
+            whole = rows.c[_WHOLE]
+            resolved = {n: sa.case((whole, rows.c[n]), else_=v) for n, v in resolved.items()}
+        return {name: resolved[name] for name in (*self.values, EXTRA)}
 
     def block(self, first: int, last: int) -> Conditions:
         """Return the condition for staged rows with these row numbers."""
@@ -170,6 +243,11 @@ class Resolution:
             groups.setdefault(policy, []).append(name)
         return groups
 
+    @property
+    def _refuses_mended(self) -> bool:
+        """Whether a mended row is refused if its file has brought another one of its key."""
+        return self.replay is not None and self.feed.duplicates.winner() is None
+
     def _of_refusing_policies(self) -> list[str]:
         return [name for policy in self._groups if policy.refuses for name in self._groups[policy]]
 
@@ -179,8 +257,23 @@ class Resolution:
         return self.target.c[name].is_distinct_from(rows.c[name])
 
     def _refuses(self) -> sa.ColumnElement[bool]:
-        differ = (self._differs(name, self.staging) for name in self._of_refusing_policies())
+        differ = [self._differs(name, self.staging) for name in self._of_refusing_policies()]
+        if self.feed.conflict.refuses:
+            cell, conflict = self._conflicting_cells(self.staging)
+            differ.append(sa.exists(sa.select(cell.c.key).where(conflict)))
         return sa.or_(sa.false(), *differ)
+
+    def _conflicting_cells(
+        self, rows: sa.FromClause
+    ) -> tuple[sa.TableValuedAlias, sa.ColumnElement[bool]]:
+        """Return the cells that the feed does not know, and whether the stored one is another.
+
+        Both have to be there: a column that a file gains contradicts nothing.
+        """
+        cell = sa.func.jsonb_each_text(rows.c[EXTRA]).table_valued(
+            "key", "value", joins_implicitly=True
+        )
+        return cell, self.target.c[EXTRA].op("->>")(cell.c.key) != cell.c.value
 
     def _changes(self) -> sa.ColumnElement[bool]:
         """Return whether any stored value would be another."""
@@ -208,24 +301,58 @@ class Resolution:
         wins = policy.wins(self._row(self.target), self._row(rows))
         if self.replay is None or not policy.by_arrival:
             return wins
+        # A row that was repaired before stands for the import that rejected it, as this one does.
+        import_, stored_by = tables.import_, self.target.c._import_id
+        repairs = (
+            sa.select(import_.c.repairs_import_id)
+            .where(import_.c.import_id == stored_by)
+            .scalar_subquery()
+        )
+        return wins & ~(sa.func.coalesce(repairs, stored_by) > self._stand_for)
+
+    def _among_rows_of_its_file(
+        self, differs: sa.ColumnElement[bool]
+    ) -> tuple[tuple[sa.ColumnElement[bool], str], ...]:
+        """Return what becomes of mended rows whose file has brought another one of their key."""
+        if self.replay is None:
+            return ()
+        beaten = self._stands(self.staging).is_(sa.false())
+        if self._refuses_mended:
+            return ((beaten, "rejected"),)
+        return ((differs & beaten, "kept"), (differs & self._beats(), "updated"))
+
+    def _stands(self, rows: sa.FromClause) -> sa.ColumnElement[bool]:
+        """Return whether a mended row stands against the stored one of its file.
+
+        Null if the stored one is not of its file, or if it is a repair and where it stood decides.
+        """
         target, repaired = self.target, self.repaired
         stood_at = (
             sa.select(repaired.c.repairs_row_number)
             .where(repaired.c.row_number == rows.c._row_number)
             .scalar_subquery()
         )
-        # A row that was repaired before stands for the import that rejected it, as this one does.
-        import_ = tables.import_
-        repairs = (
-            sa.select(import_.c.repairs_import_id)
-            .where(import_.c.import_id == target.c._import_id)
-            .scalar_subquery()
+        stored_at = sa.case((target.c._import_id == self._stand_for, target.c._row_number))
+        mended, stored = (
+            {**self._row(table), "row_number": place}
+            for table, place in ((rows, stood_at), (target, stored_at))
         )
-        stands_for = sa.func.coalesce(repairs, target.c._import_id)
-        came_later = (stands_for > self.replay.import_id) | (
-            (target.c._import_id == self.replay.import_id) & (target.c._row_number > stood_at)
-        )
-        return wins & ~came_later
+        stands = self.feed.duplicates.stands(mended, stored)
+        return sa.case((self._is_of_file(target.c._import_id), stands))
+
+    def _beats(self) -> sa.ColumnElement[bool]:
+        """Return whether a mended row stands for one that none but its file has brought.
+
+        Then nothing of that is left: no policy resolves what rows of the same file say.
+        """
+        made_by_file = self._is_of_file(self.target.c._created_import_id)
+        return self._stands(self.staging).is_(sa.true()) & made_by_file
+
+    def _is_of_file(self, import_id: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
+        """Return whether an import is the one that is repaired, or repairs it too."""
+        import_, first = tables.import_, self._stand_for
+        repairs = sa.select(import_.c.import_id).where(import_.c.repairs_import_id == first)
+        return (import_id == first) | import_id.in_(repairs)
 
     def _row(self, table: sa.FromClause) -> Values:
         return {
@@ -252,7 +379,8 @@ class Resolution:
     def _classed(self, outcome: str, *block: sa.ColumnElement[bool]) -> sa.FromClause:
         """Return the staged rows of a class; `PLAN` keeps them one side of a join."""
         same = self.matched.c._row_number == self.staging.c._row_number
-        query = sa.select(self.staging).where(same, self.matched.c[OUTCOME] == outcome, *block)
+        columns = self.staging, self.matched.c[_WHOLE]
+        query = sa.select(*columns).where(same, self.matched.c[OUTCOME] == outcome, *block)
         return query.subquery("classed")
 
     def _import_id(self, rows: sa.FromClause) -> sa.ColumnElement[Any]:
@@ -296,7 +424,9 @@ def _temporary(name: str, columns: dict[str, Any]) -> sa.Table:
     )
 
 
-_MATCHED = _temporary("matched", {"_row_number": sa.BigInteger(), OUTCOME: sa.Text()})
+_MATCHED = _temporary(
+    "matched", {"_row_number": sa.BigInteger(), OUTCOME: sa.Text(), _WHOLE: sa.Boolean()}
+)
 _REFUSED = _temporary(
     "refused",
     {"_row_number": sa.BigInteger()}
