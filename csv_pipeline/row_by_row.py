@@ -50,7 +50,7 @@ def _judged(
 ) -> dict[int, tuple[Any, ...]]:
     """Return the values and the faults of each row."""
     typed = transform(text, work, feed, _NOBODY, name=text.text.name, settled=ways)
-    faults = scan(validate(typed, work, feed).rejects, REJECTS).drop(_IN_THE_TEXT).collect()
+    faults = scan(validate(typed, text, work, feed).rejects, REJECTS).drop(_IN_THE_TEXT).collect()
     found = faults.filter(faults["rule"] != "key.duplicate").rows_by_key("row_number")
     values = scan(typed.rows).drop(_IN_THE_TEXT).collect().rows_by_key("row_number", unique=True)
     return {number: (values[number], found.get(number)) for number in values}
