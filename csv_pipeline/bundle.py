@@ -31,7 +31,8 @@ from csv_pipeline.errors import FileRefusedError, LostClaimError, UnavailableErr
 from csv_pipeline.header import drift
 from csv_pipeline.ingest import BEFORE, Import, Progress, Stage, log_finished
 from csv_pipeline.model import Counts, Evidence, Feed, HeaderDrift, ImportReport, Outcome
-from csv_pipeline.pipeline import Pipeline, decided_in, draft_results_together, leave_results
+from csv_pipeline.pipeline import Pipeline
+from csv_pipeline.result_files import decided_in, draft_results_together, leave_results
 from csv_pipeline.stages.load import load_together
 from csv_pipeline.stages.read import as_utf8, read
 from csv_pipeline.stages.transform import settle_parts, transform

@@ -41,7 +41,8 @@ from csv_pipeline.model import (
     Reject,
     StoredText,
 )
-from csv_pipeline.pipeline import Pipeline, draft_results, leave_results
+from csv_pipeline.pipeline import Pipeline
+from csv_pipeline.result_files import draft_results, leave_results
 from csv_pipeline.stages.arrive import fetch, refuse_changed
 from csv_pipeline.stages.load import LATE, load, store_rejects
 from csv_pipeline.stages.read import ReadHints, read

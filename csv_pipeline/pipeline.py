@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -25,21 +25,19 @@ from csv_pipeline.errors import (
 from csv_pipeline.model import (
     Account,
     Claim,
-    Counts,
     Feed,
     FoundFile,
     ImportReport,
     Outcome,
 )
 from csv_pipeline.places import Place, parts_below, place_of
+from csv_pipeline.result_files import leave_results
 from csv_pipeline.settings import Settings
 from csv_pipeline.stages.arrive import Look, found_file, look
-from csv_pipeline.stages.load import LATE
 from csv_pipeline.stages.load.writing import is_of_a_row
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.replay import named_import
-from csv_pipeline.stages.results import REFUSED, Decided, write_parts, write_results
 from csv_pipeline.stages.undo import Versions
 from csv_pipeline.storage import archive, ledger, quarantine, undone
 from csv_pipeline.storage.areas import exists, is_file
@@ -47,16 +45,7 @@ from csv_pipeline.storage.database import Database, open_database
 from csv_pipeline.storage.keeper import Keeper
 from csv_pipeline.storage.rejects_file import write_rejects
 from csv_pipeline.storage.targets import ensure_targets
-from csv_pipeline.storage.work import (
-    PARTIAL,
-    Part,
-    Replay,
-    TextFile,
-    TypedFile,
-    ValidFile,
-    save,
-    saved,
-)
+from csv_pipeline.storage.work import PARTIAL
 
 _LEFT_SECONDS = 3_600.0  # after which nobody reports on a settled import any more
 _SECONDS_TO_PUT_AWAY = 5.0
@@ -378,107 +367,3 @@ def _leave_late_results(
         path = settings.results_file(report.account, report.feed, import_id)
         if settings.result_files and report.feed in feeds and not path.exists():
             leave_results(settings, work, feeds[report.feed], report)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Draft:
-    """A result file that is written and not yet in its place, and what it counts."""
-
-    path: Path
-    refused: bool
-    counts: Counts
-
-
-def draft_results(
-    settings: Settings, work: Path, feed: Feed, claim: Claim, *, refused: bool
-) -> None:
-    """Write what became of every row of an import before its report is known."""
-    draft = _written_results(settings, work, feed, claim, refused=refused)
-    if draft is not None:
-        save(work / "results.json", draft)
-
-
-def draft_results_together(
-    settings: Settings,
-    decided: Decided,
-    parts: Sequence[Part],
-    works: Iterable[Path],
-    of: Sequence[ImportReport],
-) -> None:
-    """Do so for imports that go together, each with its part and its work directory."""
-    paths = [_partial(settings, report) for report in of]
-    written = write_parts(decided, parts, paths)
-    for work, path, outcomes in zip(works, paths, written, strict=True):
-        save(work / "results.json", _draft(path, outcomes, refused=False))
-
-
-def leave_results(settings: Settings, work: Path, feed: Feed, report: ImportReport) -> None:
-    """Put what became of every row of an import in its place, whole or not at all.
-
-    The load may have written it already, while the server took its rejects.
-    """
-    if report.outcome not in {Outcome.IMPORTED, Outcome.REFUSED}:
-        return
-    refused = report.outcome is Outcome.REFUSED
-    draft = saved(work / "results.json", _Draft)
-    if draft is None or draft.refused != refused or not draft.path.exists():
-        draft = _written_results(settings, work, feed, report, refused=refused)
-    if draft is None:
-        return
-    if draft.counts == replace(report.counts, blank=0, furniture=0):
-        draft.path.replace(settings.results_file(report.account, report.feed, report.import_id))
-    else:  # rather no file than one that contradicts the report
-        log.warning("no result file", import_id=report.import_id, found=asdict(draft.counts))
-        draft.path.unlink()
-
-
-def _written_results(
-    settings: Settings, work: Path, feed: Feed, of: Claim | ImportReport, *, refused: bool
-) -> _Draft | None:
-    """Write the result file beside its place; None if the rows were not judged."""
-    text = saved(work / "replay.json", Replay) or saved(work / "read.json", TextFile)
-    text = text.text if isinstance(text, Replay) else text
-    typed = saved(work / "transform.json", TypedFile)
-    valid = saved(work / "validate.json", ValidFile)
-    if not (text and typed and valid):
-        return None
-    partial = _partial(settings, of)
-    with partial.open("wb") as out:
-        written = write_results(out, decided_in(work, feed, text, typed, valid, refused=refused))
-    return _draft(partial, written, refused=refused)
-
-
-def decided_in(  # noqa: PLR0913  # the stages before, each with its own facts
-    work: Path,
-    feed: Feed,
-    text: TextFile,
-    typed: TypedFile,
-    valid: ValidFile,
-    *,
-    refused: bool = False,
-) -> Decided:
-    """Return what the stages decided, with what the load left in a work directory."""
-    return Decided(
-        text=text,
-        typed=typed,
-        valid=valid,
-        outcomes=work / "outcomes",
-        late=work / LATE,
-        key=feed.key,
-        protected=frozenset(column.name for column in feed.columns if column.protected),
-        refused=refused,
-    )
-
-
-def _partial(settings: Settings, of: Claim | ImportReport) -> Path:
-    """Return where a result file is written, beside its place; only the owner may read it."""
-    path = settings.results_file(of.account, of.feed, of.import_id)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}{PARTIAL}")
-    partial.touch(mode=0o600)
-    return partial
-
-
-def _draft(path: Path, written: Mapping[str, int], *, refused: bool) -> _Draft:
-    told = {name: rows for name, rows in written.items() if name != REFUSED}
-    return _Draft(path=path, refused=refused, counts=Counts(read=sum(written.values()), **told))

@@ -16,7 +16,8 @@ from csv_pipeline.bundle import advance_all
 from csv_pipeline.errors import LostClaimError
 from csv_pipeline.ingest import Import, Stage, imports_of
 from csv_pipeline.model import ImportReport, Outcome, Reject
-from csv_pipeline.pipeline import draft_results_together, sweep
+from csv_pipeline.pipeline import sweep
+from csv_pipeline.result_files import draft_results_together
 from csv_pipeline.stages.arrive import found_file
 from csv_pipeline.storage import ledger, tables
 from csv_pipeline_tests.conftest import Desk
