@@ -20,7 +20,7 @@ from csv_pipeline.settings import Settings
 from csv_pipeline.stages.read import SAMPLE_BYTES, ReadHints, read, sample
 from csv_pipeline.stages.transform import Fit, fit
 from csv_pipeline.stages.unpack import UnpackLimits, unpack
-from csv_pipeline.storage.work import Member, PlainFile, TextFile, batches
+from csv_pipeline.storage.work import PARTIAL, Member, PlainFile, TextFile, batches
 
 _FIRST_ROWS = 5
 _FIRST_FAULTS = 10
@@ -299,7 +299,7 @@ def write_clean(text: TextFile, out: Path) -> None:
     An absent value is empty, a quoted empty one is "" again.
     """
     names = [str(place) for place in range(len(text.header))]
-    partial = out.with_name(f"{out.name}.part")
+    partial = out.with_name(f"{out.name}{PARTIAL}")
     try:
         with partial.open("wb") as file:
             header = pl.DataFrame([text.header], schema=names, orient="row")

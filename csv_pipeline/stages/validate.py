@@ -162,7 +162,7 @@ def _checked(  # noqa: PLR0913, PLR0917  # a batch, and what is known of it
     schema: pa.DataFrameSchema,
     feed: Feed,
     typed: TypedFile,
-    cells: "_Cells",
+    cells: _Cells,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the rows without fault, and all faults."""
     found = _faults(batch, schema, feed, typed.headings, cells)

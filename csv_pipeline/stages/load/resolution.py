@@ -90,7 +90,7 @@ class Resolution:
                 sa.literal(name),
                 sa.literal(f"{name}.conflict"),
                 sa.cast(new, sa.Text),
-                sa.func.concat("the stored value ", shown[0], " was needed; found ", shown[1]),
+                _contradiction(*shown),
             ).where(*self._same_key(rows), self._differs(name, rows))
             yield sa.insert(self.refused).from_select(self.refused.columns.keys(), query)
         if self.feed.conflict.refuses:
@@ -100,11 +100,8 @@ class Resolution:
                 cell.c.key,
                 sa.func.concat(cell.c.key, ".conflict"),
                 cell.c.value,
-                sa.func.concat(
-                    "the stored value ",
-                    _shown(self.target.c[EXTRA].op("->>")(cell.c.key)),
-                    " was needed; found ",
-                    _shown(cell.c.value),
+                _contradiction(
+                    _shown(self.target.c[EXTRA].op("->>")(cell.c.key)), _shown(cell.c.value)
                 ),
             ).where(*self._same_key(rows), conflict)
             yield sa.insert(self.refused).from_select(self.refused.columns.keys(), query)
@@ -401,6 +398,12 @@ def _cells(table: sa.FromClause) -> sa.ColumnElement[Any]:
 def _shown(value: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
     text = sa.cast(value, sa.Text)
     return sa.func.coalesce(sa.literal("'") + text + sa.literal("'"), "an empty cell")
+
+
+def _contradiction(
+    stored: sa.ColumnElement[Any], incoming: sa.ColumnElement[Any]
+) -> sa.ColumnElement[Any]:
+    return sa.func.concat("the stored value ", stored, " was needed; found ", incoming)
 
 
 def _is_true(condition: sa.ColumnElement[bool]) -> bool:
