@@ -37,6 +37,7 @@ from csv_pipeline.model import (
     FoundFile,
     HeaderDrift,
     ImportReport,
+    NonDataLine,
     Outcome,
     Reject,
     StoredText,
@@ -55,6 +56,7 @@ from csv_pipeline.storage import archive, ledger, quarantine
 from csv_pipeline.storage.rejects import MASK
 from csv_pipeline.storage.rejects_file import is_rejects_file
 from csv_pipeline.storage.work import (
+    NON_DATA,
     PlainFile,
     Replay,
     TextFile,
@@ -62,11 +64,13 @@ from csv_pipeline.storage.work import (
     ValidFile,
     save,
     saved,
+    scan,
 )
 
 T = TypeVar("T")
 _QUOTED = re.compile(r"\[.*\]|\"[^\"]*\"|`[^`]*`", re.DOTALL)
 _MOST_NAMES = 40
+_MOST_NON_DATA = 100
 log = structlog.get_logger()
 
 
@@ -132,6 +136,14 @@ def log_finished(report: ImportReport) -> None:
         rows_read=report.counts.read,
         rejected=report.counts.rejected,
     )
+
+
+def _first_non_data(text: TextFile) -> tuple[NonDataLine, ...]:
+    """Return the first lines that are no data, as many as a report holds."""
+    if text.non_data_lines is None:
+        return ()
+    first = scan(text.non_data_lines, NON_DATA).head(_MOST_NON_DATA).collect()
+    return tuple(NonDataLine(**line) for line in first.iter_rows(named=True))
 
 
 class Import:
@@ -340,7 +352,7 @@ class Import:
             headings=self.feed.headings,
             encoding=encoding,
             encodings=self.feed.encodings,
-            furniture=self.feed.furniture,
+            non_data=self.feed.non_data,
             max_bytes=self._max_file_bytes,
             max_columns=self._settings.max_columns,
             max_record_bytes=self._settings.max_record_bytes,
@@ -596,13 +608,16 @@ class Import:
             name=self.claim.name,
             outcome=Outcome.DRY_RUN if self.claim.dry_run else Outcome.IMPORTED,
             evidence=tuple(e for facts in (plain, text, typed) if facts for e in facts.evidence),
+            warnings=tuple(w for facts in (text, typed, valid) if facts for w in facts.warnings),
             stage_seconds=self._seconds(),
         )
         if text:
-            counts = Counts(read=text.records, blank=text.blank, furniture=text.furniture_count)
+            counts = Counts(read=text.records, blank=text.blank, non_data=text.non_data_count)
             report = replace(
                 report,
                 counts=counts,
+                lines=text.lines,
+                non_data_lines=_first_non_data(text),
                 header=text.header,
                 delimiter=text.delimiter,
                 quote=text.quote,

@@ -66,7 +66,7 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FurniturePattern:
+class NonDataPattern:
     """A record that belongs to the report's layout: `pattern` is searched in the record's raw text.
 
     The groups of the pattern are kept as facts about the file.
@@ -77,21 +77,64 @@ class FurniturePattern:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Furniture:
-    """One such record as found: where it stands and what the pattern's groups caught."""
+class NonDataLine:
+    """A line with text that is neither header nor record, and why it is not.
 
-    name: str
+    `line_number` is the first of its physical `lines`. `reason` is the name of the feed's pattern
+    that `declared` it, or a stable word of the reader's own, such as `preamble`, `padding` or
+    `comment`. `cells` counts its cells with text, `facts` are what the pattern's groups caught.
+    """
+
     line_number: int
-    facts: tuple[str, ...]
+    text: str
+    reason: str
+    cells: int = 1
+    lines: int = 1
+    declared: bool = False
+    facts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineCounts:
+    """Where every physical line of a file is; a record or a header may take up several."""
+
+    total: int = 0
+    header: int = 0
+    records: int = 0
+    blank: int = 0
+    non_data: int = 0
+
+    @property
+    def balance(self) -> bool:
+        """Whether every line is accounted for once."""
+        return self.total == self.header + self.records + self.blank + self.non_data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """One decision about a file, and what in the file it stands on."""
+    """One decision about a file, and what in the file it stands on.
+
+    One that is not `proven` is the likeliest of several that the file allows.
+    """
 
     subject: str
     decision: str
     because: str
+    proven: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportWarning:
+    """Something in a file that a person should look at, although the import went on.
+
+    `code` is stable, such as `rows.superseded_differ`; `count` says how many rows or values are
+    meant, `line_numbers` where the first of them stand.
+    """
+
+    code: str
+    message: str
+    count: int = 1
+    line_numbers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +164,7 @@ class WholeFile:
     account: Account
     rows: pl.LazyFrame
     malformed: pl.LazyFrame
-    furniture: tuple[Furniture, ...]
+    non_data: tuple[NonDataLine, ...]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)  # a feed is itself; what follows of it is cached
@@ -159,7 +202,7 @@ class Feed:
     column_conflicts: Mapping[str, ConflictPolicy] = field(default_factory=dict)
     duplicates: DuplicatePolicy = field(default_factory=LastInFile)
     layouts: tuple[Layout, ...] = (Layout(name="standard"),)
-    furniture: tuple[FurniturePattern, ...] = ()
+    non_data: tuple[NonDataPattern, ...] = ()
     transforms: tuple[Callable[[pl.LazyFrame], pl.LazyFrame], ...] = ()
     file_checks: tuple[Callable[[WholeFile], Evidence | None], ...] = ()
     nulls: frozenset[str] = frozenset()
@@ -296,7 +339,7 @@ class HeaderDrift:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """What became of every row; `read` counts records after the header but furniture and blanks."""
+    """What became of every row; `read` counts records below the header, no other lines."""
 
     read: int = 0
     inserted: int = 0
@@ -306,7 +349,7 @@ class Counts:
     superseded: int = 0
     rejected: int = 0
     blank: int = 0
-    furniture: int = 0
+    non_data: int = 0
 
     @property
     def settled(self) -> int:
@@ -393,10 +436,11 @@ class ImportReport:
     `problem` says why, for every outcome but `imported`; `same_as` is the import that brought the
     same content before; `repairs` the one whose rejected rows this one brings back. `header`,
     `delimiter`, `quote` and `escape` are the file's, so that its rejected rows can be written as
-    they came; `ways` is how amounts and dates were read, by column. `differences` are the first
-    values that a dry run would change. `undo` says what an undo did, which is an import record of
-    its own, and `undone_by` which one took this import back. `stage_seconds` holds the wall time of
-    each stage.
+    they came; `ways` is how amounts and dates were read, by column. `lines` says where every line
+    of the file is, and `non_data_lines` are the first hundred that are no data. `differences` are
+    the first values that a dry run would change. `undo` says what an undo did, which is an import
+    record of its own, and `undone_by` which one took this import back. `stage_seconds` holds the
+    wall time of each stage.
     """
 
     import_id: int
@@ -419,6 +463,9 @@ class ImportReport:
     layout: str | None = None
     ways: Mapping[str, str | None] = field(default_factory=dict)
     evidence: tuple[Evidence, ...] = ()
+    warnings: tuple[ReportWarning, ...] = ()
+    lines: LineCounts = field(default_factory=LineCounts)
+    non_data_lines: tuple[NonDataLine, ...] = ()
     drift: HeaderDrift = field(default_factory=HeaderDrift)
     differences: tuple[Difference, ...] = ()
     rejects_by_rule: Mapping[str, int] = field(default_factory=dict)

@@ -73,7 +73,7 @@ def leave_results(settings: Settings, work: Path, feed: Feed, report: ImportRepo
         draft = _written_results(settings, work, feed, report, refused=refused)
     if draft is None:
         return
-    if draft.counts == replace(report.counts, blank=0, furniture=0):
+    if draft.counts == replace(report.counts, blank=0, non_data=0):
         draft.path.replace(settings.results_file(report.account, report.feed, report.import_id))
     else:  # rather no file than one that contradicts the report
         log.warning("no result file", import_id=report.import_id, found=asdict(draft.counts))

@@ -83,7 +83,7 @@ MIXED: dict[str, list[str | bytes]] = {
         f'{HEADER}e,E,"1,234"\nf,F,2.50\n',
         f"{HEADER}g,G,7\n",
     ],
-    "headers and furniture": [
+    "headers and non-data lines": [
         f"{HEADER}a,A,1.00\n",
         f"{HEADER}b,B,1.00\n\n",
         "ID;Name;Amount\nc;C;1.00\n",

@@ -22,7 +22,7 @@ from csv_pipeline.storage.work import REJECTS, TextFile, batches, scan
 
 CASES = Path(__file__).parent / "corpus" / "cases"
 NAMES = sorted(path.stem for path in CASES.glob("*.json"))
-FACTS = {"delimiter", "quote", "escape", "header_line", "blank", "furniture", "repaired"}
+FACTS = {"delimiter", "quote", "escape", "header_line", "blank", "non_data", "repaired"}
 EXPECTATIONS = FACTS | {"encoding", "header", "rows", "lines", "rejects"}
 
 
@@ -52,7 +52,7 @@ def _seen(text: TextFile) -> dict[str, Any]:
         "lines": rows["line_number"].to_list(),
         "rejects": sorted(list(reject) for reject in rejects.rows()),
         "blank": text.blank,
-        "furniture": text.furniture_count,
+        "non_data": text.non_data_count,
         "repaired": text.repaired,
     }
 

@@ -51,26 +51,24 @@ def test_the_same_files_are_written_every_time() -> None:
     ("part", "counts"),
     [
         pytest.param(
-            "11334292920.csv", Counts(read=237, inserted=237, blank=1, furniture=4), id="good"
+            "11334292920.csv", Counts(read=237, inserted=237, blank=1, non_data=4), id="good"
         ),
-        pytest.param(
-            "11333104417", Counts(read=233, inserted=233, blank=1, furniture=4), id="late"
-        ),
+        pytest.param("11333104417", Counts(read=233, inserted=233, blank=1, non_data=4), id="late"),
         pytest.param(
             "11335310448",
             Counts(
-                read=324, inserted=233, updated=39, unchanged=44, rejected=8, blank=1, furniture=4
+                read=324, inserted=233, updated=39, unchanged=44, rejected=8, blank=1, non_data=4
             ),
             id="messy",
         ),
         pytest.param(
-            "Bestellungen-01", Counts(read=182, inserted=182, blank=1, furniture=4), id="german"
+            "Bestellungen-01", Counts(read=182, inserted=182, blank=1, non_data=4), id="german"
         ),
         pytest.param(
             "kunden.csv", Counts(read=93, inserted=88, superseded=3, rejected=2), id="twice"
         ),
         pytest.param(
-            "11335390001", Counts(read=3994, inserted=3994, blank=1, furniture=4), id="british"
+            "11335390001", Counts(read=3994, inserted=3994, blank=1, non_data=4), id="british"
         ),
         pytest.param(
             "own-list", Counts(read=63, inserted=59, superseded=1, rejected=3), id="by hand"

@@ -34,7 +34,7 @@ def test_a_german_report_is_read(desk: Desk) -> None:
         dt.date(2025, 12, 10),
         "käufer",
     )
-    assert (report.counts.read, report.counts.furniture, report.counts.blank) == (1, 1, 0)
+    assert (report.counts.read, report.counts.non_data, report.counts.blank) == (1, 1, 0)
 
 
 def test_a_british_report_is_read(desk: Desk) -> None:
@@ -91,10 +91,10 @@ def test_two_dashes_are_no_value(desk: Desk) -> None:
     assert tuple(desk.rows("ebay_orders", "sold_for, sold_on")[0]) == (None, None)
 
 
-def test_a_right_footer_is_furniture(desk: Desk) -> None:
+def test_a_right_footer_is_non_data(desk: Desk) -> None:
     desk.declare(seller_id="Shop")
     report = desk.bring(f"{HEADER}\n{ROW}\n{footer(1)}", "ebay_orders")
-    assert (report.counts.inserted, report.counts.furniture, report.counts.blank) == (1, 2, 1)
+    assert (report.counts.inserted, report.counts.non_data, report.counts.blank) == (1, 2, 1)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_right_footer_is_furniture(desk: Desk) -> None:
 )
 def test_a_footer_may_be_padded_or_one_cell(desk: Desk, padded: str) -> None:
     report = desk.bring(f"{HEADER}\n{ROW}\n{padded}\nSeller ID : shop{',' * 6}\n", "ebay_orders")
-    assert (report.counts.inserted, report.counts.furniture) == (1, 2)
+    assert (report.counts.inserted, report.counts.non_data) == (1, 2)
 
 
 def test_a_footer_whose_count_differs_refuses_the_file(desk: Desk) -> None:
@@ -140,7 +140,7 @@ def test_concatenated_reports_are_held_each_against_its_own_footer(desk: Desk) -
     report = desk.bring(
         section + f"{HEADER}\n{other}\n{ROW.replace('220', '221')}\n{footer(2)}", "ebay_orders"
     )
-    assert (report.counts.read, report.counts.inserted, report.counts.furniture) == (3, 3, 5)
+    assert (report.counts.read, report.counts.inserted, report.counts.non_data) == (3, 3, 5)
 
 
 def test_a_report_of_another_feed_is_refused(desk: Desk) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from csv_pipeline.contract import heading
 from csv_pipeline.errors import EmptyFileError, LimitExceededError, UnreadableFileError
-from csv_pipeline.model import FurniturePattern
+from csv_pipeline.model import NonDataPattern
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.storage.work import TextFile, scan
 
@@ -47,9 +47,9 @@ def test_the_delimiter_is_the_one_that_shows_the_known_names(
     assert cells(text) == [("1", "a.b", "c")]
 
 
-def test_a_banner_above_the_header_is_furniture(tmp_path: Path) -> None:
+def test_a_banner_above_the_header_is_non_data(tmp_path: Path) -> None:
     text = reading(tmp_path, "Export of 2026\n,,\nid,name,note\n1,a,b\n")
-    assert (text.header_line, text.furniture_count, cells(text)) == (3, 2, [("1", "a", "b")])
+    assert (text.header_line, text.non_data_count, cells(text)) == (3, 2, [("1", "a", "b")])
 
 
 @pytest.mark.parametrize(
@@ -89,15 +89,15 @@ def test_rows_are_numbered_as_a_spreadsheet_shows_them(tmp_path: Path) -> None:
 
 def test_blank_lines_padding_and_repeated_headers_are_no_rows(tmp_path: Path) -> None:
     text = reading(tmp_path, "id,name,note\n1,a,b\n\n,,\nid,name,note\n2,c,d\n  \n")
-    assert (text.records, text.blank, text.furniture_count) == (2, 2, 2)
+    assert (text.records, text.blank, text.non_data_count) == (2, 2, 2)
 
 
 def test_a_footer_is_kept_as_a_fact_wherever_it_stands(tmp_path: Path) -> None:
-    pattern = FurniturePattern(name="count", pattern=r"^(\d+),records")
+    pattern = NonDataPattern(name="count", pattern=r"^(\d+),records")
     text = reading(
-        tmp_path, "id,name,note\n1,a,b\n1,records,\n2,c,d\n1,records\n", furniture=(pattern,)
+        tmp_path, "id,name,note\n1,a,b\n1,records,\n2,c,d\n1,records\n", non_data=(pattern,)
     )
-    assert [(f.line_number, f.facts) for f in text.furniture] == [(3, ("1",)), (5, ("1",))]
+    assert [(f.line_number, f.facts) for f in text.non_data] == [(3, ("1",)), (5, ("1",))]
     assert text.records == 2
 
 
@@ -210,7 +210,7 @@ def test_every_line_of_any_bytes_is_accounted_for(
         return
     assert text.records == len(cells(text)) + len(faults(text))
     lines = text.text.read_bytes().count(b"\n")
-    assert text.records + text.blank + text.furniture_count <= lines + 1
+    assert text.records + text.blank + text.non_data_count <= lines + 1
 
 
 @settings(max_examples=200, deadline=None)
@@ -223,6 +223,6 @@ def test_the_block_size_never_changes_what_is_read(
 ) -> None:
     folder = tmp_path_factory.mktemp("t")
     whole = reading(folder, "id,name,note\n1,a,b\n" + content)
-    seen = cells(whole), faults(whole), whole.blank, whole.furniture_count
+    seen = cells(whole), faults(whole), whole.blank, whole.non_data_count
     cut = reading(folder, "id,name,note\n1,a,b\n" + content, block_bytes=block)
-    assert (cells(cut), faults(cut), cut.blank, cut.furniture_count) == seen
+    assert (cells(cut), faults(cut), cut.blank, cut.non_data_count) == seen

@@ -294,7 +294,7 @@ def _outcome(name: str, **hints: Any) -> object:
     known = frozenset(map(heading, case["headings"] or ()))
     try:
         with reading((CASES / f"{name}.csv").read_bytes(), headings=known, **hints) as text:
-            facts = (text.records, text.blank, text.furniture_count, text.repaired)
+            facts = (text.records, text.blank, text.non_data_count, text.repaired)
             return text.header, rows(text).rows(), rejects(text).rows(), facts
     except FileRefusedError as refusal:
         return refusal.code
@@ -325,7 +325,7 @@ def _balanced(text: TextFile) -> None:
     assert good.width == len(text.header) + len(PLACE)
     raw = text.text.read_bytes()
     lines = raw.count(b"\n") + raw.count(b"\r") + 1
-    assert text.records + text.blank + text.furniture_count <= lines
+    assert text.records + text.blank + text.non_data_count <= lines
     columns = ("offset", "length", "line_number", "row_number")
     places = sorted([*good.select(columns).rows(), *bad.select(columns).rows()])
     ends, last_line, last_row, apart = 0, 0, 0, []
@@ -338,9 +338,9 @@ def _balanced(text: TextFile) -> None:
         ends, last_line, last_row = offset + length, line_number, row_number
     apart.append(raw[ends:])
     after_header = b"".join(apart[1:])
-    if after_header.strip(b" \t\r\n\x0b\x0c") and not text.furniture_count:
+    if after_header.strip(b" \t\r\n\x0b\x0c") and not text.non_data_count:
         left_out = after_header.decode(errors="replace").split()
-        assert not left_out, "these were neither rows nor rejects nor furniture"
+        assert not left_out, "these were neither rows nor rejects nor non-data lines"
 
 
 TOKENS = [

@@ -79,8 +79,8 @@ class Left:
         text = TextFile(
             text=self.work / "text.csv", rows=self.work / "text", rejects=self.work / "malformed",
             encoding="utf-8", delimiter=",", quote='"', escape="doubled", header=("key",),
-            header_line=1, records=self.records, malformed=0, repaired=0, blank=0, furniture=(),
-            furniture_count=0, evidence=(),
+            header_line=1, records=self.records, malformed=0, repaired=0, blank=0, non_data=(),
+            non_data_count=0, evidence=(),
         )  # fmt: skip
         typed = TypedFile(
             rows=self.work / "typed", rejects=self.work / "none", rows_at_fault=0, columns=("key",),

@@ -13,7 +13,7 @@ def test_the_seller_hub_report_gives_all_its_rows_and_no_reject(desk: Desk) -> N
     report = desk.bring(REPORT, "ebay_orders")
     counts = report.counts
     assert (counts.read, counts.inserted, counts.rejected) == (6, 6, 0)
-    assert (counts.furniture, counts.blank) == (4, 1)
+    assert (counts.non_data, counts.blank) == (4, 1)
 
 
 def test_the_seller_hub_report_tells_summary_item_and_single_rows(desk: Desk) -> None:

@@ -89,7 +89,7 @@ class Inspection:
             "rejected": text.malformed,
             "repaired": text.repaired,
             "blank": text.blank,
-            "furniture": text.furniture_count,
+            "non_data": text.non_data_count,
             "rejects_by_rule": dict(self.faults_by_rule),
             "first_rejects": [
                 {k: v for k, v in asdict(fault).items() if k != "import_id"}
@@ -198,7 +198,7 @@ class _Desk:
         if feed is None:
             return hints
         return replace(
-            hints, headings=feed.headings, encodings=feed.encodings, furniture=feed.furniture
+            hints, headings=feed.headings, encodings=feed.encodings, non_data=feed.non_data
         )
 
     def _proposals(self, plain: PlainFile, text: TextFile) -> list[Proposal]:

@@ -354,7 +354,7 @@ def _print_accounting(counts: Counts) -> None:
     out.print(Text("What became of every row", style="bold"))
     for sign, name in zip(" =+++++", ("read", *_OUTCOMES), strict=True):
         out.print(f"  {sign} {name:<11}{getattr(counts, name):>11,}")
-    apart = f"{counts.blank:,} blank lines, {counts.furniture:,} lines of banner, padding or footer"
+    apart = f"{counts.blank:,} blank lines, {counts.non_data:,} lines of banner, padding or footer"
     out.print(Text(f"    and apart from the rows {apart}", style="dim"))
 
 

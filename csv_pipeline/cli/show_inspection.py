@@ -68,7 +68,7 @@ def _records(found: Inspection, text: TextFile) -> str:
         (text.malformed, "rejected"),
         (text.repaired, "repaired"),
         (text.blank, "blank lines"),
-        (text.furniture_count, "lines of banner, padding or footer"),
+        (text.non_data_count, "lines of banner, padding or footer"),
     ]
     counts = [f"{text.records:,}"] + [f"{count:,} {what}" for count, what in apart if count]
     if not found.unverified:

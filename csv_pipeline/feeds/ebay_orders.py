@@ -17,7 +17,7 @@ from csv_pipeline.conflict import Greatest
 from csv_pipeline.contract import Contract, Money, column
 from csv_pipeline.errors import ContradictionError
 from csv_pipeline.feeds.common import EMAIL, EMAIL_NEEDS
-from csv_pipeline.model import Evidence, Feed, Furniture, FurniturePattern, Layout, WholeFile
+from csv_pipeline.model import Evidence, Feed, Layout, NonDataLine, NonDataPattern, WholeFile
 
 _ORDER_STATUS = {
     "pending": "PENDING",
@@ -275,11 +275,11 @@ def footer_agrees(file: WholeFile) -> Evidence | None:
         ContradictionError: The number or the seller of a footer is not that of the file.
     """
     above = 0
-    for footer in file.furniture:
-        if footer.name == "record count":
+    for footer in file.non_data:
+        if footer.reason == "record count":
             _count_agrees(file, footer, above)
             above = footer.line_number
-        elif footer.name == "seller":
+        elif footer.reason == "seller":
             _seller_agrees(file, footer)
     if file.layout != "seller_hub":
         return None
@@ -292,7 +292,7 @@ def footer_agrees(file: WholeFile) -> Evidence | None:
     )
 
 
-def _count_agrees(file: WholeFile, footer: Furniture, above: int) -> None:
+def _count_agrees(file: WholeFile, footer: NonDataLine, above: int) -> None:
     section = pl.col("line_number").is_between(above, footer.line_number)
     sales = pl.coalesce("sales_record_number", "order_key")
     rows = file.rows.filter(section)
@@ -310,7 +310,7 @@ def _count_agrees(file: WholeFile, footer: Furniture, above: int) -> None:
         )
 
 
-def _seller_agrees(file: WholeFile, footer: Furniture) -> None:
+def _seller_agrees(file: WholeFile, footer: NonDataLine) -> None:
     declared, stated = file.account.seller_id, footer.facts[0]
     if declared is not None and declared.casefold() != stated.casefold():
         raise ContradictionError(
@@ -344,12 +344,12 @@ EBAY_ORDERS = Feed(
             filled=frozenset({"order_id", "buyer_name", "total_price", "sold_on"}),
         ),
     ),
-    furniture=(
-        FurniturePattern(
+    non_data=(
+        NonDataPattern(
             name="record count",
             pattern=rf'{_CELL}{_COUNT}"?\s*[,;\t|]?\s*"?{_RECORDS}',
         ),
-        FurniturePattern(name="seller", pattern=rf'{_CELL}{_SELLER}\s*:\s*([^",;\t|\s]+)'),
+        NonDataPattern(name="seller", pattern=rf'{_CELL}{_SELLER}\s*:\s*([^",;\t|\s]+)'),
     ),
     transforms=(identity, line_kind, currency_stated),
     file_checks=(footer_agrees,),

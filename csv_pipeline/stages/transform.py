@@ -382,7 +382,7 @@ def _check_file(
         account=account,
         rows=scan(rows),
         malformed=scan(text.rejects).select("line_number"),
-        furniture=text.furniture,
+        non_data=text.non_data,
     )
     found = (check(whole) for check in plan.feed.file_checks)
     return [evidence for evidence in found if evidence is not None]

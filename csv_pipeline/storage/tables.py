@@ -131,7 +131,7 @@ import_ = sa.Table(
     sa.Column("superseded", sa.BigInteger, nullable=False),
     sa.Column("rejected", sa.BigInteger, nullable=False),
     sa.Column("blank", sa.BigInteger, nullable=False),
-    sa.Column("furniture", sa.BigInteger, nullable=False),
+    sa.Column("non_data", sa.BigInteger, nullable=False),
     sa.Column("problem", sa.Text),
     sa.Column("problem_code", sa.Text),
     sa.Column("same_as", sa.BigInteger),

@@ -10,7 +10,7 @@ import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import chain, islice
 from pathlib import Path
@@ -21,7 +21,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 from pydantic import TypeAdapter
 
-from csv_pipeline.model import Evidence, Furniture
+from csv_pipeline.model import Evidence, LineCounts, NonDataLine, ReportWarning
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -45,6 +45,18 @@ REJECTS = pl.Schema(
 
 The message does not repeat the place; `model.Reject` does.
 """
+
+NON_DATA = pl.Schema(
+    {
+        "line_number": pl.Int64,
+        "text": pl.String,
+        "reason": pl.String,
+        "cells": pl.Int64,
+        "lines": pl.Int64,
+        "declared": pl.Boolean,
+    }
+)
+"""A line with text that is neither header nor record, as `model.NonDataLine`."""
 
 EXTRA = "_extra"
 """The column of a row's cells that the feed does not know, as one JSON object."""
@@ -84,7 +96,8 @@ class TextFile:
 
     `rows` has a text column for each place in the header, named "0", "1", …, and `PLACE`; an absent
     value is null, a quoted empty one is "". `records` counts rows and malformed records together,
-    `repaired` those of the rows that were mended.
+    `repaired` those of the rows that were mended. `non_data` are the lines that a pattern of the
+    feed declared to be none, `non_data_lines` a directory of all of them, as `NON_DATA`.
     """
 
     text: Path
@@ -100,9 +113,12 @@ class TextFile:
     malformed: int
     repaired: int
     blank: int
-    furniture: tuple[Furniture, ...]
-    furniture_count: int
+    non_data: tuple[NonDataLine, ...]
+    non_data_count: int
     evidence: tuple[Evidence, ...]
+    lines: LineCounts = field(default_factory=LineCounts)
+    non_data_lines: Path | None = None
+    warnings: tuple[ReportWarning, ...] = ()
 
     @property
     def is_plain(self) -> bool:
@@ -128,6 +144,7 @@ class TypedFile:
     layout: str
     ways: dict[str, str | None]
     evidence: tuple[Evidence, ...]
+    warnings: tuple[ReportWarning, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +162,7 @@ class ValidFile:
     valid: int
     rejected: int
     superseded: int
+    warnings: tuple[ReportWarning, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -104,7 +104,7 @@ def load(  # noqa: PLR0913, PLR0917  # the stages before, each with its own fact
         superseded=superseded,
         rejected=rejected,
         blank=text.blank,
-        furniture=text.furniture_count,
+        non_data=text.non_data_count,
     )
     _check(claim, "valid rows", expected, done.rows)
     _check(claim, "rows with an outcome", counts.read, counts.settled)

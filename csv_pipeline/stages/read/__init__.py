@@ -94,7 +94,7 @@ def _read(source: Path, work: Path, hints: ReadHints, blocks: int | None = None)
         malformed=rejects.rows,
         repaired=structure.repaired,
         blank=structure.blank,
-        furniture=tuple(structure.furniture),
-        furniture_count=structure.furniture_count,
+        non_data=tuple(structure.non_data),
+        non_data_count=structure.non_data_count,
         evidence=(encoding, *dialect.evidence, *structure.evidence),
     )

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from csv_pipeline.contract import heading
 from csv_pipeline.errors import EmptyFileError, LimitExceededError
-from csv_pipeline.model import Evidence, FurniturePattern
+from csv_pipeline.model import Evidence, NonDataPattern
 from csv_pipeline.stages.read.grammar import Grammar
 
 # The likeliest first: those of a later group are looked at if none of an earlier one fits.
@@ -44,7 +44,7 @@ class ReadHints:
     headings: frozenset[str] = frozenset()
     encoding: str | None = None
     encodings: tuple[str, ...] = ("cp1252",)
-    furniture: tuple[FurniturePattern, ...] = ()
+    non_data: tuple[NonDataPattern, ...] = ()
     repair: bool = True
     max_bytes: int = 2 * 1024**3
     max_columns: int = 4_096

@@ -1,6 +1,6 @@
 """Say of each record what it is, set apart the malformed ones, and parse the others.
 
-A record is data, blank, or furniture: padding, a comment, a footer, the header again, another
+A record is data, blank, or non-data: padding, a comment, a footer, the header again, another
 table. Data that does not have the header's number of fields is a reject, unless there is one
 certain repair.
 """
@@ -14,7 +14,7 @@ from functools import partial
 import polars as pl
 
 from csv_pipeline.errors import AccountingError, LimitExceededError
-from csv_pipeline.model import Evidence, Furniture
+from csv_pipeline.model import Evidence, NonDataLine
 from csv_pipeline.stages.read.blocks import Block, blocks
 from csv_pipeline.stages.read.dialect import Dialect, ReadHints, Text
 from csv_pipeline.stages.read.encoding import UNDECODABLE
@@ -26,8 +26,8 @@ from csv_pipeline.storage.work import PLACE, REJECTS, in_order
 Parse = Callable[[], tuple[pl.DataFrame, pl.DataFrame]]
 """A block's well-formed records as text columns, and its malformed ones as `work.REJECTS`."""
 
-_MAX_FURNITURE = 10_000  # facts kept; a file made of footers is counted to the end all the same
-_BLANK, _FURNITURE, _HEADER, _DATA = "blank", "furniture", "header", "data"
+_MAX_NON_DATA = 10_000  # facts kept; a file made of footers is counted to the end all the same
+_BLANK, _NON_DATA, _HEADER, _DATA = "blank", "non_data", "header", "data"
 _DRESS = "[\"'\ufeff\r]"
 _VARIANTS = (",", ";", "\t", "|")
 _NEEDED = {
@@ -44,8 +44,8 @@ class Structure:
     dialect: Dialect
     hints: ReadHints
     blank: int = 0
-    furniture_count: int = 0
-    furniture: list[Furniture] = field(default_factory=list)
+    non_data_count: int = 0
+    non_data: list[NonDataLine] = field(default_factory=list)
     repaired: int = 0
     tables: list[str] = field(default_factory=list)
     _cutter: Cutter = field(init=False)
@@ -59,7 +59,7 @@ class Structure:
         width = len(self.dialect.header)
         self._cutter = Cutter(self.dialect.grammar, width, self.hints.max_record_bytes)
         self._line = self.dialect.data_line
-        self.furniture_count = self.dialect.preamble
+        self.non_data_count = self.dialect.preamble
 
     def scan(self, text: Text) -> Iterator[Parse]:
         """Give, block by block, a call that returns well-formed records as text and malformed ones.
@@ -122,7 +122,7 @@ class Structure:
         """Return whether all records are data without a fault."""
         if b"\0" in block.data or (records["fields"] != len(self.dialect.header)).any():
             return False
-        patterns = (_marked(self.dialect), *(known.pattern for known in self.hints.furniture))
+        patterns = (_marked(self.dialect), *(known.pattern for known in self.hints.non_data))
         return not any(records["text"].str.contains(pattern).any() for pattern in patterns)
 
     def _passed_over(self, height: int) -> tuple[int, int]:
@@ -139,13 +139,13 @@ class Structure:
             pl.when(~text.str.contains(r"\S"))
             .then(pl.lit(_BLANK))
             .when(text.str.contains(_padding(self.dialect.grammar)))
-            .then(pl.lit(_FURNITURE))
+            .then(pl.lit(_NON_DATA))
             .when(self._is_header(frame))
             .then(pl.lit(_HEADER))
             .when(text.str.starts_with("#") & (pl.col("fields") != width))
-            .then(pl.lit(_FURNITURE))
+            .then(pl.lit(_NON_DATA))
         )
-        for index, pattern in enumerate(self.hints.furniture):
+        for index, pattern in enumerate(self.hints.non_data):
             kind = kind.when(text.str.contains(pattern.pattern)).then(pl.lit(f"{index}"))
         return frame.with_columns(
             kind=kind.otherwise(pl.lit(_DATA)), line_number=pl.col("line") + self._line
@@ -164,7 +164,7 @@ class Structure:
         return again.scatter(near.filter(same), values=True)
 
     def _other_tables(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Take another table's records for furniture, from its header to the next of ours.
+        """Take another table's records for non-data lines, from its header to the next of ours.
 
         A table begins after a blank line with a record of names that has another width than the
         header, followed by one of the same width.
@@ -183,7 +183,7 @@ class Structure:
                 followed = at + 1 < len(kinds) and fields[at + 1] == fields[at]
                 self._enter_table(frame.row(at, named=True), followed=followed)
             if self._in_other_table and kind == _DATA:
-                kinds[at] = _FURNITURE
+                kinds[at] = _NON_DATA
         self._after_blank = bool(kinds) and kinds[-1] == _BLANK
         return frame.with_columns(kind=pl.Series(kinds, dtype=pl.String))
 
@@ -201,14 +201,20 @@ class Structure:
             return
         blank = other.filter(pl.col("kind") == _BLANK).height
         self.blank += blank
-        self.furniture_count += other.height - blank
+        self.non_data_count += other.height - blank
         named = other.filter(pl.col("kind").str.contains(r"^\d+$"))
-        for row in named.head(_MAX_FURNITURE - len(self.furniture)).iter_rows(named=True):
-            pattern = self.hints.furniture[int(row["kind"])]
+        for row in named.head(_MAX_NON_DATA - len(self.non_data)).iter_rows(named=True):
+            pattern = self.hints.non_data[int(row["kind"])]
             match = re.search(pattern.pattern, row["text"])
             facts = tuple(group or "" for group in match.groups()) if match else ()
-            self.furniture.append(
-                Furniture(name=pattern.name, line_number=row["line_number"], facts=facts)
+            self.non_data.append(
+                NonDataLine(
+                    line_number=row["line_number"],
+                    text=row["text"],
+                    reason=pattern.name,
+                    declared=True,
+                    facts=facts,
+                )
             )
 
     def _numbered_records(self, frame: pl.DataFrame) -> pl.DataFrame:
