@@ -93,7 +93,7 @@ def dev(
 
 
 @app.command("import")
-def import_(
+def import_(  # noqa: PLR0913  # a file, whose it is, and how
     file: Annotated[
         str,
         typer.Argument(
@@ -106,6 +106,10 @@ def import_(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would happen; store nothing.")
     ] = False,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Import it though its bytes were imported, as the newest."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Import one file, wherever it lies, and show what became of every row."""
@@ -113,7 +117,9 @@ def import_(
     from csv_pipeline.places import place_of
 
     pipeline = _pipeline()
-    imported = importing.import_file(pipeline, place_of(file), account, feed, dry_run=dry_run)
+    imported = importing.import_file(
+        pipeline, place_of(file), account, feed, dry_run=dry_run, again=again
+    )
     if as_json:
         terminal.as_json(imported.facts())
     else:
