@@ -30,7 +30,15 @@ from sqlalchemy import Connection
 from csv_pipeline.errors import FileRefusedError, LostClaimError, UnavailableError
 from csv_pipeline.header import drift
 from csv_pipeline.ingest import BEFORE, Import, Progress, Stage, log_finished
-from csv_pipeline.model import Counts, Evidence, Feed, HeaderDrift, ImportReport, Outcome
+from csv_pipeline.model import (
+    Counts,
+    Evidence,
+    Feed,
+    HeaderDrift,
+    ImportReport,
+    LineCounts,
+    Outcome,
+)
 from csv_pipeline.pipeline import Pipeline
 from csv_pipeline.result_files import decided_in, draft_results_together, leave_results
 from csv_pipeline.stages.load import load_together
@@ -227,9 +235,10 @@ def _in_single_quotes(delimiter: bytes) -> re.Pattern[bytes]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Member:
-    """What is known of one file of a bundle."""
+    """What is known of one file of a bundle, and where its `lines` are."""
 
     part: Part
+    lines: LineCounts
     evidence: tuple[Evidence, ...]
     ways: Mapping[str, str | None]
 
@@ -241,6 +250,7 @@ class _Found:
     import_id: int
     start: int
     end: int
+    lines: int
     lines_up: int
     evidence: Evidence
 
@@ -386,9 +396,10 @@ class Bundle:
                 if not data.endswith(b"\n"):
                     data += b"\r\n" if begin.endswith(b"\r") else b"\n"
                 start = out.tell()
-                found.append(_Found(import_id, start, start + len(data), lines - 1, evidence))
+                own, end = data.count(b"\n"), start + len(data)
+                found.append(_Found(import_id, start, end, own, lines - 1, evidence))
                 out.write(data)
-                lines += data.count(b"\n")
+                lines += own
         partial_.replace(joined)
         # What one file may hold at most was asked of each when it arrived, and is asked again.
         most_records = self._pipeline.settings.max_records * len(self._imports)
@@ -434,7 +445,7 @@ class Bundle:
         with (self.work / "source.csv").open("rb") as file:
             delimiter = _delimiter(file.readline())
         dialect = text.quote, text.escape, text.delimiter.encode(), text.header_line
-        usual = dialect == ('"', "doubled", delimiter, 1) and not text.repaired
+        usual = dialect == ('"', "doubled", delimiter, 1) and not (text.repaired or text.warnings)
         if not (found and usual) or is_rejects_file(text.header):
             return
         rows = scan(text.rows).select("row_number", "offset", "length").collect()
@@ -466,7 +477,9 @@ class Bundle:
                     lines_up=file.lines_up,
                 )
                 evidence = (file.evidence, *text.evidence[1:])
-                yield _Member(part=part, evidence=evidence, ways={})
+                lines = LineCounts(total=1 + file.lines, header=1, records=file.lines)
+                lines = lines if text.lines.total else LineCounts()
+                yield _Member(part=part, lines=lines, evidence=evidence, ways={})
 
     def _typed(self) -> _Typed:
         return self._once("transform", _Typed, self._type_all)
@@ -492,6 +505,8 @@ class Bundle:
         typed = transform(
             text, self.work, self.feed, self.account, name=first.claim.name, settled=ways
         )
+        if typed.warnings:  # which file each of them is about is not known here
+            self._set_apart(self._imports)
         return _Typed(typed=typed, members=tuple(members))
 
     def _valid(self) -> _Valid:
@@ -501,6 +516,8 @@ class Bundle:
         """Check all rows; a file with a bad one, or with a key of another row, is left out."""
         typed = self._typed()
         valid = validate(typed.typed, self._read().text, self.work, self.feed)
+        if valid.warnings:
+            self._set_apart(self._imports)
         spoilt = set(parts_of(rows_not_plain(valid), [m.part for m in typed.members]))
         plain = (member for place, member in enumerate(typed.members) if place not in spoilt)
         return _Valid(valid=valid, members=tuple(plain))
@@ -584,6 +601,7 @@ class Bundle:
             name=claim.name,
             outcome=Outcome.IMPORTED,
             counts=counts,
+            lines=member.lines,
             header=text.header,
             delimiter=text.delimiter,
             quote=text.quote,

@@ -36,7 +36,6 @@ from csv_pipeline.model import (
     FoundFile,
     HeaderDrift,
     ImportReport,
-    NonDataLine,
     Outcome,
     Reject,
     StoredText,
@@ -47,7 +46,15 @@ from csv_pipeline.stages.arrive import fetch, refuse_changed
 from csv_pipeline.stages.load import LATE, load, store_rejects
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.replay import Repaired, named_import, take_back
-from csv_pipeline.stages.report import count_rejects, count_rows, first_rejects
+from csv_pipeline.stages.report import (
+    NonData,
+    count_rejects,
+    count_rows,
+    first_rejects,
+    non_data_in,
+    refuse_without_good_row,
+    warnings_of,
+)
 from csv_pipeline.stages.transform import transform
 from csv_pipeline.stages.unpack import UnpackLimits, unpack
 from csv_pipeline.stages.validate import hold_to_threshold, validate
@@ -56,7 +63,6 @@ from csv_pipeline.storage.ledger import SameContent
 from csv_pipeline.storage.rejects import MASK
 from csv_pipeline.storage.rejects_file import is_rejects_file
 from csv_pipeline.storage.work import (
-    NON_DATA,
     PlainFile,
     Replay,
     TextFile,
@@ -64,13 +70,11 @@ from csv_pipeline.storage.work import (
     ValidFile,
     save,
     saved,
-    scan,
 )
 
 T = TypeVar("T")
 _QUOTED = re.compile(r"\[.*\]|\"[^\"]*\"|`[^`]*`", re.DOTALL)
 _MOST_NAMES = 40
-_MOST_NON_DATA = 100
 log = structlog.get_logger()
 
 
@@ -136,14 +140,6 @@ def log_finished(report: ImportReport) -> None:
         rows_read=report.counts.read,
         rejected=report.counts.rejected,
     )
-
-
-def _first_non_data(text: TextFile) -> tuple[NonDataLine, ...]:
-    """Return the first lines that are no data, as many as a report holds."""
-    if text.non_data_lines is None:
-        return ()
-    first = scan(text.non_data_lines, NON_DATA).head(_MOST_NON_DATA).collect()
-    return tuple(NonDataLine(**line) for line in first.iter_rows(named=True))
 
 
 class Import:
@@ -464,8 +460,13 @@ class Import:
         if self._replay() is None:  # rows that were rejected once are bound to be bad more often
             text = self._text()
             rejected = text.malformed + valid.rejected
-            hold_to_threshold(self.feed, rejected, text.records, name=self.claim.name)
+            name = self.claim.name
+            hold_to_threshold(self.feed, rejected, text.records, name=name)
+            refuse_without_good_row(text.records, rejected, self._non_data(text), name=name)
         return valid.valid, valid.rejected
+
+    def _non_data(self, text: TextFile) -> NonData:
+        return self._once("non-data", NonData, lambda: non_data_in(text))
 
     def _load(self) -> tuple[int, int]:
         if done := saved(self.work / "report.json", ImportReport):
@@ -532,12 +533,15 @@ class Import:
             )
             if replay is None:
                 hold_to_threshold(self.feed, counts.rejected, counts.read, name=name)
+                refuse_without_good_row(
+                    counts.read, counts.rejected, self._non_data(text), name=name
+                )
         except FileRefusedError as error:
             self.turn_away(Outcome.REFUSED, str(error), error.code)
             return self._report()
         report = self._report()
-        warnings = (*report.warnings, *warnings)
-        return replace(report, counts=counts, differences=differences, warnings=warnings)
+        found = (*report.warnings, *warnings, *warnings_of(counts, self._non_data(text)))
+        return replace(report, counts=counts, differences=differences, warnings=found)
 
     def _judge_anew(self, connection: Connection) -> None:
         """Judge the rows of a corrected file again if others were repaired since it was read."""
@@ -627,7 +631,7 @@ class Import:
                 report,
                 counts=counts,
                 lines=text.lines,
-                non_data_lines=_first_non_data(text),
+                non_data_lines=self._non_data(text).first,
                 header=text.header,
                 delimiter=text.delimiter,
                 quote=text.quote,

@@ -105,9 +105,9 @@ class LineCounts:
     non_data: int = 0
 
     @property
-    def balance(self) -> bool:
-        """Whether every line is accounted for once."""
-        return self.total == self.header + self.records + self.blank + self.non_data
+    def accounted(self) -> int:
+        """The lines that are known to be something."""
+        return self.header + self.records + self.blank + self.non_data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The result file of an import: a line for every record of its file, with what became of it.
+"""The result file of an import: what became of every record of its file, and every other line.
 
 The stages leave what they decided in directories of batches. Here they meet again, a batch of the
 file at a time, so that memory does not grow with the file but by a byte a row. Values of protected
@@ -30,6 +30,8 @@ from csv_pipeline.storage.work import (
 ROW_NUMBER, LINE_NUMBER, OUTCOME, ERRORS = "_row_number", "_line_number", "_outcome", "_errors"
 REFUSED = "refused"
 """The outcome of a row without fault in a file that was refused for its other rows."""
+NON_DATA_LINE = "non-data"
+"""The outcome of a line with text that is neither header nor record."""
 
 _REJECTED = "rejected"
 # A row that nothing was noted about was inserted.
@@ -59,6 +61,9 @@ class Decided:
 def write_results(out: BinaryIO, decided: Decided) -> Mapping[str, int]:
     """Write a line for every record in the order of the file; return how many had which outcome.
 
+    The lines with text that are no data follow, with the outcome `non-data` and why they are none;
+    they are not counted.
+
     Shape: `_row_number`, `_line_number`, `_outcome`, the key columns as they are stored, `_errors`,
     where several faults stand apart by " | ". UTF-8 with a byte order mark, commas, CRLF.
     """
@@ -67,6 +72,8 @@ def write_results(out: BinaryIO, decided: Decided) -> Mapping[str, int]:
         counts = frame[OUTCOME].value_counts()
         tally.update(dict(zip(counts[OUTCOME].cast(pl.String), counts["count"], strict=True)))
         _write(out, frame, first=number == 0)
+    for frame in _non_data(decided):
+        _write(out, frame, first=False)
     return tally
 
 
@@ -92,6 +99,21 @@ def write_parts(
 
 def _lines(decided: Decided) -> Iterator[pl.DataFrame]:
     return in_order(_Lines(decided).of, _numbered(decided.text))
+
+
+def _non_data(decided: Decided) -> Iterator[pl.DataFrame]:
+    """Give the lines that are no data, shaped as those of records."""
+    if decided.text.non_data_lines is None:
+        return
+    said = pl.format("{}: {}", "reason", pl.col("text").str.strip_chars_end("\r"))
+    for batch in batches(decided.text.non_data_lines):
+        yield batch.select(
+            pl.lit(None, pl.Int64).alias(ROW_NUMBER),
+            pl.col("line_number").alias(LINE_NUMBER),
+            pl.lit(NON_DATA_LINE).alias(OUTCOME),
+            *(pl.lit(None, pl.String).alias(name) for name in decided.key),
+            said.alias(ERRORS),
+        )
 
 
 def _write(out: BinaryIO, frame: pl.DataFrame, *, first: bool) -> None:

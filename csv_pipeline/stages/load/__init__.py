@@ -77,7 +77,8 @@ def load(  # noqa: PLR0913, PLR0917  # the stages before, each with its own fact
 
     Raises:
         FileRefusedError: The database rejects too many rows; `work` has the faults found so far.
-        AccountingError: A row would be without an outcome, or with two.
+        AccountingError: A row would be without an outcome, or with two, or a line of the file is
+            nowhere.
     """
     position = claim.position
     if replay is not None:
@@ -114,6 +115,7 @@ def load(  # noqa: PLR0913, PLR0917  # the stages before, each with its own fact
     )
     _check(claim, "valid rows", expected, done.rows)
     _check(claim, "rows with an outcome", counts.read, counts.settled)
+    _check(claim, "lines accounted for", text.lines.total, text.lines.accounted)
     return counts, done.differences, _order_warnings(connection, resolution, done)
 
 
