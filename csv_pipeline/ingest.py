@@ -59,6 +59,7 @@ from csv_pipeline.stages.transform import transform
 from csv_pipeline.stages.unpack import UnpackLimits, unpack
 from csv_pipeline.stages.validate import hold_to_threshold, validate
 from csv_pipeline.storage import archive, ledger, quarantine
+from csv_pipeline.storage.lane_lock import lock_lane
 from csv_pipeline.storage.ledger import SameContent
 from csv_pipeline.storage.rejects import MASK
 from csv_pipeline.storage.rejects_file import is_rejects_file
@@ -478,7 +479,7 @@ class Import:
         with self._database.begin() as connection:
             attempt = connection.begin_nested()
             if self.ending is None:
-                ledger.lock_lane(connection, self.claim)
+                lock_lane(connection, self.claim)
                 ledger.check(connection, self.claim)  # waiting may have cost it
                 same = self._same_content(connection)
                 stands = same is not None and same.stands  # since this one arrived

@@ -86,6 +86,14 @@ arrival = sa.Table(
     ),
 )
 
+lane = sa.Table(
+    "lane",
+    metadata,
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("feed", sa.Text, primary_key=True),
+    sa.Column("turn", sa.BigInteger, nullable=False, server_default="0"),
+)
+
 worker = sa.Table(
     "worker",
     metadata,
@@ -142,6 +150,7 @@ import_ = sa.Table(
     sa.Column("undone_by_import_id", sa.BigInteger),
     sa.Column("history_pruned_at", _aware),
     sa.Column("position", sa.BigInteger),
+    sa.Column("turn", sa.BigInteger),
     sa.Column("report", pg.JSONB, nullable=False),
     sa.CheckConstraint(
         "outcome <> 'imported' OR "
