@@ -29,6 +29,7 @@ from csv_pipeline.errors import (
     UnsupportedDatabaseError,
 )
 from csv_pipeline.settings import Settings
+from csv_pipeline.storage.session import engine_for, with_settings
 from csv_pipeline.storage.tables import SCHEMA
 from csv_pipeline.storage.worker import is_zombie
 
@@ -58,14 +59,11 @@ class Database:
         try:
             with self.engine.begin() as connection:
                 yield connection
-        except (sa.exc.OperationalError, sa.exc.InterfaceError, psycopg.OperationalError) as error:
+        except (sa.exc.DBAPIError, psycopg.Error) as error:
             if not _is_silence(error):
                 _leave_out_values(error)
                 raise
             raise _unavailable(self.engine.url, error) from error
-        except (sa.exc.DBAPIError, psycopg.Error) as error:
-            _leave_out_values(error)
-            raise
 
 
 def affected(connection: sa.Connection, statement: sa.Insert | sa.Update | sa.Delete) -> int:
@@ -93,25 +91,23 @@ def schema_url(settings: Settings, schema: str) -> sa.URL:
     For programs that keep their own tables beside ours and know nothing of schemas.
     """
     url = server_url(settings)
-    engine = sa.create_engine(url, poolclass=sa.NullPool, hide_parameters=True)
+    engine = engine_for(url, poolclass=sa.NullPool)
     with Database(engine).begin() as connection:
         # IF NOT EXISTS alone fails when two processes come at the same moment.
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
         connection.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
-    return url.update_query_dict({"options": f"-csearch_path={schema}"})
+    return with_settings(url, search_path=schema)
 
 
 def open_database(settings: Settings) -> Database:
     """Return the database with its state tables up to date.
 
     Raises:
-        UnsupportedDatabaseError: The server is older than PostgreSQL 15, or newer state tables are
-            in it than this code knows.
+        UnsupportedDatabaseError: The server is older than PostgreSQL 15, the database is not UTF-8
+            or read-only, or newer state tables are in it than this code knows.
         DatabaseUnavailableError: The server does not answer.
     """
-    engine = sa.create_engine(
-        server_url(settings), pool_pre_ping=True, pool_size=2, hide_parameters=True
-    )
+    engine = engine_for(server_url(settings), pool_pre_ping=True, pool_size=2)
     database = Database(engine)
     try:
         with database.begin() as connection:
@@ -180,7 +176,12 @@ def _embedded_url(area: Path) -> sa.URL:
             raise DatabaseUnavailableError(
                 f"embedded server in {area}: a start was needed; it did not start, see {area}/log"
             ) from error
-        return sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg")
+        # All that says where it is, so that no variable of the environment points elsewhere.
+        return (
+            sa.make_url(server.get_uri())
+            .set(drivername="postgresql+psycopg", port=server.get_postmaster_info().port)
+            .update_query_dict({"target_session_attrs": "any", "channel_binding": "disable"})
+        )
 
 
 def _forget_dead_processes(area: Path) -> None:
@@ -220,10 +221,15 @@ def _is_silence(error: Exception) -> bool:
     """Return whether the server failed, rather than the statement; PostgreSQL's Appendix A.
 
     Without a code no answer came; classes 08 (connection), 40 (rollback), 53 (resources), 55 (not
-    in the state for it), 57 (intervention) and 58 (system) may pass by the next time.
+    in the state for it), 57 (intervention) and 58 (system) may pass by the next time, and so may
+    25006, that nothing can be written for now.
     """
     code = getattr(getattr(error, "orig", None) or error, "sqlstate", None)
-    return code is None or code[:2] in {"08", "40", "53", "55", "57", "58"}
+    if code is None:
+        return isinstance(
+            error, sa.exc.OperationalError | sa.exc.InterfaceError | psycopg.OperationalError
+        )
+    return code == "25006" or code[:2] in {"08", "40", "53", "55", "57", "58"}
 
 
 def _leave_out_values(error: sa.exc.DBAPIError | psycopg.Error) -> None:

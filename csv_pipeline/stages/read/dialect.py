@@ -16,7 +16,7 @@ from pathlib import Path
 
 from csv_pipeline.contract import heading
 from csv_pipeline.errors import EmptyFileError, LimitExceededError
-from csv_pipeline.model import Evidence, NonDataPattern
+from csv_pipeline.model import Evidence, NonDataLine, NonDataPattern
 from csv_pipeline.stages.read.grammar import Grammar
 
 # The likeliest first: those of a later group are looked at if none of an earlier one fits.
@@ -71,17 +71,23 @@ class Dialect:
     """How the records of a text are written, and where they begin.
 
     `data_offset` is the byte and `data_line` the physical line after the header; a file without a
-    header has `header_line` 0. `header_texts` are the records of the header as they stand in the
-    file, without their line ends. `preamble` counts the lines with text above the header.
+    header has `header_line` 0, and one with it takes up `header_lines` physical lines for it.
+    `header_texts` are the records of the header as they stand in the file, without their line
+    ends. Only if the header `is_sure` may a line below that equals it be the header again; else it
+    may be a row as the first line may be. `preamble` holds the lines with text above the header,
+    `blank_above` counts those without.
     """
 
     grammar: Grammar
     header: tuple[str, ...]
     header_texts: tuple[str, ...]
     header_line: int
+    header_lines: int
+    is_sure: bool
     data_offset: int
     data_line: int
-    preamble: int
+    preamble: tuple[NonDataLine, ...]
+    blank_above: int
     evidence: tuple[Evidence, ...]
 
 
@@ -160,7 +166,14 @@ def find_dialect(text: Text, hints: ReadHints) -> Dialect:
         header_line=before + 1 if best.header else 0,
         data_offset=text.start + sum(len(line.encode()) for line in lines[:after]),
         data_line=after + 1,
-        preamble=sum(1 for line in skipped if line.strip()),
+        header_lines=after - before if best.header else 0,
+        is_sure=bool(best.header),
+        preamble=tuple(
+            NonDataLine(line_number=number, text=line.rstrip("\r\n"), reason="preamble")
+            for number, line in enumerate(skipped, start=1)
+            if line.strip()
+        ),
+        blank_above=sum(1 for line in skipped if not line.strip()),
         evidence=_evidence(best),
     )
 
