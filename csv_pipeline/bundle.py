@@ -45,6 +45,7 @@ from csv_pipeline.stages.read import as_utf8, read
 from csv_pipeline.stages.transform import settle_parts, transform
 from csv_pipeline.stages.validate import rows_not_plain, validate
 from csv_pipeline.storage import archive, ledger
+from csv_pipeline.storage.lane_lock import lock_lane
 from csv_pipeline.storage.rejects_file import is_rejects_file
 from csv_pipeline.storage.targets import rows_meet
 from csv_pipeline.storage.work import (
@@ -525,7 +526,7 @@ class Bundle:
         claims = [self._imports[member.part.import_id].claim for member in going]
         prints = [self._plain(member.part.import_id).fingerprint for member in going]
         with self._pipeline.database.begin() as connection:
-            ledger.lock_lane(connection, claim)
+            lock_lane(connection, claim)
             ledger.check_together(connection, claims)
             self._refuse_rows_that_meet(connection)
             known = ledger.known_content(connection, claim, prints)

@@ -61,6 +61,7 @@ from csv_pipeline.stages.transform import facts_by_header, transform
 from csv_pipeline.stages.unpack import UnpackLimits, unpack
 from csv_pipeline.stages.validate import hold_to_threshold, validate
 from csv_pipeline.storage import archive, ledger, quarantine
+from csv_pipeline.storage.lane_lock import lock_lane
 from csv_pipeline.storage.rejects import MASK
 from csv_pipeline.storage.rejects_file import is_rejects_file
 from csv_pipeline.storage.work import (
@@ -480,7 +481,7 @@ class Import:
         with self._database.begin() as connection:
             attempt = connection.begin_nested()
             if self.ending is None:
-                ledger.lock_lane(connection, self.claim)
+                lock_lane(connection, self.claim)
                 ledger.check(connection, self.claim)  # waiting may have cost it
                 same = ledger.same_content(connection, self.claim, fingerprint)
                 if same is not None:  # imported by another worker since this one arrived

@@ -44,6 +44,7 @@ from csv_pipeline.storage import archive, ledger, quarantine, undone
 from csv_pipeline.storage.areas import exists, is_file
 from csv_pipeline.storage.database import Database, open_database
 from csv_pipeline.storage.keeper import Keeper
+from csv_pipeline.storage.lane_lock import lock_lane
 from csv_pipeline.storage.rejects_file import write_rejects
 from csv_pipeline.storage.targets import ensure_targets
 from csv_pipeline.storage.work import PARTIAL
@@ -249,7 +250,7 @@ class Pipeline:
                 the database refuses the earlier rows.
         """
         with self.database.begin() as connection:
-            ledger.lock_lane(connection, ledger.report_of(connection, import_id))
+            lock_lane(connection, ledger.report_of(connection, import_id))
             found = undone.undoable(connection, import_id)
             subject = found.subject
             versions = Versions(connection, self.feed(subject.feed), subject.account)
