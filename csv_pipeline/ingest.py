@@ -33,6 +33,7 @@ from csv_pipeline.model import (
     Claim,
     Counts,
     Ending,
+    FileFacts,
     FoundFile,
     HeaderDrift,
     ImportReport,
@@ -55,7 +56,7 @@ from csv_pipeline.stages.report import (
     refuse_without_good_row,
     warnings_of,
 )
-from csv_pipeline.stages.transform import transform
+from csv_pipeline.stages.transform import facts_by_header, transform
 from csv_pipeline.stages.unpack import UnpackLimits, unpack
 from csv_pipeline.stages.validate import hold_to_threshold, validate
 from csv_pipeline.storage import archive, ledger, quarantine
@@ -397,6 +398,7 @@ class Import:
                 self.account,
                 name=self.claim.name,
                 settled=self._settled(),
+                facts=self._settled_facts(),
             ),
         )
 
@@ -404,6 +406,13 @@ class Import:
         """Return how amounts and dates were read in the import that is repaired."""
         repaired = saved(self.work / "repaired.json", ImportReport)
         return repaired.ways if repaired else {}
+
+    def _settled_facts(self) -> FileFacts | None:
+        """Return what transforms were told of the file whose rows come back corrected."""
+        repaired = saved(self.work / "repaired.json", ImportReport)
+        if repaired is None:
+            return None
+        return repaired.facts or facts_by_header(repaired.header, self.feed)
 
     def _valid(self) -> ValidFile:
         return self._once(
@@ -641,7 +650,7 @@ class Import:
                 drift=saved(self.work / "drift.json", HeaderDrift) or HeaderDrift(),
             )
         if typed:
-            report = replace(report, layout=typed.layout, ways=typed.ways)
+            report = replace(report, layout=typed.layout, ways=typed.ways, facts=typed.facts)
         late = self.work / LATE
         if text and valid and (text.malformed or valid.rejected or any(late.glob("*"))):
             by_rule, by_column = count_rejects((text.rejects, valid.rejects, late))

@@ -30,6 +30,7 @@ from csv_pipeline.model import (
     ImportReport,
     Outcome,
 )
+from csv_pipeline.names import hold_apart
 from csv_pipeline.places import Place, is_below, parts_below, place_of
 from csv_pipeline.result_files import leave_results
 from csv_pipeline.settings import Settings
@@ -328,7 +329,9 @@ class Pipeline:
 
 def open_pipeline(settings: Settings, feeds: Iterable[Feed]) -> Pipeline:
     """Return the pipeline ready to import: database open, state and target tables up to date."""
-    by_name = {feed.name: feed for feed in feeds}
+    declared = tuple(feeds)
+    hold_apart((feed.name, feed.views) for feed in declared)
+    by_name = {feed.name: feed for feed in declared}
     database = open_database(settings)
     ensure_targets(database, by_name.values())
     sweep(settings, database, by_name)

@@ -312,11 +312,13 @@ class Resolution:
 
     def _wins(self, policy: ConflictPolicy, rows: sa.FromClause) -> sa.ColumnElement[bool]:
         """Return whether a staged row has a say; not against one that arrived after it."""
-        wins = policy.wins(self._row(self.target), self._row(rows))
+        stored, incoming = self._row(self.target), self._row(rows)
+        wins = policy.wins(stored, incoming)
         if self.behind is None or not policy.by_arrival:
             return wins
         key = order.key_of(*(self.target.c[name] for name in self.key))
-        return wins & ~order.is_newer(self.claim, self.target.c._import_id, key, self.behind)
+        newer = order.is_newer(self.claim, self.target.c._import_id, key, self.behind)
+        return wins & (~newer | policy.outranks(stored, incoming))
 
     @property
     def by_arrival(self) -> bool:
@@ -348,7 +350,7 @@ class Resolution:
         )
         stored_at = sa.case((target.c._import_id == self._stand_for, target.c._row_number))
         mended, stored = (
-            {**self._row(table), "row_number": place}
+            {**self._row(table), "_row_number": place}
             for table, place in ((rows, stood_at), (target, stored_at))
         )
         stands = self.feed.duplicates.stands(mended, stored)
