@@ -34,6 +34,7 @@ from csv_pipeline.model import (
     Claim,
     Counts,
     Ending,
+    FileFacts,
     FoundFile,
     HeaderDrift,
     ImportReport,
@@ -56,10 +57,11 @@ from csv_pipeline.stages.report import (
     refuse_without_good_row,
     warnings_of,
 )
-from csv_pipeline.stages.transform import transform
+from csv_pipeline.stages.transform import facts_by_header, transform
 from csv_pipeline.stages.unpack import UnpackLimits, unpack
 from csv_pipeline.stages.validate import hold_to_threshold, validate
 from csv_pipeline.storage import archive, ledger, quarantine
+from csv_pipeline.storage.lane_lock import lock_lane
 from csv_pipeline.storage.rejects import MASK
 from csv_pipeline.storage.rejects_file import is_rejects_file
 from csv_pipeline.storage.work import (
@@ -396,6 +398,7 @@ class Import:
                 self.account,
                 name=self.claim.name,
                 settled=self._settled(),
+                facts=self._settled_facts(),
             ),
         )
 
@@ -403,6 +406,13 @@ class Import:
         """Return how amounts and dates were read in the import that is repaired."""
         repaired = saved(self.work / "repaired.json", ImportReport)
         return repaired.ways if repaired else {}
+
+    def _settled_facts(self) -> FileFacts | None:
+        """Return what transforms were told of the file whose rows come back corrected."""
+        repaired = saved(self.work / "repaired.json", ImportReport)
+        if repaired is None:
+            return None
+        return repaired.facts or facts_by_header(repaired.header, self.feed)
 
     def _valid(self) -> ValidFile:
         return self._once(
@@ -471,7 +481,7 @@ class Import:
         with self._database.begin() as connection:
             attempt = connection.begin_nested()
             if self.ending is None:
-                ledger.lock_lane(connection, self.claim)
+                lock_lane(connection, self.claim)
                 ledger.check(connection, self.claim)  # waiting may have cost it
                 same = ledger.same_content(connection, self.claim, fingerprint)
                 if same is not None:  # imported by another worker since this one arrived
@@ -634,7 +644,7 @@ class Import:
                 drift=saved(self.work / "drift.json", HeaderDrift) or HeaderDrift(),
             )
         if typed:
-            report = replace(report, layout=typed.layout, ways=typed.ways)
+            report = replace(report, layout=typed.layout, ways=typed.ways, facts=typed.facts)
         late = self.work / LATE
         if text and valid and (text.malformed or valid.rejected or any(late.glob("*"))):
             by_rule, by_column = count_rejects((text.rejects, valid.rejects, late))
