@@ -80,7 +80,7 @@ def load(  # noqa: PLR0913, PLR0917  # the stages before, each with its own fact
         AccountingError: A row would be without an outcome, or with two, or a line of the file is
             nowhere.
     """
-    resolution = Resolution(feed, claim, typed.columns, replay)
+    resolution = Resolution(feed, claim, typed, replay)
     outcomes, late = BatchWriter(work / "outcomes"), BatchWriter(work / LATE)
     expected = valid.valid - valid.superseded
     try:
@@ -118,7 +118,7 @@ def load_together(  # noqa: PLR0913, PLR0917  # as `load`, for several
     feed: Feed,
     claim: Claim,
     work: Path,
-    columns: tuple[str, ...],
+    typed: TypedFile,
     valid: ValidFile,
     parts: Sequence[Part],
 ) -> list[Counts] | None:
@@ -131,7 +131,7 @@ def load_together(  # noqa: PLR0913, PLR0917  # as `load`, for several
     Raises:
         AccountingError: A row would be without an outcome, or with two.
     """
-    resolution = Resolution(feed, claim, columns, of_several=True)
+    resolution = Resolution(feed, claim, typed, of_several=True)
     outcomes = BatchWriter(work / "outcomes")
     try:
         done = _bring(connection, resolution, valid, outcomes, valid.valid, _hold_to_none)
