@@ -351,7 +351,9 @@ class Claim:
     """The right to import one arrival: `attempt` is the fencing token that load checks.
 
     `repairs` is the import whose rejected rows the file brings back, if somebody said so; a file
-    may say it itself.
+    may say it itself. `position` is where the arrival stands among others, see
+    `csv_pipeline.storage.order`; a rehearsal has none. A file that comes `again` is imported even
+    if its bytes were.
     """
 
     import_id: int
@@ -368,6 +370,8 @@ class Claim:
     run_id: str | None = None
     dry_run: bool = False
     repairs: int | None = None
+    position: int | None = None
+    again: bool = False
 
     @property
     def member(self) -> str | None:
