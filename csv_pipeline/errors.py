@@ -216,7 +216,7 @@ class UndoError(SetupError):
 
 
 class UnsupportedDatabaseError(SetupError):
-    """The server is not one the pipeline can work on."""
+    """The server or its database is not one the pipeline can work on: old, not UTF-8, read-only."""
 
 
 class UnavailableError(PipelineError):

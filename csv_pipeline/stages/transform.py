@@ -5,13 +5,14 @@ the first value is cast. A value that does not cast leaves a null behind and a f
 the row goes on to be validated, so that all its faults are found.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 
 import polars as pl
+from polars.exceptions import ColumnNotFoundError
 
 from csv_pipeline.casts import dates, decimals, times
 from csv_pipeline.casts.dates import ZONED, Reading
@@ -21,14 +22,28 @@ from csv_pipeline.casts.nulls import are_none
 from csv_pipeline.casts.times import Forms
 from csv_pipeline.casts.zones import Census
 from csv_pipeline.contract import Column, Kind, heading
-from csv_pipeline.errors import ContradictionError, MissingColumnError, UndecidableError
+from csv_pipeline.errors import (
+    ContradictionError,
+    MissingColumnError,
+    SetupError,
+    UndecidableError,
+)
 from csv_pipeline.header import extras_in, layout_of, likeliest, missing_columns, sources_in, title
-from csv_pipeline.model import Account, Evidence, Feed, Layout, WholeFile
+from csv_pipeline.model import (
+    Account,
+    Evidence,
+    Feed,
+    FileFacts,
+    Layout,
+    WholeFile,
+    takes_facts,
+)
 from csv_pipeline.storage.rejects import fault_rows
 from csv_pipeline.storage.work import (
     EXTRA,
     PLACE,
     REJECTS,
+    TYPED_PLACE,
     BatchWriter,
     Part,
     TextFile,
@@ -54,6 +69,7 @@ class _Plan:
     ways: dict[str, str | None]
     readings: Mapping[str, Reading]  # of the columns of dates and times
     nulls: frozenset[str]  # words for no value, case-folded, where a column is not text
+    facts: FileFacts
 
     def columns(self) -> tuple[str, ...]:
         """Return the contract's columns that this file gives values to."""
@@ -94,12 +110,14 @@ def transform(  # noqa: PLR0913  # a file, whose it is, and what is known of it
     *,
     name: str,
     settled: Mapping[str, str | None],
+    facts: FileFacts | None = None,
     today: date | None = None,
 ) -> TypedFile:
     """Write the rows as the contract's columns to `work` and return which the file had, and why so.
 
-    `settled` is how the amounts and dates of a column were read before, if these rows were; `today`
-    is the day of the import, by which years of two digits are read.
+    `settled` is how the amounts and dates of a column were read before, if these rows were; then
+    `facts` are those of the file that they are from. `today` is the day of the import, by which
+    years of two digits are read.
 
     Raises:
         MissingColumnError: The header lacks columns that the feed needs in this layout.
@@ -107,7 +125,7 @@ def transform(  # noqa: PLR0913  # a file, whose it is, and what is known of it
         ContradictionError: What the file says of itself is not what it holds.
     """
     sources, others = sources_in(text.header, feed)
-    layout = layout_of(sources, feed)
+    layout = _layout(sources, feed, facts)
     _refuse_missing(sources, layout, feed, text.header, name)
     headings = {column: text.header[place] for column, place in sources.items()}
     surveys = _surveys(feed, sources, headings)
@@ -125,6 +143,7 @@ def transform(  # noqa: PLR0913  # a file, whose it is, and what is known of it
             c.name: reading(c, one, decided.ways) for one in surveys.moments for c in one.columns
         },
         nulls=frozenset(word.casefold() for word in (*feed.nulls, *account.null_words)),
+        facts=facts or _facts(text, feed, layout, sources),
     )
     rows, rejects = BatchWriter(work / "typed"), BatchWriter(work / "rejects-transform")
 
@@ -143,8 +162,10 @@ def transform(  # noqa: PLR0913  # a file, whose it is, and what is known of it
         rows_at_fault=at_fault,
         columns=plan.columns(),
         headings=headings,
+        extras=tuple(extras),
         layout=layout.name,
         ways=decided.ways,
+        facts=plan.facts,
         evidence=(_layout_evidence(layout, plan), *decided.evidence, *checked),
         warnings=tuple(decided.warnings),
     )
@@ -211,6 +232,47 @@ def settle_parts(  # noqa: PLR0913, PLR0917  # a text, whose it is, and what is 
 def _year(today: date | None) -> int:
     """Return the latest year that it is anywhere on a day, which is this day if none is given."""
     return ((today or datetime.now(UTC).date()) + timedelta(days=1)).year
+
+
+def facts_by_header(header: tuple[str, ...], feed: Feed) -> FileFacts:
+    """Return what a header tells of its file: each column that it has is taken to have values."""
+    sources, _ = sources_in(header, feed)
+    return _facts_of(layout_of(sources, feed), sources, feed, set(sources))
+
+
+def _facts(text: TextFile, feed: Feed, layout: Layout, sources: Mapping[str, int]) -> FileFacts:
+    """Look through the whole file for values in the columns that the feed asks for."""
+    wanted = {name: str(sources[name]) for name in feed.asks_filled if name in sources}
+    filled: set[str] = set()
+    for batch in batches(text.rows, wanted.values()) if wanted else ():
+        cells = batch.select(
+            _cleaned(int(place), _null_words(feed.nulls)).is_not_null().any().alias(name)
+            for name, place in wanted.items()
+            if name not in filled
+        )
+        filled |= {name for name in cells.columns if cells[name].item()}
+        if filled == wanted.keys():
+            break
+    return _facts_of(layout, sources, feed, filled)
+
+
+def _facts_of(
+    layout: Layout, sources: Mapping[str, int], feed: Feed, filled: Collection[str]
+) -> FileFacts:
+    return FileFacts(
+        layout=layout.name,
+        columns=tuple(sources),
+        asked=feed.asks_filled,
+        filled=tuple(name for name in feed.asks_filled if name in filled),
+    )
+
+
+def _layout(sources: Mapping[str, int], feed: Feed, facts: FileFacts | None) -> Layout:
+    """Return the layout that the header has, or that these rows had in the file they are from."""
+    known = {layout.name: layout for layout in feed.layouts}
+    if facts is not None and facts.layout in known:
+        return known[facts.layout]
+    return layout_of(sources, feed)
 
 
 def _layout_evidence(layout: Layout, plan: _Plan) -> Evidence:
@@ -302,7 +364,7 @@ def _surveys(feed: Feed, sources: Mapping[str, int], headings: Mapping[str, str]
 
 
 def _typed(batch: pl.DataFrame, plan: _Plan) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return a batch as the contract's columns, `EXTRA` and `PLACE`, and its rows' faults."""
+    """Return a batch as the contract's columns, `EXTRA` and `TYPED_PLACE`, and its rows' faults."""
     feed = plan.feed
     present = [column for column in feed.columns if column.name in plan.sources]
     text = _text(batch, {c.name: (plan.sources[c.name], _words(c, feed)) for c in present})
@@ -331,7 +393,7 @@ def _typed(batch: pl.DataFrame, plan: _Plan) -> tuple[pl.DataFrame, pl.DataFrame
             faults.append(
                 fault_rows(text, values.is_null(), column, shown, "required", "a value in each row")
             )
-    typed = pl.DataFrame([*made, *text.select(PLACE), _extra(batch, plan)])
+    typed = pl.DataFrame([*made, *text.select(TYPED_PLACE), _extra(batch, plan)])
     return _derived(typed, plan), pl.concat(faults)
 
 
@@ -354,13 +416,13 @@ def _null_words(declared: frozenset[str]) -> tuple[str, ...]:
 
 
 def _text(batch: pl.DataFrame, sources: Mapping[str, tuple[int, tuple[str, ...]]]) -> pl.DataFrame:
-    """Return the trimmed cells by column, null where one of its words for no value is, and `PLACE`.
+    """Return the trimmed cells by column, null where one stands for no value, and `TYPED_PLACE`.
 
-    `sources` has the place in the header and the words of each column.
+    `sources` has the place in the header, and the words for no value, of each column.
     """
     trimmed = batch.select(
         *(pl.col(str(at)).str.strip_chars().alias(name) for name, (at, _) in sources.items()),
-        *PLACE,
+        *(pl.col(name).alias(typed) for name, typed in zip(PLACE, TYPED_PLACE, strict=True)),
     )
     # Few columns have such cells, and to look takes a fifth of the time of making all anew.
     has_nulls = trimmed.select(_has_any(name, words) for name, (_, words) in sources.items())
@@ -466,10 +528,40 @@ def _derived(typed: pl.DataFrame, plan: _Plan) -> pl.DataFrame:
         for column in plan.feed.columns
         if column.name not in plan.sources
     ]
-    rows = typed.lazy().with_columns(*absent).with_columns(layout=pl.lit(plan.layout.name))
+    rows = typed.lazy().with_columns(*absent)
     for derive in plan.feed.transforms:
-        rows = rows.pipe(derive)
-    return rows.select(*plan.columns(), EXTRA, *PLACE).collect()
+        make: Callable[..., pl.LazyFrame] = derive
+        rows = make(rows, plan.facts) if takes_facts(derive) else make(rows)
+    try:
+        made = rows.select(*plan.columns(), EXTRA, *TYPED_PLACE).collect()
+    except ColumnNotFoundError as error:
+        raise SetupError(
+            f"feed {plan.feed.name!r}: transforms that make the derived columns and keep the "
+            f"others were needed; {_first_line(error)}"
+        ) from error
+    return _in_order_of(typed, made, plan.feed)
+
+
+def _in_order_of(typed: pl.DataFrame, made: pl.DataFrame, feed: Feed) -> pl.DataFrame:
+    """Return the rows in the order of the file; a transform may have sorted them.
+
+    Raises:
+        SetupError: They are not the rows that it was given.
+    """
+    number = TYPED_PLACE[0]
+    if made[number].equals(typed[number]):
+        return made
+    ordered = made.sort(number)
+    if ordered[number].equals(typed[number]):
+        return ordered
+    raise SetupError(
+        f"feed {feed.name!r}: transforms that give each row back once were needed, as "
+        f"{typed.height:,} rows; {made.height:,} came back, with other row numbers"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _check_file(
