@@ -56,7 +56,8 @@ class DecimalMark(StrEnum):
 class Account:
     """The party whose files these are, with what it declared about them.
 
-    What an account declares overrules what its files suggest.
+    What an account declares settles what its files leave open. `null_words` stand for no value in
+    columns that are not text.
     """
 
     account: str
@@ -64,6 +65,7 @@ class Account:
     date_order: DateOrder | None = None
     decimal_mark: DecimalMark | None = None
     encoding: str | None = None
+    null_words: tuple[str, ...] = ()
     max_file_bytes: int | None = None
     max_compressed_bytes: int | None = None
 

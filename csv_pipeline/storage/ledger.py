@@ -217,7 +217,7 @@ def add_account(connection: sa.Connection, account: str) -> None:
 
 def declare(connection: sa.Connection, account: Account) -> None:
     """Store what an account declares about its files, in place of what it declared before."""
-    facts = asdict(account)
+    facts = {**asdict(account), "null_words": list(account.null_words)}
     statement = insert(tables.account).values(facts)
     connection.execute(statement.on_conflict_do_update(index_elements=["account"], set_=facts))
 
@@ -503,6 +503,21 @@ def renew_all(
     )
     still = connection.execute(sa.select(table.c.arrival_id, table.c.attempt).where(held))
     return set(claims) - {(row.arrival_id, row.attempt) for row in still}
+
+
+def hand_over(
+    connection: sa.Connection, claims: Collection[tuple[int, int]], lease_seconds: float
+) -> None:
+    """Let claims last so long without a worker: the run that they are of goes on in another.
+
+    Those that another process works on by now are left to it.
+    """
+    table = tables.arrival
+    mine = table.c.worker.is_not_distinct_from(this_worker())
+    lease = sa.func.now() + timedelta(seconds=lease_seconds)
+    connection.execute(
+        sa.update(table).where(_are_held(claims), mine).values(lease_expires_at=lease, worker=None)
+    )
 
 
 def sign_on(connection: sa.Connection, runs: Mapping[str, bool], lease_seconds: float) -> None:
@@ -965,6 +980,7 @@ def _account(row: Any) -> Account:
         date_order=None if row.date_order is None else DateOrder(row.date_order),
         decimal_mark=None if row.decimal_mark is None else DecimalMark(row.decimal_mark),
         encoding=row.encoding,
+        null_words=tuple(row.null_words or ()),
         max_file_bytes=row.max_file_bytes,
         max_compressed_bytes=row.max_compressed_bytes,
     )
