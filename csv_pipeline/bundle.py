@@ -30,14 +30,22 @@ from sqlalchemy import Connection
 from csv_pipeline.errors import FileRefusedError, LostClaimError, UnavailableError
 from csv_pipeline.header import drift
 from csv_pipeline.ingest import BEFORE, Import, Progress, Stage, log_finished
-from csv_pipeline.model import Counts, Evidence, Feed, HeaderDrift, ImportReport, Outcome
+from csv_pipeline.model import (
+    Counts,
+    Evidence,
+    HeaderDrift,
+    ImportReport,
+    LineCounts,
+    Outcome,
+)
 from csv_pipeline.pipeline import Pipeline
 from csv_pipeline.result_files import decided_in, draft_results_together, leave_results
 from csv_pipeline.stages.load import load_together
 from csv_pipeline.stages.read import as_utf8, read
 from csv_pipeline.stages.transform import settle_parts, transform
-from csv_pipeline.stages.validate import has_own_rules, rows_not_plain, validate
+from csv_pipeline.stages.validate import rows_not_plain, validate
 from csv_pipeline.storage import archive, ledger
+from csv_pipeline.storage.lane_lock import lock_lane
 from csv_pipeline.storage.rejects_file import is_rejects_file
 from csv_pipeline.storage.targets import rows_meet
 from csv_pipeline.storage.work import (
@@ -166,7 +174,8 @@ def _alike(import_: Import) -> _Alike | None:
         claim.dry_run
         or claim.repairs is not None
         or claim.member is not None
-        or not _is_row_by_row(feed)
+        or feed.file_checks  # they look at one whole file, and
+        or feed.asks_filled  # so do the facts that its transforms ask for
         or arrived is None
         or arrived.problem is not None
         or plain is None
@@ -191,12 +200,6 @@ def _begin(path: Path, _: int) -> bytes | None:
 
 def _delimiter(begin: bytes) -> bytes:
     return max(_DELIMITERS, key=begin.count)
-
-
-def _is_row_by_row(feed: Feed) -> bool:
-    """Return whether nothing the feed does to a row looks at others of its file."""
-    own = bool(feed.transforms) or has_own_rules(feed.contract)
-    return not feed.file_checks and (feed.row_by_row or not own)
 
 
 def _is_odd(content: bytes, delimiter: bytes) -> bool:
@@ -226,9 +229,10 @@ def _in_single_quotes(delimiter: bytes) -> re.Pattern[bytes]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Member:
-    """What is known of one file of a bundle."""
+    """What is known of one file of a bundle, and where its `lines` are."""
 
     part: Part
+    lines: LineCounts
     evidence: tuple[Evidence, ...]
     ways: Mapping[str, str | None]
 
@@ -240,6 +244,7 @@ class _Found:
     import_id: int
     start: int
     end: int
+    lines: int
     lines_up: int
     evidence: Evidence
 
@@ -385,9 +390,10 @@ class Bundle:
                 if not data.endswith(b"\n"):
                     data += b"\r\n" if begin.endswith(b"\r") else b"\n"
                 start = out.tell()
-                found.append(_Found(import_id, start, start + len(data), lines - 1, evidence))
+                own, end = data.count(b"\n"), start + len(data)
+                found.append(_Found(import_id, start, end, own, lines - 1, evidence))
                 out.write(data)
-                lines += data.count(b"\n")
+                lines += own
         partial_.replace(joined)
         # What one file may hold at most was asked of each when it arrived, and is asked again.
         most_records = self._pipeline.settings.max_records * len(self._imports)
@@ -433,7 +439,7 @@ class Bundle:
         with (self.work / "source.csv").open("rb") as file:
             delimiter = _delimiter(file.readline())
         dialect = text.quote, text.escape, text.delimiter.encode(), text.header_line
-        usual = dialect == ('"', "doubled", delimiter, 1) and not text.repaired
+        usual = dialect == ('"', "doubled", delimiter, 1) and not (text.repaired or text.warnings)
         if not (found and usual) or is_rejects_file(text.header):
             return
         rows = scan(text.rows).select("row_number", "offset", "length").collect()
@@ -465,7 +471,9 @@ class Bundle:
                     lines_up=file.lines_up,
                 )
                 evidence = (file.evidence, *text.evidence[1:])
-                yield _Member(part=part, evidence=evidence, ways={})
+                lines = LineCounts(total=1 + file.lines, header=1, records=file.lines)
+                lines = lines if text.lines.total else LineCounts()
+                yield _Member(part=part, lines=lines, evidence=evidence, ways={})
 
     def _typed(self) -> _Typed:
         return self._once("transform", _Typed, self._type_all)
@@ -491,6 +499,8 @@ class Bundle:
         typed = transform(
             text, self.work, self.feed, self.account, name=first.claim.name, settled=ways
         )
+        if typed.warnings:  # which file each of them is about is not known here
+            self._set_apart(self._imports)
         return _Typed(typed=typed, members=tuple(members))
 
     def _valid(self) -> _Valid:
@@ -500,6 +510,8 @@ class Bundle:
         """Check all rows; a file with a bad one, or with a key of another row, is left out."""
         typed = self._typed()
         valid = validate(typed.typed, self._read().text, self.work, self.feed)
+        if valid.warnings:
+            self._set_apart(self._imports)
         spoilt = set(parts_of(rows_not_plain(valid), [m.part for m in typed.members]))
         plain = (member for place, member in enumerate(typed.members) if place not in spoilt)
         return _Valid(valid=valid, members=tuple(plain))
@@ -514,7 +526,7 @@ class Bundle:
         claims = [self._imports[member.part.import_id].claim for member in going]
         prints = [self._plain(member.part.import_id).fingerprint for member in going]
         with self._pipeline.database.begin() as connection:
-            ledger.lock_lane(connection, claim)
+            lock_lane(connection, claim)
             ledger.check_together(connection, claims)
             self._refuse_rows_that_meet(connection)
             known = ledger.known_content(connection, claim, prints)
@@ -563,8 +575,8 @@ class Bundle:
         import_ids = pl.Series(OWN[0], [part.import_id for part in parts])
         ups = pl.Series([part.rows_up for part in parts])
         for number, batch in enumerate(batches(valid.rows)):
-            place = parts_of(batch["row_number"], parts)
-            numbers = (batch["row_number"] - ups.gather(place)).alias(OWN[1])
+            place = parts_of(batch["_row_number"], parts)
+            numbers = (batch["_row_number"] - ups.gather(place)).alias(OWN[1])
             mine = batch.with_columns(import_ids.gather(place), numbers)
             writer.write(mine.filter(place.is_not_null()), number)
         return replace(valid, rows=writer.directory, valid=writer.rows, superseded=0, rejected=0)
@@ -581,12 +593,14 @@ class Bundle:
             name=claim.name,
             outcome=Outcome.IMPORTED,
             counts=counts,
+            lines=member.lines,
             header=text.header,
             delimiter=text.delimiter,
             quote=text.quote,
             escape=text.escape,
             layout=typed.typed.layout,
             ways=member.ways,
+            facts=typed.typed.facts,
             evidence=(*plain.evidence, *own[0], typed.typed.evidence[0], *own[1]),
             drift=drifted,
             stage_seconds=self._seconds(),

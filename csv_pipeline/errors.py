@@ -10,6 +10,7 @@ PipelineError
 │   ├── UndecidableError        a date order or decimal mark that no value settles
 │   ├── ContradictionError      the file says one thing of itself and holds another
 │   ├── ThresholdExceededError  more rows broke a rule than the feed puts up with
+│   ├── NoGoodRowError          many lines below the header and not one row that can be stored
 │   ├── TableRefusesError       the table refuses so many rows that no more are looked for
 │   ├── ReplayError             rejected rows sent back in a way that fits no import
 │   └── SourceChangedError      the file is not the one that arrived, or is gone
@@ -128,6 +129,12 @@ class ThresholdExceededError(FileRefusedError):
         )
 
 
+class NoGoodRowError(FileRefusedError):
+    """The file has many lines below its header, and not one of them is a row that can be stored."""
+
+    code = "no_good_row"
+
+
 class TableRefusesError(FileRefusedError):
     """The table refuses so many rows of the file that no more are looked for."""
 
@@ -209,7 +216,7 @@ class UndoError(SetupError):
 
 
 class UnsupportedDatabaseError(SetupError):
-    """The server is not one the pipeline can work on."""
+    """The server or its database is not one the pipeline can work on: old, not UTF-8, read-only."""
 
 
 class UnavailableError(PipelineError):

@@ -34,10 +34,10 @@ from csv_pipeline.model import (
     Claim,
     Counts,
     Ending,
+    FileFacts,
     FoundFile,
     HeaderDrift,
     ImportReport,
-    NonDataLine,
     Outcome,
     Reject,
     StoredText,
@@ -48,15 +48,23 @@ from csv_pipeline.stages.arrive import fetch, refuse_changed
 from csv_pipeline.stages.load import LATE, load, store_rejects
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.replay import Repaired, named_import, take_back
-from csv_pipeline.stages.report import count_rejects, count_rows, first_rejects
-from csv_pipeline.stages.transform import transform
+from csv_pipeline.stages.report import (
+    NonData,
+    count_rejects,
+    count_rows,
+    first_rejects,
+    non_data_in,
+    refuse_without_good_row,
+    warnings_of,
+)
+from csv_pipeline.stages.transform import facts_by_header, transform
 from csv_pipeline.stages.unpack import UnpackLimits, unpack
 from csv_pipeline.stages.validate import hold_to_threshold, validate
 from csv_pipeline.storage import archive, ledger, quarantine
+from csv_pipeline.storage.lane_lock import lock_lane
 from csv_pipeline.storage.rejects import MASK
 from csv_pipeline.storage.rejects_file import is_rejects_file
 from csv_pipeline.storage.work import (
-    NON_DATA,
     PlainFile,
     Replay,
     TextFile,
@@ -64,13 +72,11 @@ from csv_pipeline.storage.work import (
     ValidFile,
     save,
     saved,
-    scan,
 )
 
 T = TypeVar("T")
 _QUOTED = re.compile(r"\[.*\]|\"[^\"]*\"|`[^`]*`", re.DOTALL)
 _MOST_NAMES = 40
-_MOST_NON_DATA = 100
 log = structlog.get_logger()
 
 
@@ -136,14 +142,6 @@ def log_finished(report: ImportReport) -> None:
         rows_read=report.counts.read,
         rejected=report.counts.rejected,
     )
-
-
-def _first_non_data(text: TextFile) -> tuple[NonDataLine, ...]:
-    """Return the first lines that are no data, as many as a report holds."""
-    if text.non_data_lines is None:
-        return ()
-    first = scan(text.non_data_lines, NON_DATA).head(_MOST_NON_DATA).collect()
-    return tuple(NonDataLine(**line) for line in first.iter_rows(named=True))
 
 
 class Import:
@@ -400,6 +398,7 @@ class Import:
                 self.account,
                 name=self.claim.name,
                 settled=self._settled(),
+                facts=self._settled_facts(),
             ),
         )
 
@@ -407,6 +406,13 @@ class Import:
         """Return how amounts and dates were read in the import that is repaired."""
         repaired = saved(self.work / "repaired.json", ImportReport)
         return repaired.ways if repaired else {}
+
+    def _settled_facts(self) -> FileFacts | None:
+        """Return what transforms were told of the file whose rows come back corrected."""
+        repaired = saved(self.work / "repaired.json", ImportReport)
+        if repaired is None:
+            return None
+        return repaired.facts or facts_by_header(repaired.header, self.feed)
 
     def _valid(self) -> ValidFile:
         return self._once(
@@ -457,8 +463,13 @@ class Import:
         if self._replay() is None:  # rows that were rejected once are bound to be bad more often
             text = self._text()
             rejected = text.malformed + valid.rejected
-            hold_to_threshold(self.feed, rejected, text.records, name=self.claim.name)
+            name = self.claim.name
+            hold_to_threshold(self.feed, rejected, text.records, name=name)
+            refuse_without_good_row(text.records, rejected, self._non_data(text), name=name)
         return valid.valid, valid.rejected
+
+    def _non_data(self, text: TextFile) -> NonData:
+        return self._once("non-data", NonData, lambda: non_data_in(text))
 
     def _load(self) -> tuple[int, int]:
         if done := saved(self.work / "report.json", ImportReport):
@@ -470,7 +481,7 @@ class Import:
         with self._database.begin() as connection:
             attempt = connection.begin_nested()
             if self.ending is None:
-                ledger.lock_lane(connection, self.claim)
+                lock_lane(connection, self.claim)
                 ledger.check(connection, self.claim)  # waiting may have cost it
                 same = ledger.same_content(connection, self.claim, fingerprint)
                 if same is not None:  # imported by another worker since this one arrived
@@ -521,10 +532,17 @@ class Import:
             )
             if replay is None:
                 hold_to_threshold(self.feed, counts.rejected, counts.read, name=name)
+                refuse_without_good_row(
+                    counts.read, counts.rejected, self._non_data(text), name=name
+                )
         except FileRefusedError as error:
             self.turn_away(Outcome.REFUSED, str(error), error.code)
             return self._report()
-        return replace(self._report(), counts=counts, differences=differences)
+        report = self._report()
+        found = warnings_of(counts, self._non_data(text))
+        return replace(
+            report, counts=counts, differences=differences, warnings=(*report.warnings, *found)
+        )
 
     def _repaired_since(self, connection: Connection) -> bool:
         """Turn the file away if another brought any of its rows since this one was read."""
@@ -617,7 +635,7 @@ class Import:
                 report,
                 counts=counts,
                 lines=text.lines,
-                non_data_lines=_first_non_data(text),
+                non_data_lines=self._non_data(text).first,
                 header=text.header,
                 delimiter=text.delimiter,
                 quote=text.quote,
@@ -626,7 +644,7 @@ class Import:
                 drift=saved(self.work / "drift.json", HeaderDrift) or HeaderDrift(),
             )
         if typed:
-            report = replace(report, layout=typed.layout, ways=typed.ways)
+            report = replace(report, layout=typed.layout, ways=typed.ways, facts=typed.facts)
         late = self.work / LATE
         if text and valid and (text.malformed or valid.rejected or any(late.glob("*"))):
             by_rule, by_column = count_rejects((text.rejects, valid.rejects, late))

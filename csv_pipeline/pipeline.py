@@ -30,6 +30,7 @@ from csv_pipeline.model import (
     ImportReport,
     Outcome,
 )
+from csv_pipeline.names import hold_apart
 from csv_pipeline.places import Place, parts_below, place_of
 from csv_pipeline.result_files import leave_results
 from csv_pipeline.settings import Settings
@@ -43,6 +44,7 @@ from csv_pipeline.storage import archive, ledger, quarantine, undone
 from csv_pipeline.storage.areas import exists, is_file
 from csv_pipeline.storage.database import Database, open_database
 from csv_pipeline.storage.keeper import Keeper
+from csv_pipeline.storage.lane_lock import lock_lane
 from csv_pipeline.storage.rejects_file import write_rejects
 from csv_pipeline.storage.targets import ensure_targets
 from csv_pipeline.storage.work import PARTIAL
@@ -248,7 +250,7 @@ class Pipeline:
                 the database refuses the earlier rows.
         """
         with self.database.begin() as connection:
-            ledger.lock_lane(connection, ledger.report_of(connection, import_id))
+            lock_lane(connection, ledger.report_of(connection, import_id))
             found = undone.undoable(connection, import_id)
             subject = found.subject
             versions = Versions(connection, self.feed(subject.feed), subject.account)
@@ -320,7 +322,9 @@ class Pipeline:
 
 def open_pipeline(settings: Settings, feeds: Iterable[Feed]) -> Pipeline:
     """Return the pipeline ready to import: database open, state and target tables up to date."""
-    by_name = {feed.name: feed for feed in feeds}
+    declared = tuple(feeds)
+    hold_apart((feed.name, feed.views) for feed in declared)
+    by_name = {feed.name: feed for feed in declared}
     database = open_database(settings)
     ensure_targets(database, by_name.values())
     sweep(settings, database, by_name)

@@ -65,6 +65,12 @@ def test_every_setting_in_the_readme_exists() -> None:
     }
 
 
+def test_the_docs_name_every_warning() -> None:
+    code = "\n".join(path.read_text() for path in (ROOT / "csv_pipeline").rglob("*.py"))
+    codes = set(re.findall(r'code="([a-z_]+\.[a-z_]+)"', code))
+    assert {found for found in codes if f"`{found}`" not in DOCS} == set()
+
+
 def test_every_link_of_the_docs_leads_somewhere() -> None:
     pages = (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"))
     links = [

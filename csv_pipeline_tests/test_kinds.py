@@ -264,7 +264,7 @@ def test_a_file_of_this_kind_ends_as_a_person_expects(
         pipeline = open_pipeline(own_pipeline.settings, (*FEEDS, *SKETCHED))
     case = Case(name, pipeline, tmp_path, monkeypatch)
     case.run()
+    missed = [case.misses(ending) for ending in case.endings()]
     if env:
         pipeline.close()
-    missed = [case.misses(ending) for ending in case.endings()]
     assert [] in missed, missed

@@ -1,8 +1,9 @@
 """The commands, their options, and what a failure looks like from outside.
 
-Exit codes: 0 done, also when the file was imported before; 1 the file was refused or failed; 2 a
-setting, a name or an option is wrong; 3 not now: the database is silent or another worker has the
-file. An error of the pipeline is one line on stderr; a traceback is a bug.
+Exit codes: 0 done, also when the file was imported before; 1 the file was refused or failed, or has
+a warning and `--strict` was asked for; 2 a setting, a name or an option is wrong; 3 not now: the
+database is silent or another worker has the file. An error of the pipeline is one line on stderr; a
+traceback is a bug.
 """
 
 import sys
@@ -29,6 +30,10 @@ FeedOption = Annotated[str, typer.Option("--feed", "-f", help="What it holds; se
 OnlyAccount = Annotated[str | None, typer.Option("--account", "-a", help="Only of this account.")]
 OnlyFeed = Annotated[str | None, typer.Option("--feed", "-f", help="Only of this feed.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of tables.")]
+
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Exit with 1 also if the import has a warning.")
+]
 
 
 class Fact(StrEnum):
@@ -93,7 +98,7 @@ def dev(
 
 
 @app.command("import")
-def import_(
+def import_(  # noqa: PLR0913  # an option for each question
     file: Annotated[
         str,
         typer.Argument(
@@ -106,6 +111,7 @@ def import_(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would happen; store nothing.")
     ] = False,
+    strict: Strict = False,
     as_json: Json = False,
 ) -> None:
     """Import one file, wherever it lies, and show what became of every row."""
@@ -118,7 +124,7 @@ def import_(
         terminal.as_json(imported.facts())
     else:
         show.imported(imported, pipeline.feed(feed))
-    raise typer.Exit(0 if imported.well else 1)
+    raise typer.Exit(imported.exit_code(strict=strict))
 
 
 @app.command()
@@ -241,6 +247,7 @@ def replay(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would happen; store nothing.")
     ] = False,
+    strict: Strict = False,
     as_json: Json = False,
 ) -> None:
     """Import rejected rows that were written by `rejects --out` and mended since."""
@@ -252,7 +259,7 @@ def replay(
         terminal.as_json(imported.facts())
     else:
         show.imported(imported, pipeline.feed(imported.report.feed))
-    raise typer.Exit(0 if imported.well else 1)
+    raise typer.Exit(imported.exit_code(strict=strict))
 
 
 @app.command()

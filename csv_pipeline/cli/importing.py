@@ -55,6 +55,15 @@ class Imported:
         turned_away = self.report.outcome in {Outcome.REFUSED, Outcome.FAILED}
         return not turned_away and all(member.well for member in self.members)
 
+    @property
+    def without_warning(self) -> bool:
+        """Whether neither this file nor any of its members has something to look at."""
+        return not self.report.warnings and all(m.without_warning for m in self.members)
+
+    def exit_code(self, *, strict: bool) -> int:
+        """Return 0 if all went well; where that is `strict`, without any warning."""
+        return 0 if self.well and (self.without_warning or not strict) else 1
+
     def facts(self) -> dict[str, Any]:
         """Return the report as JSON, and whether this file had been imported before."""
         facts = {

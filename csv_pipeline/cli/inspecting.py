@@ -15,9 +15,10 @@ from typing import Any
 import polars as pl
 
 from csv_pipeline.errors import PipelineError, SetupError, UnknownFeedError
-from csv_pipeline.model import Evidence, Feed, Reject, StoredText
+from csv_pipeline.model import Evidence, Feed, NonDataLine, Reject, StoredText
 from csv_pipeline.settings import Settings
 from csv_pipeline.stages.read import SAMPLE_BYTES, ReadHints, read, sample
+from csv_pipeline.stages.report import non_data_in
 from csv_pipeline.stages.transform import Fit, fit
 from csv_pipeline.stages.unpack import UnpackLimits, unpack
 from csv_pipeline.storage.work import PARTIAL, Member, PlainFile, TextFile, batches
@@ -61,6 +62,7 @@ class Inspection:
     line_ends: str = ""
     first_rows: tuple[tuple[int, tuple[str | None, ...]], ...] = ()
     faults: tuple[Reject, ...] = ()
+    non_data_lines: tuple[NonDataLine, ...] = ()
     faults_by_rule: tuple[tuple[str, int], ...] = ()
     proposals: tuple[Proposal, ...] = ()
     evidence: tuple[Evidence, ...] = ()
@@ -90,6 +92,9 @@ class Inspection:
             "repaired": text.repaired,
             "blank": text.blank,
             "non_data": text.non_data_count,
+            "lines": asdict(text.lines),
+            "non_data_lines": [asdict(line) for line in self.non_data_lines],
+            "warnings": [asdict(warning) for warning in text.warnings],
             "rejects_by_rule": dict(self.faults_by_rule),
             "first_rejects": [
                 {k: v for k, v in asdict(fault).items() if k != "import_id"}
@@ -161,6 +166,7 @@ class _Desk:
             line_ends=_line_ends(plain.path, text.encoding),
             first_rows=tuple(_first_rows(text)),
             faults=tuple(_first_faults(text)),
+            non_data_lines=non_data_in(text).first,
             faults_by_rule=tuple(_by_rule(text)),
             proposals=tuple(self._proposals(plain, text)),
             evidence=(*plain.evidence, *text.evidence),

@@ -15,7 +15,17 @@ from csv_pipeline.cli.terminal import command, labelled, out, plain, print_under
 from csv_pipeline.contract import Column
 from csv_pipeline.errors import UndecidableError
 from csv_pipeline.header import title
-from csv_pipeline.model import Account, Counts, Feed, ImportReport, Outcome, Reject, Undo
+from csv_pipeline.model import (
+    Account,
+    Counts,
+    Feed,
+    ImportReport,
+    NonDataLine,
+    Outcome,
+    Reject,
+    ReportWarning,
+    Undo,
+)
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage.ledger import Backlog
 
@@ -34,6 +44,8 @@ _COLORS = {
     Outcome.FAILED: "bold red",
 }
 _WIDE = 120
+_LINES_NAMED = 10
+_NON_DATA_SHOWN = 10
 _EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(?:: .*)?$", re.MULTILINE)
 
 
@@ -46,7 +58,9 @@ def imported(done: "Imported", feed: Feed) -> None:
     if report.repairs is not None:
         out.print(labelled("Repairs", Text(f"rejected rows of import {report.repairs}")))
     if report.outcome in {Outcome.IMPORTED, Outcome.DRY_RUN}:
-        _print_accounting(report.counts)
+        _print_accounting(report)
+    print_warnings(report.warnings)
+    print_non_data(report.non_data_lines, report.lines.non_data)
     _print_evidence(report)
     if report.rejects_by_rule:
         most_first = sorted(report.rejects_by_rule.items(), key=lambda item: (-item[1], item[0]))
@@ -345,17 +359,42 @@ def _outcome(report: ImportReport) -> Text:
     if report.undo is not None:
         said.append(" of the undo" if report.undo.redone else "")
         said.append(f" of {report.undo.import_id}")
+    if report.warnings:
+        said.append(f", {_counted(len(report.warnings), 'warning')}", style="yellow")
     if report.undone_by is not None:
         said.append(f", undone by {report.undone_by}", style="yellow")
     return said
 
 
-def _print_accounting(counts: Counts) -> None:
+def _print_accounting(report: ImportReport) -> None:
+    counts, lines = report.counts, report.lines
     out.print(Text("What became of every row", style="bold"))
     for sign, name in zip(" =+++++", ("read", *_OUTCOMES), strict=True):
         out.print(f"  {sign} {name:<11}{getattr(counts, name):>11,}")
-    apart = f"{counts.blank:,} blank lines, {counts.non_data:,} lines of banner, padding or footer"
-    out.print(Text(f"    and apart from the rows {apart}", style="dim"))
+    places = f"{lines.header:,} of the header, {lines.records:,} of records, {lines.blank:,} blank"
+    out.print(Text(f"    {lines.total:,} lines: {places}, {lines.non_data:,} no data", style="dim"))
+
+
+def print_warnings(warnings: Sequence[ReportWarning]) -> None:
+    """Print what a person should look at, a line each."""
+    for one in warnings:
+        where = ", ".join(f"{line:,}" for line in one.line_numbers[:_LINES_NAMED])
+        more = ", …" if one.count > len(one.line_numbers[:_LINES_NAMED]) else ""
+        place = f" (line {where}{more})" if where else ""
+        said = f"{one.message}: {one.count:,}{place} [{one.code}]"
+        out.print(Text.assemble(("Warning: ", "bold yellow"), plain(said, 1_000)), soft_wrap=True)
+
+
+def print_non_data(lines: Sequence[NonDataLine], total: int) -> None:
+    """Print the first lines that are no data, so that a person sees what is not stored."""
+    if not lines:
+        return
+    made = table("line", "taken for", "text")
+    for one in lines[:_NON_DATA_SHOWN]:
+        made.add_row(f"{one.line_number:,}", plain(one.reason), plain(one.text, 100))
+    print_under("Lines that are no data", made)
+    if total > _NON_DATA_SHOWN:
+        out.print(f"{total - _NON_DATA_SHOWN:,} more; the result file has all of them")
 
 
 def _print_evidence(report: ImportReport) -> None:
@@ -408,6 +447,10 @@ def _faults(faults: Iterable[Reject]) -> Table:
             *((_import(fault.repaired_by_import_id),) if repaired else ()),
         )
     return made
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _import(import_id: int | None) -> str:

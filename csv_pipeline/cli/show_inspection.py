@@ -3,6 +3,7 @@
 from rich.text import Text
 
 from csv_pipeline.cli.inspecting import Inspection, Proposal
+from csv_pipeline.cli.show import print_non_data, print_warnings
 from csv_pipeline.cli.terminal import command, labelled, note, out, plain, print_under, table
 from csv_pipeline.storage.work import TextFile
 
@@ -20,6 +21,8 @@ def inspected(found: Inspection) -> None:
     _print_dialect(found, found.text)
     _print_first_rows(found, found.text)
     _print_faults(found, found.text)
+    print_warnings(found.text.warnings)
+    print_non_data(found.non_data_lines, found.text.non_data_count)
     made = table("about", "decided", "because")
     for one in found.evidence:
         made.add_row(plain(one.subject), plain(one.decision), plain(one.because, 200))
@@ -68,7 +71,7 @@ def _records(found: Inspection, text: TextFile) -> str:
         (text.malformed, "rejected"),
         (text.repaired, "repaired"),
         (text.blank, "blank lines"),
-        (text.non_data_count, "lines of banner, padding or footer"),
+        (text.non_data_count, "lines that are no data"),
     ]
     counts = [f"{text.records:,}"] + [f"{count:,} {what}" for count, what in apart if count]
     if not found.unverified:

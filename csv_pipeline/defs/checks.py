@@ -1,7 +1,9 @@
 """What Dagster checks after every import: a few sentences about the report, account by account."""
 
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 
 import dagster as dg
 
@@ -11,9 +13,11 @@ from csv_pipeline.model import Feed, ImportReport, Outcome
 
 CHECKS = {
     "accounting_balances": "Every row read has exactly one outcome.",
+    "lines_accounted": "Every line with cells is a row, the header, or declared by the feed.",
     "reject_rate": "No file lost more rows to the contract than the feed finds usual.",
     "header_drift": "The headers hold the columns the feed knows, no others, in their usual order.",
     "files_accepted": "No file was turned away or failed.",
+    "nothing_to_look_at": "No file shows what a person should look at.",
 }
 """Each check with what it promises; only the first stops what is downstream."""
 
@@ -41,9 +45,11 @@ def check_results(feed: Feed, reports: Sequence[ImportReport]) -> list[dg.AssetC
     """Return how a run's reports stand to each check."""
     return [
         accounting_balances(feed, reports),
+        lines_accounted(feed, reports),
         reject_rate(feed, reports),
         header_drift(feed, reports),
         files_accepted(feed, reports),
+        nothing_to_look_at(feed, reports),
     ]
 
 
@@ -62,6 +68,19 @@ def accounting_balances(feed: Feed, reports: Sequence[ImportReport]) -> dg.Asset
             **table("out of balance", ({"file": name} for name in out_of_balance)),
         },
     )
+
+
+def lines_accounted(feed: Feed, reports: Sequence[ImportReport]) -> dg.AssetCheckResult:
+    """Warn of lines with two cells or more that are no rows, and that the feed does not declare."""
+    found = [(r, w) for r in reports for w in r.warnings if w.code == "lines.undeclared"]
+    lines: Iterator[Line] = (
+        {"file": r.name, "count": w.count, "lines": ", ".join(map(str, w.line_numbers))}
+        for r, w in found
+    )
+    counts = Counter[str]()
+    for report in reports:
+        counts.update(asdict(report.lines))
+    return _warning(feed, "lines_accounted", not found, {**counts, **table("undeclared", lines)})
 
 
 def reject_rate(feed: Feed, reports: Sequence[ImportReport]) -> dg.AssetCheckResult:
@@ -101,6 +120,16 @@ def files_accepted(feed: Feed, reports: Sequence[ImportReport]) -> dg.AssetCheck
         for r in away
     )
     return _warning(feed, "files_accepted", not away, table("files", lines))
+
+
+def nothing_to_look_at(feed: Feed, reports: Sequence[ImportReport]) -> dg.AssetCheckResult:
+    """Warn of files with any other warning."""
+    found = [(r, w) for r in reports for w in r.warnings if w.code != "lines.undeclared"]
+    lines: Iterator[Line] = (
+        {"file": r.name, "warning": w.code, "message": w.message, "count": w.count}
+        for r, w in found
+    )
+    return _warning(feed, "nothing_to_look_at", not found, table("warnings", lines))
 
 
 def _warning(feed: Feed, name: str, passed: bool, metadata: Metadata) -> dg.AssetCheckResult:

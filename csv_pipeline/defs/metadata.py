@@ -76,6 +76,9 @@ def table_metadata(
         **table("problems", _problem_lines(reports)),
         **table("where they are", ({"file": f, "is now": at} for f, at, _ in files if at)),
         **table("each row's outcome", ({"file": f, "is in": at} for f, _, at in files if at)),
+        "warnings": sum(len(report.warnings) for report in reports),
+        **table("what to look at", _warning_lines(reports)),
+        **table("lines that are no data", _non_data_lines(reports)),
         **table("would change", _difference_lines(reports)),
         **table("stage seconds", _stage_lines(reports)),
         **table("evidence", _evidence_lines(reports)),
@@ -199,6 +202,32 @@ def _difference_lines(reports: Iterable[ImportReport]) -> Iterable[Line]:
                 "column": one.column,
                 "stored": one.before or "",
                 "would be": one.after or "",
+            }
+
+
+def _warning_lines(reports: Iterable[ImportReport]) -> Iterable[Line]:
+    for report in reports:
+        for one in report.warnings:
+            where = ", ".join(map(str, one.line_numbers))
+            yield {
+                "file": report.name,
+                "warning": one.code,
+                "message": one.message,
+                "count": one.count,
+                "lines": where,
+            }
+
+
+def _non_data_lines(reports: Iterable[ImportReport]) -> Iterable[Line]:
+    """Give the lines; the text of one that may be somebody's row stays out."""
+    for report in reports:
+        for one in report.non_data_lines:
+            shown = one.declared or one.cells < 2
+            yield {
+                "file": report.name,
+                "line": one.line_number,
+                "taken for": one.reason,
+                "text": one.text[:200] if shown else f"{one.cells} cells",
             }
 
 

@@ -1,12 +1,108 @@
 """Sum up what the stages found, for the report."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
-from csv_pipeline.model import Reject
-from csv_pipeline.storage.work import REJECTS, scan
+from csv_pipeline.errors import NoGoodRowError
+from csv_pipeline.model import SHARE_FROM_ROWS, Counts, NonDataLine, Reject, ReportWarning
+from csv_pipeline.storage.work import NON_DATA, REJECTS, TextFile, scan
+
+_LINES_KEPT = 100
+_LINES_NAMED = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NonData:
+    """What the lines of a file show that are no data.
+
+    `first` are as many of them as a report holds. `undeclared` counts those that no pattern of the
+    feed declares and that have two cells or more, as a row has; `places` are where the first of
+    these stand. `below` counts the undeclared ones with text below the header.
+    """
+
+    first: tuple[NonDataLine, ...] = ()
+    undeclared: int = 0
+    places: tuple[int, ...] = ()
+    below: int = 0
+
+
+def non_data_in(text: TextFile) -> NonData:
+    """Sum up the lines of a file that are neither header nor record, nor blank."""
+    if text.non_data_lines is None:
+        return NonData()
+    lines = scan(text.non_data_lines, NON_DATA)
+    first = lines.head(_LINES_KEPT).collect()
+    if first.is_empty():
+        return NonData()
+    wide = pl.col("cells") > 1
+    undeclared = lines.filter(~pl.col("declared"))
+    counted = undeclared.select(
+        wide.sum().alias("wide"),
+        pl.col("line_number").filter(wide).head(_LINES_NAMED).implode().alias("places"),
+        ((pl.col("line_number") > text.header_line) & (pl.col("cells") > 0)).sum().alias("below"),
+    ).collect()
+    found, places, below = counted.row(0)
+    return NonData(
+        first=tuple(NonDataLine(**line) for line in first.iter_rows(named=True)),
+        undeclared=found,
+        places=tuple(places),
+        below=below,
+    )
+
+
+def warnings_of(counts: Counts, non_data: NonData) -> tuple[ReportWarning, ...]:
+    """Return what a person should look at although the file is imported."""
+    found = []
+    if counts.read and counts.rejected == counts.read:
+        rows = "the only row" if counts.read == 1 else f"each of the {counts.read:,} rows"
+        found.append(
+            ReportWarning(
+                code="rows.all_rejected",
+                message=f"{rows} was rejected, so nothing of the file is stored",
+                count=counts.read,
+            )
+        )
+    if not counts.read and non_data.below:
+        found.append(
+            ReportWarning(
+                code="rows.none_read",
+                message="lines with text stand below the header, and none of them is a row",
+                count=non_data.below,
+                line_numbers=tuple(
+                    line.line_number for line in non_data.first if not line.declared
+                )[:_LINES_NAMED],
+            )
+        )
+    if non_data.undeclared:
+        found.append(
+            ReportWarning(
+                code="lines.undeclared",
+                message="lines with two cells or more were not taken for rows, and no pattern of "
+                "the feed declares them",
+                count=non_data.undeclared,
+                line_numbers=non_data.places,
+            )
+        )
+    return tuple(found)
+
+
+def refuse_without_good_row(read: int, rejected: int, non_data: NonData, *, name: str) -> None:
+    """Refuse a file with so many lines below its header and no row that can be stored.
+
+    Raises:
+        NoGoodRowError: All of at least `SHARE_FROM_ROWS` rows are rejected, or there are as many
+            undeclared lines and no row.
+    """
+    needed = "a row that can be stored was needed"
+    if read >= SHARE_FROM_ROWS and rejected == read:
+        found = f"each of its {read:,} rows was rejected; the rejects are kept"
+        raise NoGoodRowError(name, needed, found)
+    if not read and non_data.below >= SHARE_FROM_ROWS:
+        found = f"{non_data.below:,} lines with text stand below the header, and none is a row"
+        raise NoGoodRowError(name, needed, found)
 
 
 def count_rejects(rejects: Iterable[Path]) -> tuple[dict[str, int], dict[str, int]]:

@@ -29,15 +29,17 @@ from csv_pipeline.errors import (
     UnsupportedDatabaseError,
 )
 from csv_pipeline.settings import Settings
+from csv_pipeline.storage.session import engine_for, with_settings
 from csv_pipeline.storage.tables import SCHEMA
 from csv_pipeline.storage.worker import is_zombie
 
 OLDEST_SERVER = 15
 _MIGRATIONS = Path(__file__).parent / "migrations"
-_MIGRATION_LOCK = 0x637376  # "csv"; any number that nobody else locks
 _DATA_EXCEPTION = "22"  # the class of SQLSTATE whose messages quote the value
 _BURIAL_SECONDS = 5.0  # for whoever reaps processes here to do it, and for its children to end
+_EXISTS = {"23505", "42P06", "42P07"}  # a unique index of the catalog, a schema, a table
 _starting = threading.Lock()
+_migrating = threading.Lock()  # Alembic keeps what it works on in a module
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +60,11 @@ class Database:
         try:
             with self.engine.begin() as connection:
                 yield connection
-        except (sa.exc.OperationalError, sa.exc.InterfaceError, psycopg.OperationalError) as error:
+        except (sa.exc.DBAPIError, psycopg.Error) as error:
             if not _is_silence(error):
                 _leave_out_values(error)
                 raise
             raise _unavailable(self.engine.url, error) from error
-        except (sa.exc.DBAPIError, psycopg.Error) as error:
-            _leave_out_values(error)
-            raise
 
 
 def affected(connection: sa.Connection, statement: sa.Insert | sa.Update | sa.Delete) -> int:
@@ -93,25 +92,20 @@ def schema_url(settings: Settings, schema: str) -> sa.URL:
     For programs that keep their own tables beside ours and know nothing of schemas.
     """
     url = server_url(settings)
-    engine = sa.create_engine(url, poolclass=sa.NullPool, hide_parameters=True)
-    with Database(engine).begin() as connection:
-        # IF NOT EXISTS alone fails when two processes come at the same moment.
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
-        connection.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
-    return url.update_query_dict({"options": f"-csearch_path={schema}"})
+    with Database(engine_for(url, poolclass=sa.NullPool)).begin() as connection:
+        make_schema(connection, schema)
+    return with_settings(url, search_path=schema)
 
 
 def open_database(settings: Settings) -> Database:
     """Return the database with its state tables up to date.
 
     Raises:
-        UnsupportedDatabaseError: The server is older than PostgreSQL 15, or newer state tables are
-            in it than this code knows.
+        UnsupportedDatabaseError: The server is older than PostgreSQL 15, the database is not UTF-8
+            or read-only, or newer state tables are in it than this code knows.
         DatabaseUnavailableError: The server does not answer.
     """
-    engine = sa.create_engine(
-        server_url(settings), pool_pre_ping=True, pool_size=2, hide_parameters=True
-    )
+    engine = engine_for(server_url(settings), pool_pre_ping=True, pool_size=2)
     database = Database(engine)
     try:
         with database.begin() as connection:
@@ -121,6 +115,22 @@ def open_database(settings: Settings) -> Database:
         engine.dispose()
         raise
     return database
+
+
+def make_schema(connection: sa.Connection, schema: str) -> None:
+    """Make a schema if there is none; where another process does so, wait for it."""
+    if connection.scalar(sa.select(sa.func.to_regnamespace(schema))) is None:
+        _make_once(connection, sa.schema.CreateSchema(schema, if_not_exists=True))
+
+
+def _make_once(connection: sa.Connection, statement: sa.Executable) -> None:
+    """Make what others may make at the same moment: IF NOT EXISTS alone fails then."""
+    try:
+        with connection.begin_nested():
+            connection.execute(statement)
+    except sa.exc.DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) not in _EXISTS:
+            raise
 
 
 def _refuse_old_server(connection: sa.Connection) -> None:
@@ -137,18 +147,31 @@ def _migrate(connection: sa.Connection) -> None:
     newest = scripts.get_current_head()
     if _revision(connection) == newest:
         return
-    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
-    connection.execute(sa.schema.CreateSchema(SCHEMA, if_not_exists=True))
+    _lock_versions(connection)
     found = _revision(connection)
     if found is not None and found not in {script.revision for script in scripts.walk_revisions()}:
         raise UnsupportedDatabaseError(
             f"database {connection.engine.url.render_as_string()}: state tables up to revision "
             f"{newest!r} were needed; found {found!r}, made by a newer csv_pipeline"
         )
+    if found == newest:
+        return
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    with _migrating:
+        command.upgrade(config, "head")
+
+
+def _lock_versions(connection: sa.Connection) -> None:
+    """Let nobody else migrate, by the table of versions, which no other role can lock."""
+    make_schema(connection, SCHEMA)
+    options = {"version_table_schema": SCHEMA}
+    versions = MigrationContext.configure(connection, opts=options)._version  # noqa: SLF001
+    _make_once(connection, sa.schema.CreateTable(versions, if_not_exists=True))
+    connection.execute(
+        sa.text(f'LOCK TABLE {SCHEMA}."{versions.name}" IN SHARE ROW EXCLUSIVE MODE')
+    )
 
 
 def _revision(connection: sa.Connection) -> str | None:
@@ -180,7 +203,12 @@ def _embedded_url(area: Path) -> sa.URL:
             raise DatabaseUnavailableError(
                 f"embedded server in {area}: a start was needed; it did not start, see {area}/log"
             ) from error
-        return sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg")
+        # All that says where it is, so that no variable of the environment points elsewhere.
+        return (
+            sa.make_url(server.get_uri())
+            .set(drivername="postgresql+psycopg", port=server.get_postmaster_info().port)
+            .update_query_dict({"target_session_attrs": "any", "channel_binding": "disable"})
+        )
 
 
 def _forget_dead_processes(area: Path) -> None:
@@ -220,10 +248,15 @@ def _is_silence(error: Exception) -> bool:
     """Return whether the server failed, rather than the statement; PostgreSQL's Appendix A.
 
     Without a code no answer came; classes 08 (connection), 40 (rollback), 53 (resources), 55 (not
-    in the state for it), 57 (intervention) and 58 (system) may pass by the next time.
+    in the state for it), 57 (intervention) and 58 (system) may pass by the next time, and so may
+    25006, that nothing can be written for now.
     """
     code = getattr(getattr(error, "orig", None) or error, "sqlstate", None)
-    return code is None or code[:2] in {"08", "40", "53", "55", "57", "58"}
+    if code is None:
+        return isinstance(
+            error, sa.exc.OperationalError | sa.exc.InterfaceError | psycopg.OperationalError
+        )
+    return code == "25006" or code[:2] in {"08", "40", "53", "55", "57", "58"}
 
 
 def _leave_out_values(error: sa.exc.DBAPIError | psycopg.Error) -> None:

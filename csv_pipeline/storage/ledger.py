@@ -6,7 +6,6 @@ new for an account and feed if its location, size and modification time together
 """
 
 import contextlib
-import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
@@ -29,14 +28,13 @@ from csv_pipeline.model import (
     Outcome,
     Reject,
 )
-from csv_pipeline.storage import tables
+from csv_pipeline.storage import lane_lock, tables
 from csv_pipeline.storage.worker import is_gone, is_here, this_worker
 
 _REPORT = TypeAdapter(ImportReport)
 _REHEARSED = 0  # the ledger numbers arrivals from 1
 _OPEN = (ArrivalStatus.WAITING, ArrivalStatus.FAILED)
 _NAMED = (*_OPEN, ArrivalStatus.REFUSED, ArrivalStatus.DUPLICATE, ArrivalStatus.UNDONE)
-_LOADING = "csv-pipeline load"
 _LEAST_DEATHS = 2  # one alone may be anything
 _GRACE_SECONDS = 10.0  # for workers to renew their leases when the database comes back
 
@@ -73,9 +71,11 @@ def register(
     ]
     if not rows:
         return 0
-    accounts = {row["account"] for row in rows if row["status"] is ArrivalStatus.WAITING}
-    for account in sorted(accounts):
+    waiting = [row for row in rows if row["status"] is ArrivalStatus.WAITING]
+    for account in sorted({row["account"] for row in waiting}):
         add_account(connection, account)
+    if waiting:
+        lane_lock.enter_lanes(connection, {(row["account"], row["feed"]) for row in waiting})
     entered = 0
     for some in _chunks(rows, 1_000):
         new = insert(table).values(some)
@@ -548,28 +548,6 @@ def check_together(connection: sa.Connection, claims: Sequence[Claim]) -> None:
         raise LostClaimError(claims[0].arrival_id, claims[0].attempt)
 
 
-def lock_lane(connection: sa.Connection, of: Claim | ImportReport) -> None:
-    """Wait until no other transaction loads for the same account and feed, and keep them out.
-
-    The load of a worker that lost its claim is not waited for: it may be stopped, or cut off from a
-    server that still believes in it, and could never commit. The server ends it.
-    """
-    if isinstance(of, Claim):
-        name = f"{_LOADING} {of.arrival_id}-{of.attempt}"
-        connection.execute(sa.select(sa.func.set_config("application_name", name, True)))
-    pause = 0.01
-    while not try_lane(connection, of.account, of.feed):
-        connection.execute(_END_LOST_LOADS, {"lane": f"{of.account}/{of.feed}"})
-        time.sleep(pause)
-        pause = min(2 * pause, 0.5)
-
-
-def try_lane(connection: sa.Connection, account: str, feed: str) -> bool:
-    """Keep other transactions from loading for an account and feed, unless one does already."""
-    lane = sa.func.hashtextextended(f"{account}/{feed}", 0)
-    return bool(connection.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(lane))))
-
-
 def same_content(
     connection: sa.Connection, of: Claim | ImportReport, fingerprint: str | None
 ) -> int | None:
@@ -637,7 +615,7 @@ def settle_together(
     Raises:
         LostClaimError: One of the claims is no longer the current one.
     """
-    table = tables.arrival
+    table, first = tables.arrival, settled[0][0]
     claims = [(claim.arrival_id, claim.attempt) for claim, _, _ in settled]
     ended = connection.execute(
         sa.update(table)
@@ -654,18 +632,25 @@ def settle_together(
     )
     if ended.rowcount != len(claims):
         raise LostClaimError(*claims[0])
+    turn = lane_lock.next_turn(connection, first.account, first.feed)
     connection.execute(
         sa.insert(tables.import_),
         [
-            _entry(report) | {"fingerprint": fingerprint, "run_id": claim.run_id}
+            _entry(report) | {"fingerprint": fingerprint, "run_id": claim.run_id, "turn": turn}
             for claim, report, fingerprint in settled
         ],
     )
 
 
 def enter_report(connection: sa.Connection, report: ImportReport, **facts: Any) -> None:
-    """Write an import's entry; `facts` are columns that its report does not have."""
-    connection.execute(sa.insert(tables.import_).values(_entry(report) | facts))
+    """Write an import's entry; `facts` are columns that its report does not have.
+
+    The lane of one that changed rows must be locked.
+    """
+    turn = None
+    if report.outcome in {Outcome.IMPORTED, Outcome.UNDO}:
+        turn = lane_lock.next_turn(connection, report.account, report.feed)
+    connection.execute(sa.insert(tables.import_).values(_entry(report) | facts | {"turn": turn}))
 
 
 def _entry(report: ImportReport) -> dict[str, Any]:
@@ -928,21 +913,3 @@ def _claim(row: Any, *, dry_run: bool) -> Claim:
 
 def _chunks(rows: list[dict[str, Any]], size: int) -> Iterable[list[dict[str, Any]]]:
     return (rows[start : start + size] for start in range(0, len(rows), size))
-
-
-# A lock on a 64-bit number is listed in two halves: PostgreSQL's documentation, pg_locks. A load of
-# the very claim that waits is one whose connection broke: a claim has one load at a time.
-_END_LOST_LOADS = sa.text(rf"""
-    SELECT pg_terminate_backend(pid)
-    FROM pg_locks JOIN pg_stat_activity USING (pid)
-    JOIN csv_pipeline.arrival
-        ON arrival_id = substring(application_name FROM '^{_LOADING} (\d+)-')::bigint
-    WHERE locktype = 'advisory' AND granted AND objsubid = 1
-        AND (classid::bigint << 32) | objid::bigint = hashtextextended(:lane, 0)
-        AND datname = current_database() AND pid <> pg_backend_pid()
-        AND (
-            application_name = current_setting('application_name')
-            OR attempt > substring(application_name FROM '\d+$')::int
-            OR status = 'claimed' AND lease_expires_at < clock_timestamp()
-        )
-""")  # noqa: S608  # a constant of this module

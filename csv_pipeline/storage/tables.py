@@ -84,6 +84,14 @@ arrival = sa.Table(
     ),
 )
 
+lane = sa.Table(
+    "lane",
+    metadata,
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("feed", sa.Text, primary_key=True),
+    sa.Column("turn", sa.BigInteger, nullable=False, server_default="0"),
+)
+
 worker = sa.Table(
     "worker",
     metadata,
@@ -139,6 +147,7 @@ import_ = sa.Table(
     sa.Column("undoes_import_id", sa.BigInteger),
     sa.Column("undone_by_import_id", sa.BigInteger),
     sa.Column("history_pruned_at", _aware),
+    sa.Column("turn", sa.BigInteger),
     sa.Column("report", pg.JSONB, nullable=False),
     sa.CheckConstraint(
         "outcome <> 'imported' OR "

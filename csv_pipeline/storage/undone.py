@@ -10,6 +10,7 @@ from csv_pipeline.errors import UndoError
 from csv_pipeline.model import ArrivalStatus, Feed, ImportReport, Outcome
 from csv_pipeline.storage import ledger, tables
 from csv_pipeline.storage.database import Database
+from csv_pipeline.storage.lane_lock import try_lane
 from csv_pipeline.storage.targets import history_table
 
 
@@ -110,7 +111,7 @@ def prune_history(database: Database, feeds: Iterable[Feed], days: int) -> int:
     dropped = 0
     for account, name in lanes:
         with database.begin() as connection:
-            if not ledger.try_lane(connection, account, name):
+            if not try_lane(connection, account, name):
                 continue
             pruned = connection.execute(
                 sa.update(table)

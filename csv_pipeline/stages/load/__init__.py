@@ -77,7 +77,8 @@ def load(  # noqa: PLR0913, PLR0917  # the stages before, each with its own fact
 
     Raises:
         FileRefusedError: The database rejects too many rows; `work` has the faults found so far.
-        AccountingError: A row would be without an outcome, or with two.
+        AccountingError: A row would be without an outcome, or with two, or a line of the file is
+            nowhere.
     """
     resolution = Resolution(feed, claim, typed.columns, replay)
     outcomes, late = BatchWriter(work / "outcomes"), BatchWriter(work / LATE)
@@ -108,6 +109,7 @@ def load(  # noqa: PLR0913, PLR0917  # the stages before, each with its own fact
     )
     _check(claim, "valid rows", expected, done.rows)
     _check(claim, "rows with an outcome", counts.read, counts.settled)
+    _check(claim, "lines accounted for", text.lines.total, text.lines.accounted)
     return counts, done.differences
 
 
@@ -303,17 +305,19 @@ def _resolve(  # noqa: PLR0913, PLR0917  # as `load`, and what it has made
 
 def _rows(valid: ValidFile) -> Iterator[pl.DataFrame]:
     """Give the valid rows but the superseded ones, batch by batch."""
-    losers = scan(valid.superseded_rows, SUPERSEDED).select("row_number").collect()
+    losers = (
+        scan(valid.superseded_rows, SUPERSEDED).select(_row_number=pl.col("row_number")).collect()
+    )
     counted = scan(valid.occurrences)
     repeated = counted.collect() if counted.collect_schema() else None
     for batch in batches(valid.rows):
         rows = batch
         if losers.height:
-            rows = rows.join(losers, on="row_number", how="anti", maintain_order="left")
+            rows = rows.join(losers, on="_row_number", how="anti", maintain_order="left")
         if repeated is not None:
-            rows = rows.join(repeated, on="row_number", how="left", maintain_order="left")
+            rows = rows.join(repeated, on="_row_number", how="left", maintain_order="left")
             rows = rows.with_columns(pl.col(OCCURRENCE).fill_null(1))
-        yield rows.rename({"row_number": "_row_number"})
+        yield rows
 
 
 def _unknown(
@@ -359,7 +363,7 @@ def _stage_repaired(
 ) -> None:
     """Say which rejected row each valid one repairs."""
     resolution.repaired.create(connection)
-    good = scan(valid.rows).select("row_number").collect()
+    good = scan(valid.rows).select(row_number=pl.col("_row_number")).collect()
     pairs = (batch.join(good, on="row_number", how="semi") for batch in batches(replay.rows))
     copy(connection, "repaired", list(PAIRS), pairs)
     connection.execute(sa.text("CREATE INDEX ON repaired (row_number)"))

@@ -295,7 +295,8 @@ class Resolution:
 
     def _wins(self, policy: ConflictPolicy, rows: sa.FromClause) -> sa.ColumnElement[bool]:
         """Return whether a staged row has a say; not against one that arrived after it."""
-        wins = policy.wins(self._row(self.target), self._row(rows))
+        stored, incoming = self._row(self.target), self._row(rows)
+        wins = policy.wins(stored, incoming)
         if self.replay is None or not policy.by_arrival:
             return wins
         # A row that was repaired before stands for the import that rejected it, as this one does.
@@ -305,7 +306,8 @@ class Resolution:
             .where(import_.c.import_id == stored_by)
             .scalar_subquery()
         )
-        return wins & ~(sa.func.coalesce(repairs, stored_by) > self._stand_for)
+        later = sa.func.coalesce(repairs, stored_by) > self._stand_for
+        return wins & (~later | policy.outranks(stored, incoming))
 
     def _among_rows_of_its_file(
         self, differs: sa.ColumnElement[bool]
@@ -331,7 +333,7 @@ class Resolution:
         )
         stored_at = sa.case((target.c._import_id == self._stand_for, target.c._row_number))
         mended, stored = (
-            {**self._row(table), "row_number": place}
+            {**self._row(table), "_row_number": place}
             for table, place in ((rows, stood_at), (target, stored_at))
         )
         stands = self.feed.duplicates.stands(mended, stored)

@@ -59,7 +59,7 @@ class Structure:
         width = len(self.dialect.header)
         self._cutter = Cutter(self.dialect.grammar, width, self.hints.max_record_bytes)
         self._line = self.dialect.data_line
-        self.non_data_count = self.dialect.preamble
+        self.non_data_count = len(self.dialect.preamble)
 
     def scan(self, text: Text) -> Iterator[Parse]:
         """Give, block by block, a call that returns well-formed records as text and malformed ones.
@@ -156,7 +156,7 @@ class Structure:
         texts = [_bare(text) for text in self.dialect.header_texts]
         sizes = [len(text.encode()) for text in texts]
         again = pl.Series([False]).new_from_index(0, frame.height)
-        if not texts:
+        if not (texts and self.dialect.is_sure):
             return again
         most = max(sizes) + 2 * len(self.dialect.header) + 4  # all in quotes, a mark, a CR
         near = frame["length"].is_between(min(sizes), most).arg_true()
