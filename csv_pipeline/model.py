@@ -125,6 +125,11 @@ class Evidence:
     because: str
     proven: bool = True
 
+    @property
+    def told(self) -> str:
+        """The decision, with the words `not proven` behind the likeliest of several."""
+        return self.decision if self.proven else f"{self.decision} (not proven)"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportWarning:

@@ -401,7 +401,7 @@ def _print_evidence(report: ImportReport) -> None:
     if report.evidence:
         made = table("about", "decided", "because")
         for one in report.evidence:
-            made.add_row(plain(one.subject), plain(one.decision), plain(one.because, 200))
+            made.add_row(plain(one.subject), plain(one.told), plain(one.because, 200))
         print_under("What the file shows of itself", made)
     if report.drift.added:
         out.print(labelled("Columns that the feed does not know", _names(report.drift.added)))

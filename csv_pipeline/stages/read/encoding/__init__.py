@@ -10,6 +10,7 @@ from csv_pipeline.stages.read.encoding.not_csv import (
     refuse_binary,
     refuse_document,
     refuse_mistaken,
+    refuse_torn,
 )
 from csv_pipeline.stages.read.encoding.survey import survey
 from csv_pipeline.stages.read.encoding.transcode import UNDECODABLE, Decision, transcode
@@ -32,6 +33,8 @@ def as_utf8(source: Path, target: Path, hints: ReadHints) -> tuple[Text, Evidenc
     proof = _proven(head)
     _refuse_other_kinds(head, proof, hints.name)
     seen = survey(source, proof.skip if proof else 0)
+    if seen.zero_bytes:
+        refuse_torn(source, hints.name, hints.max_record_bytes)
     encoding = decided(source, head, seen, proof, hints)
     because = encoding.because
     path, start = source, encoding.skip
@@ -65,4 +68,4 @@ def _refuse_other_kinds(head: bytes, proof: Decision | None, name: str) -> None:
     refuse_binary(head, name, is_wide=proof is not None and proof.name != "utf-8")
     skip, encoding = (proof.skip, proof.name) if proof else (0, "utf-8")
     text = head[skip:].decode(encoding, errors="replace")
-    refuse_document(text, name, whole=len(head) < _HEAD_BYTES)
+    refuse_document(text, name)

@@ -24,8 +24,21 @@ BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _MANY_BYTES = frozenset(
-    "cp932 shift_jis euc_jp euc_jis_2004 gb18030 gbk gb2312 big5 big5hkscs cp950 euc_kr cp949 "
-    "johab".split()
+    [
+        "cp932",
+        "shift_jis",
+        "euc_jp",
+        "euc_jis_2004",
+        "gb18030",
+        "gbk",
+        "gb2312",
+        "big5",
+        "big5hkscs",
+        "cp950",
+        "euc_kr",
+        "cp949",
+        "johab",
+    ]
 )
 _ESCAPES = (  # ISO 2022 as RFC 1468, RFC 1554 and RFC 1557 have it
     ("iso2022_kr", re.compile(rb"\x1b\$\)C")),

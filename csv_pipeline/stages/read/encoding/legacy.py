@@ -34,7 +34,8 @@ _ENCODINGS: tuple[tuple[tuple[str, ...], float, tuple[str, ...]], ...] = (
     (("cp1250",), 0, _EAST),
     (("iso8859-2",), 1, _EAST),
     (("cp852",), 3, _EAST),
-    (("mac-latin2", "iso8859-16"), 6, _EAST),
+    (("mac-latin2",), 6, _EAST),
+    (("iso8859-16",), 18, _EAST),  # as good as never met, but for ş and ţ the twin of ISO-8859-2
     (("cp1254",), 1, _TURKISH),
     (("iso8859-9",), 2, _TURKISH),
     (("cp857", "mac-turkish"), 4, _TURKISH),
@@ -73,7 +74,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What an encoding makes of some words, and what that costs; `odd` is the share that no language has."""
+    """What an encoding makes of some words, and what that costs.
+
+    `odd` is the share of the words that no language has.
+    """
 
     by: Candidate
     texts: tuple[str | None, ...]

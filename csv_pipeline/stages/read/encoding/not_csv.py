@@ -8,7 +8,7 @@ from csv_pipeline.errors import UnreadableFileError
 
 _NEEDED = "a CSV file was needed"
 _MISTAKEN_BOM = "\ufeff".encode().decode("cp1252").encode()
-_CONTROLS = re.compile(rb"[\x01-\x08\x0e-\x19\x1c-\x1f]")
+_CONTROLS = re.compile(rb"[\x01-\x08\x10-\x19\x1c-\x1f]")
 _KINDS = (
     (b"%PDF-", "a PDF document"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook or another old Office document"),
@@ -45,7 +45,9 @@ _HTML = re.compile(
     re.IGNORECASE,
 )
 _ROOT = re.compile(r"<([A-Za-z_][\w.:-]*)(?:\s[^<>]*)?>", re.DOTALL)
-_OF_HTML = frozenset("a b br div form h1 h2 h3 h4 p pre section span svg ul".split())
+_OF_HTML = frozenset(
+    ["a", "b", "br", "div", "form", "h1", "h2", "h3", "h4", "p", "pre", "section", "span", "ul"]
+)
 _CELLS_OF_TAGS = re.compile(r"<[^<>]*>[\"']?[ ]?[,;\t|]")
 _STORE_ERROR = re.compile(r"<Error>.{0,400}?<Code>(\w+)</Code>", re.DOTALL)
 _JSON_BEGINS = re.compile(r"\{\s*\"(?:[^\"\\]|\\.)*\"\s*:|\[\s*\{\s*\"")
@@ -53,10 +55,19 @@ _JSON_GOES_ON = re.compile(r"\s*(?:$|,?\s*[\r\n]\s*[{\[]|[{\[])")
 _POINTER = re.compile(r"version https?://(?:git-lfs\.github\.com|hawser\.github\.com)/spec/")
 _MAIL_FIELD = re.compile(r"([A-Za-z][A-Za-z0-9-]{1,40}):[ \t]+(\S.*)|[ \t]+\S.*")
 _MAIL_ONLY = frozenset(
-    "received return-path mime-version message-id delivered-to dkim-signature "
-    "content-transfer-encoding x-original-to authentication-results".split()
+    [
+        "received",
+        "return-path",
+        "mime-version",
+        "message-id",
+        "delivered-to",
+        "dkim-signature",
+        "content-transfer-encoding",
+        "x-original-to",
+        "authentication-results",
+    ]
 )
-_MAIL = frozenset("from to cc subject date reply-to sender".split())
+_MAIL = frozenset(["from", "to", "cc", "subject", "date", "reply-to", "sender"])
 
 
 def refuse_binary(head: bytes, name: str, *, is_wide: bool) -> None:
@@ -79,8 +90,7 @@ def refuse_binary(head: bytes, name: str, *, is_wide: bool) -> None:
 
 def _binary(head: bytes) -> str | None:
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        inside = next((kind for mark, kind in _IN_ZIP if mark in head), "a zip archive")
-        return inside
+        return next((kind for mark, kind in _IN_ZIP if mark in head), "a zip archive")
     if head.startswith(b"PAR1") and b"\0" in head[:64]:
         return "a Parquet file"
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
@@ -90,15 +100,15 @@ def _binary(head: bytes) -> str | None:
     return next((kind for magic, kind in _KINDS if head.startswith(magic)), None)
 
 
-def refuse_document(head: str, name: str, *, whole: bool) -> None:
-    """Refuse a text that is a document of another kind, whole or its first part.
+def refuse_document(head: str, name: str) -> None:
+    """Refuse a text whose beginning is that of a document of another kind.
 
     Raises:
         UnreadableFileError: The message names what it is.
     """
     begins = head[:2048].lstrip("\ufeff \t\r\n\0")[:1]
     if begins in {"<", "{", "["}:
-        found = _markup(head) if begins == "<" else _json(head, whole=whole)
+        found = _markup(head) if begins == "<" else _json(head)
     else:
         found = _plain(head)
     if found:
@@ -109,43 +119,49 @@ def _markup(head: str) -> str | None:
     start = _ABOVE.match(head)
     prolog = start[0] if start else ""
     text = head[len(prolog) :]
-    if error := _STORE_ERROR.match(text):
-        return f"an object store's error document (XML, {error[1]})"
     if _CELLS_OF_TAGS.match(text):
         return None
+    if error := _STORE_ERROR.match(text):
+        return f"an object store's error document (XML, {error[1]})"
     if _HTML.match(text):
         return "an HTML page"
     if "<?xml" in prolog or text.startswith("<!DOCTYPE"):
         return "an Excel workbook saved as XML" if "Excel.Sheet" in head else "an XML document"
+    return _one_element(text)
+
+
+def _one_element(text: str) -> str | None:
+    """Return what a text is that begins with a tag and ends where this is closed."""
     root = _ROOT.match(text)
-    if root is None:
+    close = text.find(f"</{root[1]}", root.end()) if root else -1
+    if root is None or close < 0 or text[close:].partition(">")[2].strip("\0\r\n\t "):
         return None
-    close = text.find(f"</{root[1]}", root.end())
-    if close >= 0 and not text[close:].partition(">")[2].strip("\0\r\n\t "):
-        return "an HTML page" if root[1].lower() in _OF_HTML else "an XML document"
-    return None
+    return "an HTML page" if root[1].lower() in _OF_HTML else "an XML document"
 
 
-def _json(head: str, *, whole: bool) -> str | None:
+def _json(head: str) -> str | None:
     text = head.lstrip("\ufeff \t\r\n\0")
     try:
         value, end = json.JSONDecoder().raw_decode(text)
-    except (ValueError, RecursionError):
-        return "JSON" if _JSON_BEGINS.match(text) else None
+    except json.JSONDecodeError as error:  # it may be cut off, here or before it arrived
+        cut_off = error.pos * 2 > len(text) > 1_000
+        return "JSON" if cut_off or _JSON_BEGINS.match(text) else None
+    except RecursionError:
+        return "JSON"
     rest = text[end:].rstrip("\0")
     if not _JSON_GOES_ON.match(rest):
         return None
     if rest.strip():
         return "JSON lines"
-    error = isinstance(value, dict) and ({"error", "errors"} & value.keys())
-    return "a JSON document with an error message" if error else "JSON"
+    told = isinstance(value, dict) and value.keys() & {"error", "errors"}
+    return "a JSON document with an error message" if told else "JSON"
 
 
 def _plain(head: str) -> str | None:
     text = head.lstrip("\ufeff \t\r\n\0")
     if _POINTER.match(text):
         return "a git-lfs pointer, not the file it points to"
-    return "an e-mail" if _is_mail(text) else None
+    return "an e-mail" if _is_mail(text[:8_192]) else None
 
 
 def _is_mail(text: str) -> bool:
@@ -161,7 +177,27 @@ def _is_mail(text: str) -> bool:
     if len(fields) < 2:
         return False
     letter = "@" in fields.get("from", "") and len(_MAIL & fields.keys()) >= 3
-    return letter or len(_MAIL_ONLY & fields.keys()) >= 1 and len(fields) >= 3
+    return letter or (len(_MAIL_ONLY & fields.keys()) >= 1 and len(fields) >= 3)
+
+
+def refuse_torn(source: Path, name: str, allowed_bytes: int) -> None:
+    """Refuse a file that ends in more NUL bytes than a record may have.
+
+    Raises:
+        UnreadableFileError: The message says how many these are.
+    """
+    with source.open("rb") as file:
+        size = end = file.seek(0, 2)
+        while end:
+            begin = max(end - 1024**2, 0)
+            file.seek(begin)
+            text = file.read(end - begin).rstrip(b"\0")
+            end = begin + len(text)
+            if text:
+                break
+    if size - end > allowed_bytes:
+        found = f"it ends in {size - end:,} NUL bytes, as a disk leaves them after a crash"
+        raise UnreadableFileError(name, "a file that was written to its end was needed", found)
 
 
 def refuse_mistaken(path: Path, start: int, name: str) -> None:

@@ -21,12 +21,14 @@ _OTHER_LANGUAGE = 9
 _WRONG_CASE = 6
 _SCRIPTS_MIXED = 14
 _SIGN = 5
-_SIGN_MISPLACED = 14
-_RARE_SIGN = 12
+_SIGN_MISPLACED = 15
+_RARE_SIGN = 13
 _CONTROL = 25
-_OPENING = frozenset("«„“‘‚‹¿¡")
-_CLOSING = frozenset("»”“’‘…®™©°²³¹ºª€£¥›·\xb4")
-_STANDING = frozenset("€£¥½¼¾±×÷–—•§°©®™·…№«»„“”‘’µ\xa0\xad\u200b\u200e\u200f\ufeff")
+_OPENING = frozenset("«„“\u2018\u201a\u2039¿¡")
+_CLOSING = frozenset("»”“\u2019\u2018\u203a…®™©°²³¹ºª€£¥·\xb4")
+_STANDING = frozenset(
+    "€£¥½¼¾±\xd7÷\u2013—•§°©®™·…№«»„“”\u2018\u2019µ\xa0\xad\u200b\u200e\u200f\ufeff"
+)
 _WORD = re.compile(r"[^\x00-\x40\x5b-\x60\x7b-\x7f]+")
 _OF_NO_WORD = frozenset("ªºˆ")
 
@@ -150,6 +152,7 @@ def _sign(before: str, sign: str, after: str) -> int:
         or (sign in _STANDING and not (behind or ahead))
         or (sign == "’" and behind and ahead)
         or (sign in "\xb7\xad" and behind and ahead)
+        or (sign == "°" and after in "CF")
     )
     if fits:
         return _SIGN
@@ -194,20 +197,23 @@ def ideograph_bits(sign: str, name: str) -> int:
     known = language(name).letters.get(sign)
     if known is not None:
         return known
-    if "\u3000" <= sign <= "\u303f" or "\uff01" <= sign <= "\uff5e" or sign in "・ー":
+    if unicodedata.category(sign) in {"Cc", "Cn", "Co"}:
+        return _CONTROL
+    if "\u3000" <= sign <= "\u303f" or "\uff01" <= sign <= "\uff5e":
         return _MARK
     if "\uff61" <= sign <= "\uff9f":
         return _HALF_WIDTH if name == "ja" else _ELSEWHERE
-    if unicodedata.category(sign) in {"Cc", "Cn", "Co"}:
-        return _CONTROL
+    return _bits_by_level(sign, name)
+
+
+def _bits_by_level(sign: str, name: str) -> int:
     try:
         code = sign.encode(_IDEOGRAPHIC[name])
     except UnicodeEncodeError:
         return _ELSEWHERE
     low, high = _LEVEL_ONE[name]
-    if len(code) != 2 or not sign.isalpha():
-        return _SECOND_LEVEL
-    return _COMMON if low <= code[0] <= high else _SECOND_LEVEL
+    common = len(code) == 2 and sign.isalpha() and low <= code[0] <= high
+    return _COMMON if common else _SECOND_LEVEL
 
 
 @cache
