@@ -44,7 +44,7 @@ from csv_pipeline.stages.load import load_together
 from csv_pipeline.stages.read import as_utf8, read
 from csv_pipeline.stages.transform import settle_parts, transform
 from csv_pipeline.stages.validate import rows_not_plain, validate
-from csv_pipeline.storage import archive, ledger
+from csv_pipeline.storage import archive, ledger, order
 from csv_pipeline.storage.lane_lock import lock_lane
 from csv_pipeline.storage.rejects_file import is_rejects_file
 from csv_pipeline.storage.targets import rows_meet
@@ -173,6 +173,7 @@ def _alike(import_: Import) -> _Alike | None:
     if (
         claim.dry_run
         or claim.repairs is not None
+        or claim.again
         or claim.member is not None
         or feed.file_checks  # they look at one whole file, and
         or feed.asks_filled  # so do the facts that its transforms ask for
@@ -529,6 +530,8 @@ class Bundle:
             lock_lane(connection, claim)
             ledger.check_together(connection, claims)
             self._refuse_rows_that_meet(connection)
+            if order.is_overtaken(connection, claim, claim.position):
+                raise _ApartError
             known = ledger.known_content(connection, claim, prints)
             triples = zip(claims, prints, going, strict=True)
             new = [triple for triple in triples if triple[1] not in known]
@@ -537,8 +540,8 @@ class Bundle:
                 return _Loaded(members=(), reports=())
             drifts = self._drifts(connection, members)
             rows = self._own_rows(valid.valid, [member.part for member in members])
-            columns, parts = self._typed().typed.columns, [member.part for member in members]
-            counts = load_together(connection, self.feed, claim, self.work, columns, rows, parts)
+            typed, parts = self._typed().typed, [member.part for member in members]
+            counts = load_together(connection, self.feed, claim, self.work, typed, rows, parts)
             if counts is None:
                 raise _ApartError
             reports = tuple(map(self._report, members, counts, drifts))

@@ -56,7 +56,8 @@ class DecimalMark(StrEnum):
 class Account:
     """The party whose files these are, with what it declared about them.
 
-    What an account declares overrules what its files suggest.
+    What an account declares settles what its files leave open. `null_words` stand for no value in
+    columns that are not text.
     """
 
     account: str
@@ -64,6 +65,7 @@ class Account:
     date_order: DateOrder | None = None
     decimal_mark: DecimalMark | None = None
     encoding: str | None = None
+    null_words: tuple[str, ...] = ()
     max_file_bytes: int | None = None
     max_compressed_bytes: int | None = None
 
@@ -356,7 +358,9 @@ class Claim:
     """The right to import one arrival: `attempt` is the fencing token that load checks.
 
     `repairs` is the import whose rejected rows the file brings back, if somebody said so; a file
-    may say it itself.
+    may say it itself. `position` is where the arrival stands among others, see
+    `csv_pipeline.storage.order`; a rehearsal has none. A file that comes `again` is imported even
+    if its bytes were.
     """
 
     import_id: int
@@ -373,6 +377,8 @@ class Claim:
     run_id: str | None = None
     dry_run: bool = False
     repairs: int | None = None
+    position: int | None = None
+    again: bool = False
 
     @property
     def member(self) -> str | None:

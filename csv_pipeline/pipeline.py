@@ -31,7 +31,7 @@ from csv_pipeline.model import (
     Outcome,
 )
 from csv_pipeline.names import hold_apart
-from csv_pipeline.places import Place, parts_below, place_of
+from csv_pipeline.places import Place, is_below, parts_below, place_of
 from csv_pipeline.result_files import leave_results
 from csv_pipeline.settings import Settings
 from csv_pipeline.stages.arrive import Look, found_file, look
@@ -86,7 +86,7 @@ class Pipeline:
         with self.database.begin() as connection:
             return ledger.account(connection, name)
 
-    def claim(
+    def claim(  # noqa: PLR0913  # as `ledger.claim`
         self,
         account: str,
         feed: str,
@@ -94,6 +94,7 @@ class Pipeline:
         arrival_ids: Sequence[int] | None = None,
         run_id: str | None = None,
         dry_run: bool = False,
+        again: bool = False,
     ) -> list[Claim]:
         """Claim what waits for an account and feed, or the arrivals named; see `ledger.claim`."""
         with self.database.begin() as connection:
@@ -106,15 +107,19 @@ class Pipeline:
                 lease_seconds=self.settings.lease_seconds,
                 max_failures=self.settings.max_failures,
                 dry_run=dry_run,
+                again=again,
             )
         self.keeper.hold(claims)
         return claims
 
-    def claim_file(self, file: FoundFile, *, dry_run: bool = False) -> Claim | None:
+    def claim_file(
+        self, file: FoundFile, *, dry_run: bool = False, again: bool = False
+    ) -> Claim | None:
         """Enter a file that somebody named, wherever it lies, and claim it.
 
-        None: it is imported, or another worker has it; `ledger.arrival` says which. A dry run
-        neither enters nor claims the file.
+        A file that lies outside of the landing area arrives now; one that the ledger knows keeps
+        its position, unless it is to be imported `again`. None: it is imported, or another worker
+        has it; `ledger.arrival` says which. A dry run neither enters nor claims the file.
 
         Raises:
             UnknownFeedError: No feed has the name the file was found for.
@@ -122,16 +127,18 @@ class Pipeline:
         """
         self.feed(file.feed)
         self._stay_in_place(file)
+        landed = is_below(place_of(file.location), self.settings.landing_place)
         with self.database.begin() as connection:
             if dry_run:
-                return ledger.rehearsal(connection, file)
+                return ledger.rehearsal(connection, file, again=again)
             archive.take_back(connection, [file])
             claims = ledger.claim(
                 connection,
                 file.account,
                 file.feed,
-                arrival_ids=[ledger.enter(connection, file)],
+                arrival_ids=[ledger.enter(connection, file, now=not landed)],
                 lease_seconds=self.settings.lease_seconds,
+                again=again,
             )
         self.keeper.hold(claims)
         return claims[0] if claims else None

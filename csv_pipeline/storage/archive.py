@@ -184,6 +184,7 @@ def take_back(connection: sa.Connection, found: Iterable[FoundFile]) -> None:
             placed_at=None,
             removed_at=None,
             moved_modified_at=None,
+            position=None,  # it arrives anew
         )
 
 

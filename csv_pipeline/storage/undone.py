@@ -60,7 +60,7 @@ def undoable(connection: sa.Connection, import_id: int) -> Undoable:
             f"it was dropped on {facts.history_pruned_at:%Y-%m-%d}, by the setting history_days",
         )
     if redo:
-        again = _same_content_since(connection, subject)
+        again = _same_content_since(connection, subject, import_id)
         if again is not None:
             raise UndoError(
                 import_id, "content that no other import brought", f"import {again} has by now"
@@ -126,12 +126,14 @@ def prune_history(database: Database, feeds: Iterable[Feed], days: int) -> int:
     return dropped
 
 
-def _same_content_since(connection: sa.Connection, subject: ImportReport) -> int | None:
+def _same_content_since(connection: sa.Connection, subject: ImportReport, undo: int) -> int | None:
+    """Return the import that brought the same bytes since an undo, if any."""
     table = tables.import_
     fingerprint = connection.scalar(
         sa.select(table.c.fingerprint).where(table.c.import_id == subject.import_id)
     )
-    return ledger.same_content(connection, subject, fingerprint)
+    same = ledger.same_content(connection, subject, fingerprint)
+    return same.import_id if same is not None and same.import_id > undo else None
 
 
 def _mark(connection: sa.Connection, report: ImportReport, undone_by: int | None) -> None:

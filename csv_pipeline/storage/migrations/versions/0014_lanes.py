@@ -6,7 +6,7 @@ What was stored before is numbered by the server's clock, which is all that is k
 from alembic import op
 
 revision = "0014"
-down_revision = "0010"
+down_revision = "0013"
 
 _CHANGES = """
 CREATE TABLE csv_pipeline.lane (
