@@ -13,89 +13,10 @@ from csv_pipeline_tests.conftest import Desk
 from csv_pipeline_tests.test_inspect import inspect
 from csv_pipeline_tests.test_replay import sent_out
 
-# Names and towns of each language, and the encodings that such lists have come in.
-LISTS = {
-    "german": (
-        "Jürgen Müller,Köln\nBärbel Groß,Würzburg\nUte Böhm,Plön\n",
-        "cp1252 cp850 cp437 mac-roman iso8859-15",
-    ),
-    "french": (
-        "Hélène Lefèvre,Besançon\nFrançois Béraud,Orléans\nZoé Gaëtan,Nîmes\n",
-        "cp1252 cp850 cp437 mac-roman iso8859-15",
-    ),
-    "spanish": (
-        "José Muñoz,Málaga\nBegoña Ibáñez,Cádiz\nÍñigo Núñez,Logroño\n",
-        "cp1252 cp850 mac-roman",
-    ),
-    "portuguese": (
-        "João Gonçalves,São Paulo\nConceição Araújo,Évora\nInês Simões,Guimarães\n",
-        "cp1252 cp850 cp860 mac-roman",
-    ),
-    "polish": (
-        "Łukasz Wiśniewski,Łódź\nMałgorzata Dąbrowska,Gdańsk\nZbigniew Żak,Kraków\n",
-        "cp1250 iso8859-2 cp852 mac-latin2",
-    ),
-    "czech": (
-        "Jiří Dvořák,Plzeň\nTomáš Novotný,České Budějovice\nRůžena Černá,Ústí\n",
-        "cp1250 iso8859-2 cp852 mac-latin2",
-    ),
-    "hungarian": (
-        "Ágnes Kovács,Győr\nLászló Szűcs,Székesfehérvár\nErzsébet Tóth,Pécs\n",
-        "cp1250 iso8859-2 cp852",
-    ),
-    "romanian": ("Ştefan Ionescu,Bucureşti\nMădălina Bălan,Braşov\n", "cp1250 cp852"),
-    "turkish": (
-        "Ayşe Yıldız,İzmir\nÇağrı Öztürk,Muğla\nGülşen Şahin,Eskişehir\n",
-        "cp1254 iso8859-9 cp857 mac-turkish",
-    ),
-    "swedish": (
-        "Åsa Sjöberg,Örebro\nBjörn Åkesson,Malmö\nMärta Näslund,Umeå\n",
-        "cp1252 cp850 cp437 mac-roman",
-    ),
-    "danish": (
-        "Søren Kjær,Århus\nJørgen Bødker,Køge\nÅse Nørgård,Helsingør\n",
-        "cp1252 cp850 cp865 mac-roman",
-    ),
-    "russian": (
-        "Иван Петров,Москва\nОльга Смирнова,Казань\nЖук,Тверь\n",
-        "cp1251 koi8-r cp866 cp855 iso8859-5 mac-cyrillic",
-    ),
-    "ukrainian": (
-        "Олександр Шевченко,Київ\nІрина Бондаренко,Львів\nЄвген Ткачук,Чернігів\n",
-        "cp1251 koi8-u cp1125 iso8859-5 mac-cyrillic",
-    ),
-    "greek": (
-        "Γιώργος Παπαδόπουλος,Αθήνα\nΜαρία Νικολάου,Θεσσαλονίκη\nΚώστας Ιωάννου,Πάτρα\n",
-        "cp1253 iso8859-7 cp737 mac-greek",
-    ),
-    "lithuanian": (
-        "Žygimantas Šimkus,Šiauliai\nRūta Kazlauskienė,Panevėžys\nJūratė Žukaitė,Kėdainiai\n",
-        "cp1257 cp775 iso8859-13",
-    ),
-    "hebrew": ("דוד כהן,תל אביב\nשרה לוי,חיפה\n", "cp1255 cp862"),
-    "arabic": ("محمد أحمد,القاهرة\nفاطمة علي,الرياض\n", "cp1256 iso8859-6"),
-    "thai": ("สมชาย ใจดี,กรุงเทพ\nสมหญิง รักไทย,เชียงใหม่\n", "tis-620"),
-    "japanese": (
-        "山田太郎,東京\n佐藤花子,大阪\nタナカ ケンジ,さくら市\n",
-        "cp932 euc-jp iso2022-jp",
-    ),
-    "korean": ("김철수,서울\n이영희,부산\n박지성,수원\n", "euc-kr cp949 johab iso2022-kr"),
-    "chinese": ("王伟,北京\n李娜,上海\n张敏,广州\n", "gb18030"),
-    "taiwanese": ("陳怡君,臺北\n林志明,高雄\n黃淑芬,臺中\n", "big5"),
-    "several": (
-        "Jürgen Groß,Köln\nJosé Nuñez,Málaga\nSøren Kjær,Århus\nHélène Béraud,Orléans\n",
-        "cp1252 cp850 mac-roman",
-    ),
-}
-# So little that another reading is as likely; it need not be the right one that is taken.
-SCRAPS = [
-    ("Müller,Berlin\n", "cp1252 cp850 mac-roman"),
-    ("Café,Paris\n", "cp1252 cp850 mac-roman"),
-    ("20 °C,x\n", "cp1252 cp850 mac-roman"),
-    ("Lampe,12 €\n", "cp1252 iso8859-15 mac-roman cp858"),
-    ("Foà,Torino\n", "cp1252 cp850 mac-roman"),
-    ("Ян,Омск\n", "cp1251 koi8-r cp866"),
-]
+# Names and towns of many languages, with the encodings that such lists have come in; and scraps so
+# short that another reading may be as likely as the right one.
+_NAMES = json.loads((Path(__file__).parent / "corpus" / "names.json").read_text(encoding="utf-8"))
+LISTS, SCRAPS = _NAMES["lists"], _NAMES["scraps"]
 
 
 def decoded(content: bytes, folder: Path, **hints: object) -> tuple[str, Evidence]:
@@ -122,17 +43,17 @@ def faults(text: TextFile) -> list[tuple[int, str]]:
 
 @pytest.mark.parametrize(
     ("language", "encoding"),
-    [(language, one) for language, (_, all_) in LISTS.items() for one in all_.split()],
+    [(language, one) for language, told in LISTS.items() for one in told["encodings"]],
 )
 def test_a_short_list_is_read_as_it_was_written(
     language: str, encoding: str, tmp_path: Path
 ) -> None:
-    text = "name,town\n" + LISTS[language][0]
+    text = "name,town\n" + LISTS[language]["rows"]
     assert decoded(text.encode(encoding), tmp_path)[0] == text
 
 
 @pytest.mark.parametrize(
-    ("rows", "encoding"), [(rows, one) for rows, all_ in SCRAPS for one in all_.split()]
+    ("rows", "encoding"), [(told["rows"], one) for told in SCRAPS for one in told["encodings"]]
 )
 def test_what_is_read_otherwise_than_it_was_written_is_not_proven(
     rows: str, encoding: str, tmp_path: Path
@@ -146,7 +67,7 @@ def test_what_is_read_otherwise_than_it_was_written_is_not_proven(
 
 def test_a_longer_list_proves_its_encoding(tmp_path: Path) -> None:
     for language, encoding in [("german", "cp850"), ("russian", "cp866"), ("japanese", "euc-jp")]:
-        _, evidence = decoded(LISTS[language][0].encode(encoding), tmp_path)
+        _, evidence = decoded(LISTS[language]["rows"].encode(encoding), tmp_path)
         assert evidence.proven, (language, evidence)
 
 
@@ -177,7 +98,7 @@ def test_the_same_word_a_thousand_times_is_one_witness(tmp_path: Path) -> None:
 def test_noise_is_words_in_no_encoding(tmp_path: Path) -> None:
     noise = bytes(128 + (place * place * 89 + place // 7) % 128 for place in range(600))
     rows = b"\n".join(b"1," + noise[at : at + 12] for at in range(0, 600, 12))
-    with pytest.raises(UnreadableFileError, match="not utf-8 .*, nor words in"):
+    with pytest.raises(UnreadableFileError, match=r"not utf-8 .*, nor words in"):
         decoded(b"id,name\n" + rows, tmp_path)
 
 
