@@ -53,7 +53,8 @@ class DecimalMark(StrEnum):
 class Account:
     """The party whose files these are, with what it declared about them.
 
-    What an account declares overrules what its files suggest.
+    What an account declares overrules what its files suggest. `currency` is the ISO 4217 code that
+    a sign of several currencies, such as `$` or `kr`, means in them.
     """
 
     account: str
@@ -61,6 +62,7 @@ class Account:
     date_order: DateOrder | None = None
     decimal_mark: DecimalMark | None = None
     encoding: str | None = None
+    currency: str | None = None
     max_file_bytes: int | None = None
     max_compressed_bytes: int | None = None
 

@@ -1,6 +1,6 @@
 """Collect what the values of a column prove about how they are written, and decide by it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import polars as pl
@@ -33,6 +33,7 @@ class Survey:
     `ways` names the two ways, such as day first and month first; `proofs` are the patterns that
     only the one or the other can match, and `ambiguous` the one that both can. `plain`, if there is
     one, matches values that prove the first way; most are like that, and it is quickly asked.
+    `read` gives of the others, and their row numbers, the part that the patterns are about.
     """
 
     column: str
@@ -42,6 +43,7 @@ class Survey:
     proofs: tuple[str, str]
     ambiguous: str
     plain: str | None = None
+    read: Callable[[pl.Series, pl.Series], pl.Series] | None = None
     seen: tuple[Sightings, Sightings] = field(default_factory=lambda: (Sightings(), Sightings()))
     open: Sightings = field(default_factory=Sightings)
 
@@ -53,6 +55,8 @@ class Survey:
             if plain.all():
                 return
             values, row_numbers = values.filter(~plain), row_numbers.filter(~plain)
+        if self.read is not None:
+            values = self.read(values, row_numbers)
         patterns = (*self.proofs, self.ambiguous)
         distinct = values.unique()
         if 2 * distinct.len() < values.len() and not any(

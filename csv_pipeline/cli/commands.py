@@ -44,6 +44,7 @@ class Fact(StrEnum):
     DECIMAL_MARK = "decimal-mark"
     ENCODING = "encoding"
     MAX_FILE_BYTES = "max-file-bytes"
+    CURRENCY = "currency"
     MAX_COMPRESSED_BYTES = "max-compressed-bytes"
 
 
@@ -328,6 +329,9 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each fact
     encoding: Annotated[
         str | None, typer.Option(help="Of files that are not Unicode, such as cp1252.")
     ] = None,
+    currency: Annotated[
+        str | None, typer.Option(help="What $ or kr means, by ISO 4217, such as USD or SEK.")
+    ] = None,
     max_file_bytes: Annotated[
         int | None, typer.Option(min=1, help="How large a file may be, decompressed.")
     ] = None,
@@ -351,6 +355,7 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each fact
         "date_order": date_order,
         "decimal_mark": decimal_mark,
         "encoding": encoding,
+        "currency": currency,
         "max_file_bytes": max_file_bytes,
         "max_compressed_bytes": max_compressed_bytes,
     }

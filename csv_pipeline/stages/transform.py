@@ -5,20 +5,22 @@ the first value is cast. A value that does not cast leaves a null behind and a f
 the row goes on to be validated, so that all its faults are found.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 
-from csv_pipeline.casts import dates, decimals
+from csv_pipeline.casts import cells, currencies, dates, decimals, integers
+from csv_pipeline.casts.currencies import Stated
 from csv_pipeline.casts.evidence import Survey, decide
+from csv_pipeline.casts.identifiers import Rounded, is_rounded, rounded
 from csv_pipeline.contract import Column, Kind, heading
-from csv_pipeline.errors import MissingColumnError, UndecidableError
+from csv_pipeline.errors import FileRefusedError, MissingColumnError, MixedCurrenciesError
 from csv_pipeline.header import extras_in, layout_of, likeliest, missing_columns, sources_in, title
 from csv_pipeline.model import Account, Evidence, Feed, Layout, WholeFile
-from csv_pipeline.storage.rejects import fault_rows
+from csv_pipeline.storage.rejects import MASK, fault_rows
 from csv_pipeline.storage.work import (
     EXTRA,
     PLACE,
@@ -29,10 +31,9 @@ from csv_pipeline.storage.work import (
     TypedFile,
     batches,
     in_order,
+    parts_of,
     scan,
 )
-
-_INTEGER = r"^(-?\d{1,18})(?:\.0+)?$"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +45,11 @@ class _Plan:
     sources: Mapping[str, int]  # contract column → place in the header
     others: Mapping[str, int]  # contract column → another place that claims to be it
     extras: Mapping[str, int]  # other heading → place in the header
+    header: tuple[str, ...]
     headings: dict[str, str]
     ways: dict[str, str | None]
+    currency: str | None  # what the account says that a bare `$` is
+    stating: tuple[str, ...]  # columns of amounts that state a currency
 
     def columns(self) -> tuple[str, ...]:
         """Return the contract's columns that this file gives values to."""
@@ -54,6 +58,11 @@ class _Plan:
             for column in self.feed.columns
             if column.derived or column.substitute is not None or column.name in self.sources
         )
+
+    def amount_at(self, place: int) -> str | None:
+        """Return the column of amounts at a place of the header, if there is one."""
+        amounts = (c.name for c in self.feed.columns if c.kind is Kind.DECIMAL)
+        return next((name for name in amounts if self.sources.get(name) == place), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,13 +103,15 @@ def transform(  # noqa: PLR0913  # a file, whose it is, and what is known of it
     Raises:
         MissingColumnError: The header lacks columns that the feed needs in this layout.
         UndecidableError: Nothing settles the day order or decimal mark of a column.
+        MixedCurrenciesError: Amounts of a column are in several, and no column says in which.
         ContradictionError: What the file says of itself is not what it holds.
     """
     sources, others = sources_in(text.header, feed)
     layout = layout_of(sources, feed)
     _refuse_missing(sources, layout, feed, text.header, name)
     headings = {column: text.header[place] for column, place in sources.items()}
-    ways, evidence = _surveyed(text, feed, account, settled, sources, headings, name)
+    surveys = _surveyed(text, feed, account, sources, headings)
+    ways, evidence = surveys.decided(feed, account, settled, name)
     extras = extras_in(text.header, sources.values())
     plan = _Plan(
         feed=feed,
@@ -108,19 +119,25 @@ def transform(  # noqa: PLR0913  # a file, whose it is, and what is known of it
         sources=sources,
         others=others,
         extras=extras,
+        header=text.header,
         headings=headings,
         ways=ways,
+        currency=account.currency,
+        stating=tuple(one.column for one in surveys.stated if one.found),
     )
     rows, rejects = BatchWriter(work / "typed"), BatchWriter(work / "rejects-transform")
 
-    def type_batch(numbered: tuple[int, pl.DataFrame]) -> int:
+    def type_batch(numbered: tuple[int, pl.DataFrame]) -> tuple[int, dict[str, Rounded]]:
         number, batch = numbered
-        typed, faults = _typed(batch, plan)
+        typed, faults, ids = _typed(batch, plan)
         rows.write(typed, number)
         rejects.write(faults, number)
-        return faults["row_number"].n_unique()
+        return faults["row_number"].n_unique(), ids
 
-    at_fault = sum(in_order(type_batch, enumerate(batches(text.rows))))
+    at_fault, all_ids = 0, dict[str, Rounded]()
+    for rejected, ids in in_order(type_batch, enumerate(batches(text.rows))):
+        at_fault += rejected
+        all_ids |= {name: all_ids.get(name, Rounded()) + its for name, its in ids.items()}
     checked = _check_file(text, rows.directory, plan, account, name)
     return TypedFile(
         rows=rows.directory,
@@ -131,6 +148,7 @@ def transform(  # noqa: PLR0913  # a file, whose it is, and what is known of it
         layout=layout.name,
         ways=ways,
         evidence=(_layout_evidence(layout, plan), *evidence, *checked),
+        warnings=tuple(w for n, its in all_ids.items() if (w := its.warning(headings[n]))),
     )
 
 
@@ -139,36 +157,56 @@ def settle_parts(
 ) -> list[tuple[dict[str, str | None], list[Evidence]] | None]:
     """Return how the amounts and dates of each part of a text are read by its own values, and why.
 
-    None of one whose values settle nothing. `names` are those of the parts' files.
+    None of one whose values settle nothing, or that has ids to warn of. `names` are those of the
+    parts' files.
     """
     sources, _ = sources_in(text.header, feed)
-    whole = _surveys(feed, sources, {name: text.header[place] for name, place in sources.items()})
-    columns = [str(sources[survey.column]) for survey in (*whole.amounts, *whole.days)]
-    frame = pl.concat(batches(text.rows, ["row_number", *columns]))
-    rows = frame["row_number"]
+    headings = {name: text.header[place] for name, place in sources.items()}
+    whole = _surveys(feed, account, sources, headings)
+    ids = [str(sources[c.name]) for c in feed.columns if c.name in sources and _is_id(c, feed)]
+    asked = [str(sources[survey.column]) for survey in whole.asked]
+    frame = pl.concat(batches(text.rows, ["row_number", *asked, *ids]))
+    trimmed, rows = frame.with_columns(pl.col(pl.String).str.strip_chars()), frame["row_number"]
+    odd = [rows.filter(is_rounded(trimmed[place])) for place in ids]
     surveyed: dict[str, tuple[pl.Series, tuple[pl.Series, ...]]] = {}
-    for survey in (*whole.amounts, *whole.days):
-        values = frame[str(sources[survey.column])].str.strip_chars()
+    stated: dict[str, pl.Series | None] = {}
+    for survey in whole.asked:
+        values = trimmed[str(sources[survey.column])]
+        if survey not in whole.days:
+            values, stated[survey.column] = decimals.read(values)
         surveyed[survey.column] = values, survey.masks(values)
 
     firsts = [part.first for part in parts]
     starts = dict(zip(firsts, rows.search_sorted(pl.Series(firsts)), strict=True))
 
-    def of_part(survey: Survey, part: Part) -> Survey:
-        values, masks = surveyed[survey.column]
-        start = starts[part.first]
-        mine = slice(start, start + part.rows)
-        return survey.take((mask[mine] for mask in masks), values[mine], rows[mine] - part.rows_up)
+    def of_part(part: Part) -> _Surveys:
+        mine = slice(starts[part.first], starts[part.first] + part.rows)
+        numbers = rows[mine] - part.rows_up
+
+        def taken(survey: Survey) -> Survey:
+            values, masks = surveyed[survey.column]
+            return survey.take((mask[mine] for mask in masks), values[mine], numbers)
+
+        own = replace(
+            whole,
+            amounts=[taken(survey) for survey in whole.amounts],
+            wholes=[taken(survey) for survey in whole.wholes],
+            days=[taken(survey) for survey in whole.days],
+            stated=[replace(one, found={}) for one in whole.stated],
+        )
+        for one in own.stated:
+            if (some := stated[one.column]) is not None:
+                one.add(some[mine], numbers)
+        return own
 
     found: list[tuple[dict[str, str | None], list[Evidence]] | None] = []
     for part, name in zip(parts, names, strict=True):
-        amounts = [of_part(survey, part) for survey in whole.amounts]
-        days = [of_part(survey, part) for survey in whole.days]
         try:
-            found.append(_Surveys(amounts, days).decided(account, {}, name))
-        except UndecidableError:
+            found.append(of_part(part).decided(feed, account, {}, name))
+        except FileRefusedError:
             found.append(None)
-    return found
+    suspect = {place for some in odd for place in parts_of(some, parts)}
+    return [None if place in suspect else own for place, own in enumerate(found)]
 
 
 def _layout_evidence(layout: Layout, plan: _Plan) -> Evidence:
@@ -196,109 +234,190 @@ def _other_names(column: Column) -> tuple[str, ...]:
     return (*column.aliases[1:], column.name) if column.aliases else ()
 
 
-def _surveyed(  # noqa: PLR0913, PLR0917  # the file, whose it is, and how its header reads
+def _surveyed(
     text: TextFile,
     feed: Feed,
     account: Account,
-    settled: Mapping[str, str | None],
     sources: Mapping[str, int],
     headings: Mapping[str, str],
-    name: str,
-) -> tuple[dict[str, str | None], list[Evidence]]:
-    """Let all values say how amounts and dates are written."""
-    surveys = _surveys(feed, sources, headings)
-    asked = (*surveys.amounts, *surveys.days)
+) -> "_Surveys":
+    """Let all values say how amounts, whole numbers and dates are written."""
+    surveys = _surveys(feed, account, sources, headings)
+    asked = surveys.asked
     for batch in batches(text.rows, ["row_number", *(str(sources[s.column]) for s in asked)]):
-        _take_in(batch, asked, sources)
-    return surveys.decided(account, settled, name)
+        _take_in(batch, surveys, sources)
+    return surveys
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Surveys:
-    """What the values of the columns of amounts and of dates prove."""
+    """What the values of the columns of amounts, of whole numbers and of dates prove.
+
+    `stated` are the currencies of the amounts; the rows keep them if the file `has_currency`.
+    """
 
     amounts: list[Survey]
+    wholes: list[Survey]
     days: list[Survey]
+    stated: list[Stated]
+    has_currency: bool
+
+    @property
+    def asked(self) -> tuple[Survey, ...]:
+        """All of them."""
+        return (*self.amounts, *self.wholes, *self.days)
 
     def decided(
-        self, account: Account, settled: Mapping[str, str | None], name: str
+        self, feed: Feed, account: Account, settled: Mapping[str, str | None], name: str
     ) -> tuple[dict[str, str | None], list[Evidence]]:
-        marks, of_marks = decide(self.amounts, account.decimal_mark, settled, name, "decimal_mark")
+        mark = account.decimal_mark
+        marks, of_marks = decide(self.amounts, mark, settled, name, "decimal_mark")
+        wholes, of_wholes = integers.marks(self.wholes, self.amounts, mark, settled, name)
         orders, of_orders = decide(self.days, account.date_order, settled, name, "date_order")
-        return marks | orders, of_orders + of_marks
-
-
-def _surveys(feed: Feed, sources: Mapping[str, int], headings: Mapping[str, str]) -> _Surveys:
-    amounts, days = (
-        [
-            survey(column, headings[column.name])
-            for column in feed.columns
-            if column.kind is kind and column.name in sources
+        return marks | wholes | orders, [
+            *of_orders,
+            *of_marks,
+            *of_wholes,
+            *self._currencies(feed, name),
         ]
-        for kind, survey in ((Kind.DECIMAL, decimals.survey), (Kind.DATE, dates.survey))
+
+    def _currencies(self, feed: Feed, name: str) -> Iterable[Evidence]:
+        """Say which currency a column without one is in.
+
+        Raises:
+            MixedCurrenciesError: There are several.
+        """
+        for one in () if self.has_currency else self.stated:
+            if one.found and one.one is None:
+                raise MixedCurrenciesError(name, feed.name, one.heading, str(one))
+            if one.found:
+                yield one.evidence()
+
+
+def _surveys(
+    feed: Feed, account: Account, sources: Mapping[str, int], headings: Mapping[str, str]
+) -> _Surveys:
+    present = [column for column in feed.columns if column.name in sources]
+    amounts, wholes, days = (
+        [survey(column, headings[column.name]) for column in present if column.kind is kind]
+        for kind, survey in (
+            (Kind.DECIMAL, decimals.survey),
+            (Kind.INTEGER, integers.survey),
+            (Kind.DATE, dates.survey),
+        )
     )
-    return _Surveys(amounts, days)
+    stated = [Stated(one.column, one.heading, account.currency) for one in amounts]
+    for survey, currency in zip(amounts, stated, strict=True):
+        survey.read = partial(_number, currency)
+    has_currency = any(column.kind is Kind.CURRENCY for column in present)
+    return _Surveys(
+        amounts=amounts, wholes=wholes, days=days, stated=stated, has_currency=has_currency
+    )
 
 
-def _take_in(batch: pl.DataFrame, surveys: Iterable[Survey], sources: Mapping[str, int]) -> None:
-    trimmed = batch.with_columns(pl.col(pl.String).str.strip_chars())
-    for survey in surveys:
-        survey.add(trimmed[str(sources[survey.column])], batch["row_number"])
+def _number(stated: Stated, values: pl.Series, row_numbers: pl.Series) -> pl.Series:
+    """Return the numbers of amounts and take note of their currencies."""
+    numbers, currency = decimals.read(values)
+    stated.add(currency, row_numbers)
+    return numbers
 
 
-def _typed(batch: pl.DataFrame, plan: _Plan) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return a batch as the contract's columns, `EXTRA` and `PLACE`, and its rows' faults."""
+def _take_in(batch: pl.DataFrame, surveys: _Surveys, sources: Mapping[str, int]) -> None:
+    trimmed, rows = batch.with_columns(pl.col(pl.String).str.strip_chars()), batch["row_number"]
+    for survey in (*surveys.amounts, *surveys.days):
+        survey.add(trimmed[str(sources[survey.column])], rows)
+    for survey in surveys.wholes:
+        values = trimmed[str(sources[survey.column])]
+        marked = values.str.contains(integers.SAYS_A_MARK)
+        if marked.any():
+            survey.add(integers.numbers(values.filter(marked)), rows.filter(marked))
+
+
+def _is_id(column: Column, feed: Feed) -> bool:
+    return column.identifier or column.name in feed.key
+
+
+def _typed(
+    batch: pl.DataFrame, plan: _Plan
+) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Rounded]]:
+    """Return a batch as the contract's columns, `EXTRA` and `PLACE`, its rows' faults, and its ids.
+
+    Of the ids there is how many a spreadsheet may have rounded, by column.
+    """
     feed = plan.feed
     present = [column for column in feed.columns if column.name in plan.sources]
-    text = _text(batch, {c.name: plan.sources[c.name] for c in present}, feed.nulls)
-    contested = {c.name: _contested(batch, c, plan) for c in present if c.name in plan.others}
+    text, odd = _text(batch, present, plan.sources, feed)
+    contested = _contested(batch, text, plan) if plan.others else {}
     made: list[pl.Series] = []
     faults = [pl.DataFrame(schema=REJECTS)]
     for column in present:
-        values = text[column.name]
-        cast, rule, needed = _cast(values, column, plan.ways.get(column.name))
+        values, way = text[column.name], plan.ways.get(column.name)
+        cast, rule, needed = _cast(values, column, way)
         made.append(cast.alias(column.name))
         shown = plan.headings[column.name]
-        failed = _failed(values, cast, column)
-        if failed is not None:
-            faults.append(fault_rows(text, failed, column, shown, rule, needed))
+        is_id = _is_id(column, feed)
+        failed = _failed(values, cast, column, plan)
+        for mask, its, needs in (
+            *cells.damage(values, column, is_id=is_id, seen=column.name in odd),
+            *_reasons(values, failed, column, way, (rule, needed), is_id=is_id),
+        ):
+            if mask.any():
+                faults.append(fault_rows(text, mask, column, shown, its, needs))
         if column.name in contested:
-            shown_twice = "one value; two columns of the file claim to be it and differ"
-            faults.append(
-                fault_rows(text, contested[column.name], column, shown, "contested", shown_twice)
-            )
+            faults.append(contested[column.name])
         if column.name in plan.layout.filled and values.null_count():
             faults.append(
                 fault_rows(text, values.is_null(), column, shown, "required", "a value in each row")
             )
     typed = pl.DataFrame([*made, *text.select(PLACE), _extra(batch, plan)])
-    return _derived(typed, plan), pl.concat(faults)
+    if plan.stating or plan.currency:
+        typed, more = _with_currency(typed, text, plan)
+        faults += more
+    ids = {c.name: rounded(text[c.name], text["line_number"]) for c in present if _is_id(c, feed)}
+    return _derived(typed, plan), pl.concat(faults), ids
 
 
-def _contested(batch: pl.DataFrame, column: Column, plan: _Plan) -> pl.Series:
-    """Return where two columns of the file claim to be one of the contract and differ."""
-    one = _cleaned(plan.sources[column.name], plan.feed.nulls)
-    other = _cleaned(plan.others[column.name], plan.feed.nulls)
-    return batch.select((one != other).fill_null(value=False)).to_series()
+def _contested(batch: pl.DataFrame, text: pl.DataFrame, plan: _Plan) -> dict[str, pl.DataFrame]:
+    """Return the faults where two columns of the file claim to be one and differ, by column."""
+    columns = [column for column in plan.feed.columns if column.name in plan.others]
+    others, _ = _text(batch, columns, plan.others, plan.feed)
+    found: dict[str, pl.DataFrame] = {}
+    for column in columns:
+        one, other = text[column.name], others[column.name]
+        differ = (one != other).fill_null(value=False)
+        if differ.any():
+            title = plan.header[plan.others[column.name]]
+            held = pl.lit(MASK) if column.protected else pl.format("'{}'", pl.col("_other"))
+            needed = pl.format(
+                "one value; {} of the file claims to be it, too, and holds {}",
+                pl.lit(repr(title)),
+                held,
+            )
+            rows = text.with_columns(other.alias("_other"))
+            shown = plan.headings[column.name]
+            found[column.name] = fault_rows(rows, differ, column, shown, "contested", needed)
+    return found
 
 
-def _text(batch: pl.DataFrame, sources: Mapping[str, int], nulls: frozenset[str]) -> pl.DataFrame:
-    """Return the trimmed cells by column, null where one stands for no value, and `PLACE`."""
+def _text(
+    batch: pl.DataFrame, columns: Sequence[Column], places: Mapping[str, int], feed: Feed
+) -> tuple[pl.DataFrame, list[str]]:
+    """Return the cells by column, null where one stands for no value, with `PLACE`; and the odd.
+
+    Odd are columns that have such cells, some from a spreadsheet, or ids that are not plain.
+    """
     trimmed = batch.select(
-        *(pl.col(str(place)).str.strip_chars().alias(name) for name, place in sources.items()),
-        *PLACE,
+        *(pl.col(str(places[c.name])).str.strip_chars().alias(c.name) for c in columns), *PLACE
     )
     # Few columns have such cells, and to look takes a fifth of the time of making all anew.
-    words = ("", *sorted(nulls))
-    has_nulls = trimmed.select(_has_any(name, words) for name in sources)
-    found = [name for name in sources if has_nulls[name].item()]
-    return trimmed.with_columns(pl.when(~pl.col(name).is_in(words)).then(name) for name in found)
-
-
-@lru_cache(maxsize=10_000)  # a feed's columns are the same in all its files
-def _has_any(name: str, words: tuple[str, ...]) -> pl.Expr:
-    """Return whether any cell of a column is one of the words."""
-    return pl.any_horizontal(pl.col(name) == word for word in words).any().alias(name)
+    words = ("", *sorted(feed.nulls))
+    flags = trimmed.select(cells.is_odd(c.name, words, is_id=_is_id(c, feed)) for c in columns)
+    odd = [column for column in columns if flags[column.name].item()]
+    clean = (
+        cells.cleaned(trimmed[column.name], column, words, is_id=_is_id(column, feed))
+        for column in odd
+    )
+    return trimmed.with_columns(clean), [column.name for column in odd]
 
 
 def _cleaned(place: int, nulls: frozenset[str]) -> pl.Expr:
@@ -307,23 +426,20 @@ def _cleaned(place: int, nulls: frozenset[str]) -> pl.Expr:
     return pl.when(~value.is_in(["", *sorted(nulls)])).then(value)
 
 
-def _cast(values: pl.Series, column: Column, way: str | None) -> tuple[pl.Series, str, str]:
+def _cast(  # noqa: PLR0911  # a kind each
+    values: pl.Series, column: Column, way: str | None
+) -> tuple[pl.Series, str, str]:
     """Return the typed values, the rule that a null breaks where the text is not, and its needs."""
     match column.kind:
         case Kind.TEXT:
             made = values if column.substitute is None else values.fill_null(column.substitute)
             return made, "", ""
         case Kind.CHOICE:
-            folded = values.str.to_lowercase().str.replace_all(r"[\s_-]+", "_")
-            made = folded.replace_strict(
-                {word.replace(" ", "_").replace("-", "_"): x for word, x in column.choices.items()},
-                default=None,
-                return_dtype=pl.String,
-            )
-            return made, "choice", f"one of {', '.join(column.choices)}"
+            return cells.choices(values, column), "choice", f"one of {', '.join(column.choices)}"
+        case Kind.CURRENCY:
+            return decimals.currency(values), "currency", currencies.HINT
         case Kind.INTEGER:
-            whole = values.str.extract(_INTEGER).cast(pl.Int64, strict=False)
-            return whole, "integer", "a whole number"
+            return integers.cast(values, way), "integer", integers.HINT
         case Kind.DECIMAL:
             assert isinstance(column.dtype, pl.Decimal)  # noqa: S101  # the kind says so
             needed = decimals.HINT.format(scale=column.dtype.scale)
@@ -334,16 +450,67 @@ def _cast(values: pl.Series, column: Column, way: str | None) -> tuple[pl.Series
             return dates.time_of_day(values), "time", dates.TIME_HINT
 
 
-def _failed(values: pl.Series, cast: pl.Series, column: Column) -> pl.Series | None:
+def _failed(values: pl.Series, cast: pl.Series, column: Column, plan: _Plan) -> pl.Series | None:
     """Return where the file gives a value that is none of its kind; None if that is nowhere.
 
-    A time of day is given where one follows the date.
+    A time of day is given where one follows the date. An amount need not state a currency, and what
+    is none is a fault of the amount.
     """
     if column.kind is not Kind.TIME and cast.null_count() <= values.null_count():
         return None  # to count costs nothing; no cast makes a value of none but a substitute
+    if column.kind is Kind.CURRENCY and plan.amount_at(plan.sources[column.name]):
+        return None
     meant = dates.has_time(values) if column.kind is Kind.TIME else values.is_not_null()
     failed = cast.is_null() & meant
     return failed if failed.any() else None
+
+
+def _reasons(  # noqa: PLR0913  # what failed, and what a failure is called
+    values: pl.Series,
+    failed: pl.Series | None,
+    column: Column,
+    way: str | None,
+    default: tuple[str, str],
+    *,
+    is_id: bool,
+) -> Iterator[tuple[pl.Series, str, str]]:
+    """Give the values that failed by the rule that they break, each with what it needs."""
+    if failed is None:
+        return
+    places = failed.arg_true()
+    some = values.gather(places)
+    rest = pl.repeat(value=True, n=len(some), eager=True)
+    for mask, rule, needed in (*cells.reasons(some, column, way, is_id=is_id), (rest, *default)):
+        mine = mask.fill_null(value=False) & rest
+        rest &= ~mine
+        if mine.any():
+            yield (failed & False).scatter(places.filter(mine), values=True), rule, needed
+
+
+def _with_currency(
+    typed: pl.DataFrame, text: pl.DataFrame, plan: _Plan
+) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
+    """Return the rows with the currency that their amounts state, and a fault where these differ.
+
+    Where the file has no column for it, all its amounts have one.
+    """
+    columns = {column.name: column for column in plan.feed.columns}
+    own = next((c for c in columns.values() if c.kind is Kind.CURRENCY and c.name in typed), None)
+    if own is None:
+        return typed, []
+    first = plan.amount_at(plan.sources[own.name]) or own.name
+    names = [first, *(name for name in plan.stating if name != first)]
+    found = (typed[own.name], *(decimals.currency(text[name]) for name in names[1:]))
+    stated = [currencies.all_meant(one, plan.currency) for one in found]
+    whole, others = currencies.reconciled(stated)
+    rows = text.with_columns(whole.alias("_whole"))
+    needed = pl.format("an amount in {}, as another of its row is", pl.col("_whole"))
+    faults = [
+        fault_rows(rows, other, columns[name], plan.headings[name], "currency", needed)
+        for name, other in zip(names, others, strict=True)
+        if other.any()
+    ]
+    return typed.with_columns(whole.alias(own.name)), faults
 
 
 def _extra(batch: pl.DataFrame, plan: _Plan) -> pl.Series:
