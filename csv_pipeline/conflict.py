@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, false, func, true
+from sqlalchemy import ColumnElement, case, false, func, true
 
 Values = Mapping[str, ColumnElement[Any]]
 """A row's values by column; a column that the file lacks is null."""
@@ -34,6 +34,10 @@ class ConflictPolicy:
     def wins(self, stored: Values, incoming: Values) -> ColumnElement[bool]:
         """Return the condition under which the incoming row has a say; never null."""
         return true()
+
+    def outranks(self, stored: Values, incoming: Values) -> ColumnElement[bool]:
+        """Return the condition under which a policy that goes by arrival asks for no arrival."""
+        return false()
 
     def value(self, stored: ColumnElement[Any], incoming: ColumnElement[Any]) -> ColumnElement[Any]:
         """Return what a column holds once the incoming row had its say."""
@@ -96,6 +100,36 @@ class NewestWins(ConflictPolicy):
     def columns(self) -> tuple[str, ...]:
         """The version."""
         return (self.column,)
+
+
+@dataclass(frozen=True, slots=True)
+class Precedence(ConflictPolicy):
+    """The row whose `column` stands further on in `order` stays; of equal ones the later import's.
+
+    So a file of one layout leaves alone what only another one can tell.
+    """
+
+    by_arrival: ClassVar[bool] = True
+
+    column: str
+    order: tuple[str, ...]
+
+    def wins(self, stored: Values, incoming: Values) -> ColumnElement[bool]:
+        """Return whether the incoming row stands as far on as the stored one."""
+        return self._rank(incoming) >= self._rank(stored)
+
+    def outranks(self, stored: Values, incoming: Values) -> ColumnElement[bool]:
+        """Return whether it stands further on."""
+        return self._rank(incoming) > self._rank(stored)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The one that ranks."""
+        return (self.column,)
+
+    def _rank(self, row: Values) -> ColumnElement[int]:
+        ranks = {value: rank for rank, value in enumerate(self.order, 1)}
+        return case(ranks, value=row[self.column], else_=0)
 
 
 @dataclass(frozen=True, slots=True)

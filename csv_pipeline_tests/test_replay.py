@@ -175,23 +175,23 @@ def test_the_same_mended_file_again_is_a_duplicate(desk: Desk) -> None:
     assert desk.bring(text).outcome is Outcome.DUPLICATE
 
 
-def test_of_two_files_that_mend_a_row_at_once_the_later_is_refused(desk: Desk) -> None:
+def test_of_files_that_correct_a_row_at_once_each_is_judged_when_its_turn_comes(
+    desk: Desk,
+) -> None:
     first = desk.bring(FAULTY)
     text = sent_out(desk, first)
     imports = []
-    for number in ("6.00", "9.00"):
-        path = desk.folder / f"{number}.csv"
-        path.write_bytes(text.replace("six", number).encode())
+    for six, eight in (("6.00", "eight"), ("9.00", "8.00")):
+        path = desk.folder / f"{six}.csv"
+        path.write_bytes(text.replace("six", six).replace("eight", eight).encode())
         claim = desk.pipeline.claim_file(found_file(path, desk.account, "people"))
         assert claim is not None
         imports.append(Import(desk.pipeline, claim))
         imports[-1].advance(Stage.VALIDATE)
     one, other = (import_.settled() for import_ in imports)
-    assert (one.counts.inserted, other.outcome, other.problem_code) == (
-        1,
-        Outcome.REFUSED,
-        "replay",
-    )
+    assert (one.counts.inserted, other.counts.inserted, other.counts.rejected) == (1, 1, 1)
+    assert [reject.rule for reject in desk.rejects(other)] == ["row.repaired_before"]
+    assert marks(desk, first) == [one.import_id, other.import_id]
     assert str(desk.rows(columns="amount", order="person_id")[1].amount) == "6.00"
 
 
@@ -428,13 +428,13 @@ def test_cells_come_back_exactly_through_either_variant(desk: Desk) -> None:
     out = io.StringIO()
     cells = [*FORMULAS, *REWRITTEN]
     rows = [[str(number), cell, "x"] for number, cell in enumerate(cells)]
-    csv.writer(out).writerows([["ID", "Note", "Secret"], *rows])
+    csv.writer(out).writerows([["ID", "Note", "Secret"], *rows, ["good", "plain", "1"]])
     for verbatim in (False, True):
         other = Desk(desk.pipeline, f"{desk.account[:40]}-{verbatim}".lower(), desk.folder)
         first = other.bring(out.getvalue())
         other.bring(sent_out(other, first, verbatim=verbatim).replace(",x,", ",1,"))
         notes = [row._extra["Note"] for row in other.rows(columns="_extra", order="_row_number")]
-        assert notes == [cell.strip() for cell in cells]
+        assert notes == [*(cell.strip() for cell in cells), "plain"]
 
 
 def test_cells_that_a_spreadsheet_would_run_are_neutralised_and_numbers_are_not() -> None:

@@ -112,6 +112,10 @@ def import_(  # noqa: PLR0913  # an option for each question
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would happen; store nothing.")
     ] = False,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Import it though its bytes were imported, as the newest."),
+    ] = False,
     strict: Strict = False,
     as_json: Json = False,
 ) -> None:
@@ -120,7 +124,9 @@ def import_(  # noqa: PLR0913  # an option for each question
     from csv_pipeline.places import place_of
 
     pipeline = _pipeline()
-    imported = importing.import_file(pipeline, place_of(file), account, feed, dry_run=dry_run)
+    imported = importing.import_file(
+        pipeline, place_of(file), account, feed, dry_run=dry_run, again=again
+    )
     if as_json:
         terminal.as_json(imported.facts())
     else:

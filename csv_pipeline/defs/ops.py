@@ -16,7 +16,7 @@ from pydantic import Field
 from csv_pipeline.bundle import advance_all
 from csv_pipeline.defs.batch import Batch, batch_from
 from csv_pipeline.defs.checks import CHECKS, check_results
-from csv_pipeline.defs.files import arrival_ids
+from csv_pipeline.defs.files import arrivals_named
 from csv_pipeline.defs.metadata import (
     MOST_LINES,
     progress_metadata,
@@ -44,7 +44,9 @@ class ClaimConfig(dg.Config):
 
     feed: str
     files: list[str] = Field(default=[])
+    arrival_ids: list[int] = Field(default=[])
     dry_run: bool = False
+    again: bool = False
 
 
 @dg.op(
@@ -110,12 +112,16 @@ def report(
 
 def _claim(context: dg.OpExecutionContext, config: ClaimConfig, pipeline: Pipeline) -> Batch:
     account = account_slug(context.partition_key)
+    named = arrivals_named(pipeline, account, config.feed, config.files, config.arrival_ids)
+    if config.again and named is None:
+        raise SetupError("config 'again': files or arrival_ids were needed; none is named")
     claims = pipeline.claim(
         account,
         config.feed,
-        arrival_ids=arrival_ids(pipeline, account, config.feed, config.files),
+        arrival_ids=named,
         run_id=context.run.run_id,
         dry_run=config.dry_run,
+        again=config.again,
     )
     return Batch(account=account, feed=config.feed, claims=tuple(claims), dry_run=config.dry_run)
 
@@ -127,7 +133,10 @@ def _with_members(pipeline: Pipeline, batch: Batch) -> Batch:
     """
     claims: list[Claim | None] = []
     for import_ in imports_of(pipeline, batch.claims):
-        members = (pipeline.claim_file(member, dry_run=True) for member in import_.members)
+        again = import_.claim.again
+        members = (
+            pipeline.claim_file(member, dry_run=True, again=again) for member in import_.members
+        )
         claims += [import_.claim, *members]
     return batch.with_claims(filter(None, claims), batch.unrecorded)
 

@@ -57,7 +57,6 @@ CUSTOMERS = Feed(
         Layout(name="without identity", required=frozenset({"customer_id"})),
     ),
     transforms=(customer_key,),
-    row_by_row=True,
     nulls=frozenset({"--"}),
     max_rejected_share=0.5,
     group="ebay",

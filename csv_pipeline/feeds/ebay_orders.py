@@ -12,12 +12,21 @@ import re
 
 import polars as pl
 
-from csv_pipeline.conflict import Greatest
+from csv_pipeline.conflict import Greatest, Precedence
 from csv_pipeline.contract import Contract, Money, column
 from csv_pipeline.errors import ContradictionError
 from csv_pipeline.feeds.common import EMAIL, EMAIL_NEEDS
-from csv_pipeline.model import Evidence, Feed, Layout, NonDataLine, NonDataPattern, WholeFile
+from csv_pipeline.model import (
+    Evidence,
+    Feed,
+    FileFacts,
+    Layout,
+    NonDataLine,
+    NonDataPattern,
+    WholeFile,
+)
 
+_HUB = "seller_hub"
 _ORDER_STATUS = {
     "pending": "PENDING",
     "processing": "PROCESSING",
@@ -249,19 +258,22 @@ def identity(rows: pl.LazyFrame) -> pl.LazyFrame:
     return rows.with_columns(order_key=pl.coalesce("order_id", "sales_record_number"))
 
 
-def line_kind(rows: pl.LazyFrame) -> pl.LazyFrame:
+def line_kind(rows: pl.LazyFrame, facts: FileFacts) -> pl.LazyFrame:
     """Tell summary rows (no item) and their item rows (no total) from orders of one item.
 
-    Where the report has no column of items, or none of totals, nothing tells them apart.
+    Where the report names no item at all, or no total, nothing tells them apart.
     """
-    hub = pl.col("layout") == "seller_hub"
+    hub = facts.layout == _HUB
+    tells_items = pl.lit(hub and facts.any_value("item_number"))
+    tells_totals = pl.lit(hub and facts.any_value("total_price"))
     has_item, has_total = pl.col("item_number") != "", pl.col("total_price").is_not_null()
     return rows.with_columns(
-        line_kind=pl.when(hub & ~has_item & has_item.any())
+        layout=pl.lit(facts.layout),
+        line_kind=pl.when(tells_items & ~has_item)
         .then(pl.lit("summary"))
-        .when(hub & ~has_total & has_total.any() & pl.col("order_id").is_not_null())
+        .when(tells_totals & ~has_total & pl.col("order_id").is_not_null())
         .then(pl.lit("item"))
-        .otherwise(pl.lit("single"))
+        .otherwise(pl.lit("single")),
     )
 
 
@@ -281,7 +293,7 @@ def footer_agrees(file: WholeFile) -> Evidence | None:
             above = footer.line_number
         elif footer.reason == "seller":
             _seller_agrees(file, footer)
-    if file.layout != "seller_hub":
+    if file.layout != _HUB:
         return None
     return Evidence(
         subject="completeness",
@@ -293,16 +305,17 @@ def footer_agrees(file: WholeFile) -> Evidence | None:
 
 
 def _count_agrees(file: WholeFile, footer: NonDataLine, above: int) -> None:
-    section = pl.col("line_number").is_between(above, footer.line_number)
+    above_it = (above, footer.line_number)
     sales = pl.coalesce("sales_record_number", "order_key")
-    rows = file.rows.filter(section)
+    rows = file.rows.filter(pl.col("_line_number").is_between(*above_it))
     found, nameless = (
         rows.select(sales.drop_nulls().n_unique(), nameless=sales.is_null().sum()).collect().row(0)
     )
-    malformed = file.malformed.filter(section).select(pl.len()).collect().item()
+    malformed = file.malformed.filter(pl.col("line_number").is_between(*above_it))
+    unread = malformed.select(pl.len()).collect().item()
     stated = int(re.sub(r"\D", "", footer.facts[0]))
-    if not found <= stated <= found + malformed + nameless:
-        beside = f" and {malformed:,} malformed records" if malformed else ""
+    if not found <= stated <= found + unread + nameless:
+        beside = f" and {unread:,} malformed records" if unread else ""
         raise ContradictionError(
             file.name,
             f"the {stated:,} sales records of the footer on line {footer.line_number} were needed",
@@ -325,16 +338,24 @@ _COUNT = r"(\d{1,3}(?:[,.]\d{3})+|\d+)"
 _RECORDS = r"(?:record|Datens[aä]tz|enregistrement|registro)"
 _SELLER = r"(?:Seller ID|Verk[aä]ufer(?:-ID|name)?|ID du vendeur|Identifiant du vendeur|Vendeur)"
 
+_HUB_TELLS = Precedence("layout", ("simple", _HUB))
+
 EBAY_ORDERS = Feed(
     name="ebay_orders",
     description="Orders of an eBay seller: the Seller Hub orders report, or the seller's own list.",
     contract=EbayOrder,
     key=("order_key", "item_number", "transaction_id"),
-    # A report that comes late does not take back that an order was paid or shipped.
-    column_conflicts={"paid_on": Greatest(), "shipped_on": Greatest()},
+    column_conflicts={
+        # A report that comes late does not take back that an order was paid or shipped.
+        "paid_on": Greatest(),
+        "shipped_on": Greatest(),
+        # A list of the seller's own has the key of a summary row, and no lines to tell apart.
+        "line_kind": _HUB_TELLS,
+        "layout": _HUB_TELLS,
+    },
     layouts=(
         Layout(
-            name="seller_hub",
+            name=_HUB,
             marks=frozenset({"sales_record_number", "sold_for"}),
             required=frozenset({"order_id", "sold_for"}),
         ),
@@ -352,6 +373,7 @@ EBAY_ORDERS = Feed(
         NonDataPattern(name="seller", pattern=rf'{_CELL}{_SELLER}\s*:\s*([^",;\t|\s]+)'),
     ),
     transforms=(identity, line_kind),
+    asks_filled=("item_number", "total_price"),
     file_checks=(footer_agrees,),
     nulls=frozenset({"--"}),
     views={
@@ -365,14 +387,25 @@ EBAY_ORDERS = Feed(
                 max(sold_on) AS sold_on,
                 max(paid_on) AS paid_on,
                 coalesce(bool_or(order_id IS NULL AND paid_on IS NULL), false) AS is_unpaid,
-                count(*) FILTER (WHERE line_kind <> 'summary') AS items,
+                -- A seller's own list tells of the same order: its rows count where no report does.
+                greatest(1, coalesce(
+                    nullif(count(*) FILTER (
+                        WHERE line_kind <> 'summary' AND layout = 'seller_hub'
+                    ), 0),
+                    count(*) FILTER (WHERE line_kind <> 'summary')
+                )) AS items,
                 coalesce(
-                    sum(coalesce(quantity, 1) * sold_for) FILTER (WHERE line_kind <> 'summary'),
+                    sum(coalesce(quantity, 1) * sold_for) FILTER (
+                        WHERE line_kind <> 'summary' AND layout = 'seller_hub'
+                    ),
                     max(sold_for) FILTER (WHERE line_kind = 'summary'),
                     max(total_price)
                 ) AS revenue,
                 max(shipping_and_handling) FILTER (WHERE line_kind <> 'item') AS shipping,
-                max(total_price) FILTER (WHERE line_kind <> 'item') AS total
+                coalesce(
+                    max(total_price) FILTER (WHERE line_kind <> 'item' AND layout = 'seller_hub'),
+                    max(total_price) FILTER (WHERE line_kind <> 'item')
+                ) AS total
             FROM data.ebay_orders AS line
             WHERE NOT (
                 order_id IS NULL AND EXISTS (

@@ -5,26 +5,41 @@ the first value is cast. A value that does not cast leaves a null behind and a f
 the row goes on to be validated, so that all its faults are found.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import polars as pl
+from polars.exceptions import ColumnNotFoundError
 
 from csv_pipeline.casts import cells, currencies, dates, decimals, integers
 from csv_pipeline.casts.currencies import Stated
 from csv_pipeline.casts.evidence import Survey, decide
 from csv_pipeline.casts.identifiers import Rounded, is_rounded, rounded
 from csv_pipeline.contract import Column, Kind, heading
-from csv_pipeline.errors import FileRefusedError, MissingColumnError, MixedCurrenciesError
+from csv_pipeline.errors import (
+    FileRefusedError,
+    MissingColumnError,
+    MixedCurrenciesError,
+    SetupError,
+)
 from csv_pipeline.header import extras_in, layout_of, likeliest, missing_columns, sources_in, title
-from csv_pipeline.model import Account, Evidence, Feed, Layout, WholeFile
+from csv_pipeline.model import (
+    Account,
+    Evidence,
+    Feed,
+    FileFacts,
+    Layout,
+    WholeFile,
+    takes_facts,
+)
 from csv_pipeline.storage.rejects import MASK, fault_rows
 from csv_pipeline.storage.work import (
     EXTRA,
     PLACE,
     REJECTS,
+    TYPED_PLACE,
     BatchWriter,
     Part,
     TextFile,
@@ -50,6 +65,7 @@ class _Plan:
     ways: dict[str, str | None]
     currency: str | None  # what the account says that a bare `$` is
     stating: tuple[str, ...]  # columns of amounts that state a currency
+    facts: FileFacts
 
     def columns(self) -> tuple[str, ...]:
         """Return the contract's columns that this file gives values to."""
@@ -95,10 +111,12 @@ def transform(  # noqa: PLR0913  # a file, whose it is, and what is known of it
     *,
     name: str,
     settled: Mapping[str, str | None],
+    facts: FileFacts | None = None,
 ) -> TypedFile:
     """Write the rows as the contract's columns to `work` and return which the file had, and why so.
 
-    `settled` is how the amounts and dates of a column were read before, if these rows were.
+    `settled` is how the amounts and dates of a column were read before, if these rows were; then
+    `facts` are those of the file that they are from.
 
     Raises:
         MissingColumnError: The header lacks columns that the feed needs in this layout.
@@ -107,7 +125,7 @@ def transform(  # noqa: PLR0913  # a file, whose it is, and what is known of it
         ContradictionError: What the file says of itself is not what it holds.
     """
     sources, others = sources_in(text.header, feed)
-    layout = layout_of(sources, feed)
+    layout = _layout(sources, feed, facts)
     _refuse_missing(sources, layout, feed, text.header, name)
     headings = {column: text.header[place] for column, place in sources.items()}
     surveys = _surveyed(text, feed, account, sources, headings)
@@ -124,6 +142,7 @@ def transform(  # noqa: PLR0913  # a file, whose it is, and what is known of it
         ways=ways,
         currency=account.currency,
         stating=tuple(one.column for one in surveys.stated if one.found),
+        facts=facts or _facts(text, feed, layout, sources),
     )
     rows, rejects = BatchWriter(work / "typed"), BatchWriter(work / "rejects-transform")
 
@@ -145,8 +164,10 @@ def transform(  # noqa: PLR0913  # a file, whose it is, and what is known of it
         rows_at_fault=at_fault,
         columns=plan.columns(),
         headings=headings,
+        extras=tuple(extras),
         layout=layout.name,
         ways=ways,
+        facts=plan.facts,
         evidence=(_layout_evidence(layout, plan), *evidence, *checked),
         warnings=tuple(w for n, its in all_ids.items() if (w := its.warning(headings[n]))),
     )
@@ -207,6 +228,47 @@ def settle_parts(
             found.append(None)
     suspect = {place for some in odd for place in parts_of(some, parts)}
     return [None if place in suspect else own for place, own in enumerate(found)]
+
+
+def facts_by_header(header: tuple[str, ...], feed: Feed) -> FileFacts:
+    """Return what a header tells of its file: each column that it has is taken to have values."""
+    sources, _ = sources_in(header, feed)
+    return _facts_of(layout_of(sources, feed), sources, feed, set(sources))
+
+
+def _facts(text: TextFile, feed: Feed, layout: Layout, sources: Mapping[str, int]) -> FileFacts:
+    """Look through the whole file for values in the columns that the feed asks for."""
+    wanted = {name: str(sources[name]) for name in feed.asks_filled if name in sources}
+    filled: set[str] = set()
+    for batch in batches(text.rows, wanted.values()) if wanted else ():
+        cells = batch.select(
+            _cleaned(int(place), feed.nulls).is_not_null().any().alias(name)
+            for name, place in wanted.items()
+            if name not in filled
+        )
+        filled |= {name for name in cells.columns if cells[name].item()}
+        if filled == wanted.keys():
+            break
+    return _facts_of(layout, sources, feed, filled)
+
+
+def _facts_of(
+    layout: Layout, sources: Mapping[str, int], feed: Feed, filled: Collection[str]
+) -> FileFacts:
+    return FileFacts(
+        layout=layout.name,
+        columns=tuple(sources),
+        asked=feed.asks_filled,
+        filled=tuple(name for name in feed.asks_filled if name in filled),
+    )
+
+
+def _layout(sources: Mapping[str, int], feed: Feed, facts: FileFacts | None) -> Layout:
+    """Return the layout that the header has, or that these rows had in the file they are from."""
+    known = {layout.name: layout for layout in feed.layouts}
+    if facts is not None and facts.layout in known:
+        return known[facts.layout]
+    return layout_of(sources, feed)
 
 
 def _layout_evidence(layout: Layout, plan: _Plan) -> Evidence:
@@ -340,9 +402,10 @@ def _is_id(column: Column, feed: Feed) -> bool:
 def _typed(
     batch: pl.DataFrame, plan: _Plan
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Rounded]]:
-    """Return a batch as the contract's columns, `EXTRA` and `PLACE`, its rows' faults, and its ids.
+    """Return a batch as the contract's columns, its rows' faults, and what is known of its ids.
 
-    Of the ids there is how many a spreadsheet may have rounded, by column.
+    The rows have `EXTRA` and `TYPED_PLACE` besides. Of ids there is, by column, how many of them a
+    spreadsheet may have rounded.
     """
     feed = plan.feed
     present = [column for column in feed.columns if column.name in plan.sources]
@@ -369,11 +432,11 @@ def _typed(
             faults.append(
                 fault_rows(text, values.is_null(), column, shown, "required", "a value in each row")
             )
-    typed = pl.DataFrame([*made, *text.select(PLACE), _extra(batch, plan)])
+    typed = pl.DataFrame([*made, *text.select(TYPED_PLACE), _extra(batch, plan)])
     if plan.stating or plan.currency:
         typed, more = _with_currency(typed, text, plan)
         faults += more
-    ids = {c.name: rounded(text[c.name], text["line_number"]) for c in present if _is_id(c, feed)}
+    ids = {c.name: rounded(text[c.name], text[TYPED_PLACE[1]]) for c in present if _is_id(c, feed)}
     return _derived(typed, plan), pl.concat(faults), ids
 
 
@@ -402,12 +465,13 @@ def _contested(batch: pl.DataFrame, text: pl.DataFrame, plan: _Plan) -> dict[str
 def _text(
     batch: pl.DataFrame, columns: Sequence[Column], places: Mapping[str, int], feed: Feed
 ) -> tuple[pl.DataFrame, list[str]]:
-    """Return the cells by column, null where one stands for no value, with `PLACE`; and the odd.
+    """Return trimmed cells by column, null for no value, with `TYPED_PLACE`; and which are odd.
 
     Odd are columns that have such cells, some from a spreadsheet, or ids that are not plain.
     """
     trimmed = batch.select(
-        *(pl.col(str(places[c.name])).str.strip_chars().alias(c.name) for c in columns), *PLACE
+        *(pl.col(str(places[c.name])).str.strip_chars().alias(c.name) for c in columns),
+        *(pl.col(name).alias(typed) for name, typed in zip(PLACE, TYPED_PLACE, strict=True)),
     )
     # Few columns have such cells, and to look takes a fifth of the time of making all anew.
     words = ("", *sorted(feed.nulls))
@@ -532,10 +596,40 @@ def _derived(typed: pl.DataFrame, plan: _Plan) -> pl.DataFrame:
         for column in plan.feed.columns
         if column.name not in plan.sources
     ]
-    rows = typed.lazy().with_columns(*absent).with_columns(layout=pl.lit(plan.layout.name))
+    rows = typed.lazy().with_columns(*absent)
     for derive in plan.feed.transforms:
-        rows = rows.pipe(derive)
-    return rows.select(*plan.columns(), EXTRA, *PLACE).collect()
+        make: Callable[..., pl.LazyFrame] = derive
+        rows = make(rows, plan.facts) if takes_facts(derive) else make(rows)
+    try:
+        made = rows.select(*plan.columns(), EXTRA, *TYPED_PLACE).collect()
+    except ColumnNotFoundError as error:
+        raise SetupError(
+            f"feed {plan.feed.name!r}: transforms that make the derived columns and keep the "
+            f"others were needed; {_first_line(error)}"
+        ) from error
+    return _in_order_of(typed, made, plan.feed)
+
+
+def _in_order_of(typed: pl.DataFrame, made: pl.DataFrame, feed: Feed) -> pl.DataFrame:
+    """Return the rows in the order of the file; a transform may have sorted them.
+
+    Raises:
+        SetupError: They are not the rows that it was given.
+    """
+    number = TYPED_PLACE[0]
+    if made[number].equals(typed[number]):
+        return made
+    ordered = made.sort(number)
+    if ordered[number].equals(typed[number]):
+        return ordered
+    raise SetupError(
+        f"feed {feed.name!r}: transforms that give each row back once were needed, as "
+        f"{typed.height:,} rows; {made.height:,} came back, with other row numbers"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _check_file(

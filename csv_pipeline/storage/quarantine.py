@@ -96,7 +96,9 @@ def repairable(connection: sa.Connection, claim: Claim, import_id: int) -> Impor
 
 
 def changed(connection: sa.Connection, replay: Replay) -> bool:
-    """Return whether any of the rows that a file is to repair were repaired since it was read."""
+    """Return whether rows that a file is to repair are no longer open rejects since it was read."""
+    if ledger.report_of(connection, replay.import_id).undone_by is not None:
+        return True
     pairs = scan(replay.rows).join(scan(replay.text.rows), on="row_number", how="semi")
     table = states(connection, replay.import_id).lazy().filter(pl.col("repaired_by").is_not_null())
     return (

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql as pg
 
 from csv_pipeline.conflict import ConflictPolicy, Values
 from csv_pipeline.model import Claim, Feed
-from csv_pipeline.storage import tables
+from csv_pipeline.storage import order, tables
 from csv_pipeline.storage.rejects import MASK
 from csv_pipeline.storage.row_hash import CONTENT, HASH, OCCURRENCE
 from csv_pipeline.storage.targets import history_table, key_columns, target_table
@@ -38,10 +38,11 @@ class Resolution:
     Staged rows `of_several` imports say each to which it belongs, and its row number there.
     `staging` holds this import's rows, `matched` the outcome of those whose key is stored or that
     the database refuses, and whether they replace the stored one as a whole, `refused` why it does,
-    and `repaired` which rejected row each one repairs.
+    and `repaired` which rejected row each one repairs. `behind` is the import's position if rows of
+    later arrivals are stored, see `csv_pipeline.storage.order`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # whose rows, which columns, and three ways to resolve them
         self,
         feed: Feed,
         claim: Claim,
@@ -49,8 +50,10 @@ class Resolution:
         replay: Replay | None = None,
         *,
         of_several: bool = False,
+        behind: int | None = None,
     ) -> None:
         self.feed, self.claim, self.replay, self.of_several = feed, claim, replay, of_several
+        self.behind = behind
         self._stand_for = replay.import_id if replay else claim.import_id
         self.target, self.history = target_table(feed), history_table(feed)
         self.key = key_columns(feed)
@@ -155,6 +158,20 @@ class Resolution:
             .values({OCCURRENCE: free.c.place})
             .where(staging.c[CONTENT] == free.c[CONTENT], staging.c[OCCURRENCE] == free.c.nth)
         )
+
+    def confirm(self) -> sa.Insert:
+        """Note the staged rows that leave the stored ones as they are."""
+        rows, table = self.staging, tables.confirmed_row
+        query = sa.select(
+            sa.literal(self.claim.account),
+            sa.literal(self.feed.name),
+            order.key_of(*(rows.c[name] for name in self.key)),
+            self._import_id(rows),
+        ).where(
+            self.matched.c._row_number == rows.c._row_number,
+            self.matched.c[OUTCOME].in_(("unchanged", "kept")),
+        )
+        return sa.insert(table).from_select(["account", "feed", "key", "import_id"], query)
 
     def any_stored(self) -> sa.Select[bool]:
         """Ask whether the account has any row."""
@@ -295,17 +312,19 @@ class Resolution:
 
     def _wins(self, policy: ConflictPolicy, rows: sa.FromClause) -> sa.ColumnElement[bool]:
         """Return whether a staged row has a say; not against one that arrived after it."""
-        wins = policy.wins(self._row(self.target), self._row(rows))
-        if self.replay is None or not policy.by_arrival:
+        stored, incoming = self._row(self.target), self._row(rows)
+        wins = policy.wins(stored, incoming)
+        if self.behind is None or not policy.by_arrival:
             return wins
-        # A row that was repaired before stands for the import that rejected it, as this one does.
-        import_, stored_by = tables.import_, self.target.c._import_id
-        repairs = (
-            sa.select(import_.c.repairs_import_id)
-            .where(import_.c.import_id == stored_by)
-            .scalar_subquery()
-        )
-        return wins & ~(sa.func.coalesce(repairs, stored_by) > self._stand_for)
+        key = order.key_of(*(self.target.c[name] for name in self.key))
+        newer = order.is_newer(self.claim, self.target.c._import_id, key, self.behind)
+        return wins & (~newer | policy.outranks(stored, incoming))
+
+    @property
+    def by_arrival(self) -> bool:
+        """Whether the order of arrivals decides on any value of a row that is stored."""
+        groups = (*self._groups, self.feed.conflict)
+        return bool(self.feed.key) and any(policy.by_arrival for policy in groups)
 
     def _among_rows_of_its_file(
         self, differs: sa.ColumnElement[bool]
@@ -331,7 +350,7 @@ class Resolution:
         )
         stored_at = sa.case((target.c._import_id == self._stand_for, target.c._row_number))
         mended, stored = (
-            {**self._row(table), "row_number": place}
+            {**self._row(table), "_row_number": place}
             for table, place in ((rows, stood_at), (target, stored_at))
         )
         stands = self.feed.duplicates.stands(mended, stored)
