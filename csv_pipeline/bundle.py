@@ -540,8 +540,8 @@ class Bundle:
                 return _Loaded(members=(), reports=())
             drifts = self._drifts(connection, members)
             rows = self._own_rows(valid.valid, [member.part for member in members])
-            columns, parts = self._typed().typed.columns, [member.part for member in members]
-            counts = load_together(connection, self.feed, claim, self.work, columns, rows, parts)
+            typed, parts = self._typed().typed, [member.part for member in members]
+            counts = load_together(connection, self.feed, claim, self.work, typed, rows, parts)
             if counts is None:
                 raise _ApartError
             reports = tuple(map(self._report, members, counts, drifts))

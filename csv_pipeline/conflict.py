@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, case, false, func, true
+from sqlalchemy import ColumnElement, case, column, false, func, select, true
 
 Values = Mapping[str, ColumnElement[Any]]
 """A row's values by column; a column that the file lacks is null."""
@@ -43,9 +43,24 @@ class ConflictPolicy:
         """Return what a column holds once the incoming row had its say."""
         return incoming
 
-    def cells(self, stored: ColumnElement[Any], incoming: ColumnElement[Any]) -> ColumnElement[Any]:
-        """Return the same for the cells that the feed does not know, two JSON objects."""
-        return stored.concat(incoming)
+    def cells(
+        self,
+        stored: ColumnElement[Any],
+        incoming: ColumnElement[Any],
+        names: ColumnElement[Any],
+    ) -> ColumnElement[Any]:
+        """Return the same for the cells that the feed does not know, two JSON objects.
+
+        `names` is an array of all such columns of the file. A blank is a null, or no cell at all.
+        """
+        old: ColumnElement[Any] = column("old")
+        new: ColumnElement[Any] = column("new")
+        if self.value(old, new) is new:
+            return stored.op("-")(names).concat(incoming)
+        name = func.unnest(names).column_valued("name", joins_implicitly=True)
+        value = self.value(stored.op("->>")(name), incoming.op("->>")(name))
+        decided = select(func.jsonb_object_agg(name, value)).scalar_subquery()
+        return stored.concat(decided)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -76,10 +91,6 @@ class FillBlanks(ConflictPolicy):
     def value(self, stored: ColumnElement[Any], incoming: ColumnElement[Any]) -> ColumnElement[Any]:
         """Return the stored value, or else the incoming one."""
         return func.coalesce(stored, incoming)
-
-    def cells(self, stored: ColumnElement[Any], incoming: ColumnElement[Any]) -> ColumnElement[Any]:
-        """Return the stored cells, and the incoming ones under names that were not there."""
-        return incoming.concat(stored)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ from csv_pipeline.result_files import draft_results, leave_results
 from csv_pipeline.stages.arrive import fetch, refuse_changed
 from csv_pipeline.stages.load import LATE, load, store_rejects
 from csv_pipeline.stages.read import ReadHints, read
+from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.replay import Repaired, named_import, take_back
 from csv_pipeline.stages.report import (
     NonData,
@@ -370,10 +371,17 @@ class Import:
         import_id = named_import(text, claim.name, claim.repairs)
         with self._database.begin() as connection:
             report = quarantine.repairable(connection, claim, import_id)
-            rows = quarantine.states(connection, import_id)
-        repaired = Repaired(import_id=import_id, header=report.header, states=rows)
-        save(self.work / "repaired.json", report)
-        return take_back(text, self.work, repaired, name=claim.name)
+            save(self.work / "repaired.json", report)
+            split = Grammar(report.delimiter, report.quote, report.escape).cells
+            places = {at: name for name, at in sources_in(report.header, self.feed)[0].items()}
+            repaired = Repaired(
+                import_id=import_id,
+                header=report.header,
+                states=quarantine.states(connection, import_id),
+                originals=lambda rows: quarantine.originals(connection, report, rows, split),
+                columns=tuple(places.get(place) for place in range(len(report.header))),
+            )
+            return take_back(text, self.work, repaired, name=claim.name)
 
     def _drift(self, before: tuple[str, ...] = ()) -> HeaderDrift:
         """Return how the header differs; rejected rows come under the one of their own file."""

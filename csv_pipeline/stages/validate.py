@@ -70,7 +70,7 @@ def validate(
     schema = _schema(feed, typed.columns)
     rows, rejects = BatchWriter(work / "valid"), BatchWriter(work / "rejects")
     keys = BatchWriter(work / "keys")
-    identity = _known_by(feed.contract, typed.columns, keyed=bool(feed.key))
+    identity = _known_by(feed.contract, typed.columns, typed.extras, keyed=bool(feed.key))
     files, places = batch_files(text.rows), sources_in(text.header, feed)[0]
 
     def check(numbered: tuple[int, tuple[pl.DataFrame, pl.DataFrame]]) -> int:
@@ -297,8 +297,11 @@ def _rule(check: str, column: Column, schema: pa.DataFrameSchema) -> tuple[str, 
 
 
 @lru_cache(maxsize=100)
-def _known_by(contract: type[Contract], present: tuple[str, ...], *, keyed: bool) -> KnownBy:
-    return known_by((c for c in columns_of(contract) if c.name in present), keyed=keyed)
+def _known_by(
+    contract: type[Contract], present: tuple[str, ...], extras: tuple[str, ...], *, keyed: bool
+) -> KnownBy:
+    columns = (column for column in columns_of(contract) if column.name in present)
+    return known_by(columns, keyed=keyed, extras=extras)
 
 
 def _key(feed: Feed) -> tuple[str, ...]:

@@ -84,9 +84,7 @@ def load(  # noqa: PLR0913, PLR0917  # the stages before, each with its own fact
     if replay is not None:
         position = order.position_of(connection, replay.import_id)
     overtaken = order.is_overtaken(connection, claim, position)
-    resolution = Resolution(
-        feed, claim, typed.columns, replay, behind=position if overtaken else None
-    )
+    resolution = Resolution(feed, claim, typed, replay, behind=position if overtaken else None)
     outcomes, late = BatchWriter(work / "outcomes"), BatchWriter(work / LATE)
     expected = valid.valid - valid.superseded
     try:
@@ -140,7 +138,7 @@ def load_together(  # noqa: PLR0913, PLR0917  # as `load`, for several
     feed: Feed,
     claim: Claim,
     work: Path,
-    columns: tuple[str, ...],
+    typed: TypedFile,
     valid: ValidFile,
     parts: Sequence[Part],
 ) -> list[Counts] | None:
@@ -153,7 +151,7 @@ def load_together(  # noqa: PLR0913, PLR0917  # as `load`, for several
     Raises:
         AccountingError: A row would be without an outcome, or with two.
     """
-    resolution = Resolution(feed, claim, columns, of_several=True)
+    resolution = Resolution(feed, claim, typed, of_several=True)
     outcomes = BatchWriter(work / "outcomes")
     try:
         done = _bring(connection, resolution, valid, outcomes, valid.valid, _hold_to_none)
