@@ -52,6 +52,7 @@ class Column:
     is made by the feed's transforms. `substitute` stands where the file has no value, so that the
     column can be part of a key. `choices` maps every accepted word, case-folded, to what is stored.
     An `identifier` says which thing is meant, so that spelling matters: see `casts.identifiers`.
+    `nulls` are words that stand for no value here. A `past` column holds dates of what happened.
     `needs` says in plain words what the column's checks ask for, as the contract declares it, and
     `asked` what a value must be, whoever says so.
     """
@@ -68,6 +69,8 @@ class Column:
     identifier: bool
     fold_case: bool
     pad: int
+    nulls: frozenset[str]
+    past: bool
     needs: str
     asked: str
     description: str
@@ -99,6 +102,8 @@ def column(  # noqa: PLR0913  # a declaration, all by name
     fold_case: bool = False,
     pad: int = 0,
     currency: bool = False,
+    nulls: Iterable[str] = (),
+    past: bool = False,
     needs: str = "",
     description: str = "",
     **checks: Any,
@@ -118,6 +123,9 @@ def column(  # noqa: PLR0913  # a declaration, all by name
         pad: Ids of digits get zeros in front up to this length.
         currency: The currency of the row's amounts, by ISO 4217: in a column of its own, or as the
             amounts state it. A contract has one such column at most.
+        nulls: Words for no value, besides those of the feed and, where the column is not text, the
+            usual ones such as `N/A`.
+        past: The dates are of what has happened, so that no year of two digits is one to come.
         needs: What the checks ask for, in plain words, for the message of a reject.
         description: What the column holds, for the docs and the Dagster column schema.
         **checks: Pandera's built-in checks, such as `ge`, `str_matches`, `isin`.
@@ -137,6 +145,8 @@ def column(  # noqa: PLR0913  # a declaration, all by name
                 "fold_case": fold_case,
                 "pad": pad,
                 "currency": currency,
+                "nulls": frozenset(nulls),
+                "past": past,
                 "needs": needs,
             }
         },
@@ -215,6 +225,8 @@ def _column(name: str, spec: Any) -> Column:
         identifier=facts["identifier"],
         fold_case=facts["fold_case"],
         pad=facts["pad"],
+        nulls=facts["nulls"],
+        past=facts["past"],
         needs=facts["needs"],
         asked=facts["needs"] or _asked(facts["choices"], spec.checks),
         description=spec.description or "",

@@ -56,8 +56,9 @@ class DecimalMark(StrEnum):
 class Account:
     """The party whose files these are, with what it declared about them.
 
-    What an account declares overrules what its files suggest. `currency` is the ISO 4217 code that
-    a sign of several currencies, such as `$` or `kr`, means in them.
+    What an account declares settles what its files leave open. `null_words` stand for no value in
+    columns that are not text. `currency` is the ISO 4217 code that a sign of several currencies,
+    such as `$` or `kr`, means.
     """
 
     account: str
@@ -66,6 +67,7 @@ class Account:
     decimal_mark: DecimalMark | None = None
     encoding: str | None = None
     currency: str | None = None
+    null_words: tuple[str, ...] = ()
     max_file_bytes: int | None = None
     max_compressed_bytes: int | None = None
 

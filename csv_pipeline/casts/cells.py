@@ -9,6 +9,12 @@ from csv_pipeline.casts import decimals, identifiers, integers, spreadsheets
 from csv_pipeline.contract import Column, Kind, choice_key
 
 
+@lru_cache(maxsize=10_000)
+def null_words(declared: frozenset[str]) -> tuple[str, ...]:
+    """Return the cells, trimmed, that stand for no value whatever a cast makes of them."""
+    return ("", *sorted(declared))
+
+
 @lru_cache(maxsize=10_000)  # a feed's columns are the same in all its files
 def is_odd(name: str, words: tuple[str, ...], *, is_id: bool) -> pl.Expr:
     """Return whether any trimmed cell of a column needs more than to be trimmed.

@@ -18,12 +18,7 @@ TOO_LARGE = (
     "larger than a whole number can be here; "
     "they go from -9,223,372,036,854,775,808 to 9,223,372,036,854,775,807"
 )
-SAYS_A_MARK = r"[.,\x{66b}\x{66c}\x{ff0c}\x{ff0e}]"
-"""Pattern of a text that may say which mark stands before decimals; few whole numbers have one.
-
-The Arabic and the full-width marks are among them.
-"""
-
+_SAYS_A_MARK = r"[.,\x{66b}\x{66c}\x{ff0c}\x{ff0e}]"
 _ZEROS = "0+"
 
 
@@ -44,6 +39,7 @@ def survey(column: Column, heading: str) -> Survey:
             f"{decimals.proof(ways[1])}|{grouped.format('[.]')}",
         ),
         ambiguous=r"^-?[1-9][0-9]{0,2}[.,]000$",
+        read=_marked,
     )
 
 
@@ -107,6 +103,14 @@ def marks(
             subject = f"decimal mark of {one.heading}"
             evidence.append(Evidence(subject=subject, decision=str(way), because=because))
     return ways, evidence
+
+
+def _marked(values: pl.Series, _: pl.Series) -> pl.Series:
+    """Return numbers that may say which mark stands before decimals, and null for all others."""
+    marked = values.str.contains(_SAYS_A_MARK)  # few have any
+    if not marked.any():
+        return pl.Series([None], dtype=pl.String).new_from_index(0, len(values))
+    return numbers(values)
 
 
 def _whole(values: pl.Series, mark: str | None) -> pl.Series:

@@ -43,6 +43,7 @@ class Fact(StrEnum):
     DATE_ORDER = "date-order"
     DECIMAL_MARK = "decimal-mark"
     ENCODING = "encoding"
+    NULL_WORDS = "null-words"
     MAX_FILE_BYTES = "max-file-bytes"
     CURRENCY = "currency"
     MAX_COMPRESSED_BYTES = "max-compressed-bytes"
@@ -338,6 +339,10 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each fact
     currency: Annotated[
         str | None, typer.Option(help="What $ or kr means, by ISO 4217, such as USD or SEK.")
     ] = None,
+    null_word: Annotated[
+        list[str] | None,
+        typer.Option(help="Stands for no value where a column is not text; may be repeated."),
+    ] = None,
     max_file_bytes: Annotated[
         int | None, typer.Option(min=1, help="How large a file may be, decompressed.")
     ] = None,
@@ -362,6 +367,7 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each fact
         "decimal_mark": decimal_mark,
         "encoding": encoding,
         "currency": currency,
+        "null_words": tuple(null_word) if null_word else None,
         "max_file_bytes": max_file_bytes,
         "max_compressed_bytes": max_compressed_bytes,
     }

@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +171,9 @@ def declare(
                 f"account {name!r}: a currency by its code of ISO 4217, such as USD, was needed; "
                 f"found {given['currency']!r}"
             )
-    facts: dict[str, Any] = {fact.replace("-", "_"): None for fact in forget} | given
+    unset = asdict(Account(account=name))
+    forgotten = {fact.replace("-", "_") for fact in forget}
+    facts: dict[str, Any] = {fact: unset[fact] for fact in forgotten} | given
     if "date_order" in given:
         facts["date_order"] = DateOrder(given["date_order"].replace("-", " "))
     if "decimal_mark" in given:

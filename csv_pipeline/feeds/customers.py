@@ -37,7 +37,7 @@ class Customer(Contract):
     postal_code: str = column("Postal Code", "Zip", "Zip Code", "Postcode", nullable=True)
     country: str = column("Country", "Country Code", nullable=True)
     first_order_on: pl.Date = column(
-        "First Order On", "First Order", "Customer Since", nullable=True
+        "First Order On", "First Order", "Customer Since", nullable=True, past=True
     )
     notes: str = column("Notes", "Note", "Comment", "Comments", nullable=True)
 

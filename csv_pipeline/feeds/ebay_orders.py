@@ -100,13 +100,16 @@ class EbayOrder(Contract):
         "Sales Record Number", "Verkaufsprotokollnummer", "Numéro de vente",
         "Numéro d’enregistrement de la vente", nullable=True, identifier=True,
     )  # fmt: skip
-    sold_on: pl.Date = column(*_SALE_DATE, nullable=True)
+    sold_on: pl.Date = column(*_SALE_DATE, nullable=True, past=True)
     sold_time: pl.Time = column(
-        *_SALE_DATE, nullable=True, description="where the file gives one; orders have no time zone"
+        *_SALE_DATE,
+        nullable=True,
+        past=True,
+        description="where the file gives one; of UTC, as the date is, where it names a zone",
     )
     paid_on: pl.Date = column(
         "Paid On Date", "Paid On", "Zahlungsdatum", "Bezahlt am", "Date de paiement", "Payé le",
-        nullable=True,
+        nullable=True, past=True,
     )  # fmt: skip
     quantity: int = column("Quantity", "Anzahl", "Quantité", nullable=True, ge=1)
     sold_for: Money = column(
@@ -210,7 +213,7 @@ class EbayOrder(Contract):
     delivery_until_on: pl.Date = column("Maximum Estimated Delivery Date", nullable=True)
     shipped_on: pl.Date = column(
         "Shipped On Date", "Dispatched on date", "Posted On Date", "Versanddatum", "Verschickt am",
-        "Expédié le", nullable=True,
+        "Expédié le", nullable=True, past=True,
     )  # fmt: skip
     feedback_left: str = column("Feedback Left", nullable=True)
     feedback_received: str = column("Feedback Received", nullable=True)

@@ -5,25 +5,25 @@ the first value is cast. A value that does not cast leaves a null behind and a f
 the row goes on to be validated, so that all its faults are found.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
 from polars.exceptions import ColumnNotFoundError
 
-from csv_pipeline.casts import cells, currencies, dates, decimals, integers
-from csv_pipeline.casts.currencies import Stated
+from csv_pipeline.casts import cells, currencies, dates, decimals, integers, times
+from csv_pipeline.casts.dates import ZONED, Reading
 from csv_pipeline.casts.evidence import Survey, decide
+from csv_pipeline.casts.figures import Figures, figures_of
 from csv_pipeline.casts.identifiers import Rounded, is_rounded, rounded
+from csv_pipeline.casts.moments import Moments, Settled, moments_of, reading, settle, take_census
+from csv_pipeline.casts.nulls import are_none
+from csv_pipeline.casts.times import Forms
+from csv_pipeline.casts.zones import Census
 from csv_pipeline.contract import Column, Kind, heading
-from csv_pipeline.errors import (
-    FileRefusedError,
-    MissingColumnError,
-    MixedCurrenciesError,
-    SetupError,
-)
+from csv_pipeline.errors import FileRefusedError, MissingColumnError, SetupError
 from csv_pipeline.header import extras_in, layout_of, likeliest, missing_columns, sources_in, title
 from csv_pipeline.model import (
     Account,
@@ -63,8 +63,10 @@ class _Plan:
     header: tuple[str, ...]
     headings: dict[str, str]
     ways: dict[str, str | None]
-    currency: str | None  # what the account says that a bare `$` is
+    currency: str | None  # the account's, which a bare `$` may be
     stating: tuple[str, ...]  # columns of amounts that state a currency
+    readings: Mapping[str, Reading]  # of the columns of dates and times
+    nulls: frozenset[str]  # words for no value, case-folded, where a column is not text
     facts: FileFacts
 
     def columns(self) -> tuple[str, ...]:
@@ -112,11 +114,13 @@ def transform(  # noqa: PLR0913  # a file, whose it is, and what is known of it
     name: str,
     settled: Mapping[str, str | None],
     facts: FileFacts | None = None,
+    today: date | None = None,
 ) -> TypedFile:
     """Write the rows as the contract's columns to `work` and return which the file had, and why so.
 
     `settled` is how the amounts and dates of a column were read before, if these rows were; then
-    `facts` are those of the file that they are from.
+    `facts` are those of the file that they are from. `today` is the day of the import, by which
+    years of two digits are read.
 
     Raises:
         MissingColumnError: The header lacks columns that the feed needs in this layout.
@@ -128,8 +132,8 @@ def transform(  # noqa: PLR0913  # a file, whose it is, and what is known of it
     layout = _layout(sources, feed, facts)
     _refuse_missing(sources, layout, feed, text.header, name)
     headings = {column: text.header[place] for column, place in sources.items()}
-    surveys = _surveyed(text, feed, account, sources, headings)
-    ways, evidence = surveys.decided(feed, account, settled, name)
+    surveys = _surveys(feed, account, sources, headings)
+    decided = _surveyed(text, feed, surveys, sources, account, settled, name, today)
     extras = extras_in(text.header, sources.values())
     plan = _Plan(
         feed=feed,
@@ -139,9 +143,13 @@ def transform(  # noqa: PLR0913  # a file, whose it is, and what is known of it
         extras=extras,
         header=text.header,
         headings=headings,
-        ways=ways,
+        ways=decided.ways,
         currency=account.currency,
-        stating=tuple(one.column for one in surveys.stated if one.found),
+        stating=surveys.figures.stating,
+        readings={
+            c.name: reading(c, one, decided.ways) for one in surveys.moments for c in one.columns
+        },
+        nulls=frozenset(word.casefold() for word in (*feed.nulls, *account.null_words)),
         facts=facts or _facts(text, feed, layout, sources),
     )
     rows, rejects = BatchWriter(work / "typed"), BatchWriter(work / "rejects-transform")
@@ -157,6 +165,7 @@ def transform(  # noqa: PLR0913  # a file, whose it is, and what is known of it
     for rejected, ids in in_order(type_batch, enumerate(batches(text.rows))):
         at_fault += rejected
         all_ids |= {name: all_ids.get(name, Rounded()) + its for name, its in ids.items()}
+    damaged = (its.warning(headings[name]) for name, its in all_ids.items())
     checked = _check_file(text, rows.directory, plan, account, name)
     return TypedFile(
         rows=rows.directory,
@@ -166,68 +175,83 @@ def transform(  # noqa: PLR0913  # a file, whose it is, and what is known of it
         headings=headings,
         extras=tuple(extras),
         layout=layout.name,
-        ways=ways,
+        ways=decided.ways,
         facts=plan.facts,
-        evidence=(_layout_evidence(layout, plan), *evidence, *checked),
-        warnings=tuple(w for n, its in all_ids.items() if (w := its.warning(headings[n]))),
+        evidence=(_layout_evidence(layout, plan), *decided.evidence, *checked),
+        warnings=(*decided.warnings, *filter(None, damaged)),
     )
 
 
-def settle_parts(
-    text: TextFile, feed: Feed, account: Account, parts: Sequence[Part], names: Sequence[str]
+def settle_parts(  # noqa: PLR0913, PLR0917  # a text, whose it is, and what is known of it
+    text: TextFile,
+    feed: Feed,
+    account: Account,
+    parts: Sequence[Part],
+    names: Sequence[str],
+    today: date | None = None,
 ) -> list[tuple[dict[str, str | None], list[Evidence]] | None]:
     """Return how the amounts and dates of each part of a text are read by its own values, and why.
 
-    None of one whose values settle nothing, or that has ids to warn of. `names` are those of the
-    parts' files.
+    None of one whose values settle nothing, or show what a person should look at. `names` are those
+    of the parts' files.
     """
     sources, _ = sources_in(text.header, feed)
     headings = {name: text.header[place] for name, place in sources.items()}
     whole = _surveys(feed, account, sources, headings)
+    columns = [str(sources[survey.column]) for survey in whole.asked]
     ids = [str(sources[c.name]) for c in feed.columns if c.name in sources and _is_id(c, feed)]
-    asked = [str(sources[survey.column]) for survey in whole.asked]
-    frame = pl.concat(batches(text.rows, ["row_number", *asked, *ids]))
-    trimmed, rows = frame.with_columns(pl.col(pl.String).str.strip_chars()), frame["row_number"]
-    odd = [rows.filter(is_rounded(trimmed[place])) for place in ids]
-    surveyed: dict[str, tuple[pl.Series, tuple[pl.Series, ...]]] = {}
-    stated: dict[str, pl.Series | None] = {}
-    for survey in whole.asked:
-        values = trimmed[str(sources[survey.column])]
-        if survey not in whole.days:
-            values, stated[survey.column] = decimals.read(values)
-        surveyed[survey.column] = values, survey.masks(values)
-
+    frame = pl.concat(batches(text.rows, ["row_number", *columns, *ids]))
+    rows = frame["row_number"]
+    trimmed = frame.with_columns(pl.col(pl.String).str.strip_chars())
+    masks = {
+        survey.column: survey.masks(trimmed[str(sources[survey.column])], rows)
+        for survey in whole.asked
+        if isinstance(survey, Survey)
+    }
+    stating = {
+        name: decimals.currency(trimmed[str(sources[name])]) for name in whole.figures.stating
+    }
+    suspect = {at for i in ids for at in parts_of(rows.filter(is_rounded(trimmed[i])), parts)}
     firsts = [part.first for part in parts]
     starts = dict(zip(firsts, rows.search_sorted(pl.Series(firsts)), strict=True))
 
-    def of_part(part: Part) -> _Surveys:
+    def of_part(part: Part) -> tuple[_Surveys, dict[int, Census]]:
         mine = slice(starts[part.first], starts[part.first] + part.rows)
         numbers = rows[mine] - part.rows_up
 
         def taken(survey: Survey) -> Survey:
-            values, masks = surveyed[survey.column]
-            return survey.take((mask[mine] for mask in masks), values[mine], numbers)
+            values = trimmed[str(sources[survey.column])][mine]
+            return survey.take((mask[mine] for mask in masks[survey.column]), values, numbers)
 
-        own = replace(
-            whole,
-            amounts=[taken(survey) for survey in whole.amounts],
-            wholes=[taken(survey) for survey in whole.wholes],
-            days=[taken(survey) for survey in whole.days],
-            stated=[replace(one, found={}) for one in whole.stated],
-        )
-        for one in own.stated:
-            if (some := stated[one.column]) is not None:
-                one.add(some[mine], numbers)
-        return own
+        moments: list[Moments] = []
+        censuses: dict[int, Census] = {}
+        for one in whole.moments:
+            values, known = trimmed[str(one.place)][mine], one.survey
+            survey = known.of(values, numbers) if isinstance(known, Forms) else taken(known)
+            moments.append(replace(one, survey=survey))
+            if ZONED in survey.notes.found:
+                censuses[one.place] = Census()
+                take_census(censuses[one.place], values, numbers)
+        surveys = {survey.column: taken(survey) for survey in whole.figures.surveys}
+        currencies_ = {name: stated[mine] for name, stated in stating.items()}
+        return _Surveys(whole.figures.of(surveys, currencies_, numbers), moments), censuses
 
     found: list[tuple[dict[str, str | None], list[Evidence]] | None] = []
-    for part, name in zip(parts, names, strict=True):
+    for at, (part, name) in enumerate(zip(parts, names, strict=True)):
+        surveys, censuses = of_part(part)
         try:
-            found.append(of_part(part).decided(feed, account, {}, name))
+            settled = surveys.decided(account, feed, {}, censuses, name, _year(today))
         except FileRefusedError:
             found.append(None)
-    suspect = {place for some in odd for place in parts_of(some, parts)}
-    return [None if place in suspect else own for place, own in enumerate(found)]
+        else:
+            odd = settled.warnings or at in suspect
+            found.append(None if odd else (settled.ways, settled.evidence))
+    return found
+
+
+def _year(today: date | None) -> int:
+    """Return the latest year that it is anywhere on a day, which is this day if none is given."""
+    return ((today or datetime.now(UTC).date()) + timedelta(days=1)).year
 
 
 def facts_by_header(header: tuple[str, ...], feed: Feed) -> FileFacts:
@@ -241,12 +265,12 @@ def _facts(text: TextFile, feed: Feed, layout: Layout, sources: Mapping[str, int
     wanted = {name: str(sources[name]) for name in feed.asks_filled if name in sources}
     filled: set[str] = set()
     for batch in batches(text.rows, wanted.values()) if wanted else ():
-        cells = batch.select(
-            _cleaned(int(place), feed.nulls).is_not_null().any().alias(name)
+        some = batch.select(
+            _cleaned(int(place), cells.null_words(feed.nulls)).is_not_null().any().alias(name)
             for name, place in wanted.items()
             if name not in filled
         )
-        filled |= {name for name in cells.columns if cells[name].item()}
+        filled |= {name for name in some.columns if some[name].item()}
         if filled == wanted.keys():
             break
     return _facts_of(layout, sources, feed, filled)
@@ -296,103 +320,69 @@ def _other_names(column: Column) -> tuple[str, ...]:
     return (*column.aliases[1:], column.name) if column.aliases else ()
 
 
-def _surveyed(
+def _surveyed(  # noqa: PLR0913, PLR0917  # the file, whose it is, and how its header reads
     text: TextFile,
     feed: Feed,
-    account: Account,
+    surveys: "_Surveys",
     sources: Mapping[str, int],
-    headings: Mapping[str, str],
-) -> "_Surveys":
-    """Let all values say how amounts, whole numbers and dates are written."""
-    surveys = _surveys(feed, account, sources, headings)
+    account: Account,
+    settled: Mapping[str, str | None],
+    name: str,
+    today: date | None,
+) -> Settled:
+    """Let all values say how amounts, dates and times are written."""
     asked = surveys.asked
     for batch in batches(text.rows, ["row_number", *(str(sources[s.column]) for s in asked)]):
-        _take_in(batch, surveys, sources)
-    return surveys
+        trimmed = batch.with_columns(pl.col(pl.String).str.strip_chars())
+        for survey in asked:
+            survey.add(trimmed[str(sources[survey.column])], batch["row_number"])
+    censuses = {m.place: Census() for m in surveys.moments if ZONED in m.notes.found}
+    columns = ["row_number", *map(str, censuses)]
+    for batch in batches(text.rows, columns) if censuses else ():
+        for place, census in censuses.items():
+            take_census(census, batch[str(place)].str.strip_chars(), batch["row_number"])
+    return surveys.decided(account, feed, settled, censuses, name, _year(today))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class _Surveys:
-    """What the values of the columns of amounts, of whole numbers and of dates prove.
+    """What the values of the columns of figures, and of dates and times, prove."""
 
-    `stated` are the currencies of the amounts; the rows keep them if the file `has_currency`.
-    """
-
-    amounts: list[Survey]
-    wholes: list[Survey]
-    days: list[Survey]
-    stated: list[Stated]
-    has_currency: bool
+    figures: Figures
+    moments: list[Moments]
 
     @property
-    def asked(self) -> tuple[Survey, ...]:
+    def asked(self) -> tuple[Survey | Forms, ...]:
         """All of them."""
-        return (*self.amounts, *self.wholes, *self.days)
+        return (*self.figures.surveys, *(one.survey for one in self.moments))
 
-    def decided(
-        self, feed: Feed, account: Account, settled: Mapping[str, str | None], name: str
-    ) -> tuple[dict[str, str | None], list[Evidence]]:
-        mark = account.decimal_mark
-        marks, of_marks = decide(self.amounts, mark, settled, name, "decimal_mark")
-        wholes, of_wholes = integers.marks(self.wholes, self.amounts, mark, settled, name)
-        orders, of_orders = decide(self.days, account.date_order, settled, name, "date_order")
-        return marks | wholes | orders, [
-            *of_orders,
-            *of_marks,
-            *of_wholes,
-            *self._currencies(feed, name),
-        ]
-
-    def _currencies(self, feed: Feed, name: str) -> Iterable[Evidence]:
-        """Say which currency a column without one is in.
-
-        Raises:
-            MixedCurrenciesError: There are several.
-        """
-        for one in () if self.has_currency else self.stated:
-            if one.found and one.one is None:
-                raise MixedCurrenciesError(name, feed.name, one.heading, str(one))
-            if one.found:
-                yield one.evidence()
+    def decided(  # noqa: PLR0913, PLR0917  # a file, whose it is, and what is known of it
+        self,
+        account: Account,
+        feed: Feed,
+        settled: Mapping[str, str | None],
+        censuses: Mapping[int, Census],
+        name: str,
+        year: int,
+    ) -> Settled:
+        days = [one.survey for one in self.moments if isinstance(one.survey, Survey)]
+        marks, of_marks = self.figures.decided(account, settled, name, feed.name)
+        orders, of_orders = decide(days, account.date_order, settled, name, "date_order")
+        others = settle(self.moments, censuses, settled, year)
+        return Settled(
+            ways=marks | orders | others.ways,
+            evidence=[*others.evidence, *of_orders, *of_marks],
+            warnings=others.warnings,
+        )
 
 
 def _surveys(
     feed: Feed, account: Account, sources: Mapping[str, int], headings: Mapping[str, str]
 ) -> _Surveys:
-    present = [column for column in feed.columns if column.name in sources]
-    amounts, wholes, days = (
-        [survey(column, headings[column.name]) for column in present if column.kind is kind]
-        for kind, survey in (
-            (Kind.DECIMAL, decimals.survey),
-            (Kind.INTEGER, integers.survey),
-            (Kind.DATE, dates.survey),
-        )
-    )
-    stated = [Stated(one.column, one.heading, account.currency) for one in amounts]
-    for survey, currency in zip(amounts, stated, strict=True):
-        survey.read = partial(_number, currency)
-    has_currency = any(column.kind is Kind.CURRENCY for column in present)
     return _Surveys(
-        amounts=amounts, wholes=wholes, days=days, stated=stated, has_currency=has_currency
+        figures_of(feed.columns, sources, headings, account.currency),
+        moments_of(feed.columns, sources, headings),
     )
-
-
-def _number(stated: Stated, values: pl.Series, row_numbers: pl.Series) -> pl.Series:
-    """Return the numbers of amounts and take note of their currencies."""
-    numbers, currency = decimals.read(values)
-    stated.add(currency, row_numbers)
-    return numbers
-
-
-def _take_in(batch: pl.DataFrame, surveys: _Surveys, sources: Mapping[str, int]) -> None:
-    trimmed, rows = batch.with_columns(pl.col(pl.String).str.strip_chars()), batch["row_number"]
-    for survey in (*surveys.amounts, *surveys.days):
-        survey.add(trimmed[str(sources[survey.column])], rows)
-    for survey in surveys.wholes:
-        values = trimmed[str(sources[survey.column])]
-        marked = values.str.contains(integers.SAYS_A_MARK)
-        if marked.any():
-            survey.add(integers.numbers(values.filter(marked)), rows.filter(marked))
 
 
 def _is_id(column: Column, feed: Feed) -> bool:
@@ -414,18 +404,23 @@ def _typed(
     made: list[pl.Series] = []
     faults = [pl.DataFrame(schema=REJECTS)]
     for column in present:
-        values, way = text[column.name], plan.ways.get(column.name)
-        cast, rule, needed = _cast(values, column, way)
+        values = text[column.name]
+        reading = plan.readings.get(column.name)
+        cast, rule, needed = _cast(values, column, plan.ways.get(column.name), reading)
         made.append(cast.alias(column.name))
         shown = plan.headings[column.name]
-        is_id = _is_id(column, feed)
-        failed = _failed(values, cast, column, plan)
-        for mask, its, needs in (
-            *cells.damage(values, column, is_id=is_id, seen=column.name in odd),
-            *_reasons(values, failed, column, way, (rule, needed), is_id=is_id),
+        for mask, its_rule, its_need in cells.damage(
+            values, column, is_id=_is_id(column, feed), seen=column.name in odd
         ):
             if mask.any():
-                faults.append(fault_rows(text, mask, column, shown, its, needs))
+                faults.append(fault_rows(text, mask, column, shown, its_rule, its_need))
+        failed = _failed(values, cast, column, plan)
+        if failed is not None:
+            values = values.set(failed & are_none(values, column, plan.nulls), None)
+            text = text.with_columns(values)
+            failed &= values.is_not_null()
+            for mask, its_rule, its_need in _reasons(values, failed, column, plan, rule, needed):
+                faults.append(fault_rows(text, mask, column, shown, its_rule, its_need))
         if column.name in contested:
             faults.append(contested[column.name])
         if column.name in plan.layout.filled and values.null_count():
@@ -436,7 +431,8 @@ def _typed(
     if plan.stating or plan.currency:
         typed, more = _with_currency(typed, text, plan)
         faults += more
-    ids = {c.name: rounded(text[c.name], text[TYPED_PLACE[1]]) for c in present if _is_id(c, feed)}
+    lines = text[TYPED_PLACE[1]]
+    ids = {c.name: rounded(text[c.name], lines) for c in present if _is_id(c, feed)}
     return _derived(typed, plan), pl.concat(faults), ids
 
 
@@ -474,24 +470,21 @@ def _text(
         *(pl.col(name).alias(typed) for name, typed in zip(PLACE, TYPED_PLACE, strict=True)),
     )
     # Few columns have such cells, and to look takes a fifth of the time of making all anew.
-    words = ("", *sorted(feed.nulls))
-    flags = trimmed.select(cells.is_odd(c.name, words, is_id=_is_id(c, feed)) for c in columns)
-    odd = [column for column in columns if flags[column.name].item()]
-    clean = (
-        cells.cleaned(trimmed[column.name], column, words, is_id=_is_id(column, feed))
-        for column in odd
-    )
-    return trimmed.with_columns(clean), [column.name for column in odd]
+    known = [(c, cells.null_words(feed.nulls | c.nulls), _is_id(c, feed)) for c in columns]
+    flags = trimmed.select(cells.is_odd(c.name, words, is_id=is_id) for c, words, is_id in known)
+    odd = [one for one in known if flags[one[0].name].item()]
+    clean = (cells.cleaned(trimmed[c.name], c, words, is_id=is_id) for c, words, is_id in odd)
+    return trimmed.with_columns(clean), [column.name for column, _, _ in odd]
 
 
-def _cleaned(place: int, nulls: frozenset[str]) -> pl.Expr:
-    """Return the trimmed cell, null where it stands for no value."""
+def _cleaned(place: int, words: tuple[str, ...]) -> pl.Expr:
+    """Return the trimmed cell, null where it is one of the words for no value."""
     value = pl.col(str(place)).str.strip_chars()
-    return pl.when(~value.is_in(["", *sorted(nulls)])).then(value)
+    return pl.when(~value.is_in(words)).then(value)
 
 
 def _cast(  # noqa: PLR0911  # a kind each
-    values: pl.Series, column: Column, way: str | None
+    values: pl.Series, column: Column, way: str | None, reading: Reading | None = None
 ) -> tuple[pl.Series, str, str]:
     """Return the typed values, the rule that a null breaks where the text is not, and its needs."""
     match column.kind:
@@ -509,46 +502,56 @@ def _cast(  # noqa: PLR0911  # a kind each
             needed = decimals.HINT.format(scale=column.dtype.scale)
             return decimals.cast(values, column.dtype, way), "decimal", needed
         case Kind.DATE:
-            return dates.cast(values, way), "date", dates.HINT
+            return dates.cast(values, reading or Reading()), "date", dates.HINT
         case Kind.TIME:
-            return dates.time_of_day(values), "time", dates.TIME_HINT
+            follows = reading is not None and reading.follows
+            cast = dates.time_of_day if follows else times.cast
+            return cast(values, reading or Reading()), "time", times.NEEDED
 
 
 def _failed(values: pl.Series, cast: pl.Series, column: Column, plan: _Plan) -> pl.Series | None:
     """Return where the file gives a value that is none of its kind; None if that is nowhere.
 
-    A time of day is given where one follows the date. An amount need not state a currency, and what
-    is none is a fault of the amount.
+    Of a time that follows a date, the date says it: where that was read, so was the time; and so
+    the amount says whether what it states is a currency.
     """
-    if column.kind is not Kind.TIME and cast.null_count() <= values.null_count():
-        return None  # to count costs nothing; no cast makes a value of none but a substitute
+    reading = plan.readings.get(column.name)
+    if reading is not None and reading.follows:
+        return None
     if column.kind is Kind.CURRENCY and plan.amount_at(plan.sources[column.name]):
         return None
-    meant = dates.has_time(values) if column.kind is Kind.TIME else values.is_not_null()
-    failed = cast.is_null() & meant
+    if cast.null_count() <= values.null_count():
+        return None  # to count costs nothing; no cast makes a value of none but a substitute
+    failed = cast.is_null() & values.is_not_null()
     return failed if failed.any() else None
 
 
-def _reasons(  # noqa: PLR0913  # what failed, and what a failure is called
-    values: pl.Series,
-    failed: pl.Series | None,
-    column: Column,
-    way: str | None,
-    default: tuple[str, str],
-    *,
-    is_id: bool,
+def _reasons(  # noqa: PLR0913, PLR0917  # what failed, and what a failure is called
+    values: pl.Series, failed: pl.Series, column: Column, plan: _Plan, rule: str, needed: str
 ) -> Iterator[tuple[pl.Series, str, str]]:
     """Give the values that failed by the rule that they break, each with what it needs."""
-    if failed is None:
-        return
     places = failed.arg_true()
-    some = values.gather(places)
+    some, way = values.gather(places), plan.ways.get(column.name)
     rest = pl.repeat(value=True, n=len(some), eager=True)
-    for mask, rule, needed in (*cells.reasons(some, column, way, is_id=is_id), (rest, *default)):
+    for mask, its, needs in (
+        *cells.reasons(some, column, way, is_id=_is_id(column, plan.feed)),
+        *_reasons_of_moments(some, column, plan.readings.get(column.name), rule, needed),
+        (rest, rule, needed),
+    ):
         mine = mask.fill_null(value=False) & rest
         rest &= ~mine
         if mine.any():
-            yield (failed & False).scatter(places.filter(mine), values=True), rule, needed
+            yield (failed & False).scatter(places.filter(mine), values=True), its, needs
+
+
+def _reasons_of_moments(
+    values: pl.Series, column: Column, reading: Reading | None, rule: str, needed: str
+) -> Iterator[tuple[pl.Series, str, str]]:
+    if reading is not None:
+        read = dates.read if column.kind is Kind.DATE else times.read
+        why = read(values, reading)["fault"]
+        for its in why.drop_nulls().unique().sort():
+            yield why == its, its, needed if its == rule else dates.NEEDED[its]
 
 
 def _with_currency(
@@ -567,10 +570,9 @@ def _with_currency(
     found = (typed[own.name], *(decimals.currency(text[name]) for name in names[1:]))
     stated = [currencies.all_meant(one, plan.currency) for one in found]
     whole, others = currencies.reconciled(stated)
-    rows = text.with_columns(whole.alias("_whole"))
-    needed = pl.format("an amount in {}, as another of its row is", pl.col("_whole"))
+    needed = pl.format("an amount in {}, which another of the row is in", whole)
     faults = [
-        fault_rows(rows, other, columns[name], plan.headings[name], "currency", needed)
+        fault_rows(text, other, columns[name], plan.headings[name], "currency", needed)
         for name, other in zip(names, others, strict=True)
         if other.any()
     ]
@@ -581,8 +583,8 @@ def _extra(batch: pl.DataFrame, plan: _Plan) -> pl.Series:
     """Return the cells that no column uses as JSON objects, null where all of them are empty."""
     if not plan.extras:
         return pl.Series(EXTRA, [None] * batch.height, dtype=pl.String)
-    cells = [_cleaned(place, plan.feed.nulls).alias(name) for name, place in plan.extras.items()]
-    frame = batch.select(cells)
+    words = cells.null_words(plan.feed.nulls)
+    frame = batch.select(_cleaned(at, words).alias(name) for name, at in plan.extras.items())
     filled = pl.any_horizontal(pl.all().is_not_null())
     return frame.select(
         pl.when(filled).then(pl.struct(pl.all()).struct.json_encode()).alias(EXTRA)

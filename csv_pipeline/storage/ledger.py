@@ -217,7 +217,7 @@ def add_account(connection: sa.Connection, account: str) -> None:
 
 def declare(connection: sa.Connection, account: Account) -> None:
     """Store what an account declares about its files, in place of what it declared before."""
-    facts = asdict(account)
+    facts = {**asdict(account), "null_words": list(account.null_words)}
     statement = insert(tables.account).values(facts)
     connection.execute(statement.on_conflict_do_update(index_elements=["account"], set_=facts))
 
@@ -966,6 +966,7 @@ def _account(row: Any) -> Account:
         decimal_mark=None if row.decimal_mark is None else DecimalMark(row.decimal_mark),
         encoding=row.encoding,
         currency=row.currency,
+        null_words=tuple(row.null_words or ()),
         max_file_bytes=row.max_file_bytes,
         max_compressed_bytes=row.max_compressed_bytes,
     )

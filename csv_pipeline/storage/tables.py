@@ -31,6 +31,7 @@ account = sa.Table(
     sa.Column("decimal_mark", sa.Text),
     sa.Column("encoding", sa.Text),
     sa.Column("currency", sa.Text),
+    sa.Column("null_words", sa.ARRAY(sa.Text)),
     sa.Column("max_file_bytes", sa.BigInteger),
     sa.Column("max_compressed_bytes", sa.BigInteger),
     sa.Column("created_at", _aware, nullable=False, server_default=sa.func.now()),
