@@ -52,6 +52,19 @@ class Fact(StrEnum):
 class Commands(TyperGroup):
     """The commands; an error of the pipeline ends them by one line and an exit code."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Refuse words, such as paths, that have bytes which are not UTF-8: none can be stored."""
+        for word in args:
+            if any("\udc80" <= letter <= "\udcff" for letter in word):
+                shown = word.encode(errors="surrogateescape").decode(errors="backslashreplace")
+                typer.echo(
+                    f"csv-pipeline: {shown}: text in UTF-8 was needed; it has other bytes: "
+                    "rename the file",
+                    err=True,
+                )
+                raise typer.Exit(2)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""
         try:
@@ -231,7 +244,10 @@ def rejects(  # noqa: PLR0913  # what to show, how much of it, and where to
 
     pipeline = _pipeline()
     if out is not None:
-        written = pipeline.write_rejects(import_id, out, verbatim=raw, repaired=repaired)
+        try:
+            written = pipeline.write_rejects(import_id, out, verbatim=raw, repaired=repaired)
+        except OSError as error:
+            raise SetupError(f"{out}: a file to write to was needed; {error.strerror}") from error
         show.sent_out(written, import_id, out)
         return
     with pipeline.database.begin() as connection:
