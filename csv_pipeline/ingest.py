@@ -593,7 +593,11 @@ class Import:
             )
 
     def _finish(self) -> tuple[int, int]:
-        report = replace(self.settled(), stage_seconds=self._seconds())
+        report = self.settled()
+        # A step that is repeated finds all done, and spends no time on it.
+        now, before = self._seconds(), report.stage_seconds
+        longest = {stage: max(now[stage], before.get(stage, 0.0)) for stage in now}
+        report = replace(report, stage_seconds={**before, **longest})
         save(self.work / "report.json", report)
         if not self.claim.dry_run:
             with self._database.begin() as connection:
@@ -612,6 +616,9 @@ class Import:
         try:
             if self._settings.result_files:
                 leave_results(self._settings, self.work, self.feed, report)
+        except OSError as error:
+            log.warning("no result file", import_id=report.import_id, because=str(error))
+        try:
             archive.place(self._database, self._settings, self.claim.arrival_id)
         except archive.CANNOT_GO as error:
             log.warning("file stays", import_id=report.import_id, because=str(error))
