@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from csv_pipeline.contract import heading
 from csv_pipeline.errors import (
+    ContradictionError,
     FileRefusedError,
     LostClaimError,
     WrongFeedError,
@@ -334,10 +335,18 @@ class Import:
 
     def _as_it_stands(self) -> TextFile:
         def both_ways() -> TextFile:
-            found = self._read_by(self.account.encoding)
+            declared = self.account.encoding
+            if declared is None:
+                return self._read_by(None)
             # What an account declared of its files is not known to the spreadsheet of a person.
-            mended = self.account.encoding and is_rejects_file(found.header)
-            return self._read_by(None) if mended else found
+            try:
+                found = self._read_by(declared)
+            except ContradictionError:
+                found = self._read_by(None)
+                if is_rejects_file(found.header):
+                    return found
+                raise
+            return self._read_by(None) if is_rejects_file(found.header) else found
 
         return self._once("read", TextFile, both_ways)
 

@@ -45,6 +45,7 @@ class Fact(StrEnum):
     ENCODING = "encoding"
     NULL_WORDS = "null-words"
     MAX_FILE_BYTES = "max-file-bytes"
+    CURRENCY = "currency"
     MAX_COMPRESSED_BYTES = "max-compressed-bytes"
 
 
@@ -351,6 +352,9 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each fact
     encoding: Annotated[
         str | None, typer.Option(help="Of files that are not Unicode, such as cp1252.")
     ] = None,
+    currency: Annotated[
+        str | None, typer.Option(help="What $ or kr means, by ISO 4217, such as USD or SEK.")
+    ] = None,
     null_word: Annotated[
         list[str] | None,
         typer.Option(help="Stands for no value where a column is not text; may be repeated."),
@@ -378,6 +382,7 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each fact
         "date_order": date_order,
         "decimal_mark": decimal_mark,
         "encoding": encoding,
+        "currency": currency,
         "null_words": tuple(null_word) if null_word else None,
         "max_file_bytes": max_file_bytes,
         "max_compressed_bytes": max_compressed_bytes,
