@@ -31,7 +31,12 @@ def rows_that_need_others(feed: Feed, sample: Path) -> list[int]:
     """
     with TemporaryDirectory() as folder:
         work = Path(folder)
-        hints = ReadHints(name=sample.name, headings=feed.headings, encodings=feed.encodings)
+        hints = ReadHints(
+            name=sample.name,
+            headings=feed.headings,
+            meanings=feed.meanings,
+            encodings=feed.encodings,
+        )
         text = read(sample, work, hints)
         ways = transform(text, work, feed, _NOBODY, name=sample.name, settled={}).ways
         among = _judged(text, work, feed, ways)

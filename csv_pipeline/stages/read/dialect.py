@@ -9,8 +9,8 @@ of that width, unless it looks like the rows below it.
 import io
 import re
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
@@ -36,12 +36,14 @@ class ReadHints:
     """What is known of a file before it is read; `name` is used in messages only.
 
     `headings` are names of columns the header may hold, reduced by `contract.heading`; without any
-    the file is taken as it is. `encoding` is what the account declares, `encodings` what the feed
-    expects of files that are not Unicode. `repair` allows the repairs that are certain.
+    the file is taken as it is. `meanings` says of each what it names; some name the same.
+    `encoding` is what the account declares, `encodings` what the feed expects of files that are not
+    Unicode. `repair` allows the repairs that are certain.
     """
 
     name: str
     headings: frozenset[str] = frozenset()
+    meanings: Mapping[str, str] = field(default_factory=dict)
     encoding: str | None = None
     encodings: tuple[str, ...] = ("cp1252",)
     non_data: tuple[NonDataPattern, ...] = ()
