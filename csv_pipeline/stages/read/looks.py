@@ -32,7 +32,7 @@ class Looks:
     they are regular and hold digits. `extra` counts the empty cells that every record has at its
     end beyond the header. `inches` counts rows by the columns in which they have a quote as a mark
     behind a number. If they are `quoted`, each begins with a quote; `some_quoted` says
-    that there are quoted cells at all.
+    that there are quoted cells at all, `some_blank` cells that begin with a blank.
     """
 
     rows: int = 0
@@ -42,12 +42,15 @@ class Looks:
     begin_with_hash: bool = False
     quoted: bool = False
     some_quoted: bool = False
+    some_blank: bool = False
     inches: Counter[tuple[int, ...]] = field(default_factory=Counter)
 
     def deny(self, cells: Cells) -> bool:
         """Return whether these cells are no row, by what every row has."""
         if self.rows < ENOUGH:
             return False
+        if not self.some_blank and any(cell and cell[0].isspace() for cell in cells):
+            return True
         facts = zip(cells, self.filled, self.shapes, strict=True)
         return any(
             filled if not cell else bool(shapes) and shape(cell) not in shapes
@@ -106,6 +109,7 @@ def _looks(lines: list[str], grammar: Grammar, width: int) -> Looks:
         extra=0 if rows else _extra([cells for _, cells in filled], width),
         begin_with_hash=any((cells[0] or "").startswith("#") for cells in rows),
         quoted=quoted and all(x.startswith(grammar.quote) for x, c in filled if len(c) == width),
+        some_blank=any(cell and cell[0].isspace() for cells in rows for cell in cells),
         some_quoted=quoted and any(grammar.quote in line for line, _ in filled),
         inches=_inches(lines, grammar, width),
     )

@@ -89,8 +89,10 @@ class Cutter:
             return None
         frame = lined.with_columns(record=begins.cum_sum()).head(whole)
         several = not begins.head(whole).all()
+        if several and not self._are_cells(frame, begins.head(whole)):
+            return None
         records = self._with_quotes(_joined(frame) if several else frame)
-        if records is None or (several and not self._are_cells(frame)):
+        if records is None:
             return None
         self._pass_by(lined.head(whole))
         return records, whole
@@ -108,24 +110,19 @@ class Cutter:
         fields = records["fields"].scatter(places, counted_fields(text, self.grammar))
         return records.with_columns(fields=fields)
 
-    def _are_cells(self, lined: pl.DataFrame) -> bool:
+    def _are_cells(self, lined: pl.DataFrame, begins: pl.Series) -> bool:
         """Return whether no record of several lines holds what may be rows."""
-        several = lined.filter(pl.len().over("record") > 1)
-        full = pl.col("fields") == self.width
-        end = (pl.col("line") == pl.col("line").max()) | (pl.col("line") == pl.col("line").min())
-        doubtful = (
-            several.group_by("record")
-            .agg(
-                doubtful=(full & ~end).any() | (pl.col("fields") >= self.width).filter(end).all(),
-                first=pl.col("line").first(),
-                lines=pl.len(),
-            )
-            .filter("doubtful")
-        )
-        lines = lined["text"]
+        goes_on = ~begins.shift(-1, fill_value=True)
+        first, last = (begins & goes_on).arg_true(), (~begins & ~goes_on).arg_true()
+        wide, full = lined["fields"] >= self.width, lined["fields"] == self.width
+        doubtful = wide.gather(first) & wide.gather(last)
+        if (within := (~begins & goes_on & full).arg_true()).len():
+            held = first.search_sorted(within, side="right") - 1
+            doubtful = doubtful.scatter(held.unique(), values=True)
+        text = lined["text"]
         return all(
-            self._teller.is_cell(lines[first : first + count].to_list())
-            for first, count in doubtful.select("first", "lines").iter_rows()
+            self._teller.is_cell(text[begin : end + 1].to_list())
+            for begin, end in zip(first.filter(doubtful), last.filter(doubtful), strict=True)
         )
 
     def _told(

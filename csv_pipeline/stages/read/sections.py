@@ -72,7 +72,7 @@ class Headers:
         """Return the places of the few records that need a look."""
         if not self._known:
             return pl.Series(dtype=pl.UInt32)
-        places = text.str.contains(self._beginning).arg_true()
+        places = text.str.contains(self.beginning).arg_true()
         if places.is_empty():
             return places
         plain = text.gather(places)
@@ -123,8 +123,10 @@ class Headers:
         return (self.hints.headings | set(self._own)) - {""}
 
     @cached_property
-    def _beginning(self) -> str:
+    def beginning(self) -> str:
         """The pattern of how a header begins: as a name does, unless it has no digit at all."""
+        if not self._known:
+            return ""
         begin = {name[:2] for name in self._known if name.isascii()}
         any_two = "|".join(r"[^0-9A-Za-z]*".join(map(re.escape, two)) for two in sorted(begin))
         own = f"(?i:{any_two})|" if any_two else ""
@@ -164,15 +166,16 @@ class Headers:
         return some and all(_NAME.fullmatch(cell) for cell in others)
 
     def _is_made_of_names(self, text: str) -> bool:
-        """Return whether a text is some names in a row, separators lost or not."""
+        """Return whether a text is nearly all names of a header, with or without separators."""
         most = max(map(len, self._known))
         found: dict[int, frozenset[str]] = {0: frozenset()}
         for end in range(1, len(text) + 1):
             for begin in range(max(0, end - most), end):
-                if begin in found and text[begin:end] in self._known:
-                    both = found[begin] | {text[begin:end]}
+                name = text[begin:end]
+                if name in self._known and name not in found.get(begin, {name}):
+                    both = found[begin] | {name}
                     found[end] = max(found.get(end, frozenset()), both, key=len)
-        return len(found.get(len(text), ())) > 1
+        return len(found.get(len(text), ())) >= max(2, len(self._own) - 1)
 
     def _undecidable(self, names: Sequence[str], line: int) -> UndecidableError:
         shown = ", ".join(repr(name) for name in names if _reduced(name) in self._known)

@@ -14,6 +14,8 @@ from itertools import pairwise
 from csv_pipeline.stages.read.grammar import Bare, Grammar
 from csv_pipeline.stages.read.looks import Looks
 
+_MOST_ROWS = 5  # lines that may be rows, from which on a cell that holds mostly such is in doubt
+
 
 class _Verdict(Enum):
     CELL = auto()  # a record of several lines
@@ -147,18 +149,29 @@ class Teller:
         most = 2 * len(rows) >= len(between)
         if len(self.grammar.cells(text)) != self.width:
             return _Verdict.STRAYS if most and ends else _Verdict.ONE
-        if self._is_proven(lines, [*rows, *(ends if len(ends) == 2 else ())]):
-            return _Verdict.CELL
-        if len(ends) == 2 and most and self.width > 1:
-            return _Verdict.STRAYS
-        complete = not ends and 2 * len(rows) <= len(between)
-        return _Verdict.CELL if complete else _Verdict.ONE
+        if self.width > 1 and len(ends) == 2:
+            if self._are_denied(lines, [*rows, *ends]):
+                return _Verdict.CELL
+            return _Verdict.STRAYS if most else _Verdict.ONE
+        return _Verdict.CELL if self._is_likely(lines, between, rows) else _Verdict.ONE
 
-    def _is_proven(self, lines: Sequence[str], perhaps: list[list[str | None]]) -> bool:
-        """Return whether what all rows have in common shows that these are none."""
+    def _is_likely(
+        self, lines: Sequence[str], between: list[str], rows: list[list[str | None]]
+    ) -> bool:
+        """Return whether lines are one cell of which some might be rows by themselves.
+
+        As two stray quotes they would have come with separators lost at one end or at both.
+        """
         looks = self.looks()
         if self.width == 1:  # then any line has enough cells
             return looks.some_quoted
+        many = len(rows) >= _MOST_ROWS and 2 * len(rows) > len(between)
+        are_rows = many or any(map(looks.know, rows))
+        return not are_rows or self._are_denied(lines, rows)
+
+    def _are_denied(self, lines: Sequence[str], perhaps: list[list[str | None]]) -> bool:
+        """Return whether what all rows have in common shows that these are none."""
+        looks = self.looks()
         begin = any(line.startswith(self.grammar.quote) for line in lines[1:])
         return all(map(looks.deny, perhaps)) or (looks.are_quoted and not begin)
 

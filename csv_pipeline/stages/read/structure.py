@@ -118,14 +118,20 @@ class Structure:
         """Return whether all records are data without a fault."""
         if b"\0" in block.data or (records["fields"] != width).any():
             return False
-        text = records["text"]
-        if any(text.str.contains(pattern).any() for pattern in self._odd):
-            return False
-        return self._headers.perhaps(text).is_empty()
+        odd = records["text"].filter(records["text"].str.contains(self._odd))
+        return odd.is_empty() or not self._is_any_odd(odd)
 
     @cached_property
-    def _odd(self) -> list[str]:
-        return odd_patterns(self.dialect.grammar, self.hints.non_data)
+    def _odd(self) -> str:
+        """The pattern of a record of the header's width that may be no row."""
+        patterns = odd_patterns(self.dialect.grammar, self.hints.non_data)
+        return "|".join(filter(None, (*patterns, self._headers.beginning)))
+
+    def _is_any_odd(self, text: pl.Series) -> bool:
+        patterns = odd_patterns(self.dialect.grammar, self.hints.non_data)
+        if text.str.contains("|".join(patterns)).any():
+            return True
+        return not self._headers.perhaps(text).is_empty()
 
     def _taken(
         self, block: Block, found: Lined | None

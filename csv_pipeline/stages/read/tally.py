@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from shutil import rmtree
 
 import polars as pl
 
@@ -30,11 +31,13 @@ class Tally:
     _records: int = 0
     _blank_lines: int = 0
     _non_data_lines: int = 0
+    _writer: BatchWriter | None = None
 
     def __post_init__(self) -> None:
         self._total = self.dialect.data_line - 1
         self._blank_lines = self.dialect.blank_above
-        self._writer = BatchWriter(self.directory)
+        if self.directory.exists():  # what an attempt before left there
+            rmtree(self.directory)
         self._keep(self.dialect.preamble)
 
     @property
@@ -84,6 +87,8 @@ class Tally:
 
     def _keep(self, lines: Iterable[NonDataLine]) -> None:
         kept = list(lines)
+        if not kept:
+            return
         declared = [line for line in kept if line.declared]
         self.declared += declared[: max(0, _MOST_DECLARED - len(self.declared))]
         rows = [{k: v for k, v in asdict(line).items() if k != "facts"} for line in kept]
@@ -105,4 +110,5 @@ class Tally:
         if not batch.is_empty():
             self.non_data += batch.height
             self._non_data_lines += int(batch["lines"].sum())
+            self._writer = self._writer or BatchWriter(self.directory)
             self._writer.write(batch.cast(NON_DATA), self._writer.batches)
