@@ -33,7 +33,6 @@ from csv_pipeline.ingest import BEFORE, Import, Progress, Stage, log_finished
 from csv_pipeline.model import (
     Counts,
     Evidence,
-    Feed,
     HeaderDrift,
     ImportReport,
     LineCounts,
@@ -44,8 +43,9 @@ from csv_pipeline.result_files import decided_in, draft_results_together, leave_
 from csv_pipeline.stages.load import load_together
 from csv_pipeline.stages.read import as_utf8, read
 from csv_pipeline.stages.transform import settle_parts, transform
-from csv_pipeline.stages.validate import has_own_rules, rows_not_plain, validate
-from csv_pipeline.storage import archive, ledger
+from csv_pipeline.stages.validate import rows_not_plain, validate
+from csv_pipeline.storage import archive, ledger, order
+from csv_pipeline.storage.lane_lock import lock_lane
 from csv_pipeline.storage.rejects_file import is_rejects_file
 from csv_pipeline.storage.targets import rows_meet
 from csv_pipeline.storage.work import (
@@ -173,8 +173,10 @@ def _alike(import_: Import) -> _Alike | None:
     if (
         claim.dry_run
         or claim.repairs is not None
+        or claim.again
         or claim.member is not None
-        or not _is_row_by_row(feed)
+        or feed.file_checks  # they look at one whole file, and
+        or feed.asks_filled  # so do the facts that its transforms ask for
         or arrived is None
         or arrived.problem is not None
         or plain is None
@@ -199,12 +201,6 @@ def _begin(path: Path, _: int) -> bytes | None:
 
 def _delimiter(begin: bytes) -> bytes:
     return max(_DELIMITERS, key=begin.count)
-
-
-def _is_row_by_row(feed: Feed) -> bool:
-    """Return whether nothing the feed does to a row looks at others of its file."""
-    own = bool(feed.transforms) or has_own_rules(feed.contract)
-    return not feed.file_checks and (feed.row_by_row or not own)
 
 
 def _is_odd(content: bytes, delimiter: bytes) -> bool:
@@ -531,9 +527,11 @@ class Bundle:
         claims = [self._imports[member.part.import_id].claim for member in going]
         prints = [self._plain(member.part.import_id).fingerprint for member in going]
         with self._pipeline.database.begin() as connection:
-            ledger.lock_lane(connection, claim)
+            lock_lane(connection, claim)
             ledger.check_together(connection, claims)
             self._refuse_rows_that_meet(connection)
+            if order.is_overtaken(connection, claim, claim.position):
+                raise _ApartError
             known = ledger.known_content(connection, claim, prints)
             triples = zip(claims, prints, going, strict=True)
             new = [triple for triple in triples if triple[1] not in known]
@@ -542,8 +540,8 @@ class Bundle:
                 return _Loaded(members=(), reports=())
             drifts = self._drifts(connection, members)
             rows = self._own_rows(valid.valid, [member.part for member in members])
-            columns, parts = self._typed().typed.columns, [member.part for member in members]
-            counts = load_together(connection, self.feed, claim, self.work, columns, rows, parts)
+            typed, parts = self._typed().typed, [member.part for member in members]
+            counts = load_together(connection, self.feed, claim, self.work, typed, rows, parts)
             if counts is None:
                 raise _ApartError
             reports = tuple(map(self._report, members, counts, drifts))
@@ -580,8 +578,8 @@ class Bundle:
         import_ids = pl.Series(OWN[0], [part.import_id for part in parts])
         ups = pl.Series([part.rows_up for part in parts])
         for number, batch in enumerate(batches(valid.rows)):
-            place = parts_of(batch["row_number"], parts)
-            numbers = (batch["row_number"] - ups.gather(place)).alias(OWN[1])
+            place = parts_of(batch["_row_number"], parts)
+            numbers = (batch["_row_number"] - ups.gather(place)).alias(OWN[1])
             mine = batch.with_columns(import_ids.gather(place), numbers)
             writer.write(mine.filter(place.is_not_null()), number)
         return replace(valid, rows=writer.directory, valid=writer.rows, superseded=0, rejected=0)
@@ -605,6 +603,7 @@ class Bundle:
             escape=text.escape,
             layout=typed.typed.layout,
             ways=member.ways,
+            facts=typed.typed.facts,
             evidence=(*plain.evidence, *own[0], typed.typed.evidence[0], *own[1]),
             drift=drifted,
             stage_seconds=self._seconds(),

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, false, func, true
+from sqlalchemy import ColumnElement, case, column, false, func, select, true
 
 Values = Mapping[str, ColumnElement[Any]]
 """A row's values by column; a column that the file lacks is null."""
@@ -35,13 +35,32 @@ class ConflictPolicy:
         """Return the condition under which the incoming row has a say; never null."""
         return true()
 
+    def outranks(self, stored: Values, incoming: Values) -> ColumnElement[bool]:
+        """Return the condition under which a policy that goes by arrival asks for no arrival."""
+        return false()
+
     def value(self, stored: ColumnElement[Any], incoming: ColumnElement[Any]) -> ColumnElement[Any]:
         """Return what a column holds once the incoming row had its say."""
         return incoming
 
-    def cells(self, stored: ColumnElement[Any], incoming: ColumnElement[Any]) -> ColumnElement[Any]:
-        """Return the same for the cells that the feed does not know, two JSON objects."""
-        return stored.concat(incoming)
+    def cells(
+        self,
+        stored: ColumnElement[Any],
+        incoming: ColumnElement[Any],
+        names: ColumnElement[Any],
+    ) -> ColumnElement[Any]:
+        """Return the same for the cells that the feed does not know, two JSON objects.
+
+        `names` is an array of all such columns of the file. A blank is a null, or no cell at all.
+        """
+        old: ColumnElement[Any] = column("old")
+        new: ColumnElement[Any] = column("new")
+        if self.value(old, new) is new:
+            return stored.op("-")(names).concat(incoming)
+        name = func.unnest(names).column_valued("name", joins_implicitly=True)
+        value = self.value(stored.op("->>")(name), incoming.op("->>")(name))
+        decided = select(func.jsonb_object_agg(name, value)).scalar_subquery()
+        return stored.concat(decided)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -73,10 +92,6 @@ class FillBlanks(ConflictPolicy):
         """Return the stored value, or else the incoming one."""
         return func.coalesce(stored, incoming)
 
-    def cells(self, stored: ColumnElement[Any], incoming: ColumnElement[Any]) -> ColumnElement[Any]:
-        """Return the stored cells, and the incoming ones under names that were not there."""
-        return incoming.concat(stored)
-
 
 @dataclass(frozen=True, slots=True)
 class NewestWins(ConflictPolicy):
@@ -96,6 +111,36 @@ class NewestWins(ConflictPolicy):
     def columns(self) -> tuple[str, ...]:
         """The version."""
         return (self.column,)
+
+
+@dataclass(frozen=True, slots=True)
+class Precedence(ConflictPolicy):
+    """The row whose `column` stands further on in `order` stays; of equal ones the later import's.
+
+    So a file of one layout leaves alone what only another one can tell.
+    """
+
+    by_arrival: ClassVar[bool] = True
+
+    column: str
+    order: tuple[str, ...]
+
+    def wins(self, stored: Values, incoming: Values) -> ColumnElement[bool]:
+        """Return whether the incoming row stands as far on as the stored one."""
+        return self._rank(incoming) >= self._rank(stored)
+
+    def outranks(self, stored: Values, incoming: Values) -> ColumnElement[bool]:
+        """Return whether it stands further on."""
+        return self._rank(incoming) > self._rank(stored)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The one that ranks."""
+        return (self.column,)
+
+    def _rank(self, row: Values) -> ColumnElement[int]:
+        ranks = {value: rank for rank, value in enumerate(self.order, 1)}
+        return case(ranks, value=row[self.column], else_=0)
 
 
 @dataclass(frozen=True, slots=True)

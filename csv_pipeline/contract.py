@@ -50,6 +50,7 @@ class Column:
     `aliases` are the names it has in headers, the likeliest first; a `derived` column has none and
     is made by the feed's transforms. `substitute` stands where the file has no value, so that the
     column can be part of a key. `choices` maps every accepted word, case-folded, to what is stored.
+    `nulls` are words that stand for no value here. A `past` column holds dates of what happened.
     `needs` says in plain words what the column's checks ask for, as the contract declares it, and
     `asked` what a value must be, whoever says so.
     """
@@ -63,6 +64,8 @@ class Column:
     substitute: str | None
     protected: bool
     choices: Mapping[str, str]
+    nulls: frozenset[str]
+    past: bool
     needs: str
     asked: str
     description: str
@@ -90,6 +93,8 @@ def column(  # noqa: PLR0913  # a declaration, all by name
     substitute: str | None = None,
     protected: bool = False,
     choices: Iterable[str] | Mapping[str, str] = (),
+    nulls: Iterable[str] = (),
+    past: bool = False,
     needs: str = "",
     description: str = "",
     **checks: Any,
@@ -104,6 +109,9 @@ def column(  # noqa: PLR0913  # a declaration, all by name
         substitute: Stored where the file has no value; only for text.
         protected: Personal or health data: values are masked in messages, logs and metadata.
         choices: The words accepted, or what each accepted word is stored as.
+        nulls: Words for no value, besides those of the feed and, where the column is not text, the
+            usual ones such as `N/A`.
+        past: The dates are of what has happened, so that no year of two digits is one to come.
         needs: What the checks ask for, in plain words, for the message of a reject.
         description: What the column holds, for the docs and the Dagster column schema.
         **checks: Pandera's built-in checks, such as `ge`, `str_matches`, `isin`.
@@ -119,6 +127,8 @@ def column(  # noqa: PLR0913  # a declaration, all by name
                 "substitute": substitute,
                 "protected": protected,
                 "choices": {word.casefold(): stored for word, stored in words.items()},
+                "nulls": frozenset(nulls),
+                "past": past,
                 "needs": needs,
             }
         },
@@ -193,6 +203,8 @@ def _column(name: str, spec: Any) -> Column:
         substitute=facts["substitute"],
         protected=facts["protected"],
         choices=facts["choices"],
+        nulls=facts["nulls"],
+        past=facts["past"],
         needs=facts["needs"],
         asked=facts["needs"] or _asked(facts["choices"], spec.checks),
         description=spec.description or "",

@@ -15,9 +15,9 @@ import polars as pl
 from sqlalchemy import ColumnElement, and_, false, or_, true
 
 Values = Mapping[str, ColumnElement[Any]]
-"""A row's values by column, and its `row_number`; null where it is not known."""
+"""A row's values by column, and its `_row_number`; null where it is not known."""
 
-_ROW = pl.col("row_number")
+_ROW = pl.col("_row_number")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class LastInFile(DuplicatePolicy):
 
     def stands(self, row: Values, other: Values) -> ColumnElement[bool]:
         """Return whether the row is further down."""
-        return row["row_number"] > other["row_number"]
+        return row["_row_number"] > other["_row_number"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class FirstInFile(DuplicatePolicy):
 
     def stands(self, row: Values, other: Values) -> ColumnElement[bool]:
         """Return whether the row is further up."""
-        return row["row_number"] < other["row_number"]
+        return row["_row_number"] < other["_row_number"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class NewestInFile(DuplicatePolicy):
 
     def winner(self) -> pl.Expr:
         """Return the row number of the newest version."""
-        return _ROW.sort_by(self.column, "row_number", nulls_last=False).last()
+        return _ROW.sort_by(self.column, "_row_number", nulls_last=False).last()
 
     def stands(self, row: Values, other: Values) -> ColumnElement[bool]:
         """Return whether the row is newer, or as new and further down."""
@@ -83,7 +83,7 @@ class NewestInFile(DuplicatePolicy):
         return or_(
             (new > old).is_(true()),
             and_(new.is_not(None), old.is_(None)),
-            and_(new.is_not_distinct_from(old), row["row_number"] > other["row_number"]),
+            and_(new.is_not_distinct_from(old), row["_row_number"] > other["_row_number"]),
         )
 
     @property

@@ -25,7 +25,6 @@ from csv_pipeline.contract import heading
 from csv_pipeline.errors import (
     FileRefusedError,
     LostClaimError,
-    ReplayError,
     WrongFeedError,
 )
 from csv_pipeline.header import drift, layout_of, sources_in
@@ -34,6 +33,7 @@ from csv_pipeline.model import (
     Claim,
     Counts,
     Ending,
+    FileFacts,
     FoundFile,
     HeaderDrift,
     ImportReport,
@@ -46,6 +46,7 @@ from csv_pipeline.result_files import draft_results, leave_results
 from csv_pipeline.stages.arrive import fetch, refuse_changed
 from csv_pipeline.stages.load import LATE, load, store_rejects
 from csv_pipeline.stages.read import ReadHints, read
+from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.replay import Repaired, named_import, take_back
 from csv_pipeline.stages.report import (
     NonData,
@@ -56,10 +57,12 @@ from csv_pipeline.stages.report import (
     refuse_without_good_row,
     warnings_of,
 )
-from csv_pipeline.stages.transform import transform
+from csv_pipeline.stages.transform import facts_by_header, transform
 from csv_pipeline.stages.unpack import UnpackLimits, unpack
 from csv_pipeline.stages.validate import hold_to_threshold, validate
 from csv_pipeline.storage import archive, ledger, quarantine
+from csv_pipeline.storage.lane_lock import lock_lane
+from csv_pipeline.storage.ledger import SameContent
 from csv_pipeline.storage.rejects import MASK
 from csv_pipeline.storage.rejects_file import is_rejects_file
 from csv_pipeline.storage.work import (
@@ -369,10 +372,17 @@ class Import:
         import_id = named_import(text, claim.name, claim.repairs)
         with self._database.begin() as connection:
             report = quarantine.repairable(connection, claim, import_id)
-            rows = quarantine.states(connection, import_id)
-        repaired = Repaired(import_id=import_id, header=report.header, states=rows)
-        save(self.work / "repaired.json", report)
-        return take_back(text, self.work, repaired, name=claim.name)
+            save(self.work / "repaired.json", report)
+            split = Grammar(report.delimiter, report.quote, report.escape).cells
+            places = {at: name for name, at in sources_in(report.header, self.feed)[0].items()}
+            repaired = Repaired(
+                import_id=import_id,
+                header=report.header,
+                states=quarantine.states(connection, import_id),
+                originals=lambda rows: quarantine.originals(connection, report, rows, split),
+                columns=tuple(places.get(place) for place in range(len(report.header))),
+            )
+            return take_back(text, self.work, repaired, name=claim.name)
 
     def _drift(self, before: tuple[str, ...] = ()) -> HeaderDrift:
         """Return how the header differs; rejected rows come under the one of their own file."""
@@ -380,7 +390,7 @@ class Import:
 
     def _compared(self, connection: Connection, report: ImportReport) -> ImportReport:
         """Compare the header with the last one of its layout; the files before are in by now."""
-        if saved(self.work / "drift.json", HeaderDrift) is None:
+        if saved(self.work / "drift.json", HeaderDrift) is None or not report.header:
             return report
         layout = layout_of(sources_in(report.header, self.feed)[0], self.feed).name
         before = ledger.last_header(connection, self.claim, layout)
@@ -397,6 +407,7 @@ class Import:
                 self.account,
                 name=self.claim.name,
                 settled=self._settled(),
+                facts=self._settled_facts(),
             ),
         )
 
@@ -404,6 +415,13 @@ class Import:
         """Return how amounts and dates were read in the import that is repaired."""
         repaired = saved(self.work / "repaired.json", ImportReport)
         return repaired.ways if repaired else {}
+
+    def _settled_facts(self) -> FileFacts | None:
+        """Return what transforms were told of the file whose rows come back corrected."""
+        repaired = saved(self.work / "repaired.json", ImportReport)
+        if repaired is None:
+            return None
+        return repaired.facts or facts_by_header(repaired.header, self.feed)
 
     def _valid(self) -> ValidFile:
         return self._once(
@@ -418,10 +436,17 @@ class Import:
             self._turn_into_members()
             return 0, 0
         with self._database.begin() as connection:
-            same = ledger.same_content(connection, self.claim, plain.fingerprint)
-        if same is not None:
-            self._turn_away_duplicate(same)
+            same = self._same_content(connection)
+        if same is not None and same.stands:
+            self._turn_away_duplicate(same.import_id)
         return 0, 0
+
+    def _same_content(self, connection: Connection) -> SameContent | None:
+        """Return the import that brought the same bytes, unless they are to come again."""
+        plain = saved(self.work / "unpack.json", PlainFile)
+        if plain is None or self.claim.again:
+            return None
+        return ledger.same_content(connection, self.claim, plain.fingerprint)
 
     def _read(self) -> tuple[int, int]:
         text = self._text()
@@ -472,16 +497,19 @@ class Import:
         with self._database.begin() as connection:
             attempt = connection.begin_nested()
             if self.ending is None:
-                ledger.lock_lane(connection, self.claim)
+                lock_lane(connection, self.claim)
                 ledger.check(connection, self.claim)  # waiting may have cost it
-                same = ledger.same_content(connection, self.claim, fingerprint)
-                if same is not None:  # imported by another worker since this one arrived
-                    self._turn_away_duplicate(same)
-                    report = self._report()
-                elif self._repaired_since(connection):
-                    report = self._report()
-                else:
+                same = self._same_content(connection)
+                stands = same is not None and same.stands  # since this one arrived
+                if not stands:
                     report = self._load_rows(connection)
+                    written = report.counts.inserted + report.counts.updated
+                    stands = same is not None and self.ending is None and not written
+                if same is not None and stands:
+                    attempt.rollback()
+                    attempt = connection.begin_nested()
+                    self._turn_away_duplicate(same.import_id)
+                    report = self._report()
             if self.ending is not None and self.ending.outcome is Outcome.REFUSED:
                 attempt.rollback()
                 attempt = connection.begin_nested()
@@ -491,7 +519,7 @@ class Import:
                 attempt.rollback()
                 ledger.release(connection, self.claim)
             else:
-                ledger.register(connection, self.members)
+                ledger.enter_members(connection, self.claim, self.members)
                 most = self._settings.max_failures
                 ledger.settle(connection, self.claim, report, fingerprint, most)
         self._keeper.let_go(self.claim)
@@ -500,16 +528,17 @@ class Import:
 
     def _load_rows(self, connection: Connection) -> ImportReport:
         """Store the rows; the file is turned away if the database refuses too many of them."""
-        text, valid, replay = self._text(), self._valid(), self._replay()
-        before, name = text.malformed + valid.rejected, self.claim.name
+        name = self.claim.name
 
         def hold(refused: int) -> None:
             if replay is None:
-                rejected = before + refused
+                rejected = text.malformed + valid.rejected + refused
                 hold_to_threshold(self.feed, rejected, text.records, name=name, so_far=True)
 
         try:
-            counts, differences = load(
+            self._judge_anew(connection)
+            text, valid, replay = self._text(), self._valid(), self._replay()
+            counts, differences, warnings = load(
                 connection,
                 self.feed,
                 self.claim,
@@ -530,23 +559,16 @@ class Import:
             self.turn_away(Outcome.REFUSED, str(error), error.code)
             return self._report()
         report = self._report()
-        found = warnings_of(counts, self._non_data(text))
-        return replace(
-            report, counts=counts, differences=differences, warnings=(*report.warnings, *found)
-        )
+        found = (*report.warnings, *warnings, *warnings_of(counts, self._non_data(text)))
+        return replace(report, counts=counts, differences=differences, warnings=found)
 
-    def _repaired_since(self, connection: Connection) -> bool:
-        """Turn the file away if another brought any of its rows since this one was read."""
+    def _judge_anew(self, connection: Connection) -> None:
+        """Judge the rows of a corrected file again if others were repaired since it was read."""
         replay = self._replay()
-        if replay is None or not quarantine.changed(connection, replay):
-            return False
-        error = ReplayError(
-            self.claim.name,
-            f"open rejects of import {replay.import_id} were needed",
-            "another import repaired some of them in this very moment; send the file again",
-        )
-        self.turn_away(Outcome.REFUSED, str(error), error.code)
-        return True
+        if replay is not None and quarantine.changed(connection, replay):
+            for judged in ("replay", "repaired", "transform", "validate"):
+                (self.work / f"{judged}.json").unlink(missing_ok=True)
+            self._valid()
 
     def _keep_rejects(self, connection: Connection) -> None:
         """Store the rejects of a file that is turned away for them."""
@@ -609,6 +631,8 @@ class Import:
         typed = saved(self.work / "transform.json", TypedFile)
         valid = saved(self.work / "validate.json", ValidFile)
         ending = self.ending
+        if ending and ending.outcome is Outcome.DUPLICATE:
+            text = typed = valid = None  # they were looked at only to see that nothing changes
         report = ImportReport(
             import_id=self.claim.import_id,
             arrival_id=self.claim.arrival_id,
@@ -635,7 +659,7 @@ class Import:
                 drift=saved(self.work / "drift.json", HeaderDrift) or HeaderDrift(),
             )
         if typed:
-            report = replace(report, layout=typed.layout, ways=typed.ways)
+            report = replace(report, layout=typed.layout, ways=typed.ways, facts=typed.facts)
         late = self.work / LATE
         if text and valid and (text.malformed or valid.rejected or any(late.glob("*"))):
             by_rule, by_column = count_rejects((text.rejects, valid.rejects, late))

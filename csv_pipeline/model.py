@@ -4,11 +4,13 @@ Everything here can be written to JSON and read back (see `csv_pipeline.storage.
 stages of one import may run in different processes.
 """
 
+import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from csv_pipeline.conflict import ConflictPolicy, Overwrite
 from csv_pipeline.contract import Column, Contract, columns_of, headings_of, meanings_of
 from csv_pipeline.duplicates import DuplicatePolicy, LastInFile
 from csv_pipeline.errors import InvalidAccountError, SetupError
+from csv_pipeline.names import hold_names
 from csv_pipeline.places import Place, place_of
 
 SHARE_FROM_ROWS = 20
@@ -53,7 +56,8 @@ class DecimalMark(StrEnum):
 class Account:
     """The party whose files these are, with what it declared about them.
 
-    What an account declares overrules what its files suggest.
+    What an account declares settles what its files leave open. `null_words` stand for no value in
+    columns that are not text.
     """
 
     account: str
@@ -61,6 +65,7 @@ class Account:
     date_order: DateOrder | None = None
     decimal_mark: DecimalMark | None = None
     encoding: str | None = None
+    null_words: tuple[str, ...] = ()
     max_file_bytes: int | None = None
     max_compressed_bytes: int | None = None
 
@@ -154,10 +159,65 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FileFacts:
+    """What a transform is told of the whole file, of which it sees some rows at a time.
+
+    `columns` are those of the contract that the header has; `filled` are those of the feed's
+    `asks_filled` in which any record has a value. They are stored with the import: its rejected
+    rows, when they come back corrected, are typed by the facts of their own file.
+    """
+
+    layout: str
+    columns: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
+    filled: tuple[str, ...] = ()
+
+    def any_value(self, column: str) -> bool:
+        """Return whether any record of the file has a value in a column.
+
+        Raises:
+            SetupError: The feed does not name the column in `asks_filled`.
+        """
+        if column not in self.asked:
+            raise SetupError(
+                f"column {column!r}: a name in the feed's asks_filled was needed, so that its "
+                f"values are looked for in the whole file; that has {', '.join(self.asked) or '-'}"
+            )
+        return column in self.filled
+
+
+Transform = (
+    Callable[[pl.LazyFrame], pl.LazyFrame] | Callable[[pl.LazyFrame, FileFacts], pl.LazyFrame]
+)
+"""Makes derived columns, each row by itself; one that needs them takes the facts of the file."""
+
+
+@cache
+def takes_facts(transform: Transform) -> bool:
+    """Return whether a transform takes the facts of the file besides the rows.
+
+    Raises:
+        SetupError: It takes neither one argument nor two.
+    """
+    taken = [
+        parameter
+        for parameter in inspect.signature(transform).parameters.values()
+        if parameter.kind in {parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD}
+        and parameter.default is parameter.empty
+    ]
+    if len(taken) not in {1, 2}:
+        raise SetupError(
+            f"transform {transform!r}: the rows, or the rows and the facts of the file were needed "
+            f"as arguments; it takes {len(taken)}"
+        )
+    return len(taken) == 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WholeFile:
     """What a feed's file checks may look at: the typed rows and what the file says of itself.
 
-    `rows` has the contract's columns plus `row_number` and `line_number`, rows with faults among
+    `rows` has the contract's columns plus `_row_number` and `_line_number`, rows with faults among
     them; `malformed` has the `line_number` of each record that never became a row.
     """
 
@@ -181,8 +241,11 @@ class Feed:
         column_conflicts: The same for single columns, by name.
         duplicates: What happens when a key comes several times in a file.
         layouts: Tried in this order; the first that a header fits is the file's.
-        transforms: Functions over typed rows that make the derived columns; they see the other
-            columns of the contract, as nulls where the file lacks them, and `layout`.
+        transforms: Functions over typed rows that make the derived columns, in this order. They
+            see all columns of the contract, nulls where the file lacks them; how many rows come at
+            once is open, so that each row is to be made by itself. What they need of the others
+            stands in `FileFacts`, their second argument if they have one.
+        asks_filled: Columns of which the transforms ask whether any row of the file has a value.
         file_checks: Functions that raise `ContradictionError` for a file that contradicts itself,
             and may return evidence of what they found.
         nulls: Cells, trimmed, that stand for no value besides the empty one.
@@ -192,8 +255,6 @@ class Feed:
         max_rejected_rows: A file with more rejected rows than these is refused; None: no limit.
         max_rejected_share: So is one with a greater share of them, unless it has fewer than
             `SHARE_FROM_ROWS` rows: a share says little about a handful.
-        row_by_row: Whether transforms and rules of the feed's own look at one row at a time. Small
-            files of such a feed, and of one without any, go together.
     """
 
     name: str
@@ -205,7 +266,8 @@ class Feed:
     duplicates: DuplicatePolicy = field(default_factory=LastInFile)
     layouts: tuple[Layout, ...] = (Layout(name="standard"),)
     non_data: tuple[NonDataPattern, ...] = ()
-    transforms: tuple[Callable[[pl.LazyFrame], pl.LazyFrame], ...] = ()
+    transforms: tuple[Transform, ...] = ()
+    asks_filled: tuple[str, ...] = ()
     file_checks: tuple[Callable[[WholeFile], Evidence | None], ...] = ()
     nulls: frozenset[str] = frozenset()
     encodings: tuple[str, ...] = ("cp1252",)
@@ -214,13 +276,17 @@ class Feed:
     reject_rate_warning: float = 0.05
     max_rejected_rows: int | None = None
     max_rejected_share: float | None = None
-    row_by_row: bool = False
 
     def __post_init__(self) -> None:
-        """Hold the declaration to the contract's columns."""
+        """Hold the declaration to the contract's columns, and its names to what can hold them."""
+        hold_names(self.name, self.contract, self.views)
         conflicts = (self.conflict, *self.column_conflicts.values())
-        named = {*self.key, *self.column_conflicts, *self.duplicates.columns}
+        named = {*self.key, *self.column_conflicts, *self.duplicates.columns, *self.asks_filled}
         named.update(name for policy in conflicts for name in policy.columns)
+        for transform in self.transforms:
+            takes_facts(transform)
+        for layout in self.layouts:
+            named |= layout.marks | layout.required | layout.filled
         known = {column.name for column in self.columns}
         decided_by_key = sorted(self.column_conflicts.keys() & set(self.key))
         if unknown := sorted(named - known):
@@ -236,8 +302,8 @@ class Feed:
         else:
             return
         raise SetupError(
-            f"feed {self.name!r}: columns of its contract were needed for key, conflicts and "
-            f"duplicates; {found}"
+            f"feed {self.name!r}: columns of its contract were needed for key, conflicts, "
+            f"duplicates, layouts and asks_filled; {found}"
         )
 
     @property
@@ -294,7 +360,9 @@ class Claim:
     """The right to import one arrival: `attempt` is the fencing token that load checks.
 
     `repairs` is the import whose rejected rows the file brings back, if somebody said so; a file
-    may say it itself.
+    may say it itself. `position` is where the arrival stands among others, see
+    `csv_pipeline.storage.order`; a rehearsal has none. A file that comes `again` is imported even
+    if its bytes were.
     """
 
     import_id: int
@@ -311,6 +379,8 @@ class Claim:
     run_id: str | None = None
     dry_run: bool = False
     repairs: int | None = None
+    position: int | None = None
+    again: bool = False
 
     @property
     def member(self) -> str | None:
@@ -443,11 +513,11 @@ class ImportReport:
     `problem` says why, for every outcome but `imported`; `same_as` is the import that brought the
     same content before; `repairs` the one whose rejected rows this one brings back. `header`,
     `delimiter`, `quote` and `escape` are the file's, so that its rejected rows can be written as
-    they came; `ways` is how amounts and dates were read, by column. `lines` says where every line
-    of the file is, and `non_data_lines` are the first hundred that are no data. `differences` are
-    the first values that a dry run would change. `undo` says what an undo did, which is an import
-    record of its own, and `undone_by` which one took this import back. `stage_seconds` holds the
-    wall time of each stage.
+    they came; `ways` is how amounts and dates were read, by column, and `facts` what transforms
+    were told. `lines` says where every line of the file is, and `non_data_lines` are the first
+    hundred that are no data. `differences` are the first values that a dry run would change. `undo`
+    says what an undo did, which is an import record of its own, and `undone_by` which one took this
+    import back. `stage_seconds` holds the wall time of each stage.
     """
 
     import_id: int
@@ -469,6 +539,7 @@ class ImportReport:
     escape: str = "doubled"
     layout: str | None = None
     ways: Mapping[str, str | None] = field(default_factory=dict)
+    facts: FileFacts | None = None
     evidence: tuple[Evidence, ...] = ()
     warnings: tuple[ReportWarning, ...] = ()
     lines: LineCounts = field(default_factory=LineCounts)

@@ -30,7 +30,8 @@ from csv_pipeline.model import (
     ImportReport,
     Outcome,
 )
-from csv_pipeline.places import Place, parts_below, place_of
+from csv_pipeline.names import hold_apart
+from csv_pipeline.places import Place, is_below, parts_below, place_of
 from csv_pipeline.result_files import leave_results
 from csv_pipeline.settings import Settings
 from csv_pipeline.stages.arrive import Look, found_file, look
@@ -43,6 +44,7 @@ from csv_pipeline.storage import archive, ledger, quarantine, undone
 from csv_pipeline.storage.areas import exists, is_file
 from csv_pipeline.storage.database import Database, open_database
 from csv_pipeline.storage.keeper import Keeper
+from csv_pipeline.storage.lane_lock import lock_lane
 from csv_pipeline.storage.rejects_file import write_rejects
 from csv_pipeline.storage.targets import ensure_targets
 from csv_pipeline.storage.work import PARTIAL
@@ -84,7 +86,7 @@ class Pipeline:
         with self.database.begin() as connection:
             return ledger.account(connection, name)
 
-    def claim(
+    def claim(  # noqa: PLR0913  # as `ledger.claim`
         self,
         account: str,
         feed: str,
@@ -92,6 +94,7 @@ class Pipeline:
         arrival_ids: Sequence[int] | None = None,
         run_id: str | None = None,
         dry_run: bool = False,
+        again: bool = False,
     ) -> list[Claim]:
         """Claim what waits for an account and feed, or the arrivals named; see `ledger.claim`."""
         with self.database.begin() as connection:
@@ -104,15 +107,19 @@ class Pipeline:
                 lease_seconds=self.settings.lease_seconds,
                 max_failures=self.settings.max_failures,
                 dry_run=dry_run,
+                again=again,
             )
         self.keeper.hold(claims)
         return claims
 
-    def claim_file(self, file: FoundFile, *, dry_run: bool = False) -> Claim | None:
+    def claim_file(
+        self, file: FoundFile, *, dry_run: bool = False, again: bool = False
+    ) -> Claim | None:
         """Enter a file that somebody named, wherever it lies, and claim it.
 
-        None: it is imported, or another worker has it; `ledger.arrival` says which. A dry run
-        neither enters nor claims the file.
+        A file that lies outside of the landing area arrives now; one that the ledger knows keeps
+        its position, unless it is to be imported `again`. None: it is imported, or another worker
+        has it; `ledger.arrival` says which. A dry run neither enters nor claims the file.
 
         Raises:
             UnknownFeedError: No feed has the name the file was found for.
@@ -120,16 +127,18 @@ class Pipeline:
         """
         self.feed(file.feed)
         self._stay_in_place(file)
+        landed = is_below(place_of(file.location), self.settings.landing_place)
         with self.database.begin() as connection:
             if dry_run:
-                return ledger.rehearsal(connection, file)
+                return ledger.rehearsal(connection, file, again=again)
             archive.take_back(connection, [file])
             claims = ledger.claim(
                 connection,
                 file.account,
                 file.feed,
-                arrival_ids=[ledger.enter(connection, file)],
+                arrival_ids=[ledger.enter(connection, file, now=not landed)],
                 lease_seconds=self.settings.lease_seconds,
+                again=again,
             )
         self.keeper.hold(claims)
         return claims[0] if claims else None
@@ -248,7 +257,7 @@ class Pipeline:
                 the database refuses the earlier rows.
         """
         with self.database.begin() as connection:
-            ledger.lock_lane(connection, ledger.report_of(connection, import_id))
+            lock_lane(connection, ledger.report_of(connection, import_id))
             found = undone.undoable(connection, import_id)
             subject = found.subject
             versions = Versions(connection, self.feed(subject.feed), subject.account)
@@ -320,7 +329,9 @@ class Pipeline:
 
 def open_pipeline(settings: Settings, feeds: Iterable[Feed]) -> Pipeline:
     """Return the pipeline ready to import: database open, state and target tables up to date."""
-    by_name = {feed.name: feed for feed in feeds}
+    declared = tuple(feeds)
+    hold_apart((feed.name, feed.views) for feed in declared)
+    by_name = {feed.name: feed for feed in declared}
     database = open_database(settings)
     ensure_targets(database, by_name.values())
     sweep(settings, database, by_name)

@@ -100,7 +100,6 @@ TEST_FEEDS = (
         description="People.",
         contract=Person,
         key=("person_id",),
-        row_by_row=True,
     ),
     Feed(
         name="versions",

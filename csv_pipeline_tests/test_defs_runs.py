@@ -296,7 +296,7 @@ def test_counts_that_do_not_add_up_fail_the_blocking_check(
     assert result.retry_attempts_for_node("people.report") == 0
 
 
-def test_a_run_that_is_interrupted_ends_and_is_not_retried(
+def test_a_run_that_is_interrupted_gives_its_files_back_and_is_not_retried(
     dagster: Dagster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*_: Any) -> None:
@@ -307,6 +307,7 @@ def test_a_run_that_is_interrupted_ends_and_is_not_retried(
     result = dagster.run()
     assert not result.success
     assert not [event for event in result.all_events if event.is_step_up_for_retry]
+    assert dagster.statuses() == {"one.csv": "waiting"}
 
 
 def test_a_failure_that_cannot_be_recorded_fails_the_run_and_no_other_file(
@@ -426,9 +427,41 @@ def test_config_can_name_the_files(dagster: Dagster, by: str) -> None:
     with dagster.pipeline.database.begin() as connection:
         arrivals = ledger.arrivals(connection, account=dagster.account)
     one = next(arrival for arrival in arrivals if arrival.name == "one.csv")
-    named = {"name": "one.csv", "location": location, "id": str(one.arrival_id)}[by]
-    assert dagster.run(files=[named]).success
+    named: dict[str, Any] = {
+        "name": {"files": ["one.csv"]},
+        "location": {"files": [location]},
+        "id": {"arrival_ids": [one.arrival_id]},
+    }[by]
+    assert dagster.run(**named).success
     assert dagster.statuses() == {"one.csv": "imported", "two.csv": "waiting"}
+
+
+def test_a_number_names_a_file_and_not_an_arrival(dagster: Dagster) -> None:
+    dagster.drop("one.csv", GOOD)
+    dagster.pipeline.look(seconds=10)
+    with dagster.pipeline.database.begin() as connection:
+        (one,) = ledger.arrivals(connection, account=dagster.account)
+    number = str(one.arrival_id)
+    result = dagster.run(files=[number])
+    (failure,) = result.get_step_failure_events()
+    assert failure.step_failure_data.error is not None
+    assert f"of '{number}' as a file's name; the number" in failure.step_failure_data.error.message
+    dagster.drop(number, "ID,Name\nx,X\n")
+    assert dagster.run(files=[number]).success
+    assert dagster.statuses() == {"one.csv": "waiting", number: "imported"}
+
+
+def test_a_file_is_imported_again_by_config(dagster: Dagster) -> None:
+    dagster.drop("one.csv", GOOD)
+    dagster.run()
+    batch = dagster.run(files=["one.csv"]).output_for_node("people.claim")
+    assert batch["claims"] == []
+    result = dagster.run(files=["one.csv"], again=True)
+    assert metadata(result)["unchanged"] == 2
+    result = dagster.run(again=True)
+    (failure,) = result.get_step_failure_events()
+    assert failure.step_failure_data.error is not None
+    assert "config 'again': files or arrival_ids" in failure.step_failure_data.error.message
 
 
 def test_a_named_file_that_never_arrived_fails_the_run_at_once(dagster: Dagster) -> None:

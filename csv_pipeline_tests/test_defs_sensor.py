@@ -71,7 +71,7 @@ def test_a_new_file_is_asked_a_run_for(area: Landing) -> None:
     area.drop("one.csv")
     (request,) = area.requests()
     arrival_id = area.arrivals()["one.csv"]
-    assert request.run_config == {"ops": {"people": {"config": {"files": [str(arrival_id)]}}}}
+    assert request.run_config == {"ops": {"people": {"config": {"arrival_ids": [arrival_id]}}}}
     assert request.asset_selection == [dg.AssetKey("people"), dg.AssetKey("people_rejects")]
     assert request.tags[LANE] == f"{area.account}/people"
 
@@ -82,7 +82,7 @@ def test_files_of_one_lane_share_a_run_and_lanes_do_not(area: Landing) -> None:
     area.drop("three.csv", "Key,Value\na,1\n", feed="versions")
     lanes = {request.tags[LANE]: request.run_config["ops"] for request in area.requests()}
     assert set(lanes) == {f"{area.account}/people", f"{area.account}/versions"}
-    assert len(lanes[f"{area.account}/people"]["people"]["config"]["files"]) == 2
+    assert len(lanes[f"{area.account}/people"]["people"]["config"]["arrival_ids"]) == 2
 
 
 def test_a_new_account_becomes_a_partition_in_the_same_tick(area: Landing) -> None:

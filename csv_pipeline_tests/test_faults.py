@@ -26,7 +26,7 @@ from csv_pipeline.model import Claim, ImportReport, Outcome
 from csv_pipeline.pipeline import Pipeline, open_pipeline
 from csv_pipeline.settings import Settings
 from csv_pipeline.stages.arrive import found_file
-from csv_pipeline.storage import ledger, tables
+from csv_pipeline.storage import lane_lock, ledger, tables
 from csv_pipeline.storage.keeper import Keeper
 from csv_pipeline.storage.worker import is_gone, is_zombie, this_worker
 from csv_pipeline_tests.conftest import Desk
@@ -375,7 +375,6 @@ def test_two_dead_workers_do_not_keep_a_file_from_the_third(scene: Scene) -> Non
 def test_a_worker_that_is_told_to_end_gives_its_claim_back(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lane = sa.func.hashtextextended(f"{scene.account}/customers", 0)
     pipeline = scene.pipeline
     url = pipeline.database.engine.url.render_as_string(hide_password=False)
     monkeypatch.setenv("CSV_PIPELINE_DATABASE_URL", url)
@@ -385,7 +384,9 @@ def test_a_worker_that_is_told_to_end_gives_its_claim_back(
     program = str(Path(sys.executable).with_name("csv-pipeline"))
     command = [program, "import", str(file), "-a", scene.account, "-f", "customers"]
     with pipeline.database.engine.connect() as blocker:
-        blocker.execute(sa.select(sa.func.pg_advisory_lock(lane)))
+        lane_lock.enter_lanes(blocker, {(scene.account, "customers")})
+        blocker.commit()
+        assert lane_lock.try_lane(blocker, scene.account, "customers")
         with subprocess.Popen(command) as cli:  # noqa: S603
             try:
                 wait_for(lambda: scene.loads() != [])
@@ -408,7 +409,7 @@ def test_a_claim_that_a_block_drops_runs_out_and_one_that_is_cut_off_is_free(sce
     assert scene.statuses()[0] == "waiting"
 
 
-def test_what_a_process_holds_at_its_end_is_given_back(scene: Scene) -> None:
+def test_what_a_process_holds_when_it_is_told_to_end_is_given_back(scene: Scene) -> None:
     keeper = Keeper(scene.pipeline.database, 60)
     keeper.hold(scene.pipeline.claim(scene.account, "people"))
     keeper.give_all_back()

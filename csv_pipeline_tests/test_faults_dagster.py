@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from csv_pipeline.feeds import FEEDS
 from csv_pipeline.pipeline import Pipeline, open_pipeline
 from csv_pipeline.settings import Settings
-from csv_pipeline.storage import ledger
+from csv_pipeline.storage import lane_lock, ledger
 from csv_pipeline_tests.test_defs_dev import CUSTOMERS, ROOT, Ui, wait_for
 
 pytestmark = pytest.mark.slow
@@ -80,9 +80,10 @@ class House:
 
     def block(self, account: str) -> None:
         """Let loads for an account wait."""
-        lane = sa.func.hashtextextended(f"{account}/customers", 0)
         self.blocker = self.pipeline.database.engine.connect()
-        self.blocker.execute(sa.select(sa.func.pg_advisory_lock(lane)))
+        lane_lock.enter_lanes(self.blocker, {(account, "customers")})
+        self.blocker.commit()
+        assert lane_lock.try_lane(self.blocker, account, "customers")
 
     def unblock(self) -> None:
         if self.blocker is not None:

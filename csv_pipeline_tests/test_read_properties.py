@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from csv_pipeline.contract import heading
-from csv_pipeline.errors import FileRefusedError
+from csv_pipeline.errors import FileRefusedError, UndecidableError
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.storage.work import REJECTS, TextFile, scan
 
@@ -112,6 +112,10 @@ class Dialect:
         text = self.line_end.join(lines) + (self.line_end if self.ended else "")
         return self.mark + text.encode(self.encoding)
 
+    def has_full_banner(self, width: int) -> bool:
+        """Say if a line above the header has as many cells as it, and so may be a row."""
+        return any(line.count(self.delimiter) + 1 >= width for line in self.preamble)
+
 
 # Text in these is declared by the account, because a handful of random letters is no evidence of
 # a legacy encoding: what real text suggests is tested on sentences, below and in the corpus.
@@ -194,13 +198,16 @@ def test_any_table_in_any_dialect_comes_back_exactly(
     hints = {"encoding": dialect.encoding} if dialect.declared else {}
     content = dialect.written(header, table)
     known = frozenset(map(heading, HEADER))
-    with reading(content, headings=known, block_bytes=block, **hints) as text:
-        assert text.header == header
-        # Without rows nothing tells ", " from "," and a blank that is trimmed off each name.
-        assert text.delimiter == dialect.delimiter or not table
-        assert cells(text) == [row for row, _ in table]
-        assert (text.malformed, text.repaired) == (0, 0)
-        assert text.header_line == len(dialect.preamble) + 1
+    try:
+        with reading(content, headings=known, block_bytes=block, **hints) as text:
+            assert text.header == header
+            # Without rows nothing tells ", " from "," and a blank that is trimmed off each name.
+            assert text.delimiter == dialect.delimiter or not table
+            assert cells(text) == [row for row, _ in table]
+            assert (text.malformed, text.repaired) == (0, 0)
+            assert text.header_line == len(dialect.preamble) + 1
+    except UndecidableError:
+        assert dialect.has_full_banner(width)
 
 
 SPOKEN = ["cp1250", "cp1251", "cp1252", "cp1253", "koi8_r", "shift_jis", "gb18030", "euc_kr"]

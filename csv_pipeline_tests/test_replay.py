@@ -175,23 +175,23 @@ def test_the_same_mended_file_again_is_a_duplicate(desk: Desk) -> None:
     assert desk.bring(text).outcome is Outcome.DUPLICATE
 
 
-def test_of_two_files_that_mend_a_row_at_once_the_later_is_refused(desk: Desk) -> None:
+def test_of_files_that_correct_a_row_at_once_each_is_judged_when_its_turn_comes(
+    desk: Desk,
+) -> None:
     first = desk.bring(FAULTY)
     text = sent_out(desk, first)
     imports = []
-    for number in ("6.00", "9.00"):
-        path = desk.folder / f"{number}.csv"
-        path.write_bytes(text.replace("six", number).encode())
+    for six, eight in (("6.00", "eight"), ("9.00", "8.00")):
+        path = desk.folder / f"{six}.csv"
+        path.write_bytes(text.replace("six", six).replace("eight", eight).encode())
         claim = desk.pipeline.claim_file(found_file(path, desk.account, "people"))
         assert claim is not None
         imports.append(Import(desk.pipeline, claim))
         imports[-1].advance(Stage.VALIDATE)
     one, other = (import_.settled() for import_ in imports)
-    assert (one.counts.inserted, other.outcome, other.problem_code) == (
-        1,
-        Outcome.REFUSED,
-        "replay",
-    )
+    assert (one.counts.inserted, other.counts.inserted, other.counts.rejected) == (1, 1, 1)
+    assert [reject.rule for reject in desk.rejects(other)] == ["row.repaired_before"]
+    assert marks(desk, first) == [one.import_id, other.import_id]
     assert str(desk.rows(columns="amount", order="person_id")[1].amount) == "6.00"
 
 
@@ -212,6 +212,119 @@ def test_rows_that_were_never_rejected_or_come_twice_are_rejects(desk: Desk) -> 
         "row.not_rejected",
     ]
     assert names(desk) == ["Ann", "Bob", "Cid"]
+
+
+TWELVE = "ID,Name,Amount\n" + "".join(f"k{n},Name {n},x\n" for n in range(2, 13)) + "z,Zoe,1\n"
+
+
+@pytest.mark.parametrize(
+    ("written", "row"), [("12", 12), ("12.0", 12), ("12,0", 12), ("'12", 12), (" 12 ", 12)]
+)
+def test_a_row_number_comes_back_as_a_spreadsheet_may_have_written_it(
+    desk: Desk, written: str, row: int
+) -> None:
+    first = desk.bring(TWELVE)
+    report = desk.bring(
+        f"_import_id;_row_number;ID;Name;Amount\n{first.import_id};{written};k{row};N;3\n"
+    )
+    assert (report.repairs, report.counts.inserted) == (first.import_id, 1)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "2,000",
+        "2.000",
+        "2'000",
+        "2 000",
+        "2.00",
+        "2,5",
+        "2e0",
+        "+2",
+        "-2",
+        "\uff12",
+        "1,234,567",
+        "2x",
+    ],
+)
+def test_a_row_number_that_may_be_another_repairs_none(desk: Desk, written: str) -> None:
+    first = desk.bring(TWELVE)
+    report = desk.bring(
+        f"_import_id;_row_number;ID;Name;Amount\n{first.import_id};{written};k2;Name 2;3\n"
+    )
+    assert report.counts.inserted == 0
+    (reject,) = desk.rejects(report)
+    assert reject.rule == "row.not_rejected"
+    assert f"found '{written}'" in reject.message
+
+
+def test_an_import_number_with_marks_of_groups_is_refused(desk: Desk) -> None:
+    desk.bring(TWELVE)
+    report = desk.bring("_import_id;_row_number;ID;Name;Amount\n1,000;2;k2;N;3\n")
+    assert (report.outcome, report.problem_code) == (Outcome.REFUSED, "replay")
+    assert "it names 1,000" in str(report.problem)
+
+
+def test_rows_that_were_sorted_without_their_numbers_are_found_out(desk: Desk) -> None:
+    rows = "".join(f"k{n},Name {n},x,DE,open\n" for n in range(9)) + "z,Zoe,1,DE,open\n"
+    first = desk.bring("ID,Name,Amount,Country,State\n" + rows)
+    head, *out = sent_out(desk, first).replace(",x,", ",3,").splitlines()
+    numbers = [line.split(",", 2)[:2] for line in out]
+    cells = [line.split(",", 2)[2] for line in out]
+    turned = [
+        ",".join([*number, cell])
+        for number, cell in zip(numbers, cells[1:] + cells[:1], strict=True)
+    ]
+    report = desk.bring("\n".join([head, *turned]) + "\n")
+    assert (report.counts.inserted, report.counts.rejected) == (0, 9)
+    assert {reject.rule for reject in desk.rejects(report)} == {"row.not_the_same"}
+
+
+def test_a_row_under_the_number_of_another_is_found_out_when_it_comes_alone(desk: Desk) -> None:
+    first = desk.bring("ID,Name,Amount,Country\na,Ann,x,DE\nb,Bob,x,DE\nc,Cid,1,DE\n")
+    report = desk.bring(
+        f"_import_id,_row_number,ID,Name,Amount,Country\n{first.import_id},3,a,Ann,5,DE\n"
+    )
+    assert [reject.rule for reject in desk.rejects(report)] == ["row.not_the_same"]
+
+
+@pytest.mark.parametrize(
+    "corrected",
+    [
+        pytest.param("22,Bob,6.00,1.5", id="the key, where another cell tells"),
+        pytest.param("2,Robert,6.00,", id="all but the key"),
+        pytest.param("x,X,6.00,1.50", id="all but a number, written in another way"),
+    ],
+)
+def test_a_person_may_correct_all_cells_but_one_that_tells(desk: Desk, corrected: str) -> None:
+    first = desk.bring("ID,Name,Amount,Rate\n2,Bob,six,1.5\n3,Cid,7,2.5\n")
+    report = desk.bring(
+        f"_import_id,_row_number,ID,Name,Amount,Rate\n{first.import_id},2,{corrected}\n"
+    )
+    assert (report.counts.inserted, report.repairs) == (1, first.import_id)
+
+
+def test_a_cell_that_was_at_fault_need_not_come_back(desk: Desk) -> None:
+    first = desk.bring("ID,Name,Amount\n,Bob,\n3,Cid,7\n,,\n,,x\n")
+    report = desk.bring(
+        "_import_id,_row_number,ID,Name,Amount\n"
+        f"{first.import_id},2,2,Bob,6\n{first.import_id},5,5,Dee,8\n"
+    )
+    assert report.counts.inserted == 2
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_corrected_file_of_malformed_rows_alone_still_names_its_import(
+    desk: Desk, delimiter: str
+) -> None:
+    first = desk.bring(FAULTY)
+    text = sent_out(desk, first).replace(",", delimiter)
+    text = text.replace("Bob", delimiter.join(["Bob", "Dr.", "Prof."]))
+    text = text.replace(f"Dee{delimiter}eight{delimiter}", "Dee")
+    report = desk.bring(text)
+    assert (report.outcome, report.repairs) == (Outcome.IMPORTED, first.import_id)
+    assert (report.counts.read, report.counts.rejected) == (2, 2)
+    assert {reject.rule for reject in desk.rejects(report)} == {"row.too_long", "row.too_short"}
 
 
 def test_a_mended_row_does_not_replace_what_a_later_import_stored(desk: Desk) -> None:
@@ -428,13 +541,13 @@ def test_cells_come_back_exactly_through_either_variant(desk: Desk) -> None:
     out = io.StringIO()
     cells = [*FORMULAS, *REWRITTEN]
     rows = [[str(number), cell, "x"] for number, cell in enumerate(cells)]
-    csv.writer(out).writerows([["ID", "Note", "Secret"], *rows])
+    csv.writer(out).writerows([["ID", "Note", "Secret"], *rows, ["good", "plain", "1"]])
     for verbatim in (False, True):
         other = Desk(desk.pipeline, f"{desk.account[:40]}-{verbatim}".lower(), desk.folder)
         first = other.bring(out.getvalue())
         other.bring(sent_out(other, first, verbatim=verbatim).replace(",x,", ",1,"))
         notes = [row._extra["Note"] for row in other.rows(columns="_extra", order="_row_number")]
-        assert notes == [cell.strip() for cell in cells]
+        assert notes == [*(cell.strip() for cell in cells), "plain"]
 
 
 def test_cells_that_a_spreadsheet_would_run_are_neutralised_and_numbers_are_not() -> None:

@@ -58,8 +58,9 @@ class Left:
         return pl.DataFrame([row, row.alias("line_number")])
 
     def keyed(self, rows: Iterable[int]) -> pl.DataFrame:
-        backwards = pl.format("k{}", 1_000 - pl.col("row_number"))
-        return self.places(rows).with_columns(key=backwards, secret=pl.lit("hush"))
+        numbered = self.places(rows).rename("_{}".format)
+        backwards = pl.format("k{}", 1_000 - pl.col("_row_number"))
+        return numbered.with_columns(key=backwards, secret=pl.lit("hush"))
 
     def faults(self, rows: Iterable[int], what: str) -> pl.DataFrame:
         return (

@@ -1,4 +1,4 @@
-"""Feeds that say `row_by_row=True` do look at one row at a time."""
+"""Every feed looks at one row at a time."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +9,10 @@ import pytest
 from pandera.api.polars.types import PolarsData
 
 from csv_pipeline.contract import Contract, column
+from csv_pipeline.errors import SetupError
 from csv_pipeline.feeds import FEEDS
-from csv_pipeline.model import Feed
+from csv_pipeline.feeds.ebay_orders import EBAY_ORDERS
+from csv_pipeline.model import Feed, FileFacts
 from csv_pipeline.row_by_row import rows_that_need_others
 from csv_pipeline_tests.feeds import TEST_FEEDS
 
@@ -23,15 +25,51 @@ SAMPLES = {
         ",,Nobody,,,\n"
         "C1,ann,Ann again,ann@example.com,,\n"
     ),
+    "ebay_orders": (
+        "Sales Record Number,Order Number,Buyer Username,Buyer Email,Item Number,Transaction ID,"
+        "Quantity,Sold For,Shipping And Handling,Total Price,Sale Date,Paid On Date,Shoe\n"
+        "71,53-00000-00001,ann,,,,2,$30.00,$5.00,$35.00,May-18-26,May-19-26,38\n"
+        "71,53-00000-00001,ann,a@example.com,2550,3001,1,$10.00,,,May-18-26,,\n"
+        "71,53-00000-00001,ann,,2551,3002,1,$20.00,,,May-18-26,May-19-26,39\n"
+        "72,53-00000-00002,bob,,2550,3003,2,$4.00,$1.50,$9.50,May-18-26,,\n"
+        "73,,cid,,2550,3004,1,$4.00,$1.50,$5.50,May-18-26,,\n"
+        ",,dee,,2550,3005,1,--,--,--,--,--,--\n"
+        "74,53-00000-00004,eve,not an address,,,x,$6.00,,$7.50,May-40-26,,\n"
+        "74,53-00000-00004,eve,,2552,3006,0,($6.00),,,May-20-26,,40\n"
+        "71,53-00000-00001,ann,,2551,3002,1,$20.00,,,May-18-26,May-19-26,41\n"
+    ),
     "people": "ID,Name,Amount,Born\n1,Ann,1.50,2026-01-31\n2,,2.00,\n,Cid,x,\n1,Ann,-1.00,\n",
 }
 
 
-@pytest.mark.parametrize(
-    "feed", [pytest.param(f, id=f.name) for f in (*FEEDS, *TEST_FEEDS) if f.row_by_row]
+OWN_LIST = (
+    "Order ID,Buyer Name,Order Total,Order Date,Order Status,Quantity,Colour\n"
+    "11-00000-00001,Ann,5.00,2026-09-18,shipped,1,red\n"
+    "11-00000-00002,Bob,6.00,2026-09-19,lost,2,\n"
+    "11-00000-00003,,7.00,2026-09-20,pending,0,blue\n"
 )
-def test_a_feed_that_says_row_by_row_is_so(feed: Feed, tmp_path: Path) -> None:
-    assert rows_that_need_others(feed, written(tmp_path, SAMPLES[feed.name])) == []
+
+
+WITHOUT_ITEMS = (
+    "Order Number,Item Number,Sold For,Total Price,Sale Date\n"
+    "53-00000-00001,,$2.00,,May-18-26\n53-00000-00002,--,$5.00,--,May-18-26\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("feed", "sample"),
+    [
+        *(
+            pytest.param(feed, SAMPLES[feed.name], id=feed.name)
+            for feed in (*FEEDS, *TEST_FEEDS)
+            if feed in FEEDS or feed.name in SAMPLES
+        ),
+        pytest.param(EBAY_ORDERS, OWN_LIST, id="ebay_orders, a list of one's own"),
+        pytest.param(EBAY_ORDERS, WITHOUT_ITEMS, id="ebay_orders, without items"),
+    ],
+)
+def test_a_feed_looks_at_one_row_at_a_time(feed: Feed, sample: str, tmp_path: Path) -> None:
+    assert rows_that_need_others(feed, written(tmp_path, sample)) == []
 
 
 class Reading(Contract):
@@ -67,7 +105,6 @@ READINGS = Feed(
     contract=Reading,
     key=("day",),
     transforms=(by_day,),
-    row_by_row=True,
 )
 SAMPLE = "Day,Reading\n1,10\n2,30\n3,20\n3,20\n"
 
@@ -80,6 +117,32 @@ def test_a_transform_that_looks_at_the_row_before_is_found(tmp_path: Path) -> No
 def test_a_rule_that_looks_at_the_row_before_is_found(tmp_path: Path) -> None:
     feed = replace(READINGS, contract=RisingReading)
     assert rows_that_need_others(feed, written(tmp_path, SAMPLE)) == [4]
+
+
+def by_what_the_file_has(rows: pl.LazyFrame, facts: FileFacts) -> pl.LazyFrame:
+    """A transform of one row, and of what is true of its whole file."""
+    return rows.with_columns(since=pl.lit(facts.any_value("reading")).cast(pl.Int64))
+
+
+def test_a_transform_may_ask_for_facts_of_the_whole_file(tmp_path: Path) -> None:
+    feed = replace(READINGS, transforms=(by_what_the_file_has,), asks_filled=("reading",))
+    assert rows_that_need_others(feed, written(tmp_path, "Day,Reading\n1,\n2,\n3,7\n")) == []
+
+
+def test_a_transform_that_asks_for_what_the_feed_does_not_name_is_refused(tmp_path: Path) -> None:
+    feed = replace(READINGS, transforms=(by_what_the_file_has,))
+    with pytest.raises(SetupError, match="'reading': a name in the feed's asks_filled was needed"):
+        rows_that_need_others(feed, written(tmp_path, SAMPLE))
+
+
+def nothing() -> pl.LazyFrame:
+    """A transform of no rows."""
+    return pl.LazyFrame()
+
+
+def test_a_transform_of_other_arguments_is_refused_where_the_feed_is_declared() -> None:
+    with pytest.raises(SetupError, match="it takes 0"):
+        replace(READINGS, transforms=(nothing,))  # type: ignore[arg-type]
 
 
 def test_rows_that_are_judged_by_themselves_need_no_others(tmp_path: Path) -> None:

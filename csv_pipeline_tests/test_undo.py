@@ -14,6 +14,7 @@ from csv_pipeline.ingest import Stage, ingest
 from csv_pipeline.model import ImportReport, Outcome, Undo
 from csv_pipeline.pipeline import open_pipeline
 from csv_pipeline.storage import ledger, undone
+from csv_pipeline.storage.lane_lock import lock_lane
 from csv_pipeline_tests.conftest import Desk
 
 HEADER = "Key,Value,Version\n"
@@ -267,7 +268,7 @@ def test_history_that_somebody_may_be_reading_is_dropped_another_time(
     make_older(desk, second)
     database, feeds = desk.pipeline.database, [desk.pipeline.feed(FEED)]
     with database.begin() as undoing:
-        ledger.lock_lane(undoing, second)
+        lock_lane(undoing, second)
         undone.prune_history(database, feeds, days=7)
     assert len(desk.rows(f"{FEED}_history")) == 1
     undone.prune_history(database, feeds, days=7)

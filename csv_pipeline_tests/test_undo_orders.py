@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -282,9 +283,31 @@ class Player:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_tables_and_reports_are_as_in_a_model_whatever_the_order(desk: Desk, seed: int) -> None:
+    play(Player(desk, seed))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_they_are_so_whatever_the_clock_of_the_server_said(desk: Desk, seed: int) -> None:
     player = Player(desk, seed)
+    play(player, lambda: set_clocks(desk, player.random))
+
+
+def set_clocks(desk: Desk, chance: random.Random) -> None:
+    """Let each import have been stored at any time, as by a clock that was set."""
+    query = sa.text(
+        "UPDATE csv_pipeline.import SET finished_at = now() + make_interval(secs => :seconds + "
+        "import_id * :seconds % 7919) WHERE account = :account"
+    )
+    with desk.pipeline.database.begin() as connection:
+        facts = {"account": desk.account, "seconds": chance.randint(-9999, 9999)}
+        connection.execute(query, facts)
+
+
+def play(player: "Player", between: Callable[[], None] = lambda: None) -> None:
+    desk = player.desk
     for _ in range(16):
         player.step()
+        between()
     left = player.model.standing
     player.random.shuffle(left)
     for number in left:

@@ -293,8 +293,8 @@ def test_each_file_of_an_archive_is_an_arrival_of_its_own(desk: Desk) -> None:
         "all.zip: each of its 3 files is an arrival of its own; 'a.csv', '2026/b.csv', 'note.txt'"
     )
     assert [(report.name, report.outcome, report.counts.inserted) for report in members] == [
-        ("a.csv", Outcome.IMPORTED, 2),
         ("2026/b.csv", Outcome.IMPORTED, 1),
+        ("a.csv", Outcome.IMPORTED, 2),
         ("note.txt", Outcome.REFUSED, 0),
     ]
     with desk.pipeline.database.begin() as connection:

@@ -1,100 +1,154 @@
-"""Dates and times of day in the forms that exports write them.
+"""Dates, with or without a time of day, in the forms that exports write them.
 
 `Sep-18-26` (US), `26-May-26` (AU, UK), `10-Dez-25`, `01-Mär-26` (DE), `05-oct.-26` (FR), `Aug 31,
-2026`, `2025-01-31`, `2025-02-01 10:11:12`, `03/04/2025`, `Apr-29-26 17:02:34 PDT`. Two-digit years
-follow POSIX: 69 to 99 are of the 20th century.
+2026`, `2025-01-31`, `2025-02-01 10:11:12`, `03/04/2025`, `Apr-29-26 17:02:34 PDT`. What is written
+in another way, such as `Wed, 15 Apr 2026`, `20260415` or `le 15 avril 2026 à 17h02`, is rewritten
+into one of these forms first.
 """
 
+import datetime as dt
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cache
 
 import polars as pl
 
-from csv_pipeline.casts.evidence import Survey
+from csv_pipeline.casts import clocks, zones
+from csv_pipeline.casts.evidence import Notes, Survey
+from csv_pipeline.casts.names import month, weekday
 from csv_pipeline.contract import Column
 from csv_pipeline.model import DateOrder
 
 HINT = "a day of the calendar, such as 2026-09-18, Sep-18-26, 18-Sep-26 or 18/09/2026"
-TIME_HINT = "a time of day, such as 17:02:34"
-
-_MONTHS = (
-    "jan january januar jän jänner janv janvier ene enero gen gennaio",
-    "feb february februar févr fevr février fevrier febrero febbraio",
-    "mar march mär märz mrz mars marzo",
-    "apr april avr avril abr abril aprile",
-    "may mai mayo mag maggio",
-    "jun june juni juin junio giu giugno",
-    "jul july juli juil juillet julio lug luglio",
-    "aug august aoû août aout ago agosto",
-    "sep sept september septembre septiembre set settembre",
-    "oct october okt oktober octobre octubre ott ottobre",
-    "nov november novembre noviembre",
-    "dec december dez dezember déc décembre decembre dic diciembre dicembre",
-)
-_MONTH = pl.DataFrame(
-    [(name, str(number)) for number, names in enumerate(_MONTHS, 1) for name in names.split()],
-    schema=["name", "number"],
-    orient="row",
-)
-_ZONE = r"(?:\s*(?:z|[a-z]{2,5}|[+-]\d{2}:?\d{2}))?"
-_CLOCK = rf"(?:[t,\s]\s*(\d{{1,2}}:\d{{2}}(?::\d{{2}})?)(?:\.\d+)?(?:\s*([ap]m))?{_ZONE})?$"
-_YEAR = r"(?:1[5-9]|2[01])\d{2}"  # what stands outside is a slip, and no PostgreSQL date has year 0
-_ISO = rf"^({_YEAR})[-/.](\d{{1,2}})[-/.](\d{{1,2}}){_CLOCK}"
-_NAME_FIRST = rf"^(\pL+)\.?[-\s/]*(\d{{1,2}})(?:st|nd|rd|th)?,?[-\s/]+({_YEAR}|\d{{2}}){_CLOCK}"
-_NAME_SECOND = rf"^(\d{{1,2}})\.?[-\s/]*(\pL+)\.?[-\s/,]*({_YEAR}|\d{{2}}){_CLOCK}"
-_NUMERIC = rf"^(\d{{1,2}})[-/.](\d{{1,2}})[-/.]({_YEAR}|\d{{2}}){_CLOCK}"
-_FORMS = {
-    "iso": _ISO,
-    "name first": _NAME_FIRST,
-    "name second": _NAME_SECOND,
-    "numeric": _NUMERIC,
+NEEDED = {
+    "date": HINT,
+    "time": clocks.HINT,
+    "zone": zones.NEEDED,
+    "century": "a year of four digits, as the century of this one is open",
 }
+"""What a value needs, by the rule that it breaks."""
+
+TWO_DIGITS, TIMED, ZONED = "two-digit years", "times", "zones"
+"""What a survey takes note of besides the order."""
+
+_YEARS_BACK, _YEARS_AHEAD = 60, 10  # of two digits; beyond them a century is as likely as the next
+_MANY, _FEW = 1_000, 50
+_LAST, _OPEN_END = dt.date(2199, 12, 31), dt.date(9999, 12, 31)
+_YEAR = r"(?:(?:1[5-9]|2[01])\d{2}|9999)"  # else a slip; and no PostgreSQL date has year 0
+_ANY_YEAR = rf"({_YEAR}|\d{{2}})"
+_CLOCK = rf"(?:[t,\s]\s*{clocks.CLOCK})?$"
+_FORMS = {
+    "iso": rf"^({_YEAR})[-/.]\s?(\d{{1,2}})[-/.]\s?(\d{{1,2}}){_CLOCK}",
+    "name first": rf"^(\pL+)\.?[-\s/]*(\d{{1,2}})(?:st|nd|rd|th)?,?[-\s/]+{_ANY_YEAR}{_CLOCK}",
+    "name second": rf"^(\d{{1,2}})\.?[-\s/]*(\pL+)\.?[-\s/,]*{_ANY_YEAR}{_CLOCK}",
+    "numeric": rf"^(\d{{1,2}})[-/.]\s?(\d{{1,2}})[-/.]\s?{_ANY_YEAR}{_CLOCK}",
+}
+_ALIKE = {
+    **{chr(0xFEE0 + ord(sign)): sign for sign in "0123456789/.:"},  # in full width
+    **dict.fromkeys("\u2010\u2011\u2012\u2013\u2212\uff0d", "-"),
+}
+_REWRITTEN = (
+    (r"^(?:le|el|am|den|il|on)\s+", ""),
+    (rf"^({_YEAR})\s?[年년]\s?(\d{{1,2}})\s?[月월]\s?(\d{{1,2}})\s?[日일]", "$1-$2-$3"),
+    (rf"^({_YEAR})(\d{{2}})(\d{{2}})t?(\d{{2}})(\d{{2}})(\d{{2}})", "$1-$2-$3 $4:$5:$6"),
+    (rf"^({_YEAR})(\d{{2}})(\d{{2}})t(\d{{2}})(\d{{2}})", "$1-$2-$3 $4:$5"),
+    (rf"^({_YEAR})(\d{{2}})(\d{{2}})(?:\.0)?($|[t\s])", "$1-$2-$3$4"),
+    (r"^(\d{1,2})(?:st|nd|rd|th|er|re|º|ª|°|:a|:e)\b\.?", "$1"),
+    (r"^(\d{1,2}\.?)\s(?:de|of|di)\s", "$1 "),
+    (rf"^(\d{{1,2}}\.?\s\pL+\.?,?)\s(?:de|del|of)\s({_YEAR}|\d{{2}})\b", "$1 $2"),
+    (rf"^(\d{{1,2}}\.?\s\pL+\.?\s{_YEAR})\s(?:r|\u0433\u043e\u0434\u0430?|\u0433)\b\.?", "$1"),
+)
+_WORD_FIRST = r"^(\pL+(?:-feira)?)[.,]{0,2}\s+"
+_TIMED = pl.col("hour").is_not_null()
+_SHIFT = pl.when(pl.col("date") <= _LAST).then("shift").otherwise(0) * clocks.A_MINUTE
+_SHIFTED = (
+    (~_TIMED | (pl.col("micros").is_not_null() & pl.col("sound"))).alias("sound"),
+    (
+        pl.col("date").cast(pl.Datetime("us"))
+        + (pl.col("micros").fill_null(0) - _SHIFT).cast(pl.Duration("us"))
+    ).alias("moment"),
+)
+_NO_DATE = {"date": pl.lit(None), "time": pl.lit(None), "fault": pl.lit("date")}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the dates of a column are read: what its file and its feed settled.
+
+    With `order` None a date of three numbers is read by the order it proves itself; with `zone`
+    None each value by the zone it states. A year of two digits is one of `since` to `until`; digits
+    alone are times of the `form` that the column proves. A time that `follows` a date may be absent
+    where the date stands alone.
+    """
+
+    order: str | None = None
+    zone: str | None = None
+    since: int = 1969
+    until: int = 2068
+    form: str | None = None
+    follows: bool = False
+
+
+def years(year: int, *, past: bool) -> tuple[int, int]:
+    """Return which years, first and last, two digits may stand for in a file of a year."""
+    return year - _YEARS_BACK, year if past else year + _YEARS_AHEAD
 
 
 def survey(column: Column, heading: str) -> Survey:
     """Return the survey of whether day or month comes first in dates of three numbers.
 
     A number above 12 can only be a day. Two equal numbers mean the same date either way. Three
-    pairs of digits with hyphens could begin with the year as well, and prove nothing.
+    pairs of digits with hyphens could begin with the year as well, and prove nothing. What is no
+    day of the calendar, such as 31/02/2025, proves nothing either.
     """
-    low, high, end = r"0?[1-9]|1[0-2]", r"1[3-9]|2\d|3[01]", r"(?:[-/.]\d{4}|[/.]\d{2})(?:\D|$)"
+    mark, clock = r"[-/.]\s?", f"(?i:{_CLOCK})"
+    low, high = r"0?[1-9]|1[0-2]", r"1[3-9]|2[0-8]"
+    long, leap = r"0?[13578]|1[02]", r"(?:\d\d)?(?:[02468][048]|[13579][26])"
+    end = rf"(?:[-/.]\s?{_YEAR}|[/.]\s?\d{{2}}){clock}"
     unequal = "|".join(
-        f"0?{one}[-/.]0?(?:{'|'.join(str(other) for other in range(1, 13) if other != one)})"
+        f"0?{one}{mark}0?(?:{'|'.join(str(other) for other in range(1, 13) if other != one)})"
         for one in range(1, 13)
     )
+
+    def proof(before: Callable[[str, str], str]) -> str:
+        usual = (before(high, low), before("29|30", r"0?[13-9]|1[0-2]"), before("31", long))
+        return rf"^(?:(?:{'|'.join(usual)}){end}|(?:{before('29', '0?2')})[-/.]\s?{leap}{clock})"
+
     return Survey(
         column=column.name,
         heading=heading,
         protected=column.protected,
         ways=(DateOrder.DAY_FIRST, DateOrder.MONTH_FIRST),
-        proofs=(rf"^(?:{high})[-/.](?:{low}){end}", rf"^(?:{low})[-/.](?:{high}){end}"),
+        proofs=(
+            proof(lambda day, month: f"(?:{day}){mark}(?:{month})"),
+            proof(lambda day, month: f"(?:{month}){mark}(?:{day})"),
+        ),
         ambiguous=rf"^(?:(?:{unequal}){end}|\d{{1,2}}-\d{{1,2}}-\d{{2}}(?:\D|$))",
+        notes=Notes(
+            {
+                TWO_DIGITS: r"^(?:\d\d?\D*\pL\D*|\D+\d\d?\D+|\d\d?\D+\d\d?\D)\d\d(?:\D|$)",
+                TIMED: clocks.TIMED,
+                ZONED: clocks.ZONED,
+            }
+        ),
     )
 
 
-def cast(values: pl.Series, order: str | None) -> pl.Series:
-    """Return dates; null where the text is no day of the calendar.
-
-    With `order` None a date of three numbers is read by the order it proves itself.
-    """
-    return _by_distinct(values, lambda distinct: _dates(distinct, order), pl.Date)
+def cast(values: pl.Series, reading: Reading) -> pl.Series:
+    """Return dates; null where the text is no day of the calendar, or what follows it no time."""
+    return by_distinct(values, lambda distinct: read(distinct, reading)["date"], pl.Date)
 
 
-def time_of_day(values: pl.Series) -> pl.Series:
-    """Return the time that follows a date; null where none does or it is not one of the clock.
+def time_of_day(values: pl.Series, reading: Reading) -> pl.Series:
+    """Return the time that follows a date; null where the text is a date alone, or none.
 
     `Sep-28-2026 16:31:55 PM PDT` is a 24-hour clock with a PM that says nothing more, as eBay's
     finance reports write it.
     """
-    return _by_distinct(values, _times, pl.Time)
+    return by_distinct(values, lambda distinct: read(distinct, reading)["time"], pl.Time)
 
 
-def has_time(values: pl.Series) -> pl.Series:
-    """Return whether something like a time of day follows the date."""
-    return values.str.contains(r"\d:\d").fill_null(value=False)
-
-
-def _by_distinct(
+def by_distinct(
     values: pl.Series, convert: Callable[[pl.Series], pl.Series], dtype: type[pl.DataType]
 ) -> pl.Series:
     """Convert every distinct text once: a column of dates repeats few of them."""
@@ -104,32 +158,175 @@ def _by_distinct(
     return values.replace_strict(distinct, convert(distinct), return_dtype=dtype)
 
 
-def _dates(values: pl.Series, order: str | None) -> pl.Series:
-    """Try every form on all values, in two queries: each has its price, however few the rows."""
+def read(values: pl.Series, reading: Reading) -> pl.DataFrame:
+    """Return what each text says; what stands in no usual form is rewritten and read once more.
+
+    Shape: `date`, `time`, and `fault`, the rule of `NEEDED` that a text without a date breaks.
+    """
     text = pl.col("text").str.normalize("NFC").str.to_lowercase()
-    groups = values.to_frame("text").select(
-        text.str.extract_groups(pattern).alias(form) for form, pattern in _FORMS.items()
+    texts = values.alias("text").to_frame()
+    if texts.height <= _MANY:
+        found = _read(texts, text, reading)
+    else:  # most columns have one form; each costs as much as all else
+        found = _read(texts, text, reading, _forms_in(texts.head(_FEW), text))
+        found = _again(found, values, lambda others: _read(others, text, reading))
+    return _again(found, values, lambda others: _rewritten(others.select(text), reading))
+
+
+def _again(
+    found: pl.DataFrame, values: pl.Series, read_others: Callable[[pl.DataFrame], pl.DataFrame]
+) -> pl.DataFrame:
+    """Read in another way what gave no date."""
+    if found["date"].null_count() <= values.null_count():
+        return found
+    others = (found["date"].is_null() & values.is_not_null()).arg_true()
+    again = read_others(values.alias("text").gather(others).to_frame())
+    return found.with_columns(found[name].scatter(others, again[name]) for name in found.columns)
+
+
+def _rewritten(texts: pl.DataFrame, reading: Reading) -> pl.DataFrame:
+    """Read what is written oddly; a weekday in front must be that of the date.
+
+    No survey has seen these: where nothing settles the order, only the weekday may.
+    """
+    usual = pl.col("text").str.replace_many(_ALIKE)
+    weekdays, rest = weekday(usual.str.extract(_WORD_FIRST, 1)), usual.str.replace(_WORD_FIRST, "")
+    split = texts.select(weekdays.alias("weekday"), usual.alias("usual"), rest.alias("rest"))
+    text = pl.when(pl.col("weekday").is_null()).then("usual").otherwise("rest")
+    for pattern, plain in (*_REWRITTEN, *clocks.REWRITTEN):
+        text = text.str.replace(pattern, plain)
+    texts = split.select(text.alias("text"))
+    found, *others = (
+        _of_weekday(_read(texts, pl.col("text"), replace(reading, order=order)), split["weekday"])
+        for order in ([reading.order] if reading.order else DateOrder)
     )
-    seen = (form for form in _FORMS if groups[form].struct.unnest()["1"].count())
-    found = [_of_form(form, order) for form in seen]
-    # Added to the groups, so that it is as long as they are where no form is seen.
-    return groups.with_columns(date=pl.coalesce(*found, pl.lit(None, pl.Date)))["date"]
+    for other in others:  # two readings, of which only one may be possible
+        given = found["date"].is_null()
+        differs = ~given & other["date"].is_not_null() & (found["date"] != other["date"])
+        found = found.with_columns(
+            pl.when(differs)
+            .then(_NO_DATE[name])
+            .when(given)
+            .then(other[name])
+            .otherwise(name)
+            .alias(name)
+            for name in found.columns
+        )
+    return found
+
+
+def _of_weekday(found: pl.DataFrame, weekdays: pl.Series) -> pl.DataFrame:
+    """Return what was found without the dates that are not of their weekday."""
+    if weekdays.null_count() == len(weekdays):
+        return found
+    number = pl.col("date").dt.weekday().cast(pl.String)
+    agrees = pl.col("weekday").is_null() | pl.col("weekday").str.contains(number, literal=True)
+    return found.with_columns(weekdays).select(
+        pl.when(agrees | pl.col("date").is_null()).then(name).otherwise(none).alias(name)
+        for name, none in _NO_DATE.items()
+    )
+
+
+def _forms_in(texts: pl.DataFrame, text: pl.Expr) -> tuple[str, ...]:
+    """Return the forms that any of the texts has."""
+    matches = texts.select(text.str.contains(its).any().alias(form) for form, its in _FORMS.items())
+    return tuple(form for form in _FORMS if matches[form].item())
+
+
+def _read(
+    texts: pl.DataFrame,
+    text: pl.Expr,
+    reading: Reading,
+    forms: tuple[str, ...] = tuple(_FORMS),
+) -> pl.DataFrame:
+    """Try every form on all texts, in two queries: each has its price, however few the rows."""
+    groups = texts.select(text.str.extract_groups(_FORMS[form]).alias(form) for form in forms)
+    parts = {form: groups[form].struct.unnest() for form in forms}
+    seen = tuple(form for form in forms if parts[form]["1"].count())
+    its_years = [parts[form]["1" if form == "iso" else "3"] for form in seen]
+    short = any(its.str.len_bytes().min() == 2 for its in its_years)
+    window = (reading.since, reading.until) if short else None
+    far = any(its.max() == "9999" for its in its_years)
+    day = _day(seen, reading.order, window, far=far)
+    if any(parts[form]["4"].count() for form in seen):
+        return _timed(groups.with_columns(date=day), seen, reading)
+    # Added to the texts, so that it is as long as they are where no form is seen.
+    found = texts.hstack(groups).with_columns(date=day)
+    dates, none = found["date"], pl.Series([None]).new_from_index(0, texts.height)
+    fault = none.cast(pl.String)
+    if dates.null_count():
+        fault = found.select(pl.when(pl.col("date").is_null()).then(_why(seen, window))).to_series()
+    return pl.DataFrame({"date": dates, "time": none.cast(pl.Time), "fault": fault})
+
+
+def _timed(found: pl.DataFrame, seen: tuple[str, ...], reading: Reading) -> pl.DataFrame:
+    """Return the date and the time of moments, as the column stores them."""
+    why = _why(seen, (reading.since, reading.until)).alias("why")
+    parts = found.select("date", why, *_clock(seen)).with_columns(clocks.micros().alias("micros"))
+    zoned = zones.converted(parts["zone"], reading.zone)
+    made = parts.hstack(zoned).select("date", "why", "micros", *_SHIFTED, timed=_TIMED)
+    return made.select(
+        date=pl.when("sound").then(pl.col("moment").dt.date()),
+        time=pl.when(pl.col("sound") & pl.col("timed")).then(pl.col("moment").dt.time()),
+        fault=pl.when(pl.col("date").is_null())
+        .then("why")
+        .when(pl.col("timed") & pl.col("micros").is_null())
+        .then(pl.lit("time"))
+        .when(~pl.col("sound"))
+        .then(pl.lit("zone")),
+    )
+
+
+def _field(form: str, group: int) -> pl.Expr:
+    return pl.col(form).struct.field(str(group))
 
 
 @cache
-def _of_form(form: str, order: str | None) -> pl.Expr:
-    """Return the date that the three groups of a form make."""
-    a, b, c = (pl.col(form).struct.field(str(group)) for group in (1, 2, 3))
+def _clock(seen: tuple[str, ...]) -> tuple[pl.Expr, ...]:
+    """Return the parts of the time that follows the date, by whichever form it does."""
+    return tuple(
+        pl.coalesce(_field(form, group) for form in seen).alias(name)
+        for group, name in enumerate(clocks.PARTS, 4)
+    )
+
+
+@cache
+def _why(seen: tuple[str, ...], window: tuple[int, int] | None) -> pl.Expr:
+    """Return the rule that a text without a date breaks."""
+    if window is None or not seen:
+        return pl.lit("date")
+    year = pl.coalesce(_field(form, 1 if form == "iso" else 3) for form in seen)
+    is_open = (year.str.len_chars() == 2) & _century(year, *window).is_null()
+    return pl.when(is_open).then(pl.lit("century")).otherwise(pl.lit("date"))
+
+
+@cache
+def _day(
+    seen: tuple[str, ...], order: str | None, window: tuple[int, int] | None, *, far: bool
+) -> pl.Expr:
+    """Return the date that the first three groups of the forms make.
+
+    There are years of two digits only if there is a `window` of theirs, and an open end only if
+    there are years so `far`.
+    """
+    found = [_date(*_of_form(form, order), window) for form in seen]
+    date = pl.coalesce(*found, pl.lit(None, pl.Date))
+    return pl.when((date <= _LAST) | (date == _OPEN_END)).then(date) if far else date
+
+
+def _of_form(form: str, order: str | None) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
+    """Return year, month and day."""
+    a, b, c = (_field(form, group) for group in (1, 2, 3))
     match form:
         case "iso":
-            return _date(a, b, c)
+            return a, b, c
         case "name first":
-            return _date(c, _month(a), b)
+            return c, month(a), b
         case "name second":
-            return _date(c, _month(b), a)
+            return c, month(b), a
         case _:
-            day, month = _ordered(a, b, order)
-            return _date(c, month, day)
+            day, its_month = _ordered(a, b, order)
+            return c, its_month, day
 
 
 def _ordered(a: pl.Expr, b: pl.Expr, order: str | None) -> tuple[pl.Expr, pl.Expr]:
@@ -142,34 +339,27 @@ def _ordered(a: pl.Expr, b: pl.Expr, order: str | None) -> tuple[pl.Expr, pl.Exp
     return pl.when(swap).then(b).otherwise(a), pl.when(swap).then(a).otherwise(b)
 
 
-def _month(names: pl.Expr) -> pl.Expr:
-    return names.replace_strict(_MONTH["name"], _MONTH["number"], default=None)
+def _century(year: pl.Expr, since: int, until: int) -> pl.Expr:
+    """Return the first two digits of the one year from `since` to `until` that ends so, else null.
 
-
-def _date(year: pl.Expr, month: pl.Expr, day: pl.Expr) -> pl.Expr:
-    century = (
-        pl.when(year.str.len_chars() == 4)
-        .then(pl.lit(""))
-        .when(year >= "69")
-        .then(pl.lit("19"))
-        .otherwise(pl.lit("20"))
+    The years are fewer than a hundred.
+    """
+    first, last = f"{since % 100:02}", f"{until % 100:02}"
+    if since // 100 == until // 100:
+        return pl.when(year.is_between(pl.lit(first), pl.lit(last))).then(pl.lit(str(since // 100)))
+    return (
+        pl.when(year <= last)
+        .then(pl.lit(str(until // 100)))
+        .when(year >= first)
+        .then(pl.lit(str(since // 100)))
     )
-    text = century + year + "-" + month.str.zfill(2) + "-" + day.str.zfill(2)
+
+
+def _date(
+    year: pl.Expr, its_month: pl.Expr, day: pl.Expr, window: tuple[int, int] | None
+) -> pl.Expr:
+    if window is not None:
+        is_full = year.str.len_chars() == 4
+        year = pl.when(is_full).then(pl.lit("")).otherwise(_century(year, *window)) + year
+    text = year + "-" + its_month.str.zfill(2) + "-" + day.str.zfill(2)
     return text.str.to_date("%Y-%m-%d", strict=False)
-
-
-def _times(values: pl.Series) -> pl.Series:
-    groups = values.str.to_lowercase().str.extract_groups(rf".*?\d{_CLOCK}").struct.unnest()
-    clock, half = groups.to_series(0), groups.to_series(1)
-    clock = clock.str.zfill(8).zip_with(clock.str.count_matches(":") == 2, clock + ":00")
-    hour = clock.str.split(":").list.first().cast(pl.Int32, strict=False)
-    frame = pl.DataFrame({"clock": clock, "half": half, "hour": hour})
-    shifted = (
-        pl.when((pl.col("half") == "pm") & (pl.col("hour") < 12))
-        .then(pl.col("hour") + 12)
-        .when((pl.col("half") == "am") & (pl.col("hour") == 12))
-        .then(pl.lit(0))
-        .otherwise(pl.col("hour"))
-    )
-    text = shifted.cast(pl.String).str.zfill(2) + pl.col("clock").str.extract(r"(:.*)$", 1)
-    return frame.select(text.str.to_time("%H:%M:%S", strict=False)).to_series()

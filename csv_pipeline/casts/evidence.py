@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from csv_pipeline.errors import UndecidableError
+from csv_pipeline.errors import ContradictionError, UndecidableError
 from csv_pipeline.model import Evidence
 
 
@@ -27,12 +27,44 @@ class Sightings:
 
 
 @dataclass(slots=True)
+class Notes:
+    """Whether any value of a column shows something, and the first that was met; by its name."""
+
+    patterns: Mapping[str, str] = field(default_factory=dict)
+    found: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def open(self) -> dict[str, str]:
+        """What no value has shown yet, each with its pattern."""
+        return {name: its for name, its in self.patterns.items() if name not in self.found}
+
+    def add(self, values: pl.Series) -> None:
+        """Take in one batch of trimmed values."""
+        names = self.open
+        if names and values.null_count() < values.len():
+            self.take(names, _matches(values, names.values()), values)
+
+    def take(self, names: Iterable[str], masks: Iterable[pl.Series], values: pl.Series) -> None:
+        """Note the values of which `masks` tells."""
+        for name, mask in zip(names, masks, strict=True):
+            if mask.any():
+                self.found[name] = values[mask.arg_max() or 0]
+
+    def of(self, masks: Iterable[pl.Series], values: pl.Series) -> "Notes":
+        """Return the notes of the values of which `masks` tells."""
+        mine = Notes(self.patterns)
+        mine.take(self.patterns, masks, values)
+        return mine
+
+
+@dataclass(slots=True)
 class Survey:
     """What the values of one column prove: one way to write them, the other, or neither.
 
     `ways` names the two ways, such as day first and month first; `proofs` are the patterns that
     only the one or the other can match, and `ambiguous` the one that both can. `plain`, if there is
     one, matches values that prove the first way; most are like that, and it is quickly asked.
+    `notes` are what else is asked of the values on this occasion.
     """
 
     column: str
@@ -42,6 +74,7 @@ class Survey:
     proofs: tuple[str, str]
     ambiguous: str
     plain: str | None = None
+    notes: Notes = field(default_factory=Notes)
     seen: tuple[Sightings, Sightings] = field(default_factory=lambda: (Sightings(), Sightings()))
     open: Sightings = field(default_factory=Sightings)
 
@@ -53,34 +86,43 @@ class Survey:
             if plain.all():
                 return
             values, row_numbers = values.filter(~plain), row_numbers.filter(~plain)
-        patterns = (*self.proofs, self.ambiguous)
+        patterns, noted = (*self.proofs, self.ambiguous), self.notes.open
         distinct = values.unique()
-        if 2 * distinct.len() < values.len() and not any(
-            mask.any() for mask in _matches(distinct, patterns)
-        ):
+        repeats = 2 * distinct.len() < values.len()
+        looked = distinct if repeats else values
+        found = _matches(looked, (*patterns, *noted.values())).get_columns()
+        masks = found[: len(patterns)]
+        self.notes.take(noted, found[len(patterns) :], looked)
+        if repeats and not any(mask.any() for mask in masks):
             return
-        masks = _matches(values, patterns)
-        for sightings, mask in zip((*self.seen, self.open), masks.get_columns(), strict=True):
+        if repeats:
+            masks = _matches(values, patterns).get_columns()
+        for sightings, mask in zip((*self.seen, self.open), masks, strict=True):
             sightings.add(mask, values, row_numbers)
 
-    def masks(self, values: pl.Series) -> tuple[pl.Series, pl.Series, pl.Series]:
-        """Return which trimmed values prove the one way, and the other, and which are open."""
-        first, second, either = (
+    def masks(self, values: pl.Series) -> tuple[pl.Series, ...]:
+        """Return which trimmed values prove the one way, and the other, which are open, and notes.
+
+        A mask each; the notes have theirs in the order of their patterns.
+        """
+        first, *others = (
             values.str.contains(pattern).fill_null(value=False)
-            for pattern in (*self.proofs, self.ambiguous)
+            for pattern in (*self.proofs, self.ambiguous, *self.notes.patterns.values())
         )
         if self.plain is not None:
             first |= values.str.contains(self.plain).fill_null(value=False)
-        return first, second, either
+        return first, *others
 
     def take(
         self, masks: Iterable[pl.Series], values: pl.Series, row_numbers: pl.Series
     ) -> "Survey":
         """Return the survey of the values of which `masks` tells."""
         seen = (Sightings(), Sightings(), Sightings())
-        for sightings, mask in zip(seen, masks, strict=True):
+        own = list(masks)
+        for sightings, mask in zip(seen, own[:3], strict=True):
             sightings.add(mask, values, row_numbers)
-        return replace(self, seen=seen[:2], open=seen[2])
+        notes = self.notes.of(own[3:], values)
+        return replace(self, notes=notes, seen=seen[:2], open=seen[2])
 
     @property
     def proven(self) -> str | None:
@@ -129,11 +171,12 @@ def decide(
 ) -> tuple[dict[str, str | None], list[Evidence]]:
     """Return each column's way and the evidence for it; None means each value speaks for itself.
 
-    What the account declared overrules; then what is `settled` of a column beforehand, because the
-    file holds rows of one that was read before. A column that proves nothing follows the other
-    columns of the file if these agree.
+    What the account declared settles what is open; then what is `settled` of a column beforehand,
+    because the file holds rows of one that was read before. A column that proves nothing follows
+    the other columns of the file if these agree.
 
     Raises:
+        ContradictionError: A value proves another way than the account declared.
         UndecidableError: A column has values that could be either and nothing settles which.
     """
     decisions: dict[str, str | None] = {}
@@ -141,6 +184,8 @@ def decide(
     proven = {survey.proven for survey in surveys} - {None}
     for survey in surveys:
         way, because = declared, "the account declares it"
+        if declared is not None and settled.get(survey.column) is None:
+            _refuse_disproved(survey, declared, file_name, setting)
         if declared is None:
             way, because = settled.get(survey.column), "so was the import read that is repaired"
         if survey.silent:
@@ -159,6 +204,17 @@ def decide(
             )
         )
     return decisions, evidence
+
+
+def _refuse_disproved(survey: Survey, declared: str, file_name: str, setting: str) -> None:
+    for way, seen in zip(survey.ways, survey.seen, strict=True):
+        if way != declared and seen.count:
+            raise ContradictionError(
+                file_name,
+                f"column {survey.heading!r} needs the {setting.replace('_', ' ')} {declared}, as "
+                "the account declares it",
+                f"{survey.shown(seen)} can only be {way}",
+            )
 
 
 def _by_the_others(

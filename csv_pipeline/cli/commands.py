@@ -43,6 +43,7 @@ class Fact(StrEnum):
     DATE_ORDER = "date-order"
     DECIMAL_MARK = "decimal-mark"
     ENCODING = "encoding"
+    NULL_WORDS = "null-words"
     MAX_FILE_BYTES = "max-file-bytes"
     MAX_COMPRESSED_BYTES = "max-compressed-bytes"
 
@@ -111,6 +112,10 @@ def import_(  # noqa: PLR0913  # an option for each question
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would happen; store nothing.")
     ] = False,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Import it though its bytes were imported, as the newest."),
+    ] = False,
     strict: Strict = False,
     as_json: Json = False,
 ) -> None:
@@ -119,7 +124,9 @@ def import_(  # noqa: PLR0913  # an option for each question
     from csv_pipeline.places import place_of
 
     pipeline = _pipeline()
-    imported = importing.import_file(pipeline, place_of(file), account, feed, dry_run=dry_run)
+    imported = importing.import_file(
+        pipeline, place_of(file), account, feed, dry_run=dry_run, again=again
+    )
     if as_json:
         terminal.as_json(imported.facts())
     else:
@@ -328,6 +335,10 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each fact
     encoding: Annotated[
         str | None, typer.Option(help="Of files that are not Unicode, such as cp1252.")
     ] = None,
+    null_word: Annotated[
+        list[str] | None,
+        typer.Option(help="Stands for no value where a column is not text; may be repeated."),
+    ] = None,
     max_file_bytes: Annotated[
         int | None, typer.Option(min=1, help="How large a file may be, decompressed.")
     ] = None,
@@ -351,6 +362,7 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each fact
         "date_order": date_order,
         "decimal_mark": decimal_mark,
         "encoding": encoding,
+        "null_words": tuple(null_word) if null_word else None,
         "max_file_bytes": max_file_bytes,
         "max_compressed_bytes": max_compressed_bytes,
     }

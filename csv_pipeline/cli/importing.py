@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +81,10 @@ def import_file(  # noqa: PLR0913  # a file, whose it is, and how
     feed: str,
     *,
     dry_run: bool,
+    again: bool = False,
     repairs: int | None = None,
 ) -> Imported:
-    """Import a file, or only rehearse it; a file imported before is not imported again.
+    """Import a file, or only rehearse it; one imported before only if it is to be `again`.
 
     With `repairs` its rows are rejected ones of that import.
 
@@ -94,13 +95,18 @@ def import_file(  # noqa: PLR0913  # a file, whose it is, and how
     if isinstance(place, Path):
         place = Path(os.path.normpath(place.absolute()))
     file = pipeline.find(place, account_slug(account), feed)
-    return _import(pipeline, file, dry_run=dry_run, repairs=repairs)
+    return _import(pipeline, file, dry_run=dry_run, again=again, repairs=repairs)
 
 
 def _import(
-    pipeline: Pipeline, file: FoundFile, *, dry_run: bool, repairs: int | None = None
+    pipeline: Pipeline,
+    file: FoundFile,
+    *,
+    dry_run: bool,
+    again: bool,
+    repairs: int | None = None,
 ) -> Imported:
-    claim = pipeline.claim_file(file, dry_run=dry_run)
+    claim = pipeline.claim_file(file, dry_run=dry_run, again=again)
     if claim is not None:
         return _run(pipeline, replace(claim, repairs=repairs))
     with pipeline.database.begin() as connection:
@@ -115,7 +121,9 @@ def _import(
         first_rejects=tuple(faults),
         before=True,
         **_places(pipeline, report),
-        members=tuple(_import(pipeline, member, dry_run=dry_run) for member in members),
+        members=tuple(
+            _import(pipeline, member, dry_run=dry_run, again=again) for member in members
+        ),
     )
 
 
@@ -155,7 +163,9 @@ def declare(
                 f"account {name!r}: an encoding that Python knows was needed; "
                 f"found {given['encoding']!r}"
             ) from error
-    facts: dict[str, Any] = {fact.replace("-", "_"): None for fact in forget} | given
+    unset = asdict(Account(account=name))
+    forgotten = {fact.replace("-", "_") for fact in forget}
+    facts: dict[str, Any] = {fact: unset[fact] for fact in forgotten} | given
     if "date_order" in given:
         facts["date_order"] = DateOrder(given["date_order"].replace("-", " "))
     if "decimal_mark" in given:
@@ -218,7 +228,9 @@ def _run(pipeline: Pipeline, claim: Claim) -> Imported:
         first_rejects=tuple(faults),
         stored=not claim.dry_run,
         **_places(pipeline, report),
-        members=tuple(_import(pipeline, file, dry_run=claim.dry_run) for file in members),
+        members=tuple(
+            _import(pipeline, file, dry_run=claim.dry_run, again=claim.again) for file in members
+        ),
     )
 
 

@@ -23,11 +23,19 @@ class ImportConfig(dg.Config):
 
     files: list[str] = Field(
         default=[],
-        description="Names, locations or arrival ids of files in the landing area; a file named "
-        "here is tried again even if it was refused. Empty: every file that waits or failed.",
+        description="Names or locations of files in the landing area; a file named here is tried "
+        "again even if it was refused. No file and no arrival: every file that waits or failed.",
+    )
+    arrival_ids: list[int] = Field(
+        default=[], description="The same by the numbers that the ledger gave the files."
     )
     dry_run: bool = Field(
         default=False, description="Do everything but commit, and show what would become of it."
+    )
+    again: bool = Field(
+        default=False,
+        description="Import the files named though they, or their bytes, were imported before: "
+        "they count as the newest.",
     )
 
 
@@ -82,8 +90,7 @@ def _rejects(feed: Feed) -> dg.AssetOut:
 def _config(feed: Feed) -> dg.ConfigMapping:
     @dg.config_mapping
     def for_claim(chosen: ImportConfig) -> dict[str, Any]:
-        facts = {"feed": feed.name, "files": chosen.files, "dry_run": chosen.dry_run}
-        return {"claim": {"config": facts}}
+        return {"claim": {"config": {"feed": feed.name, **chosen.model_dump()}}}
 
     mapping: dg.ConfigMapping = for_claim
     return mapping

@@ -7,43 +7,49 @@ from csv_pipeline.pipeline import Pipeline
 from csv_pipeline.storage import ledger
 
 
-def arrival_ids(
-    pipeline: Pipeline, account: str, feed: str, files: Sequence[str]
+def arrivals_named(
+    pipeline: Pipeline, account: str, feed: str, files: Sequence[str], arrival_ids: Sequence[int]
 ) -> list[int] | None:
-    """Return the arrivals that `files` name, or None, which means all that wait, if it is empty.
+    """Return the arrivals that are named, or None, which means all that wait, if none is.
 
-    Each is an arrival's id, a file's name or its location. If one is not known, the landing area is
-    looked at, so that a file counts from the moment it lies there.
+    `files` are names or locations. If one is not known, the landing area is looked at, so that a
+    file counts from the moment it lies there.
 
     Raises:
-        SetupError: One of `files` names nothing that arrived for this account and feed.
+        SetupError: One of them names nothing that arrived for this account and feed.
     """
-    if not files:
+    if not (files or arrival_ids):
         pipeline.look(seconds=pipeline.settings.tick_seconds, start_at=account)
         return None
-    found = _named(pipeline, account, feed, files)
+    found = _named(pipeline, account, feed, files, arrival_ids)
     if any(not ids for ids in found.values()):
         pipeline.look(seconds=pipeline.settings.tick_seconds, start_at=account)
-        found = _named(pipeline, account, feed, files)
-    if unknown := [file for file, ids in found.items() if not ids]:
+        found = _named(pipeline, account, feed, files, arrival_ids)
+    if unknown := [known_as for known_as, ids in found.items() if not ids]:
+        number = any(isinstance(known_as, str) and known_as.isdigit() for known_as in unknown)
+        hint = " as a file's name; the number of an arrival goes to 'arrival_ids'" if number else ""
         raise SetupError(
-            f"config 'files': names, locations or arrival ids of files that arrived for "
+            f"config 'files' and 'arrival_ids': names, locations or ids of files that arrived for "
             f"{account}/{feed} were needed; nothing is known of {', '.join(map(repr, unknown))}"
+            f"{hint}"
         )
     return sorted({arrival_id for ids in found.values() for arrival_id in ids})
 
 
 def _named(
-    pipeline: Pipeline, account: str, feed: str, files: Sequence[str]
-) -> dict[str, list[int]]:
-    """Return the arrivals that each of `files` names."""
+    pipeline: Pipeline, account: str, feed: str, files: Sequence[str], arrival_ids: Sequence[int]
+) -> dict[str | int, list[int]]:
+    """Return the arrivals that each name, location and id names."""
     with pipeline.database.begin() as connection:
-        arrivals = ledger.arrivals(connection, account=account, named=files)
-    ids: dict[str, list[int]] = {file: [] for file in files}
+        arrivals = ledger.arrivals(
+            connection, account=account, named=files, arrival_ids=arrival_ids
+        )
+    wanted: list[str | int] = [*files, *arrival_ids]
+    ids: dict[str | int, list[int]] = {known_as: [] for known_as in wanted}
     for arrival in arrivals:
         if arrival.feed == feed:
-            names = {
-                str(arrival.arrival_id),
+            names: set[str | int] = {
+                arrival.arrival_id,
                 arrival.name,
                 arrival.location,
                 arrival.moved_to,

@@ -47,7 +47,7 @@ def request_files(lane: Backlog, arrival_ids: Sequence[int]) -> dg.RunRequest:
     """Return the request to import these arrivals; the key differs at every attempt."""
     ids = ",".join(map(str, arrival_ids))
     digest = hashlib.sha256(ids.encode()).hexdigest()[:16]
-    config = {"ops": {lane.feed: {"config": {"files": ids.split(",")}}}}
+    config = {"ops": {lane.feed: {"config": {"arrival_ids": list(arrival_ids)}}}}
     return _request(lane, f"{digest}/{lane.requests}", config)
 
 

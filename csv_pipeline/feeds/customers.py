@@ -31,7 +31,7 @@ class Customer(Contract):
     postal_code: str = column("Postal Code", "Zip", "Zip Code", "Postcode", nullable=True)
     country: str = column("Country", "Country Code", nullable=True)
     first_order_on: pl.Date = column(
-        "First Order On", "First Order", "Customer Since", nullable=True
+        "First Order On", "First Order", "Customer Since", nullable=True, past=True
     )
     notes: str = column("Notes", "Note", "Comment", "Comments", nullable=True)
 
@@ -51,7 +51,6 @@ CUSTOMERS = Feed(
         Layout(name="without identity", required=frozenset({"customer_id"})),
     ),
     transforms=(customer_key,),
-    row_by_row=True,
     nulls=frozenset({"--"}),
     max_rejected_share=0.5,
     group="ebay",

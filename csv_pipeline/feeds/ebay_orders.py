@@ -13,12 +13,21 @@ import re
 import polars as pl
 
 from csv_pipeline.casts.decimals import currency
-from csv_pipeline.conflict import Greatest
+from csv_pipeline.conflict import Greatest, Precedence
 from csv_pipeline.contract import Contract, Money, column
 from csv_pipeline.errors import ContradictionError
 from csv_pipeline.feeds.common import EMAIL, EMAIL_NEEDS
-from csv_pipeline.model import Evidence, Feed, Layout, NonDataLine, NonDataPattern, WholeFile
+from csv_pipeline.model import (
+    Evidence,
+    Feed,
+    FileFacts,
+    Layout,
+    NonDataLine,
+    NonDataPattern,
+    WholeFile,
+)
 
+_HUB = "seller_hub"
 _ORDER_STATUS = {
     "pending": "PENDING",
     "processing": "PROCESSING",
@@ -90,13 +99,16 @@ class EbayOrder(Contract):
         "Sales Record Number", "Verkaufsprotokollnummer", "Numéro de vente",
         "Numéro d’enregistrement de la vente", nullable=True,
     )  # fmt: skip
-    sold_on: pl.Date = column(*_SALE_DATE, nullable=True)
+    sold_on: pl.Date = column(*_SALE_DATE, nullable=True, past=True)
     sold_time: pl.Time = column(
-        *_SALE_DATE, nullable=True, description="where the file gives one; orders have no time zone"
+        *_SALE_DATE,
+        nullable=True,
+        past=True,
+        description="where the file gives one; of UTC, as the date is, where it names a zone",
     )
     paid_on: pl.Date = column(
         "Paid On Date", "Paid On", "Zahlungsdatum", "Bezahlt am", "Date de paiement", "Payé le",
-        nullable=True,
+        nullable=True, past=True,
     )  # fmt: skip
     quantity: int = column("Quantity", "Anzahl", "Quantité", nullable=True, ge=1)
     sold_for: Money = column(
@@ -198,7 +210,7 @@ class EbayOrder(Contract):
     delivery_until_on: pl.Date = column("Maximum Estimated Delivery Date", nullable=True)
     shipped_on: pl.Date = column(
         "Shipped On Date", "Dispatched on date", "Posted On Date", "Versanddatum", "Verschickt am",
-        "Expédié le", nullable=True,
+        "Expédié le", nullable=True, past=True,
     )  # fmt: skip
     feedback_left: str = column("Feedback Left", nullable=True)
     feedback_received: str = column("Feedback Received", nullable=True)
@@ -244,19 +256,22 @@ def identity(rows: pl.LazyFrame) -> pl.LazyFrame:
     return rows.with_columns(order_key=pl.coalesce("order_id", "sales_record_number"))
 
 
-def line_kind(rows: pl.LazyFrame) -> pl.LazyFrame:
+def line_kind(rows: pl.LazyFrame, facts: FileFacts) -> pl.LazyFrame:
     """Tell summary rows (no item) and their item rows (no total) from orders of one item.
 
-    Where the report has no column of items, or none of totals, nothing tells them apart.
+    Where the report names no item at all, or no total, nothing tells them apart.
     """
-    hub = pl.col("layout") == "seller_hub"
+    hub = facts.layout == _HUB
+    tells_items = pl.lit(hub and facts.any_value("item_number"))
+    tells_totals = pl.lit(hub and facts.any_value("total_price"))
     has_item, has_total = pl.col("item_number") != "", pl.col("total_price").is_not_null()
     return rows.with_columns(
-        line_kind=pl.when(hub & ~has_item & has_item.any())
+        layout=pl.lit(facts.layout),
+        line_kind=pl.when(tells_items & ~has_item)
         .then(pl.lit("summary"))
-        .when(hub & ~has_total & has_total.any() & pl.col("order_id").is_not_null())
+        .when(tells_totals & ~has_total & pl.col("order_id").is_not_null())
         .then(pl.lit("item"))
-        .otherwise(pl.lit("single"))
+        .otherwise(pl.lit("single")),
     )
 
 
@@ -281,7 +296,7 @@ def footer_agrees(file: WholeFile) -> Evidence | None:
             above = footer.line_number
         elif footer.reason == "seller":
             _seller_agrees(file, footer)
-    if file.layout != "seller_hub":
+    if file.layout != _HUB:
         return None
     return Evidence(
         subject="completeness",
@@ -293,16 +308,17 @@ def footer_agrees(file: WholeFile) -> Evidence | None:
 
 
 def _count_agrees(file: WholeFile, footer: NonDataLine, above: int) -> None:
-    section = pl.col("line_number").is_between(above, footer.line_number)
+    above_it = (above, footer.line_number)
     sales = pl.coalesce("sales_record_number", "order_key")
-    rows = file.rows.filter(section)
+    rows = file.rows.filter(pl.col("_line_number").is_between(*above_it))
     found, nameless = (
         rows.select(sales.drop_nulls().n_unique(), nameless=sales.is_null().sum()).collect().row(0)
     )
-    malformed = file.malformed.filter(section).select(pl.len()).collect().item()
+    malformed = file.malformed.filter(pl.col("line_number").is_between(*above_it))
+    unread = malformed.select(pl.len()).collect().item()
     stated = int(re.sub(r"\D", "", footer.facts[0]))
-    if not found <= stated <= found + malformed + nameless:
-        beside = f" and {malformed:,} malformed records" if malformed else ""
+    if not found <= stated <= found + unread + nameless:
+        beside = f" and {unread:,} malformed records" if unread else ""
         raise ContradictionError(
             file.name,
             f"the {stated:,} sales records of the footer on line {footer.line_number} were needed",
@@ -334,16 +350,24 @@ _SELLER = (
     r"|(?:ID|Identificador) del vendedor|Vendedor|ID (?:del )?venditore)"
 )
 
+_HUB_TELLS = Precedence("layout", ("simple", _HUB))
+
 EBAY_ORDERS = Feed(
     name="ebay_orders",
     description="Orders of an eBay seller: the Seller Hub orders report, or the seller's own list.",
     contract=EbayOrder,
     key=("order_key", "item_number", "transaction_id"),
-    # A report that comes late does not take back that an order was paid or shipped.
-    column_conflicts={"paid_on": Greatest(), "shipped_on": Greatest()},
+    column_conflicts={
+        # A report that comes late does not take back that an order was paid or shipped.
+        "paid_on": Greatest(),
+        "shipped_on": Greatest(),
+        # A list of the seller's own has the key of a summary row, and no lines to tell apart.
+        "line_kind": _HUB_TELLS,
+        "layout": _HUB_TELLS,
+    },
     layouts=(
         Layout(
-            name="seller_hub",
+            name=_HUB,
             marks=frozenset({"sales_record_number", "sold_for"}),
             required=frozenset({"order_id", "sold_for"}),
         ),
@@ -362,6 +386,7 @@ EBAY_ORDERS = Feed(
         NonDataPattern(name="seller", pattern=rf'{_BEGIN}{_SELLER}\s*:\s*([^",;\t|\s]+){_END}'),
     ),
     transforms=(identity, line_kind, currency_stated),
+    asks_filled=("item_number", "total_price"),
     file_checks=(footer_agrees,),
     nulls=frozenset({"--"}),
     views={
@@ -375,14 +400,25 @@ EBAY_ORDERS = Feed(
                 max(sold_on) AS sold_on,
                 max(paid_on) AS paid_on,
                 coalesce(bool_or(order_id IS NULL AND paid_on IS NULL), false) AS is_unpaid,
-                count(*) FILTER (WHERE line_kind <> 'summary') AS items,
+                -- A seller's own list tells of the same order: its rows count where no report does.
+                greatest(1, coalesce(
+                    nullif(count(*) FILTER (
+                        WHERE line_kind <> 'summary' AND layout = 'seller_hub'
+                    ), 0),
+                    count(*) FILTER (WHERE line_kind <> 'summary')
+                )) AS items,
                 coalesce(
-                    sum(coalesce(quantity, 1) * sold_for) FILTER (WHERE line_kind <> 'summary'),
+                    sum(coalesce(quantity, 1) * sold_for) FILTER (
+                        WHERE line_kind <> 'summary' AND layout = 'seller_hub'
+                    ),
                     max(sold_for) FILTER (WHERE line_kind = 'summary'),
                     max(total_price)
                 ) AS revenue,
                 max(shipping_and_handling) FILTER (WHERE line_kind <> 'item') AS shipping,
-                max(total_price) FILTER (WHERE line_kind <> 'item') AS total
+                coalesce(
+                    max(total_price) FILTER (WHERE line_kind <> 'item' AND layout = 'seller_hub'),
+                    max(total_price) FILTER (WHERE line_kind <> 'item')
+                ) AS total
             FROM data.ebay_orders AS line
             WHERE NOT (
                 order_id IS NULL AND EXISTS (

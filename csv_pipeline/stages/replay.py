@@ -2,13 +2,13 @@
 
 What has been through a spreadsheet may have lost its byte order mark, have another delimiter, its
 columns in another order and rows deleted; the reader and the names of the columns see to that. Each
-row is known by its number in the import that it repairs. A row that is none of its open rejects is
-a reject itself, and nothing is imported twice.
+row is known by its number in the import that it repairs, and by the cells that were well there. A
+row that is none of its open rejects is a reject itself, and nothing is imported twice.
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,24 +34,34 @@ from csv_pipeline.storage.work import (
 )
 
 _IN_NAME = re.compile(r"import-(\d+)")
+_WHOLE_NUMBER = r"^'*[ \t]*([0-9]{1,18})(?:[.,]0)?[ \t]*$"  # a spreadsheet may add one decimal
+_MOST_COMPARED = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repaired:
-    """The import whose rejected rows come back; `states` is as `quarantine.states` gives it."""
+    """The import whose rejected rows come back.
+
+    `states` is as `quarantine.states` gives it, `originals` gives the rows of some numbers as
+    `quarantine.originals` does, and `columns` says which column each place of the header is.
+    """
 
     import_id: int
     header: tuple[str, ...]
     states: pl.DataFrame
+    originals: Callable[[Sequence[int]], pl.DataFrame]
+    columns: tuple[str | None, ...]
 
 
 def named_import(text: TextFile, name: str, told: int | None = None) -> int:
     """Return the import that a rejects file belongs to: as told, by its column, or by its name.
 
+    Malformed rows tell it too, if it is in their first cell, where no extra cell moves it.
+
     Raises:
         ReplayError: It names none, or several, or another than was told.
     """
-    named = _numbers_in(text, IMPORT_ID)
+    named = _numbers_in(text, IMPORT_ID) or _numbers_in_malformed(text, IMPORT_ID)
     if not named and told is None and (in_name := _IN_NAME.search(name)):
         named = {in_name.group(1)}
     wanted = {str(told)} if told is not None else named
@@ -82,12 +92,12 @@ def take_back(text: TextFile, work: Path, repaired: Repaired, *, name: str) -> R
     pairs = zip(batches(text.rows), batches(text.rejects), strict=True)
     for number, (batch, malformed) in enumerate(pairs):
         judged = _judged(batch, text.header, repaired, seen)
+        judged = _compared(judged, places, repaired, verbatim=verbatim)
         seen = pl.concat([seen, judged["repairs"].drop_nulls()])
-        cells = [pl.col(str(place)) for place in places]
         good = judged.filter(pl.col("rule").is_null()).select(
             *(
-                (cell if verbatim else restored(cell)).alias(str(index))
-                for index, cell in enumerate(cells)
+                cell.alias(str(index))
+                for index, cell in enumerate(_as_sent(places, verbatim=verbatim))
             ),
             *PLACE,
         )
@@ -117,9 +127,29 @@ def _numbers_in(text: TextFile, column: str) -> set[str]:
     return {value for series in found for value in series if value}
 
 
+def _numbers_in_malformed(text: TextFile, column: str) -> set[str]:
+    if text.header[:1] != (column,):
+        return set()
+    first = (record.partition(text.delimiter)[0] for record in _malformed(text))
+    cells = pl.Series("cell", [cell.strip(text.quote or " ") for cell in first], pl.String)
+    return set(_number(cells).unique()) - {""}
+
+
+def _malformed(text: TextFile) -> Iterator[str]:
+    """Give the malformed records as they stand in the text."""
+    with text.text.open("rb") as file:
+        for faults in batches(text.rejects, ["offset", "length"]):
+            for offset, length in faults.unique().iter_rows():
+                file.seek(offset)
+                yield file.read(length).decode(errors="replace")
+
+
 def _number(cells: pl.Series) -> pl.Series:
-    """Return whole numbers as text, as spreadsheets may have written them."""
-    return cells.str.strip_chars("' \t").str.replace(r"[.,]0+$", "")
+    """Return whole numbers as text, as spreadsheets may have written them; others as they are.
+
+    A mark of groups is none of that: `12,000` may be row 12 or row 12000.
+    """
+    return cells.str.replace(_WHOLE_NUMBER, "$1")
 
 
 def _places(
@@ -162,7 +192,7 @@ def _judged(
     shows_raw = pl.lit(value=True)
     if RAW in header:
         shows_raw = pl.col(str(header.index(RAW))).str.strip_chars().fill_null("") != ""
-    repairs = _number(number).cast(pl.Int64, strict=False).alias("repairs")
+    repairs = number.str.extract(_WHOLE_NUMBER).cast(pl.Int64).alias("repairs")
     rows = batch.with_columns(repairs, number.alias("number"))
     rows = rows.join(repaired.states, on="repairs", how="left", maintain_order="left")
     again = pl.col("repairs").is_in(seen.implode()) | ~pl.col("repairs").is_first_distinct()
@@ -176,6 +206,76 @@ def _judged(
         .when(pl.col("malformed") & shows_raw)
         .then(pl.lit("row.not_mended"))
     )
+
+
+def _as_sent(places: Sequence[int], *, verbatim: bool) -> list[pl.Expr]:
+    """Return the cells in the order of the repaired header, as they were before they were sent."""
+    cells = (pl.col(str(place)) for place in places)
+    return [cell if verbatim else restored(cell) for cell in cells]
+
+
+def _compared(
+    judged: pl.DataFrame, places: Sequence[int], repaired: Repaired, *, verbatim: bool
+) -> pl.DataFrame:
+    """Return the rows, those with the rule `row.not_the_same` whose cells are another row's.
+
+    A cell of the rejected row *tells* which row it is if it was filled and without fault, and none
+    of the rejected rows compared has the same there. A row that comes back needs one telling cell,
+    or, if its rejected row has none, one that was filled and without fault, if there is any. So a
+    person may correct everything but one such cell; and the rows of a file that was sorted without
+    its row numbers are found out.
+    """
+    wanted = judged.filter(pl.col("rule").is_null() & ~pl.col("malformed"))["repairs"]
+    if wanted.is_empty():
+        return judged
+    some = pl.concat([wanted, repaired.states["repairs"].head(_MOST_COMPARED)]).unique()
+    frame = repaired.originals(some.to_list())
+    names = [f"was {index}" for index in range(len(repaired.header))]
+    frame = frame.select(
+        "repairs",
+        "faulty",
+        *(
+            pl.col("cells").list.get(index, null_on_oob=True).str.strip_chars().alias(name)
+            for index, name in enumerate(names)
+        ),
+    )
+    frame = frame.with_columns(pl.col(name).is_unique().alias(f"tells {name}") for name in names)
+    rows = judged.join(frame, on="repairs", how="left", maintain_order="left")
+    well, same, tells = [], [], []
+    for name, sent, column in zip(
+        names, _as_sent(places, verbatim=verbatim), repaired.columns, strict=False
+    ):
+        fault = pl.lit(column) if column is not None else pl.lit("")
+        well.append((pl.col(name).fill_null("") != "") & ~pl.col("faulty").list.contains(fault))
+        same.append(_alike(pl.col(name), sent.str.strip_chars()))
+        tells.append(well[-1] & pl.col(f"tells {name}"))
+    same_at = (
+        pl.any_horizontal(a & b for a, b in zip(some_, same, strict=True))
+        for some_ in (tells, well)
+    )
+    tells_same, well_same = same_at
+    is_same = (
+        pl.when(pl.any_horizontal(tells))
+        .then(tells_same)
+        .when(pl.any_horizontal(well))
+        .then(well_same)
+        .otherwise(pl.lit(value=True))
+    )
+    compared = pl.col("rule").is_null() & ~pl.col("malformed")
+    rule = pl.when(compared & ~is_same).then(pl.lit("row.not_the_same")).otherwise("rule")
+    return judged.with_columns(rows.select(rule.alias("rule")).to_series())
+
+
+def _alike(was: pl.Expr, sent: pl.Expr) -> pl.Expr:
+    """Return whether two cells are the same text, or the same number written in two ways."""
+    numbers = (
+        pl.when(cell.str.len_chars() <= 15).then(
+            cell.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
+        )
+        for cell in (was, sent)
+    )
+    one, other = numbers
+    return ((was == sent) | (one == other)).fill_null(value=False)
 
 
 def _faults(judged: pl.DataFrame, repaired: Repaired) -> pl.DataFrame:
@@ -195,6 +295,11 @@ def _faults(judged: pl.DataFrame, repaired: Repaired) -> pl.DataFrame:
         ),
         "row.repeated": pl.format(
             f"each row once was needed; row {{}} of {repairs} stands further up", "repairs"
+        ),
+        "row.not_the_same": pl.format(
+            f"row {{}} of {repairs} was needed, with one cell at least as it was there; found the "
+            "cells of another row: send them under their own number, or as a file of their own",
+            "repairs",
         ),
         "row.not_mended": pl.lit(
             f"its cells mended and {RAW} emptied were needed; {RAW} still holds the record, whose "

@@ -112,7 +112,7 @@ def _non_data(decided: Decided) -> Iterator[pl.DataFrame]:
             pl.col("line_number").alias(LINE_NUMBER),
             pl.lit(NON_DATA_LINE).alias(OUTCOME),
             *(pl.lit(None, pl.String).alias(name) for name in decided.key),
-            said.alias(ERRORS),
+            neutralised(said).alias(ERRORS),
         )
 
 
@@ -133,8 +133,8 @@ class _Lines:
 
     def __init__(self, decided: Decided) -> None:
         self.decided = decided
-        self.valid = _Pile(decided.valid.rows)
-        self.typed = _Pile(decided.typed.rows)
+        self.valid = _Pile(decided.valid.rows, ROW_NUMBER)
+        self.typed = _Pile(decided.typed.rows, ROW_NUMBER)
         self.faults = (_Pile(decided.valid.rejects), _Pile(decided.late))
         self.codes = _codes(decided)
 
@@ -145,12 +145,12 @@ class _Lines:
         shapeless = read_batch(malformed) if malformed else None
         if shapeless is not None and shapeless.height:
             parts.append(shapeless.select(place).unique())
-        records = pl.concat(parts)
+        records = pl.concat(parts).rename(_OURS)
         if len(parts) > 1:
-            records = records.sort("row_number", "line_number")
+            records = records.sort(ROW_NUMBER, LINE_NUMBER)
         if records.is_empty():
-            return self._finished(records, records.select("row_number").clear(), None)
-        low, high = records["row_number"].min(), records["row_number"].max()
+            return self._finished(records, records.select(ROW_NUMBER).clear(), None)
+        low, high = records[ROW_NUMBER].min(), records[ROW_NUMBER].max()
         assert isinstance(low, int)  # noqa: S101  # the numbers of rows are
         assert isinstance(high, int)  # noqa: S101
         found = [faults for pile in self.faults for faults in pile.between(low, high, _FAULT)]
@@ -161,26 +161,24 @@ class _Lines:
 
     def _keys(self, low: int, high: int, errors: pl.DataFrame | None) -> pl.DataFrame:
         """Return the key of every row: as it was stored, or else as it was read."""
-        wanted = ("row_number", *self.decided.key)
+        wanted = (ROW_NUMBER, *self.decided.key)
         keys = self.valid.between(low, high, wanted)
         if errors is not None:
             # A row that only the database rejected has its key already.
-            known = [frame["row_number"] for frame in keys]
-            bad = errors.select("row_number")
-            bad = (
-                bad.remove(pl.col("row_number").is_in(pl.concat(known).implode())) if known else bad
-            )
+            known = [frame[ROW_NUMBER] for frame in keys]
+            bad = errors.select(ROW_NUMBER)
+            bad = bad.remove(pl.col(ROW_NUMBER).is_in(pl.concat(known).implode())) if known else bad
             of_bad = self.typed.between(low, high, wanted)
-            keys += [frame.join(bad, on="row_number", how="semi") for frame in of_bad]
+            keys += [frame.join(bad, on=ROW_NUMBER, how="semi") for frame in of_bad]
         if not keys:
-            return pl.DataFrame(schema={"row_number": pl.Int64})
+            return pl.DataFrame(schema={ROW_NUMBER: pl.Int64})
         return pl.concat(keys)
 
     def _finished(
         self, records: pl.DataFrame, keys: pl.DataFrame, errors: pl.DataFrame | None
     ) -> pl.DataFrame:
         decided = self.decided
-        outcome = self.codes.gather(records["row_number"]).cat.to(_OUTCOMES)
+        outcome = self.codes.gather(records[ROW_NUMBER]).cat.to(_OUTCOMES)
         if decided.refused:
             outcome = pl.repeat(REFUSED, records.height, dtype=_OUTCOMES, eager=True)
         lines = _with(records.with_columns(outcome.alias(OUTCOME)), keys)
@@ -192,12 +190,13 @@ class _Lines:
                 pl.when(has_errors).then(rejected).otherwise(OUTCOME).alias(OUTCOME)
             )
         return lines.select(
-            pl.col("row_number").alias(ROW_NUMBER),
-            pl.col("line_number").alias(LINE_NUMBER),
+            ROW_NUMBER,
+            LINE_NUMBER,
             OUTCOME,
             *(self._shown(name, lines.schema.get(name)) for name in decided.key),
-            # It begins with words of ours, which no spreadsheet runs.
-            pl.lit(None, pl.String).alias(ERRORS) if errors is None else ERRORS,
+            pl.lit(None, pl.String).alias(ERRORS)
+            if errors is None
+            else neutralised(pl.col(ERRORS)),
         )
 
     def _shown(self, name: str, dtype: pl.DataType | None) -> pl.Expr:
@@ -209,16 +208,18 @@ class _Lines:
 
 
 _FAULT = ("row_number", "line_number", "message")
+_OURS = {"row_number": ROW_NUMBER, "line_number": LINE_NUMBER}
 
 
 class _Pile:
-    """The batches of a directory, and which rows each of them is about."""
+    """The batches of a directory, and which rows each of them is about; `row` has their numbers."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, row: str = "row_number") -> None:
+        self._row = row
         self._ranges: list[tuple[Path, int, int]] = []
         self._columns: list[str] = []
         for path in batch_files(directory):
-            numbers = read_batch(path, ["row_number"])["row_number"]
+            numbers = read_batch(path, [row])[row]
             if len(numbers):
                 self._columns = self._columns or read_batch(path).columns  # all batches have them
                 self._ranges.append((path, numbers.min(), numbers.max()))  # type: ignore[arg-type]
@@ -231,7 +232,7 @@ class _Pile:
             if first <= high and last >= low:
                 frame = read_batch(path, wanted)
                 if first < low or last > high:
-                    frame = frame.filter(pl.col("row_number").is_between(low, high))
+                    frame = frame.filter(pl.col(self._row).is_between(low, high))
                 found.append(frame)
         return found
 
@@ -259,18 +260,20 @@ def _with(lines: pl.DataFrame, facts: pl.DataFrame) -> pl.DataFrame:
 
     So it is where every row is bad.
     """
-    if facts["row_number"].equals(lines["row_number"]):
-        return lines.hstack(facts.drop("row_number"))
-    return lines.join(facts, on="row_number", how="left", maintain_order="left")
+    if facts[ROW_NUMBER].equals(lines[ROW_NUMBER]):
+        return lines.hstack(facts.drop(ROW_NUMBER))
+    return lines.join(facts, on=ROW_NUMBER, how="left", maintain_order="left")
 
 
 def _joined(faults: pl.DataFrame) -> pl.DataFrame:
     """Return the messages of each row as one."""
-    messages = faults.select("row_number", pl.col("message").alias(ERRORS))
-    if not messages["row_number"].is_duplicated().any():
+    messages = faults.select(
+        pl.col("row_number").alias(ROW_NUMBER), pl.col("message").alias(ERRORS)
+    )
+    if not messages[ROW_NUMBER].is_duplicated().any():
         return messages
     return (
-        messages.group_by("row_number", maintain_order=True)
+        messages.group_by(ROW_NUMBER, maintain_order=True)
         .agg(ERRORS)
         .with_columns(pl.col(ERRORS).list.join(" | "))  # ten times as fast as joining in `agg`
     )

@@ -5,24 +5,45 @@ the first value is cast. A value that does not cast leaves a null behind and a f
 the row goes on to be validated, so that all its faults are found.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 
 import polars as pl
+from polars.exceptions import ColumnNotFoundError
 
-from csv_pipeline.casts import dates, decimals
+from csv_pipeline.casts import dates, decimals, times
+from csv_pipeline.casts.dates import ZONED, Reading
 from csv_pipeline.casts.evidence import Survey, decide
+from csv_pipeline.casts.moments import Moments, Settled, moments_of, reading, settle, take_census
+from csv_pipeline.casts.nulls import are_none
+from csv_pipeline.casts.times import Forms
+from csv_pipeline.casts.zones import Census
 from csv_pipeline.contract import Column, Kind, heading
-from csv_pipeline.errors import MissingColumnError, UndecidableError
+from csv_pipeline.errors import (
+    ContradictionError,
+    MissingColumnError,
+    SetupError,
+    UndecidableError,
+)
 from csv_pipeline.header import extras_in, layout_of, likeliest, missing_columns, sources_in, title
-from csv_pipeline.model import Account, Evidence, Feed, Layout, WholeFile
+from csv_pipeline.model import (
+    Account,
+    Evidence,
+    Feed,
+    FileFacts,
+    Layout,
+    WholeFile,
+    takes_facts,
+)
 from csv_pipeline.storage.rejects import fault_rows
 from csv_pipeline.storage.work import (
     EXTRA,
     PLACE,
     REJECTS,
+    TYPED_PLACE,
     BatchWriter,
     Part,
     TextFile,
@@ -46,6 +67,9 @@ class _Plan:
     extras: Mapping[str, int]  # other heading → place in the header
     headings: dict[str, str]
     ways: dict[str, str | None]
+    readings: Mapping[str, Reading]  # of the columns of dates and times
+    nulls: frozenset[str]  # words for no value, case-folded, where a column is not text
+    facts: FileFacts
 
     def columns(self) -> tuple[str, ...]:
         """Return the contract's columns that this file gives values to."""
@@ -86,10 +110,14 @@ def transform(  # noqa: PLR0913  # a file, whose it is, and what is known of it
     *,
     name: str,
     settled: Mapping[str, str | None],
+    facts: FileFacts | None = None,
+    today: date | None = None,
 ) -> TypedFile:
     """Write the rows as the contract's columns to `work` and return which the file had, and why so.
 
-    `settled` is how the amounts and dates of a column were read before, if these rows were.
+    `settled` is how the amounts and dates of a column were read before, if these rows were; then
+    `facts` are those of the file that they are from. `today` is the day of the import, by which
+    years of two digits are read.
 
     Raises:
         MissingColumnError: The header lacks columns that the feed needs in this layout.
@@ -97,10 +125,11 @@ def transform(  # noqa: PLR0913  # a file, whose it is, and what is known of it
         ContradictionError: What the file says of itself is not what it holds.
     """
     sources, others = sources_in(text.header, feed)
-    layout = layout_of(sources, feed)
+    layout = _layout(sources, feed, facts)
     _refuse_missing(sources, layout, feed, text.header, name)
     headings = {column: text.header[place] for column, place in sources.items()}
-    ways, evidence = _surveyed(text, feed, account, settled, sources, headings, name)
+    surveys = _surveys(feed, sources, headings)
+    decided = _surveyed(text, surveys, sources, account, settled, name, today)
     extras = extras_in(text.header, sources.values())
     plan = _Plan(
         feed=feed,
@@ -109,7 +138,12 @@ def transform(  # noqa: PLR0913  # a file, whose it is, and what is known of it
         others=others,
         extras=extras,
         headings=headings,
-        ways=ways,
+        ways=decided.ways,
+        readings={
+            c.name: reading(c, one, decided.ways) for one in surveys.moments for c in one.columns
+        },
+        nulls=frozenset(word.casefold() for word in (*feed.nulls, *account.null_words)),
+        facts=facts or _facts(text, feed, layout, sources),
     )
     rows, rejects = BatchWriter(work / "typed"), BatchWriter(work / "rejects-transform")
 
@@ -128,47 +162,117 @@ def transform(  # noqa: PLR0913  # a file, whose it is, and what is known of it
         rows_at_fault=at_fault,
         columns=plan.columns(),
         headings=headings,
+        extras=tuple(extras),
         layout=layout.name,
-        ways=ways,
-        evidence=(_layout_evidence(layout, plan), *evidence, *checked),
+        ways=decided.ways,
+        facts=plan.facts,
+        evidence=(_layout_evidence(layout, plan), *decided.evidence, *checked),
+        warnings=tuple(decided.warnings),
     )
 
 
-def settle_parts(
-    text: TextFile, feed: Feed, account: Account, parts: Sequence[Part], names: Sequence[str]
+def settle_parts(  # noqa: PLR0913, PLR0917  # a text, whose it is, and what is known of it
+    text: TextFile,
+    feed: Feed,
+    account: Account,
+    parts: Sequence[Part],
+    names: Sequence[str],
+    today: date | None = None,
 ) -> list[tuple[dict[str, str | None], list[Evidence]] | None]:
     """Return how the amounts and dates of each part of a text are read by its own values, and why.
 
-    None of one whose values settle nothing. `names` are those of the parts' files.
+    None of one whose values settle nothing, or show what a person should look at. `names` are those
+    of the parts' files.
     """
     sources, _ = sources_in(text.header, feed)
     whole = _surveys(feed, sources, {name: text.header[place] for name, place in sources.items()})
-    columns = [str(sources[survey.column]) for survey in (*whole.amounts, *whole.days)]
+    columns = [str(sources[survey.column]) for survey in whole.asked]
     frame = pl.concat(batches(text.rows, ["row_number", *columns]))
     rows = frame["row_number"]
-    surveyed: dict[str, tuple[pl.Series, tuple[pl.Series, ...]]] = {}
-    for survey in (*whole.amounts, *whole.days):
-        values = frame[str(sources[survey.column])].str.strip_chars()
-        surveyed[survey.column] = values, survey.masks(values)
-
+    trimmed = frame.with_columns(pl.col(pl.String).str.strip_chars())
+    masks = {
+        survey.column: survey.masks(trimmed[str(sources[survey.column])])
+        for survey in whole.asked
+        if isinstance(survey, Survey)
+    }
     firsts = [part.first for part in parts]
     starts = dict(zip(firsts, rows.search_sorted(pl.Series(firsts)), strict=True))
 
-    def of_part(survey: Survey, part: Part) -> Survey:
-        values, masks = surveyed[survey.column]
-        start = starts[part.first]
-        mine = slice(start, start + part.rows)
-        return survey.take((mask[mine] for mask in masks), values[mine], rows[mine] - part.rows_up)
+    def of_part(part: Part) -> tuple[_Surveys, dict[int, Census]]:
+        mine = slice(starts[part.first], starts[part.first] + part.rows)
+        numbers = rows[mine] - part.rows_up
+
+        def taken(survey: Survey) -> Survey:
+            values = trimmed[str(sources[survey.column])][mine]
+            return survey.take((mask[mine] for mask in masks[survey.column]), values, numbers)
+
+        moments: list[Moments] = []
+        censuses: dict[int, Census] = {}
+        for one in whole.moments:
+            values, known = trimmed[str(one.place)][mine], one.survey
+            survey = known.of(values, numbers) if isinstance(known, Forms) else taken(known)
+            moments.append(replace(one, survey=survey))
+            if ZONED in survey.notes.found:
+                censuses[one.place] = Census()
+                take_census(censuses[one.place], values, numbers)
+        return _Surveys([taken(survey) for survey in whole.amounts], moments), censuses
 
     found: list[tuple[dict[str, str | None], list[Evidence]] | None] = []
     for part, name in zip(parts, names, strict=True):
-        amounts = [of_part(survey, part) for survey in whole.amounts]
-        days = [of_part(survey, part) for survey in whole.days]
+        surveys, censuses = of_part(part)
         try:
-            found.append(_Surveys(amounts, days).decided(account, {}, name))
-        except UndecidableError:
+            settled = surveys.decided(account, {}, censuses, name, _year(today))
+        except (ContradictionError, UndecidableError):
             found.append(None)
+        else:
+            found.append(None if settled.warnings else (settled.ways, settled.evidence))
     return found
+
+
+def _year(today: date | None) -> int:
+    """Return the latest year that it is anywhere on a day, which is this day if none is given."""
+    return ((today or datetime.now(UTC).date()) + timedelta(days=1)).year
+
+
+def facts_by_header(header: tuple[str, ...], feed: Feed) -> FileFacts:
+    """Return what a header tells of its file: each column that it has is taken to have values."""
+    sources, _ = sources_in(header, feed)
+    return _facts_of(layout_of(sources, feed), sources, feed, set(sources))
+
+
+def _facts(text: TextFile, feed: Feed, layout: Layout, sources: Mapping[str, int]) -> FileFacts:
+    """Look through the whole file for values in the columns that the feed asks for."""
+    wanted = {name: str(sources[name]) for name in feed.asks_filled if name in sources}
+    filled: set[str] = set()
+    for batch in batches(text.rows, wanted.values()) if wanted else ():
+        cells = batch.select(
+            _cleaned(int(place), _null_words(feed.nulls)).is_not_null().any().alias(name)
+            for name, place in wanted.items()
+            if name not in filled
+        )
+        filled |= {name for name in cells.columns if cells[name].item()}
+        if filled == wanted.keys():
+            break
+    return _facts_of(layout, sources, feed, filled)
+
+
+def _facts_of(
+    layout: Layout, sources: Mapping[str, int], feed: Feed, filled: Collection[str]
+) -> FileFacts:
+    return FileFacts(
+        layout=layout.name,
+        columns=tuple(sources),
+        asked=feed.asks_filled,
+        filled=tuple(name for name in feed.asks_filled if name in filled),
+    )
+
+
+def _layout(sources: Mapping[str, int], feed: Feed, facts: FileFacts | None) -> Layout:
+    """Return the layout that the header has, or that these rows had in the file they are from."""
+    known = {layout.name: layout for layout in feed.layouts}
+    if facts is not None and facts.layout in known:
+        return known[facts.layout]
+    return layout_of(sources, feed)
 
 
 def _layout_evidence(layout: Layout, plan: _Plan) -> Evidence:
@@ -198,70 +302,88 @@ def _other_names(column: Column) -> tuple[str, ...]:
 
 def _surveyed(  # noqa: PLR0913, PLR0917  # the file, whose it is, and how its header reads
     text: TextFile,
-    feed: Feed,
+    surveys: "_Surveys",
+    sources: Mapping[str, int],
     account: Account,
     settled: Mapping[str, str | None],
-    sources: Mapping[str, int],
-    headings: Mapping[str, str],
     name: str,
-) -> tuple[dict[str, str | None], list[Evidence]]:
-    """Let all values say how amounts and dates are written."""
-    surveys = _surveys(feed, sources, headings)
-    asked = (*surveys.amounts, *surveys.days)
+    today: date | None,
+) -> Settled:
+    """Let all values say how amounts, dates and times are written."""
+    asked = surveys.asked
     for batch in batches(text.rows, ["row_number", *(str(sources[s.column]) for s in asked)]):
-        _take_in(batch, asked, sources)
-    return surveys.decided(account, settled, name)
+        trimmed = batch.with_columns(pl.col(pl.String).str.strip_chars())
+        for survey in asked:
+            survey.add(trimmed[str(sources[survey.column])], batch["row_number"])
+    censuses = {m.place: Census() for m in surveys.moments if ZONED in m.notes.found}
+    columns = ["row_number", *map(str, censuses)]
+    for batch in batches(text.rows, columns) if censuses else ():
+        for place, census in censuses.items():
+            take_census(census, batch[str(place)].str.strip_chars(), batch["row_number"])
+    return surveys.decided(account, settled, censuses, name, _year(today))
 
 
 @dataclass(frozen=True, slots=True)
 class _Surveys:
-    """What the values of the columns of amounts and of dates prove."""
+    """What the values of the columns of amounts, and of dates and times, prove."""
 
     amounts: list[Survey]
-    days: list[Survey]
+    moments: list[Moments]
+
+    @property
+    def asked(self) -> tuple[Survey | Forms, ...]:
+        """All of them."""
+        return (*self.amounts, *(one.survey for one in self.moments))
 
     def decided(
-        self, account: Account, settled: Mapping[str, str | None], name: str
-    ) -> tuple[dict[str, str | None], list[Evidence]]:
+        self,
+        account: Account,
+        settled: Mapping[str, str | None],
+        censuses: Mapping[int, Census],
+        name: str,
+        year: int,
+    ) -> Settled:
+        days = [one.survey for one in self.moments if isinstance(one.survey, Survey)]
         marks, of_marks = decide(self.amounts, account.decimal_mark, settled, name, "decimal_mark")
-        orders, of_orders = decide(self.days, account.date_order, settled, name, "date_order")
-        return marks | orders, of_orders + of_marks
+        orders, of_orders = decide(days, account.date_order, settled, name, "date_order")
+        others = settle(self.moments, censuses, settled, year)
+        return Settled(
+            ways=marks | orders | others.ways,
+            evidence=[*others.evidence, *of_orders, *of_marks],
+            warnings=others.warnings,
+        )
 
 
 def _surveys(feed: Feed, sources: Mapping[str, int], headings: Mapping[str, str]) -> _Surveys:
-    amounts, days = (
-        [
-            survey(column, headings[column.name])
-            for column in feed.columns
-            if column.kind is kind and column.name in sources
-        ]
-        for kind, survey in ((Kind.DECIMAL, decimals.survey), (Kind.DATE, dates.survey))
-    )
-    return _Surveys(amounts, days)
-
-
-def _take_in(batch: pl.DataFrame, surveys: Iterable[Survey], sources: Mapping[str, int]) -> None:
-    trimmed = batch.with_columns(pl.col(pl.String).str.strip_chars())
-    for survey in surveys:
-        survey.add(trimmed[str(sources[survey.column])], batch["row_number"])
+    amounts = [
+        decimals.survey(column, headings[column.name])
+        for column in feed.columns
+        if column.kind is Kind.DECIMAL and column.name in sources
+    ]
+    return _Surveys(amounts, moments_of(feed.columns, sources, headings))
 
 
 def _typed(batch: pl.DataFrame, plan: _Plan) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return a batch as the contract's columns, `EXTRA` and `PLACE`, and its rows' faults."""
+    """Return a batch as the contract's columns, `EXTRA` and `TYPED_PLACE`, and its rows' faults."""
     feed = plan.feed
     present = [column for column in feed.columns if column.name in plan.sources]
-    text = _text(batch, {c.name: plan.sources[c.name] for c in present}, feed.nulls)
+    text = _text(batch, {c.name: (plan.sources[c.name], _words(c, feed)) for c in present})
     contested = {c.name: _contested(batch, c, plan) for c in present if c.name in plan.others}
     made: list[pl.Series] = []
     faults = [pl.DataFrame(schema=REJECTS)]
     for column in present:
         values = text[column.name]
-        cast, rule, needed = _cast(values, column, plan.ways.get(column.name))
+        reading = plan.readings.get(column.name)
+        cast, rule, needed = _cast(values, column, plan.ways.get(column.name), reading)
         made.append(cast.alias(column.name))
         shown = plan.headings[column.name]
-        failed = _failed(values, cast, column)
+        failed = _failed(values, cast, reading)
         if failed is not None:
-            faults.append(fault_rows(text, failed, column, shown, rule, needed))
+            values = values.set(failed & are_none(values, column, plan.nulls), None)
+            text = text.with_columns(values)
+            failed &= values.is_not_null()
+            for mask, its_rule, its_need in _reasons(values, failed, column, reading, rule, needed):
+                faults.append(fault_rows(text, mask, column, shown, its_rule, its_need))
         if column.name in contested:
             shown_twice = "one value; two columns of the file claim to be it and differ"
             faults.append(
@@ -271,28 +393,43 @@ def _typed(batch: pl.DataFrame, plan: _Plan) -> tuple[pl.DataFrame, pl.DataFrame
             faults.append(
                 fault_rows(text, values.is_null(), column, shown, "required", "a value in each row")
             )
-    typed = pl.DataFrame([*made, *text.select(PLACE), _extra(batch, plan)])
+    typed = pl.DataFrame([*made, *text.select(TYPED_PLACE), _extra(batch, plan)])
     return _derived(typed, plan), pl.concat(faults)
 
 
 def _contested(batch: pl.DataFrame, column: Column, plan: _Plan) -> pl.Series:
     """Return where two columns of the file claim to be one of the contract and differ."""
-    one = _cleaned(plan.sources[column.name], plan.feed.nulls)
-    other = _cleaned(plan.others[column.name], plan.feed.nulls)
+    words = _words(column, plan.feed)
+    one = _cleaned(plan.sources[column.name], words)
+    other = _cleaned(plan.others[column.name], words)
     return batch.select((one != other).fill_null(value=False)).to_series()
 
 
-def _text(batch: pl.DataFrame, sources: Mapping[str, int], nulls: frozenset[str]) -> pl.DataFrame:
-    """Return the trimmed cells by column, null where one stands for no value, and `PLACE`."""
+def _words(column: Column, feed: Feed) -> tuple[str, ...]:
+    """Return the cells, trimmed, that stand for no value whatever a cast makes of them."""
+    return _null_words(feed.nulls | column.nulls)
+
+
+@lru_cache(maxsize=10_000)
+def _null_words(declared: frozenset[str]) -> tuple[str, ...]:
+    return ("", *sorted(declared))
+
+
+def _text(batch: pl.DataFrame, sources: Mapping[str, tuple[int, tuple[str, ...]]]) -> pl.DataFrame:
+    """Return the trimmed cells by column, null where one stands for no value, and `TYPED_PLACE`.
+
+    `sources` has the place in the header, and the words for no value, of each column.
+    """
     trimmed = batch.select(
-        *(pl.col(str(place)).str.strip_chars().alias(name) for name, place in sources.items()),
-        *PLACE,
+        *(pl.col(str(at)).str.strip_chars().alias(name) for name, (at, _) in sources.items()),
+        *(pl.col(name).alias(typed) for name, typed in zip(PLACE, TYPED_PLACE, strict=True)),
     )
     # Few columns have such cells, and to look takes a fifth of the time of making all anew.
-    words = ("", *sorted(nulls))
-    has_nulls = trimmed.select(_has_any(name, words) for name in sources)
+    has_nulls = trimmed.select(_has_any(name, words) for name, (_, words) in sources.items())
     found = [name for name in sources if has_nulls[name].item()]
-    return trimmed.with_columns(pl.when(~pl.col(name).is_in(words)).then(name) for name in found)
+    return trimmed.with_columns(
+        pl.when(~pl.col(name).is_in(sources[name][1])).then(name) for name in found
+    )
 
 
 @lru_cache(maxsize=10_000)  # a feed's columns are the same in all its files
@@ -301,13 +438,15 @@ def _has_any(name: str, words: tuple[str, ...]) -> pl.Expr:
     return pl.any_horizontal(pl.col(name) == word for word in words).any().alias(name)
 
 
-def _cleaned(place: int, nulls: frozenset[str]) -> pl.Expr:
-    """Return the trimmed cell, null where it stands for no value."""
+def _cleaned(place: int, words: tuple[str, ...]) -> pl.Expr:
+    """Return the trimmed cell, null where it is one of the words for no value."""
     value = pl.col(str(place)).str.strip_chars()
-    return pl.when(~value.is_in(["", *sorted(nulls)])).then(value)
+    return pl.when(~value.is_in(words)).then(value)
 
 
-def _cast(values: pl.Series, column: Column, way: str | None) -> tuple[pl.Series, str, str]:
+def _cast(
+    values: pl.Series, column: Column, way: str | None, reading: Reading | None = None
+) -> tuple[pl.Series, str, str]:
     """Return the typed values, the rule that a null breaks where the text is not, and its needs."""
     match column.kind:
         case Kind.TEXT:
@@ -329,28 +468,52 @@ def _cast(values: pl.Series, column: Column, way: str | None) -> tuple[pl.Series
             needed = decimals.HINT.format(scale=column.dtype.scale)
             return decimals.cast(values, column.dtype, way), "decimal", needed
         case Kind.DATE:
-            return dates.cast(values, way), "date", dates.HINT
+            return dates.cast(values, reading or Reading()), "date", dates.HINT
         case Kind.TIME:
-            return dates.time_of_day(values), "time", dates.TIME_HINT
+            follows = reading is not None and reading.follows
+            cast = dates.time_of_day if follows else times.cast
+            return cast(values, reading or Reading()), "time", times.NEEDED
 
 
-def _failed(values: pl.Series, cast: pl.Series, column: Column) -> pl.Series | None:
+def _failed(values: pl.Series, cast: pl.Series, reading: Reading | None) -> pl.Series | None:
     """Return where the file gives a value that is none of its kind; None if that is nowhere.
 
-    A time of day is given where one follows the date.
+    Of a time that follows a date, the date says it: where that was read, so was the time.
     """
-    if column.kind is not Kind.TIME and cast.null_count() <= values.null_count():
+    follows = reading is not None and reading.follows
+    if follows or cast.null_count() <= values.null_count():
         return None  # to count costs nothing; no cast makes a value of none but a substitute
-    meant = dates.has_time(values) if column.kind is Kind.TIME else values.is_not_null()
-    failed = cast.is_null() & meant
+    failed = cast.is_null() & values.is_not_null()
     return failed if failed.any() else None
+
+
+def _reasons(  # noqa: PLR0913, PLR0917  # what failed, and what a failure is called
+    values: pl.Series,
+    failed: pl.Series,
+    column: Column,
+    reading: Reading | None,
+    rule: str,
+    needed: str,
+) -> Iterator[tuple[pl.Series, str, str]]:
+    """Give the values that failed by the rule that they break, each with what it needs."""
+    if reading is None or not failed.any():
+        yield failed, rule, needed
+        return
+    read = dates.read if column.kind is Kind.DATE else times.read
+    why = pl.Series([None], dtype=pl.String).new_from_index(0, len(values))
+    why = why.scatter(failed.arg_true(), read(values.filter(failed), reading)["fault"])
+    for its in why.drop_nulls().unique().sort():
+        yield why.eq(its).fill_null(value=False), its, needed if its == rule else dates.NEEDED[its]
 
 
 def _extra(batch: pl.DataFrame, plan: _Plan) -> pl.Series:
     """Return the cells that no column uses as JSON objects, null where all of them are empty."""
     if not plan.extras:
         return pl.Series(EXTRA, [None] * batch.height, dtype=pl.String)
-    cells = [_cleaned(place, plan.feed.nulls).alias(name) for name, place in plan.extras.items()]
+    cells = [
+        _cleaned(place, _null_words(plan.feed.nulls)).alias(name)
+        for name, place in plan.extras.items()
+    ]
     frame = batch.select(cells)
     filled = pl.any_horizontal(pl.all().is_not_null())
     return frame.select(
@@ -365,10 +528,40 @@ def _derived(typed: pl.DataFrame, plan: _Plan) -> pl.DataFrame:
         for column in plan.feed.columns
         if column.name not in plan.sources
     ]
-    rows = typed.lazy().with_columns(*absent).with_columns(layout=pl.lit(plan.layout.name))
+    rows = typed.lazy().with_columns(*absent)
     for derive in plan.feed.transforms:
-        rows = rows.pipe(derive)
-    return rows.select(*plan.columns(), EXTRA, *PLACE).collect()
+        make: Callable[..., pl.LazyFrame] = derive
+        rows = make(rows, plan.facts) if takes_facts(derive) else make(rows)
+    try:
+        made = rows.select(*plan.columns(), EXTRA, *TYPED_PLACE).collect()
+    except ColumnNotFoundError as error:
+        raise SetupError(
+            f"feed {plan.feed.name!r}: transforms that make the derived columns and keep the "
+            f"others were needed; {_first_line(error)}"
+        ) from error
+    return _in_order_of(typed, made, plan.feed)
+
+
+def _in_order_of(typed: pl.DataFrame, made: pl.DataFrame, feed: Feed) -> pl.DataFrame:
+    """Return the rows in the order of the file; a transform may have sorted them.
+
+    Raises:
+        SetupError: They are not the rows that it was given.
+    """
+    number = TYPED_PLACE[0]
+    if made[number].equals(typed[number]):
+        return made
+    ordered = made.sort(number)
+    if ordered[number].equals(typed[number]):
+        return ordered
+    raise SetupError(
+        f"feed {feed.name!r}: transforms that give each row back once were needed, as "
+        f"{typed.height:,} rows; {made.height:,} came back, with other row numbers"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _check_file(

@@ -4,8 +4,9 @@ An import touches a key once, so that key and `_import_id` name one version of a
 of a key are a chain: the stored row, beneath it in the history the one that its import replaced,
 and so on down. Only imports that stand have a link in it. An undo takes the versions of its import
 out of their chains, wherever they lie, and keeps them in the history under its own number; when it
-is undone they go back to their place, which is by when imports were stored. All versions of a chain
-have one `_created_import_id`; what is left of a row that somebody deleted has another.
+is undone they go back to their place, which is by the turn in which imports were stored. All
+versions of a chain have one `_created_import_id`; what is left of a row that somebody deleted has
+another.
 """
 
 from collections import Counter
@@ -224,14 +225,14 @@ class Versions:
                 stored, *self._linked(target, history)
             ),
         ).subquery("members")
-        stored_at = sa.select(import_.c.finished_at).where(import_.c.import_id == import_id)
+        turn = sa.select(import_.c.turn).where(import_.c.import_id == import_id)
         names = [members.c[name] for name in self._key]
         return (
             sa.select(members)
             .ext(distinct_on(*names))
             .join(import_, import_.c.import_id == members.c._import_id)
-            .where(import_.c.finished_at > stored_at.scalar_subquery())
-            .order_by(*names, import_.c.finished_at)
+            .where(import_.c.turn > turn.scalar_subquery())
+            .order_by(*names, import_.c.turn)
             .subquery("above")
         )
 

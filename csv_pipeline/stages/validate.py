@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
+from typing import Any
 
 import pandera.polars as pa
 import polars as pl
@@ -25,6 +26,7 @@ from csv_pipeline.storage.work import (
     PLACE,
     REJECTS,
     SUPERSEDED,
+    TYPED_PLACE,
     BatchWriter,
     Replay,
     TextFile,
@@ -68,7 +70,7 @@ def validate(
     schema = _schema(feed, typed.columns)
     rows, rejects = BatchWriter(work / "valid"), BatchWriter(work / "rejects")
     keys = BatchWriter(work / "keys")
-    identity = _known_by(feed.contract, typed.columns, keyed=bool(feed.key))
+    identity = _known_by(feed.contract, typed.columns, typed.extras, keyed=bool(feed.key))
     files, places = batch_files(text.rows), sources_in(text.header, feed)[0]
 
     def check(numbered: tuple[int, tuple[pl.DataFrame, pl.DataFrame]]) -> int:
@@ -115,9 +117,9 @@ def has_own_rules(contract: type[Contract]) -> bool:
 def rows_not_plain(valid: ValidFile) -> pl.Series:
     """Return the numbers of rows with a fault, and of those whose key or content comes again."""
     pairs = scan(valid.superseded_rows, SUPERSEDED).collect()
-    again = scan(valid.occurrences, pl.Schema({"row_number": pl.Int64})).collect()
+    again = scan(valid.occurrences, pl.Schema({"_row_number": pl.Int64})).collect()
     faults = scan(valid.rejects, REJECTS).select("row_number").collect()
-    numbers = (*pairs.get_columns(), again["row_number"], faults["row_number"])
+    numbers = (*pairs.get_columns(), again["_row_number"], faults["row_number"])
     return pl.concat([series.alias("row_number").cast(pl.Int64) for series in numbers]).unique()
 
 
@@ -169,7 +171,7 @@ def _checked(  # noqa: PLR0913, PLR0917  # a batch, and what is known of it
     if found.is_empty() and known.is_empty():
         return batch, known
     faults = pl.concat([known, found.join(known, on=["row_number", "column"], how="anti")])
-    bad = batch["row_number"].is_in(faults["row_number"].implode())
+    bad = batch["_row_number"].is_in(faults["row_number"].implode())
     return batch.filter(~bad), faults.sort("row_number", maintain_order=True)
 
 
@@ -233,23 +235,43 @@ def _suspects(whole: pl.DataFrame, schema: pa.DataFrameSchema) -> list[str]:
 
     Pandera would say which rows are bad of each check, which is most of the time that a small file
     takes; that is left to it where any are. The checks are its own, and so is how nulls count.
+
+    Raises:
+        SetupError: A check does not answer for each row.
     """
     every = list(schema.columns)
     expected = {name: column.dtype.type for name, column in schema.columns.items()}
-    if schema.checks or whole.schema != expected:
+    if whole.schema != expected:
         return every
     rows, suspects = whole.lazy(), []
     for name, column in schema.columns.items():
-        fine = column.nullable or not whole[name].null_count()
-        for check in column.checks if fine else ():
-            answer = check.get_backend(rows)(check).apply(PolarsData(rows, name))
-            if isinstance(answer, bool):
-                return every
-            found = answer.select(pl.all().fill_null(check.ignore_na).all())
-            fine = fine and found.collect(engine="in-memory").item()
-        if not fine:
+        present = column.nullable or not whole[name].null_count()
+        passed = [_passes(rows, check, name, whole.height, schema) for check in column.checks]
+        if not (present and all(passed)):
             suspects.append(name)
-    return suspects
+    for check in schema.checks:
+        _passes(rows, check, "*", whole.height, schema)
+    return every if schema.checks else suspects
+
+
+def _passes(
+    rows: pl.LazyFrame, check: Any, name: str, height: int, schema: pa.DataFrameSchema
+) -> bool:
+    """Return whether every row of a batch passes a check."""
+    answer = check.get_backend(rows)(check).apply(PolarsData(rows, name))
+    answers, fine = 1, [answer]
+    if not isinstance(answer, bool):
+        passed = pl.all().fill_null(check.ignore_na).all()
+        answers, *fine = (
+            answer.select(pl.len().alias(""), passed).collect(engine="in-memory").row(0)
+        )
+    if isinstance(answer, bool) or answers != height:
+        raise SetupError(
+            f"contract {schema.name!r}, check {check.name!r}: an answer for each row was needed, "
+            f"because a check sees some rows of a file at a time; it answers {answers:,} times for "
+            f"{height:,} rows"
+        )
+    return all(fine)
 
 
 def _refuse_whole_frame(cases: pl.DataFrame, feed: Feed) -> None:
@@ -275,8 +297,11 @@ def _rule(check: str, column: Column, schema: pa.DataFrameSchema) -> tuple[str, 
 
 
 @lru_cache(maxsize=100)
-def _known_by(contract: type[Contract], present: tuple[str, ...], *, keyed: bool) -> KnownBy:
-    return known_by((c for c in columns_of(contract) if c.name in present), keyed=keyed)
+def _known_by(
+    contract: type[Contract], present: tuple[str, ...], extras: tuple[str, ...], *, keyed: bool
+) -> KnownBy:
+    columns = (column for column in columns_of(contract) if column.name in present)
+    return known_by(columns, keyed=keyed, extras=extras)
 
 
 def _key(feed: Feed) -> tuple[str, ...]:
@@ -301,7 +326,7 @@ def _repeated_hashes(keys: BatchWriter) -> pl.Series:
 
 
 def _repeated(rows: Path, repeated: pl.Series, feed: Feed) -> pl.DataFrame:
-    """Return the rows whose key comes several times: key, `PLACE` and what their policy looks at.
+    """Return the rows whose key comes several times: key, `TYPED_PLACE` and what their policy sees.
 
     Hashes find the few candidates, so that memory does not grow with the width of the key; the keys
     themselves decide.
@@ -309,24 +334,25 @@ def _repeated(rows: Path, repeated: pl.Series, feed: Feed) -> pl.DataFrame:
     if repeated.is_empty():
         return pl.DataFrame()
     key = _key(feed)
-    wanted = (*key, *PLACE, *feed.duplicates.columns)
+    wanted = (*key, *TYPED_PLACE, *feed.duplicates.columns)
     candidate = _key_hash(feed).is_in(repeated.implode())
     candidates = pl.concat([batch.filter(candidate) for batch in batches(rows, wanted)])
-    return candidates.filter(pl.len().over(key) > 1).cast({"row_number": pl.Int64})
+    return candidates.filter(pl.len().over(key) > 1).cast({"_row_number": pl.Int64})
 
 
 def _superseded(
     repeated: pl.DataFrame, feed: Feed, winner: pl.Expr, replay: Replay | None
 ) -> pl.DataFrame:
     """Return the row numbers of rows that another stands for, each with that of the other."""
-    rows, place = repeated, pl.col("row_number")
+    rows, place = repeated, pl.col("_row_number")
     if replay is not None:
-        pairs = scan(replay.rows).collect().join(repeated, on="row_number", how="semi")
+        numbers = repeated.select(row_number=place)
+        pairs = scan(replay.rows).collect().join(numbers, on="row_number", how="semi")
         now, then = pairs["row_number"], pairs["repairs_row_number"]
         rows = repeated.with_columns(place.replace_strict(now, then))
-    found = rows.select(place, winner.over(feed.key).alias("by_row_number")).filter(
-        place != pl.col("by_row_number")
-    )
+    found = rows.select(
+        place.alias("row_number"), winner.over(feed.key).alias("by_row_number")
+    ).filter(pl.col("row_number") != pl.col("by_row_number"))
     if replay is not None:
         found = found.with_columns(pl.all().replace_strict(then, now))
     return found.sort("row_number")
@@ -335,9 +361,9 @@ def _superseded(
 def _occurrences(repeated: pl.DataFrame) -> pl.DataFrame:
     """Number the rows of the same content in the order of the file, from 1."""
     if repeated.is_empty():
-        return pl.DataFrame(schema={"row_number": pl.Int64, OCCURRENCE: pl.Int64})
-    number = pl.col("row_number").rank("ordinal").over(CONTENT).cast(pl.Int64)
-    return repeated.select("row_number", number.alias(OCCURRENCE))
+        return pl.DataFrame(schema={"_row_number": pl.Int64, OCCURRENCE: pl.Int64})
+    number = pl.col("_row_number").rank("ordinal").over(CONTENT).cast(pl.Int64)
+    return repeated.select("_row_number", number.alias(OCCURRENCE))
 
 
 def _reject_repeated(
@@ -349,17 +375,19 @@ def _reject_repeated(
     for number, (good, known) in enumerate(
         zip(batches(rows.directory), batches(rejects.directory), strict=True)
     ):
-        more = faults.join(good, on="row_number", how="semi")
+        more = faults.filter(faults["row_number"].is_in(good["_row_number"].implode()))
         if more.height:
             rejected += more.height
-            rows.write(good.join(more, on="row_number", how="anti", maintain_order="left"), number)
+            rows.write(
+                good.filter(~good["_row_number"].is_in(more["row_number"].implode())), number
+            )
             both = pl.concat([known, more]).sort("row_number", maintain_order=True)
             rejects.write(both, number)
     return rejected
 
 
 def _repeated_faults(repeated: pl.DataFrame, feed: Feed) -> pl.DataFrame:
-    others = pl.col("row_number").sort().head(_MOST_SHOWN).cast(pl.String).str.join(", ")
+    others = pl.col("_row_number").sort().head(_MOST_SHOWN).cast(pl.String).str.join(", ")
     more = pl.len().cast(pl.Int64) - _MOST_SHOWN
     found = pl.format(
         "a {} that stands in one row of the file was needed; it stands in rows {}{}",
@@ -369,4 +397,8 @@ def _repeated_faults(repeated: pl.DataFrame, feed: Feed) -> pl.DataFrame:
         .then(pl.format(" and {} more", more.over(feed.key)))
         .otherwise(pl.lit("")),
     )
-    return record_faults(repeated, pl.lit("key.duplicate"), found)
+    faults = repeated.select(
+        *(pl.col(typed).alias(name) for typed, name in zip(TYPED_PLACE, PLACE, strict=True)),
+        found.alias("found"),
+    )
+    return record_faults(faults, pl.lit("key.duplicate"), pl.col("found"))

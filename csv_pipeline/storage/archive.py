@@ -44,7 +44,6 @@ _TO_ARCHIVE = (ArrivalStatus.IMPORTED, ArrivalStatus.DUPLICATE, ArrivalStatus.UN
 _SETTLED = (*_TO_ARCHIVE, ArrivalStatus.REFUSED)
 _NAMES_TRIED = 5
 _AT_ONCE = 500
-_ARCHIVE_LOCK = 1  # sets these locks apart from those of the loads
 log = structlog.get_logger()
 _arrival = tables.arrival
 
@@ -185,6 +184,7 @@ def take_back(connection: sa.Connection, found: Iterable[FoundFile]) -> None:
             placed_at=None,
             removed_at=None,
             moved_modified_at=None,
+            position=None,  # it arrives anew
         )
 
 
@@ -294,8 +294,9 @@ class _Names:
 
     def _all_promised(self, file: Any) -> set[str]:
         """Keep others from promising places until the transaction ends; return those promised."""
-        lane = sa.func.hashtext(f"{file.account}/{file.feed}")
-        self._connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ARCHIVE_LOCK, lane)))
+        account = tables.account
+        mine = sa.select(account.c.account).where(account.c.account == file.account)
+        self._connection.execute(mine.with_for_update(key_share=True))
         query = sa.select(_arrival.c.moving_to).where(
             _arrival.c.account == file.account,
             _arrival.c.feed == file.feed,

@@ -35,10 +35,11 @@ from csv_pipeline.storage.worker import is_zombie
 
 OLDEST_SERVER = 15
 _MIGRATIONS = Path(__file__).parent / "migrations"
-_MIGRATION_LOCK = 0x637376  # "csv"; any number that nobody else locks
 _DATA_EXCEPTION = "22"  # the class of SQLSTATE whose messages quote the value
 _BURIAL_SECONDS = 5.0  # for whoever reaps processes here to do it, and for its children to end
+_EXISTS = {"23505", "42P06", "42P07"}  # a unique index of the catalog, a schema, a table
 _starting = threading.Lock()
+_migrating = threading.Lock()  # Alembic keeps what it works on in a module
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +92,8 @@ def schema_url(settings: Settings, schema: str) -> sa.URL:
     For programs that keep their own tables beside ours and know nothing of schemas.
     """
     url = server_url(settings)
-    engine = engine_for(url, poolclass=sa.NullPool)
-    with Database(engine).begin() as connection:
-        # IF NOT EXISTS alone fails when two processes come at the same moment.
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
-        connection.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
+    with Database(engine_for(url, poolclass=sa.NullPool)).begin() as connection:
+        make_schema(connection, schema)
     return with_settings(url, search_path=schema)
 
 
@@ -119,6 +117,22 @@ def open_database(settings: Settings) -> Database:
     return database
 
 
+def make_schema(connection: sa.Connection, schema: str) -> None:
+    """Make a schema if there is none; where another process does so, wait for it."""
+    if connection.scalar(sa.select(sa.func.to_regnamespace(schema))) is None:
+        _make_once(connection, sa.schema.CreateSchema(schema, if_not_exists=True))
+
+
+def _make_once(connection: sa.Connection, statement: sa.Executable) -> None:
+    """Make what others may make at the same moment: IF NOT EXISTS alone fails then."""
+    try:
+        with connection.begin_nested():
+            connection.execute(statement)
+    except sa.exc.DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) not in _EXISTS:
+            raise
+
+
 def _refuse_old_server(connection: sa.Connection) -> None:
     version = int(connection.scalar(sa.text("SHOW server_version_num")) or 0) // 10_000
     if version < OLDEST_SERVER:
@@ -133,18 +147,31 @@ def _migrate(connection: sa.Connection) -> None:
     newest = scripts.get_current_head()
     if _revision(connection) == newest:
         return
-    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
-    connection.execute(sa.schema.CreateSchema(SCHEMA, if_not_exists=True))
+    _lock_versions(connection)
     found = _revision(connection)
     if found is not None and found not in {script.revision for script in scripts.walk_revisions()}:
         raise UnsupportedDatabaseError(
             f"database {connection.engine.url.render_as_string()}: state tables up to revision "
             f"{newest!r} were needed; found {found!r}, made by a newer csv_pipeline"
         )
+    if found == newest:
+        return
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    with _migrating:
+        command.upgrade(config, "head")
+
+
+def _lock_versions(connection: sa.Connection) -> None:
+    """Let nobody else migrate, by the table of versions, which no other role can lock."""
+    make_schema(connection, SCHEMA)
+    options = {"version_table_schema": SCHEMA}
+    versions = MigrationContext.configure(connection, opts=options)._version  # noqa: SLF001
+    _make_once(connection, sa.schema.CreateTable(versions, if_not_exists=True))
+    connection.execute(
+        sa.text(f'LOCK TABLE {SCHEMA}."{versions.name}" IN SHARE ROW EXCLUSIVE MODE')
+    )
 
 
 def _revision(connection: sa.Connection) -> str | None:

@@ -20,7 +20,6 @@ READER = "csv_pipeline_reader"
 STATE = ("account", "arrival", "import", "reject", "superseded", "reader")
 VIEW = "WITH (security_invoker)"  # else a view reads with the rights of its owner: everything
 TARGET_POLICY = "account = ANY ((SELECT csv_pipeline.readable_accounts())::text[])"
-_READERS_LOCK = 0x637378
 _DENIED = "42501"
 _EXISTS = {"42710", "23505"}
 _UNBOUND = sa.text(
@@ -32,6 +31,14 @@ _IS_READER = sa.text(
     "SELECT pg_has_role(oid, to_regrole(:reader), 'MEMBER') FROM pg_roles WHERE rolname = :role"
 )
 log = structlog.get_logger(__name__)
+
+
+def lock_definitions(connection: sa.Connection) -> None:
+    """Let nobody else change tables, views or rights until the transaction ends.
+
+    By a table that no other role can lock; an advisory lock would be anyone's.
+    """
+    connection.execute(sa.text("LOCK TABLE csv_pipeline.target IN SHARE ROW EXCLUSIVE MODE"))
 
 
 def isolate(connection: sa.Connection, table: sa.Table) -> None:
@@ -54,10 +61,10 @@ def let_readers_in(connection: sa.Connection, targets: Iterable[str]) -> None:
     wanted = [f"{tables.SCHEMA}.{name}" for name in STATE] + list(targets)
     if _has_role(connection, READER) and not _not_granted(connection, wanted):
         return
-    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_READERS_LOCK)))
     if not _has_role(connection, READER) and not _make_role(connection):
         log.info("no role for readers", needed=f"CREATE ROLE {READER} NOLOGIN")
         return
+    lock_definitions(connection)
     missing = _not_granted(connection, wanted)
     if missing:
         schemas = ", ".join(sorted({name.split(".")[0] for name in wanted}))

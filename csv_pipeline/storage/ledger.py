@@ -6,9 +6,8 @@ new for an account and feed if its location, size and modification time together
 """
 
 import contextlib
-import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -29,21 +28,21 @@ from csv_pipeline.model import (
     Outcome,
     Reject,
 )
-from csv_pipeline.storage import tables
+from csv_pipeline.storage import lane_lock, order, tables
 from csv_pipeline.storage.worker import is_gone, is_here, this_worker
 
 _REPORT = TypeAdapter(ImportReport)
 _REHEARSED = 0  # the ledger numbers arrivals from 1
 _OPEN = (ArrivalStatus.WAITING, ArrivalStatus.FAILED)
 _NAMED = (*_OPEN, ArrivalStatus.REFUSED, ArrivalStatus.DUPLICATE, ArrivalStatus.UNDONE)
-_LOADING = "csv-pipeline load"
+_DONE = (ArrivalStatus.IMPORTED, ArrivalStatus.UNPACKED)
 _LEAST_DEATHS = 2  # one alone may be anything
 _GRACE_SECONDS = 10.0  # for workers to renew their leases when the database comes back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
-    """What waits for one account and feed, the oldest first.
+    """What waits for one account and feed, in the order it is to be imported.
 
     `requests` counts how often a run was requested for any of it; it grows with every request.
     """
@@ -53,6 +52,17 @@ class Backlog:
     arrival_ids: tuple[int, ...]
     sizes: tuple[int, ...]
     requests: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SameContent:
+    """An import that brought the same bytes before.
+
+    It `stands` if no import or undo since has changed any row that may be one of its rows.
+    """
+
+    import_id: int
+    stands: bool
 
 
 def register(
@@ -73,9 +83,11 @@ def register(
     ]
     if not rows:
         return 0
-    accounts = {row["account"] for row in rows if row["status"] is ArrivalStatus.WAITING}
-    for account in sorted(accounts):
+    waiting = [row for row in rows if row["status"] is ArrivalStatus.WAITING]
+    for account in sorted({row["account"] for row in waiting}):
         add_account(connection, account)
+    if waiting:
+        lane_lock.enter_lanes(connection, {(row["account"], row["feed"]) for row in waiting})
     entered = 0
     for some in _chunks(rows, 1_000):
         new = insert(table).values(some)
@@ -89,10 +101,38 @@ def register(
     return entered
 
 
-def enter(connection: sa.Connection, file: FoundFile) -> int:
-    """Enter one file that somebody named, wherever it lies, and return its arrival."""
-    register(connection, [file])
-    return int(arrival(connection, file).arrival_id)
+def enter(connection: sa.Connection, file: FoundFile, *, now: bool = False) -> int:
+    """Enter one file that somebody named, wherever it lies, and return its arrival.
+
+    If it is new, it arrives `now`, whatever its modification time, or waits among the others.
+    """
+    new = register(connection, [file])
+    arrival_id = int(arrival(connection, file).arrival_id)
+    if new and now:
+        order.lock_waiting(connection, file.account, file.feed)
+        order.place(connection, file.account, file.feed, [arrival_id], [arrival_id])
+    return arrival_id
+
+
+def enter_members(connection: sa.Connection, archive: Claim, members: Sequence[FoundFile]) -> None:
+    """Enter the files of an archive; they arrived with it, and come again if it does."""
+    if not members:
+        return
+    register(connection, members)
+    if archive.again:
+        table = tables.arrival
+        connection.execute(
+            sa.update(table)
+            .where(
+                table.c.account == archive.account,
+                table.c.feed == archive.feed,
+                table.c.location.in_([member.location for member in members]),
+                table.c.modified_at == archive.modified_at,
+                table.c.status != ArrivalStatus.CLAIMED,
+            )
+            .values(status=ArrivalStatus.WAITING, again=True, position=None)
+        )
+    order.place_members(connection, archive)
 
 
 def arrival(connection: sa.Connection, file: FoundFile) -> Any:
@@ -177,7 +217,7 @@ def add_account(connection: sa.Connection, account: str) -> None:
 
 def declare(connection: sa.Connection, account: Account) -> None:
     """Store what an account declares about its files, in place of what it declared before."""
-    facts = asdict(account)
+    facts = {**asdict(account), "null_words": list(account.null_words)}
     statement = insert(tables.account).values(facts)
     connection.execute(statement.on_conflict_do_update(index_elements=["account"], set_=facts))
 
@@ -209,8 +249,8 @@ def backlog(
         sa.select(
             table.c.account,
             table.c.feed,
-            sa.func.array_agg(_in_order(table.c.arrival_id)),
-            sa.func.array_agg(_in_order(table.c.size_bytes)),
+            sa.func.array_agg(pg.aggregate_order_by(table.c.arrival_id, *order.as_they_go())),
+            sa.func.array_agg(pg.aggregate_order_by(table.c.size_bytes, *order.as_they_go())),
             sa.func.sum(table.c.requests),
         )
         .where(_claimable(connection, statuses, max_failures))
@@ -249,15 +289,17 @@ def claim(  # noqa: PLR0913  # each is a different question: whose, which, for w
     lease_seconds: float,
     max_failures: int | None = None,
     dry_run: bool = False,
+    again: bool = False,
 ) -> list[Claim]:
     """Take the right to import waiting arrivals, the oldest first, and return the claims.
 
     Without `arrival_ids` every waiting or failed arrival is taken, unless it failed `max_failures`
     times; with them those and no others, among them refused, duplicate and undone ones, because
-    somebody asked for them by name. Arrivals that another worker holds are passed over, unless it
-    is known to be dead; what the same run claimed before it stumbled is claimed anew. The imports
-    are numbered in the order of the claims, which a replay goes by: a later file has the higher
-    number. What was the problem of an arrival before stays with it until it is settled.
+    somebody asked for them by name, and imported ones too, if they are to be imported `again`.
+    Arrivals that another worker holds are passed over, unless it is known to be dead; what the same
+    run claimed before it stumbled is claimed anew. An arrival keeps the position it has, see
+    `csv_pipeline.storage.order`; one that was undone, or comes `again`, arrives now. What was the
+    problem of an arrival before stays with it until it is settled.
 
     An arrival that all workers die over, `max_failures` in a row and the last time alone, has
     failed: then nothing else is claimed either, and the next call goes on without it.
@@ -266,7 +308,7 @@ def claim(  # noqa: PLR0913  # each is a different question: whose, which, for w
     if arrival_ids is None:
         wanted = _claimable(connection, _OPEN, max_failures)
     else:
-        wanted = _claimable(connection, _NAMED)
+        wanted = _claimable(connection, (*_NAMED, *(_DONE if again else ())))
     if run_id is not None:
         wanted |= (table.c.status == ArrivalStatus.CLAIMED) & (table.c.run_id == run_id)
     if arrival_ids is not None:
@@ -276,16 +318,33 @@ def claim(  # noqa: PLR0913  # each is a different question: whose, which, for w
     suspect = None if most is None else _suspect(connection, wanted, most)
     if suspect is not None:
         wanted &= table.c.arrival_id == suspect
-    picked = (
-        sa.select(table.c.arrival_id)
+    if not dry_run:
+        order.lock_waiting(connection, account, feed)
+    picked = connection.execute(
+        sa.select(table.c.arrival_id, table.c.status)
         .where(wanted)
         .order_by(table.c.arrival_id)
         .with_for_update(skip_locked=True)
-        .cte("picked")
-    )
+    ).all()
+    if not picked:
+        return []
+    ids = [row.arrival_id for row in picked]
+    arriving_now = [
+        row.arrival_id
+        for row in picked
+        if row.status == ArrivalStatus.UNDONE or (again and row.status != ArrivalStatus.CLAIMED)
+    ]
+    if not dry_run:
+        order.place(connection, account, feed, ids, arriving_now)
     # An update visits rows in any order, so the numbers are taken before, along the sorted rows.
+    in_turn = (
+        sa.select(table.c.arrival_id)
+        .where(table.c.arrival_id == sa.any_(sa.literal(ids, pg.ARRAY(sa.BigInteger))))
+        .order_by(*order.as_they_go())
+        .subquery("in_turn")
+    )
     numbered = sa.select(
-        picked.c.arrival_id, tables.import_ids.next_value().label("import_id")
+        in_turn.c.arrival_id, tables.import_ids.next_value().label("import_id")
     ).cte("numbered")
     taken = (
         sa.update(table)
@@ -299,11 +358,15 @@ def claim(  # noqa: PLR0913  # each is a different question: whose, which, for w
             run_id=run_id,
             worker=this_worker(),
             deaths=_deaths(),
+            again=table.c.again | again,
         )
         .returning(table)
     )
-    rows = sorted(connection.execute(taken).all(), key=lambda row: row.arrival_id)
+    rows = sorted(connection.execute(taken).all(), key=lambda row: row.import_id)
     claims = [_claim(row, dry_run=dry_run) for row in rows]
+    if dry_run:  # which changes no position
+        now = set(arriving_now)
+        claims = [replace(c, position=None) if c.arrival_id in now else c for c in claims]
     if suspect is not None and most is not None and rows and rows[0].deaths >= most:
         _give_up(connection, claims[0], rows[0].deaths)
         return []
@@ -364,12 +427,11 @@ def next_import_id(connection: sa.Connection) -> int:
     return connection.execute(sa.select(tables.import_ids.next_value())).scalar_one()
 
 
-def rehearsal(connection: sa.Connection, file: FoundFile) -> Claim:
+def rehearsal(connection: sa.Connection, file: FoundFile, *, again: bool = False) -> Claim:
     """Return a claim for a dry run of a file that the ledger need not know and will not."""
     import_id = next_import_id(connection)
-    return Claim(
-        import_id=import_id, arrival_id=_REHEARSED, attempt=0, dry_run=True, **asdict(file)
-    )
+    facts = asdict(file) | {"dry_run": True, "again": again}
+    return Claim(import_id=import_id, arrival_id=_REHEARSED, attempt=0, **facts)
 
 
 def renew(connection: sa.Connection, claim: Claim, lease_seconds: float) -> None:
@@ -443,6 +505,21 @@ def renew_all(
     return set(claims) - {(row.arrival_id, row.attempt) for row in still}
 
 
+def hand_over(
+    connection: sa.Connection, claims: Collection[tuple[int, int]], lease_seconds: float
+) -> None:
+    """Let claims last so long without a worker: the run that they are of goes on in another.
+
+    Those that another process works on by now are left to it.
+    """
+    table = tables.arrival
+    mine = table.c.worker.is_not_distinct_from(this_worker())
+    lease = sa.func.now() + timedelta(seconds=lease_seconds)
+    connection.execute(
+        sa.update(table).where(_are_held(claims), mine).values(lease_expires_at=lease, worker=None)
+    )
+
+
 def sign_on(connection: sa.Connection, runs: Mapping[str, bool], lease_seconds: float) -> None:
     """Enter this process as the one that works on these runs, for as long as a lease.
 
@@ -507,6 +584,7 @@ def release(connection: sa.Connection, claim: Claim) -> None:
             status=sa.func.coalesce(tables.arrival.c.rehearsed_as, status),
             lease_expires_at=None,
             rehearsed_as=None,
+            again=False,
             import_id=None if before is None else before.import_id,
             run_id=None if before is None else before.run_id,
             worker=None,
@@ -548,42 +626,34 @@ def check_together(connection: sa.Connection, claims: Sequence[Claim]) -> None:
         raise LostClaimError(claims[0].arrival_id, claims[0].attempt)
 
 
-def lock_lane(connection: sa.Connection, of: Claim | ImportReport) -> None:
-    """Wait until no other transaction loads for the same account and feed, and keep them out.
-
-    The load of a worker that lost its claim is not waited for: it may be stopped, or cut off from a
-    server that still believes in it, and could never commit. The server ends it.
-    """
-    if isinstance(of, Claim):
-        name = f"{_LOADING} {of.arrival_id}-{of.attempt}"
-        connection.execute(sa.select(sa.func.set_config("application_name", name, True)))
-    pause = 0.01
-    while not try_lane(connection, of.account, of.feed):
-        connection.execute(_END_LOST_LOADS, {"lane": f"{of.account}/{of.feed}"})
-        time.sleep(pause)
-        pause = min(2 * pause, 0.5)
-
-
-def try_lane(connection: sa.Connection, account: str, feed: str) -> bool:
-    """Keep other transactions from loading for an account and feed, unless one does already."""
-    lane = sa.func.hashtextextended(f"{account}/{feed}", 0)
-    return bool(connection.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(lane))))
-
-
 def same_content(
     connection: sa.Connection, of: Claim | ImportReport, fingerprint: str | None
-) -> int | None:
-    """Return the import that brought the same bytes for the same account and feed, if any."""
+) -> SameContent | None:
+    """Return the last import that brought the same bytes for the same account and feed, if any."""
     table = tables.import_
-    same = table.c.fingerprint == fingerprint
-    return connection.scalar(sa.select(table.c.import_id).where(*_imported(of), same))
+    found = connection.execute(
+        sa.select(table.c.import_id, table.c.turn)
+        .where(*order.standing(of), table.c.fingerprint == fingerprint)
+        .order_by(table.c.turn.desc(), table.c.import_id.desc())
+        .limit(1)
+    ).one_or_none()
+    if found is None:
+        return None
+    changed = sa.exists().where(
+        table.c.account == of.account,
+        table.c.feed == of.feed,
+        table.c.turn > found.turn,
+        (table.c.updated > 0) | (table.c.outcome == Outcome.UNDO),
+    )
+    stands = not connection.scalar(sa.select(changed))
+    return SameContent(import_id=found.import_id, stands=stands)
 
 
 def known_content(connection: sa.Connection, of: Claim, fingerprints: Collection[str]) -> set[str]:
     """Return those of which imports for the same account and feed brought the bytes before."""
     table = tables.import_
     known = table.c.fingerprint.in_(fingerprints)
-    query = sa.select(table.c.fingerprint).where(*_imported(of), known)
+    query = sa.select(table.c.fingerprint).where(*order.standing(of), known)
     return {str(fingerprint) for fingerprint in connection.scalars(query)}
 
 
@@ -592,7 +662,7 @@ def rows_brought(connection: sa.Connection, claim: Claim) -> int:
 
     So many are stored, but for those that somebody deleted in the database.
     """
-    query = sa.select(sa.func.sum(tables.import_.c.inserted)).where(*_imported(claim))
+    query = sa.select(sa.func.sum(tables.import_.c.inserted)).where(*order.standing(claim))
     return int(connection.scalar(query) or 0)
 
 
@@ -625,8 +695,15 @@ def settle(
         problem=problem,
         failures=failures,
         placed_at=None,
+        again=False,
     )
-    enter_report(connection, report, fingerprint=fingerprint, run_id=claim.run_id)
+    position = claim.position
+    if report.repairs is not None:
+        position = order.position_of(connection, report.repairs)
+    enter_report(
+        connection, report, fingerprint=fingerprint, run_id=claim.run_id, position=position
+    )
+    order.forget_confirmed(connection, claim)
 
 
 def settle_together(
@@ -637,7 +714,7 @@ def settle_together(
     Raises:
         LostClaimError: One of the claims is no longer the current one.
     """
-    table = tables.arrival
+    table, first = tables.arrival, settled[0][0]
     claims = [(claim.arrival_id, claim.attempt) for claim, _, _ in settled]
     ended = connection.execute(
         sa.update(table)
@@ -654,18 +731,32 @@ def settle_together(
     )
     if ended.rowcount != len(claims):
         raise LostClaimError(*claims[0])
+    turn = lane_lock.next_turn(connection, first.account, first.feed)
     connection.execute(
         sa.insert(tables.import_),
         [
-            _entry(report) | {"fingerprint": fingerprint, "run_id": claim.run_id}
+            _entry(report)
+            | {
+                "fingerprint": fingerprint,
+                "run_id": claim.run_id,
+                "position": claim.position,
+                "turn": turn,
+            }
             for claim, report, fingerprint in settled
         ],
     )
+    order.forget_confirmed(connection, settled[0][0])
 
 
 def enter_report(connection: sa.Connection, report: ImportReport, **facts: Any) -> None:
-    """Write an import's entry; `facts` are columns that its report does not have."""
-    connection.execute(sa.insert(tables.import_).values(_entry(report) | facts))
+    """Write an import's entry; `facts` are columns that its report does not have.
+
+    The lane of one that changed rows must be locked.
+    """
+    turn = None
+    if report.outcome in {Outcome.IMPORTED, Outcome.UNDO}:
+        turn = lane_lock.next_turn(connection, report.account, report.feed)
+    connection.execute(sa.insert(tables.import_).values(_entry(report) | facts | {"turn": turn}))
 
 
 def _entry(report: ImportReport) -> dict[str, Any]:
@@ -754,7 +845,7 @@ def last_header(connection: sa.Connection, claim: Claim, layout: str) -> tuple[s
     found = connection.scalar(
         sa.select(table.c.report["header"])
         .where(
-            *_imported(claim),
+            *order.standing(claim),
             table.c.repairs_import_id.is_(None),
             table.c.report["layout"].astext == layout,
         )
@@ -796,18 +887,19 @@ def arrivals(
     account: str | None = None,
     statuses: Sequence[ArrivalStatus] = (),
     named: Sequence[str] = (),
+    arrival_ids: Sequence[int] = (),
 ) -> list[Any]:
-    """Return rows of the arrival table, the newest first; `named` are ids, names or places."""
+    """Return rows of the arrival table, the newest first; `named` are names or places."""
     table = tables.arrival
     query = sa.select(table).order_by(table.c.arrival_id.desc())
     if account is not None:
         query = query.where(table.c.account == account)
     if statuses:
         query = query.where(table.c.status.in_(statuses))
-    if named:
-        places = (table.c.location, table.c.moved_to)
-        known_as = (sa.cast(table.c.arrival_id, sa.Text), table.c.name, *places)
-        query = query.where(sa.or_(*(column.in_(named) for column in known_as)))
+    if named or arrival_ids:
+        known_as = (table.c.name, table.c.location, table.c.moved_to)
+        by_name = (column.in_(named) for column in known_as)
+        query = query.where(sa.or_(table.c.arrival_id.in_(arrival_ids), *by_name))
     return list(connection.execute(query).all())
 
 
@@ -859,17 +951,6 @@ def _end_claim(
     )
 
 
-def _imported(of: Claim | ImportReport) -> tuple[sa.ColumnElement[bool], ...]:
-    """Return what holds for imports of the same account and feed, those undone apart."""
-    table = tables.import_
-    return (
-        table.c.account == of.account,
-        table.c.feed == of.feed,
-        table.c.outcome == Outcome.IMPORTED,
-        table.c.undone_by_import_id.is_(None),
-    )
-
-
 def _are_held(claims: Collection[tuple[int, int]]) -> sa.ColumnElement[bool]:
     """Return whether an arrival's claim is among these, (arrival, attempt) each."""
     table = tables.arrival
@@ -892,10 +973,6 @@ def _change_claim(connection: sa.Connection, claim: Claim, **values: Any) -> Non
         raise LostClaimError(claim.arrival_id, claim.attempt)
 
 
-def _in_order(column: sa.ColumnElement[Any]) -> Any:
-    return sa.dialects.postgresql.aggregate_order_by(column, tables.arrival.c.arrival_id)
-
-
 def _account(row: Any) -> Account:
     return Account(
         account=row.account,
@@ -903,6 +980,7 @@ def _account(row: Any) -> Account:
         date_order=None if row.date_order is None else DateOrder(row.date_order),
         decimal_mark=None if row.decimal_mark is None else DecimalMark(row.decimal_mark),
         encoding=row.encoding,
+        null_words=tuple(row.null_words or ()),
         max_file_bytes=row.max_file_bytes,
         max_compressed_bytes=row.max_compressed_bytes,
     )
@@ -923,26 +1001,10 @@ def _claim(row: Any, *, dry_run: bool) -> Claim:
         moved_modified_at=row.moved_modified_at,
         run_id=row.run_id,
         dry_run=dry_run,
+        position=row.position,
+        again=row.again,
     )
 
 
 def _chunks(rows: list[dict[str, Any]], size: int) -> Iterable[list[dict[str, Any]]]:
     return (rows[start : start + size] for start in range(0, len(rows), size))
-
-
-# A lock on a 64-bit number is listed in two halves: PostgreSQL's documentation, pg_locks. A load of
-# the very claim that waits is one whose connection broke: a claim has one load at a time.
-_END_LOST_LOADS = sa.text(rf"""
-    SELECT pg_terminate_backend(pid)
-    FROM pg_locks JOIN pg_stat_activity USING (pid)
-    JOIN csv_pipeline.arrival
-        ON arrival_id = substring(application_name FROM '^{_LOADING} (\d+)-')::bigint
-    WHERE locktype = 'advisory' AND granted AND objsubid = 1
-        AND (classid::bigint << 32) | objid::bigint = hashtextextended(:lane, 0)
-        AND datname = current_database() AND pid <> pg_backend_pid()
-        AND (
-            application_name = current_setting('application_name')
-            OR attempt > substring(application_name FROM '\d+$')::int
-            OR status = 'claimed' AND lease_expires_at < clock_timestamp()
-        )
-""")  # noqa: S608  # a constant of this module

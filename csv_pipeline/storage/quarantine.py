@@ -4,12 +4,14 @@ A row keeps its identity through any number of repairs: the import that rejected
 number there. The rejects of a repairing import hold that number in `repairs_row_number`.
 """
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
 import polars as pl
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
 
 from csv_pipeline.errors import ReplayError, UnknownImportError
 from csv_pipeline.model import Claim, ImportReport, Outcome
@@ -18,6 +20,9 @@ from csv_pipeline.storage.rejects_file import RejectedRow
 from csv_pipeline.storage.work import Replay, scan
 
 _SOME = 10_000
+_ORIGINALS = pl.Schema(
+    {"repairs": pl.Int64(), "cells": pl.List(pl.String), "faulty": pl.List(pl.String)}
+)
 _STATES = pl.Schema({"repairs": pl.Int64, "malformed": pl.Boolean, "repaired_by": pl.Int64})
 
 
@@ -68,6 +73,39 @@ def states(connection: sa.Connection, import_id: int) -> pl.DataFrame:
     return pl.concat([pl.DataFrame(schema=_STATES), *frames])
 
 
+def originals(
+    connection: sa.Connection,
+    report: ImportReport,
+    row_numbers: Sequence[int],
+    split: Callable[[str], Sequence[str | None]],
+) -> pl.DataFrame:
+    """Return rejected rows of an import as they stood in its file, but for malformed ones.
+
+    Shape: `repairs`, the row number; `cells`, in the order of the header; `faulty`, the columns
+    that had a fault.
+    """
+    table = tables.reject
+    query = (
+        sa.select(
+            table.c.row_number,
+            sa.func.min(table.c.raw),
+            sa.func.max(sa.cast(table.c.cells, sa.Text)),
+            sa.func.array_remove(sa.func.array_agg(table.c.column), None),
+        )
+        .where(
+            table.c.import_id == report.import_id,
+            table.c.row_number == sa.any_(sa.literal(list(row_numbers), pg.ARRAY(sa.BigInteger))),
+        )
+        .group_by(table.c.row_number)
+        .having(~sa.func.bool_and(_malformed()))
+    )
+    rows = [
+        (number, list(split(raw) if cells is None else json.loads(cells)), faulty)
+        for number, raw, cells, faulty in connection.execute(query)
+    ]
+    return pl.DataFrame(rows, schema=_ORIGINALS, orient="row")
+
+
 def repairable(connection: sa.Connection, claim: Claim, import_id: int) -> ImportReport:
     """Return the import whose rejected rows a file brings back.
 
@@ -96,7 +134,9 @@ def repairable(connection: sa.Connection, claim: Claim, import_id: int) -> Impor
 
 
 def changed(connection: sa.Connection, replay: Replay) -> bool:
-    """Return whether any of the rows that a file is to repair were repaired since it was read."""
+    """Return whether rows that a file is to repair are no longer open rejects since it was read."""
+    if ledger.report_of(connection, replay.import_id).undone_by is not None:
+        return True
     pairs = scan(replay.rows).join(scan(replay.text.rows), on="row_number", how="semi")
     table = states(connection, replay.import_id).lazy().filter(pl.col("repaired_by").is_not_null())
     return (

@@ -13,7 +13,7 @@ def fault_rows(  # noqa: PLR0913, PLR0917  # the parts of a message
 ) -> pl.DataFrame:
     """Return one fault for each row under the mask `failed`.
 
-    Shape: as `work.REJECTS`. `rows` has `PLACE` and the column's values; those of a protected
+    Shape: as `work.REJECTS`. `rows` has `TYPED_PLACE` and the column's values; those of a protected
     column stay out of the message, which reads *column: what was found, the rule, what was needed*.
     """
     value = pl.col(column.name).cast(pl.String)
@@ -29,12 +29,12 @@ def fault_rows(  # noqa: PLR0913, PLR0917  # the parts of a message
     return (
         rows.filter(failed)
         .select(
-            *("row_number", "line_number"),
+            *_place("row_number", "line_number"),
             pl.lit(column.name).alias("column"),
             pl.lit(f"{column.name}.{rule}").alias("rule"),
             value.alias("value"),
             message.alias("message"),
-            *("offset", "length"),
+            *_place("offset", "length"),
         )
         .cast(REJECTS)
     )
@@ -50,3 +50,7 @@ def record_faults(rows: pl.DataFrame, rule: pl.Expr, message: pl.Expr) -> pl.Dat
         message.alias("message"),
         *("offset", "length"),
     ).cast(REJECTS)
+
+
+def _place(*names: str) -> list[pl.Expr]:
+    return [pl.col(f"_{name}").alias(name) for name in names]

@@ -7,6 +7,7 @@ that the order of columns does not matter and a null adds nothing.
 """
 
 import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -42,23 +43,27 @@ class KnownBy:
         return rows.select(self.values).select(self.sums)
 
 
-def known_by(columns: Iterable[Column], *, keyed: bool) -> KnownBy:
-    """Return how rows that have these columns are known again."""
+def known_by(columns: Iterable[Column], *, keyed: bool, extras: Sequence[str] = ()) -> KnownBy:
+    """Return how rows of a file that has these columns are known again.
+
+    `extras` are those that the feed does not know: a file in which one is blank and a file that
+    lacks it bring other rows.
+    """
     some = list(columns)
     values = {EXTRA: _hashed(EXTRA, pl.String())} | {c.name: _hashed(c.name, c.dtype) for c in some}
     content = () if keyed else (_content([column.name for column in some]),)
     return KnownBy(
         tuple(value.alias(name) for name, value in values.items()),
-        (*_row_hash(list(values)), *content),
+        (*_row_hash(list(values), extras), *content),
     )
 
 
-def _row_hash(names: Sequence[str]) -> list[pl.Expr]:
+def _row_hash(names: Sequence[str], extras: Sequence[str]) -> list[pl.Expr]:
     """Return the two numbers of a row.
 
     Rows of files with other columns differ even where their values agree.
     """
-    shape = ",".join(sorted(names))
+    shape = ",".join(sorted(names)) + (json.dumps(sorted(extras)) if extras else "")
     return [
         _sum(names, f"{name}:", start=_number(f"{name}:{shape}"))
         .reinterpret(signed=True)

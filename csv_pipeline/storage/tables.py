@@ -30,6 +30,7 @@ account = sa.Table(
     sa.Column("date_order", sa.Text),
     sa.Column("decimal_mark", sa.Text),
     sa.Column("encoding", sa.Text),
+    sa.Column("null_words", sa.ARRAY(sa.Text)),
     sa.Column("max_file_bytes", sa.BigInteger),
     sa.Column("max_compressed_bytes", sa.BigInteger),
     sa.Column("created_at", _aware, nullable=False, server_default=sa.func.now()),
@@ -62,6 +63,8 @@ arrival = sa.Table(
     sa.Column("placed_at", _aware),
     sa.Column("removed_at", _aware),
     sa.Column("moved_modified_at", _aware),
+    sa.Column("position", sa.BigInteger),
+    sa.Column("again", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.UniqueConstraint(
         "account", "feed", "location", "size_bytes", "modified_at", name="arrival_is_found_once"
     ),
@@ -82,6 +85,14 @@ arrival = sa.Table(
         "placed_at",
         postgresql_where=sa.text("moved_to IS NOT NULL AND removed_at IS NULL"),
     ),
+)
+
+lane = sa.Table(
+    "lane",
+    metadata,
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("feed", sa.Text, primary_key=True),
+    sa.Column("turn", sa.BigInteger, nullable=False, server_default="0"),
 )
 
 worker = sa.Table(
@@ -139,6 +150,8 @@ import_ = sa.Table(
     sa.Column("undoes_import_id", sa.BigInteger),
     sa.Column("undone_by_import_id", sa.BigInteger),
     sa.Column("history_pruned_at", _aware),
+    sa.Column("position", sa.BigInteger),
+    sa.Column("turn", sa.BigInteger),
     sa.Column("report", pg.JSONB, nullable=False),
     sa.CheckConstraint(
         "outcome <> 'imported' OR "
@@ -146,14 +159,20 @@ import_ = sa.Table(
         name="every_row_has_one_outcome",
     ),
     sa.Index(
-        "import_content_once",
+        "import_by_content",
         "account",
         "feed",
         "fingerprint",
-        unique=True,
         postgresql_where=sa.text("outcome = 'imported' AND undone_by_import_id IS NULL"),
     ),
     sa.Index("import_by_lane", "account", "feed", "import_id"),
+    sa.Index(
+        "import_by_position",
+        "account",
+        "feed",
+        "position",
+        postgresql_where=sa.text("outcome = 'imported' AND undone_by_import_id IS NULL"),
+    ),
     sa.Index(
         "import_by_repaired",
         "repairs_import_id",
@@ -188,6 +207,16 @@ superseded = sa.Table(
     sa.Index("superseded_by_import", "import_id", "row_number"),
 )
 
+confirmed_row = sa.Table(
+    "confirmed_row",
+    metadata,
+    sa.Column("account", sa.Text, nullable=False),
+    sa.Column("feed", sa.Text, nullable=False),
+    sa.Column("key", sa.LargeBinary, nullable=False),
+    sa.Column("import_id", sa.BigInteger, nullable=False),
+    sa.Index("confirmed_row_by_key", "account", "feed", "key"),
+)
+
 target = sa.Table(
     "target",
     metadata,
@@ -203,3 +232,4 @@ reader = sa.Table(
 )
 
 import_ids = sa.Sequence("import_id", schema=SCHEMA, metadata=metadata)
+positions = sa.Sequence("position", increment=1_048_576, schema=SCHEMA, metadata=metadata)

@@ -14,19 +14,24 @@ import polars as pl
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.schema import CreateColumn, CreateSchema, CreateTable
+from sqlalchemy.schema import CreateColumn, CreateTable
 
 from csv_pipeline.contract import Column
 from csv_pipeline.errors import SetupError
 from csv_pipeline.model import Feed
 from csv_pipeline.storage import tables
-from csv_pipeline.storage.database import Database
-from csv_pipeline.storage.isolation import TARGET_POLICY, VIEW, isolate, let_readers_in
+from csv_pipeline.storage.database import Database, make_schema
+from csv_pipeline.storage.isolation import (
+    TARGET_POLICY,
+    VIEW,
+    isolate,
+    let_readers_in,
+    lock_definitions,
+)
 from csv_pipeline.storage.row_hash import CONTENT, HASH, OCCURRENCE
 from csv_pipeline.storage.work import EXTRA
 
 SCHEMA = "data"
-_TARGETS_LOCK = 0x637377
 _DIALECT = pg.dialect()  # type: ignore[no-untyped-call]
 
 
@@ -94,9 +99,9 @@ def ensure_targets(database: Database, feeds: Iterable[Feed]) -> None:
     wanted = {feed.name: _definition(feed) for feed in feeds}
     with database.begin() as connection:
         if not wanted.items() <= _applied(connection).items():
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_TARGETS_LOCK)))
+            lock_definitions(connection)
             applied = _applied(connection)
-            connection.execute(CreateSchema(SCHEMA, if_not_exists=True))
+            make_schema(connection, SCHEMA)
             for feed in feeds:
                 if applied.get(feed.name) != wanted[feed.name]:
                     _apply(connection, feed, wanted[feed.name])

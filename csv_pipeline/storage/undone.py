@@ -10,6 +10,7 @@ from csv_pipeline.errors import UndoError
 from csv_pipeline.model import ArrivalStatus, Feed, ImportReport, Outcome
 from csv_pipeline.storage import ledger, tables
 from csv_pipeline.storage.database import Database
+from csv_pipeline.storage.lane_lock import try_lane
 from csv_pipeline.storage.targets import history_table
 
 
@@ -59,7 +60,7 @@ def undoable(connection: sa.Connection, import_id: int) -> Undoable:
             f"it was dropped on {facts.history_pruned_at:%Y-%m-%d}, by the setting history_days",
         )
     if redo:
-        again = _same_content_since(connection, subject)
+        again = _same_content_since(connection, subject, import_id)
         if again is not None:
             raise UndoError(
                 import_id, "content that no other import brought", f"import {again} has by now"
@@ -110,7 +111,7 @@ def prune_history(database: Database, feeds: Iterable[Feed], days: int) -> int:
     dropped = 0
     for account, name in lanes:
         with database.begin() as connection:
-            if not ledger.try_lane(connection, account, name):
+            if not try_lane(connection, account, name):
                 continue
             pruned = connection.execute(
                 sa.update(table)
@@ -125,12 +126,14 @@ def prune_history(database: Database, feeds: Iterable[Feed], days: int) -> int:
     return dropped
 
 
-def _same_content_since(connection: sa.Connection, subject: ImportReport) -> int | None:
+def _same_content_since(connection: sa.Connection, subject: ImportReport, undo: int) -> int | None:
+    """Return the import that brought the same bytes since an undo, if any."""
     table = tables.import_
     fingerprint = connection.scalar(
         sa.select(table.c.fingerprint).where(table.c.import_id == subject.import_id)
     )
-    return ledger.same_content(connection, subject, fingerprint)
+    same = ledger.same_content(connection, subject, fingerprint)
+    return same.import_id if same is not None and same.import_id > undo else None
 
 
 def _mark(connection: sa.Connection, report: ImportReport, undone_by: int | None) -> None:

@@ -21,7 +21,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 from pydantic import TypeAdapter
 
-from csv_pipeline.model import Evidence, LineCounts, NonDataLine, ReportWarning
+from csv_pipeline.model import Evidence, FileFacts, LineCounts, NonDataLine, ReportWarning
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -65,7 +65,11 @@ OWN = ("_own_import_id", "_own_row_number")
 """The import that a row belongs to and its number there, where rows of several are together."""
 
 PLACE = ("row_number", "line_number", "offset", "length")
-"""The columns that say where in the file a row stands; they follow it through every stage."""
+"""The columns that say where in the file a row stands, beside its text."""
+
+TYPED_PLACE = tuple(f"_{name}" for name in PLACE)
+"""The same beside its values, of which one may be called `length`: no column of a contract begins
+with `_`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,9 +138,10 @@ class TextFile:
 class TypedFile:
     """What `transform` gives: `columns` of the contract, typed, with nulls where a cast failed.
 
-    The columns that the file lacks are left out; `rows` has `EXTRA` and `PLACE` besides. The batch
-    of the same number in `rejects` holds the faults of a batch's rows. `headings` says what the
-    file calls a column, `ways` how its amounts or dates are read.
+    The columns that the file lacks are left out; `rows` has `EXTRA` and `TYPED_PLACE` besides. The
+    batch of the same number in `rejects` holds the faults of a batch's rows. `headings` says what
+    the file calls a column, `ways` how its amounts or dates are read, `extras` which columns the
+    feed does not know, and `facts` what transforms were told of the whole file.
     """
 
     rows: Path
@@ -147,6 +152,8 @@ class TypedFile:
     layout: str
     ways: dict[str, str | None]
     evidence: tuple[Evidence, ...]
+    extras: tuple[str, ...] = ()
+    facts: FileFacts | None = None
     warnings: tuple[ReportWarning, ...] = ()
 
 

@@ -17,13 +17,13 @@ import psycopg
 import sqlalchemy as sa
 
 from csv_pipeline.errors import AccountingError, FileRefusedError
-from csv_pipeline.model import Claim, Counts, Difference, Feed
+from csv_pipeline.model import Claim, Counts, Difference, Feed, ReportWarning
 from csv_pipeline.stages.load.copying import StoredHashes, copy
 from csv_pipeline.stages.load.differences import first_differences
 from csv_pipeline.stages.load.faults import store_rejects, write_refused
 from csv_pipeline.stages.load.resolution import OUTCOME, PLAN, Resolution
 from csv_pipeline.stages.load.writing import is_of_a_row, write
-from csv_pipeline.storage import ledger, tables
+from csv_pipeline.storage import ledger, order, tables
 from csv_pipeline.storage.database import affected
 from csv_pipeline.storage.quarantine import mark_repaired
 from csv_pipeline.storage.row_hash import OCCURRENCE
@@ -65,22 +65,26 @@ def load(  # noqa: PLR0913, PLR0917  # the stages before, each with its own fact
     replay: Replay | None = None,
     hold: Callable[[int], None] = lambda _: None,
     meanwhile: Callable[[], object] | None = None,
-) -> tuple[Counts, tuple[Difference, ...]]:
+) -> tuple[Counts, tuple[Difference, ...], tuple[ReportWarning, ...]]:
     """Store rows, history, rejects and superseded rows of one import.
 
-    Returns the counts and, of a dry run, the first values that would change. `work` gets what
-    became of each row that was not inserted, and the faults that the database found. Rows that
-    repair rejected ones stand for the import that rejected them: where the order of imports
-    decides, they lose against what was stored later. `hold` is told how many rows the database
-    rejects so far, and raises if they are too many. `meanwhile` is called once all that is in
-    `work`, if the server has many rejects yet to take.
+    Returns the counts, of a dry run the first values that would change, and warnings. `work` gets
+    what became of each row that was not inserted, and the faults that the database found. Rows that
+    repair rejected ones stand for the import that rejected them. Where the order of arrivals
+    decides, rows lose against those of a later arrival that are stored. `hold` is told how many
+    rows the database rejects so far, and raises if they are too many. `meanwhile` is called once
+    all that is in `work`, if the server has many rejects yet to take.
 
     Raises:
         FileRefusedError: The database rejects too many rows; `work` has the faults found so far.
         AccountingError: A row would be without an outcome, or with two, or a line of the file is
             nowhere.
     """
-    resolution = Resolution(feed, claim, typed.columns, replay)
+    position = claim.position
+    if replay is not None:
+        position = order.position_of(connection, replay.import_id)
+    overtaken = order.is_overtaken(connection, claim, position)
+    resolution = Resolution(feed, claim, typed, replay, behind=position if overtaken else None)
     outcomes, late = BatchWriter(work / "outcomes"), BatchWriter(work / LATE)
     expected = valid.valid - valid.superseded
     try:
@@ -110,7 +114,23 @@ def load(  # noqa: PLR0913, PLR0917  # the stages before, each with its own fact
     _check(claim, "valid rows", expected, done.rows)
     _check(claim, "rows with an outcome", counts.read, counts.settled)
     _check(claim, "lines accounted for", text.lines.total, text.lines.accounted)
-    return counts, done.differences
+    return counts, done.differences, _order_warnings(connection, resolution, done)
+
+
+def _order_warnings(
+    connection: sa.Connection, resolution: Resolution, done: "_Done"
+) -> tuple[ReportWarning, ...]:
+    behind, claim = resolution.behind, resolution.claim
+    if not done.updated or behind is None or resolution.replay is not None:
+        return ()
+    if not order.may_have_been_confirmed(connection, claim, behind):
+        return ()
+    message = (
+        f"{done.updated:,} stored rows were changed by a file that arrived before others which are "
+        "imported; whether those had found the rows as they were is not known, because this file "
+        "was refused then: compare, and import the newest file again if they had"
+    )
+    return (ReportWarning(code="rows.order_not_known", message=message, count=done.updated),)
 
 
 def load_together(  # noqa: PLR0913, PLR0917  # as `load`, for several
@@ -118,20 +138,20 @@ def load_together(  # noqa: PLR0913, PLR0917  # as `load`, for several
     feed: Feed,
     claim: Claim,
     work: Path,
-    columns: tuple[str, ...],
+    typed: TypedFile,
     valid: ValidFile,
     parts: Sequence[Part],
 ) -> list[Counts] | None:
     """Store the rows of several imports of an account and feed, none of which has a fault.
 
-    No two have the key of another's row. `claim` is that of any of them; the rows of `valid` have
-    `OWN`. Returns the counts of each part; None if the table refuses a row of any, or a policy
-    does: then the caller takes everything back.
+    No two have the key of another's row, and nothing of a later arrival is stored. `claim` is that
+    of any of them; the rows of `valid` have `OWN`. Returns the counts of each part; None if the
+    table refuses a row of any, or a policy does: then the caller takes everything back.
 
     Raises:
         AccountingError: A row would be without an outcome, or with two.
     """
-    resolution = Resolution(feed, claim, columns, of_several=True)
+    resolution = Resolution(feed, claim, typed, of_several=True)
     outcomes = BatchWriter(work / "outcomes")
     try:
         done = _bring(connection, resolution, valid, outcomes, valid.valid, _hold_to_none)
@@ -181,9 +201,10 @@ def _bring(  # noqa: PLR0913, PLR0917  # as `load`, and what it has made
         if done is not None:
             return done
     known = None
-    if replay is None and _are_worth_reading(connection, claim, expected):
+    confirms = resolution.by_arrival and order.is_awaited(connection, claim)
+    if replay is None and not confirms and _are_worth_reading(connection, claim, expected):
         known = StoredHashes(connection, resolution.target, claim.account)
-    return _resolve(connection, resolution, valid, known, outcomes, hold)
+    return _resolve(connection, resolution, valid, known, outcomes, hold, confirms=confirms)
 
 
 def _are_worth_reading(connection: sa.Connection, claim: Claim, expected: int) -> bool:
@@ -249,8 +270,14 @@ def _resolve(  # noqa: PLR0913, PLR0917  # as `load`, and what it has made
     known: StoredHashes | None,
     outcomes: BatchWriter,
     hold: Callable[[int], None],
+    *,
+    confirms: bool,
 ) -> _Done:
-    """Stage the rows, class those whose key is stored, and write what changes."""
+    """Stage the rows, class those whose key is stored, and write what changes.
+
+    If it `confirms`, rows that stay as they are are noted for a file that arrived earlier and is
+    yet to be imported.
+    """
     claim, replay = resolution.claim, resolution.replay
     for table in (resolution.staging, resolution.matched):
         table.create(connection)
@@ -269,10 +296,9 @@ def _resolve(  # noqa: PLR0913, PLR0917  # as `load`, and what it has made
         connection.execute(resolution.count_on())
         connection.execute(sa.text("SET LOCAL enable_mergejoin = DEFAULT"))
     differences: tuple[Difference, ...] = ()
-    classes: dict[str, int] = {}
-    if affected(connection, resolution.match()):
-        connection.execute(sa.text("ANALYZE matched"))
-        classes = _classes(connection, resolution)
+    classes = _matched(connection, resolution)
+    if confirms:
+        connection.execute(resolution.confirm())
     if "rejected" in classes:
         resolution.refused.create(connection)
         for statement in resolution.refuse_conflicts():
@@ -305,17 +331,19 @@ def _resolve(  # noqa: PLR0913, PLR0917  # as `load`, and what it has made
 
 def _rows(valid: ValidFile) -> Iterator[pl.DataFrame]:
     """Give the valid rows but the superseded ones, batch by batch."""
-    losers = scan(valid.superseded_rows, SUPERSEDED).select("row_number").collect()
+    losers = (
+        scan(valid.superseded_rows, SUPERSEDED).select(_row_number=pl.col("row_number")).collect()
+    )
     counted = scan(valid.occurrences)
     repeated = counted.collect() if counted.collect_schema() else None
     for batch in batches(valid.rows):
         rows = batch
         if losers.height:
-            rows = rows.join(losers, on="row_number", how="anti", maintain_order="left")
+            rows = rows.join(losers, on="_row_number", how="anti", maintain_order="left")
         if repeated is not None:
-            rows = rows.join(repeated, on="row_number", how="left", maintain_order="left")
+            rows = rows.join(repeated, on="_row_number", how="left", maintain_order="left")
             rows = rows.with_columns(pl.col(OCCURRENCE).fill_null(1))
-        yield rows.rename({"row_number": "_row_number"})
+        yield rows
 
 
 def _unknown(
@@ -334,6 +362,14 @@ def _unknown(
         )
         outcomes.write(same.cast(OUTCOMES), number)
         yield rows.filter(~stored)
+
+
+def _matched(connection: sa.Connection, resolution: Resolution) -> dict[str, int]:
+    """Class the staged rows whose key is stored, and return how many there are of each class."""
+    if not affected(connection, resolution.match()):
+        return {}
+    connection.execute(sa.text("ANALYZE matched"))
+    return _classes(connection, resolution)
 
 
 def _classes(connection: sa.Connection, resolution: Resolution) -> dict[str, int]:
@@ -361,7 +397,7 @@ def _stage_repaired(
 ) -> None:
     """Say which rejected row each valid one repairs."""
     resolution.repaired.create(connection)
-    good = scan(valid.rows).select("row_number").collect()
+    good = scan(valid.rows).select(row_number=pl.col("_row_number")).collect()
     pairs = (batch.join(good, on="row_number", how="semi") for batch in batches(replay.rows))
     copy(connection, "repaired", list(PAIRS), pairs)
     connection.execute(sa.text("CREATE INDEX ON repaired (row_number)"))

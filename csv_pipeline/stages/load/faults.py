@@ -17,6 +17,7 @@ from csv_pipeline.storage.work import (
     PLACE,
     REJECTS,
     SUPERSEDED,
+    TYPED_PLACE,
     BatchWriter,
     Replay,
     TextFile,
@@ -80,7 +81,8 @@ def write_refused(
     table = resolution.refused
     pairs = scan(valid.superseded_rows, SUPERSEDED).group_by(row_number="by_row_number")
     losers = pairs.agg(pl.len().alias("losers")).collect()
-    for number, places in enumerate(batches(valid.rows, PLACE)):
+    for number, of_rows in enumerate(batches(valid.rows, TYPED_PLACE)):
+        places = of_rows.rename(dict(zip(TYPED_PLACE, PLACE, strict=True)))
         rows = places["row_number"]
         query = (
             sa.select(table)

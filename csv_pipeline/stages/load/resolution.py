@@ -12,13 +12,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
-from csv_pipeline.conflict import ConflictPolicy, Values
+from csv_pipeline.conflict import ConflictPolicy, Overwrite, Values
 from csv_pipeline.model import Claim, Feed
-from csv_pipeline.storage import tables
+from csv_pipeline.storage import order, tables
 from csv_pipeline.storage.rejects import MASK
 from csv_pipeline.storage.row_hash import CONTENT, HASH, OCCURRENCE
 from csv_pipeline.storage.targets import history_table, key_columns, target_table
-from csv_pipeline.storage.work import EXTRA, OWN, Replay
+from csv_pipeline.storage.work import EXTRA, OWN, Replay, TypedFile
 
 Conditions = tuple[sa.ColumnElement[bool], ...]
 OUTCOME = "outcome"
@@ -35,22 +35,27 @@ _WHOLE = "_whole"
 class Resolution:
     """Statements over four temporary tables, made when they are needed.
 
+    `extras` are the columns of the file that the feed does not know, whose cells are in `EXTRA`.
     Staged rows `of_several` imports say each to which it belongs, and its row number there.
     `staging` holds this import's rows, `matched` the outcome of those whose key is stored or that
     the database refuses, and whether they replace the stored one as a whole, `refused` why it does,
-    and `repaired` which rejected row each one repairs.
+    and `repaired` which rejected row each one repairs. `behind` is the import's position if rows of
+    later arrivals are stored, see `csv_pipeline.storage.order`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # whose rows, which columns, and three ways to resolve them
         self,
         feed: Feed,
         claim: Claim,
-        present: tuple[str, ...],
+        typed: TypedFile,
         replay: Replay | None = None,
         *,
         of_several: bool = False,
+        behind: int | None = None,
     ) -> None:
+        present, self.extras = typed.columns, typed.extras
         self.feed, self.claim, self.replay, self.of_several = feed, claim, replay, of_several
+        self.behind = behind
         self._stand_for = replay.import_id if replay else claim.import_id
         self.target, self.history = target_table(feed), history_table(feed)
         self.key = key_columns(feed)
@@ -156,6 +161,20 @@ class Resolution:
             .where(staging.c[CONTENT] == free.c[CONTENT], staging.c[OCCURRENCE] == free.c.nth)
         )
 
+    def confirm(self) -> sa.Insert:
+        """Note the staged rows that leave the stored ones as they are."""
+        rows, table = self.staging, tables.confirmed_row
+        query = sa.select(
+            sa.literal(self.claim.account),
+            sa.literal(self.feed.name),
+            order.key_of(*(rows.c[name] for name in self.key)),
+            self._import_id(rows),
+        ).where(
+            self.matched.c._row_number == rows.c._row_number,
+            self.matched.c[OUTCOME].in_(("unchanged", "kept")),
+        )
+        return sa.insert(table).from_select(["account", "feed", "key", "import_id"], query)
+
     def any_stored(self) -> sa.Select[bool]:
         """Ask whether the account has any row."""
         return sa.select(sa.exists().where(self._of_account()))
@@ -250,7 +269,7 @@ class Resolution:
 
     def _differs(self, name: str, rows: sa.FromClause) -> sa.ColumnElement[bool]:
         if name == EXTRA:
-            return ~_cells(self.target).contains(_cells(rows))
+            return self._cells_differ(Overwrite(), rows)
         return self.target.c[name].is_distinct_from(rows.c[name])
 
     def _refuses(self) -> sa.ColumnElement[bool]:
@@ -282,30 +301,49 @@ class Resolution:
                 for old in (self.target.c[name],)
             ]
             changes.append(sa.and_(self._wins(policy, self.staging), sa.or_(*others)))
-        cells = _cells(self.target)
-        extra = cells.is_distinct_from(self.feed.conflict.cells(cells, _cells(self.staging)))
-        changes.append(sa.and_(self._wins(self.feed.conflict, self.staging), extra))
+        changes.append(self._changes_cells(self.staging))
         return sa.or_(*changes)
 
     def _extra(self, rows: sa.FromClause) -> sa.ColumnElement[Any]:
-        old, policy = self.target.c[EXTRA], self.feed.conflict
-        merged = policy.cells(_cells(self.target), _cells(rows))
-        speaks = rows.c[EXTRA].is_not(None) & self._wins(policy, rows)
-        return sa.case((speaks, merged), else_=old)
+        cells = self._cells(self.feed.conflict, rows)
+        return sa.case(
+            (self._changes_cells(rows), sa.func.nullif(cells, _EMPTY)), else_=self.target.c[EXTRA]
+        )
+
+    def _changes_cells(self, rows: sa.FromClause) -> sa.ColumnElement[bool]:
+        """Return whether any cell that the feed does not know would hold something else."""
+        policy = self.feed.conflict
+        return sa.and_(self._wins(policy, rows), self._cells_differ(policy, rows))
+
+    def _cells_differ(self, policy: ConflictPolicy, rows: sa.FromClause) -> sa.ColumnElement[bool]:
+        if not self.extras:
+            return sa.false()
+        return self._cells(policy, rows).is_distinct_from(self._stored_cells())
+
+    def _cells(self, policy: ConflictPolicy, rows: sa.FromClause) -> sa.ColumnElement[Any]:
+        """Return what those cells hold once the staged row had its say, without the blank ones."""
+        incoming = sa.func.coalesce(rows.c[EXTRA], _EMPTY, type_=pg.JSONB)
+        names = sa.literal(list(self.extras), pg.ARRAY(sa.Text))
+        return _filled(policy.cells(self._stored_cells(), incoming, names))
+
+    def _stored_cells(self) -> sa.ColumnElement[Any]:
+        return sa.func.coalesce(_filled(self.target.c[EXTRA]), _EMPTY, type_=pg.JSONB)
 
     def _wins(self, policy: ConflictPolicy, rows: sa.FromClause) -> sa.ColumnElement[bool]:
         """Return whether a staged row has a say; not against one that arrived after it."""
-        wins = policy.wins(self._row(self.target), self._row(rows))
-        if self.replay is None or not policy.by_arrival:
+        stored, incoming = self._row(self.target), self._row(rows)
+        wins = policy.wins(stored, incoming)
+        if self.behind is None or not policy.by_arrival:
             return wins
-        # A row that was repaired before stands for the import that rejected it, as this one does.
-        import_, stored_by = tables.import_, self.target.c._import_id
-        repairs = (
-            sa.select(import_.c.repairs_import_id)
-            .where(import_.c.import_id == stored_by)
-            .scalar_subquery()
-        )
-        return wins & ~(sa.func.coalesce(repairs, stored_by) > self._stand_for)
+        key = order.key_of(*(self.target.c[name] for name in self.key))
+        newer = order.is_newer(self.claim, self.target.c._import_id, key, self.behind)
+        return wins & (~newer | policy.outranks(stored, incoming))
+
+    @property
+    def by_arrival(self) -> bool:
+        """Whether the order of arrivals decides on any value of a row that is stored."""
+        groups = (*self._groups, self.feed.conflict)
+        return bool(self.feed.key) and any(policy.by_arrival for policy in groups)
 
     def _among_rows_of_its_file(
         self, differs: sa.ColumnElement[bool]
@@ -331,7 +369,7 @@ class Resolution:
         )
         stored_at = sa.case((target.c._import_id == self._stand_for, target.c._row_number))
         mended, stored = (
-            {**self._row(table), "row_number": place}
+            {**self._row(table), "_row_number": place}
             for table, place in ((rows, stood_at), (target, stored_at))
         )
         stands = self.feed.duplicates.stands(mended, stored)
@@ -391,8 +429,8 @@ class Resolution:
         )
 
 
-def _cells(table: sa.FromClause) -> sa.ColumnElement[Any]:
-    return sa.func.coalesce(table.c[EXTRA], _EMPTY, type_=pg.JSONB)
+def _filled(cells: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    return sa.func.jsonb_strip_nulls(cells, type_=pg.JSONB)
 
 
 def _shown(value: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:

@@ -1,0 +1,203 @@
+"""Decide what becomes of time zones, of times without a zone, and of years of two digits.
+
+One column of a file may give a date, a time of day, or both: a moment. What of it the feed does not
+store, and what was converted, is said in the evidence; no zone is dropped without a word.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from csv_pipeline.casts import clocks, dates, times, zones
+from csv_pipeline.casts.dates import TIMED, TWO_DIGITS, Reading
+from csv_pipeline.casts.evidence import Notes, Survey
+from csv_pipeline.casts.times import Forms
+from csv_pipeline.casts.zones import Census
+from csv_pipeline.contract import Column, Kind
+from csv_pipeline.model import Evidence, ReportWarning
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moments:
+    """One column of a file that gives dates or times of day, and the contract's columns of it."""
+
+    place: int
+    heading: str
+    protected: bool
+    columns: tuple[Column, ...]
+    survey: Survey | Forms
+
+    @property
+    def notes(self) -> Notes:
+        """What any value shows."""
+        return self.survey.notes
+
+    def holds(self, kind: Kind) -> bool:
+        """Return whether the contract stores this of it."""
+        return any(column.kind is kind for column in self.columns)
+
+    @property
+    def way_of_zone(self) -> str:
+        """The name under which is settled what becomes of its time zones."""
+        return f"{self.columns[0].name}.zone"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """How moments are read, by name, and what stands in the report about it."""
+
+    ways: dict[str, str | None]
+    evidence: list[Evidence]
+    warnings: list[ReportWarning]
+
+
+def moments_of(
+    columns: Sequence[Column], sources: Mapping[str, int], headings: Mapping[str, str]
+) -> list[Moments]:
+    """Return the columns of a file that give dates and times; each place once."""
+    by_place: dict[int, list[Column]] = {}
+    for column in columns:
+        if column.kind in {Kind.DATE, Kind.TIME} and column.name in sources:
+            by_place.setdefault(sources[column.name], []).append(column)
+    return [_moments(place, its, headings[its[0].name]) for place, its in by_place.items()]
+
+
+def _moments(place: int, columns: list[Column], heading: str) -> Moments:
+    columns.sort(key=lambda column: column.kind is Kind.TIME)
+    first = columns[0]
+    survey: Survey | Forms = (
+        dates.survey(first, heading)
+        if first.kind is Kind.DATE
+        else Forms(first.name, heading, first.protected)
+    )
+    return Moments(
+        place=place,
+        heading=heading,
+        protected=any(column.protected for column in columns),
+        columns=tuple(columns),
+        survey=survey,
+    )
+
+
+def take_census(census: Census, values: pl.Series, row_numbers: pl.Series) -> None:
+    """Let one batch of trimmed values say which zones their times of day state."""
+    timed = values.str.contains(clocks.TIMED).fill_null(value=False)
+    values, row_numbers = values.filter(timed), row_numbers.filter(timed)
+    stated = values.str.extract(clocks.ZONE, 1).str.to_lowercase()
+    stated = stated.set(stated.is_in(["uhr", "h", "s", "min", "am", "pm", "a", "p"]), None)
+    census.add(stated, values, row_numbers)
+
+
+def settle(
+    moments: Sequence[Moments],
+    censuses: Mapping[int, Census],
+    settled: Mapping[str, str | None],
+    year: int,
+) -> Settled:
+    """Return how the moments of a file are read; what is `settled` beforehand stands.
+
+    `censuses` are those of places where any value states a zone; `year` is the latest that it is
+    anywhere on the day of the import.
+    """
+    made = Settled(ways={}, evidence=[], warnings=[])
+    for one in moments:
+        if isinstance(one.survey, Forms):
+            form = one.survey.way()
+            form = settled.get(f"{one.survey.column}.form") or form
+            if form is not None:
+                made.ways[f"{one.survey.column}.form"] = form
+            made.evidence.extend(one.survey.evidence(form))
+        census = censuses.get(one.place)
+        way = settled.get(one.way_of_zone) or (
+            census.way(date=one.holds(Kind.DATE), time=one.holds(Kind.TIME))
+            if census
+            else (zones.NONE if TIMED in one.notes.found else None)
+        )
+        if way is not None:
+            made.ways[one.way_of_zone] = way
+        made.evidence.extend(_of_zones(one, census, way))
+        made.warnings.extend(_to_look_at(one, census, way))
+    if moments:
+        _settle_years(moments, settled, year, made)
+    return made
+
+
+def reading(column: Column, of: Moments, ways: Mapping[str, str | None]) -> Reading:
+    """Return how the dates or times of a column are read."""
+    since, until = dates.years(int(ways.get(TWO_DIGITS) or 0), past=column.past)
+    return Reading(
+        order=ways.get(of.columns[0].name),
+        zone=ways.get(of.way_of_zone),
+        since=since,
+        until=until,
+        form=ways.get(f"{column.name}.form"),
+        follows=column.kind is Kind.TIME and of.holds(Kind.DATE),
+    )
+
+
+def _of_zones(of: Moments, census: Census | None, way: str | None) -> list[Evidence]:
+    date, time = of.holds(Kind.DATE), of.holds(Kind.TIME)
+    found: list[Evidence] = []
+    if census is not None and way is not None:
+        decision = {zones.UTC: "converted to UTC", zones.NONE: "none"}.get(
+            way, f"{way}, as written"
+        )
+        found.append(
+            Evidence(
+                subject=f"time zone of {of.heading}", decision=decision, because=census.because()
+            )
+        )
+    left = "time of day" if not time and TIMED in of.notes.found else ""
+    left = "date" if not date and times.DATED in of.notes.found else left
+    if left:
+        because = f"the feed stores the {'date' if date else 'time of day'} alone"
+        found.append(
+            Evidence(subject=f"{left} in {of.heading}", decision="left out", because=because)
+        )
+    return found
+
+
+def _to_look_at(of: Moments, census: Census | None, way: str | None) -> list[ReportWarning]:
+    """Return that a zone was left out, or that dates may not be those that are written."""
+    date, time = of.holds(Kind.DATE), of.holds(Kind.TIME)
+    if census is None or (date and time):
+        return []
+    if date and way == zones.UTC and len(census.places) > 1:
+        return [
+            ReportWarning(
+                code="column.zones_differ",
+                message=f"column {of.heading!r}: dates are those of UTC, as {census.because()}",
+                count=census.stated.count,
+            )
+        ]
+    if time and way not in {zones.UTC, zones.NONE}:
+        return [
+            ReportWarning(
+                code="column.zone_left_out",
+                message=f"column {of.heading!r}: times are stored as written, without their time "
+                f"zone {way}",
+                count=census.stated.count,
+            )
+        ]
+    return []
+
+
+def _settle_years(
+    moments: Sequence[Moments], settled: Mapping[str, str | None], year: int, made: Settled
+) -> None:
+    """Say which years two digits stand for, where any value has only two."""
+    made.ways[TWO_DIGITS] = settled.get(TWO_DIGITS) or str(year)
+    for past, what in ((True, "two-digit years of past dates"), (False, "two-digit years")):
+        seen = [
+            one
+            for one in moments
+            if TWO_DIGITS in one.notes.found and any(c.past is past for c in one.columns)
+        ]
+        if seen:
+            first, last = dates.years(int(made.ways[TWO_DIGITS] or year), past=past)
+            shown = "" if seen[0].protected else f", such as {seen[0].notes.found[TWO_DIGITS]!r}"
+            because = f"a date is taken to be near the import of {last if past else year}{shown}"
+            made.evidence.append(
+                Evidence(subject=what, decision=f"{first} to {last}", because=because)
+            )

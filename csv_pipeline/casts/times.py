@@ -1,0 +1,133 @@
+"""Times of day in a column of their own.
+
+A time with marks, `17:02`, speaks for itself. Digits alone are a time only where every number of
+the column is one, written alike: `1702` may be a count, and `17.25` a quarter past or hours.
+"""
+
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from csv_pipeline.casts import clocks, dates, zones
+from csv_pipeline.casts.dates import Reading
+from csv_pipeline.casts.evidence import Notes
+from csv_pipeline.model import Evidence
+
+MARKED = "with marks"
+"""The way of a column whose digits alone are no time."""
+
+DATED = "dates"
+"""What `Forms` take note of besides what a survey of dates does."""
+
+NEEDED = f"{clocks.HINT}; digits alone only where the whole column proves them to be times"
+
+_HOUR = r"(?:[01]?\d|2[0-3])"
+_FORMS = {
+    "hhmm": (rf"^{_HOUR}[0-5]\d$", (r"^(\d{1,2})(\d\d)$", "$1:$2")),
+    "hhmmss": (rf"^{_HOUR}[0-5]\d[0-5]\d$", (r"^(\d{1,2})(\d\d)(\d\d)$", "$1:$2:$3")),
+    "hh.mm": (rf"^{_HOUR}\.[0-5]\d$", (r"^(\d{1,2})\.(\d\d)$", "$1:$2")),
+    "hh.mm.ss": (rf"^{_HOUR}\.[0-5]\d\.[0-5]\d$", (r"^(\d{1,2})\.(\d\d)\.(\d\d)$", "$1:$2:$3")),
+}
+_NUMBER = r"^[+-]?[\d.,]*\d[\d.,]*$"
+_NO_QUARTER = r"\.(?:[0134][1-9]|[1-4]0|2[1-46-9]|5[1-9])$"
+
+
+@dataclass(slots=True)
+class Forms:
+    """What the values of one column prove about how its times are written."""
+
+    column: str
+    heading: str
+    protected: bool
+    seen: set[str] = field(default_factory=set)
+    number: str | None = None
+    proves_minutes: bool = False
+    notes: Notes = field(
+        default_factory=lambda: Notes(
+            {
+                dates.TIMED: clocks.TIMED,
+                dates.ZONED: clocks.ZONED,
+                DATED: r"\d[-/]\d|\d[-/.\s]\pL{3}",
+            }
+        )
+    )
+
+    def add(self, values: pl.Series, _: pl.Series) -> None:
+        """Take in one batch of trimmed values."""
+        distinct = values.drop_nulls().unique()
+        self.notes.add(distinct)
+        numbers = distinct.filter(distinct.str.contains(_NUMBER))
+        for name, (form, _rewritten) in _FORMS.items():
+            fits = numbers.str.contains(form)
+            if fits.any():
+                self.seen.add(name)
+                self.proves_minutes |= numbers.filter(fits).str.contains(_NO_QUARTER).any()
+            numbers = numbers.filter(~fits)
+        if numbers.len() and self.number is None:
+            self.number = numbers[0]
+
+    def of(self, values: pl.Series, row_numbers: pl.Series) -> "Forms":
+        """Return what some values prove, those of one file among others."""
+        mine = Forms(self.column, self.heading, self.protected)
+        mine.add(values, row_numbers)
+        return mine
+
+    def way(self) -> str | None:
+        """Return the one form in which digits alone are times, or that there is none."""
+        doubted = self.number is not None or dates.TIMED in self.notes.found or len(self.seen) > 1
+        if not self.seen:
+            return MARKED if doubted else None
+        hours = self.seen == {"hh.mm"} and not self.proves_minutes
+        return MARKED if doubted or hours else next(iter(self.seen))
+
+    def evidence(self, way: str | None) -> list[Evidence]:
+        """Return why digits alone are times, or none, where there are any."""
+        if not self.seen:
+            return []
+        if way != MARKED:
+            because = "every number of the column is a time of this form"
+        elif self.number is not None:
+            shown = "one" if self.protected else repr(self.number)
+            because = f"the column holds numbers that are no times, such as {shown}"
+        elif dates.TIMED in self.notes.found or len(self.seen) > 1:
+            because = "the column holds times of several forms"
+        else:
+            because = "every number of the column may as well be hours and quarters of them"
+        return [Evidence(subject=f"times of {self.heading}", decision=str(way), because=because)]
+
+
+def cast(values: pl.Series, reading: Reading) -> pl.Series:
+    """Return times of day; null where the text is none."""
+    return dates.by_distinct(values, lambda distinct: read(distinct, reading)["time"], pl.Time)
+
+
+def read(values: pl.Series, reading: Reading) -> pl.DataFrame:
+    """Return the time that each text is, or that follows a date in it.
+
+    Shape: `time`, and `fault`, the rule of `dates.NEEDED` that a text without a time breaks.
+    """
+    text = pl.col("text").str.normalize("NFC").str.to_lowercase().str.strip_prefix("t")
+    form = reading.form and _FORMS.get(reading.form)
+    for pattern, plain in (*((form[1],) if form else ()), *clocks.REWRITTEN):
+        text = text.str.replace(pattern, plain)
+    groups = values.alias("text").to_frame().select(text.str.extract_groups(f"^{clocks.CLOCK}$"))
+    parts = groups.to_series().struct.unnest()
+    parts = parts.rename(dict(zip(parts.columns, clocks.PARTS, strict=True)))
+    zoned = zones.converted(parts["zone"], reading.zone)
+    clock = pl.col("sound") & (pl.col("shift") == 0)  # no day, so that no other zone's time either
+    found = parts.hstack(zoned).select(
+        time=pl.when(clock).then((clocks.micros() * 1_000).cast(pl.Time)),
+        fault=pl.when(clocks.micros().is_not_null() & ~clock)
+        .then(pl.lit("zone"))
+        .when(~clock | clocks.micros().is_null())
+        .then(pl.lit("time")),
+    )
+    others = (parts["hour"].is_null() & values.is_not_null()).arg_true()
+    if others.len():
+        dated = dates.read(values.gather(others), reading)
+        fault = dated["fault"].replace({"date": "time", "century": "time"})
+        fault = fault.set(fault.is_null() & dated["time"].is_null(), "time")
+        found = found.with_columns(
+            found["time"].scatter(others, dated["time"]), found["fault"].scatter(others, fault)
+        )
+    return found

@@ -1,0 +1,73 @@
+"""Hold the names of a feed, its columns and its views to what can carry them, when it is declared.
+
+They become tables, columns and views in PostgreSQL, folders, Dagster assets and ops. The pipeline's
+own columns begin with `_` everywhere, so that no name which is allowed here can meet one of them.
+"""
+
+import inspect
+import re
+from collections.abc import Iterable
+
+from csv_pipeline.contract import Contract, columns_of
+from csv_pipeline.errors import SetupError
+
+_SLUG = re.compile(r"[a-z][a-z0-9_]*")
+_MOST_BYTES = 63  # NAMEDATALEN - 1; PostgreSQL cuts longer names off
+_SUFFIXES = ("_history", "_history_by_import", "_key", "_rejects")
+"""What tables, indexes and assets of a feed are called behind its name."""
+
+_TAKEN = frozenset({"account", "ctid", "cmax", "cmin", "tableoid", "xmax", "xmin"})
+"""`account` is the first column of every table; the others are PostgreSQL's system columns."""
+
+_SLUG_WORDS = "a small letter first, then small letters, digits and `_`"
+
+
+def hold_names(feed: str, contract: type[Contract], views: Iterable[str]) -> None:
+    """Check the names that a feed declares.
+
+    Raises:
+        SetupError: One is no slug, too long, taken, or stands for two things.
+    """
+    _hold(f"feed {feed!r}: a name", feed, _MOST_BYTES - max(map(len, _SUFFIXES)))
+    for view in views:
+        _hold(f"feed {feed!r}: a view", view, _MOST_BYTES)
+    columns = {column.name for column in columns_of(contract)}
+    for column in sorted(columns | _left_out(contract)):
+        what = f"feed {feed!r}: a column"
+        _hold(what, column, _MOST_BYTES)
+        if column in _TAKEN:
+            taken = ", ".join(sorted(_TAKEN))
+            raise SetupError(f"{what} of another name than {taken} was needed; found {column!r}")
+
+
+def hold_apart(feeds: Iterable[tuple[str, Iterable[str]]]) -> None:
+    """Check that feeds which are used together share no name; each comes with those of its views.
+
+    Raises:
+        SetupError: Two tables, indexes, views or assets would have the same.
+    """
+    owners: dict[str, str] = {}
+    for feed, views in feeds:
+        for name in (feed, *(f"{feed}{suffix}" for suffix in _SUFFIXES), *views):
+            if name in owners:
+                raise SetupError(
+                    f"feeds {owners[name]!r} and {feed!r}: tables, views and assets of names of "
+                    f"their own were needed; both have {name!r}"
+                )
+            owners[name] = feed
+
+
+def _hold(what: str, name: str, most: int) -> None:
+    if not _SLUG.fullmatch(name):
+        raise SetupError(f"{what} of {_SLUG_WORDS} was needed; found {name!r}")
+    if len(name) > most:
+        raise SetupError(f"{what} of at most {most} characters was needed; found {name!r}")
+
+
+def _left_out(contract: type[Contract]) -> set[str]:
+    """Return names that are declared with a type and that Pandera makes no column of."""
+    declared: set[str] = set()
+    for base in contract.__mro__:
+        if base is not Contract and issubclass(base, Contract):
+            declared |= set(inspect.get_annotations(base))
+    return declared - {column.name for column in columns_of(contract)}

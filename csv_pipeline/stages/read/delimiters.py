@@ -1,0 +1,233 @@
+"""Choose the delimiter and the quotes by what the records look like under each.
+
+A feed's names decide, if they show. Else the delimiter that the first line has and that cuts most
+lines into as many cells wins; colons and blanks part cells only where nothing else does and every
+record agrees. What no delimiter explains is one column.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from csv_pipeline.stages.read.grammar import Grammar
+from csv_pipeline.stages.read.headers import Header, IsDeclared, Sample, find_header
+from csv_pipeline.stages.read.likeness import Likeness, is_parted, kind_of, typed_columns
+from csv_pipeline.stages.read.quoting import by_quote, quotes_cells
+from csv_pipeline.stages.read.sampling import SAMPLE_RECORDS, Record, sampled
+
+_GROUPS = ((",", ";", "\t", "|", ", ", "||", "|~|"), ("::", "~", "^", "¦", "\x1f"), (":", " "))
+_LOOSE = frozenset(_GROUPS[-1])
+_ONE_COLUMN = (",", "\t", ";", "|", "\x1f")
+_MOST = 0.5
+_COMPARED = 50  # records
+_LINKED = re.compile(r"\w+://")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """The sample as one grammar reads it: its header, if it has one, and how well that fits.
+
+    `covered` is the share of records that have the header's width, `steady` that of those below
+    the header. `is_one_column` says that no delimiter was found to part cells.
+    """
+
+    grammar: Grammar
+    records: list[Record]
+    header: Header
+    steady: float = 0.0
+    covered: float = 0.0
+    quoted: bool = False
+    is_one_column: bool = False
+
+    @property
+    def filled(self) -> list[Record]:
+        """The records with text, but comments."""
+        return [record for record in self.records if not record.is_aside]
+
+    @property
+    def has_values(self) -> bool:
+        """Whether any column holds values throughout: numbers, dates, addresses."""
+        return _typed(self) > 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lines:
+    """The first lines of a text and what is known of it; `complete` if these are all."""
+
+    lines: list[str]
+    headings: frozenset[str]
+    is_declared: IsDeclared
+    complete: bool
+    quoted: bool = False
+
+    @property
+    def first(self) -> list[str]:
+        """Some lines, without what ends them."""
+        return [line.rstrip("\r\n") for line in self.lines[:SAMPLE_RECORDS]]
+
+
+def best_reading(lines: Lines) -> Reading:
+    """Return the reading that knows the most names; without any, the one that explains most."""
+    readings: list[Reading] = []
+    for group in _GROUPS:
+        for grammar in _grammars(lines, group):
+            most = max((reading.header.known for reading in readings), default=0)
+            records = sampled(lines.lines, grammar)
+            # No record shows more names than it has cells: most grammars are out before a look.
+            if not most or max(record.width for record in records) >= most:
+                readings.append(_reading(lines, grammar, records))
+        if any(r.header.known > 1 if lines.headings else _is_meant(r, lines) for r in readings):
+            break
+    meant = [reading for reading in readings if _is_meant(reading, lines)]
+    if meant:
+        return meant[0] if len(meant) == 1 else max(meant, key=_score)
+    if readings and not any(reading.header.names for reading in readings):
+        return readings[0]
+    return _one_column(lines)
+
+
+def _grammars(lines: Lines, delimiters: tuple[str, ...]) -> Iterator[Grammar]:
+    """Give the grammars by these delimiters that the sample shows reason to try."""
+    some = lines.first
+    for delimiter in delimiters:
+        if any(delimiter in line for line in some):
+            yield from by_quote(some, delimiter, quoted=lines.quoted)
+
+
+def _reading(lines: Lines, grammar: Grammar, records: list[Record]) -> Reading:
+    filled = [record for record in records if not record.is_blank]
+    if not filled:
+        return Reading(grammar=grammar, records=records, header=Header())
+    header = find_header(
+        Sample(
+            records=filled,
+            grammar=grammar,
+            headings=lines.headings,
+            is_declared=lines.is_declared,
+        )
+    )
+    last = header.records[-1].last if header.records else 0
+    rows = [record for record in filled if not record.is_aside]
+    return Reading(
+        grammar=grammar,
+        records=records,
+        header=header,
+        steady=_share([record for record in rows if record.first > last], len(header.names)),
+        covered=_share(rows, len(header.names)),
+        quoted=bool(grammar.quote) and quotes_cells(lines.first, grammar.delimiter, grammar.quote),
+    )
+
+
+def _one_column(lines: Lines) -> Reading:
+    """Return the reading as one column, by a delimiter that does not occur."""
+    some = "\n".join(lines.first)
+    delimiter = next((one for one in _ONE_COLUMN if one not in some), _ONE_COLUMN[-1])
+    grammar = next(by_quote(lines.first, delimiter, quoted=lines.quoted))
+    reading = _reading(lines, grammar, sampled(lines.lines, grammar))
+    return replace(reading, is_one_column=True)
+
+
+def _is_meant(reading: Reading, lines: Lines) -> bool:
+    """Return whether a delimiter explains the sample."""
+    header, filled = reading.header, reading.filled
+    if lines.headings and header.known > 1:
+        tight = reading.grammar.delimiter not in _LOOSE or header.known == len(header.names)
+        return tight or reading.steady >= _MOST
+    if len(header.names) < 2 or not filled:
+        return False
+    if reading.grammar.delimiter in _LOOSE:
+        return _parts_all(reading, filled)
+    if filled[0].reach(reading.grammar) > 1 or _is_named_otherwise(header, filled[0]):
+        parted = sum(record.width > 1 for record in filled)
+        return parted >= _MOST * len(filled)
+    return _stands_below_a_title(reading, filled)
+
+
+def _is_named_otherwise(header: Header, first: Record) -> bool:
+    """Return whether the first line is the header by a delimiter of its own."""
+    return first in header.records
+
+
+def _stands_below_a_title(reading: Reading, filled: list[Record]) -> bool:
+    """Return whether lines have a delimiter that the first one lacks, as below a title.
+
+    Else the first is the name of one column, and the delimiter a part of its values.
+    """
+    header = reading.header
+    if reading.covered < _MOST or not header.records:
+        return False
+    if header.likeness is Likeness.NAMES:
+        return True
+    if _is_prose(reading.grammar.delimiter, filled) or _are_values(filled):
+        return False
+    return header.likeness is Likeness.ROW or header.records[0].first > filled[0].last + 1
+
+
+def _parts_all(reading: Reading, filled: list[Record]) -> bool:
+    """Return whether a colon or a blank parts every record alike, and is no part of a value."""
+    width = len(reading.header.names)
+    if not all(record.sound and record.width == width for record in filled):
+        return False
+    if _are_values(filled) or _is_prose(reading.grammar.delimiter, filled):
+        return False
+    typed = reading.header.likeness is Likeness.NAMES or reading.has_values or len(filled) == 1
+    return typed or reading.quoted or reading.grammar.delimiter == ":"
+
+
+def _are_values(records: list[Record]) -> bool:
+    """Return whether most lines are one number, date, time or address each."""
+    below = records[1:] or records
+    values = sum(
+        kind_of(record.text.strip()) is not None
+        or _LINKED.match(record.text.strip('"')) is not None
+        for record in below
+    )
+    return values > len(below) / 2
+
+
+def _is_prose(delimiter: str, records: list[Record]) -> bool:
+    """Return whether a blank follows the delimiter wherever it stands, as it does in sentences."""
+    text = "\n".join(record.text for record in records)
+    return delimiter in ",;:" and text.count(delimiter) == text.count(f"{delimiter} ")
+
+
+def _score(reading: Reading) -> tuple[float, ...]:
+    header = reading.header
+    explained = round(reading.covered * _atomic(reading), 1)
+    fits = header.known, reading.steady >= _MOST, _unwrapped(reading), explained
+    table = header.doubt is None, header.likeness is Likeness.NAMES
+    size = round(_typed(reading), 1), len(reading.grammar.delimiter), len(header.names)
+    return *fits, *table, *size, reading.covered
+
+
+def _atomic(reading: Reading) -> float:
+    """Return the share of columns in whose cells no other delimiter parts anything."""
+    width = len(reading.header.names)
+    rows = [r.cells for r in reading.records if r.width == width and not r.is_aside][:_COMPARED]
+    parted = {
+        place
+        for row in rows
+        for place, cell in enumerate(row)
+        if cell and any(is_parted(cell, delimiter) for delimiter in _GROUPS[0][:4])
+    }
+    return 1 - len(parted) / width if width else 0.0
+
+
+def _unwrapped(reading: Reading) -> bool:
+    """Return whether quotes were taken off cells, and the other kind is not around most."""
+    other = "'" if reading.grammar.quote == '"' else '"'
+    cells = [cell for record in reading.records for cell in record.cells if cell]
+    left = sum(1 for cell in cells if len(cell) > 1 and cell[0] == cell[-1] == other)
+    return reading.quoted and 2 * left < len(cells)
+
+
+def _typed(reading: Reading) -> float:
+    """Return the share of columns that hold values throughout: numbers, dates, addresses."""
+    width, header = len(reading.header.names), reading.header.records
+    rows = [r.names for r in reading.records if r.width == width and r not in header]
+    return typed_columns(rows) / width if rows else 0.0
+
+
+def _share(records: list[Record], width: int) -> float:
+    """Return the share of records that have the width, and no stray quotes."""
+    return sum(r.sound and r.width == width for r in records) / len(records) if records else 1.0

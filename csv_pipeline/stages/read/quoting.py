@@ -1,0 +1,86 @@
+"""Which quotes open and close the cells of a text, if any do."""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from csv_pipeline.stages.read.grammar import Grammar
+
+_BLOCK_BYTES = 4 * 1024**2
+
+
+def by_quote(lines: list[str], delimiter: str, *, quoted: bool) -> Iterator[Grammar]:
+    """Give the grammars by this delimiter with the quotes that open and close cells.
+
+    Where `quoted`, double quotes are no mere characters, whatever these lines look like.
+    """
+    if not quoted and _are_text(lines, delimiter):
+        yield Grammar(delimiter, "")
+    else:
+        yield Grammar(delimiter)
+        if any('\\"' in line for line in lines):
+            yield Grammar(delimiter, '"', "backslash")
+    if _wraps(lines, delimiter, "'"):
+        yield Grammar(delimiter, "'")
+        if any("\\'" in line for line in lines):
+            yield Grammar(delimiter, "'", "backslash")
+
+
+def quotes_cells(lines: list[str], delimiter: str, quote: str) -> bool:
+    """Return whether the quote opens cells, and closes some."""
+    edge = re.escape(delimiter)
+    opens = re.compile(rf"(?:^|{edge}){quote}")
+    closes = re.compile(rf"{quote}(?:{edge}|$)")
+    return any(map(opens.search, lines)) and any(map(closes.search, lines))
+
+
+def quotes_anywhere(path: Path, start: int, delimiter: str) -> bool:
+    """Return whether any cell of the whole text is in double quotes, or begins with a lone one."""
+    some = re.compile(_some_quoted(delimiter).pattern.encode(), re.MULTILINE)
+    with path.open("rb") as file:
+        file.seek(start)
+        while block := file.read(_BLOCK_BYTES):
+            if some.search(block + file.readline()):
+                return True
+    return False
+
+
+def _are_text(lines: list[str], delimiter: str) -> bool:
+    """Return whether double quotes are but characters: no cell is quoted, or hardly any could be.
+
+    A quoted word at the beginning of a cell closes within it and text follows. A quote that opens
+    a cell and does not close in it may hide a delimiter or a line end, and so is none of these.
+    """
+    edge = re.escape(delimiter)
+    quoted = [line for line in lines if '"' in line]
+    if not any(re.search(rf'(?:^|{edge})"', line) for line in quoted):
+        return bool(quoted)
+    if any('\\"' in line for line in quoted):
+        return False
+    if not any(map(_some_quoted(delimiter).search, quoted)):
+        return True
+    grammar = Grammar(delimiter)
+    broken = [line for line in quoted if line.count('"') % 2 == 0 and not grammar.is_record(line)]
+    wrapped = [line for line in quoted if re.search(rf'(?:^|{edge})"[^"]*"(?:{edge}|$)', line)]
+    return len(broken) > len(wrapped) and 2 * len(broken) > sum(1 for line in lines if line.strip())
+
+
+@cache
+def _some_quoted(delimiter: str) -> re.Pattern[str]:
+    """Return the pattern of a cell that is quoted whole, or opens with a quote and goes on."""
+    edge = re.escape(delimiter)
+    whole = r'"(?:[^"\n]|"")*"'
+    lone = rf'"(?:(?!{edge})[^"\n]|"")*'
+    return re.compile(rf"(?:^|{edge})(?:{whole}|{lone})(?:{edge}|\r?$)", re.MULTILINE)
+
+
+def _wraps(lines: list[str], delimiter: str, quote: str) -> bool:
+    """Return whether at least half of these quotes stand around cells."""
+    edge, sample = re.escape(delimiter), "\n".join(lines)
+    if quote not in sample:
+        return False
+    inner = rf"(?:[^{quote}\\]|\\.|{quote}{quote})*"
+    around = rf"(?m)(?:^|{edge}){quote}{inner}{quote}(?={edge}|$)"
+    wrapping = sum(match.group().count(quote) for match in re.finditer(around, sample))
+    return sample.count(quote) <= 2 * wrapping

@@ -1,0 +1,129 @@
+"""The first records of a text as a grammar reads them, for whoever decides what they are."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from csv_pipeline.stages.read.grammar import Grammar
+
+SAMPLE_RECORDS = 200
+LETTER = re.compile(r"[^\W_]")
+_SEPARATOR_LINE = re.compile(r"\W*sep=\S{0,3}\W*", re.IGNORECASE)  # by which Excel is told
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record of the sample: its raw text, its cells and the lines it stands on, from 1."""
+
+    text: str
+    cells: list[str | None]
+    first: int
+    last: int
+    sound: bool = True
+
+    @property
+    def width(self) -> int:
+        """How many cells it has."""
+        return len(self.cells)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The cells as names."""
+        return as_names(self.cells)
+
+    @cached_property
+    def filled(self) -> int:
+        """How many cells hold a letter or a digit."""
+        return sum(1 for cell in self.cells if cell and LETTER.search(cell))
+
+    @cached_property
+    def is_blank(self) -> bool:
+        """Whether no cell has text."""
+        return not any(cell and cell.strip() for cell in self.cells)
+
+    @property
+    def is_comment(self) -> bool:
+        """Whether it begins as a comment does, be it one or not."""
+        return self.text.startswith("#")
+
+    @cached_property
+    def is_aside(self) -> bool:
+        """Whether it is hardly a header or a row: blank, a comment, or the delimiter's name."""
+        return self.is_blank or self.is_comment or self.tells_delimiter
+
+    @cached_property
+    def tells_delimiter(self) -> bool:
+        """Whether it is the line by which Excel is told the delimiter."""
+        return _SEPARATOR_LINE.fullmatch(self.text) is not None
+
+    def reach(self, grammar: Grammar) -> int:
+        """Return how many cells it may have; stray quotes may hide some."""
+        return self.width if self.sound else max(self.width, len(unquoted(self.text, grammar)))
+
+    def is_full(self, grammar: Grammar) -> bool:
+        """Return whether most of its cells are filled, as in a row and not in a title."""
+        return 2 * self.filled > self.reach(grammar) or not self.sound
+
+
+def as_names(cells: Sequence[str | None]) -> tuple[str, ...]:
+    """Return cells as names; NUL, which no table and no JSON takes, shows as ␀."""
+    names = ((cell or "").strip().strip("\ufeff").strip() for cell in cells)
+    return tuple(name.replace("\0", "\u2400") for name in names)
+
+
+def unquoted(text: str, grammar: Grammar) -> list[str | None]:
+    """Return what stands between the delimiters of a text, as if nothing in it were quoted."""
+    cells = text.removesuffix("\r").split(grammar.delimiter)
+    return [cell.strip(grammar.quote) if grammar.quote else cell for cell in cells]
+
+
+def sampled(lines: list[str], grammar: Grammar) -> list[Record]:
+    """Return the first records; a line whose quotes do not close is one by itself."""
+    records: list[Record] = []
+    at = 0
+    while at < len(lines) and len(records) < SAMPLE_RECORDS:
+        end = _end(lines, at, grammar)
+        records.append(_record(lines, at, end, grammar))
+        at = end
+    if all(record.first == record.last for record in records):
+        return records
+    width = usual_width(records)
+    return [part for record in records for part in _apart(record, lines, width, grammar)]
+
+
+def usual_width(records: Sequence[Record]) -> int:
+    """Return the width of most records; one cell alone counts for little."""
+    widths = Counter(record.width for record in records if not record.is_aside)
+    return max(widths, key=lambda width: (widths[width] * min(width, 2), width), default=1)
+
+
+def _record(lines: list[str], at: int, end: int, grammar: Grammar) -> Record:
+    text = "".join(lines[at:end]).removesuffix("\n").removesuffix("\r")
+    return Record(text, grammar.cells(text), at + 1, end, grammar.is_record(text))
+
+
+def _end(lines: list[str], at: int, grammar: Grammar) -> int:
+    """Return the line after the record that begins at line `at`."""
+    if grammar.is_record(lines[at].rstrip("\r\n")):
+        return at + 1
+    quotes = 0
+    for end in range(at, min(len(lines), at + SAMPLE_RECORDS)):
+        quotes += grammar.count_quotes(lines[end])
+        if quotes % 2 == 0:
+            whole = "".join(lines[at : end + 1]).removesuffix("\n")
+            return end + 1 if grammar.is_record(whole) else at + 1
+    return at + 1
+
+
+def _apart(record: Record, lines: list[str], width: int, grammar: Grammar) -> Iterator[Record]:
+    """Give the lines of a record that only stray quotes join: some are whole by themselves."""
+    inner = range(record.first - 1, record.last)
+    if record.width == width:
+        inner = inner[1:-1]
+    if width > 1 and any(len(unquoted(lines[at], grammar)) == width for at in inner):
+        for at in range(record.first - 1, record.last):
+            yield _record(lines, at, at + 1, grammar)
+    else:
+        yield record
