@@ -124,18 +124,36 @@ class Grammar:
         """Return what is known of the quotes inside unquoted cells of a record of one line."""
         text = text.removesuffix("\r")
         cells = text.split(self.delimiter)
-        beside = any(cell.startswith(self.quote) for cell in cells)
+        beside = bool(self.quote) and any(cell.startswith(self.quote) for cell in cells)
         if beside:
             cells = self._written(text)
-        counts = [0 if cell.startswith(self.quote) else self.count_quotes(cell) for cell in cells]
+        counts = [0 if beside and c.startswith(self.quote) else self._marks(c) for c in cells]
         odd = tuple(place for place, count in enumerate(counts) if count % 2)
         return Bare(
             fields=len(cells),
             cells=tuple(place for place, count in enumerate(counts) if count),
             odd=odd,
             beside=beside,
-            inches=not any(self.quote in self._inch.sub("", cells[place]) for place in odd),
+            inches=not any(self._marks(self._inch.sub("", cells[place])) for place in odd),
         )
+
+    @property
+    def mark(self) -> str:
+        """The sign that quotes cells, or would if any were quoted."""
+        return self.quote or '"'
+
+    @property
+    def across(self) -> str:
+        """The pattern of a line of which a cell may have one end of a pair of quotes.
+
+        It is for a grammar without quoting: there are an odd number, or a delimiter between two.
+        """
+        within, delimiter = rf"[^{self.mark}]*", re.escape(self.delimiter)
+        pairs = rf"(?:{within}{self.mark}{within}{self.mark})*{within}"
+        return rf"^{pairs}{self.mark}{within}(?:$|{delimiter})"
+
+    def _marks(self, cell: str) -> int:
+        return self.count_quotes(cell) if self.quote else cell.count(self.mark)
 
     def _written(self, text: str) -> list[str]:
         """Return the cells of a record as they are written, quotes and all."""
@@ -193,7 +211,7 @@ class Grammar:
 
     @cached_property
     def _inch(self) -> re.Pattern[str]:
-        return re.compile(rf"(?<=\d){re.escape(self.quote)}(?![^\W_])")
+        return re.compile(rf"(?<=\d){re.escape(self.mark)}(?![^\W_])")
 
     @cached_property
     def _record(self) -> re.Pattern[str]:

@@ -37,7 +37,7 @@ def lined(block: Block, grammar: Grammar, width: int) -> Lined | None:
         return None
     text = _lines(data)
     quotes = _quotes(text, grammar) if _has(data, grammar.quote) else _no_quotes()
-    if not quotes["sound"].all():
+    if not quotes["sound"].all() or (not grammar.quote and _has_pairs(data, text, grammar)):
         return None
     cells = _cells(data, grammar, width)
     if cells is None or cells.height != len(text):
@@ -66,6 +66,11 @@ def is_parsed_as_it_is(block: bytes) -> bool:
     """Return whether Polars takes nothing away: a CR that ends a cell only, a mark at the start."""
     returns = b"\r" in block and block.count(b"\r") > block.count(b"\r\n")
     return not returns and not block.startswith(BOM_UTF8)
+
+
+def _has_pairs(block: bytes, text: pl.Series, grammar: Grammar) -> bool:
+    """Return whether some quote may be one end of a pair, in a text that quotes nothing."""
+    return grammar.mark.encode() in block and text.str.contains(grammar.across).any()
 
 
 def _has(block: bytes, quote: str) -> bool:

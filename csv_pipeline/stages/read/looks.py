@@ -32,7 +32,8 @@ class Looks:
     they are regular and hold digits. `extra` counts the empty cells that every record has at its
     end beyond the header. `inches` counts rows by the columns in which they have a quote as a mark
     behind a number. If they are `quoted`, each begins with a quote; `some_quoted` says
-    that there are quoted cells at all, `some_blank` cells that begin with a blank.
+    that there are quoted cells at all, `some_blank` cells that begin with a blank. `doubts`
+    counts cells of several lines of which the first and the last might be rows.
     """
 
     rows: int = 0
@@ -43,6 +44,7 @@ class Looks:
     quoted: bool = False
     some_quoted: bool = False
     some_blank: bool = False
+    doubts: int = 0
     inches: Counter[tuple[int, ...]] = field(default_factory=Counter)
 
     def deny(self, cells: Cells) -> bool:
@@ -74,6 +76,11 @@ class Looks:
             return torn
         found = shape(cell)
         return any(one.startswith(found) if torn else one == found for one in known)
+
+    @property
+    def have_cells_like_rows(self) -> bool:
+        """Whether cells of several lines often look like rows: too often for stray quotes."""
+        return self.doubts >= _SOME
 
     def have_inches(self, columns: Sequence[int]) -> bool:
         """Return whether a quote behind a number is usual in these columns."""
@@ -111,6 +118,7 @@ def _looks(lines: list[str], grammar: Grammar, width: int) -> Looks:
         quoted=quoted and all(x.startswith(grammar.quote) for x, c in filled if len(c) == width),
         some_blank=any(cell and cell[0].isspace() for cells in rows for cell in cells),
         some_quoted=quoted and any(grammar.quote in line for line, _ in filled),
+        doubts=_doubts(lines, grammar, width),
         inches=_inches(lines, grammar, width),
     )
 
@@ -132,10 +140,42 @@ def _extra(records: list[list[str | None]], width: int) -> int:
 
 def _inches(lines: list[str], grammar: Grammar, width: int) -> Counter[tuple[int, ...]]:
     found: Counter[tuple[int, ...]] = Counter()
-    if grammar.quote:
-        for line in lines:
-            if grammar.quote in line and grammar.is_record(line):
-                bare = grammar.bare(line)
-                if bare.fields == width and bare.odd and bare.inches:
-                    found[bare.odd] += 1
+    for line in lines:
+        if grammar.mark in line and grammar.is_record(line):
+            bare = grammar.bare(line)
+            if bare.fields == width and bare.odd and bare.inches:
+                found[bare.odd] += 1
     return found
+
+
+def _doubts(lines: list[str], grammar: Grammar, width: int) -> int:
+    """Return how many cells of several lines begin and end in what may be rows."""
+    found, opened = 0, None
+    for place, line in enumerate(lines):
+        if not grammar.quote or grammar.count_quotes(line) % 2 == 0:
+            continue
+        if opened is None:
+            opened = place
+            continue
+        some = lines[opened : place + 1]
+        if grammar.is_sound("\n".join(some)):
+            found += len(ends_of(some, grammar, width)) == 2
+            opened = None
+        else:
+            opened = place
+    return found
+
+
+def ends_of(lines: Sequence[str], grammar: Grammar, width: int) -> list[list[str | None]]:
+    """Return the cells of the first and the last line if, but for its quote, it is a row.
+
+    The first line opens a cell, and the last one closes it.
+    """
+    *before, opened = grammar.cells(lines[0])
+    first = [*before, *(opened or "").split(grammar.delimiter)]
+    closing = grammar.closing(lines[-1]) or 0
+    within, after = lines[-1][:closing], lines[-1][closing:]
+    last: list[str | None] = [*within.split(grammar.delimiter)]
+    if after.startswith(grammar.delimiter):
+        last += grammar.cells(after[len(grammar.delimiter) :])
+    return [cells for cells in (first, last) if len(cells) == width]

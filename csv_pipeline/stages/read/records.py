@@ -56,17 +56,17 @@ class Cutter:
 
     def _lined(self, lines: list[str], offset: int) -> pl.DataFrame:
         """Return the lines of a block with their places and what counting tells of them."""
-        text, quote = pl.Series("text", lines, pl.String), self.grammar.quote
+        text = pl.Series("text", lines, pl.String)
         sizes = text.str.len_bytes().cast(pl.Int64)
         fields = text.str.count_matches(self.grammar.delimiter, literal=True) + 1
         escaped = self.grammar.escape == "backslash"
         bare = text.str.replace_all(r"\\.", "") if escaped else text
-        quotes = bare.str.count_matches(quote, literal=True) if quote else pl.lit(0)
+        quotes = bare.str.count_matches(self.grammar.mark, literal=True).cast(pl.Int64)
         return pl.DataFrame(
             {"text": text, "length": sizes, "offset": (sizes + 1).cum_sum() - sizes - 1 + offset}
         ).with_columns(
             fields=fields.cast(pl.Int64),
-            quotes=quotes.cast(pl.Int64) if isinstance(quotes, pl.Series) else quotes,
+            quotes=quotes,
             line=pl.int_range(pl.len(), dtype=pl.Int64),
             stray=pl.lit(value=False),
             cells=pl.lit(None, pl.List(pl.String)),
@@ -79,7 +79,7 @@ class Cutter:
         if not total:
             self._pass_by(lined)
             return lined, lined.height
-        if not self.grammar.is_native:
+        if not self.grammar.is_native or not self.grammar.quote:
             return None
         begins = (lined["quotes"].cum_sum() - lined["quotes"]) % 2 == 0
         whole = lined.height
@@ -143,15 +143,18 @@ class Cutter:
         grammar, quoted = self.grammar, lined["quotes"] > 0
         places = quoted.arg_true()
         text = lined["text"].gather(places)
-        if places.is_empty():
-            sound = pl.Series(dtype=pl.Boolean)
+        if not grammar.quote:
+            sound = ~text.str.contains(grammar.across)
         elif grammar.is_native:
             sound = text.str.contains(grammar.strict)
         else:
             sound = pl.Series([grammar.is_sound(line) for line in text], dtype=pl.Boolean)
         places = places.filter(~sound)
         text = text.filter(~sound)
-        if grammar.is_native and not places.is_empty():
+        if not grammar.quote:
+            record = [True] * len(text)
+            closes = [Grammar(grammar.delimiter).closes_in(line) for line in text]
+        elif grammar.is_native:
             record = text.str.contains(grammar.lenient).to_list()
             closes = text.str.contains(grammar.closes).to_list()
         else:
@@ -176,6 +179,8 @@ class Cutter:
                 cells=pl.Series(cells, dtype=pl.List(pl.String)),
                 fields=pl.Series([len(its) for its in cells], dtype=pl.Int64),
             )
+        if not grammar.quote:
+            return lined
         if not marked.places:
             sound = (lined["quotes"] > 0).arg_true()
             fields = counted_fields(lined["text"].gather(sound), grammar)

@@ -12,7 +12,7 @@ from enum import Enum, auto
 from itertools import pairwise
 
 from csv_pipeline.stages.read.grammar import Bare, Grammar
-from csv_pipeline.stages.read.looks import Looks
+from csv_pipeline.stages.read.looks import Looks, ends_of
 
 _MOST_ROWS = 5  # lines that may be rows, from which on a cell that holds mostly such is in doubt
 
@@ -143,14 +143,15 @@ class Teller:
             return _Verdict.NONE
         between = [line for line in lines[1:-1] if line.strip()]
         rows = [cells for cells in map(self._row, between) if cells]
-        ends = self._ends(lines)
+        ends = ends_of(lines, self.grammar, self.width)
         if not rows and len(ends) < 2:
             return _Verdict.CELL
         most = 2 * len(rows) >= len(between)
         if len(self.grammar.cells(text)) != self.width:
             return _Verdict.STRAYS if most and ends else _Verdict.ONE
         if self.width > 1 and len(ends) == 2:
-            if self._are_denied(lines, [*rows, *ends]):
+            usual = len(rows) < _MOST_ROWS and self.looks().have_cells_like_rows
+            if usual or self._are_denied(lines, [*rows, *ends]):
                 return _Verdict.CELL
             return _Verdict.STRAYS if most else _Verdict.ONE
         return _Verdict.CELL if self._is_likely(lines, between, rows) else _Verdict.ONE
@@ -181,18 +182,6 @@ class Teller:
             return None
         cells = self.grammar.cells(line)
         return cells if len(cells) == self.width and any(cells) else None
-
-    def _ends(self, lines: Sequence[str]) -> list[list[str | None]]:
-        """Return the cells of the first and the last line if, but for its quote, it is a row."""
-        grammar, delimiter = self.grammar, self.grammar.delimiter
-        *before, opened = grammar.cells(lines[0])
-        first = [*before, *(opened or "").split(delimiter)]
-        closing = grammar.closing(lines[-1]) or 0
-        within, after = lines[-1][:closing], lines[-1][closing:]
-        last: list[str | None] = [*within.split(delimiter)]
-        if after.startswith(delimiter):
-            last += grammar.cells(after[len(delimiter) :])
-        return [cells for cells in (first, last) if len(cells) == self.width]
 
 
 @dataclass(slots=True)
