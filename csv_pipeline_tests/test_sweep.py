@@ -1,6 +1,5 @@
 """The sweep takes the work of the dead, however it looks, and never that of a living dry run."""
 
-import multiprocessing
 import os
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -15,9 +14,9 @@ from csv_pipeline.stages.arrive import found_file
 from csv_pipeline.storage import living
 from csv_pipeline_tests.conftest import Desk
 from csv_pipeline_tests.feeds import TEST_FEEDS
+from csv_pipeline_tests.workers import context
 
 PEOPLE = "ID,Name\n1,Ann\n"
-_context = multiprocessing.get_context("forkserver")
 
 
 def rehearsed(desk: Desk) -> Import:
@@ -65,12 +64,10 @@ def _rehearse(home: Path, url: str, account: str, folder: Path, pipe: Connection
 
 @pytest.mark.parametrize("dies", [False, True])
 def test_the_work_of_another_process_goes_only_when_it_is_dead(desk: Desk, dies: bool) -> None:
-    pipe, theirs = _context.Pipe()
+    pipe, theirs = context.Pipe()
     url = desk.pipeline.database.engine.url.render_as_string(hide_password=False)
     home = desk.pipeline.settings.home
-    process = _context.Process(
-        target=_rehearse, args=(home, url, desk.account, desk.folder, theirs)
-    )
+    process = context.Process(target=_rehearse, args=(home, url, desk.account, desk.folder, theirs))
     process.start()
     assert pipe.poll(60)
     work = pipe.recv()
