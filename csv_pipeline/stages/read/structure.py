@@ -233,14 +233,14 @@ class Structure:
             .then(pl.lit(None, pl.String))
             .when(text.str.contains(UNDECODABLE, literal=True))
             .then(pl.lit("row.undecodable"))
+            .when(text.str.contains("\0", literal=True))
+            .then(pl.lit("row.nul_byte"))
             .when("stray")
             .then(pl.lit("row.stray_quote"))
             .when(pl.col("fields") < width)
             .then(pl.lit("row.too_short"))
             .when(pl.col("fields") > width)
             .then(pl.lit("row.too_long"))
-            .when(text.str.contains("\0", literal=True))
-            .then(pl.lit("row.nul_byte"))
         )
 
     def _passed_over(self, height: int) -> tuple[int, int]:
