@@ -27,7 +27,8 @@ _LINKED = re.compile(r"\w+://")
 class Reading:
     """The sample as one grammar reads it: its header, if it has one, and how well that fits.
 
-    `steady` is the share of records below the header that have its width. `is_one_column` says that no delimiter was found to part cells.
+    `steady` is the share of records below the header that have its width. `is_one_column` says that
+    no delimiter was found to part cells.
     """
 
     grammar: Grammar

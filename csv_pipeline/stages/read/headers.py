@@ -134,8 +134,10 @@ def _first_known(sample: Sample) -> Header | None:
         first = _named(sample, record)
         if not first.is_known:
             continue
-        around = records[max(0, at + 1 - _MOST_LINES) : at + _MOST_LINES]
-        best = _best_joined(sample, around, more_than=first.known) or first
+        best = first
+        if first.known < len(first.names):
+            around = records[max(0, at + 1 - _MOST_LINES) : at + _MOST_LINES]
+            best = _best_joined(sample, around, more_than=first.known) or first
         return max([best, *_before_a_row(sample, best)], key=lambda one: one.known)
     return None
 
@@ -160,14 +162,18 @@ def _named(sample: Sample, record: Record) -> Header:
 
 
 def _other_names(sample: Sample, record: Record) -> Iterator[Names]:
-    """Give the cells of a record without its stray quotes, or by another delimiter of its own."""
+    """Give the cells of a record without quotes that are stray or around all of it.
+
+    Or those by a delimiter of its own.
+    """
     grammar, width = sample.grammar, sample.width
     if not record.sound:
         yield as_names(unquoted(record.text, grammar))
-    elif record.width == 1 < width:
-        for delimiter in sample.own_delimiters:
+    elif record.width == 1 < width and record.cells[0]:
+        quoted = [grammar.delimiter] if record.text.startswith(grammar.quote or "\n") else []
+        for delimiter in (*quoted, *sample.own_delimiters):
             if record.text.count(delimiter) >= width - 1:
-                cells = Grammar(delimiter, grammar.quote, grammar.escape).cells(record.text)
+                cells = Grammar(delimiter, grammar.quote, grammar.escape).cells(record.cells[0])
                 if len(cells) == width:
                     yield as_names(cells)
 
