@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from csv_pipeline.contract import heading
 from csv_pipeline.errors import (
+    ContradictionError,
     FileRefusedError,
     LostClaimError,
     WrongFeedError,
@@ -334,10 +335,18 @@ class Import:
 
     def _as_it_stands(self) -> TextFile:
         def both_ways() -> TextFile:
-            found = self._read_by(self.account.encoding)
+            declared = self.account.encoding
+            if declared is None:
+                return self._read_by(None)
             # What an account declared of its files is not known to the spreadsheet of a person.
-            mended = self.account.encoding and is_rejects_file(found.header)
-            return self._read_by(None) if mended else found
+            try:
+                found = self._read_by(declared)
+            except ContradictionError:
+                found = self._read_by(None)
+                if is_rejects_file(found.header):
+                    return found
+                raise
+            return self._read_by(None) if is_rejects_file(found.header) else found
 
         return self._once("read", TextFile, both_ways)
 
@@ -584,7 +593,11 @@ class Import:
             )
 
     def _finish(self) -> tuple[int, int]:
-        report = replace(self.settled(), stage_seconds=self._seconds())
+        report = self.settled()
+        # A step that is repeated finds all done, and spends no time on it.
+        now, before = self._seconds(), report.stage_seconds
+        longest = {stage: max(now[stage], before.get(stage, 0.0)) for stage in now}
+        report = replace(report, stage_seconds={**before, **longest})
         save(self.work / "report.json", report)
         if not self.claim.dry_run:
             with self._database.begin() as connection:
@@ -603,6 +616,9 @@ class Import:
         try:
             if self._settings.result_files:
                 leave_results(self._settings, self.work, self.feed, report)
+        except OSError as error:
+            log.warning("no result file", import_id=report.import_id, because=str(error))
+        try:
             archive.place(self._database, self._settings, self.claim.arrival_id)
         except archive.CANNOT_GO as error:
             log.warning("file stays", import_id=report.import_id, because=str(error))
