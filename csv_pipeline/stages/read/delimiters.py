@@ -157,12 +157,14 @@ def _stands_below_a_title(reading: Reading, filled: list[Record]) -> bool:
     Else the first is the name of one column, and the delimiter a part of its values.
     """
     header = reading.header
-    if reading.covered < _MOST or not header.records:
+    if reading.covered < _MOST:
         return False
     if header.likeness is Likeness.NAMES:
         return True
     if _is_prose(reading.grammar.delimiter, filled) or _are_values(filled):
         return False
+    if not header.records:
+        return len(header.names) > 2 and reading.has_values
     return header.likeness is Likeness.ROW or header.records[0].first > filled[0].last + 1
 
 

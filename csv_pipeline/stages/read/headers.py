@@ -83,6 +83,19 @@ class Sample:
         """The width of most records."""
         return usual_width(self.records)
 
+    def is_full(self, line: int, filled: int, width: int) -> bool:
+        """Return whether a line has about as many filled cells as the rows below it.
+
+        One filled cell among others is a title. Where no rows are below, those above are the usual.
+        """
+        if filled < 2:
+            return width == 1
+        others = [r for r in self.records if r.width == self.width and r.first != line]
+        some = sorted(r.filled for r in others if r.first > line) or sorted(
+            r.filled for r in others
+        )
+        return not some or 2 * filled > min(some[len(some) // 2], width)
+
     @cached_property
     def own_delimiters(self) -> list[str]:
         """The delimiters that a line may have of its own; none if one parts most other cells."""
@@ -325,7 +338,7 @@ def _first_full(sample: Sample) -> tuple[int, Header | None]:
         if names is None:
             continue
         found = at, Header(records=(record,), names=names)
-        if not _is_title(names, _rows_below(sample, record)):
+        if not _is_title(sample, record, names):
             return found
         fallback = found if fallback[1] is None else fallback
     return fallback
@@ -341,22 +354,14 @@ def _names_for_all(sample: Sample, record: Record) -> Names | None:
     return _fitted(record.names, _rows_below(sample, record))
 
 
-def _is_title(names: Names, rows: Sequence[Record]) -> bool:
-    """Return whether a line is mostly blank, of the columns that rows fill.
+def _is_title(sample: Sample, record: Record, names: Names) -> bool:
+    """Return whether a line has one cell or few of those that rows fill, the others blank.
 
     Above an index it is no title, although its first name is missing.
     """
-    reach = max((len(_without_end(row.names)) for row in rows[:_WITHIN]), default=len(names))
-    names = names[: reach or len(names)]
     filled = sum(1 for name in names if LETTER.search(name))
-    some = _without_end(names)
-    has_index = bool(some) and not some[0] and all(some[1:]) and len(some) in {3, len(names)}
-    return not has_index and 2 * filled <= len(names)
-
-
-def _without_end(names: Names) -> Names:
-    """Return names without those that are blank at the end."""
-    return names[: max((place for place, name in enumerate(names, 1) if name), default=0)]
+    has_index = len(names) == 2 and filled == 1 and not names[0]
+    return not has_index and not sample.is_full(record.first, filled, len(names))
 
 
 def _rows_below(sample: Sample, record: Record) -> list[Record]:
@@ -395,7 +400,7 @@ def _may_be_damaged(sample: Sample, above: Record, first: Header) -> bool:
     near = abs(above.reach(sample.grammar) - sample.width) == 1
     if near and first.likeness is Likeness.ROW:
         return True
-    if _is_title(above.names, ()):
+    if _is_title(sample, above, above.names):
         return False
     if first.likeness is Likeness.ROW:
         return above.width > 1 or _has_own_delimiter(sample, above)
@@ -457,7 +462,7 @@ def _full_above(sample: Sample, header: Header) -> list[Record]:
         if record.first < first
         and not record.is_aside
         and record.reach(sample.grammar) >= width
-        and record.is_full(sample.grammar)
+        and (not record.sound or sample.is_full(first, record.filled, record.width))
     ]
     if not above:
         return []

@@ -57,10 +57,6 @@ class Record:
         """Return how many cells it may have; stray quotes may hide some."""
         return self.width if self.sound else max(self.width, len(unquoted(self.text, grammar)))
 
-    def is_full(self, grammar: Grammar) -> bool:
-        """Return whether most of its cells are filled, as in a row and not in a title."""
-        return 2 * self.filled > self.reach(grammar) or not self.sound
-
 
 def as_names(cells: Sequence[str | None]) -> tuple[str, ...]:
     """Return cells as names; NUL, which no table and no JSON takes, shows as ␀."""

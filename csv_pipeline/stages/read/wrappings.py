@@ -121,7 +121,7 @@ def _quoted(lines: Lines) -> _Wrapping | None:
     """
     some = [line.rstrip("\r\n") for line in lines.lines if line.strip()]
     inner = [whole for whole in map(_off_quotes, some) if whole is not None]
-    if 2 * len(inner) <= len(some):
+    if 2 * len(inner) <= len(some) or all(map(_is_one_value, inner[1:])):
         return None
     reading = best_reading(replace(lines, lines=[line + "\n" for line in inner]))
     names, grammar = reading.header.names, reading.grammar
