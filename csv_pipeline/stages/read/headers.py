@@ -446,7 +446,7 @@ def _fitted(names: Names, rows: Sequence[Record], *, all_known: bool = False) ->
         unnamed = more == -1 and names[-1] and all(not any(row.cells[more:]) for row in rows)
         return (*names, *[""] * -more) if unnamed else None
     if not any(names[width:]):
-        return names[:width] if any(row.cells[-1] for row in rows) else None
+        return names[:width] if all_known or any(row.cells[-1] for row in rows) else None
     return tuple(filter(None, names)) if all_known and more == names.count("") == 1 else None
 
 
