@@ -570,9 +570,16 @@ def _with_currency(
     found = (typed[own.name], *(decimals.currency(text[name]) for name in names[1:]))
     stated = [currencies.all_meant(one, plan.currency) for one in found]
     whole, others = currencies.reconciled(stated)
-    needed = pl.format("an amount in {}, which another of the row is in", whole)
+    needed = "an amount in {}, which another of the row is in"
     faults = [
-        fault_rows(text, other, columns[name], plan.headings[name], "currency", needed)
+        fault_rows(
+            text,
+            other,
+            columns[name],
+            plan.headings[name],
+            "currency",
+            pl.format(needed, whole.filter(other)),
+        )
         for name, other in zip(names, others, strict=True)
         if other.any()
     ]
