@@ -13,6 +13,7 @@ from csv_pipeline.stages.read.parsing import Parsed
 from csv_pipeline.stages.read.sections import NewColumnsError
 from csv_pipeline.stages.read.structure import Structure
 from csv_pipeline.stages.read.tally import Tally
+from csv_pipeline.stages.read.wrappings import without_wrappings
 from csv_pipeline.storage.work import BatchWriter, TextFile, in_order
 
 __all__ = ["SAMPLE_BYTES", "ReadHints", "as_utf8", "read", "sample"]
@@ -68,6 +69,7 @@ def sample(source: Path, work: Path, hints: ReadHints, size: int = SAMPLE_BYTES)
 def _read(source: Path, work: Path, hints: ReadHints, blocks: int | None = None) -> TextFile:
     work.mkdir(parents=True, exist_ok=True)
     text, encoding = as_utf8(source, work / "text.csv", hints)
+    text, wrappings = without_wrappings(text, work / "text.csv", hints)
     dialect = find_dialect(text, hints)
     if len(dialect.header) > hints.max_columns:
         raise LimitExceededError(
@@ -78,7 +80,7 @@ def _read(source: Path, work: Path, hints: ReadHints, blocks: int | None = None)
     columns = dialect.header
     while True:
         try:
-            return _rows(text, work, hints, dialect, columns, encoding, blocks)
+            return _rows(text, work, hints, dialect, columns, (encoding, *wrappings), blocks)
         except NewColumnsError as more:
             columns = (*columns, *more.names)
 
@@ -89,7 +91,7 @@ def _rows(  # noqa: PLR0913, PLR0917  # what is known of the text so far
     hints: ReadHints,
     dialect: Dialect,
     columns: tuple[str, ...],
-    encoding: Evidence,
+    evidence: tuple[Evidence, ...],
     blocks: int | None,
 ) -> TextFile:
     """Write the rows below the header, the cells of each in the order of `columns`."""
@@ -122,7 +124,7 @@ def _rows(  # noqa: PLR0913, PLR0917  # what is known of the text so far
         blank=tally.blank,
         non_data=tuple(tally.declared),
         non_data_count=tally.non_data,
-        evidence=(encoding, *dialect.evidence, *_sections(structure.sections)),
+        evidence=(*evidence, *dialect.evidence, *_sections(structure.sections)),
         lines=tally.lines if blocks is None else LineCounts(),
         non_data_lines=tally.directory,
         sections=1 + len(structure.sections),
