@@ -630,9 +630,8 @@ class Bundle:
         settings = self._pipeline.settings
         for report in loaded.reports if settings.result_files else ():
             try:
-                work = self._imports[report.import_id].work
-                leave_results(settings, work, self.feed, report)
-            except OSError as error:  # costs no other file its own
+                leave_results(settings, self._imports[report.import_id].work, self.feed, report)
+            except OSError as error:
                 log.warning("no result file", import_id=report.import_id, because=str(error))
         arrival_ids = [report.arrival_id for report in loaded.reports]
         archive.place_together(self._pipeline.database, settings, arrival_ids)

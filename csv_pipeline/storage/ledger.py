@@ -980,6 +980,7 @@ def _account(row: Any) -> Account:
         date_order=None if row.date_order is None else DateOrder(row.date_order),
         decimal_mark=None if row.decimal_mark is None else DecimalMark(row.decimal_mark),
         encoding=row.encoding,
+        currency=row.currency,
         null_words=tuple(row.null_words or ()),
         max_file_bytes=row.max_file_bytes,
         max_compressed_bytes=row.max_compressed_bytes,
