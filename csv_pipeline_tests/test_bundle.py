@@ -526,19 +526,6 @@ def test_result_files_are_written_though_one_of_the_files_left_the_run(desk: Des
     assert all(results(desk, import_.settled()) for import_ in left)
 
 
-def test_a_result_file_that_cannot_be_written_costs_no_other(desk: Desk) -> None:
-    imports = arrived(desk, [f"{HEADER}{n},N,1.00\n" for n in range(3)])
-    advance(desk, imports, Stage.ARRIVE, Stage.READ, Stage.TRANSFORM, Stage.VALIDATE, Stage.LOAD)
-    first = imports[0].settled()
-    path = desk.pipeline.settings.results_file(desk.account, "people", first.import_id)
-    path.mkdir()
-    (path / "in the way").touch()
-    advance(desk, imports, Stage.REPORT)
-    assert [results(desk, one.settled()) for one in imports[1:]] == [
-        f"{RESULTS}2,2,inserted,{n}," + "\n" for n in (1, 2)
-    ]
-
-
 CELLS = {
     "ID": ["", "0"],
     "Name": [
