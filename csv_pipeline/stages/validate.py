@@ -203,8 +203,10 @@ def _checked(  # noqa: PLR0913, PLR0917  # a batch, and what is known of it
 def _too_long(batch: pl.DataFrame, feed: Feed) -> pl.DataFrame:
     """Return the faults of keys that the table's index cannot hold."""
     texts = [name for name in feed.key if batch.schema[name] == pl.String]
+    if not texts:
+        return pl.DataFrame(schema=REJECTS)
     size = pl.sum_horizontal(pl.col(name).str.len_bytes() for name in texts)
-    if not texts or not batch.select((size > LONGEST_KEY).any()).item():
+    if not batch.select((size > LONGEST_KEY).any()).item():
         return pl.DataFrame(schema=REJECTS)
     rows = _placed(batch.filter(size > LONGEST_KEY), size.alias("size"))
     found = pl.format(
