@@ -628,12 +628,11 @@ class Bundle:
             save(import_.work / "report.json", replace(report, stage_seconds=seconds))
             log_finished(report)
         settings = self._pipeline.settings
-        try:
-            for report in loaded.reports if settings.result_files else ():
-                work = self._imports[report.import_id].work
-                leave_results(settings, work, self.feed, report)
-        except OSError as error:
-            log.warning("no result files", because=str(error))
+        for report in loaded.reports if settings.result_files else ():
+            try:
+                leave_results(settings, self._imports[report.import_id].work, self.feed, report)
+            except OSError as error:
+                log.warning("no result file", import_id=report.import_id, because=str(error))
         arrival_ids = [report.arrival_id for report in loaded.reports]
         archive.place_together(self._pipeline.database, settings, arrival_ids)
         return loaded.members

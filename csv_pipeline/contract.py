@@ -41,6 +41,7 @@ class Kind(StrEnum):
     DECIMAL = "decimal"
     DATE = "date"
     TIME = "time"
+    CURRENCY = "currency"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,7 @@ class Column:
     `aliases` are the names it has in headers, the likeliest first; a `derived` column has none and
     is made by the feed's transforms. `substitute` stands where the file has no value, so that the
     column can be part of a key. `choices` maps every accepted word, case-folded, to what is stored.
+    An `identifier` says which thing is meant, so that spelling matters: see `casts.identifiers`.
     `nulls` are words that stand for no value here. A `past` column holds dates of what happened.
     `needs` says in plain words what the column's checks ask for, as the contract declares it, and
     `asked` what a value must be, whoever says so.
@@ -64,6 +66,9 @@ class Column:
     substitute: str | None
     protected: bool
     choices: Mapping[str, str]
+    identifier: bool
+    fold_case: bool
+    pad: int
     nulls: frozenset[str]
     past: bool
     needs: str
@@ -93,6 +98,10 @@ def column(  # noqa: PLR0913  # a declaration, all by name
     substitute: str | None = None,
     protected: bool = False,
     choices: Iterable[str] | Mapping[str, str] = (),
+    identifier: bool = False,
+    fold_case: bool = False,
+    pad: int = 0,
+    currency: bool = False,
     nulls: Iterable[str] = (),
     past: bool = False,
     needs: str = "",
@@ -109,6 +118,11 @@ def column(  # noqa: PLR0913  # a declaration, all by name
         substitute: Stored where the file has no value; only for text.
         protected: Personal or health data: values are masked in messages, logs and metadata.
         choices: The words accepted, or what each accepted word is stored as.
+        identifier: The value says which thing is meant, as those of the feed's key do.
+        fold_case: Ids that differ in case only are the same; stored in small letters.
+        pad: Ids of digits get zeros in front up to this length.
+        currency: The currency of the row's amounts, by ISO 4217: in a column of its own, or as the
+            amounts state it. A contract has one such column at most.
         nulls: Words for no value, besides those of the feed and, where the column is not text, the
             usual ones such as `N/A`.
         past: The dates are of what has happened, so that no year of two digits is one to come.
@@ -127,6 +141,10 @@ def column(  # noqa: PLR0913  # a declaration, all by name
                 "substitute": substitute,
                 "protected": protected,
                 "choices": {word.casefold(): stored for word, stored in words.items()},
+                "identifier": identifier or fold_case or pad > 0,
+                "fold_case": fold_case,
+                "pad": pad,
+                "currency": currency,
                 "nulls": frozenset(nulls),
                 "past": past,
                 "needs": needs,
@@ -162,6 +180,17 @@ def heading(name: str) -> str:
     return re.sub(r"[\W_]+", "", "".join(c for c in plain if not unicodedata.combining(c)))
 
 
+def choice_key(word: str) -> str:
+    """Reduce a word to what matters when choices are compared: case, blanks and width do not.
+
+    >>> choice_key("Not-Shipped"), choice_key("STRASSE") == choice_key("straße")
+    ('not_shipped', True)
+    """
+    folded = unicodedata.normalize("NFKC", word).casefold()
+    # Turkish has an i with a dot and one without, in both cases.
+    return re.sub(r"[\s_-]+", "_", folded.replace("i\u0307", "i").replace("\u0131", "i"))
+
+
 def asked_by(check: Any) -> str:
     """Return in plain words what a Pandera check asks of a value.
 
@@ -185,7 +214,7 @@ def _column(name: str, spec: Any) -> Column:
     dtype = declared() if isinstance(declared, type) else declared
     return Column(
         name=name,
-        kind=Kind.CHOICE if facts["choices"] else _kind(dtype),
+        kind=_special(facts) or _kind(dtype),
         dtype=dtype,
         aliases=facts["aliases"],
         nullable=spec.nullable,
@@ -193,12 +222,22 @@ def _column(name: str, spec: Any) -> Column:
         substitute=facts["substitute"],
         protected=facts["protected"],
         choices=facts["choices"],
+        identifier=facts["identifier"],
+        fold_case=facts["fold_case"],
+        pad=facts["pad"],
         nulls=facts["nulls"],
         past=facts["past"],
         needs=facts["needs"],
         asked=facts["needs"] or _asked(facts["choices"], spec.checks),
         description=spec.description or "",
     )
+
+
+def _special(facts: Mapping[str, Any]) -> Kind | None:
+    """Return the kind of text that is read as more than text."""
+    if facts["currency"]:
+        return Kind.CURRENCY
+    return Kind.CHOICE if facts["choices"] else None
 
 
 def _kind(dtype: pl.DataType) -> Kind:

@@ -111,6 +111,21 @@ class ContradictionError(FileRefusedError):
     code = "contradiction"
 
 
+class MixedCurrenciesError(FileRefusedError):
+    """Amounts of one column are in several currencies, and no column says in which."""
+
+    code = "mixed_currencies"
+
+    def __init__(self, name: str, feed: str, column: str, found: str) -> None:
+        self.feed, self.column = feed, column
+        super().__init__(
+            name,
+            f"column {column!r} needs amounts in one currency, as feed {feed!r} has no column "
+            "that says in which they are",
+            f"they state {found}",
+        )
+
+
 class ThresholdExceededError(FileRefusedError):
     """More rows of the file broke a rule than the feed puts up with."""
 

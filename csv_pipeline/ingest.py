@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from csv_pipeline.contract import heading
 from csv_pipeline.errors import (
+    ContradictionError,
     FileRefusedError,
     LostClaimError,
     WrongFeedError,
@@ -60,7 +61,7 @@ from csv_pipeline.stages.report import (
 from csv_pipeline.stages.transform import facts_by_header, transform
 from csv_pipeline.stages.unpack import UnpackLimits, unpack
 from csv_pipeline.stages.validate import hold_to_threshold, validate
-from csv_pipeline.storage import archive, ledger, quarantine
+from csv_pipeline.storage import archive, ledger, living, quarantine
 from csv_pipeline.storage.lane_lock import lock_lane
 from csv_pipeline.storage.ledger import SameContent
 from csv_pipeline.storage.rejects import MASK
@@ -156,6 +157,8 @@ class Import:
         self._database = pipeline.database
         self._keeper = pipeline.keeper
         self.work = pipeline.settings.work_area / f"{claim.import_id}-{claim.attempt}"
+        if claim.dry_run:
+            living.keep(pipeline.settings.work_area, claim.import_id)
         self.work.mkdir(parents=True, exist_ok=True)
         self.account = account or pipeline.account(claim.account)
 
@@ -243,6 +246,8 @@ class Import:
     def finish(self) -> None:
         """Remove the work directory."""
         shutil.rmtree(self.work, ignore_errors=True)
+        if self.claim.dry_run:
+            living.let_go(self._settings.work_area, self.claim.import_id)
 
     def _keep_claim(self, stage: Stage) -> None:
         """Make sure of the claim and let the keeper renew it, whichever process claimed it.
@@ -334,10 +339,18 @@ class Import:
 
     def _as_it_stands(self) -> TextFile:
         def both_ways() -> TextFile:
-            found = self._read_by(self.account.encoding)
+            declared = self.account.encoding
+            if declared is None:
+                return self._read_by(None)
             # What an account declared of its files is not known to the spreadsheet of a person.
-            mended = self.account.encoding and is_rejects_file(found.header)
-            return self._read_by(None) if mended else found
+            try:
+                found = self._read_by(declared)
+            except ContradictionError:
+                found = self._read_by(None)
+                if is_rejects_file(found.header):
+                    return found
+                raise
+            return self._read_by(None) if is_rejects_file(found.header) else found
 
         return self._once("read", TextFile, both_ways)
 
@@ -584,7 +597,11 @@ class Import:
             )
 
     def _finish(self) -> tuple[int, int]:
-        report = replace(self.settled(), stage_seconds=self._seconds())
+        report = self.settled()
+        # A step that is repeated finds all done, and spends no time on it.
+        now, before = self._seconds(), report.stage_seconds
+        longest = {stage: max(now[stage], before.get(stage, 0.0)) for stage in now}
+        report = replace(report, stage_seconds={**before, **longest})
         save(self.work / "report.json", report)
         if not self.claim.dry_run:
             with self._database.begin() as connection:
@@ -603,6 +620,9 @@ class Import:
         try:
             if self._settings.result_files:
                 leave_results(self._settings, self.work, self.feed, report)
+        except OSError as error:
+            log.warning("no result file", import_id=report.import_id, because=str(error))
+        try:
             archive.place(self._database, self._settings, self.claim.arrival_id)
         except archive.CANNOT_GO as error:
             log.warning("file stays", import_id=report.import_id, because=str(error))

@@ -57,7 +57,8 @@ class Account:
     """The party whose files these are, with what it declared about them.
 
     What an account declares settles what its files leave open. `null_words` stand for no value in
-    columns that are not text.
+    columns that are not text. `currency` is the ISO 4217 code that a sign of several currencies,
+    such as `$` or `kr`, means.
     """
 
     account: str
@@ -65,6 +66,7 @@ class Account:
     date_order: DateOrder | None = None
     decimal_mark: DecimalMark | None = None
     encoding: str | None = None
+    currency: str | None = None
     null_words: tuple[str, ...] = ()
     max_file_bytes: int | None = None
     max_compressed_bytes: int | None = None
@@ -126,6 +128,11 @@ class Evidence:
     decision: str
     because: str
     proven: bool = True
+
+    @property
+    def told(self) -> str:
+        """The decision, with the words `not proven` behind the likeliest of several."""
+        return self.decision if self.proven else f"{self.decision} (not proven)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

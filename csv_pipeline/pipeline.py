@@ -40,9 +40,10 @@ from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.replay import named_import
 from csv_pipeline.stages.undo import Versions
-from csv_pipeline.storage import archive, ledger, quarantine, undone
+from csv_pipeline.storage import archive, ledger, living, quarantine, undone
 from csv_pipeline.storage.areas import exists, is_file
 from csv_pipeline.storage.database import Database, open_database
+from csv_pipeline.storage.files import text_of
 from csv_pipeline.storage.keeper import Keeper
 from csv_pipeline.storage.lane_lock import lock_lane
 from csv_pipeline.storage.rejects_file import write_rejects
@@ -162,6 +163,8 @@ class Pipeline:
             InvalidAccountError: The account is not a slug.
             SetupError: No file is there, and none was.
         """
+        if isinstance(place, Path):
+            self._refuse_odd_path(place)
         with self.database.begin() as connection:
             here, since = (
                 ledger.moved_file(connection, account, feed, str(place), now=now)
@@ -179,6 +182,24 @@ class Pipeline:
         if not is_file(place):
             raise SetupError(f"{place}: a file was needed; there is none, and none of it is known")
         return found_file(place, account, feed)
+
+    def _refuse_odd_path(self, path: Path) -> None:
+        if str(path) != text_of(str(path)):
+            raise SetupError(
+                f"{text_of(str(path))}: a path in UTF-8 was needed; it has other bytes: rename it"
+            )
+        if path.is_symlink():
+            raise SetupError(
+                f"{path}: a file was needed; it is a symbolic link: name the file it leads to, "
+                f"{text_of(str(path.resolve()))}"
+            )
+        for area in (self.settings.landing_place, self.settings.archive_place):
+            parts = parts_below(path, area)
+            if parts and isinstance(area, Path) and path.resolve() != area.resolve() / Path(*parts):
+                raise SetupError(
+                    f"{path}: a file in {area} itself was needed; a symbolic link leads out of it, "
+                    f"to {text_of(str(path.resolve()))}"
+                )
 
     def look(self, *, seconds: float, start_at: str | None = None) -> Look:
         """Look at the landing area, enter what is new into the ledger and return it."""
@@ -228,17 +249,22 @@ class Pipeline:
             split = Grammar(report.delimiter, report.quote, report.escape).cells
             path.parent.mkdir(parents=True, exist_ok=True)
             partial.touch(mode=0o600)
-            with partial.open(
-                "w", encoding="utf-8" if verbatim else "utf-8-sig", newline=""
-            ) as out:
-                written = write_rejects(
-                    out,
-                    report.header,
-                    quarantine.rejected_rows(connection, report, split, repaired=repaired),
-                    delimiter=report.delimiter,
-                    split=split if report.repairs is None else lambda _: (),
-                    verbatim=verbatim,
-                )
+            try:
+                with partial.open(
+                    "w", encoding="utf-8" if verbatim else "utf-8-sig", newline=""
+                ) as out:
+                    written = write_rejects(
+                        out,
+                        report.header,
+                        quarantine.rejected_rows(connection, report, split, repaired=repaired),
+                        delimiter=report.delimiter,
+                        split=split if report.repairs is None else lambda _: (),
+                        verbatim=verbatim,
+                    )
+            except BaseException:
+                if not partial.is_dir():
+                    partial.unlink()
+                raise
         if written:
             partial.replace(path)
         else:
@@ -298,12 +324,19 @@ class Pipeline:
         return report
 
     def leave_rejects(self, report: ImportReport) -> Path | None:
-        """Write an import's open rejects, if it has any, to where people find them; say where."""
+        """Write an import's open rejects, if it has any, to where people find them; say where.
+
+        What the system does not let be written is logged.
+        """
         if not report.counts.rejected or report.outcome not in {Outcome.IMPORTED, Outcome.REFUSED}:
             return None
         folder = self.settings.rejects_area / report.account / report.feed
         path = folder / f"import-{report.import_id}.csv"
-        return path if self.write_rejects(report.import_id, path) else None
+        try:
+            return path if self.write_rejects(report.import_id, path) else None
+        except OSError as error:
+            log.warning("no rejects file", import_id=report.import_id, because=str(error))
+            return None
 
     def results_of(self, report: ImportReport) -> Path | None:
         """Return the file that says what became of each row of an import, if there is one."""
@@ -345,16 +378,19 @@ def open_pipeline(settings: Settings, feeds: Iterable[Feed]) -> Pipeline:
 def sweep(settings: Settings, database: Database, feeds: Mapping[str, Feed] | None = None) -> None:
     """Remove what workers left behind: untouched for long, and work directories not claimed.
 
+    A dry run may have no claim; its work stays as long as its process lives.
     Where a worker was killed after its commit, the result file is put in its place first.
     """
-    for left in settings.work_area.glob("*-*"):
+    living.prepare(settings.work_area)
+    for left in settings.work_area.glob("[0-9]*-*"):
         if _is_left(left, settings):
             import_id, _, attempt = left.name.partition("-")
             with database.begin() as connection:
                 held = ledger.is_held(connection, int(import_id), int(attempt))
-            if not held:
-                _leave_late_results(settings, database, left, int(import_id), feeds or {})
-                shutil.rmtree(left, ignore_errors=True)
+            with living.unless_kept(settings.work_area, int(import_id)) as free:
+                if free and not held:
+                    _leave_late_results(settings, database, left, int(import_id), feeds or {})
+                    shutil.rmtree(left, ignore_errors=True)
     for area in (settings.results_area, settings.rejects_area):
         for left in area.glob(f"*/*/*{PARTIAL}"):
             import_id = left.name.removeprefix("import-").partition(".")[0]

@@ -4,16 +4,24 @@ It is written as a draft beside its place, before the load commits if there is t
 put there afterwards. So it is whole or not there at all, and a crash between the two loses nothing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 import structlog
 
 from csv_pipeline.model import Claim, Counts, Feed, ImportReport, Outcome
 from csv_pipeline.settings import Settings
 from csv_pipeline.stages.load import LATE
-from csv_pipeline.stages.results import REFUSED, Decided, write_parts, write_results
+from csv_pipeline.stages.results import (
+    REFUSED,
+    Decided,
+    results_of_parts,
+    write_lines,
+    write_results,
+)
 from csv_pipeline.storage.work import (
     PARTIAL,
     Part,
@@ -54,9 +62,14 @@ def draft_results_together(
     of: Sequence[ImportReport],
 ) -> None:
     """Do so for imports that go together, each with its part and its work directory."""
-    paths = [_partial(settings, report) for report in of]
-    written = write_parts(decided, parts, paths)
-    for work, path, outcomes in zip(works, paths, written, strict=True):
+    results = results_of_parts(decided, parts)
+    for work, report, (lines, outcomes) in zip(works, of, results, strict=True):
+        try:
+            with _written_beside(settings, report) as (path, out):
+                write_lines(out, lines, first=True)
+        except OSError as error:  # that costs no other file its own
+            log.warning("no result file", import_id=report.import_id, because=str(error))
+            continue
         save(work / "results.json", _draft(path, outcomes, refused=False))
 
 
@@ -65,10 +78,12 @@ def leave_results(settings: Settings, work: Path, feed: Feed, report: ImportRepo
 
     The load may have written it already, while the server took its rejects.
     """
+    draft = saved(work / "results.json", _Draft)
     if report.outcome not in {Outcome.IMPORTED, Outcome.REFUSED}:
+        if draft is not None:
+            draft.path.unlink(missing_ok=True)
         return
     refused = report.outcome is Outcome.REFUSED
-    draft = saved(work / "results.json", _Draft)
     if draft is None or draft.refused != refused or not draft.path.exists():
         draft = _written_results(settings, work, feed, report, refused=refused)
     if draft is None:
@@ -90,10 +105,9 @@ def _written_results(
     valid = saved(work / "validate.json", ValidFile)
     if not (text and typed and valid):
         return None
-    partial = _partial(settings, of)
-    with partial.open("wb") as out:
+    with _written_beside(settings, of) as (path, out):
         written = write_results(out, decided_in(work, feed, text, typed, valid, refused=refused))
-    return _draft(partial, written, refused=refused)
+    return _draft(path, written, refused=refused)
 
 
 def decided_in(  # noqa: PLR0913  # the stages before, each with its own facts
@@ -118,13 +132,25 @@ def decided_in(  # noqa: PLR0913  # the stages before, each with its own facts
     )
 
 
-def _partial(settings: Settings, of: Claim | ImportReport) -> Path:
-    """Return where a result file is written, beside its place; only the owner may read it."""
+@contextmanager
+def _written_beside(
+    settings: Settings, of: Claim | ImportReport
+) -> Iterator[tuple[Path, BinaryIO]]:
+    """Give a file beside the place of a result file; only the owner may read it.
+
+    If it cannot be written to its end, as on a full disk, nothing of it is left.
+    """
     path = settings.results_file(of.account, of.feed, of.import_id)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}{PARTIAL}")
     partial.touch(mode=0o600)
-    return partial
+    try:
+        with partial.open("wb") as out:
+            yield partial, out
+    except BaseException:
+        if not partial.is_dir():
+            partial.unlink(missing_ok=True)
+        raise
 
 
 def _draft(path: Path, written: Mapping[str, int], *, refused: bool) -> _Draft:

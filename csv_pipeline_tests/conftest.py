@@ -116,13 +116,13 @@ class Desk:
         reports = [ingest(self.pipeline, claim) for claim in claims]
         return next(report for report in reports if report.name == path.name)
 
-    def claimed(self, content: str) -> Import:
+    def claimed(self, content: str, **how: Any) -> Import:
         """Claim a file of this content and return its import, no stage of it done."""
         path = self.folder / f"file-{next(_COUNTER)}.csv"
         path.write_text(content)
         with self.pipeline.database.begin() as connection:
             ledger.register(connection, [found_file(path, self.account, "people")])
-        return Import(self.pipeline, self.pipeline.claim(self.account, "people")[0])
+        return Import(self.pipeline, self.pipeline.claim(self.account, "people", **how)[0])
 
     def rows(self, table: str = "people", columns: str = "*", order: str = "1") -> list[Any]:
         """Return the account's rows of a table in schema `data`."""

@@ -108,6 +108,39 @@ def test_links_pipes_and_names_of_other_bytes_are_misplaced(tmp_path: Path) -> N
     }
 
 
+def test_links_below_an_accounts_folder_are_told_wherever_they_lead(tmp_path: Path) -> None:
+    outside = drop(tmp_path / "other", "b.csv").parent
+    landing = tmp_path / "landing"
+    folder = drop(landing, "acme/people/a.csv").parent
+    (folder / "more").symlink_to(outside)
+    (folder.parent / "products").symlink_to(outside)
+    (landing / "beta").mkdir()
+    (landing / "beta" / "gone").symlink_to(tmp_path / "nowhere")
+    seen = looking(landing)
+    assert [file.name for file in seen.found] == ["a.csv"]
+    told = {file.name: why for file, why in seen.misplaced}
+    assert set(told) == {"more", "products", "gone"}
+    assert all(why.endswith("it is a symbolic link") for why in told.values())
+
+
+def test_a_look_out_of_time_at_a_name_of_other_bytes_goes_on_there(tmp_path: Path) -> None:
+    drop(tmp_path, "a/people/1.csv")
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9/people"))
+    odd.mkdir(parents=True)
+    (odd / "1.csv").write_text("ID\n1\n")
+    drop(tmp_path, "z/people/1.csv")
+    stopped = look(
+        tmp_path,
+        ["people"],
+        known=(),
+        settle_seconds=0,
+        deadline=time.monotonic() - 1,
+        start_at=r"caf\xe9",
+    ).stopped_at
+    assert stopped == r"caf\xe9"
+    stopped.encode()
+
+
 def test_a_look_out_of_time_says_where_to_go_on(tmp_path: Path) -> None:
     drop(tmp_path, "a/people/a.csv")
     drop(tmp_path, "b/people/b.csv")

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from csv_pipeline.bundle import advance_all
 from csv_pipeline.errors import LostClaimError
 from csv_pipeline.ingest import Import, Stage, imports_of
-from csv_pipeline.model import ImportReport, Outcome, Reject
+from csv_pipeline.model import DateOrder, DecimalMark, ImportReport, Outcome, Reject
 from csv_pipeline.pipeline import sweep
 from csv_pipeline.result_files import draft_results_together
 from csv_pipeline.stages.arrive import found_file
@@ -135,7 +135,7 @@ MIXED: dict[str, list[str | bytes]] = {
         f"{HEADER}b,B,1.00\n",
         gzip.compress(f"{HEADER}c,C,1.00\n".encode(), mtime=0),
     ],
-    "dates": [
+    "zones and centuries": [
         "ID,Born\na,2026-05-02T22:15:00Z\n",
         "ID,Born\nb,2026-05-02 22:15\n",
         "ID,Born\nc,2026-05-02\n",
@@ -146,6 +146,35 @@ MIXED: dict[str, list[str | bytes]] = {
         "ID,Born\ni,n/a\n",
         "ID,Born\nj,20260502\nk,Sat 2 May 2026\n",
         "ID,Born\nl,14-Jun-57\n",
+    ],
+    "dates": [
+        "ID,Born,Seen\na,25/12/1990,2024-01-02\n",
+        "ID,Born,Seen\nb,03/04/1990,\n",
+        "ID,Born,Seen\nc,04/25/1990,2024-01-02\n",
+        "ID,Born,Seen\nd,,\n",
+        "ID,Born,Seen\ne,13.01.1990,01.02.2024\nf,14.01.1990,31.12.2023\n",
+        "ID,Born,Seen\ng,1990-01-31,2024-01-31\n",
+    ],
+    "one row, many and none": [
+        f"{HEADER}a,A,1.00\n",
+        HEADER + "".join(f"m{n},Name {n},{n}.50\n" for n in range(300)),
+        HEADER,
+        f"{HEADER}b,,\n",
+        f"{HEADER}c,{'long ' * 200},1\n",
+    ],
+    "names that nobody knows": [
+        "ID,Colour,Size\na,red,1\n",
+        "ID,Colour,Size\nColour,ID,Size\n",
+        "ID,Colour,Size\nb,Size,Colour\n",
+        "ID,Colour,Size\nc,,\n",
+        "ID,Colour,Size\nd,12:30,2024-01-02\n",
+    ],
+    "letters of one encoding and of several": [
+        f"{HEADER}a,plain,1.00\n",
+        f"{HEADER}b,Müller,1.00\n".encode("cp1252"),
+        f"{HEADER}c,Łódź,1.00\n".encode("cp1250"),
+        f"{HEADER}d,Müller,1.00\n".encode("cp850"),
+        f"{HEADER}e,Müller,1.00\n",
     ],
     "a file twice": [f"{HEADER}a,A,1.00\n", f"{HEADER}b,B,1.00\n", f"{HEADER}a,A,1.00\n"],
 }
@@ -168,6 +197,27 @@ def test_what_becomes_of_files_is_the_same_whether_they_go_together_or_alone(
         reports = way(other, imports)
         files = [(told(r), results(other, r), faults(other, r)) for r in reports]
         found.append([*files, other.rows(columns=_PLAIN)])
+    evidence = [[report.evidence for report, *_ in files] for *files, _ in found]
+    assert evidence[0] == evidence[1]
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "declared"),
+    [
+        ("letters of one encoding and of several", {"encoding": "cp1252"}),
+        ("dates", {"date_order": DateOrder.MONTH_FIRST}),
+        ("amounts", {"decimal_mark": DecimalMark.COMMA}),
+    ],
+)
+def test_what_an_account_declares_is_the_same_evidence_together_and_alone(
+    desk: Desk, kind: str, declared: dict[str, Any]
+) -> None:
+    found = []
+    for way in (together, alone):
+        other = Desk(desk.pipeline, f"{way.__name__}-{desk.account[-40:]}", desk.folder)
+        other.declare(**declared)
+        found.append([told(report) for report in way(other, arrived(other, MIXED[kind]))])
     assert found[0] == found[1]
 
 
@@ -482,6 +532,19 @@ def test_a_file_that_breaks_is_recorded_and_the_others_go_on(desk: Desk) -> None
     assert outcomes.count(Outcome.FAILED) == 1
     assert outcomes[1] is Outcome.FAILED
     assert [name for (name,) in desk.rows(columns="person_id")] == ["0", "2", "3"]
+
+
+@pytest.mark.parametrize("way", ["together", "alone"])
+def test_a_result_file_that_cannot_be_written_costs_no_other(desk: Desk, way: str) -> None:
+    imports = arrived(desk, [f"{HEADER}{n},Ann {n},{n}.50\n" for n in range(3)])
+    settings = desk.pipeline.settings
+    numbers = [import_.claim.import_id for import_ in imports]
+    in_its_way = settings.results_file(desk.account, "people", numbers[1])
+    in_its_way.with_name(f"{in_its_way.name}.part").mkdir(parents=True)
+    reports = WAYS[way](desk, imports)
+    assert [report.counts.inserted for report in reports] == [1, 1, 1]
+    assert [results(desk, report) is None for report in reports] == [False, True, False]
+    assert not went_alone(imports) or way == "alone"
 
 
 def test_result_files_are_written_though_one_of_the_files_left_the_run(desk: Desk) -> None:

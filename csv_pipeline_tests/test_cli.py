@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 from csv_pipeline.cli import commands, show
 from csv_pipeline.cli.dev import dagster_home, psql
 from csv_pipeline.cli.terminal import out
+from csv_pipeline.errors import SetupError
 from csv_pipeline.pipeline import Pipeline
 from csv_pipeline.settings import Settings, settings
 from csv_pipeline.stages.arrive import found_file
@@ -163,6 +164,59 @@ def test_a_file_imported_before_is_named_by_its_import(terminal: Terminal) -> No
     again = terminal.call("import", file, "-a", terminal.account, "-f", "people")
     assert again.exit_code == 0
     assert f"imported before, as import {first['import_id']}; nothing to do" in again.out
+
+
+def test_a_path_of_other_bytes_is_refused_in_plain_words(terminal: Terminal) -> None:
+    path = os.fsdecode(os.fsencode(terminal.folder) + b"/caf\xe9.csv")
+    Path(path).write_text("ID,Name\n1,Ann\n")
+    for words in (
+        ("import", path, "-a", terminal.account, "-f", "people"),
+        ("inspect", path),
+        ("replay", path),
+        ("rejects", 1, "--out", path),
+    ):
+        said = terminal.call(*words)
+        assert said.exit_code == 2
+        assert r"caf\xe9.csv: text in UTF-8 was needed; it has other bytes" in said.err
+    with pytest.raises(SetupError, match=r"caf\\xe9.csv: a path in UTF-8 was needed"):
+        terminal.pipeline.find(Path(path), terminal.account, "people")
+
+
+def test_a_symbolic_link_is_refused_and_the_file_it_leads_to_named(terminal: Terminal) -> None:
+    file = terminal.file("ID,Name\n1,Ann\n")
+    link = terminal.folder / "link.csv"
+    link.symlink_to(file)
+    said = terminal.call("import", link, "-a", terminal.account, "-f", "people")
+    assert said.exit_code == 2
+    assert f"it is a symbolic link: name the file it leads to, {file}" in said.err
+    landing = terminal.pipeline.settings.landing_area / terminal.account
+    landing.mkdir()
+    (landing / "people").symlink_to(terminal.folder)
+    said = terminal.call(
+        "import", landing / "people" / file.name, "-a", terminal.account, "-f", "people"
+    )
+    assert said.exit_code == 2
+    assert "a symbolic link leads out of it" in said.err
+
+
+def test_a_file_is_imported_again_if_somebody_says_so(terminal: Terminal) -> None:
+    terminal.bring("ID,Name\n1,Ann\n", name="monday.csv")
+    terminal.bring("ID,Name\n1,Bob\n", name="tuesday.csv")
+    monday = ("import", terminal.folder / "monday.csv", "-a", terminal.account, "-f", "people")
+    assert terminal.call(*monday, "--json").json["imported_before"]
+    rehearsed = terminal.call(*monday, "--json", "--again", "--dry-run").json
+    assert (rehearsed["outcome"], rehearsed["counts"]["updated"]) == ("dry run", 1)
+    again = terminal.call(*monday, "--json", "--again").json
+    assert (again["outcome"], again["counts"]["updated"]) == ("imported", 1)
+
+
+def test_rejects_are_written_to_no_folder_in_plain_words(terminal: Terminal) -> None:
+    report = terminal.bring("ID,Name,Amount\n1,Ann,x\n2,Bob,2\n", "--json").json
+    in_its_way = terminal.folder / "out.csv.part"
+    in_its_way.mkdir()
+    said = terminal.call("rejects", report["import_id"], "--out", terminal.folder / "out.csv")
+    assert (said.exit_code, said.err.count("\n")) == (2, 1)
+    assert "out.csv: a file to write to was needed; Is a directory" in said.err
 
 
 def test_the_same_content_under_another_name_is_a_duplicate(terminal: Terminal) -> None:

@@ -296,7 +296,7 @@ def test_counts_that_do_not_add_up_fail_the_blocking_check(
     assert result.retry_attempts_for_node("people.report") == 0
 
 
-def test_a_run_that_is_interrupted_ends_and_is_not_retried(
+def test_a_run_that_is_interrupted_gives_its_files_back_and_is_not_retried(
     dagster: Dagster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*_: Any) -> None:
@@ -307,6 +307,7 @@ def test_a_run_that_is_interrupted_ends_and_is_not_retried(
     result = dagster.run()
     assert not result.success
     assert not [event for event in result.all_events if event.is_step_up_for_retry]
+    assert dagster.statuses() == {"one.csv": "waiting"}
 
 
 def test_a_failure_that_cannot_be_recorded_fails_the_run_and_no_other_file(

@@ -409,7 +409,7 @@ def test_a_claim_that_a_block_drops_runs_out_and_one_that_is_cut_off_is_free(sce
     assert scene.statuses()[0] == "waiting"
 
 
-def test_what_a_process_holds_at_its_end_is_given_back(scene: Scene) -> None:
+def test_what_a_process_holds_when_it_is_told_to_end_is_given_back(scene: Scene) -> None:
     keeper = Keeper(scene.pipeline.database, 60)
     keeper.hold(scene.pipeline.claim(scene.account, "people"))
     keeper.give_all_back()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from csv_pipeline import ingest as ingest_module
 from csv_pipeline.errors import AccountingError, LostClaimError
-from csv_pipeline.ingest import Stage, ingest
+from csv_pipeline.ingest import Import, Stage, ingest
 from csv_pipeline.model import Counts, Outcome
 from csv_pipeline.pipeline import Pipeline, sweep
 from csv_pipeline.storage import ledger, tables
@@ -317,6 +317,20 @@ def test_a_stage_that_finds_its_input_missing_does_the_stage_before_again(desk: 
     import_ = desk.claimed("ID,Name\n1,Ann\n")
     import_.advance(Stage.VALIDATE)
     assert import_.settled().counts.inserted == 1
+
+
+def test_a_report_step_that_is_repeated_keeps_the_seconds(desk: Desk) -> None:
+    import_ = desk.claimed("ID,Name\n" + "".join(f"{n},Ann\n" for n in range(500)))
+    import_.advance(Stage.REPORT)
+    with desk.pipeline.database.begin() as connection:
+        before = ledger.report_of(connection, import_.claim.import_id).stage_seconds
+    import_.finish()  # and then the process died before its step was recorded
+    again = Import(desk.pipeline, import_.claim)
+    again.advance(Stage.REPORT)
+    with desk.pipeline.database.begin() as connection:
+        after = ledger.report_of(connection, import_.claim.import_id).stage_seconds
+    assert {stage: after[stage] for stage in before} == before
+    assert before["load"] > 0
 
 
 def test_the_ledger_keeps_the_whole_report(desk: Desk) -> None:

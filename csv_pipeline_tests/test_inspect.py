@@ -125,7 +125,7 @@ def test_an_unknown_feed_exits_with_2(tmp_path: Path) -> None:
 def test_what_is_no_text_exits_with_1(tmp_path: Path) -> None:
     said = inspect(written(tmp_path, b"%PDF-1.7\n\0\0\0"))
     assert said.exit_code == 1
-    assert said.err == "csv-pipeline: file.csv: a text file was needed; it is a PDF document\n"
+    assert said.err == "csv-pipeline: file.csv: a CSV file was needed; it is a PDF document\n"
 
 
 def test_cells_cannot_steer_the_terminal(tmp_path: Path) -> None:

@@ -179,7 +179,7 @@ def test_imports_of_an_earlier_release_can_be_undone_in_their_order(tmp_path: Pa
             for statement in (
                 "DROP TABLE csv_pipeline.lane",
                 "ALTER TABLE csv_pipeline.import DROP COLUMN turn",
-                "UPDATE csv_pipeline.alembic_version SET version_num = '0010'",
+                "UPDATE csv_pipeline.alembic_version SET version_num = '0013'",
             ):
                 connection.execute(sa.text(statement))
         old.close()

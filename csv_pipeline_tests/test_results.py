@@ -3,7 +3,8 @@
 import csv
 import io
 import os
-from collections.abc import Iterable
+import subprocess
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -272,6 +273,30 @@ def test_files_that_a_killed_writer_left_half_written_are_swept(desk: Desk) -> N
     sweep(pipeline.settings, pipeline.database, pipeline.feeds)
     left = [sorted(path.name for path in folder.iterdir()) for folder in folders]
     assert left == [["import-3.csv", "import-90002.csv.part"]] * 2
+
+
+@pytest.fixture
+def small_disk(desk: Desk) -> Iterator[Path]:
+    """A disk of 64 KiB where the account's result files go; only root may make one."""
+    folder = desk.pipeline.settings.results_area / desk.account / "people"
+    folder.mkdir(parents=True)
+    made = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    if subprocess.run(made, capture_output=True, check=False).returncode:  # noqa: S603
+        pytest.skip("no file system may be mounted here")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)  # noqa: S603, S607
+
+
+@pytest.mark.parametrize("many", [1, 10**9], ids=["while the server loads", "in the end"])
+def test_a_result_file_that_a_full_disk_cuts_off_is_removed_and_costs_no_row(
+    desk: Desk, small_disk: Path, many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("csv_pipeline.stages.load.faults._MANY", many)
+    report = desk.bring("ID,Name,Amount\nx,X,bad\n" + "".join(f"{n},Ann,\n" for n in range(9_000)))
+    assert (report.outcome, report.counts.inserted) == (Outcome.IMPORTED, 9_000)
+    assert list(small_disk.iterdir()) == []
+    small = desk.bring("ID,Name\nsmall,Ann\n")
+    assert len(results(desk, small)) == 1
 
 
 def test_no_result_file_is_written_if_the_setting_says_so(desk: Desk) -> None:

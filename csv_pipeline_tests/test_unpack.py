@@ -164,7 +164,9 @@ def test_a_compressed_file_has_a_limit_of_its_own(tmp_path: Path) -> None:
         pytest.param(
             gzip.compress(zipped({"a.csv": "x"})), "an archive again (zip)", id="zip in gzip"
         ),
-        pytest.param(zipped({"[Content_Types].xml": "", "xl/a.xml": ""}), "office", id="xlsx"),
+        pytest.param(
+            zipped({"[Content_Types].xml": "", "xl/a.xml": ""}), "Excel workbook", id="xlsx"
+        ),
         pytest.param(
             zipped({"a.csv": MANY}, zipfile.ZIP_BZIP2), "compressed by bzip2", id="method"
         ),

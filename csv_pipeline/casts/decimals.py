@@ -1,24 +1,34 @@
-"""Amounts: `$1,022.25`, `AU $3,000.00`, `EUR 90,00`, `1 234,50 €`, `($25.99)`, `-3,666.78`.
+"""Amounts: `$1,022.25`, `AU $3,000.00`, `EUR 90,00`, `1 234,50 €`, `($25.99)`, `1'200.-`, `18.40-`.
 
-Forms as eBay's Seller Hub writes them by country. `NaN`, `1e3` and `Infinity` are not amounts, and
-a digit beyond the scale is never rounded away.
+An amount is read in two steps. `read` parts it into its number, with the marks that it is written
+with, and the currency it states; `cast` makes a decimal of the number by the column's decimal mark.
+`NaN`, `1e3` and `Infinity` are not amounts, a digit beyond the scale is never rounded away, and
+what may be read in two ways makes no amount.
 """
 
 import re
 
 import polars as pl
 
+from csv_pipeline.casts import currencies, signs
 from csv_pipeline.casts.evidence import Survey
 from csv_pipeline.contract import Column
 from csv_pipeline.model import DecimalMark
 
 HINT = "an amount with at most {scale} decimals"
-_ISO = (
-    "AED|ARS|AUD|BGN|BRL|CAD|CHF|CLP|CNY|COP|CZK|DKK|EUR|GBP|HKD|HUF|IDR|ILS|INR|ISK|JPY|KRW|MXN|MYR|"
-    "NOK|NZD|PEN|PHP|PLN|RON|RUB|SAR|SEK|SGD|THB|TRY|TWD|UAH|USD|VND|ZAR"
+TOO_LARGE = "larger than an amount can be here; {digits} digits before the decimals are the most"
+_MOST_WORDS = 100
+_AROUND = "0123456789.,'()+- "  # what a number may have at its ends besides a currency
+_MARK = r"[0-9.,'()+\-: ]"
+_RUN = rf"{_MARK}*[0-9]{_MARK}*"
+_WORD = r"[^0-9.,'()+\-: ¤]+"
+_NUMBER = r"^-?[0-9][0-9.,]*$"
+_SPACED = r"^[1-9][0-9]{0,2}(?:(?:'[0-9]{3})+|(?: [0-9]{3})+)(?:[.,][0-9]+)?$"
+_PARTS = ("outer", "before", "inner", "inside", "digits", "dash", "after", "closing")
+_AMOUNT = (
+    r"^¤? *(\(?) *([+-]?) *¤? *(\(?) *([+-]?) *([0-9](?:[0-9.,' ]*[0-9])?|[.,][0-9]+)"
+    r"(?:([.,:])-{1,2})? *¤? *([+-]?) *(\)?) *¤?$"
 )
-_CURRENCY = rf"(?:(?:{_ISO})|(?:US|AU|CA?|NZ|HK|S|MX|R)?\s*\$|[€£¥])"
-_MINUS = r"[-\u2212]"
 
 
 def survey(column: Column, heading: str) -> Survey:
@@ -27,23 +37,24 @@ def survey(column: Column, heading: str) -> Survey:
     A mark before three digits may group thousands; before any other number of digits at the end it
     is the decimal mark, and so is the last of two different marks. A mark that occurs twice groups.
     """
-    start = rf"(?i)^\(?\s*{_MINUS}?\s*{_CURRENCY}?\s*{_MINUS}?\s*"
-    end = rf"\s*{_CURRENCY}?\s*{_MINUS}?\)?$"
-
-    def proof(mark: str, group: str) -> str:
-        last = rf"[\d.,\s'\u2019]*{mark}(?:\d{{1,2}}|\d{{4,}})|0{mark}\d+"
-        grouped = rf"[\d\s]*(?:{group}\d{{3}})+{mark}\d*|\d{{1,3}}(?:{group}\d{{3}}){{2,}}"
-        return rf"{start}(?:{last}|{grouped}){end}"
-
     return Survey(
         column=column.name,
         heading=heading,
         protected=column.protected,
         ways=(DecimalMark.POINT, DecimalMark.COMMA),
-        proofs=(proof(r"\.", ","), proof(",", r"\.")),
-        ambiguous=rf"{start}[1-9]\d{{0,2}}[.,]\d{{3}}{end}",
-        plain=r"^\d+\.\d{1,2}$",
+        proofs=(proof(DecimalMark.POINT), proof(DecimalMark.COMMA)),
+        ambiguous=r"^-?[1-9][0-9]{0,2}[.,][0-9]{3}$",
+        plain=r"^[0-9]+\.[0-9]{1,2}$",
     )
+
+
+def proof(mark: str) -> str:
+    """Return the pattern of a number that can be read by this decimal mark only."""
+    point, group = _marks(mark)
+    grouped = rf"{_grouped(group, '+')}{point}[0-9]+|{_grouped(group, '{2,}')}"
+    ungrouped = rf"(?:|0[0-9]*|[1-9][0-9]{{3,}}){point}[0-9]+"
+    short = rf"[1-9][0-9]{{0,2}}{point}(?:[0-9]{{1,2}}|[0-9]{{4,}})"
+    return rf"^-?(?:{grouped}|{ungrouped}|{short})$"
 
 
 def cast(values: pl.Series, dtype: pl.Decimal, mark: str | None) -> pl.Series:
@@ -51,78 +62,141 @@ def cast(values: pl.Series, dtype: pl.Decimal, mark: str | None) -> pl.Series:
 
     With `mark` None each value is read by the mark it proves itself.
     """
-    match mark:
-        case DecimalMark.POINT | DecimalMark.COMMA:
-            return _by(values, mark, dtype)
-        case _:
-            return _by(values, DecimalMark.POINT, dtype).fill_null(
-                _by(values, DecimalMark.COMMA, dtype)
-            )
+    digits = _decimals(dtype)
+    if mark != DecimalMark.COMMA and values.str.contains(rf"^-?[0-9]+(?:\.{digits})?$").all():
+        return values.cast(dtype, strict=False)
+    numbers, _ = read(values)
+    return by_mark(numbers, mark, digits).cast(dtype, strict=False)
 
 
-def currency(value: pl.Expr) -> pl.Expr:
-    """Return the currency an amount states: an ISO 4217 code, or `$` where it shows only that."""
-    letters = value.str.extract(r"([A-Za-z]{1,3})\s*[$€£¥]?\s*[\d(]|[\d)]\s*[A-Za-z]{3}$", 1)
-    letters = letters.fill_null(value.str.extract(r"([A-Za-z]{3})$", 1)).str.to_uppercase()
-    symbol = value.str.extract(r"([$€£¥])", 1)
-    return (
-        pl.when(letters.str.len_chars() == 3)
-        .then(letters)
-        .when(symbol == "$")
-        .then(
-            letters.replace_strict(
-                {"US": "USD", "AU": "AUD", "C": "CAD", "CA": "CAD", "NZ": "NZD", "HK": "HKD"},
-                default="$",
-                return_dtype=pl.String,
-            )
-        )
-        .otherwise(
-            symbol.replace_strict(
-                {"€": "EUR", "£": "GBP", "¥": "JPY"}, default=None, return_dtype=pl.String
-            )
-        )
-    )
+def is_too_large(values: pl.Series, dtype: pl.Decimal, mark: str | None) -> pl.Series:
+    """Return where a text is an amount, but one with more digits than `dtype` can hold."""
+    numbers = by_mark(read(values)[0], mark, _decimals(dtype))
+    return numbers.is_not_null() & numbers.cast(dtype, strict=False).is_null()
 
 
-def _by(values: pl.Series, mark: str, dtype: pl.Decimal) -> pl.Series:
-    """Cast plain amounts at once and the others, which take ten times as long, apart."""
-    point, group = (".", ",") if mark == DecimalMark.POINT else (",", ".")
-    decimals = rf"(?:{re.escape(point)}\d{{1,{dtype.scale}}})?"
-    plain = values.str.contains(
-        rf"^-?[$€£]?(?:\d{{1,3}}(?:{re.escape(group)}\d{{3}})+|\d+){decimals}$"
-    )
-    text = values.str.replace_all(f"[$€£{group}]", "")
-    text = text if point == "." else text.str.replace(point, ".", literal=True)
+def by_mark(numbers: pl.Series, mark: str | None, decimals: str) -> pl.Series:
+    """Return numbers as Polars reads them; null where one cannot be read by this decimal mark.
+
+    `decimals` is the pattern of the digits that may follow the mark. With `mark` None each number
+    is read by the mark it can be read by.
+    """
+    if mark is None:
+        point = by_mark(numbers, DecimalMark.POINT, decimals)
+        if point.null_count() == numbers.null_count():
+            return point
+        return point.fill_null(by_mark(numbers, DecimalMark.COMMA, decimals))
+    point_, group = _marks(mark)
+    fits = numbers.str.contains(rf"^-?(?:[0-9]*|{_grouped(group, '+')})(?:{point_}{decimals})?$")
+    text = numbers.str.replace_all(group[-1], "", literal=True)
+    if mark == DecimalMark.COMMA:
+        text = text.str.replace(",", ".", literal=True)
+    return text if fits.all() else text.set(~fits, None)
+
+
+def read(values: pl.Series) -> tuple[pl.Series, pl.Series | None]:
+    """Return each amount's number and the currency it states; None if no value states one.
+
+    A number is digits with the marks between them as they are written, and `-` before it; null
+    where the text is no amount.
+    """
+    plain = values.str.contains(_NUMBER)
     if plain.all():
-        return text.cast(dtype, strict=False)
-    others = (~plain).arg_true()
-    cast = text.scatter(others, None).cast(dtype, strict=False)
-    texts = values.gather(others)
-    distinct = texts.unique()  # those that are no amount repeat a few words
-    made = _elaborate(distinct, point, group, dtype)
-    return cast.scatter(others, texts.replace_strict(distinct, made, return_dtype=dtype))
+        return values, None
+    odd = (~plain).arg_true()
+    number, currency = _parted(values.gather(odd)).get_columns()
+    none = pl.Series([None], dtype=pl.String).new_from_index(0, len(values))
+    return values.clone().scatter(odd, number), none.scatter(odd, currency)
 
 
-def _elaborate(values: pl.Series, point: str, group: str, dtype: pl.Decimal) -> pl.Series:
-    """Cast amounts with signs, currencies and spaces wherever these are seen to stand."""
-    whole = rf"\d{{1,3}}(?:[{group}\s'\u2019]\d{{3}})+|\d+"
-    decimals = rf"(?:{re.escape(point)}(\d{{1,{dtype.scale}}})0*)?"
-    pattern = (
-        rf"(?i)^(\(?)\s*({_MINUS}?)\s*({_CURRENCY}?)\s*({_MINUS}?)\s*({whole}){decimals}\s*"
-        rf"({_CURRENCY}?)\s*({_MINUS}?)(\)?)$"
+def currency(values: pl.Series) -> pl.Series:
+    """Return the currency that each text states, be it an amount or a currency's own name."""
+    numbers, stated = read(values)
+    if stated is None:
+        return pl.Series(values.name, [None], dtype=pl.String).new_from_index(0, len(values))
+    names = (numbers.is_null() & values.is_not_null()).arg_true()
+    alone = values.gather(names)
+    distinct = alone.unique()
+    found = [currencies.stated(f"{name}|") or None for name in signs.ascii_number(distinct)]
+    made = pl.Series(found, dtype=pl.String)
+    return stated.scatter(names, alone.replace_strict(distinct, made, return_dtype=pl.String))
+
+
+def _parted(texts: pl.Series) -> pl.DataFrame:
+    """Return `number` and `currency` of amounts, most of which have a currency and no more."""
+    words = texts.str.strip_chars(_AROUND)
+    known = _currencies(words.unique())
+    letters = "".join(sorted({*"".join(known), " "}))
+    frame = pl.DataFrame({"text": texts, "words": words}).select(
+        number=pl.col("text").str.strip_chars(letters),
+        currency=pl.col("words").replace_strict(known, default=None, return_dtype=pl.String),
     )
-    groups = values.str.extract_groups(pattern).struct.unnest()
-    opening, before, unit, inside, number, digits, other, after, closing = groups.get_columns()
-    minus = (opening + before + inside + after).str.len_chars()
-    frame = pl.DataFrame(
-        {
-            "fits": ((opening == "(") == (closing == ")"))
-            & (minus <= 1)
-            & ((unit == "") | (other == "")),
-            "sign": minus.replace_strict({1: "-"}, default="", return_dtype=pl.String),
-            "whole": number.str.replace_all(r"\D", ""),
-            "digits": digits.fill_null("0"),
-        }
+    simple = frame["currency"].is_not_null() & frame["number"].str.contains(_NUMBER)
+    if simple.all():
+        return frame
+    others = (~simple).arg_true()
+    rest = texts.gather(others)
+    distinct = rest.unique()  # those that are no amount repeat a few words
+    made = _elaborate(distinct)
+    return pl.DataFrame(
+        series.clone().scatter(others, rest.replace_strict(distinct, made[series.name]))
+        for series in frame.get_columns()
     )
-    text = pl.when("fits").then(pl.format("{}{}.{}", "sign", "whole", "digits"))
-    return frame.select(text).to_series().cast(dtype, strict=False)
+
+
+def _currencies(words: pl.Series) -> dict[str, str]:
+    """Return those of the words that are currencies, whatever side of the number they stand on."""
+    if len(words) > _MOST_WORDS:
+        return {}
+    found = {word: currencies.stated(f"|{word}") for word in words.drop_nulls()}
+    return {word: currency for word, currency in found.items() if currency}
+
+
+def _elaborate(values: pl.Series) -> pl.DataFrame:
+    """Return `number` and `currency` of amounts with signs wherever these are seen to stand."""
+    text = signs.ascii_number(values)
+    around = text.str.replace_all(_RUN, "|").str.replace_all(_MARK, "")
+    stated = [None if words is None else currencies.stated(words) for words in around]
+    unit = text.str.replace_all(r"([\pL/])\.([^-]|$)", "$1$2").str.replace_all(_WORD, "¤")
+    groups = unit.str.replace_all("¤(?: *¤)+", "¤").str.extract_groups(_AMOUNT).struct.unnest()
+    frame = groups.rename(dict(zip(groups.columns, _PARTS, strict=True))).with_columns(
+        around.alias("around"), pl.Series("stated", stated, dtype=pl.String)
+    )
+    brackets, digits = pl.col("outer") + pl.col("inner"), pl.col("digits")
+    sign = brackets + pl.col("before") + pl.col("inside") + pl.col("after")
+    fits = (
+        pl.col("stated").is_not_null()
+        & (brackets.str.len_chars() == pl.col("closing").str.len_chars())
+        & (sign.str.len_chars() <= 1)
+        & (~digits.str.contains("[' ]") | digits.str.contains(_SPACED))
+        # Of `Fr.50` the point is the word's; of `Fr. -.50` nobody knows what the hyphen is.
+        & ~(digits.str.contains("^[.,]") & pl.col("around").str.contains(r"\pL"))
+    )
+    minus = pl.when(sign.is_in(["(", "-"])).then(pl.lit("-")).otherwise(pl.lit(""))
+    none_after = pl.when(pl.col("dash").is_in([".", ","])).then(pl.col("dash") + "0")
+    number = pl.concat_str(minus, digits.str.replace_all("[' ]", ""), none_after.fill_null(""))
+    return frame.select(
+        number=pl.when(fits).then(number),
+        currency=pl.when(fits & (pl.col("stated") != "")).then("stated"),
+    )
+
+
+def _decimals(dtype: pl.Decimal) -> str:
+    """Return the pattern of digits behind the mark of which none is lost."""
+    return rf"[0-9]{{1,{dtype.scale}}}0*" if dtype.scale else "0+"
+
+
+def _marks(mark: str) -> tuple[str, str]:
+    """Return the patterns of the mark before the decimals, and of the one that groups."""
+    point, group = (".", ",") if mark == DecimalMark.POINT else (",", ".")
+    return re.escape(point), re.escape(group)
+
+
+def _grouped(group: str, times: str) -> str:
+    """Return the pattern of digits in groups, so many times a group behind the first.
+
+    In India the comma stands before the last three digits and then before every two.
+    """
+    grouped = rf"[1-9][0-9]{{0,2}}(?:{group}[0-9]{{3}}){times}"
+    indian = rf"|[1-9][0-9]?(?:{group}[0-9]{{2}})+{group}[0-9]{{3}}"
+    return rf"(?:{grouped}{indian if group == ',' else ''})"

@@ -1,6 +1,6 @@
 """Collect what the values of a column prove about how they are written, and decide by it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import polars as pl
@@ -64,6 +64,7 @@ class Survey:
     `ways` names the two ways, such as day first and month first; `proofs` are the patterns that
     only the one or the other can match, and `ambiguous` the one that both can. `plain`, if there is
     one, matches values that prove the first way; most are like that, and it is quickly asked.
+    `read` gives of the others, and their row numbers, the part that the patterns are about.
     `notes` are what else is asked of the values on this occasion.
     """
 
@@ -74,6 +75,7 @@ class Survey:
     proofs: tuple[str, str]
     ambiguous: str
     plain: str | None = None
+    read: Callable[[pl.Series, pl.Series], pl.Series] | None = None
     notes: Notes = field(default_factory=Notes)
     seen: tuple[Sightings, Sightings] = field(default_factory=lambda: (Sightings(), Sightings()))
     open: Sightings = field(default_factory=Sightings)
@@ -86,6 +88,8 @@ class Survey:
             if plain.all():
                 return
             values, row_numbers = values.filter(~plain), row_numbers.filter(~plain)
+        if self.read is not None:
+            values = self.read(values, row_numbers)
         patterns, noted = (*self.proofs, self.ambiguous), self.notes.open
         distinct = values.unique()
         repeats = 2 * distinct.len() < values.len()
@@ -100,11 +104,13 @@ class Survey:
         for sightings, mask in zip((*self.seen, self.open), masks, strict=True):
             sightings.add(mask, values, row_numbers)
 
-    def masks(self, values: pl.Series) -> tuple[pl.Series, ...]:
+    def masks(self, values: pl.Series, row_numbers: pl.Series) -> tuple[pl.Series, ...]:
         """Return which trimmed values prove the one way, and the other, which are open, and notes.
 
         A mask each; the notes have theirs in the order of their patterns.
         """
+        if self.read is not None:
+            values = self.read(values, row_numbers)
         first, *others = (
             values.str.contains(pattern).fill_null(value=False)
             for pattern in (*self.proofs, self.ambiguous, *self.notes.patterns.values())

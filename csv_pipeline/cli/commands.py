@@ -45,11 +45,25 @@ class Fact(StrEnum):
     ENCODING = "encoding"
     NULL_WORDS = "null-words"
     MAX_FILE_BYTES = "max-file-bytes"
+    CURRENCY = "currency"
     MAX_COMPRESSED_BYTES = "max-compressed-bytes"
 
 
 class Commands(TyperGroup):
     """The commands; an error of the pipeline ends them by one line and an exit code."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Refuse words, such as paths, that have bytes which are not UTF-8: none can be stored."""
+        for word in args:
+            if any("\udc80" <= letter <= "\udcff" for letter in word):
+                shown = word.encode(errors="surrogateescape").decode(errors="backslashreplace")
+                typer.echo(
+                    f"csv-pipeline: {shown}: text in UTF-8 was needed; it has other bytes: "
+                    "rename the file",
+                    err=True,
+                )
+                raise typer.Exit(2)
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""
@@ -230,7 +244,10 @@ def rejects(  # noqa: PLR0913  # what to show, how much of it, and where to
 
     pipeline = _pipeline()
     if out is not None:
-        written = pipeline.write_rejects(import_id, out, verbatim=raw, repaired=repaired)
+        try:
+            written = pipeline.write_rejects(import_id, out, verbatim=raw, repaired=repaired)
+        except OSError as error:
+            raise SetupError(f"{out}: a file to write to was needed; {error.strerror}") from error
         show.sent_out(written, import_id, out)
         return
     with pipeline.database.begin() as connection:
@@ -335,6 +352,9 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each fact
     encoding: Annotated[
         str | None, typer.Option(help="Of files that are not Unicode, such as cp1252.")
     ] = None,
+    currency: Annotated[
+        str | None, typer.Option(help="What $ or kr means, by ISO 4217, such as USD or SEK.")
+    ] = None,
     null_word: Annotated[
         list[str] | None,
         typer.Option(help="Stands for no value where a column is not text; may be repeated."),
@@ -362,6 +382,7 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each fact
         "date_order": date_order,
         "decimal_mark": decimal_mark,
         "encoding": encoding,
+        "currency": currency,
         "null_words": tuple(null_word) if null_word else None,
         "max_file_bytes": max_file_bytes,
         "max_compressed_bytes": max_compressed_bytes,

@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from csv_pipeline.casts.currencies import is_code
 from csv_pipeline.cli.facts import import_facts
 from csv_pipeline.cli.terminal import notes
 from csv_pipeline.errors import LostClaimError, PipelineError, SetupError
@@ -152,7 +153,7 @@ def declare(
     """Store the facts given, drop those to forget, keep the others, and return them all.
 
     Raises:
-        SetupError: There is no such encoding.
+        SetupError: There is no such encoding or currency.
     """
     given = {fact: value for fact, value in changes.items() if value is not None}
     if "encoding" in given:
@@ -163,6 +164,13 @@ def declare(
                 f"account {name!r}: an encoding that Python knows was needed; "
                 f"found {given['encoding']!r}"
             ) from error
+    if "currency" in given:
+        given["currency"] = given["currency"].upper()
+        if not is_code(given["currency"]):
+            raise SetupError(
+                f"account {name!r}: a currency by its code of ISO 4217, such as USD, was needed; "
+                f"found {given['currency']!r}"
+            )
     unset = asdict(Account(account=name))
     forgotten = {fact.replace("-", "_") for fact in forget}
     facts: dict[str, Any] = {fact: unset[fact] for fact in forgotten} | given

@@ -238,11 +238,12 @@ def accounts(
         )
         return
     sizes = ("max file bytes", "max compressed bytes")
-    facts = ("seller id", "date order", "decimal mark", "encoding", *sizes)
+    facts = ("seller id", "date order", "amounts", "encoding", *sizes)
     made = table("account", *facts, "readers", "files waiting", right=sizes)
     for one in declared:
         files = sum(len(lane.arrival_ids) for lane in waiting if lane.account == one.account)
-        known = (one.seller_id, one.date_order, one.decimal_mark, one.encoding)
+        amounts = ", ".join(filter(None, (one.decimal_mark, one.currency)))
+        known = (one.seller_id, one.date_order, amounts, one.encoding)
         most = (one.max_file_bytes, one.max_compressed_bytes)
         made.add_row(
             one.account,
@@ -401,7 +402,7 @@ def _print_evidence(report: ImportReport) -> None:
     if report.evidence:
         made = table("about", "decided", "because")
         for one in report.evidence:
-            made.add_row(plain(one.subject), plain(one.decision), plain(one.because, 200))
+            made.add_row(plain(one.subject), plain(one.told), plain(one.because, 200))
         print_under("What the file shows of itself", made)
     if report.drift.added:
         out.print(labelled("Columns that the feed does not know", _names(report.drift.added)))

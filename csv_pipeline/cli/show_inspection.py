@@ -25,7 +25,7 @@ def inspected(found: Inspection) -> None:
     print_non_data(found.non_data_lines, found.text.non_data_count)
     made = table("about", "decided", "because")
     for one in found.evidence:
-        made.add_row(plain(one.subject), plain(one.decision), plain(one.because, 200))
+        made.add_row(plain(one.subject), plain(one.told), plain(one.because, 200))
     part = "beginning of the file" if found.unverified else "file"
     print_under(f"What the {part} shows", made)
     _print_proposals(found)

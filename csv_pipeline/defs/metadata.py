@@ -245,7 +245,7 @@ def _stage_lines(reports: Sequence[ImportReport]) -> Iterable[Line]:
 def _evidence_lines(reports: Sequence[ImportReport]) -> Iterable[Line]:
     for report in reports:
         for evidence in report.evidence:
-            yield {"file": report.name, **asdict(evidence)}
+            yield {"file": report.name, **asdict(evidence), "decision": evidence.told}
 
 
 def _reject_tables(reports: Sequence[ImportReport]) -> Metadata:

@@ -58,16 +58,15 @@ def claim(
     context: dg.OpExecutionContext, config: ClaimConfig, engine: dg.ResourceParam[Engine]
 ) -> dg.Output[dict[str, Any]]:
     """Claim the account's files of one feed and fetch them."""
-    with _only_silence_is_retried():
-        _sign_on(context, engine.pipeline())
-        batch = _claim(context, config, engine.pipeline())
+    with _step(context, engine) as pipeline:
+        batch = _claim(context, config, pipeline)
         if not batch.claims:
             context.log.info("Nothing to import for %s/%s.", batch.account, batch.feed)
-        arrived = _advance_all(context, engine.pipeline(), batch, Stage.ARRIVE)
+        arrived = _advance_all(context, pipeline, batch, Stage.ARRIVE)
         if not batch.dry_run:
             return arrived
-        batch = _with_members(engine.pipeline(), batch_from(arrived.value))
-        return _advance_all(context, engine.pipeline(), batch, Stage.ARRIVE)
+        batch = _with_members(pipeline, batch_from(arrived.value))
+        return _advance_all(context, pipeline, batch, Stage.ARRIVE)
 
 
 def _stage_op(stage: Stage, description: str) -> dg.OpDefinition:
@@ -75,8 +74,8 @@ def _stage_op(stage: Stage, description: str) -> dg.OpDefinition:
     def advance(
         context: dg.OpExecutionContext, engine: dg.ResourceParam[Engine], batch: dict[str, Any]
     ) -> dg.Output[dict[str, Any]]:
-        with _only_silence_is_retried():
-            return _advance_all(context, engine.pipeline(), batch_from(batch), stage)
+        with _step(context, engine) as pipeline:
+            return _advance_all(context, pipeline, batch_from(batch), stage)
 
     return advance
 
@@ -96,8 +95,7 @@ def report(
     context: dg.OpExecutionContext, engine: dg.ResourceParam[Engine], batch: dict[str, Any]
 ) -> Iterator[Any]:
     """Report on all files of the run; only then fail it, if there is reason to."""
-    pipeline = engine.pipeline()
-    with _only_silence_is_retried():
+    with _step(context, engine) as pipeline:
         told = batch_from(_advance_all(context, pipeline, batch_from(batch), Stage.REPORT).value)
         imports = imports_of(pipeline, told.claims)
         reports = [import_.settled() for import_ in imports]
@@ -141,17 +139,10 @@ def _with_members(pipeline: Pipeline, batch: Batch) -> Batch:
     return batch.with_claims(filter(None, claims), batch.unrecorded)
 
 
-def _sign_on(context: dg.OpExecutionContext, pipeline: Pipeline) -> None:
-    """Let it be known which process works on the run; see `csv_pipeline.defs.stalled`."""
-    one_process = context.job_def.executor_def.name in _IN_PROCESS
-    pipeline.keeper.work_on(context.run.run_id, whole=one_process)
-
-
 def _advance_all(
     context: dg.OpExecutionContext, pipeline: Pipeline, batch: Batch, stage: Stage
 ) -> dg.Output[dict[str, Any]]:
     """Do one stage for every file and return the files that go on."""
-    _sign_on(context, pipeline)  # here too: a retried run begins at the step that failed
     done, going_on, unrecorded = [], [], list(batch.unrecorded)
     for import_, do in advance_all(pipeline, imports_of(pipeline, batch.claims), stage):
         name = import_.claim.name
@@ -242,19 +233,32 @@ def _fail_if_due(batch: Batch, reports: list[ImportReport]) -> None:
 
 
 @contextmanager
-def _only_silence_is_retried() -> Iterator[None]:
-    """Let the retry policy see a silent database only; every other error would come again.
+def _step(context: dg.OpExecutionContext, engine: Engine) -> Iterator[Pipeline]:
+    """Give the pipeline to do one step of a run with, and leave the run's claims to the next step.
 
-    Dagster retries a step that was interrupted too, if it has a policy: a run that somebody
-    terminates would go on.
+    It is let known which process works on the run; see `csv_pipeline.defs.stalled`. Where each step
+    has a process of its own, this one ends, and holds nothing from here on.
+
+    The retry policy sees a silent database only; every other error would come again. Dagster
+    retries a step that was interrupted too, if it has a policy: a run that somebody terminates
+    would go on.
     """
+    one_process = context.job_def.executor_def.name in _IN_PROCESS
+    keeper = None
     try:
-        yield
+        pipeline = engine.pipeline()
+        keeper = pipeline.keeper
+        keeper.work_on(context.run.run_id, whole=one_process)
+        yield pipeline
+        if not one_process:
+            keeper.hand_over()
     except UnavailableError:
         raise
     except SetupError as error:  # a person has to mend it, and no traceback helps with that
         raise dg.Failure(str(error), allow_retries=False) from None
     except (dg.DagsterExecutionInterruptedError, KeyboardInterrupt) as interrupt:
+        if keeper is not None:
+            keeper.give_all_back()
         raise dg.Failure("the run was told to end", allow_retries=False) from interrupt
     except Exception as error:  # Dagster records it with its traceback
         raise dg.Failure(str(error), allow_retries=False) from error

@@ -11,8 +11,12 @@ class Customer(Contract):
     """One customer, identified by the seller's own id or else by the eBay user name."""
 
     customer_key: str = column(derived=True, description="the customer id, or else the user name")
-    customer_id: str = column("Customer ID", "Customer Number", "Kundennummer", nullable=True)
-    username: str = column("Username", "User ID", "Buyer Username", "eBay User ID", nullable=True)
+    customer_id: str = column(
+        "Customer ID", "Customer Number", "Kundennummer", nullable=True, identifier=True
+    )
+    username: str = column(
+        "Username", "User ID", "Buyer Username", "eBay User ID", nullable=True, identifier=True
+    )
     name: str = column("Name", "Customer Name", "Full Name", "Buyer Name", nullable=True)
     email: str = column(
         "Email",
@@ -23,7 +27,9 @@ class Customer(Contract):
         needs=EMAIL_NEEDS,
         protected=True,
     )
-    phone: str = column("Phone", "Phone Number", "Telephone", nullable=True, protected=True)
+    phone: str = column(
+        "Phone", "Phone Number", "Telephone", nullable=True, identifier=True, protected=True
+    )
     address_1: str = column("Address 1", "Address", "Street", "Address Line 1", nullable=True)
     address_2: str = column("Address 2", "Address Line 2", nullable=True)
     city: str = column("City", "Town", nullable=True)

@@ -12,7 +12,6 @@ import re
 
 import polars as pl
 
-from csv_pipeline.casts.decimals import currency
 from csv_pipeline.conflict import Greatest, Precedence
 from csv_pipeline.contract import Contract, Money, column
 from csv_pipeline.errors import ContradictionError
@@ -75,11 +74,12 @@ class EbayOrder(Contract):
     )
     item_number: str = column(
         "Item Number", "Item ID", "Artikelnummer", "Numéro d’objet", "Numéro de l’objet",
-        substitute="", description="eBay's number of the listing; empty on a summary row",
+        substitute="", identifier=True,
+        description="eBay's number of the listing; empty on a summary row",
     )  # fmt: skip
     transaction_id: str = column(
         "Transaction ID", "Transaktionsnummer", "Numéro de transaction",
-        substitute="", description="eBay's number of the sale of one item",
+        substitute="", identifier=True, description="eBay's number of the sale of one item",
     )  # fmt: skip
     line_kind: str = column(
         derived=True,
@@ -93,11 +93,12 @@ class EbayOrder(Contract):
         nullable=True,
         str_matches=r"^(?:\d{2}-\d{5}-\d{5}|\d{19})$",
         needs="12-34567-89012, or 19 digits",
+        identifier=True,
         description="absent on a committed but unpaid row",
     )  # fmt: skip
     sales_record_number: str = column(
         "Sales Record Number", "Verkaufsprotokollnummer", "Numéro de vente",
-        "Numéro d’enregistrement de la vente", nullable=True,
+        "Numéro d’enregistrement de la vente", nullable=True, identifier=True,
     )  # fmt: skip
     sold_on: pl.Date = column(*_SALE_DATE, nullable=True, past=True)
     sold_time: pl.Time = column(
@@ -121,12 +122,12 @@ class EbayOrder(Contract):
     total_price: Money = column(*_TOTAL, nullable=True, description="absent on an item row")
     currency: str = column(
         *_SOLD_FOR, *_TOTAL,
-        nullable=True,
+        nullable=True, currency=True,
         description="ISO 4217 as the amounts state it; $ where they show only that",
     )  # fmt: skip
     buyer_username: str = column(
         "Buyer Username", "Buyer User ID", "Nutzername des Käufers", "Pseudo de l’acheteur",
-        nullable=True,
+        nullable=True, identifier=True,
     )  # fmt: skip
     buyer_name: str = column(
         "Buyer Name", "Name des Käufers", "Nom de l’acheteur", "Buyer Fullname", nullable=True
@@ -150,10 +151,12 @@ class EbayOrder(Contract):
     )
     buyer_tax_identifier_name: str = column("Buyer Tax Identifier Name", nullable=True)
     buyer_tax_identifier_value: str = column(
-        "Buyer Tax Identifier Value", nullable=True, protected=True
+        "Buyer Tax Identifier Value", nullable=True, identifier=True, protected=True
     )
     ship_to_name: str = column("Ship To Name", "Post to name", "Name des Empfängers", nullable=True)
-    ship_to_phone: str = column("Ship To Phone", "Post to phone", nullable=True, protected=True)
+    ship_to_phone: str = column(
+        "Ship To Phone", "Post to phone", nullable=True, identifier=True, protected=True
+    )
     ship_to_address_1: str = column(
         "Ship To Address 1", "Post to address 1", "Shipping Address 1", nullable=True
     )
@@ -173,7 +176,7 @@ class EbayOrder(Contract):
     item_title: str = column("Item Title", "Angebotstitel", "Titre de l’objet", nullable=True)
     custom_label: str = column(
         "Custom Label", "Custom label (SKU)", "Bestandseinheit", "Étiquette personnalisée",
-        nullable=True,
+        nullable=True, identifier=True,
     )  # fmt: skip
     variation_details: str = column("Variation Details", "Variantendetails", nullable=True)
     sold_via_promoted_listings: str = column("Sold Via Promoted Listings", nullable=True)
@@ -215,18 +218,20 @@ class EbayOrder(Contract):
     feedback_left: str = column("Feedback Left", nullable=True)
     feedback_received: str = column("Feedback Received", nullable=True)
     my_item_note: str = column("My Item Note", nullable=True)
-    paypal_transaction_id: str = column("PayPal Transaction ID", nullable=True)
+    paypal_transaction_id: str = column("PayPal Transaction ID", nullable=True, identifier=True)
     shipping_service: str = column(
         "Shipping Service", "Delivery service", "Postage Service", "Versandservice", nullable=True
     )
     tracking_number: str = column(
-        "Tracking Number", "Sendungsnummer", "Numéro de suivi", nullable=True
+        "Tracking Number", "Sendungsnummer", "Numéro de suivi", nullable=True, identifier=True
     )
     global_shipping_program: str = column("Global Shipping Program", nullable=True)
-    global_shipping_reference_id: str = column("Global Shipping Reference ID", nullable=True)
+    global_shipping_reference_id: str = column(
+        "Global Shipping Reference ID", nullable=True, identifier=True
+    )
     click_and_collect: str = column("Click And Collect", nullable=True)
     click_and_collect_reference_number: str = column(
-        "Click And Collect Reference Number", nullable=True
+        "Click And Collect Reference Number", nullable=True, identifier=True
     )
     ebay_plus: str = column("eBay Plus", nullable=True)
     authenticity_verification_program: str = column(
@@ -273,11 +278,6 @@ def line_kind(rows: pl.LazyFrame, facts: FileFacts) -> pl.LazyFrame:
         .then(pl.lit("item"))
         .otherwise(pl.lit("single")),
     )
-
-
-def currency_stated(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """Reduce the text of an amount to the currency it states."""
-    return rows.with_columns(currency=currency(pl.col("currency")))
 
 
 def footer_agrees(file: WholeFile) -> Evidence | None:
@@ -375,7 +375,7 @@ EBAY_ORDERS = Feed(
         ),
         NonDataPattern(name="seller", pattern=rf'{_CELL}{_SELLER}\s*:\s*([^",;\t|\s]+)'),
     ),
-    transforms=(identity, line_kind, currency_stated),
+    transforms=(identity, line_kind),
     asks_filled=("item_number", "total_price"),
     file_checks=(footer_agrees,),
     nulls=frozenset({"--"}),

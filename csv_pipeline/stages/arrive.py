@@ -21,7 +21,7 @@ from csv_pipeline.model import Claim, FoundFile, StoredText, account_slug
 from csv_pipeline.places import ObjectPlace, Place, parts_below
 from csv_pipeline.storage import objects
 from csv_pipeline.storage.areas import is_unchanged, size_bytes
-from csv_pipeline.storage.files import modified_at
+from csv_pipeline.storage.files import modified_at, text_of
 
 _CHUNK = 4 * 1024**2
 _UNFINISHED = (".part", ".tmp", ".crdownload", ".filepart")
@@ -201,7 +201,7 @@ def _entries(landing: Place, start_at: str | None) -> Iterator[tuple[str, FoundF
     landing.mkdir(parents=True, exist_ok=True)
     for folder in _in_turn(sorted(p for p in landing.iterdir() if not _ignored(p.name)), start_at):
         for file, fault in _files(folder, landing):
-            yield folder.name, file, fault
+            yield text_of(folder.name), file, fault
 
 
 def _objects(landing: ObjectPlace, start_at: str) -> Iterator[tuple[str, FoundFile, str | None]]:
@@ -222,20 +222,27 @@ def _objects(landing: ObjectPlace, start_at: str) -> Iterator[tuple[str, FoundFi
 
 def _in_turn(folders: list[Path], start_at: str | None) -> list[Path]:
     """Return the folders beginning with `start_at`, so that none is always last."""
-    later = [folder for folder in folders if start_at is not None and folder.name >= start_at]
+    later = [f for f in folders if start_at is not None and text_of(f.name) >= start_at]
     return later + [folder for folder in folders if folder not in set(later)]
 
 
 def _files(folder: Path, landing: Path) -> Iterator[tuple[FoundFile, str | None]]:
-    """Give every file of an account's folder, with the reason if it can never be imported."""
+    """Give every file of an account's folder, with the reason if it can never be imported.
+
+    A link to a folder is such a file, and so is a folder that cannot be listed.
+    """
     if not folder.is_dir():
         yield from _entry(folder, landing)
         return
-    for directory, folders, names in os.walk(folder):
+    closed: list[OSError] = []
+    for directory, folders, names in os.walk(folder, onerror=closed.append):
         folders[:] = sorted(name for name in folders if not _ignored(name))
-        for name in sorted(names):
+        links = [name for name in folders if Path(directory, name).is_symlink()]
+        for name in sorted((*names, *links)):
             if not _ignored(name):
                 yield from _entry(Path(directory, name), landing)
+    for error in closed:
+        yield from _entry(Path(error.filename), landing)
 
 
 def _entry(path: Path, landing: Path) -> Iterator[tuple[FoundFile, str | None]]:
@@ -246,31 +253,29 @@ def _entry(path: Path, landing: Path) -> Iterator[tuple[FoundFile, str | None]]:
         status = path.lstat()
     except FileNotFoundError:
         return
-    file = _found(path, status, _text(account), _text(feed))
-    if not stat.S_ISREG(status.st_mode):
-        # A link could lead into another account's folder, and a pipe never ends.
-        yield file, f"{file.location}: a file was needed; it is a link or something else"
+    file = _found(path, status, text_of(account), text_of(feed))
+    if stat.S_ISDIR(status.st_mode):
+        yield file, f"{file.location}: a folder that can be listed was needed; access is denied"
+    elif stat.S_ISLNK(status.st_mode):  # it could lead into another account's folder
+        yield file, f"{file.location}: a file or folder itself was needed; it is a symbolic link"
+    elif not stat.S_ISREG(status.st_mode):  # a pipe never ends
+        yield file, f"{file.location}: a file was needed; it is a pipe, a socket or a device"
     elif not os.access(path, os.R_OK):
         if not os.path.lexists(path):
             return
         yield file, f"{file.location}: a file that can be read was needed; access is denied"
-    elif str(path) != _text(str(path)):
+    elif str(path) != text_of(str(path)):
         yield file, f"{file.location}: a name in UTF-8 was needed; it has other bytes"
     else:
         yield file, None
 
 
-def _text(name: str) -> str:
-    """Return a name from the file system as text that can be stored."""
-    return os.fsencode(name).decode(errors="backslashreplace")
-
-
 def _found(path: Path, status: os.stat_result, account: str, feed: str) -> FoundFile:
     return FoundFile(
-        location=_text(str(path.absolute())),
+        location=text_of(str(path.absolute())),
         account=account,
         feed=feed,
-        name=_text(path.name),
+        name=text_of(path.name),
         size_bytes=status.st_size,
         modified_at=modified_at(status),
     )

@@ -71,30 +71,31 @@ def write_results(out: BinaryIO, decided: Decided) -> Mapping[str, int]:
     for number, frame in enumerate(_lines(decided)):
         counts = frame[OUTCOME].value_counts()
         tally.update(dict(zip(counts[OUTCOME].cast(pl.String), counts["count"], strict=True)))
-        _write(out, frame, first=number == 0)
+        write_lines(out, frame, first=number == 0)
     for frame in _non_data(decided):
-        _write(out, frame, first=False)
+        write_lines(out, frame, first=False)
     return tally
 
 
-def write_parts(
-    decided: Decided, parts: Sequence[Part], paths: Iterable[Path]
-) -> list[Mapping[str, int]]:
-    """Write the result files of the files that a text is made of, each as `write_results` does."""
+def results_of_parts(
+    decided: Decided, parts: Sequence[Part]
+) -> Iterator[tuple[pl.DataFrame, Mapping[str, int]]]:
+    """Give the lines of each file that a text is made of, and how many had which outcome.
+
+    `write_lines` writes them as `write_results` does.
+    """
     lines = pl.concat(_lines(decided))
     place = parts_of(lines[ROW_NUMBER], parts)
     rows_up = pl.Series([part.rows_up for part in parts]).gather(place)
     lines_up = pl.Series([part.lines_up for part in parts]).gather(place)
     starts = lines[ROW_NUMBER].search_sorted(pl.Series([part.first for part in parts]))
     lines = lines.with_columns(lines[ROW_NUMBER] - rows_up, lines[LINE_NUMBER] - lines_up)
-    for part, path, start in zip(parts, paths, starts, strict=True):
-        with path.open("wb") as out:
-            _write(out, lines[start : start + part.rows], first=True)
     tallies: list[dict[str, int]] = [{} for _ in parts]
     counts = lines.group_by(place.alias("part"), OUTCOME).len().drop_nulls("part")
     for number, outcome, rows in counts.iter_rows():
         tallies[number][outcome] = rows
-    return list(tallies)
+    for part, start, tally in zip(parts, starts, tallies, strict=True):
+        yield lines[start : start + part.rows], tally
 
 
 def _lines(decided: Decided) -> Iterator[pl.DataFrame]:
@@ -116,7 +117,8 @@ def _non_data(decided: Decided) -> Iterator[pl.DataFrame]:
         )
 
 
-def _write(out: BinaryIO, frame: pl.DataFrame, *, first: bool) -> None:
+def write_lines(out: BinaryIO, frame: pl.DataFrame, *, first: bool) -> None:
+    """Write lines of a result file, the `first` of it under the names of the columns."""
     frame.write_csv(out, include_header=first, include_bom=first, line_terminator="\r\n")
 
 

@@ -8,26 +8,22 @@ the row goes on to be validated, so that all its faults are found.
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
 from pathlib import Path
 
 import polars as pl
 from polars.exceptions import ColumnNotFoundError
 
-from csv_pipeline.casts import dates, decimals, times
+from csv_pipeline.casts import cells, currencies, dates, decimals, integers, times
 from csv_pipeline.casts.dates import ZONED, Reading
 from csv_pipeline.casts.evidence import Survey, decide
+from csv_pipeline.casts.figures import Figures, figures_of
+from csv_pipeline.casts.identifiers import Rounded, is_rounded, rounded
 from csv_pipeline.casts.moments import Moments, Settled, moments_of, reading, settle, take_census
 from csv_pipeline.casts.nulls import are_none
 from csv_pipeline.casts.times import Forms
 from csv_pipeline.casts.zones import Census
 from csv_pipeline.contract import Column, Kind, heading
-from csv_pipeline.errors import (
-    ContradictionError,
-    MissingColumnError,
-    SetupError,
-    UndecidableError,
-)
+from csv_pipeline.errors import FileRefusedError, MissingColumnError, SetupError
 from csv_pipeline.header import extras_in, layout_of, likeliest, missing_columns, sources_in, title
 from csv_pipeline.model import (
     Account,
@@ -38,7 +34,7 @@ from csv_pipeline.model import (
     WholeFile,
     takes_facts,
 )
-from csv_pipeline.storage.rejects import fault_rows
+from csv_pipeline.storage.rejects import MASK, fault_rows
 from csv_pipeline.storage.work import (
     EXTRA,
     PLACE,
@@ -50,10 +46,9 @@ from csv_pipeline.storage.work import (
     TypedFile,
     batches,
     in_order,
+    parts_of,
     scan,
 )
-
-_INTEGER = r"^(-?\d{1,18})(?:\.0+)?$"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +60,11 @@ class _Plan:
     sources: Mapping[str, int]  # contract column → place in the header
     others: Mapping[str, int]  # contract column → another place that claims to be it
     extras: Mapping[str, int]  # other heading → place in the header
+    header: tuple[str, ...]
     headings: dict[str, str]
     ways: dict[str, str | None]
+    currency: str | None  # the account's, which a bare `$` may be
+    stating: tuple[str, ...]  # columns of amounts that state a currency
     readings: Mapping[str, Reading]  # of the columns of dates and times
     nulls: frozenset[str]  # words for no value, case-folded, where a column is not text
     facts: FileFacts
@@ -78,6 +76,11 @@ class _Plan:
             for column in self.feed.columns
             if column.derived or column.substitute is not None or column.name in self.sources
         )
+
+    def amount_at(self, place: int) -> str | None:
+        """Return the column of amounts at a place of the header, if there is one."""
+        amounts = (c.name for c in self.feed.columns if c.kind is Kind.DECIMAL)
+        return next((name for name in amounts if self.sources.get(name) == place), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,14 +125,15 @@ def transform(  # noqa: PLR0913  # a file, whose it is, and what is known of it
     Raises:
         MissingColumnError: The header lacks columns that the feed needs in this layout.
         UndecidableError: Nothing settles the day order or decimal mark of a column.
+        MixedCurrenciesError: Amounts of a column are in several, and no column says in which.
         ContradictionError: What the file says of itself is not what it holds.
     """
     sources, others = sources_in(text.header, feed)
     layout = _layout(sources, feed, facts)
     _refuse_missing(sources, layout, feed, text.header, name)
     headings = {column: text.header[place] for column, place in sources.items()}
-    surveys = _surveys(feed, sources, headings)
-    decided = _surveyed(text, surveys, sources, account, settled, name, today)
+    surveys = _surveys(feed, account, sources, headings)
+    decided = _surveyed(text, feed, surveys, sources, account, settled, name, today)
     extras = extras_in(text.header, sources.values())
     plan = _Plan(
         feed=feed,
@@ -137,8 +141,11 @@ def transform(  # noqa: PLR0913  # a file, whose it is, and what is known of it
         sources=sources,
         others=others,
         extras=extras,
+        header=text.header,
         headings=headings,
         ways=decided.ways,
+        currency=account.currency,
+        stating=surveys.figures.stating,
         readings={
             c.name: reading(c, one, decided.ways) for one in surveys.moments for c in one.columns
         },
@@ -147,14 +154,18 @@ def transform(  # noqa: PLR0913  # a file, whose it is, and what is known of it
     )
     rows, rejects = BatchWriter(work / "typed"), BatchWriter(work / "rejects-transform")
 
-    def type_batch(numbered: tuple[int, pl.DataFrame]) -> int:
+    def type_batch(numbered: tuple[int, pl.DataFrame]) -> tuple[int, dict[str, Rounded]]:
         number, batch = numbered
-        typed, faults = _typed(batch, plan)
+        typed, faults, ids = _typed(batch, plan)
         rows.write(typed, number)
         rejects.write(faults, number)
-        return faults["row_number"].n_unique()
+        return faults["row_number"].n_unique(), ids
 
-    at_fault = sum(in_order(type_batch, enumerate(batches(text.rows))))
+    at_fault, all_ids = 0, dict[str, Rounded]()
+    for rejected, ids in in_order(type_batch, enumerate(batches(text.rows))):
+        at_fault += rejected
+        all_ids |= {name: all_ids.get(name, Rounded()) + its for name, its in ids.items()}
+    damaged = (its.warning(headings[name]) for name, its in all_ids.items())
     checked = _check_file(text, rows.directory, plan, account, name)
     return TypedFile(
         rows=rows.directory,
@@ -167,7 +178,7 @@ def transform(  # noqa: PLR0913  # a file, whose it is, and what is known of it
         ways=decided.ways,
         facts=plan.facts,
         evidence=(_layout_evidence(layout, plan), *decided.evidence, *checked),
-        warnings=tuple(decided.warnings),
+        warnings=(*decided.warnings, *filter(None, damaged)),
     )
 
 
@@ -185,16 +196,22 @@ def settle_parts(  # noqa: PLR0913, PLR0917  # a text, whose it is, and what is 
     of the parts' files.
     """
     sources, _ = sources_in(text.header, feed)
-    whole = _surveys(feed, sources, {name: text.header[place] for name, place in sources.items()})
+    headings = {name: text.header[place] for name, place in sources.items()}
+    whole = _surveys(feed, account, sources, headings)
     columns = [str(sources[survey.column]) for survey in whole.asked]
-    frame = pl.concat(batches(text.rows, ["row_number", *columns]))
+    ids = [str(sources[c.name]) for c in feed.columns if c.name in sources and _is_id(c, feed)]
+    frame = pl.concat(batches(text.rows, ["row_number", *columns, *ids]))
     rows = frame["row_number"]
     trimmed = frame.with_columns(pl.col(pl.String).str.strip_chars())
     masks = {
-        survey.column: survey.masks(trimmed[str(sources[survey.column])])
+        survey.column: survey.masks(trimmed[str(sources[survey.column])], rows)
         for survey in whole.asked
         if isinstance(survey, Survey)
     }
+    stating = {
+        name: decimals.currency(trimmed[str(sources[name])]) for name in whole.figures.stating
+    }
+    suspect = {at for i in ids for at in parts_of(rows.filter(is_rounded(trimmed[i])), parts)}
     firsts = [part.first for part in parts]
     starts = dict(zip(firsts, rows.search_sorted(pl.Series(firsts)), strict=True))
 
@@ -215,17 +232,20 @@ def settle_parts(  # noqa: PLR0913, PLR0917  # a text, whose it is, and what is 
             if ZONED in survey.notes.found:
                 censuses[one.place] = Census()
                 take_census(censuses[one.place], values, numbers)
-        return _Surveys([taken(survey) for survey in whole.amounts], moments), censuses
+        surveys = {survey.column: taken(survey) for survey in whole.figures.surveys}
+        currencies_ = {name: stated[mine] for name, stated in stating.items()}
+        return _Surveys(whole.figures.of(surveys, currencies_, numbers), moments), censuses
 
     found: list[tuple[dict[str, str | None], list[Evidence]] | None] = []
-    for part, name in zip(parts, names, strict=True):
+    for at, (part, name) in enumerate(zip(parts, names, strict=True)):
         surveys, censuses = of_part(part)
         try:
-            settled = surveys.decided(account, {}, censuses, name, _year(today))
-        except (ContradictionError, UndecidableError):
+            settled = surveys.decided(account, feed, {}, censuses, name, _year(today))
+        except FileRefusedError:
             found.append(None)
         else:
-            found.append(None if settled.warnings else (settled.ways, settled.evidence))
+            odd = settled.warnings or at in suspect
+            found.append(None if odd else (settled.ways, settled.evidence))
     return found
 
 
@@ -245,12 +265,12 @@ def _facts(text: TextFile, feed: Feed, layout: Layout, sources: Mapping[str, int
     wanted = {name: str(sources[name]) for name in feed.asks_filled if name in sources}
     filled: set[str] = set()
     for batch in batches(text.rows, wanted.values()) if wanted else ():
-        cells = batch.select(
-            _cleaned(int(place), _null_words(feed.nulls)).is_not_null().any().alias(name)
+        some = batch.select(
+            _cleaned(int(place), cells.null_words(feed.nulls)).is_not_null().any().alias(name)
             for name, place in wanted.items()
             if name not in filled
         )
-        filled |= {name for name in cells.columns if cells[name].item()}
+        filled |= {name for name in some.columns if some[name].item()}
         if filled == wanted.keys():
             break
     return _facts_of(layout, sources, feed, filled)
@@ -302,6 +322,7 @@ def _other_names(column: Column) -> tuple[str, ...]:
 
 def _surveyed(  # noqa: PLR0913, PLR0917  # the file, whose it is, and how its header reads
     text: TextFile,
+    feed: Feed,
     surveys: "_Surveys",
     sources: Mapping[str, int],
     account: Account,
@@ -320,31 +341,32 @@ def _surveyed(  # noqa: PLR0913, PLR0917  # the file, whose it is, and how its h
     for batch in batches(text.rows, columns) if censuses else ():
         for place, census in censuses.items():
             take_census(census, batch[str(place)].str.strip_chars(), batch["row_number"])
-    return surveys.decided(account, settled, censuses, name, _year(today))
+    return surveys.decided(account, feed, settled, censuses, name, _year(today))
 
 
 @dataclass(frozen=True, slots=True)
 class _Surveys:
-    """What the values of the columns of amounts, and of dates and times, prove."""
+    """What the values of the columns of figures, and of dates and times, prove."""
 
-    amounts: list[Survey]
+    figures: Figures
     moments: list[Moments]
 
     @property
     def asked(self) -> tuple[Survey | Forms, ...]:
         """All of them."""
-        return (*self.amounts, *(one.survey for one in self.moments))
+        return (*self.figures.surveys, *(one.survey for one in self.moments))
 
-    def decided(
+    def decided(  # noqa: PLR0913, PLR0917  # a file, whose it is, and what is known of it
         self,
         account: Account,
+        feed: Feed,
         settled: Mapping[str, str | None],
         censuses: Mapping[int, Census],
         name: str,
         year: int,
     ) -> Settled:
         days = [one.survey for one in self.moments if isinstance(one.survey, Survey)]
-        marks, of_marks = decide(self.amounts, account.decimal_mark, settled, name, "decimal_mark")
+        marks, of_marks = self.figures.decided(account, settled, name, feed.name)
         orders, of_orders = decide(days, account.date_order, settled, name, "date_order")
         others = settle(self.moments, censuses, settled, year)
         return Settled(
@@ -354,21 +376,31 @@ class _Surveys:
         )
 
 
-def _surveys(feed: Feed, sources: Mapping[str, int], headings: Mapping[str, str]) -> _Surveys:
-    amounts = [
-        decimals.survey(column, headings[column.name])
-        for column in feed.columns
-        if column.kind is Kind.DECIMAL and column.name in sources
-    ]
-    return _Surveys(amounts, moments_of(feed.columns, sources, headings))
+def _surveys(
+    feed: Feed, account: Account, sources: Mapping[str, int], headings: Mapping[str, str]
+) -> _Surveys:
+    return _Surveys(
+        figures_of(feed.columns, sources, headings, account.currency),
+        moments_of(feed.columns, sources, headings),
+    )
 
 
-def _typed(batch: pl.DataFrame, plan: _Plan) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return a batch as the contract's columns, `EXTRA` and `TYPED_PLACE`, and its rows' faults."""
+def _is_id(column: Column, feed: Feed) -> bool:
+    return column.identifier or column.name in feed.key
+
+
+def _typed(
+    batch: pl.DataFrame, plan: _Plan
+) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Rounded]]:
+    """Return a batch as the contract's columns, its rows' faults, and what is known of its ids.
+
+    The rows have `EXTRA` and `TYPED_PLACE` besides. Of ids there is, by column, how many of them a
+    spreadsheet may have rounded.
+    """
     feed = plan.feed
     present = [column for column in feed.columns if column.name in plan.sources]
-    text = _text(batch, {c.name: (plan.sources[c.name], _words(c, feed)) for c in present})
-    contested = {c.name: _contested(batch, c, plan) for c in present if c.name in plan.others}
+    text, odd = _text(batch, present, plan.sources, feed)
+    contested = _contested(batch, text, plan) if plan.others else {}
     made: list[pl.Series] = []
     faults = [pl.DataFrame(schema=REJECTS)]
     for column in present:
@@ -377,65 +409,72 @@ def _typed(batch: pl.DataFrame, plan: _Plan) -> tuple[pl.DataFrame, pl.DataFrame
         cast, rule, needed = _cast(values, column, plan.ways.get(column.name), reading)
         made.append(cast.alias(column.name))
         shown = plan.headings[column.name]
-        failed = _failed(values, cast, reading)
+        for mask, its_rule, its_need in cells.damage(
+            values, column, is_id=_is_id(column, feed), seen=column.name in odd
+        ):
+            if mask.any():
+                faults.append(fault_rows(text, mask, column, shown, its_rule, its_need))
+        failed = _failed(values, cast, column, plan)
         if failed is not None:
             values = values.set(failed & are_none(values, column, plan.nulls), None)
             text = text.with_columns(values)
             failed &= values.is_not_null()
-            for mask, its_rule, its_need in _reasons(values, failed, column, reading, rule, needed):
+            for mask, its_rule, its_need in _reasons(values, failed, column, plan, rule, needed):
                 faults.append(fault_rows(text, mask, column, shown, its_rule, its_need))
         if column.name in contested:
-            shown_twice = "one value; two columns of the file claim to be it and differ"
-            faults.append(
-                fault_rows(text, contested[column.name], column, shown, "contested", shown_twice)
-            )
+            faults.append(contested[column.name])
         if column.name in plan.layout.filled and values.null_count():
             faults.append(
                 fault_rows(text, values.is_null(), column, shown, "required", "a value in each row")
             )
     typed = pl.DataFrame([*made, *text.select(TYPED_PLACE), _extra(batch, plan)])
-    return _derived(typed, plan), pl.concat(faults)
+    if plan.stating or plan.currency:
+        typed, more = _with_currency(typed, text, plan)
+        faults += more
+    lines = text[TYPED_PLACE[1]]
+    ids = {c.name: rounded(text[c.name], lines) for c in present if _is_id(c, feed)}
+    return _derived(typed, plan), pl.concat(faults), ids
 
 
-def _contested(batch: pl.DataFrame, column: Column, plan: _Plan) -> pl.Series:
-    """Return where two columns of the file claim to be one of the contract and differ."""
-    words = _words(column, plan.feed)
-    one = _cleaned(plan.sources[column.name], words)
-    other = _cleaned(plan.others[column.name], words)
-    return batch.select((one != other).fill_null(value=False)).to_series()
+def _contested(batch: pl.DataFrame, text: pl.DataFrame, plan: _Plan) -> dict[str, pl.DataFrame]:
+    """Return the faults where two columns of the file claim to be one and differ, by column."""
+    columns = [column for column in plan.feed.columns if column.name in plan.others]
+    others, _ = _text(batch, columns, plan.others, plan.feed)
+    found: dict[str, pl.DataFrame] = {}
+    for column in columns:
+        one, other = text[column.name], others[column.name]
+        differ = (one != other).fill_null(value=False)
+        if differ.any():
+            title = plan.header[plan.others[column.name]]
+            held = pl.lit(MASK) if column.protected else pl.format("'{}'", pl.col("_other"))
+            needed = pl.format(
+                "one value; {} of the file claims to be it, too, and holds {}",
+                pl.lit(repr(title)),
+                held,
+            )
+            rows = text.with_columns(other.alias("_other"))
+            shown = plan.headings[column.name]
+            found[column.name] = fault_rows(rows, differ, column, shown, "contested", needed)
+    return found
 
 
-def _words(column: Column, feed: Feed) -> tuple[str, ...]:
-    """Return the cells, trimmed, that stand for no value whatever a cast makes of them."""
-    return _null_words(feed.nulls | column.nulls)
+def _text(
+    batch: pl.DataFrame, columns: Sequence[Column], places: Mapping[str, int], feed: Feed
+) -> tuple[pl.DataFrame, list[str]]:
+    """Return trimmed cells by column, null for no value, with `TYPED_PLACE`; and which are odd.
 
-
-@lru_cache(maxsize=10_000)
-def _null_words(declared: frozenset[str]) -> tuple[str, ...]:
-    return ("", *sorted(declared))
-
-
-def _text(batch: pl.DataFrame, sources: Mapping[str, tuple[int, tuple[str, ...]]]) -> pl.DataFrame:
-    """Return the trimmed cells by column, null where one stands for no value, and `TYPED_PLACE`.
-
-    `sources` has the place in the header, and the words for no value, of each column.
+    Odd are columns that have such cells, some from a spreadsheet, or ids that are not plain.
     """
     trimmed = batch.select(
-        *(pl.col(str(at)).str.strip_chars().alias(name) for name, (at, _) in sources.items()),
+        *(pl.col(str(places[c.name])).str.strip_chars().alias(c.name) for c in columns),
         *(pl.col(name).alias(typed) for name, typed in zip(PLACE, TYPED_PLACE, strict=True)),
     )
     # Few columns have such cells, and to look takes a fifth of the time of making all anew.
-    has_nulls = trimmed.select(_has_any(name, words) for name, (_, words) in sources.items())
-    found = [name for name in sources if has_nulls[name].item()]
-    return trimmed.with_columns(
-        pl.when(~pl.col(name).is_in(sources[name][1])).then(name) for name in found
-    )
-
-
-@lru_cache(maxsize=10_000)  # a feed's columns are the same in all its files
-def _has_any(name: str, words: tuple[str, ...]) -> pl.Expr:
-    """Return whether any cell of a column is one of the words."""
-    return pl.any_horizontal(pl.col(name) == word for word in words).any().alias(name)
+    known = [(c, cells.null_words(feed.nulls | c.nulls), _is_id(c, feed)) for c in columns]
+    flags = trimmed.select(cells.is_odd(c.name, words, is_id=is_id) for c, words, is_id in known)
+    odd = [one for one in known if flags[one[0].name].item()]
+    clean = (cells.cleaned(trimmed[c.name], c, words, is_id=is_id) for c, words, is_id in odd)
+    return trimmed.with_columns(clean), [column.name for column, _, _ in odd]
 
 
 def _cleaned(place: int, words: tuple[str, ...]) -> pl.Expr:
@@ -444,7 +483,7 @@ def _cleaned(place: int, words: tuple[str, ...]) -> pl.Expr:
     return pl.when(~value.is_in(words)).then(value)
 
 
-def _cast(
+def _cast(  # noqa: PLR0911  # a kind each
     values: pl.Series, column: Column, way: str | None, reading: Reading | None = None
 ) -> tuple[pl.Series, str, str]:
     """Return the typed values, the rule that a null breaks where the text is not, and its needs."""
@@ -453,16 +492,11 @@ def _cast(
             made = values if column.substitute is None else values.fill_null(column.substitute)
             return made, "", ""
         case Kind.CHOICE:
-            folded = values.str.to_lowercase().str.replace_all(r"[\s_-]+", "_")
-            made = folded.replace_strict(
-                {word.replace(" ", "_").replace("-", "_"): x for word, x in column.choices.items()},
-                default=None,
-                return_dtype=pl.String,
-            )
-            return made, "choice", f"one of {', '.join(column.choices)}"
+            return cells.choices(values, column), "choice", f"one of {', '.join(column.choices)}"
+        case Kind.CURRENCY:
+            return decimals.currency(values), "currency", currencies.HINT
         case Kind.INTEGER:
-            whole = values.str.extract(_INTEGER).cast(pl.Int64, strict=False)
-            return whole, "integer", "a whole number"
+            return integers.cast(values, way), "integer", integers.HINT
         case Kind.DECIMAL:
             assert isinstance(column.dtype, pl.Decimal)  # noqa: S101  # the kind says so
             needed = decimals.HINT.format(scale=column.dtype.scale)
@@ -475,46 +509,82 @@ def _cast(
             return cast(values, reading or Reading()), "time", times.NEEDED
 
 
-def _failed(values: pl.Series, cast: pl.Series, reading: Reading | None) -> pl.Series | None:
+def _failed(values: pl.Series, cast: pl.Series, column: Column, plan: _Plan) -> pl.Series | None:
     """Return where the file gives a value that is none of its kind; None if that is nowhere.
 
-    Of a time that follows a date, the date says it: where that was read, so was the time.
+    Of a time that follows a date, the date says it: where that was read, so was the time; and so
+    the amount says whether what it states is a currency.
     """
-    follows = reading is not None and reading.follows
-    if follows or cast.null_count() <= values.null_count():
+    reading = plan.readings.get(column.name)
+    if reading is not None and reading.follows:
+        return None
+    if column.kind is Kind.CURRENCY and plan.amount_at(plan.sources[column.name]):
+        return None
+    if cast.null_count() <= values.null_count():
         return None  # to count costs nothing; no cast makes a value of none but a substitute
     failed = cast.is_null() & values.is_not_null()
     return failed if failed.any() else None
 
 
 def _reasons(  # noqa: PLR0913, PLR0917  # what failed, and what a failure is called
-    values: pl.Series,
-    failed: pl.Series,
-    column: Column,
-    reading: Reading | None,
-    rule: str,
-    needed: str,
+    values: pl.Series, failed: pl.Series, column: Column, plan: _Plan, rule: str, needed: str
 ) -> Iterator[tuple[pl.Series, str, str]]:
     """Give the values that failed by the rule that they break, each with what it needs."""
-    if reading is None or not failed.any():
-        yield failed, rule, needed
-        return
-    read = dates.read if column.kind is Kind.DATE else times.read
-    why = pl.Series([None], dtype=pl.String).new_from_index(0, len(values))
-    why = why.scatter(failed.arg_true(), read(values.filter(failed), reading)["fault"])
-    for its in why.drop_nulls().unique().sort():
-        yield why.eq(its).fill_null(value=False), its, needed if its == rule else dates.NEEDED[its]
+    places = failed.arg_true()
+    some, way = values.gather(places), plan.ways.get(column.name)
+    rest = pl.repeat(value=True, n=len(some), eager=True)
+    for mask, its, needs in (
+        *cells.reasons(some, column, way, is_id=_is_id(column, plan.feed)),
+        *_reasons_of_moments(some, column, plan.readings.get(column.name), rule, needed),
+        (rest, rule, needed),
+    ):
+        mine = mask.fill_null(value=False) & rest
+        rest &= ~mine
+        if mine.any():
+            yield (failed & False).scatter(places.filter(mine), values=True), its, needs
+
+
+def _reasons_of_moments(
+    values: pl.Series, column: Column, reading: Reading | None, rule: str, needed: str
+) -> Iterator[tuple[pl.Series, str, str]]:
+    if reading is not None:
+        read = dates.read if column.kind is Kind.DATE else times.read
+        why = read(values, reading)["fault"]
+        for its in why.drop_nulls().unique().sort():
+            yield why == its, its, needed if its == rule else dates.NEEDED[its]
+
+
+def _with_currency(
+    typed: pl.DataFrame, text: pl.DataFrame, plan: _Plan
+) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
+    """Return the rows with the currency that their amounts state, and a fault where these differ.
+
+    Where the file has no column for it, all its amounts have one.
+    """
+    columns = {column.name: column for column in plan.feed.columns}
+    own = next((c for c in columns.values() if c.kind is Kind.CURRENCY and c.name in typed), None)
+    if own is None:
+        return typed, []
+    first = plan.amount_at(plan.sources[own.name]) or own.name
+    names = [first, *(name for name in plan.stating if name != first)]
+    found = (typed[own.name], *(decimals.currency(text[name]) for name in names[1:]))
+    stated = [currencies.all_meant(one, plan.currency) for one in found]
+    whole, others = currencies.reconciled(stated)
+    needed = pl.format("an amount in {}, which another of the row is in", whole)
+    faults = [
+        fault_rows(text, other, columns[name], plan.headings[name], "currency", needed)
+        for name, other in zip(names, others, strict=True)
+        if other.any()
+    ]
+    return typed.with_columns(whole.alias(own.name)), faults
 
 
 def _extra(batch: pl.DataFrame, plan: _Plan) -> pl.Series:
     """Return the cells that no column uses as JSON objects, null where all of them are empty."""
     if not plan.extras:
         return pl.Series(EXTRA, [None] * batch.height, dtype=pl.String)
-    cells = [
-        _cleaned(place, _null_words(plan.feed.nulls)).alias(name)
-        for name, place in plan.extras.items()
-    ]
-    frame = batch.select(cells)
+    words = cells.null_words(plan.feed.nulls)
+    frame = batch.select(_cleaned(at, words).alias(name) for name, at in plan.extras.items())
     filled = pl.any_horizontal(pl.all().is_not_null())
     return frame.select(
         pl.when(filled).then(pl.struct(pl.all()).struct.json_encode()).alias(EXTRA)

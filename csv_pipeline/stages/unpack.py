@@ -164,7 +164,7 @@ def _kind(path: Path, name: str) -> str | None:
             needed = "a text file, or one compressed by gzip, zip or zstd, was needed"
             raise UnreadableFileError(name, needed, f"it is compressed by {kind}")
     if head[257:262] == b"ustar":
-        raise UnreadableFileError(name, "a text file was needed", "it is a tar archive")
+        raise UnreadableFileError(name, "a CSV file was needed", "it is a tar archive")
     return next((kind for magic, kind in _MAGIC if head.startswith(magic)), None)
 
 
@@ -278,8 +278,10 @@ def _members(
         raise LimitExceededError(name, needed, f"it has {len(entries):,}")
     names = [entry.filename for entry in entries]
     if "[Content_Types].xml" in names or names[:1] == ["mimetype"]:
-        found = "it is an office document; its sheets can be saved as CSV"
-        raise UnreadableFileError(name, "a text file was needed", found)
+        is_excel = any(entry.startswith("xl/") for entry in names)
+        kind = "an Excel workbook" if is_excel else "an office document"
+        found = f"it is {kind}; its sheets can be saved as CSV"
+        raise UnreadableFileError(name, "a CSV file was needed", found)
     for entry_name in names:
         if _leads_out(entry_name):
             needed = "names of files inside the archive were needed"

@@ -32,6 +32,15 @@ class Folder(Protocol):
 P = TypeVar("P", bound=Folder)
 
 
+def text_of(name: str) -> str:
+    r"""Return a name from the file system as text that can be stored and shown.
+
+    >>> text_of("caf\udce9.csv")
+    'caf\\xe9.csv'
+    """
+    return os.fsencode(name).decode(errors="backslashreplace")
+
+
 def modified_at(status: os.stat_result) -> datetime:
     """Return the modification time in microseconds, as PostgreSQL keeps it."""
     return datetime.fromtimestamp(status.st_mtime_ns // 1_000 / 1_000_000, UTC)

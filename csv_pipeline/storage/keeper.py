@@ -3,13 +3,17 @@
 A lease is short, so that the files of a worker that died are free soon; a stage may be long. So a
 thread renews the leases beside the work, on a connection of its own. Whoever stops renewing,
 because it died, was stopped or was cut off, loses its claims.
+
+Claims that were taken for a run are the run's. Its steps may be done by several processes, one
+after the other, so a process that ends well leaves them to the next; only one that is told to end
+gives them back.
 """
 
 import atexit
 import os
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 
 import structlog
 
@@ -20,13 +24,15 @@ from csv_pipeline.storage.database import Database
 
 _BEATS_PER_LEASE = 4
 _PATIENCE_SECONDS = 1.0  # between tries while the database does not answer
+_SLOWEST_STEP_SECONDS = 120.0  # for the process of a run's next step to begin
 log = structlog.get_logger()
 
 
 class Keeper:
     """Renews the leases of what this process holds, four times a lease.
 
-    What is still held when the process ends in an orderly way is given back at once.
+    What is still held when the process ends in an orderly way is left to the run that it was
+    claimed for; what was claimed for none is given back.
     """
 
     def __init__(self, database: Database, lease_seconds: float) -> None:
@@ -35,10 +41,11 @@ class Keeper:
         self._claims: dict[tuple[int, int], Claim] = {}
         self._runs: dict[str, bool] = {}
         self._lock = threading.Lock()
+        self._writing = threading.Lock()  # a beat in between would take back what is handed over
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._pid = os.getpid()
-        atexit.register(self.give_all_back)
+        atexit.register(self._end)
 
     def hold(self, claims: Iterable[Claim]) -> None:
         """Renew these claims from now on; a rehearsal's has no lease."""
@@ -92,11 +99,12 @@ class Keeper:
         Raises:
             DatabaseUnavailableError: The database does not answer.
         """
-        with self._lock:
-            claims, runs = set(self._claims), dict(self._runs)
-        with self._database.begin() as connection:
-            lost = ledger.renew_all(connection, claims, self._lease_seconds)
-            ledger.sign_on(connection, runs, self._lease_seconds)
+        with self._writing:
+            with self._lock:
+                claims, runs = set(self._claims), dict(self._runs)
+            with self._database.begin() as connection:
+                lost = ledger.renew_all(connection, claims, self._lease_seconds)
+                ledger.sign_on(connection, runs, self._lease_seconds)
         with self._lock:
             lost = lost & self._claims.keys()  # the others were settled since
             for key in lost:
@@ -104,20 +112,50 @@ class Keeper:
         for arrival_id, attempt in lost:
             log.warning("claim lost", arrival_id=arrival_id, attempt=attempt)
 
+    def hand_over(self) -> None:
+        """Leave all that is held to whichever process does the next step of its run.
+
+        Raises:
+            DatabaseUnavailableError: The database does not answer.
+        """
+        self._hand_over(max(self._lease_seconds, _SLOWEST_STEP_SECONDS))
+
     def give_all_back(self) -> None:
         """Give back what is still held, if the database answers; it is free for others at once."""
+        self._give_back(self._drop(lambda _: True))
+
+    def _end(self) -> None:
         if os.getpid() != self._pid:  # a fork holds nothing
             return
         self._stopped.set()
+        self._give_back(self._drop(lambda claim: claim.run_id is None))
+        with suppress(DatabaseUnavailableError):
+            self._hand_over(self._lease_seconds)
+
+    def _drop(self, which: Callable[[Claim], bool]) -> list[Claim]:
         with self._lock:
-            claims = list(self._claims.values())
-            self._claims.clear()
-        self._give_back(claims)
+            dropped = {key: claim for key, claim in self._claims.items() if which(claim)}
+            for key in dropped:
+                del self._claims[key]
+        return list(dropped.values())
+
+    def _hand_over(self, lease_seconds: float) -> None:
+        with self._writing:
+            with self._lock:
+                claims = set(self._claims)
+                runs = {run_id: whole for run_id, whole in self._runs.items() if not whole}
+            if claims or runs:
+                with self._database.begin() as connection:
+                    ledger.hand_over(connection, claims, lease_seconds)
+                    ledger.sign_on(connection, runs, lease_seconds)
+            with self._lock:
+                self._claims.clear()
+                self._runs = dict.fromkeys(self._runs.keys() - runs.keys(), True)
 
     def stop(self) -> None:
         """Renew nothing any more and give nothing back."""
         self._stopped.set()
-        atexit.unregister(self.give_all_back)
+        atexit.unregister(self._end)
         if self._thread is not None:
             self._thread.join()
 

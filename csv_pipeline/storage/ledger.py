@@ -505,6 +505,21 @@ def renew_all(
     return set(claims) - {(row.arrival_id, row.attempt) for row in still}
 
 
+def hand_over(
+    connection: sa.Connection, claims: Collection[tuple[int, int]], lease_seconds: float
+) -> None:
+    """Let claims last so long without a worker: the run that they are of goes on in another.
+
+    Those that another process works on by now are left to it.
+    """
+    table = tables.arrival
+    mine = table.c.worker.is_not_distinct_from(this_worker())
+    lease = sa.func.now() + timedelta(seconds=lease_seconds)
+    connection.execute(
+        sa.update(table).where(_are_held(claims), mine).values(lease_expires_at=lease, worker=None)
+    )
+
+
 def sign_on(connection: sa.Connection, runs: Mapping[str, bool], lease_seconds: float) -> None:
     """Enter this process as the one that works on these runs, for as long as a lease.
 
@@ -965,6 +980,7 @@ def _account(row: Any) -> Account:
         date_order=None if row.date_order is None else DateOrder(row.date_order),
         decimal_mark=None if row.decimal_mark is None else DecimalMark(row.decimal_mark),
         encoding=row.encoding,
+        currency=row.currency,
         null_words=tuple(row.null_words or ()),
         max_file_bytes=row.max_file_bytes,
         max_compressed_bytes=row.max_compressed_bytes,

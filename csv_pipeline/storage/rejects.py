@@ -9,7 +9,12 @@ MASK = "•••"
 
 
 def fault_rows(  # noqa: PLR0913, PLR0917  # the parts of a message
-    rows: pl.DataFrame, failed: pl.Series, column: Column, heading: str, rule: str, needed: str
+    rows: pl.DataFrame,
+    failed: pl.Series,
+    column: Column,
+    heading: str,
+    rule: str,
+    needed: str | pl.Expr,
 ) -> pl.DataFrame:
     """Return one fault for each row under the mask `failed`.
 
@@ -19,12 +24,16 @@ def fault_rows(  # noqa: PLR0913, PLR0917  # the parts of a message
     value = pl.col(column.name).cast(pl.String)
     shown = pl.lit(MASK) if column.protected else pl.format("'{}'", value)
     known_as = f" ({heading!r})" if heading and heading != column.name else ""
-    needs = f" ({needed})" if needed else ""
+    if isinstance(needed, str):
+        needs = pl.lit(f" ({needed})" if needed else "")
+    else:
+        needs = pl.format(" ({})", needed)
     message = pl.format(
-        "column {}: {} breaks rule {}",
+        "column {}: {} breaks rule {}{}",
         pl.lit(f"{column.name}{known_as}"),
         pl.when(value.is_null()).then(pl.lit("an empty cell")).otherwise(shown),
-        pl.lit(f"{column.name}.{rule}{needs}"),
+        pl.lit(f"{column.name}.{rule}"),
+        needs,
     )
     return (
         rows.filter(failed)

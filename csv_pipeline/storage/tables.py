@@ -30,6 +30,7 @@ account = sa.Table(
     sa.Column("date_order", sa.Text),
     sa.Column("decimal_mark", sa.Text),
     sa.Column("encoding", sa.Text),
+    sa.Column("currency", sa.Text),
     sa.Column("null_words", sa.ARRAY(sa.Text)),
     sa.Column("max_file_bytes", sa.BigInteger),
     sa.Column("max_compressed_bytes", sa.BigInteger),

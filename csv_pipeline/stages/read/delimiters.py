@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.read.headers import Header, IsDeclared, Sample, find_header
-from csv_pipeline.stages.read.likeness import Likeness, kind_of, typed_columns
+from csv_pipeline.stages.read.likeness import Likeness, is_parted, kind_of, typed_columns
 from csv_pipeline.stages.read.quoting import by_quote, quotes_cells
 from csv_pipeline.stages.read.sampling import SAMPLE_RECORDS, Record, sampled
 
@@ -19,6 +19,7 @@ _GROUPS = ((",", ";", "\t", "|", ", ", "||", "|~|"), ("::", "~", "^", "¦", "\x1
 _LOOSE = frozenset(_GROUPS[-1])
 _ONE_COLUMN = (",", "\t", ";", "|", "\x1f")
 _MOST = 0.5
+_COMPARED = 50  # records
 _LINKED = re.compile(r"\w+://")
 
 
@@ -42,6 +43,11 @@ class Reading:
     def filled(self) -> list[Record]:
         """The records with text, but comments."""
         return [record for record in self.records if not record.is_aside]
+
+    @property
+    def has_values(self) -> bool:
+        """Whether any column holds values throughout: numbers, dates, addresses."""
+        return _typed(self) > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,11 +153,14 @@ def _stands_below_a_title(reading: Reading, filled: list[Record]) -> bool:
 
     Else the first is the name of one column, and the delimiter a part of its values.
     """
-    if reading.covered < _MOST or not reading.header.records:
+    header = reading.header
+    if reading.covered < _MOST or not header.records:
         return False
-    if reading.header.likeness is Likeness.NAMES:
+    if header.likeness is Likeness.NAMES:
         return True
-    return not _is_prose(reading.grammar.delimiter, filled) and not _are_values(filled)
+    if _is_prose(reading.grammar.delimiter, filled) or _are_values(filled):
+        return False
+    return header.likeness is Likeness.ROW or header.records[0].first > filled[0].last + 1
 
 
 def _parts_all(reading: Reading, filled: list[Record]) -> bool:
@@ -161,7 +170,7 @@ def _parts_all(reading: Reading, filled: list[Record]) -> bool:
         return False
     if _are_values(filled) or _is_prose(reading.grammar.delimiter, filled):
         return False
-    typed = reading.header.likeness is not Likeness.LIKELY or len(filled) == 1
+    typed = reading.header.likeness is Likeness.NAMES or reading.has_values or len(filled) == 1
     return typed or reading.quoted or reading.grammar.delimiter == ":"
 
 
@@ -184,10 +193,24 @@ def _is_prose(delimiter: str, records: list[Record]) -> bool:
 
 def _score(reading: Reading) -> tuple[float, ...]:
     header = reading.header
-    fits = header.doubt is None, reading.steady >= _MOST, _unwrapped(reading)
-    table = round(reading.covered, 1), header.likeness is Likeness.NAMES, round(_typed(reading), 1)
-    size = len(reading.grammar.delimiter), len(header.names)
-    return header.known, *fits, *table, *size, reading.covered
+    explained = round(reading.covered * _atomic(reading), 1)
+    fits = header.known, reading.steady >= _MOST, _unwrapped(reading), explained
+    table = header.doubt is None, header.likeness is Likeness.NAMES
+    size = round(_typed(reading), 1), len(reading.grammar.delimiter), len(header.names)
+    return *fits, *table, *size, reading.covered
+
+
+def _atomic(reading: Reading) -> float:
+    """Return the share of columns in whose cells no other delimiter parts anything."""
+    width = len(reading.header.names)
+    rows = [r.cells for r in reading.records if r.width == width and not r.is_aside][:_COMPARED]
+    parted = {
+        place
+        for row in rows
+        for place, cell in enumerate(row)
+        if cell and any(is_parted(cell, delimiter) for delimiter in _GROUPS[0][:4])
+    }
+    return 1 - len(parted) / width if width else 0.0
 
 
 def _unwrapped(reading: Reading) -> bool:

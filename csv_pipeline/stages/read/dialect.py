@@ -203,7 +203,8 @@ def _header_evidence(best: Reading) -> Evidence:
     header = best.header
     if not header.records:
         because = "the first record has values where the others have them"
-        return Evidence(subject="header", decision="none", because=because)
+        proven = len(best.filled) > 1 and best.has_values
+        return Evidence(subject="header", decision="none", because=because, proven=proven)
     lines = " and ".join(str(record.first) for record in header.records)
     if header.known:
         because = f"{header.known} of its {len(header.names)} names are known to the feed"

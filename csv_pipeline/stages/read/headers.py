@@ -15,8 +15,21 @@ from itertools import pairwise
 
 from csv_pipeline.contract import heading
 from csv_pipeline.stages.read.grammar import Grammar
-from csv_pipeline.stages.read.likeness import Likeness, Names, likeness, typed_columns, values_in
-from csv_pipeline.stages.read.sampling import Record, as_names, unquoted, usual_width
+from csv_pipeline.stages.read.likeness import (
+    Likeness,
+    Names,
+    is_parted,
+    likeness,
+    typed_columns,
+    values_in,
+)
+from csv_pipeline.stages.read.sampling import (
+    LETTER,
+    Record,
+    as_names,
+    unquoted,
+    usual_width,
+)
 
 IsDeclared = Callable[[str], bool]
 """Whether a feed declares a raw record to be no data."""
@@ -69,6 +82,22 @@ class Sample:
     def width(self) -> int:
         """The width of most records."""
         return usual_width(self.records)
+
+    @cached_property
+    def own_delimiters(self) -> list[str]:
+        """The delimiters that a line may have of its own; none if one parts most other cells."""
+        some, others = (
+            self.records[:_WITHIN],
+            [d for d in _DELIMITERS if d != self.grammar.delimiter],
+        )
+        for delimiter in others:
+            if 2 * sum(_is_parted(record, delimiter) for record in some) > max(2, len(some)):
+                return []
+        return others
+
+
+def _is_parted(record: Record, delimiter: str) -> bool:
+    return any(cell and is_parted(cell, delimiter) for cell in record.cells)
 
 
 def find_header(sample: Sample) -> Header:
@@ -136,8 +165,8 @@ def _other_names(sample: Sample, record: Record) -> Iterator[Names]:
     if not record.sound:
         yield as_names(unquoted(record.text, grammar))
     elif record.width == 1 < width:
-        for delimiter in _DELIMITERS:
-            if record.text.count(delimiter) >= width - 1 and delimiter != grammar.delimiter:
+        for delimiter in sample.own_delimiters:
+            if record.text.count(delimiter) >= width - 1:
                 cells = Grammar(delimiter, grammar.quote, grammar.escape).cells(record.text)
                 if len(cells) == width:
                     yield as_names(cells)
@@ -176,19 +205,46 @@ def _settled(sample: Sample, found: Header) -> Header:
 
     One whose names are all known is whole, and rows of another width are at fault.
     """
-    rows = _rows_of(sample, found)
+    rows, line = _rows_of(sample, found), f"line {found.records[0].first:,}"
+    if name := _parted_name(found.names, sample.headings):
+        return replace(found, doubt=(_A_NAME_EACH, f"{line} has {name!r} in two cells"))
+    if not found.names[-1] and (name := _merged_name(found.names, sample.headings)):
+        return replace(found, doubt=(_A_NAME_EACH, f"{line} has two in one cell, {name!r}"))
     widths = Counter(row.width for row in rows)
     own = widths[len(found.names)]
     usual, count = max(widths.items(), key=lambda w: (w[1], w[0]), default=(0, 0))
     if count < own or count < 1 or usual == len(found.names):
         return found
     alike = [row for row in rows if row.width == usual]
-    fitted = _fitted(found.names, alike, alone=not own) if count > own else None
+    all_known = found.known == sum(1 for name in found.names if name)
+    enough = count > own and (all_known or count > 1)
+    fitted = _fitted(found.names, alike, all_known=all_known and not own) if enough else None
     if fitted is not None:
         return replace(found, names=fitted)
     if found.known == len(found.names) or (count == 1 and not own):
         return found
     return replace(found, doubt=_misfit(found, usual))
+
+
+def _parted_name(names: Names, headings: frozenset[str]) -> str | None:
+    """Return a name of the feed that a delimiter too many parts in two, neither of them known."""
+    known = [heading(name) in headings for name in names]
+    for at, (one, other) in enumerate(pairwise(names)):
+        parted = one and other and not known[at] and not known[at + 1]
+        if parted and heading(one + other) in headings:
+            return one + other
+    return None
+
+
+def _merged_name(names: Names, headings: frozenset[str]) -> str | None:
+    """Return a name that is two names of the feed, between which a delimiter is missing."""
+    for name in names:
+        both = heading(name)
+        if both and both not in headings:
+            parts = ((both[:at], both[at:]) for at in range(1, len(both)))
+            if any(one in headings and other in headings for one, other in parts):
+                return name
+    return None
 
 
 def _rows_of(sample: Sample, header: Header) -> list[Record]:
@@ -215,7 +271,7 @@ def _by_likeness(sample: Sample) -> Header:
     if first is None:
         return Header()
     rows = _rows_below(sample, first.records[0])
-    first = replace(first, likeness=likeness(first.names, [row.names for row in rows]))
+    first = replace(first, likeness=_likeness(first, rows))
     above = sample.records[at - 1] if at else None
     comment = _behind_a_sign(sample, above, first, rows) if above is not None else None
     if comment is not None:
@@ -226,6 +282,18 @@ def _by_likeness(sample: Sample) -> Header:
     if first.likeness is Likeness.ROW:
         return Header(names=_numbered(len(first.names)))
     return _with_second_line(sample, first, rows)
+
+
+def _likeness(first: Header, rows: list[Record]) -> Likeness:
+    """Return what the first full line is; where a name is missing, it is never sure.
+
+    It may be the last one, or one in front of which a delimiter is missing.
+    """
+    what = likeness(first.names, [row.names for row in rows])
+    unlike = first.records[0].width != len(first.names)
+    if what is Likeness.NAMES and not first.names[-1]:
+        unlike = unlike or 2 * sum(row.cells[-1] is not None for row in rows) > len(rows)
+    return min(what, Likeness.LIKELY) if unlike else what
 
 
 def _doubt(sample: Sample, first: Header, above: Record | None) -> tuple[str, str] | None:
@@ -251,7 +319,7 @@ def _first_full(sample: Sample) -> tuple[int, Header | None]:
         if names is None:
             continue
         found = at, Header(records=(record,), names=names)
-        if not _is_title(sample, record):
+        if not _is_title(names, _rows_below(sample, record)):
             return found
         fallback = found if fallback[1] is None else fallback
     return fallback
@@ -264,13 +332,25 @@ def _names_for_all(sample: Sample, record: Record) -> Names | None:
             return names
     if 1 in {record.width, width} or not record.sound:
         return None
-    return _fitted(record.names, _rows_below(sample, record), alone=True)
+    return _fitted(record.names, _rows_below(sample, record))
 
 
-def _is_title(sample: Sample, record: Record) -> bool:
-    """Return whether a record is mostly blank; one with an index lacks its first name only."""
-    has_index = record.cells[0] is None and record.filled == record.width - 1 > 0
-    return not (has_index or record.is_full(sample.grammar))
+def _is_title(names: Names, rows: Sequence[Record]) -> bool:
+    """Return whether a line is mostly blank, of the columns that rows fill.
+
+    Above an index it is no title, although its first name is missing.
+    """
+    reach = max((len(_without_end(row.names)) for row in rows[:_WITHIN]), default=len(names))
+    names = names[: reach or len(names)]
+    filled = sum(1 for name in names if LETTER.search(name))
+    some = _without_end(names)
+    has_index = bool(some) and not some[0] and all(some[1:]) and len(some) in {3, len(names)}
+    return not has_index and 2 * filled <= len(names)
+
+
+def _without_end(names: Names) -> Names:
+    """Return names without those that are blank at the end."""
+    return names[: max((place for place, name in enumerate(names, 1) if name), default=0)]
 
 
 def _rows_below(sample: Sample, record: Record) -> list[Record]:
@@ -302,12 +382,24 @@ def _behind_a_sign(
 
 def _may_be_damaged(sample: Sample, above: Record, first: Header) -> bool:
     """Return whether the line right above the first full one may be the header, damaged."""
-    if above.is_aside or above.last + 1 != first.records[0].first or above.width < 2:
+    if above.is_aside or above.last + 1 != first.records[0].first:
         return False
-    if first.likeness is Likeness.NAMES or values_in(above.names) or _is_title(sample, above):
+    if first.likeness is Likeness.NAMES or values_in(above.names):
         return False
     near = abs(above.reach(sample.grammar) - sample.width) == 1
-    return near or first.likeness is Likeness.ROW
+    if near and first.likeness is Likeness.ROW:
+        return True
+    if _is_title(above.names, ()):
+        return False
+    if first.likeness is Likeness.ROW:
+        return above.width > 1 or _has_own_delimiter(sample, above)
+    return near and above.width > 1
+
+
+def _has_own_delimiter(sample: Sample, record: Record) -> bool:
+    """Return whether another delimiter parts a record into about as many cells as most have."""
+    most = max(record.text.count(delimiter) for delimiter in _DELIMITERS)
+    return most >= max(1, sample.width - 2)
 
 
 def _with_second_line(sample: Sample, first: Header, rows: list[Record]) -> Header:
@@ -328,23 +420,23 @@ def _with_second_line(sample: Sample, first: Header, rows: list[Record]) -> Head
 # ---- what both need
 
 
-def _fitted(names: Names, rows: Sequence[Record], *, alone: bool) -> Names | None:
+def _fitted(names: Names, rows: Sequence[Record], *, all_known: bool = False) -> Names | None:
     """Return the names for rows of another width, if there is one way to take them.
 
-    Cells behind the last name belong to columns without one, if all rows leave them empty; names
-    that are blank at the end are none. Where rows of this width stand `alone`, a single blank name
-    is a separator too many.
+    A cell behind the last name belongs to a column without one, if all rows leave it empty; names
+    that are blank at the end are none, unless the rows end as the header does. A name that is
+    blank among others is a separator too many only if all those others are known.
     """
     if not rows:
         return None
     width = rows[0].width
     more = len(names) - width
     if more < 0:
-        unnamed = all(not any(row.cells[more:]) for row in rows)
+        unnamed = more == -1 and names[-1] and all(not any(row.cells[more:]) for row in rows)
         return (*names, *[""] * -more) if unnamed else None
     if not any(names[width:]):
-        return names[:width]
-    return tuple(filter(None, names)) if alone and more == names.count("") == 1 else None
+        return names[:width] if any(row.cells[-1] for row in rows) else None
+    return tuple(filter(None, names)) if all_known and more == names.count("") == 1 else None
 
 
 def _full_above(sample: Sample, header: Header) -> list[Record]:

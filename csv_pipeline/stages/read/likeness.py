@@ -11,9 +11,12 @@ _ROWS_COMPARED = 50
 _KINDS = {
     "date": re.compile(r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}(?:[T ] ?\d.*)?"),
     "time": re.compile(r"\d{1,2}:\d\d(?:[:.]\d+)*(?: ?[AaPp]\.?[Mm]\.?)?"),
-    "number": re.compile(r"[-+(]?\s*[$€£]?\s*[-+]?\d[\d.,'\s]*(?:[eE][-+]?\d+)?\s*[%€£]?\)?-?"),
-    "address": re.compile(r"[^@\s]+@[^@\s]+\.\w+|\w+://\S+"),
+    "number": re.compile(
+        r"[-+(]?\s*[$€£]?\s*[-+]?\d[\d.,'\u2019 \u00a0\u202f]*(?:[eE][-+]?\d+)?\s*[%€£]?\)?-?"
+    ),
+    "address": re.compile(r"[^@\s;,|]+@[^@\s;,|]+\.\w+|\w+://[^\s;,|]+"),
 }
+_TIGHT_COMMA = re.compile(r",(?! )")
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _NUMBERED = re.compile(r"(\D*)(\d+)")
 _NO_VALUE = frozenset(
@@ -38,6 +41,16 @@ def kind_of(value: str) -> str | None:
     return next((kind for kind, like in _KINDS.items() if like.fullmatch(value)), None)
 
 
+def is_parted(cell: str, delimiter: str) -> bool:
+    """Return whether a delimiter parts what stands in a cell, as in a list.
+
+    A comma may be the decimal mark of a number, or go before a blank.
+    """
+    if delimiter not in cell:
+        return False
+    return delimiter != "," or (_TIGHT_COMMA.search(cell) is not None and kind_of(cell) is None)
+
+
 def values_in(names: Names) -> list[int]:
     """Return the places of cells that are numbers, dates, times or addresses."""
     return [place for place, name in enumerate(names) if name and kind_of(name)]
@@ -56,6 +69,8 @@ def likeness(names: Names, rows: Sequence[Names]) -> Likeness:
         for place, name in enumerate(names)
         if name
     ]
+    if len(names) == 1 and kind_of(rows[0][0]) is None and Likeness.NAMES in found:
+        found = [] if rows[0][0].casefold() not in _NO_VALUE else found  # or is that the name?
     as_row, as_name = found.count(Likeness.ROW), found.count(Likeness.NAMES)
     if as_row != as_name:
         return Likeness.ROW if as_row > as_name else Likeness.NAMES

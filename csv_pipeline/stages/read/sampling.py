@@ -9,7 +9,7 @@ from functools import cached_property
 from csv_pipeline.stages.read.grammar import Grammar
 
 SAMPLE_RECORDS = 200
-_LETTER = re.compile(r"[^\W_]")
+LETTER = re.compile(r"[^\W_]")
 _SEPARATOR_LINE = re.compile(r"\W*sep=\S{0,3}\W*", re.IGNORECASE)  # by which Excel is told
 
 
@@ -36,7 +36,7 @@ class Record:
     @cached_property
     def filled(self) -> int:
         """How many cells hold a letter or a digit."""
-        return sum(1 for cell in self.cells if cell and _LETTER.search(cell))
+        return sum(1 for cell in self.cells if cell and LETTER.search(cell))
 
     @cached_property
     def is_blank(self) -> bool:

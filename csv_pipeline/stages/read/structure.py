@@ -32,7 +32,7 @@ _DRESS = "[\"'\ufeff\r]"
 _VARIANTS = (",", ";", "\t", "|")
 _NEEDED = {
     "row.stray_quote": "quotes that close where a cell ends were needed; these do not",
-    "row.nul_byte": "text without NUL bytes was needed; the record holds some",
+    "row.nul_byte": "text without NUL bytes was needed; a torn write may have left these",
     "row.undecodable": "text in the file's encoding was needed; the line's bytes are no such text",
 }
 
@@ -242,14 +242,14 @@ class Structure:
             .then(pl.lit(None, pl.String))
             .when(text.str.contains(UNDECODABLE, literal=True))
             .then(pl.lit("row.undecodable"))
+            .when(text.str.contains("\0", literal=True))
+            .then(pl.lit("row.nul_byte"))
             .when("stray")
             .then(pl.lit("row.stray_quote"))
             .when(pl.col("fields") < width)
             .then(pl.lit("row.too_short"))
             .when(pl.col("fields") > width)
             .then(pl.lit("row.too_long"))
-            .when(text.str.contains("\0", literal=True))
-            .then(pl.lit("row.nul_byte"))
         )
 
     def _repairs(self, frame: pl.DataFrame) -> pl.DataFrame:

@@ -7,7 +7,7 @@ theirs when they are claimed.
 from alembic import op
 
 revision = "0013"
-down_revision = "0011"
+down_revision = "0012"
 
 _CHANGES = """
 CREATE SEQUENCE csv_pipeline.position INCREMENT BY 1048576;

@@ -1,0 +1,105 @@
+"""Ids, in one spelling each, so that two that look the same are the same.
+
+Ids are NFC, without signs that have no width, and without blanks at their ends; a blank inside is
+the plain one. Case and zeros in front count unless the contract says otherwise.
+"""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from csv_pipeline.casts.signs import INVISIBLE
+from csv_pipeline.contract import Column
+from csv_pipeline.model import ReportWarning
+
+_EXACT = 15  # digits that a spreadsheet keeps of a number, by IEEE 754
+_MOST_LINES = 20
+_SURPRISING = 3  # times as many as there would be by chance
+
+
+def is_plain(value: pl.Expr) -> pl.Expr:
+    """Return whether an id needs no cleaning: it is ASCII."""
+    return value.str.len_bytes() == value.str.len_chars()
+
+
+def cleaned(values: pl.Series, column: Column) -> pl.Series:
+    """Return ids in their one spelling; null where nothing visible is left."""
+    value = pl.col("id")
+    frame = values.to_frame("id")
+    if not frame.select(is_plain(value).all()).item():
+        spelt = (
+            value.str.normalize("NFC").str.replace_all(INVISIBLE, "").str.replace_all(r"\s", " ")
+        )
+        clean = spelt.str.strip_chars()
+        frame = frame.with_columns(
+            id=pl.when(is_plain(value)).then(value).otherwise(pl.when(clean != "").then(clean))
+        )
+    if column.fold_case:
+        frame = frame.with_columns(_folded(frame["id"]))
+    if column.pad:
+        digits = value.str.contains(r"^[0-9]+$")
+        frame = frame.with_columns(
+            id=pl.when(digits).then(value.str.zfill(column.pad)).otherwise(value)
+        )
+    return frame["id"].alias(values.name)
+
+
+def _folded(values: pl.Series) -> pl.Series:
+    """Fold case as Python does, which knows that `ß` is `ss`; ASCII needs no Python."""
+    lower = values.str.to_lowercase()
+    others = values.filter(values.str.len_bytes() != values.str.len_chars()).unique()
+    if others.is_empty():
+        return lower
+    folded = {text: text.casefold() for text in others.drop_nulls()}
+    return values.replace_strict(folded, default=lower, return_dtype=pl.String)
+
+
+@dataclass(frozen=True, slots=True)
+class Rounded:
+    """How many ids a spreadsheet may have rounded, and where: zeros from the sixteenth digit on.
+
+    Of ids of 16 digits one in ten ends so by chance, of longer ones fewer: `expected` says how
+    many of those met.
+    """
+
+    count: int = 0
+    expected: float = 0.0
+    line_numbers: tuple[int, ...] = ()
+
+    def __add__(self, other: "Rounded") -> "Rounded":
+        lines = (self.line_numbers + other.line_numbers)[:_MOST_LINES]
+        return Rounded(self.count + other.count, self.expected + other.expected, lines)
+
+    def warning(self, heading: str) -> ReportWarning | None:
+        """Return what there is to look at, if there are more than chance would have."""
+        if self.count <= _SURPRISING * self.expected:
+            return None
+        return ReportWarning(
+            code="ids.rounded_by_spreadsheet",
+            message=f"column {heading!r}: {self.count:,} ids of 16 digits and more end in zeros "
+            "from the sixteenth digit on, as they do once a spreadsheet has rounded them",
+            count=self.count,
+            line_numbers=self.line_numbers,
+        )
+
+
+def rounded(values: pl.Series, line_numbers: pl.Series) -> Rounded:
+    """Return what is to be known of one batch of ids."""
+    long = values.filter(values.str.len_bytes() > _EXACT)
+    if long.is_empty():
+        return Rounded()
+    digits = long.filter(long.str.contains("^[0-9]+$")).str.len_bytes().cast(pl.Int32)
+    zeros = is_rounded(values)
+    return Rounded(
+        int(zeros.sum()),
+        float((10.0 ** (_EXACT - digits)).sum()),
+        tuple(line_numbers.filter(zeros).head(_MOST_LINES)),
+    )
+
+
+def is_rounded(values: pl.Series) -> pl.Series:
+    """Return which ids are as a spreadsheet leaves one that has too many digits."""
+    some = (values.str.len_bytes() > _EXACT) & values.str.ends_with("0")
+    if some.any():
+        some &= values.str.contains(f"^[0-9]{{{_EXACT}}}0+$")
+    return some.fill_null(value=False)

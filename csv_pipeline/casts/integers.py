@@ -1,0 +1,120 @@
+"""Whole numbers: `1200`, `1,200`, `1.200`, `3.0`, `+5`, `1 234`, `(5)`.
+
+They are written with the marks of the file's amounts. A part of one is no whole number, and neither
+is one that states a currency.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import polars as pl
+
+from csv_pipeline.casts import decimals
+from csv_pipeline.casts.evidence import Survey, decide
+from csv_pipeline.contract import Column
+from csv_pipeline.model import DecimalMark, Evidence
+
+HINT = "a whole number"
+TOO_LARGE = (
+    "larger than a whole number can be here; "
+    "they go from -9,223,372,036,854,775,808 to 9,223,372,036,854,775,807"
+)
+_SAYS_A_MARK = r"[.,\x{66b}\x{66c}\x{ff0c}\x{ff0e}]"
+_ZEROS = "0+"
+
+
+def survey(column: Column, heading: str) -> Survey:
+    """Return the survey of which mark stands before the decimals.
+
+    Of `1,234` the comma groups, as else it were no whole number. `1,000` may be 1.
+    """
+    ways = (DecimalMark.POINT, DecimalMark.COMMA)
+    grouped = "^-?[1-9][0-9]{{0,2}}{}(?:[1-9][0-9]{{2}}|[0-9][1-9][0-9]|[0-9]{{2}}[1-9])$"
+    return Survey(
+        column=column.name,
+        heading=heading,
+        protected=column.protected,
+        ways=ways,
+        proofs=(
+            f"{decimals.proof(ways[0])}|{grouped.format(',')}",
+            f"{decimals.proof(ways[1])}|{grouped.format('[.]')}",
+        ),
+        ambiguous=r"^-?[1-9][0-9]{0,2}[.,]000$",
+        read=_marked,
+    )
+
+
+def cast(values: pl.Series, mark: str | None) -> pl.Series:
+    """Return whole numbers; null where the text is none, or one of more than 64 bits.
+
+    With `mark` None each value is read by the mark by which it is a whole number.
+    """
+    made = values.cast(pl.Int64, strict=False)
+    if made.null_count() == values.null_count():
+        return made
+    odd = (made.is_null() & values.is_not_null()).arg_true()
+    return made.scatter(odd, _whole(values.gather(odd), mark).cast(pl.Int64, strict=False))
+
+
+def is_too_large(values: pl.Series, mark: str | None) -> pl.Series:
+    """Return where a text is a whole number, but one of more than 64 bits."""
+    digits = _whole(values, mark)
+    return digits.is_not_null() & digits.cast(pl.Int64, strict=False).is_null()
+
+
+def numbers(values: pl.Series) -> pl.Series:
+    """Return the numbers, as `decimals.read` does; null where one states a currency."""
+    found, currency = decimals.read(values)
+    return found if currency is None else found.set(currency.is_not_null(), None)
+
+
+def marks(
+    surveys: Iterable[Survey],
+    amounts: Iterable[Survey],
+    declared: str | None,
+    settled: Mapping[str, str | None],
+    file_name: str,
+) -> tuple[dict[str, str | None], list[Evidence]]:
+    """Return each column's decimal mark and the evidence for it; None: each value by itself.
+
+    It is the one `declared`, or `settled` when the rows were read before, or the one that the
+    file's amounts prove; else the one of the column's own values.
+
+    Raises:
+        UndecidableError: A column has values that could be either and nothing settles which.
+    """
+    proven = {survey.proven for survey in amounts} - {None}
+    amounts_mark = next(iter(proven)) if len(proven) == 1 else None
+    ways: dict[str, str | None] = {}
+    evidence: list[Evidence] = []
+    for one in surveys:
+        reasons = (
+            (declared, "the account declares it"),
+            (settled.get(one.column), "so was the import read that is repaired"),
+            (amounts_mark, f"amounts of the file prove {amounts_mark}"),
+        )
+        way, because = next(((way, because) for way, because in reasons if way), (None, ""))
+        if way is None and not one.silent:
+            own, why = decide([one], None, {}, file_name, "decimal_mark")
+            ways |= own
+            evidence += why
+            continue
+        ways[one.column] = way
+        if not one.silent:
+            subject = f"decimal mark of {one.heading}"
+            evidence.append(Evidence(subject=subject, decision=str(way), because=because))
+    return ways, evidence
+
+
+def _marked(values: pl.Series, _: pl.Series) -> pl.Series:
+    """Return numbers that may say which mark stands before decimals, and null for all others."""
+    marked = values.str.contains(_SAYS_A_MARK)  # few have any
+    if not marked.any():
+        return pl.Series([None], dtype=pl.String).new_from_index(0, len(values))
+    return numbers(values)
+
+
+def _whole(values: pl.Series, mark: str | None) -> pl.Series:
+    """Return the digits of whole numbers of any size, null where the text is none."""
+    distinct = values.unique()
+    digits = decimals.by_mark(numbers(distinct), mark, _ZEROS).str.replace(r"\.0+$", "")
+    return values.replace_strict(distinct, digits, return_dtype=pl.String)
