@@ -13,8 +13,8 @@ MARGIN = 16.0
 CONTRADICTS = 8.0
 """Bits by which UTF-8 has to be likelier than an encoding that would turn it into other letters.
 
-Fewer than `MARGIN`, as bytes that are valid UTF-8 by chance are rare, and garbled letters worse than
-a refusal.
+Fewer than `MARGIN`, as bytes that are valid UTF-8 by chance are rare, and garbled letters worse
+than a refusal.
 """
 
 _UNDECODABLE = 14.0  # a word, and each of its bytes beyond ASCII
