@@ -61,7 +61,7 @@ from csv_pipeline.stages.report import (
 from csv_pipeline.stages.transform import facts_by_header, transform
 from csv_pipeline.stages.unpack import UnpackLimits, unpack
 from csv_pipeline.stages.validate import hold_to_threshold, validate
-from csv_pipeline.storage import archive, ledger, quarantine
+from csv_pipeline.storage import archive, ledger, living, quarantine
 from csv_pipeline.storage.lane_lock import lock_lane
 from csv_pipeline.storage.ledger import SameContent
 from csv_pipeline.storage.rejects import MASK
@@ -157,6 +157,8 @@ class Import:
         self._database = pipeline.database
         self._keeper = pipeline.keeper
         self.work = pipeline.settings.work_area / f"{claim.import_id}-{claim.attempt}"
+        if claim.dry_run:
+            living.keep(pipeline.settings.work_area, claim.import_id)
         self.work.mkdir(parents=True, exist_ok=True)
         self.account = account or pipeline.account(claim.account)
 
@@ -244,6 +246,8 @@ class Import:
     def finish(self) -> None:
         """Remove the work directory."""
         shutil.rmtree(self.work, ignore_errors=True)
+        if self.claim.dry_run:
+            living.let_go(self._settings.work_area, self.claim.import_id)
 
     def _keep_claim(self, stage: Stage) -> None:
         """Make sure of the claim and let the keeper renew it, whichever process claimed it.
@@ -358,6 +362,7 @@ class Import:
         return ReadHints(
             name=self.claim.name,
             headings=self.feed.headings,
+            meanings=self.feed.meanings,
             encoding=encoding,
             encodings=self.feed.encodings,
             non_data=self.feed.non_data,
@@ -429,7 +434,10 @@ class Import:
         repaired = saved(self.work / "repaired.json", ImportReport)
         if repaired is None:
             return None
-        return repaired.facts or facts_by_header(repaired.header, self.feed)
+        facts = repaired.facts
+        if facts is None or facts.asked != self.feed.asks_filled:  # of an earlier version
+            return facts_by_header(repaired.header, self.feed)
+        return facts
 
     def _valid(self) -> ValidFile:
         return self._once(

@@ -40,7 +40,7 @@ from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.replay import named_import
 from csv_pipeline.stages.undo import Versions
-from csv_pipeline.storage import archive, ledger, quarantine, undone
+from csv_pipeline.storage import archive, ledger, living, quarantine, undone
 from csv_pipeline.storage.areas import exists, is_file
 from csv_pipeline.storage.database import Database, open_database
 from csv_pipeline.storage.files import text_of
@@ -378,16 +378,19 @@ def open_pipeline(settings: Settings, feeds: Iterable[Feed]) -> Pipeline:
 def sweep(settings: Settings, database: Database, feeds: Mapping[str, Feed] | None = None) -> None:
     """Remove what workers left behind: untouched for long, and work directories not claimed.
 
+    A dry run may have no claim; its work stays as long as its process lives.
     Where a worker was killed after its commit, the result file is put in its place first.
     """
-    for left in settings.work_area.glob("*-*"):
+    living.prepare(settings.work_area)
+    for left in settings.work_area.glob("[0-9]*-*"):
         if _is_left(left, settings):
             import_id, _, attempt = left.name.partition("-")
             with database.begin() as connection:
                 held = ledger.is_held(connection, int(import_id), int(attempt))
-            if not held:
-                _leave_late_results(settings, database, left, int(import_id), feeds or {})
-                shutil.rmtree(left, ignore_errors=True)
+            with living.unless_kept(settings.work_area, int(import_id)) as free:
+                if free and not held:
+                    _leave_late_results(settings, database, left, int(import_id), feeds or {})
+                    shutil.rmtree(left, ignore_errors=True)
     for area in (settings.results_area, settings.rejects_area):
         for left in area.glob(f"*/*/*{PARTIAL}"):
             import_id = left.name.removeprefix("import-").partition(".")[0]

@@ -31,8 +31,8 @@ from csv_pipeline.settings import Settings
 from csv_pipeline.storage import ledger
 from csv_pipeline_tests.feeds import TEST_FEEDS
 
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload([__name__])
+context = multiprocessing.get_context("forkserver")
+context.set_forkserver_preload([__name__])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +59,8 @@ class Worker:
     """A process at work, as its test sees it."""
 
     def __init__(self, orders: Orders) -> None:
-        self.pipe, theirs = _context.Pipe()
-        self.process: ForkServerProcess = _context.Process(target=_work, args=(orders, theirs))
+        self.pipe, theirs = context.Pipe()
+        self.process: ForkServerProcess = context.Process(target=_work, args=(orders, theirs))
         self.process.start()
         theirs.close()
         self.told: list[str] = []
