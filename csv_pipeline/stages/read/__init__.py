@@ -8,6 +8,7 @@ from csv_pipeline.errors import LimitExceededError
 from csv_pipeline.stages.read.dialect import ReadHints, find_dialect
 from csv_pipeline.stages.read.encoding import as_utf8
 from csv_pipeline.stages.read.structure import Parse, Structure
+from csv_pipeline.stages.read.wrappings import without_wrappings
 from csv_pipeline.storage.work import BatchWriter, TextFile, in_order
 
 __all__ = ["SAMPLE_BYTES", "ReadHints", "as_utf8", "read", "sample"]
@@ -63,6 +64,7 @@ def sample(source: Path, work: Path, hints: ReadHints, size: int = SAMPLE_BYTES)
 def _read(source: Path, work: Path, hints: ReadHints, blocks: int | None = None) -> TextFile:
     work.mkdir(parents=True, exist_ok=True)
     text, encoding = as_utf8(source, work / "text.csv", hints)
+    text, wrappings = without_wrappings(text, work / "text.csv", hints)
     dialect = find_dialect(text, hints)
     if len(dialect.header) > hints.max_columns:
         raise LimitExceededError(
@@ -96,5 +98,5 @@ def _read(source: Path, work: Path, hints: ReadHints, blocks: int | None = None)
         blank=structure.blank,
         non_data=tuple(structure.non_data),
         non_data_count=structure.non_data_count,
-        evidence=(encoding, *dialect.evidence, *structure.evidence),
+        evidence=(encoding, *wrappings, *dialect.evidence, *structure.evidence),
     )

@@ -27,15 +27,14 @@ _LINKED = re.compile(r"\w+://")
 class Reading:
     """The sample as one grammar reads it: its header, if it has one, and how well that fits.
 
-    `covered` is the share of records that have the header's width, `steady` that of those below
-    the header. `is_one_column` says that no delimiter was found to part cells.
+    `steady` is the share of records below the header that have its width. `is_one_column` says that
+    no delimiter was found to part cells.
     """
 
     grammar: Grammar
     records: list[Record]
     header: Header
     steady: float = 0.0
-    covered: float = 0.0
     quoted: bool = False
     is_one_column: bool = False
 
@@ -43,6 +42,11 @@ class Reading:
     def filled(self) -> list[Record]:
         """The records with text, but comments."""
         return [record for record in self.records if not record.is_aside]
+
+    @property
+    def covered(self) -> float:
+        """The share of all records that have the header's width."""
+        return _share(self.filled, len(self.header.names))
 
     @property
     def has_values(self) -> bool:
@@ -107,13 +111,12 @@ def _reading(lines: Lines, grammar: Grammar, records: list[Record]) -> Reading:
         )
     )
     last = header.records[-1].last if header.records else 0
-    rows = [record for record in filled if not record.is_aside]
+    below = [record for record in filled if record.first > last and not record.is_aside]
     return Reading(
         grammar=grammar,
         records=records,
         header=header,
-        steady=_share([record for record in rows if record.first > last], len(header.names)),
-        covered=_share(rows, len(header.names)),
+        steady=_share(below, len(header.names)),
         quoted=bool(grammar.quote) and quotes_cells(lines.first, grammar.delimiter, grammar.quote),
     )
 
@@ -154,12 +157,14 @@ def _stands_below_a_title(reading: Reading, filled: list[Record]) -> bool:
     Else the first is the name of one column, and the delimiter a part of its values.
     """
     header = reading.header
-    if reading.covered < _MOST or not header.records:
+    if reading.covered < _MOST:
         return False
     if header.likeness is Likeness.NAMES:
         return True
     if _is_prose(reading.grammar.delimiter, filled) or _are_values(filled):
         return False
+    if not header.records:
+        return len(header.names) > 2 and reading.has_values
     return header.likeness is Likeness.ROW or header.records[0].first > filled[0].last + 1
 
 
@@ -193,11 +198,12 @@ def _is_prose(delimiter: str, records: list[Record]) -> bool:
 
 def _score(reading: Reading) -> tuple[float, ...]:
     header = reading.header
-    explained = round(reading.covered * _atomic(reading), 1)
+    covered = reading.covered
+    explained = round(covered * _atomic(reading), 1)
     fits = header.known, reading.steady >= _MOST, _unwrapped(reading), explained
     table = header.doubt is None, header.likeness is Likeness.NAMES
     size = round(_typed(reading), 1), len(reading.grammar.delimiter), len(header.names)
-    return *fits, *table, *size, reading.covered
+    return *fits, *table, *size, covered
 
 
 def _atomic(reading: Reading) -> float:

@@ -83,6 +83,19 @@ class Sample:
         """The width of most records."""
         return usual_width(self.records)
 
+    def is_full(self, line: int, filled: int, width: int) -> bool:
+        """Return whether a line has about as many filled cells as the rows below it.
+
+        One filled cell among others is a title. Where no rows are below, those above are the usual.
+        """
+        if filled < 2:
+            return width == 1
+        others = [r for r in self.records if r.width == self.width and r.first != line]
+        some = sorted(r.filled for r in others if r.first > line) or sorted(
+            r.filled for r in others
+        )
+        return not some or 2 * filled > min(some[len(some) // 2], width)
+
     @cached_property
     def own_delimiters(self) -> list[str]:
         """The delimiters that a line may have of its own; none if one parts most other cells."""
@@ -134,8 +147,10 @@ def _first_known(sample: Sample) -> Header | None:
         first = _named(sample, record)
         if not first.is_known:
             continue
-        around = records[max(0, at + 1 - _MOST_LINES) : at + _MOST_LINES]
-        best = _best_joined(sample, around, more_than=first.known) or first
+        best = first
+        if first.known < len(first.names):
+            around = records[max(0, at + 1 - _MOST_LINES) : at + _MOST_LINES]
+            best = _best_joined(sample, around, more_than=first.known) or first
         return max([best, *_before_a_row(sample, best)], key=lambda one: one.known)
     return None
 
@@ -160,14 +175,18 @@ def _named(sample: Sample, record: Record) -> Header:
 
 
 def _other_names(sample: Sample, record: Record) -> Iterator[Names]:
-    """Give the cells of a record without its stray quotes, or by another delimiter of its own."""
+    """Give the cells of a record without quotes that are stray or around all of it.
+
+    Or those by a delimiter of its own.
+    """
     grammar, width = sample.grammar, sample.width
     if not record.sound:
         yield as_names(unquoted(record.text, grammar))
-    elif record.width == 1 < width:
-        for delimiter in sample.own_delimiters:
+    elif record.width == 1 < width and record.cells[0]:
+        quoted = [grammar.delimiter] if record.text.startswith(grammar.quote or "\n") else []
+        for delimiter in (*quoted, *sample.own_delimiters):
             if record.text.count(delimiter) >= width - 1:
-                cells = Grammar(delimiter, grammar.quote, grammar.escape).cells(record.text)
+                cells = Grammar(delimiter, grammar.quote, grammar.escape).cells(record.cells[0])
                 if len(cells) == width:
                     yield as_names(cells)
 
@@ -319,7 +338,7 @@ def _first_full(sample: Sample) -> tuple[int, Header | None]:
         if names is None:
             continue
         found = at, Header(records=(record,), names=names)
-        if not _is_title(names, _rows_below(sample, record)):
+        if not _is_title(sample, record, names):
             return found
         fallback = found if fallback[1] is None else fallback
     return fallback
@@ -335,22 +354,14 @@ def _names_for_all(sample: Sample, record: Record) -> Names | None:
     return _fitted(record.names, _rows_below(sample, record))
 
 
-def _is_title(names: Names, rows: Sequence[Record]) -> bool:
-    """Return whether a line is mostly blank, of the columns that rows fill.
+def _is_title(sample: Sample, record: Record, names: Names) -> bool:
+    """Return whether a line has one cell or few of those that rows fill, the others blank.
 
     Above an index it is no title, although its first name is missing.
     """
-    reach = max((len(_without_end(row.names)) for row in rows[:_WITHIN]), default=len(names))
-    names = names[: reach or len(names)]
     filled = sum(1 for name in names if LETTER.search(name))
-    some = _without_end(names)
-    has_index = bool(some) and not some[0] and all(some[1:]) and len(some) in {3, len(names)}
-    return not has_index and 2 * filled <= len(names)
-
-
-def _without_end(names: Names) -> Names:
-    """Return names without those that are blank at the end."""
-    return names[: max((place for place, name in enumerate(names, 1) if name), default=0)]
+    has_index = len(names) == 2 and filled == 1 and not names[0]
+    return not has_index and not sample.is_full(record.first, filled, len(names))
 
 
 def _rows_below(sample: Sample, record: Record) -> list[Record]:
@@ -389,7 +400,7 @@ def _may_be_damaged(sample: Sample, above: Record, first: Header) -> bool:
     near = abs(above.reach(sample.grammar) - sample.width) == 1
     if near and first.likeness is Likeness.ROW:
         return True
-    if _is_title(above.names, ()):
+    if _is_title(sample, above, above.names):
         return False
     if first.likeness is Likeness.ROW:
         return above.width > 1 or _has_own_delimiter(sample, above)
@@ -435,7 +446,7 @@ def _fitted(names: Names, rows: Sequence[Record], *, all_known: bool = False) ->
         unnamed = more == -1 and names[-1] and all(not any(row.cells[more:]) for row in rows)
         return (*names, *[""] * -more) if unnamed else None
     if not any(names[width:]):
-        return names[:width] if any(row.cells[-1] for row in rows) else None
+        return names[:width] if all_known or any(row.cells[-1] for row in rows) else None
     return tuple(filter(None, names)) if all_known and more == names.count("") == 1 else None
 
 
@@ -451,7 +462,7 @@ def _full_above(sample: Sample, header: Header) -> list[Record]:
         if record.first < first
         and not record.is_aside
         and record.reach(sample.grammar) >= width
-        and record.is_full(sample.grammar)
+        and (not record.sound or sample.is_full(first, record.filled, record.width))
     ]
     if not above:
         return []

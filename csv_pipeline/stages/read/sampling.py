@@ -4,7 +4,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 from csv_pipeline.stages.read.grammar import Grammar
 
@@ -13,47 +12,43 @@ LETTER = re.compile(r"[^\W_]")
 _SEPARATOR_LINE = re.compile(r"\W*sep=\S{0,3}\W*", re.IGNORECASE)  # by which Excel is told
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
-    """A record of the sample: its raw text, its cells and the lines it stands on, from 1."""
+    """A record of the sample: its raw text, its cells and the lines it stands on, from 1.
+
+    `is_blank` says that no cell has text; `is_aside` that it is hardly a header or a row: blank, a
+    comment, or the line by which Excel is told the delimiter.
+    """
 
     text: str
     cells: list[str | None]
     first: int
     last: int
-    sound: bool = True
+    sound: bool
+    is_blank: bool
+    is_aside: bool
 
     @property
     def width(self) -> int:
         """How many cells it has."""
         return len(self.cells)
 
-    @cached_property
+    @property
     def names(self) -> tuple[str, ...]:
         """The cells as names."""
         return as_names(self.cells)
 
-    @cached_property
+    @property
     def filled(self) -> int:
         """How many cells hold a letter or a digit."""
         return sum(1 for cell in self.cells if cell and LETTER.search(cell))
-
-    @cached_property
-    def is_blank(self) -> bool:
-        """Whether no cell has text."""
-        return not any(cell and cell.strip() for cell in self.cells)
 
     @property
     def is_comment(self) -> bool:
         """Whether it begins as a comment does, be it one or not."""
         return self.text.startswith("#")
 
-    @cached_property
-    def is_aside(self) -> bool:
-        """Whether it is hardly a header or a row: blank, a comment, or the delimiter's name."""
-        return self.is_blank or self.is_comment or self.tells_delimiter
-
-    @cached_property
+    @property
     def tells_delimiter(self) -> bool:
         """Whether it is the line by which Excel is told the delimiter."""
         return _SEPARATOR_LINE.fullmatch(self.text) is not None
@@ -61,10 +56,6 @@ class Record:
     def reach(self, grammar: Grammar) -> int:
         """Return how many cells it may have; stray quotes may hide some."""
         return self.width if self.sound else max(self.width, len(unquoted(self.text, grammar)))
-
-    def is_full(self, grammar: Grammar) -> bool:
-        """Return whether most of its cells are filled, as in a row and not in a title."""
-        return 2 * self.filled > self.reach(grammar) or not self.sound
 
 
 def as_names(cells: Sequence[str | None]) -> tuple[str, ...]:
@@ -101,7 +92,10 @@ def usual_width(records: Sequence[Record]) -> int:
 
 def _record(lines: list[str], at: int, end: int, grammar: Grammar) -> Record:
     text = "".join(lines[at:end]).removesuffix("\n").removesuffix("\r")
-    return Record(text, grammar.cells(text), at + 1, end, grammar.is_record(text))
+    cells, sound = grammar.cells(text), grammar.is_record(text)
+    blank = not any(cell and cell.strip() for cell in cells)
+    aside = blank or text.startswith("#") or _SEPARATOR_LINE.fullmatch(text) is not None
+    return Record(text, cells, at + 1, end, sound, blank, aside)
 
 
 def _end(lines: list[str], at: int, grammar: Grammar) -> int:
