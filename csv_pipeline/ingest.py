@@ -362,6 +362,7 @@ class Import:
         return ReadHints(
             name=self.claim.name,
             headings=self.feed.headings,
+            meanings=self.feed.meanings,
             encoding=encoding,
             encodings=self.feed.encodings,
             non_data=self.feed.non_data,
