@@ -319,6 +319,13 @@ def test_summer_and_winter_time_of_one_place_are_one_zone(desk: Desk) -> None:
     assert not report.warnings
 
 
+def test_dates_beside_moments_that_are_converted_are_of_utc_too(desk: Desk) -> None:
+    late = "May-02-26 22:15 PDT"
+    desk.bring(f"Shift,Hired,Logged\nA,{late},{late}\n", "shifts")
+    (row,) = desk.rows("shifts", "hired_on, logged_on, logged_time")
+    assert tuple(row) == (dt.date(2026, 5, 3), dt.date(2026, 5, 3), dt.time(5, 15))
+
+
 def test_a_time_alone_is_stored_without_its_zone_only_with_a_warning(desk: Desk) -> None:
     report = desk.bring("Shift,Begins\nA,07:45+02:00\nB,08:45+02:00\n", "shifts")
     assert report.counts.inserted == 2

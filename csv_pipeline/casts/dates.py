@@ -130,7 +130,7 @@ def survey(column: Column, heading: str) -> Survey:
         notes=Notes(
             {
                 TWO_DIGITS: rf"^(?:{number}\D*\pL\D*|\D+{number}\D+|{number}\D+{number}\D)"
-                r"[0-9][0-9](?:\D|$)",
+                r"[0-9][0-9](?:[Tt,\s]|$)",
                 TIMED: clocks.TIMED,
                 ZONED: clocks.ZONED,
             }

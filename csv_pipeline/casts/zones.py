@@ -122,15 +122,17 @@ class Census:
             else:
                 self.unknown[name.upper()] += count
 
-    def way(self, *, date: bool, time: bool) -> str:
+    def way(self, *, date: bool, time: bool, of_utc: bool) -> str:
         """Return what becomes of the times of a column; the few unlike the others are rejects.
 
         A moment, `date` and `time` of day together, is converted to UTC. A date alone stays as
-        written where all state the same zone; so does a time alone, which has no other way.
+        written where all state the same zone, unless other dates of the file are `of_utc`; so does
+        a time alone, which has no other way.
         """
         if self.bare.count > self.places.total():
             return NONE
-        if not (date and time) and len(self.places) == 1 and not self.unknown:
+        alone = not (date and time) and not (date and of_utc)
+        if alone and len(self.places) == 1 and not self.unknown:
             return next(iter(self.places))
         return UTC if date else NONE
 
