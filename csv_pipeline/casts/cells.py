@@ -43,12 +43,11 @@ def damage(
     """Give which texts a spreadsheet has damaged, the rule that they break, and what was needed.
 
     Where a column is more than text its cast fails, and `reasons` tells why. `seen` says whether
-    any cell of it may be an error.
+    any cell of it is odd, as `is_odd` does.
     """
-    if column.kind is not Kind.TEXT:
+    if column.kind is not Kind.TEXT or not seen:
         return
-    if seen:
-        yield spreadsheets.is_error(values), "spreadsheet_error", spreadsheets.ERROR_HINT
+    yield spreadsheets.is_error(values), "spreadsheet_error", spreadsheets.ERROR_HINT
     if is_id:
         yield spreadsheets.is_number(values), "spreadsheet_number", spreadsheets.NUMBER_HINT
 

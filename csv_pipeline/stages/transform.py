@@ -472,7 +472,7 @@ def _text(
     # Few columns have such cells, and to look takes a fifth of the time of making all anew.
     known = [(c, cells.null_words(feed.nulls | c.nulls), _is_id(c, feed)) for c in columns]
     flags = trimmed.select(cells.is_odd(c.name, words, is_id=is_id) for c, words, is_id in known)
-    odd = [one for one in known if flags[one[0].name].item()]
+    odd = [one for one in known if one[0].respelt or flags[one[0].name].item()]
     clean = (cells.cleaned(trimmed[c.name], c, words, is_id=is_id) for c, words, is_id in odd)
     return trimmed.with_columns(clean), [column.name for column, _, _ in odd]
 
