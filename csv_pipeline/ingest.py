@@ -362,6 +362,7 @@ class Import:
         return ReadHints(
             name=self.claim.name,
             headings=self.feed.headings,
+            meanings=self.feed.meanings,
             encoding=encoding,
             encodings=self.feed.encodings,
             non_data=self.feed.non_data,
@@ -433,7 +434,10 @@ class Import:
         repaired = saved(self.work / "repaired.json", ImportReport)
         if repaired is None:
             return None
-        return repaired.facts or facts_by_header(repaired.header, self.feed)
+        facts = repaired.facts
+        if facts is None or facts.asked != self.feed.asks_filled:  # of an earlier version
+            return facts_by_header(repaired.header, self.feed)
+        return facts
 
     def _valid(self) -> ValidFile:
         return self._once(

@@ -126,7 +126,7 @@ def survey(column: Column, heading: str) -> Survey:
         ambiguous=rf"^(?:(?:{unequal}){end}|\d{{1,2}}-\d{{1,2}}-\d{{2}}(?:\D|$))",
         notes=Notes(
             {
-                TWO_DIGITS: r"^(?:\d\d?\D*\pL\D*|\D+\d\d?\D+|\d\d?\D+\d\d?\D)\d\d(?:\D|$)",
+                TWO_DIGITS: r"^(?:\d\d?\D*\pL\D*|\D+\d\d?\D+|\d\d?\D+\d\d?\D)\d\d(?:[Tt,\s]|$)",
                 TIMED: clocks.TIMED,
                 ZONED: clocks.ZONED,
             }

@@ -204,7 +204,11 @@ class _Desk:
         if feed is None:
             return hints
         return replace(
-            hints, headings=feed.headings, encodings=feed.encodings, non_data=feed.non_data
+            hints,
+            headings=feed.headings,
+            meanings=feed.meanings,
+            encodings=feed.encodings,
+            non_data=feed.non_data,
         )
 
     def _proposals(self, plain: PlainFile, text: TextFile) -> list[Proposal]:
