@@ -38,7 +38,7 @@ def asked(name: str, words: tuple[str, ...], *, is_id: bool) -> tuple[pl.Expr, .
         odd |= value == word
     if not is_id:
         return (odd.any().alias(name),)
-    odd |= ~identifiers.is_plain(value)
+    odd |= identifiers.may_be_odd(value)
     number, rounded = spreadsheets.is_number(value), identifiers.may_be_rounded(value)
     more = (number.any().alias(f"{name} number"), rounded.any().alias(f"{name} rounded"))
     return (odd.any().alias(name), *more)
