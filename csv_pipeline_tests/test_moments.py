@@ -1,4 +1,5 @@
 """Dates, times of day and time zones are read as they are written, or rejected; none is dropped."""
+# ruff: noqa: RUF001  # digits that look like letters are part of what this is about
 
 import csv
 import datetime as dt
@@ -38,6 +39,25 @@ def wide(text: str) -> str:
 
 def clock(*texts: str, **how: Any) -> list[dt.time | None]:
     return times.cast(pl.Series(texts), Reading(**how)).to_list()
+
+
+@pytest.mark.parametrize(
+    ("text", "iso"),
+    [
+        ("١٧:٠٢", "17:02"),
+        ("１７：０２", "17:02"),
+        ("१७:०२ PM", "17:02"),
+        ("١٧٠٢", None),
+    ],
+)
+def test_a_time_in_digits_of_any_script_is_read_or_none(text: str, iso: str | None) -> None:
+    assert clock(text, "09:15")[0] == (dt.time.fromisoformat(iso) if iso else None)
+
+
+def test_a_date_in_digits_of_any_script_is_read() -> None:
+    day = dt.date(2026, 4, 15)
+    assert moment("١٥/٠٤/٢٠٢٦")[0] == day
+    assert moment("१५.०४.२०२६ 9:05") == (day, dt.time(9, 5))
 
 
 @pytest.mark.parametrize(

@@ -41,10 +41,10 @@ _HOURS: dict[str, dict[str, float]] = {
     "AEST/AEDT": {"aest": 10, "aedt": 11},
     "NZST/NZDT": {"nzst": 12, "nzdt": 13},
 }
-PATTERN = r"(?:utc|gmt)?[+-]\d{1,2}(?::?\d{2})?|[a-z]{1,5}"
+PATTERN = r"(?:utc|gmt)?[+-][0-9]{1,2}(?::?[0-9]{2})?|[a-z]{1,5}"
 """What may be a zone, in lower case; `zone` knows whether it is one."""
 
-_OFFSET = re.compile(r"(?:utc|gmt)?([+-])(\d{1,2})(?::?(\d{2}))?")
+_OFFSET = re.compile(r"(?:utc|gmt)?([+-])([0-9]{1,2})(?::?([0-9]{2}))?")
 _MOST_SHOWN = 5
 _MOST_HOURS = 14  # Kiribati; the furthest there is
 
