@@ -136,6 +136,7 @@ def transform(  # noqa: PLR0913  # a file, whose it is, and what is known of it
     surveys = _surveys(feed, account, sources, headings)
     decided = _surveyed(text, feed, surveys, sources, account, settled, name, today)
     extras = extras_in(text.header, sources.values())
+    nulls = frozenset(word.casefold() for word in (*feed.nulls, *account.null_words))
     plan = _Plan(
         feed=feed,
         layout=layout,
@@ -150,8 +151,8 @@ def transform(  # noqa: PLR0913  # a file, whose it is, and what is known of it
         readings={
             c.name: reading(c, one, decided.ways) for one in surveys.moments for c in one.columns
         },
-        nulls=frozenset(word.casefold() for word in (*feed.nulls, *account.null_words)),
-        facts=facts or _facts(text, feed, layout, sources),
+        nulls=nulls,
+        facts=facts or _facts(text, feed, layout, sources, nulls),
     )
     rows, rejects = BatchWriter(work / "typed"), BatchWriter(work / "rejects-transform")
 
@@ -261,17 +262,25 @@ def facts_by_header(header: tuple[str, ...], feed: Feed) -> FileFacts:
     return _facts_of(layout_of(sources, feed), sources, feed, set(sources))
 
 
-def _facts(text: TextFile, feed: Feed, layout: Layout, sources: Mapping[str, int]) -> FileFacts:
+def _facts(
+    text: TextFile,
+    feed: Feed,
+    layout: Layout,
+    sources: Mapping[str, int],
+    nulls: frozenset[str],
+) -> FileFacts:
     """Look through the whole file for values in the columns that the feed asks for."""
     wanted = {name: str(sources[name]) for name in feed.asks_filled if name in sources}
+    columns = {column.name: column for column in feed.columns}
     filled: set[str] = set()
     for batch in batches(text.rows, wanted.values()) if wanted else ():
-        some = batch.select(
-            _cleaned(int(place), cells.null_words(feed.nulls)).is_not_null().any().alias(name)
-            for name, place in wanted.items()
-            if name not in filled
-        )
-        filled |= {name for name in some.columns if some[name].item()}
+        trimmed = batch.with_columns(pl.col(pl.String).str.strip_chars())
+        for name in wanted.keys() - filled:
+            column, values = columns[name], trimmed[wanted[name]]
+            blank = values.is_in(cells.null_words(feed.nulls | column.nulls))
+            if column.kind is not Kind.TEXT:
+                blank |= are_none(values, column, nulls)
+            filled |= {name} if (~blank).any() else set()
         if filled == wanted.keys():
             break
     return _facts_of(layout, sources, feed, filled)
