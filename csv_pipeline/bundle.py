@@ -511,9 +511,9 @@ class Bundle:
         """Check all rows; a file with a bad one, or with a key of another row, is left out."""
         typed = self._typed()
         valid = validate(typed.typed, self._read().text, self.work, self.feed)
-        if valid.warnings:
-            self._set_apart(self._imports)
-        spoilt = set(parts_of(rows_not_plain(valid), [m.part for m in typed.members]))
+        parts = [member.part for member in typed.members]
+        odd = rows_not_plain(valid, self.feed, [part.first for part in parts])
+        spoilt = set(parts_of(odd, parts))
         plain = (member for place, member in enumerate(typed.members) if place not in spoilt)
         return _Valid(valid=valid, members=tuple(plain))
 

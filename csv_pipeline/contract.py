@@ -167,6 +167,16 @@ def headings_of(contract: type[Contract]) -> frozenset[str]:
     return frozenset().union(*(c.headings for c in columns_of(contract) if not c.derived))
 
 
+@cache
+def meanings_of(contract: type[Contract]) -> Mapping[str, str]:
+    """Return for each of these spellings what it names: the columns that it is a heading of."""
+    columns = [column for column in columns_of(contract) if not column.derived]
+    return {
+        name: " ".join(column.name for column in columns if name in column.headings)
+        for name in headings_of(contract)
+    }
+
+
 @lru_cache(maxsize=10_000)  # the names of the feeds, and of the headers that come again and again
 def heading(name: str) -> str:
     """Reduce a header's name to what matters when names are compared: letters and digits.

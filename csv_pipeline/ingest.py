@@ -160,7 +160,13 @@ def hints_for(name: str, settings: Settings, feed: Feed | None) -> ReadHints:
     )
     if feed is None:
         return hints
-    return replace(hints, headings=feed.headings, encodings=feed.encodings, non_data=feed.non_data)
+    return replace(
+        hints,
+        headings=feed.headings,
+        meanings=feed.meanings,
+        encodings=feed.encodings,
+        non_data=feed.non_data,
+    )
 
 
 class Import:

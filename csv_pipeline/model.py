@@ -17,7 +17,7 @@ from typing import Any
 import polars as pl
 
 from csv_pipeline.conflict import ConflictPolicy, Overwrite
-from csv_pipeline.contract import Column, Contract, columns_of, headings_of
+from csv_pipeline.contract import Column, Contract, columns_of, headings_of, meanings_of
 from csv_pipeline.duplicates import DuplicatePolicy, LastInFile
 from csv_pipeline.errors import InvalidAccountError, SetupError
 from csv_pipeline.names import hold_names
@@ -74,9 +74,11 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NonDataPattern:
-    """A record that belongs to the report's layout: `pattern` is searched in the record's raw text.
+    """A record that belongs to the report's layout, such as a footer.
 
-    The groups of the pattern are kept as facts about the file.
+    `pattern` has to explain the whole raw text of the record, from its first character to its last,
+    but for empty cells at the end; so it never takes a row that begins like a footer. Its groups
+    are kept as facts about the file.
     """
 
     name: str
@@ -320,6 +322,11 @@ class Feed:
     def headings(self) -> frozenset[str]:
         """Every name, reduced by `contract.heading`, that a header of this feed may hold."""
         return headings_of(self.contract)
+
+    @property
+    def meanings(self) -> Mapping[str, str]:
+        """What each of these names means; two that mean the same name the same columns."""
+        return meanings_of(self.contract)
 
 
 class ArrivalStatus(StrEnum):

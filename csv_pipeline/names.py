@@ -5,6 +5,7 @@ own columns begin with `_` everywhere, so that no name which is allowed here can
 """
 
 import inspect
+import keyword
 import re
 from collections.abc import Iterable
 
@@ -19,6 +20,14 @@ _SUFFIXES = ("_history", "_history_by_import", "_key", "_rejects")
 _TAKEN = frozenset({"account", "ctid", "cmax", "cmin", "tableoid", "xmax", "xmin"})
 """`account` is the first column of every table; the others are PostgreSQL's system columns."""
 
+_OF_DAGSTER = frozenset(
+    {"arg_dict", "bool", "conf", "config", "context", "dict", "float", "input", "input_arg_dict"}
+    | {"int", "meta", "output", "output_arg_dict", "str", "type", *keyword.kwlist}
+    | {"claim", "import_files", "load", "read", "report", "transform", "undo", "undo_import"}
+    | {"validate"}
+)
+"""A feed is a graph in Dagster: these words it does not allow, and those are our ops and jobs."""
+
 _SLUG_WORDS = "a small letter first, then small letters, digits and `_`"
 
 
@@ -29,6 +38,10 @@ def hold_names(feed: str, contract: type[Contract], views: Iterable[str]) -> Non
         SetupError: One is no slug, too long, taken, or stands for two things.
     """
     _hold(f"feed {feed!r}: a name", feed, _MOST_BYTES - max(map(len, _SUFFIXES)))
+    if feed in _OF_DAGSTER:
+        raise SetupError(
+            f"feed {feed!r}: another name was needed; Dagster, or the pipeline in it, has this one"
+        )
     for view in views:
         _hold(f"feed {feed!r}: a view", view, _MOST_BYTES)
     columns = {column.name for column in columns_of(contract)}

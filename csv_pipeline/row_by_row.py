@@ -33,7 +33,12 @@ def rows_that_need_others(feed: Feed, sample: Path) -> list[int]:
     """
     with TemporaryDirectory() as folder:
         work = Path(folder)
-        hints = ReadHints(name=sample.name, headings=feed.headings, encodings=feed.encodings)
+        hints = ReadHints(
+            name=sample.name,
+            headings=feed.headings,
+            meanings=feed.meanings,
+            encodings=feed.encodings,
+        )
         text = read(sample, work, hints)
         # What a file says of its rows as a whole is asked of none of them alone.
         feed = replace(feed, file_checks=())

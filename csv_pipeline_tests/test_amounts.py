@@ -183,10 +183,10 @@ def test_a_row_has_the_currency_that_any_of_its_amounts_states(
     [("EUR 40,00", "$5,00"), ("$40.00", "AU $5.00"), ("kr 4,00", "€ 5,00"), ("40 zł", "5 Kč")],
 )
 def test_two_currencies_in_a_row_are_a_reject(desk: Desk, total: str, shipping: str) -> None:
-    report = desk.bring(
-        f"{ORDERS}12-34567-00001;Ann;{total};{shipping};2026-05-26\n", "ebay_orders"
-    )
+    rows = f"1;Ann;{total};{shipping};2026-05-26\n12-34567-00002;Ben;4,00 €;1,00 €;2026-05-26\n"
+    report = desk.bring(f"{ORDERS}12-34567-0000{rows}", "ebay_orders")
     (reject,) = desk.rejects(report)
+    assert (report.counts.inserted, reject.line_number) == (1, 2)
     assert reject.rule in {"shipping_and_handling.currency", "total_price.currency"}
 
 

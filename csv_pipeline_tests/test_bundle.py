@@ -1,12 +1,14 @@
 """Small files that go together: nothing but the time is another than if each went alone."""
 
 import gzip
+import itertools
 import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -522,6 +524,51 @@ def test_result_files_are_written_though_one_of_the_files_left_the_run(desk: Des
     left = imports[1:]
     advance(desk, left, Stage.REPORT)
     assert all(results(desk, import_.settled()) for import_ in left)
+
+
+CELLS = {
+    "ID": ["", "0"],
+    "Name": [
+        "Ann",
+        "Zoë",
+        "",
+        "a;b",
+        "x:y",
+        "12:30",
+        "'q",
+        "1",
+        '"a, b"',
+        "Total",
+        "a\tb",
+        "|",
+        "#c",
+    ],
+    "Amount": ["1.00", "2.50", "12", '"2,50"', "1.234", "", "x", "-3", "$5.00", "--", "N/A"],
+    "Born": ["2026-01-02", "03/04/2025", "25/12/2025", "", "14/06/57", "20260313", "soon"],
+    "Shoe": ["38", "", "L", "=1"],
+}
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_random_files_end_together_as_they_would_alone(desk: Desk, seed: int) -> None:
+    draw = Random(seed)  # noqa: S311  # files of a test
+    columns = ["ID", *draw.sample(["Name", "Amount", "Born", "Shoe"], draw.randint(0, 4))]
+    header, number, files = ",".join(columns), itertools.count(), []
+    for _ in range(4):
+        kinds = draw.choice([3, 20])  # so many kinds of cells are among the rows of a file
+        rows = [
+            ",".join(draw.choice(CELLS[name][:kinds]) + ("" if name != "ID" else f"k{next(number)}")
+            for name in columns)
+            for _ in range(draw.choice([1, 2, 5]))
+        ]  # fmt: skip
+        files.append("\n".join([header, *rows, ""]))
+    found: list[Any] = []
+    for way in (together, alone):
+        other = Desk(desk.pipeline, f"{way.__name__}-{desk.account[-40:]}", desk.folder)
+        reports = way(other, arrived(other, files))
+        ends = [(told(r), results(other, r), faults(other, r)) for r in reports]
+        found.append([*ends, other.rows(columns=_PLAIN)])
+    assert found[0] == found[1], files
 
 
 def test_a_limit_of_the_account_is_one_of_each_file(desk: Desk) -> None:

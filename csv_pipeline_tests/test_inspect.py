@@ -57,7 +57,7 @@ def zipped(folder: Path, files: dict[str, str]) -> Path:
 def large(folder: Path) -> Path:
     """A file more than twice as large as a sample, whose last line has a fault."""
     row = 'x,"several\nlines, ' + "y" * 80 + '"\n'
-    return written(folder, "a,b\n" + row * (2 * SAMPLE_BYTES // len(row) + 1) + "too short\n")
+    return written(folder, "a,b\n" + row * (2 * SAMPLE_BYTES // len(row) + 1) + "one,too,many\n")
 
 
 def test_inspect_says_how_a_file_is_written(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_a_large_file_is_judged_by_its_beginning_and_that_is_said(tmp_path: Path
 
 def test_all_of_a_large_file_is_read_when_asked_for(tmp_path: Path) -> None:
     found = facts(large(tmp_path), "--full")
-    assert (found["complete"], found["rejects_by_rule"]) == (True, {"row.too_short": 1})
+    assert (found["complete"], found["rejects_by_rule"]) == (True, {"row.too_long": 1})
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,30 @@ from typing import Any
 
 import polars as pl
 import pytest
+from dagster._core.definitions.utils import DISALLOWED_NAMES
 
 from csv_pipeline.contract import Contract, column
+from csv_pipeline.defs.assembly import assemble
+from csv_pipeline.defs.resource import Engine
 from csv_pipeline.duplicates import NewestInFile, RejectDuplicates
 from csv_pipeline.errors import SetupError
+from csv_pipeline.feeds import FEEDS
 from csv_pipeline.model import Feed, Layout, Outcome
 from csv_pipeline.names import hold_apart
 from csv_pipeline.pipeline import Pipeline, open_pipeline
 from csv_pipeline_tests.conftest import Desk, own_settings
 from csv_pipeline_tests.feeds import Version
+
+
+def never() -> Pipeline:
+    raise AssertionError("definitions open nothing")
+
+
+def nodes() -> set[str]:
+    """Return what jobs and ops are called that no feed names."""
+    jobs = assemble(FEEDS, Engine(open_=never)).get_repository_def().get_all_jobs()
+    names = {job.name for job in jobs} | {node.name for job in jobs for node in job.all_node_defs}
+    return names - {feed.name for feed in FEEDS}
 
 
 def contract_of(name: str) -> type[Contract]:
@@ -50,6 +65,12 @@ def test_a_feed_that_cannot_be_held_is_refused_by_its_name(name: str) -> None:
     with pytest.raises(SetupError, match="a name of") as refused:
         Feed(name=name, description="", contract=Version, key=("key",))
     assert repr(name) in str(refused.value)
+
+
+@pytest.mark.parametrize("name", sorted({*DISALLOWED_NAMES, *nodes()}))
+def test_a_feed_of_a_name_that_dagster_refuses_is_refused(name: str) -> None:
+    with pytest.raises(SetupError, match=f"feed {name!r}"):
+        Feed(name=name, description="", contract=Version, key=("key",))
 
 
 @pytest.mark.parametrize("view", ["Totals", "a b", "a" * 64])

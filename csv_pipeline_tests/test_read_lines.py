@@ -13,6 +13,7 @@ from csv_pipeline.stages.read.blocks import Block
 from csv_pipeline.stages.read.encoding import as_utf8
 from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.read.lines import lined
+from csv_pipeline.stages.read.looks import Looks
 from csv_pipeline.stages.read.records import Cutter
 from csv_pipeline.storage.work import TextFile, scan
 
@@ -41,19 +42,37 @@ def test_lines_taken_at_once_are_those_of_a_walk(seed: int) -> None:
     found = lined(Block(data, 7, final=True), grammar, 3)
     if found is None:
         return
-    lines = data.decode().removesuffix("\n").split("\n")
-    walked = Cutter(grammar, 3, 1000)
-    told = [walked._record(lines, at) for at in range(len(lines))]  # noqa: SLF001
-    assert found.used == len(data)
-    assert found.records["stray"].to_list() == [cells is None for _, cells in told]
-    assert found.records["fields"].to_list() == [len(cells or ()) for _, cells in told]
-    assert found.records["text"].to_list() == lines
+    cut, lines, used = Cutter(grammar, 3, 1000, Looks).cut(data, 7, final=True)
+    assert (lines, used) == (found.records.height, len(data))
+    for column in ("text", "fields", "stray", "line", "offset", "length"):
+        assert found.records[column].to_list() == cut[column].to_list(), column
 
 
-def test_a_bare_quote_stays_in_its_cell_beside_a_stray_one(tmp_path: Path) -> None:
-    text = reading(tmp_path, 'id,name,note\n1,5" pipe,\n2,"a,b\n3,"c",6"\n4,,"x" y\n5,7" 8",9"\n')
-    assert cells(text) == [("1", '5" pipe', None), ("3", "c", '6"'), ("5", '7" 8"', '9"')]
-    assert scan(text.rejects).collect()["line_number"].to_list() == [3, 5]
+@pytest.mark.parametrize("seed", range(300))
+def test_what_is_told_of_a_native_grammar_is_what_the_patterns_of_any_tell(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = random.Random(seed)  # noqa: S311
+    data = "".join(draw.choices(PIECES, k=draw.randint(1, 30))).encode()
+    cut, lines, used = Cutter(Grammar(), 3, 1000, Looks).cut(data, 0, final=True)
+    monkeypatch.setattr(Grammar, "is_native", property(lambda _: False))
+    again, *same = Cutter(Grammar(), 3, 1000, Looks).cut(data, 0, final=True)
+    assert same == [lines, used]
+    for column in ("text", "fields", "stray", "line", "offset", "length"):
+        assert again[column].to_list() == cut[column].to_list(), column
+
+
+def test_a_bare_quote_stays_in_its_cell_in_a_block_with_stray_ones(tmp_path: Path) -> None:
+    rows = '1,5" pipe,\n2,a,b\n3,"a,b\n4,"c",d\n5,,"x" y\n6,e,f\n7,7" 8",9"\n'
+    text = reading(tmp_path, f"id,name,note\n{rows}")
+    assert cells(text) == [
+        ("1", '5" pipe', None),
+        ("2", "a", "b"),
+        ("4", "c", "d"),
+        ("6", "e", "f"),
+        ("7", '7" 8"', '9"'),
+    ]
+    assert scan(text.rejects).collect()["line_number"].to_list() == [4, 6]
 
 
 def test_a_mark_at_the_beginning_of_a_record_stays(tmp_path: Path) -> None:
@@ -63,10 +82,9 @@ def test_a_mark_at_the_beginning_of_a_record_stays(tmp_path: Path) -> None:
 
 def test_one_short_line_costs_itself_in_a_block_that_is_parsed_at_once(tmp_path: Path) -> None:
     text = reading(tmp_path, 'id,name,note\n1,"a,b",""\n2,a\n3,"",\n4,a,b,\n5,a,b,c\n')
-    assert cells(text) == [("1", "a,b", ""), ("3", "", None), ("4", "a", "b")]
+    assert cells(text) == [("1", "a,b", ""), ("3", "", None)]
     rejects = scan(text.rejects).select("line_number", "rule").collect().rows()
-    assert rejects == [(3, "row.too_short"), (6, "row.too_long")]
-    assert text.repaired == 1
+    assert rejects == [(3, "row.too_short"), (5, "row.too_long"), (6, "row.too_long")]
 
 
 @pytest.mark.parametrize("bad", ['1,"a,b\n', "1,a\n"], ids=["stray", "short"])

@@ -336,10 +336,19 @@ def _seller_agrees(file: WholeFile, footer: NonDataLine) -> None:
         )
 
 
-_CELL = r'^\W*"?'
+# Each explains its whole line, padded to the report's width or not, so that no row is taken for it.
+_BEGIN, _END, _SEPARATOR = r'^[\s"\ufeff]*', r'"?\s*$', r'"?\s*[,;\t|]?\s*"?\s*'
 _COUNT = r"(\d{1,3}(?:[,.]\d{3})+|\d+)"
-_RECORDS = r"(?:record|Datens[aä]tz|enregistrement|registro)"
-_SELLER = r"(?:Seller ID|Verk[aä]ufer(?:-ID|name)?|ID du vendeur|Identifiant du vendeur|Vendeur)"
+_RECORDS = r"(?:records?|Datens(?:a|ä|ae)tze?|enregistrements?|registros?)"
+_DOWNLOADED = (
+    r"(?:downloaded|heruntergeladen|t[ée]\u0301?l[ée]\u0301?charg[ée]\u0301?e?s?|descargad[oa]s?"
+    r"|scaricat[ie])(?:\(\w\))?"
+)
+_PERIOD = r'(?:from|von|vom|du|de|del|desde|dal?)\b(?:[^",;\t|\n]|, ){1,80}'
+_SELLER = (
+    r"(?:Seller ID|Verk[aä]ufer(?:-ID|name)?|(?:ID|Identifiant) du vendeur|Vendeur"
+    r"|(?:ID|Identificador) del vendedor|Vendedor|ID (?:del )?venditore)"
+)
 
 _HUB_TELLS = Precedence("layout", ("simple", _HUB))
 
@@ -371,9 +380,10 @@ EBAY_ORDERS = Feed(
     non_data=(
         NonDataPattern(
             name="record count",
-            pattern=rf'{_CELL}{_COUNT}"?\s*[,;\t|]?\s*"?{_RECORDS}',
+            pattern=rf"{_BEGIN}{_COUNT}{_SEPARATOR}{_RECORDS}(?:\(\w\))?\s+{_DOWNLOADED}"
+            rf"(?:{_SEPARATOR}{_PERIOD})?{_END}",
         ),
-        NonDataPattern(name="seller", pattern=rf'{_CELL}{_SELLER}\s*:\s*([^",;\t|\s]+)'),
+        NonDataPattern(name="seller", pattern=rf'{_BEGIN}{_SELLER}\s*:\s*([^",;\t|\s]+){_END}'),
     ),
     transforms=(identity, line_kind),
     asks_filled=("item_number", "total_price"),

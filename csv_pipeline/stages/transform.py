@@ -570,16 +570,10 @@ def _with_currency(
     found = (typed[own.name], *(decimals.currency(text[name]) for name in names[1:]))
     stated = [currencies.all_meant(one, plan.currency) for one in found]
     whole, others = currencies.reconciled(stated)
-    needed = "an amount in {}, which another of the row is in"
+    rows = text.with_columns(whole.alias("_whole"))
+    needed = pl.format("an amount in {}, as another of its row is", pl.col("_whole"))
     faults = [
-        fault_rows(
-            text,
-            other,
-            columns[name],
-            plan.headings[name],
-            "currency",
-            pl.format(needed, whole.filter(other)),
-        )
+        fault_rows(rows, other, columns[name], plan.headings[name], "currency", needed)
         for name, other in zip(names, others, strict=True)
         if other.any()
     ]

@@ -4,7 +4,7 @@ Pandera checks each batch lazily, as an eager frame: all faults of all rows at o
 cast has reported already is not reported again as a missing value.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -16,12 +16,13 @@ from pandera.api.polars.types import PolarsData
 from pandera.backends.polars.register import register_polars_backends
 from pandera.errors import SchemaErrors
 
+from csv_pipeline.casts import labels
 from csv_pipeline.contract import Column, Contract, Kind, asked_by, columns_of
 from csv_pipeline.errors import SetupError, ThresholdExceededError
 from csv_pipeline.header import sources_in
-from csv_pipeline.model import SHARE_FROM_ROWS, Feed
+from csv_pipeline.model import SHARE_FROM_ROWS, Feed, ReportWarning
 from csv_pipeline.storage.rejects import fault_rows, record_faults
-from csv_pipeline.storage.row_hash import CONTENT, OCCURRENCE, KnownBy, known_by
+from csv_pipeline.storage.row_hash import CONTENT, HASH, OCCURRENCE, KnownBy, known_by
 from csv_pipeline.storage.work import (
     PLACE,
     REJECTS,
@@ -39,7 +40,12 @@ from csv_pipeline.storage.work import (
     scan,
 )
 
+LONGEST_KEY = 2_500
+"""Bytes of a key: an entry of a B-tree has 2,704 at most, the account and what PostgreSQL adds."""
+
 _MOST_SHOWN = 5
+_MOST_LINES = 20
+_ROWS_OF_LABELS = 3  # right below the header
 _HASHES_AT_ONCE = 1_000_000
 _RULES = {
     "not_nullable": "required",
@@ -73,7 +79,9 @@ def validate(
     identity = _known_by(feed.contract, typed.columns, typed.extras, keyed=bool(feed.key))
     files, places = batch_files(text.rows), sources_in(text.header, feed)[0]
 
-    def check(numbered: tuple[int, tuple[pl.DataFrame, pl.DataFrame]]) -> int:
+    def check(
+        numbered: tuple[int, tuple[pl.DataFrame, pl.DataFrame]],
+    ) -> tuple[int, dict[str, list[int]]]:
         number, (batch, known) = numbered
         cells = _Cells(files[number], places)
         good, faults = _checked(batch, known, schema, feed, typed, cells)
@@ -81,10 +89,14 @@ def validate(
         rows.write(good, number)
         rejects.write(faults, number)
         keys.write(good.select(_key_hash(feed)), number)
-        return batch.height - good.height
+        return batch.height - good.height, _odd_lines(good, feed)
 
     pairs = zip(batches(typed.rows), batches(typed.rejects), strict=True)
-    rejected = sum(in_order(check, enumerate(pairs)))
+    rejected, odd = 0, dict[str, list[int]]()
+    for number, lines in in_order(check, enumerate(pairs)):
+        rejected += number
+        odd = {code: odd.get(code, []) + lines.get(code, []) for code in odd | lines}
+    warnings = [labels.warning(code, lines) for code, lines in odd.items()]
     superseded, occurrences = BatchWriter(work / "superseded"), BatchWriter(work / "occurrences")
     repeated = _repeated(rows.directory, _repeated_hashes(keys), feed)
     if not feed.key:
@@ -92,7 +104,9 @@ def validate(
     elif repeated.is_empty():
         pass
     elif (winner := feed.duplicates.winner()) is not None:
-        superseded.write(_superseded(repeated, feed, winner, replay), 0)
+        pairs_of_rows = _superseded(repeated, feed, winner, replay)
+        superseded.write(pairs_of_rows, 0)
+        warnings += _differ(pairs_of_rows, repeated)
     else:
         rejected += _reject_repeated(repeated, feed, rows, rejects)
     return ValidFile(
@@ -103,6 +117,7 @@ def validate(
         valid=rows.rows,
         rejected=rejected,
         superseded=superseded.rows,
+        warnings=tuple(warnings),
     )
 
 
@@ -114,12 +129,22 @@ def has_own_rules(contract: type[Contract]) -> bool:
     return bool(schema.checks) or any(check.name not in _RULES for check in checks)
 
 
-def rows_not_plain(valid: ValidFile) -> pl.Series:
-    """Return the numbers of rows with a fault, and of those whose key or content comes again."""
+def rows_not_plain(valid: ValidFile, feed: Feed, firsts: Sequence[int]) -> pl.Series:
+    """Return the numbers of rows of which a report would tell.
+
+    They have a fault, or their key or content comes again, or they may be no records. `firsts` are
+    the first rows of the files whose rows these are.
+    """
     pairs = scan(valid.superseded_rows, SUPERSEDED).collect()
     again = scan(valid.occurrences, pl.Schema({"_row_number": pl.Int64})).collect()
     faults = scan(valid.rejects, REJECTS).select("row_number").collect()
-    numbers = (*pairs.get_columns(), again["_row_number"], faults["row_number"])
+    odd = (_odd(batch, feed, firsts) for batch in batches(valid.rows))
+    numbers = (
+        *pairs.get_columns(),
+        again["_row_number"],
+        faults["row_number"],
+        *(rows["_row_number"] for found in odd for rows in found.values()),
+    )
     return pl.concat([series.alias("row_number").cast(pl.Int64) for series in numbers]).unique()
 
 
@@ -167,12 +192,64 @@ def _checked(  # noqa: PLR0913, PLR0917  # a batch, and what is known of it
     cells: _Cells,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the rows without fault, and all faults."""
-    found = _faults(batch, schema, feed, typed.headings, cells)
+    found = pl.concat([_faults(batch, schema, feed, typed.headings, cells), _too_long(batch, feed)])
     if found.is_empty() and known.is_empty():
         return batch, known
     faults = pl.concat([known, found.join(known, on=["row_number", "column"], how="anti")])
     bad = batch["_row_number"].is_in(faults["row_number"].implode())
     return batch.filter(~bad), faults.sort("row_number", maintain_order=True)
+
+
+def _too_long(batch: pl.DataFrame, feed: Feed) -> pl.DataFrame:
+    """Return the faults of keys that the table's index cannot hold."""
+    texts = [name for name in feed.key if batch.schema[name] == pl.String]
+    if not texts:
+        return pl.DataFrame(schema=REJECTS)
+    size = pl.sum_horizontal(pl.col(name).str.len_bytes() for name in texts)
+    if not batch.select((size > LONGEST_KEY).any()).item():
+        return pl.DataFrame(schema=REJECTS)
+    rows = _placed(batch.filter(size > LONGEST_KEY), size.alias("size"))
+    found = pl.format(
+        "a {} of at most {} bytes was needed, as it is the key of the table; it is {} bytes long",
+        pl.lit(" + ".join(feed.key)),
+        pl.lit(f"{LONGEST_KEY:,}"),
+        pl.col("size"),
+    )
+    return record_faults(rows, pl.lit("key.too_long"), found)
+
+
+def _placed(rows: pl.DataFrame, *others: pl.Expr) -> pl.DataFrame:
+    """Return where rows stand, as `PLACE`, beside other expressions."""
+    places = zip(TYPED_PLACE, PLACE, strict=True)
+    return rows.select(*(pl.col(typed).alias(name) for typed, name in places), *others)
+
+
+def _odd_lines(rows: pl.DataFrame, feed: Feed) -> dict[str, list[int]]:
+    """Return by warning the lines of rows that may be no records."""
+    return {code: some["_line_number"].to_list() for code, some in _odd(rows, feed).items()}
+
+
+def _odd(rows: pl.DataFrame, feed: Feed, firsts: Sequence[int] = (2,)) -> dict[str, pl.DataFrame]:
+    """Return by warning the rows that may be no records; their first key of text tells.
+
+    Labels stand in the first rows only.
+    """
+    names = feed.key or tuple(column.name for column in feed.columns)
+    name = next((name for name in names if rows.schema.get(name) == pl.String), None)
+    if name is None:
+        return {}
+    found = {labels.TOTALS: rows.filter(labels.is_total(rows[name]))}
+    numbers = [first + more for first in firsts for more in range(_ROWS_OF_LABELS)]
+    first = rows.filter(pl.col("_row_number").is_in(numbers))
+    if first.height:
+        found[labels.LABELS] = first.filter(labels.is_label(first[name], _key_headings(feed)))
+    return {code: some for code, some in found.items() if some.height}
+
+
+@lru_cache(maxsize=100)
+def _key_headings(feed: Feed) -> frozenset[str]:
+    keys = (c.headings for c in feed.columns if c.identifier or c.name in feed.key)
+    return frozenset().union(*keys)
 
 
 def _schema(feed: Feed, present: tuple[str, ...]) -> pa.DataFrameSchema:
@@ -334,7 +411,7 @@ def _repeated(rows: Path, repeated: pl.Series, feed: Feed) -> pl.DataFrame:
     if repeated.is_empty():
         return pl.DataFrame()
     key = _key(feed)
-    wanted = (*key, *TYPED_PLACE, *feed.duplicates.columns)
+    wanted = (*key, *TYPED_PLACE, *feed.duplicates.columns, *HASH)
     candidate = _key_hash(feed).is_in(repeated.implode())
     candidates = pl.concat([batch.filter(candidate) for batch in batches(rows, wanted)])
     return candidates.filter(pl.len().over(key) > 1).cast({"_row_number": pl.Int64})
@@ -356,6 +433,26 @@ def _superseded(
     if replay is not None:
         found = found.with_columns(pl.all().replace_strict(then, now))
     return found.sort("row_number")
+
+
+def _differ(superseded: pl.DataFrame, repeated: pl.DataFrame) -> list[ReportWarning]:
+    """Return the warning of rows that another stands for and that hold something else."""
+    rows = repeated.select(pl.col("_row_number").alias("row_number"), "_line_number", *HASH)
+    pairs = superseded.join(rows, on="row_number").join(
+        rows, left_on="by_row_number", right_on="row_number", suffix="_by"
+    )
+    differ = pairs.filter(pl.any_horizontal(pl.col(h) != pl.col(f"{h}_by") for h in HASH))
+    if differ.is_empty():
+        return []
+    return [
+        ReportWarning(
+            code="rows.superseded_differ",
+            message=f"{differ.height:,} of {superseded.height:,} rows that another of their key "
+            "stands for hold something else than it",
+            count=differ.height,
+            line_numbers=tuple(differ["_line_number"].sort().head(_MOST_LINES)),
+        )
+    ]
 
 
 def _occurrences(repeated: pl.DataFrame) -> pl.DataFrame:
@@ -397,8 +494,5 @@ def _repeated_faults(repeated: pl.DataFrame, feed: Feed) -> pl.DataFrame:
         .then(pl.format(" and {} more", more.over(feed.key)))
         .otherwise(pl.lit("")),
     )
-    faults = repeated.select(
-        *(pl.col(typed).alias(name) for typed, name in zip(TYPED_PLACE, PLACE, strict=True)),
-        found.alias("found"),
-    )
+    faults = _placed(repeated, found.alias("found"))
     return record_faults(faults, pl.lit("key.duplicate"), pl.col("found"))

@@ -101,7 +101,8 @@ class TextFile:
     `rows` has a text column for each place in the header, named "0", "1", …, and `PLACE`; an absent
     value is null, a quoted empty one is "". `records` counts rows and malformed records together,
     `repaired` those of the rows that were mended. `non_data` are the lines that a pattern of the
-    feed declared to be none, `non_data_lines` a directory of all of them, as `NON_DATA`.
+    feed declared to be none, `non_data_lines` a directory of all of them, as `NON_DATA`. Rows
+    of several `sections` stand under a header each.
     """
 
     text: Path
@@ -122,13 +123,15 @@ class TextFile:
     evidence: tuple[Evidence, ...]
     lines: LineCounts = field(default_factory=LineCounts)
     non_data_lines: Path | None = None
+    sections: int = 1
     warnings: tuple[ReportWarning, ...] = ()
 
     @property
     def is_plain(self) -> bool:
         """Whether a record of one line gives its cells again, by delimiter and double quotes."""
         one = len(self.delimiter) == 1 and self.delimiter.isascii()
-        return one and self.quote in {"", '"'} and self.escape == "doubled" and not self.repaired
+        as_written = not self.repaired and self.sections == 1
+        return one and self.quote in {"", '"'} and self.escape == "doubled" and as_written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

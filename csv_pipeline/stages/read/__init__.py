@@ -1,13 +1,18 @@
 """From bytes to text rows: nothing interpreted, nothing padded, nothing cut, nothing lost."""
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 from csv_pipeline.errors import LimitExceededError
-from csv_pipeline.stages.read.dialect import ReadHints, find_dialect
+from csv_pipeline.model import Evidence, LineCounts
+from csv_pipeline.stages.read.dialect import Dialect, ReadHints, Text, find_dialect
 from csv_pipeline.stages.read.encoding import as_utf8
-from csv_pipeline.stages.read.structure import Parse, Structure
+from csv_pipeline.stages.read.parsing import Parsed
+from csv_pipeline.stages.read.sections import NewColumnsError
+from csv_pipeline.stages.read.structure import Structure
+from csv_pipeline.stages.read.tally import Tally
 from csv_pipeline.stages.read.wrappings import without_wrappings
 from csv_pipeline.storage.work import BatchWriter, TextFile, in_order
 
@@ -72,16 +77,37 @@ def _read(source: Path, work: Path, hints: ReadHints, blocks: int | None = None)
             f"at most {hints.max_columns:,} columns were allowed",
             f"the header on line {dialect.header_line} has {len(dialect.header):,}",
         )
+    columns = dialect.header
+    while True:
+        try:
+            return _rows(text, work, hints, dialect, columns, (encoding, *wrappings), blocks)
+        except NewColumnsError as more:
+            columns = (*columns, *more.names)
+
+
+def _rows(  # noqa: PLR0913, PLR0917  # what is known of the text so far
+    text: Text,
+    work: Path,
+    hints: ReadHints,
+    dialect: Dialect,
+    columns: tuple[str, ...],
+    evidence: tuple[Evidence, ...],
+    blocks: int | None,
+) -> TextFile:
+    """Write the rows below the header, the cells of each in the order of `columns`."""
     rows, rejects = BatchWriter(work / "text"), BatchWriter(work / "rejects-read")
-    structure = Structure(dialect, hints)
+    tally = Tally(dialect, hints, work / "non-data")
+    structure = Structure(text, dialect, hints, columns, tally)
 
-    def parse(block: tuple[int, Parse]) -> None:
+    def parse(block: tuple[int, Callable[[], Parsed]]) -> None:
         number, parsed = block[0], block[1]()
-        rows.write(parsed[0], number)
-        rejects.write(parsed[1], number)
+        rows.write(parsed.rows, number)
+        rejects.write(parsed.rejects, number)
 
-    for _ in in_order(parse, enumerate(islice(structure.scan(text), blocks))):
+    for _ in in_order(parse, enumerate(islice(structure.scan(), blocks))):
         pass
+    if blocks is None:
+        tally.check()
     return TextFile(
         text=text.path,
         rows=rows.directory,
@@ -90,13 +116,22 @@ def _read(source: Path, work: Path, hints: ReadHints, blocks: int | None = None)
         delimiter=dialect.grammar.delimiter,
         quote=dialect.grammar.quote,
         escape=dialect.grammar.escape,
-        header=dialect.header,
+        header=columns,
         header_line=dialect.header_line,
         records=rows.rows + rejects.rows,
         malformed=rejects.rows,
         repaired=structure.repaired,
-        blank=structure.blank,
-        non_data=tuple(structure.non_data),
-        non_data_count=structure.non_data_count,
-        evidence=(encoding, *wrappings, *dialect.evidence, *structure.evidence),
+        blank=tally.blank,
+        non_data=tuple(tally.declared),
+        non_data_count=tally.non_data,
+        evidence=(*evidence, *dialect.evidence, *_sections(structure.sections)),
+        lines=tally.lines if blocks is None else LineCounts(),
+        non_data_lines=tally.directory,
+        sections=1 + len(structure.sections),
     )
+
+
+def _sections(lines: Sequence[int]) -> Iterator[Evidence]:
+    for line in lines:
+        because = "it has names of the header; the rows below it are read under these names"
+        yield Evidence(subject="header again", decision=f"line {line}", because=because)

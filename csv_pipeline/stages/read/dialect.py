@@ -8,8 +8,8 @@ looks like the rows below it. Where that is in doubt, the file is refused.
 
 import io
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from csv_pipeline.errors import EmptyFileError, LimitExceededError, UndecidableError
@@ -22,6 +22,7 @@ from csv_pipeline.stages.read.sampling import Record
 
 _NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", ":": "colon", " ": "blank"}
 _SAMPLE_BYTES = 1024**2
+_PADDING = " \r\n,;\t|"  # empty cells at the end of a line, by any delimiter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,12 +30,14 @@ class ReadHints:
     """What is known of a file before it is read; `name` is used in messages only.
 
     `headings` are names of columns the header may hold, reduced by `contract.heading`; without any
-    the file is taken as it is. `encoding` is what the account declares, `encodings` what the feed
-    expects of files that are not Unicode. `repair` allows the repairs that are certain.
+    the file is taken as it is. `meanings` says of each what it names; some name the same.
+    `encoding` is what the account declares, `encodings` what the feed expects of files that are not
+    Unicode. `repair` allows the repairs that are certain.
     """
 
     name: str
     headings: frozenset[str] = frozenset()
+    meanings: Mapping[str, str] = field(default_factory=dict)
     encoding: str | None = None
     encodings: tuple[str, ...] = ("cp1252",)
     non_data: tuple[NonDataPattern, ...] = ()
@@ -119,7 +122,7 @@ def first_lines(text: Text, hints: ReadHints) -> Lines:
 
 
 def _declared_by(patterns: tuple[NonDataPattern, ...]) -> Callable[[str], bool]:
-    return lambda text: any(re.search(one.pattern, text) for one in patterns)
+    return lambda text: any(re.search(one.pattern, text.rstrip(_PADDING)) for one in patterns)
 
 
 def _refuse(best: Reading, lines: Lines, name: str) -> None:

@@ -9,6 +9,22 @@ from dataclasses import dataclass
 from functools import cached_property
 
 
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """The quotes of a record that stand in unquoted cells.
+
+    `cells` are the places of the cells that have any, `odd` of those that have an odd number.
+    `beside` says that other cells are quoted, `inches` that each of the quotes is a mark behind a
+    number.
+    """
+
+    fields: int
+    cells: tuple[int, ...]
+    odd: tuple[int, ...]
+    beside: bool
+    inches: bool
+
+
 @dataclass(frozen=True)
 class Grammar:
     """The three things that say how cells are told apart.
@@ -37,12 +53,6 @@ class Grammar:
     def lenient(self) -> str:
         """The pattern of a record as `is_record` knows it, for a native grammar."""
         return rf"^{self._loose}(?:{re.escape(self.delimiter)}{self._loose})*\r?$"
-
-    @property
-    def opens(self) -> str:
-        """The pattern of a line that ends within quotes."""
-        quoted = rf"{self.quote}(?:[^{self.quote}]|{self.quote}{self.quote})*"
-        return rf"^(?:{self._loose}{re.escape(self.delimiter)})*{quoted}$"
 
     @property
     def closes(self) -> str:
@@ -93,6 +103,69 @@ class Grammar:
         """Return whether some cell may be quoted; where none is, any text is a record."""
         return bool(self.quote) and self.quote in text
 
+    def is_sound(self, text: str) -> bool:
+        """Return whether quotes stand only around cells, and line ends only within them."""
+        return not self._may_quote(text) or self._sound.fullmatch(text) is not None
+
+    def closing(self, text: str) -> int | None:
+        """Return where the quotes close within which a text begins, behind the quote."""
+        match = self._within.match(text)
+        return match.end() if match else None
+
+    def closes_in(self, text: str) -> bool:
+        """Return whether a line that begins within quotes closes them and is sound from there."""
+        end = self.closing(text)
+        after = "" if end is None else text[end:]
+        if end is None or after in {"", "\r"}:
+            return end is not None
+        return after.startswith(self.delimiter) and self.is_record(after[len(self.delimiter) :])
+
+    def bare(self, text: str) -> Bare:
+        """Return what is known of the quotes inside unquoted cells of a record of one line."""
+        text = text.removesuffix("\r")
+        cells = text.split(self.delimiter)
+        beside = bool(self.quote) and any(cell.startswith(self.quote) for cell in cells)
+        if beside:
+            cells = self._written(text)
+        counts = [0 if beside and c.startswith(self.quote) else self._marks(c) for c in cells]
+        odd = tuple(place for place, count in enumerate(counts) if count % 2)
+        return Bare(
+            fields=len(cells),
+            cells=tuple(place for place, count in enumerate(counts) if count),
+            odd=odd,
+            beside=beside,
+            inches=not any(self._marks(self._inch.sub("", cells[place])) for place in odd),
+        )
+
+    @property
+    def mark(self) -> str:
+        """The sign that quotes cells, or would if any were quoted."""
+        return self.quote or '"'
+
+    @property
+    def across(self) -> str:
+        """The pattern of a line of which a cell may have one end of a pair of quotes.
+
+        It is for a grammar without quoting: there are an odd number, or a delimiter between two.
+        """
+        within, delimiter = rf"[^{self.mark}]*", re.escape(self.delimiter)
+        pairs = rf"(?:{within}{self.mark}{within}{self.mark})*{within}"
+        return rf"^{pairs}{self.mark}{within}(?:$|{delimiter})"
+
+    def _marks(self, cell: str) -> int:
+        return self.count_quotes(cell) if self.quote else cell.count(self.mark)
+
+    def _written(self, text: str) -> list[str]:
+        """Return the cells of a record as they are written, quotes and all."""
+        cells: list[str] = []
+        at = 0
+        while match := self._cell.match(text, at):
+            cells.append(match.group(1))
+            if match.end(1) == match.end():
+                break
+            at = match.end()
+        return cells
+
     def count_quotes(self, text: str) -> int:
         """Return how many quotes may open or close a cell."""
         if self.escape == "backslash":
@@ -116,6 +189,29 @@ class Grammar:
         escaped = r"|\\." if self.escape == "backslash" else ""
         plain = rf"[^{quote}\\]" if escaped else rf"[^{quote}]"
         return rf"(?:{quote}(?:{plain}{escaped}|{quote}{quote})*{quote}|(?!{quote}){loose}|)"
+
+    @cached_property
+    def _quoted(self) -> str:
+        """The pattern of what stands within quotes."""
+        quote = re.escape(self.quote)
+        if self.escape == "backslash":
+            return rf"(?:[^{quote}\\]|\\.|{quote}{quote})*+"
+        return rf"(?:[^{quote}]|{quote}{quote})*+"
+
+    @cached_property
+    def _sound(self) -> re.Pattern[str]:
+        delimiter, quote = re.escape(self.delimiter), re.escape(self.quote)
+        bare = rf"(?:(?!{delimiter})[^{quote}\n])*+"
+        cell = rf"(?:{quote}{self._quoted}{quote}|{bare})"
+        return re.compile(rf"{cell}(?:{delimiter}{cell})*+\r?", re.DOTALL)
+
+    @cached_property
+    def _within(self) -> re.Pattern[str]:
+        return re.compile(rf"{self._quoted}{re.escape(self.quote)}", re.DOTALL)
+
+    @cached_property
+    def _inch(self) -> re.Pattern[str]:
+        return re.compile(rf"(?<=\d){re.escape(self.mark)}(?![^\W_])")
 
     @cached_property
     def _record(self) -> re.Pattern[str]:

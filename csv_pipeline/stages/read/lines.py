@@ -14,24 +14,20 @@ from polars.exceptions import PolarsError
 
 from csv_pipeline.stages.read.blocks import Block
 from csv_pipeline.stages.read.grammar import Grammar
-from csv_pipeline.stages.read.strays import counted_fields, told_apart
 
 
 @dataclass(frozen=True, slots=True)
 class Lined:
     """Lines that stand for themselves, in the shape of `Cutter.cut`.
 
-    They take up the first `used` bytes of their block. The `cells` of each stand beside them, cut
-    or padded where its `fields` are more or fewer than the columns, unless some quotes are stray.
-    If the lines are `plain`, nothing needs to be known of them but their cells and places.
-    `closes` says whether they may go on with a record that began before them.
+    The `cells` of each stand beside them, cut or padded where its `fields` are more or fewer than
+    the columns. If the lines are `plain`, nothing needs to be known of them but their cells and
+    places.
     """
 
     records: pl.DataFrame
-    used: int
-    cells: pl.DataFrame | None = None
+    cells: pl.DataFrame
     plain: bool = False
-    closes: bool = True
 
 
 def lined(block: Block, grammar: Grammar, width: int) -> Lined | None:
@@ -41,8 +37,8 @@ def lined(block: Block, grammar: Grammar, width: int) -> Lined | None:
         return None
     text = _lines(data)
     quotes = _quotes(text, grammar) if _has(data, grammar.quote) else _no_quotes()
-    if not quotes["sound"].all():
-        return _some_stray(block, text, quotes, grammar)
+    if not quotes["sound"].all() or (not grammar.quote and _has_pairs(data, text, grammar)):
+        return None
     cells = _cells(data, grammar, width)
     if cells is None or cells.height != len(text):
         return None
@@ -56,20 +52,7 @@ def lined(block: Block, grammar: Grammar, width: int) -> Lined | None:
             "cells": pl.Series([None], dtype=pl.List(pl.String)).new_from_index(0, len(text)),
         }
     )
-    return Lined(_placed(records, size, block.offset), len(data), cells)
-
-
-def _some_stray(
-    block: Block, text: pl.Series, quotes: pl.DataFrame, grammar: Grammar
-) -> Lined | None:
-    told = told_apart(text, quotes, grammar, final=block.final)
-    if told is None:
-        return None
-    size = text.str.len_bytes().cast(pl.Int64)
-    whole = told.open_from == len(text)
-    used = len(block.data) if whole else int(size.head(told.open_from).sum()) + told.open_from
-    records = _placed(told.columns, size.head(told.open_from), block.offset)
-    return Lined(records, used, closes=told.closes)
+    return Lined(_placed(records, size, block.offset), cells)
 
 
 def _placed(records: pl.DataFrame, size: pl.Series, offset: int) -> pl.DataFrame:
@@ -83,6 +66,11 @@ def is_parsed_as_it_is(block: bytes) -> bool:
     """Return whether Polars takes nothing away: a CR that ends a cell only, a mark at the start."""
     returns = b"\r" in block and block.count(b"\r") > block.count(b"\r\n")
     return not returns and not block.startswith(BOM_UTF8)
+
+
+def _has_pairs(block: bytes, text: pl.Series, grammar: Grammar) -> bool:
+    """Return whether some quote may be one end of a pair, in a text that quotes nothing."""
+    return grammar.mark.encode() in block and text.str.contains(grammar.across).any()
 
 
 def _has(block: bytes, quote: str) -> bool:
@@ -155,6 +143,13 @@ def _fields(
     odd = (found != size).arg_true()
     fields = pl.Series("fields", [cells.width], dtype=pl.Int64).new_from_index(0, len(text))
     return fields.scatter(odd, counted_fields(text.gather(odd), grammar)) if len(odd) else fields
+
+
+def counted_fields(text: pl.Series, grammar: Grammar) -> pl.Series:
+    """Return how many fields records have by their delimiters outside quotes."""
+    quote = grammar.quote
+    bare = text.str.replace_all(f"{quote}[^{quote}]*{quote}", "") if quote else text
+    return bare.str.count_matches(grammar.delimiter, literal=True).cast(pl.Int64) + 1
 
 
 def _taken_off(quotes: pl.DataFrame, cells: pl.DataFrame, grammar: Grammar) -> pl.Series:

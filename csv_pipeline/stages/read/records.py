@@ -2,164 +2,246 @@
 
 Counting quotes per line tells, vectorised, where records begin: a line begins one if the quotes
 before it are even in number. Records with quotes are then held against the strict pattern of the
-grammar. A block that does not pass is walked line by line, so that a stray quote costs the line it
-stands in and no other.
+grammar. A block that does not pass is looked at line by line, so that a stray quote costs the line
+it stands in and no other.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import polars as pl
 
 from csv_pipeline.stages.read.grammar import Grammar
-from csv_pipeline.stages.read.lines import is_parsed_as_it_is
-from csv_pipeline.stages.read.strays import counted_fields
+from csv_pipeline.stages.read.lines import counted_fields, is_parsed_as_it_is
+from csv_pipeline.stages.read.looks import Looks
+from csv_pipeline.stages.read.strays import Before, Marked, Teller, Told
+
+_COLUMNS = ("text", "line", "offset", "length", "fields", "stray", "written", "cells")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Cutter:
-    """Cut blocks of one text; `width` is the header's number of fields."""
+    """Cut the blocks of one text in their order; `width` is the header's number of fields."""
 
     grammar: Grammar
     width: int
     max_record_bytes: int
+    looks: Callable[[], Looks]
+    _teller: Teller = field(init=False)
+    _before: Before = field(default_factory=Before)
+
+    def __post_init__(self) -> None:
+        self._teller = Teller(self.grammar, self.width, self.max_record_bytes, self.looks)
+
+    def passed_by(self) -> None:
+        """Note that lines without a doubtful quote stand before what is to be cut next."""
+        self._before = Before()
 
     def cut(self, block: bytes, offset: int, *, final: bool) -> tuple[pl.DataFrame, int, int]:
         """Return the records of a block and how many of its lines and bytes they take up.
 
         Shape: a record's `text`, its first `line` in the block, its `offset` and `length` in bytes,
         its number of `fields`, whether its quotes are `stray`, how it is `written` for Polars, and
-        its `cells` where these had to be told apart one by one. The last record is left for the
-        next block if it may go on there, which it cannot in the `final` one.
+        its `cells` where these had to be told apart one by one. Records whose quotes what follows
+        may concern are left for the next block, unless this is the `final` one.
         """
         lines = block.decode().split("\n")
         if not lines[-1]:
             lines.pop()  # the block ends with a line end
-        lined = _lined(lines, offset)
+        lined = self._lined(lines, offset)
         found = self._at_once(lined, final=final) if is_parsed_as_it_is(block) else None
-        frame, used = found if found is not None else self._walk(lined, lines, final=final)
+        frame, used = found if found is not None else self._told(lined, lines, final=final)
         whole = used == len(lines)
-        frame = frame.with_columns(written=pl.col("text"))
-        return frame, used, len(block) if whole else lined["offset"][used] - offset
+        return frame.select(_COLUMNS), used, len(block) if whole else lined["offset"][used] - offset
+
+    def _lined(self, lines: list[str], offset: int) -> pl.DataFrame:
+        """Return the lines of a block with their places and what counting tells of them."""
+        text = pl.Series("text", lines, pl.String)
+        sizes = text.str.len_bytes().cast(pl.Int64)
+        fields = text.str.count_matches(self.grammar.delimiter, literal=True) + 1
+        escaped = self.grammar.escape == "backslash"
+        bare = text.str.replace_all(r"\\.", "") if escaped else text
+        quotes = bare.str.count_matches(self.grammar.mark, literal=True).cast(pl.Int64)
+        return pl.DataFrame(
+            {"text": text, "length": sizes, "offset": (sizes + 1).cum_sum() - sizes - 1 + offset}
+        ).with_columns(
+            fields=fields.cast(pl.Int64),
+            quotes=quotes,
+            line=pl.int_range(pl.len(), dtype=pl.Int64),
+            stray=pl.lit(value=False),
+            cells=pl.lit(None, pl.List(pl.String)),
+            written=text,
+        )
 
     def _at_once(self, lined: pl.DataFrame, *, final: bool) -> tuple[pl.DataFrame, int] | None:
         """Return the records if every quote of the block is where it may be, else None."""
-        quote, text = self.grammar.quote, pl.col("text")
-        quotes = text.str.count_matches(quote, literal=True) if quote else pl.lit(0)
-        fields = text.str.count_matches(self.grammar.delimiter, literal=True) + 1
-        frame = lined.with_columns(
-            quotes=quotes.cast(pl.Int64),
-            fields=fields.cast(pl.Int64),
-            length=text.str.len_bytes().cast(pl.Int64),
-            stray=pl.lit(value=False),
-            cells=pl.lit(None, pl.List(pl.String)),
-        )
-        total = frame["quotes"].sum()
+        total = lined["quotes"].sum()
         if not total:
-            return frame, frame.height
-        if not self.grammar.is_native:
+            self._pass_by(lined)
+            return lined, lined.height
+        if not self.grammar.is_native or not self.grammar.quote:
             return None
-        begins = (frame["quotes"].cum_sum() - frame["quotes"]) % 2 == 0
-        whole = frame.height
+        begins = (lined["quotes"].cum_sum() - lined["quotes"]) % 2 == 0
+        whole = lined.height
         if total % 2:  # the last record goes on in the next block, or a quote is stray
             whole = 0 if final else int(begins.arg_true()[-1])
         if not whole:
             return None
-        frame = frame.with_columns(record=begins.cum_sum()).head(whole)
-        records = self._with_quotes(frame if begins.head(whole).all() else _joined(frame))
-        return None if records is None else (records, whole)
+        frame = lined.with_columns(record=begins.cum_sum()).head(whole)
+        several = not begins.head(whole).all()
+        if several and not self._are_cells(frame, begins.head(whole)):
+            return None
+        records = self._with_quotes(_joined(frame) if several else frame)
+        if records is None:
+            return None
+        self._pass_by(lined.head(whole))
+        return records, whole
+
+    def _pass_by(self, lined: pl.DataFrame) -> None:
+        if ((lined["fields"] == self.width) | (lined["quotes"] > 0)).any():
+            self.passed_by()
 
     def _with_quotes(self, records: pl.DataFrame) -> pl.DataFrame | None:
         """Return the records with their fields counted outside quotes; None if a quote is stray."""
         places = (records["quotes"] > 0).arg_true()
         text = records["text"].gather(places)
-        quoted = pl.DataFrame(
-            {
-                "in_order": text.str.contains(self.grammar.strict),
-                "several": text.str.contains("\n", literal=True),
-                "fields": counted_fields(text, self.grammar),
-            }
-        )
-        several = quoted.filter(pl.col("several"))["fields"]
-        if not (quoted["in_order"].all() and several.eq(self.width).all()):
+        if not text.str.contains(self.grammar.strict).all():
             return None
-        return records.with_columns(fields=records["fields"].scatter(places, quoted["fields"]))
+        fields = records["fields"].scatter(places, counted_fields(text, self.grammar))
+        return records.with_columns(fields=fields)
 
-    def _walk(
+    def _are_cells(self, lined: pl.DataFrame, begins: pl.Series) -> bool:
+        """Return whether no record of several lines holds what may be rows."""
+        goes_on = ~begins.shift(-1, fill_value=True)
+        first, last = (begins & goes_on).arg_true(), (~begins & ~goes_on).arg_true()
+        wide, full = lined["fields"] >= self.width, lined["fields"] == self.width
+        doubtful = wide.gather(first) & wide.gather(last)
+        if (within := (~begins & goes_on & full).arg_true()).len():
+            held = first.search_sorted(within, side="right") - 1
+            doubtful = doubtful.scatter(held.unique(), values=True)
+        text = lined["text"]
+        return all(
+            self._teller.is_cell(text[begin : end + 1].to_list())
+            for begin, end in zip(first.filter(doubtful), last.filter(doubtful), strict=True)
+        )
+
+    def _told(
         self, lined: pl.DataFrame, lines: list[str], *, final: bool
     ) -> tuple[pl.DataFrame, int]:
-        """Decide line by line: a record ends where its quotes close in a way that is allowed."""
-        ends: list[int] = []
-        parsed: list[list[str | None] | None] = []
-        at = 0
-        while at < len(lines):
-            end, cells = self._record(lines, at)
-            if end is None and not final:
-                break
-            ends.append(end or at + 1)
-            parsed.append(cells)
-            at = ends[-1]
-        first = [0, *ends[:-1]] if ends else []
-        texts = ["\n".join(lines[a:b]) for a, b in zip(first, ends, strict=True)]
-        cells_of = pl.Series("cells", parsed, dtype=pl.List(pl.String))
-        return pl.DataFrame(
-            {
-                "text": pl.Series(texts, dtype=pl.String),
-                "line": pl.Series(first, dtype=pl.Int64),
-                "offset": lined["offset"].gather(first),
-                "length": pl.Series([len(text.encode()) for text in texts], dtype=pl.Int64),
-                "fields": cells_of.list.len().cast(pl.Int64).fill_null(0),
-                "stray": cells_of.is_null(),
-                "cells": cells_of,
-            }
-        ), at
+        """Return the records of lines among which some quotes may be stray."""
+        marked = self._marked(lined, lines)
+        told = self._teller.told(marked, self._before, final=final)
+        self._before = told.before
+        fitted = self._with_cells(lined, marked)
+        strays = pl.Series(sorted(told.strays), dtype=pl.UInt32)
+        stray = fitted["stray"].scatter(strays, values=True)
+        fitted = fitted.with_columns(stray=stray, fields=fitted["fields"].scatter(strays, 0))
+        return self._grouped(fitted, lines, told), told.used
 
-    def _record(self, lines: list[str], at: int) -> tuple[int | None, list[str | None] | None]:
-        """Return the end and the cells of the record that begins at line `at`.
+    def _marked(self, lined: pl.DataFrame, lines: list[str]) -> Marked:
+        """Find the lines with quotes that do not stand around cells of the same line."""
+        grammar, quoted = self.grammar, lined["quotes"] > 0
+        places = quoted.arg_true()
+        text = lined["text"].gather(places)
+        if not grammar.quote:
+            sound = ~text.str.contains(grammar.across)
+        elif grammar.is_native:
+            sound = text.str.contains(grammar.strict)
+        else:
+            sound = pl.Series([grammar.is_sound(line) for line in text], dtype=pl.Boolean)
+        places = places.filter(~sound)
+        text = text.filter(~sound)
+        if not grammar.quote:
+            record = [True] * len(text)
+            closes = [Grammar(grammar.delimiter).closes_in(line) for line in text]
+        elif grammar.is_native:
+            record = text.str.contains(grammar.lenient).to_list()
+            closes = text.str.contains(grammar.closes).to_list()
+        else:
+            record = [grammar.is_record(line) for line in text]
+            closes = [grammar.closes_in(line) for line in text]
+        return Marked(
+            lines=lines,
+            fields=lined["fields"].to_list(),
+            quotes=quoted.to_list(),
+            places=places.to_list(),
+            record=record,
+            odd=(lined["quotes"].gather(places) % 2 == 1).to_list(),
+            closes=closes,
+        )
 
-        Without cells the line's quotes are stray; without an end the record may go on in the next
-        block, where the lines are too few to tell.
-        """
-        if self.grammar.is_record(lines[at]):
-            return at + 1, self.grammar.cells(lines[at])
-        quotes, size = 0, 0
-        for end in range(at + 1, len(lines) + 1):
-            quotes += self.grammar.count_quotes(lines[end - 1])
-            size += len(lines[end - 1])
-            if size > self.max_record_bytes:
-                return at + 1, None
-            if quotes % 2 == 0:
-                cells = self._cells_over(lines[at:end])
-                return (at + 1, None) if cells is None else (end, cells)
-        return None, None
+    def _with_cells(self, lined: pl.DataFrame, marked: Marked) -> pl.DataFrame:
+        """Count the fields of records of one line, with their cells if Polars would err in them."""
+        grammar = self.grammar
+        if not grammar.is_native:
+            cells = [grammar.cells(line) for line in marked.lines]
+            return lined.with_columns(
+                cells=pl.Series(cells, dtype=pl.List(pl.String)),
+                fields=pl.Series([len(its) for its in cells], dtype=pl.Int64),
+            )
+        if not grammar.quote:
+            return lined
+        if not marked.places:
+            sound = (lined["quotes"] > 0).arg_true()
+            fields = counted_fields(lined["text"].gather(sound), grammar)
+            return lined.with_columns(fields=lined["fields"].scatter(sound, fields))
+        text, fields = lined["text"], lined["fields"]
+        bare = pl.Series(marked.places, dtype=pl.UInt32).filter(
+            pl.Series(marked.record, dtype=pl.Boolean)
+        )
+        sound = (lined["quotes"] > 0).scatter(marked.places, values=False).arg_true()
+        fields = fields.scatter(sound, counted_fields(text.gather(sound), grammar))
+        beside = text.gather(bare).str.contains(grammar.opening)
+        mixed = bare.filter(beside).to_list()
+        of_mixed = [grammar.cells(marked.lines[place]) for place in mixed]
+        if mixed:
+            fields = fields.scatter(mixed, pl.Series([len(c) for c in of_mixed], dtype=pl.Int64))
+        all_cells: list[list[str | None] | None] = [None] * lined.height
+        for place, its in zip(mixed, of_mixed, strict=True):
+            all_cells[place] = its
+        bare = bare.filter(~beside)
+        return lined.with_columns(
+            written=text.clone().scatter(bare, _wrapped(text.gather(bare), grammar)),
+            fields=fields,
+            cells=pl.Series(all_cells, dtype=pl.List(pl.String)),
+        )
 
-    def _cells_over(self, lines: list[str]) -> list[str | None] | None:
-        """Return the cells of a record over several lines, or None if a stray quote joins them.
+    def _grouped(self, lined: pl.DataFrame, lines: list[str], told: Told) -> pl.DataFrame:
+        """Join the lines that make up a record."""
+        lined = lined.head(told.used)
+        if not told.groups:
+            return lined
+        inside = [place for first, last in told.groups for place in range(first, last + 1)]
+        texts = ["\n".join(lines[first : last + 1]) for first, last in told.groups]
+        firsts = [first for first, _ in told.groups]
+        cells = [self.grammar.cells(text) for text in texts]
+        native = self.grammar.is_native
+        joined = lined.select("offset", "line")[firsts].with_columns(
+            text=pl.Series(texts, dtype=pl.String),
+            written=pl.Series(texts, dtype=pl.String),
+            length=pl.Series([len(text.encode()) for text in texts], dtype=pl.Int64),
+            fields=pl.Series([len(its) for its in cells], dtype=pl.Int64),
+            stray=pl.Series([first in told.unsure for first in firsts], dtype=pl.Boolean),
+            cells=pl.Series([None if native else its for its in cells], dtype=pl.List(pl.String)),
+        )
+        alone = lined.filter(~pl.col("line").is_in(inside))
+        both = (alone.select(_COLUMNS), joined.select(_COLUMNS))
+        return pl.concat(both).sort("line")
 
-        Lines in between that have the header's width by themselves are rows, not part of a cell.
-        """
-        text = "\n".join(lines)
-        if len(lines) == 1 or not self.grammar.is_record(text):
-            return None
-        cells = self.grammar.cells(text)
-        if len(cells) == self.width:
-            return cells
-        between = [len(self.grammar.cells(line)) == self.width for line in lines[1:-1]]
-        return None if sum(between) > len(between) / 2 else cells
 
-
-def _lined(lines: list[str], offset: int) -> pl.DataFrame:
-    """Return the lines of a block with their numbers in it and their offsets in the file."""
-    text = pl.Series("text", lines, pl.String)
-    sizes = text.str.len_bytes().cast(pl.Int64) + 1
-    return pl.DataFrame({"text": text, "offset": sizes.cum_sum() - sizes + offset}).with_columns(
-        line=pl.int_range(pl.len(), dtype=pl.Int64)
-    )
+def _wrapped(text: pl.Series, grammar: Grammar) -> pl.Series:
+    """Write records with their cells that have a quote inside in quotes, as Polars needs it."""
+    quote = grammar.quote
+    doubled = text.str.strip_suffix("\r").str.replace_all(quote, 2 * quote, literal=True)
+    return doubled.str.replace_all(grammar.with_quotes, f"{quote}$0{quote}")
 
 
 def _joined(frame: pl.DataFrame) -> pl.DataFrame:
     """Join the lines of each record."""
+    text = pl.col("text").str.join("\n")
     return frame.group_by("record", maintain_order=True).agg(
-        pl.col("text").str.join("\n"),
+        text,
+        text.alias("written"),
         pl.col("offset").first(),
         pl.col("line").first(),
         pl.col("quotes").sum(),

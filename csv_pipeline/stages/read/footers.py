@@ -1,0 +1,99 @@
+"""Tell the footer of a report that nobody declared from rows that are cut short.
+
+A line of one cell, narrower than the header and below the last row, is taken for a footer. Whether
+more rows follow is known at the end only: until then such lines are held back. A line that may be
+the beginning of a row, or a row by another delimiter, is none.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import polars as pl
+
+from csv_pipeline.stages.read.grammar import Grammar
+from csv_pipeline.stages.read.kinds import DATA, FOOTER
+from csv_pipeline.stages.read.looks import Looks
+from csv_pipeline.stages.read.repairs import other_readings
+
+_MOST_LINES = 20  # of a footer; more are rows that something went wrong with
+_MOST_HELD = 1_000  # records, blank ones and rejects among them
+
+
+@dataclass(slots=True)
+class Tail:
+    """What stands below the last row so far, of those under one header."""
+
+    grammar: Grammar
+    width: int
+    looks: Callable[[], Looks]
+    _held: pl.DataFrame | None = None
+    _count: int = 0
+    _is_open: bool = False
+
+    def followed(self) -> pl.DataFrame | None:
+        """Return records that were held back, now that a row follows them."""
+        before, self._held, self._count, self._is_open = self._held, None, 0, True
+        return before
+
+    def released(
+        self, frame: pl.DataFrame, *, at_end: bool, torn_at: int | None = None
+    ) -> tuple[pl.DataFrame | None, pl.DataFrame]:
+        """Return records that were held back, and those of these that need not be.
+
+        They are the last ones under their header if `at_end`; one that ends at byte `torn_at` has
+        no line end.
+        """
+        before = None
+        short = (frame["kind"] == DATA) & (frame["fault"] == "row.too_short").fill_null(value=False)
+        rows = ((frame["kind"] == DATA) & ~short).arg_true()
+        start = 0
+        if not rows.is_empty():
+            before, start = self.followed(), int(rows[-1]) + 1
+        if not self._is_open or (self._held is None and not short.any()):
+            return before, frame
+        perhaps = self._perhaps(frame, short, start, torn_at)
+        first = 0 if self._held is not None else next(iter(perhaps), frame.height)
+        first = max(first, start)
+        frame = frame.with_columns(footer=pl.Series([False]).new_from_index(0, frame.height))
+        frame = frame.with_columns(footer=frame["footer"].scatter(perhaps, values=True))
+        self._count += len(perhaps)
+        size = frame.height - first + (0 if self._held is None else self._held.height)
+        if self._count > _MOST_LINES or size > _MOST_HELD:
+            self._is_open = False
+            before, self._held = before if self._held is None else self._held, None
+            return before, frame
+        if at_end:
+            before = before if self._held is None else _as_footers(self._held)
+            self._held = None
+            return before, _as_footers(frame)
+        tail = frame.slice(first)
+        if tail.height:
+            self._held = tail if self._held is None else pl.concat([self._held, tail])
+        return before, frame.head(first)
+
+    def _perhaps(
+        self, frame: pl.DataFrame, short: pl.Series, start: int, torn_at: int | None
+    ) -> list[int]:
+        """Return the places of lines that are a footer if no row follows."""
+        places = [place for place in short.arg_true().to_list() if place >= start]
+        found: list[int] = []
+        for place in places[: _MOST_LINES + 1]:
+            text, offset, length = frame.select("text", "offset", "length").row(place)
+            if self._is_footer(text, torn=offset + length == torn_at):
+                found.append(place)
+        return found
+
+    def _is_footer(self, text: str, *, torn: bool) -> bool:
+        cells = [cell.strip() for cell in self.grammar.cells(text) if cell and cell.strip()]
+        if len(cells) != 1 or not self.grammar.is_sound(text):
+            return False
+        if other_readings(text, self.grammar, self.width):
+            return False
+        return not self.looks().begin_like(cells[0], torn=torn)
+
+
+def _as_footers(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(
+        kind=pl.when("footer").then(pl.lit(FOOTER)).otherwise("kind"),
+        fault=pl.when(~pl.col("footer")).then("fault"),
+    )

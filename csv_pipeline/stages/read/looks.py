@@ -1,0 +1,181 @@
+"""What the rows of a text look like, by its first ones: evidence where a line alone gives none.
+
+A line may be read in several ways, as a row or as part of a cell, as one cell or as the next. What
+all rows before it have in common tells some of these apart: a column that always holds a date holds
+no name. A handful of rows proves nothing, and then no reading is ruled out.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from csv_pipeline.stages.read.dialect import Dialect, Text
+from csv_pipeline.stages.read.grammar import Grammar
+
+Cells = Sequence[str | None]
+
+ENOUGH = 20
+"""Sound rows from which on what they have in common is evidence."""
+
+_SAMPLE_BYTES = 256 * 1024
+_MOST_ROWS = 1_000
+_MOST_SHAPES = 4  # of a column that is regular: `9.9`, `-9.9`, `9,9.9` and `9`
+_SOME = 3  # rows with inches in the same columns: more than two stray quotes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looks:
+    """What the first sound rows have in common.
+
+    `filled` says of each column whether it never was empty, `shapes` what its values reduce to if
+    they are regular and hold digits. `extra` counts the empty cells that every record has at its
+    end beyond the header. `inches` counts rows by the columns in which they have a quote as a mark
+    behind a number. If they are `quoted`, each begins with a quote; `some_quoted` says
+    that there are quoted cells at all, `some_blank` cells that begin with a blank. `doubts`
+    counts cells of several lines of which the first and the last might be rows.
+    """
+
+    rows: int = 0
+    filled: tuple[bool, ...] = ()
+    shapes: tuple[frozenset[str], ...] = ()
+    extra: int = 0
+    begin_with_hash: bool = False
+    quoted: bool = False
+    some_quoted: bool = False
+    some_blank: bool = False
+    doubts: int = 0
+    inches: Counter[tuple[int, ...]] = field(default_factory=Counter)
+
+    def deny(self, cells: Cells) -> bool:
+        """Return whether these cells are no row, by what every row has."""
+        if self.rows < ENOUGH:
+            return False
+        if not self.some_blank and any(cell and cell[0].isspace() for cell in cells):
+            return True
+        facts = zip(cells, self.filled, self.shapes, strict=True)
+        return any(
+            filled if not cell else bool(shapes) and shape(cell) not in shapes
+            for cell, filled, shapes in facts
+        )
+
+    @property
+    def are_quoted(self) -> bool:
+        """Whether every row begins with a quote."""
+        return self.quoted and self.rows >= _SOME
+
+    def know(self, cells: Cells) -> bool:
+        """Return whether these cells have what every row has, and that is something."""
+        regular = any(cell and shapes for cell, shapes in zip(cells, self.shapes, strict=False))
+        return self.rows >= ENOUGH and regular and not self.deny(cells)
+
+    def begin_like(self, cell: str, *, torn: bool) -> bool:
+        """Return whether a row may begin with this cell, or with what is left of it if `torn`."""
+        known = self.shapes[0] if self.shapes else frozenset[str]()
+        if not known or self.rows < _SOME:
+            return torn
+        found = shape(cell)
+        return any(one.startswith(found) if torn else one == found for one in known)
+
+    @property
+    def have_cells_like_rows(self) -> bool:
+        """Whether cells of several lines often look like rows: too often for stray quotes."""
+        return self.doubts >= _SOME
+
+    def have_inches(self, columns: Sequence[int]) -> bool:
+        """Return whether a quote behind a number is usual in these columns."""
+        return self.inches[tuple(columns)] >= _SOME
+
+
+def shape(value: str) -> str:
+    """Return a value with its numbers and words reduced to one sign each."""
+    return re.sub(r"\d+", "9", re.sub(r"[^\W\d_]+", "a", value.strip()))
+
+
+def looks_of(text: Text, dialect: Dialect) -> Looks:
+    """Return what the first rows below the header look like."""
+    with text.path.open("rb") as file:
+        file.seek(dialect.data_offset)
+        sample = file.read(_SAMPLE_BYTES)
+    lines = sample.decode("utf-8", errors="replace").split("\n")
+    if len(sample) == _SAMPLE_BYTES:
+        lines.pop()
+    return _looks(lines[:_MOST_ROWS], dialect.grammar, len(dialect.header))
+
+
+def _looks(lines: list[str], grammar: Grammar, width: int) -> Looks:
+    records = [(line, grammar.cells(line)) for line in lines if grammar.is_sound(line)]
+    filled = [(line, cells) for line, cells in records if any(c and c.strip() for c in cells)]
+    rows = [cells for _, cells in filled if len(cells) == width]
+    columns = list(zip(*rows, strict=True))
+    quoted = bool(rows) and bool(grammar.quote)
+    return Looks(
+        rows=len(rows),
+        filled=tuple(all(column) for column in columns),
+        shapes=tuple(_shapes(column) for column in columns),
+        extra=0 if rows else _extra([cells for _, cells in filled], width),
+        begin_with_hash=any((cells[0] or "").startswith("#") for cells in rows),
+        quoted=quoted and all(x.startswith(grammar.quote) for x, c in filled if len(c) == width),
+        some_blank=any(cell and cell[0].isspace() for cells in rows for cell in cells),
+        some_quoted=quoted and any(grammar.quote in line for line, _ in filled),
+        doubts=_doubts(lines, grammar, width),
+        inches=_inches(lines, grammar, width),
+    )
+
+
+def _shapes(column: Iterable[str | None]) -> frozenset[str]:
+    found = {shape(cell) for cell in column if cell}
+    regular = len(found) <= _MOST_SHAPES and all("9" in one for one in found)
+    return frozenset(found) if regular else frozenset()
+
+
+def _extra(records: list[list[str | None]], width: int) -> int:
+    """Return how many cells too many all records have, if these are empty and last."""
+    widths = {len(cells) for cells in records}
+    if len(records) < _SOME or len(widths) > 1:
+        return 0
+    more = widths.pop() - width
+    return more if more > 0 and not any(any(cells[width:]) for cells in records) else 0
+
+
+def _inches(lines: list[str], grammar: Grammar, width: int) -> Counter[tuple[int, ...]]:
+    found: Counter[tuple[int, ...]] = Counter()
+    for line in lines:
+        if grammar.mark in line and grammar.is_record(line):
+            bare = grammar.bare(line)
+            if bare.fields == width and bare.odd and bare.inches:
+                found[bare.odd] += 1
+    return found
+
+
+def _doubts(lines: list[str], grammar: Grammar, width: int) -> int:
+    """Return how many cells of several lines begin and end in what may be rows."""
+    found, opened = 0, None
+    for place, line in enumerate(lines):
+        if not grammar.quote or grammar.count_quotes(line) % 2 == 0:
+            continue
+        if opened is None:
+            opened = place
+            continue
+        some = lines[opened : place + 1]
+        if grammar.is_sound("\n".join(some)):
+            found += len(ends_of(some, grammar, width)) == 2
+            opened = None
+        else:
+            opened = place
+    return found
+
+
+def ends_of(lines: Sequence[str], grammar: Grammar, width: int) -> list[list[str | None]]:
+    """Return the cells of the first and the last line if, but for its quote, it is a row.
+
+    The first line opens a cell, and the last one closes it.
+    """
+    *before, opened = grammar.cells(lines[0])
+    first = [*before, *(opened or "").split(grammar.delimiter)]
+    closing = grammar.closing(lines[-1]) or 0
+    within, after = lines[-1][:closing], lines[-1][closing:]
+    last: list[str | None] = [*within.split(grammar.delimiter)]
+    if after.startswith(grammar.delimiter):
+        last += grammar.cells(after[len(grammar.delimiter) :])
+    return [cells for cells in (first, last) if len(cells) == width]

@@ -1,0 +1,114 @@
+"""Count what every line of a text is, and keep those that are no data."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from shutil import rmtree
+
+import polars as pl
+
+from csv_pipeline.errors import AccountingError
+from csv_pipeline.model import LineCounts, NonDataLine
+from csv_pipeline.stages.read.blocks import Block
+from csv_pipeline.stages.read.dialect import Dialect, ReadHints
+from csv_pipeline.stages.read.kinds import BLANK, DATA, PADDING, non_data_line
+from csv_pipeline.storage.work import NON_DATA, BatchWriter
+
+_MOST_DECLARED = 10_000  # facts kept; a file made of footers is counted to the end all the same
+
+
+@dataclass
+class Tally:
+    """The lines of one text so far, and a directory of those that are neither rows nor blank."""
+
+    dialect: Dialect
+    hints: ReadHints
+    directory: Path
+    blank: int = 0
+    non_data: int = 0
+    declared: list[NonDataLine] = field(default_factory=list)
+    _total: int = field(init=False)
+    _records: int = 0
+    _blank_lines: int = 0
+    _non_data_lines: int = 0
+    _writer: BatchWriter | None = None
+
+    def __post_init__(self) -> None:
+        self._total = self.dialect.data_line - 1
+        self._blank_lines = self.dialect.blank_above
+        if self.directory.exists():  # what an attempt before left there
+            rmtree(self.directory)
+        self._keep(self.dialect.preamble)
+
+    @property
+    def lines(self) -> LineCounts:
+        """Where every line is."""
+        return LineCounts(
+            total=self._total,
+            header=self.dialect.header_lines,
+            records=self._records,
+            blank=self._blank_lines,
+            non_data=self._non_data_lines,
+        )
+
+    def take_in(self, block: Block) -> None:
+        """Count the lines of a block whatever they are."""
+        self._total += block.data.count(b"\n")
+        self._total += block.final and bool(block.data) and not block.data.endswith(b"\n")
+
+    def pass_over(self, height: int) -> None:
+        """Count rows of one line each."""
+        self._records += height
+
+    def count(self, frame: pl.DataFrame) -> None:
+        """Count records by their `kind`, and keep those that are none."""
+        if frame.is_empty():
+            return
+        lines = frame["text"].str.count_matches("\n", literal=True).cast(pl.Int64) + 1
+        is_data, is_blank = frame["kind"] == DATA, frame["kind"] == BLANK
+        self._records += int(lines.filter(is_data).sum())
+        self.blank += int(is_blank.sum())
+        self._blank_lines += int(lines.filter(is_blank).sum())
+        other = frame.filter(~(is_data | is_blank))
+        if not other.is_empty():
+            self._keep_padding(other.filter(pl.col("kind") == PADDING))
+            rest = other.filter(pl.col("kind") != PADDING)
+            patterns, grammar = self.hints.non_data, self.dialect.grammar
+            self._keep([non_data_line(r, patterns, grammar) for r in rest.iter_rows(named=True)])
+
+    def check(self) -> None:
+        """Hold the lines that were told apart against those that the text has.
+
+        Raises:
+            AccountingError: Some are missing, or were counted twice.
+        """
+        if self.lines.total != self.lines.accounted:
+            raise AccountingError(f"{self.hints.name}: the lines do not add up: {self.lines}")
+
+    def _keep(self, lines: Iterable[NonDataLine]) -> None:
+        kept = list(lines)
+        if not kept:
+            return
+        declared = [line for line in kept if line.declared]
+        self.declared += declared[: max(0, _MOST_DECLARED - len(self.declared))]
+        rows = [{k: v for k, v in asdict(line).items() if k != "facts"} for line in kept]
+        self._write(pl.DataFrame(rows, schema=NON_DATA))
+
+    def _keep_padding(self, frame: pl.DataFrame) -> None:
+        self._write(
+            frame.select(
+                "line_number",
+                pl.col("text").str.strip_suffix("\r"),
+                pl.col("kind").alias("reason"),
+                cells=pl.lit(0, pl.Int64),
+                lines=pl.lit(1, pl.Int64),
+                declared=pl.lit(value=False),
+            )
+        )
+
+    def _write(self, batch: pl.DataFrame) -> None:
+        if not batch.is_empty():
+            self.non_data += batch.height
+            self._non_data_lines += int(batch["lines"].sum())
+            self._writer = self._writer or BatchWriter(self.directory)
+            self._writer.write(batch.cast(NON_DATA), self._writer.batches)
