@@ -446,7 +446,10 @@ class Import:
         repaired = saved(self.work / "repaired.json", ImportReport)
         if repaired is None:
             return None
-        return repaired.facts or facts_by_header(repaired.header, self.feed)
+        facts = repaired.facts
+        if facts is None or facts.asked != self.feed.asks_filled:  # of an earlier version
+            return facts_by_header(repaired.header, self.feed)
+        return facts
 
     def _valid(self) -> ValidFile:
         return self._once(

@@ -1,6 +1,7 @@
 """What arrived last has the last word, whenever it is imported."""
 
 import os
+import random
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -173,6 +174,30 @@ def test_small_files_that_go_together_are_behind_later_ones_too(lane: Lane) -> N
     assert lane.values() == {"a": "12", "b": "12"}
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_rows_end_as_if_every_file_had_been_imported_when_it_arrived(lane: Lane, seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311  # the same sequence every time
+    brought: dict[int, dict[str, str]] = {}
+    failed: list[int] = []
+    for number in range(14):
+        rows = {key: chance.choice("xy") for key in chance.sample("abcdef", chance.randint(1, 4))}
+        text = " ".join(f"{key},{value},1" for key, value in rows.items())
+        arrival = lane.fail(f"{number}.csv", f"{text} own{number},1,1")
+        brought[arrival] = rows | {f"own{number}": "1"}
+        failed.append(arrival)
+        while failed and chance.random() < 0.4:
+            arrivals = chance.sample(failed, chance.randint(1, len(failed)))
+            bring = together if chance.random() < 0.5 else one_by_one
+            bring(lane, lane.claim(*arrivals))
+            failed = [one for one in failed if one not in arrivals]
+    if failed:
+        one_by_one(lane, lane.claim(*failed))
+    assert lane.values() == {
+        k: v for arrival in sorted(brought) for k, v in brought[arrival].items()
+    }
+    assert confirmed(lane) == 0
+
+
 def test_policies_that_look_at_values_do_not_ask_what_came_first(desk: Desk) -> None:
     lane = Lane(desk, "greatest")
     lane.bring("sunday.csv", "a,10,1")
@@ -336,6 +361,10 @@ def confirmed(lane: Lane) -> int:
     query = sa.text("SELECT count(*) FROM csv_pipeline.confirmed_row WHERE account = :account")
     with lane.pipeline.database.begin() as connection:
         return connection.scalar(query, {"account": lane.desk.account}) or 0
+
+
+def one_by_one(lane: Lane, claims: list[Claim]) -> list[ImportReport]:
+    return [ingest(lane.pipeline, claim) for claim in claims]
 
 
 def together(lane: Lane, claims: list[Claim]) -> list[ImportReport]:

@@ -28,7 +28,7 @@ class Sightings:
 
 @dataclass(slots=True)
 class Notes:
-    """Whether any value of a column shows something, and the first that was met; by its name."""
+    """Whether any value of a column shows something, and one that does; by its name."""
 
     patterns: Mapping[str, str] = field(default_factory=dict)
     found: dict[str, str] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class Notes:
         """Note the values of which `masks` tells."""
         for name, mask in zip(names, masks, strict=True):
             if mask.any():
-                self.found[name] = values[mask.arg_max() or 0]
+                self.found[name] = str(values.filter(mask).min())  # distinct values have no order
 
     def of(self, masks: Iterable[pl.Series], values: pl.Series) -> "Notes":
         """Return the notes of the values of which `masks` tells."""

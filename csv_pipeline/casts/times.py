@@ -64,7 +64,7 @@ class Forms:
                 self.proves_minutes |= numbers.filter(fits).str.contains(_NO_QUARTER).any()
             numbers = numbers.filter(~fits)
         if numbers.len() and self.number is None:
-            self.number = numbers[0]
+            self.number = str(numbers.min())
 
     def of(self, values: pl.Series, row_numbers: pl.Series) -> "Forms":
         """Return what some values prove, those of one file among others."""

@@ -45,6 +45,7 @@ PATTERN = r"(?:utc|gmt)?[+-]\d{1,2}(?::?\d{2})?|[a-z]{1,5}"
 """What may be a zone, in lower case; `zone` knows whether it is one."""
 
 _OFFSET = re.compile(r"(?:utc|gmt)?([+-])(\d{1,2})(?::?(\d{2}))?")
+_MOST_SHOWN = 5
 _MOST_HOURS = 14  # Kiribati; the furthest there is
 
 
@@ -127,7 +128,7 @@ class Census:
         A moment, `date` and `time` of day together, is converted to UTC. A date alone stays as
         written where all state the same zone; so does a time alone, which has no other way.
         """
-        if self.bare.count > self.stated.count:
+        if self.bare.count > self.places.total():
             return NONE
         if not (date and time) and len(self.places) == 1 and not self.unknown:
             return next(iter(self.places))
@@ -135,10 +136,13 @@ class Census:
 
     def because(self) -> str:
         """Return what the values state."""
-        said = [f"{count:,} state {place}" for place, count in self.places.most_common(5)]
-        said += [
-            f"{count:,} {name}, which is not known" for name, count in self.unknown.most_common(5)
-        ]
+        said = [f"{count:,} state {place}" for place, count in _most(self.places)]
+        said += [f"{count:,} {name}, which is not known" for name, count in _most(self.unknown)]
         if self.bare.count:
             said.append(f"{self.bare.count:,} no zone")
         return f"of the values with a time of day {', '.join(said)}"
+
+
+def _most(counts: Counter[str]) -> list[tuple[str, int]]:
+    """Return the most frequent, the same whatever the order in which they were met."""
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_MOST_SHOWN]
