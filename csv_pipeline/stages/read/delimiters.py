@@ -49,6 +49,14 @@ class Reading:
         return _share(self.filled, len(self.header.names))
 
     @property
+    def is_proven(self) -> bool:
+        """Whether the delimiter is more than a guess: a comma may be a decimal mark throughout."""
+        if self.is_one_column:
+            parted = sum(_has_mark(record) for record in self.filled)
+            return self.header.is_sure and 2 * parted < len(self.filled)
+        return len(self.header.names) != 2 or not _are_values(self.filled)
+
+    @property
     def has_values(self) -> bool:
         """Whether any column holds values throughout: numbers, dates, addresses."""
         return _typed(self) > 0
@@ -190,10 +198,14 @@ def _are_values(records: list[Record]) -> bool:
     return values > len(below) / 2
 
 
+def _has_mark(record: Record) -> bool:
+    return any(delimiter in record.text for delimiter in _GROUPS[0][:4])
+
+
 def _is_prose(delimiter: str, records: list[Record]) -> bool:
     """Return whether a blank follows the delimiter wherever it stands, as it does in sentences."""
-    text = "\n".join(record.text for record in records)
-    return delimiter in ",;:" and text.count(delimiter) == text.count(f"{delimiter} ")
+    text, mark = "\n".join(record.text for record in records), delimiter.strip(" ")
+    return mark in {",", ";", ":"} and text.count(mark) == text.count(f"{mark} ")
 
 
 def _score(reading: Reading) -> tuple[float, ...]:

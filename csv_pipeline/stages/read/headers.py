@@ -238,7 +238,8 @@ def _settled(sample: Sample, found: Header) -> Header:
     all_known = found.known == sum(1 for name in found.names if name)
     enough = count > own and (all_known or count > 1)
     fitted = _fitted(found.names, alike, all_known=all_known and not own) if enough else None
-    if fitted is not None:
+    merged = fitted and len(fitted) > len(found.names) and _merged_name(fitted, sample.headings)
+    if fitted is not None and not merged:
         return replace(found, names=fitted)
     if found.known == len(found.names) or (count == 1 and not own):
         return found
@@ -295,7 +296,7 @@ def _by_likeness(sample: Sample) -> Header:
     comment = _behind_a_sign(sample, above, first, rows) if above is not None else None
     if comment is not None:
         return comment
-    doubt = _doubt(sample, first, above)
+    doubt = _doubt(sample, first, sample.records[:at])
     if doubt is not None:
         return replace(first, doubt=doubt)
     if first.likeness is Likeness.ROW:
@@ -315,15 +316,17 @@ def _likeness(first: Header, rows: list[Record]) -> Likeness:
     return min(what, Likeness.LIKELY) if unlike else what
 
 
-def _doubt(sample: Sample, first: Header, above: Record | None) -> tuple[str, str] | None:
+def _doubt(sample: Sample, first: Header, above: Sequence[Record]) -> tuple[str, str] | None:
     """Return why the first full line is neither surely a row nor surely the header, if so."""
     record, what = first.records[0], first.likeness
     if what is Likeness.OPEN or (not record.sound and what is Likeness.LIKELY):
         found = f"line {record.first} may hold names as well as values"
         return "a header, or rows of one kind without any, was needed", found
-    if above is not None and _may_be_damaged(sample, above, first):
-        damaged = Header(records=(above,), names=above.names)
-        return _misfit(damaged, len(first.names))
+    damaged = next(
+        (r for r in _right_above(above, record) if _may_be_damaged(sample, r, first)), None
+    )
+    if damaged is not None:
+        return _misfit(Header(records=(damaged,), names=damaged.names), len(first.names))
     full = _full_above(sample, first) if what is not Likeness.ROW else []
     return _rows_above(first, full) if full else None
 
@@ -391,20 +394,30 @@ def _behind_a_sign(
     return replace(header, doubt=("one header was needed", found))
 
 
+def _right_above(above: Sequence[Record], record: Record) -> Iterator[Record]:
+    """Give the lines above a record, the nearest first, up to a blank line."""
+    for one, other in pairwise([record, *reversed(above)]):
+        if other.last + 1 != one.first:
+            return
+        yield other
+
+
 def _may_be_damaged(sample: Sample, above: Record, first: Header) -> bool:
-    """Return whether the line right above the first full one may be the header, damaged."""
-    if above.is_aside or above.last + 1 != first.records[0].first:
-        return False
-    if first.likeness is Likeness.NAMES or values_in(above.names):
+    """Return whether a line above the first full one may be the header, damaged.
+
+    If that is a row, malformed rows may stand in between.
+    """
+    is_row, adjoins = first.likeness is Likeness.ROW, above.last + 1 == first.records[0].first
+    if above.is_aside or first.likeness is Likeness.NAMES or not (is_row or adjoins):
         return False
     near = abs(above.reach(sample.grammar) - sample.width) == 1
-    if near and first.likeness is Likeness.ROW:
+    if values_in(above.names) or not (near or is_row):
+        return False
+    if near and is_row:
         return True
     if _is_title(sample, above, above.names):
         return False
-    if first.likeness is Likeness.ROW:
-        return above.width > 1 or _has_own_delimiter(sample, above)
-    return near and above.width > 1
+    return above.width > 1 or (is_row and _has_own_delimiter(sample, above))
 
 
 def _has_own_delimiter(sample: Sample, record: Record) -> bool:
