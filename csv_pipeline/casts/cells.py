@@ -24,7 +24,7 @@ def is_odd(name: str, words: tuple[str, ...], *, is_id: bool) -> pl.Expr:
     value = pl.col(name)
     reasons = [*(value == word for word in words), spreadsheets.may_be(value)]
     if is_id:
-        reasons.append(~identifiers.is_plain(value))
+        reasons.append(identifiers.may_be_odd(value))
     return pl.any_horizontal(reasons).any().alias(name)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 import polars as pl
 
 from csv_pipeline.casts import decimals
-from csv_pipeline.casts.evidence import Survey, decide
+from csv_pipeline.casts.evidence import Survey, decide, refuse_disproved
 from csv_pipeline.contract import Column
 from csv_pipeline.model import DecimalMark, Evidence
 
@@ -81,6 +81,8 @@ def marks(
 
     Raises:
         UndecidableError: A column has values that could be either and nothing settles which.
+        ContradictionError: It has, and others of it prove another mark than the account declared
+            or the amounts prove. Without them, the others are rejects.
     """
     proven = {survey.proven for survey in amounts} - {None}
     amounts_mark = next(iter(proven)) if len(proven) == 1 else None
@@ -98,6 +100,8 @@ def marks(
             ways |= own
             evidence += why
             continue
+        if way is not None and not settled.get(one.column) and one.open.count:
+            refuse_disproved(one, way, because, file_name, "decimal_mark")
         ways[one.column] = way
         if not one.silent:
             subject = f"decimal mark of {one.heading}"
