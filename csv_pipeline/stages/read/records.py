@@ -85,6 +85,8 @@ class Cutter:
         whole = lined.height
         if total % 2:  # the last record goes on in the next block, or a quote is stray
             whole = 0 if final else int(begins.arg_true()[-1])
+        if not final:
+            whole = self._decided(lined["text"], begins, whole)
         if not whole:
             return None
         frame = lined.with_columns(record=begins.cum_sum()).head(whole)
@@ -96,6 +98,15 @@ class Cutter:
             return None
         self._pass_by(lined.head(whole))
         return records, whole
+
+    def _decided(self, text: pl.Series, begins: pl.Series, whole: int) -> int:
+        """Leave the last records of several lines whose last one may as well open a cell."""
+        ends = (~begins.head(whole) & begins.head(whole).shift(-1, fill_value=True)).arg_true()
+        for end in reversed(ends):
+            if text.slice(end, 1).str.contains(self.grammar.lenient).all():
+                break
+            whole = int(begins.head(end).arg_true()[-1])
+        return whole
 
     def _pass_by(self, lined: pl.DataFrame) -> None:
         if ((lined["fields"] == self.width) | (lined["quotes"] > 0)).any():

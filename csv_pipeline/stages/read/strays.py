@@ -6,7 +6,7 @@ are rows. A quote inside an unquoted cell is text, as in 5" pipe, unless it may 
 quoted cell whose separator was lost: then what it hides is not known, and the line is a reject.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from itertools import pairwise
@@ -96,21 +96,49 @@ class Teller:
             elif not marked.odd[at]:
                 told.strays.add(place)
                 at += 1
-            elif (end := following.get(at)) is not None:
-                at = self._closed(marked, told, at, end)
-            elif final or self.is_endless(marked.lines[place:]):
+            elif (end := following.get(at)) is None:
+                if not final and not self.is_endless(marked.lines[place:]):
+                    told.used = place
+                    return
                 told.strays.add(place)
                 at += 1
             else:
-                told.used = place
-                return
+                verdict = self._verdict(marked, following, at, end)
+                undecided = verdict is _Verdict.CELL and not marked.record[end]
+                if undecided and not final and following.get(end) is None:
+                    told.used = place
+                    return
+                at = self._closed(marked, told, at, end, verdict)
 
-    def _closed(self, marked: Marked, told: Told, at: int, end: int) -> int:
+    def _verdict(self, marked: Marked, following: Mapping[int, int], at: int, end: int) -> _Verdict:
+        """Return what two lines with an odd number of quotes are with those in between."""
+        if not marked.closes[end]:
+            return _Verdict.NONE
+        verdict = self.judged(marked.lines[marked.places[at] : marked.places[end] + 1])
+        if verdict is not _Verdict.CELL or marked.record[end]:
+            return verdict
+        # The line that closes may as well open a cell; then it belongs to those that follow.
+        then = following.get(end)
+        if then is None or not self._is_sound(marked, following, end, self.width):
+            return verdict
+        if marked.record[then]:
+            return _Verdict.ONE
+        return verdict if self._is_sound(marked, following, then) else _Verdict.NONE
+
+    def _is_sound(
+        self, marked: Marked, following: Mapping[int, int], at: int, width: int = 0
+    ) -> bool:
+        """Return whether a line and the next with an odd number of quotes make up a record."""
+        end = following.get(at)
+        if end is None or not marked.closes[end]:
+            return False
+        text = "\n".join(marked.lines[marked.places[at] : marked.places[end] + 1])
+        sound = len(text) <= self.max_record_bytes and self.grammar.is_sound(text)
+        return sound and (not width or len(self.grammar.cells(text)) == width)
+
+    def _closed(self, marked: Marked, told: Told, at: int, end: int, verdict: _Verdict) -> int:
         """Take in what two lines with an odd number of quotes are, and return what is next."""
         first, last = marked.places[at], marked.places[end]
-        verdict = _Verdict.NONE
-        if marked.closes[end]:
-            verdict = self.judged(marked.lines[first : last + 1])
         if verdict in {_Verdict.CELL, _Verdict.ONE}:
             told.groups.append((first, last))
             if verdict is _Verdict.ONE:
@@ -198,8 +226,10 @@ class _Neighbours:
     def weigh(self, before: Before, *, final: bool) -> None:
         """Add to the strays the lines whose quotes may hide a separator."""
         self._broken.update(self.told.strays)
+        grammar, width = self.teller.grammar, self.teller.width
         for first, last in self.told.groups:
-            if first in self.told.unsure:
+            cells = grammar.cells("\n".join(self.marked.lines[first : last + 1]))
+            if first in self.told.unsure or len(cells) != width:
                 self._broken.update((first, last))
         self._look_at_each()
         if not final:
