@@ -6,6 +6,7 @@ that the reader accepts has to be a row of the table as it was, and no sound row
 a reject that covers it.
 """
 
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,7 +127,17 @@ def _damage(data: st.DataObject, line: Line, how: str, delimiter: str) -> None:
         line.cells[cell] = text[:at] + ('"' if how == QUOTE else delimiter) + text[at:]
 
 
+def is_flawless(file: Written) -> bool:
+    """Say if the damaged file is a sound table, only another one: then nobody can tell."""
+    mark, width = re.escape(file.delimiter), len(file.table[0])
+    cell = rf'(?:"(?:[^"]|"")*+"|[^"\r\n{mark}]*+)'
+    record = rf"{cell}(?:{mark}{cell}){{{width - 1}}}\r?\n"
+    return re.fullmatch(rf"(?:{record})*+", file.content.decode()) is not None
+
+
 def held_to_its_rows(file: Written, block: int) -> None:
+    if is_flawless(file):
+        return
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "source.csv"
         source.write_bytes(file.content)
@@ -150,6 +161,8 @@ def _hold(text: TextFile, file: Written) -> None:
         was = dict(zip(map(heading, file.table[0]), file.table[row], strict=True))
         now = {n: v or "" for n, v in zip(names, values, strict=True) if n in was}
         wanted = {name: was[name] for name in now}
+        if QUOTE in file.damaged.get(row, ()) and any("\n" in cell for cell in wanted.values()):
+            now, wanted = _first_lines(now), _first_lines(wanted)
         assert _bare(now) == _bare(wanted), f"line {number} was {wanted}"
     covered = scan(text.rejects, REJECTS).select("offset", "length").collect().rows()
     content = text.text.read_bytes()
@@ -169,14 +182,22 @@ def _bare(cells: dict[str, str]) -> dict[str, str]:
     return {name: cell.replace('"', "").replace("\r", "") for name, cell in cells.items()}
 
 
+def _first_lines(cells: dict[str, str]) -> dict[str, str]:
+    """Return cells up to a line end, where a quote that strayed into them may have closed them.
+
+    What follows is a reject then; what is here stands in its own column.
+    """
+    return {name: cell.partition("\n")[0] for name, cell in cells.items()}
+
+
 # ---- small tables of any text
 
+# Cells do not begin or end with a delimiter or a line end: with such cells a single quote can make
+# others of them that are as sound, and nobody could tell.
 TEXT = st.one_of(
     st.just(""),
-    st.text(st.sampled_from('ab1 .,;|\n"é'), max_size=6),
-    st.sampled_from(
-        ["x", "7", "2026-01-03", "a, b", 'say "x"', "two\nlines", "St 5\nB, C", ",", "\n"]
-    ),
+    st.text(st.sampled_from('ab1 .,;|\n"é'), max_size=6).map(lambda text: text.strip(",;|\n")),
+    st.sampled_from(["x", "7", "2026-01-03", "a, b", 'say "x"', "two\nlines", "St 5\nB, C"]),
 )
 
 
