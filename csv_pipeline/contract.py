@@ -80,11 +80,6 @@ class Column:
         """Every spelling that names this column, as `heading` reduces it."""
         return frozenset(heading(name) for name in (self.name, *self.aliases))
 
-    @property
-    def respelt(self) -> bool:
-        """Whether ids are stored in another spelling, however plain they are."""
-        return self.fold_case or self.pad > 0
-
 
 class Contract(pa.DataFrameModel):
     """Base of every contract: columns in order, types exact, unknown columns an error."""

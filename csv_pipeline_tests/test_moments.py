@@ -493,6 +493,14 @@ def test_words_for_no_value_are_declared_by_column_and_by_account(desk: Desk) ->
     ]
 
 
+def test_a_column_of_words_for_no_value_has_no_value_to_tell_rows_by(desk: Desk) -> None:
+    header = "Sales Record Number,Order Number,Item Number,Sold For,Total Price\n"
+    for total in ("", "n/a"):
+        desk.bring(f"{header}1,21-50500-00001,7,$5.00,{total}\n", "ebay_orders")
+        (row,) = desk.rows("ebay_orders", "line_kind, total_price")
+        assert tuple(row) == ("single", None)
+
+
 def test_a_word_for_no_value_where_each_row_needs_one_is_a_reject(desk: Desk) -> None:
     header = "Order ID,Buyer Name,Order Total,Order Date\n"
     report = desk.bring(f"{header}21-50500-00001,Ann,n/a,null\n", "ebay_orders")

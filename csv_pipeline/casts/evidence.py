@@ -93,6 +93,8 @@ class Survey:
         written = values
         if self.read is not None:
             values = self.read(values, row_numbers)
+            if values.null_count() == values.len():
+                return
         patterns, noted = (*self.proofs, self.ambiguous), self.notes.open
         distinct = values.unique()
         repeats = 2 * distinct.len() < values.len()

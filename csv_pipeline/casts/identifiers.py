@@ -108,7 +108,9 @@ def rounded(values: pl.Series, line_numbers: pl.Series) -> Rounded:
 
 def is_rounded(values: pl.Series) -> pl.Series:
     """Return which ids are as a spreadsheet leaves one that has too many digits."""
-    some = (values.str.len_bytes() > _EXACT) & values.str.ends_with("0")
-    if some.any():
-        some &= values.str.contains(f"^[0-9]{{{_EXACT}}}0+$")
-    return some.fill_null(value=False)
+    return values.str.contains(f"^[0-9]{{{_EXACT}}}0+$").fill_null(value=False)
+
+
+def may_be_rounded(value: pl.Expr) -> pl.Expr:
+    """Return whether an id may be one of these; quickly asked of all ids."""
+    return (value.str.len_bytes() > _EXACT) & value.str.ends_with("0")
