@@ -64,6 +64,20 @@ class Payment(Contract):
     paid_on: pl.Date = column("Paid", nullable=True)
 
 
+class Shift(Contract):
+    """A shift with a day, a time of day of its own, and a moment in two columns."""
+
+    shift: str = column("Shift")
+    day: pl.Date = column("Day", nullable=True)
+    hired_on: pl.Date = column("Hired", nullable=True, past=True)
+    begins: pl.Time = column("Begins", nullable=True)
+    logged_on: pl.Date = column("Logged", nullable=True, past=True)
+    logged_time: pl.Time = column("Logged", nullable=True)
+    break_minutes: int = column("Break", nullable=True, nulls=("open",))
+    pay: Money = column("Pay", nullable=True)
+    note: str = column("Note", nullable=True, nulls=("(blank)",))
+
+
 def _versions(name: str, **policies: Any) -> Feed:
     return Feed(
         name=name, description="Versioned values.", contract=Version, key=("key",), **policies
@@ -94,6 +108,7 @@ TEST_FEEDS = (
             "secret": RejectConflicts(),
         },
     ),
+    Feed(name="shifts", description="Shifts.", contract=Shift, key=("shift",)),
     Feed(name="payments", description="Payments.", contract=Payment),
     Feed(
         name="people",

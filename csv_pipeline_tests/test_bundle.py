@@ -137,6 +137,18 @@ MIXED: dict[str, list[str | bytes]] = {
         f"{HEADER}b,B,1.00\n",
         gzip.compress(f"{HEADER}c,C,1.00\n".encode(), mtime=0),
     ],
+    "zones and centuries": [
+        "ID,Born\na,2026-05-02T22:15:00Z\n",
+        "ID,Born\nb,2026-05-02 22:15\n",
+        "ID,Born\nc,2026-05-02\n",
+        "ID,Born\nd,14-Jun-26\n",
+        "ID,Born\ne,2026-05-02T22:15:00Z\nf,2026-05-02T22:15:00-07:00\n",
+        "ID,Born\ng,03/04/2025\n",
+        "ID,Born\nh,25/12/2025\n",
+        "ID,Born\ni,n/a\n",
+        "ID,Born\nj,20260502\nk,Sat 2 May 2026\n",
+        "ID,Born\nl,14-Jun-57\n",
+    ],
     "dates": [
         "ID,Born,Seen\na,25/12/1990,2024-01-02\n",
         "ID,Born,Seen\nb,03/04/1990,\n",
@@ -209,6 +221,26 @@ def test_what_an_account_declares_is_the_same_evidence_together_and_alone(
         other.declare(**declared)
         found.append([told(report) for report in way(other, arrived(other, MIXED[kind]))])
     assert found[0] == found[1]
+
+
+def test_times_are_read_as_each_file_proves_them(desk: Desk) -> None:
+    contents = [
+        "Shift,Begins,Logged\na,1702,2026-05-02T22:15:00Z\n",
+        "Shift,Begins,Logged\nb,0930,2026-05-02T22:15:00-07:00\n",
+        "Shift,Begins,Logged\nc,17:02,2026-05-02 22:15\n",
+        "Shift,Begins,Logged\nd,,2026-05-02\n",
+        "Shift,Begins,Logged\ne,1702,\nf,1375,\n",
+        "Shift,Begins,Logged\ng,08:30+02:00,\n",
+        "Shift,Begins,Logged\nh,17.02,2026-05-02 22:15\ni,8.15,2026-05-02 22:15 CST\n",
+    ]
+    found: list[Any] = []
+    for way in (together, alone):
+        other = Desk(desk.pipeline, f"{way.__name__}-{desk.account[-40:]}", desk.folder)
+        reports = way(other, arrived(other, contents, "shifts"))
+        rows = other.rows("shifts", "shift, begins, logged_on, logged_time")
+        found.append([*((told(r), faults(other, r)) for r in reports), rows])
+    assert found[0] == found[1]
+    assert [row.shift for row in found[0][-1]] == ["a", "b", "c", "d", "g", "h"]
 
 
 @pytest.mark.parametrize("way", ["together", "alone", "in turn"])

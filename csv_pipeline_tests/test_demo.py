@@ -55,7 +55,7 @@ def test_the_same_files_are_written_every_time() -> None:
         ),
         pytest.param("11333104417", Counts(read=233, inserted=233, blank=1, non_data=4), id="late"),
         pytest.param(
-            "11335310448",
+            "11335310448.csv",
             Counts(
                 read=324, inserted=233, updated=39, unchanged=44, rejected=8, blank=1, non_data=4
             ),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import sqlalchemy as sa
 
 from csv_pipeline.feeds.ebay_orders import EBAY_ORDERS
 from csv_pipeline.model import Account, ImportReport
@@ -116,6 +117,19 @@ def test_a_row_that_is_corrected_alone_is_the_line_that_it_was_in_its_file(
     report = desk.bring("".join(lines), "ebay_orders")
     assert report.counts.rejected == 1
     bring_back(report, "Nay-1", "May-1")
+    assert totals(desk) == OF_HUB
+
+
+def test_rows_of_an_import_that_stored_no_facts_are_typed_by_its_header(
+    desk: Desk, bring_back: Callable[[ImportReport, str, str], ImportReport]
+) -> None:
+    report = desk.bring(HUB.replace(",2,$30.00", ",x,$30.00"), "ebay_orders")
+    forget = sa.text(
+        "UPDATE csv_pipeline.import SET report = report - 'facts' WHERE import_id = :i"
+    )
+    with desk.pipeline.database.begin() as connection:
+        connection.execute(forget, {"i": report.import_id})
+    bring_back(report, ",x,", ",2,")
     assert totals(desk) == OF_HUB
 
 

@@ -138,6 +138,25 @@ def test_bytes_that_contradict_the_declared_encoding_refuse_the_file(
         decoded(content, tmp_path, encoding=declared)
 
 
+@pytest.mark.parametrize("name", ["José", "Café", "Ö", "é", "Åsa", "Łukasz", "金", "12 €"])
+def test_one_name_in_utf_8_contradicts_a_declared_encoding(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ContradictionError, match="by its bytes it is UTF-8"):
+        decoded(f"id,name\n1,{name}\n".encode(), tmp_path, encoding="cp1252")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8", "cp1252"])
+def test_text_of_single_bytes_contradicts_wide_characters(encoding: str, tmp_path: Path) -> None:
+    content = "id,name\n1,Zoë\n".encode(encoding, errors="replace")
+    with pytest.raises(ContradictionError, match=r"utf-16 was needed.*has no zero bytes"):
+        decoded(content, tmp_path, encoding="utf-16")
+
+
+def test_a_nul_in_utf_8_makes_it_no_wide_characters(tmp_path: Path) -> None:
+    content = "id,name\n1,Zoë\n2,Müller\n3,\0\n".encode()
+    with pytest.raises(ContradictionError, match=r"utf-16 was needed.*by its bytes it is UTF-8"):
+        decoded(content, tmp_path, encoding="utf-16")
+
+
 @pytest.mark.parametrize(
     ("text", "declared", "written"),
     [
@@ -209,6 +228,11 @@ def test_wide_characters_need_no_byte_order_mark(encoding: str, text: str, tmp_p
 def test_a_byte_too_many_costs_the_last_line_of_wide_text(tmp_path: Path) -> None:
     text = reading("id,name\n1,a\n2,b\n".encode("utf-16") + b"3", tmp_path)
     assert (cells(text), faults(text)) == ([("1", "a"), ("2", "b")], [(4, "row.undecodable")])
+
+
+def test_a_row_of_nul_bytes_makes_no_small_file_wide(tmp_path: Path) -> None:
+    for content in (b"a,b\n\0,\0\n", b"a,b,c\n1,\0,\0\n"):
+        assert decoded(content, tmp_path)[0] == content.decode()
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])

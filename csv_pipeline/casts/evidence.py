@@ -28,7 +28,7 @@ class Sightings:
 
 @dataclass(slots=True)
 class Notes:
-    """Whether any value of a column shows something, and the first that was met; by its name."""
+    """Whether any value of a column shows something, and one that does; by its name."""
 
     patterns: Mapping[str, str] = field(default_factory=dict)
     found: dict[str, str] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class Notes:
         """Note the values of which `masks` tells."""
         for name, mask in zip(names, masks, strict=True):
             if mask.any():
-                self.found[name] = values[mask.arg_max() or 0]
+                self.found[name] = str(values.filter(mask).min())  # distinct values have no order
 
     def of(self, masks: Iterable[pl.Series], values: pl.Series) -> "Notes":
         """Return the notes of the values of which `masks` tells."""
@@ -90,6 +90,8 @@ class Survey:
             values, row_numbers = values.filter(~plain), row_numbers.filter(~plain)
         if self.read is not None:
             values = self.read(values, row_numbers)
+            if values.null_count() == values.len():
+                return
         patterns, noted = (*self.proofs, self.ambiguous), self.notes.open
         distinct = values.unique()
         repeats = 2 * distinct.len() < values.len()
@@ -191,7 +193,7 @@ def decide(
     for survey in surveys:
         way, because = declared, "the account declares it"
         if declared is not None and settled.get(survey.column) is None:
-            _refuse_disproved(survey, declared, file_name, setting)
+            refuse_disproved(survey, declared, because, file_name, setting)
         if declared is None:
             way, because = settled.get(survey.column), "so was the import read that is repaired"
         if survey.silent:
@@ -212,13 +214,18 @@ def decide(
     return decisions, evidence
 
 
-def _refuse_disproved(survey: Survey, declared: str, file_name: str, setting: str) -> None:
+def refuse_disproved(survey: Survey, told: str, because: str, file_name: str, setting: str) -> None:
+    """Hold the values of a column against the way that something else tells.
+
+    Raises:
+        ContradictionError: A value proves another one.
+    """
     for way, seen in zip(survey.ways, survey.seen, strict=True):
-        if way != declared and seen.count:
+        if way != told and seen.count:
             raise ContradictionError(
                 file_name,
-                f"column {survey.heading!r} needs the {setting.replace('_', ' ')} {declared}, as "
-                "the account declares it",
+                f"column {survey.heading!r} needs the {setting.replace('_', ' ')} {told}, as "
+                f"{because}",
                 f"{survey.shown(seen)} can only be {way}",
             )
 

@@ -5,11 +5,12 @@ Text keeps its words, as `-` may be a name; a feed or a column may declare some 
 
 import polars as pl
 
+from csv_pipeline.casts.spreadsheets import NOT_AVAILABLE
 from csv_pipeline.contract import Column
 
-WORDS = frozenset(
-    {"n/a", "#n/a", "#nv", "#n/d", "null", r"\n", "-", "--", "\N{EN DASH}", "\N{EM DASH}"}
-)
+WORDS = frozenset({"n/a", "null", r"\n", "-", "--", "\N{EN DASH}", "\N{EM DASH}"}) | {
+    word.casefold() for word in NOT_AVAILABLE
+}
 """Case-folded: of databases (`NULL`, `\\N`), of spreadsheets in several languages, of people.
 
 `none` is not among them, as it may be a number: 0.

@@ -50,7 +50,7 @@ class Delivery:
 
 def deliveries() -> tuple[tuple[Delivery, ...], tuple[Delivery, ...]]:
     """Return the files in the order they come: a first lot, and what arrives after it."""
-    first_week = _acorn_week(date(2026, 9, 1), 1_000)
+    first_week, second_week = _acorn_week(date(2026, 9, 1), 1_000), _acorn_second_week()
     at = datetime(2026, 9, 16, 6, 0, tzinfo=UTC)
     return (
         (
@@ -58,7 +58,7 @@ def deliveries() -> tuple[tuple[Delivery, ...], tuple[Delivery, ...]]:
                       "a good file", first_week, at - timedelta(7)),
             _delivery("acorn", _EBAY, "eBay-OrdersReport-Sep-15-2026-06_00_00-0700-11335310448.csv",
                       "orders sent since last week, new ones, and eight faulty rows",
-                      _acorn_second_week(), at),
+                      second_week, at),
             _delivery("acorn", _EBAY, "eBay-OrdersReport-Sep-15-2026-06_12_41-0700-11335310911.csv",
                       "another seller's export in this account's folder",
                       _strangers_export(), at),
@@ -89,8 +89,8 @@ def deliveries() -> tuple[tuple[Delivery, ...], tuple[Delivery, ...]]:
         ),
         (
             _delivery("acorn", _EBAY,
-                      "eBay-OrdersReport-Sep-08-2026-06_00_00-0700-11334292920 (1).csv",
-                      "the good file again, under another name", first_week, at),
+                      "eBay-OrdersReport-Sep-15-2026-06_00_00-0700-11335310448 (1).csv",
+                      "the second file again, under another name", second_week, at),
             _delivery("acorn", _EBAY, "eBay-OrdersReport-Sep-01-2026-06_00_00-0700-11333104417.csv",
                       "late: older than all the others, and last to come",
                       _acorn_week(date(2026, 8, 25), 700), at - timedelta(14)),

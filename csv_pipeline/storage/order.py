@@ -23,25 +23,19 @@ _OPEN = (ArrivalStatus.WAITING, ArrivalStatus.CLAIMED, ArrivalStatus.FAILED)
 _arrival, _import, _confirmed = tables.arrival, tables.import_, tables.confirmed_row
 
 
-def natural(name: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
-    """Return a name so that text order is natural order: every number in it has 40 digits."""
-    padded = sa.func.regexp_replace(sa.func.lower(name), "([0-9]+)", f"{'0' * 39}\\1", "g")
-    return sa.func.regexp_replace(padded, "[0-9]*([0-9]{40})", "\\1", "g").collate("C")
-
-
 def as_they_go() -> tuple[sa.ColumnElement[Any], ...]:
     """Return what to order arrivals by: those with a position first, the others as they wait."""
-    waiting = _arrival.c.modified_at, natural(_arrival.c.name), _arrival.c.arrival_id
+    waiting = _arrival.c.modified_at, _arrival.c.natural_name, _arrival.c.arrival_id
     return (_arrival.c.position.nulls_last(), *waiting)
 
 
 def lock_waiting(connection: sa.Connection, account: str, feed: str) -> None:
     """Wait for others who give positions to files of a lane, and keep them out.
 
-    All lock the same rows in one order, before any other arrival, so that no two wait in a circle.
+    All lock the first such file, before any other arrival, so that no two wait in a circle.
     """
     rows = sa.select(_arrival.c.arrival_id).where(_without_position(account, feed))
-    connection.execute(rows.order_by(_arrival.c.arrival_id).with_for_update())
+    connection.execute(rows.order_by(_arrival.c.arrival_id).limit(1).with_for_update())
 
 
 def place(
@@ -81,7 +75,7 @@ def place(
     )
     connection.execute(
         sa.update(_arrival)
-        .where(_arrival.c.arrival_id == placed.c.arrival_id)
+        .where(_arrival.c.arrival_id == placed.c.arrival_id, _arrival.c.position.is_(None))
         .values(position=placed.c.position)
     )
 
@@ -94,7 +88,7 @@ def _without_position(account: str, feed: str) -> sa.ColumnElement[bool]:
 
 def place_members(connection: sa.Connection, archive: Claim) -> None:
     """Give the files of an archive positions right behind its own, in natural order."""
-    rank = sa.func.row_number().over(order_by=(natural(_arrival.c.name), _arrival.c.arrival_id))
+    rank = sa.func.row_number().over(order_by=(_arrival.c.natural_name, _arrival.c.arrival_id))
     ranked = (
         sa.select(_arrival.c.arrival_id, rank.label("rank"))
         .where(

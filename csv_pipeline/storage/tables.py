@@ -10,6 +10,11 @@ SCHEMA = "csv_pipeline"
 metadata = sa.MetaData(schema=SCHEMA)
 
 _aware = sa.DateTime(timezone=True)
+# Every number in it has forty digits, so that the order of text is natural order.
+_NATURAL = (
+    f"regexp_replace(regexp_replace(lower(name), '([0-9]+)', '{'0' * 39}\\1', 'g'), "
+    "'[0-9]*([0-9]{40})', '\\1', 'g')"
+)
 
 
 class Role(sa.types.UserDefinedType[str]):
@@ -65,6 +70,7 @@ arrival = sa.Table(
     sa.Column("removed_at", _aware),
     sa.Column("moved_modified_at", _aware),
     sa.Column("position", sa.BigInteger),
+    sa.Column("natural_name", sa.Text(collation="C"), sa.Computed(_NATURAL, persisted=True)),
     sa.Column("again", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.UniqueConstraint(
         "account", "feed", "location", "size_bytes", "modified_at", name="arrival_is_found_once"

@@ -14,7 +14,7 @@ class Bare:
     """The quotes of a record that stand in unquoted cells.
 
     `cells` are the places of the cells that have any, `odd` of those that have an odd number.
-    `beside` says that some cells begin with one, `inches` that each of the quotes is a mark behind a
+    `beside` says that some cells begin with one, `inches` that each of the quotes is behind a
     number.
     """
 

@@ -12,7 +12,13 @@ from pathlib import Path
 
 from csv_pipeline.errors import ContradictionError, UnreadableFileError
 from csv_pipeline.stages.read.dialect import ReadHints
-from csv_pipeline.stages.read.encoding.legacy import MARGIN, Choice, advantage, likeliest
+from csv_pipeline.stages.read.encoding.legacy import (
+    CONTRADICTS,
+    MARGIN,
+    Choice,
+    advantage,
+    likeliest,
+)
 from csv_pipeline.stages.read.encoding.survey import Survey, with_words
 from csv_pipeline.stages.read.encoding.transcode import Decision
 
@@ -108,17 +114,21 @@ def _declared(
             return proof
         found = f"by its bytes it is {proof.name.upper()}: {proof.because}"
         raise _contradiction(hints, encoding, found)
+    if name.startswith(("utf-16", "utf-32")) and not survey.zero_bytes:
+        found = "it has no zero bytes, which such text has in each line end"
+        raise _contradiction(hints, encoding, found)
     if name != "utf-8" and survey.is_utf8 and not survey.is_ascii:
         with_words(survey, source, 0)
     if name != "utf-8" and (words := survey.utf8_words):
         bits = advantage(words, "utf-8", name)
-        if bits >= MARGIN and len(words) * 2 > len(survey.words):
-            found = (
-                f"by its bytes it is UTF-8: {len(words):,} of {len(survey.words):,} words beyond "
-                f"ASCII are valid UTF-8 and read better by it, by {bits:,.0f} bits (proof from "
-                f"{MARGIN:.0f} on)"
-            )
+        valid = f"{len(words):,} of {len(survey.words):,} words beyond ASCII are valid UTF-8"
+        better = f"read better by it, by {bits:,.0f} bits (proof from {CONTRADICTS:.0f} on)"
+        if bits >= CONTRADICTS and len(words) * 2 > len(survey.words):
+            found = f"by its bytes it is UTF-8: {valid} and {better}"
             raise _contradiction(hints, encoding, found)
+        if bits > 0 and len(words) == len(survey.words):
+            because = f"the account declares it, although {valid} and {better}"
+            return Decision(name=name, because=because, proven=False)
     return Decision(name=name, because="the account declares it")
 
 
@@ -161,7 +171,7 @@ def _reason(choice: Choice) -> str:
 def _mixed(found: Decision, survey: Survey) -> Decision:
     """Return the decision with what is to become of lines that are UTF-8 in a file that is not."""
     words = survey.utf8_words
-    mixed = bool(words) and advantage(words, "utf-8", found.name) >= MARGIN
+    mixed = bool(words) and advantage(words, "utf-8", found.name) >= CONTRADICTS
     if not mixed:
         return found
     because = f"{found.because}; {len(words):,} words are UTF-8, and no words by {found.name}"

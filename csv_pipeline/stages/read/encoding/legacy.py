@@ -10,6 +10,13 @@ from csv_pipeline.stages.read.encoding.plausibility import plausibility
 MARGIN = 16.0
 """Bits by which a reading has to be likelier than any other to be proven: 65,536 to one."""
 
+CONTRADICTS = 8.0
+"""Bits by which UTF-8 has to be likelier than an encoding that would turn it into other letters.
+
+Fewer than `MARGIN`, as bytes that are valid UTF-8 by chance are rare, and garbled letters worse
+than a refusal.
+"""
+
 _UNDECODABLE = 14.0  # a word, and each of its bytes beyond ASCII
 _EXPECTED = 6.0
 _ROUNDS = (16, 80, 2_000)
@@ -182,10 +189,11 @@ def _readings(words: Sequence[bytes], candidates: Sequence[Candidate]) -> Iterat
 
 
 def _texts(words: Sequence[bytes], encoding: str) -> tuple[str | None, ...]:
-    try:
-        return tuple(b"\n".join(words).decode(encoding).split("\n"))
-    except UnicodeDecodeError:
+    all_of_them = _decoded(b"\n".join(words), encoding)
+    texts = () if all_of_them is None else tuple(all_of_them.split("\n"))
+    if len(texts) != len(words):  # one fails, or the encoding has other line ends
         return tuple(_decoded(word, encoding) for word in words)
+    return texts
 
 
 def _decoded(word: bytes, encoding: str) -> str | None:

@@ -39,7 +39,7 @@ class Survey:
         """Look for what may end lines: LF if there is any, and CR without one."""
         if b"\n" in chunk:
             self.line_end = b"\n"
-        if not self.bare_returns:
+        if not self.bare_returns and b"\r" in chunk:
             self.bare_returns = chunk.count(b"\r") > chunk.count(b"\r\n")
         self.escapes = self.escapes or b"\x1b" in chunk
         self.zero_bytes = self.zero_bytes or b"\0" in chunk

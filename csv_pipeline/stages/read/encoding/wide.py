@@ -41,7 +41,7 @@ def _utf16(head: bytes) -> str | None:
     encoding, zeros = ("utf-16-le", second) if second > first else ("utf-16-be", first)
     if zeros < 4 * min(first, second):  # such as those of U+4E00
         return None
-    if zeros * 6 > len(text) and not min(first, second):
+    if zeros * 4 > len(text) and not min(first, second):
         return encoding
     if zeros < max(text.count(b"\n"), text.count(b"\r"), 2):
         return None
@@ -55,7 +55,7 @@ def _reads(text: str) -> bool:
     return (
         _LINE_END.search(text) is not None
         and _strange(text) * 50 < len(text)
-        and common * 2 >= len(beyond)
+        and (common * 2 > len(beyond) or not beyond)
     )
 
 

@@ -9,10 +9,16 @@ from alembic import op
 revision = "0013"
 down_revision = "0012"
 
-_CHANGES = """
+_CHANGES = f"""
 CREATE SEQUENCE csv_pipeline.position INCREMENT BY 1048576;
 ALTER TABLE csv_pipeline.arrival
     ADD COLUMN position bigint,
+    ADD COLUMN natural_name text COLLATE "C" GENERATED ALWAYS AS (
+        regexp_replace(
+            regexp_replace(lower(name), '([0-9]+)', '{"0" * 39}\\1', 'g'),
+            '[0-9]*([0-9]{{40}})', '\\1', 'g'
+        )
+    ) STORED,
     ADD COLUMN again boolean NOT NULL DEFAULT false;
 ALTER TABLE csv_pipeline.import ADD COLUMN position bigint;
 
@@ -42,7 +48,7 @@ CREATE TABLE csv_pipeline.confirmed_row (
     import_id bigint NOT NULL
 );
 CREATE INDEX confirmed_row_by_key ON csv_pipeline.confirmed_row (account, feed, key);
-"""
+"""  # noqa: S608  # a constant of this module
 
 
 def upgrade() -> None:
