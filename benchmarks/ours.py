@@ -77,6 +77,6 @@ def _imported(pipeline: Pipeline, claims: Iterable[Claim]) -> list[ImportReport]
 
 
 def _as_meant(report: ImportReport) -> bool:
-    """Return whether a file is imported; one whose rows are all bad is refused, its rejects kept."""
+    """Return whether a file is imported; one whose rows are all bad is refused."""
     all_bad = report.outcome is Outcome.REFUSED and report.problem_code == "no_good_row"
     return report.outcome is Outcome.IMPORTED or all_bad

@@ -256,7 +256,7 @@ def test_a_dry_run_of_an_archive_rehearses_each_file(terminal: Terminal) -> None
     file = archive(terminal)
     said = terminal.call("import", file, "-a", terminal.account, "-f", "people", "--dry-run")
     assert "one.csv" in said.out
-    assert "dry run, 1 warning; nothing of it is stored" in said.out
+    assert "dry run; nothing of it is stored" in said.out
     with terminal.pipeline.database.begin() as connection:
         assert ledger.arrivals(connection, account=terminal.account) == []
 
@@ -276,7 +276,7 @@ def test_a_relative_path_names_the_same_file(
 def test_a_dry_run_shows_faults_and_leaves_no_trace(terminal: Terminal) -> None:
     said = terminal.bring(FAULTY, "--dry-run")
     assert said.exit_code == 0
-    assert "dry run; nothing of it is stored" in said.out
+    assert "dry run, 1 warning; nothing of it is stored" in said.out
     assert "'abc' breaks rule amount.decimal" in said.out
     with terminal.pipeline.database.begin() as connection:
         assert ledger.arrivals(connection, account=terminal.account) == []
