@@ -34,6 +34,7 @@ from csv_pipeline.model import (
     Claim,
     Counts,
     Ending,
+    Feed,
     FileFacts,
     FoundFile,
     HeaderDrift,
@@ -44,6 +45,7 @@ from csv_pipeline.model import (
 )
 from csv_pipeline.pipeline import Pipeline
 from csv_pipeline.result_files import draft_results, leave_results
+from csv_pipeline.settings import Settings
 from csv_pipeline.stages.arrive import fetch, refuse_changed
 from csv_pipeline.stages.load import LATE, load, store_rejects
 from csv_pipeline.stages.read import ReadHints, read
@@ -143,6 +145,27 @@ def log_finished(report: ImportReport) -> None:
         outcome=report.outcome.value,
         rows_read=report.counts.read,
         rejected=report.counts.rejected,
+    )
+
+
+def hints_for(name: str, settings: Settings, feed: Feed | None) -> ReadHints:
+    """Return what is known of a file of a feed, or of none, before it is read."""
+    hints = ReadHints(
+        name=name,
+        max_bytes=settings.max_file_bytes,
+        max_columns=settings.max_columns,
+        max_record_bytes=settings.max_record_bytes,
+        max_records=settings.max_records,
+        block_bytes=settings.block_bytes,
+    )
+    if feed is None:
+        return hints
+    return replace(
+        hints,
+        headings=feed.headings,
+        meanings=feed.meanings,
+        encodings=feed.encodings,
+        non_data=feed.non_data,
     )
 
 
@@ -359,19 +382,8 @@ class Import:
 
     def hints(self, encoding: str | None) -> ReadHints:
         """Return what is known of the file before it is read."""
-        return ReadHints(
-            name=self.claim.name,
-            headings=self.feed.headings,
-            meanings=self.feed.meanings,
-            encoding=encoding,
-            encodings=self.feed.encodings,
-            non_data=self.feed.non_data,
-            max_bytes=self._max_file_bytes,
-            max_columns=self._settings.max_columns,
-            max_record_bytes=self._settings.max_record_bytes,
-            max_records=self._settings.max_records,
-            block_bytes=self._settings.block_bytes,
-        )
+        known = hints_for(self.claim.name, self._settings, self.feed)
+        return replace(known, encoding=encoding, max_bytes=self._max_file_bytes)
 
     def _replay(self) -> Replay | None:
         """Return which rows of which import these are, if the file holds rejected rows."""

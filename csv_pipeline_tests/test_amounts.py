@@ -151,6 +151,22 @@ def test_the_account_says_what_the_mark_in_a_whole_number_is(desk: Desk) -> None
     assert versions(desk, 'a,"1.000"\nb,"1,000"\n') == [1000, 1]
 
 
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_whole_number_that_may_be_1_or_1000_refuses_a_file_that_says_both(
+    desk: Desk, *, declared: bool
+) -> None:
+    if declared:
+        desk.declare(decimal_mark=DecimalMark.POINT)
+    report = desk.bring("Shift,Break,Pay\na,1.000,12.50\nb,1.234,3.99\n", "shifts")
+    assert (report.problem_code, desk.rows("shifts")) == ("contradiction", [])
+    assert "'1.234' in row 3 can only be comma" in (report.problem or "")
+
+
+def test_a_part_of_a_number_is_a_reject_where_none_may_be_1_or_1000(desk: Desk) -> None:
+    report = desk.bring("Shift,Break,Pay\na,1,12.50\nb,2.500,3.99\n", "shifts")
+    assert [reject.line_number for reject in desk.rejects(report)] == [3]
+
+
 def test_a_whole_number_too_large_is_called_so(desk: Desk) -> None:
     report = desk.bring("Key,Version\na,9223372036854775808\nb,1\n", "watched")
     (reject,) = desk.rejects(report)

@@ -574,6 +574,17 @@ def test_an_account_can_be_allowed_smaller_or_larger_files(terminal: Terminal) -
     assert terminal.bring(PEOPLE, name="again.csv").exit_code == 0
 
 
+def test_an_account_declares_words_for_no_value_and_takes_them_back(terminal: Terminal) -> None:
+    words = ("--null-word", "n/k", "--null-word", "?")
+    assert "'n/k', '?'" in terminal.call("account", terminal.account, *words).out
+    terminal.call("account", terminal.account, "--date-order", "day-first")
+    with terminal.pipeline.database.begin() as connection:
+        assert ledger.account(connection, terminal.account).null_words == ("n/k", "?")
+    terminal.call("account", terminal.account, "--forget", "null-words")
+    with terminal.pipeline.database.begin() as connection:
+        assert ledger.account(connection, terminal.account).null_words == ()
+
+
 def test_an_encoding_that_does_not_exist_is_not_declared(terminal: Terminal) -> None:
     said = terminal.call("account", terminal.account, "--encoding", "klingon")
     assert said.exit_code == 2

@@ -115,9 +115,11 @@ def others_that_would_take_them(pipeline: Pipeline, account: str) -> Iterator[li
 
     looking = threading.Thread(target=look)
     looking.start()
-    yield taken
-    over.set()
-    looking.join()
+    try:
+        yield taken
+    finally:
+        over.set()
+        looking.join()
 
 
 def arrivals_of(pipeline: Pipeline, account: str) -> list[Any]:

@@ -151,6 +151,12 @@ def test_text_of_single_bytes_contradicts_wide_characters(encoding: str, tmp_pat
         decoded(content, tmp_path, encoding="utf-16")
 
 
+def test_a_nul_in_utf_8_makes_it_no_wide_characters(tmp_path: Path) -> None:
+    content = "id,name\n1,Zoë\n2,Müller\n3,\0\n".encode()
+    with pytest.raises(ContradictionError, match=r"utf-16 was needed.*by its bytes it is UTF-8"):
+        decoded(content, tmp_path, encoding="utf-16")
+
+
 @pytest.mark.parametrize(
     ("text", "declared", "written"),
     [

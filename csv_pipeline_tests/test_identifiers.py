@@ -50,6 +50,18 @@ def test_letters_that_look_different_stay_ids_of_their_own(desk: Desk) -> None:
     assert len(keys(desk)) == 5
 
 
+@pytest.mark.parametrize(
+    ("written", "stored"),
+    [("'00417", "00417"), ("'+49 30 1", "+49 30 1"), ("'t Hooft", "'t Hooft"), ("'90s", "'90s")],
+)
+def test_the_apostrophe_that_keeps_digits_as_text_is_no_part_of_an_id(
+    desk: Desk, written: str, stored: str
+) -> None:
+    desk.bring(f"{HEADER}{stored},Ann,Ayr\n", "customers")
+    report = desk.bring(f"{HEADER}{written},Ann,Bute\n", "customers")
+    assert (report.counts.updated, keys(desk)) == (1, [stored])
+
+
 def test_an_id_of_invisible_signs_only_is_none(desk: Desk) -> None:
     assert rules(desk, f"{HEADER}\u200b,Ann,Ayr\nA,Ann,Ayr\n") == [(2, "customer_key.required")]
 

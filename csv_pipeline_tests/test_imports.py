@@ -240,12 +240,12 @@ def test_a_nul_in_a_heading_is_shown_and_stored(desk: Desk) -> None:
     assert report.counts.inserted == 1
 
 
-def test_a_key_too_long_for_the_database_is_a_reject(desk: Desk) -> None:
+def test_a_key_too_long_for_the_table_is_a_reject(desk: Desk) -> None:
     key = "".join(chr(97 + (n * n) % 26) + str(n) for n in range(20_000))
     report = desk.bring(f"ID\n{key}\n2\n")
     assert (report.counts.inserted, report.counts.rejected) == (1, 1)
     (reject,) = desk.rejects(report)
-    assert (reject.row_number, reject.rule) == (2, "database.54000")
+    assert (reject.row_number, reject.rule) == (2, "key.too_long")
     assert key[:50] not in reject.message
 
 

@@ -19,12 +19,12 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from csv_pipeline.cli.importing import bind_reader, unbind_reader
-from csv_pipeline.errors import SetupError
+from csv_pipeline.errors import DatabaseUnavailableError, SetupError
 from csv_pipeline.feeds import FEEDS
 from csv_pipeline.model import Feed
 from csv_pipeline.pipeline import Pipeline, open_pipeline
 from csv_pipeline.settings import Settings
-from csv_pipeline.storage import isolation
+from csv_pipeline.storage import confine, isolation
 from csv_pipeline.storage.isolation import READER, STATE
 from csv_pipeline.storage.targets import ensure_targets
 from csv_pipeline_tests.conftest import SAMPLES, Desk
@@ -96,7 +96,9 @@ def stage(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Itera
     made.own(f"CREATE ROLE {made.bound} LOGIN PASSWORD '{PASSWORD}'")
     made.own(f"CREATE ROLE {made.chooser} LOGIN PASSWORD '{PASSWORD}' IN ROLE {READER}")
     bind_reader(pipeline, made.bound, ours)
+    made.own(f"CREATE SCHEMA own AUTHORIZATION {made.bound}")  # where it may make what it likes
     yield made
+    made.own("DROP SCHEMA own CASCADE")
     made.own(f"DELETE FROM csv_pipeline.reader WHERE role = '{made.bound}'::regrole")
     made.own(f"DROP ROLE {made.bound}, {made.chooser}")
 
@@ -167,8 +169,9 @@ def test_a_right_to_select_shows_nothing_to_one_who_is_no_reader(stage: Stage) -
         "SET csv_pipeline.account = '{theirs}'",
         "SET SESSION csv_pipeline.account = '{theirs}'; SET ROLE csv_pipeline_reader",
         "SET ROLE csv_pipeline_reader; SET csv_pipeline.account = '{theirs}'; RESET ROLE",
-        "SET search_path = pg_temp, data; CREATE TEMP TABLE reader (role regrole, account text); "
-        "INSERT INTO reader VALUES ('{bound}', '{theirs}'); SET csv_pipeline.account = '{theirs}'",
+        "SET search_path = own, data; CREATE TABLE own.reader (role regrole, account text); "
+        "INSERT INTO own.reader VALUES ('{bound}', '{theirs}'); "
+        "SET csv_pipeline.account = '{theirs}'",
     ],
 )
 def test_no_setting_or_role_takes_a_bound_login_to_another_account(
@@ -232,14 +235,24 @@ DENIED = [
     "CREATE FUNCTION csv_pipeline.mine() RETURNS text LANGUAGE sql AS 'SELECT 1::text'",
     "CREATE TABLE public.mine (x text)",
     "CREATE SCHEMA mine",
-    "CREATE TEMP TABLE heir () INHERITS (data.people)",
+    "CREATE TABLE own.heir () INHERITS (data.people)",
+    "CREATE TEMP TABLE mine (x text)",
+    "SELECT 1 AS x INTO TEMP mine",
+    "CREATE TEMP SEQUENCE mine",
+    "CREATE FUNCTION pg_temp.mine() RETURNS text LANGUAGE sql AS 'SELECT 1::text'",
+    "CREATE TEMP VIEW mine AS SELECT 1",
+    "SELECT lo_create(0)",
+    "SELECT lo_creat(-1)",
+    "SELECT lo_from_bytea(0, 'x')",
+    "SELECT lo_import('/etc/hostname')",
+    "SELECT lo_import('/etc/hostname', 4711)",
     "ALTER TABLE data.people DISABLE ROW LEVEL SECURITY",
     "DROP POLICY own_account ON data.people",
     "CREATE POLICY more ON data.people USING (true)",
     "ALTER VIEW data.ebay_order_totals RESET (security_invoker)",
     "CREATE OR REPLACE FUNCTION csv_pipeline.readable_accounts() RETURNS text[] LANGUAGE sql "
     "AS $$ SELECT ARRAY['{theirs}'] $$",
-    "CREATE TRIGGER t BEFORE INSERT ON data.people EXECUTE FUNCTION pg_temp.leak()",
+    "CREATE TRIGGER t BEFORE INSERT ON data.people EXECUTE FUNCTION own.leak()",
     "COPY data.people TO '/dev/null'",
     "COPY data.people TO PROGRAM 'cat'",
     "COPY data.people FROM STDIN",
@@ -271,19 +284,19 @@ def test_a_reader_may_only_select(stage: Stage, statement: str) -> None:
 
 
 LEAKS = [
-    "SELECT count(*) FROM data.people WHERE pg_temp.leak({row})",
-    "SELECT count(*) FROM data.people_history AS people WHERE pg_temp.leak({row})",
-    "SELECT count(*) FROM data.people AS people WHERE pg_temp.leak({row}) "
+    "SELECT count(*) FROM data.people WHERE own.leak({row})",
+    "SELECT count(*) FROM data.people_history AS people WHERE own.leak({row})",
+    "SELECT count(*) FROM data.people AS people WHERE own.leak({row}) "
     "AND account = current_setting('probe.theirs')",
-    "SELECT count(*) FROM csv_pipeline.import AS people WHERE pg_temp.leak(people::text)",
-    "SELECT count(*) FROM csv_pipeline.reject AS people WHERE pg_temp.leak({row})",
-    "SELECT count(*) FROM csv_pipeline.arrival AS people WHERE pg_temp.leak({row})",
-    "SELECT count(*) FROM csv_pipeline.account AS people WHERE pg_temp.leak({row})",
-    "SELECT count(*) FROM csv_pipeline.reader AS people WHERE pg_temp.leak({row})",
-    "SELECT count(*) FROM data.ebay_order_totals AS people WHERE pg_temp.leak({row})",
+    "SELECT count(*) FROM csv_pipeline.import AS people WHERE own.leak(people::text)",
+    "SELECT count(*) FROM csv_pipeline.reject AS people WHERE own.leak({row})",
+    "SELECT count(*) FROM csv_pipeline.arrival AS people WHERE own.leak({row})",
+    "SELECT count(*) FROM csv_pipeline.account AS people WHERE own.leak({row})",
+    "SELECT count(*) FROM csv_pipeline.reader AS people WHERE own.leak({row})",
+    "SELECT count(*) FROM data.ebay_order_totals AS people WHERE own.leak({row})",
     "SELECT count(*) FROM data.people a JOIN data.people people "
-    "ON a.person_id = people.person_id AND pg_temp.leak({row})",
-    "SELECT count(*) FROM data.people WHERE NOT pg_temp.leak({row}) OR pg_temp.leak({row})",
+    "ON a.person_id = people.person_id AND own.leak({row})",
+    "SELECT count(*) FROM data.people WHERE NOT own.leak({row}) OR own.leak({row})",
 ]
 
 
@@ -295,8 +308,8 @@ def test_a_function_of_the_readers_own_is_shown_no_row_of_another_account(
     with stage.login(stage.bound) as connection:
         connection.add_notice_handler(lambda said: heard.append(said.message_primary or ""))
         connection.execute(
-            "CREATE FUNCTION pg_temp.leak(text) RETURNS boolean COST 0.0000001 LANGUAGE plpgsql "
-            "AS $$ BEGIN RAISE NOTICE '%', $1; RETURN false; END $$"
+            "CREATE OR REPLACE FUNCTION own.leak(text) RETURNS boolean COST 0.0000001 "
+            "LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE '%', $1; RETURN false; END $$"
         )
         connection.execute(sql.SQL("SET probe.theirs = {}").format(stage.theirs))
         connection.execute(query.format(row="people::text"))
@@ -536,6 +549,113 @@ def test_a_pipeline_with_no_right_over_roles_says_what_an_administrator_is_to_ru
                 assert unbind_reader(plain.pipeline, plain.bound, plain.ours) is None
         finally:
             stage.own(f"DROP ROLE {plain.bound}")
+
+
+@contextmanager
+def bound_reader(stage: Stage, plain: Stage) -> Iterator[sa.Engine]:
+    """Bind a new login in a database; give an administrator's engine for that database."""
+    database = plain.pipeline.database.engine.url.database
+    server = stage.pipeline.database.engine.url.set(database=database)
+    administrator = sa.create_engine(server, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
+    with administrator.connect() as connection:
+        connection.execute(sa.text(f"CREATE ROLE {plain.bound} LOGIN PASSWORD '{PASSWORD}'"))
+        connection.execute(sa.text(f"GRANT {READER} TO {plain.bound}"))
+    bind_reader(plain.pipeline, plain.bound, plain.ours)
+    try:
+        yield administrator
+    finally:
+        with administrator.connect() as connection:
+            connection.execute(sa.text("DELETE FROM csv_pipeline.reader"))
+            connection.execute(sa.text(f"DROP ROLE {plain.bound}"))
+
+
+def still_open(plain: Stage) -> list[str]:
+    with plain.pipeline.database.begin() as connection:
+        return list(confine.left_open(connection))
+
+
+def run_all(administrator: sa.Engine, statements: list[str]) -> None:
+    with administrator.connect() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+
+
+def test_what_the_pipeline_may_not_take_from_a_reader_is_told(stage: Stage, tmp_path: Path) -> None:
+    with plain_pipeline(stage, tmp_path / "home") as plain, bound_reader(stage, plain) as admin:
+        left = still_open(plain)
+        assert left[1:] == [f"ALTER ROLE {plain.bound} CONNECTION LIMIT 20"]
+        assert left[0].startswith("REVOKE EXECUTE ON FUNCTION lo_")
+        run_all(admin, left)
+        assert still_open(plain) == []
+        with plain.login(plain.bound) as connection:
+            for statement in ("CREATE TEMP TABLE mine (x text)", "SELECT lo_create(0)"):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    connection.execute(statement)
+        assert Desk(plain.pipeline, plain.ours, tmp_path).bring(PEOPLE).counts.inserted == 1
+
+
+def test_a_pipeline_that_has_its_own_rights_by_public_keeps_them(
+    stage: Stage, tmp_path: Path
+) -> None:
+    with plain_pipeline(stage, tmp_path / "home") as plain:
+        database = plain.pipeline.database.engine.url.database
+        me = str(plain.pipeline.database.engine.url.username)
+        stage.own(f"ALTER DATABASE {database} OWNER TO CURRENT_USER")
+        with bound_reader(stage, plain) as admin:
+            left = still_open(plain)
+            assert left[:2] == [
+                f"GRANT TEMPORARY ON DATABASE {database} TO {me}",
+                f"REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC",
+            ]
+            run_all(admin, left)
+            assert still_open(plain) == []
+            desk = Desk(plain.pipeline, plain.ours, tmp_path)
+            desk.bring(PEOPLE)
+            assert desk.bring("ID,Name\n1,changed\n").counts.updated == 1
+
+
+def test_a_reader_that_an_earlier_release_bound_loses_its_rights_when_the_pipeline_opens(
+    stage: Stage,
+) -> None:
+    (database,) = stage.own("SELECT quote_ident(current_database())")[0]
+    stage.own(f"GRANT TEMPORARY ON DATABASE {database} TO PUBLIC")
+    stage.own(f"ALTER ROLE {stage.bound} CONNECTION LIMIT -1")
+    stage.own("GRANT EXECUTE ON FUNCTION lo_create(oid) TO PUBLIC")
+    ensure_targets(stage.pipeline.database, (*FEEDS, *TEST_FEEDS))
+    for statement in ("CREATE TEMP TABLE mine (x text)", "SELECT lo_create(0)"):
+        with (
+            stage.login(stage.bound) as connection,
+            pytest.raises(psycopg.errors.InsufficientPrivilege),
+        ):
+            connection.execute(statement)
+    query = f"SELECT rolconnlimit FROM pg_roles WHERE rolname = '{stage.bound}'"
+    assert stage.own(query) == [(20,)]
+
+
+def test_a_reader_that_looks_at_a_table_for_ever_does_not_keep_it_from_being_changed(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(confine, "_PATIENCE", "300ms")
+    stage.own("UPDATE csv_pipeline.target SET definition = 'earlier' WHERE feed = 'people'")
+    with stage.login(stage.bound) as connection:
+        connection.execute("BEGIN; LOCK TABLE data.people IN ACCESS SHARE MODE")
+        ensure_targets(stage.pipeline.database, (*FEEDS, *TEST_FEEDS))
+        with pytest.raises(psycopg.OperationalError):
+            connection.execute("SELECT 1")
+
+
+def test_a_reader_in_the_way_that_the_pipeline_may_not_end_is_named(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(confine, "_PATIENCE", "300ms")
+    with plain_pipeline(stage, tmp_path / "home") as plain, bound_reader(stage, plain):
+        plain.own("UPDATE csv_pipeline.target SET definition = 'earlier' WHERE feed = 'people'")
+        with plain.login(plain.bound) as connection:
+            connection.execute("BEGIN; LOCK TABLE data.people IN ACCESS SHARE MODE")
+            ended_by = rf"{plain.bound}.*pg_terminate_backend\({connection.info.backend_pid}\)"
+            with pytest.raises(DatabaseUnavailableError, match=ended_by):
+                ensure_targets(plain.pipeline.database, TEST_FEEDS)
+        ensure_targets(plain.pipeline.database, TEST_FEEDS)
 
 
 def test_the_owner_of_the_tables_is_not_slowed_by_policies(stage: Stage, tmp_path: Path) -> None:

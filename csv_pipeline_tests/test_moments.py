@@ -1,4 +1,5 @@
 """Dates, times of day and time zones are read as they are written, or rejected; none is dropped."""
+# ruff: noqa: RUF001  # digits that look like letters are part of what this is about
 
 import csv
 import datetime as dt
@@ -38,6 +39,25 @@ def wide(text: str) -> str:
 
 def clock(*texts: str, **how: Any) -> list[dt.time | None]:
     return times.cast(pl.Series(texts), Reading(**how)).to_list()
+
+
+@pytest.mark.parametrize(
+    ("text", "iso"),
+    [
+        ("١٧:٠٢", "17:02"),
+        ("１７：０２", "17:02"),
+        ("१७:०२ PM", "17:02"),
+        ("١٧٠٢", None),
+    ],
+)
+def test_a_time_in_digits_of_any_script_is_read_or_none(text: str, iso: str | None) -> None:
+    assert clock(text, "09:15")[0] == (dt.time.fromisoformat(iso) if iso else None)
+
+
+def test_a_date_in_digits_of_any_script_is_read() -> None:
+    day = dt.date(2026, 4, 15)
+    assert moment("١٥/٠٤/٢٠٢٦")[0] == day
+    assert moment("१५.०४.२०२६ 9:05") == (day, dt.time(9, 5))
 
 
 @pytest.mark.parametrize(
@@ -299,6 +319,13 @@ def test_summer_and_winter_time_of_one_place_are_one_zone(desk: Desk) -> None:
     assert not report.warnings
 
 
+def test_dates_beside_moments_that_are_converted_are_of_utc_too(desk: Desk) -> None:
+    late = "May-02-26 22:15 PDT"
+    desk.bring(f"Shift,Hired,Logged\nA,{late},{late}\n", "shifts")
+    (row,) = desk.rows("shifts", "hired_on, logged_on, logged_time")
+    assert tuple(row) == (dt.date(2026, 5, 3), dt.date(2026, 5, 3), dt.time(5, 15))
+
+
 def test_a_time_alone_is_stored_without_its_zone_only_with_a_warning(desk: Desk) -> None:
     report = desk.bring("Shift,Begins\nA,07:45+02:00\nB,08:45+02:00\n", "shifts")
     assert report.counts.inserted == 2
@@ -464,6 +491,14 @@ def test_words_for_no_value_are_declared_by_column_and_by_account(desk: Desk) ->
         ("A", None, None, "open"),
         ("C", dt.date(2026, 5, 2), None, None),
     ]
+
+
+def test_a_column_of_words_for_no_value_has_no_value_to_tell_rows_by(desk: Desk) -> None:
+    header = "Sales Record Number,Order Number,Item Number,Sold For,Total Price\n"
+    for total in ("", "n/a"):
+        desk.bring(f"{header}1,21-50500-00001,7,$5.00,{total}\n", "ebay_orders")
+        (row,) = desk.rows("ebay_orders", "line_kind, total_price")
+        assert tuple(row) == ("single", None)
 
 
 def test_a_word_for_no_value_where_each_row_needs_one_is_a_reject(desk: Desk) -> None:

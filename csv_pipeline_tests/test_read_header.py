@@ -252,6 +252,12 @@ def test_commas_inside_cells_are_no_delimiter(tmp_path: Path, content: str) -> N
     assert len(reading(tmp_path, content).header) == 3
 
 
+def test_what_stands_in_quotes_is_no_delimiter(tmp_path: Path) -> None:
+    content = """id,name,note\n"1",,";"\n"2",",'","'\n"\n"""
+    text = reading(tmp_path, content, "id", "name", "note")
+    assert rows(text) == [("1", None, ";"), ("2", ",'", "'\n")]
+
+
 # ---- quotes
 
 

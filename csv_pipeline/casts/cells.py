@@ -1,6 +1,7 @@
 """Cells of every kind, before a value is made of them: what a spreadsheet has done, and ids."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 
 import polars as pl
@@ -15,17 +16,32 @@ def null_words(declared: frozenset[str]) -> tuple[str, ...]:
     return ("", *sorted(declared))
 
 
-@lru_cache(maxsize=10_000)  # a feed's columns are the same in all its files
-def is_odd(name: str, words: tuple[str, ...], *, is_id: bool) -> pl.Expr:
-    """Return whether any trimmed cell of a column needs more than to be trimmed.
+@dataclass(frozen=True, slots=True)
+class Oddities:
+    """What any cell of a column may be besides a plain one.
 
-    It is one of the words for no value, comes from a spreadsheet, or is an id that is not plain.
+    `cell`: one of the words for no value, of a spreadsheet, or an id that needs to be cleaned;
+    `number` and `rounded`: an id of which a spreadsheet made a number, or one with fewer digits.
     """
+
+    cell: bool
+    number: bool = False
+    rounded: bool = False
+
+
+@lru_cache(maxsize=10_000)  # a feed's columns are the same in all its files
+def asked(name: str, words: tuple[str, ...], *, is_id: bool) -> tuple[pl.Expr, ...]:
+    """Return what to ask of the trimmed cells of a column, in the order of `Oddities`."""
     value = pl.col(name)
-    reasons = [*(value == word for word in words), spreadsheets.may_be(value)]
-    if is_id:
-        reasons.append(~identifiers.is_plain(value))
-    return pl.any_horizontal(reasons).any().alias(name)
+    odd = spreadsheets.may_be(value)
+    for word in filter(None, words):  # the empty one is among the others
+        odd |= value == word
+    if not is_id:
+        return (odd.any().alias(name),)
+    odd |= identifiers.may_be_odd(value)
+    number, rounded = spreadsheets.is_number(value), identifiers.may_be_rounded(value)
+    more = (number.any().alias(f"{name} number"), rounded.any().alias(f"{name} rounded"))
+    return (odd.any().alias(name), *more)
 
 
 def cleaned(values: pl.Series, column: Column, words: tuple[str, ...], *, is_id: bool) -> pl.Series:
@@ -38,19 +54,18 @@ def cleaned(values: pl.Series, column: Column, words: tuple[str, ...], *, is_id:
 
 
 def damage(
-    values: pl.Series, column: Column, *, is_id: bool, seen: bool
+    values: pl.Series, column: Column, odd: Oddities, *, is_id: bool
 ) -> Iterator[tuple[pl.Series, str, str]]:
     """Give which texts a spreadsheet has damaged, the rule that they break, and what was needed.
 
-    Where a column is more than text its cast fails, and `reasons` tells why. `seen` says whether
-    any cell of it may be an error.
+    Where a column is more than text its cast fails, and `reasons` tells why.
     """
     if column.kind is not Kind.TEXT:
         return
-    if seen:
+    if odd.cell:
         yield spreadsheets.is_error(values), "spreadsheet_error", spreadsheets.ERROR_HINT
-    if is_id:
-        yield spreadsheets.is_number(values), "spreadsheet_number", spreadsheets.NUMBER_HINT
+    if odd.number or (is_id and odd.cell):
+        yield _are_numbers(values), "spreadsheet_number", spreadsheets.NUMBER_HINT
 
 
 def reasons(
@@ -59,13 +74,18 @@ def reasons(
     """Give which of the values that did not cast have a reason of their own, with rule and need."""
     yield spreadsheets.is_error(values), "spreadsheet_error", spreadsheets.ERROR_HINT
     if is_id:
-        yield spreadsheets.is_number(values), "spreadsheet_number", spreadsheets.NUMBER_HINT
+        yield _are_numbers(values), "spreadsheet_number", spreadsheets.NUMBER_HINT
     if column.kind is Kind.INTEGER:
         yield integers.is_too_large(values, way), "too_large", integers.TOO_LARGE
     elif isinstance(column.dtype, pl.Decimal):
         digits = (column.dtype.precision or 38) - column.dtype.scale
         large = decimals.is_too_large(values, column.dtype, way)
         yield large, "too_large", decimals.TOO_LARGE.format(digits=digits)
+
+
+def _are_numbers(values: pl.Series) -> pl.Series:
+    mask = values.to_frame().select(spreadsheets.is_number(pl.col(values.name))).to_series()
+    return mask.fill_null(value=False)
 
 
 def choices(values: pl.Series, column: Column) -> pl.Series:

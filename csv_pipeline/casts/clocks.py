@@ -13,12 +13,12 @@ PARTS = ("hour", "minute", "second", "fraction", "half", "zone")
 """The groups of `CLOCK`, in order."""
 
 CLOCK = (
-    r"(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?"
+    r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]{1,9}))?)?"
     rf"(?:\s*([ap])m)?(?:\s*({zones.PATTERN}))?"
 )
 """A time of day in lower case."""
 
-TIMED = r"\d[:hH]\d\d|\d\s?[aApP]\.?\s?[mM]\b|\d{8}[tT]?\d{4}"
+TIMED = r"[0-9][:hH][0-9][0-9]|[0-9]\s?[aApP]\.?\s?[mM]\b|[0-9]{8}[tT]?[0-9]{4}"
 """What only a text with a time of day holds."""
 
 A_MINUTE = 60 * 1_000_000
@@ -32,12 +32,12 @@ REWRITTEN = (
     (r"\s*(?:\([^()]*\)|\[[^\[\]]*\])$", ""),  # (Central European Summer Time), [Europe/Berlin]
     (r"\s(?:um|at|à|a las|alle|ore|kl\.?|klo|o)\s", " "),
     (r"\b([ap])\.\s?m\b\.?", "${1}m"),
-    (r"\b(\d{1,2})\s?h\s?(\d{2})\s?m(?:in)?\s?(\d{2})\s?s?\b", "$1:$2:$3"),
-    (r"\b(\d{1,2})\s?h\s?(\d{2})(?:\s?m(?:in)?)?\b", "$1:$2"),
-    (r"\b(\d{1,2})\s?h$", "$1:00"),
-    (r"\b(\d{1,2})\.(\d{2})\.(\d{2})\s?(uhr|[ap]m)\b", "$1:$2:$3 $4"),
-    (r"(^|[^.\d])(\d{1,2})\.(\d{2})\s?(uhr|[ap]m)\b", "$1$2:$3 $4"),
-    (r"(^|[^:.\d])(\d{1,2})\s?(uhr|[ap]m)\b", "$1$2:00 $3"),
+    (r"\b([0-9]{1,2})\s?h\s?([0-9]{2})\s?m(?:in)?\s?([0-9]{2})\s?s?\b", "$1:$2:$3"),
+    (r"\b([0-9]{1,2})\s?h\s?([0-9]{2})(?:\s?m(?:in)?)?\b", "$1:$2"),
+    (r"\b([0-9]{1,2})\s?h$", "$1:00"),
+    (r"\b([0-9]{1,2})\.([0-9]{2})\.([0-9]{2})\s?(uhr|[ap]m)\b", "$1:$2:$3 $4"),
+    (r"(^|[^.0-9])([0-9]{1,2})\.([0-9]{2})\s?(uhr|[ap]m)\b", "$1$2:$3 $4"),
+    (r"(^|[^:.0-9])([0-9]{1,2})\s?(uhr|[ap]m)\b", "$1$2:00 $3"),
     (r"\s?uhr\b", ""),
 )
 """How a clock that is written in another way is written as `CLOCK`, in this order."""

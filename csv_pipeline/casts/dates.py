@@ -13,7 +13,7 @@ from functools import cache
 
 import polars as pl
 
-from csv_pipeline.casts import clocks, zones
+from csv_pipeline.casts import clocks, signs, zones
 from csv_pipeline.casts.evidence import Notes, Survey
 from csv_pipeline.casts.names import month, weekday
 from csv_pipeline.contract import Column
@@ -34,29 +34,32 @@ TWO_DIGITS, TIMED, ZONED = "two-digit years", "times", "zones"
 _YEARS_BACK, _YEARS_AHEAD = 60, 10  # of two digits; beyond them a century is as likely as the next
 _MANY, _FEW = 1_000, 50
 _LAST, _OPEN_END = dt.date(2199, 12, 31), dt.date(9999, 12, 31)
-_YEAR = r"(?:(?:1[5-9]|2[01])\d{2}|9999)"  # else a slip; and no PostgreSQL date has year 0
-_ANY_YEAR = rf"({_YEAR}|\d{{2}})"
+_YEAR = r"(?:(?:1[5-9]|2[01])[0-9]{2}|9999)"  # else a slip; and no PostgreSQL date has year 0
+_ANY_YEAR = rf"({_YEAR}|[0-9]{{2}})"
 _CLOCK = rf"(?:[t,\s]\s*{clocks.CLOCK})?$"
 _FORMS = {
-    "iso": rf"^({_YEAR})[-/.]\s?(\d{{1,2}})[-/.]\s?(\d{{1,2}}){_CLOCK}",
-    "name first": rf"^(\pL+)\.?[-\s/]*(\d{{1,2}})(?:st|nd|rd|th)?,?[-\s/]+{_ANY_YEAR}{_CLOCK}",
-    "name second": rf"^(\d{{1,2}})\.?[-\s/]*(\pL+)\.?[-\s/,]*{_ANY_YEAR}{_CLOCK}",
-    "numeric": rf"^(\d{{1,2}})[-/.]\s?(\d{{1,2}})[-/.]\s?{_ANY_YEAR}{_CLOCK}",
+    "iso": rf"^({_YEAR})[-/.]\s?([0-9]{{1,2}})[-/.]\s?([0-9]{{1,2}}){_CLOCK}",
+    "name first": rf"^(\pL+)\.?[-\s/]*([0-9]{{1,2}})(?:st|nd|rd|th)?,?[-\s/]+{_ANY_YEAR}{_CLOCK}",
+    "name second": rf"^([0-9]{{1,2}})\.?[-\s/]*(\pL+)\.?[-\s/,]*{_ANY_YEAR}{_CLOCK}",
+    "numeric": rf"^([0-9]{{1,2}})[-/.]\s?([0-9]{{1,2}})[-/.]\s?{_ANY_YEAR}{_CLOCK}",
 }
 _ALIKE = {
-    **{chr(0xFEE0 + ord(sign)): sign for sign in "0123456789/.:"},  # in full width
+    **{chr(0xFEE0 + ord(sign)): sign for sign in "/.:"},  # in full width
     **dict.fromkeys("\u2010\u2011\u2012\u2013\u2212\uff0d", "-"),
 }
 _REWRITTEN = (
     (r"^(?:le|el|am|den|il|on)\s+", ""),
-    (rf"^({_YEAR})\s?[年년]\s?(\d{{1,2}})\s?[月월]\s?(\d{{1,2}})\s?[日일]", "$1-$2-$3"),
-    (rf"^({_YEAR})(\d{{2}})(\d{{2}})t?(\d{{2}})(\d{{2}})(\d{{2}})", "$1-$2-$3 $4:$5:$6"),
-    (rf"^({_YEAR})(\d{{2}})(\d{{2}})t(\d{{2}})(\d{{2}})", "$1-$2-$3 $4:$5"),
-    (rf"^({_YEAR})(\d{{2}})(\d{{2}})(?:\.0)?($|[t\s])", "$1-$2-$3$4"),
-    (r"^(\d{1,2})(?:st|nd|rd|th|er|re|º|ª|°|:a|:e)\b\.?", "$1"),
-    (r"^(\d{1,2}\.?)\s(?:de|of|di)\s", "$1 "),
-    (rf"^(\d{{1,2}}\.?\s\pL+\.?,?)\s(?:de|del|of)\s({_YEAR}|\d{{2}})\b", "$1 $2"),
-    (rf"^(\d{{1,2}}\.?\s\pL+\.?\s{_YEAR})\s(?:r|\u0433\u043e\u0434\u0430?|\u0433)\b\.?", "$1"),
+    (rf"^({_YEAR})\s?[年년]\s?([0-9]{{1,2}})\s?[月월]\s?([0-9]{{1,2}})\s?[日일]", "$1-$2-$3"),
+    (
+        rf"^({_YEAR})([0-9]{{2}})([0-9]{{2}})t?([0-9]{{2}})([0-9]{{2}})([0-9]{{2}})",
+        "$1-$2-$3 $4:$5:$6",
+    ),
+    (rf"^({_YEAR})([0-9]{{2}})([0-9]{{2}})t([0-9]{{2}})([0-9]{{2}})", "$1-$2-$3 $4:$5"),
+    (rf"^({_YEAR})([0-9]{{2}})([0-9]{{2}})(?:\.0)?($|[t\s])", "$1-$2-$3$4"),
+    (r"^([0-9]{1,2})(?:st|nd|rd|th|er|re|º|ª|°|:a|:e)\b\.?", "$1"),
+    (r"^([0-9]{1,2}\.?)\s(?:de|of|di)\s", "$1 "),
+    (rf"^([0-9]{{1,2}}\.?\s\pL+\.?,?)\s(?:de|del|of)\s({_YEAR}|[0-9]{{2}})\b", "$1 $2"),
+    (rf"^([0-9]{{1,2}}\.?\s\pL+\.?\s{_YEAR})\s(?:r|\u0433\u043e\u0434\u0430?|\u0433)\b\.?", "$1"),
 )
 _WORD_FIRST = r"^(\pL+(?:-feira)?)[.,]{0,2}\s+"
 _TIMED = pl.col("hour").is_not_null()
@@ -101,10 +104,10 @@ def survey(column: Column, heading: str) -> Survey:
     pairs of digits with hyphens could begin with the year as well, and prove nothing. What is no
     day of the calendar, such as 31/02/2025, proves nothing either.
     """
-    mark, clock = r"[-/.]\s?", f"(?i:{_CLOCK})"
+    number, mark, clock = "[0-9][0-9]?", r"[-/.]\s?", f"(?i:{_CLOCK})"
     low, high = r"0?[1-9]|1[0-2]", r"1[3-9]|2[0-8]"
-    long, leap = r"0?[13578]|1[02]", r"(?:\d\d)?(?:[02468][048]|[13579][26])"
-    end = rf"(?:[-/.]\s?{_YEAR}|[/.]\s?\d{{2}}){clock}"
+    long, leap = r"0?[13578]|1[02]", r"(?:[0-9][0-9])?(?:[02468][048]|[13579][26])"
+    end = rf"(?:[-/.]\s?{_YEAR}|[/.]\s?[0-9]{{2}}){clock}"
     unequal = "|".join(
         f"0?{one}{mark}0?(?:{'|'.join(str(other) for other in range(1, 13) if other != one)})"
         for one in range(1, 13)
@@ -123,10 +126,11 @@ def survey(column: Column, heading: str) -> Survey:
             proof(lambda day, month: f"(?:{day}){mark}(?:{month})"),
             proof(lambda day, month: f"(?:{month}){mark}(?:{day})"),
         ),
-        ambiguous=rf"^(?:(?:{unequal}){end}|\d{{1,2}}-\d{{1,2}}-\d{{2}}(?:\D|$))",
+        ambiguous=rf"^(?:(?:{unequal}){end}|[0-9]{{1,2}}-[0-9]{{1,2}}-[0-9]{{2}}(?:\D|$))",
         notes=Notes(
             {
-                TWO_DIGITS: r"^(?:\d\d?\D*\pL\D*|\D+\d\d?\D+|\d\d?\D+\d\d?\D)\d\d(?:\D|$)",
+                TWO_DIGITS: rf"^(?:{number}\D*\pL\D*|\D+{number}\D+|{number}\D+{number}\D)"
+                r"[0-9][0-9](?:[Tt,\s]|$)",
                 TIMED: clocks.TIMED,
                 ZONED: clocks.ZONED,
             }
@@ -189,7 +193,7 @@ def _rewritten(texts: pl.DataFrame, reading: Reading) -> pl.DataFrame:
 
     No survey has seen these: where nothing settles the order, only the weekday may.
     """
-    usual = pl.col("text").str.replace_many(_ALIKE)
+    texts, usual = alike(texts["text"]).to_frame(), pl.col("text")
     weekdays, rest = weekday(usual.str.extract(_WORD_FIRST, 1)), usual.str.replace(_WORD_FIRST, "")
     split = texts.select(weekdays.alias("weekday"), usual.alias("usual"), rest.alias("rest"))
     text = pl.when(pl.col("weekday").is_null()).then("usual").otherwise("rest")
@@ -213,6 +217,13 @@ def _rewritten(texts: pl.DataFrame, reading: Reading) -> pl.DataFrame:
             for name in found.columns
         )
     return found
+
+
+def alike(texts: pl.Series) -> pl.Series:
+    """Return texts with ASCII digits and marks in the place of those of other scripts."""
+    if texts.str.len_bytes().sum() == texts.str.len_chars().sum():
+        return texts
+    return texts.str.replace_many(signs.digits() | _ALIKE)
 
 
 def _of_weekday(found: pl.DataFrame, weekdays: pl.Series) -> pl.DataFrame:

@@ -90,6 +90,8 @@ class Survey:
             values, row_numbers = values.filter(~plain), row_numbers.filter(~plain)
         if self.read is not None:
             values = self.read(values, row_numbers)
+            if values.null_count() == values.len():
+                return
         patterns, noted = (*self.proofs, self.ambiguous), self.notes.open
         distinct = values.unique()
         repeats = 2 * distinct.len() < values.len()
@@ -191,7 +193,7 @@ def decide(
     for survey in surveys:
         way, because = declared, "the account declares it"
         if declared is not None and settled.get(survey.column) is None:
-            _refuse_disproved(survey, declared, file_name, setting)
+            refuse_disproved(survey, declared, because, file_name, setting)
         if declared is None:
             way, because = settled.get(survey.column), "so was the import read that is repaired"
         if survey.silent:
@@ -212,13 +214,18 @@ def decide(
     return decisions, evidence
 
 
-def _refuse_disproved(survey: Survey, declared: str, file_name: str, setting: str) -> None:
+def refuse_disproved(survey: Survey, told: str, because: str, file_name: str, setting: str) -> None:
+    """Hold the values of a column against the way that something else tells.
+
+    Raises:
+        ContradictionError: A value proves another one.
+    """
     for way, seen in zip(survey.ways, survey.seen, strict=True):
-        if way != declared and seen.count:
+        if way != told and seen.count:
             raise ContradictionError(
                 file_name,
-                f"column {survey.heading!r} needs the {setting.replace('_', ' ')} {declared}, as "
-                "the account declares it",
+                f"column {survey.heading!r} needs the {setting.replace('_', ' ')} {told}, as "
+                f"{because}",
                 f"{survey.shown(seen)} can only be {way}",
             )
 

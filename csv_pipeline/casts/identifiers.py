@@ -1,7 +1,9 @@
 """Ids, in one spelling each, so that two that look the same are the same.
 
 Ids are NFC, without signs that have no width, and without blanks at their ends; a blank inside is
-the plain one. Case and zeros in front count unless the contract says otherwise.
+the plain one. The apostrophe by which a spreadsheet keeps digits as text is none of an id, which
+may begin with one where letters follow, as in `'t Hooft`. Case and zeros in front count unless the
+contract says otherwise.
 """
 
 from dataclasses import dataclass
@@ -17,15 +19,24 @@ _MOST_LINES = 20
 _SURPRISING = 3  # times as many as there would be by chance
 
 
+_KEPT_AS_TEXT = r"^'([0-9+][0-9 ()./,+-]*(?:[eE]\+?[0-9]+)?)$"
+
+
+def may_be_odd(value: pl.Expr) -> pl.Expr:
+    """Return whether an id may need cleaning; quickly asked of all ids."""
+    return ~is_plain(value) | ((value >= "'") & (value < "("))
+
+
 def is_plain(value: pl.Expr) -> pl.Expr:
-    """Return whether an id needs no cleaning: it is ASCII."""
+    """Return whether an id is ASCII."""
     return value.str.len_bytes() == value.str.len_chars()
 
 
 def cleaned(values: pl.Series, column: Column) -> pl.Series:
     """Return ids in their one spelling; null where nothing visible is left."""
     value = pl.col("id")
-    frame = values.to_frame("id")
+    bare = value.str.extract(_KEPT_AS_TEXT).fill_null(value)
+    frame = values.to_frame("id").select(bare)
     if not frame.select(is_plain(value).all()).item():
         spelt = (
             value.str.normalize("NFC").str.replace_all(INVISIBLE, "").str.replace_all(r"\s", " ")
@@ -99,7 +110,9 @@ def rounded(values: pl.Series, line_numbers: pl.Series) -> Rounded:
 
 def is_rounded(values: pl.Series) -> pl.Series:
     """Return which ids are as a spreadsheet leaves one that has too many digits."""
-    some = (values.str.len_bytes() > _EXACT) & values.str.ends_with("0")
-    if some.any():
-        some &= values.str.contains(f"^[0-9]{{{_EXACT}}}0+$")
-    return some.fill_null(value=False)
+    return values.str.contains(f"^[0-9]{{{_EXACT}}}0+$").fill_null(value=False)
+
+
+def may_be_rounded(value: pl.Expr) -> pl.Expr:
+    """Return whether an id may be one of these; quickly asked of all ids."""
+    return (value.str.len_bytes() > _EXACT) & value.str.ends_with("0")

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 import polars as pl
 
 from csv_pipeline.casts import decimals
-from csv_pipeline.casts.evidence import Survey, decide
+from csv_pipeline.casts.evidence import Survey, decide, refuse_disproved
 from csv_pipeline.contract import Column
 from csv_pipeline.model import DecimalMark, Evidence
 
@@ -18,7 +18,6 @@ TOO_LARGE = (
     "larger than a whole number can be here; "
     "they go from -9,223,372,036,854,775,808 to 9,223,372,036,854,775,807"
 )
-_SAYS_A_MARK = r"[.,\x{66b}\x{66c}\x{ff0c}\x{ff0e}]"
 _ZEROS = "0+"
 
 
@@ -81,6 +80,8 @@ def marks(
 
     Raises:
         UndecidableError: A column has values that could be either and nothing settles which.
+        ContradictionError: It has, and others of it prove another mark than the account declared
+            or the amounts prove. Without them, the others are rejects.
     """
     proven = {survey.proven for survey in amounts} - {None}
     amounts_mark = next(iter(proven)) if len(proven) == 1 else None
@@ -98,6 +99,8 @@ def marks(
             ways |= own
             evidence += why
             continue
+        if way is not None and not settled.get(one.column) and one.open.count:
+            refuse_disproved(one, way, because, file_name, "decimal_mark")
         ways[one.column] = way
         if not one.silent:
             subject = f"decimal mark of {one.heading}"
@@ -107,8 +110,7 @@ def marks(
 
 def _marked(values: pl.Series, _: pl.Series) -> pl.Series:
     """Return numbers that may say which mark stands before decimals, and null for all others."""
-    marked = values.str.contains(_SAYS_A_MARK)  # few have any
-    if not marked.any():
+    if values.cast(pl.Int64, strict=False).null_count() == values.null_count():  # nearly always
         return pl.Series([None], dtype=pl.String).new_from_index(0, len(values))
     return numbers(values)
 

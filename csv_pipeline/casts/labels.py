@@ -4,6 +4,7 @@ Such a row is no record, but nothing proves it: a customer may be called Total. 
 a person is told.
 """
 
+import re
 from collections.abc import Sequence
 
 import polars as pl
@@ -29,6 +30,7 @@ _TYPES = (
 )
 _LABEL = rf'(?i)^(?:(?:{_TYPES})(?:\s*\(\d+\))?|[(\[][^)\]]*[)\]]|\{{"?ImportId"?.*)$'
 _MOST_LINES = 20
+_FEW = 2_000
 
 
 TOTALS, LABELS = "rows.look_like_totals", "rows.look_like_labels"
@@ -40,13 +42,21 @@ _LOOKS = {
 
 def is_total(keys: pl.Series) -> pl.Series:
     """Return which keys are a word for a sum, such as `Total`, `Summe:` or `合計`."""
+    if len(keys) < _FEW:
+        return _matches(_TOTAL, keys)
     return keys.str.contains(_TOTAL).fill_null(value=False)
 
 
 def is_label(keys: pl.Series, headings: frozenset[str]) -> pl.Series:
     """Return which keys are a type, a unit in brackets, an import id, or one of the headings."""
     named = [key is not None and heading(key) in headings for key in keys]
-    return keys.str.contains(_LABEL).fill_null(value=False) | pl.Series(named, dtype=pl.Boolean)
+    return _matches(_LABEL, keys) | pl.Series(named, dtype=pl.Boolean)
+
+
+def _matches(pattern: str, keys: pl.Series) -> pl.Series:
+    """Return which of a few keys match; Polars would compile the pattern for every batch."""
+    found = [key is not None and re.match(pattern, key) is not None for key in keys]
+    return pl.Series(found, dtype=pl.Boolean)
 
 
 def warning(code: str, line_numbers: Sequence[int]) -> ReportWarning:

@@ -38,6 +38,11 @@ class Moments:
         return any(column.kind is kind for column in self.columns)
 
     @property
+    def is_whole(self) -> bool:
+        """Whether the contract stores date and time of day."""
+        return self.holds(Kind.DATE) and self.holds(Kind.TIME)
+
+    @property
     def way_of_zone(self) -> str:
         """The name under which is settled what becomes of its time zones."""
         return f"{self.columns[0].name}.zone"
@@ -103,24 +108,27 @@ def settle(
     made = Settled(ways={}, evidence=[], warnings=[])
     for one in moments:
         if isinstance(one.survey, Forms):
-            form = one.survey.way()
-            form = settled.get(f"{one.survey.column}.form") or form
-            if form is not None:
-                made.ways[f"{one.survey.column}.form"] = form
+            name = f"{one.survey.column}.form"
+            form = settled.get(name) or one.survey.way()
+            made.ways.update({name: form} if form else {})
             made.evidence.extend(one.survey.evidence(form))
+    of_utc = False
+    for one in sorted(moments, key=lambda one: not one.is_whole):
         census = censuses.get(one.place)
-        way = settled.get(one.way_of_zone) or (
-            census.way(date=one.holds(Kind.DATE), time=one.holds(Kind.TIME))
-            if census
-            else (zones.NONE if TIMED in one.notes.found else None)
-        )
-        if way is not None:
-            made.ways[one.way_of_zone] = way
+        way = settled.get(one.way_of_zone) or _way_of_zone(one, census, of_utc=of_utc)
+        of_utc |= one.is_whole and way == zones.UTC
+        made.ways.update({one.way_of_zone: way} if way else {})
         made.evidence.extend(_of_zones(one, census, way))
         made.warnings.extend(_to_look_at(one, census, way))
     if moments:
         _settle_years(moments, settled, year, made)
     return made
+
+
+def _way_of_zone(of: Moments, census: Census | None, *, of_utc: bool) -> str | None:
+    if census is None:
+        return zones.NONE if TIMED in of.notes.found else None
+    return census.way(date=of.holds(Kind.DATE), time=of.holds(Kind.TIME), of_utc=of_utc)
 
 
 def reading(column: Column, of: Moments, ways: Mapping[str, str | None]) -> Reading:
@@ -161,7 +169,7 @@ def _of_zones(of: Moments, census: Census | None, way: str | None) -> list[Evide
 def _to_look_at(of: Moments, census: Census | None, way: str | None) -> list[ReportWarning]:
     """Return that a zone was left out, or that dates may not be those that are written."""
     date, time = of.holds(Kind.DATE), of.holds(Kind.TIME)
-    if census is None or (date and time):
+    if census is None or of.is_whole:
         return []
     if date and way == zones.UTC and len(census.places) > 1:
         return [

@@ -28,19 +28,24 @@ def ascii_number(values: pl.Series) -> pl.Series:
 
 
 @cache
-def _same() -> dict[str, str]:
-    """Return the ASCII sign of each that is the same in an amount.
-
-    Full-width forms are U+FF01 to U+FF5E, in the order of ASCII; a digit of any script is one by
-    Unicode's category Nd. The Arabic marks for decimals and thousands are told apart.
-    """
-    digits = {
+def digits() -> dict[str, str]:
+    """Return the ASCII digit of each of any other script, by Unicode's category Nd."""
+    return {
         chr(code): str(unicodedata.decimal(chr(code)))
         for code in range(0x80, sys.maxunicode + 1)
         if unicodedata.category(chr(code)) == "Nd"
     }
+
+
+@cache
+def _same() -> dict[str, str]:
+    """Return the ASCII sign of each that is the same in an amount.
+
+    Full-width forms are U+FF01 to U+FF5E, in the order of ASCII. The Arabic marks for decimals and
+    thousands are told apart.
+    """
     wide = {chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}
     currencies = {"￠": "¢", "￡": "£", "￥": "¥", "￦": "₩", "﹩": "$"}
     marks = {"\u066b": ".", "\u066c": ",", "﹢": "+", "﹐": ",", "﹒": ".", "﹙": "(", "﹚": ")"}
     minus = dict.fromkeys(_MINUS, "-")
-    return wide | digits | currencies | marks | minus | dict.fromkeys(_APOSTROPHES, "'")
+    return wide | digits() | currencies | marks | minus | dict.fromkeys(_APOSTROPHES, "'")

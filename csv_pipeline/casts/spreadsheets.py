@@ -34,15 +34,19 @@ NOT_AVAILABLE = frozenset(_NOT_AVAILABLE.split())
 """What a look-up that finds nothing leaves; where a column is not text it is no value."""
 
 _CODE = r"^(?:#{4,}|Err:5\d\d)$"  # a column too narrow; an error of LibreOffice Calc
-_NUMBER = r"(?i)^[+-]?(?:\d{1,3}[.,]\d+E[+-]?\d{1,3}|\d{1,3}E\+\d{1,3})$"
+_NUMBER = r"^[+-]?[0-9]{1,3}(?:[.,][0-9]+[Ee][+-]?|[Ee][+])[0-9]{1,3}$"
 _GUARDED = r'^="((?:[^"]|"")*)"$'
 ERROR_HINT = "a value; this is an error of the spreadsheet that the file comes from"
 NUMBER_HINT = "an id as it was before a spreadsheet made a number of it"
 
 
 def may_be(value: pl.Expr) -> pl.Expr:
-    """Return whether a text may be an error or a guarded one; quickly asked of all texts."""
-    return value.str.starts_with("#") | value.str.starts_with("=") | value.str.starts_with("Err:")
+    """Return whether a text may be an error or a guarded one; quickly asked of all texts.
+
+    What begins with `#` is less than `$`, and so are few others, such as the empty text; to compare
+    is quicker than to look at the beginning.
+    """
+    return (value < "$") | value.str.starts_with("=") | value.str.starts_with("Err:")
 
 
 def unguarded(value: pl.Expr) -> pl.Expr:
@@ -57,6 +61,6 @@ def is_error(values: pl.Series) -> pl.Series:
     return found.fill_null(value=False)
 
 
-def is_number(values: pl.Series) -> pl.Series:
+def is_number(value: pl.Expr) -> pl.Expr:
     """Return where a text is an id that has become a number, such as `4.51E+12` or `1,2E+15`."""
-    return values.str.contains(_NUMBER).fill_null(value=False)
+    return value.str.contains(_NUMBER)

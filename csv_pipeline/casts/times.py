@@ -21,14 +21,17 @@ DATED = "dates"
 
 NEEDED = f"{clocks.HINT}; digits alone only where the whole column proves them to be times"
 
-_HOUR = r"(?:[01]?\d|2[0-3])"
+_HOUR, _SIXTY, _TWO = r"(?:[01]?[0-9]|2[0-3])", "[0-5][0-9]", "([0-9][0-9])"
 _FORMS = {
-    "hhmm": (rf"^{_HOUR}[0-5]\d$", (r"^(\d{1,2})(\d\d)$", "$1:$2")),
-    "hhmmss": (rf"^{_HOUR}[0-5]\d[0-5]\d$", (r"^(\d{1,2})(\d\d)(\d\d)$", "$1:$2:$3")),
-    "hh.mm": (rf"^{_HOUR}\.[0-5]\d$", (r"^(\d{1,2})\.(\d\d)$", "$1:$2")),
-    "hh.mm.ss": (rf"^{_HOUR}\.[0-5]\d\.[0-5]\d$", (r"^(\d{1,2})\.(\d\d)\.(\d\d)$", "$1:$2:$3")),
+    "hhmm": (rf"^{_HOUR}{_SIXTY}$", (rf"^([0-9]{{1,2}}){_TWO}$", "$1:$2")),
+    "hhmmss": (rf"^{_HOUR}{_SIXTY}{_SIXTY}$", (rf"^([0-9]{{1,2}}){_TWO}{_TWO}$", "$1:$2:$3")),
+    "hh.mm": (rf"^{_HOUR}\.{_SIXTY}$", (rf"^([0-9]{{1,2}})\.{_TWO}$", "$1:$2")),
+    "hh.mm.ss": (
+        rf"^{_HOUR}\.{_SIXTY}\.{_SIXTY}$",
+        (rf"^([0-9]{{1,2}})\.{_TWO}\.{_TWO}$", "$1:$2:$3"),
+    ),
 }
-_NUMBER = r"^[+-]?[\d.,]*\d[\d.,]*$"
+_NUMBER = r"^[+-]?[0-9.,]*[0-9][0-9.,]*$"
 _NO_QUARTER = r"\.(?:[0134][1-9]|[1-4]0|2[1-46-9]|5[1-9])$"
 
 
@@ -47,7 +50,7 @@ class Forms:
             {
                 dates.TIMED: clocks.TIMED,
                 dates.ZONED: clocks.ZONED,
-                DATED: r"\d[-/]\d|\d[-/.\s]\pL{3}",
+                DATED: r"[0-9][-/][0-9]|[0-9][-/.\s]\pL{3}",
             }
         )
     )
@@ -110,7 +113,12 @@ def read(values: pl.Series, reading: Reading) -> pl.DataFrame:
     form = reading.form and _FORMS.get(reading.form)
     for pattern, plain in (*((form[1],) if form else ()), *clocks.REWRITTEN):
         text = text.str.replace(pattern, plain)
-    groups = values.alias("text").to_frame().select(text.str.extract_groups(f"^{clocks.CLOCK}$"))
+    groups = (
+        dates.alike(values)
+        .alias("text")
+        .to_frame()
+        .select(text.str.extract_groups(f"^{clocks.CLOCK}$"))
+    )
     parts = groups.to_series().struct.unnest()
     parts = parts.rename(dict(zip(parts.columns, clocks.PARTS, strict=True)))
     zoned = zones.converted(parts["zone"], reading.zone)

@@ -41,10 +41,10 @@ _HOURS: dict[str, dict[str, float]] = {
     "AEST/AEDT": {"aest": 10, "aedt": 11},
     "NZST/NZDT": {"nzst": 12, "nzdt": 13},
 }
-PATTERN = r"(?:utc|gmt)?[+-]\d{1,2}(?::?\d{2})?|[a-z]{1,5}"
+PATTERN = r"(?:utc|gmt)?[+-][0-9]{1,2}(?::?[0-9]{2})?|[a-z]{1,5}"
 """What may be a zone, in lower case; `zone` knows whether it is one."""
 
-_OFFSET = re.compile(r"(?:utc|gmt)?([+-])(\d{1,2})(?::?(\d{2}))?")
+_OFFSET = re.compile(r"(?:utc|gmt)?([+-])([0-9]{1,2})(?::?([0-9]{2}))?")
 _MOST_SHOWN = 5
 _MOST_HOURS = 14  # Kiribati; the furthest there is
 
@@ -122,15 +122,17 @@ class Census:
             else:
                 self.unknown[name.upper()] += count
 
-    def way(self, *, date: bool, time: bool) -> str:
+    def way(self, *, date: bool, time: bool, of_utc: bool) -> str:
         """Return what becomes of the times of a column; the few unlike the others are rejects.
 
         A moment, `date` and `time` of day together, is converted to UTC. A date alone stays as
-        written where all state the same zone; so does a time alone, which has no other way.
+        written where all state the same zone, unless other dates of the file are `of_utc`; so does
+        a time alone, which has no other way.
         """
         if self.bare.count > self.places.total():
             return NONE
-        if not (date and time) and len(self.places) == 1 and not self.unknown:
+        alone = not (date and time) and not (date and of_utc)
+        if alone and len(self.places) == 1 and not self.unknown:
             return next(iter(self.places))
         return UTC if date else NONE
 

@@ -375,7 +375,7 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each fact
 ) -> None:
     """Declare what overrules the evidence in an account's files, and who may read its rows."""
     from csv_pipeline.cli import importing, show, terminal
-    from csv_pipeline.storage import isolation, ledger
+    from csv_pipeline.storage import confine, isolation, ledger
 
     changes = {
         "seller_id": seller_id,
@@ -393,6 +393,8 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each fact
         if role is not None and (needed := change(pipeline, role, name)) is not None:
             terminal.note(f"For an administrator of the database: {needed}")
     with pipeline.database.begin() as connection:
+        for needed in confine.left_open(connection) if reader is not None else ():
+            terminal.note(f"For an administrator, so that no reader holds up others: {needed}")
         waiting = ledger.backlog(connection, with_failed=True)
         show.accounts([declared], waiting, isolation.readers(connection))
 

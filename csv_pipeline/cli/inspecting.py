@@ -7,6 +7,7 @@ looked at is said.
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -14,7 +15,13 @@ from typing import Any
 
 import polars as pl
 
-from csv_pipeline.errors import PipelineError, SetupError, UnknownFeedError
+from csv_pipeline.errors import (
+    FileRefusedError,
+    SetupError,
+    UndecidableError,
+    UnknownFeedError,
+)
+from csv_pipeline.ingest import hints_for
 from csv_pipeline.model import Evidence, Feed, NonDataLine, Reject, StoredText
 from csv_pipeline.settings import Settings
 from csv_pipeline.stages.read import SAMPLE_BYTES, ReadHints, read, sample
@@ -33,17 +40,19 @@ class Proposal:
     """A feed the file may be for; it fits if nothing is missing.
 
     `only_by_name`: the header is found on its line only by one who knows the feed's names.
+    `problem` is why an import for the feed would refuse the file, if it would.
     """
 
     fit: Fit
     share: float
     header_line: int
     only_by_name: bool = False
+    problem: str = ""
 
     @property
     def fits(self) -> bool:
         """Whether an import for the feed would take the header."""
-        return not self.fit.missing
+        return not (self.fit.missing or self.problem)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +115,7 @@ class Inspection:
             "feeds": [
                 asdict(one.fit)
                 | {"share": one.share, "fits": one.fits, "header_line": one.header_line}
+                | {"problem": one.problem}
                 for one in self.proposals
             ],
             "evidence": [asdict(one) for one in self.evidence],
@@ -144,6 +154,7 @@ class _Desk:
 
     def __init__(self, path: Path, work: Path, settings: Settings, feeds: dict[str, Feed]) -> None:
         self.path, self.work, self.settings, self.feeds = path, work, settings, feeds
+        self._read_in = work
 
     def inspect(
         self, feed: str | None, member: str | None, out: Path | None, *, full: bool
@@ -157,7 +168,7 @@ class _Desk:
                 raise SetupError(f"{self.path.name}: {needed}")
             return replace(found, members=plain.members)
         sampled = not full and plain.size_bytes > SAMPLE_BYTES
-        text = self._read(plain, self.feeds.get(feed or ""), sampled=sampled)
+        text = self._read_for(plain, feed, sampled=sampled)
         if out is not None:
             write_clean(text, out)
         return replace(
@@ -188,34 +199,35 @@ class _Desk:
         enough = None if full else SAMPLE_BYTES + 1
         return unpack(stored, self.work, limits, name=self.path.name, member=member, enough=enough)
 
+    def _read_for(self, plain: PlainFile, feed: str | None, *, sampled: bool) -> TextFile:
+        """Read a file for a feed, or for none; where its names alone settle the header, for it."""
+        if feed is not None:
+            return self._read(plain, self.feeds[feed], sampled=sampled)
+        try:
+            return self._read(plain, None, sampled=sampled)
+        except UndecidableError:
+            for one in self.feeds.values():
+                with suppress(FileRefusedError):
+                    text = self._read(plain, one, sampled=sampled)
+                    if not fit(text.header, one).missing:
+                        return text
+            raise
+
     def _read(self, plain: PlainFile, feed: Feed | None, *, sampled: bool) -> TextFile:
         reading = sample if sampled else read
-        return reading(plain.path, self.work / "read", self._hints(feed))
+        self._read_in = self.work / f"read-{feed.name if feed else ''}"
+        return reading(plain.path, self._read_in, self._hints(feed))
 
     def _hints(self, feed: Feed | None) -> ReadHints:
-        hints = ReadHints(
-            name=self.path.name,
-            max_bytes=self.settings.max_file_bytes,
-            max_columns=self.settings.max_columns,
-            max_record_bytes=self.settings.max_record_bytes,
-            max_records=self.settings.max_records,
-            block_bytes=self.settings.block_bytes,
-        )
-        if feed is None:
-            return hints
-        return replace(
-            hints,
-            headings=feed.headings,
-            meanings=feed.meanings,
-            encodings=feed.encodings,
-            non_data=feed.non_data,
-        )
+        return hints_for(self.path.name, self.settings, feed)
 
     def _proposals(self, plain: PlainFile, text: TextFile) -> list[Proposal]:
         """Return the feeds that know any of the header's names, the best fit first."""
         found = [_proposal(text, feed) for feed in self.feeds.values()]
-        if not any(one.fits for one in found):
-            found = [self._by_name(plain, one) for one in found]
+        known_only = any(one.fits for one in found)
+        found = [
+            self._by_name(plain, one) if one.fit.known or not known_only else one for one in found
+        ]
         known = [one for one in found if one.fit.known]
         return sorted(known, key=lambda one: (not one.fits, -one.share, one.fit.feed))
 
@@ -225,14 +237,14 @@ class _Desk:
         try:
             work = self.work / f"for-{feed.name}"
             text = sample(plain.path, work, self._hints(feed), size=_HEADER_WITHIN)
-        except PipelineError:
-            return proposal
+        except FileRefusedError as refusal:
+            return replace(proposal, problem=f"{refusal.needed}; {refusal.found}")
         again = _proposal(text, feed)
-        better = again.fit.known > proposal.fit.known
-        return replace(again, only_by_name=True) if better else proposal
+        by_name = (again.header_line, again.fit) != (proposal.header_line, proposal.fit)
+        return replace(again, only_by_name=by_name)
 
     def _unverified(self, plain: PlainFile, text: TextFile) -> Iterator[str]:
-        seen = (self.work / "read" / "head").stat().st_size
+        seen = (self._read_in / "head").stat().st_size
         whole = "all of it" if plain.path != self.path else f"all {plain.size_bytes:,} bytes"
         yield f"the encoding: {text.encoding} fits the first {seen:,} bytes, not yet {whole}"
         last = text.records + 1
@@ -245,7 +257,7 @@ class _Desk:
 
     def _records_about(self, plain: PlainFile, text: TextFile) -> int | None:
         """Return how many records the file has if all of it is like the part that was read."""
-        seen = (self.work / "read" / "head").stat().st_size
+        seen = (self._read_in / "head").stat().st_size
         covered = _covered(text)
         if plain.path != self.path or not covered:
             return None  # how much is to come out of an archive is not known

@@ -253,6 +253,10 @@ def accounts(
             f"{files or ''}",
         )
     out.print(made)
+    for one in declared:
+        if one.null_words:
+            words = ", ".join(map(repr, one.null_words))
+            out.print(labelled("No value", plain(f"for account {one.account}, also {words}", 500)))
 
 
 def demo(result: "DemoResult", settings: Settings) -> None:

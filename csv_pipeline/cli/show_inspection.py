@@ -116,7 +116,7 @@ def _print_proposals(found: Inspection) -> None:
     for one in found.proposals:
         fits = Text("yes", style="green") if one.fits else Text("no", style="yellow")
         known = f"{one.fit.known} ({one.share:.0%})"
-        lacks = plain(", ".join(one.fit.missing), 200)
+        lacks = plain(one.problem or ", ".join(one.fit.missing), 200)
         made.add_row(one.fit.feed, fits, known, one.fit.layout, _header(one), lacks)
     print_under("Feeds that know its columns", made)
     best = found.proposals[0]

@@ -8,6 +8,7 @@ the row goes on to be validated, so that all its faults are found.
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import chain, islice
 from pathlib import Path
 
 import polars as pl
@@ -135,6 +136,7 @@ def transform(  # noqa: PLR0913  # a file, whose it is, and what is known of it
     surveys = _surveys(feed, account, sources, headings)
     decided = _surveyed(text, feed, surveys, sources, account, settled, name, today)
     extras = extras_in(text.header, sources.values())
+    nulls = frozenset(word.casefold() for word in (*feed.nulls, *account.null_words))
     plan = _Plan(
         feed=feed,
         layout=layout,
@@ -149,8 +151,8 @@ def transform(  # noqa: PLR0913  # a file, whose it is, and what is known of it
         readings={
             c.name: reading(c, one, decided.ways) for one in surveys.moments for c in one.columns
         },
-        nulls=frozenset(word.casefold() for word in (*feed.nulls, *account.null_words)),
-        facts=facts or _facts(text, feed, layout, sources),
+        nulls=nulls,
+        facts=facts or _facts(text, feed, layout, sources, nulls),
     )
     rows, rejects = BatchWriter(work / "typed"), BatchWriter(work / "rejects-transform")
 
@@ -260,17 +262,25 @@ def facts_by_header(header: tuple[str, ...], feed: Feed) -> FileFacts:
     return _facts_of(layout_of(sources, feed), sources, feed, set(sources))
 
 
-def _facts(text: TextFile, feed: Feed, layout: Layout, sources: Mapping[str, int]) -> FileFacts:
+def _facts(
+    text: TextFile,
+    feed: Feed,
+    layout: Layout,
+    sources: Mapping[str, int],
+    nulls: frozenset[str],
+) -> FileFacts:
     """Look through the whole file for values in the columns that the feed asks for."""
     wanted = {name: str(sources[name]) for name in feed.asks_filled if name in sources}
+    columns = {column.name: column for column in feed.columns}
     filled: set[str] = set()
     for batch in batches(text.rows, wanted.values()) if wanted else ():
-        some = batch.select(
-            _cleaned(int(place), cells.null_words(feed.nulls)).is_not_null().any().alias(name)
-            for name, place in wanted.items()
-            if name not in filled
-        )
-        filled |= {name for name in some.columns if some[name].item()}
+        trimmed = batch.with_columns(pl.col(pl.String).str.strip_chars())
+        for name in wanted.keys() - filled:
+            column, values = columns[name], trimmed[wanted[name]]
+            blank = values.is_in(cells.null_words(feed.nulls | column.nulls))
+            if column.kind is not Kind.TEXT:
+                blank |= are_none(values, column, nulls)
+            filled |= {name} if (~blank).any() else set()
         if filled == wanted.keys():
             break
     return _facts_of(layout, sources, feed, filled)
@@ -409,9 +419,8 @@ def _typed(
         cast, rule, needed = _cast(values, column, plan.ways.get(column.name), reading)
         made.append(cast.alias(column.name))
         shown = plan.headings[column.name]
-        for mask, its_rule, its_need in cells.damage(
-            values, column, is_id=_is_id(column, feed), seen=column.name in odd
-        ):
+        is_id = _is_id(column, feed)
+        for mask, its_rule, its_need in cells.damage(values, column, odd[column.name], is_id=is_id):
             if mask.any():
                 faults.append(fault_rows(text, mask, column, shown, its_rule, its_need))
         failed = _failed(values, cast, column, plan)
@@ -432,7 +441,7 @@ def _typed(
         typed, more = _with_currency(typed, text, plan)
         faults += more
     lines = text[TYPED_PLACE[1]]
-    ids = {c.name: rounded(text[c.name], lines) for c in present if _is_id(c, feed)}
+    ids = {name: rounded(text[name], lines) for name, its in odd.items() if its.rounded}
     return _derived(typed, plan), pl.concat(faults), ids
 
 
@@ -460,21 +469,26 @@ def _contested(batch: pl.DataFrame, text: pl.DataFrame, plan: _Plan) -> dict[str
 
 def _text(
     batch: pl.DataFrame, columns: Sequence[Column], places: Mapping[str, int], feed: Feed
-) -> tuple[pl.DataFrame, list[str]]:
-    """Return trimmed cells by column, null for no value, with `TYPED_PLACE`; and which are odd.
-
-    Odd are columns that have such cells, some from a spreadsheet, or ids that are not plain.
-    """
+) -> tuple[pl.DataFrame, dict[str, cells.Oddities]]:
+    """Return clean cells by column, null for no value, with `TYPED_PLACE`; and what is odd."""
     trimmed = batch.select(
         *(pl.col(str(places[c.name])).str.strip_chars().alias(c.name) for c in columns),
         *(pl.col(name).alias(typed) for name, typed in zip(PLACE, TYPED_PLACE, strict=True)),
     )
     # Few columns have such cells, and to look takes a fifth of the time of making all anew.
     known = [(c, cells.null_words(feed.nulls | c.nulls), _is_id(c, feed)) for c in columns]
-    flags = trimmed.select(cells.is_odd(c.name, words, is_id=is_id) for c, words, is_id in known)
-    odd = [one for one in known if flags[one[0].name].item()]
-    clean = (cells.cleaned(trimmed[c.name], c, words, is_id=is_id) for c, words, is_id in odd)
-    return trimmed.with_columns(clean), [column.name for column, _, _ in odd]
+    asked = [cells.asked(c.name, words, is_id=is_id) for c, words, is_id in known]
+    answers = iter(trimmed.select(chain.from_iterable(asked)).row(0))
+    odd = {
+        c.name: cells.Oddities(*islice(answers, len(its)))
+        for (c, _, _), its in zip(known, asked, strict=True)
+    }
+    clean = [
+        cells.cleaned(trimmed[c.name], c, words, is_id=is_id)
+        for c, words, is_id in known
+        if odd[c.name].cell or c.fold_case or c.pad
+    ]
+    return trimmed.with_columns(clean) if clean else trimmed, odd
 
 
 def _cleaned(place: int, words: tuple[str, ...]) -> pl.Expr:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandera.polars as pa
 import polars as pl
@@ -205,9 +205,10 @@ def _too_long(batch: pl.DataFrame, feed: Feed) -> pl.DataFrame:
     texts = [name for name in feed.key if batch.schema[name] == pl.String]
     if not texts:
         return pl.DataFrame(schema=REJECTS)
-    size = pl.sum_horizontal(pl.col(name).str.len_bytes() for name in texts)
-    if not batch.select((size > LONGEST_KEY).any()).item():
+    longest = batch.select(pl.col(texts).str.len_bytes().max()).row(0)
+    if sum(size or 0 for size in longest) <= LONGEST_KEY:
         return pl.DataFrame(schema=REJECTS)
+    size = pl.sum_horizontal(pl.col(name).str.len_bytes() for name in texts)
     rows = _placed(batch.filter(size > LONGEST_KEY), size.alias("size"))
     found = pl.format(
         "a {} of at most {} bytes was needed, as it is the key of the table; it is {} bytes long",
@@ -238,12 +239,16 @@ def _odd(rows: pl.DataFrame, feed: Feed, firsts: Sequence[int] = (2,)) -> dict[s
     name = next((name for name in names if rows.schema.get(name) == pl.String), None)
     if name is None:
         return {}
-    found = {labels.TOTALS: rows.filter(labels.is_total(rows[name]))}
+    found = {}
+    if (total := labels.is_total(rows[name])).any():
+        found[labels.TOTALS] = rows.filter(total)
     numbers = [first + more for first in firsts for more in range(_ROWS_OF_LABELS)]
-    first = rows.filter(pl.col("_row_number").is_in(numbers))
-    if first.height:
-        found[labels.LABELS] = first.filter(labels.is_label(first[name], _key_headings(feed)))
-    return {code: some for code, some in found.items() if some.height}
+    if rows.height and cast("int", rows["_row_number"].min()) <= max(numbers):
+        first = rows.filter(pl.col("_row_number").is_in(numbers))
+        label = labels.is_label(first[name], _key_headings(feed))
+        if label.any():
+            found[labels.LABELS] = first.filter(label)
+    return found
 
 
 @lru_cache(maxsize=100)

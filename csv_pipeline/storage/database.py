@@ -29,6 +29,7 @@ from csv_pipeline.errors import (
     UnsupportedDatabaseError,
 )
 from csv_pipeline.settings import Settings
+from csv_pipeline.storage.confine import change_tables
 from csv_pipeline.storage.session import engine_for, with_settings
 from csv_pipeline.storage.tables import SCHEMA
 from csv_pipeline.storage.worker import is_zombie
@@ -160,7 +161,7 @@ def _migrate(connection: sa.Connection) -> None:
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection
     with _migrating:
-        command.upgrade(config, "head")
+        change_tables(connection, lambda: command.upgrade(config, "head"))
 
 
 def _lock_versions(connection: sa.Connection) -> None:

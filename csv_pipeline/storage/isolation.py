@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from csv_pipeline.errors import SetupError
 from csv_pipeline.storage import tables
+from csv_pipeline.storage.confine import confine
 
 READER = "csv_pipeline_reader"
 STATE = ("account", "arrival", "import", "reject", "superseded", "reader")
@@ -80,6 +81,8 @@ def let_readers_in(connection: sa.Connection, targets: Iterable[str]) -> None:
 def bind(connection: sa.Connection, role: str, account: str) -> str | None:
     """Let a login role read this account, beside others it is bound to, and none else.
 
+    It loses what it could hold up others with, as far as the pipeline may take that; see `confine`.
+
     Returns the statement that an administrator has yet to run, if the pipeline may not: a role that
     is not a reader sees nothing.
 
@@ -106,6 +109,8 @@ def bind(connection: sa.Connection, role: str, account: str) -> str | None:
     connection.execute(
         insert(tables.reader).values(role=name, account=account).on_conflict_do_nothing()
     )
+    lock_definitions(connection)
+    confine(connection)
     return _unless_allowed(connection, f"GRANT {READER} TO {name}")
 
 

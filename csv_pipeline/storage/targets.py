@@ -7,7 +7,7 @@ changed is refused, because rows would have to be rewritten. What was applied is
 
 import hashlib
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import polars as pl
@@ -20,6 +20,7 @@ from csv_pipeline.contract import Column
 from csv_pipeline.errors import SetupError
 from csv_pipeline.model import Feed
 from csv_pipeline.storage import tables
+from csv_pipeline.storage.confine import change_tables, confine, left_open
 from csv_pipeline.storage.database import Database, make_schema
 from csv_pipeline.storage.isolation import (
     TARGET_POLICY,
@@ -104,8 +105,11 @@ def ensure_targets(database: Database, feeds: Iterable[Feed]) -> None:
             make_schema(connection, SCHEMA)
             for feed in feeds:
                 if applied.get(feed.name) != wanted[feed.name]:
-                    _apply(connection, feed, wanted[feed.name])
+                    change_tables(connection, partial(_apply, connection, feed, wanted[feed.name]))
         let_readers_in(connection, (name for feed in feeds for name in _names(feed)))
+        if left_open(connection):
+            lock_definitions(connection)
+            confine(connection)
 
 
 def rows_meet(connection: sa.Connection, feed: Feed) -> bool:

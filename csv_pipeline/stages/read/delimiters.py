@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from csv_pipeline.stages.read.grammar import Grammar
-from csv_pipeline.stages.read.headers import Header, IsDeclared, Sample, find_header
+from csv_pipeline.stages.read.headers import Header, IsDeclared, Sample
+from csv_pipeline.stages.read.known_headers import by_names
+from csv_pipeline.stages.read.likely_headers import by_likeness
 from csv_pipeline.stages.read.likeness import Likeness, is_parted, kind_of, typed_columns
 from csv_pipeline.stages.read.quoting import by_quote, quotes_cells
 from csv_pipeline.stages.read.sampling import SAMPLE_RECORDS, Record, sampled
@@ -47,6 +49,14 @@ class Reading:
     def covered(self) -> float:
         """The share of all records that have the header's width."""
         return _share(self.filled, len(self.header.names))
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether the delimiter is more than a guess: a comma may be a decimal mark throughout."""
+        if self.is_one_column:
+            parted = sum(_has_mark(record) for record in self.filled)
+            return self.header.is_sure and 2 * parted < len(self.filled)
+        return len(self.header.names) != 2 or not _are_values(self.filled)
 
     @property
     def has_values(self) -> bool:
@@ -102,14 +112,13 @@ def _reading(lines: Lines, grammar: Grammar, records: list[Record]) -> Reading:
     filled = [record for record in records if not record.is_blank]
     if not filled:
         return Reading(grammar=grammar, records=records, header=Header())
-    header = find_header(
-        Sample(
-            records=filled,
-            grammar=grammar,
-            headings=lines.headings,
-            is_declared=lines.is_declared,
-        )
+    sample = Sample(
+        records=filled,
+        grammar=grammar,
+        headings=lines.headings,
+        is_declared=lines.is_declared,
     )
+    header = (by_names(sample) if lines.headings else None) or by_likeness(sample)
     last = header.records[-1].last if header.records else 0
     below = [record for record in filled if record.first > last and not record.is_aside]
     return Reading(
@@ -190,16 +199,20 @@ def _are_values(records: list[Record]) -> bool:
     return values > len(below) / 2
 
 
+def _has_mark(record: Record) -> bool:
+    return any(delimiter in record.text for delimiter in _GROUPS[0][:4])
+
+
 def _is_prose(delimiter: str, records: list[Record]) -> bool:
     """Return whether a blank follows the delimiter wherever it stands, as it does in sentences."""
-    text = "\n".join(record.text for record in records)
-    return delimiter in ",;:" and text.count(delimiter) == text.count(f"{delimiter} ")
+    text, mark = "\n".join(record.text for record in records), delimiter.strip(" ")
+    return mark in {",", ";", ":"} and text.count(mark) == text.count(f"{mark} ")
 
 
 def _score(reading: Reading) -> tuple[float, ...]:
     header = reading.header
     covered = reading.covered
-    explained = round(covered * _atomic(reading), 1)
+    explained = round(covered * (1 + _atomic(reading)) / 2, 1)
     fits = header.known, reading.steady >= _MOST, _unwrapped(reading), explained
     table = header.doubt is None, header.likeness is Likeness.NAMES
     size = round(_typed(reading), 1), len(reading.grammar.delimiter), len(header.names)
@@ -207,16 +220,15 @@ def _score(reading: Reading) -> tuple[float, ...]:
 
 
 def _atomic(reading: Reading) -> float:
-    """Return the share of columns in whose cells no other delimiter parts anything."""
-    width = len(reading.header.names)
-    rows = [r.cells for r in reading.records if r.width == width and not r.is_aside][:_COMPARED]
-    parted = {
-        place
-        for row in rows
-        for place, cell in enumerate(row)
-        if cell and any(is_parted(cell, delimiter) for delimiter in _GROUPS[0][:4])
-    }
-    return 1 - len(parted) / width if width else 0.0
+    """Return the share of records in whose cells no other delimiter parts anything, but quoted."""
+    width, grammar = len(reading.header.names), reading.grammar
+    records = [r for r in reading.filled if r.width == width and not r.has_quotes(grammar)]
+    some = records[:_COMPARED]
+    parted = sum(
+        any(cell and is_parted(cell, mark) for cell in record.cells for mark in _GROUPS[0][:4])
+        for record in some
+    )
+    return 1 - parted / len(some) if some else 1.0
 
 
 def _unwrapped(reading: Reading) -> bool:

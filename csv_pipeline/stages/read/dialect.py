@@ -16,7 +16,6 @@ from csv_pipeline.errors import EmptyFileError, LimitExceededError, UndecidableE
 from csv_pipeline.model import Evidence, NonDataLine, NonDataPattern
 from csv_pipeline.stages.read.delimiters import Lines, Reading, best_reading
 from csv_pipeline.stages.read.grammar import Grammar
-from csv_pipeline.stages.read.likeness import Likeness
 from csv_pipeline.stages.read.quoting import quotes_anywhere
 from csv_pipeline.stages.read.sampling import Record
 
@@ -177,20 +176,11 @@ def _non_data(record: Record) -> NonDataLine:
 def _evidence(best: Reading) -> tuple[Evidence, ...]:
     grammar, columns = best.grammar, len(best.header.names)
     width = f"{columns} columns" if columns > 1 else "one column"
-    found = [
-        Evidence(
-            subject="delimiter",
-            decision=_NAMES.get(grammar.delimiter, repr(grammar.delimiter)),
-            because=f"{best.steady:.0%} of the first records have its {width}",
-        )
-        if not best.is_one_column
-        else Evidence(
-            subject="delimiter",
-            decision="none",
-            because="no delimiter cuts most lines into as many cells",
-            proven=best.header.likeness is Likeness.NAMES,
-        )
-    ]
+    name = _NAMES.get(grammar.delimiter, repr(grammar.delimiter))
+    because = f"{best.steady:.0%} of the first records have its {width}"
+    if best.is_one_column:
+        name, because = "none", "no delimiter cuts most lines into as many cells"
+    found = [Evidence(subject="delimiter", decision=name, because=because, proven=best.is_proven)]
     if grammar.quote != '"':
         because = "no cell is quoted whole" if not grammar.quote else "cells have it"
         found.append(

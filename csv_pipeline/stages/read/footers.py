@@ -69,7 +69,8 @@ class Tail:
             return before, _as_footers(frame)
         tail = frame.slice(first)
         if tail.height:
-            self._held = tail if self._held is None else pl.concat([self._held, tail])
+            held = self._held
+            self._held = tail if held is None else pl.concat([held, tail.select(held.columns)])
         return before, frame.head(first)
 
     def _perhaps(

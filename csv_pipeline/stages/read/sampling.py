@@ -53,6 +53,10 @@ class Record:
         """Whether it is the line by which Excel is told the delimiter."""
         return _SEPARATOR_LINE.fullmatch(self.text) is not None
 
+    def has_quotes(self, grammar: Grammar) -> bool:
+        """Return whether quotes may hide delimiters in its cells."""
+        return bool(grammar.quote) and grammar.quote in self.text
+
     def reach(self, grammar: Grammar) -> int:
         """Return how many cells it may have; stray quotes may hide some."""
         return self.width if self.sound else max(self.width, len(unquoted(self.text, grammar)))

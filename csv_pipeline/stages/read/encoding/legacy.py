@@ -189,10 +189,11 @@ def _readings(words: Sequence[bytes], candidates: Sequence[Candidate]) -> Iterat
 
 
 def _texts(words: Sequence[bytes], encoding: str) -> tuple[str | None, ...]:
-    try:
-        return tuple(b"\n".join(words).decode(encoding).split("\n"))
-    except UnicodeDecodeError:
+    all_of_them = _decoded(b"\n".join(words), encoding)
+    texts = () if all_of_them is None else tuple(all_of_them.split("\n"))
+    if len(texts) != len(words):  # one fails, or the encoding has other line ends
         return tuple(_decoded(word, encoding) for word in words)
+    return texts
 
 
 def _decoded(word: bytes, encoding: str) -> str | None:

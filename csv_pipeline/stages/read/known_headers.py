@@ -1,0 +1,174 @@
+"""Find the header of a file by the names that its feed knows.
+
+It is the first record whose cells are such names, wherever it stands, or several lines that are
+when they are joined. A name in two cells, two names in one, or rows of another width put it in
+doubt, unless there is but one way to take its names.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from csv_pipeline.contract import heading
+from csv_pipeline.stages.read.headers import (
+    A_NAME_EACH,
+    SOME_RECORDS,
+    Header,
+    Sample,
+    fitted,
+    full_above,
+    joined,
+    misfit,
+    other_names,
+    rows_above,
+)
+from csv_pipeline.stages.read.likeness import Likeness, Names
+from csv_pipeline.stages.read.sampling import Record
+
+_MOST_LINES = 3
+
+
+def by_names(sample: Sample) -> Header | None:
+    """Return the first record whose cells are names of the feed, or several joined."""
+    found = _first_known(sample) or _best_joined(sample, sample.records[:SOME_RECORDS])
+    if found is None:
+        return _least_known(sample)
+    above = [r for r in full_above(sample, found) if not _named(sample, r).is_known]
+    settled = _settled(sample, found)
+    return replace(settled, doubt=rows_above(found, above)) if above else settled
+
+
+def _first_known(sample: Sample) -> Header | None:
+    """Return the first record that is a header by its names.
+
+    One below it with more of them is better, if no row of the first one stands in between.
+    """
+    records = sample.records
+    for at, record in enumerate(records):
+        first = _named(sample, record)
+        if not first.is_known:
+            continue
+        best = first
+        if first.known < len(first.names):
+            around = records[max(0, at + 1 - _MOST_LINES) : at + _MOST_LINES]
+            best = _best_joined(sample, around, more_than=first.known) or first
+        return max([best, *_before_a_row(sample, best)], key=lambda one: one.known)
+    return None
+
+
+def _before_a_row(sample: Sample, header: Header) -> Iterator[Header]:
+    """Give what is a header, too, and follows on another before any row of its width."""
+    for record in sample.records:
+        if record.first > header.records[-1].last:
+            other = _named(sample, record)
+            if other.is_known:
+                yield other
+            elif record.width == len(header.names):
+                return
+
+
+def _named(sample: Sample, record: Record) -> Header:
+    """Return the names a record holds: as it is read, or as it may be without its damage."""
+    ways = [record.names, *other_names(sample, record)]
+    found = [(_known_in(names, sample.headings), names) for names in ways]
+    known, names = max(found, key=lambda one: one[0])
+    return Header(records=(record,), names=names, known=known, likeness=Likeness.NAMES)
+
+
+def _best_joined(sample: Sample, records: Sequence[Record], more_than: int = 0) -> Header | None:
+    """Return the lines that, joined, are more names of the feed than each of them alone."""
+    best: Header | None = None
+    for count in range(2, _MOST_LINES + 1):
+        for at in range(len(records) - count + 1):
+            lines = tuple(records[at : at + count])
+            if len({line.width for line in lines}) > 1 or lines[0].width < 2:
+                continue
+            names = joined(lines)
+            known = _known_in(names, sample.headings)
+            if known > max(more_than, best.known if best else 0, *map(_known_of(sample), lines)):
+                best = Header(records=lines, names=names, known=known, likeness=Likeness.NAMES)
+    return best if best and best.is_known else None
+
+
+def _known_of(sample: Sample) -> Callable[[Record], int]:
+    return lambda record: _known_in(record.names, sample.headings)
+
+
+def _least_known(sample: Sample) -> Header | None:
+    """Return the record with the most names of the feed, unless it may be a row that has them."""
+    some = [
+        _named(sample, record) for record in sample.records[:SOME_RECORDS] if not record.is_aside
+    ]
+    best = max(some, key=lambda one: one.known, default=None)
+    if best is None or not best.known or full_above(sample, best):
+        return None
+    return _settled(sample, best)
+
+
+def _settled(sample: Sample, found: Header) -> Header:
+    """Return a header with a name for each cell of the rows, or in doubt.
+
+    One whose names are all known is whole, and rows of another width are at fault.
+    """
+    rows, line = _rows_of(sample, found), f"line {found.records[0].first:,}"
+    if name := _parted_name(found.names, sample.headings):
+        return replace(found, doubt=(A_NAME_EACH, f"{line} has {name!r} in two cells"))
+    if not found.names[-1] and (name := _merged_name(found.names, sample.headings)):
+        return replace(found, doubt=(A_NAME_EACH, f"{line} has two in one cell, {name!r}"))
+    widths = Counter(row.width for row in rows)
+    own = widths[len(found.names)]
+    usual, count = max(widths.items(), key=lambda w: (w[1], w[0]), default=(0, 0))
+    if count < own or count < 1 or usual == len(found.names):
+        return found
+    alike = [row for row in rows if row.width == usual]
+    all_known = found.known == sum(1 for name in found.names if name)
+    enough = count > own and (all_known or count > 1)
+    names = fitted(found.names, alike, all_known=all_known and not own) if enough else None
+    merged = names and len(names) > len(found.names) and _merged_name(names, sample.headings)
+    if names is not None and not merged:
+        return replace(found, names=names)
+    if found.known == len(found.names) or (count == 1 and not own):
+        return found
+    return replace(found, doubt=misfit(found, usual))
+
+
+def _parted_name(names: Names, headings: frozenset[str]) -> str | None:
+    """Return a name of the feed that a delimiter too many parts in two, neither of them known."""
+    known = [heading(name) in headings for name in names]
+    for at, (one, other) in enumerate(pairwise(names)):
+        parted = one and other and not known[at] and not known[at + 1]
+        if parted and heading(one + other) in headings:
+            return one + other
+    return None
+
+
+def _merged_name(names: Names, headings: frozenset[str]) -> str | None:
+    """Return a name that is two names of the feed, between which a delimiter is missing."""
+    for name in names:
+        both = heading(name)
+        if both and both not in headings:
+            parts = ((both[:at], both[at:]) for at in range(1, len(both)))
+            if any(one in headings and other in headings for one, other in parts):
+                return name
+    return None
+
+
+def _rows_of(sample: Sample, header: Header) -> list[Record]:
+    """Return what stands below a header, up to a blank line if that leaves some rows."""
+    last, width = header.records[-1].last, len(header.names)
+    below = [
+        record
+        for record in sample.records
+        if record.first > last
+        and record.sound
+        and not (record.is_comment and record.width != width)
+        and not (record.width != width and sample.is_declared(record.text))
+    ]
+    gap = next((at for at, (a, b) in enumerate(pairwise(below), 1) if a.last + 1 < b.first), 0)
+    return below[:gap] if gap > 1 else below
+
+
+def _known_in(names: Names, headings: frozenset[str]) -> int:
+    """Return how many of these headings the names are."""
+    return len({heading(name) for name in names} & headings)

@@ -1,0 +1,176 @@
+"""Find the header of a file that no feed knows by what the rows look like.
+
+It is the first line that has as many cells as most records and most of them filled, unless it looks
+like the rows below it.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from csv_pipeline.stages.read.headers import (
+    Header,
+    Sample,
+    fitted,
+    full_above,
+    joined,
+    misfit,
+    other_names,
+    rows_above,
+    rows_below,
+)
+from csv_pipeline.stages.read.likeness import Likeness, Names, likeness, typed_columns, values_in
+from csv_pipeline.stages.read.sampling import LETTER, Record, as_names
+
+_DELIMITERS = (",", ";", "\t", "|")
+
+
+def by_likeness(sample: Sample) -> Header:
+    """Return the first full line of the usual width as the header, unless it is a row."""
+    at, first = _first_full(sample)
+    if first is None:
+        return Header()
+    rows = rows_below(sample, first.records[0])
+    first = replace(first, likeness=_likeness(first, rows))
+    above = sample.records[at - 1] if at else None
+    comment = _behind_a_sign(sample, above, first, rows) if above is not None else None
+    if comment is not None:
+        return comment
+    doubt = _doubt(sample, first, sample.records[:at])
+    if doubt is not None:
+        return replace(first, doubt=doubt)
+    if first.likeness is Likeness.ROW:
+        return Header(names=_numbered(len(first.names)))
+    return _with_second_line(sample, first, rows)
+
+
+def _likeness(first: Header, rows: list[Record]) -> Likeness:
+    """Return what the first full line is; where a name is missing, it is never sure.
+
+    It may be the last one, or one in front of which a delimiter is missing.
+    """
+    what = likeness(first.names, [row.names for row in rows])
+    unlike = first.records[0].width != len(first.names)
+    if what is Likeness.NAMES and not first.names[-1]:
+        unlike = unlike or 2 * sum(row.cells[-1] is not None for row in rows) > len(rows)
+    return min(what, Likeness.LIKELY) if unlike else what
+
+
+def _doubt(sample: Sample, first: Header, above: Sequence[Record]) -> tuple[str, str] | None:
+    """Return why the first full line is neither surely a row nor surely the header, if so."""
+    record, what = first.records[0], first.likeness
+    if what is Likeness.OPEN or (not record.sound and what is Likeness.LIKELY):
+        found = f"line {record.first} may hold names as well as values"
+        return "a header, or rows of one kind without any, was needed", found
+    damaged = next(
+        (r for r in _right_above(above, record) if _may_be_damaged(sample, r, first)), None
+    )
+    if damaged is not None:
+        return misfit(Header(records=(damaged,), names=damaged.names), len(first.names))
+    full = full_above(sample, first) if what is not Likeness.ROW else []
+    return rows_above(first, full) if full else None
+
+
+def _first_full(sample: Sample) -> tuple[int, Header | None]:
+    """Return the first record that may hold a name for each column."""
+    fallback: tuple[int, Header | None] = (0, None)
+    for at, record in enumerate(sample.records):
+        if record.is_aside:
+            continue
+        names = _names_for_all(sample, record)
+        if names is None:
+            continue
+        found = at, Header(records=(record,), names=names)
+        if not _is_title(sample, record, names):
+            return found
+        fallback = found if fallback[1] is None else fallback
+    return fallback
+
+
+def _names_for_all(sample: Sample, record: Record) -> Names | None:
+    width = sample.width
+    for names in (record.names, *other_names(sample, record)):
+        if len(names) == width:
+            return names
+    if 1 in {record.width, width} or not record.sound:
+        return None
+    return fitted(record.names, rows_below(sample, record))
+
+
+def _is_title(sample: Sample, record: Record, names: Names) -> bool:
+    """Return whether a line has one cell or few of those that rows fill, the others blank.
+
+    Above an index it is no title, although its first name is missing.
+    """
+    filled = sum(1 for name in names if LETTER.search(name))
+    has_index = len(names) == 2 and filled == 1 and not names[0]
+    return not has_index and not sample.is_full(record.first, filled, len(names))
+
+
+def _behind_a_sign(
+    sample: Sample, comment: Record, first: Header, rows: list[Record]
+) -> Header | None:
+    """Return the names of a line that begins with #, if it and not the one below is the header."""
+    fits = comment.is_comment and comment.width == sample.width > 1
+    if not fits or first.likeness is Likeness.NAMES:
+        return None
+    names = as_names([(comment.cells[0] or "").removeprefix("# "), *comment.cells[1:]])
+    header = Header(records=(comment,), names=names, likeness=Likeness.LIKELY)
+    if first.likeness is Likeness.ROW:
+        below = [row.names for row in (*first.records, *rows)]
+        return None if likeness(names, below) is Likeness.ROW else header
+    if any((cell or "").startswith(("# ", " ")) for cell in comment.cells):
+        return None
+    found = f"line {comment.first} may be the header, or a comment above it"
+    return replace(header, doubt=("one header was needed", found))
+
+
+def _right_above(above: Sequence[Record], record: Record) -> Iterator[Record]:
+    """Give the lines above a record, the nearest first, up to a blank line."""
+    for one, other in pairwise([record, *reversed(above)]):
+        if other.last + 1 != one.first:
+            return
+        yield other
+
+
+def _may_be_damaged(sample: Sample, above: Record, first: Header) -> bool:
+    """Return whether a line above the first full one may be the header, damaged.
+
+    If that is a row, malformed rows may stand in between.
+    """
+    is_row, adjoins = first.likeness is Likeness.ROW, above.last + 1 == first.records[0].first
+    if above.is_aside or first.likeness is Likeness.NAMES or not (is_row or adjoins):
+        return False
+    near = abs(above.reach(sample.grammar) - sample.width) == 1
+    if values_in(above.names) or not (near or is_row):
+        return False
+    if near and is_row:
+        return True
+    if _is_title(sample, above, above.names):
+        return False
+    return above.width > 1 or (is_row and _has_own_delimiter(sample, above))
+
+
+def _has_own_delimiter(sample: Sample, record: Record) -> bool:
+    """Return whether another delimiter parts a record into about as many cells as most have."""
+    most = max(record.text.count(delimiter) for delimiter in _DELIMITERS)
+    return most >= max(1, sample.width - 2)
+
+
+def _with_second_line(sample: Sample, first: Header, rows: list[Record]) -> Header:
+    """Return a header of two lines if the first repeats names or has gaps, as over merged cells."""
+    names, last = first.names, first.records[-1].last
+    follows = next((record for record in sample.records if record.first > last), None)
+    if len(rows) < 3 or rows[0] is not follows or len(set(names)) == len(names) or not names[0]:
+        return first
+    second, data = rows[0], [row.names for row in rows[1:]]
+    if not all(second.names) or values_in(second.names):
+        return first
+    if typed_columns(data) <= len(names) / 2 or likeness(second.names, data) is not Likeness.NAMES:
+        return first
+    records = (*first.records, second)
+    return replace(first, records=records, names=joined(records))
+
+
+def _numbered(width: int) -> Names:
+    return tuple(f"column_{place}" for place in range(1, width + 1))

@@ -1,0 +1,93 @@
+"""Looking into a file for a feed shows what an import for it reads, whatever the file."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from csv_pipeline.cli.inspecting import inspect_file, write_clean
+from csv_pipeline.errors import FileRefusedError
+from csv_pipeline.feeds import FEEDS
+from csv_pipeline.ingest import Import
+from csv_pipeline.model import Account, Claim
+from csv_pipeline.pipeline import Pipeline
+from csv_pipeline.stages.read import read
+from csv_pipeline.stages.report import non_data_in
+from csv_pipeline.storage.work import REJECTS, TextFile, scan
+from csv_pipeline_tests.test_corpus import CASES
+from csv_pipeline_tests.test_kinds import KINDS
+
+FILES = sorted([*CASES.glob("*.csv"), *KINDS.glob("*/*.csv"), *KINDS.glob("*/*.txt")])
+Read = tuple[TextFile, bytes, list[tuple[int, str]], tuple[Any, ...]]
+
+
+def _id(path: Path) -> str:
+    return path.stem if path.parent == CASES else f"{path.parent.name}-{path.stem}"
+
+
+def _is_of_encodings(path: Path) -> bool:
+    """Return whether a file is there for its bytes, and its header is like any other."""
+    return path.name.startswith(("encoding_", "mixed_", "text_"))
+
+
+def imported(pipeline: Pipeline, path: Path, feed: str, work: Path) -> Read | FileRefusedError:
+    """Return what an import for the feed reads: rows, rejects, and lines that are no data."""
+    claim = Claim(
+        import_id=0,
+        arrival_id=0,
+        attempt=0,
+        account="anybody",
+        feed=feed,
+        name=path.name,
+        location=str(path),
+        size_bytes=path.stat().st_size,
+        modified_at=datetime.now(UTC),
+    )
+    hints = Import(pipeline, claim, Account(account="anybody")).hints(None)
+    try:
+        text = read(path, work, hints)
+    except FileRefusedError as refusal:
+        return refusal
+    write_clean(text, work / "clean.csv")
+    rejects = scan(text.rejects, REJECTS).select("line_number", "rule").collect().rows()
+    return text, (work / "clean.csv").read_bytes(), rejects, non_data_in(text).first
+
+
+@pytest.mark.parametrize("place", range(len(FILES)), ids=[_id(path) for path in FILES])
+def test_a_file_is_looked_into_for_a_feed_as_an_import_for_it_reads_it(
+    place: int, pipeline: Pipeline, tmp_path: Path
+) -> None:
+    path, feed = FILES[place], FEEDS[place % len(FEEDS)].name  # each file for one feed in turn
+    wanted = imported(pipeline, path, feed, tmp_path / "work")
+    out = tmp_path / "clean.csv"
+    if isinstance(wanted, FileRefusedError):
+        with pytest.raises(type(wanted)) as refusal:
+            inspect_file(path, pipeline.settings, FEEDS, feed=feed, out=out)
+        assert str(refusal.value) == str(wanted)
+        return
+    text, clean, rejects, non_data = wanted
+    found = inspect_file(path, pipeline.settings, FEEDS, feed=feed, out=out)
+    assert found.text is not None
+    assert out.read_bytes() == clean
+    assert [(one.line_number, one.rule) for one in found.faults] == rejects[: len(found.faults)]
+    assert found.non_data_lines == non_data
+    for fact in ("header", "header_line", "records", "malformed", "blank", "lines", "evidence"):
+        assert getattr(found.text, fact) == getattr(text, fact), fact
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if not _is_of_encodings(path)], ids=_id)
+def test_a_feed_is_proposed_with_the_header_that_an_import_for_it_finds(
+    path: Path, pipeline: Pipeline, tmp_path: Path
+) -> None:
+    try:
+        found = inspect_file(path, pipeline.settings, FEEDS, full=True)
+    except FileRefusedError:
+        return
+    for one in found.proposals:
+        wanted = imported(pipeline, path, one.fit.feed, tmp_path / one.fit.feed)
+        if isinstance(wanted, FileRefusedError):
+            assert one.problem == f"{wanted.needed}; {wanted.found}"
+            assert not one.fits
+        else:
+            assert one.header_line == wanted[0].header_line
