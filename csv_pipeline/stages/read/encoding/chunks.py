@@ -15,7 +15,7 @@ def pieces(source: Path, skip: int) -> Iterator[bytes]:
         file.seek(skip)
         while chunk := file.read(_CHUNK):
             for _ in range(2):
-                chunk += file.read(1) if chunk.endswith(b"\r") else b""  # noqa: PLW2901
+                chunk += file.read(1) if chunk.endswith(b"\r") else b""
             yield chunk
 
 
