@@ -276,7 +276,7 @@ def test_a_relative_path_names_the_same_file(
 def test_a_dry_run_shows_faults_and_leaves_no_trace(terminal: Terminal) -> None:
     said = terminal.bring(FAULTY, "--dry-run")
     assert said.exit_code == 0
-    assert "dry run; nothing of it is stored" in said.out
+    assert "dry run, 1 warning; nothing of it is stored" in said.out
     assert "'abc' breaks rule amount.decimal" in said.out
     with terminal.pipeline.database.begin() as connection:
         assert ledger.arrivals(connection, account=terminal.account) == []
@@ -405,7 +405,7 @@ def replayed_as(terminal: Terminal) -> int:
 
 
 def test_a_fault_of_a_record_says_once_where_it_is(terminal: Terminal) -> None:
-    import_id = terminal.bring("ID,Name\n1,Ann\n2\n", "--json").json["import_id"]
+    import_id = terminal.bring("ID,Name\n1,Ann\n2\n3,Cid\n", "--json").json["import_id"]
     shown = terminal.call("rejects", import_id).out
     assert "2 fields were needed" in shown
     assert "row 3 (line 3)" not in shown  # both numbers have columns

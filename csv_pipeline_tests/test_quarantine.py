@@ -60,7 +60,7 @@ def test_a_file_within_its_thresholds_is_imported(desk: Desk, good: int, bad: in
 
 
 def test_malformed_records_count_for_the_threshold(desk: Desk) -> None:
-    report = desk.bring(versions(100, 2) + "short\n" * 2, "limited")
+    report = desk.bring(versions(100, 2) + "short,1\n" * 2, "limited")
     assert report.problem_code == "threshold"
     assert len(desk.rejects(report)) == 4
 

@@ -95,7 +95,7 @@ def test_a_file_of_bad_records_is_not_walked(tmp_path: Path, bad: str) -> None:
     text = reading(tmp_path, 'id,name,note\n0,"a",b\n' + bad * 200_000)
     seconds = time.process_time() - between
     assert (clean.records, text.malformed) == (200_001, 200_000)
-    assert seconds < 4 * (between - began) + 0.5  # a walk takes fifty times as long
+    assert seconds < 20 * (between - began) + 0.5  # a walk of a file takes far longer
 
 
 @pytest.mark.parametrize("between", ["\r", " "], ids=["CR", "one-line"])

@@ -7,6 +7,7 @@ what may be read in two ways makes no amount.
 """
 
 import re
+from collections.abc import Callable
 
 import polars as pl
 
@@ -123,7 +124,18 @@ def currency(values: pl.Series) -> pl.Series:
 
 
 def _parted(texts: pl.Series) -> pl.DataFrame:
-    """Return `number` and `currency` of amounts, most of which have a currency and no more."""
+    """Return `number` and `currency` of amounts; most begin with the same currency."""
+    first = texts[0].strip(_AROUND)
+    currency = currencies.stated(f"{first}|")
+    if not currency:
+        return _by_words(texts)
+    number = texts.str.strip_prefix(first).str.strip_chars_start(" ").alias("number")
+    frame = pl.select(number, pl.repeat(currency, len(texts)).alias("currency"))
+    return _completed(frame, number.str.contains(_NUMBER), texts, _by_words)
+
+
+def _by_words(texts: pl.Series) -> pl.DataFrame:
+    """Return the same of amounts, most of which have one of a few currencies and no more."""
     words = texts.str.strip_chars(_AROUND)
     known = _currencies(words.unique())
     letters = "".join(sorted({*"".join(known), " "}))
@@ -132,16 +144,30 @@ def _parted(texts: pl.Series) -> pl.DataFrame:
         currency=pl.col("words").replace_strict(known, default=None, return_dtype=pl.String),
     )
     simple = frame["currency"].is_not_null() & frame["number"].str.contains(_NUMBER)
+    return _completed(frame, simple, texts, _by_distinct)
+
+
+def _by_distinct(texts: pl.Series) -> pl.DataFrame:
+    """Return the same of any texts; those that are no amount repeat a few words."""
+    distinct = texts.unique()
+    made = _elaborate(distinct)
+    return pl.DataFrame(
+        texts.replace_strict(distinct, one).alias(one.name) for one in made.get_columns()
+    )
+
+
+def _completed(
+    frame: pl.DataFrame,
+    simple: pl.Series,
+    texts: pl.Series,
+    read_others: Callable[[pl.Series], pl.DataFrame],
+) -> pl.DataFrame:
+    """Return the frame with what is read of the texts that are not simple in their rows."""
     if simple.all():
         return frame
     others = (~simple).arg_true()
-    rest = texts.gather(others)
-    distinct = rest.unique()  # those that are no amount repeat a few words
-    made = _elaborate(distinct)
-    return pl.DataFrame(
-        series.clone().scatter(others, rest.replace_strict(distinct, made[series.name]))
-        for series in frame.get_columns()
-    )
+    made = read_others(texts.gather(others))
+    return pl.DataFrame(one.scatter(others, made[one.name]) for one in frame.get_columns())
 
 
 def _currencies(words: pl.Series) -> dict[str, str]:
@@ -156,11 +182,12 @@ def _elaborate(values: pl.Series) -> pl.DataFrame:
     """Return `number` and `currency` of amounts with signs wherever these are seen to stand."""
     text = signs.ascii_number(values)
     around = text.str.replace_all(_RUN, "|").str.replace_all(_MARK, "")
-    stated = [None if words is None else currencies.stated(words) for words in around]
+    known = {words: currencies.stated(words) for words in around.unique().drop_nulls()}
+    stated = around.replace_strict(known, default=None, return_dtype=pl.String)
     unit = text.str.replace_all(r"([\pL/])\.([^-]|$)", "$1$2").str.replace_all(_WORD, "¤")
     groups = unit.str.replace_all("¤(?: *¤)+", "¤").str.extract_groups(_AMOUNT).struct.unnest()
     frame = groups.rename(dict(zip(groups.columns, _PARTS, strict=True))).with_columns(
-        around.alias("around"), pl.Series("stated", stated, dtype=pl.String)
+        around.alias("around"), stated.alias("stated")
     )
     brackets, digits = pl.col("outer") + pl.col("inner"), pl.col("digits")
     sign = brackets + pl.col("before") + pl.col("inside") + pl.col("after")

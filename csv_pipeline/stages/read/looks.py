@@ -33,7 +33,7 @@ class Looks:
     end beyond the header. `inches` counts rows by the columns in which they have a quote as a mark
     behind a number. If they are `quoted`, each begins with a quote; `some_quoted` says
     that there are quoted cells at all, `some_blank` cells that begin with a blank. `doubts`
-    counts cells of several lines of which the first and the last might be rows.
+    counts cells of several lines some of which might be rows.
     """
 
     rows: int = 0
@@ -149,7 +149,7 @@ def _inches(lines: list[str], grammar: Grammar, width: int) -> Counter[tuple[int
 
 
 def _doubts(lines: list[str], grammar: Grammar, width: int) -> int:
-    """Return how many cells of several lines begin and end in what may be rows."""
+    """Return how many cells of several lines hold what may be rows."""
     found, opened = 0, None
     for place, line in enumerate(lines):
         if not grammar.quote or grammar.count_quotes(line) % 2 == 0:
@@ -159,14 +159,15 @@ def _doubts(lines: list[str], grammar: Grammar, width: int) -> int:
             continue
         some = lines[opened : place + 1]
         if grammar.is_sound("\n".join(some)):
-            found += len(ends_of(some, grammar, width)) == 2
+            rows = any(len(grammar.cells(inner)) == width for inner in some[1:-1])
+            found += rows or len(ends_of(some, grammar, width)) == 2
             opened = None
         else:
             opened = place
     return found
 
 
-def ends_of(lines: Sequence[str], grammar: Grammar, width: int) -> list[list[str | None]]:
+def ends_of(lines: Sequence[str], grammar: Grammar, width: int) -> list[Cells]:
     """Return the cells of the first and the last line if, but for its quote, it is a row.
 
     The first line opens a cell, and the last one closes it.

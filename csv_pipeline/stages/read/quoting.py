@@ -41,8 +41,13 @@ def quotes_anywhere(path: Path, start: int, delimiter: str) -> bool:
     with path.open("rb") as file:
         file.seek(start)
         while block := file.read(_BLOCK_BYTES):
-            if some.search(block + file.readline()):
-                return True
+            block = b"\n" + block + file.readline()
+            for edge in (b"\n", delimiter.encode()):
+                at = block.find(edge + b'"')
+                while at >= 0:  # finding two bytes is far quicker than a search for the pattern
+                    if some.match(block, at + len(edge)):
+                        return True
+                    at = block.find(edge + b'"', at + 1)
     return False
 
 
@@ -58,7 +63,8 @@ def _are_text(lines: list[str], delimiter: str) -> bool:
         return bool(quoted)
     if any('\\"' in line for line in quoted):
         return False
-    if not any(map(_some_quoted(delimiter).search, quoted)):
+    some = re.compile(rf"(?:^|{edge}){_some_quoted(delimiter).pattern}")
+    if not any(map(some.search, quoted)):
         return True
     grammar = Grammar(delimiter)
     broken = [line for line in quoted if line.count('"') % 2 == 0 and not grammar.is_record(line)]
@@ -68,11 +74,11 @@ def _are_text(lines: list[str], delimiter: str) -> bool:
 
 @cache
 def _some_quoted(delimiter: str) -> re.Pattern[str]:
-    """Return the pattern of a cell that is quoted whole, or opens with a quote and goes on."""
+    """Return the pattern of a cell, from its quote, that is quoted whole or goes on after it."""
     edge = re.escape(delimiter)
     whole = r'"(?:[^"\n]|"")*"'
     lone = rf'"(?:(?!{edge})[^"\n]|"")*'
-    return re.compile(rf"(?:^|{edge})(?:{whole}|{lone})(?:{edge}|\r?$)", re.MULTILINE)
+    return re.compile(rf"(?:{whole}|{lone})(?:{edge}|\r?$)", re.MULTILINE)
 
 
 def _wraps(lines: list[str], delimiter: str, quote: str) -> bool:

@@ -14,7 +14,8 @@ import polars as pl
 from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.read.lines import counted_fields, is_parsed_as_it_is
 from csv_pipeline.stages.read.looks import Looks
-from csv_pipeline.stages.read.strays import Before, Marked, Teller, Told
+from csv_pipeline.stages.read.marks import Before, Marked, Told
+from csv_pipeline.stages.read.strays import Teller
 
 _COLUMNS = ("text", "line", "offset", "length", "fields", "stray", "written", "cells")
 
@@ -33,9 +34,15 @@ class Cutter:
     def __post_init__(self) -> None:
         self._teller = Teller(self.grammar, self.width, self.max_record_bytes, self.looks)
 
-    def passed_by(self) -> None:
-        """Note that lines without a doubtful quote stand before what is to be cut next."""
-        self._before = Before()
+    def passed_by(self, records: pl.DataFrame | None = None) -> None:
+        """Note that sound records stand before what is to be cut next; rows if none are given."""
+        if records is None:
+            self._before = Before()
+            return
+        quoted = records["text"].str.contains(self.grammar.mark, literal=True)
+        anchors = (quoted | (records["fields"] == self.width)).arg_true()
+        if not anchors.is_empty():
+            self._before = Before(broken=bool(records["fields"][anchors[-1]] != self.width))
 
     def cut(self, block: bytes, offset: int, *, final: bool) -> tuple[pl.DataFrame, int, int]:
         """Return the records of a block and how many of its lines and bytes they take up.
@@ -77,7 +84,7 @@ class Cutter:
         """Return the records if every quote of the block is where it may be, else None."""
         total = lined["quotes"].sum()
         if not total:
-            self._pass_by(lined)
+            self.passed_by(lined)
             return lined, lined.height
         if not self.grammar.is_native or not self.grammar.quote:
             return None
@@ -85,21 +92,29 @@ class Cutter:
         whole = lined.height
         if total % 2:  # the last record goes on in the next block, or a quote is stray
             whole = 0 if final else int(begins.arg_true()[-1])
+        if not final:
+            whole = self._decided(lined, begins, whole)
         if not whole:
             return None
         frame = lined.with_columns(record=begins.cum_sum()).head(whole)
         several = not begins.head(whole).all()
-        if several and not self._are_cells(frame, begins.head(whole)):
+        if several and not self._are_cells(lined, begins.head(whole)):
             return None
         records = self._with_quotes(_joined(frame) if several else frame)
         if records is None:
             return None
-        self._pass_by(lined.head(whole))
+        self.passed_by(records)
         return records, whole
 
-    def _pass_by(self, lined: pl.DataFrame) -> None:
-        if ((lined["fields"] == self.width) | (lined["quotes"] > 0)).any():
-            self.passed_by()
+    def _decided(self, lined: pl.DataFrame, begins: pl.Series, whole: int) -> int:
+        """Leave the last record if it has several lines: what follows may concern it."""
+        ends = (~begins.head(whole)).arg_true()
+        if ends.is_empty():
+            return whole
+        anchors = (lined["quotes"] > 0) | (lined["fields"] == self.width)
+        if anchors.head(whole).slice(ends[-1] + 1).any():
+            return whole
+        return int(begins.head(ends[-1]).arg_true()[-1])
 
     def _with_quotes(self, records: pl.DataFrame) -> pl.DataFrame | None:
         """Return the records with their fields counted outside quotes; None if a quote is stray."""
@@ -114,12 +129,16 @@ class Cutter:
         """Return whether no record of several lines holds what may be rows."""
         goes_on = ~begins.shift(-1, fill_value=True)
         first, last = (begins & goes_on).arg_true(), (~begins & ~goes_on).arg_true()
-        wide, full = lined["fields"] >= self.width, lined["fields"] == self.width
+        fields = lined["fields"].head(len(begins))
+        wide, full = fields >= self.width, fields == self.width
         doubtful = wide.gather(first) & wide.gather(last)
         if (within := (~begins & goes_on & full).arg_true()).len():
             held = first.search_sorted(within, side="right") - 1
             doubtful = doubtful.scatter(held.unique(), values=True)
         text = lined["text"]
+        may_open = last.filter(~text.gather(last).str.contains(self.grammar.lenient))
+        if not may_open.is_empty():  # then more has to be looked at
+            return False
         return all(
             self._teller.is_cell(text[begin : end + 1].to_list())
             for begin, end in zip(first.filter(doubtful), last.filter(doubtful), strict=True)
@@ -168,6 +187,7 @@ class Cutter:
             record=record,
             odd=(lined["quotes"].gather(places) % 2 == 1).to_list(),
             closes=closes,
+            width=self.width,
         )
 
     def _with_cells(self, lined: pl.DataFrame, marked: Marked) -> pl.DataFrame:

@@ -6,15 +6,17 @@ are rows. A quote inside an unquoted cell is text, as in 5" pipe, unless it may 
 quoted cell whose separator was lost: then what it hides is not known, and the line is a reject.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import pairwise
 
-from csv_pipeline.stages.read.grammar import Bare, Grammar
-from csv_pipeline.stages.read.looks import Looks, ends_of
+from csv_pipeline.stages.read.grammar import Grammar
+from csv_pipeline.stages.read.looks import Cells, Looks, ends_of
+from csv_pipeline.stages.read.marks import Before, Marked, Told
+from csv_pipeline.stages.read.neighbours import Neighbours
 
-_MOST_ROWS = 5  # lines that may be rows, from which on a cell that holds mostly such is in doubt
+_MOST_ROWS = 5  # lines that may be rows, with which no cell is usual
 
 
 class _Verdict(Enum):
@@ -22,50 +24,6 @@ class _Verdict(Enum):
     ONE = auto()  # a record that may hold rows: nobody can tell, all of it is one reject
     STRAYS = auto()  # two stray quotes, and rows in between
     NONE = auto()  # the line that opens is not closed by the other
-
-
-@dataclass(frozen=True, slots=True)
-class Before:
-    """What the last line with a quote or the header's width, before some others, leaves open.
-
-    `broken` says that a cell may go on, `bare` in which cells of a whole row quotes are text.
-    """
-
-    broken: bool = False
-    bare: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Marked:
-    """What is known of the lines of a block, place by place.
-
-    `fields` counts fields by delimiters alone, `quotes` says whether there are any. The others are
-    of the `places` where some quote does not stand around a cell of its line: whether the line is a
-    `record`, has an `odd` number of quotes, and `closes` a cell that was opened before it.
-    """
-
-    lines: Sequence[str]
-    fields: Sequence[int]
-    quotes: Sequence[bool]
-    places: Sequence[int]
-    record: Sequence[bool]
-    odd: Sequence[bool]
-    closes: Sequence[bool]
-
-
-@dataclass(slots=True)
-class Told:
-    """Lines told apart: the first and the last of those that make up one record, and the strays.
-
-    A record of several lines that is `unsure` is a reject as a whole. Only the first `used` lines
-    are told; the others wait for those that follow.
-    """
-
-    used: int
-    groups: list[tuple[int, int]] = field(default_factory=list)
-    unsure: set[int] = field(default_factory=set)
-    strays: set[int] = field(default_factory=set)
-    before: Before = Before()
 
 
 @dataclass(slots=True)
@@ -80,57 +38,91 @@ class Teller:
     def told(self, marked: Marked, before: Before, *, final: bool) -> Told:
         """Return what each line is; without any more to come if they are the `final` ones."""
         told = Told(used=len(marked.lines))
-        self._opened(marked, told, final=final)
-        _Neighbours(self, marked, told).weigh(before, final=final)
+        self._opened(marked, told, before, final=final)
+        neighbours = Neighbours(self.grammar, self.width, self.looks, marked, told)
+        neighbours.weigh(before, self.max_record_bytes, final=final)
         return told
 
-    def _opened(self, marked: Marked, told: Told, *, final: bool) -> None:
+    def _opened(self, marked: Marked, told: Told, before: Before, *, final: bool) -> None:
         """Find the lines that belong together, and those whose quotes do not close."""
         odd = [at for at, is_odd in enumerate(marked.odd) if is_odd]
         following = dict(pairwise(odd))
-        at = 0
+        at, broken = 0, set[int]()
         while at < len(marked.places):
             place = marked.places[at]
             if marked.record[at]:
                 at += 1
-            elif not marked.odd[at]:
-                told.strays.add(place)
-                at += 1
-            elif (end := following.get(at)) is not None:
-                at = self._closed(marked, told, at, end)
-            elif final or self.is_endless(marked.lines[place:]):
-                told.strays.add(place)
-                at += 1
-            else:
+                continue
+            end = following.get(at)
+            earlier = marked.anchor(place, -1)
+            in_doubt = before.broken if earlier is None else earlier in broken
+            if not marked.odd[at] or (in_doubt and marked.closes[at]):
+                verdict = _Verdict.NONE
+            elif not final and self._is_open(marked, following, at):
                 told.used = place
                 return
+            else:
+                verdict = self._verdict(marked, following, at, end)
+            at = self._closed(marked, told, at, end, verdict)
+            if verdict is not _Verdict.CELL:
+                broken.add(marked.places[at - 1])
 
-    def _closed(self, marked: Marked, told: Told, at: int, end: int) -> int:
+    def _is_open(self, marked: Marked, following: Mapping[int, int], at: int) -> bool:
+        """Return whether lines that are yet to come may change what begins at a line."""
+        for _ in range(3):  # the line that closes it may open a cell, and so may that one's
+            end = following.get(at)
+            if end is None:
+                return marked.size(marked.places[at]) <= self.max_record_bytes
+            if marked.record[end]:
+                return False
+            at = end
+        return False
+
+    def _verdict(
+        self, marked: Marked, following: Mapping[int, int], at: int, end: int | None
+    ) -> _Verdict:
+        """Return what two lines with an odd number of quotes are with those in between."""
+        if end is None or not marked.closes[end]:
+            return _Verdict.NONE
+        verdict = self.judged(marked.lines[marked.places[at] : marked.places[end] + 1])
+        if verdict is not _Verdict.CELL or marked.record[end]:
+            return verdict
+        # The line that closes may as well open a cell: then it belongs to those that follow. Which
+        # of the two holds is told by whether those that follow are sound without it.
+        then = following.get(end)
+        if then is None or not self._is_sound(marked, following, end):
+            return verdict
+        sound = not marked.record[then] and self._is_sound(marked, following, then)
+        return verdict if sound else _Verdict.ONE
+
+    def _is_sound(self, marked: Marked, following: Mapping[int, int], at: int) -> bool:
+        """Return whether a line and the next with an odd number of quotes make up a record."""
+        end = following.get(at)
+        if end is None or not marked.closes[end]:
+            return False
+        text = "\n".join(marked.lines[marked.places[at] : marked.places[end] + 1])
+        return len(text) <= self.max_record_bytes and self.grammar.is_sound(text)
+
+    def _closed(
+        self, marked: Marked, told: Told, at: int, end: int | None, verdict: _Verdict
+    ) -> int:
         """Take in what two lines with an odd number of quotes are, and return what is next."""
+        if end is None or verdict is _Verdict.NONE:
+            told.strays.add(marked.places[at])
+            return at + 1
         first, last = marked.places[at], marked.places[end]
-        verdict = _Verdict.NONE
-        if marked.closes[end]:
-            verdict = self.judged(marked.lines[first : last + 1])
         if verdict in {_Verdict.CELL, _Verdict.ONE}:
             told.groups.append((first, last))
             if verdict is _Verdict.ONE:
                 told.unsure.add(first)
             return end + 1
-        told.strays.add(first)
-        if verdict is _Verdict.STRAYS:
-            told.strays.add(last)
-            told.strays.update(self._between(marked, at, end))
-            return end + 1
-        return at + 1
+        told.strays.update((first, last, *self._between(marked, at, end)))
+        return end + 1
 
     def _between(self, marked: Marked, at: int, end: int) -> Iterator[int]:
         for place in range(at + 1, end):
             if not marked.record[place]:
                 yield marked.places[place]
-
-    def is_endless(self, lines: Sequence[str]) -> bool:
-        """Return whether lines are more than a record may have."""
-        return sum(len(line) + 1 for line in lines) > self.max_record_bytes
 
     def is_cell(self, lines: Sequence[str]) -> bool:
         """Return whether lines whose quotes are sound are one record, and hold no rows."""
@@ -149,149 +141,28 @@ class Teller:
         most = 2 * len(rows) >= len(between)
         if len(self.grammar.cells(text)) != self.width:
             return _Verdict.STRAYS if most and ends else _Verdict.ONE
-        if self.width > 1 and len(ends) == 2:
-            usual = len(rows) < _MOST_ROWS and self.looks().have_cells_like_rows
-            if usual or self._are_denied(lines, [*rows, *ends]):
-                return _Verdict.CELL
-            return _Verdict.STRAYS if most else _Verdict.ONE
-        return _Verdict.CELL if self._is_likely(lines, between, rows) else _Verdict.ONE
+        if self._is_known(lines, rows, ends):
+            return _Verdict.CELL
+        two = self.width > 1 and len(ends) == 2 and most
+        return _Verdict.STRAYS if two else _Verdict.ONE
 
-    def _is_likely(
-        self, lines: Sequence[str], between: list[str], rows: list[list[str | None]]
-    ) -> bool:
-        """Return whether lines are one cell of which some might be rows by themselves.
-
-        As two stray quotes they would have come with separators lost at one end or at both.
-        """
+    def _is_known(self, lines: Sequence[str], rows: list[Cells], ends: list[Cells]) -> bool:
+        """Return whether what the text is like shows that lines are a cell, though some fit."""
         looks = self.looks()
         if self.width == 1:  # then any line has enough cells
             return looks.some_quoted
-        many = len(rows) >= _MOST_ROWS and 2 * len(rows) > len(between)
-        are_rows = many or any(map(looks.know, rows))
-        return not are_rows or self._are_denied(lines, rows)
+        usual = len(rows) < _MOST_ROWS and looks.have_cells_like_rows
+        return usual or self._are_denied(lines, [*rows, *(ends if len(ends) == 2 else ())])
 
-    def _are_denied(self, lines: Sequence[str], perhaps: list[list[str | None]]) -> bool:
+    def _are_denied(self, lines: Sequence[str], perhaps: list[Cells]) -> bool:
         """Return whether what all rows have in common shows that these are none."""
         looks = self.looks()
         begin = any(line.startswith(self.grammar.quote) for line in lines[1:])
         return all(map(looks.deny, perhaps)) or (looks.are_quoted and not begin)
 
-    def _row(self, line: str) -> list[str | None] | None:
+    def _row(self, line: str) -> Cells | None:
         """Return the cells of a line that is a row by itself."""
         if not self.grammar.is_record(line):
             return None
         cells = self.grammar.cells(line)
         return cells if len(cells) == self.width and any(cells) else None
-
-
-@dataclass(slots=True)
-class _Neighbours:
-    """Quotes inside unquoted cells, and what the lines around them say of these."""
-
-    teller: Teller
-    marked: Marked
-    told: Told
-    _bare: dict[int, Bare] = field(default_factory=dict)
-    _broken: set[int] = field(default_factory=set)
-    _closing: set[int] = field(default_factory=set)
-
-    def weigh(self, before: Before, *, final: bool) -> None:
-        """Add to the strays the lines whose quotes may hide a separator."""
-        self._broken.update(self.told.strays)
-        for first, last in self.told.groups:
-            if first in self.told.unsure:
-                self._broken.update((first, last))
-        self._look_at_each()
-        if not final:
-            self._wait_for_more()
-        self._look_back(before)
-        self._look_ahead()
-        self.told.strays = {place for place in self.told.strays if place < self.told.used}
-        self.told.before = self._left_open(before)
-
-    def _look_at_each(self) -> None:
-        """Find quotes that by themselves may hide a separator, in records of one line."""
-        marked, inside = self.marked, -1
-        lasts = dict(self.told.groups)
-        for at, place in enumerate(marked.places):
-            inside = max(inside, lasts.get(place, -1))
-            if not marked.record[at] or place <= inside or place in self.told.strays:
-                continue
-            if marked.closes[at]:
-                self._closing.add(place)
-            bare = self._bare[place] = self.teller.grammar.bare(marked.lines[place])
-            doubtful = len(bare.odd) > 1 or (bare.odd and bare.beside)
-            if doubtful and not self._are_inches(bare):
-                self.told.strays.add(place)
-                self._broken.add(place)
-            elif bare.fields != self.teller.width:
-                self._broken.add(place)
-
-    def _are_inches(self, bare: Bare) -> bool:
-        return bare.inches and self.teller.looks().have_inches(bare.odd)
-
-    def _wait_for_more(self) -> None:
-        """Leave the last line with quotes or the header's width if what follows may concern it."""
-        last = self._anchor(self.told.used, -1)
-        bare = None if last is None or last in self.told.strays else self._bare.get(last)
-        if last is None or bare is None:
-            return
-        if not self.teller.is_endless(self.marked.lines[last:]):
-            self.told.used = last
-
-    def _anchor(self, place: int, step: int) -> int | None:
-        """Return the next line with quotes or the header's width, before or after a place."""
-        place += step
-        while 0 <= place < len(self.marked.lines):
-            if self.marked.quotes[place] or self.marked.fields[place] == self.teller.width:
-                return place
-            place += step
-        return None
-
-    def _whole(self) -> list[int]:
-        """Return where the quotes of a record are text, so far."""
-        return [place for place in self._bare if place not in self.told.strays]
-
-    def _look_back(self, before: Before) -> None:
-        """Doubt a line that may close, or go on with, a cell that was opened before it."""
-        for place in self._whole():
-            if place in self.told.strays:
-                continue
-            at = self._anchor(place, -1)
-            earlier = before if at is None else self._as_before(at)
-            bare = self._bare[place]
-            if earlier.broken:
-                self.told.strays.add(place)
-                if bare.odd:
-                    self._broken.discard(place)
-                else:
-                    self._broken.add(place)
-            elif self._may_close(place, earlier, at):
-                self.told.strays.update({place} if at is None else {place, at})
-
-    def _as_before(self, at: int) -> Before:
-        bare = self._bare.get(at)
-        whole = bare is not None and bare.fields == self.teller.width
-        return Before(at in self._broken, bare.cells if bare is not None and whole else ())
-
-    def _may_close(self, place: int, earlier: Before, at: int | None) -> bool:
-        """Return whether a quoted cell may begin in a row and end here, its separator lost."""
-        bare = self._bare[place]
-        if place not in self._closing or len(bare.odd) != 1 or bare.fields != self.teller.width:
-            return False
-        if bare.odd[0] - 1 not in earlier.bare:
-            return False
-        other = None if at is None else self._bare.get(at)
-        known = self._are_inches(bare) and (other is None or self._are_inches(other))
-        return not known
-
-    def _look_ahead(self) -> None:
-        """Doubt a line whose quote may open a cell that goes on in a line that is broken."""
-        for place in reversed(self._whole()):
-            at = self._anchor(place, 1)
-            if self._bare[place].odd and at is not None and at in self._broken:
-                self.told.strays.add(place)
-
-    def _left_open(self, before: Before) -> Before:
-        last = self._anchor(self.told.used, -1)
-        return before if last is None else self._as_before(last)

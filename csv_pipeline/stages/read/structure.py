@@ -138,7 +138,7 @@ class Structure:
     ) -> tuple[list[Callable[[], Parsed]], int, bool]:
         """Return the ways to a block's records, the bytes they take up, and if a header is last."""
         if found is not None:
-            self._cutter.passed_by()
+            self._cutter.passed_by(None if found.plain else found.records)
         if found is not None and found.plain:
             row, line = self._passed_over(found.records.height)
             parse = partial(self._reader.untouched, found, row, line)

@@ -1,0 +1,162 @@
+"""Weigh quotes that may be one end of a quoted cell by the lines around them.
+
+A quote inside an unquoted cell is text, and a line that closes a cell of several lines may as well
+open one. Where a separator was lost or a quote strayed in, the lines of a cell look like records
+with such quotes. So they are in doubt if no sound row stands between them and a line that is
+broken, or if two of them fit one another as the ends of a cell do.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from csv_pipeline.stages.read.grammar import Bare, Grammar
+from csv_pipeline.stages.read.looks import Looks
+from csv_pipeline.stages.read.marks import Before, Marked, Told
+
+
+class _Kind(Enum):
+    SOUND = auto()  # a row, or a record of several lines, that nothing near it can change
+    OPEN = auto()  # a record that is in doubt beside a broken one
+    BROKEN = auto()  # quotes that are stray, or in a record of another width than the header's
+
+
+@dataclass(slots=True)  # not frozen: there may be one for each line
+class _Record:
+    """A record with quotes or the header's width; `bare` says where its quotes are text."""
+
+    first: int
+    last: int
+    kind: _Kind
+    closes: bool = False
+    may_open: bool = False
+    quoted: bool = False
+    bare: Bare | None = None
+
+
+_SOUND, _BROKEN, _TORN = Before(), Before(broken=True), Before(broken=True, may_open=True)
+
+
+@dataclass(slots=True)
+class Neighbours:
+    """Lines that were told apart, before they are weighed by one another."""
+
+    grammar: Grammar
+    width: int
+    looks: Callable[[], Looks]
+    marked: Marked
+    told: Told
+    _at: dict[int, int] = field(default_factory=dict)  # where a line is among the marked
+
+    def weigh(self, before: Before, max_record_bytes: int, *, final: bool) -> None:
+        """Add to the strays, and to what is unsure, the lines whose quotes may hide a separator.
+
+        Unless they are the `final` ones, lines that those to come may change are left to wait.
+        """
+        told = self.told
+        self._at = {place: at for at, place in enumerate(self.marked.places)}
+        run: list[_Record] = []
+        earlier, last = before, None
+        broken = before.broken
+        for record in self._records(told.used):
+            self._weigh_pair(last, earlier, record)
+            if record.kind is _Kind.SOUND:
+                self._end(run, broken=broken)
+                run, broken = [], False
+            else:
+                run.append(record)
+            earlier, last = self._left_by(record), record
+        undecided = [r for r in run if r.kind is _Kind.OPEN]
+        broken = broken or any(r.kind is _Kind.BROKEN for r in run)
+        first = undecided[0].first if undecided and not broken else None
+        if first is None and last is not None and last.first != last.last:
+            first = last.first if last.kind is _Kind.SOUND else None
+        if first is not None and not final and self.marked.size(first) <= max_record_bytes:
+            told.used = first
+            kept = list(self._records(told.used))
+            earlier = self._left_by(kept[-1]) if kept else before
+        else:
+            self._end(run, broken=broken)
+            earlier = Before(broken or earlier.broken, earlier.may_open, earlier.bare)
+            earlier = earlier if run or last is None else self._left_by(last)
+            earlier = before if last is None else earlier
+        told.groups = [group for group in told.groups if group[0] < told.used]
+        told.strays = {place for place in told.strays if place < told.used}
+        told.before = earlier
+
+    def _records(self, end: int) -> Iterator[_Record]:
+        """Give the records of the lines before one."""
+        lasts, marked, place = dict(self.told.groups), self.marked, 0
+        while place < end:
+            if place in lasts:
+                yield self._several(place, lasts[place])
+                place = lasts[place]
+            elif marked.quotes[place]:
+                yield self._quoted(place)
+            elif marked.fields[place] == self.width:
+                yield _Record(place, place, _Kind.SOUND)
+            place += 1
+
+    def _several(self, first: int, last: int) -> _Record:
+        line = self.marked.lines[last]
+        may_open = not self.grammar.is_record(line)
+        width = len(self.grammar.cells("\n".join(self.marked.lines[first : last + 1])))
+        kind = _Kind.OPEN if may_open else _Kind.SOUND
+        if first in self.told.unsure or width != self.width:
+            kind = _Kind.BROKEN
+        bare = None if may_open else self.grammar.bare(line)
+        return _Record(first, last, kind, may_open=may_open, bare=bare)
+
+    def _quoted(self, place: int) -> _Record:
+        """Return what is known of a line with quotes that is a record, or has some that stray."""
+        line, at = self.marked.lines[place], self._at.get(place)
+        if at is None:
+            kind = _Kind.SOUND if len(self.grammar.cells(line)) == self.width else _Kind.BROKEN
+            return _Record(place, place, kind, quoted=True)
+        closes = self.marked.closes[at] and self.marked.odd[at]
+        if not self.marked.record[at]:
+            torn = self.marked.fields[place] < self.width
+            return _Record(place, place, _Kind.BROKEN, closes, may_open=torn)
+        bare = self.grammar.bare(line)
+        inches = bare.inches and self.looks().have_inches(bare.odd)
+        kind = _Kind.SOUND if bare.odd and inches else _Kind.OPEN
+        if (len(bare.odd) > 1 or (bare.odd and bare.beside)) and not inches:
+            self.told.strays.add(place)
+        if place in self.told.strays or bare.fields != self.width:
+            kind = _Kind.BROKEN
+        return _Record(place, place, kind, closes, bare=bare)
+
+    def _left_by(self, record: _Record) -> Before:
+        """Return what a record leaves open for the next."""
+        if record.kind is _Kind.BROKEN:
+            return _TORN if record.may_open else _BROKEN
+        return Before(bare=record.bare.cells) if record.bare is not None else _SOUND
+
+    def _weigh_pair(self, last: _Record | None, earlier: Before, record: _Record) -> None:
+        """Doubt a record by the one before it."""
+        several = last is not None and last.first != last.last
+        if earlier.may_open and record.quoted:
+            self.told.strays.add(record.first)
+        if several and last and record.kind is _Kind.BROKEN and record.closes:
+            self._doubt(last)
+        bare = record.bare
+        if record.first != record.last or bare is None or record.kind is not _Kind.OPEN:
+            return
+        fits = record.closes and len(bare.odd) == 1 and bare.odd[0] - 1 in earlier.bare
+        if fits:
+            self._doubt(record)
+            if last is not None:
+                self._doubt(last)
+
+    def _end(self, run: list[_Record], *, broken: bool) -> None:
+        """Doubt all that no sound row parts from what is broken."""
+        if broken or any(record.kind is _Kind.BROKEN for record in run):
+            for record in run:
+                if record.kind is _Kind.OPEN:
+                    self._doubt(record)
+
+    def _doubt(self, record: _Record) -> None:
+        if record.first == record.last:
+            self.told.strays.add(record.first)
+        else:
+            self.told.unsure.add(record.first)
