@@ -63,14 +63,14 @@ def test_what_is_told_of_a_native_grammar_is_what_the_patterns_of_any_tell(
 
 
 def test_a_bare_quote_stays_in_its_cell_in_a_block_with_stray_ones(tmp_path: Path) -> None:
-    rows = '1,5" pipe,\n2,a,b\n3,"a,b\n4,"c",d\n5,,"x" y\n6,e,f\n7,7" 8",9"\n'
+    rows = '1,5" pipe,\n2,a,b\n3,"a,b\n4,"c",d\n5,,"x" y\n6,e,f\n7,7" 8",9\n'
     text = reading(tmp_path, f"id,name,note\n{rows}")
     assert cells(text) == [
         ("1", '5" pipe', None),
         ("2", "a", "b"),
         ("4", "c", "d"),
         ("6", "e", "f"),
-        ("7", '7" 8"', '9"'),
+        ("7", '7" 8"', "9"),
     ]
     assert scan(text.rejects).collect()["line_number"].to_list() == [4, 6]
 

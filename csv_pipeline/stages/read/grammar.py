@@ -14,7 +14,7 @@ class Bare:
     """The quotes of a record that stand in unquoted cells.
 
     `cells` are the places of the cells that have any, `odd` of those that have an odd number.
-    `beside` says that other cells are quoted, `inches` that each of the quotes is a mark behind a
+    `beside` says that some cells begin with one, `inches` that each of the quotes is behind a
     number.
     """
 
@@ -124,10 +124,11 @@ class Grammar:
         """Return what is known of the quotes inside unquoted cells of a record of one line."""
         text = text.removesuffix("\r")
         cells = text.split(self.delimiter)
-        beside = bool(self.quote) and any(cell.startswith(self.quote) for cell in cells)
-        if beside:
+        beside = any(cell.startswith(self.mark) for cell in cells)
+        quoted = beside and bool(self.quote)
+        if quoted:
             cells = self._written(text)
-        counts = [0 if beside and c.startswith(self.quote) else self._marks(c) for c in cells]
+        counts = [0 if quoted and c.startswith(self.quote) else self._marks(c) for c in cells]
         odd = tuple(place for place, count in enumerate(counts) if count % 2)
         return Bare(
             fields=len(cells),

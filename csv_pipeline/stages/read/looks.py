@@ -7,7 +7,7 @@ no name. A handful of rows proves nothing, and then no reading is ruled out.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from csv_pipeline.stages.read.dialect import Dialect, Text
@@ -104,7 +104,10 @@ def looks_of(text: Text, dialect: Dialect) -> Looks:
 
 
 def _looks(lines: list[str], grammar: Grammar, width: int) -> Looks:
-    records = [(line, grammar.cells(line)) for line in lines if grammar.is_sound(line)]
+    several = list(_several(lines, grammar))
+    inside = {place for first, last in several for place in range(first, last + 1)}
+    alone = [line for place, line in enumerate(lines) if place not in inside]
+    records = [(line, grammar.cells(line)) for line in alone if grammar.is_sound(line)]
     filled = [(line, cells) for line, cells in records if any(c and c.strip() for c in cells)]
     rows = [cells for _, cells in filled if len(cells) == width]
     columns = list(zip(*rows, strict=True))
@@ -118,7 +121,7 @@ def _looks(lines: list[str], grammar: Grammar, width: int) -> Looks:
         quoted=quoted and all(x.startswith(grammar.quote) for x, c in filled if len(c) == width),
         some_blank=any(cell and cell[0].isspace() for cells in rows for cell in cells),
         some_quoted=quoted and any(grammar.quote in line for line, _ in filled),
-        doubts=_doubts(lines, grammar, width),
+        doubts=sum(_is_doubtful(lines[a : b + 1], grammar, width) for a, b in several),
         inches=_inches(lines, grammar, width),
     )
 
@@ -148,23 +151,23 @@ def _inches(lines: list[str], grammar: Grammar, width: int) -> Counter[tuple[int
     return found
 
 
-def _doubts(lines: list[str], grammar: Grammar, width: int) -> int:
-    """Return how many cells of several lines hold what may be rows."""
-    found, opened = 0, None
+def _several(lines: list[str], grammar: Grammar) -> Iterator[tuple[int, int]]:
+    """Give the first and the last line of what may be a record of several lines."""
+    opened = None
     for place, line in enumerate(lines):
         if not grammar.quote or grammar.count_quotes(line) % 2 == 0:
             continue
-        if opened is None:
-            opened = place
-            continue
-        some = lines[opened : place + 1]
-        if grammar.is_sound("\n".join(some)):
-            rows = any(len(grammar.cells(inner)) == width for inner in some[1:-1])
-            found += rows or len(ends_of(some, grammar, width)) == 2
+        if opened is not None and grammar.is_sound("\n".join(lines[opened : place + 1])):
+            yield opened, place
             opened = None
         else:
             opened = place
-    return found
+
+
+def _is_doubtful(lines: list[str], grammar: Grammar, width: int) -> bool:
+    """Return whether a record of several lines holds what may be rows."""
+    rows = any(len(grammar.cells(line)) == width for line in lines[1:-1])
+    return rows or len(ends_of(lines, grammar, width)) == 2
 
 
 def ends_of(lines: Sequence[str], grammar: Grammar, width: int) -> list[Cells]:

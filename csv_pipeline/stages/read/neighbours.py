@@ -120,7 +120,7 @@ class Neighbours:
         bare = self.grammar.bare(line)
         inches = bare.inches and self.looks().have_inches(bare.odd)
         kind = _Kind.SOUND if bare.odd and inches else _Kind.OPEN
-        if (len(bare.odd) > 1 or (bare.odd and bare.beside)) and not inches:
+        if bare.odd and (len(bare.cells) > 1 or bare.beside) and not inches:
             self.told.strays.add(place)
         if place in self.told.strays or bare.fields != self.width:
             kind = _Kind.BROKEN
