@@ -78,6 +78,13 @@ class Shift(Contract):
     note: str = column("Note", nullable=True, nulls=("(blank)",))
 
 
+class Part(Contract):
+    """A part whose id is written in any case, and with or without its zeros."""
+
+    number: str = column("Number", fold_case=True, pad=6)
+    name: str = column("Name", nullable=True)
+
+
 def _versions(name: str, **policies: Any) -> Feed:
     return Feed(
         name=name, description="Versioned values.", contract=Version, key=("key",), **policies
@@ -109,6 +116,7 @@ TEST_FEEDS = (
         },
     ),
     Feed(name="shifts", description="Shifts.", contract=Shift, key=("shift",)),
+    Feed(name="parts", description="Parts.", contract=Part, key=("number",)),
     Feed(name="payments", description="Payments.", contract=Payment),
     Feed(
         name="people",

@@ -51,6 +51,11 @@ def test_each_row_says_which_file_it_is_of_and_where_it_stands_there(desk: Desk)
 
 
 MIXED: dict[str, list[str | bytes]] = {
+    "amounts with a currency, of which one is first": [
+        f"{HEADER}a,A,$5.00\nb,B,1 234.50\nc,C,7.25\n",
+        f"{HEADER}d,D,\n",
+        f"{HEADER}e,E,1 234.50\nf,F,1.50\n",
+    ],
     "plain": [f"{HEADER}a,A,1.10\n", f"{HEADER}b,B,2.20\nc,C,3.30\n", f"{HEADER}d,D,4.40"],
     "keys that come again": [
         f"{HEADER}a,1,1.00\na,2,1.00\na,3,1.00\n",

@@ -4,7 +4,7 @@
 import polars as pl
 import pytest
 
-from csv_pipeline.casts.cells import choices, cleaned
+from csv_pipeline.casts.cells import choices
 from csv_pipeline.contract import Contract, column
 from csv_pipeline.model import Feed
 from csv_pipeline_tests.conftest import Desk
@@ -34,6 +34,7 @@ def rules(desk: Desk, text: str, feed: str = "customers") -> list[tuple[int, str
             "A\u00adB 1",
         ),
         *("\u2066AB\u20091\u2069", '="AB 1"', '"=""AB 1"""'),
+        *("AB\x08 1", "AB 1\x1a", "AB\t1", '"AB\n1"', "A\x7fB 1"),
     ],
 )
 def test_an_id_that_looks_the_same_is_the_same(desk: Desk, written: str) -> None:
@@ -131,24 +132,13 @@ def test_ids_that_end_in_a_nought_as_often_as_chance_has_it_are_no_warning(desk:
     assert warnings(desk, [str(4_006_381_333_931_200 + n) for n in range(100)]) == []
 
 
-class Part(Contract):
-    """A part whose id is written in any case, and with or without its zeros."""
-
-    number: str = column("Number", fold_case=True, pad=6)
-    name: str = column("Name", nullable=True)
-
-
-PARTS = Feed(name="parts", description="Parts.", contract=Part, key=("number",))
-
-
-def test_case_and_zeros_are_alike_where_the_contract_says_so() -> None:
-    (number, _) = PARTS.columns
-    values = pl.Series(
-        "number", ["Ab", "AB", "417", "000417", "STRASSE", "straße", "1234567", None]
-    )
-    assert cleaned(values, number, ("",), is_id=True).to_list() == [
-        *("ab", "ab", "000417", "000417", "strasse", "strasse", "1234567", None),
-    ]
+@pytest.mark.parametrize("others", [[], ["\u200bX-1"]])
+def test_case_and_zeros_are_alike_where_the_contract_says_so(desk: Desk, others: list[str]) -> None:
+    ids = ["Ab", "AB", "417", "000417", "STRASSE", "stra\u00dfe", "1234567", *others]
+    stored = ["000417", "1234567", "ab", "strasse", *(["x-1"] if others else [])]
+    for numbers in (ids, ["Ab", "417"]):  # all plain, or not
+        desk.bring("Number,Name\n" + "".join(f"{number},\n" for number in numbers), "parts")
+        assert [row.number for row in desk.rows("parts", "number")] == stored
 
 
 class Listing(Contract):

@@ -101,6 +101,20 @@ def test_a_footer_is_kept_as_a_fact_wherever_it_stands(tmp_path: Path) -> None:
     assert text.records == 2
 
 
+@pytest.mark.parametrize(
+    ("last", "malformed"),
+    [
+        ("made 2026-05-02; by till 3; a", 0),
+        ("kg;m;s\nx;3;y\nz;4;y", 3),
+        ("3\ta\tb\tc", 1),
+    ],
+    ids=["footer", "other-delimiter", "more-cells"],
+)
+def test_rows_by_another_delimiter_are_no_footer(tmp_path: Path, last: str, malformed: int) -> None:
+    text = reading(tmp_path, f"id,name,note,city\n1,a,b,c\n2,c,d,e\n\n{last}\n")
+    assert (text.malformed, text.non_data_count) == (malformed, 0 if malformed else 1)
+
+
 def test_a_file_with_only_a_header_has_no_rows(tmp_path: Path) -> None:
     text = reading(tmp_path, "id,name,note\n")
     assert (text.records, cells(text)) == (0, [])
@@ -136,6 +150,40 @@ def test_lines_may_end_in_carriage_returns_alone(tmp_path: Path) -> None:
         ("1", "a", "b"),
         ("2", "c", "d"),
     ]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "id,name,note\r1,a,b\r2,c,d\n",
+        'id,name,note\r1,a,b\r\n2,c,d\n3,e,"f\rg"\r4,a,b\r5,a,b\r',
+        'id,name,note\r\r\n1,a,b\r\r\n2,c,d\r\r\n3,e,"f\rg"\r\r\n',
+    ],
+    ids=["line-feed-at-the-end", "mixed", "doubled"],
+)
+def test_lines_that_end_in_several_ways_are_lines(tmp_path: Path, content: str) -> None:
+    found = cells(reading(tmp_path, content))
+    assert found[:3] == [("1", "a", "b"), ("2", "c", "d"), ("3", "e", "f\rg")][: len(found)]
+    assert (
+        len(found)
+        == content.replace('"f\rg"', "")
+        .replace("\r\r\n", "\r")
+        .replace("\r\n", "\r")
+        .replace("\n", "\r")
+        .count("\r")
+        - 1
+    )
+
+
+def test_a_line_feed_in_a_cell_that_nobody_quoted_costs_its_record(tmp_path: Path) -> None:
+    text = reading(tmp_path, "id,name,note\r1,a,b\r2,c\nd,e\r3,f,g\r")
+    assert cells(text) == [("1", "a", "b"), ("3", "f", "g")]
+    assert text.malformed == 2
+
+
+def test_returns_inside_the_cells_of_a_text_in_line_feeds_stay(tmp_path: Path) -> None:
+    text = reading(tmp_path, "id,name,note\n1,a\rb\rc\rd,b\n2,c,d\n")
+    assert cells(text) == [("1", "a\rb\rc\rd", "b"), ("2", "c", "d")]
 
 
 def test_bytes_that_are_no_text_are_refused_with_their_place(tmp_path: Path) -> None:

@@ -193,6 +193,59 @@ def test_names_that_do_not_fit_the_rows_are_never_replaced_by_numbers(
         reading(tmp_path, f"{header}\nAnn,30,Rome\nBob,41,Bath\nCem,52,Bern\n")
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "name,,,\nAnn,5,6,7\nBob,6,7,8\n",
+        ",,total\nAnn,5,6\nBob,6,7\n",
+        "name;\nAnn;x\nBob;y\n",
+        "a,b,c,d\n" + "1,2,3,4\n" * 30 + "1,2,3\n" * 90,
+        "a,b,c\n" + "1,2,3\n" * 30 + "1,2,3,4\n" * 90,
+        "a,b\n" + "1,2\n" * 30 + "c,d,e\n" + "1,2,3\n" * 90,
+    ],
+    ids=["one-name", "last-name", "half", "wider", "narrower", "other-table"],
+)
+def test_a_header_of_other_rows_or_of_few_names_is_no_row_and_no_title(
+    tmp_path: Path, content: str
+) -> None:
+    with pytest.raises(UndecidableError, match=r"line 1 has|stand above the header"):
+        reading(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "Report,Sales\nFrom,2026-01-01\nTo,2026-01-31\n\nid,n,kg\n1,2,3\n4,5,6\n",
+        "Customers,,\nname,city,zip\nAnn,Rome,a\nBob,Bath,b\n",
+        "Sales,May,,\nid,n,kg,x\n1,2,3,4\n4,5,6,7\n",
+    ],
+    ids=["settings", "title", "half-title"],
+)
+def test_a_title_above_a_header_is_a_title(tmp_path: Path, content: str) -> None:
+    assert len(rows(reading(tmp_path, content))) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "header"),
+    [
+        ("#,title\n#101,Pan\n#102,Pot\n", ("#", "title")),
+        ("#;title\n101;Pan\n102;Pot\n", ("#", "title")),
+        ("#101\tPan\n#102\tPot\n#103\tPan\n", ("column_1", "column_2")),
+        ("name,%\nAnn,5\nBob,6\n", ("name", "%")),
+        ("weight (kg)\n#42\n#88\n", ("weight (kg)",)),
+        ("Sale Date\n", ("Sale Date",)),
+    ],
+    ids=["rows", "name", "no-header", "percent", "one-column", "header-only"],
+)
+def test_a_sign_is_a_name_and_rows_that_begin_with_one_are_no_comments(
+    tmp_path: Path, content: str, header: tuple[str, ...]
+) -> None:
+    text = reading(tmp_path, content)
+    assert text.header == header
+    assert len(rows(text)) == content.count("\n") - text.header_line
+    assert text.non_data_count == 0
+
+
 def test_rows_that_equal_a_first_line_that_may_be_one_are_rows(tmp_path: Path) -> None:
     text = reading(tmp_path, "yes;no\nno;yes\nyes;no\nno;no\n")
     assert len(rows(text)) >= 3

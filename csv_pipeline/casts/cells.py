@@ -20,12 +20,11 @@ def null_words(declared: frozenset[str]) -> tuple[str, ...]:
 class Oddities:
     """What any cell of a column may be besides a plain one.
 
-    `cell`: one of the words for no value, of a spreadsheet, or an id that needs to be cleaned;
-    `number` and `rounded`: an id of which a spreadsheet made a number, or one with fewer digits.
+    `cell`: one of the words for no value, of a spreadsheet, or an id that needs to be cleaned or
+    of which a spreadsheet may have made a number; `rounded`: an id that it left fewer digits.
     """
 
     cell: bool
-    number: bool = False
     rounded: bool = False
 
 
@@ -39,9 +38,8 @@ def asked(name: str, words: tuple[str, ...], *, is_id: bool) -> tuple[pl.Expr, .
     if not is_id:
         return (odd.any().alias(name),)
     odd |= identifiers.may_be_odd(value)
-    number, rounded = spreadsheets.is_number(value), identifiers.may_be_rounded(value)
-    more = (number.any().alias(f"{name} number"), rounded.any().alias(f"{name} rounded"))
-    return (odd.any().alias(name), *more)
+    rounded = identifiers.may_be_rounded(value)
+    return (odd.any().alias(name), rounded.any().alias(f"{name} rounded"))
 
 
 def cleaned(values: pl.Series, column: Column, words: tuple[str, ...], *, is_id: bool) -> pl.Series:
@@ -60,11 +58,10 @@ def damage(
 
     Where a column is more than text its cast fails, and `reasons` tells why.
     """
-    if column.kind is not Kind.TEXT:
+    if column.kind is not Kind.TEXT or not odd.cell:
         return
-    if odd.cell:
-        yield spreadsheets.is_error(values), "spreadsheet_error", spreadsheets.ERROR_HINT
-    if odd.number or (is_id and odd.cell):
+    yield spreadsheets.is_error(values), "spreadsheet_error", spreadsheets.ERROR_HINT
+    if is_id:
         yield _are_numbers(values), "spreadsheet_number", spreadsheets.NUMBER_HINT
 
 

@@ -20,8 +20,10 @@ class Sightings:
     def add(self, mask: pl.Series, values: pl.Series, row_numbers: pl.Series) -> None:
         """Count the values under `mask`."""
         found = int(mask.sum() or 0)
-        if found and not self.count:
-            first = mask.arg_max() or 0
+        if not found:
+            return
+        first = mask.arg_max() or 0
+        if not self.count or row_numbers[first] < self.row_number:
             self.row_number, self.value = row_numbers[first], values[first]
         self.count += found
 
@@ -88,6 +90,7 @@ class Survey:
             if plain.all():
                 return
             values, row_numbers = values.filter(~plain), row_numbers.filter(~plain)
+        written = values
         if self.read is not None:
             values = self.read(values, row_numbers)
             if values.null_count() == values.len():
@@ -104,7 +107,7 @@ class Survey:
         if repeats:
             masks = _matches(values, patterns).get_columns()
         for sightings, mask in zip((*self.seen, self.open), masks, strict=True):
-            sightings.add(mask, values, row_numbers)
+            sightings.add(mask, written, row_numbers)
 
     def masks(self, values: pl.Series, row_numbers: pl.Series) -> tuple[pl.Series, ...]:
         """Return which trimmed values prove the one way, and the other, which are open, and notes.

@@ -17,19 +17,19 @@ from csv_pipeline.model import ReportWarning
 _EXACT = 15  # digits that a spreadsheet keeps of a number, by IEEE 754
 _MOST_LINES = 20
 _SURPRISING = 3  # times as many as there would be by chance
-
-
+_UNSEEN = rf"{INVISIBLE}|\p{{Cc}}"  # control characters as well; U+001A ends a file of DOS
 _KEPT_AS_TEXT = r"^'([0-9+][0-9 ()./,+-]*(?:[eE]\+?[0-9]+)?)$"
+_MAY_BE_ODD = r"[^ -~]|^'|^[+-]?[0-9]{1,3}(?:[.,][0-9]+)?[eE]"
 
 
 def may_be_odd(value: pl.Expr) -> pl.Expr:
-    """Return whether an id may need cleaning; quickly asked of all ids."""
-    return ~is_plain(value) | ((value >= "'") & (value < "("))
+    """Return whether an id is not plain, may have been kept as text, or be a number by now."""
+    return value.str.contains(_MAY_BE_ODD)
 
 
 def is_plain(value: pl.Expr) -> pl.Expr:
-    """Return whether an id is ASCII."""
-    return value.str.len_bytes() == value.str.len_chars()
+    """Return whether an id holds letters, digits and signs of ASCII, and the blank."""
+    return ~value.str.contains("[^ -~]")
 
 
 def cleaned(values: pl.Series, column: Column) -> pl.Series:
@@ -38,9 +38,7 @@ def cleaned(values: pl.Series, column: Column) -> pl.Series:
     bare = value.str.extract(_KEPT_AS_TEXT).fill_null(value)
     frame = values.to_frame("id").select(bare)
     if not frame.select(is_plain(value).all()).item():
-        spelt = (
-            value.str.normalize("NFC").str.replace_all(INVISIBLE, "").str.replace_all(r"\s", " ")
-        )
+        spelt = value.str.normalize("NFC").str.replace_all(r"\s", " ").str.replace_all(_UNSEEN, "")
         clean = spelt.str.strip_chars()
         frame = frame.with_columns(
             id=pl.when(is_plain(value)).then(value).otherwise(pl.when(clean != "").then(clean))

@@ -180,11 +180,11 @@ def _stands_below_a_title(reading: Reading, filled: list[Record]) -> bool:
 def _parts_all(reading: Reading, filled: list[Record]) -> bool:
     """Return whether a colon or a blank parts every record alike, and is no part of a value."""
     width = len(reading.header.names)
-    if not all(record.sound and record.width == width for record in filled):
+    if len(filled) < 2 or not all(record.sound and record.width == width for record in filled):
         return False
     if _are_values(filled) or _is_prose(reading.grammar.delimiter, filled):
         return False
-    typed = reading.header.likeness is Likeness.NAMES or reading.has_values or len(filled) == 1
+    typed = reading.header.likeness is Likeness.NAMES or reading.has_values
     return typed or reading.quoted or reading.grammar.delimiter == ":"
 
 

@@ -5,6 +5,7 @@ more rows follow is known at the end only: until then such lines are held back. 
 the beginning of a row, or a row by another delimiter, is none.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ import polars as pl
 from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.read.kinds import DATA, FOOTER
 from csv_pipeline.stages.read.looks import Looks
-from csv_pipeline.stages.read.repairs import other_readings
+from csv_pipeline.stages.read.repairs import VARIANTS, other_readings
 
 _MOST_LINES = 20  # of a footer; more are rows that something went wrong with
 _MOST_HELD = 1_000  # records, blank ones and rejects among them
@@ -88,9 +89,14 @@ class Tail:
         cells = [cell.strip() for cell in self.grammar.cells(text) if cell and cell.strip()]
         if len(cells) != 1 or not self.grammar.is_sound(text):
             return False
-        if other_readings(text, self.grammar, self.width):
+        if other_readings(text, self.grammar, self.width) or _is_parted(cells[0]):
             return False
         return not self.looks().begin_like(cells[0], torn=torn)
+
+
+def _is_parted(cell: str) -> bool:
+    """Return whether a line of one cell may have several by another delimiter."""
+    return any(len(re.findall(rf"{re.escape(one)}(?! )", cell)) > 1 for one in VARIANTS)
 
 
 def _as_footers(frame: pl.DataFrame) -> pl.DataFrame:

@@ -190,7 +190,8 @@ def rows_above(header: Header, rows: Sequence[Record]) -> tuple[str, str]:
 
 def misfit(header: Header, width: int) -> tuple[str, str]:
     """Return the doubt that a header has not a name for each cell of the rows."""
-    line, has = header.records[0].first, len(header.names)
+    line, names = header.records[0].first, header.names
+    has = len(names) if len(names) != width else sum(1 for name in names if name)
     return A_NAME_EACH, f"line {line:,} has {has} of them, the rows below it have {width} cells"
 
 

@@ -23,6 +23,7 @@ from csv_pipeline.stages.read.likeness import Likeness, Names, likeness, typed_c
 from csv_pipeline.stages.read.sampling import LETTER, Record, as_names
 
 _DELIMITERS = (",", ";", "\t", "|")
+_MOST_ABOVE = 20  # lines above a header like a table with a header of its own
 
 
 def by_likeness(sample: Sample) -> Header:
@@ -67,8 +68,24 @@ def _doubt(sample: Sample, first: Header, above: Sequence[Record]) -> tuple[str,
     )
     if damaged is not None:
         return misfit(Header(records=(damaged,), names=damaged.names), len(first.names))
+    top = _top_of_others(sample, first)
+    if top is not None and what is Likeness.ROW:
+        return misfit(Header(records=(top,), names=top.names), len(first.names))
     full = full_above(sample, first) if what is not Likeness.ROW else []
+    if top is not None and not full:
+        others = [r for r in above if r.first > top.last and not r.is_aside]
+        full = others if len(others) > _MOST_ABOVE else []
     return rows_above(first, full) if full else None
+
+
+def _top_of_others(sample: Sample, first: Header) -> Record | None:
+    """Return the first line above a header if it is a header itself, of rows of another width."""
+    top = next((r for r in sample.records if not r.is_aside), first.records[0])
+    if top.first >= first.records[0].first or top.width in {1, len(first.names)}:
+        return None
+    rows = [r for r in sample.records if r.first > top.last and r.sound and r.width == top.width]
+    several = len(rows) > 1 and likeness(top.names, [row.names for row in rows]) is Likeness.NAMES
+    return top if several else None
 
 
 def _first_full(sample: Sample) -> tuple[int, Header | None]:
@@ -116,7 +133,7 @@ def _behind_a_sign(
         return None
     names = as_names([(comment.cells[0] or "").removeprefix("# "), *comment.cells[1:]])
     header = Header(records=(comment,), names=names, likeness=Likeness.LIKELY)
-    if first.likeness is Likeness.ROW:
+    if first.likeness is Likeness.ROW or comment.cells[0] == "#":
         below = [row.names for row in (*first.records, *rows)]
         return None if likeness(names, below) is Likeness.ROW else header
     if any((cell or "").startswith(("# ", " ")) for cell in comment.cells):
@@ -141,10 +158,13 @@ def _may_be_damaged(sample: Sample, above: Record, first: Header) -> bool:
     is_row, adjoins = first.likeness is Likeness.ROW, above.last + 1 == first.records[0].first
     if above.is_aside or first.likeness is Likeness.NAMES or not (is_row or adjoins):
         return False
-    near = abs(above.reach(sample.grammar) - sample.width) == 1
-    if values_in(above.names) or not (near or is_row):
+    near, as_wide = (
+        abs(above.reach(sample.grammar) - sample.width) == 1,
+        above.width == sample.width,
+    )
+    if values_in(above.names) or not (near or as_wide or is_row):
         return False
-    if near and is_row:
+    if (is_row and (near or as_wide)) or (as_wide and 2 * above.filled >= above.width):
         return True
     if _is_title(sample, above, above.names):
         return False

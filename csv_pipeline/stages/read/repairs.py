@@ -11,7 +11,7 @@ import polars as pl
 from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.read.looks import ENOUGH, Looks
 
-_VARIANTS = (",", ";", "\t", "|")
+VARIANTS = (",", ";", "\t", "|")
 _MOST_EXTRA = 64
 
 
@@ -24,7 +24,7 @@ def repaired(frame: pl.DataFrame, grammar: Grammar, width: int, looks: Looks) ->
 def other_readings(text: str, grammar: Grammar, width: int) -> list[list[str | None]]:
     """Return the cells of a record by each other delimiter that gives enough of them."""
     found = []
-    for variant in _VARIANTS:
+    for variant in VARIANTS:
         if variant != grammar.delimiter and text.count(variant) >= width - 1:
             own = Grammar(variant, grammar.quote, grammar.escape)
             cells = own.cells(text)

@@ -3,12 +3,12 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from csv_pipeline.stages.read.grammar import Grammar
 
 SAMPLE_RECORDS = 200
-LETTER = re.compile(r"[^\W_]")
+LETTER = re.compile(r"[^\W_]|[#%€$£]")
 _SEPARATOR_LINE = re.compile(r"\W*sep=\S{0,3}\W*", re.IGNORECASE)  # by which Excel is told
 
 
@@ -82,10 +82,22 @@ def sampled(lines: list[str], grammar: Grammar) -> list[Record]:
         end = _end(lines, at, grammar)
         records.append(_record(lines, at, end, grammar))
         at = end
-    if all(record.first == record.last for record in records):
+    if any(record.first != record.last for record in records):
+        width = usual_width(records)
+        records = [part for record in records for part in _apart(record, lines, width, grammar)]
+    return _with_hash_signs(records)
+
+
+def _with_hash_signs(records: list[Record]) -> list[Record]:
+    """Return records that begin with # as records like others if most do so, as in #101 and #102.
+
+    A comment rather has a blank behind its sign, or one cell.
+    """
+    filled = [record for record in records if not record.is_blank]
+    signed = [r for r in filled if r.is_comment and r.width > 1 and r.text[1:2].isalnum()]
+    if 2 * len(signed) <= len(filled) or len({record.width for record in signed}) > 1:
         return records
-    width = usual_width(records)
-    return [part for record in records for part in _apart(record, lines, width, grammar)]
+    return [replace(r, is_aside=False) if r in signed else r for r in records]
 
 
 def usual_width(records: Sequence[Record]) -> int:

@@ -10,11 +10,13 @@ _CHUNK = 4 * 1024**2
 
 
 def pieces(source: Path, skip: int) -> Iterator[bytes]:
-    """Give the file in pieces that do not end within CRLF."""
+    """Give the file in pieces that do not end within CR LF or CR CR LF."""
     with source.open("rb") as file:
         file.seek(skip)
         while chunk := file.read(_CHUNK):
-            yield chunk + file.read(1) if chunk.endswith(b"\r") else chunk
+            for _ in range(2):
+                chunk += file.read(1) if chunk.endswith(b"\r") else b""
+            yield chunk
 
 
 def lines(source: Path, skip: int, line_end: bytes = b"") -> Iterator[tuple[bytes, int]]:

@@ -1,29 +1,52 @@
 """Which of CR and LF ends the lines of a text, and the text with LF for all of them."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from csv_pipeline.stages.read.encoding.chunks import pieces
 
+_ALONE = re.compile(rb"\r(?!\r?\n)")
+_END = re.compile(rb"\r{0,2}\n|\r")
+
 
 def line_ends(path: Path) -> str:
-    """Return what ends the lines of a text with CR in it: both, if LF stands inside quotes only."""
-    outside = feeds = 0
+    """Return what ends the lines of a text with CR in it: LF, CR, or both.
+
+    It is both where LF stands inside quotes only, where a CR ends the first line and most others
+    outside quotes, and where CR CR LF ends most: a program has written CR LF for the LF of CR LF.
+    """
+    outside = inside = returns = doubled = 0
     for text, quoted in _by_quotes(path, 0):
-        feeds += text.count(b"\n")
-        outside += 0 if quoted else text.count(b"\r")
-        if not quoted and b"\n" in text:
+        if quoted:
+            inside += text.count(b"\n")
+            continue
+        if not returns + outside and _begins_with_feed(text):
             return "\n"
-    if not feeds:
+        outside += text.count(b"\n")
+        doubled += text.count(b"\r\r\n")
+        returns += len(_ALONE.findall(text))
+    if not inside + outside:
         return "\r"
-    return "\r\n" if outside >= feeds else "\n"
+    if 2 * doubled > outside:
+        return "\r\n"
+    return "\r\n" if returns > outside and (outside or returns >= inside) else "\n"
+
+
+def _begins_with_feed(text: bytes) -> bool:
+    """Return whether LF or CR LF ends the first line that is not blank."""
+    first = _END.search(text.lstrip(b"\r\n"))
+    return first is not None and first[0] in {b"\n", b"\r\n"}
 
 
 def with_line_feeds(path: Path, target: Path, skip: int, *, alone: bool) -> Path:
     """Write the text with LF for every CR that ends a line; for all, where CR stands `alone`."""
     with target.open("wb") as out:
         for text, quoted in _by_quotes(path, skip):
-            out.write(text if quoted and not alone else text.replace(b"\r", b"\n"))
+            if alone:
+                out.write(text.replace(b"\r", b"\n"))
+            else:
+                out.write(text if quoted else _END.sub(b"\n", text))
     return target
 
 
