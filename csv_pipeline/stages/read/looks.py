@@ -148,8 +148,11 @@ def _extra(records: list[list[str | None]], width: int) -> int:
 
 def _inches(lines: list[str], grammar: Grammar, width: int) -> Counter[tuple[int, ...]]:
     found: Counter[tuple[int, ...]] = Counter()
+    within = False
     for line in lines:
-        if grammar.mark in line and grammar.is_record(line):
+        if within or not grammar.is_record(line):
+            within = not (within and grammar.closes_in(line))
+        elif grammar.mark in line:
             bare = grammar.bare(line)
             if bare.fields == width and bare.odd and bare.inches:
                 found[bare.odd] += 1
