@@ -78,6 +78,11 @@ class Looks:
         return any(one.startswith(found) if torn else one == found for one in known)
 
     @property
+    def usual_inches(self) -> list[tuple[int, ...]]:
+        """The columns in which quotes behind numbers are usual, those of a row together."""
+        return [columns for columns, count in self.inches.items() if count >= _SOME]
+
+    @property
     def have_cells_like_rows(self) -> bool:
         """Whether cells of several lines often look like rows: too often for stray quotes."""
         return self.doubts >= _SOME
