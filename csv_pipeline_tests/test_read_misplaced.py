@@ -207,7 +207,7 @@ TEXT = st.one_of(
 def small_tables(draw: st.DrawFn) -> Written:
     width = draw(st.integers(2, 5))
     keys = draw(st.booleans())
-    rows = draw(st.lists(st.tuples(*[TEXT] * width), min_size=4, max_size=10))
+    rows = draw(st.lists(st.tuples(*[TEXT] * width), min_size=6, max_size=10))
     table = [HEADER[:width]]
     for number, row in enumerate(rows):
         filled = (f"k{number}", *row[1:]) if keys or not "".join(row).strip(' ,;|"\n.') else row

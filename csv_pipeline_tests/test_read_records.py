@@ -326,3 +326,9 @@ def test_the_corpus_gives_the_same_in_blocks_of_one_kibibyte(path: Path, tmp_pat
     )
     whole = _outcome(path, tmp_path / "a", known)
     assert _outcome(path, tmp_path / "b", known, block_bytes=1024) == whole
+
+
+def test_a_line_of_a_quoted_cell_counts_no_inches(tmp_path: Path) -> None:
+    text = reading(tmp_path, 'id,name\nk,a\n""1\n1",\n' + '"1\n1",b\n' * 3)
+    assert [row[0] for row in cells(text)] == ["k", *["1\n1"] * 3]
+    assert text.malformed == 2

@@ -46,13 +46,15 @@ class Notes:
         if names and values.null_count() < values.len():
             self.take(names, _matches(values, names.values()), values)
 
-    def take(self, names: Iterable[str], masks: Iterable[pl.Series], values: pl.Series) -> None:
-        """Note the values of which `masks` tells."""
+    def take(
+        self, names: Iterable[str], masks: Iterable[pl.Series | None], values: pl.Series
+    ) -> None:
+        """Note the values of which `masks` tells; None tells of no value."""
         for name, mask in zip(names, masks, strict=True):
-            if mask.any():
+            if mask is not None and mask.any():
                 self.found[name] = str(values.filter(mask).min())  # distinct values have no order
 
-    def of(self, masks: Iterable[pl.Series], values: pl.Series) -> "Notes":
+    def of(self, masks: Iterable[pl.Series | None], values: pl.Series) -> "Notes":
         """Return the notes of the values of which `masks` tells."""
         mine = Notes(self.patterns)
         mine.take(self.patterns, masks, values)
@@ -109,10 +111,11 @@ class Survey:
         for sightings, mask in zip((*self.seen, self.open), masks, strict=True):
             sightings.add(mask, written, row_numbers)
 
-    def masks(self, values: pl.Series, row_numbers: pl.Series) -> tuple[pl.Series, ...]:
+    def masks(self, values: pl.Series, row_numbers: pl.Series) -> tuple[pl.Series | None, ...]:
         """Return which trimmed values prove the one way, and the other, which are open, and notes.
 
-        A mask each; the notes have theirs in the order of their patterns.
+        A mask each, None where it tells of no value; the notes have theirs in the order of their
+        patterns.
         """
         if self.read is not None:
             values = self.read(values, row_numbers)
@@ -122,16 +125,17 @@ class Survey:
         )
         if self.plain is not None:
             first |= values.str.contains(self.plain).fill_null(value=False)
-        return first, *others
+        return tuple(mask if mask.any() else None for mask in (first, *others))
 
     def take(
-        self, masks: Iterable[pl.Series], values: pl.Series, row_numbers: pl.Series
+        self, masks: Iterable[pl.Series | None], values: pl.Series, row_numbers: pl.Series
     ) -> "Survey":
         """Return the survey of the values of which `masks` tells."""
         seen = (Sightings(), Sightings(), Sightings())
         own = list(masks)
         for sightings, mask in zip(seen, own[:3], strict=True):
-            sightings.add(mask, values, row_numbers)
+            if mask is not None:
+                sightings.add(mask, values, row_numbers)
         notes = self.notes.of(own[3:], values)
         return replace(self, notes=notes, seen=seen[:2], open=seen[2])
 

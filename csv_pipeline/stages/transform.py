@@ -223,7 +223,8 @@ def settle_parts(  # noqa: PLR0913, PLR0917  # a text, whose it is, and what is 
 
         def taken(survey: Survey) -> Survey:
             values = trimmed[str(sources[survey.column])][mine]
-            return survey.take((mask[mine] for mask in masks[survey.column]), values, numbers)
+            its = (mask if mask is None else mask[mine] for mask in masks[survey.column])
+            return survey.take(its, values, numbers)
 
         moments: list[Moments] = []
         censuses: dict[int, Census] = {}

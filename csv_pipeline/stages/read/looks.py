@@ -78,6 +78,11 @@ class Looks:
         return any(one.startswith(found) if torn else one == found for one in known)
 
     @property
+    def usual_inches(self) -> list[tuple[int, ...]]:
+        """The columns in which quotes behind numbers are usual, those of a row together."""
+        return [columns for columns, count in self.inches.items() if count >= _SOME]
+
+    @property
     def have_cells_like_rows(self) -> bool:
         """Whether cells of several lines often look like rows: too often for stray quotes."""
         return self.doubts >= _SOME
@@ -143,8 +148,11 @@ def _extra(records: list[list[str | None]], width: int) -> int:
 
 def _inches(lines: list[str], grammar: Grammar, width: int) -> Counter[tuple[int, ...]]:
     found: Counter[tuple[int, ...]] = Counter()
+    within = False
     for line in lines:
-        if grammar.mark in line and grammar.is_record(line):
+        if within or not grammar.is_record(line):
+            within = not (within and grammar.closes_in(line))
+        elif grammar.mark in line:
             bare = grammar.bare(line)
             if bare.fields == width and bare.odd and bare.inches:
                 found[bare.odd] += 1

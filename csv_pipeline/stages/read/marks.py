@@ -21,13 +21,15 @@ class Before:
 class Marked:
     """What is known of the lines of a block, place by place.
 
-    `fields` counts fields by delimiters alone, `quotes` says whether there are any. The others are
-    of the `places` where some quote does not stand around a cell of its line: whether the line is a
-    `record`, has an `odd` number of quotes, and `closes` a cell that was opened before it.
+    `fields` counts fields by delimiters alone, `widths` those outside quotes; `quotes` says whether
+    there are any. The others are of the `places` where some quote does not stand around a cell of
+    its line: whether the line is a `record`, has an `odd` number of quotes, and `closes` a cell
+    that was opened before it.
     """
 
     lines: Sequence[str]
     fields: Sequence[int]
+    widths: Sequence[int]
     quotes: Sequence[bool]
     places: Sequence[int]
     record: Sequence[bool]

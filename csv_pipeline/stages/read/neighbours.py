@@ -111,7 +111,7 @@ class Neighbours:
         """Return what is known of a line with quotes that is a record, or has some that stray."""
         line, at = self.marked.lines[place], self._at.get(place)
         if at is None:
-            kind = _Kind.SOUND if len(self.grammar.cells(line)) == self.width else _Kind.BROKEN
+            kind = _Kind.SOUND if self.marked.widths[place] == self.width else _Kind.BROKEN
             return _Record(place, place, kind, quoted=True)
         closes = self.marked.closes[at] and self.marked.odd[at]
         if not self.marked.record[at]:

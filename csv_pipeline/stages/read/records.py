@@ -6,6 +6,7 @@ grammar. A block that does not pass is looked at line by line, so that a stray q
 it stands in and no other.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -148,74 +149,92 @@ class Cutter:
         self, lined: pl.DataFrame, lines: list[str], *, final: bool
     ) -> tuple[pl.DataFrame, int]:
         """Return the records of lines among which some quotes may be stray."""
-        marked = self._marked(lined, lines)
+        places, record = self._unsound(lined)
+        fitted = self._with_cells(lined, places, places.filter(record))
+        marked = self._marked(fitted, lined["fields"], places, record)
         told = self._teller.told(marked, self._before, final=final)
         self._before = told.before
-        fitted = self._with_cells(lined, marked)
         strays = pl.Series(sorted(told.strays), dtype=pl.UInt32)
         stray = fitted["stray"].scatter(strays, values=True)
         fitted = fitted.with_columns(stray=stray, fields=fitted["fields"].scatter(strays, 0))
         return self._grouped(fitted, lines, told), told.used
 
-    def _marked(self, lined: pl.DataFrame, lines: list[str]) -> Marked:
-        """Find the lines with quotes that do not stand around cells of the same line."""
-        grammar, quoted = self.grammar, lined["quotes"] > 0
-        places = quoted.arg_true()
+    def _unsound(self, lined: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
+        """Return which lines have quotes that do not stand around cells, and which are records."""
+        grammar, places = self.grammar, (lined["quotes"] > 0).arg_true()
         text = lined["text"].gather(places)
         if not grammar.quote:
             sound = ~text.str.contains(grammar.across)
-        elif grammar.is_native:
+            return places.filter(~sound), pl.Series([True]).new_from_index(0, int((~sound).sum()))
+        if grammar.is_native:
             sound = text.str.contains(grammar.strict)
-        else:
-            sound = pl.Series([grammar.is_sound(line) for line in text], dtype=pl.Boolean)
-        places = places.filter(~sound)
-        text = text.filter(~sound)
-        if not grammar.quote:
-            record = [True] * len(text)
-            closes = [Grammar(grammar.delimiter).closes_in(line) for line in text]
-        elif grammar.is_native:
-            record = text.str.contains(grammar.lenient).to_list()
+            return places.filter(~sound), text.filter(~sound).str.contains(grammar.lenient)
+        sound = pl.Series(map(grammar.is_sound, text), dtype=pl.Boolean)
+        record = pl.Series(map(grammar.is_record, text.filter(~sound)), dtype=pl.Boolean)
+        return places.filter(~sound), record
+
+    def _marked(
+        self, fitted: pl.DataFrame, by_delimiter: pl.Series, places: pl.Series, record: pl.Series
+    ) -> Marked:
+        """Return what is known of the lines, without those whose quotes are inches for sure."""
+        usual = self._are_usual(fitted, places) & record
+        places, record = places.filter(~usual), record.filter(~usual)
+        text, grammar = fitted["text"].gather(places), self.grammar
+        if grammar.is_native and grammar.quote:
             closes = text.str.contains(grammar.closes).to_list()
         else:
-            record = [grammar.is_record(line) for line in text]
-            closes = [grammar.closes_in(line) for line in text]
+            quoting = grammar if grammar.quote else Grammar(grammar.delimiter)
+            closes = [quoting.closes_in(line) for line in text]
         return Marked(
-            lines=lines,
-            fields=lined["fields"].to_list(),
-            quotes=quoted.to_list(),
+            lines=fitted["text"].to_list(),
+            fields=by_delimiter.to_list(),
+            widths=fitted["fields"].to_list(),
+            quotes=(fitted["quotes"] > 0).to_list(),
             places=places.to_list(),
-            record=record,
-            odd=(lined["quotes"].gather(places) % 2 == 1).to_list(),
+            record=record.to_list(),
+            odd=(fitted["quotes"].gather(places) % 2 == 1).to_list(),
             closes=closes,
             width=self.width,
         )
 
-    def _with_cells(self, lined: pl.DataFrame, marked: Marked) -> pl.DataFrame:
-        """Count the fields of records of one line, with their cells if Polars would err in them."""
-        grammar = self.grammar
+    def _are_usual(self, fitted: pl.DataFrame, places: pl.Series) -> pl.Series:
+        """Return which lines have quotes behind numbers only, in columns where that is usual."""
+        usual = self.looks().usual_inches if not places.is_empty() else []
+        text = fitted["text"].gather(places)
+        if not usual or self.grammar.escape == "backslash":
+            return pl.Series([False]).new_from_index(0, len(places))
+        mark, delimiter = self.grammar.mark, self.grammar.delimiter
+        counts = (
+            text.str.split(delimiter)
+            .list.eval((pl.element().str.count_matches(mark, literal=True) % 2).cast(pl.String))
+            .list.join("")
+        )
+        known = ["".join("1" if at in odd else "0" for at in range(self.width)) for odd in usual]
+        inch = rf"(\d){mark}([^0-9\p{{L}}]|$)"
+        bare = text.str.replace_all(inch, "$1$2").str.replace_all(inch, "$1$2")
+        opens = text.str.contains(rf"(?:^|{re.escape(delimiter)}){mark}")
+        return counts.is_in(known) & ~bare.str.contains(mark, literal=True) & ~opens
+
+    def _with_cells(self, lined: pl.DataFrame, unsound: pl.Series, bare: pl.Series) -> pl.DataFrame:
+        """Count the fields of records of one line, with their cells if Polars would err in them.
+
+        The quotes of the `unsound` ones do not stand around cells; `bare` are the records of these.
+        """
+        grammar, text, fields = self.grammar, lined["text"], lined["fields"]
         if not grammar.is_native:
-            cells = [grammar.cells(line) for line in marked.lines]
+            cells = [grammar.cells(line) for line in text]
             return lined.with_columns(
                 cells=pl.Series(cells, dtype=pl.List(pl.String)),
                 fields=pl.Series([len(its) for its in cells], dtype=pl.Int64),
             )
         if not grammar.quote:
             return lined
-        if not marked.places:
-            sound = (lined["quotes"] > 0).arg_true()
-            fields = counted_fields(lined["text"].gather(sound), grammar)
-            return lined.with_columns(fields=lined["fields"].scatter(sound, fields))
-        text, fields = lined["text"], lined["fields"]
-        bare = pl.Series(marked.places, dtype=pl.UInt32).filter(
-            pl.Series(marked.record, dtype=pl.Boolean)
-        )
-        sound = (lined["quotes"] > 0).scatter(marked.places, values=False).arg_true()
+        sound = (lined["quotes"] > 0).scatter(unsound, values=False).arg_true()
         fields = fields.scatter(sound, counted_fields(text.gather(sound), grammar))
         beside = text.gather(bare).str.contains(grammar.opening)
-        mixed = bare.filter(beside).to_list()
-        of_mixed = [grammar.cells(marked.lines[place]) for place in mixed]
-        if mixed:
-            fields = fields.scatter(mixed, pl.Series([len(c) for c in of_mixed], dtype=pl.Int64))
+        mixed = bare.filter(beside)
+        of_mixed = [grammar.cells(line) for line in text.gather(mixed)]
+        fields = fields.scatter(mixed, pl.Series([len(c) for c in of_mixed], dtype=pl.Int64))
         all_cells: list[list[str | None] | None] = [None] * lined.height
         for place, its in zip(mixed, of_mixed, strict=True):
             all_cells[place] = its
