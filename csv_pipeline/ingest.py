@@ -614,10 +614,8 @@ class Import:
 
     def _finish(self) -> tuple[int, int]:
         report = self.settled()
-        # A step that is repeated finds all done, and spends no time on it.
-        now, before = self._seconds(), report.stage_seconds
-        longest = {stage: max(now[stage], before.get(stage, 0.0)) for stage in now}
-        report = replace(report, stage_seconds={**before, **longest})
+        # What is known stands: a step that is repeated finds all done, or does it once more.
+        report = replace(report, stage_seconds={**self._seconds(), **report.stage_seconds})
         save(self.work / "report.json", report)
         if not self.claim.dry_run:
             with self._database.begin() as connection:
