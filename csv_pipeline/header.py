@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 
-from csv_pipeline.contract import Column, heading
+from csv_pipeline.contract import Column, Kind, heading
 from csv_pipeline.model import Feed, HeaderDrift, Layout
 
 _ALIKE = 0.6  # of two names, by difflib's ratio; "Order No." and "Order Number" have 0.67
@@ -13,17 +13,29 @@ def sources_in(header: Sequence[str], feed: Feed) -> tuple[dict[str, int], dict[
     """Return each contract column's place in the header, and another that claims to be it.
 
     The place is that of the column's likeliest name; where a name stands twice, the first. The
-    other is one that is no other column's place.
+    other is one that is no other column's place. A currency is taken from a column that holds
+    nothing else, if there is one; amounts that state it claim nothing.
     """
     places: dict[str, list[int]] = {}
     for place, name in enumerate(header):
         places.setdefault(heading(name), []).append(place)
+    found = [
+        [
+            place
+            for name in (() if column.derived else (*column.aliases, column.name))
+            for place in places.get(heading(name), ())
+        ]
+        for column in feed.columns
+    ]
+    columns = list(zip(feed.columns, found, strict=True))
+    of_values = {p for c, its in columns if c.kind is not Kind.CURRENCY for p in its}
     sources: dict[str, int] = {}
     others: dict[str, int] = {}
-    for column in feed.columns:
-        names = () if column.derived else (*column.aliases, column.name)
-        found = [place for name in names for place in places.get(heading(name), ())]
-        first, *more = dict.fromkeys(found) or (None,)
+    for column, its in columns:
+        own = its
+        if column.kind is Kind.CURRENCY:
+            own = [place for place in its if place not in of_values] or its[:1]
+        first, *more = dict.fromkeys(own) or (None,)
         if first is not None:
             sources[column.name] = first
             if more:

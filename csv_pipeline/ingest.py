@@ -680,7 +680,7 @@ class Import:
             stage_seconds=self._seconds(),
         )
         if text:
-            counts = Counts(read=text.records, blank=text.blank, non_data=text.non_data_count)
+            counts = Counts(read=text.records, blank=text.lines.blank, non_data=text.non_data_count)
             report = replace(
                 report,
                 counts=counts,

@@ -244,3 +244,26 @@ def test_one_currency_in_a_column_without_one_for_it_is_told(desk: Desk) -> None
     (told,) = (one for one in report.evidence if one.subject == "currency of Amount")
     assert told.decision == "EUR"
     assert "stores them without" in told.because
+
+
+ORDER = "Order ID,Buyer Name,Order Date,Order Total,Currency\n"
+
+
+def test_a_currency_in_a_column_of_its_own_is_that_of_the_row(desk: Desk) -> None:
+    rows = "11-22222-00001,A,2026-01-13,$1.20,USD\n11-22222-00002,B,2026-01-13,1.20,EUR\n"
+    report = desk.bring(ORDER + rows, "ebay_orders")
+    assert (report.counts.inserted, report.drift.added) == (2, ())
+    found = desk.rows("ebay_orders", "order_id, currency")
+    assert [tuple(row) for row in found] == [("11-22222-00001", "USD"), ("11-22222-00002", "EUR")]
+
+
+def test_an_amount_in_another_currency_than_its_column_says_is_a_reject(desk: Desk) -> None:
+    report = desk.bring(ORDER + "11-22222-00001,A,2026-01-13,£1.20,EUR\n", "ebay_orders")
+    assert [fault.rule for fault in desk.rejects(report)] == ["total_price.currency"]
+
+
+def test_two_columns_of_one_amount_that_differ_contest_the_amount_only(desk: Desk) -> None:
+    header = "Order ID,Buyer Name,Order Date,Order Total,Order Total\n"
+    row = "11-22222-00001,A,2026-01-13,1.23,1.24\n"
+    report = desk.bring(header + row, "ebay_orders")
+    assert [fault.rule for fault in desk.rejects(report)] == ["total_price.contested"]

@@ -273,6 +273,26 @@ def test_a_relative_path_names_the_same_file(
     assert said.json["imported_before"] is True
 
 
+def test_a_file_named_again_says_whether_its_rows_have_changed_since(terminal: Terminal) -> None:
+    first = terminal.file("ID,Name\n1,Ann\n", "one.csv")
+    words = ("import", first, "-a", terminal.account, "-f", "people")
+    terminal.call(*words)
+    assert "nothing to do; --again imports it anew" in terminal.call(*words).out
+    terminal.bring("ID,Name\n1,Ada\n", name="two.csv")
+    assert "rows were changed since, and stay so; --again" in terminal.call(*words).out
+
+
+def test_any_encoding_of_text_can_be_declared(terminal: Terminal) -> None:
+    assert terminal.call("account", terminal.account, "--encoding", "utf-16").exit_code == 0
+    said = terminal.call("account", terminal.account, "--encoding", "hex")
+    assert (said.exit_code, "an encoding that Python knows was needed" in said.err) == (2, True)
+
+
+def test_what_an_unknown_account_declared_cannot_be_forgotten(terminal: Terminal) -> None:
+    said = terminal.call("account", f"{terminal.account}-typo", "--forget", "encoding")
+    assert (said.exit_code, "an account that exists was needed" in said.err) == (2, True)
+
+
 def test_a_dry_run_shows_faults_and_leaves_no_trace(terminal: Terminal) -> None:
     said = terminal.bring(FAULTY, "--dry-run")
     assert said.exit_code == 0

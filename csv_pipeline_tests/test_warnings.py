@@ -94,3 +94,8 @@ def test_metadata_of_a_run_hold_lines_that_are_no_data_but_not_what_may_be_a_row
     )
     shown = table_metadata([_report(non_data_lines=lines)], 0)["lines that are no data"]
     assert [record.data["text"] for record in shown.records] == ["Report of May", "3 cells"]
+
+
+def test_blank_lines_are_counted_alike_wherever_they_stand(desk: Desk) -> None:
+    report = desk.bring("\nID,Name\n1,Ann\n\n2,Bob\n")
+    assert (report.counts.blank, report.lines.blank) == (2, 2)

@@ -233,7 +233,7 @@ def refuse_disproved(survey: Survey, told: str, because: str, file_name: str, se
                 file_name,
                 f"column {survey.heading!r} needs the {setting.replace('_', ' ')} {told}, as "
                 f"{because}",
-                f"{survey.shown(seen)} can only be {way}",
+                f"{survey.shown(seen)} can only be {way}; correct the one or the other",
             )
 
 

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from csv_pipeline.casts.currencies import is_code
 from csv_pipeline.cli.facts import import_facts
 from csv_pipeline.cli.terminal import notes
-from csv_pipeline.errors import LostClaimError, PipelineError, SetupError
+from csv_pipeline.errors import LostClaimError, PipelineError, SetupError, UnknownAccountError
 from csv_pipeline.ingest import Import, Stage
 from csv_pipeline.model import (
     Account,
@@ -37,7 +37,8 @@ FIRST = 10
 class Imported:
     """What to tell about one file: the report and the first faults.
 
-    `before`: an earlier import brought it. `stored`: the ledger has it, as it has not of a dry run.
+    `before`: an earlier import brought it; `stands`: nothing has changed rows of its account and
+    feed since. `stored`: the ledger has it, as it has not of a dry run.
     `members` are the files of an archive of several. `moved_to` is where the file is now, if it was
     moved, `results` the file that says what became of each row.
     """
@@ -45,6 +46,7 @@ class Imported:
     report: ImportReport
     first_rejects: tuple[Reject, ...]
     before: bool = False
+    stands: bool = True
     stored: bool = True
     moved_to: str | None = None
     results: Path | None = None
@@ -70,6 +72,7 @@ class Imported:
         facts = {
             **import_facts(self.report, moved_to=self.moved_to, results=self.results),
             "imported_before": self.before,
+            "stands": self.stands,
         }
         members = [member.facts() for member in self.members]
         return facts | {"members": members} if members else facts
@@ -115,12 +118,14 @@ def _import(
         if arrival.status not in {ArrivalStatus.IMPORTED, ArrivalStatus.UNPACKED}:
             raise LostClaimError(arrival.arrival_id, arrival.attempt)
         report = ledger.report_of(connection, arrival.import_id)
+        stands = ledger.stands(connection, report)
         faults = ledger.rejects(connection, arrival.import_id, limit=FIRST)
         members = ledger.members(connection, file)
     return Imported(
         report=report,
         first_rejects=tuple(faults),
         before=True,
+        stands=stands,
         **_places(pipeline, report),
         members=tuple(
             _import(pipeline, member, dry_run=dry_run, again=again) for member in members
@@ -158,7 +163,7 @@ def declare(
     given = {fact: value for fact, value in changes.items() if value is not None}
     if "encoding" in given:
         try:
-            b"a".decode(given["encoding"])  # codecs has others, such as hex, that give no text
+            "a".encode(given["encoding"])  # codecs has others, such as hex, that give no text
         except (LookupError, UnicodeError) as error:
             raise SetupError(
                 f"account {name!r}: an encoding that Python knows was needed; "
@@ -179,6 +184,8 @@ def declare(
     if "decimal_mark" in given:
         facts["decimal_mark"] = DecimalMark(given["decimal_mark"])
     with pipeline.database.begin() as connection:
+        if forget and name not in [one.account for one in ledger.accounts(connection)]:
+            raise UnknownAccountError(name, [one.account for one in ledger.accounts(connection)])
         ledger.add_account(connection, account_slug(name))
         declared = replace(ledger.account(connection, name), **facts)
         ledger.declare(connection, declared)

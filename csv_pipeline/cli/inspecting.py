@@ -99,7 +99,7 @@ class Inspection:
             "records_about": self.records_about,
             "rejected": text.malformed,
             "repaired": text.repaired,
-            "blank": text.blank,
+            "blank": text.lines.blank,
             "non_data": text.non_data_count,
             "lines": asdict(text.lines),
             "non_data_lines": [asdict(line) for line in self.non_data_lines],

@@ -350,7 +350,9 @@ def _headline(done: "Imported") -> Text:
     name, lane = plain(report.name, 200), f" of {report.account}, {report.feed}: "
     if done.before:
         done_then = "unpacked" if report.outcome is Outcome.UNPACKED else "imported"
-        when = f"{done_then} before, as import {report.import_id}; nothing to do"
+        when = f"{done_then} before, as import {report.import_id}; "
+        when += "nothing to do" if done.stands else "rows were changed since, and stay so"
+        when += "; --again imports it anew"
         return Text.assemble(name, lane, (when, "yellow"))
     number = f" (import {report.import_id})" if done.stored else "; nothing of it is stored"
     return Text.assemble(name, lane, _outcome(report), number)
@@ -383,10 +385,10 @@ def _print_accounting(report: ImportReport) -> None:
 def print_warnings(warnings: Sequence[ReportWarning]) -> None:
     """Print what a person should look at, a line each."""
     for one in warnings:
-        where = ", ".join(f"{line:,}" for line in one.line_numbers[:_LINES_NAMED])
-        more = ", …" if one.count > len(one.line_numbers[:_LINES_NAMED]) else ""
-        place = f" (line {where}{more})" if where else ""
-        said = f"{one.message}: {one.count:,}{place} [{one.code}]"
+        lines = one.line_numbers[:_LINES_NAMED]
+        where = ", ".join(f"{line:,}" for line in lines) + (", …" if one.count > len(lines) else "")
+        place = f" ({'line' if one.count == 1 else 'lines'} {where})" if lines else ""
+        said = f"{one.message}{place} [{one.code}]"
         out.print(Text.assemble(("Warning: ", "bold yellow"), plain(said, 1_000)), soft_wrap=True)
 
 

@@ -70,7 +70,7 @@ def _records(found: Inspection, text: TextFile) -> str:
     apart = [
         (text.malformed, "rejected"),
         (text.repaired, "repaired"),
-        (text.blank, "blank lines"),
+        (text.lines.blank, "blank lines"),
         (text.non_data_count, "lines that are no data"),
     ]
     counts = [f"{text.records:,}"] + [f"{count:,} {what}" for count, what in apart if count]

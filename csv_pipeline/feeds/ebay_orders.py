@@ -121,9 +121,9 @@ class EbayOrder(Contract):
     )  # fmt: skip
     total_price: Money = column(*_TOTAL, nullable=True, description="absent on an item row")
     currency: str = column(
-        *_SOLD_FOR, *_TOTAL,
+        *_SOLD_FOR, *_TOTAL, "Currency", "Währung", "Devise",
         nullable=True, currency=True,
-        description="ISO 4217 as the amounts state it; $ where they show only that",
+        description="ISO 4217 as its column or the amounts state it; $ where they show only that",
     )  # fmt: skip
     buyer_username: str = column(
         "Buyer Username", "Buyer User ID", "Nutzername des Käufers", "Pseudo de l’acheteur",

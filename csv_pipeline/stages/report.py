@@ -69,7 +69,8 @@ def warnings_of(counts: Counts, non_data: NonData) -> tuple[ReportWarning, ...]:
         found.append(
             ReportWarning(
                 code="rows.none_read",
-                message="lines with text stand below the header, and none of them is a row",
+                message=f"{non_data.below:,} lines with text stand below the header, and none of "
+                "them is a row",
                 count=non_data.below,
                 line_numbers=tuple(
                     line.line_number for line in non_data.first if not line.declared
@@ -80,8 +81,8 @@ def warnings_of(counts: Counts, non_data: NonData) -> tuple[ReportWarning, ...]:
         found.append(
             ReportWarning(
                 code="lines.undeclared",
-                message="lines with two cells or more were not taken for rows, and no pattern of "
-                "the feed declares them",
+                message=f"{non_data.undeclared:,} lines with two cells or more were not taken for "
+                "rows, and no pattern of the feed declares them",
                 count=non_data.undeclared,
                 line_numbers=non_data.places,
             )

@@ -452,8 +452,8 @@ def _differ(superseded: pl.DataFrame, repeated: pl.DataFrame) -> list[ReportWarn
     return [
         ReportWarning(
             code="rows.superseded_differ",
-            message=f"{differ.height:,} of {superseded.height:,} rows that another of their key "
-            "stands for hold something else than it",
+            message=f"{differ.height:,} of {superseded.height:,} superseded rows differ from the "
+            "row that stands for their key",
             count=differ.height,
             line_numbers=tuple(differ["_line_number"].sort().head(_MOST_LINES)),
         )

@@ -649,6 +649,14 @@ def same_content(
     return SameContent(import_id=found.import_id, stands=stands)
 
 
+def stands(connection: sa.Connection, report: ImportReport) -> bool:
+    """Return whether nothing has changed rows of its account and feed since an import."""
+    table = tables.import_
+    query = sa.select(table.c.fingerprint).where(table.c.import_id == report.import_id)
+    same = same_content(connection, report, connection.scalar(query))
+    return same is None or same.stands
+
+
 def known_content(connection: sa.Connection, of: Claim, fingerprints: Collection[str]) -> set[str]:
     """Return those of which imports for the same account and feed brought the bytes before."""
     table = tables.import_

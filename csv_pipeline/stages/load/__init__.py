@@ -108,7 +108,7 @@ def load(  # noqa: PLR0913, PLR0917  # the stages before, each with its own fact
         kept=done.kept,
         superseded=superseded,
         rejected=rejected,
-        blank=text.blank,
+        blank=text.lines.blank,
         non_data=text.non_data_count,
     )
     _check(claim, "valid rows", expected, done.rows)
