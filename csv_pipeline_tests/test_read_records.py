@@ -332,3 +332,10 @@ def test_a_line_of_a_quoted_cell_counts_no_inches(tmp_path: Path) -> None:
     text = reading(tmp_path, 'id,name\nk,a\n""1\n1",\n' + '"1\n1",b\n' * 3)
     assert [row[0] for row in cells(text)] == ["k", *["1\n1"] * 3]
     assert text.malformed == 2
+
+
+def test_what_follows_on_a_torn_line_is_no_row_of_several_lines(tmp_path: Path) -> None:
+    rows = "k0,,a\nk1,,b\nk2,,c\n"
+    text = reading(tmp_path, f'id,name,note\n{rows}"two\nlines,,"two\nlines"\n')
+    assert [row[0] for row in cells(text)] == ["k0", "k1", "k2"]
+    assert text.malformed == 2

@@ -105,7 +105,7 @@ class Neighbours:
         if first in self.told.unsure or width != self.width:
             kind = _Kind.BROKEN
         bare = None if may_open else self.grammar.bare(line)
-        return _Record(first, last, kind, may_open=may_open, bare=bare)
+        return _Record(first, last, kind, may_open=may_open, quoted=True, bare=bare)
 
     def _quoted(self, place: int) -> _Record:
         """Return what is known of a line with quotes that is a record, or has some that stray."""
@@ -136,7 +136,7 @@ class Neighbours:
         """Doubt a record by the one before it."""
         several = last is not None and last.first != last.last
         if earlier.may_open and record.quoted:
-            self.told.strays.add(record.first)
+            self._doubt(record)
         if several and last and record.kind is _Kind.BROKEN and record.closes:
             self._doubt(last)
         bare = record.bare
