@@ -473,7 +473,6 @@ class Bundle:
                 )
                 evidence = (file.evidence, *text.evidence[1:])
                 lines = LineCounts(total=1 + file.lines, header=1, records=file.lines)
-                lines = lines if text.lines.total else LineCounts()
                 yield _Member(part=part, lines=lines, evidence=evidence, ways={})
 
     def _typed(self) -> _Typed:

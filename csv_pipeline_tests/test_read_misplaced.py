@@ -254,11 +254,6 @@ def _in_the_body(data: st.DataObject, file: Written, block: int) -> None:
     held_to_its_rows(file, block)
 
 
-def _anywhere(data: st.DataObject, file: Written, block: int) -> None:
-    damage(data, file, [0, 0, *range(len(file.lines))])
-    held_to_its_rows(file, block)
-
-
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), file=TABLES, block=BLOCKS)
 def test_no_value_of_an_accepted_row_stands_in_another_column(

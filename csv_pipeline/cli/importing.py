@@ -159,6 +159,7 @@ def declare(
 
     Raises:
         SetupError: There is no such encoding or currency.
+        UnknownAccountError: There is no such account to forget anything of.
     """
     given = {fact: value for fact, value in changes.items() if value is not None}
     if "encoding" in given:
@@ -184,8 +185,9 @@ def declare(
     if "decimal_mark" in given:
         facts["decimal_mark"] = DecimalMark(given["decimal_mark"])
     with pipeline.database.begin() as connection:
-        if forget and name not in [one.account for one in ledger.accounts(connection)]:
-            raise UnknownAccountError(name, [one.account for one in ledger.accounts(connection)])
+        known = [one.account for one in ledger.accounts(connection)] if forget else [name]
+        if name not in known:
+            raise UnknownAccountError(name, known)
         ledger.add_account(connection, account_slug(name))
         declared = replace(ledger.account(connection, name), **facts)
         ledger.declare(connection, declared)
