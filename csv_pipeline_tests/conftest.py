@@ -41,7 +41,8 @@ SAMPLES = Path(__file__).parent / "corpus" / "samples"
 def pipeline() -> Iterator[Pipeline]:
     """The pipeline of the session."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    with own_settings(settle_seconds=0) as settings:
+    # Other tests leave files waiting; no tick may pass over a test's own lane because of theirs.
+    with own_settings(settle_seconds=0, runs_per_tick=100_000) as settings:
         opened = open_pipeline(settings, (*FEEDS, *TEST_FEEDS))
         yield opened
         opened.close()
