@@ -41,7 +41,21 @@ SAMPLES = Path(__file__).parent / "corpus" / "samples"
 def pipeline() -> Iterator[Pipeline]:
     """The pipeline of the session."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    with own_settings(settle_seconds=0) as settings:
+    # Other tests leave files waiting; no tick may pass over a test's own lane because of theirs.
+    with own_settings(settle_seconds=0, runs_per_tick=100_000) as settings:
+        opened = open_pipeline(settings, (*FEEDS, *TEST_FEEDS))
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="session")
+def uncrowded_pipeline(pipeline: Pipeline) -> Iterator[Pipeline]:
+    """A pipeline for tests of what goes over all accounts, which takes long where many are."""
+    with (
+        tempfile.TemporaryDirectory(prefix="csv-pipeline-", ignore_cleanup_errors=True) as home,
+        _new_database(pipeline.database.engine.url) as url,
+    ):
+        settings = Settings(home=Path(home), database_url=url, settle_seconds=0)
         opened = open_pipeline(settings, (*FEEDS, *TEST_FEEDS))
         yield opened
         opened.close()
@@ -68,7 +82,13 @@ def _own_database() -> Iterator[str | None]:
     if given is None:
         yield None
         return
-    url = sa.make_url(given).set(drivername="postgresql+psycopg")
+    with _new_database(sa.make_url(given).set(drivername="postgresql+psycopg")) as url:
+        yield url
+
+
+@contextmanager
+def _new_database(url: sa.URL) -> Iterator[str]:
+    """Make a database on the server of another one, and drop it in the end."""
     name = f"csv_pipeline_{uuid.uuid4().hex[:12]}"
     server = sa.create_engine(url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
     with server.connect() as connection:
