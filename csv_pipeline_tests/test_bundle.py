@@ -710,13 +710,16 @@ _PLAIN = "person_id, name, amount, _row_number, _extra"
 
 def told(report: ImportReport) -> ImportReport:
     """Return what a report says, but for its numbers, its account and its time."""
+    warnings = (replace(w, message=w.message.replace(report.account, "")) for w in report.warnings)
     return replace(
         report,
+        warnings=tuple(warnings),
         import_id=0,
         arrival_id=0,
         account="",
         same_as=None if report.same_as is None else 0,
-        problem=report.problem and re.sub(r"import \d+", "import", report.problem),
+        problem=report.problem
+        and re.sub(r"import \d+", "import", report.problem.replace(report.account, "")),
         stage_seconds={},
     )
 

@@ -130,7 +130,8 @@ def test_a_date_that_nothing_settles_refuses_the_file(desk: Desk) -> None:
     assert report.problem_code == "undecidable"
     assert report.problem == (
         "birthdays.csv: column 'Born' needs a value that settles day first or month first, or the "
-        "setting 'date_order' of the account; '03/04/2025' in row 2 could be either"
+        f"setting 'date_order' of account {desk.account!r}; '03/04/2025' in row 2 could be either; "
+        f"to settle it: csv-pipeline account {desk.account} --date-order day-first, or month-first"
     )
 
 

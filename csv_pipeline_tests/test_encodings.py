@@ -133,7 +133,9 @@ UNICODE = "id,name\n1,Zoë Weiß\n2,Søren Kjær\n3,Łukasz\n"
 def test_bytes_that_contradict_the_declared_encoding_refuse_the_file(
     content: bytes, proof: str, declared: str, tmp_path: Path
 ) -> None:
-    needed = f"list.csv: text in the encoding {declared} was needed, as the account declares; "
+    needed = (
+        f"list.csv: text in the encoding {declared} was needed, as account 'ACCOUNT' declares it; "
+    )
     with pytest.raises(ContradictionError, match=f"{needed}by its bytes it is .*{proof}"):
         decoded(content, tmp_path, encoding=declared)
 

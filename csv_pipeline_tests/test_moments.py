@@ -530,7 +530,7 @@ def test_a_word_for_no_value_where_each_row_needs_one_is_a_reject(desk: Desk) ->
         (
             {"date_order": DateOrder.DAY_FIRST},
             "ID|Born\n1|02/04/2026\n2|04/28/2026\n",
-            "column 'Born' needs the date order day first, as the account declares it; "
+            "column 'Born' needs the date order day first, as {declared}; "
             "'04/28/2026' in row 3 can only be month first",
         ),
         (
@@ -541,7 +541,7 @@ def test_a_word_for_no_value_where_each_row_needs_one_is_a_reject(desk: Desk) ->
         (
             {"decimal_mark": DecimalMark.COMMA},
             'ID,Name,Amount\n1,A,"1,234"\n2,B,"1,234.50"\n',
-            "column 'Amount' needs the decimal mark comma, as the account declares it; "
+            "column 'Amount' needs the decimal mark comma, as {declared}; "
             "'1,234.50' in row 3 can only be point",
         ),
     ],
@@ -552,7 +552,8 @@ def test_what_the_file_proves_otherwise_than_declared_refuses_it(
     desk.declare(**declared)
     report = desk.bring(content)
     assert report.problem_code == "contradiction"
-    assert said in str(report.problem)
+    who = f"account {desk.account!r} declares it"
+    assert said.format(declared=who) in str(report.problem)
 
 
 @pytest.mark.parametrize("text", ["31/02/2025", "25/25/2025", "25/12/20256", "25/12", "1.2.3"])

@@ -122,7 +122,8 @@ class Stated:
 
     def __str__(self) -> str:
         return ", ".join(
-            f"{currency} in {seen.count:,} (the first in row {seen.row_number})"
+            f"{currency} in {seen.count:,} (the first"
+            f"{'' if seen.value == currency else f', {seen.value!r},'} in row {seen.row_number})"
             for currency, seen in self.found.items()
         )
 

@@ -61,8 +61,8 @@ class Figures:
             UndecidableError: A column has values that could be either and nothing settles which.
             MixedCurrenciesError: A column is in several currencies, and none says in which.
         """
-        mark = account.decimal_mark
-        marks, of_marks = decide(self.amounts, mark, settled, name, "decimal_mark")
+        mark = account.setting("decimal_mark")
+        marks, of_marks = decide(self.amounts, mark, settled, name)
         wholes, of_wholes = integers.marks(self.wholes, self.amounts, mark, settled, name)
         return marks | wholes, [*of_marks, *of_wholes, *self._currencies(name, feed)]
 

@@ -10,6 +10,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from csv_pipeline.declared import Setting
 from csv_pipeline.errors import ContradictionError, UnreadableFileError
 from csv_pipeline.stages.read.dialect import ReadHints
 from csv_pipeline.stages.read.encoding.legacy import (
@@ -108,7 +109,7 @@ def _by_escapes(head: bytes, survey: Survey) -> Decision | None:
 def _declared(
     source: Path, survey: Survey, proof: Decision | None, hints: ReadHints, encoding: str
 ) -> Decision:
-    name = codecs.lookup(encoding).name
+    name, declared = codecs.lookup(encoding).name, "the account declares it"
     if proof is not None:
         if proof.name.startswith(name.removesuffix("-sig")):
             return proof
@@ -127,14 +128,20 @@ def _declared(
             found = f"by its bytes it is UTF-8: {valid} and {better}"
             raise _contradiction(hints, encoding, found)
         if bits > 0 and len(words) == len(survey.words):
-            because = f"the account declares it, although {valid} and {better}"
+            because = f"{declared}, although {valid} and {better}"
             return Decision(name=name, because=because, proven=False)
-    return Decision(name=name, because="the account declares it")
+    return Decision(name=name, because=declared)
 
 
 def _contradiction(hints: ReadHints, encoding: str, found: str) -> ContradictionError:
-    needed = f"text in the encoding {encoding} was needed, as the account declares"
+    setting = _setting(hints)
+    needed = f"text in the encoding {encoding} was needed, as {setting.because}"
+    found = f"{found}; to let each file tell: {setting.forget}"
     return ContradictionError(hints.name, needed, found)
+
+
+def _setting(hints: ReadHints) -> Setting:
+    return Setting(account=hints.account, name="encoding", value=hints.encoding)
 
 
 def _by_words(survey: Survey, hints: ReadHints) -> Decision:
