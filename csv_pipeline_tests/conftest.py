@@ -38,7 +38,13 @@ SAMPLES = Path(__file__).parent / "corpus" / "samples"
 
 
 @pytest.fixture(scope="session")
-def pipeline() -> Iterator[Pipeline]:
+def pipeline(shared_pipeline: Pipeline) -> Pipeline:
+    """The pipeline of a test: the session's, unless its module has another."""
+    return shared_pipeline
+
+
+@pytest.fixture(scope="session")
+def shared_pipeline() -> Iterator[Pipeline]:
     """The pipeline of the session; a crash of the whole machine may cost its database."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     # Other tests leave files waiting; no tick may pass over a test's own lane because of theirs.
@@ -51,11 +57,11 @@ def pipeline() -> Iterator[Pipeline]:
 
 
 @pytest.fixture(scope="session")
-def uncrowded_pipeline(pipeline: Pipeline) -> Iterator[Pipeline]:
+def uncrowded_pipeline(shared_pipeline: Pipeline) -> Iterator[Pipeline]:
     """A pipeline for tests of what goes over all accounts, which takes long where many are."""
     with (
         tempfile.TemporaryDirectory(prefix="csv-pipeline-", ignore_cleanup_errors=True) as home,
-        _new_database(pipeline.database.engine.url) as url,
+        _new_database(shared_pipeline.database.engine.url) as url,
     ):
         settings = Settings(home=Path(home), database_url=url, settle_seconds=0)
         opened = open_pipeline(settings, (*FEEDS, *TEST_FEEDS))
