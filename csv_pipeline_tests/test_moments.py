@@ -561,3 +561,98 @@ def test_what_is_no_date_disproves_no_declared_order(desk: Desk, text: str) -> N
     desk.declare(date_order=DateOrder.MONTH_FIRST)
     report = desk.bring(f"ID,Born\n1,03/04/2025\n2,{text}\n")
     assert (report.counts.inserted, report.counts.rejected) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("proof", "doubted"),
+    [
+        ("26/05/2018", "26-05-18"),
+        ("26.05.2018", "25-05-18"),
+        ("05/26/2018", "05-06-18"),
+        ("26/05/18", "05-05-18"),
+        ("26-05-2018", "26-05-18 10:00"),
+    ],
+)
+def test_a_date_that_may_begin_with_its_year_is_not_read_by_dates_of_another_form(
+    desk: Desk, proof: str, doubted: str
+) -> None:
+    report = desk.bring(f"ID,Born\n1,{proof}\n2,{doubted}\n")
+    (reject,) = desk.rejects(report)
+    assert (reject.rule, reject.value) == ("born_on.year", doubted)
+    assert "begin with its year" in reject.message
+
+
+def test_a_date_that_may_begin_with_its_year_is_not_read_by_another_column(desk: Desk) -> None:
+    report = desk.bring("ID,Born,Seen\n1,26-05-18,26/05/2018\n2,,27/05/2018\n")
+    assert [reject.rule for reject in desk.rejects(report)] == ["born_on.year"]
+
+
+@pytest.mark.parametrize(
+    ("dates", "days"),
+    [
+        (["5-18-26", "5-6-26"], [dt.date(2026, 5, 18), dt.date(2026, 5, 6)]),
+        (["05-18-26", "05-06-26"], [dt.date(2026, 5, 18), dt.date(2026, 5, 6)]),
+        (["18-05-99", "05-06-26"], [dt.date(1999, 5, 18), dt.date(2026, 6, 5)]),
+        (["5-6-26", "26/05/2026", "26-05-18"],
+         [dt.date(2026, 6, 5), dt.date(2026, 5, 26), dt.date(2018, 5, 26)]),
+    ],
+)  # fmt: skip
+def test_hyphens_are_read_by_what_no_year_in_front_allows(
+    desk: Desk, dates: list[str], days: list[dt.date]
+) -> None:
+    report = desk.bring("ID,Born\n" + "".join(f"{n},{day}\n" for n, day in enumerate(dates)))
+    assert report.problem is None
+    assert [row.born_on for row in desk.rows(columns="born_on, person_id", order="2")] == days
+
+
+@pytest.mark.parametrize("text", ["18-05-26", "05-06-26", "05-05-05", "29-02-24"])
+def test_hyphens_that_may_hide_a_year_in_front_prove_nothing(desk: Desk, text: str) -> None:
+    assert desk.bring(f"ID,Born\n1,{text}\n").problem_code == "undecidable"
+
+
+def test_a_declared_order_settles_dates_that_may_begin_with_their_year(desk: Desk) -> None:
+    desk.declare(date_order=DateOrder.DAY_FIRST)
+    desk.bring("ID,Born\n1,26-05-18\n2,26/05/2018\n")
+    assert {row.born_on for row in desk.rows()} == {dt.date(2018, 5, 26)}
+
+
+@pytest.mark.parametrize(
+    ("dates", "months"),
+    [
+        (["3 lip 2026", "3 gru 2025"], [7, 12]),  # Polish
+        (["3. lip 2026", "3. svi 2026"], [6, 5]),  # Croatian
+        (["3 srp 2026", "3 led 2026"], [8, 1]),  # Czech
+        (["3. srpnja 2026", "3. srp 2026", "3. lis 2026"], [7, 7, 10]),
+        (["3 lis 2026", "3 lip 2026", "3 mar 2026", "3 maj 2026"], [11, 7, 3, 5]),
+    ],
+)
+def test_a_month_whose_name_is_that_of_several_is_told_by_the_others(
+    desk: Desk, dates: list[str], months: list[int]
+) -> None:
+    report = desk.bring("ID,Born\n" + "".join(f"{n},{day}\n" for n, day in enumerate(dates)))
+    assert report.counts.rejected == 0
+    found = [row.born_on.month for row in desk.rows(columns="born_on, person_id", order="2")]
+    assert found == months
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [
+        ["3 lip 2026"],
+        ["3-srp-26"],
+        ["listopad 3 2026", "10 Listopada 2026"],
+        ["3 lip 2026", "3 Jan 2026"],
+    ],
+)
+def test_a_month_whose_name_is_that_of_several_is_a_reject_if_nothing_tells(
+    desk: Desk, dates: list[str]
+) -> None:
+    report = desk.bring("ID,Born\n" + "".join(f"{n},{day}\n" for n, day in enumerate(dates)))
+    rejects = desk.rejects(report)
+    assert rejects[0].rule == "born_on.month"
+    assert "the name of several" in rejects[0].message
+
+
+def test_another_column_tells_the_language_of_months_too(desk: Desk) -> None:
+    desk.bring("ID,Born,Seen\n1,3 lip 1990,4 gru 2025\n")
+    assert desk.rows()[0].born_on == dt.date(1990, 7, 3)

@@ -15,7 +15,8 @@ import polars as pl
 from polars.exceptions import ColumnNotFoundError
 
 from csv_pipeline.casts import cells, currencies, dates, decimals, integers, times
-from csv_pipeline.casts.dates import ZONED, Reading
+from csv_pipeline.casts.dates import DOUBTED, ZONED, Reading
+from csv_pipeline.casts.doubts import Doubts
 from csv_pipeline.casts.evidence import Survey, decide
 from csv_pipeline.casts.figures import Figures, figures_of
 from csv_pipeline.casts.identifiers import Rounded, is_rounded, rounded
@@ -240,10 +241,12 @@ def settle_parts(  # noqa: PLR0913, PLR0917  # a text, whose it is, and what is 
         for one in whole.moments:
             values, known = trimmed[str(one.place)][mine], one.survey
             survey = known.of(values, numbers) if isinstance(known, Forms) else taken(known)
-            moments.append(replace(one, survey=survey))
+            moments.append(replace(one, survey=survey, doubts=Doubts()))
             if ZONED in survey.notes.found:
                 censuses[one.place] = Census()
                 take_census(censuses[one.place], values, numbers)
+        for one in moments if any(DOUBTED in one.notes.found for one in moments) else ():
+            one.doubts.add(trimmed[str(one.place)][mine])
         surveys = {survey.column: taken(survey) for survey in whole.figures.surveys}
         currencies_ = {name: stated[mine] for name, stated in stating.items()}
         return _Surveys(whole.figures.of(surveys, currencies_, numbers), moments), censuses
@@ -361,6 +364,11 @@ def _surveyed(  # noqa: PLR0913, PLR0917  # the file, whose it is, and how its h
     for batch in batches(text.rows, columns) if censuses else ():
         for place, census in censuses.items():
             take_census(census, batch[str(place)].str.strip_chars(), batch["row_number"])
+    doubted = any(DOUBTED in one.notes.found for one in surveys.moments)
+    places = [str(one.place) for one in surveys.moments]
+    for batch in batches(text.rows, places) if doubted else ():
+        for one in surveys.moments:
+            one.doubts.add(batch[str(one.place)].str.strip_chars())
     return surveys.decided(account, feed, settled, censuses, name, _year(today))
 
 
@@ -388,7 +396,8 @@ class _Surveys:
         days = [one.survey for one in self.moments if isinstance(one.survey, Survey)]
         marks, of_marks = self.figures.decided(account, settled, name, feed.name)
         orders, of_orders = decide(days, account.setting("date_order"), settled, name)
-        others = settle(self.moments, censuses, settled, year)
+        ordered = account.date_order is not None
+        others = settle(self.moments, censuses, settled, year, ordered=ordered)
         return Settled(
             ways=marks | orders | others.ways,
             evidence=[*others.evidence, *of_orders, *of_marks],
