@@ -248,8 +248,11 @@ def settle_parts(  # noqa: PLR0913, PLR0917  # a text, whose it is, and what is 
         for one in moments if any(DOUBTED in one.notes.found for one in moments) else ():
             one.doubts.add(trimmed[str(one.place)][mine])
         surveys = {survey.column: taken(survey) for survey in whole.figures.surveys}
-        currencies_ = {name: stated[mine] for name, stated in stating.items()}
-        return _Surveys(whole.figures.of(surveys, currencies_, numbers), moments), censuses
+        amounts = {
+            name: (stated[mine], trimmed[str(sources[name])][mine])
+            for name, stated in stating.items()
+        }
+        return _Surveys(whole.figures.of(surveys, amounts, numbers), moments), censuses
 
     found: list[tuple[dict[str, str | None], list[Evidence]] | None] = []
     for at, (part, name) in enumerate(zip(parts, names, strict=True)):

@@ -18,6 +18,7 @@ from csv_pipeline.stages.read.encoding.legacy import (
     MARGIN,
     Choice,
     advantage,
+    contradicts,
     likeliest,
 )
 from csv_pipeline.stages.read.encoding.survey import Survey, with_words
@@ -124,7 +125,7 @@ def _declared(
         bits = advantage(words, "utf-8", name)
         valid = f"{len(words):,} of {len(survey.words):,} words beyond ASCII are valid UTF-8"
         better = f"read better by it, by {bits:,.0f} bits (proof from {CONTRADICTS:.0f} on)"
-        if bits >= CONTRADICTS and len(words) * 2 > len(survey.words):
+        if contradicts(words, name) and len(words) * 2 > len(survey.words):
             found = f"by its bytes it is UTF-8: {valid} and {better}"
             raise _contradiction(hints, encoding, found)
         if bits > 0 and len(words) == len(survey.words):
@@ -178,8 +179,7 @@ def _reason(choice: Choice) -> str:
 def _mixed(found: Decision, survey: Survey) -> Decision:
     """Return the decision with what is to become of lines that are UTF-8 in a file that is not."""
     words = survey.utf8_words
-    mixed = bool(words) and advantage(words, "utf-8", found.name) >= CONTRADICTS
-    if not mixed:
+    if not contradicts(words, found.name):
         return found
     because = f"{found.because}; {len(words):,} words are UTF-8, and no words by {found.name}"
     return replace(found, mixed=True, because=because)
