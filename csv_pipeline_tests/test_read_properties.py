@@ -223,7 +223,8 @@ def _comes_back(data: st.DataObject, dialect: Dialect, width: int, block: int) -
             assert (text.malformed, text.repaired) == (0, 0)
             assert text.header_line == len(dialect.preamble) + 1
     except UndecidableError:
-        assert dialect.has_full_banner(width)
+        # Without rows below it a header is no more of one than the lines above it.
+        assert dialect.has_full_banner(width) or not table
 
 
 SPOKEN = ["cp1250", "cp1251", "cp1252", "cp1253", "koi8_r", "shift_jis", "gb18030", "euc_kr"]
