@@ -133,9 +133,30 @@ UNICODE = "id,name\n1,Zoë Weiß\n2,Søren Kjær\n3,Łukasz\n"
 def test_bytes_that_contradict_the_declared_encoding_refuse_the_file(
     content: bytes, proof: str, declared: str, tmp_path: Path
 ) -> None:
-    needed = f"list.csv: text in the encoding {declared} was needed, as the account declares; "
+    needed = (
+        f"list.csv: text in the encoding {declared} was needed, as account 'ACCOUNT' declares it; "
+    )
     with pytest.raises(ContradictionError, match=f"{needed}by its bytes it is .*{proof}"):
         decoded(content, tmp_path, encoding=declared)
+
+
+@pytest.mark.parametrize("name", ["ß€", "5ß€", "ß€;ß€", "ß€;Aß€;Bß€"])
+def test_two_letters_that_are_utf_8_by_chance_contradict_no_declared_encoding(
+    name: str, tmp_path: Path
+) -> None:
+    rows = "".join(f"{n};{one}\n" for n, one in enumerate(name.split(";")))
+    content = f"id;name\n{rows}".encode("cp1252")
+    text, evidence = decoded(content, tmp_path, encoding="cp1252")
+    assert text == f"id;name\n{rows}"
+    assert "UTF-8" not in evidence.because or not evidence.proven
+
+
+@pytest.mark.parametrize("text", ["Արմեն", "ދިވެހި", "😀", "ܐܒܓ"])
+def test_letters_of_no_known_language_contradict_a_declared_encoding_too(
+    text: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ContradictionError, match="by its bytes it is UTF-8"):
+        decoded(f"id;name\n1;{text}\n".encode(), tmp_path, encoding="cp437")
 
 
 @pytest.mark.parametrize("name", ["José", "Café", "Ö", "é", "Åsa", "Łukasz", "金", "12 €"])

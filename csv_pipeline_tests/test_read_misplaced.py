@@ -259,7 +259,7 @@ def _anywhere(data: st.DataObject, file: Written, block: int) -> None:
     held_to_its_rows(file, block)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), file=TABLES, block=BLOCKS)
 def test_no_value_of_an_accepted_row_stands_in_another_column(
     data: st.DataObject, file: Written, block: int

@@ -30,13 +30,14 @@ class ReadHints:
 
     `headings` are names of columns the header may hold, reduced by `contract.heading`; without any
     the file is taken as it is. `meanings` says of each what it names; some name the same.
-    `encoding` is what the account declares, `encodings` what the feed expects of files that are not
-    Unicode. `repair` allows the repairs that are certain.
+    `encoding` is what the `account` declares, `encodings` what the feed expects of files that are
+    not Unicode. `repair` allows the repairs that are certain.
     """
 
     name: str
     headings: frozenset[str] = frozenset()
     meanings: Mapping[str, str] = field(default_factory=dict)
+    account: str = "ACCOUNT"
     encoding: str | None = None
     encodings: tuple[str, ...] = ("cp1252",)
     non_data: tuple[NonDataPattern, ...] = ()
