@@ -134,6 +134,21 @@ def test_a_cell_of_thousands_of_lines_is_read_in_a_file_of_blanks(tmp_path: Path
     assert cells(text) == [("1", "a", cell), ("2", "b", "c")]
 
 
+@pytest.mark.parametrize("begin", ["", "5\" pipes\n", 'A 5" pipe, 6" and 7"\n'])
+def test_a_return_inside_a_cell_stays_one_whatever_quotes_stand_before(
+    tmp_path: Path, begin: str
+) -> None:
+    content = f'{begin}id,name,note\nk0,,"\r"\nk1,"a\rb","\n"\n'
+    assert cells(reading(tmp_path, content)) == [("k0", None, "\r"), ("k1", "a\rb", "\n")]
+
+
+def test_feeds_inside_cells_end_no_line_of_a_file_of_returns(tmp_path: Path) -> None:
+    content = 'id,name,"no\nte"\rk0,a,"b\nc"\rk1,5" by 6","d"\r'
+    found = cells(reading(tmp_path, content))
+    assert [row[0] for row in found] == ["k0", "k1"]
+    assert found[0][2] == "b\nc"
+
+
 @pytest.mark.parametrize(
     ("grammar", "text", "cells"),
     [

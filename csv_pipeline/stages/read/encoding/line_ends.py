@@ -7,6 +7,7 @@ from pathlib import Path
 from csv_pipeline.stages.read.encoding.chunks import pieces
 
 _ALONE = re.compile(rb"\r(?!\r?\n)")
+_BEGINS = re.compile(rb"(?:[\r\n,;|:~^\t\x1f\xa6\"]|[,;|\t] )\Z")
 _END = re.compile(rb"\r{0,2}\n|\r")
 
 
@@ -51,11 +52,16 @@ def with_line_feeds(path: Path, target: Path, skip: int, *, alone: bool) -> Path
 
 
 def _by_quotes(path: Path, skip: int) -> Iterator[tuple[bytes, bool]]:
-    """Give the text in pieces cut behind every quote, and whether a piece stands inside quotes."""
-    quoted = False
+    """Give the text in pieces cut behind every quote, and whether a piece stands inside quotes.
+
+    A quote opens a cell where one begins; any other, such as that of `5" pipes`, is text.
+    """
+    quoted, before = False, b"\n"
     for chunk in pieces(path, skip):
         *others, last = chunk.split(b'"')
         for piece in others:
             yield piece + b'"', quoted
-            quoted = not quoted
+            quoted = not quoted and _BEGINS.search(before + piece[-2:]) is not None
+            before = b'"'
         yield last, quoted
+        before = (before + last)[-2:]
