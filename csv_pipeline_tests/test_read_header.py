@@ -1,5 +1,6 @@
 """The header keeps its names, no row is taken for one, and what is in doubt refuses the file."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,28 @@ def test_a_header_by_another_delimiter_keeps_its_names(tmp_path: Path, mark: str
 def test_blanks_that_part_a_header_do_not_part_rows_that_have_a_delimiter(tmp_path: Path) -> None:
     with pytest.raises(UndecidableError, match="line 1 has several in one cell"):
         reading(tmp_path, "id name\nk0;a b;1\na, b;x;2\nk3;;3\n", "id", "name")
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        pytest.param(
+            "id|name|note\n,x\nk1,\n7,\n,a|a|1\n", "'|' parts line 1, ',' most", id="rows"
+        ),
+        pytest.param("id,name;note\nk0;;\nk1;a,b;\nk2;c,d;\n", "'name;note'", id="name"),
+        pytest.param("idname|note\nk0|||\nk1||\nk2||\n", "has 2 of them", id="two-signs"),
+    ],
+)
+def test_a_header_and_rows_by_two_delimiters_refuse_the_file(
+    tmp_path: Path, content: str, found: str
+) -> None:
+    with pytest.raises(UndecidableError, match=re.escape(found)):
+        reading(tmp_path, content, "id", "name", "note")
+
+
+def test_a_stray_quote_and_another_delimiter_lose_no_name(tmp_path: Path) -> None:
+    text = reading(tmp_path, '"id|name\n,x\nk1,\n7,\n,aa|1\n', "id", "name")
+    assert (text.header, rows(text)[3]) == (("id", "name"), (None, "aa|1"))
 
 
 def test_one_name_alone_that_is_two_of_the_feed_is_a_name(tmp_path: Path) -> None:

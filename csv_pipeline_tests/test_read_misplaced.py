@@ -86,13 +86,13 @@ def written(table: list[Row], delimiter: str, line_end: str, *, always: bool) ->
 
 def _has_rows(text: str, delimiter: str, width: int) -> bool:
     """Say if lines of a cell might be rows, so that nobody could tell it from two stray quotes."""
-    full = [_separators(line, delimiter) == width - 1 for line in text.split("\n")]
+    full = [width - 1 in _separators(line, delimiter) for line in text.split("\n")]
     return len(full) > 1 and (any(full[1:-1]) or (full[0] and full[-1]))
 
 
-def _separators(line: str, delimiter: str) -> int:
-    """Count the delimiters of a line that no quotes enclose."""
-    return sum(part.count(delimiter) for part in line.split('"')[::2])
+def _separators(line: str, delimiter: str) -> set[int]:
+    """Count the delimiters of a line: all, and those that no quotes enclose."""
+    return {line.count(delimiter), sum(part.count(delimiter) for part in line.split('"')[::2])}
 
 
 def damage(data: st.DataObject, file: Written, rows: list[int]) -> None:

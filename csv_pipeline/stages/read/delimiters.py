@@ -15,11 +15,12 @@ from csv_pipeline.stages.read.known_headers import by_names
 from csv_pipeline.stages.read.likely_headers import by_likeness
 from csv_pipeline.stages.read.likeness import Likeness, is_parted, kind_of, typed_columns
 from csv_pipeline.stages.read.quoting import by_quote, quotes_cells
-from csv_pipeline.stages.read.sampling import SAMPLE_RECORDS, Record, sampled
+from csv_pipeline.stages.read.sampling import SAMPLE_RECORDS, Record, sampled, usual_width
 
 _GROUPS = ((",", ";", "\t", "|", ", ", "||", "|~|"), ("::", "~", "^", "¦", "\x1f"), LOOSE)
 _ONE_COLUMN = (",", "\t", ";", "|", "\x1f")
 _MOST = 0.5
+_SOME = 0.25
 _COMPARED = 50  # records
 _LINKED = re.compile(r"\w+://")
 
@@ -93,10 +94,35 @@ def best_reading(lines: Lines) -> Reading:
             break
     meant = [reading for reading in readings if _is_meant(reading, lines)]
     if meant:
-        return meant[0] if len(meant) == 1 else max(meant, key=_score)
+        return _doubted(max(meant, key=_score), readings)
     if readings and not any(reading.header.names for reading in readings):
         return readings[0]
     return _one_column(lines)
+
+
+def _doubted(best: Reading, readings: list[Reading]) -> Reading:
+    """Return a reading, in doubt if its header is parted by one delimiter and the rows by another.
+
+    Then few rows have the header's width, and another delimiter gives most of them one width.
+    """
+    header = best.header
+    if not header.records or header.doubt is not None or best.steady >= _MOST:
+        return best
+    last = header.records[-1].last
+    first = next((record for record in best.filled if record.first > last), None)
+    if first is None or (best.steady >= _SOME and first.width == len(header.names)):
+        return best
+    for other in readings:
+        below = [record for record in other.filled if record.first > last]
+        width = usual_width(below)
+        mark, found = best.grammar.delimiter, other.grammar.delimiter
+        several = width > 1 and len(below) > 1 and _share(below, width) > _MOST
+        if several and mark not in found and found not in mark:
+            line = header.records[0].first
+            said = f"{mark!r} parts line {line:,}, {found!r} most lines below it"
+            doubt = "one delimiter for the header and the rows was needed", said
+            return replace(best, header=replace(header, doubt=doubt))
+    return best
 
 
 def _grammars(lines: Lines, delimiters: tuple[str, ...]) -> Iterator[Grammar]:

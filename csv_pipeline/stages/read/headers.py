@@ -8,7 +8,7 @@ told from one another. A doubtful header is told, never guessed.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from csv_pipeline.stages.read.grammar import Grammar
@@ -31,7 +31,7 @@ IsDeclared = Callable[[str], bool]
 SOME_RECORDS = 60
 LOOSE = (":", " ")
 """What parts cells only where nothing else does: both are common in values."""
-_DELIMITERS = (",", ";", "\t", "|")
+DELIMITERS = (",", ";", "\t", "|")
 A_NAME_EACH = "a header with a name for each column was needed"
 
 
@@ -99,7 +99,7 @@ class Sample:
     def own_delimiters(self) -> list[str]:
         """The delimiters that a line may have of its own; none if one parts most other cells."""
         some = self.records[:SOME_RECORDS]
-        others = [d for d in _DELIMITERS if d != self.grammar.delimiter]
+        others = [d for d in DELIMITERS if d not in self.grammar.delimiter]
         for delimiter in others:
             parted = sum(
                 any(cell and is_parted(cell, delimiter) for cell in record.cells)
@@ -118,7 +118,8 @@ def other_names(sample: Sample, record: Record) -> Iterator[Names]:
     """
     grammar, width = sample.grammar, sample.width
     if not record.sound:
-        yield as_names(unquoted(record.text, grammar))
+        for delimiter in (grammar.delimiter, *sample.own_delimiters):
+            yield as_names(unquoted(record.text, replace(grammar, delimiter=delimiter)))
     elif record.width == 1 < width and record.cells[0]:
         quoted = [grammar.delimiter] if record.text.startswith(grammar.quote or "\n") else []
         for delimiter in (*quoted, *sample.own_delimiters):

@@ -13,6 +13,7 @@ from itertools import pairwise
 from csv_pipeline.contract import heading
 from csv_pipeline.stages.read.headers import (
     A_NAME_EACH,
+    DELIMITERS,
     LOOSE,
     SOME_RECORDS,
     Header,
@@ -144,7 +145,8 @@ def _settled(sample: Sample, found: Header) -> Header:
     rows, line = _rows_of(sample, found), f"line {found.records[0].first:,}"
     if name := _parted_name(found.names, sample.headings):
         return replace(found, doubt=(A_NAME_EACH, f"{line} has {name!r} in two cells"))
-    if not found.names[-1] and (name := _merged_name(found.names, sample.headings)):
+    names = found.names if not found.names[-1] else tuple(filter(_has_mark, found.names))
+    if name := _merged_name(names, sample.headings):
         return replace(found, doubt=(A_NAME_EACH, f"{line} has two in one cell, {name!r}"))
     widths = Counter(row.width for row in rows)
     own = widths[len(found.names)]
@@ -182,6 +184,11 @@ def _merged_name(names: Names, headings: frozenset[str]) -> str | None:
             if any(one in headings and other in headings for one, other in parts):
                 return name
     return None
+
+
+def _has_mark(name: str) -> bool:
+    """Return whether a delimiter stands in a name, such as one by mistake for another."""
+    return any(delimiter in name for delimiter in DELIMITERS)
 
 
 def _rows_of(sample: Sample, header: Header) -> list[Record]:

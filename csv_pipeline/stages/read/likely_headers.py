@@ -9,6 +9,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from csv_pipeline.stages.read.headers import (
+    DELIMITERS,
     Header,
     Sample,
     fitted,
@@ -22,7 +23,6 @@ from csv_pipeline.stages.read.headers import (
 from csv_pipeline.stages.read.likeness import Likeness, Names, likeness, typed_columns, values_in
 from csv_pipeline.stages.read.sampling import LETTER, Record, as_names
 
-_DELIMITERS = (",", ";", "\t", "|")
 _MOST_ABOVE = 20  # lines above a header like a table with a header of its own
 
 
@@ -173,7 +173,7 @@ def _may_be_damaged(sample: Sample, above: Record, first: Header) -> bool:
 
 def _has_own_delimiter(sample: Sample, record: Record) -> bool:
     """Return whether another delimiter parts a record into about as many cells as most have."""
-    most = max(record.text.count(delimiter) for delimiter in _DELIMITERS)
+    most = max(record.text.count(delimiter) for delimiter in DELIMITERS)
     return most >= max(1, sample.width - 2)
 
 
