@@ -85,17 +85,20 @@ class Neighbours:
         told.before = earlier
 
     def _records(self, end: int) -> Iterator[_Record]:
-        """Give the records of the lines before one."""
-        lasts, marked, place = dict(self.told.groups), self.marked, 0
-        while place < end:
+        """Give the records of the lines before one, of sound rows only the first of several."""
+        lasts, end_of_last = dict(self.told.groups), -1
+        for place in self.marked.stops:
+            if place >= end:
+                return
+            if place <= end_of_last:
+                continue
             if place in lasts:
                 yield self._several(place, lasts[place])
-                place = lasts[place]
-            elif marked.quotes[place]:
+                end_of_last = lasts[place]
+            elif self.marked.quotes[place]:
                 yield self._quoted(place)
-            elif marked.fields[place] == self.width:
+            else:
                 yield _Record(place, place, _Kind.SOUND)
-            place += 1
 
     def _several(self, first: int, last: int) -> _Record:
         line = self.marked.lines[last]

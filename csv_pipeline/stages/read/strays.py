@@ -16,7 +16,8 @@ from csv_pipeline.stages.read.looks import Cells, Looks, ends_of
 from csv_pipeline.stages.read.marks import Before, Marked, Told
 from csv_pipeline.stages.read.neighbours import Neighbours
 
-_MOST_ROWS = 5  # lines that may be rows, with which no cell is usual
+MOST_ROWS = 5
+"""So many lines that may be rows are usual in no cell."""
 
 
 class _Verdict(Enum):
@@ -124,6 +125,11 @@ class Teller:
             if not marked.record[place]:
                 yield marked.places[place]
 
+    @property
+    def are_usual(self) -> bool:
+        """Whether a cell of the header's width with less than `MOST_ROWS` rows in it is one."""
+        return self.width > 1 and self.looks().have_cells_like_rows
+
     def is_cell(self, lines: Sequence[str]) -> bool:
         """Return whether lines whose quotes are sound are one record, and hold no rows."""
         return self.judged(lines) is _Verdict.CELL
@@ -148,10 +154,9 @@ class Teller:
 
     def _is_known(self, lines: Sequence[str], rows: list[Cells], ends: list[Cells]) -> bool:
         """Return whether what the text is like shows that lines are a cell, though some fit."""
-        looks = self.looks()
         if self.width == 1:  # then any line has enough cells
-            return looks.some_quoted
-        usual = len(rows) < _MOST_ROWS and looks.have_cells_like_rows
+            return self.looks().some_quoted
+        usual = len(rows) < MOST_ROWS and self.are_usual
         return usual or self._are_denied(lines, [*rows, *(ends if len(ends) == 2 else ())])
 
     def _are_denied(self, lines: Sequence[str], perhaps: list[Cells]) -> bool:
