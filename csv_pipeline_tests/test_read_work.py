@@ -1,6 +1,7 @@
 """Rows that are plain cost no second look: what is done one by one is counted, not timed."""
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,12 +73,25 @@ def test_names_without_digits_get_a_look_however_they_are_spelled(
     assert headers(tmp_path).perhaps(pl.Series([line])).to_list() == [0]
 
 
+def test_a_text_of_inches_is_taken_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cut = counted(monkeypatch, Cutter, "cut")
+    text = reading(tmp_path, "id,name,note\n" + '1,5" pipe,a\n2,b,c\n3,2" x 3" x 4",\n' * 300)
+    assert (text.records, text.malformed, cut) == (900, 0, [])
+
+
 def test_inches_that_are_usual_are_not_weighed_line_by_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weighed = counted(monkeypatch, Neighbours, "_quoted")
-    text = reading(tmp_path, "id,name,note\n" + '1,5" pipe,a\n2,b,c\n' * 500)
+    text = reading(tmp_path, "id,name,note\n" + '1,5" pipe,a\n2,"b",c\n' * 500)
     assert (text.records, text.malformed, len(weighed)) == (1_000, 0, 1)
+
+
+@pytest.mark.parametrize("cell", ['5"a', 'a"', '"5', '5" "', '5"6"', "5", 'ä"'])
+def test_a_quote_that_is_no_inch_is_none_in_a_column_of_inches(cell: str) -> None:
+    looks = Looks(rows=100, inches=Counter({(1,): 100}))
+    text = pl.Series([f'1,{inches},2" x 4"' for inches in ('5"', 'a 5" x', cell)])
+    assert looks.are_inches(text, Grammar(), 3).to_list() == [True, True, False]
 
 
 def test_cells_that_usually_look_like_rows_are_not_judged_one_by_one(

@@ -6,7 +6,6 @@ grammar. A block that does not pass is looked at line by line, so that a stray q
 it stands in and no other.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -102,6 +101,8 @@ class Cutter:
         frame = lined.with_columns(record=begins.cum_sum()).head(whole)
         begins = begins.head(whole)
         several = not begins.all()
+        if several and self._may_open(lined, begins):
+            return None
         records = self._with_quotes(_joined(frame) if several else frame)
         if records is None or (several and not self._are_cells(frame, begins, lines, records)):
             return None
@@ -127,6 +128,11 @@ class Cutter:
         fields = records["fields"].scatter(places, counted_fields(text, self.grammar))
         return records.with_columns(fields=fields)
 
+    def _may_open(self, lined: pl.DataFrame, begins: pl.Series) -> bool:
+        """Return whether any line that closes a cell may open one, too."""
+        last = (~begins & begins.shift(-1, fill_value=True)).arg_true()
+        return not lined["text"].gather(last).str.contains(self.grammar.lenient).all()
+
     def _are_cells(
         self, lined: pl.DataFrame, begins: pl.Series, lines: list[str], records: pl.DataFrame
     ) -> bool:
@@ -138,10 +144,6 @@ class Cutter:
         if (within := (~begins & goes_on & full).arg_true()).len():
             held = first.search_sorted(within, side="right") - 1
             doubtful = doubtful.scatter(held.unique(), values=True)
-        text = lined["text"]
-        may_open = last.filter(~text.gather(last).str.contains(self.grammar.lenient))
-        if not may_open.is_empty():  # then more has to be looked at
-            return False
         if doubtful.any() and self._teller.are_usual:
             its = records.select("fields", "length")[lined["record"].gather(first) - 1]
             rows = ((lined["quotes"] > 0) | full).cum_sum()
@@ -185,8 +187,10 @@ class Cutter:
         self, fitted: pl.DataFrame, by_delimiter: pl.Series, places: pl.Series, record: pl.Series
     ) -> Marked:
         """Return what is known of the lines, without those whose quotes are inches for sure."""
-        usual = self._are_usual(fitted, places) & record
-        places, record = places.filter(~usual), record.filter(~usual)
+        if not places.is_empty():
+            text = fitted["text"].gather(places)
+            usual = self.looks().are_inches(text, self.grammar, self.width) & record
+            places, record = places.filter(~usual), record.filter(~usual)
         text, grammar = fitted["text"].gather(places), self.grammar
         if grammar.is_native and grammar.quote:
             closes = text.str.contains(grammar.closes).to_list()
@@ -206,24 +210,6 @@ class Cutter:
             stops=_stops((quoted & ~sound).scatter(places, values=True), sound),
             width=self.width,
         )
-
-    def _are_usual(self, fitted: pl.DataFrame, places: pl.Series) -> pl.Series:
-        """Return which lines have quotes behind numbers only, in columns where that is usual."""
-        usual = self.looks().usual_inches if not places.is_empty() else []
-        text = fitted["text"].gather(places)
-        if not usual or self.grammar.escape == "backslash":
-            return pl.Series([False]).new_from_index(0, len(places))
-        mark, delimiter = self.grammar.mark, self.grammar.delimiter
-        counts = (
-            text.str.split(delimiter)
-            .list.eval((pl.element().str.count_matches(mark, literal=True) % 2).cast(pl.String))
-            .list.join("")
-        )
-        known = ["".join("1" if at in odd else "0" for at in range(self.width)) for odd in usual]
-        inch = rf"(\d){mark}([^0-9\p{{L}}]|$)"
-        bare = text.str.replace_all(inch, "$1$2").str.replace_all(inch, "$1$2")
-        opens = text.str.contains(rf"(?:^|{re.escape(delimiter)}){mark}")
-        return counts.is_in(known) & ~bare.str.contains(mark, literal=True) & ~opens
 
     def _with_cells(self, lined: pl.DataFrame, unsound: pl.Series, bare: pl.Series) -> pl.DataFrame:
         """Count the fields of records of one line, with their cells if Polars would err in them.

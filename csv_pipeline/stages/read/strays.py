@@ -55,9 +55,8 @@ class Teller:
                 at += 1
                 continue
             end = following.get(at)
-            earlier = marked.anchor(place, -1)
-            in_doubt = before.broken if earlier is None else earlier in broken
-            if not marked.odd[at] or (in_doubt and marked.closes[at]):
+            in_doubt = marked.closes[at] and self._follows(marked, place, before, broken)
+            if not marked.odd[at] or in_doubt:
                 verdict = _Verdict.NONE
             elif not final and self._is_open(marked, following, at):
                 told.used = place
@@ -67,6 +66,11 @@ class Teller:
             at = self._closed(marked, told, at, end, verdict)
             if verdict is not _Verdict.CELL:
                 broken.add(marked.places[at - 1])
+
+    def _follows(self, marked: Marked, place: int, before: Before, broken: set[int]) -> bool:
+        """Return whether the last line that may matter to one is broken."""
+        earlier = marked.anchor(place, -1)
+        return before.broken if earlier is None else earlier in broken
 
     def _is_open(self, marked: Marked, following: Mapping[int, int], at: int) -> bool:
         """Return whether lines that are yet to come may change what begins at a line."""
