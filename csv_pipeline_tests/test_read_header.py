@@ -262,6 +262,47 @@ def test_two_lines_of_names_are_joined_where_the_first_repeats_some(tmp_path: Pa
     assert reading(tmp_path, content).header == ("Order Number", "Order Date", "Ship To")
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "name,name,total\nAnn,Lee,Ray\nBob,Ray,3\nCid,Low,4\nDee,Fay,5\n",
+        "code;price;price\nspare;free;n/a\nA1;3;4\nB2;5;6\nC3;7;8\n",
+    ],
+)
+def test_a_row_of_words_is_not_joined_to_names_that_repeat(tmp_path: Path, content: str) -> None:
+    assert len(rows(reading(tmp_path, content))) == content.count("\n") - 1
+
+
+@pytest.mark.parametrize("words", ["spare,free,none yet", "sort,net,gross"])
+def test_words_below_names_that_repeat_may_be_names_or_a_row(tmp_path: Path, words: str) -> None:
+    content = f"code,price,price\n{words}\nA1,3,4\nB2,5,6\nC3,7,8\n"
+    with pytest.raises(UndecidableError, match="line 2 may be the second of its lines, or a row"):
+        reading(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "Report of sales, all shops\nid,name\n1,A\n2,B\n",
+        "Report of sales, all shops\n\nid,name\n1,A\n",
+        "Sales, all shops, 2026\nBy clerk, day, and shop\nid,name,city\n1,A,Ulm\n2,B,Hof\n",
+    ],
+)
+def test_a_title_with_as_many_commas_as_the_header_is_not_taken_for_it(
+    tmp_path: Path, content: str
+) -> None:
+    with pytest.raises(UndecidableError, match="line 1 may be it, or a title above the header on"):
+        reading(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["id, name\n1,A\n2,B\n", "id, full name, n\nx,Ann,1\ny,Bob,2\n", "id, n\n1, 5\n2, 6\n"],
+)
+def test_names_behind_blanks_are_a_header(tmp_path: Path, content: str) -> None:
+    assert len(rows(reading(tmp_path, content))) == 2
+
+
 # ---- the delimiter
 
 

@@ -296,7 +296,14 @@ def test_cells_with_lines_that_may_be_rows_are_told(
     )
 
 
-@pytest.mark.parametrize("cell", ["a\nb", "a, b\nc", "a\n\nb,", "a, b, c\nd"])
+@pytest.mark.parametrize("row", ['2,"c\n3,d",e', '2,"c\nx\n\n3,d",e'])
+def test_a_cell_that_ends_as_a_row_with_a_key_does_is_told(tmp_path: Path, row: str) -> None:
+    text = reading(tmp_path, f"{HEADER}1,a,b\n{row}\n4,f,g\n")
+    assert [row[0] for row in cells(text)] == ["1", "2", "4"]
+    assert [(w.code, w.line_numbers) for w in text.warnings] == [("cells.like_rows", (3,))]
+
+
+@pytest.mark.parametrize("cell", ["a\nb", "a, b\nc", "a\n\nb,", "a, b, c\nd", "1 St\nUlm, D"])
 def test_cells_of_several_lines_that_hold_no_rows_need_no_look(tmp_path: Path, cell: str) -> None:
     rows = "".join(f'A-{n},"{cell}",Ulm\n' for n in range(9))
     text = reading(tmp_path, HEADER + rows)

@@ -178,6 +178,14 @@ def is_doubtful(lines: list[str], grammar: Grammar, width: int) -> bool:
     return rows or len(ends_of(lines, grammar, width)) == 2
 
 
+def ends_anew(lines: Sequence[str], grammar: Grammar, width: int) -> bool:
+    """Return whether the last line of a record is a row, too, with a key like the record's own."""
+    first, *_ = grammar.cells("\n".join(lines))
+    key = shape(first or "")
+    found = [cells[0] or "" for cells in ends_of(lines, grammar, width)[-1:]]
+    return "9" in key and first not in found and key in map(shape, found)
+
+
 def ends_of(lines: Sequence[str], grammar: Grammar, width: int) -> list[Cells]:
     """Return the cells of the first and the last line if, but for its quote, it is a row.
 

@@ -12,7 +12,7 @@ from csv_pipeline.model import LineCounts, NonDataLine, ReportWarning
 from csv_pipeline.stages.read.blocks import Block
 from csv_pipeline.stages.read.dialect import Dialect, ReadHints
 from csv_pipeline.stages.read.kinds import BLANK, DATA, PADDING, non_data_line
-from csv_pipeline.stages.read.looks import is_doubtful
+from csv_pipeline.stages.read.looks import ends_anew, is_doubtful
 from csv_pipeline.storage.work import NON_DATA, BatchWriter
 
 _LINES_NAMED = 20
@@ -87,8 +87,8 @@ class Tally:
         if not self._like_rows:
             return ()
         message = (
-            f"{self._like_rows:,} rows have a quoted cell with lines that could be rows; they are "
-            "read as cells, as the file has several such, or as its rows are unlike these lines"
+            f"{self._like_rows:,} rows have a quoted cell with lines that could be rows, had two "
+            "quotes strayed in; it is read as a cell, as its quotes stand where those of one do"
         )
         return (
             ReportWarning(
@@ -111,10 +111,11 @@ class Tally:
     def _doubt(self, frame: pl.DataFrame) -> None:
         """Count rows of several lines some of which, but for the quotes, would be rows."""
         grammar, width = self.dialect.grammar, len(self.dialect.header)
-        least = 2 * (width - 1)  # delimiters
-        many = frame["text"].str.count_matches(grammar.delimiter, literal=True) >= least
+        delimiters = frame["text"].str.count_matches(grammar.delimiter, literal=True)
+        many = (delimiters >= width) | (width == 1)
         for line, text in frame.filter(many).select("line_number", "text").iter_rows():
-            if is_doubtful(text.split("\n"), grammar, width):
+            parts = text.split("\n")
+            if is_doubtful(parts, grammar, width) or ends_anew(parts, grammar, width):
                 self._like_rows += 1
                 self._first_like_rows += [line] if self._like_rows <= _LINES_NAMED else []
 
