@@ -362,6 +362,24 @@ def test_quotes_are_text_where_no_cell_is_quoted(tmp_path: Path, delimiter: str)
     assert [row[1] for row in rows(text)] == ['"Best" lamp', 'Old 5" lamp', "New"]
 
 
+@pytest.mark.parametrize("delimiter", ["\t", ",", ";"])
+@pytest.mark.parametrize("whole", [0, 9, 18])
+def test_quotes_are_text_where_most_rows_begin_a_cell_with_a_quoted_word(
+    tmp_path: Path, delimiter: str, whole: int
+) -> None:
+    names = [f'"Best" lamp {n}' for n in range(20)]
+    names[whole] = '"whole"'
+    lines = "".join(f"{n},{name},{n}.5\n" for n, name in enumerate(names))
+    text = reading(tmp_path, f"id,name,price\n{lines}".replace(",", delimiter))
+    assert [row[1] for row in rows(text)] == names
+
+
+def test_words_in_quotes_that_begin_the_lines_of_a_quoted_cell_are_not_text(tmp_path: Path) -> None:
+    lines = '""Bye"" he said\n' * 20
+    text = reading(tmp_path, f'id,said\n1,"""Hi"" she said\n{lines}"\n2,"none"\n')
+    assert [row[0] for row in rows(text)] == ["1", "2"]
+
+
 def test_a_quoted_cell_far_below_makes_quotes_of_all(tmp_path: Path) -> None:
     many = "".join(f"{n},lamp,5\n" for n in range(60_000))
     text = reading(tmp_path, f'id,name,n\n1,"Best" lamp,5\n{many}2,"a, b"\n3,"c, d",6\n', "id", "n")
