@@ -407,14 +407,30 @@ LIKE_MOMENTS = st.from_regex(
 NO_VALUE = st.sampled_from(["", " ", "N/A", "-", "null"])
 
 
-@settings(deadline=None, max_examples=150)
-@given(
+ANY_TEXTS = given(
     rows=st.lists(st.tuples(*[SIGNS | LIKE_MOMENTS | NO_VALUE] * len(HEADER)), max_size=6),
     day_first=st.booleans(),
 )
+
+
+@settings(deadline=None, max_examples=40)
+@ANY_TEXTS
 def test_a_text_that_is_not_blank_becomes_a_value_or_a_reject(
     rows: list[tuple[str, ...]], day_first: bool
 ) -> None:
+    _becomes_a_value_or_a_reject(rows, day_first=day_first)
+
+
+@pytest.mark.slow
+@settings(deadline=None, max_examples=1_500)
+@ANY_TEXTS
+def test_of_many_texts_each_becomes_a_value_or_a_reject(
+    rows: list[tuple[str, ...]], day_first: bool
+) -> None:
+    _becomes_a_value_or_a_reject(rows, day_first=day_first)
+
+
+def _becomes_a_value_or_a_reject(rows: list[tuple[str, ...]], *, day_first: bool) -> None:
     order = DateOrder.DAY_FIRST if day_first else DateOrder.MONTH_FIRST
     rows = [("sold", "1", "1.00", "2026-05-02", "17:02", "2026-05-02"), *rows]
     with tempfile.TemporaryDirectory() as folder:

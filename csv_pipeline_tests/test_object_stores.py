@@ -512,7 +512,7 @@ def test_an_object_store_without_boto3_says_what_to_install(
 def run(landing: Landing, instance: dg.DagsterInstance) -> bool:
     """Run what the sensor asks for, as the daemon would."""
     engine = Engine(lambda: landing.pipeline)
-    job = assemble(list(landing.pipeline.feeds.values()), engine).resolve_job_def(JOB)
+    job = assemble([landing.pipeline.feed("people")], engine).resolve_job_def(JOB)
     context = dg.build_sensor_context(instance=instance, resources={"engine": engine})
     result = landing_sensor(context)
     assert isinstance(result, dg.SensorResult)

@@ -37,6 +37,23 @@ def proven(text: TextFile, subject: str) -> bool:
 # ---- the header of a feed
 
 
+@pytest.mark.parametrize("mark", [";", ":", " "])
+def test_a_header_by_another_delimiter_keeps_its_names(tmp_path: Path, mark: str) -> None:
+    content = f"{mark.join(['id', 'name'])}\nA 1,Ann: x\nA 2,Bob: y\n"
+    text = reading(tmp_path, content, "id", "name")
+    assert (text.header, rows(text)) == (("id", "name"), [("A 1", "Ann: x"), ("A 2", "Bob: y")])
+
+
+def test_blanks_that_part_a_header_do_not_part_rows_that_have_a_delimiter(tmp_path: Path) -> None:
+    with pytest.raises(UndecidableError, match="line 1 has several in one cell"):
+        reading(tmp_path, "id name\nk0;a b;1\na, b;x;2\nk3;;3\n", "id", "name")
+
+
+def test_one_name_alone_that_is_two_of_the_feed_is_a_name(tmp_path: Path) -> None:
+    text = reading(tmp_path, "idname\nk0\nk1\n", "id", "name", "idname")
+    assert (text.header, len(rows(text))) == (("idname",), 2)
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -71,6 +88,9 @@ def test_a_line_of_the_header_s_own_names_above_it_is_no_row(tmp_path: Path) -> 
         pytest.param("id,namecity", "line 1 has 2 of them, the rows below it have 3", id="few"),
         pytest.param("id,na,me,city", "line 1 has 'name' in two cells", id="many"),
         pytest.param("id,namecity,", "line 1 has two in one cell, 'namecity'", id="both"),
+        pytest.param("idnamecity", "line 1 has several in one cell, 'idnamecity'", id="none"),
+        pytest.param('"id""name""city"', "line 1 has several in one cell", id="none-quoted"),
+        pytest.param("id,,name,,city", "line 1 has 5 of them", id="doubled"),
     ],
 )
 def test_a_damaged_header_whose_names_are_not_certain_refuses_the_file(
