@@ -52,12 +52,14 @@ from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.replay import Repaired, named_import, take_back
 from csv_pipeline.stages.report import (
+    MAY_BE_DECLARED,
     NonData,
     count_rejects,
     count_rows,
     first_rejects,
     non_data_in,
     refuse_without_good_row,
+    suspected,
     warnings_of,
 )
 from csv_pipeline.stages.transform import facts_by_header, transform
@@ -383,7 +385,8 @@ class Import:
     def hints(self, encoding: str | None) -> ReadHints:
         """Return what is known of the file before it is read."""
         known = hints_for(self.claim.name, self._settings, self.feed)
-        return replace(known, encoding=encoding, max_bytes=self._max_file_bytes)
+        account = self.account.account
+        return replace(known, account=account, encoding=encoding, max_bytes=self._max_file_bytes)
 
     def _replay(self) -> Replay | None:
         """Return which rows of which import these are, if the file holds rejected rows."""
@@ -589,7 +592,8 @@ class Import:
             self.turn_away(Outcome.REFUSED, str(error), error.code)
             return self._report()
         report = self._report()
-        found = (*report.warnings, *warnings, *warnings_of(counts, self._non_data(text)))
+        told = warnings_of(counts, self._non_data(text), suspected(self.account, report))
+        found = (*report.warnings, *warnings, *told)
         return replace(report, counts=counts, differences=differences, warnings=found)
 
     def _judge_anew(self, connection: Connection) -> None:
@@ -710,6 +714,8 @@ class Import:
                 problem_code=ending.problem_code,
                 same_as=ending.same_as,
             )
+        if report.problem and report.problem_code in MAY_BE_DECLARED:
+            report = replace(report, problem=report.problem + suspected(self.account, report))
         return report
 
     def _text_so_far(self) -> TextFile | None:

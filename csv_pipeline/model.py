@@ -18,6 +18,7 @@ import polars as pl
 
 from csv_pipeline.conflict import ConflictPolicy, Overwrite
 from csv_pipeline.contract import Column, Contract, columns_of, headings_of, meanings_of
+from csv_pipeline.declared import Setting
 from csv_pipeline.duplicates import DuplicatePolicy, LastInFile
 from csv_pipeline.errors import InvalidAccountError, SetupError
 from csv_pipeline.names import hold_names
@@ -70,6 +71,10 @@ class Account:
     null_words: tuple[str, ...] = ()
     max_file_bytes: int | None = None
     max_compressed_bytes: int | None = None
+
+    def setting(self, name: str) -> Setting:
+        """Return what is declared by the name of a fact."""
+        return Setting(account=self.account, name=name, value=getattr(self, name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,10 +38,32 @@ SAMPLES = Path(__file__).parent / "corpus" / "samples"
 
 
 @pytest.fixture(scope="session")
-def pipeline() -> Iterator[Pipeline]:
-    """The pipeline of the session."""
+def pipeline(shared_pipeline: Pipeline) -> Pipeline:
+    """The pipeline of a test: the session's, unless its module has another."""
+    return shared_pipeline
+
+
+@pytest.fixture(scope="session")
+def shared_pipeline() -> Iterator[Pipeline]:
+    """The pipeline of the session; a crash of the whole machine may cost its database."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    with own_settings(settle_seconds=0) as settings:
+    # Other tests leave files waiting; no tick may pass over a test's own lane because of theirs.
+    with own_settings(settle_seconds=0, runs_per_tick=100_000) as settings:
+        opened = open_pipeline(settings, (*FEEDS, *TEST_FEEDS))
+        if settings.database_url is None:
+            _let_be_careless(opened.database.engine.url)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="session")
+def uncrowded_pipeline(shared_pipeline: Pipeline) -> Iterator[Pipeline]:
+    """A pipeline for tests of what goes over all accounts, which takes long where many are."""
+    with (
+        tempfile.TemporaryDirectory(prefix="csv-pipeline-", ignore_cleanup_errors=True) as home,
+        _new_database(shared_pipeline.database.engine.url) as url,
+    ):
+        settings = Settings(home=Path(home), database_url=url, settle_seconds=0)
         opened = open_pipeline(settings, (*FEEDS, *TEST_FEEDS))
         yield opened
         opened.close()
@@ -68,23 +90,41 @@ def _own_database() -> Iterator[str | None]:
     if given is None:
         yield None
         return
-    url = sa.make_url(given).set(drivername="postgresql+psycopg")
+    with _new_database(sa.make_url(given).set(drivername="postgresql+psycopg")) as url:
+        yield url
+
+
+@contextmanager
+def _new_database(url: sa.URL) -> Iterator[str]:
+    """Make a database on the server of another one, and drop it in the end."""
     name = f"csv_pipeline_{uuid.uuid4().hex[:12]}"
-    server = sa.create_engine(url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
-    with server.connect() as connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+    _execute(url, f"CREATE DATABASE {name}")
     try:
         yield url.set(database=name).render_as_string(hide_password=False)
     finally:
-        with server.connect() as connection:
-            connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
+        _execute(url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _let_be_careless(url: sa.URL) -> None:
+    """Let a server not wait for its disk, which takes most of a small transaction on a slow one."""
+    for setting in ("fsync", "full_page_writes"):
+        _execute(url, f"ALTER SYSTEM SET {setting} = off")
+    _execute(url, "SELECT pg_reload_conf()")
+
+
+def _execute(url: sa.URL, statement: str) -> None:
+    """Execute what no transaction may hold."""
+    server = sa.create_engine(url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.execute(sa.text(statement))
 
 
 @pytest.fixture
-def account(request: pytest.FixtureRequest) -> str:
-    """An account that no other test has."""
+def account(request: pytest.FixtureRequest, pipeline: Pipeline) -> Iterator[str]:
+    """An account that no other test has; no claim on its files is renewed after the test."""
     name = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").casefold())
-    return f"{name[:50].strip('-')}-{next(_COUNTER)}"
+    yield f"{name[:50].strip('-')}-{next(_COUNTER)}"
+    pipeline.keeper.give_all_back()
 
 
 _COUNTER = itertools.count()

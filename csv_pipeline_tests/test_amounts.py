@@ -55,10 +55,39 @@ def currency(text: str) -> str | None:
         ("\u3000EUR\u2009 1\u202f234,50", "1234.50", "EUR"),
         (".5", "0.50", None),
         ("$.50", "0.50", "$"),
+        ("Rs. 500/-", "500.00", "Rs"),
+        ("₹1,20,000.50/-", "120000.50", "INR"),
+        ("KES 500/=", "500.00", "KES"),
+        ("500 /-", "500.00", None),
+        ("$ -", "0.00", "$"),
+        ("$-", "0.00", "$"),
+        ("-   €", "0.00", "EUR"),
+        ("CHF –", "0.00", "CHF"),
+        ("kr. -", "0.00", "kr"),
     ],
 )
 def test_an_amount_with_one_reading_is_read(text: str, amount: str, unit: str | None) -> None:
     assert (money(text.strip()), currency(text.strip())) == (Decimal(amount), unit)
+
+
+def test_a_dash_with_a_currency_is_nought_and_said_to_be(desk: Desk) -> None:
+    report = desk.bring('ID|Name|Amount\n1|A|$ -\n2|B|"$ 1,200.00"\n3|C| $-   \n4|D|-\n')
+    found = [row.amount for row in desk.rows(columns="amount, person_id", order="2")]
+    assert found == [Decimal(0), Decimal("1200.00"), Decimal(0), None]
+    (said,) = [one for one in report.evidence if one.subject == "a dash in Amount"]
+    assert said.decision == "0"
+    assert "'$ -' in row 2, like 1 more" in said.because
+
+
+@pytest.mark.parametrize("declared", [None, "INR", "PKR"])
+def test_rupees_are_those_that_the_account_declares(desk: Desk, declared: str | None) -> None:
+    desk.declare(currency=declared)
+    desk.bring(
+        "Order ID,Buyer Name,Order Total,Order Date\n21-50500-00001,A,Rs. 500/-,2026-05-01\n",
+        "ebay_orders",
+    )
+    (row,) = desk.rows("ebay_orders", "total_price, currency")
+    assert tuple(row) == (Decimal(500), declared or "Rs")
 
 
 @pytest.mark.parametrize(
@@ -67,6 +96,7 @@ def test_an_amount_with_one_reading_is_read(text: str, amount: str, unit: str | 
         *("-(5.00)", "(5.00)-", "(-5)", "+-5", "(5", "5)", "5-6", "$5 EUR", "EUR 5 USD", "5 R"),
         *("Fr. -.50", "75 kr.-", "12:50 kr", "12²", "½", "①", "5 %", "0,5 l", "1.2.3", "1,2345"),
         *("1 23", "1  234", "1'23", "1,234'567", "0.5 BTC", "1e3", "NaN", "5.00 CR", "A1B2", "$"),
+        *("abc -", "$ - €", "-$-", "$ --", "5-/-", "/-", "$/-", "1/2", "5 -/", "$ -.-", "($ -)"),
     ],
 )
 @pytest.mark.parametrize("mark", [None, *DecimalMark])

@@ -130,7 +130,8 @@ def test_a_date_that_nothing_settles_refuses_the_file(desk: Desk) -> None:
     assert report.problem_code == "undecidable"
     assert report.problem == (
         "birthdays.csv: column 'Born' needs a value that settles day first or month first, or the "
-        "setting 'date_order' of the account; '03/04/2025' in row 2 could be either"
+        f"setting 'date_order' of account {desk.account!r}; '03/04/2025' in row 2 could be either; "
+        f"to settle it: csv-pipeline account {desk.account} --date-order day-first, or month-first"
     )
 
 
@@ -185,7 +186,7 @@ WAYS: dict[str, tuple[str | None, ...]] = {
 }
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(cells=st.lists(st.none() | CELLS | st.text(max_size=6), max_size=4))
 @pytest.mark.parametrize("of", columns_of(OneOfEachKind), ids=lambda of: of.name)
 def test_any_text_and_any_blanks_are_cast_one_by_one(of: Column, cells: list[str | None]) -> None:
@@ -198,7 +199,7 @@ def test_any_text_and_any_blanks_are_cast_one_by_one(of: Column, cells: list[str
         assert made.to_list() == alone
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(cells=st.lists(st.none() | CELLS, max_size=6))
 @pytest.mark.parametrize("of", [dates, decimals])
 def test_any_text_and_any_blanks_are_surveyed(of: ModuleType, cells: list[str | None]) -> None:

@@ -29,6 +29,13 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
+@pytest.fixture(scope="module")
+def night_instance() -> Iterator[dg.DagsterInstance]:
+    """An instance that a schedule can open by itself."""
+    with dg.instance_for_test() as instance:
+        yield instance
+
+
 class Landing:
     """The landing area of the test's account, and the sensor that looks at it."""
 
@@ -183,17 +190,21 @@ def test_the_sensor_and_the_schedule_run_unless_somebody_stops_them(pipeline: Pi
     assert nightly.default_status is dg.DefaultScheduleStatus.RUNNING
 
 
-def test_the_night_asks_for_no_run_over_a_file_that_failed_three_times(area: Landing) -> None:
+def test_the_night_asks_for_no_run_over_a_file_that_failed_three_times(
+    area: Landing, night_instance: dg.DagsterInstance
+) -> None:
     area.drop("bad.csv")
     area.tick()
     for nights in (1, 1, 0):
         (claim,) = area.pipeline.claim(area.account, "people")
         Import(area.pipeline, claim).fail(ZeroDivisionError("a bug"))
         ingest(area.pipeline, claim)
-        assert len(_night(area)) == nights
+        assert len(_night(area, night_instance)) == nights
 
 
-def test_the_night_asks_for_one_run_over_a_lanes_failed_and_waiting_files(area: Landing) -> None:
+def test_the_night_asks_for_one_run_over_a_lanes_failed_and_waiting_files(
+    area: Landing, night_instance: dg.DagsterInstance
+) -> None:
     area.drop("bad.csv")
     area.tick()
     (claim,) = area.pipeline.claim(area.account, "people")
@@ -202,34 +213,39 @@ def test_the_night_asks_for_one_run_over_a_lanes_failed_and_waiting_files(area: 
     assert area.requests() == []
     area.drop("one.csv")
     area.tick()
-    (request,) = _night(area)
+    (request,) = _night(area, night_instance)
     assert request.run_config == {}
     assert request.tags[LANE] == f"{area.account}/people"
 
 
-def test_two_nights_ask_under_two_keys(area: Landing) -> None:
+def test_two_nights_ask_under_two_keys(area: Landing, night_instance: dg.DagsterInstance) -> None:
     area.drop("one.csv")
     area.tick()
-    (first,), (second,) = _night(area, day=1), _night(area, day=2)
+    (first,), (second,) = (_night(area, night_instance, day=day) for day in (1, 2))
     assert first.run_key != second.run_key
 
 
-def _night(area: Landing, day: int = 1) -> list[dg.RunRequest]:
+def _night(area: Landing, instance: dg.DagsterInstance, day: int = 1) -> list[dg.RunRequest]:
     """Return what the night asks for; the account is a partition by then."""
-    with dg.instance_for_test() as instance:
-        context = dg.build_schedule_context(
-            instance=instance,
-            scheduled_execution_time=datetime(2026, 1, day, 2, tzinfo=UTC),
-            resources={"engine": Engine(lambda: area.pipeline)},
-        )
-        requests = cast("Iterator[dg.RunRequest]", nightly(context))
-        requested = [
-            request
-            for request in requests
-            if isinstance(request, dg.RunRequest) and request.partition_key == area.account
-        ]
-        assert not requested or area.account in instance.get_dynamic_partitions(ACCOUNTS)
+    requested = [
+        request
+        for request in _all_of_a_night(area.pipeline, instance, day)
+        if request.partition_key == area.account
+    ]
+    assert not requested or area.account in instance.get_dynamic_partitions(ACCOUNTS)
     return requested
+
+
+def _all_of_a_night(
+    pipeline: Pipeline, instance: dg.DagsterInstance, day: int = 1
+) -> list[dg.RunRequest]:
+    context = dg.build_schedule_context(
+        instance=instance,
+        scheduled_execution_time=datetime(2026, 1, day, 2, tzinfo=UTC),
+        resources={"engine": Engine(lambda: pipeline)},
+    )
+    requests = cast("Iterator[dg.RunRequest | dg.SkipReason]", nightly(context))
+    return [request for request in requests if isinstance(request, dg.RunRequest)]
 
 
 def _add_run(area: Landing, event: str) -> None:
@@ -260,19 +276,15 @@ def test_a_tick_puts_away_what_a_killed_worker_left(area: Landing) -> None:
     assert not path.exists()
 
 
-def test_the_night_lets_go_of_old_files(area: Landing) -> None:
+def test_the_night_lets_go_of_old_files(
+    uncrowded_pipeline: Pipeline, account: str, night_instance: dg.DagsterInstance
+) -> None:
+    area = Landing(uncrowded_pipeline, account, night_instance)
     for number in range(2):
         area.drop(f"{number}.csv", f"ID,Name\n{number},Ann\n")
         area.pipeline.look(seconds=10)
         ingest(area.pipeline, area.pipeline.claim(area.account, "people")[0])
     settings = area.pipeline.settings.model_copy(update={"keep_files": 1})
-    engine = Engine(lambda: replace(area.pipeline, settings=settings))
-    with dg.instance_for_test() as instance:
-        context = dg.build_schedule_context(
-            instance=instance,
-            resources={"engine": engine},
-            scheduled_execution_time=datetime(2026, 11, 22, 2, tzinfo=UTC),
-        )
-        list(cast("Iterator[Any]", nightly(context)))
+    _all_of_a_night(replace(area.pipeline, settings=settings), night_instance)
     kept = settings.archive_area / area.account / "people"
     assert [path.name for path in kept.rglob("*.csv")] == ["1.csv"]

@@ -30,6 +30,12 @@ PEOPLE = "ID,Name\n1,Ann\n"
 
 
 @pytest.fixture
+def pipeline(uncrowded_pipeline: Pipeline) -> Pipeline:
+    """One with few rows, all of which are looked at."""
+    return uncrowded_pipeline
+
+
+@pytest.fixture
 def leaves_no_trace(pipeline: Pipeline) -> Iterator[Callable[[], None]]:
     """Give what to call when all is ready; from then on nothing may change."""
     found: list[Any] = []

@@ -1,6 +1,7 @@
 """Whatever files tell of an eBay order, and in whatever order they came, it counts once."""
 
 from collections.abc import Callable
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
@@ -85,6 +86,31 @@ def test_a_list_of_one_s_own_leaves_alone_what_the_report_tells_of_a_line(desk: 
     query = "layout, line_kind, buyer_name, order_status"
     row = desk.rows("ebay_orders", query, "order_key, item_number")[0]
     assert tuple(row) == ("seller_hub", "summary", "Ada Pott", "SHIPPED")
+
+
+@pytest.mark.parametrize("files", ["report, list", "list, report", "report, list, report"])
+def test_a_list_of_one_s_own_replaces_no_amount_of_the_report(desk: Desk, files: str) -> None:
+    own = OWN.replace("$35.00", "EUR 36.10").replace("Order Status", "Quantity")
+    own = own.replace("shipped", "7").replace("pending", "1").replace("05-18,", "05-11,")
+    for file in files.split(", "):
+        desk.bring(HUB if file == "report" else own, "ebay_orders")
+    query = "total_price, currency, quantity, sold_on, buyer_name"
+    row = desk.rows("ebay_orders", query, "order_key, item_number")[0]
+    assert tuple(row) == (Decimal("35.00"), "$", 2, date(2026, 5, 18), "Ada Pott")
+
+
+def test_a_list_of_one_s_own_changes_no_revenue_of_a_report_that_names_no_items(desk: Desk) -> None:
+    desk.bring(
+        "Order Number,Sold For,Total Price,Quantity,Sale Date,Buyer Name\n"
+        "53-00000-00001,$2.00,$6.50,3,May-18-26,Ada\n",
+        "ebay_orders",
+    )
+    desk.bring(
+        "Order ID,Buyer Name,Order Total,Order Date,Quantity\n"
+        "53-00000-00001,Ada Pott,$9.00,2026-05-18,4\n",
+        "ebay_orders",
+    )
+    assert totals(desk) == {1: ("6.00", 1, "6.50")}
 
 
 def test_a_corrected_row_of_an_older_report_still_tells_what_its_line_is(

@@ -2,6 +2,7 @@
 
 import itertools
 
+import polars as pl
 import pytest
 
 from csv_pipeline.model import ImportReport
@@ -16,65 +17,80 @@ def outcome(report: ImportReport) -> str:
     return found
 
 
-def cell(desk: Desk, feed: str, name: str) -> str | None:
-    (row,) = desk.rows(feed, f"_extra ->> '{name}' AS cell")
-    found: str | None = row.cell
-    return found
-
-
-@pytest.mark.parametrize("neighbour", ["L", ""])
-@pytest.mark.parametrize(
-    ("feed", "versions", "stored", "incoming", "what", "left"),
-    [
-        ("overwritten", "11", "red", "blue", "updated", "blue"),
-        ("overwritten", "11", "red", "", "updated", None),
-        ("overwritten", "11", "", "blue", "updated", "blue"),
-        ("overwritten", "11", "", "", "unchanged", None),
-        ("filled", "11", "red", "blue", "kept", "red"),
-        ("filled", "11", "red", "", "kept", "red"),
-        ("filled", "11", "", "blue", "updated", "blue"),
-        ("filled", "11", "", "", "unchanged", None),
-        ("kept", "11", "red", "blue", "kept", "red"),
-        ("kept", "11", "red", "", "kept", "red"),
-        ("kept", "11", "", "blue", "kept", None),
-        ("versions", "12", "red", "blue", "updated", "blue"),
-        ("versions", "12", "red", "", "updated", None),
-        ("versions", "12", "", "blue", "updated", "blue"),
-        ("versions", "21", "red", "blue", "kept", "red"),
-        ("versions", "21", "red", "", "kept", "red"),
-        ("versions", "11", "red", "", "kept", "red"),
-        ("greatest", "11", "m", "k", "kept", "m"),
-        ("greatest", "11", "k", "m", "updated", "m"),
-        ("greatest", "11", "m", "", "kept", "m"),
-        ("greatest", "11", "", "m", "updated", "m"),
-        ("least", "11", "m", "k", "updated", "k"),
-        ("least", "11", "m", "", "kept", "m"),
+CASES: dict[str, list[tuple[str, str, str, str, str | None]]] = {
+    "overwritten": [
+        ("11", "red", "blue", "updated", "blue"),
+        ("11", "red", "", "updated", None),
+        ("11", "", "blue", "updated", "blue"),
+        ("11", "", "", "unchanged", None),
     ],
+    "filled": [
+        ("11", "red", "blue", "kept", "red"),
+        ("11", "red", "", "kept", "red"),
+        ("11", "", "blue", "updated", "blue"),
+        ("11", "", "", "unchanged", None),
+    ],
+    "kept": [
+        ("11", "red", "blue", "kept", "red"),
+        ("11", "red", "", "kept", "red"),
+        ("11", "", "blue", "kept", None),
+    ],
+    "versions": [
+        ("12", "red", "blue", "updated", "blue"),
+        ("12", "red", "", "updated", None),
+        ("12", "", "blue", "updated", "blue"),
+        ("21", "red", "blue", "kept", "red"),
+        ("21", "red", "", "kept", "red"),
+        ("11", "red", "", "kept", "red"),
+    ],
+    "greatest": [
+        ("11", "m", "k", "kept", "m"),
+        ("11", "k", "m", "updated", "m"),
+        ("11", "m", "", "kept", "m"),
+        ("11", "", "m", "updated", "m"),
+    ],
+    "least": [("11", "m", "k", "updated", "k"), ("11", "m", "", "kept", "m")],
+}
+"""By feed: the versions, the cell stored and the one that comes; what is done, and what stays."""
+
+
+@pytest.mark.parametrize("feed", CASES)
+def test_the_feed_s_policy_decides_whatever_the_neighbour_holds(desk: Desk, feed: str) -> None:
+    cases = [(*case, neighbour) for neighbour in ("L", "") for case in CASES[feed]]
+    before, after = HEADER, HEADER
+    for n, (versions, stored, incoming, _, _, neighbour) in enumerate(cases):
+        before += f"k{n:02},same,{versions[0]},{stored},{neighbour}\n"
+        after += f"k{n:02},same,{versions[1]},{incoming},{neighbour}\n"
+    desk.bring(before, feed)
+    found = desk.pipeline.results_of(desk.bring(after, feed))
+    assert found is not None
+    done = pl.read_csv(found)["_outcome"].to_list()
+    rows = desk.rows(feed, "_extra ->> 'Colour' AS colour, _extra ->> 'Size' AS size", "key")
+    assert [(what, *row) for what, row in zip(done, rows, strict=True)] == [
+        (what, left, neighbour or None) for _, _, _, what, left, neighbour in cases
+    ]
+
+
+BEFORE_AND_AFTER = list(
+    itertools.product(
+        [(1, 1), (1, 2), (2, 1)],  # the versions
+        itertools.product(["", "k", "m"], repeat=2),  # the cells
+    )
 )
-def test_the_feed_s_policy_decides_whatever_the_neighbour_holds(  # noqa: PLR0917
-    desk: Desk, feed: str, versions: str, stored: str, incoming: str, what: str,
-    left: str | None, neighbour: str,
-) -> None:  # fmt: skip
-    old, new = versions[0], versions[1]
-    desk.bring(f"{HEADER}a,same,{old},{stored},{neighbour}\n", feed)
-    report = desk.bring(f"{HEADER}a,same,{new},{incoming},{neighbour}\n#\n", feed)
-    assert (outcome(report), cell(desk, feed, "Colour")) == (what, left)
-    assert cell(desk, feed, "Size") == (neighbour or None)
 
 
-PAIRS = list(itertools.product(["", "k", "m"], repeat=2))
-
-
-@pytest.mark.parametrize("feed", ["overwritten", "filled", "kept", "versions", "greatest", "least"])
-@pytest.mark.parametrize("versions", [(1, 1), (1, 2), (2, 1)])
+@pytest.mark.parametrize("feed", CASES)
 def test_a_column_that_the_feed_does_not_know_goes_as_one_that_it_knows(
-    desk: Desk, feed: str, versions: tuple[int, int]
+    desk: Desk, feed: str
 ) -> None:
     found = []
     for header, name in (("Value", "value"), ("Colour", "_extra ->> 'Colour'")):
         other = Desk(desk.pipeline, f"{desk.account[:50]}-{header.lower()}", desk.folder)
-        for place, version in enumerate(versions):
-            rows = (f"{n},{pair[place]},{version}\n" for n, pair in enumerate(PAIRS))
+        for time in (0, 1):
+            rows = (
+                f"{n},{cells[time]},{versions[time]}\n"
+                for n, (versions, cells) in enumerate(BEFORE_AND_AFTER)
+            )
             report = other.bring(f"Key,{header},Version\n{''.join(rows)}", feed)
         found.append(
             (report.counts, [row.cell for row in other.rows(feed, f"{name} AS cell", "key")])

@@ -328,8 +328,8 @@ def drop_three(scene: Scene, number: int) -> None:
         scene.drop(f"ID,Name,Amount\n{rows}{bad}", f"kill-{mark}.csv")
 
 
-def test_a_worker_killed_at_ten_random_moments_loses_and_doubles_nothing(scene: Scene) -> None:
-    kill_at_random_moments(scene, 10)
+def test_a_worker_killed_at_random_moments_loses_and_doubles_nothing(scene: Scene) -> None:
+    kill_at_random_moments(scene, 3)
 
 
 @pytest.mark.slow

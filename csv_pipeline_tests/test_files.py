@@ -468,7 +468,8 @@ def test_only_the_newest_files_are_kept(landing: Landing) -> None:
     assert (gone.moved_to, None) in landing.moves()
 
 
-def test_only_files_young_enough_are_kept(landing: Landing) -> None:
+def test_only_files_young_enough_are_kept(uncrowded_pipeline: Pipeline, account: str) -> None:
+    landing = Landing(uncrowded_pipeline, account)
     landing.drop("old.csv")
     landing.bring()
     landing.set(placed_at=sa.func.now() - sa.text("interval '31 days'"))
@@ -483,7 +484,7 @@ def test_a_file_that_may_still_be_imported_is_kept(landing: Landing, status: str
     landing.drop("a.csv")
     landing.bring()
     landing.set(status=status, placed_at=sa.func.now() - sa.text("interval '31 days'"))
-    keeping(landing, keep_days=30).pipeline.hold_all_to_retention(30)
+    keeping(landing, keep_days=30).pipeline.hold_to_retention(landing.account, "people")
     assert landing.lying("archive") == [f"{TODAY}/a.csv"]
 
 
@@ -497,11 +498,11 @@ def test_a_zip_is_kept_while_a_file_in_it_may_still_be_imported(landing: Landing
     with landing.pipeline.database.begin() as connection:
         failed = sa.update(table).where(table.c.arrival_id == one).values(status="failed")
         connection.execute(failed)
-    keeping(landing, keep_days=30).pipeline.hold_all_to_retention(30)
+    keeping(landing, keep_days=30).pipeline.hold_to_retention(landing.account, "people")
     assert landing.lying("archive") == [f"{TODAY}/all.zip"]
     with landing.pipeline.database.begin() as connection:
         connection.execute(failed.values(status="imported"))
-    keeping(landing, keep_days=30).pipeline.hold_all_to_retention(30)
+    keeping(landing, keep_days=30).pipeline.hold_to_retention(landing.account, "people")
     assert landing.lying("archive") == []
     assert landing.arrivals()["two.csv"].removed_at is not None
 
@@ -511,7 +512,7 @@ def test_a_kept_file_that_somebody_changed_is_not_removed(landing: Landing) -> N
     landing.bring()
     Path(landing.arrivals()["a.csv"].moved_to).write_text("mine now")
     landing.set(placed_at=sa.func.now() - sa.text("interval '31 days'"))
-    keeping(landing, keep_days=30).pipeline.hold_all_to_retention(30)
+    keeping(landing, keep_days=30).pipeline.hold_to_retention(landing.account, "people")
     assert landing.lying("archive") == [f"{TODAY}/a.csv"]
 
 

@@ -12,16 +12,23 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from csv_pipeline.cli import commands
+from csv_pipeline.cli import commands, inspecting
 from csv_pipeline.cli.inspecting import write_clean
 from csv_pipeline.errors import FileRefusedError
-from csv_pipeline.stages.read import SAMPLE_BYTES, ReadHints, read
+from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.storage.work import TextFile, batches
 from csv_pipeline_tests.test_cli import Said
 from csv_pipeline_tests.test_corpus import CASES, NAMES
 
 MESSY = 'Title of the report\n\nNr;Name;Note\r\n1;"Müller; Jürgen";""\r\n2;Bob\r\n3;Cid;\r\n'
 CUSTOMERS = "Customer ID,Name,Shoe Size\nC1,Ann,38\nC2,Bob,44\n"
+SAMPLE = 2 * 1024**2  # larger than all that is looked at of a beginning
+
+
+@pytest.fixture(autouse=True)
+def small_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is large can be small."""
+    monkeypatch.setattr(inspecting, "SAMPLE_BYTES", SAMPLE)
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +64,7 @@ def zipped(folder: Path, files: dict[str, str]) -> Path:
 def large(folder: Path) -> Path:
     """A file more than twice as large as a sample, whose last line has a fault."""
     row = 'x,"several\nlines, ' + "y" * 80 + '"\n'
-    return written(folder, "a,b\n" + row * (2 * SAMPLE_BYTES // len(row) + 1) + "one,too,many\n")
+    return written(folder, "a,b\n" + row * (2 * SAMPLE // len(row) + 1) + "one,too,many\n")
 
 
 def test_inspect_says_how_a_file_is_written(tmp_path: Path) -> None:
@@ -216,7 +223,7 @@ def test_all_of_a_large_file_is_read_when_asked_for(tmp_path: Path) -> None:
 )
 def test_a_sample_cut_off_anywhere_has_no_faults(encoding: str, end: str, tmp_path: Path) -> None:
     row = f'ä{{0}};"Müller {{0}}";{"é" * 200}{end}'
-    lines = "".join(row.format(n) for n in range(2 * SAMPLE_BYTES // len(row.encode(encoding))))
+    lines = "".join(row.format(n) for n in range(2 * SAMPLE // len(row.encode(encoding))))
     found = facts(written(tmp_path, f"a;b;c{end}{lines}".encode(encoding)))
     assert (found["complete"], found["rejected"]) == (False, 0)
     assert found["header"] == ["a", "b", "c"]
@@ -230,7 +237,7 @@ def test_a_compressed_file_is_looked_into(tmp_path: Path) -> None:
 
 
 def test_of_a_large_compressed_file_only_the_beginning_is_unpacked(tmp_path: Path) -> None:
-    found = facts(written(tmp_path, gzip.compress(large(tmp_path).read_bytes()), "large.csv.gz"))
+    found = facts(written(tmp_path, gzip.compress(large(tmp_path).read_bytes(), 1), "large.csv.gz"))
     assert (found["complete"], found["records_about"]) == (False, None)
 
 

@@ -58,16 +58,17 @@ def imported(pipeline: Pipeline, path: Path, feed: str, work: Path) -> Read | Fi
 def test_a_file_is_looked_into_for_a_feed_as_an_import_for_it_reads_it(
     place: int, pipeline: Pipeline, tmp_path: Path
 ) -> None:
-    path, feed = FILES[place], FEEDS[place % len(FEEDS)].name  # each file for one feed in turn
+    path, asked = FILES[place], FEEDS[place % len(FEEDS)]  # each file for one feed in turn
+    feed = asked.name
     wanted = imported(pipeline, path, feed, tmp_path / "work")
     out = tmp_path / "clean.csv"
     if isinstance(wanted, FileRefusedError):
         with pytest.raises(type(wanted)) as refusal:
-            inspect_file(path, pipeline.settings, FEEDS, feed=feed, out=out)
+            inspect_file(path, pipeline.settings, [asked], feed=feed, out=out)
         assert str(refusal.value) == str(wanted)
         return
     text, clean, rejects, non_data = wanted
-    found = inspect_file(path, pipeline.settings, FEEDS, feed=feed, out=out)
+    found = inspect_file(path, pipeline.settings, [asked], feed=feed, out=out)
     assert found.text is not None
     assert out.read_bytes() == clean
     assert [(one.line_number, one.rule) for one in found.faults] == rejects[: len(found.faults)]

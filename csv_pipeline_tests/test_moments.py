@@ -407,14 +407,30 @@ LIKE_MOMENTS = st.from_regex(
 NO_VALUE = st.sampled_from(["", " ", "N/A", "-", "null"])
 
 
-@settings(deadline=None, max_examples=150)
-@given(
+ANY_TEXTS = given(
     rows=st.lists(st.tuples(*[SIGNS | LIKE_MOMENTS | NO_VALUE] * len(HEADER)), max_size=6),
     day_first=st.booleans(),
 )
+
+
+@settings(deadline=None, max_examples=40)
+@ANY_TEXTS
 def test_a_text_that_is_not_blank_becomes_a_value_or_a_reject(
     rows: list[tuple[str, ...]], day_first: bool
 ) -> None:
+    _becomes_a_value_or_a_reject(rows, day_first=day_first)
+
+
+@pytest.mark.slow
+@settings(deadline=None, max_examples=1_500)
+@ANY_TEXTS
+def test_of_many_texts_each_becomes_a_value_or_a_reject(
+    rows: list[tuple[str, ...]], day_first: bool
+) -> None:
+    _becomes_a_value_or_a_reject(rows, day_first=day_first)
+
+
+def _becomes_a_value_or_a_reject(rows: list[tuple[str, ...]], *, day_first: bool) -> None:
     order = DateOrder.DAY_FIRST if day_first else DateOrder.MONTH_FIRST
     rows = [("sold", "1", "1.00", "2026-05-02", "17:02", "2026-05-02"), *rows]
     with tempfile.TemporaryDirectory() as folder:
@@ -514,7 +530,7 @@ def test_a_word_for_no_value_where_each_row_needs_one_is_a_reject(desk: Desk) ->
         (
             {"date_order": DateOrder.DAY_FIRST},
             "ID|Born\n1|02/04/2026\n2|04/28/2026\n",
-            "column 'Born' needs the date order day first, as the account declares it; "
+            "column 'Born' needs the date order day first, as {declared}; "
             "'04/28/2026' in row 3 can only be month first",
         ),
         (
@@ -525,7 +541,7 @@ def test_a_word_for_no_value_where_each_row_needs_one_is_a_reject(desk: Desk) ->
         (
             {"decimal_mark": DecimalMark.COMMA},
             'ID,Name,Amount\n1,A,"1,234"\n2,B,"1,234.50"\n',
-            "column 'Amount' needs the decimal mark comma, as the account declares it; "
+            "column 'Amount' needs the decimal mark comma, as {declared}; "
             "'1,234.50' in row 3 can only be point",
         ),
     ],
@@ -536,7 +552,8 @@ def test_what_the_file_proves_otherwise_than_declared_refuses_it(
     desk.declare(**declared)
     report = desk.bring(content)
     assert report.problem_code == "contradiction"
-    assert said in str(report.problem)
+    who = f"account {desk.account!r} declares it"
+    assert said.format(declared=who) in str(report.problem)
 
 
 @pytest.mark.parametrize("text", ["31/02/2025", "25/25/2025", "25/12/20256", "25/12", "1.2.3"])
@@ -544,3 +561,98 @@ def test_what_is_no_date_disproves_no_declared_order(desk: Desk, text: str) -> N
     desk.declare(date_order=DateOrder.MONTH_FIRST)
     report = desk.bring(f"ID,Born\n1,03/04/2025\n2,{text}\n")
     assert (report.counts.inserted, report.counts.rejected) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("proof", "doubted"),
+    [
+        ("26/05/2018", "26-05-18"),
+        ("26.05.2018", "25-05-18"),
+        ("05/26/2018", "05-06-18"),
+        ("26/05/18", "05-05-18"),
+        ("26-05-2018", "26-05-18 10:00"),
+    ],
+)
+def test_a_date_that_may_begin_with_its_year_is_not_read_by_dates_of_another_form(
+    desk: Desk, proof: str, doubted: str
+) -> None:
+    report = desk.bring(f"ID,Born\n1,{proof}\n2,{doubted}\n")
+    (reject,) = desk.rejects(report)
+    assert (reject.rule, reject.value) == ("born_on.year", doubted)
+    assert "begin with its year" in reject.message
+
+
+def test_a_date_that_may_begin_with_its_year_is_not_read_by_another_column(desk: Desk) -> None:
+    report = desk.bring("ID,Born,Seen\n1,26-05-18,26/05/2018\n2,,27/05/2018\n")
+    assert [reject.rule for reject in desk.rejects(report)] == ["born_on.year"]
+
+
+@pytest.mark.parametrize(
+    ("dates", "days"),
+    [
+        (["5-18-26", "5-6-26"], [dt.date(2026, 5, 18), dt.date(2026, 5, 6)]),
+        (["05-18-26", "05-06-26"], [dt.date(2026, 5, 18), dt.date(2026, 5, 6)]),
+        (["18-05-99", "05-06-26"], [dt.date(1999, 5, 18), dt.date(2026, 6, 5)]),
+        (["5-6-26", "26/05/2026", "26-05-18"],
+         [dt.date(2026, 6, 5), dt.date(2026, 5, 26), dt.date(2018, 5, 26)]),
+    ],
+)  # fmt: skip
+def test_hyphens_are_read_by_what_no_year_in_front_allows(
+    desk: Desk, dates: list[str], days: list[dt.date]
+) -> None:
+    report = desk.bring("ID,Born\n" + "".join(f"{n},{day}\n" for n, day in enumerate(dates)))
+    assert report.problem is None
+    assert [row.born_on for row in desk.rows(columns="born_on, person_id", order="2")] == days
+
+
+@pytest.mark.parametrize("text", ["18-05-26", "05-06-26", "05-05-05", "29-02-24"])
+def test_hyphens_that_may_hide_a_year_in_front_prove_nothing(desk: Desk, text: str) -> None:
+    assert desk.bring(f"ID,Born\n1,{text}\n").problem_code == "undecidable"
+
+
+def test_a_declared_order_settles_dates_that_may_begin_with_their_year(desk: Desk) -> None:
+    desk.declare(date_order=DateOrder.DAY_FIRST)
+    desk.bring("ID,Born\n1,26-05-18\n2,26/05/2018\n")
+    assert {row.born_on for row in desk.rows()} == {dt.date(2018, 5, 26)}
+
+
+@pytest.mark.parametrize(
+    ("dates", "months"),
+    [
+        (["3 lip 2026", "3 gru 2025"], [7, 12]),  # Polish
+        (["3. lip 2026", "3. svi 2026"], [6, 5]),  # Croatian
+        (["3 srp 2026", "3 led 2026"], [8, 1]),  # Czech
+        (["3. srpnja 2026", "3. srp 2026", "3. lis 2026"], [7, 7, 10]),
+        (["3 lis 2026", "3 lip 2026", "3 mar 2026", "3 maj 2026"], [11, 7, 3, 5]),
+    ],
+)
+def test_a_month_whose_name_is_that_of_several_is_told_by_the_others(
+    desk: Desk, dates: list[str], months: list[int]
+) -> None:
+    report = desk.bring("ID,Born\n" + "".join(f"{n},{day}\n" for n, day in enumerate(dates)))
+    assert report.counts.rejected == 0
+    found = [row.born_on.month for row in desk.rows(columns="born_on, person_id", order="2")]
+    assert found == months
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [
+        ["3 lip 2026"],
+        ["3-srp-26"],
+        ["listopad 3 2026", "10 Listopada 2026"],
+        ["3 lip 2026", "3 Jan 2026"],
+    ],
+)
+def test_a_month_whose_name_is_that_of_several_is_a_reject_if_nothing_tells(
+    desk: Desk, dates: list[str]
+) -> None:
+    report = desk.bring("ID,Born\n" + "".join(f"{n},{day}\n" for n, day in enumerate(dates)))
+    rejects = desk.rejects(report)
+    assert rejects[0].rule == "born_on.month"
+    assert "the name of several" in rejects[0].message
+
+
+def test_another_column_tells_the_language_of_months_too(desk: Desk) -> None:
+    desk.bring("ID,Born,Seen\n1,3 lip 1990,4 gru 2025\n")
+    assert desk.rows()[0].born_on == dt.date(1990, 7, 3)

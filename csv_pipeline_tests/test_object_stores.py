@@ -452,7 +452,7 @@ def test_a_kept_object_that_somebody_changed_is_not_removed(landing: Landing) ->
     landing.bring()
     landing.bucket.put(f"in/archive/{landing.lane}/{TODAY}/a.csv", OTHER)
     landing.set(placed_at=datetime(2000, 1, 1, tzinfo=UTC))
-    landing.keeping(keep_days=30).pipeline.hold_all_to_retention(30)
+    landing.keeping(keep_days=30).pipeline.hold_to_retention(landing.account, "people")
     assert landing.lying("archive") == [f"{TODAY}/a.csv"]
 
 
@@ -512,7 +512,7 @@ def test_an_object_store_without_boto3_says_what_to_install(
 def run(landing: Landing, instance: dg.DagsterInstance) -> bool:
     """Run what the sensor asks for, as the daemon would."""
     engine = Engine(lambda: landing.pipeline)
-    job = assemble(list(landing.pipeline.feeds.values()), engine).resolve_job_def(JOB)
+    job = assemble([landing.pipeline.feed("people")], engine).resolve_job_def(JOB)
     context = dg.build_sensor_context(instance=instance, resources={"engine": engine})
     result = landing_sensor(context)
     assert isinstance(result, dg.SensorResult)

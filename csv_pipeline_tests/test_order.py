@@ -174,7 +174,9 @@ def test_small_files_that_go_together_are_behind_later_ones_too(lane: Lane) -> N
     assert lane.values() == {"a": "12", "b": "12"}
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize(
+    "seed", [*range(2), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 20))]
+)
 def test_rows_end_as_if_every_file_had_been_imported_when_it_arrived(lane: Lane, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311  # the same sequence every time
     brought: dict[int, dict[str, str]] = {}

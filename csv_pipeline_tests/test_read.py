@@ -237,7 +237,7 @@ def _quoted(cell: str | None) -> str:
     return "" if cell is None else '"' + cell.replace('"', '""') + '"'
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(table=_TABLE, block=st.integers(20, 400), line_end=st.sampled_from(["\n", "\r\n"]))
 def test_any_table_comes_back_exactly_whatever_the_block_size(
     tmp_path_factory: pytest.TempPathFactory,
@@ -251,7 +251,7 @@ def test_any_table_comes_back_exactly_whatever_the_block_size(
     assert cells(text) == table
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(content=st.binary(max_size=200), block=st.integers(5, 100))
 def test_every_line_of_any_bytes_is_accounted_for(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, block: int
@@ -266,7 +266,7 @@ def test_every_line_of_any_bytes_is_accounted_for(
     assert text.records + text.blank + text.non_data_count <= lines + 1
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     content=st.text(st.sampled_from('ab",\n\r'), max_size=80),
     block=st.integers(10, 60),

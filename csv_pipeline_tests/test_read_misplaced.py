@@ -86,8 +86,13 @@ def written(table: list[Row], delimiter: str, line_end: str, *, always: bool) ->
 
 def _has_rows(text: str, delimiter: str, width: int) -> bool:
     """Say if lines of a cell might be rows, so that nobody could tell it from two stray quotes."""
-    full = [line.count(delimiter) == width - 1 for line in text.split("\n")]
+    full = [_separators(line, delimiter) == width - 1 for line in text.split("\n")]
     return len(full) > 1 and (any(full[1:-1]) or (full[0] and full[-1]))
+
+
+def _separators(line: str, delimiter: str) -> int:
+    """Count the delimiters of a line that no quotes enclose."""
+    return sum(part.count(delimiter) for part in line.split('"')[::2])
 
 
 def damage(data: st.DataObject, file: Written, rows: list[int]) -> None:
@@ -249,17 +254,17 @@ TABLES = st.one_of(small_tables(), small_tables(), regular_tables())
 BLOCKS = st.sampled_from([64, 300, 4 * 1024**2])
 
 
-def _in_the_body(data: st.DataObject, file: Written, block: int) -> None:
-    damage(data, file, list(range(1, len(file.lines))))
+def _anywhere(data: st.DataObject, file: Written, block: int) -> None:
+    damage(data, file, [0, 0, *range(len(file.lines))])
     held_to_its_rows(file, block)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), file=TABLES, block=BLOCKS)
 def test_no_value_of_an_accepted_row_stands_in_another_column(
     data: st.DataObject, file: Written, block: int
 ) -> None:
-    _in_the_body(data, file, block)
+    _anywhere(data, file, block)
 
 
 @pytest.mark.slow
@@ -268,4 +273,4 @@ def test_no_value_of_an_accepted_row_stands_in_another_column(
 def test_no_value_of_ten_thousand_damaged_tables_stands_in_another_column(
     data: st.DataObject, file: Written, block: int
 ) -> None:
-    _in_the_body(data, file, block)
+    _anywhere(data, file, block)

@@ -87,6 +87,17 @@ def test_inches_that_are_usual_are_not_weighed_line_by_line(
     assert (text.records, text.malformed, len(weighed)) == (1_000, 0, 1)
 
 
+@pytest.mark.parametrize("bad", ['1,"a,b\n', "1,a\n"], ids=["stray", "short"])
+def test_of_a_file_of_bad_records_only_the_first_are_cut_into_cells_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: str
+) -> None:
+    methods = ((Grammar, "cells"), (Grammar, "bare"), (Grammar, "is_sound"), (Teller, "judged"))
+    calls = [counted(monkeypatch, kind, name) for kind, name in methods]
+    text = reading(tmp_path, 'id,name,note\n0,"a",b\n' + bad * 20_000)
+    assert (text.records, text.malformed) == (20_001, 20_000)
+    assert sum(map(len, calls)) < 5_000  # the sample is
+
+
 @pytest.mark.parametrize("cell", ['5"a', 'a"', '"5', '5" "', '5"6"', "5", 'ä"'])
 def test_a_quote_that_is_no_inch_is_none_in_a_column_of_inches(cell: str) -> None:
     looks = Looks(rows=100, inches=Counter({(1,): 100}))

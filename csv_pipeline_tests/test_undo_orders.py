@@ -281,12 +281,16 @@ class Player:
         assert values(self.desk) == self.model.values, said
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize(
+    "seed", [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 40))]
+)
 def test_tables_and_reports_are_as_in_a_model_whatever_the_order(desk: Desk, seed: int) -> None:
     play(Player(desk, seed))
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 12))]
+)
 def test_they_are_so_whatever_the_clock_of_the_server_said(desk: Desk, seed: int) -> None:
     player = Player(desk, seed)
     play(player, lambda: set_clocks(desk, player.random))

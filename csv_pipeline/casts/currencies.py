@@ -102,13 +102,17 @@ class Stated:
 
     column: str
     heading: str
+    protected: bool
     declared: str | None
     found: dict[str, Sightings] = field(default_factory=dict)
+    dashes: Sightings = field(default_factory=Sightings)
 
-    def add(self, stated: pl.Series | None, row_numbers: pl.Series) -> None:
-        """Take in the currencies of one batch, null where an amount states none."""
+    def add(self, stated: pl.Series | None, values: pl.Series, row_numbers: pl.Series) -> None:
+        """Take in the currencies of one batch of amounts, null where one states none."""
         if stated is None:
             return
+        dashes = stated.is_not_null() & ~values.str.contains(r"\p{Nd}")
+        self.dashes.add(dashes, values, row_numbers)
         for currency in stated.unique().drop_nulls().sort():
             sightings = self.found.setdefault(meant(currency, self.declared), Sightings())
             sightings.add(stated == currency, stated, row_numbers)
@@ -122,8 +126,21 @@ class Stated:
 
     def __str__(self) -> str:
         return ", ".join(
-            f"{currency} in {seen.count:,} (the first in row {seen.row_number})"
+            f"{currency} in {seen.count:,} (the first"
+            f"{'' if seen.value == currency else f', {seen.value!r},'} in row {seen.row_number})"
             for currency, seen in self.found.items()
+        )
+
+    def of_dashes(self) -> Evidence:
+        """Return that a dash with a currency is an amount, of which any has to be seen."""
+        first, others = self.dashes, self.dashes.count - 1
+        value = "one" if self.protected else repr(first.value)
+        like = f", like {others:,} more" if others else ""
+        return Evidence(
+            subject=f"a dash in {self.heading}",
+            decision="0",
+            because=f"{value} in row {first.row_number}{like}, states a currency, as the format of "
+            "accounts in a spreadsheet writes 0",
         )
 
     def evidence(self) -> Evidence:

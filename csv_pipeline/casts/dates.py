@@ -13,9 +13,9 @@ from functools import cache
 
 import polars as pl
 
-from csv_pipeline.casts import clocks, signs, zones
+from csv_pipeline.casts import clocks, doubts, signs, zones
 from csv_pipeline.casts.evidence import Notes, Survey
-from csv_pipeline.casts.names import month, weekday
+from csv_pipeline.casts.names import SHARED, month, weekday
 from csv_pipeline.contract import Column
 from csv_pipeline.model import DateOrder
 
@@ -25,10 +25,14 @@ NEEDED = {
     "time": clocks.HINT,
     "zone": zones.NEEDED,
     "century": "a year of four digits, as the century of this one is open",
+    "year": "a year of four digits, or a date order that the account declares, as the date may "
+    "begin with its year",
+    "month": "a month by its number, or dates with other names of months in its language, as this "
+    "is the name of several",
 }
 """What a value needs, by the rule that it breaks."""
 
-TWO_DIGITS, TIMED, ZONED = "two-digit years", "times", "zones"
+TWO_DIGITS, TIMED, ZONED, DOUBTED = "two-digit years", "times", "zones", "doubts"
 """What a survey takes note of besides the order."""
 
 _YEARS_BACK, _YEARS_AHEAD = 60, 10  # of two digits; beyond them a century is as likely as the next
@@ -81,7 +85,8 @@ class Reading:
     With `order` None a date of three numbers is read by the order it proves itself; with `zone`
     None each value by the zone it states. A year of two digits is one of `since` to `until`; digits
     alone are times of the `form` that the column proves. A time that `follows` a date may be absent
-    where the date stands alone.
+    where the date stands alone. `26-05-18` may begin with its year
+    unless that is known to be `year_last`, and `lip` is a month in a known `language` only.
     """
 
     order: str | None = None
@@ -90,6 +95,8 @@ class Reading:
     until: int = 2068
     form: str | None = None
     follows: bool = False
+    year_last: bool = False
+    language: str | None = None
 
 
 def years(year: int, *, past: bool) -> tuple[int, int]:
@@ -101,21 +108,24 @@ def survey(column: Column, heading: str) -> Survey:
     """Return the survey of whether day or month comes first in dates of three numbers.
 
     A number above 12 can only be a day. Two equal numbers mean the same date either way. Three
-    pairs of digits with hyphens could begin with the year as well, and prove nothing. What is no
-    day of the calendar, such as 31/02/2025, proves nothing either.
+    pairs of digits with hyphens could begin with the year as well, and prove nothing unless that
+    gives no date. What is no day of the calendar, such as 31/02/2025, proves nothing either.
     """
     number, mark, clock = "[0-9][0-9]?", r"[-/.]\s?", f"(?i:{_CLOCK})"
     low, high = r"0?[1-9]|1[0-2]", r"1[3-9]|2[0-8]"
-    long, leap = r"0?[13578]|1[02]", r"(?:[0-9][0-9])?(?:[02468][048]|[13579][26])"
+    long, leap = r"0?[13578]|1[02]", r"(?:[02468][048]|[13579][26])"
     end = rf"(?:[-/.]\s?{_YEAR}|[/.]\s?[0-9]{{2}}){clock}"
+    two = "(?:0[1-9]|[12][0-9]|3[01])"
     unequal = "|".join(
         f"0?{one}{mark}0?(?:{'|'.join(str(other) for other in range(1, 13) if other != one)})"
         for one in range(1, 13)
     )
 
-    def proof(before: Callable[[str, str], str]) -> str:
+    def proof(before: Callable[[str, str], str], year: str) -> str:
         usual = (before(high, low), before("29|30", r"0?[13-9]|1[0-2]"), before("31", long))
-        return rf"^(?:(?:{'|'.join(usual)}){end}|(?:{before('29', '0?2')})[-/.]\s?{leap}{clock})"
+        ends = rf"{end}|-\s?{year}{clock}"
+        leaps = rf"(?:[-/.]\s?[0-9][0-9]|[/.]\s?){leap}{clock}"
+        return rf"^(?:(?:{'|'.join(usual)})(?:{ends})|(?:{before('29', '0?2')}){leaps})"
 
     return Survey(
         column=column.name,
@@ -123,16 +133,17 @@ def survey(column: Column, heading: str) -> Survey:
         protected=column.protected,
         ways=(DateOrder.DAY_FIRST, DateOrder.MONTH_FIRST),
         proofs=(
-            proof(lambda day, month: f"(?:{day}){mark}(?:{month})"),
-            proof(lambda day, month: f"(?:{month}){mark}(?:{day})"),
+            proof(lambda day, month: f"(?:{day}){mark}(?:{month})", "(?:00|3[2-9]|[4-9][0-9])"),
+            proof(lambda day, month: f"(?:{month}){mark}(?:{day})", "[0-9][0-9]"),
         ),
-        ambiguous=rf"^(?:(?:{unequal}){end}|[0-9]{{1,2}}-[0-9]{{1,2}}-[0-9]{{2}}(?:\D|$))",
+        ambiguous=rf"^(?:(?:{unequal})(?:{end}|-\s?[0-9]{{2}}{clock})|{two}-\s?(?:{low})-\s?{two}{clock})",
         notes=Notes(
             {
                 TWO_DIGITS: rf"^(?:{number}\D*\pL\D*|\D+{number}\D+|{number}\D+{number}\D)"
                 r"[0-9][0-9](?:[Tt,\s]|$)",
                 TIMED: clocks.TIMED,
                 ZONED: clocks.ZONED,
+                DOUBTED: doubts.DOUBTED,
             }
         ),
     )
@@ -258,21 +269,27 @@ def _read(
     short = any(its.str.len_bytes().min() == 2 for its in its_years)
     window = (reading.since, reading.until) if short else None
     far = any(its.max() == "9999" for its in its_years)
-    day = _day(seen, reading.order, window, far=far)
+    day = _day(seen, reading.order, reading.language, window, far=far)
+    if "numeric" in seen and not reading.year_last:
+        day = pl.when(~text.str.contains(doubts.HYPHENS)).then(day)
     if any(parts[form]["4"].count() for form in seen):
-        return _timed(groups.with_columns(date=day), seen, reading)
+        return _timed(texts.hstack(groups).with_columns(date=day), seen, text, reading)
     # Added to the texts, so that it is as long as they are where no form is seen.
     found = texts.hstack(groups).with_columns(date=day)
     dates, none = found["date"], pl.Series([None]).new_from_index(0, texts.height)
     fault = none.cast(pl.String)
     if dates.null_count():
-        fault = found.select(pl.when(pl.col("date").is_null()).then(_why(seen, window))).to_series()
+        fault = found.select(
+            pl.when(pl.col("date").is_null()).then(_why(seen, text, reading))
+        ).to_series()
     return pl.DataFrame({"date": dates, "time": none.cast(pl.Time), "fault": fault})
 
 
-def _timed(found: pl.DataFrame, seen: tuple[str, ...], reading: Reading) -> pl.DataFrame:
+def _timed(
+    found: pl.DataFrame, seen: tuple[str, ...], text: pl.Expr, reading: Reading
+) -> pl.DataFrame:
     """Return the date and the time of moments, as the column stores them."""
-    why = _why(seen, (reading.since, reading.until)).alias("why")
+    why = _why(seen, text, reading).alias("why")
     parts = found.select("date", why, *_clock(seen)).with_columns(clocks.micros().alias("micros"))
     zoned = zones.converted(parts["zone"], reading.zone)
     made = parts.hstack(zoned).select("date", "why", "micros", *_SHIFTED, timed=_TIMED)
@@ -301,40 +318,56 @@ def _clock(seen: tuple[str, ...]) -> tuple[pl.Expr, ...]:
     )
 
 
-@cache
-def _why(seen: tuple[str, ...], window: tuple[int, int] | None) -> pl.Expr:
+def _why(seen: tuple[str, ...], text: pl.Expr, reading: Reading) -> pl.Expr:
     """Return the rule that a text without a date breaks."""
-    if window is None or not seen:
+    if not seen:
         return pl.lit("date")
+    names = (_field(form, 1 if form == "name first" else 2) for form in seen)
     year = pl.coalesce(_field(form, 1 if form == "iso" else 3) for form in seen)
-    is_open = (year.str.len_chars() == 2) & _century(year, *window).is_null()
-    return pl.when(is_open).then(pl.lit("century")).otherwise(pl.lit("date"))
+    century = _century(year, reading.since, reading.until)
+    may_be_first = text.str.contains(doubts.HYPHENS) & (not reading.year_last)
+    return (
+        pl.when(pl.coalesce(names).is_in(SHARED))
+        .then(pl.lit("month"))
+        .when(may_be_first)
+        .then(pl.lit("year"))
+        .when((year.str.len_chars() == 2) & century.is_null())
+        .then(pl.lit("century"))
+        .otherwise(pl.lit("date"))
+    )
 
 
 @cache
 def _day(
-    seen: tuple[str, ...], order: str | None, window: tuple[int, int] | None, *, far: bool
+    seen: tuple[str, ...],
+    order: str | None,
+    language: str | None,
+    window: tuple[int, int] | None,
+    *,
+    far: bool,
 ) -> pl.Expr:
     """Return the date that the first three groups of the forms make.
 
     There are years of two digits only if there is a `window` of theirs, and an open end only if
     there are years so `far`.
     """
-    found = [_date(*_of_form(form, order), window) for form in seen]
+    found = [_date(*_of_form(form, order, language), window) for form in seen]
     date = pl.coalesce(*found, pl.lit(None, pl.Date))
     return pl.when((date <= _LAST) | (date == _OPEN_END)).then(date) if far else date
 
 
-def _of_form(form: str, order: str | None) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
+def _of_form(
+    form: str, order: str | None, language: str | None
+) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
     """Return year, month and day."""
     a, b, c = (_field(form, group) for group in (1, 2, 3))
     match form:
         case "iso":
             return a, b, c
         case "name first":
-            return c, month(a), b
+            return c, month(a, language), b
         case "name second":
-            return c, month(b), a
+            return c, month(b, language), a
         case _:
             day, its_month = _ordered(a, b, order)
             return c, its_month, day

@@ -2,8 +2,9 @@
 
 An amount is read in two steps. `read` parts it into its number, with the marks that it is written
 with, and the currency it states; `cast` makes a decimal of the number by the column's decimal mark.
-`NaN`, `1e3` and `Infinity` are not amounts, a digit beyond the scale is never rounded away, and
-what may be read in two ways makes no amount.
+`Rs. 500/-` is 500, and `$ -` is 0, as spreadsheets write it in the format of accounts. `NaN`, `1e3`
+and `Infinity` are not amounts, a digit beyond the scale is never rounded away, and what may be read
+in two ways makes no amount.
 """
 
 import re
@@ -25,6 +26,11 @@ _RUN = rf"{_MARK}*[0-9]{_MARK}*"
 _WORD = r"[^0-9.,'()+\-: ¤]+"
 _NUMBER = r"^-?[0-9][0-9.,]*$"
 _SPACED = r"^[1-9][0-9]{0,2}(?:(?:'[0-9]{3})+|(?: [0-9]{3})+)(?:[.,][0-9]+)?$"
+_WRITTEN_OUT = (
+    (r"([0-9]) ?/[-=]$", "$1"),  # of India and East Africa: no paise, no cents
+    (r"^([^0-9.,'()+\-:|]*[^0-9.,'()+\-:| ]\.?) *-$", "${1} 0"),
+    (r"^- *([^0-9.,'()+\-:| ][^0-9.,'()+\-:|]*)$", "0 $1"),
+)
 _PARTS = ("outer", "before", "inner", "inside", "digits", "dash", "after", "closing")
 _AMOUNT = (
     r"^¤? *(\(?) *([+-]?) *¤? *(\(?) *([+-]?) *([0-9](?:[0-9.,' ]*[0-9])?|[.,][0-9]+)"
@@ -181,6 +187,8 @@ def _currencies(words: pl.Series) -> dict[str, str]:
 def _elaborate(values: pl.Series) -> pl.DataFrame:
     """Return `number` and `currency` of amounts with signs wherever these are seen to stand."""
     text = signs.ascii_number(values)
+    for written, plain in _WRITTEN_OUT:
+        text = text.str.replace(written, plain)
     around = text.str.replace_all(_RUN, "|").str.replace_all(_MARK, "")
     known = {words: currencies.stated(words) for words in around.unique().drop_nulls()}
     stated = around.replace_strict(known, default=None, return_dtype=pl.String)

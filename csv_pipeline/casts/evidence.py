@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
+from csv_pipeline.declared import Setting
 from csv_pipeline.errors import ContradictionError, UndecidableError
 from csv_pipeline.model import Evidence
 
@@ -179,10 +180,9 @@ def _matches(values: pl.Series, patterns: Iterable[str]) -> pl.DataFrame:
 
 def decide(
     surveys: list[Survey],
-    declared: str | None,
+    setting: Setting,
     settled: Mapping[str, str | None],
     file_name: str,
-    setting: str,
 ) -> tuple[dict[str, str | None], list[Evidence]]:
     """Return each column's way and the evidence for it; None means each value speaks for itself.
 
@@ -198,10 +198,10 @@ def decide(
     evidence = []
     proven = {survey.proven for survey in surveys} - {None}
     for survey in surveys:
-        way, because = declared, "the account declares it"
-        if declared is not None and settled.get(survey.column) is None:
-            refuse_disproved(survey, declared, because, file_name, setting)
-        if declared is None:
+        way, because = setting.value, "the account declares it"
+        if setting.value is not None and settled.get(survey.column) is None:
+            refuse_disproved(survey, setting.value, setting.because, file_name, setting)
+        if setting.value is None:
             way, because = settled.get(survey.column), "so was the import read that is repaired"
         if survey.silent:
             decisions[survey.column] = way
@@ -213,7 +213,7 @@ def decide(
         decisions[survey.column] = way
         evidence.append(
             Evidence(
-                subject=f"{setting.replace('_', ' ')} of {survey.heading}",
+                subject=f"{setting} of {survey.heading}",
                 decision=str(way or "each value by itself"),
                 because=because,
             )
@@ -221,7 +221,9 @@ def decide(
     return decisions, evidence
 
 
-def refuse_disproved(survey: Survey, told: str, because: str, file_name: str, setting: str) -> None:
+def refuse_disproved(
+    survey: Survey, told: str, because: str, file_name: str, setting: Setting
+) -> None:
     """Hold the values of a column against the way that something else tells.
 
     Raises:
@@ -231,27 +233,39 @@ def refuse_disproved(survey: Survey, told: str, because: str, file_name: str, se
         if way != told and seen.count:
             raise ContradictionError(
                 file_name,
-                f"column {survey.heading!r} needs the {setting.replace('_', ' ')} {told}, as "
-                f"{because}",
-                f"{survey.shown(seen)} can only be {way}; correct the one or the other",
+                f"column {survey.heading!r} needs the {setting} {told}, as {because}",
+                f"{survey.shown(seen)} can only be {way}; {_way_out(survey, told, way, setting)}",
             )
 
 
+def _way_out(survey: Survey, told: str, proven: str, setting: Setting) -> str:
+    """Return what settles that a column proves another way than it is told."""
+    if setting.value is None:
+        return "correct the one or the other"
+    if survey.proven:
+        return f"correct the file, or declare what it holds: {setting.declare(proven)}"
+    if survey.open.count:
+        return f"others can only be {told}: correct the file"
+    return f"others can only be {told}: correct the file, or let each tell: {setting.forget}"
+
+
 def _by_the_others(
-    survey: Survey, proven: set[str | None], file_name: str, setting: str
+    survey: Survey, proven: set[str | None], file_name: str, setting: Setting
 ) -> tuple[str | None, str]:
     both = all(seen.count for seen in survey.seen)
     if len(proven) == 1 and not both:
         way = next(iter(proven))
         return way, f"the column settles nothing; other columns of the file prove {way}"
     found = f"{survey.shown(survey.open)} could be either"
-    if both:
-        found += f", and the column proves both {survey.ways[0]} and {survey.ways[1]}"
-    elif survey.open.count > 1:
+    if survey.open.count > 1:
         found += f", like {survey.open.count - 1:,} more of the column"
-    raise UndecidableError(
-        file_name,
-        f"column {survey.heading!r} needs a value that settles {survey.ways[0]} or "
-        f"{survey.ways[1]}, or the setting {setting!r} of the account",
-        found,
-    )
+    first, second = survey.ways
+    if both:
+        one, other = (survey.shown(seen) for seen in survey.seen)
+        found += f", while {one} can only be {first} and {other} only {second}"
+        needed = f"needs one {setting}"
+    else:
+        needed = f"needs a value that settles {first} or {second}, or the setting {setting.name!r} "
+        needed += f"of account {setting.account!r}"
+        found += f"; to settle it: {setting.declare(first)}, or {second.replace(' ', '-')}"
+    raise UndecidableError(file_name, f"column {survey.heading!r} {needed}", found)

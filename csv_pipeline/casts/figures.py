@@ -8,7 +8,7 @@ import polars as pl
 
 from csv_pipeline.casts import decimals, integers
 from csv_pipeline.casts.currencies import Stated
-from csv_pipeline.casts.evidence import Survey, decide
+from csv_pipeline.casts.evidence import Sightings, Survey, decide
 from csv_pipeline.contract import Column, Kind
 from csv_pipeline.errors import MixedCurrenciesError
 from csv_pipeline.model import Account, Evidence
@@ -37,13 +37,19 @@ class Figures:
         return tuple(one.column for one in self.stated if one.found)
 
     def of(
-        self, surveys: Mapping[str, Survey], currencies: Mapping[str, pl.Series], rows: pl.Series
+        self,
+        surveys: Mapping[str, Survey],
+        amounts: Mapping[str, tuple[pl.Series, pl.Series]],
+        rows: pl.Series,
     ) -> "Figures":
-        """Return the same of some of the rows, whose `surveys` and `currencies` are known."""
-        stated = [replace(one, found={}) for one in self.stated]
+        """Return the same of some of the rows, by their `surveys`.
+
+        `amounts` are the currencies and the texts of the columns that state any.
+        """
+        stated = [replace(one, found={}, dashes=Sightings()) for one in self.stated]
         for one in stated:
-            if one.column in currencies:
-                one.add(currencies[one.column], rows)
+            if one.column in amounts:
+                one.add(*amounts[one.column], rows)
         return replace(
             self,
             amounts=[surveys[survey.column] for survey in self.amounts],
@@ -61,12 +67,13 @@ class Figures:
             UndecidableError: A column has values that could be either and nothing settles which.
             MixedCurrenciesError: A column is in several currencies, and none says in which.
         """
-        mark = account.decimal_mark
-        marks, of_marks = decide(self.amounts, mark, settled, name, "decimal_mark")
+        mark = account.setting("decimal_mark")
+        marks, of_marks = decide(self.amounts, mark, settled, name)
         wholes, of_wholes = integers.marks(self.wholes, self.amounts, mark, settled, name)
         return marks | wholes, [*of_marks, *of_wholes, *self._currencies(name, feed)]
 
     def _currencies(self, name: str, feed: str) -> Iterable[Evidence]:
+        yield from (one.of_dashes() for one in self.stated if one.dashes.count)
         for one in () if self.has_currency else self.stated:
             if one.found and one.one is None:
                 raise MixedCurrenciesError(name, feed, one.heading, str(one))
@@ -87,7 +94,7 @@ def figures_of(
         for column in present
         if column.kind is Kind.DECIMAL
     ]
-    stated = [Stated(one.column, one.heading, currency) for one in amounts]
+    stated = [Stated(one.column, one.heading, one.protected, currency) for one in amounts]
     for survey, its in zip(amounts, stated, strict=True):
         survey.read = partial(_number, its)
     return Figures(
@@ -105,5 +112,5 @@ def figures_of(
 def _number(stated: Stated, values: pl.Series, row_numbers: pl.Series) -> pl.Series:
     """Return the numbers of amounts and take note of their currencies."""
     numbers, currency = decimals.read(values)
-    stated.add(currency, row_numbers)
+    stated.add(currency, values, row_numbers)
     return numbers

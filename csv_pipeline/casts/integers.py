@@ -11,6 +11,7 @@ import polars as pl
 from csv_pipeline.casts import decimals
 from csv_pipeline.casts.evidence import Survey, decide, refuse_disproved
 from csv_pipeline.contract import Column
+from csv_pipeline.declared import Setting
 from csv_pipeline.model import DecimalMark, Evidence
 
 HINT = "a whole number"
@@ -69,14 +70,14 @@ def numbers(values: pl.Series) -> pl.Series:
 def marks(
     surveys: Iterable[Survey],
     amounts: Iterable[Survey],
-    declared: str | None,
+    setting: Setting,
     settled: Mapping[str, str | None],
     file_name: str,
 ) -> tuple[dict[str, str | None], list[Evidence]]:
     """Return each column's decimal mark and the evidence for it; None: each value by itself.
 
-    It is the one `declared`, or `settled` when the rows were read before, or the one that the
-    file's amounts prove; else the one of the column's own values.
+    It is the one that the `setting` declares, or `settled` when the rows were read before, or the
+    one that the file's amounts prove; else the one of the column's own values.
 
     Raises:
         UndecidableError: A column has values that could be either and nothing settles which.
@@ -89,18 +90,19 @@ def marks(
     evidence: list[Evidence] = []
     for one in surveys:
         reasons = (
-            (declared, "the account declares it"),
+            (setting.value, "the account declares it"),
             (settled.get(one.column), "so was the import read that is repaired"),
             (amounts_mark, f"amounts of the file prove {amounts_mark}"),
         )
         way, because = next(((way, because) for way, because in reasons if way), (None, ""))
         if way is None and not one.silent:
-            own, why = decide([one], None, {}, file_name, "decimal_mark")
+            own, why = decide([one], setting, {}, file_name)
             ways |= own
             evidence += why
             continue
         if way is not None and not settled.get(one.column) and one.open.count:
-            refuse_disproved(one, way, because, file_name, "decimal_mark")
+            told_by = setting.because if setting.value else because
+            refuse_disproved(one, way, told_by, file_name, setting)
         ways[one.column] = way
         if not one.silent:
             subject = f"decimal mark of {one.heading}"

@@ -5,17 +5,20 @@ store, and what was converted, is said in the evidence; no zone is dropped witho
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
 from csv_pipeline.casts import clocks, dates, times, zones
-from csv_pipeline.casts.dates import TIMED, TWO_DIGITS, Reading
+from csv_pipeline.casts.dates import DOUBTED, TIMED, TWO_DIGITS, Reading
+from csv_pipeline.casts.doubts import Doubts, language
 from csv_pipeline.casts.evidence import Notes, Survey
 from csv_pipeline.casts.times import Forms
 from csv_pipeline.casts.zones import Census
 from csv_pipeline.contract import Column, Kind
 from csv_pipeline.model import Evidence, ReportWarning
+
+_LANGUAGE, _LAST = "language of months", "last"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +30,7 @@ class Moments:
     protected: bool
     columns: tuple[Column, ...]
     survey: Survey | Forms
+    doubts: Doubts = field(default_factory=Doubts)
 
     @property
     def notes(self) -> Notes:
@@ -46,6 +50,11 @@ class Moments:
     def way_of_zone(self) -> str:
         """The name under which is settled what becomes of its time zones."""
         return f"{self.columns[0].name}.zone"
+
+    @property
+    def way_of_year(self) -> str:
+        """The name under which is settled whether `26-05-18` ends with its year."""
+        return f"{self.columns[0].name}.year"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,11 +108,13 @@ def settle(
     censuses: Mapping[int, Census],
     settled: Mapping[str, str | None],
     year: int,
+    *,
+    ordered: bool,
 ) -> Settled:
     """Return how the moments of a file are read; what is `settled` beforehand stands.
 
     `censuses` are those of places where any value states a zone; `year` is the latest that it is
-    anywhere on the day of the import.
+    anywhere on the day of the import. The order of dates is declared if they are `ordered`.
     """
     made = Settled(ways={}, evidence=[], warnings=[])
     for one in moments:
@@ -112,6 +123,7 @@ def settle(
             form = settled.get(name) or one.survey.way()
             made.ways.update({name: form} if form else {})
             made.evidence.extend(one.survey.evidence(form))
+    made.ways.update(_out_of_doubt(moments, settled, ordered=ordered))
     of_utc = False
     for one in sorted(moments, key=lambda one: not one.is_whole):
         census = censuses.get(one.place)
@@ -123,6 +135,21 @@ def settle(
     if moments:
         _settle_years(moments, settled, year, made)
     return made
+
+
+def _out_of_doubt(
+    moments: Sequence[Moments], settled: Mapping[str, str | None], *, ordered: bool
+) -> dict[str, str | None]:
+    """Return where the year of dates with hyphens comes last, and the language of the months."""
+    ways: dict[str, str | None] = {}
+    for one in moments:
+        if one.doubts.year_last or (ordered and DOUBTED in one.notes.found):
+            ways[one.way_of_year] = _LAST
+    if any(DOUBTED in one.notes.found for one in moments):
+        ways[_LANGUAGE] = language([one.doubts for one in moments])
+    names = (_LANGUAGE, *(one.way_of_year for one in moments))
+    ways |= {name: settled[name] for name in names if settled.get(name)}
+    return {name: way for name, way in ways.items() if way}
 
 
 def _way_of_zone(of: Moments, census: Census | None, *, of_utc: bool) -> str | None:
@@ -141,6 +168,8 @@ def reading(column: Column, of: Moments, ways: Mapping[str, str | None]) -> Read
         until=until,
         form=ways.get(f"{column.name}.form"),
         follows=column.kind is Kind.TIME and of.holds(Kind.DATE),
+        year_last=ways.get(of.way_of_year) is not None,
+        language=ways.get(_LANGUAGE),
     )
 
 

@@ -1,40 +1,54 @@
 """Names of months and weekdays as exports of many countries write them.
 
 English, German, French, Spanish, Italian, Portuguese, Dutch, Danish, Norwegian, Swedish, Finnish,
-Polish, Czech and Russian, in full, inflected and short, as the locale data of Unicode (CLDR) has
-them, plus the spellings without accents. No month's name is that of another in any of these.
+Polish, Czech, Croatian and Russian, in full, inflected and short, as the locale data of Unicode
+(CLDR) has them, plus the spellings without accents. Polish, Czech and Croatian have names in common
+that are of different months: `lip` is July in Polish and June in Croatian.
 """
+
+from collections.abc import Collection
 
 import polars as pl
 
+_LANGUAGES = {
+    "Polish": (
+        "sty styczeń stycznia", "lut luty lutego", "mar marzec marca", "kwi kwiecień kwietnia",
+        "maj maja", "cze czerwiec czerwca", "lip lipiec lipca", "sie sierpień sierpnia",
+        "wrz wrzesień września", "paź październik października", "lis listopad listopada",
+        "gru grudzień grudnia",
+    ),
+    "Czech": (
+        "led leden ledna", "úno únor února", "bře březen března", "dub duben dubna",
+        "kvě květen května", "čvn červen června", "čvc červenec července", "srp srpen srpna",
+        "zář září", "říj říjen října", "lis listopad listopadu", "pro prosinec prosince",
+    ),
+    "Croatian": (
+        "sij siječanj siječnja", "velj velja veljača veljače", "ožu ožujak ožujka",
+        "tra travanj travnja", "svi svibanj svibnja", "lip lipanj lipnja", "srp srpanj srpnja",
+        "kol kolovoz kolovoza", "ruj rujan rujna", "lis listopad listopada",
+        "stu studeni studenog studenoga", "pro prosinac prosinca",
+    ),
+}  # fmt: skip
 _MONTHS = (
     "jan january januar jän jänner janv janvier ene enero gen gennaio janeiro januari tammi "
     "tammikuu "
-    "tammikuuta sty styczeń stycznia led leden ledna янв январь января",
+    "tammikuuta янв январь января",
     "feb february februar févr fevr février fevrier febrero febbraio fev fevereiro februari helmi "
-    "helmikuu helmikuuta lut luty lutego úno únor února фев февр февраль февраля",
+    "helmikuu helmikuuta фев февр февраль февраля",
     "mar march mär märz mrz mars marzo março marco mrt maart marts maalis maaliskuu maaliskuuta "
-    "marzec marca bře březen března мар март марта",
-    "apr april avr avril abr abril aprile huhti huhtikuu huhtikuuta kwi kwiecień kwietnia dub "
-    "duben "
-    "dubna апр апрель апреля",
-    "may mai mayo mag maggio maio mei maj maja touko toukokuu toukokuuta kvě květen května май мая",
-    "jun june juni juin junio giu giugno junho kesä kesäkuu kesäkuuta cze czerwiec czerwca čvn "
-    "červen června июн июнь июня",
-    "jul july juli juil juillet julio lug luglio julho heinä heinäkuu heinäkuuta lip lipiec lipca "
-    "čvc červenec července июл июль июля",
-    "aug august aoû août aout ago agosto augustus augusti elo elokuu elokuuta sie sierpień "
-    "sierpnia "
-    "srp srpen srpna авг август августа",
+    "мар март марта",
+    "apr april avr avril abr abril aprile huhti huhtikuu huhtikuuta апр апрель апреля",
+    "may mai mayo mag maggio maio mei maj touko toukokuu toukokuuta май мая",
+    "jun june juni juin junio giu giugno junho kesä kesäkuu kesäkuuta июн июнь июня",
+    "jul july juli juil juillet julio lug luglio julho heinä heinäkuu heinäkuuta июл июль июля",
+    "aug august aoû août aout ago agosto augustus augusti elo elokuu elokuuta авг август августа",
     "sep sept september septembre septiembre setiembre set settembre setembro syys syyskuu "
-    "syyskuuta "
-    "wrz wrzesień września zář září сен сент сентябрь сентября",
-    "oct october okt oktober octobre octubre ott ottobre out outubro loka lokakuu lokakuuta paź "
-    "październik października říj říjen října окт октябрь октября",
-    "nov november novembre noviembre novembro marras marraskuu marraskuuta lis listopad listopada "
-    "listopadu ноя нояб ноябрь ноября",
+    "syyskuuta сен сент сентябрь сентября",
+    "oct october okt oktober octobre octubre ott ottobre out outubro loka lokakuu lokakuuta "
+    "окт октябрь октября",
+    "nov november novembre noviembre novembro marras marraskuu marraskuuta ноя нояб ноябрь ноября",
     "dec december dez dezember déc décembre decembre dic diciembre dicembre dezembro des desember "
-    "joulu joulukuu joulukuuta gru grudzień grudnia pro prosinec prosince дек декабрь декабря",
+    "joulu joulukuu joulukuuta дек декабрь декабря",
 )
 _WEEKDAYS = (
     "mon monday mo montag lun lundi lunes lunedì lunedi seg segunda segunda-feira ma maandag man "
@@ -65,23 +79,41 @@ def _by_name(groups: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-MONTHS = _by_name(_MONTHS)
+_BY_LANGUAGE = {language: _by_name(groups) for language, groups in _LANGUAGES.items()}
+_ALL = _by_name(_MONTHS)
+for _names in _BY_LANGUAGE.values():
+    for _name, _number in _names.items():
+        _ALL[_name] = ",".join(sorted({*_ALL.get(_name, _number).split(","), _number}))
+MONTHS = {name: number for name, number in _ALL.items() if "," not in number}
 """The number of a month by each of its names, in lower case."""
+
+SHARED = tuple(sorted(_ALL.keys() - MONTHS.keys()))
+"""Names of different months, by language."""
 
 WEEKDAYS = _by_name(_WEEKDAYS)
 """The numbers of a weekday, Monday being 1, by its names: `so` is German for 7 and Czech for 6."""
 
-_MONTH, _WEEKDAY = (
-    pl.DataFrame(list(names.items()), schema=["name", "number"], orient="row")
-    for names in (MONTHS, WEEKDAYS)
-)
+
+def language_of(words: Collection[str]) -> str | None:
+    """Return a language that has all names of months among these words, or None.
+
+    None, too, if several have them and a shared name among these is not the same month in each.
+
+    >>> language_of(["lip", "gru"]), language_of(["lip", "svi"]), language_of(["lip"])
+    ('Polish', 'Croatian', None)
+    """
+    names = _ALL.keys() & set(words)
+    found = [language for language, its in _BY_LANGUAGE.items() if names <= its.keys()]
+    months = [[_BY_LANGUAGE[one][name] for name in sorted(names & set(SHARED))] for one in found]
+    return found[0] if months and all(its == months[0] for its in months) else None
 
 
-def month(names: pl.Expr) -> pl.Expr:
-    """Return the number of a month as text, null where a name is none."""
-    return names.replace_strict(_MONTH["name"], _MONTH["number"], default=None)
+def month(names: pl.Expr, language: str | None = None) -> pl.Expr:
+    """Return the number of a month as text, null where a name is none, or one of several."""
+    numbers = MONTHS | (_BY_LANGUAGE[language] if language else {})
+    return names.replace_strict(numbers, default=None, return_dtype=pl.String)
 
 
 def weekday(names: pl.Expr) -> pl.Expr:
     """Return the numbers that a weekday's name stands for, null where it is none."""
-    return names.replace_strict(_WEEKDAY["name"], _WEEKDAY["number"], default=None)
+    return names.replace_strict(WEEKDAYS, default=None, return_dtype=pl.String)

@@ -24,12 +24,13 @@ from csv_pipeline.errors import (
 from csv_pipeline.ingest import hints_for
 from csv_pipeline.model import Evidence, Feed, NonDataLine, Reject, StoredText
 from csv_pipeline.settings import Settings
-from csv_pipeline.stages.read import SAMPLE_BYTES, ReadHints, read, sample
+from csv_pipeline.stages.read import ReadHints, read, sample
 from csv_pipeline.stages.report import non_data_in
 from csv_pipeline.stages.transform import Fit, fit
 from csv_pipeline.stages.unpack import UnpackLimits, unpack
 from csv_pipeline.storage.work import PARTIAL, Member, PlainFile, TextFile, batches
 
+SAMPLE_BYTES = 8 * 1024**2
 _FIRST_ROWS = 5
 _FIRST_FAULTS = 10
 _LINES_LOOKED_AT = _HEADER_WITHIN = 1024**2
@@ -214,9 +215,11 @@ class _Desk:
             raise
 
     def _read(self, plain: PlainFile, feed: Feed | None, *, sampled: bool) -> TextFile:
-        reading = sample if sampled else read
         self._read_in = self.work / f"read-{feed.name if feed else ''}"
-        return reading(plain.path, self._read_in, self._hints(feed))
+        hints = self._hints(feed)
+        if sampled:
+            return sample(plain.path, self._read_in, hints, size=SAMPLE_BYTES)
+        return read(plain.path, self._read_in, hints)
 
     def _hints(self, feed: Feed | None) -> ReadHints:
         return hints_for(self.path.name, self.settings, feed)

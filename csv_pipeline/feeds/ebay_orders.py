@@ -13,7 +13,7 @@ import re
 import polars as pl
 
 from csv_pipeline.conflict import Greatest, Precedence
-from csv_pipeline.contract import Contract, Money, column
+from csv_pipeline.contract import Contract, Kind, Money, column, columns_of
 from csv_pipeline.errors import ContradictionError
 from csv_pipeline.feeds.common import EMAIL, EMAIL_NEEDS
 from csv_pipeline.model import (
@@ -351,6 +351,7 @@ _SELLER = (
 )
 
 _HUB_TELLS = Precedence("layout", ("simple", _HUB))
+_OF_THE_SALE = ("line_kind", "layout", "quantity", "currency", "sold_on", "sold_time")
 
 EBAY_ORDERS = Feed(
     name="ebay_orders",
@@ -358,12 +359,13 @@ EBAY_ORDERS = Feed(
     contract=EbayOrder,
     key=("order_key", "item_number", "transaction_id"),
     column_conflicts={
+        # A list of the seller's own has the key of a summary row, and no lines to tell apart; and
+        # what the report says of the sale stays, with its amounts and their currency together.
+        **dict.fromkeys(_OF_THE_SALE, _HUB_TELLS),
+        **{c.name: _HUB_TELLS for c in columns_of(EbayOrder) if c.kind is Kind.DECIMAL},
         # A report that comes late does not take back that an order was paid or shipped.
         "paid_on": Greatest(),
         "shipped_on": Greatest(),
-        # A list of the seller's own has the key of a summary row, and no lines to tell apart.
-        "line_kind": _HUB_TELLS,
-        "layout": _HUB_TELLS,
     },
     layouts=(
         Layout(

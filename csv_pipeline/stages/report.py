@@ -6,9 +6,35 @@ from pathlib import Path
 
 import polars as pl
 
-from csv_pipeline.errors import NoGoodRowError
-from csv_pipeline.model import SHARE_FROM_ROWS, Counts, NonDataLine, Reject, ReportWarning
+from csv_pipeline.errors import (
+    MissingColumnError,
+    MixedCurrenciesError,
+    NoGoodRowError,
+    ThresholdExceededError,
+    WrongFeedError,
+)
+from csv_pipeline.model import (
+    SHARE_FROM_ROWS,
+    Account,
+    Counts,
+    ImportReport,
+    NonDataLine,
+    Reject,
+    ReportWarning,
+)
 from csv_pipeline.storage.work import NON_DATA, REJECTS, TextFile, scan
+
+MAY_BE_DECLARED = frozenset(
+    error.code
+    for error in (
+        MissingColumnError,
+        MixedCurrenciesError,
+        NoGoodRowError,
+        ThresholdExceededError,
+        WrongFeedError,
+    )
+)
+"""Why files are refused that a wrong setting of their account may also be the reason of."""
 
 _LINES_KEPT = 100
 _LINES_NAMED = 20
@@ -53,7 +79,30 @@ def non_data_in(text: TextFile) -> NonData:
     )
 
 
-def warnings_of(counts: Counts, non_data: NonData) -> tuple[ReportWarning, ...]:
+def suspected(account: Account, report: ImportReport) -> str:
+    """Return which settings of the account rejects or a header that is unknown may be due to.
+
+    With the commands to take them back; "" if there are none.
+    """
+    rules = {rule.rpartition(".")[2] for rule in report.rejects_by_rule}
+    by_letters = "undecodable" in rules or not all(name.isascii() for name in report.header)
+    may_be = {
+        "encoding": by_letters,
+        "date_order": "date" in rules,
+        "decimal_mark": bool(rules & {"decimal", "integer"}),
+        "currency": "currency" in rules or report.problem_code == MixedCurrenciesError.code,
+    }
+    settings = [account.setting(name) for name, is_it in may_be.items() if is_it]
+    found = [setting for setting in settings if setting.value is not None]
+    if not found:
+        return ""
+    shown = " and the ".join(f"{setting} {setting.value}" for setting in found)
+    commands = ", ".join(setting.forget for setting in found)
+    who = f"account {account.account!r}"
+    return f"; {who} declares the {shown}, which may be why; to take it back: {commands}"
+
+
+def warnings_of(counts: Counts, non_data: NonData, suspected: str) -> tuple[ReportWarning, ...]:
     """Return what a person should look at although the file is imported."""
     found = []
     if counts.read and counts.rejected == counts.read:
@@ -61,7 +110,7 @@ def warnings_of(counts: Counts, non_data: NonData) -> tuple[ReportWarning, ...]:
         found.append(
             ReportWarning(
                 code="rows.all_rejected",
-                message=f"{rows} was rejected, so nothing of the file is stored",
+                message=f"{rows} was rejected, so nothing of the file is stored{suspected}",
                 count=counts.read,
             )
         )

@@ -15,7 +15,8 @@ import polars as pl
 from polars.exceptions import ColumnNotFoundError
 
 from csv_pipeline.casts import cells, currencies, dates, decimals, integers, times
-from csv_pipeline.casts.dates import ZONED, Reading
+from csv_pipeline.casts.dates import DOUBTED, ZONED, Reading
+from csv_pipeline.casts.doubts import Doubts
 from csv_pipeline.casts.evidence import Survey, decide
 from csv_pipeline.casts.figures import Figures, figures_of
 from csv_pipeline.casts.identifiers import Rounded, is_rounded, rounded
@@ -28,6 +29,8 @@ from csv_pipeline.errors import FileRefusedError, MissingColumnError, SetupError
 from csv_pipeline.header import extras_in, layout_of, likeliest, missing_columns, sources_in, title
 from csv_pipeline.model import (
     Account,
+    DateOrder,
+    DecimalMark,
     Evidence,
     Feed,
     FileFacts,
@@ -52,6 +55,12 @@ from csv_pipeline.storage.work import (
 )
 
 _FEW = 2_000  # rows
+_DECLARED = {
+    Kind.DATE: ("date_order", tuple(DateOrder)),
+    Kind.DECIMAL: ("decimal_mark", tuple(DecimalMark)),
+    Kind.INTEGER: ("decimal_mark", tuple(DecimalMark)),
+}
+"""What an account may declare of how the values of a kind are read, and the ways to read them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +75,7 @@ class _Plan:
     header: tuple[str, ...]
     headings: dict[str, str]
     ways: dict[str, str | None]
-    currency: str | None  # the account's, which a bare `$` may be
+    account: Account  # what it declares of currency, day order and decimal mark
     stating: tuple[str, ...]  # columns of amounts that state a currency
     readings: Mapping[str, Reading]  # of the columns of dates and times
     nulls: frozenset[str]  # words for no value, case-folded, where a column is not text
@@ -148,7 +157,7 @@ def transform(  # noqa: PLR0913  # a file, whose it is, and what is known of it
         header=text.header,
         headings=headings,
         ways=decided.ways,
-        currency=account.currency,
+        account=account,
         stating=surveys.figures.stating,
         readings={
             c.name: reading(c, one, decided.ways) for one in surveys.moments for c in one.columns
@@ -233,13 +242,18 @@ def settle_parts(  # noqa: PLR0913, PLR0917  # a text, whose it is, and what is 
         for one in whole.moments:
             values, known = trimmed[str(one.place)][mine], one.survey
             survey = known.of(values, numbers) if isinstance(known, Forms) else taken(known)
-            moments.append(replace(one, survey=survey))
+            moments.append(replace(one, survey=survey, doubts=Doubts()))
             if ZONED in survey.notes.found:
                 censuses[one.place] = Census()
                 take_census(censuses[one.place], values, numbers)
+        for one in moments if any(DOUBTED in one.notes.found for one in moments) else ():
+            one.doubts.add(trimmed[str(one.place)][mine])
         surveys = {survey.column: taken(survey) for survey in whole.figures.surveys}
-        currencies_ = {name: stated[mine] for name, stated in stating.items()}
-        return _Surveys(whole.figures.of(surveys, currencies_, numbers), moments), censuses
+        amounts = {
+            name: (stated[mine], trimmed[str(sources[name])][mine])
+            for name, stated in stating.items()
+        }
+        return _Surveys(whole.figures.of(surveys, amounts, numbers), moments), censuses
 
     found: list[tuple[dict[str, str | None], list[Evidence]] | None] = []
     for at, (part, name) in enumerate(zip(parts, names, strict=True)):
@@ -354,6 +368,11 @@ def _surveyed(  # noqa: PLR0913, PLR0917  # the file, whose it is, and how its h
     for batch in batches(text.rows, columns) if censuses else ():
         for place, census in censuses.items():
             take_census(census, batch[str(place)].str.strip_chars(), batch["row_number"])
+    doubted = any(DOUBTED in one.notes.found for one in surveys.moments)
+    places = [str(one.place) for one in surveys.moments]
+    for batch in batches(text.rows, places) if doubted else ():
+        for one in surveys.moments:
+            one.doubts.add(batch[str(one.place)].str.strip_chars())
     return surveys.decided(account, feed, settled, censuses, name, _year(today))
 
 
@@ -380,8 +399,9 @@ class _Surveys:
     ) -> Settled:
         days = [one.survey for one in self.moments if isinstance(one.survey, Survey)]
         marks, of_marks = self.figures.decided(account, settled, name, feed.name)
-        orders, of_orders = decide(days, account.date_order, settled, name, "date_order")
-        others = settle(self.moments, censuses, settled, year)
+        orders, of_orders = decide(days, account.setting("date_order"), settled, name)
+        ordered = account.date_order is not None
+        others = settle(self.moments, censuses, settled, year, ordered=ordered)
         return Settled(
             ways=marks | orders | others.ways,
             evidence=[*others.evidence, *of_orders, *of_marks],
@@ -440,7 +460,7 @@ def _typed(
                 fault_rows(text, values.is_null(), column, shown, "required", "a value in each row")
             )
     typed = pl.DataFrame([*made, *text.select(TYPED_PLACE), _extra(batch, plan)])
-    if plan.stating or plan.currency:
+    if plan.stating or plan.account.currency:
         typed, more = _with_currency(typed, text, plan)
         faults += more
     lines = text[TYPED_PLACE[1]]
@@ -563,6 +583,7 @@ def _reasons(  # noqa: PLR0913, PLR0917  # what failed, and what a failure is ca
     rest = pl.repeat(value=True, n=len(some), eager=True)
     for mask, its, needs in (
         *cells.reasons(some, column, way, is_id=_is_id(column, plan.feed)),
+        *_by_the_other_way(some, column, plan, rule, needed),
         *_reasons_of_moments(some, column, plan.readings.get(column.name), rule, needed),
         (rest, rule, needed),
     ):
@@ -570,6 +591,22 @@ def _reasons(  # noqa: PLR0913, PLR0917  # what failed, and what a failure is ca
         rest &= ~mine
         if mine.any():
             yield (failed & False).scatter(places.filter(mine), values=True), its, needs
+
+
+def _by_the_other_way(
+    values: pl.Series, column: Column, plan: _Plan, rule: str, needed: str
+) -> Iterator[tuple[pl.Series, str, str]]:
+    """Give the values that are good ones by another way than the account declares."""
+    name, ways = _DECLARED.get(column.kind, ("", ()))
+    setting = plan.account.setting(name) if name else None
+    if setting is None or setting.value is None:
+        return
+    reading = plan.readings.get(column.name)
+    for way in ways:
+        if way != setting.value:
+            other = replace(reading, order=way) if reading else None
+            good = _cast(values, column, way, other)[0].is_not_null()
+            yield good, rule, f"{needed}, by the {setting} {setting.value}, as {setting.because}"
 
 
 def _reasons_of_moments(
@@ -596,7 +633,7 @@ def _with_currency(
     first = plan.amount_at(plan.sources[own.name]) or own.name
     names = [first, *(name for name in plan.stating if name != first)]
     found = (typed[own.name], *(decimals.currency(text[name]) for name in names[1:]))
-    stated = [currencies.all_meant(one, plan.currency) for one in found]
+    stated = [currencies.all_meant(one, plan.account.currency) for one in found]
     whole, others = currencies.reconciled(stated)
     rows = text.with_columns(whole.alias("_whole"))
     needed = pl.format("an amount in {}, as another of its row is", pl.col("_whole"))

@@ -16,9 +16,8 @@ from csv_pipeline.stages.read.tally import Tally
 from csv_pipeline.stages.read.wrappings import without_wrappings
 from csv_pipeline.storage.work import BatchWriter, TextFile, in_order
 
-__all__ = ["SAMPLE_BYTES", "ReadHints", "as_utf8", "read", "sample"]
+__all__ = ["ReadHints", "as_utf8", "read", "sample"]
 
-SAMPLE_BYTES = 8 * 1024**2
 _ONE_LINE_BYTES = 128 * 1024
 
 
@@ -47,7 +46,7 @@ def read(source: Path, work: Path, hints: ReadHints) -> TextFile:
     return _read(source, work, hints)
 
 
-def sample(source: Path, work: Path, hints: ReadHints, size: int = SAMPLE_BYTES) -> TextFile:
+def sample(source: Path, work: Path, hints: ReadHints, size: int) -> TextFile:
     """Read the first `size` bytes of a larger file as `read` reads all of it.
 
     The encoding is decided over these, the records are those of their first quarter: a record that
@@ -128,6 +127,7 @@ def _rows(  # noqa: PLR0913, PLR0917  # what is known of the text so far
         lines=tally.lines if blocks is None else LineCounts(),
         non_data_lines=tally.directory,
         sections=1 + len(structure.sections),
+        warnings=tally.warnings,
     )
 
 

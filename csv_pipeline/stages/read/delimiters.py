@@ -10,15 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from csv_pipeline.stages.read.grammar import Grammar
-from csv_pipeline.stages.read.headers import Header, IsDeclared, Sample
+from csv_pipeline.stages.read.headers import LOOSE, Header, IsDeclared, Sample
 from csv_pipeline.stages.read.known_headers import by_names
 from csv_pipeline.stages.read.likely_headers import by_likeness
 from csv_pipeline.stages.read.likeness import Likeness, is_parted, kind_of, typed_columns
 from csv_pipeline.stages.read.quoting import by_quote, quotes_cells
 from csv_pipeline.stages.read.sampling import SAMPLE_RECORDS, Record, may_be_as_wide, sampled
 
-_GROUPS = ((",", ";", "\t", "|", ", ", "||", "|~|"), ("::", "~", "^", "¦", "\x1f"), (":", " "))
-_LOOSE = frozenset(_GROUPS[-1])
+_GROUPS = ((",", ";", "\t", "|", ", ", "||", "|~|"), ("::", "~", "^", "¦", "\x1f"), LOOSE)
 _ONE_COLUMN = (",", "\t", ";", "|", "\x1f")
 _MOST = 0.5
 _COMPARED = 50  # records
@@ -142,11 +141,13 @@ def _is_meant(reading: Reading, lines: Lines) -> bool:
     """Return whether a delimiter explains the sample."""
     header, filled = reading.header, reading.filled
     if lines.headings and header.known > 1:
-        tight = reading.grammar.delimiter not in _LOOSE or header.known == len(header.names)
-        return tight or reading.steady >= _MOST
+        if reading.grammar.delimiter in LOOSE:
+            return _parts_alone(reading, filled)
+        # Two signs may be one that was doubled in the header.
+        return len(reading.grammar.delimiter) == 1 or reading.steady > 0
     if len(header.names) < 2 or not filled:
         return False
-    if reading.grammar.delimiter in _LOOSE:
+    if reading.grammar.delimiter in LOOSE:
         return _parts_all(reading, filled)
     if filled[0].reach(reading.grammar) > 1 or _is_named_otherwise(header, filled[0]):
         parted = sum(record.width > 1 for record in filled)
@@ -176,10 +177,26 @@ def _stands_below_a_title(reading: Reading, filled: list[Record]) -> bool:
     return header.likeness is Likeness.ROW or header.records[0].first > filled[0].last + 1
 
 
+def _parts_alone(reading: Reading, filled: list[Record]) -> bool:
+    """Return whether a colon or a blank parts a header that is all known, and what is below.
+
+    It parts every record alike, or no other delimiter is common in them.
+    """
+    if _is_even(reading, filled):
+        return True
+    marked = sum(map(_has_mark, filled))
+    return reading.header.known == len(reading.header.names) and 2 * marked < len(filled)
+
+
+def _is_even(reading: Reading, filled: list[Record]) -> bool:
+    """Return whether all records are as wide as the header."""
+    width = len(reading.header.names)
+    return len(filled) > 1 and all(record.sound and record.width == width for record in filled)
+
+
 def _parts_all(reading: Reading, filled: list[Record]) -> bool:
     """Return whether a colon or a blank parts every record alike, and is no part of a value."""
-    width = len(reading.header.names)
-    if len(filled) < 2 or not all(record.sound and record.width == width for record in filled):
+    if not _is_even(reading, filled):
         return False
     if _are_values(filled) or _is_prose(reading.grammar.delimiter, filled):
         return False

@@ -16,7 +16,7 @@ from csv_pipeline.errors import EmptyFileError, LimitExceededError, UndecidableE
 from csv_pipeline.model import Evidence, NonDataLine, NonDataPattern
 from csv_pipeline.stages.read.delimiters import Lines, Reading, best_reading
 from csv_pipeline.stages.read.grammar import Grammar
-from csv_pipeline.stages.read.quoting import quotes_anywhere
+from csv_pipeline.stages.read.quoting import begin_with_words, quotes_anywhere
 from csv_pipeline.stages.read.sampling import Record
 
 _NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", ":": "colon", " ": "blank"}
@@ -30,13 +30,14 @@ class ReadHints:
 
     `headings` are names of columns the header may hold, reduced by `contract.heading`; without any
     the file is taken as it is. `meanings` says of each what it names; some name the same.
-    `encoding` is what the account declares, `encodings` what the feed expects of files that are not
-    Unicode. `repair` allows the repairs that are certain.
+    `encoding` is what the `account` declares, `encodings` what the feed expects of files that are
+    not Unicode. `repair` allows the repairs that are certain.
     """
 
     name: str
     headings: frozenset[str] = frozenset()
     meanings: Mapping[str, str] = field(default_factory=dict)
+    account: str = "ACCOUNT"
     encoding: str | None = None
     encodings: tuple[str, ...] = ("cp1252",)
     non_data: tuple[NonDataPattern, ...] = ()
@@ -101,10 +102,17 @@ def find_dialect(text: Text, hints: ReadHints) -> Dialect:
             hints.name, "a header was needed", f"the file has {size:,} bytes and no text in them"
         )
     best = best_reading(lines)
-    if not best.grammar.quote and quotes_anywhere(text.path, text.start, best.grammar.delimiter):
+    if not best.grammar.quote and _are_quoted(text, lines, best.grammar.delimiter):
         best = best_reading(replace(lines, quoted=True))
     _refuse(best, lines, hints.name)
     return _dialect(best, lines.lines, text.start)
+
+
+def _are_quoted(text: Text, lines: Lines, delimiter: str) -> bool:
+    """Return whether any cell of the text is quoted, and no writer that quotes none wrote it."""
+    if begin_with_words(lines.lines, delimiter):
+        return False
+    return quotes_anywhere(text.path, text.start, delimiter)
 
 
 def first_lines(text: Text, hints: ReadHints) -> Lines:
@@ -182,7 +190,8 @@ def _evidence(best: Reading) -> tuple[Evidence, ...]:
         name, because = "none", "no delimiter cuts most lines into as many cells"
     found = [Evidence(subject="delimiter", decision=name, because=because, proven=best.is_proven)]
     if grammar.quote != '"':
-        because = "no cell is quoted whole" if not grammar.quote else "cells have it"
+        none = "no cell is quoted whole, or hardly any of those that begin with a quote"
+        because = "cells have it" if grammar.quote else none
         found.append(
             Evidence(subject="quote", decision=repr(grammar.quote or "none"), because=because)
         )

@@ -29,6 +29,8 @@ IsDeclared = Callable[[str], bool]
 """Whether a feed declares a raw record to be no data."""
 
 SOME_RECORDS = 60
+LOOSE = (":", " ")
+"""What parts cells only where nothing else does: both are common in values."""
 _DELIMITERS = (",", ";", "\t", "|")
 A_NAME_EACH = "a header with a name for each column was needed"
 

@@ -13,6 +13,7 @@ from itertools import pairwise
 from csv_pipeline.contract import heading
 from csv_pipeline.stages.read.headers import (
     A_NAME_EACH,
+    LOOSE,
     SOME_RECORDS,
     Header,
     Sample,
@@ -24,9 +25,10 @@ from csv_pipeline.stages.read.headers import (
     rows_above,
 )
 from csv_pipeline.stages.read.likeness import Likeness, Names
-from csv_pipeline.stages.read.sampling import Record
+from csv_pipeline.stages.read.sampling import Record, as_names, unquoted
 
 _MOST_LINES = 3
+_LONGEST_RUN = 2_000  # characters
 
 
 def by_names(sample: Sample) -> Header | None:
@@ -70,10 +72,19 @@ def _before_a_row(sample: Sample, header: Header) -> Iterator[Header]:
 
 def _named(sample: Sample, record: Record) -> Header:
     """Return the names a record holds: as it is read, or as it may be without its damage."""
-    ways = [record.names, *other_names(sample, record)]
+    ways = [record.names, *other_names(sample, record), *_loosely_parted(sample, record)]
     found = [(_known_in(names, sample.headings), names) for names in ways]
     known, names = max(found, key=lambda one: one[0])
     return Header(records=(record,), names=names, known=known, likeness=Likeness.NAMES)
+
+
+def _loosely_parted(sample: Sample, record: Record) -> Iterator[Names]:
+    """Give what colons or blanks part, if it is a name of the feed for each column."""
+    if record.width == 1 < sample.width:
+        for delimiter in LOOSE:
+            names = as_names(unquoted(record.text, replace(sample.grammar, delimiter=delimiter)))
+            if len(names) == sample.width == _known_in(names, sample.headings):
+                yield names
 
 
 def _best_joined(sample: Sample, records: Sequence[Record], more_than: int = 0) -> Header | None:
@@ -101,9 +112,28 @@ def _least_known(sample: Sample) -> Header | None:
         _named(sample, record) for record in sample.records[:SOME_RECORDS] if not record.is_aside
     ]
     best = max(some, key=lambda one: one.known, default=None)
-    if best is None or not best.known or full_above(sample, best):
-        return None
-    return _settled(sample, best)
+    if best is None or not best.known:
+        return _run_together(sample)
+    return None if full_above(sample, best) else _settled(sample, best)
+
+
+def _run_together(sample: Sample) -> Header | None:
+    """Return, in doubt, the first line that is nothing but names of the feed, not parted."""
+    for record in sample.records[:SOME_RECORDS]:
+        if not record.is_aside and _is_run(heading(record.text), sample.headings):
+            found = f"line {record.first:,} has several in one cell, {record.text!r}"
+            return Header(records=(record,), names=record.names, doubt=(A_NAME_EACH, found))
+    return None
+
+
+def _is_run(text: str, headings: frozenset[str]) -> bool:
+    """Return whether a text is two headings or more, one behind the other."""
+    counts = {0: 0}  # how many headings end at a place
+    for end in range(1, min(len(text), _LONGEST_RUN) + 1):
+        starts = [start for start in counts if text[start:end] in headings]
+        if starts:
+            counts[end] = 1 + max(counts[start] for start in starts)
+    return counts.get(len(text), 0) > 1
 
 
 def _settled(sample: Sample, found: Header) -> Header:

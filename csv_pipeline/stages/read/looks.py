@@ -135,7 +135,7 @@ def _looks(lines: list[str], grammar: Grammar, width: int) -> Looks:
         quoted=quoted and all(x.startswith(grammar.quote) for x, c in filled if len(c) == width),
         some_blank=any(cell and cell[0].isspace() for cells in rows for cell in cells),
         some_quoted=quoted and any(grammar.quote in line for line, _ in filled),
-        doubts=sum(_is_doubtful(lines[a : b + 1], grammar, width) for a, b in several),
+        doubts=sum(is_doubtful(lines[a : b + 1], grammar, width) for a, b in several),
         inches=_inches(lines, grammar, width),
     )
 
@@ -181,10 +181,18 @@ def _several(lines: list[str], grammar: Grammar) -> Iterator[tuple[int, int]]:
             opened = place
 
 
-def _is_doubtful(lines: list[str], grammar: Grammar, width: int) -> bool:
+def is_doubtful(lines: list[str], grammar: Grammar, width: int) -> bool:
     """Return whether a record of several lines holds what may be rows."""
     rows = any(len(grammar.cells(line)) == width for line in lines[1:-1])
     return rows or len(ends_of(lines, grammar, width)) == 2
+
+
+def ends_anew(lines: Sequence[str], grammar: Grammar, width: int) -> bool:
+    """Return whether the last line of a record is a row, too, with a key like the record's own."""
+    first, *_ = grammar.cells("\n".join(lines))
+    key = shape(first or "")
+    found = [cells[0] or "" for cells in ends_of(lines, grammar, width)[-1:]]
+    return "9" in key and first not in found and key in map(shape, found)
 
 
 def ends_of(lines: Sequence[str], grammar: Grammar, width: int) -> list[Cells]:

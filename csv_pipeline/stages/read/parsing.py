@@ -18,8 +18,8 @@ _NEEDED = {
     "row.stray_quote": "quotes that open and close where a cell does were needed; these do not, or "
     "they may hide where a cell ends",
     "row.nul_byte": "text without NUL bytes was needed; a torn write may have left these",
-    "row.undecodable": "text in the file's encoding was needed, which the evidence names; the "
-    "line's bytes are no such text",
+    "row.undecodable": "text in the file's encoding was needed, which the evidence names, and who "
+    "declared it; the line's bytes are no such text",
 }
 
 

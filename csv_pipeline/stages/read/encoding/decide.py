@@ -10,6 +10,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from csv_pipeline.declared import Setting
 from csv_pipeline.errors import ContradictionError, UnreadableFileError
 from csv_pipeline.stages.read.dialect import ReadHints
 from csv_pipeline.stages.read.encoding.legacy import (
@@ -17,6 +18,7 @@ from csv_pipeline.stages.read.encoding.legacy import (
     MARGIN,
     Choice,
     advantage,
+    contradicts,
     likeliest,
 )
 from csv_pipeline.stages.read.encoding.survey import Survey, with_words
@@ -108,7 +110,7 @@ def _by_escapes(head: bytes, survey: Survey) -> Decision | None:
 def _declared(
     source: Path, survey: Survey, proof: Decision | None, hints: ReadHints, encoding: str
 ) -> Decision:
-    name = codecs.lookup(encoding).name
+    name, declared = codecs.lookup(encoding).name, "the account declares it"
     if proof is not None:
         if proof.name.startswith(name.removesuffix("-sig")):
             return proof
@@ -123,18 +125,24 @@ def _declared(
         bits = advantage(words, "utf-8", name)
         valid = f"{len(words):,} of {len(survey.words):,} words beyond ASCII are valid UTF-8"
         better = f"read better by it, by {bits:,.0f} bits (proof from {CONTRADICTS:.0f} on)"
-        if bits >= CONTRADICTS and len(words) * 2 > len(survey.words):
+        if contradicts(words, name) and len(words) * 2 > len(survey.words):
             found = f"by its bytes it is UTF-8: {valid} and {better}"
             raise _contradiction(hints, encoding, found)
         if bits > 0 and len(words) == len(survey.words):
-            because = f"the account declares it, although {valid} and {better}"
+            because = f"{declared}, although {valid} and {better}"
             return Decision(name=name, because=because, proven=False)
-    return Decision(name=name, because="the account declares it")
+    return Decision(name=name, because=declared)
 
 
 def _contradiction(hints: ReadHints, encoding: str, found: str) -> ContradictionError:
-    needed = f"text in the encoding {encoding} was needed, as the account declares"
+    setting = _setting(hints)
+    needed = f"text in the encoding {encoding} was needed, as {setting.because}"
+    found = f"{found}; to let each file tell: {setting.forget}"
     return ContradictionError(hints.name, needed, found)
+
+
+def _setting(hints: ReadHints) -> Setting:
+    return Setting(account=hints.account, name="encoding", value=hints.encoding)
 
 
 def _by_words(survey: Survey, hints: ReadHints) -> Decision:
@@ -171,8 +179,7 @@ def _reason(choice: Choice) -> str:
 def _mixed(found: Decision, survey: Survey) -> Decision:
     """Return the decision with what is to become of lines that are UTF-8 in a file that is not."""
     words = survey.utf8_words
-    mixed = bool(words) and advantage(words, "utf-8", found.name) >= CONTRADICTS
-    if not mixed:
+    if not contradicts(words, found.name):
         return found
     because = f"{found.because}; {len(words):,} words are UTF-8, and no words by {found.name}"
     return replace(found, mixed=True, because=because)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
-from csv_pipeline.stages.read.encoding.plausibility import plausibility
+from csv_pipeline.stages.read.encoding.plausibility import is_of_a_language, plausibility
 
 MARGIN = 16.0
 """Bits by which a reading has to be likelier than any other to be proven: 65,536 to one."""
@@ -17,6 +17,7 @@ Fewer than `MARGIN`, as bytes that are valid UTF-8 by chance are rare, and garbl
 than a refusal.
 """
 
+_SEVERAL, _THREE_BYTES = 3, "\u0800"  # bytes that are one character of three are so by no chance
 _UNDECODABLE = 14.0  # a word, and each of its bytes beyond ASCII
 _EXPECTED = 6.0
 _ROUNDS = (16, 80, 2_000)
@@ -42,7 +43,7 @@ _ENCODINGS: tuple[tuple[tuple[str, ...], float, tuple[str, ...]], ...] = (
     (("iso8859-2",), 1, _EAST),
     (("cp852",), 3, _EAST),
     (("mac-latin2",), 6, _EAST),
-    (("iso8859-16",), 18, _EAST),  # as good as never met, but for ş and ţ the twin of ISO-8859-2
+    (("iso8859-16",), 14, _EAST),  # rare; its ș and ț are the ş and ţ of others, so below MARGIN
     (("cp1254",), 1, _TURKISH),
     (("iso8859-9",), 2, _TURKISH),
     (("cp857", "mac-turkish"), 4, _TURKISH),
@@ -142,6 +143,18 @@ def advantage(words: Sequence[bytes], encoding: str, than: str) -> float:
         for name in (encoding, than)
     )
     return second - first
+
+
+def contradicts(words: Sequence[bytes], name: str) -> bool:
+    """Return whether words that are UTF-8 disprove another encoding.
+
+    One or two signs do not that no language has: `ß€` is UTF-8, too, by chance.
+    """
+    signs = [sign for word in words for sign in word.decode() if not sign.isascii()]
+    real = len(signs) >= _SEVERAL or any(
+        sign >= _THREE_BYTES or is_of_a_language(sign) for sign in signs
+    )
+    return real and advantage(words, "utf-8", name) >= CONTRADICTS
 
 
 def _by(name: str) -> list[Candidate]:

@@ -217,6 +217,14 @@ def _bits_by_level(sign: str, name: str) -> int:
 
 
 @cache
+def is_of_a_language(sign: str) -> bool:
+    """Return whether any language has this letter, or texts have this sign."""
+    if _folded(sign) == "_":
+        return sign in _STANDING | _OPENING | _CLOSING
+    return any(_folded(sign) in language(name).letters for name in _languages())
+
+
+@cache
 def is_common(sign: str) -> bool:
     """Return whether a sign beyond ASCII is one that texts are full of.
 
