@@ -76,13 +76,14 @@ def drift(header: Sequence[str], feed: Feed, before: Sequence[str] = ()) -> Head
     missing = {
         title(c): c.headings for c in feed.columns if c.name in needed and c.name not in sources
     }
-    gone = _gone(header, feed, before, frozenset().union(*missing.values()))
+    known = frozenset().union(*missing.values())
+    gone = _gone(header, feed, before, known) if before else {}
     return HeaderDrift(
         added=added,
         missing=tuple(missing),
         gone=tuple(gone),
         renamed=tuple(likeliest(missing | gone, added).items()),
-        reordered=_moved(header, feed, before),
+        reordered=_moved(header, feed, before) if before else (),
     )
 
 

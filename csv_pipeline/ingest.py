@@ -516,6 +516,8 @@ class Import:
         return valid.valid, valid.rejected
 
     def _non_data(self, text: TextFile) -> NonData:
+        if not text.non_data_count:
+            return NonData()
         return self._once("non-data", NonData, lambda: non_data_in(text))
 
     def _load(self) -> tuple[int, int]:

@@ -38,7 +38,7 @@ def test_a_setting_is_declared_and_forgotten_by_a_command() -> None:
         pytest.param({"encoding": "ascii"}, NAMES.encode("cp1252"), "--forget encoding", id="rows"),
         pytest.param({"encoding": "cp037"}, "ID,Name\n1,A\n", "--forget encoding", id="header"),
         pytest.param(
-            {"date_order": DAY}, "ID,Born\n" + "1,5-18-26\n" * 20, "--forget date-order",
+            {"date_order": DAY}, "ID,Born\n" + "1,Mon 5/18/2026\n" * 20, "--forget date-order",
             id="rejects",
         ),
     ],
@@ -64,7 +64,7 @@ def test_a_file_that_proves_both_orders_is_told_no_setting_that_would_not_help(d
 @pytest.mark.parametrize(
     ("declared", "content", "said"),
     [
-        ({"date_order": DAY}, "ID,Born\n1,5-18-26\n", "date order day first"),
+        ({"date_order": DAY}, "ID,Born\n1,Mon 5/18/2026\n", "date order day first"),
         ({"decimal_mark": COMMA}, "Key,Version\nA,1.0\nB,1\n", "decimal mark comma"),
     ],
 )
@@ -85,7 +85,7 @@ def test_a_reject_that_no_setting_made_names_none(desk: Desk) -> None:
 
 def test_a_warning_that_every_row_was_rejected_names_the_setting(desk: Desk) -> None:
     desk.declare(date_order=DAY)
-    (warning,) = desk.bring("ID,Born\n1,5-18-26\n2,5-19-26\n").warnings
+    (warning,) = desk.bring("ID,Born\n1,Mon 5/18/2026\n2,Tue 5/19/2026\n").warnings
     assert f"csv-pipeline account {desk.account} --forget date-order" in warning.message
 
 

@@ -140,6 +140,29 @@ def test_bytes_that_contradict_the_declared_encoding_refuse_the_file(
         decoded(content, tmp_path, encoding=declared)
 
 
+ROMANIAN = "Ștefan Țepeș Brașov Iași Ploiești Bistrița Năsăud Călărași Ionuț Rădulescu Șerban Niță"
+
+
+@pytest.mark.parametrize("encoding", ["iso8859-16", "cp1250", "iso8859-2"])
+@pytest.mark.parametrize("count", [4, 8, 12])
+def test_romanian_is_not_proven_where_a_comma_is_all_that_tells_encodings_apart(
+    encoding: str, count: int, tmp_path: Path
+) -> None:
+    names = ROMANIAN.split()[:count]
+    rows = "".join(f"{n};{name}\n" for n, name in enumerate(names))
+    if encoding != "iso8859-16":  # it has the letters with a cedilla
+        rows = rows.translate(str.maketrans("ȘșȚț", "ŞşŢţ"))
+    text, evidence = decoded(f"id;name\n{rows}".encode(encoding), tmp_path)
+    assert not evidence.proven
+    with_commas = text.translate(str.maketrans("ŞşŢţ", "ȘșȚț"))
+    assert [line.split(";")[1] for line in with_commas.splitlines()[1:]] == names
+
+
+def test_romanian_in_the_encoding_that_a_feed_expects_is_proven(tmp_path: Path) -> None:
+    content = "id;name\n1;Ştefan\n2;Ţepeş\n3;Bistriţa\n4;Năsăud\n".encode("cp1250")
+    assert decoded(content, tmp_path, encodings=("cp1250",))[1].proven
+
+
 @pytest.mark.parametrize("name", ["ß€", "5ß€", "ß€;ß€", "ß€;Aß€;Bß€"])
 def test_two_letters_that_are_utf_8_by_chance_contradict_no_declared_encoding(
     name: str, tmp_path: Path

@@ -305,6 +305,47 @@ def test_two_lines_of_names_are_joined_where_the_first_repeats_some(tmp_path: Pa
     assert reading(tmp_path, content).header == ("Order Number", "Order Date", "Ship To")
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "name,name,total\nAnn,Lee,Ray\nBob,Ray,3\nCid,Low,4\nDee,Fay,5\n",
+        "code;price;price\nspare;free;n/a\nA1;3;4\nB2;5;6\nC3;7;8\n",
+    ],
+)
+def test_a_row_of_words_is_not_joined_to_names_that_repeat(tmp_path: Path, content: str) -> None:
+    assert len(rows(reading(tmp_path, content))) == content.count("\n") - 1
+
+
+@pytest.mark.parametrize("words", ["spare,free,none yet", "sort,net,gross"])
+def test_words_below_names_that_repeat_may_be_names_or_a_row(tmp_path: Path, words: str) -> None:
+    content = f"code,price,price\n{words}\nA1,3,4\nB2,5,6\nC3,7,8\n"
+    with pytest.raises(UndecidableError, match="line 2 may be the second of its lines, or a row"):
+        reading(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "Report of sales, all shops\nid,name\n1,A\n2,B\n",
+        "Report of sales, all shops\n\nid,name\n1,A\n",
+        "Sales, all shops, 2026\nBy clerk, day, and shop\nid,name,city\n1,A,Ulm\n2,B,Hof\n",
+    ],
+)
+def test_a_title_with_as_many_commas_as_the_header_is_not_taken_for_it(
+    tmp_path: Path, content: str
+) -> None:
+    with pytest.raises(UndecidableError, match="line 1 may be it, or a title above the header on"):
+        reading(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["id, name\n1,A\n2,B\n", "id, full name, n\nx,Ann,1\ny,Bob,2\n", "id, n\n1, 5\n2, 6\n"],
+)
+def test_names_behind_blanks_are_a_header(tmp_path: Path, content: str) -> None:
+    assert len(rows(reading(tmp_path, content))) == 2
+
+
 # ---- the delimiter
 
 
@@ -362,6 +403,24 @@ def test_quotes_are_text_where_no_cell_is_quoted(tmp_path: Path, delimiter: str)
     content = 'id,name,n\n1,"Best" lamp,5\n2,Old 5" lamp,6\n3,New,7\n'.replace(",", delimiter)
     text = reading(tmp_path, content, "id", "name", "n")
     assert [row[1] for row in rows(text)] == ['"Best" lamp', 'Old 5" lamp', "New"]
+
+
+@pytest.mark.parametrize("delimiter", ["\t", ",", ";"])
+@pytest.mark.parametrize("whole", [0, 9, 18])
+def test_quotes_are_text_where_most_rows_begin_a_cell_with_a_quoted_word(
+    tmp_path: Path, delimiter: str, whole: int
+) -> None:
+    names = [f'"Best" lamp {n}' for n in range(20)]
+    names[whole] = '"whole"'
+    lines = "".join(f"{n},{name},{n}.5\n" for n, name in enumerate(names))
+    text = reading(tmp_path, f"id,name,price\n{lines}".replace(",", delimiter))
+    assert [row[1] for row in rows(text)] == names
+
+
+def test_words_in_quotes_that_begin_the_lines_of_a_quoted_cell_are_not_text(tmp_path: Path) -> None:
+    lines = '""Bye"" he said\n' * 20
+    text = reading(tmp_path, f'id,said\n1,"""Hi"" she said\n{lines}"\n2,"none"\n')
+    assert [row[0] for row in rows(text)] == ["1", "2"]
 
 
 def test_a_quoted_cell_far_below_makes_quotes_of_all(tmp_path: Path) -> None:

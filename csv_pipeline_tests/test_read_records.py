@@ -265,6 +265,51 @@ def test_addresses_of_two_lines_in_a_list_of_two_columns_are_cells(tmp_path: Pat
     assert (text.records, text.malformed) == (9, 0)
 
 
+ADDRESSES = [(f"Ann {n}", f"Main St {n}\nUlm, Germany") for n in range(9)]
+NOTES = [("A-1", "they sent:\nred, green, blue\nwhich is all", "2026-01-02")]
+DATED = [(f"B-{n}", "Ann", "2026-01-01") for n in range(25)]
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+@pytest.mark.parametrize(
+    ("rows", "lines"),
+    [
+        pytest.param(ADDRESSES, (2, 4, 6, 8, 10, 12, 14, 16, 18), id="usual"),
+        pytest.param([*DATED, *NOTES], (27,), id="unlike all rows"),
+        pytest.param([("a",), ("b\nc",), ("d",), ("e\nf",)], (3, 6), id="one column"),
+    ],
+)
+def test_cells_with_lines_that_may_be_rows_are_told(
+    tmp_path: Path, rows: list[tuple[str, ...]], lines: tuple[int, ...], mark: str
+) -> None:
+    width = len(rows[0])
+    quoted = [",".join(f'"{c}"' if "\n" in c or width == 1 else c for c in row) for row in rows]
+    header = ",".join(["Notes", "Name", "City"][:width])
+    content = "\n".join([header, *quoted, ""])
+    text = reading(tmp_path, content.replace(",", mark), block_bytes=512)
+    assert text.malformed == 0
+    (warning,) = text.warnings
+    assert (warning.code, warning.count, warning.line_numbers) == (
+        "cells.like_rows",
+        len(lines),
+        lines,
+    )
+
+
+@pytest.mark.parametrize("row", ['2,"c\n3,d",e', '2,"c\nx\n\n3,d",e'])
+def test_a_cell_that_ends_as_a_row_with_a_key_does_is_told(tmp_path: Path, row: str) -> None:
+    text = reading(tmp_path, f"{HEADER}1,a,b\n{row}\n4,f,g\n")
+    assert [row[0] for row in cells(text)] == ["1", "2", "4"]
+    assert [(w.code, w.line_numbers) for w in text.warnings] == [("cells.like_rows", (3,))]
+
+
+@pytest.mark.parametrize("cell", ["a\nb", "a, b\nc", "a\n\nb,", "a, b, c\nd", "1 St\nUlm, D"])
+def test_cells_of_several_lines_that_hold_no_rows_need_no_look(tmp_path: Path, cell: str) -> None:
+    rows = "".join(f'A-{n},"{cell}",Ulm\n' for n in range(9))
+    text = reading(tmp_path, HEADER + rows)
+    assert (text.malformed, text.warnings) == (0, ())
+
+
 def test_quotes_behind_numbers_are_inches(tmp_path: Path) -> None:
     rows = "".join(f'A-{n},5",7"\n' for n in range(9))
     assert (reading(tmp_path, HEADER + rows).malformed) == 0

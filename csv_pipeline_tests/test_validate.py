@@ -1,7 +1,9 @@
 """A contract's checks are asked all at once first; Pandera must say the same of every frame."""
 
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import polars as pl
 import pytest
@@ -81,3 +83,17 @@ def test_rows_are_known_again_by_the_numbers_that_are_stored_of_them() -> None:
         (2439484737225289488, 3288562086406458258, "af062fbb1880d04f3b70a1838b61b836"),
         (-3121289466393158391, 1265018197050276403, "bbee9fe7087652e0d36778a26232ac19"),
     ]
+
+
+def test_all_checks_of_a_batch_are_asked_in_one_query(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[pl.LazyFrame] = []
+    collect: Callable[..., pl.DataFrame] = pl.LazyFrame.collect
+
+    def noted(frame: pl.LazyFrame, **how: Any) -> pl.DataFrame:
+        asked.append(frame)
+        return collect(frame, **how)
+
+    monkeypatch.setattr(pl.LazyFrame, "collect", noted)
+    assert sum(len(column.checks) for column in SCHEMA.columns.values()) == 3
+    assert _suspects(people({}, {}), SCHEMA) == []
+    assert len(asked) == 1

@@ -1,6 +1,6 @@
 """Cells of every kind, before a value is made of them: what a spreadsheet has done, and ids."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -28,13 +28,34 @@ class Oddities:
     rounded: bool = False
 
 
+def any_odd(cells: pl.DataFrame, words: Iterable[str], ids: Sequence[str]) -> bool:
+    """Return whether any trimmed cell, of `ids` or of others, may be odd by `asked`."""
+    if not cells.width:
+        return False
+    value = pl.col("value")
+    if _together(cells, cells.columns).select(_may_be_odd(value, words).any()).item():
+        return True
+    odd = identifiers.may_be_odd(value) | identifiers.may_be_rounded(value)
+    return bool(ids) and _together(cells, ids).select(odd.any()).item()
+
+
+def _together(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    """Return the cells of some columns as one, `value`."""
+    return pl.concat([frame[name] for name in names]).to_frame("value")
+
+
+def _may_be_odd(value: pl.Expr, words: Iterable[str]) -> pl.Expr:
+    odd = spreadsheets.may_be(value)
+    for word in filter(None, words):  # the empty one is among the others
+        odd |= value == word
+    return odd
+
+
 @lru_cache(maxsize=10_000)  # a feed's columns are the same in all its files
 def asked(name: str, words: tuple[str, ...], *, is_id: bool) -> tuple[pl.Expr, ...]:
     """Return what to ask of the trimmed cells of a column, in the order of `Oddities`."""
     value = pl.col(name)
-    odd = spreadsheets.may_be(value)
-    for word in filter(None, words):  # the empty one is among the others
-        odd |= value == word
+    odd = _may_be_odd(value, words)
     if not is_id:
         return (odd.any().alias(name),)
     odd |= identifiers.may_be_odd(value)

@@ -270,27 +270,27 @@ def _read(
     window = (reading.since, reading.until) if short else None
     far = any(its.max() == "9999" for its in its_years)
     day = _day(seen, reading.order, reading.language, window, far=far)
-    if "numeric" in seen and not reading.year_last:
-        day = pl.when(~text.str.contains(doubts.HYPHENS)).then(day)
+    if short and "numeric" in seen and not reading.year_last:
+        day = pl.when(~pl.col("text").str.contains(doubts.HYPHENS)).then(day)
     if any(parts[form]["4"].count() for form in seen):
-        return _timed(texts.hstack(groups).with_columns(date=day), seen, text, reading)
+        return _timed(texts.hstack(groups).with_columns(date=day), seen, reading)
     # Added to the texts, so that it is as long as they are where no form is seen.
     found = texts.hstack(groups).with_columns(date=day)
     dates, none = found["date"], pl.Series([None]).new_from_index(0, texts.height)
     fault = none.cast(pl.String)
     if dates.null_count():
         fault = found.select(
-            pl.when(pl.col("date").is_null()).then(_why(seen, text, reading))
+            pl.when(pl.col("date").is_null()).then(_why(seen, reading))
         ).to_series()
     return pl.DataFrame({"date": dates, "time": none.cast(pl.Time), "fault": fault})
 
 
-def _timed(
-    found: pl.DataFrame, seen: tuple[str, ...], text: pl.Expr, reading: Reading
-) -> pl.DataFrame:
+def _timed(found: pl.DataFrame, seen: tuple[str, ...], reading: Reading) -> pl.DataFrame:
     """Return the date and the time of moments, as the column stores them."""
-    why = _why(seen, text, reading).alias("why")
-    parts = found.select("date", why, *_clock(seen)).with_columns(clocks.micros().alias("micros"))
+    why = _why(seen, reading) if found["date"].null_count() else pl.lit("date")
+    parts = found.select("date", why.alias("why"), *_clock(seen)).with_columns(
+        clocks.micros().alias("micros")
+    )
     zoned = zones.converted(parts["zone"], reading.zone)
     made = parts.hstack(zoned).select("date", "why", "micros", *_SHIFTED, timed=_TIMED)
     return made.select(
@@ -318,14 +318,14 @@ def _clock(seen: tuple[str, ...]) -> tuple[pl.Expr, ...]:
     )
 
 
-def _why(seen: tuple[str, ...], text: pl.Expr, reading: Reading) -> pl.Expr:
+def _why(seen: tuple[str, ...], reading: Reading) -> pl.Expr:
     """Return the rule that a text without a date breaks."""
     if not seen:
         return pl.lit("date")
     names = (_field(form, 1 if form == "name first" else 2) for form in seen)
     year = pl.coalesce(_field(form, 1 if form == "iso" else 3) for form in seen)
     century = _century(year, reading.since, reading.until)
-    may_be_first = text.str.contains(doubts.HYPHENS) & (not reading.year_last)
+    may_be_first = pl.col("text").str.contains(doubts.HYPHENS) & (not reading.year_last)
     return (
         pl.when(pl.coalesce(names).is_in(SHARED))
         .then(pl.lit("month"))

@@ -29,6 +29,7 @@ _TYPES = (
     "decimal|float|double|boolean|bool|date|datetime|timestamp|uuid|object|categorical"
 )
 _LABEL = rf'(?i)^(?:(?:{_TYPES})(?:\s*\(\d+\))?|[(\[][^)\]]*[)\]]|\{{"?ImportId"?.*)$'
+_IS_TOTAL, _IS_LABEL = re.compile(_TOTAL).match, re.compile(_LABEL).match
 _MOST_LINES = 20
 _FEW = 2_000
 
@@ -42,21 +43,15 @@ _LOOKS = {
 
 def is_total(keys: pl.Series) -> pl.Series:
     """Return which keys are a word for a sum, such as `Total`, `Summe:` or `合計`."""
-    if len(keys) < _FEW:
-        return _matches(_TOTAL, keys)
+    if len(keys) < _FEW:  # Polars would compile the pattern for every batch
+        found = [key is not None and _IS_TOTAL(key) is not None for key in keys.to_list()]
+        return pl.Series(found, dtype=pl.Boolean)
     return keys.str.contains(_TOTAL).fill_null(value=False)
 
 
-def is_label(keys: pl.Series, headings: frozenset[str]) -> pl.Series:
-    """Return which keys are a type, a unit in brackets, an import id, or one of the headings."""
-    named = [key is not None and heading(key) in headings for key in keys]
-    return _matches(_LABEL, keys) | pl.Series(named, dtype=pl.Boolean)
-
-
-def _matches(pattern: str, keys: pl.Series) -> pl.Series:
-    """Return which of a few keys match; Polars would compile the pattern for every batch."""
-    found = [key is not None and re.match(pattern, key) is not None for key in keys]
-    return pl.Series(found, dtype=pl.Boolean)
+def is_label(key: str | None, headings: frozenset[str]) -> bool:
+    """Return whether a key is a type, a unit in brackets, an import id, or one of the headings."""
+    return key is not None and (_IS_LABEL(key) is not None or heading(key) in headings)
 
 
 def warning(code: str, line_numbers: Sequence[int]) -> ReportWarning:

@@ -54,6 +54,7 @@ from csv_pipeline.storage.work import (
     scan,
 )
 
+_FEW = 2_000  # rows
 _DECLARED = {
     Kind.DATE: ("date_order", tuple(DateOrder)),
     Kind.DECIMAL: ("decimal_mark", tuple(DecimalMark)),
@@ -499,18 +500,29 @@ def _text(
     )
     # Few columns have such cells, and to look takes a fifth of the time of making all anew.
     known = [(c, cells.null_words(feed.nulls | c.nulls), _is_id(c, feed)) for c in columns]
-    asked = [cells.asked(c.name, words, is_id=is_id) for c, words, is_id in known]
-    answers = iter(trimmed.select(chain.from_iterable(asked)).row(0))
-    odd = {
-        c.name: cells.Oddities(*islice(answers, len(its)))
-        for (c, _, _), its in zip(known, asked, strict=True)
-    }
+    odd = _oddities(trimmed.select(c.name for c in columns), known)
     clean = [
         cells.cleaned(trimmed[c.name], c, words, is_id=is_id)
         for c, words, is_id in known
         if odd[c.name].cell or c.fold_case or c.pad
     ]
     return trimmed.with_columns(clean) if clean else trimmed, odd
+
+
+def _oddities(
+    trimmed: pl.DataFrame, known: Sequence[tuple[Column, tuple[str, ...], bool]]
+) -> dict[str, cells.Oddities]:
+    """Return what any cell of each column may be; of the columns their words and whether an id."""
+    if trimmed.height < _FEW:  # then to ask of each column is most of the time, and few have any
+        every = {word for _, words, _ in known for word in words}
+        if not cells.any_odd(trimmed, every, [c.name for c, _, is_id in known if is_id]):
+            return {c.name: cells.Oddities(cell=False) for c, _, _ in known}
+    asked = [cells.asked(c.name, words, is_id=is_id) for c, words, is_id in known]
+    answers = iter(trimmed.select(chain.from_iterable(asked)).row(0))
+    return {
+        c.name: cells.Oddities(*islice(answers, len(its)))
+        for (c, _, _), its in zip(known, asked, strict=True)
+    }
 
 
 def _cleaned(place: int, words: tuple[str, ...]) -> pl.Expr:

@@ -4,7 +4,7 @@ Pandera checks each batch lazily, as an eager frame: all faults of all rows at o
 cast has reported already is not reported again as a missing value.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -47,6 +47,7 @@ _MOST_SHOWN = 5
 _MOST_LINES = 20
 _ROWS_OF_LABELS = 3  # right below the header
 _HASHES_AT_ONCE = 1_000_000
+_ANSWER = pl.Schema({"count": pl.UInt32, "passed": pl.Boolean})
 _RULES = {
     "not_nullable": "required",
     "str_matches": "matches",
@@ -192,22 +193,21 @@ def _checked(  # noqa: PLR0913, PLR0917  # a batch, and what is known of it
     cells: _Cells,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the rows without fault, and all faults."""
-    found = pl.concat([_faults(batch, schema, feed, typed.headings, cells), _too_long(batch, feed)])
-    if found.is_empty() and known.is_empty():
+    found = [*_faults(batch, schema, feed, typed.headings, cells), *_too_long(batch, feed)]
+    if not found and known.is_empty():
         return batch, known
-    faults = pl.concat([known, found.join(known, on=["row_number", "column"], how="anti")])
+    new = pl.concat([pl.DataFrame(schema=REJECTS), *found])
+    faults = pl.concat([known, new.join(known, on=["row_number", "column"], how="anti")])
     bad = batch["_row_number"].is_in(faults["row_number"].implode())
     return batch.filter(~bad), faults.sort("row_number", maintain_order=True)
 
 
-def _too_long(batch: pl.DataFrame, feed: Feed) -> pl.DataFrame:
-    """Return the faults of keys that the table's index cannot hold."""
+def _too_long(batch: pl.DataFrame, feed: Feed) -> Iterator[pl.DataFrame]:
+    """Give the faults of keys that the table's index cannot hold, if there are any."""
     texts = [name for name in feed.key if batch.schema[name] == pl.String]
-    if not texts:
-        return pl.DataFrame(schema=REJECTS)
-    longest = batch.select(pl.col(texts).str.len_bytes().max()).row(0)
+    longest = batch.select(pl.col(texts).str.len_bytes().max()).row(0) if texts else ()
     if sum(size or 0 for size in longest) <= LONGEST_KEY:
-        return pl.DataFrame(schema=REJECTS)
+        return
     size = pl.sum_horizontal(pl.col(name).str.len_bytes() for name in texts)
     rows = _placed(batch.filter(size > LONGEST_KEY), size.alias("size"))
     found = pl.format(
@@ -216,7 +216,7 @@ def _too_long(batch: pl.DataFrame, feed: Feed) -> pl.DataFrame:
         pl.lit(f"{LONGEST_KEY:,}"),
         pl.col("size"),
     )
-    return record_faults(rows, pl.lit("key.too_long"), found)
+    yield record_faults(rows, pl.lit("key.too_long"), found)
 
 
 def _placed(rows: pl.DataFrame, *others: pl.Expr) -> pl.DataFrame:
@@ -240,14 +240,15 @@ def _odd(rows: pl.DataFrame, feed: Feed, firsts: Sequence[int] = (2,)) -> dict[s
     if name is None:
         return {}
     found = {}
-    if (total := labels.is_total(rows[name])).any():
+    keys, numbers = rows[name], rows["_row_number"]
+    if (total := labels.is_total(keys)).any():
         found[labels.TOTALS] = rows.filter(total)
-    numbers = [first + more for first in firsts for more in range(_ROWS_OF_LABELS)]
-    if rows.height and cast("int", rows["_row_number"].min()) <= max(numbers):
-        first = rows.filter(pl.col("_row_number").is_in(numbers))
-        label = labels.is_label(first[name], _key_headings(feed))
-        if label.any():
-            found[labels.LABELS] = first.filter(label)
+    few = {first + more for first in firsts for more in range(_ROWS_OF_LABELS)}
+    if rows.height and cast("int", numbers.min()) <= max(few):
+        places = [place for place, number in enumerate(numbers.to_list()) if number in few]
+        headings = _key_headings(feed)
+        if label := [place for place in places if labels.is_label(keys[place], headings)]:
+            found[labels.LABELS] = rows[label]
     return found
 
 
@@ -281,9 +282,9 @@ def _faults(
     feed: Feed,
     headings: dict[str, str],
     cells: _Cells,
-) -> pl.DataFrame:
-    """Return the contract's faults in a batch."""
-    faults = [pl.DataFrame(schema=REJECTS)]
+) -> list[pl.DataFrame]:
+    """Return the contract's faults in a batch, those of each check together."""
+    faults: list[pl.DataFrame] = []
     columns = {column.name: column for column in feed.columns}
     absent = [
         pl.lit(None, columns[name].dtype).alias(name)
@@ -293,7 +294,7 @@ def _faults(
     whole = (batch.with_columns(absent) if absent else batch)[list(schema.columns)]
     suspects = _suspects(whole, schema)
     if not suspects:
-        return pl.concat(faults)
+        return faults
     looked_at = schema.select_columns(suspects)
     looked_at.strict = False  # checks of the contract's own may see the other columns
     try:
@@ -309,7 +310,7 @@ def _faults(
             heading = headings.get(column.name, "")
             shown = cells.shown_in(batch, column)
             faults.append(fault_rows(shown, failed, column, heading, rule, needed))
-    return pl.concat(faults)
+    return faults
 
 
 def _suspects(whole: pl.DataFrame, schema: pa.DataFrameSchema) -> list[str]:
@@ -325,35 +326,34 @@ def _suspects(whole: pl.DataFrame, schema: pa.DataFrameSchema) -> list[str]:
     expected = {name: column.dtype.type for name, column in schema.columns.items()}
     if whole.schema != expected:
         return every
-    rows, suspects = whole.lazy(), []
-    for name, column in schema.columns.items():
-        present = column.nullable or not whole[name].null_count()
-        passed = [_passes(rows, check, name, whole.height, schema) for check in column.checks]
-        if not (present and all(passed)):
-            suspects.append(name)
-    for check in schema.checks:
-        _passes(rows, check, "*", whole.height, schema)
-    return every if schema.checks else suspects
+    rows = whole.lazy()
+    checks = [(name, check) for name, one in schema.columns.items() for check in one.checks]
+    checks += [("*", check) for check in schema.checks]
+    answers = [_answer(rows, name, check) for name, check in checks]
+    found = pl.concat(answers).collect(engine="in-memory").rows() if answers else []
+    failed = set()
+    for (name, check), (count, passed) in zip(checks, found, strict=True):
+        if count != whole.height:
+            raise SetupError(
+                f"contract {schema.name!r}, check {check.name!r}: an answer for each row was "
+                "needed, because a check sees some rows of a file at a time; it answers "
+                f"{count or 1:,} times for {whole.height:,} rows"
+            )
+        failed |= set() if passed else {name}
+    if schema.checks:
+        return every
+    required = (name for name, column in schema.columns.items() if not column.nullable)
+    failed |= {name for name in required if whole[name].null_count()}
+    return [name for name in every if name in failed]
 
 
-def _passes(
-    rows: pl.LazyFrame, check: Any, name: str, height: int, schema: pa.DataFrameSchema
-) -> bool:
-    """Return whether every row of a batch passes a check."""
-    answer = check.get_backend(rows)(check).apply(PolarsData(rows, name))
-    answers, fine = 1, [answer]
-    if not isinstance(answer, bool):
-        passed = pl.all().fill_null(check.ignore_na).all()
-        answers, *fine = (
-            answer.select(pl.len().alias(""), passed).collect(engine="in-memory").row(0)
-        )
-    if isinstance(answer, bool) or answers != height:
-        raise SetupError(
-            f"contract {schema.name!r}, check {check.name!r}: an answer for each row was needed, "
-            f"because a check sees some rows of a file at a time; it answers {answers:,} times for "
-            f"{height:,} rows"
-        )
-    return all(fine)
+def _answer(rows: pl.LazyFrame, name: str, check: Any) -> pl.LazyFrame:
+    """Return how often a check answers for some rows, null if for all at once, and if all pass."""
+    answer: pl.LazyFrame | bool = check.get_backend(rows)(check).apply(PolarsData(rows, name))
+    if isinstance(answer, bool):
+        return pl.LazyFrame({"count": [None], "passed": [answer]}, schema=_ANSWER)
+    passed = pl.all().fill_null(check.ignore_na).all().alias("passed")
+    return answer.select(pl.len().alias("count"), passed)
 
 
 def _refuse_whole_frame(cases: pl.DataFrame, feed: Feed) -> None:

@@ -127,6 +127,7 @@ def _rows(  # noqa: PLR0913, PLR0917  # what is known of the text so far
         lines=tally.lines if blocks is None else LineCounts(),
         non_data_lines=tally.directory,
         sections=1 + len(structure.sections),
+        warnings=tally.warnings,
     )
 
 

@@ -15,7 +15,13 @@ from csv_pipeline.stages.read.known_headers import by_names
 from csv_pipeline.stages.read.likely_headers import by_likeness
 from csv_pipeline.stages.read.likeness import Likeness, is_parted, kind_of, typed_columns
 from csv_pipeline.stages.read.quoting import by_quote, quotes_cells
-from csv_pipeline.stages.read.sampling import SAMPLE_RECORDS, Record, sampled, usual_width
+from csv_pipeline.stages.read.sampling import (
+    SAMPLE_RECORDS,
+    Record,
+    may_be_as_wide,
+    sampled,
+    usual_width,
+)
 
 _GROUPS = ((",", ";", "\t", "|", ", ", "||", "|~|"), ("::", "~", "^", "¦", "\x1f"), LOOSE)
 _ONE_COLUMN = (",", "\t", ";", "|", "\x1f")
@@ -86,10 +92,9 @@ def best_reading(lines: Lines) -> Reading:
     for group in _GROUPS:
         for grammar in _grammars(lines, group):
             most = max((reading.header.known for reading in readings), default=0)
-            records = sampled(lines.lines, grammar)
             # No record shows more names than it has cells: most grammars are out before a look.
-            if not most or max(record.width for record in records) >= most:
-                readings.append(_reading(lines, grammar, records))
+            if not most or may_be_as_wide(lines.lines, grammar, most):
+                readings.append(_reading(lines, grammar, sampled(lines.lines, grammar)))
         if any(r.header.known > 1 if lines.headings else _is_meant(r, lines) for r in readings):
             break
     meant = [reading for reading in readings if _is_meant(reading, lines)]

@@ -16,7 +16,7 @@ from csv_pipeline.errors import EmptyFileError, LimitExceededError, UndecidableE
 from csv_pipeline.model import Evidence, NonDataLine, NonDataPattern
 from csv_pipeline.stages.read.delimiters import Lines, Reading, best_reading
 from csv_pipeline.stages.read.grammar import Grammar
-from csv_pipeline.stages.read.quoting import quotes_anywhere
+from csv_pipeline.stages.read.quoting import begin_with_words, quotes_anywhere
 from csv_pipeline.stages.read.sampling import Record
 
 _NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", ":": "colon", " ": "blank"}
@@ -102,10 +102,17 @@ def find_dialect(text: Text, hints: ReadHints) -> Dialect:
             hints.name, "a header was needed", f"the file has {size:,} bytes and no text in them"
         )
     best = best_reading(lines)
-    if not best.grammar.quote and quotes_anywhere(text.path, text.start, best.grammar.delimiter):
+    if not best.grammar.quote and _are_quoted(text, lines, best.grammar.delimiter):
         best = best_reading(replace(lines, quoted=True))
     _refuse(best, lines, hints.name)
     return _dialect(best, lines.lines, text.start)
+
+
+def _are_quoted(text: Text, lines: Lines, delimiter: str) -> bool:
+    """Return whether any cell of the text is quoted, and no writer that quotes none wrote it."""
+    if begin_with_words(lines.lines, delimiter):
+        return False
+    return quotes_anywhere(text.path, text.start, delimiter)
 
 
 def first_lines(text: Text, hints: ReadHints) -> Lines:
@@ -183,7 +190,8 @@ def _evidence(best: Reading) -> tuple[Evidence, ...]:
         name, because = "none", "no delimiter cuts most lines into as many cells"
     found = [Evidence(subject="delimiter", decision=name, because=because, proven=best.is_proven)]
     if grammar.quote != '"':
-        because = "no cell is quoted whole" if not grammar.quote else "cells have it"
+        none = "no cell is quoted whole, or hardly any of those that begin with a quote"
+        because = "cells have it" if grammar.quote else none
         found.append(
             Evidence(subject="quote", decision=repr(grammar.quote or "none"), because=because)
         )

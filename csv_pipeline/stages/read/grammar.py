@@ -5,6 +5,7 @@ quote, or none; a backslash as escape; and a quote inside an unquoted cell, whic
 """
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -70,6 +71,21 @@ class Grammar:
         """The pattern of a cell that has a quote, not at its beginning."""
         quote, delimiter = self.quote, re.escape(self.delimiter)
         return rf"[^{quote}{delimiter}][^{quote}{delimiter}]*{quote}[^{delimiter}]*"
+
+    def inches(self, columns: Collection[int], width: int) -> str:
+        """Return the pattern of a record whose quotes all are marks behind numbers, as inches are.
+
+        Their number is odd in these columns alone. It is for a delimiter of one character; a mark
+        before another than an ASCII character does not match.
+        """
+        mark, edge = self.mark, re.escape(self.delimiter)
+        cell = rf"[^{mark}{edge}]*"
+        behind = rf"[\x00-/:-@\[-`{{-\x7f--{mark}{edge}]{cell}"
+        two = rf"(?:{behind}\d{mark}){{2}}"
+        odd = rf"{cell}\d{mark}(?:{two})*(?:{behind})?"
+        even = rf"(?:{cell}\d{mark}{behind}\d{mark}(?:{two})*(?:{behind})?|{cell})"
+        cells = (odd if column in columns else even for column in range(width))
+        return f"^{edge.join(cells)}$"
 
     @property
     def _loose(self) -> str:

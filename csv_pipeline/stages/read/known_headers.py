@@ -145,8 +145,8 @@ def _settled(sample: Sample, found: Header) -> Header:
     rows, line = _rows_of(sample, found), f"line {found.records[0].first:,}"
     if name := _parted_name(found.names, sample.headings):
         return replace(found, doubt=(A_NAME_EACH, f"{line} has {name!r} in two cells"))
-    names = found.names if not found.names[-1] else tuple(filter(_has_mark, found.names))
-    if name := _merged_name(names, sample.headings):
+    doubtful = found.names if not found.names[-1] else tuple(filter(_has_mark, found.names))
+    if name := _merged_name(doubtful, sample.headings):
         return replace(found, doubt=(A_NAME_EACH, f"{line} has two in one cell, {name!r}"))
     widths = Counter(row.width for row in rows)
     own = widths[len(found.names)]

@@ -6,7 +6,7 @@ like the rows below it.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import dropwhile, pairwise
 
 from csv_pipeline.stages.read.headers import (
     DELIMITERS,
@@ -20,9 +20,17 @@ from csv_pipeline.stages.read.headers import (
     rows_above,
     rows_below,
 )
-from csv_pipeline.stages.read.likeness import Likeness, Names, likeness, typed_columns, values_in
+from csv_pipeline.stages.read.likeness import (
+    Likeness,
+    Names,
+    hold_none,
+    likeness,
+    typed_columns,
+    values_in,
+)
 from csv_pipeline.stages.read.sampling import LETTER, Record, as_names
 
+_ONE_HEADER = "one header was needed"
 _MOST_ABOVE = 20  # lines above a header like a table with a header of its own
 
 
@@ -37,7 +45,7 @@ def by_likeness(sample: Sample) -> Header:
     comment = _behind_a_sign(sample, above, first, rows) if above is not None else None
     if comment is not None:
         return comment
-    doubt = _doubt(sample, first, sample.records[:at])
+    doubt = _doubt(sample, first, sample.records[:at]) or _below_a_title(sample, first, rows)
     if doubt is not None:
         return replace(first, doubt=doubt)
     if first.likeness is Likeness.ROW:
@@ -139,7 +147,33 @@ def _behind_a_sign(
     if any((cell or "").startswith(("# ", " ")) for cell in comment.cells):
         return None
     found = f"line {comment.first} may be the header, or a comment above it"
-    return replace(header, doubt=("one header was needed", found))
+    return replace(header, doubt=(_ONE_HEADER, found))
+
+
+def _below_a_title(sample: Sample, first: Header, rows: list[Record]) -> tuple[str, str] | None:
+    """Return why the first full line may be a title, as in `Report of sales, all shops`, if so.
+
+    Its commas go before blanks and no others do, and below it stands what is a header for sure.
+    """
+    rest = list(dropwhile(_is_prose, rows))
+    if sample.grammar.delimiter != "," or not _is_prose(first.records[0]) or not rest:
+        return None
+    second, data = rest[0], [row.names for row in rest[1:]]
+    blank = any((cell or "").startswith(" ") for row in rest for cell in row.cells)
+    if blank or not data or not _are_names(second.names, data):
+        return None
+    line, above = second.first, first.records[0].first
+    return _ONE_HEADER, f"line {above} may be it, or a title above the header on line {line}"
+
+
+def _is_prose(record: Record) -> bool:
+    """Return whether each comma of a line goes before a blank."""
+    return record.width > 1 and all((cell or "").startswith(" ") for cell in record.cells[1:])
+
+
+def _are_names(names: Names, data: Sequence[Names]) -> bool:
+    """Return whether a line below the first full one is of names for sure, none of them missing."""
+    return all(names) and not values_in(names) and likeness(names, data) is Likeness.NAMES
 
 
 def _right_above(above: Sequence[Record], record: Record) -> Iterator[Record]:
@@ -178,16 +212,22 @@ def _has_own_delimiter(sample: Sample, record: Record) -> bool:
 
 
 def _with_second_line(sample: Sample, first: Header, rows: list[Record]) -> Header:
-    """Return a header of two lines if the first repeats names or has gaps, as over merged cells."""
+    """Return a header of two lines if the first repeats names or has gaps, as over merged cells.
+
+    Where the first has no gaps, and not all rows hold values in all columns, the second line may as
+    well be a row of words.
+    """
     names, last = first.names, first.records[-1].last
     follows = next((record for record in sample.records if record.first > last), None)
     if len(rows) < 3 or rows[0] is not follows or len(set(names)) == len(names) or not names[0]:
         return first
     second, data = rows[0], [row.names for row in rows[1:]]
-    if not all(second.names) or values_in(second.names):
+    typed = typed_columns(data)
+    if typed <= len(names) / 2 or not _are_names(second.names, data) or hold_none(second.names):
         return first
-    if typed_columns(data) <= len(names) / 2 or likeness(second.names, data) is not Likeness.NAMES:
-        return first
+    if all(names) and typed < len(names):
+        found = f"line {second.first} may be the second of its lines, or a row"
+        return replace(first, doubt=(_ONE_HEADER, found))
     records = (*first.records, second)
     return replace(first, records=records, names=joined(records))
 

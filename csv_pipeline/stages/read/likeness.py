@@ -56,6 +56,11 @@ def values_in(names: Names) -> list[int]:
     return [place for place, name in enumerate(names) if name and kind_of(name)]
 
 
+def hold_none(cells: Names) -> bool:
+    """Return whether any cell says that there is no value, as only rows do."""
+    return any(cell.casefold() in _NO_VALUE for cell in cells)
+
+
 def likeness(names: Names, rows: Sequence[Names]) -> Likeness:
     """Return what a line is, from how its cells differ from those below them, column by column."""
     filled = [name for name in names if name]

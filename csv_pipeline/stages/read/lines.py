@@ -6,6 +6,7 @@ add up to the bytes of the line. So where all is well nothing is counted.
 """
 
 from codecs import BOM_UTF8
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -14,6 +15,7 @@ from polars.exceptions import PolarsError
 
 from csv_pipeline.stages.read.blocks import Block
 from csv_pipeline.stages.read.grammar import Grammar
+from csv_pipeline.stages.read.looks import Looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +32,25 @@ class Lined:
     plain: bool = False
 
 
-def lined(block: Block, grammar: Grammar, width: int) -> Lined | None:
-    """Return the lines of a block, or None if a record may have several of them."""
+def lined(
+    block: Block, grammar: Grammar, width: int, looks: Callable[[], Looks] = Looks
+) -> Lined | None:
+    """Return the lines of a block, or None if a record may have several of them.
+
+    In a text that quotes nothing a quote may be one end of a pair, unless by its `looks` it is a
+    mark behind a number.
+    """
     data = block.data
     if not grammar.is_native or not data or not is_parsed_as_it_is(data):
         return None
     text = _lines(data)
     quotes = _quotes(text, grammar) if _has(data, grammar.quote) else _no_quotes()
-    if not quotes["sound"].all() or (not grammar.quote and _has_pairs(data, text, grammar)):
+    if not quotes["sound"].all():
         return None
+    if not grammar.quote and _has(data, grammar.mark):
+        across = text.filter(text.str.contains(grammar.across))
+        if not (across.is_empty() or looks().are_inches(across, grammar, width).all()):
+            return None
     cells = _cells(data, grammar, width)
     if cells is None or cells.height != len(text):
         return None
@@ -66,11 +78,6 @@ def is_parsed_as_it_is(block: bytes) -> bool:
     """Return whether Polars takes nothing away: a CR that ends a cell only, a mark at the start."""
     returns = b"\r" in block and block.count(b"\r") > block.count(b"\r\n")
     return not returns and not block.startswith(BOM_UTF8)
-
-
-def _has_pairs(block: bytes, text: pl.Series, grammar: Grammar) -> bool:
-    """Return whether some quote may be one end of a pair, in a text that quotes nothing."""
-    return grammar.mark.encode() in block and text.str.contains(grammar.across).any()
 
 
 def _has(block: bytes, quote: str) -> bool:

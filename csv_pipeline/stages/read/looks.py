@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import polars as pl
+
 from csv_pipeline.stages.read.dialect import Dialect, Text
 from csv_pipeline.stages.read.grammar import Grammar
 
@@ -21,6 +23,7 @@ ENOUGH = 20
 _SAMPLE_BYTES = 256 * 1024
 _MOST_ROWS = 1_000
 _MOST_SHAPES = 4  # of a column that is regular: `9.9`, `-9.9`, `9,9.9` and `9`
+_LARGEST_PATTERN = 1_000  # cells
 _SOME = 3  # rows with inches in the same columns: more than two stray quotes
 
 
@@ -77,10 +80,16 @@ class Looks:
         found = shape(cell)
         return any(one.startswith(found) if torn else one == found for one in known)
 
-    @property
-    def usual_inches(self) -> list[tuple[int, ...]]:
-        """The columns in which quotes behind numbers are usual, those of a row together."""
-        return [columns for columns, count in self.inches.items() if count >= _SOME]
+    def are_inches(self, text: pl.Series, grammar: Grammar, width: int) -> pl.Series:
+        """Return which lines surely have quotes behind numbers only, in columns where it is usual.
+
+        Of the others some may have, too.
+        """
+        usual = [columns for columns, count in self.inches.items() if count >= _SOME]
+        some = usual if len(grammar.delimiter) == 1 and grammar.escape == "doubled" else []
+        if not some or width * len(some) > _LARGEST_PATTERN:
+            return pl.Series([False]).new_from_index(0, len(text))
+        return text.str.contains("|".join(grammar.inches(columns, width) for columns in some))
 
     @property
     def have_cells_like_rows(self) -> bool:
@@ -126,7 +135,7 @@ def _looks(lines: list[str], grammar: Grammar, width: int) -> Looks:
         quoted=quoted and all(x.startswith(grammar.quote) for x, c in filled if len(c) == width),
         some_blank=any(cell and cell[0].isspace() for cells in rows for cell in cells),
         some_quoted=quoted and any(grammar.quote in line for line, _ in filled),
-        doubts=sum(_is_doubtful(lines[a : b + 1], grammar, width) for a, b in several),
+        doubts=sum(is_doubtful(lines[a : b + 1], grammar, width) for a, b in several),
         inches=_inches(lines, grammar, width),
     )
 
@@ -172,10 +181,18 @@ def _several(lines: list[str], grammar: Grammar) -> Iterator[tuple[int, int]]:
             opened = place
 
 
-def _is_doubtful(lines: list[str], grammar: Grammar, width: int) -> bool:
+def is_doubtful(lines: list[str], grammar: Grammar, width: int) -> bool:
     """Return whether a record of several lines holds what may be rows."""
     rows = any(len(grammar.cells(line)) == width for line in lines[1:-1])
     return rows or len(ends_of(lines, grammar, width)) == 2
+
+
+def ends_anew(lines: Sequence[str], grammar: Grammar, width: int) -> bool:
+    """Return whether the last line of a record is a row, too, with a key like the record's own."""
+    first, *_ = grammar.cells("\n".join(lines))
+    key = shape(first or "")
+    found = [cells[0] or "" for cells in ends_of(lines, grammar, width)[-1:]]
+    return "9" in key and first not in found and key in map(shape, found)
 
 
 def ends_of(lines: Sequence[str], grammar: Grammar, width: int) -> list[Cells]:

@@ -24,7 +24,8 @@ class Marked:
     `fields` counts fields by delimiters alone, `widths` those outside quotes; `quotes` says whether
     there are any. The others are of the `places` where some quote does not stand around a cell of
     its line: whether the line is a `record`, has an `odd` number of quotes, and `closes` a cell
-    that was opened before it.
+    that was opened before it. `stops` are the lines with quotes or the header's width that may
+    matter to one another: between two of them are sound rows, if anything.
     """
 
     lines: Sequence[str]
@@ -35,6 +36,7 @@ class Marked:
     record: Sequence[bool]
     odd: Sequence[bool]
     closes: Sequence[bool]
+    stops: Sequence[int]
     width: int
 
     def anchor(self, place: int, step: int) -> int | None:

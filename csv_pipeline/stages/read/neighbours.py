@@ -55,19 +55,19 @@ class Neighbours:
         """
         told = self.told
         self._at = {place: at for at, place in enumerate(self.marked.places)}
-        run: list[_Record] = []
+        undecided: list[_Record] = []
         earlier, last = before, None
         broken = before.broken
         for record in self._records(told.used):
             self._weigh_pair(last, earlier, record)
-            if record.kind is _Kind.SOUND:
-                self._end(run, broken=broken)
-                run, broken = [], False
+            if record.kind is _Kind.OPEN:
+                undecided.append(record)
+            elif record.kind is _Kind.BROKEN:
+                broken = True
             else:
-                run.append(record)
+                self._end(undecided, broken=broken)
+                undecided, broken = [], False
             earlier, last = self._left_by(record), record
-        undecided = [r for r in run if r.kind is _Kind.OPEN]
-        broken = broken or any(r.kind is _Kind.BROKEN for r in run)
         first = undecided[0].first if undecided and not broken else None
         if first is None and last is not None and last.first != last.last:
             first = last.first if last.kind is _Kind.SOUND else None
@@ -76,26 +76,28 @@ class Neighbours:
             kept = list(self._records(told.used))
             earlier = self._left_by(kept[-1]) if kept else before
         else:
-            self._end(run, broken=broken)
-            earlier = Before(broken or earlier.broken, earlier.may_open, earlier.bare)
-            earlier = earlier if run or last is None else self._left_by(last)
-            earlier = before if last is None else earlier
+            self._end(undecided, broken=broken)
+            if last is not None and last.kind is not _Kind.SOUND:
+                earlier = Before(broken or earlier.broken, earlier.may_open, earlier.bare)
         told.groups = [group for group in told.groups if group[0] < told.used]
         told.strays = {place for place in told.strays if place < told.used}
         told.before = earlier
 
     def _records(self, end: int) -> Iterator[_Record]:
-        """Give the records of the lines before one."""
-        lasts, marked, place = dict(self.told.groups), self.marked, 0
-        while place < end:
+        """Give the records of the lines before one, of sound rows only the first of several."""
+        lasts, end_of_last = dict(self.told.groups), -1
+        for place in self.marked.stops:
+            if place >= end:
+                return
+            if place <= end_of_last:
+                continue
             if place in lasts:
                 yield self._several(place, lasts[place])
-                place = lasts[place]
-            elif marked.quotes[place]:
+                end_of_last = lasts[place]
+            elif self.marked.quotes[place]:
                 yield self._quoted(place)
-            elif marked.fields[place] == self.width:
+            else:
                 yield _Record(place, place, _Kind.SOUND)
-            place += 1
 
     def _several(self, first: int, last: int) -> _Record:
         line = self.marked.lines[last]
@@ -148,12 +150,10 @@ class Neighbours:
             if last is not None:
                 self._doubt(last)
 
-    def _end(self, run: list[_Record], *, broken: bool) -> None:
+    def _end(self, undecided: list[_Record], *, broken: bool) -> None:
         """Doubt all that no sound row parts from what is broken."""
-        if broken or any(record.kind is _Kind.BROKEN for record in run):
-            for record in run:
-                if record.kind is _Kind.OPEN:
-                    self._doubt(record)
+        for record in undecided if broken else ():
+            self._doubt(record)
 
     def _doubt(self, record: _Record) -> None:
         if record.first == record.last:

@@ -66,10 +66,21 @@ def _are_text(lines: list[str], delimiter: str) -> bool:
     some = re.compile(rf"(?:^|{edge}){_some_quoted(delimiter).pattern}")
     if not any(map(some.search, quoted)):
         return True
-    grammar = Grammar(delimiter)
+    return begin_with_words(lines, delimiter)
+
+
+def begin_with_words(lines: list[str], delimiter: str) -> bool:
+    """Return whether most lines have a cell as `"Best" lamp`, more than have one as `"lamp"`.
+
+    Who quotes cells writes neither; within a quoted cell such a word has doubled quotes.
+    """
+    grammar, edge = Grammar(delimiter), re.escape(delimiter)
+    quoted = [line.rstrip("\r\n") for line in lines if '"' in line]
     broken = [line for line in quoted if line.count('"') % 2 == 0 and not grammar.is_record(line)]
+    if 2 * len(broken) <= sum(1 for line in lines if line.strip()):
+        return False
     wrapped = [line for line in quoted if re.search(rf'(?:^|{edge})"[^"]*"(?:{edge}|$)', line)]
-    return len(broken) > len(wrapped) and 2 * len(broken) > sum(1 for line in lines if line.strip())
+    return len(broken) > len(wrapped) and not any('""' in line for line in broken)
 
 
 @cache

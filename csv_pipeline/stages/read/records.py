@@ -6,7 +6,6 @@ grammar. A block that does not pass is looked at line by line, so that a stray q
 it stands in and no other.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -16,7 +15,7 @@ from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.read.lines import counted_fields, is_parsed_as_it_is
 from csv_pipeline.stages.read.looks import Looks
 from csv_pipeline.stages.read.marks import Before, Marked, Told
-from csv_pipeline.stages.read.strays import Teller
+from csv_pipeline.stages.read.strays import MOST_ROWS, Teller
 
 _COLUMNS = ("text", "line", "offset", "length", "fields", "stray", "written", "cells")
 
@@ -57,7 +56,7 @@ class Cutter:
         if not lines[-1]:
             lines.pop()  # the block ends with a line end
         lined = self._lined(lines, offset)
-        found = self._at_once(lined, final=final) if is_parsed_as_it_is(block) else None
+        found = self._at_once(lined, lines, final=final) if is_parsed_as_it_is(block) else None
         frame, used = found if found is not None else self._told(lined, lines, final=final)
         whole = used == len(lines)
         return frame.select(_COLUMNS), used, len(block) if whole else lined["offset"][used] - offset
@@ -81,7 +80,9 @@ class Cutter:
             written=text,
         )
 
-    def _at_once(self, lined: pl.DataFrame, *, final: bool) -> tuple[pl.DataFrame, int] | None:
+    def _at_once(
+        self, lined: pl.DataFrame, lines: list[str], *, final: bool
+    ) -> tuple[pl.DataFrame, int] | None:
         """Return the records if every quote of the block is where it may be, else None."""
         total = lined["quotes"].sum()
         if not total:
@@ -98,11 +99,12 @@ class Cutter:
         if not whole:
             return None
         frame = lined.with_columns(record=begins.cum_sum()).head(whole)
-        several = not begins.head(whole).all()
-        if several and not self._are_cells(lined, begins.head(whole)):
+        begins = begins.head(whole)
+        several = not begins.all()
+        if several and self._may_open(lined, begins):
             return None
         records = self._with_quotes(_joined(frame) if several else frame)
-        if records is None:
+        if records is None or (several and not self._are_cells(frame, begins, lines, records)):
             return None
         self.passed_by(records)
         return records, whole
@@ -126,22 +128,30 @@ class Cutter:
         fields = records["fields"].scatter(places, counted_fields(text, self.grammar))
         return records.with_columns(fields=fields)
 
-    def _are_cells(self, lined: pl.DataFrame, begins: pl.Series) -> bool:
-        """Return whether no record of several lines holds what may be rows."""
+    def _may_open(self, lined: pl.DataFrame, begins: pl.Series) -> bool:
+        """Return whether any line that closes a cell may open one, too."""
+        last = (~begins & begins.shift(-1, fill_value=True)).arg_true()
+        return not lined["text"].gather(last).str.contains(self.grammar.lenient).all()
+
+    def _are_cells(
+        self, lined: pl.DataFrame, begins: pl.Series, lines: list[str], records: pl.DataFrame
+    ) -> bool:
+        """Return whether no record of several lines holds what may be rows; all are sound."""
         goes_on = ~begins.shift(-1, fill_value=True)
         first, last = (begins & goes_on).arg_true(), (~begins & ~goes_on).arg_true()
-        fields = lined["fields"].head(len(begins))
-        wide, full = fields >= self.width, fields == self.width
+        wide, full = lined["fields"] >= self.width, lined["fields"] == self.width
         doubtful = wide.gather(first) & wide.gather(last)
         if (within := (~begins & goes_on & full).arg_true()).len():
             held = first.search_sorted(within, side="right") - 1
             doubtful = doubtful.scatter(held.unique(), values=True)
-        text = lined["text"]
-        may_open = last.filter(~text.gather(last).str.contains(self.grammar.lenient))
-        if not may_open.is_empty():  # then more has to be looked at
-            return False
+        if doubtful.any() and self._teller.are_usual:
+            its = records.select("fields", "length")[lined["record"].gather(first) - 1]
+            rows = ((lined["quotes"] > 0) | full).cum_sum()
+            few = rows.gather(last - 1) - rows.gather(first) < MOST_ROWS
+            short = its["length"] <= self.max_record_bytes
+            doubtful &= ~((its["fields"] == self.width) & few & short)
         return all(
-            self._teller.is_cell(text[begin : end + 1].to_list())
+            self._teller.is_cell(lines[begin : end + 1])
             for begin, end in zip(first.filter(doubtful), last.filter(doubtful), strict=True)
         )
 
@@ -177,43 +187,29 @@ class Cutter:
         self, fitted: pl.DataFrame, by_delimiter: pl.Series, places: pl.Series, record: pl.Series
     ) -> Marked:
         """Return what is known of the lines, without those whose quotes are inches for sure."""
-        usual = self._are_usual(fitted, places) & record
-        places, record = places.filter(~usual), record.filter(~usual)
+        if not places.is_empty():
+            text = fitted["text"].gather(places)
+            usual = self.looks().are_inches(text, self.grammar, self.width) & record
+            places, record = places.filter(~usual), record.filter(~usual)
         text, grammar = fitted["text"].gather(places), self.grammar
         if grammar.is_native and grammar.quote:
             closes = text.str.contains(grammar.closes).to_list()
         else:
             quoting = grammar if grammar.quote else Grammar(grammar.delimiter)
             closes = [quoting.closes_in(line) for line in text]
+        quoted, sound = fitted["quotes"] > 0, fitted["fields"] == self.width
         return Marked(
             lines=fitted["text"].to_list(),
             fields=by_delimiter.to_list(),
             widths=fitted["fields"].to_list(),
-            quotes=(fitted["quotes"] > 0).to_list(),
+            quotes=quoted.to_list(),
             places=places.to_list(),
             record=record.to_list(),
             odd=(fitted["quotes"].gather(places) % 2 == 1).to_list(),
             closes=closes,
+            stops=_stops((quoted & ~sound).scatter(places, values=True), sound),
             width=self.width,
         )
-
-    def _are_usual(self, fitted: pl.DataFrame, places: pl.Series) -> pl.Series:
-        """Return which lines have quotes behind numbers only, in columns where that is usual."""
-        usual = self.looks().usual_inches if not places.is_empty() else []
-        text = fitted["text"].gather(places)
-        if not usual or self.grammar.escape == "backslash":
-            return pl.Series([False]).new_from_index(0, len(places))
-        mark, delimiter = self.grammar.mark, self.grammar.delimiter
-        counts = (
-            text.str.split(delimiter)
-            .list.eval((pl.element().str.count_matches(mark, literal=True) % 2).cast(pl.String))
-            .list.join("")
-        )
-        known = ["".join("1" if at in odd else "0" for at in range(self.width)) for odd in usual]
-        inch = rf"(\d){mark}([^0-9\p{{L}}]|$)"
-        bare = text.str.replace_all(inch, "$1$2").str.replace_all(inch, "$1$2")
-        opens = text.str.contains(rf"(?:^|{re.escape(delimiter)}){mark}")
-        return counts.is_in(known) & ~bare.str.contains(mark, literal=True) & ~opens
 
     def _with_cells(self, lined: pl.DataFrame, unsound: pl.Series, bare: pl.Series) -> pl.DataFrame:
         """Count the fields of records of one line, with their cells if Polars would err in them.
@@ -266,6 +262,14 @@ class Cutter:
         alone = lined.filter(~pl.col("line").is_in(inside))
         both = (alone.select(_COLUMNS), joined.select(_COLUMNS))
         return pl.concat(both).sort("line")
+
+
+def _stops(odd: pl.Series, sound: pl.Series) -> list[int]:
+    """Return the places of odd lines, of the first sound one, and of the first behind each."""
+    places, rows = odd.arg_true(), (sound & ~odd).arg_true()
+    behind = pl.concat([pl.Series([0], dtype=pl.UInt32), rows.search_sorted(places, side="right")])
+    behind = behind.filter(behind < len(rows)).unique()
+    return pl.concat([places, rows.gather(behind)]).sort().to_list()
 
 
 def _wrapped(text: pl.Series, grammar: Grammar) -> pl.Series:

@@ -76,16 +76,28 @@ def unquoted(text: str, grammar: Grammar) -> list[str | None]:
 
 def sampled(lines: list[str], grammar: Grammar) -> list[Record]:
     """Return the first records; a line whose quotes do not close is one by itself."""
-    records: list[Record] = []
-    at = 0
-    while at < len(lines) and len(records) < SAMPLE_RECORDS:
-        end = _end(lines, at, grammar)
-        records.append(_record(lines, at, end, grammar))
-        at = end
+    records = [_record(lines, at, end, grammar) for at, end in _spans(lines, grammar)]
     if any(record.first != record.last for record in records):
         width = usual_width(records)
         records = [part for record in records for part in _apart(record, lines, width, grammar)]
     return _with_hash_signs(records)
+
+
+def may_be_as_wide(lines: list[str], grammar: Grammar, width: int) -> bool:
+    """Return whether any of the first records may have so many cells, by its delimiters alone."""
+    spans, parts = _spans(lines, grammar), width - 1
+    return any("".join(lines[at:end]).count(grammar.delimiter) >= parts for at, end in spans)
+
+
+def _spans(lines: list[str], grammar: Grammar) -> Iterator[tuple[int, int]]:
+    """Give where the first records begin, and the line after each."""
+    at = 0
+    for _ in range(SAMPLE_RECORDS):
+        if at == len(lines):
+            return
+        end = _end(lines, at, grammar)
+        yield at, end
+        at = end
 
 
 def _with_hash_signs(records: list[Record]) -> list[Record]:
@@ -109,7 +121,7 @@ def usual_width(records: Sequence[Record]) -> int:
 def _record(lines: list[str], at: int, end: int, grammar: Grammar) -> Record:
     text = "".join(lines[at:end]).removesuffix("\n").removesuffix("\r")
     cells, sound = grammar.cells(text), grammar.is_record(text)
-    blank = not any(cell and cell.strip() for cell in cells)
+    blank = not any(cell and not cell.isspace() for cell in cells)
     aside = blank or text.startswith("#") or _SEPARATOR_LINE.fullmatch(text) is not None
     return Record(text, cells, at + 1, end, sound, blank, aside)
 

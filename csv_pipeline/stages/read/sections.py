@@ -6,7 +6,7 @@ header. Where that is not certain the file is refused: no cell is ever read unde
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -17,6 +17,8 @@ from csv_pipeline.errors import UndecidableError
 from csv_pipeline.stages.read.dialect import Dialect, ReadHints
 
 _NAME = re.compile(r"[^\W\d_]+(?:[\s_./()&:'’-]+[^\W\d_]+)*(?:[\s_]+\d+)?\W*")
+_ASCII_WORDS = r"[\x00-/:-\x7f]*"  # ASCII without digits
+_ASCII_FILLER = r"[\x00-+\--/:<-@\[-`{}-\x7f]"  # what is no letter, digit or separator
 _SHORT = 8  # letters of all names together, below which a text may be made of them by chance
 
 
@@ -78,8 +80,7 @@ class Headers:
         plain = text.gather(places)
         if not plain.str.len_bytes().eq(plain.str.len_chars()).all():
             plain = plain.str.normalize("NFKD").str.replace_all(r"\p{M}", "")
-        enough = min(2, len(self.dialect.header))
-        return places.filter(plain.str.count_matches(self._names) >= enough)
+        return places.filter(plain.str.count_matches(self._names) >= self._enough)
 
     def section(self, names: Sequence[str], line: int) -> Section:
         """Return how the rows under a header are laid out.
@@ -124,21 +125,41 @@ class Headers:
 
     @cached_property
     def beginning(self) -> str:
-        """The pattern of how a header begins: as a name does, unless it has no digit at all."""
+        """The pattern of what may be a header: it begins as a name does, or has no digit at all.
+
+        Of ASCII without a digit there are names, too, which is told on the way: whole files are so.
+        """
         if not self._known:
             return ""
         begin = {name[:2] for name in self._known if name.isascii()}
         any_two = "|".join(r"[^0-9A-Za-z]*".join(map(re.escape, two)) for two in sorted(begin))
         own = f"(?i:{any_two})|" if any_two else ""
-        return rf"^(?:[^0-9A-Za-z]*(?:{own}[^\x00-\x7f])|[^0-9]*$)"
+        name = self._name(_ASCII_FILLER, [its for its in self._begin if its.isascii()])
+        words = f"{_ASCII_WORDS}(?:{name}{_ASCII_WORDS}){{{self._enough}}}"
+        return (
+            rf"^(?:[^0-9A-Za-z]*(?:{own}[^\x00-\x7f])"
+            rf"|{words}$|{_ASCII_WORDS}[^\x00-\x7f][^0-9]*$)"
+        )
 
     @cached_property
     def _names(self) -> str:
         """The pattern of how a cell begins that may be a name."""
+        return self._name("[^0-9a-z,;|]", self._begin)
+
+    @property
+    def _enough(self) -> int:
+        """How many cells of a header begin as names do."""
+        return min(2, len(self.dialect.header))
+
+    @property
+    def _begin(self) -> list[str]:
+        return sorted({name[:4] for name in self._known})
+
+    def _name(self, filler: str, begin: Iterable[str]) -> str:
+        """Return the pattern of a cell that begins as one of these names does."""
         edge = f"(?:^|{re.escape(self.dialect.grammar.delimiter)}|[,;\\t|])"
-        begin = sorted({name[:4] for name in self._known})
-        names = ("[^0-9a-z,;|]?".join(map(re.escape, name)) for name in begin)
-        return rf"(?i){edge}[^0-9a-z,;|]*(?:{'|'.join(names)})"
+        names = "|".join(f"{filler}?".join(map(re.escape, name)) for name in begin)
+        return rf"(?i:{edge}{filler}*(?:{names}))"
 
     def _meaning(self, name: str) -> str:
         reduced = heading(name)

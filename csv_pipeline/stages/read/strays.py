@@ -16,7 +16,8 @@ from csv_pipeline.stages.read.looks import Cells, Looks, ends_of
 from csv_pipeline.stages.read.marks import Before, Marked, Told
 from csv_pipeline.stages.read.neighbours import Neighbours
 
-_MOST_ROWS = 5  # lines that may be rows, with which no cell is usual
+MOST_ROWS = 5
+"""So many lines that may be rows are usual in no cell."""
 
 
 class _Verdict(Enum):
@@ -54,9 +55,8 @@ class Teller:
                 at += 1
                 continue
             end = following.get(at)
-            earlier = marked.anchor(place, -1)
-            in_doubt = before.broken if earlier is None else earlier in broken
-            if not marked.odd[at] or (in_doubt and marked.closes[at]):
+            in_doubt = marked.closes[at] and self._follows(marked, place, before, broken)
+            if not marked.odd[at] or in_doubt:
                 verdict = _Verdict.NONE
             elif not final and self._is_open(marked, following, at):
                 told.used = place
@@ -66,6 +66,11 @@ class Teller:
             at = self._closed(marked, told, at, end, verdict)
             if verdict is not _Verdict.CELL:
                 broken.add(marked.places[at - 1])
+
+    def _follows(self, marked: Marked, place: int, before: Before, broken: set[int]) -> bool:
+        """Return whether the last line that may matter to one is broken."""
+        earlier = marked.anchor(place, -1)
+        return before.broken if earlier is None else earlier in broken
 
     def _is_open(self, marked: Marked, following: Mapping[int, int], at: int) -> bool:
         """Return whether lines that are yet to come may change what begins at a line."""
@@ -124,6 +129,11 @@ class Teller:
             if not marked.record[place]:
                 yield marked.places[place]
 
+    @property
+    def are_usual(self) -> bool:
+        """Whether a cell of the header's width with less than `MOST_ROWS` rows in it is one."""
+        return self.width > 1 and self.looks().have_cells_like_rows
+
     def is_cell(self, lines: Sequence[str]) -> bool:
         """Return whether lines whose quotes are sound are one record, and hold no rows."""
         return self.judged(lines) is _Verdict.CELL
@@ -148,10 +158,9 @@ class Teller:
 
     def _is_known(self, lines: Sequence[str], rows: list[Cells], ends: list[Cells]) -> bool:
         """Return whether what the text is like shows that lines are a cell, though some fit."""
-        looks = self.looks()
         if self.width == 1:  # then any line has enough cells
-            return looks.some_quoted
-        usual = len(rows) < _MOST_ROWS and looks.have_cells_like_rows
+            return self.looks().some_quoted
+        usual = len(rows) < MOST_ROWS and self.are_usual
         return usual or self._are_denied(lines, [*rows, *(ends if len(ends) == 2 else ())])
 
     def _are_denied(self, lines: Sequence[str], perhaps: list[Cells]) -> bool:

@@ -60,10 +60,12 @@ class Structure:
     def _looks(self) -> Looks:
         return looks_of(self.text, self.dialect)
 
+    def _looks_of(self, section: Section) -> Callable[[], Looks]:
+        return (lambda: self._looks) if section.first else Looks
+
     def _enter(self, section: Section) -> None:
         """Go on under a header."""
-        self._section = section
-        looks = (lambda: self._looks) if section.first else Looks
+        self._section, looks = section, self._looks_of(section)
         size, grammar = self.hints.max_record_bytes, self.dialect.grammar
         self._cutter = Cutter(grammar, section.width, size, looks)
         self._tail = Tail(grammar, section.width, looks)
@@ -108,7 +110,7 @@ class Structure:
 
     def _seen(self, block: Block, section: Section | None = None) -> Lined | None:
         section = section or self._section
-        found = lined(block, self.dialect.grammar, section.width)
+        found = lined(block, self.dialect.grammar, section.width, self._looks_of(section))
         if found is not None and self._is_plain(found.records, block, section.width):
             places = found.records.select("offset", "length")
             found = replace(found, records=places, plain=True)

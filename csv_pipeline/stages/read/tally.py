@@ -8,12 +8,14 @@ from shutil import rmtree
 import polars as pl
 
 from csv_pipeline.errors import AccountingError
-from csv_pipeline.model import LineCounts, NonDataLine
+from csv_pipeline.model import LineCounts, NonDataLine, ReportWarning
 from csv_pipeline.stages.read.blocks import Block
 from csv_pipeline.stages.read.dialect import Dialect, ReadHints
 from csv_pipeline.stages.read.kinds import BLANK, DATA, PADDING, non_data_line
+from csv_pipeline.stages.read.looks import ends_anew, is_doubtful
 from csv_pipeline.storage.work import NON_DATA, BatchWriter
 
+_LINES_NAMED = 20
 _MOST_DECLARED = 10_000  # facts kept; a file made of footers is counted to the end all the same
 
 
@@ -31,6 +33,8 @@ class Tally:
     _records: int = 0
     _blank_lines: int = 0
     _non_data_lines: int = 0
+    _like_rows: int = 0
+    _first_like_rows: list[int] = field(default_factory=list)
     _writer: BatchWriter | None = None
 
     def __post_init__(self) -> None:
@@ -66,6 +70,7 @@ class Tally:
             return
         lines = frame["text"].str.count_matches("\n", literal=True).cast(pl.Int64) + 1
         is_data, is_blank = frame["kind"] == DATA, frame["kind"] == BLANK
+        self._doubt(frame.filter(is_data & (lines > 1) & frame["fault"].is_null()))
         self._records += int(lines.filter(is_data).sum())
         self.blank += int(is_blank.sum())
         self._blank_lines += int(lines.filter(is_blank).sum())
@@ -76,6 +81,24 @@ class Tally:
             patterns, grammar = self.hints.non_data, self.dialect.grammar
             self._keep([non_data_line(r, patterns, grammar) for r in rest.iter_rows(named=True)])
 
+    @property
+    def warnings(self) -> tuple[ReportWarning, ...]:
+        """What a person should look at."""
+        if not self._like_rows:
+            return ()
+        message = (
+            f"{self._like_rows:,} rows have a quoted cell with lines that could be rows, had two "
+            "quotes strayed in; it is read as a cell, as its quotes stand where those of one do"
+        )
+        return (
+            ReportWarning(
+                code="cells.like_rows",
+                message=message,
+                count=self._like_rows,
+                line_numbers=tuple(self._first_like_rows),
+            ),
+        )
+
     def check(self) -> None:
         """Hold the lines that were told apart against those that the text has.
 
@@ -84,6 +107,17 @@ class Tally:
         """
         if self.lines.total != self.lines.accounted:
             raise AccountingError(f"{self.hints.name}: the lines do not add up: {self.lines}")
+
+    def _doubt(self, frame: pl.DataFrame) -> None:
+        """Count rows of several lines some of which, but for the quotes, would be rows."""
+        grammar, width = self.dialect.grammar, len(self.dialect.header)
+        delimiters = frame["text"].str.count_matches(grammar.delimiter, literal=True)
+        many = (delimiters >= width) | (width == 1)
+        for line, text in frame.filter(many).select("line_number", "text").iter_rows():
+            parts = text.split("\n")
+            if is_doubtful(parts, grammar, width) or ends_anew(parts, grammar, width):
+                self._like_rows += 1
+                self._first_like_rows += [line] if self._like_rows <= _LINES_NAMED else []
 
     def _keep(self, lines: Iterable[NonDataLine]) -> None:
         kept = list(lines)
