@@ -77,14 +77,14 @@ def written(table: list[Row], delimiter: str, line_end: str, *, always: bool) ->
     lines = []
     for place, row in enumerate(table):
         cells = [quoted(cell, delimiter, always=always) for cell in row]
-        if _has_rows(delimiter.join(cells), delimiter, width):
+        if has_rows(delimiter.join(cells), delimiter, width):
             table[place] = tuple(cell.replace("\n", " ") for cell in row)
             cells = [quoted(cell, delimiter, always=always) for cell in table[place]]
         lines.append(Line(cells, [delimiter] * (width - 1)))
     return Written(table, lines, delimiter, line_end, {})
 
 
-def _has_rows(text: str, delimiter: str, width: int) -> bool:
+def has_rows(text: str, delimiter: str, width: int) -> bool:
     """Say if lines of a cell might be rows, so that nobody could tell it from two stray quotes."""
     full = [width - 1 in _separators(line, delimiter) for line in text.split("\n")]
     return len(full) > 1 and (any(full[1:-1]) or (full[0] and full[-1]))

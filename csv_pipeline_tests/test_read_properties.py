@@ -19,6 +19,7 @@ from csv_pipeline.contract import heading
 from csv_pipeline.errors import FileRefusedError, UndecidableError
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.storage.work import REJECTS, TextFile, scan
+from csv_pipeline_tests.test_read_misplaced import has_rows
 
 CASES = Path(__file__).parent / "corpus" / "cases"
 NAMES = sorted(path.stem for path in CASES.glob("*.json"))
@@ -180,7 +181,15 @@ def tables(draw: st.DrawFn, dialect: Dialect, width: int) -> list[tuple[Row, boo
     if dialect.backslash:
         proof = f"say {dialect.quote}no{dialect.quote}{dialect.delimiter} and go"
         table.insert(0, (("k", *[proof] * (width - 1)), True))
-    return table
+    return [(_on_one_line(row, dialect), quoted) for row, quoted in table]
+
+
+def _on_one_line(row: Row, dialect: Dialect) -> Row:
+    """Return a row without line ends if lines of its cells may be rows: then nobody could tell."""
+    text = dialect.delimiter.join(dialect.cell(cell, quoted=False) for cell in row)
+    if not has_rows(text.replace("\r", "\n"), dialect.delimiter, len(row)):
+        return row
+    return tuple(cell and cell.replace("\r", " ").replace("\n", " ") for cell in row)
 
 
 IN_ANY_DIALECT = given(

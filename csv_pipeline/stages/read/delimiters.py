@@ -176,7 +176,7 @@ def _is_meant(reading: Reading, lines: Lines) -> bool:
         if reading.grammar.delimiter in LOOSE:
             return _parts_alone(reading, filled)
         # Two signs may be one that was doubled in the header.
-        return len(reading.grammar.delimiter) == 1 or reading.steady > 0
+        return len(reading.grammar.delimiter) == 1 or reading.steady >= _MOST
     if len(header.names) < 2 or not filled:
         return False
     if reading.grammar.delimiter in LOOSE:
@@ -214,10 +214,12 @@ def _parts_alone(reading: Reading, filled: list[Record]) -> bool:
 
     It parts every record alike, or no other delimiter is common in them.
     """
-    if _is_even(reading, filled):
+    header = reading.header
+    table = [record for record in filled if record.first >= header.records[0].first]
+    if _is_even(reading, table):
         return True
-    marked = sum(map(_has_mark, filled))
-    return reading.header.known == len(reading.header.names) and 2 * marked < len(filled)
+    marked = sum(map(_has_mark, table))
+    return header.known == len(header.names) and 2 * marked < len(table)
 
 
 def _is_even(reading: Reading, filled: list[Record]) -> bool:

@@ -24,6 +24,7 @@ from csv_pipeline.stages.read.headers import (
     misfit,
     other_names,
     rows_above,
+    rows_below,
 )
 from csv_pipeline.stages.read.likeness import Likeness, Names
 from csv_pipeline.stages.read.sampling import Record, as_names, unquoted
@@ -72,16 +73,22 @@ def _before_a_row(sample: Sample, header: Header) -> Iterator[Header]:
 
 
 def _named(sample: Sample, record: Record) -> Header:
-    """Return the names a record holds: as it is read, or as it may be without its damage."""
-    ways = [record.names, *other_names(sample, record), *_loosely_parted(sample, record)]
-    found = [(_known_in(names, sample.headings), names) for names in ways]
-    known, names = max(found, key=lambda one: one[0])
+    """Return the names a record holds: as it is read, or as it may be without its damage.
+
+    Damage is certain where several names are known without it.
+    """
+    ways = [*other_names(sample, record), *_loosely_parted(sample, record)]
+    found = [(_known_in(names, sample.headings), names) for names in (record.names, *ways)]
+    certain = [found[0], *(one for one in found[1:] if one[0] > 1)]
+    known, names = max(certain, key=lambda one: one[0])
     return Header(records=(record,), names=names, known=known, likeness=Likeness.NAMES)
 
 
 def _loosely_parted(sample: Sample, record: Record) -> Iterator[Names]:
-    """Give what colons or blanks part, if it is a name of the feed for each column."""
-    if record.width == 1 < sample.width:
+    """Give what colons or blanks part, if it is a name of the feed for each column of most rows."""
+    rows = len(rows_below(sample, record))
+    others = sum(other.first > record.last and not other.is_aside for other in sample.records)
+    if record.width == 1 < sample.width and 2 * rows > others:
         for delimiter in LOOSE:
             names = as_names(unquoted(record.text, replace(sample.grammar, delimiter=delimiter)))
             if len(names) == sample.width == _known_in(names, sample.headings):
