@@ -8,11 +8,11 @@ from typing import Any
 from pydantic import SecretStr
 
 from benchmarks.orders import ORDERS
-from csv_pipeline.bundle import advance_all
+from csv_pipeline.engine.bundle import advance_all
+from csv_pipeline.engine.importer import Stage, imports_of
+from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.feeds import FEEDS
-from csv_pipeline.ingest import Stage, imports_of
 from csv_pipeline.model import Claim, ImportReport, Outcome
-from csv_pipeline.pipeline import Pipeline, open_pipeline
 from csv_pipeline.settings import Settings
 from csv_pipeline.stages.arrive import found_file
 from csv_pipeline.storage import ledger

@@ -6,8 +6,8 @@ import structlog
 
 from csv_pipeline.defs.assembly import assemble
 from csv_pipeline.defs.resource import Engine
+from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.feeds import FEEDS
-from csv_pipeline.pipeline import Pipeline, open_pipeline
 from csv_pipeline.settings import settings
 
 

@@ -1,6 +1,6 @@
 """The nouns: what the pipeline is about, as frozen values that know nothing of how.
 
-Everything here can be written to JSON and read back (see `csv_pipeline.storage.work`), because the
+Everything here can be written to JSON and read back (see `csv_pipeline.workspace`), because the
 stages of one import may run in different processes.
 """
 
@@ -16,13 +16,13 @@ from typing import Any
 
 import polars as pl
 
-from csv_pipeline.conflict import ConflictPolicy, Overwrite
-from csv_pipeline.contract import Column, Contract, columns_of, headings_of, meanings_of
 from csv_pipeline.declared import Setting
-from csv_pipeline.duplicates import DuplicatePolicy, LastInFile
 from csv_pipeline.errors import InvalidAccountError, SetupError
-from csv_pipeline.names import hold_names
-from csv_pipeline.places import Place, place_of
+from csv_pipeline.files.location import Place, place_of
+from csv_pipeline.spec.conflict import ConflictPolicy, Overwrite
+from csv_pipeline.spec.contract import Column, Contract, columns_of, headings_of, meanings_of
+from csv_pipeline.spec.duplicates import DuplicatePolicy, LastInFile
+from csv_pipeline.spec.names import hold_names
 
 SHARE_FROM_ROWS = 20
 SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, SecretS
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from csv_pipeline.errors import SetupError
-from csv_pipeline.places import ObjectPlace, Place, is_below, place_of
+from csv_pipeline.files.location import ObjectPlace, Place, is_below, place_of
 
 
 def _folder_or_bucket(given: Any) -> Any:

@@ -19,10 +19,10 @@ import sqlalchemy as sa
 import structlog
 from hypothesis import settings
 
+from csv_pipeline.engine.importer import Import, ingest
+from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.feeds import FEEDS
-from csv_pipeline.ingest import Import, ingest
 from csv_pipeline.model import Account, Feed, ImportReport, Reject
-from csv_pipeline.pipeline import Pipeline, open_pipeline
 from csv_pipeline.settings import Settings
 from csv_pipeline.stages.arrive import found_file
 from csv_pipeline.storage import ledger

@@ -6,7 +6,8 @@ import pandera.polars as pa
 import polars as pl
 from pandera.api.polars.types import PolarsData
 
-from csv_pipeline.conflict import (
+from csv_pipeline.model import Feed
+from csv_pipeline.spec.conflict import (
     FillBlanks,
     Greatest,
     KeepStored,
@@ -15,9 +16,8 @@ from csv_pipeline.conflict import (
     Overwrite,
     RejectConflicts,
 )
-from csv_pipeline.contract import Contract, Money, column
-from csv_pipeline.duplicates import FirstInFile, NewestInFile, RejectDuplicates
-from csv_pipeline.model import Feed
+from csv_pipeline.spec.contract import Contract, Money, column
+from csv_pipeline.spec.duplicates import FirstInFile, NewestInFile, RejectDuplicates
 
 
 class Person(Contract):

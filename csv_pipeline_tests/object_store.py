@@ -12,7 +12,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
 from moto.server import ThreadedMotoServer
 
-from csv_pipeline.storage import objects
+from csv_pipeline.files import objects
 
 
 @contextmanager

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from csv_pipeline.ingest import ingest
+from csv_pipeline.engine.importer import ingest
+from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.model import ArrivalStatus, Outcome
-from csv_pipeline.pipeline import Pipeline
 from csv_pipeline.stages.arrive import Look, found_file, look
 from csv_pipeline.storage import ledger
 from csv_pipeline_tests.conftest import Desk

@@ -21,7 +21,7 @@ from benchmarks.orders import (
 )
 from benchmarks.parts import EVERY, plans
 from benchmarks.results import MEANINGS, PATH, Line, Machine, Part, Results, load, save
-from csv_pipeline.pipeline import Pipeline
+from csv_pipeline.engine.pipeline import Pipeline
 
 ROOT = Path(__file__).parent.parent
 ROWS = 300

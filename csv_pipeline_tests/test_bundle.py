@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from csv_pipeline.bundle import advance_all
+from csv_pipeline.engine.bundle import advance_all
+from csv_pipeline.engine.importer import Import, Stage, imports_of
+from csv_pipeline.engine.pipeline import sweep
+from csv_pipeline.engine.result_files import draft_results_together
 from csv_pipeline.errors import LostClaimError
-from csv_pipeline.ingest import Import, Stage, imports_of
 from csv_pipeline.model import DateOrder, DecimalMark, ImportReport, Outcome, Reject
-from csv_pipeline.pipeline import sweep
-from csv_pipeline.result_files import draft_results_together
 from csv_pipeline.stages.arrive import found_file
 from csv_pipeline.storage import ledger, tables
 from csv_pipeline_tests.conftest import Desk
@@ -519,7 +519,7 @@ def test_results_of_a_load_that_came_to_nothing_are_not_left(
             drafts(desk, report).write_text("of the load that failed")
         raise OSError("the disk is full")
 
-    monkeypatch.setattr("csv_pipeline.bundle.draft_results_together", fail)
+    monkeypatch.setattr("csv_pipeline.engine.bundle.draft_results_together", fail)
     reports = together(desk, arrived(desk, [f"{HEADER}{n},A,1.00\n" for n in range(2)]))
     assert [results(desk, r) for r in reports] == [
         f"{RESULTS}2,2,inserted,{n},\n" for n in range(2)

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from csv_pipeline.casts import dates, decimals
-from csv_pipeline.contract import Column, Contract, Money, column, columns_of
 from csv_pipeline.model import DateOrder, DecimalMark
+from csv_pipeline.spec.contract import Column, Contract, Money, column, columns_of
 from csv_pipeline.stages.transform import _cast
 from csv_pipeline_tests.conftest import Desk
 

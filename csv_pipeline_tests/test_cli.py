@@ -22,8 +22,8 @@ from typer.testing import CliRunner
 from csv_pipeline.cli import commands, show
 from csv_pipeline.cli.dev import dagster_home, psql
 from csv_pipeline.cli.terminal import out
+from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError
-from csv_pipeline.pipeline import Pipeline
 from csv_pipeline.settings import Settings, settings
 from csv_pipeline.stages.arrive import found_file
 from csv_pipeline.storage import ledger
@@ -340,7 +340,7 @@ def test_an_error_nobody_foresaw_is_recorded_as_failed(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("by the test")
 
-    monkeypatch.setattr("csv_pipeline.ingest.validate", broken)
+    monkeypatch.setattr("csv_pipeline.engine.importer.validate", broken)
     said = terminal.bring(PEOPLE)
     assert said.exit_code == 1
     assert "Why: ZeroDivisionError: by the test" in said.out
@@ -355,7 +355,7 @@ def test_an_interrupted_import_can_be_repeated_at_once(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("csv_pipeline.ingest.validate", interrupted)
+        patch.setattr("csv_pipeline.engine.importer.validate", interrupted)
         assert terminal.bring(PEOPLE).exit_code == 130
     file = terminal.folder / "people.csv"
     terminal.call("import", file, "-a", terminal.account, "-f", "people")

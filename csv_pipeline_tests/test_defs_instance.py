@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from csv_pipeline.defs.lanes import LANE
-from csv_pipeline.pipeline import Pipeline
+from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.settings import settings
 
 ROOT = Path(__file__).parents[1]

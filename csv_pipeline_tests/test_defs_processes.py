@@ -17,12 +17,12 @@ from csv_pipeline.defs.feed import asset_keys
 from csv_pipeline.defs.lanes import JOB
 from csv_pipeline.defs.partitions import ACCOUNTS
 from csv_pipeline.defs.resource import Engine
+from csv_pipeline.engine.lease_renewer import Keeper
+from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.model import Outcome
-from csv_pipeline.pipeline import Pipeline, open_pipeline
 from csv_pipeline.settings import Settings
 from csv_pipeline.stages.arrive import found_file
 from csv_pipeline.storage import ledger, tables
-from csv_pipeline.storage.keeper import Keeper
 from csv_pipeline_tests.conftest import Desk
 from csv_pipeline_tests.feeds import TEST_FEEDS
 
@@ -161,7 +161,7 @@ def test_a_step_that_ends_leaves_a_claim_that_another_process_works_on_to_it(des
 
 
 CLAIMS_AND_ENDS = """
-from csv_pipeline.pipeline import open_pipeline
+from csv_pipeline.engine.pipeline import open_pipeline
 from csv_pipeline.settings import Settings
 from csv_pipeline_tests.feeds import TEST_FEEDS
 

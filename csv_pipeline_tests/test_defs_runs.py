@@ -9,16 +9,16 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from csv_pipeline import ingest
 from csv_pipeline.defs.assembly import assemble
 from csv_pipeline.defs.checks import CHECKS
 from csv_pipeline.defs.lanes import JOB
 from csv_pipeline.defs.metadata import MOST_LINES
 from csv_pipeline.defs.partitions import ACCOUNTS
 from csv_pipeline.defs.resource import Engine
+from csv_pipeline.engine import importer
+from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import AccountingError, DatabaseUnavailableError
 from csv_pipeline.model import ImportReport
-from csv_pipeline.pipeline import Pipeline
 from csv_pipeline.storage import ledger
 
 GOOD = "ID,Name,Amount\n1,Ann,5.00\n2,Bob,6.00\n"
@@ -76,14 +76,14 @@ def break_load(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Let the load stage raise for files whose name begins with "bad"."""
 
     def broken(error: Exception) -> None:
-        load = vars(ingest)["load"]
+        load = vars(importer)["load"]
 
         def raising(connection: Any, feed: Any, claim: Any, *rest: Any) -> Any:
             if claim.name.startswith("bad"):
                 raise error
             return load(connection, feed, claim, *rest)
 
-        monkeypatch.setattr(ingest, "load", raising)
+        monkeypatch.setattr(importer, "load", raising)
 
     return broken
 
@@ -303,7 +303,7 @@ def test_a_run_that_is_interrupted_gives_its_files_back_and_is_not_retried(
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ingest, "load", interrupted)
+    monkeypatch.setattr(importer, "load", interrupted)
     dagster.drop("one.csv", GOOD)
     result = dagster.run()
     assert not result.success
@@ -347,14 +347,14 @@ def test_a_silent_database_is_waited_for(
     dagster: Dagster, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     answers = iter([DatabaseUnavailableError("database x: an answer was needed; none came")])
-    does = vars(ingest)[step]
+    does = vars(importer)[step]
 
     def silent_once(*arguments: Any, **options: Any) -> Any:
         for error in answers:
             raise error
         return does(*arguments, **options)
 
-    monkeypatch.setattr(ingest, step, silent_once)
+    monkeypatch.setattr(importer, step, silent_once)
     dagster.drop("one.csv", GOOD)
     result = dagster.run()
     assert result.success
@@ -398,14 +398,14 @@ def test_a_file_claimed_by_another_worker_meanwhile_is_dropped(
 ) -> None:
     dagster.drop("one.csv", GOOD)
     dagster.drop("two.csv", MESSY)
-    transform = vars(ingest)["transform"]
+    transform = vars(importer)["transform"]
 
     def overtaken(text: Any, work: Any, *rest: Any, name: str, **how: Any) -> Any:
         if name == "one.csv":
             _claim_anew(dagster)
         return transform(text, work, *rest, name=name, **how)
 
-    monkeypatch.setattr(ingest, "transform", overtaken)
+    monkeypatch.setattr(importer, "transform", overtaken)
     result = dagster.run()
     assert result.success
     assert [line["file"] for line in metadata(result)["per file"]] == ["two.csv"]

@@ -14,8 +14,8 @@ from csv_pipeline.defs.partitions import ACCOUNTS
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.schedules import nightly
 from csv_pipeline.defs.sensors import UNFINISHED, landing
-from csv_pipeline.ingest import Import, Stage, ingest
-from csv_pipeline.pipeline import Pipeline
+from csv_pipeline.engine.importer import Import, Stage, ingest
+from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage import ledger
 from csv_pipeline.storage.ledger import Backlog

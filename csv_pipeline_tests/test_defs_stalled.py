@@ -16,7 +16,7 @@ from csv_pipeline.defs.lanes import JOB
 from csv_pipeline.defs.partitions import ACCOUNTS
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.stalled import stalled_runs
-from csv_pipeline.pipeline import Pipeline
+from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.storage import tables
 from csv_pipeline.storage.worker import is_zombie
 
@@ -24,7 +24,7 @@ Status = dg.DagsterRunStatus
 
 _WORKER = """
 import sys
-from csv_pipeline.pipeline import open_pipeline
+from csv_pipeline.engine.pipeline import open_pipeline
 from csv_pipeline.settings import Settings
 pipeline = open_pipeline(Settings(home=sys.argv[1], lease_seconds=float(sys.argv[3])), [])
 pipeline.keeper.work_on(sys.argv[2], whole=True)

@@ -9,9 +9,9 @@ import pytest
 from csv_pipeline.cli import show
 from csv_pipeline.demo.run import DemoResult, run_demo
 from csv_pipeline.demo.story import deliveries
+from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.feeds import FEEDS
 from csv_pipeline.model import Counts, Outcome
-from csv_pipeline.pipeline import Pipeline, open_pipeline
 from csv_pipeline_tests.conftest import own_settings
 
 

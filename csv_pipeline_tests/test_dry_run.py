@@ -12,9 +12,9 @@ import sqlalchemy as sa
 from csv_pipeline.cli.importing import import_file
 from csv_pipeline.cli.importing import replay as replay_file
 from csv_pipeline.defs.undo import undo_import
-from csv_pipeline.ingest import Import, Stage
+from csv_pipeline.engine.importer import Import, Stage
+from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.model import ArrivalStatus, Claim, ImportReport, Outcome
-from csv_pipeline.pipeline import Pipeline
 from csv_pipeline.storage import ledger
 from csv_pipeline.storage.tables import arrival as arrivals
 from csv_pipeline_tests.conftest import Desk

@@ -13,7 +13,7 @@ from csv_pipeline.feeds.ebay_orders import EBAY_ORDERS
 from csv_pipeline.model import Account, ImportReport
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.transform import transform
-from csv_pipeline.storage.work import scan
+from csv_pipeline.workspace import scan
 from csv_pipeline_tests.conftest import Desk
 
 HUB = (

@@ -20,14 +20,14 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from csv_pipeline.engine.importer import Import, Stage, ingest
+from csv_pipeline.engine.lease_renewer import Keeper
+from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.errors import DatabaseUnavailableError, LostClaimError
-from csv_pipeline.ingest import Import, Stage, ingest
 from csv_pipeline.model import Claim, ImportReport, Outcome
-from csv_pipeline.pipeline import Pipeline, open_pipeline
 from csv_pipeline.settings import Settings
 from csv_pipeline.stages.arrive import found_file
 from csv_pipeline.storage import lane_lock, ledger, tables
-from csv_pipeline.storage.keeper import Keeper
 from csv_pipeline.storage.worker import is_gone, is_zombie, this_worker
 from csv_pipeline_tests.conftest import Desk
 from csv_pipeline_tests.feeds import TEST_FEEDS
@@ -453,7 +453,7 @@ def test_two_processes_do_not_work_on_one_claim(scene: Scene) -> None:
 def test_a_file_that_failed_three_times_is_tried_by_name_only(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("csv_pipeline.ingest.load", _broken)
+    monkeypatch.setattr("csv_pipeline.engine.importer.load", _broken)
     scene = Scene(desk)
     scene.drop(BEFORE, "people.csv")
     for attempt in range(3):

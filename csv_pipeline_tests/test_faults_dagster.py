@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.feeds import FEEDS
-from csv_pipeline.pipeline import Pipeline, open_pipeline
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage import lane_lock, ledger
 from csv_pipeline_tests.test_defs_dev import CUSTOMERS, ROOT, Ui, wait_for

@@ -15,12 +15,14 @@ import pytest
 import sqlalchemy as sa
 from pydantic import ValidationError
 
+from csv_pipeline.engine import archive
+from csv_pipeline.engine.importer import Import, Stage, ingest
+from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError
-from csv_pipeline.ingest import Import, Stage, ingest
+from csv_pipeline.files import local
 from csv_pipeline.model import ImportReport, Outcome
-from csv_pipeline.pipeline import Pipeline
 from csv_pipeline.settings import Settings
-from csv_pipeline.storage import archive, files, ledger, tables
+from csv_pipeline.storage import ledger, tables
 from csv_pipeline_tests.conftest import Desk
 
 GOOD = "ID,Name\n1,Ann\n"
@@ -201,7 +203,7 @@ def test_files_of_one_name_in_several_folders_all_arrive(landing: Landing) -> No
 def test_the_longest_name_gets_its_mark_too(tmp_path: Path) -> None:
     name = "é" * 125 + ".csv"
     (tmp_path / name).touch()
-    free = files.free_name(tmp_path, name, datetime.now(UTC), lambda _: False)
+    free = local.free_name(tmp_path, name, datetime.now(UTC), lambda _: False)
     free.touch()
     assert free.name != name
     assert free.suffix == ".csv"
@@ -232,7 +234,7 @@ def test_a_file_killed_beside_the_rename_is_moved_once(
 
     def killed(source: Path, target: Path) -> None:
         if moment == "after":
-            files.move(source, target)
+            local.move(source, target)
         raise KilledError
 
     with monkeypatch.context() as patch:
@@ -273,7 +275,7 @@ def test_a_copy_that_differs_leaves_the_original(
     across: Landing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = across.drop("a.csv")
-    monkeypatch.setattr(files, "_digest", lambda _: "of other bytes")
+    monkeypatch.setattr(local, "_digest", lambda _: "of other bytes")
     assert across.bring()[0].outcome is Outcome.IMPORTED
     assert path.read_text() == GOOD
     assert across.lying("archive") == []
@@ -434,14 +436,14 @@ def test_a_zip_changed_while_a_file_comes_out_of_it_is_noticed(
     path = landing.zip("all.zip", one=GOOD, two=WRONG)
     landing.bring()
     first = landing.claimed()[0]
-    unpack = vars(__import__("csv_pipeline.ingest", fromlist=["unpack"]))["unpack"]
+    unpack = vars(__import__("csv_pipeline.engine.importer", fromlist=["unpack"]))["unpack"]
 
     def meanwhile(*args: Any, **how: Any) -> Any:
         plain = unpack(*args, **how)
         os.utime(path)
         return plain
 
-    monkeypatch.setattr("csv_pipeline.ingest.unpack", meanwhile)
+    monkeypatch.setattr("csv_pipeline.engine.importer.unpack", meanwhile)
     assert first.settled().problem_code == "source_changed"
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from csv_pipeline.storage.rejects_file import (
+from csv_pipeline.rejects.rejects_file import (
     RejectedRow,
     kept,
     neutral,

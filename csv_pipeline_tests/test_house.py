@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from csv_pipeline import conflict, duplicates, errors
+from csv_pipeline import errors
 from csv_pipeline.cli.commands import app
 from csv_pipeline.feeds import FEEDS
 from csv_pipeline.settings import Settings
+from csv_pipeline.spec import conflict, duplicates
 from csv_pipeline.storage import tables
 
 ROOT = Path(__file__).parent.parent

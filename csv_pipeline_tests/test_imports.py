@@ -12,11 +12,11 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from csv_pipeline import ingest as ingest_module
+from csv_pipeline.engine import importer as ingest_module
+from csv_pipeline.engine.importer import Import, Stage, ingest
+from csv_pipeline.engine.pipeline import Pipeline, sweep
 from csv_pipeline.errors import AccountingError, LostClaimError
-from csv_pipeline.ingest import Import, Stage, ingest
 from csv_pipeline.model import Counts, Outcome
-from csv_pipeline.pipeline import Pipeline, sweep
 from csv_pipeline.storage import ledger, tables
 from csv_pipeline_tests.conftest import Desk
 

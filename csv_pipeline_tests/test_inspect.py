@@ -12,11 +12,12 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from csv_pipeline.cli import commands, inspecting
-from csv_pipeline.cli.inspecting import write_clean
+from csv_pipeline.cli import commands
+from csv_pipeline.engine import inspection
+from csv_pipeline.engine.inspection import write_clean
 from csv_pipeline.errors import FileRefusedError
 from csv_pipeline.stages.read import ReadHints, read
-from csv_pipeline.storage.work import TextFile, batches
+from csv_pipeline.workspace import TextFile, batches
 from csv_pipeline_tests.test_cli import Said
 from csv_pipeline_tests.test_corpus import CASES, NAMES
 
@@ -28,7 +29,7 @@ SAMPLE = 2 * 1024**2  # larger than all that is looked at of a beginning
 @pytest.fixture(autouse=True)
 def small_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is large can be small."""
-    monkeypatch.setattr(inspecting, "SAMPLE_BYTES", SAMPLE)
+    monkeypatch.setattr(inspection, "SAMPLE_BYTES", SAMPLE)
 
 
 @pytest.fixture(autouse=True)

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from csv_pipeline.cli.inspecting import inspect_file, write_clean
+from csv_pipeline.engine.importer import Import
+from csv_pipeline.engine.inspection import inspect_file, write_clean
+from csv_pipeline.engine.pipeline import Pipeline
+from csv_pipeline.engine.report import non_data_in
 from csv_pipeline.errors import FileRefusedError
 from csv_pipeline.feeds import FEEDS
-from csv_pipeline.ingest import Import
 from csv_pipeline.model import Account, Claim
-from csv_pipeline.pipeline import Pipeline
 from csv_pipeline.stages.read import read
-from csv_pipeline.stages.report import non_data_in
-from csv_pipeline.storage.work import REJECTS, TextFile, scan
+from csv_pipeline.workspace import REJECTS, TextFile, scan
 from csv_pipeline_tests.test_corpus import CASES
 from csv_pipeline_tests.test_kinds import KINDS
 

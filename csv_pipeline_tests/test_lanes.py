@@ -17,10 +17,11 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from csv_pipeline.cli.importing import bind_reader
-from csv_pipeline.ingest import Stage
+from csv_pipeline.engine import archive
+from csv_pipeline.engine.importer import Stage
+from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.model import Outcome
-from csv_pipeline.pipeline import Pipeline, open_pipeline
-from csv_pipeline.storage import archive, lane_lock
+from csv_pipeline.storage import lane_lock
 from csv_pipeline_tests.conftest import Desk, own_settings
 from csv_pipeline_tests.feeds import TEST_FEEDS
 

@@ -21,15 +21,17 @@ from csv_pipeline.defs.lanes import JOB
 from csv_pipeline.defs.partitions import ACCOUNTS
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.sensors import landing as landing_sensor
+from csv_pipeline.engine import archive
+from csv_pipeline.engine.importer import Import, Stage, ingest
+from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError, StoreUnavailableError
-from csv_pipeline.ingest import Import, Stage, ingest
+from csv_pipeline.files import objects
+from csv_pipeline.files.location import ObjectPlace
 from csv_pipeline.model import ImportReport, Outcome
-from csv_pipeline.pipeline import Pipeline
-from csv_pipeline.places import ObjectPlace
 from csv_pipeline.settings import Settings
 from csv_pipeline.stages import arrive
 from csv_pipeline.stages.arrive import Look, look
-from csv_pipeline.storage import archive, ledger, objects, tables
+from csv_pipeline.storage import ledger, tables
 from csv_pipeline_tests.conftest import Desk
 from csv_pipeline_tests.object_store import Bucket, named, running_store
 
@@ -546,7 +548,7 @@ def test_a_run_waits_for_a_store_that_is_silent_for_a_moment(
         with next(times, nullcontext)():
             return arrive.fetch(*args)
 
-    monkeypatch.setattr("csv_pipeline.ingest.fetch", silent_once)
+    monkeypatch.setattr("csv_pipeline.engine.importer.fetch", silent_once)
     with dg.DagsterInstance.ephemeral() as instance:
         assert run(landing, instance)
     assert next(times, None) is None

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from csv_pipeline.pipeline import Pipeline, open_pipeline
+from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage.database import schema_url
 from csv_pipeline_tests.conftest import Desk, own_settings

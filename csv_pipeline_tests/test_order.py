@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from csv_pipeline.bundle import advance_all
-from csv_pipeline.ingest import Stage, imports_of, ingest
+from csv_pipeline.engine.bundle import advance_all
+from csv_pipeline.engine.importer import Stage, imports_of, ingest
 from csv_pipeline.model import ArrivalStatus, Claim, ImportReport, Outcome
 from csv_pipeline.stages.arrive import found_file
 from csv_pipeline.storage import ledger

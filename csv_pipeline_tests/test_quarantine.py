@@ -7,10 +7,10 @@ import polars as pl
 import pytest
 import sqlalchemy as sa
 
-from csv_pipeline.header import drift
-from csv_pipeline.ingest import Import, Stage
+from csv_pipeline.engine.importer import Import, Stage
+from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.model import HeaderDrift, Outcome
-from csv_pipeline.pipeline import Pipeline
+from csv_pipeline.spec.header import drift
 from csv_pipeline.stages.arrive import found_file
 from csv_pipeline.storage import ledger
 from csv_pipeline_tests.conftest import Desk
@@ -187,7 +187,7 @@ def test_an_error_of_polars_quotes_no_row(desk: Desk, monkeypatch: pytest.Monkey
     def careless(*_: object, **__: object) -> None:
         pl.Series("secret", [SECRET]).cast(pl.Int64)
 
-    monkeypatch.setattr("csv_pipeline.ingest.transform", careless)
+    monkeypatch.setattr("csv_pipeline.engine.importer.transform", careless)
     with pytest.raises(pl.exceptions.InvalidOperationError) as raised:
         desk.bring("ID,Secret\n1,12\n")
     assert "hunter2" not in "".join(traceback.format_exception(raised.value))

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from csv_pipeline.contract import heading
 from csv_pipeline.errors import EmptyFileError, LimitExceededError, UnreadableFileError
 from csv_pipeline.model import NonDataPattern
+from csv_pipeline.spec.contract import heading
 from csv_pipeline.stages.read import ReadHints, read
-from csv_pipeline.storage.work import TextFile, scan
+from csv_pipeline.workspace import TextFile, scan
 
 KNOWN = frozenset(map(heading, ["id", "name", "note"]))
 

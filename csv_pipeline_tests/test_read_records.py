@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from csv_pipeline.contract import heading
 from csv_pipeline.errors import FileRefusedError, UndecidableError
 from csv_pipeline.feeds.customers import CUSTOMERS
 from csv_pipeline.feeds.ebay_orders import EBAY_ORDERS
 from csv_pipeline.model import Feed, NonDataPattern
+from csv_pipeline.spec.contract import heading
 from csv_pipeline.stages.read import ReadHints, read
-from csv_pipeline.storage.work import NON_DATA, TextFile, scan
+from csv_pipeline.workspace import NON_DATA, TextFile, scan
 
 CASES = Path(__file__).parent / "corpus" / "cases"
 KINDS = Path(__file__).parent / "corpus" / "kinds"

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from csv_pipeline.ingest import Stage
+from csv_pipeline.engine.importer import Stage
+from csv_pipeline.engine.pipeline import sweep
 from csv_pipeline.model import ImportReport, Outcome
-from csv_pipeline.pipeline import sweep
+from csv_pipeline.rejects.rejects_file import neutral, neutralised
 from csv_pipeline.stages.results import Decided, write_results
-from csv_pipeline.storage.rejects_file import neutral, neutralised
-from csv_pipeline.storage.work import (
+from csv_pipeline.workspace import (
     REJECTS,
     SUPERSEDED,
     BatchWriter,
@@ -242,7 +242,7 @@ def test_a_file_whose_rows_were_never_judged_has_no_results(desk: Desk) -> None:
 def test_results_that_contradict_the_report_are_not_left(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("csv_pipeline.result_files.write_results", lambda *_: {"inserted": 3})
+    monkeypatch.setattr("csv_pipeline.engine.result_files.write_results", lambda *_: {"inserted": 3})
     report = desk.bring("ID,Name\n1,Ann\n")
     path = desk.pipeline.settings.results_file(desk.account, "people", report.import_id)
     assert (report.outcome, path.exists()) == (Outcome.IMPORTED, False)
@@ -312,7 +312,7 @@ def test_the_results_of_many_rejects_are_written_while_the_server_takes_them(
     monkeypatch.setattr("csv_pipeline.stages.load.faults._MANY", 1)
     import_ = desk.claimed("ID,Name,Amount\n1,Ann,x\n2,Bob,2.00\n")
     import_.advance(Stage.LOAD)
-    monkeypatch.delattr("csv_pipeline.result_files.write_results")  # nobody writes them again
+    monkeypatch.delattr("csv_pipeline.engine.result_files.write_results")  # nobody writes them again
     import_.advance(Stage.REPORT)
     told = [line["_outcome"] for line in results(desk, import_.settled())]
     assert told == ["rejected", "inserted"]

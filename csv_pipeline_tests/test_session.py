@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.errors import DatabaseUnavailableError, UnsupportedDatabaseError
 from csv_pipeline.model import Outcome
-from csv_pipeline.pipeline import Pipeline, open_pipeline
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage import ledger
 from csv_pipeline.storage.database import Database, open_database, schema_url, server_url

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from csv_pipeline.ingest import Import, Stage
+from csv_pipeline.engine import living
+from csv_pipeline.engine.importer import Import, Stage
+from csv_pipeline.engine.pipeline import Pipeline, open_pipeline, sweep
 from csv_pipeline.model import Outcome
-from csv_pipeline.pipeline import Pipeline, open_pipeline, sweep
 from csv_pipeline.settings import Settings
 from csv_pipeline.stages.arrive import found_file
-from csv_pipeline.storage import living
 from csv_pipeline_tests.conftest import Desk
 from csv_pipeline_tests.feeds import TEST_FEEDS
 from csv_pipeline_tests.workers import context

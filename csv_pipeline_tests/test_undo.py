@@ -9,11 +9,11 @@ import sqlalchemy as sa
 
 from csv_pipeline.defs.metadata import undo_metadata
 from csv_pipeline.defs.undo import undo_import
+from csv_pipeline.engine.importer import Stage, ingest
+from csv_pipeline.engine.pipeline import open_pipeline
 from csv_pipeline.errors import UndoError, UnknownImportError
-from csv_pipeline.ingest import Stage, ingest
 from csv_pipeline.model import ImportReport, Outcome, Undo
-from csv_pipeline.pipeline import open_pipeline
-from csv_pipeline.storage import ledger, undone
+from csv_pipeline.storage import ledger, undo_records
 from csv_pipeline.storage.lane_lock import lock_lane
 from csv_pipeline_tests.conftest import Desk
 
@@ -230,7 +230,7 @@ def test_history_that_an_undo_of_a_later_import_needs_is_not_dropped_with_an_und
     one, two, three = (bring(f"a,v{n},{n}") for n in (1, 2, 3))
     taken = undo(desk, two)
     make_older(desk, one, two)
-    undone.prune_history(desk.pipeline.database, [desk.pipeline.feed(FEED)], days=7)
+    undo_records.prune_history(desk.pipeline.database, [desk.pipeline.feed(FEED)], days=7)
     assert undo(desk, three).undo == Undo(import_id=three.import_id, restored=1)
     assert values(desk) == {"a": "v1"}
     undo(desk, taken)
@@ -242,7 +242,7 @@ def test_an_import_whose_rows_lie_in_dropped_history_is_counted_as_kept(
 ) -> None:
     one, two, three = (bring(f"a,v{n},{n}") for n in (1, 2, 3))
     make_older(desk, one, two)
-    undone.prune_history(desk.pipeline.database, [desk.pipeline.feed(FEED)], days=7)
+    undo_records.prune_history(desk.pipeline.database, [desk.pipeline.feed(FEED)], days=7)
     taken = undo(desk, one)
     kept = {three.import_id: 1}
     assert taken.undo == Undo(import_id=one.import_id, kept=kept)
@@ -269,9 +269,9 @@ def test_history_that_somebody_may_be_reading_is_dropped_another_time(
     database, feeds = desk.pipeline.database, [desk.pipeline.feed(FEED)]
     with database.begin() as undoing:
         lock_lane(undoing, second)
-        undone.prune_history(database, feeds, days=7)
+        undo_records.prune_history(database, feeds, days=7)
     assert len(desk.rows(f"{FEED}_history")) == 1
-    undone.prune_history(database, feeds, days=7)
+    undo_records.prune_history(database, feeds, days=7)
     assert desk.rows(f"{FEED}_history") == []
 
 

@@ -15,12 +15,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from csv_pipeline.engine.importer import ingest
 from csv_pipeline.errors import FileRefusedError, LimitExceededError
-from csv_pipeline.ingest import ingest
 from csv_pipeline.model import ArrivalStatus, ImportReport, Outcome, StoredText
 from csv_pipeline.stages.unpack import UnpackLimits, unpack
 from csv_pipeline.storage import ledger
-from csv_pipeline.storage.work import PlainFile
+from csv_pipeline.workspace import PlainFile
 from csv_pipeline_tests.conftest import Desk
 
 if sys.version_info >= (3, 14):

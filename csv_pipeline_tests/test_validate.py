@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandera.errors import SchemaErrors
 
-from csv_pipeline.contract import columns_of
+from csv_pipeline.spec.contract import columns_of
+from csv_pipeline.spec.row_hash import known_by
 from csv_pipeline.stages.validate import _suspects
-from csv_pipeline.storage.row_hash import known_by
-from csv_pipeline.storage.work import EXTRA
+from csv_pipeline.workspace import EXTRA
 from csv_pipeline_tests.feeds import Person
 
 WELL = {

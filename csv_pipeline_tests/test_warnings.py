@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 from csv_pipeline.cli import commands
 from csv_pipeline.defs.checks import lines_accounted, nothing_to_look_at
 from csv_pipeline.defs.metadata import table_metadata
+from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.model import ImportReport, NonDataLine, Outcome, ReportWarning
-from csv_pipeline.pipeline import Pipeline
 from csv_pipeline_tests.conftest import Desk
 
 BAD = "ID,Amount\n" + "".join(f"{n},lots\n" for n in range(19))

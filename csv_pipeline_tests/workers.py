@@ -22,11 +22,11 @@ import sqlalchemy as sa
 import structlog
 from pydantic import SecretStr
 
-from csv_pipeline.bundle import advance_all
+from csv_pipeline.engine.bundle import advance_all
+from csv_pipeline.engine.importer import Import, Stage, imports_of
+from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.errors import DatabaseUnavailableError
-from csv_pipeline.ingest import Import, Stage, imports_of
 from csv_pipeline.model import Claim
-from csv_pipeline.pipeline import Pipeline, open_pipeline
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage import ledger
 from csv_pipeline_tests.feeds import TEST_FEEDS

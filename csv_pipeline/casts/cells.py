@@ -7,7 +7,7 @@ from functools import lru_cache
 import polars as pl
 
 from csv_pipeline.casts import decimals, identifiers, integers, spreadsheets
-from csv_pipeline.contract import Column, Kind, choice_key
+from csv_pipeline.spec.contract import Column, Kind, choice_key
 
 
 @lru_cache(maxsize=10_000)

@@ -14,8 +14,8 @@ import polars as pl
 
 from csv_pipeline.casts import currencies, signs
 from csv_pipeline.casts.evidence import Survey
-from csv_pipeline.contract import Column
 from csv_pipeline.model import DecimalMark
+from csv_pipeline.spec.contract import Column
 
 HINT = "an amount with at most {scale} decimals"
 TOO_LARGE = "larger than an amount can be here; {digits} digits before the decimals are the most"

@@ -9,9 +9,9 @@ import polars as pl
 from csv_pipeline.casts import decimals, integers
 from csv_pipeline.casts.currencies import Stated
 from csv_pipeline.casts.evidence import Sightings, Survey, decide
-from csv_pipeline.contract import Column, Kind
 from csv_pipeline.errors import MixedCurrenciesError
 from csv_pipeline.model import Account, Evidence
+from csv_pipeline.spec.contract import Column, Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from csv_pipeline.casts.signs import INVISIBLE
-from csv_pipeline.contract import Column
 from csv_pipeline.model import ReportWarning
+from csv_pipeline.spec.contract import Column
 
 _EXACT = 15  # digits that a spreadsheet keeps of a number, by IEEE 754
 _MOST_LINES = 20

@@ -10,9 +10,9 @@ import polars as pl
 
 from csv_pipeline.casts import decimals
 from csv_pipeline.casts.evidence import Survey, decide, refuse_disproved
-from csv_pipeline.contract import Column
 from csv_pipeline.declared import Setting
 from csv_pipeline.model import DecimalMark, Evidence
+from csv_pipeline.spec.contract import Column
 
 HINT = "a whole number"
 TOO_LARGE = (

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from csv_pipeline.contract import heading
 from csv_pipeline.model import ReportWarning
+from csv_pipeline.spec.contract import heading
 
 _SUMS = (
     r"totals?|totale[ns]?|totaux|totaa?lt?|eindtotaal|sums?|summen?|summa|suma|somma|somme|soma|"

@@ -15,8 +15,8 @@ from csv_pipeline.casts.doubts import Doubts, language
 from csv_pipeline.casts.evidence import Notes, Survey
 from csv_pipeline.casts.times import Forms
 from csv_pipeline.casts.zones import Census
-from csv_pipeline.contract import Column, Kind
 from csv_pipeline.model import Evidence, ReportWarning
+from csv_pipeline.spec.contract import Column, Kind
 
 _LANGUAGE, _LAST = "language of months", "last"
 

@@ -6,7 +6,7 @@ Text keeps its words, as `-` may be a name; a feed or a column may declare some 
 import polars as pl
 
 from csv_pipeline.casts.spreadsheets import NOT_AVAILABLE
-from csv_pipeline.contract import Column
+from csv_pipeline.spec.contract import Column
 
 WORDS = frozenset({"n/a", "null", r"\n", "-", "--", "\N{EN DASH}", "\N{EM DASH}"}) | {
     word.casefold() for word in NOT_AVAILABLE

@@ -22,7 +22,7 @@ from csv_pipeline.errors import (
 )
 
 if TYPE_CHECKING:
-    from csv_pipeline.pipeline import Pipeline
+    from csv_pipeline.engine.pipeline import Pipeline
     from csv_pipeline.settings import Settings
 
 AccountOption = Annotated[str, typer.Option("--account", "-a", help="Whose file it is.")]
@@ -135,7 +135,7 @@ def import_(  # noqa: PLR0913  # an option for each question
 ) -> None:
     """Import one file, wherever it lies, and show what became of every row."""
     from csv_pipeline.cli import importing, show, terminal
-    from csv_pipeline.places import place_of
+    from csv_pipeline.files.location import place_of
 
     pipeline = _pipeline()
     imported = importing.import_file(
@@ -166,10 +166,11 @@ def inspect(  # noqa: PLR0913  # an option for each question
     as_json: Json = False,
 ) -> None:
     """Show how a file is written, its first rows and faults, and the feeds it fits."""
-    from csv_pipeline.cli import inspecting, show_inspection, terminal
+    from csv_pipeline.cli import show_inspection, terminal
+    from csv_pipeline.engine import inspection
     from csv_pipeline.feeds import FEEDS
 
-    found = inspecting.inspect_file(
+    found = inspection.inspect_file(
         file, _settings(), FEEDS, feed=feed, member=member, full=full, out=out
     )
     if as_json:
@@ -189,7 +190,8 @@ def imports(
     as_json: Json = False,
 ) -> None:
     """List the newest imports."""
-    from csv_pipeline.cli import facts, show, terminal
+    from csv_pipeline.cli import show, terminal
+    from csv_pipeline.engine import views
     from csv_pipeline.errors import UnknownAccountError
     from csv_pipeline.storage import ledger
 
@@ -205,7 +207,7 @@ def imports(
     if as_json:
         terminal.as_json(
             [
-                facts.import_facts(
+                views.import_facts(
                     report,
                     at,
                     moved_to=places.get(report.arrival_id),
@@ -239,7 +241,8 @@ def rejects(  # noqa: PLR0913  # what to show, how much of it, and where to
 
     The mended file goes back by `replay`, or by being dropped where its file came from.
     """
-    from csv_pipeline.cli import facts, show, terminal
+    from csv_pipeline.cli import show, terminal
+    from csv_pipeline.engine import views
     from csv_pipeline.storage import ledger
 
     pipeline = _pipeline()
@@ -254,9 +257,9 @@ def rejects(  # noqa: PLR0913  # what to show, how much of it, and where to
         report = ledger.report_of(connection, import_id)
         faults = ledger.rejects(connection, import_id, limit=limit)
         superseded = ledger.superseded(connection, import_id, limit=limit)
-    masked = facts.masked(faults, pipeline.feeds.get(report.feed))
+    masked = views.masked(faults, pipeline.feeds.get(report.feed))
     if as_json:
-        terminal.as_json(facts.reject_facts(report, masked, superseded))
+        terminal.as_json(views.reject_facts(report, masked, superseded))
     else:
         show.rejects(report, masked, superseded)
 
@@ -296,11 +299,12 @@ def undo(
     as_json: Json = False,
 ) -> None:
     """Take back all that one import wrote; undo the undo to have it back."""
-    from csv_pipeline.cli import facts, show, terminal
+    from csv_pipeline.cli import show, terminal
+    from csv_pipeline.engine import views
 
     report = _pipeline().undo(import_id, dry_run=dry_run)
     if as_json:
-        terminal.as_json(facts.import_facts(report))
+        terminal.as_json(views.import_facts(report))
     else:
         show.undone(report, import_id, dry_run=dry_run)
 
@@ -400,8 +404,8 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each fact
 
 
 def _pipeline() -> "Pipeline":
+    from csv_pipeline.engine.pipeline import open_pipeline
     from csv_pipeline.feeds import FEEDS
-    from csv_pipeline.pipeline import open_pipeline
 
     _log_warnings_only()
     found = _settings()

@@ -11,8 +11,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from csv_pipeline.cli.terminal import command, note, notes
+from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError
-from csv_pipeline.pipeline import Pipeline
 from csv_pipeline.settings import Settings
 
 # Dagster 1.13 advertises `dg dev` whenever `dagster dev`, which needs no project layout, is called.

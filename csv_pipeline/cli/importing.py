@@ -10,10 +10,12 @@ from typing import Any
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from csv_pipeline.casts.currencies import is_code
-from csv_pipeline.cli.facts import import_facts
 from csv_pipeline.cli.terminal import notes
+from csv_pipeline.engine.importer import Import, Stage
+from csv_pipeline.engine.pipeline import Pipeline
+from csv_pipeline.engine.views import import_facts
 from csv_pipeline.errors import LostClaimError, PipelineError, SetupError, UnknownAccountError
-from csv_pipeline.ingest import Import, Stage
+from csv_pipeline.files.location import Place
 from csv_pipeline.model import (
     Account,
     ArrivalStatus,
@@ -26,8 +28,6 @@ from csv_pipeline.model import (
     Reject,
     account_slug,
 )
-from csv_pipeline.pipeline import Pipeline
-from csv_pipeline.places import Place
 from csv_pipeline.storage import isolation, ledger
 
 FIRST = 10

@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from csv_pipeline.cli.facts import masked
 from csv_pipeline.cli.terminal import command, labelled, out, plain, print_under, table
-from csv_pipeline.contract import Column
+from csv_pipeline.engine.views import masked
 from csv_pipeline.errors import UndecidableError
-from csv_pipeline.header import title
 from csv_pipeline.model import (
     Account,
     Counts,
@@ -27,6 +25,8 @@ from csv_pipeline.model import (
     Undo,
 )
 from csv_pipeline.settings import Settings
+from csv_pipeline.spec.contract import Column
+from csv_pipeline.spec.header import title
 from csv_pipeline.storage.ledger import Backlog
 
 if TYPE_CHECKING:

@@ -2,10 +2,10 @@
 
 from rich.text import Text
 
-from csv_pipeline.cli.inspecting import Inspection, Proposal
 from csv_pipeline.cli.show import print_non_data, print_warnings
 from csv_pipeline.cli.terminal import command, labelled, note, out, plain, print_under, table
-from csv_pipeline.storage.work import TextFile
+from csv_pipeline.engine.inspection import Inspection, Proposal
+from csv_pipeline.workspace import TextFile
 
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", " ": "blank"}
 _SHOWN_ROWS = 3

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError
-from csv_pipeline.pipeline import Pipeline
 from csv_pipeline.storage import ledger
 
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import dagster as dg
 
-from csv_pipeline.contract import Column
 from csv_pipeline.defs.chart import outcome_chart
-from csv_pipeline.ingest import Progress, Stage
+from csv_pipeline.engine.importer import Progress, Stage
 from csv_pipeline.model import Counts, Feed, ImportReport, Outcome, Reject
+from csv_pipeline.spec.contract import Column
 from csv_pipeline.storage.targets import SCHEMA
 
 Metadata = Mapping[str, Any]

@@ -13,7 +13,6 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from csv_pipeline.bundle import advance_all
 from csv_pipeline.defs.batch import Batch, batch_from
 from csv_pipeline.defs.checks import CHECKS, check_results
 from csv_pipeline.defs.files import arrivals_named
@@ -24,10 +23,11 @@ from csv_pipeline.defs.metadata import (
     table_metadata,
 )
 from csv_pipeline.defs.resource import Engine
+from csv_pipeline.engine.bundle import advance_all
+from csv_pipeline.engine.importer import Import, Progress, Stage, imports_of
+from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import LostClaimError, SetupError, UnavailableError
-from csv_pipeline.ingest import Import, Progress, Stage, imports_of
 from csv_pipeline.model import Claim, ImportReport, Outcome, Reject, account_slug
-from csv_pipeline.pipeline import Pipeline
 from csv_pipeline.storage import ledger
 from csv_pipeline.storage.targets import row_count
 

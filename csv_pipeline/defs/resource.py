@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import cache
 
-from csv_pipeline.pipeline import Pipeline
+from csv_pipeline.engine.pipeline import Pipeline
 
 
 class Engine:

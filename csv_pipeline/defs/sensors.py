@@ -7,7 +7,7 @@ import dagster as dg
 from csv_pipeline.defs.lanes import JOB, LANE, by_turns, first_files, lane_name, request_files
 from csv_pipeline.defs.partitions import ACCOUNTS, accounts
 from csv_pipeline.defs.resource import Engine
-from csv_pipeline.pipeline import Pipeline
+from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.stages.arrive import Look
 from csv_pipeline.storage import ledger
 

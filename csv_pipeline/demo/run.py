@@ -18,8 +18,8 @@ from csv_pipeline.defs.lanes import JOB, LANE
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.sensors import landing as landing_sensor
 from csv_pipeline.demo.story import ACCOUNTS, Delivery, deliveries
+from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.model import ArrivalStatus, ImportReport
-from csv_pipeline.pipeline import Pipeline
 from csv_pipeline.storage import ledger
 
 _UNSETTLED = {ArrivalStatus.WAITING, ArrivalStatus.CLAIMED}

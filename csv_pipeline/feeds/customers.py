@@ -2,9 +2,9 @@
 
 import polars as pl
 
-from csv_pipeline.contract import Contract, column
 from csv_pipeline.feeds.common import EMAIL, EMAIL_NEEDS
 from csv_pipeline.model import Feed, Layout
+from csv_pipeline.spec.contract import Contract, column
 
 
 class Customer(Contract):

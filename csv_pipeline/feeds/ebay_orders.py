@@ -12,8 +12,6 @@ import re
 
 import polars as pl
 
-from csv_pipeline.conflict import Greatest, Precedence
-from csv_pipeline.contract import Contract, Kind, Money, column, columns_of
 from csv_pipeline.errors import ContradictionError
 from csv_pipeline.feeds.common import EMAIL, EMAIL_NEEDS
 from csv_pipeline.model import (
@@ -25,6 +23,8 @@ from csv_pipeline.model import (
     NonDataPattern,
     WholeFile,
 )
+from csv_pipeline.spec.conflict import Greatest, Precedence
+from csv_pipeline.spec.contract import Contract, Kind, Money, column, columns_of
 
 _HUB = "seller_hub"
 _ORDER_STATUS = {

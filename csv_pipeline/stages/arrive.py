@@ -17,11 +17,11 @@ from itertools import chain
 from pathlib import Path
 
 from csv_pipeline.errors import InvalidAccountError, LimitExceededError, SourceChangedError
+from csv_pipeline.files import objects
+from csv_pipeline.files.areas import is_unchanged, size_bytes
+from csv_pipeline.files.local import modified_at, text_of
+from csv_pipeline.files.location import ObjectPlace, Place, parts_below
 from csv_pipeline.model import Claim, FoundFile, StoredText, account_slug
-from csv_pipeline.places import ObjectPlace, Place, parts_below
-from csv_pipeline.storage import objects
-from csv_pipeline.storage.areas import is_unchanged, size_bytes
-from csv_pipeline.storage.files import modified_at, text_of
 
 _CHUNK = 4 * 1024**2
 _UNFINISHED = (".part", ".tmp", ".crdownload", ".filepart")

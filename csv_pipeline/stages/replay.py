@@ -15,8 +15,8 @@ from pathlib import Path
 import polars as pl
 
 from csv_pipeline.errors import ReplayError
-from csv_pipeline.storage.rejects import record_faults
-from csv_pipeline.storage.rejects_file import (
+from csv_pipeline.rejects.faults import record_faults
+from csv_pipeline.rejects.rejects_file import (
     IMPORT_ID,
     OURS,
     RAW,
@@ -24,7 +24,7 @@ from csv_pipeline.storage.rejects_file import (
     VERBATIM,
     restored,
 )
-from csv_pipeline.storage.work import (
+from csv_pipeline.workspace import (
     PAIRS,
     PLACE,
     BatchWriter,

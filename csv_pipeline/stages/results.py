@@ -13,9 +13,9 @@ from typing import BinaryIO
 
 import polars as pl
 
-from csv_pipeline.storage.rejects import MASK
-from csv_pipeline.storage.rejects_file import neutralised
-from csv_pipeline.storage.work import (
+from csv_pipeline.rejects.faults import MASK
+from csv_pipeline.rejects.rejects_file import neutralised
+from csv_pipeline.workspace import (
     Part,
     TextFile,
     TypedFile,

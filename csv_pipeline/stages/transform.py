@@ -24,9 +24,7 @@ from csv_pipeline.casts.moments import Moments, Settled, moments_of, reading, se
 from csv_pipeline.casts.nulls import are_none
 from csv_pipeline.casts.times import Forms
 from csv_pipeline.casts.zones import Census
-from csv_pipeline.contract import Column, Kind, heading
 from csv_pipeline.errors import FileRefusedError, MissingColumnError, SetupError
-from csv_pipeline.header import extras_in, layout_of, likeliest, missing_columns, sources_in, title
 from csv_pipeline.model import (
     Account,
     DateOrder,
@@ -38,8 +36,17 @@ from csv_pipeline.model import (
     WholeFile,
     takes_facts,
 )
-from csv_pipeline.storage.rejects import MASK, fault_rows
-from csv_pipeline.storage.work import (
+from csv_pipeline.rejects.faults import MASK, fault_rows
+from csv_pipeline.spec.contract import Column, Kind, heading
+from csv_pipeline.spec.header import (
+    extras_in,
+    layout_of,
+    likeliest,
+    missing_columns,
+    sources_in,
+    title,
+)
+from csv_pipeline.workspace import (
     EXTRA,
     PLACE,
     REJECTS,

@@ -24,7 +24,7 @@ from csv_pipeline.errors import (
     UnreadableFileError,
 )
 from csv_pipeline.model import Evidence, StoredText
-from csv_pipeline.storage.work import Member, PlainFile
+from csv_pipeline.workspace import Member, PlainFile
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from csv_pipeline.errors import AccountingError, FileRefusedError
 from csv_pipeline.model import Claim, Counts, Difference, Feed, ReportWarning
+from csv_pipeline.spec.row_hash import OCCURRENCE
 from csv_pipeline.stages.load.copying import StoredHashes, copy
 from csv_pipeline.stages.load.differences import first_differences
 from csv_pipeline.stages.load.faults import store_rejects, write_refused
@@ -26,8 +27,7 @@ from csv_pipeline.stages.load.writing import is_of_a_row, write
 from csv_pipeline.storage import ledger, order, tables
 from csv_pipeline.storage.database import affected
 from csv_pipeline.storage.quarantine import mark_repaired
-from csv_pipeline.storage.row_hash import OCCURRENCE
-from csv_pipeline.storage.work import (
+from csv_pipeline.workspace import (
     OUTCOMES,
     OWN,
     PAIRS,

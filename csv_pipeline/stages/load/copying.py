@@ -8,7 +8,7 @@ import polars as pl
 import psycopg
 import sqlalchemy as sa
 
-from csv_pipeline.storage.row_hash import HASH, OCCURRENCE
+from csv_pipeline.spec.row_hash import HASH, OCCURRENCE
 
 _PARTS = 64
 _FIRST_OF_PARTS = pl.Series([part * (2**64 // _PARTS) - 2**63 for part in range(_PARTS)])

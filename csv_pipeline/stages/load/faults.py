@@ -12,7 +12,7 @@ from csv_pipeline.model import Claim
 from csv_pipeline.stages.load.copying import copy
 from csv_pipeline.stages.load.resolution import Resolution
 from csv_pipeline.storage import tables
-from csv_pipeline.storage.work import (
+from csv_pipeline.workspace import (
     PAIRS,
     PLACE,
     REJECTS,

@@ -12,13 +12,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
-from csv_pipeline.conflict import ConflictPolicy, Overwrite, Values
 from csv_pipeline.model import Claim, Feed
+from csv_pipeline.rejects.faults import MASK
+from csv_pipeline.spec.conflict import ConflictPolicy, Overwrite, Values
+from csv_pipeline.spec.row_hash import CONTENT, HASH, OCCURRENCE
 from csv_pipeline.storage import order, tables
-from csv_pipeline.storage.rejects import MASK
-from csv_pipeline.storage.row_hash import CONTENT, HASH, OCCURRENCE
 from csv_pipeline.storage.targets import history_table, key_columns, target_table
-from csv_pipeline.storage.work import EXTRA, OWN, Replay, TypedFile
+from csv_pipeline.workspace import EXTRA, OWN, Replay, TypedFile
 
 Conditions = tuple[sa.ColumnElement[bool], ...]
 OUTCOME = "outcome"

@@ -14,7 +14,7 @@ from csv_pipeline.stages.read.sections import NewColumnsError
 from csv_pipeline.stages.read.structure import Structure
 from csv_pipeline.stages.read.tally import Tally
 from csv_pipeline.stages.read.wrappings import without_wrappings
-from csv_pipeline.storage.work import BatchWriter, TextFile, in_order
+from csv_pipeline.workspace import BatchWriter, TextFile, in_order
 
 __all__ = ["ReadHints", "as_utf8", "read", "sample"]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from csv_pipeline.contract import heading
+from csv_pipeline.spec.contract import heading
 from csv_pipeline.stages.read.headers import (
     A_NAME_EACH,
     DELIMITERS,

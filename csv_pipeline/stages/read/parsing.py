@@ -12,7 +12,7 @@ from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.read.kinds import DATA
 from csv_pipeline.stages.read.lines import Lined, parsed
 from csv_pipeline.stages.read.sections import Section
-from csv_pipeline.storage.work import PLACE, REJECTS
+from csv_pipeline.workspace import PLACE, REJECTS
 
 _NEEDED = {
     "row.stray_quote": "quotes that open and close where a cell does were needed; these do not, or "

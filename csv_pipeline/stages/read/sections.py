@@ -12,8 +12,8 @@ from functools import cached_property
 
 import polars as pl
 
-from csv_pipeline.contract import heading
 from csv_pipeline.errors import UndecidableError
+from csv_pipeline.spec.contract import heading
 from csv_pipeline.stages.read.dialect import Dialect, ReadHints
 
 _NAME = re.compile(r"[^\W\d_]+(?:[\s_./()&:'’-]+[^\W\d_]+)*(?:[\s_]+\d+)?\W*")

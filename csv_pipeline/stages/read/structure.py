@@ -31,7 +31,7 @@ from csv_pipeline.stages.read.records import Cutter
 from csv_pipeline.stages.read.repairs import repaired
 from csv_pipeline.stages.read.sections import Headers, Section
 from csv_pipeline.stages.read.tally import Tally
-from csv_pipeline.storage.work import in_order
+from csv_pipeline.workspace import in_order
 
 
 @dataclass

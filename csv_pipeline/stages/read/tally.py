@@ -13,7 +13,7 @@ from csv_pipeline.stages.read.blocks import Block
 from csv_pipeline.stages.read.dialect import Dialect, ReadHints
 from csv_pipeline.stages.read.kinds import BLANK, DATA, PADDING, non_data_line
 from csv_pipeline.stages.read.looks import ends_anew, is_doubtful
-from csv_pipeline.storage.work import NON_DATA, BatchWriter
+from csv_pipeline.workspace import NON_DATA, BatchWriter
 
 _LINES_NAMED = 20
 _MOST_DECLARED = 10_000  # facts kept; a file made of footers is counted to the end all the same

@@ -22,7 +22,7 @@ from csv_pipeline.model import (
     Reject,
     ReportWarning,
 )
-from csv_pipeline.storage.work import NON_DATA, REJECTS, TextFile, scan
+from csv_pipeline.workspace import NON_DATA, REJECTS, TextFile, scan
 
 MAY_BE_DECLARED = frozenset(
     error.code

@@ -22,11 +22,7 @@ import sqlalchemy as sa
 import structlog
 
 from csv_pipeline.errors import SetupError, StoreUnavailableError
-from csv_pipeline.model import ArrivalStatus, FoundFile
-from csv_pipeline.places import Place, is_below, place_of
-from csv_pipeline.settings import Settings
-from csv_pipeline.storage import tables
-from csv_pipeline.storage.areas import (
+from csv_pipeline.files.areas import (
     exists,
     is_being_written,
     is_unchanged,
@@ -34,8 +30,12 @@ from csv_pipeline.storage.areas import (
     moved_modified_at,
     remove,
 )
+from csv_pipeline.files.local import free_name
+from csv_pipeline.files.location import Place, is_below, place_of
+from csv_pipeline.model import ArrivalStatus, FoundFile
+from csv_pipeline.settings import Settings
+from csv_pipeline.storage import tables
 from csv_pipeline.storage.database import Database
-from csv_pipeline.storage.files import free_name
 
 CANNOT_GO = (OSError, SetupError, StoreUnavailableError)
 """What system and store say of a file that cannot be moved or removed now."""

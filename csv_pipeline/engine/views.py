@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from csv_pipeline.model import Feed, ImportReport, Reject
-from csv_pipeline.storage.rejects import MASK
+from csv_pipeline.rejects.faults import MASK
 
 _REPORT = TypeAdapter(ImportReport)
 

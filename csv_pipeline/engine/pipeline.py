@@ -1,7 +1,7 @@
 """The pipeline as its edges see it: what it needs, and what can be asked of it besides an import.
 
 `open_pipeline` makes everything ready. A `Pipeline` finds and claims files, writes rejected rows
-out, undoes an import; the way of one file is in `csv_pipeline.ingest`.
+out, undoes an import; the way of one file is in `csv_pipeline.engine.importer`.
 """
 
 import shutil
@@ -16,12 +16,18 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from csv_pipeline.engine import archive, living
+from csv_pipeline.engine.lease_renewer import Keeper
+from csv_pipeline.engine.result_files import leave_results
 from csv_pipeline.errors import (
     SetupError,
     UndoError,
     UnknownFeedError,
     UnknownImportError,
 )
+from csv_pipeline.files.areas import exists, is_file
+from csv_pipeline.files.local import text_of
+from csv_pipeline.files.location import Place, is_below, parts_below, place_of
 from csv_pipeline.model import (
     Account,
     Claim,
@@ -30,25 +36,20 @@ from csv_pipeline.model import (
     ImportReport,
     Outcome,
 )
-from csv_pipeline.names import hold_apart
-from csv_pipeline.places import Place, is_below, parts_below, place_of
-from csv_pipeline.result_files import leave_results
+from csv_pipeline.rejects.rejects_file import write_rejects
 from csv_pipeline.settings import Settings
+from csv_pipeline.spec.names import hold_apart
 from csv_pipeline.stages.arrive import Look, found_file, look
 from csv_pipeline.stages.load.writing import is_of_a_row
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.replay import named_import
 from csv_pipeline.stages.undo import Versions
-from csv_pipeline.storage import archive, ledger, living, quarantine, undone
-from csv_pipeline.storage.areas import exists, is_file
+from csv_pipeline.storage import ledger, quarantine, undo_records
 from csv_pipeline.storage.database import Database, open_database
-from csv_pipeline.storage.files import text_of
-from csv_pipeline.storage.keeper import Keeper
 from csv_pipeline.storage.lane_lock import lock_lane
-from csv_pipeline.storage.rejects_file import write_rejects
 from csv_pipeline.storage.targets import ensure_targets
-from csv_pipeline.storage.work import PARTIAL
+from csv_pipeline.workspace import PARTIAL
 
 _LEFT_SECONDS = 3_600.0  # after which nobody reports on a settled import any more
 _SECONDS_TO_PUT_AWAY = 5.0
@@ -284,7 +285,7 @@ class Pipeline:
         """
         with self.database.begin() as connection:
             lock_lane(connection, ledger.report_of(connection, import_id))
-            found = undone.undoable(connection, import_id)
+            found = undo_records.undoable(connection, import_id)
             subject = found.subject
             versions = Versions(connection, self.feed(subject.feed), subject.account)
             number = ledger.next_import_id(connection)
@@ -318,7 +319,7 @@ class Pipeline:
             if dry_run:
                 attempt.rollback()
             else:
-                undone.settle(connection, report, found)
+                undo_records.settle(connection, report, found)
         if not dry_run:
             log.info("undone", named=import_id, by=number, **asdict(done))
         return report
@@ -369,7 +370,7 @@ def open_pipeline(settings: Settings, feeds: Iterable[Feed]) -> Pipeline:
     ensure_targets(database, by_name.values())
     sweep(settings, database, by_name)
     if settings.history_days is not None:
-        undone.prune_history(database, by_name.values(), settings.history_days)
+        undo_records.prune_history(database, by_name.values(), settings.history_days)
     opened = Pipeline(settings, database, by_name, Keeper(database, settings.lease_seconds))
     opened.put_away(_SECONDS_TO_PUT_AWAY)
     return opened

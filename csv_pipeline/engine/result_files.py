@@ -22,7 +22,7 @@ from csv_pipeline.stages.results import (
     write_lines,
     write_results,
 )
-from csv_pipeline.storage.work import (
+from csv_pipeline.workspace import (
     PARTIAL,
     Part,
     Replay,

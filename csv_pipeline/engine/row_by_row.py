@@ -14,7 +14,7 @@ from csv_pipeline.model import Account, Feed
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.transform import transform
 from csv_pipeline.stages.validate import validate
-from csv_pipeline.storage.work import REJECTS, TYPED_PLACE, BatchWriter, TextFile, TypedFile, scan
+from csv_pipeline.workspace import REJECTS, TYPED_PLACE, BatchWriter, TextFile, TypedFile, scan
 
 _NOBODY = Account(account="sample")
 _IN_THE_TEXT = ("line_number", "offset", "length")

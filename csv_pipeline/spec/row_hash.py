@@ -15,8 +15,8 @@ from typing import cast
 import polars as pl
 import polars_hash as plh
 
-from csv_pipeline.contract import Column
-from csv_pipeline.storage.work import EXTRA
+from csv_pipeline.spec.contract import Column
+from csv_pipeline.workspace import EXTRA
 
 HASH = ("_hash_1", "_hash_2")
 """The columns of a row's hash; null where the stored row is not as a file brought it."""

@@ -15,20 +15,20 @@ from typing import Any
 
 import polars as pl
 
+from csv_pipeline.engine.importer import hints_for
+from csv_pipeline.engine.report import non_data_in
 from csv_pipeline.errors import (
     FileRefusedError,
     SetupError,
     UndecidableError,
     UnknownFeedError,
 )
-from csv_pipeline.ingest import hints_for
 from csv_pipeline.model import Evidence, Feed, NonDataLine, Reject, StoredText
 from csv_pipeline.settings import Settings
 from csv_pipeline.stages.read import ReadHints, read, sample
-from csv_pipeline.stages.report import non_data_in
 from csv_pipeline.stages.transform import Fit, fit
 from csv_pipeline.stages.unpack import UnpackLimits, unpack
-from csv_pipeline.storage.work import PARTIAL, Member, PlainFile, TextFile, batches
+from csv_pipeline.workspace import PARTIAL, Member, PlainFile, TextFile, batches
 
 SAMPLE_BYTES = 8 * 1024**2
 _FIRST_ROWS = 5

@@ -1,6 +1,6 @@
 """What is done to files, wherever they lie: each function knows folders and buckets.
 
-`csv_pipeline.storage.files` does it to files of this machine, `csv_pipeline.storage.objects` to
+`csv_pipeline.files.local` does it to files of this machine, `csv_pipeline.files.objects` to
 objects of a store.
 """
 
@@ -8,8 +8,8 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from csv_pipeline.places import ObjectPlace, Place
-from csv_pipeline.storage import files, objects
+from csv_pipeline.files import local, objects
+from csv_pipeline.files.location import ObjectPlace, Place
 
 
 def exists(place: Place) -> bool:
@@ -49,7 +49,7 @@ def is_unchanged(
     known yet.
     """
     if not isinstance(place, ObjectPlace):
-        return files.is_unchanged(place, size_bytes, at, moved=moved)
+        return local.is_unchanged(place, size_bytes, at, moved=moved)
     found, wanted = objects.status(place), moved_modified_at if moved else at
     if found is None or size_bytes not in {None, found.size_bytes}:
         return False
@@ -64,7 +64,7 @@ def moved_modified_at(place: Place) -> datetime | None:
 
 def is_being_written(place: Place) -> bool:
     """Return whether a program has the file open for writing; False where nobody can tell."""
-    return isinstance(place, Path) and files.is_being_written(place)
+    return isinstance(place, Path) and local.is_being_written(place)
 
 
 def move(source: Place, target: Place) -> None:
@@ -77,7 +77,7 @@ def move(source: Place, target: Place) -> None:
     if isinstance(source, ObjectPlace) and isinstance(target, ObjectPlace):
         objects.move(source, target)
     elif isinstance(source, Path) and isinstance(target, Path):
-        files.move(source, target)
+        local.move(source, target)
     else:
         raise OSError(f"{source} does not go to {target}: folders only or buckets only were needed")
 

@@ -9,8 +9,8 @@ import keyword
 import re
 from collections.abc import Iterable
 
-from csv_pipeline.contract import Contract, columns_of
 from csv_pipeline.errors import SetupError
+from csv_pipeline.spec.contract import Contract, columns_of
 
 _SLUG = re.compile(r"[a-z][a-z0-9_]*")
 _MOST_BYTES = 63  # NAMEDATALEN - 1; PostgreSQL cuts longer names off

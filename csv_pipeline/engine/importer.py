@@ -21,14 +21,26 @@ from psycopg import Error as PsycopgError
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from csv_pipeline.contract import heading
+from csv_pipeline.engine import archive, living
+from csv_pipeline.engine.pipeline import Pipeline
+from csv_pipeline.engine.report import (
+    MAY_BE_DECLARED,
+    NonData,
+    count_rejects,
+    count_rows,
+    first_rejects,
+    non_data_in,
+    refuse_without_good_row,
+    suspected,
+    warnings_of,
+)
+from csv_pipeline.engine.result_files import draft_results, leave_results
 from csv_pipeline.errors import (
     ContradictionError,
     FileRefusedError,
     LostClaimError,
     WrongFeedError,
 )
-from csv_pipeline.header import drift, layout_of, sources_in
 from csv_pipeline.model import (
     Account,
     Claim,
@@ -43,34 +55,23 @@ from csv_pipeline.model import (
     Reject,
     StoredText,
 )
-from csv_pipeline.pipeline import Pipeline
-from csv_pipeline.result_files import draft_results, leave_results
+from csv_pipeline.rejects.faults import MASK
+from csv_pipeline.rejects.rejects_file import is_rejects_file
 from csv_pipeline.settings import Settings
+from csv_pipeline.spec.contract import heading
+from csv_pipeline.spec.header import drift, layout_of, sources_in
 from csv_pipeline.stages.arrive import fetch, refuse_changed
 from csv_pipeline.stages.load import LATE, load, store_rejects
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.replay import Repaired, named_import, take_back
-from csv_pipeline.stages.report import (
-    MAY_BE_DECLARED,
-    NonData,
-    count_rejects,
-    count_rows,
-    first_rejects,
-    non_data_in,
-    refuse_without_good_row,
-    suspected,
-    warnings_of,
-)
 from csv_pipeline.stages.transform import facts_by_header, transform
 from csv_pipeline.stages.unpack import UnpackLimits, unpack
 from csv_pipeline.stages.validate import hold_to_threshold, validate
-from csv_pipeline.storage import archive, ledger, living, quarantine
+from csv_pipeline.storage import ledger, quarantine
 from csv_pipeline.storage.lane_lock import lock_lane
 from csv_pipeline.storage.ledger import SameContent
-from csv_pipeline.storage.rejects import MASK
-from csv_pipeline.storage.rejects_file import is_rejects_file
-from csv_pipeline.storage.work import (
+from csv_pipeline.workspace import (
     PlainFile,
     Replay,
     TextFile,

@@ -27,9 +27,11 @@ import polars as pl
 import structlog
 from sqlalchemy import Connection
 
+from csv_pipeline.engine import archive
+from csv_pipeline.engine.importer import BEFORE, Import, Progress, Stage, log_finished
+from csv_pipeline.engine.pipeline import Pipeline
+from csv_pipeline.engine.result_files import decided_in, draft_results_together, leave_results
 from csv_pipeline.errors import FileRefusedError, LostClaimError, UnavailableError
-from csv_pipeline.header import drift
-from csv_pipeline.ingest import BEFORE, Import, Progress, Stage, log_finished
 from csv_pipeline.model import (
     Counts,
     Evidence,
@@ -38,17 +40,16 @@ from csv_pipeline.model import (
     LineCounts,
     Outcome,
 )
-from csv_pipeline.pipeline import Pipeline
-from csv_pipeline.result_files import decided_in, draft_results_together, leave_results
+from csv_pipeline.rejects.rejects_file import is_rejects_file
+from csv_pipeline.spec.header import drift
 from csv_pipeline.stages.load import load_together
 from csv_pipeline.stages.read import as_utf8, read
 from csv_pipeline.stages.transform import settle_parts, transform
 from csv_pipeline.stages.validate import rows_not_plain, validate
-from csv_pipeline.storage import archive, ledger, order
+from csv_pipeline.storage import ledger, order
 from csv_pipeline.storage.lane_lock import lock_lane
-from csv_pipeline.storage.rejects_file import is_rejects_file
 from csv_pipeline.storage.targets import rows_meet
-from csv_pipeline.storage.work import (
+from csv_pipeline.workspace import (
     OWN,
     PARTIAL,
     BatchWriter,

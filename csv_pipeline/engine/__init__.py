@@ -1,0 +1,1 @@
+"""One import from its claim to its report, and what is done around it."""

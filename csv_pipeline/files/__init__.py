@@ -1,0 +1,1 @@
+"""Where files lie, and what is done to them there."""

@@ -1,0 +1,1 @@
+"""Faults of rows: how they are written, shown and read back."""

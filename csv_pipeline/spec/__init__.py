@@ -1,0 +1,1 @@
+"""What a feed is: its contract, columns, names and policies."""
