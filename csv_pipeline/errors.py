@@ -1,7 +1,7 @@
 """Every exception of the pipeline, grouped by what the catcher does about it.
 
 PipelineError
-├── FileRefusedError            the file is turned away and the ledger says why; the run goes on
+├── FileRefusedError            the file is refused and the ledger says why; the run goes on
 │   ├── UnreadableFileError     the bytes are no text, or an archive that gives none
 │   ├── EmptyFileError          there is not even a header
 │   ├── LimitExceededError      larger, wider or longer than the settings allow, or a bomb
@@ -14,7 +14,7 @@ PipelineError
 │   ├── TableRefusesError       the table refuses so many rows that no more are looked for
 │   ├── ReplayError             rejected rows sent back in a way that fits no import
 │   └── SourceChangedError      the file is not the one that arrived, or is gone
-├── SetupError                  a feed, a setting or a name is wrong; a person must mend it
+├── SetupError                  a feed, a setting or a name is wrong; a person must correct it
 │   ├── UnknownFeedError
 │   ├── InvalidAccountError
 │   ├── UnknownAccountError
@@ -178,7 +178,7 @@ class SourceChangedError(FileRefusedError):
 
 
 class SetupError(PipelineError):
-    """A feed, a setting or a name is wrong; a person must mend it."""
+    """A feed, a setting or a name is wrong; a person must correct it."""
 
 
 class UnknownFeedError(SetupError):

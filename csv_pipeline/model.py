@@ -373,7 +373,7 @@ class Claim:
 
     `repairs` is the import whose rejected rows the file brings back, if somebody said so; a file
     may say it itself. `position` is where the arrival stands among others, see
-    `csv_pipeline.storage.order`; a rehearsal has none. A file that comes `again` is imported even
+    `csv_pipeline.storage.order`; a dry run has none. A file that comes `again` is imported even
     if its bytes were.
     """
 
@@ -525,7 +525,7 @@ class ImportReport:
     `problem` says why, for every outcome but `imported`; `same_as` is the import that brought the
     same content before; `repairs` the one whose rejected rows this one brings back. `header`,
     `delimiter`, `quote` and `escape` are the file's, so that its rejected rows can be written as
-    they came; `ways` is how amounts and dates were read, by column, and `facts` what transforms
+    they came; `styles` is how amounts and dates were read, by column, and `facts` what transforms
     were told. `lines` says where every line of the file is, and `non_data_lines` are the first
     hundred that are no data. `differences` are the first values that a dry run would change. `undo`
     says what an undo did, which is an import record of its own, and `undone_by` which one took this
@@ -550,7 +550,7 @@ class ImportReport:
     quote: str = '"'
     escape: str = "doubled"
     layout: str | None = None
-    ways: Mapping[str, str | None] = field(default_factory=dict)
+    styles: Mapping[str, str | None] = field(default_factory=dict)
     facts: FileFacts | None = None
     evidence: tuple[Evidence, ...] = ()
     warnings: tuple[ReportWarning, ...] = ()
@@ -569,7 +569,7 @@ class Reject:
 
     `row_number` is as a spreadsheet shows it, header 1, first data row 2; `line_number` is the
     physical line in the file where the record begins. `column` is null for faults of the record.
-    `repaired_by_import_id` is the import that brought the row back mended.
+    `repaired_by_import_id` is the import that brought the row back corrected.
     """
 
     import_id: int

@@ -165,7 +165,7 @@ class Settings(BaseSettings):
 
     @property
     def rejects_area(self) -> Path:
-        """Where runs leave the rejected rows of their files, for people to mend."""
+        """Where runs leave the rejected rows of their files, for people to correct."""
         return (self.home / "rejects").absolute()
 
     @property

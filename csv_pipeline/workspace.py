@@ -100,7 +100,7 @@ class TextFile:
 
     `rows` has a text column for each place in the header, named "0", "1", …, and `PLACE`; an absent
     value is null, a quoted empty one is "". `records` counts rows and malformed records together,
-    `repaired` those of the rows that were mended. `non_data` are the lines that a pattern of the
+    `repaired` those of the rows that were corrected. `non_data` are the lines that a pattern of the
     feed declared to be none, `non_data_lines` a directory of all of them, as `NON_DATA`. Rows
     of several `sections` stand under a header each.
     """
@@ -140,7 +140,7 @@ class TypedFile:
 
     The columns that the file lacks are left out; `rows` has `EXTRA` and `TYPED_PLACE` besides. The
     batch of the same number in `rejects` holds the faults of a batch's rows. `headings` says what
-    the file calls a column, `ways` how its amounts or dates are read, `extras` which columns the
+    the file calls a column, `styles` how its amounts or dates are read, `extras` which columns the
     feed does not know, and `facts` what transforms were told of the whole file.
     """
 
@@ -150,7 +150,7 @@ class TypedFile:
     columns: tuple[str, ...]
     headings: dict[str, str]
     layout: str
-    ways: dict[str, str | None]
+    styles: dict[str, str | None]
     evidence: tuple[Evidence, ...]
     extras: tuple[str, ...] = ()
     facts: FileFacts | None = None

@@ -124,7 +124,7 @@ def account(request: pytest.FixtureRequest, pipeline: Pipeline) -> Iterator[str]
     """An account that no other test has; no claim on its files is renewed after the test."""
     name = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").casefold())
     yield f"{name[:50].strip('-')}-{next(_COUNTER)}"
-    pipeline.keeper.give_all_back()
+    pipeline.leases.give_all_back()
 
 
 _COUNTER = itertools.count()

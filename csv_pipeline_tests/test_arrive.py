@@ -10,7 +10,7 @@ import pytest
 from csv_pipeline.engine.importer import ingest
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.model import ArrivalStatus, Outcome
-from csv_pipeline.stages.arrive import Look, found_file, look
+from csv_pipeline.stages.arrive import ScanResult, found_file, look
 from csv_pipeline.storage import ledger
 from csv_pipeline_tests.conftest import Desk
 
@@ -23,7 +23,7 @@ def drop(landing: Path, place: str, content: str = "ID\n1\n", age: float = 60) -
     return path
 
 
-def looking(landing: Path, **how: object) -> Look:
+def looking(landing: Path, **how: object) -> ScanResult:
     bounds = {"known": set(), "settle_seconds": 0.2, "deadline": time.monotonic() + 10}
     return look(landing, {"people", "versions"}, **(bounds | how))  # type: ignore[arg-type]
 

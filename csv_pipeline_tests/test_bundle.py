@@ -202,12 +202,12 @@ def test_what_becomes_of_files_is_the_same_whether_they_go_together_or_alone(
     desk: Desk, kind: str, before: str | None
 ) -> None:
     found: list[Any] = []
-    for way in (together, alone):
-        other = Desk(desk.pipeline, f"{way.__name__}-{desk.account[-40:]}", desk.folder)
+    for style in (together, alone):
+        other = Desk(desk.pipeline, f"{style.__name__}-{desk.account[-40:]}", desk.folder)
         if before:
             other.bring(before)
         imports = arrived(other, MIXED[kind])
-        reports = way(other, imports)
+        reports = style(other, imports)
         files = [(told(r), results(other, r), faults(other, r)) for r in reports]
         found.append([*files, other.rows(columns=_PLAIN)])
     evidence = [[report.evidence for report, *_ in files] for *files, _ in found]
@@ -227,10 +227,10 @@ def test_what_an_account_declares_is_the_same_evidence_together_and_alone(
     desk: Desk, kind: str, declared: dict[str, Any]
 ) -> None:
     found = []
-    for way in (together, alone):
-        other = Desk(desk.pipeline, f"{way.__name__}-{desk.account[-40:]}", desk.folder)
+    for style in (together, alone):
+        other = Desk(desk.pipeline, f"{style.__name__}-{desk.account[-40:]}", desk.folder)
         other.declare(**declared)
-        found.append([told(report) for report in way(other, arrived(other, MIXED[kind]))])
+        found.append([told(report) for report in style(other, arrived(other, MIXED[kind]))])
     assert found[0] == found[1]
 
 
@@ -245,9 +245,9 @@ def test_times_are_read_as_each_file_proves_them(desk: Desk) -> None:
         "Shift,Begins,Logged\nh,17.02,2026-05-02 22:15\ni,8.15,2026-05-02 22:15 CST\n",
     ]
     found: list[Any] = []
-    for way in (together, alone):
-        other = Desk(desk.pipeline, f"{way.__name__}-{desk.account[-40:]}", desk.folder)
-        reports = way(other, arrived(other, contents, "shifts"))
+    for style in (together, alone):
+        other = Desk(desk.pipeline, f"{style.__name__}-{desk.account[-40:]}", desk.folder)
+        reports = style(other, arrived(other, contents, "shifts"))
         rows = other.rows("shifts", "shift, begins, logged_on, logged_time")
         found.append([*((told(r), faults(other, r)) for r in reports), rows])
     assert found[0] == found[1]
@@ -256,13 +256,13 @@ def test_times_are_read_as_each_file_proves_them(desk: Desk) -> None:
 
 @pytest.mark.parametrize("way", ["together", "alone", "in turn"])
 def test_the_first_imported_file_of_a_new_header_tells_that_it_changed(
-    desk: Desk, way: str
+    desk: Desk, style: str
 ) -> None:
     desk.bring("Key,Value,Version\nz,z,1\n", "limited")
     bad = "".join(f"x,k{n},A\n" for n in range(9))
     new = [f"Version,Key,Value\n{rows}" for rows in (bad, "x,d,D\n1,a,A\n", "1,b,B\n", "1,c,C\n")]
     imports = arrived(desk, new, "limited")
-    reports = WAYS[way](desk, imports)
+    reports = STYLES[style](desk, imports)
     assert [report.outcome for report in reports] == [Outcome.REFUSED, *[Outcome.IMPORTED] * 3]
     assert [report.drift.reordered for report in reports] == [("Version",), ("Version",), (), ()]
 
@@ -548,16 +548,16 @@ def test_a_file_that_breaks_is_recorded_and_the_others_go_on(desk: Desk) -> None
 
 
 @pytest.mark.parametrize("way", ["together", "alone"])
-def test_a_result_file_that_cannot_be_written_costs_no_other(desk: Desk, way: str) -> None:
+def test_a_result_file_that_cannot_be_written_costs_no_other(desk: Desk, style: str) -> None:
     imports = arrived(desk, [f"{HEADER}{n},Ann {n},{n}.50\n" for n in range(3)])
     settings = desk.pipeline.settings
     numbers = [import_.claim.import_id for import_ in imports]
     in_its_way = settings.results_file(desk.account, "people", numbers[1])
     in_its_way.with_name(f"{in_its_way.name}.part").mkdir(parents=True)
-    reports = WAYS[way](desk, imports)
+    reports = STYLES[style](desk, imports)
     assert [report.counts.inserted for report in reports] == [1, 1, 1]
     assert [results(desk, report) is None for report in reports] == [False, True, False]
-    assert not went_alone(imports) or way == "alone"
+    assert not went_alone(imports) or style == "alone"
 
 
 def test_result_files_are_written_though_one_of_the_files_left_the_run(desk: Desk) -> None:
@@ -608,9 +608,9 @@ def test_random_files_end_together_as_they_would_alone(desk: Desk, seed: int) ->
         ]  # fmt: skip
         files.append("\n".join([header, *rows, ""]))
     found: list[Any] = []
-    for way in (together, alone):
-        other = Desk(desk.pipeline, f"{way.__name__}-{desk.account[-40:]}", desk.folder)
-        reports = way(other, arrived(other, files))
+    for style in (together, alone):
+        other = Desk(desk.pipeline, f"{style.__name__}-{desk.account[-40:]}", desk.folder)
+        reports = style(other, arrived(other, files))
         ends = [(told(r), results(other, r), faults(other, r)) for r in reports]
         found.append([*ends, other.rows(columns=_PLAIN)])
     assert found[0] == found[1], files
@@ -627,7 +627,7 @@ def test_files_that_another_worker_has_by_now_are_left_to_it(desk: Desk) -> None
     imports = arrived(desk, [f"{HEADER}{n},Ann,1.00\n" for n in range(3)])
     advance(desk, imports, Stage.ARRIVE)
     for import_ in imports:
-        desk.pipeline.keeper.let_go(import_.claim)  # as in a process that goes on with the run
+        desk.pipeline.leases.drop(import_.claim)  # as in a process that goes on with the run
     with desk.pipeline.database.begin() as connection:
         connection.execute(
             sa.update(tables.arrival)
@@ -697,7 +697,7 @@ def in_turn(_: Desk, imports: list[Import]) -> list[ImportReport]:
     return [import_.settled() for import_ in imports]
 
 
-WAYS = {"together": together, "alone": alone, "in turn": in_turn}
+STYLES = {"together": together, "alone": alone, "in turn": in_turn}
 
 
 def went_alone(imports: list[Import]) -> list[Import]:

@@ -180,7 +180,7 @@ def test_a_month_in_decomposed_letters_is_read() -> None:
 
 
 CELLS = st.text(st.sampled_from("0123456789.,-/:+ ()'$€\u2212jandecpmsoldtzä\0"), max_size=12)
-WAYS: dict[str, tuple[str | None, ...]] = {
+STYLES: dict[str, tuple[str | None, ...]] = {
     "amount": (None, *DecimalMark),
     "day": (None, *DateOrder),
 }
@@ -191,11 +191,11 @@ WAYS: dict[str, tuple[str | None, ...]] = {
 @pytest.mark.parametrize("of", columns_of(OneOfEachKind), ids=lambda of: of.name)
 def test_any_text_and_any_blanks_are_cast_one_by_one(of: Column, cells: list[str | None]) -> None:
     values = pl.Series(cells, dtype=pl.String)
-    for way in WAYS.get(of.name, (None,)):
-        reading = dates.Reading(order=way, since=1966, until=2026)
-        made = _cast(values, of, way, reading)[0]
+    for style in STYLES.get(of.name, (None,)):
+        reading = dates.Reading(order=style, since=1966, until=2026)
+        made = _cast(values, of, style, reading)[0]
         assert made.dtype == of.dtype
-        alone = [_cast(values[n : n + 1], of, way, reading)[0].item() for n in range(len(cells))]
+        alone = [_cast(values[n : n + 1], of, style, reading)[0].item() for n in range(len(cells))]
         assert made.to_list() == alone
 
 

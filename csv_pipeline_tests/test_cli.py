@@ -204,8 +204,8 @@ def test_a_file_is_imported_again_if_somebody_says_so(terminal: Terminal) -> Non
     terminal.bring("ID,Name\n1,Bob\n", name="tuesday.csv")
     monday = ("import", terminal.folder / "monday.csv", "-a", terminal.account, "-f", "people")
     assert terminal.call(*monday, "--json").json["imported_before"]
-    rehearsed = terminal.call(*monday, "--json", "--again", "--dry-run").json
-    assert (rehearsed["outcome"], rehearsed["counts"]["updated"]) == ("dry run", 1)
+    dry = terminal.call(*monday, "--json", "--again", "--dry-run").json
+    assert (dry["outcome"], dry["counts"]["updated"]) == ("dry run", 1)
     again = terminal.call(*monday, "--json", "--again").json
     assert (again["outcome"], again["counts"]["updated"]) == ("imported", 1)
 
@@ -402,9 +402,9 @@ def test_rejects_of_a_refused_file_says_why_it_was(terminal: Terminal) -> None:
 
 def test_rejected_rows_are_written_mended_and_replayed(terminal: Terminal) -> None:
     import_id = terminal.bring(FAULTY, "--json").json["import_id"]
-    out = terminal.folder / "mend me.csv"
+    out = terminal.folder / "correct me.csv"
     said = terminal.call("rejects", import_id, "--out", out)
-    assert said.out.startswith("2 rows to mend in ")
+    assert said.out.startswith("2 rows to correct in ")
     assert oct(out.stat().st_mode)[-3:] == "600"
     out.write_text(out.read_text().replace("abc", "6.00").replace("hush", "13"))
     replayed = terminal.call("replay", out)
@@ -413,7 +413,7 @@ def test_rejected_rows_are_written_mended_and_replayed(terminal: Terminal) -> No
     assert terminal.stored() == 3
     assert f"import {replayed_as(terminal)}" in terminal.call("rejects", import_id).out
     out.unlink()
-    assert "Nothing to mend" in terminal.call("rejects", import_id, "--out", out).out
+    assert "Nothing to correct" in terminal.call("rejects", import_id, "--out", out).out
     assert not out.exists()
     assert list(terminal.folder.glob("*.part")) == []
 
@@ -464,7 +464,7 @@ def test_a_rehearsed_replay_stores_nothing(terminal: Terminal) -> None:
 
 def test_rows_that_do_not_say_whose_they_are_can_be_told(terminal: Terminal) -> None:
     import_id = terminal.bring(FAULTY, "--json").json["import_id"]
-    file = terminal.file("_row_number,ID,Name,Amount,Secret\n3,2,Bob,6.00,12\n", "mended.csv")
+    file = terminal.file("_row_number,ID,Name,Amount,Secret\n3,2,Bob,6.00,12\n", "corrected.csv")
     assert terminal.call("replay", file).exit_code == 1
     assert terminal.call("replay", file, "--import", import_id).exit_code == 0
     assert terminal.stored() == 2
@@ -518,10 +518,10 @@ def test_imports_says_which_import_another_repairs_or_undoes(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = terminal.bring(FAULTY, "--json").json["import_id"]
-    mended = terminal.folder / "mended.csv"
-    terminal.call("rejects", first, "--out", mended)
-    mended.write_text(mended.read_text().replace("abc", "6.00").replace("hush", "13"))
-    second = terminal.call("replay", mended, "--json").json["import_id"]
+    corrected = terminal.folder / "corrected.csv"
+    terminal.call("rejects", first, "--out", corrected)
+    corrected.write_text(corrected.read_text().replace("abc", "6.00").replace("hush", "13"))
+    second = terminal.call("replay", corrected, "--json").json["import_id"]
     undo = terminal.call("undo", second, "--json").json["import_id"]
     redo = terminal.call("undo", undo, "--json").json["import_id"]
     again = terminal.call("undo", redo, "--json").json["import_id"]

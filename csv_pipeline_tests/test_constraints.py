@@ -179,8 +179,8 @@ def test_a_mended_row_that_the_table_refuses_stays_an_open_reject(
     first = desk.bring(HEADER + "a,one,x\nb,two,y\n", "overwritten")
     out = tmp_path / f"import-{first.import_id}.csv"
     desk.pipeline.write_rejects(first.import_id, out)
-    mended = out.read_text("utf-8-sig").replace(",x,", ",200,").replace(",y,", ",2,")
-    second = desk.bring(mended, "overwritten")
+    corrected = out.read_text("utf-8-sig").replace(",x,", ",200,").replace(",y,", ",2,")
+    second = desk.bring(corrected, "overwritten")
     assert (second.counts.inserted, second.counts.rejected) == (1, 1)
     open_ones = {r.row_number: r.repaired_by_import_id for r in desk.rejects(first)}
     assert open_ones == {2: None, 3: second.import_id}

@@ -17,7 +17,7 @@ from csv_pipeline.defs.feed import asset_keys
 from csv_pipeline.defs.lanes import JOB
 from csv_pipeline.defs.partitions import ACCOUNTS
 from csv_pipeline.defs.resource import Engine
-from csv_pipeline.engine.lease_renewer import Keeper
+from csv_pipeline.engine.lease_renewer import LeaseRenewer
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.model import Outcome
 from csv_pipeline.settings import Settings
@@ -129,8 +129,8 @@ def arrivals_of(pipeline: Pipeline, account: str) -> list[Any]:
 
 def test_between_two_steps_the_claims_of_a_run_belong_to_no_process(desk: Desk) -> None:
     import_ = desk.claimed(FILES["one.csv"], run_id="run")
-    desk.pipeline.keeper.let_go(import_.claim)
-    ending, going_on = (Keeper(desk.pipeline.database, 60) for _ in range(2))
+    desk.pipeline.leases.drop(import_.claim)
+    ending, going_on = (LeaseRenewer(desk.pipeline.database, 60) for _ in range(2))
     ending.work_on("run", whole=False)
     ending.hold([import_.claim])
     ending.hand_over()
@@ -142,22 +142,22 @@ def test_between_two_steps_the_claims_of_a_run_belong_to_no_process(desk: Desk) 
     going_on.beat()
     assert going_on.holds(import_.claim)
     assert import_.settled().outcome is Outcome.IMPORTED
-    for keeper in (ending, going_on):
-        keeper.stop()
+    for leases in (ending, going_on):
+        leases.stop()
 
 
 def test_a_step_that_ends_leaves_a_claim_that_another_process_works_on_to_it(desk: Desk) -> None:
     claim = desk.claimed(FILES["one.csv"], run_id="run").claim
-    desk.pipeline.keeper.let_go(claim)
-    keeper = Keeper(desk.pipeline.database, 60)
-    keeper.hold([claim])
+    desk.pipeline.leases.drop(claim)
+    leases = LeaseRenewer(desk.pipeline.database, 60)
+    leases.hold([claim])
     mine = tables.arrival.c.arrival_id == claim.arrival_id
     with desk.pipeline.database.begin() as connection:
         connection.execute(sa.update(tables.arrival).where(mine).values(worker=ELSEWHERE))
-    keeper.hand_over()
+    leases.hand_over()
     (row,) = arrivals_of(desk.pipeline, desk.account)
     assert row.worker == ELSEWHERE
-    keeper.stop()
+    leases.stop()
 
 
 CLAIMS_AND_ENDS = """

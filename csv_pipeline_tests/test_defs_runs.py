@@ -363,11 +363,11 @@ def test_a_silent_database_is_waited_for(
 
 def test_a_run_leaves_the_rejected_rows_as_a_file_to_mend(dagster: Dagster) -> None:
     dagster.drop("two.csv", MESSY)
-    (line,) = metadata(dagster.run(), "people_rejects")["to mend"]
+    (line,) = metadata(dagster.run(), "people_rejects")["to correct"]
     assert line["file"] == "two.csv"
     folder = dagster.pipeline.settings.rejects_area / dagster.account / "people"
     assert [str(path) for path in folder.iterdir()] == [line["rows in"]]
-    dagster.drop("mended.csv", (folder / line["rows in"]).read_text().replace("abc", "8.00"))
+    dagster.drop("corrected.csv", (folder / line["rows in"]).read_text().replace("abc", "8.00"))
     assert metadata(dagster.run())["inserted"] == 1
 
 

@@ -46,8 +46,8 @@ def leaves_no_trace(pipeline: Pipeline) -> Iterator[Callable[[], None]]:
 def tables(pipeline: Pipeline) -> dict[str, Any]:
     """Return what stands for all rows of every table.
 
-    But for the fencing tokens of claims, for leases, which the keeper renews for other tests, and
-    for which process works on which run.
+    But for the fencing tokens of claims, for leases, which are renewed for other tests,
+    and for which process works on which run.
     """
     query = sa.text(
         "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname "
@@ -185,7 +185,7 @@ def test_the_command_changes_and_removes_nothing(
 def test_the_command_to_replay_changes_and_removes_nothing(
     strict: Desk, tmp_path: Path, leaves_no_trace: Callable[[], None]
 ) -> None:
-    file = tmp_path / "mended.csv"
+    file = tmp_path / "corrected.csv"
     strict.pipeline.write_rejects(arrival(strict).import_id, file)
     file.write_text(file.read_text("utf-8-sig").replace("x,y", "x,1"))
     leaves_no_trace()

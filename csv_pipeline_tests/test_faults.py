@@ -21,7 +21,7 @@ import pytest
 import sqlalchemy as sa
 
 from csv_pipeline.engine.importer import Import, Stage, ingest
-from csv_pipeline.engine.lease_renewer import Keeper
+from csv_pipeline.engine.lease_renewer import LeaseRenewer
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.errors import DatabaseUnavailableError, LostClaimError
 from csv_pipeline.model import Claim, ImportReport, Outcome
@@ -406,18 +406,18 @@ def test_a_worker_that_is_told_to_end_gives_its_claim_back(
 def test_a_claim_that_a_block_drops_runs_out_and_one_that_is_cut_off_is_free(scene: Scene) -> None:
     pipeline = scene.pipeline
     (claim,) = pipeline.claim(scene.account, "people")
-    with suppress(ValueError), pipeline.keeper.working_on(claim):
+    with suppress(ValueError), pipeline.leases.working_on(claim):
         raise ValueError
     assert scene.statuses()[0] == "claimed"
-    with suppress(KeyboardInterrupt), pipeline.keeper.working_on(claim):
+    with suppress(KeyboardInterrupt), pipeline.leases.working_on(claim):
         raise KeyboardInterrupt
     assert scene.statuses()[0] == "waiting"
 
 
 def test_what_a_process_holds_when_it_is_told_to_end_is_given_back(scene: Scene) -> None:
-    keeper = Keeper(scene.pipeline.database, 60)
-    keeper.hold(scene.pipeline.claim(scene.account, "people"))
-    keeper.give_all_back()
+    leases = LeaseRenewer(scene.pipeline.database, 60)
+    leases.hold(scene.pipeline.claim(scene.account, "people"))
+    leases.give_all_back()
     assert scene.statuses()[0] == "waiting"
 
 

@@ -376,9 +376,9 @@ def test_a_file_is_found_by_its_old_place_and_its_new_one(landing: Landing, plac
     assert claim is not None
     assert claim.arrival_id == refused.arrival_id
     assert Path(str(claim.place)).read_text() == WRONG
-    rehearsed = landing.pipeline.claim_file(found, dry_run=True)
-    assert rehearsed is not None
-    assert rehearsed.place == claim.place
+    dry = landing.pipeline.claim_file(found, dry_run=True)
+    assert dry is not None
+    assert dry.place == claim.place
 
 
 def test_a_file_that_never_was_is_named(landing: Landing) -> None:

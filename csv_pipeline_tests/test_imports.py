@@ -301,7 +301,7 @@ def test_a_worker_that_lost_its_claim_commits_nothing(desk: Desk) -> None:
 
 def test_a_process_that_goes_on_with_a_claim_renews_its_lease(desk: Desk) -> None:
     import_ = desk.claimed("ID,Name\n1,Ann\n")
-    desk.pipeline.keeper.let_go(import_.claim)  # another process took it
+    desk.pipeline.leases.drop(import_.claim)  # another process took it
     table = tables.arrival
     expiry = sa.select(table.c.lease_expires_at).where(
         table.c.arrival_id == import_.claim.arrival_id
@@ -365,7 +365,7 @@ def test_a_claim_is_made_sure_of_before_the_load_and_where_another_process_took_
 ) -> None:
     import_ = desk.claimed("ID,Name\nP1,Ann\n")
     if not here:
-        desk.pipeline.keeper.let_go(import_.claim)
+        desk.pipeline.leases.drop(import_.claim)
     renewals: list[str] = []
 
     def note(_: object, __: object, statement: str, *___: object) -> None:

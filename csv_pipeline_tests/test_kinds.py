@@ -127,8 +127,8 @@ class Case:
         for old, new in step.get("edit", []):
             assert old in text, f"{old!r} is not in the rejects file"
             text = text.replace(old, new)
-        if "mend" in step:
-            text = _mended(text, step["mend"], only_mended=step.get("only_mended", False))
+        if "correct" in step:
+            text = _corrected(text, step["correct"], only_corrected=step.get("only_mended", False))
         path = self.folder / f"corrected-{len(self.found)}.csv"
         path.write_text(text, encoding="utf-8-sig")
         return self._done("replay", path)
@@ -236,14 +236,14 @@ def _rejected_are(
     return True
 
 
-def _mended(text: str, mend: list[dict[str, Any]], *, only_mended: bool) -> str:
+def _corrected(text: str, correct: list[dict[str, Any]], *, only_corrected: bool) -> str:
     delimiter = next(mark for mark in (",", ";", "\t", "|") if f"_import_id{mark}" in text)
     rows = list(csv.DictReader(io.StringIO(text), delimiter=delimiter))
-    changes = {one["row_number"]: one["set"] for one in mend}
+    changes = {one["row_number"]: one["set"] for one in correct}
     kept = []
     for row in rows:
         change = changes.get(int(row["_row_number"].strip("'")))
-        if change is not None or not only_mended:
+        if change is not None or not only_corrected:
             kept.append({**row, **(change or {})})
     out = io.StringIO()
     writer = csv.DictWriter(out, list(rows[0]), delimiter=delimiter, lineterminator="\r\n")

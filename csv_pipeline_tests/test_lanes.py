@@ -96,8 +96,8 @@ def test_a_login_that_calls_its_session_a_load_is_left_alone(
     import_ = desk.claimed(PEOPLE)
     name = name.format(arrival=import_.claim.arrival_id)
     bound.execute(sql.SQL("SET application_name = {}").format(f"csv-pipeline load {name}"))
-    with held(desk) as let_go:
-        threading.Timer(0.5, let_go).start()
+    with held(desk) as drop:
+        threading.Timer(0.5, drop).start()
         soon(lambda: import_.advance(Stage.LOAD))
     assert bound.execute("SELECT 1").fetchone() == (1,)
     assert import_.settled().outcome is Outcome.IMPORTED
@@ -120,11 +120,11 @@ def test_whatever_writes_to_a_lane_waits_its_turn(desk: Desk, how: str) -> None:
         "undo": lambda: desk.pipeline.undo(first.import_id),
         "dry run of an undo": lambda: desk.pipeline.undo(first.import_id, dry_run=True),
     }[how]
-    with ThreadPoolExecutor(1) as pool, held(desk) as let_go:
+    with ThreadPoolExecutor(1) as pool, held(desk) as drop:
         waiting = pool.submit(doing)
         with pytest.raises(StillWaiting):
             waiting.result(1.5)
-        let_go()
+        drop()
         waiting.result(PATIENCE_SECONDS)
 
 
@@ -139,11 +139,11 @@ def test_lanes_do_not_wait_for_each_other(desk: Desk, pipeline: Pipeline, tmp_pa
 
 def test_who_waits_goes_on_the_moment_the_lane_is_free(desk: Desk) -> None:
     desk.bring("ID,Name\n1,Ada\n")
-    with ThreadPoolExecutor(3) as pool, held(desk) as let_go:
+    with ThreadPoolExecutor(3) as pool, held(desk) as drop:
         waiting = [pool.submit(desk.claimed(f"ID,Name\n{n},x\n").settled) for n in (2, 3, 4)]
         with pytest.raises(StillWaiting):
             waiting[0].result(0.5)
-        let_go()
+        drop()
         assert {done.result(5).outcome for done in waiting} == {Outcome.IMPORTED}
 
 

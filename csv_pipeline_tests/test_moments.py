@@ -205,7 +205,7 @@ def test_a_time_that_stands_alone_is_read_or_none(text: str, time: dt.time | Non
 def form(*texts: str) -> str | None:
     forms = times.Forms("begins", "Begins", protected=False)
     forms.add(pl.Series(texts), pl.Series(range(len(texts))))
-    return forms.way()
+    return forms.style()
 
 
 @pytest.mark.parametrize(
@@ -474,7 +474,7 @@ def test_rejected_moments_come_back_as_they_were_read_before(desk: Desk) -> None
     first = desk.bring(
         "Shift,Logged,Begins\nA,2026-05-02T22:15:00Z,1702\nB,2026-05-02 22:15,0930\n", "shifts"
     )
-    assert (first.ways["logged_on.zone"], first.ways["begins.form"]) == (zones.UTC, "hhmm")
+    assert (first.styles["logged_on.zone"], first.styles["begins.form"]) == (zones.UTC, "hhmm")
     corrected = f"_import_id,_row_number,Shift,Logged,Begins\n{first.import_id},3,B,{{}},0930\n"
     again = desk.bring(corrected.format("2026-05-02 22:15"), "shifts")
     assert again.counts.rejected == 1

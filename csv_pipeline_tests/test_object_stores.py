@@ -30,7 +30,7 @@ from csv_pipeline.files.location import ObjectPlace
 from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.settings import Settings
 from csv_pipeline.stages import arrive
-from csv_pipeline.stages.arrive import Look, look
+from csv_pipeline.stages.arrive import ScanResult, look
 from csv_pipeline.storage import ledger, tables
 from csv_pipeline_tests.conftest import Desk
 from csv_pipeline_tests.object_store import Bucket, named, running_store
@@ -151,7 +151,7 @@ def test_archive_and_quarantine_may_be_other_buckets(landing: Landing, address: 
     assert landing.bucket.keys() == []
 
 
-def looking(landing: Landing, **how: Any) -> Look:
+def looking(landing: Landing, **how: Any) -> ScanResult:
     bounds = {"known": set(), "settle_seconds": 60, "deadline": time.monotonic() + 10}
     area = landing.pipeline.settings.landing_place
     return look(area, {"people"}, **(bounds | how))  # type: ignore[arg-type]

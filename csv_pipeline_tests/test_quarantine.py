@@ -72,7 +72,7 @@ def test_rejected_rows_of_a_refused_file_are_not_taken_back(desk: Desk) -> None:
     report = desk.bring(path.read_text().replace(",x,", ",1,"), "limited", name="m.csv")
     assert report.problem == (
         f"m.csv: rejected rows of an import of {desk.account}/limited that stored rows were "
-        f"needed; import {first.import_id} was refused; mend its whole file and send that"
+        f"needed; import {first.import_id} was refused; correct its whole file and send that"
     )
 
 

@@ -1,4 +1,4 @@
-"""Rejected rows go out, are mended and come back: only they, once, and linked to what they mend."""
+"""Rejected rows are corrected and come back: only they, once, and linked to what they repair."""
 
 import csv
 import io
@@ -37,8 +37,8 @@ def names(desk: Desk) -> list[str]:
 
 def test_a_mended_row_is_in_the_table_and_its_reject_marked(desk: Desk) -> None:
     first = desk.bring(FAULTY)
-    mended = sent_out(desk, first).replace("six", "6.00").replace("eight", "8.00")
-    second = desk.bring(mended)
+    corrected = sent_out(desk, first).replace("six", "6.00").replace("eight", "8.00")
+    second = desk.bring(corrected)
     assert (second.outcome, second.counts.read, second.counts.inserted) == (Outcome.IMPORTED, 2, 2)
     assert second.repairs == first.import_id
     assert names(desk) == ["Ann", "Bob", "Cid", "Dee"]
@@ -110,16 +110,16 @@ def test_columns_of_the_same_name_come_back_to_their_places(desk: Desk) -> None:
 def test_the_name_of_the_file_tells_the_import_if_no_column_does(desk: Desk) -> None:
     first = desk.bring(FAULTY)
     text = "_row_number,_errors,ID,Name,Amount\n3,,2,Bob,6.00\n"
-    second = desk.bring(text, name=f"mended import-{first.import_id} (2).csv")
+    second = desk.bring(text, name=f"corrected import-{first.import_id} (2).csv")
     assert (second.counts.inserted, second.repairs) == (1, first.import_id)
 
 
 def test_a_file_that_names_no_import_is_refused(desk: Desk) -> None:
     desk.bring(FAULTY)
-    report = desk.bring("_row_number,_errors,ID,Name,Amount\n3,,2,Bob,6.00\n", name="mended.csv")
+    report = desk.bring("_row_number,_errors,ID,Name,Amount\n3,,2,Bob,6.00\n", name="corrected.csv")
     assert (report.outcome, report.problem_code) == (Outcome.REFUSED, "replay")
     assert report.problem == (
-        "mended.csv: rejected rows of one import, named in _import_id or the file's name, were "
+        "corrected.csv: rejected rows of one import, named in _import_id or the file's name, were "
         "needed; it names none"
     )
 
@@ -396,14 +396,14 @@ VERSIONS = "Key,Value,Version\n"
     ],
 )
 def test_a_mended_row_ends_as_if_it_had_been_right_in_its_file(
-    desk: Desk, feed: str, rows: str, stands: str | None
+    desk: Desk, feed: str, rows: str, is_current: str | None
 ) -> None:
     first = desk.bring(VERSIONS + rows, feed)
     desk.bring(sent_out(desk, first).replace(",x,", ",3,"), feed)
     other = Desk(desk.pipeline, f"right-{desk.account[-50:]}", desk.folder)
     other.bring(VERSIONS + rows.replace(",x", ",3"), feed)
     for one in (desk, other):
-        assert [row.value for row in one.rows(feed, "value")] == [stands]
+        assert [row.value for row in one.rows(feed, "value")] == [is_current]
     assert desk.rows(feed, "version") == other.rows(feed, "version")
 
 
@@ -423,25 +423,25 @@ def test_a_mended_row_is_rejected_where_no_key_may_come_twice(desk: Desk, rows: 
 
 
 def test_of_two_repairs_of_a_key_the_newest_stands_and_where_none_may_the_first(desk: Desk) -> None:
-    for feed, stands in (("newest_in_file", "newest"), ("once_in_file", "newest")):
+    for feed, is_current in (("newest_in_file", "newest"), ("once_in_file", "newest")):
         first = desk.bring(VERSIONS + "a,newest,x\na,older,y\n", feed)
         text = sent_out(desk, first)
         desk.bring(text.replace(",x,", ",5,"), feed)
         desk.bring(text.replace(",y,", ",3,"), feed)
-        assert [row.value for row in desk.rows(feed, "value")] == [stands]
+        assert [row.value for row in desk.rows(feed, "value")] == [is_current]
 
 
 @pytest.mark.parametrize(("feed", "stands"), [("overwritten", "low"), ("first_in_file", "high")])
 def test_of_mended_rows_that_were_sorted_the_order_of_their_file_counts(
-    desk: Desk, feed: str, stands: str
+    desk: Desk, feed: str, is_current: str
 ) -> None:
     first = desk.bring(VERSIONS + "a,high,x\na,mid,x\na,low,x\nb,other,1\n", feed)
     header, *rows = sent_out(desk, first).replace(",x,", ",1,").splitlines(keepends=True)
     second = desk.bring("".join([header, rows[1], rows[2], rows[0]]), feed)
     assert (second.counts.inserted, second.counts.superseded) == (1, 2)
-    by = {"low": 3, "high": 4}[stands]
+    by = {"low": 3, "high": 4}[is_current]
     assert desk.superseded(second) == [(n, by) for n in (2, 3, 4) if n != by]
-    assert desk.rows(feed, "value", "key")[0].value == stands
+    assert desk.rows(feed, "value", "key")[0].value == is_current
 
 
 def test_a_repair_that_replaced_a_row_of_its_file_can_be_undone(desk: Desk) -> None:
@@ -463,11 +463,11 @@ def paid(desk: Desk) -> list[int]:
 
 def test_a_mended_row_without_a_key_is_one_more_beside_its_like(desk: Desk) -> None:
     first = desk.bring(f"{PAID}{FIVE}{FIVE}ann,x,2025-01-13\neve,y,\n", "payments")
-    mended = sent_out(desk, first).replace(",x,", ",5.00,").replace(",y,", ",1.00,")
-    second = desk.bring(mended, "payments")
+    corrected = sent_out(desk, first).replace(",x,", ",5.00,").replace(",y,", ",1.00,")
+    second = desk.bring(corrected, "payments")
     assert (second.counts.inserted, len(paid(desk))) == (2, 4)
-    assert desk.bring(mended, "payments").outcome is Outcome.DUPLICATE
-    again = desk.bring(mended + "\r\n", "payments")
+    assert desk.bring(corrected, "payments").outcome is Outcome.DUPLICATE
+    again = desk.bring(corrected + "\r\n", "payments")
     assert {reject.rule for reject in desk.rejects(again)} == {"row.repaired_before"}
     whole = desk.bring(f"{PAID}{FIVE}{FIVE}{FIVE}eve,1.00,\n", "payments")
     assert (whole.counts.unchanged, len(paid(desk))) == (4, 4)

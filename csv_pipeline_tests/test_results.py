@@ -86,7 +86,7 @@ class Left:
         )  # fmt: skip
         typed = TypedFile(
             rows=self.work / "typed", rejects=self.work / "none", rows_at_fault=0, columns=("key",),
-            headings={}, layout="", ways={}, evidence=(),
+            headings={}, layout="", styles={}, evidence=(),
         )  # fmt: skip
         valid = ValidFile(
             rows=self.work / "valid", rejects=self.work / "rejects", valid=0, rejected=0,
@@ -242,7 +242,9 @@ def test_a_file_whose_rows_were_never_judged_has_no_results(desk: Desk) -> None:
 def test_results_that_contradict_the_report_are_not_left(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("csv_pipeline.engine.result_files.write_results", lambda *_: {"inserted": 3})
+    monkeypatch.setattr(
+        "csv_pipeline.engine.result_files.write_results", lambda *_: {"inserted": 3}
+    )
     report = desk.bring("ID,Name\n1,Ann\n")
     path = desk.pipeline.settings.results_file(desk.account, "people", report.import_id)
     assert (report.outcome, path.exists()) == (Outcome.IMPORTED, False)
@@ -312,7 +314,9 @@ def test_the_results_of_many_rejects_are_written_while_the_server_takes_them(
     monkeypatch.setattr("csv_pipeline.stages.load.faults._MANY", 1)
     import_ = desk.claimed("ID,Name,Amount\n1,Ann,x\n2,Bob,2.00\n")
     import_.advance(Stage.LOAD)
-    monkeypatch.delattr("csv_pipeline.engine.result_files.write_results")  # nobody writes them again
+    monkeypatch.delattr(
+        "csv_pipeline.engine.result_files.write_results"
+    )  # nobody writes them again
     import_.advance(Stage.REPORT)
     told = [line["_outcome"] for line in results(desk, import_.settled())]
     assert told == ["rejected", "inserted"]

@@ -1,7 +1,7 @@
-"""Rejects files that LibreOffice Calc 7.4 really wrote come back as they were mended in it.
+"""Rejects files that LibreOffice Calc 7.4 really wrote come back as they were corrected in it.
 
 `corpus/spreadsheet/` holds what it made of the rejects file of `FAULTY`: opened, kept as a workbook
-in which the amounts were mended, and written as CSV again in two ways; and opened in the wrong
+in which the amounts were corrected, and written as CSV again in two ways; and opened in the wrong
 encoding.
 """
 
@@ -53,4 +53,4 @@ def test_rows_mended_in_libreoffice_arrive(desk: Desk, name: str, encoding: str)
 
 def test_text_that_was_opened_in_the_wrong_encoding_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnreadableFileError, match="UTF-8 that was opened as Windows-1252"):
-        read(WRITTEN / "opened_as_cp1252.csv", tmp_path, ReadHints(name="mended.csv"))
+        read(WRITTEN / "opened_as_cp1252.csv", tmp_path, ReadHints(name="corrected.csv"))

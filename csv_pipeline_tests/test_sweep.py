@@ -19,7 +19,7 @@ from csv_pipeline_tests.workers import context
 PEOPLE = "ID,Name\n1,Ann\n"
 
 
-def rehearsed(desk: Desk) -> Import:
+def dry(desk: Desk) -> Import:
     """Return a dry run that nobody entered into the ledger, read so far."""
     path = desk.folder / "list.csv"
     path.write_text(PEOPLE)
@@ -37,7 +37,7 @@ def sweep_later(pipeline: Pipeline, work: Path) -> None:
 
 
 def test_a_dry_run_that_takes_longer_than_the_sweep_waits_goes_on(desk: Desk) -> None:
-    import_ = rehearsed(desk)
+    import_ = dry(desk)
     sweep_later(desk.pipeline, import_.work)
     assert (import_.work / "progress-read.json").exists()
     assert import_.settled().outcome is Outcome.DRY_RUN
@@ -53,10 +53,10 @@ def test_a_dry_run_of_a_waiting_file_keeps_its_work_after_its_claim(desk: Desk) 
     import_.finish()
 
 
-def _rehearse(home: Path, url: str, account: str, folder: Path, pipe: Connection) -> None:
+def _dry_run(home: Path, url: str, account: str, folder: Path, pipe: Connection) -> None:
     settings = Settings(home=home, database_url=url, settle_seconds=0)
     pipeline = open_pipeline(settings, TEST_FEEDS)
-    import_ = rehearsed(Desk(pipeline, account, folder))
+    import_ = dry(Desk(pipeline, account, folder))
     pipe.send(import_.work)
     pipe.recv()
     pipe.send(import_.settled().outcome)
@@ -67,7 +67,7 @@ def test_the_work_of_another_process_goes_only_when_it_is_dead(desk: Desk, dies:
     pipe, theirs = context.Pipe()
     url = desk.pipeline.database.engine.url.render_as_string(hide_password=False)
     home = desk.pipeline.settings.home
-    process = context.Process(target=_rehearse, args=(home, url, desk.account, desk.folder, theirs))
+    process = context.Process(target=_dry_run, args=(home, url, desk.account, desk.folder, theirs))
     process.start()
     assert pipe.poll(60)
     work = pipe.recv()
@@ -99,6 +99,6 @@ def test_work_is_kept_after_somebody_cleaned_the_area(tmp_path: Path) -> None:
     living.keep(tmp_path, 2)
     with living.unless_kept(tmp_path, 2) as free:
         assert not free
-    living.let_go(tmp_path, 2)
+    living.drop(tmp_path, 2)
     with living.unless_kept(tmp_path, 2) as free:
         assert free

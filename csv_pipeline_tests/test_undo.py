@@ -176,13 +176,13 @@ def test_rows_mended_by_an_undone_replay_are_rejects_again(desk: Desk, tmp_path:
     first = desk.bring(HEADER + "a,one,x\nb,two,2\n", FEED)
     out = tmp_path / f"import-{first.import_id}.csv"
     desk.pipeline.write_rejects(first.import_id, out)
-    mended = desk.bring(out.read_text("utf-8-sig").replace(",x,", ",7,"), FEED)
-    assert mended.repairs == first.import_id
-    assert desk.rejects(first)[0].repaired_by_import_id == mended.import_id
-    taken = undo(desk, mended)
+    corrected = desk.bring(out.read_text("utf-8-sig").replace(",x,", ",7,"), FEED)
+    assert corrected.repairs == first.import_id
+    assert desk.rejects(first)[0].repaired_by_import_id == corrected.import_id
+    taken = undo(desk, corrected)
     assert desk.rejects(first)[0].repaired_by_import_id is None
     undo(desk, taken)
-    assert desk.rejects(first)[0].repaired_by_import_id == mended.import_id
+    assert desk.rejects(first)[0].repaired_by_import_id == corrected.import_id
 
 
 def test_undoing_leaves_the_other_accounts_alone(

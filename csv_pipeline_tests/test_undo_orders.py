@@ -225,7 +225,7 @@ class Player:
         self.log: list[str] = []
         self.undos: dict[int, ImportReport] = {}  # the undo by which an import is undone
         self.redos: dict[int, ImportReport] = {}  # the undo of it by which another stands
-        self.rejects: dict[int, tuple[str, str]] = {}  # rows yet to be mended
+        self.rejects: dict[int, tuple[str, str]] = {}  # rows yet to be corrected
 
     def step(self) -> None:
         open_ = [number for number in self.rejects if number in self.model.standing]

@@ -87,17 +87,17 @@ def damage(
 
 
 def reasons(
-    values: pl.Series, column: Column, way: str | None, *, is_id: bool
+    values: pl.Series, column: Column, style: str | None, *, is_id: bool
 ) -> Iterator[tuple[pl.Series, str, str]]:
     """Give which of the values that did not cast have a reason of their own, with rule and need."""
     yield spreadsheets.is_error(values), "spreadsheet_error", spreadsheets.ERROR_HINT
     if is_id:
         yield _are_numbers(values), "spreadsheet_number", spreadsheets.NUMBER_HINT
     if column.kind is Kind.INTEGER:
-        yield integers.is_too_large(values, way), "too_large", integers.TOO_LARGE
+        yield integers.is_too_large(values, style), "too_large", integers.TOO_LARGE
     elif isinstance(column.dtype, pl.Decimal):
         digits = (column.dtype.precision or 38) - column.dtype.scale
-        large = decimals.is_too_large(values, column.dtype, way)
+        large = decimals.is_too_large(values, column.dtype, style)
         yield large, "too_large", decimals.TOO_LARGE.format(digits=digits)
 
 

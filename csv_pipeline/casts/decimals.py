@@ -48,7 +48,7 @@ def survey(column: Column, heading: str) -> Survey:
         column=column.name,
         heading=heading,
         protected=column.protected,
-        ways=(DecimalMark.POINT, DecimalMark.COMMA),
+        styles=(DecimalMark.POINT, DecimalMark.COMMA),
         proofs=(proof(DecimalMark.POINT), proof(DecimalMark.COMMA)),
         ambiguous=r"^-?[1-9][0-9]{0,2}[.,][0-9]{3}$",
         plain=r"^[0-9]+\.[0-9]{1,2}$",

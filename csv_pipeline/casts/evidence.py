@@ -66,7 +66,7 @@ class Notes:
 class Survey:
     """What the values of one column prove: one way to write them, the other, or neither.
 
-    `ways` names the two ways, such as day first and month first; `proofs` are the patterns that
+    `styles` names the two ways, such as day first and month first; `proofs` are the patterns that
     only the one or the other can match, and `ambiguous` the one that both can. `plain`, if there is
     one, matches values that prove the first way; most are like that, and it is quickly asked.
     `read` gives of the others, and their row numbers, the part that the patterns are about.
@@ -76,7 +76,7 @@ class Survey:
     column: str
     heading: str
     protected: bool
-    ways: tuple[str, str]
+    styles: tuple[str, str]
     proofs: tuple[str, str]
     ambiguous: str
     plain: str | None = None
@@ -143,7 +143,7 @@ class Survey:
     @property
     def proven(self) -> str | None:
         """The one way that values prove, if they do not prove both."""
-        proven = [way for way, seen in zip(self.ways, self.seen, strict=True) if seen.count]
+        proven = [style for style, seen in zip(self.styles, self.seen, strict=True) if seen.count]
         return proven[0] if len(proven) == 1 else None
 
     @property
@@ -156,8 +156,8 @@ class Survey:
         first, second = self.seen
         if first.count and second.count:
             return (
-                f"the column holds both: {self.shown(first)} can only be {self.ways[0]}, "
-                f"{self.shown(second)} only {self.ways[1]}, and no value can be either"
+                f"the column holds both: {self.shown(first)} can only be {self.styles[0]}, "
+                f"{self.shown(second)} only {self.styles[1]}, and no value can be either"
             )
         proof = first if first.count else second
         rest = f"; it decides {self.open.count:,} that could be either" if self.open.count else ""
@@ -198,23 +198,23 @@ def decide(
     evidence = []
     proven = {survey.proven for survey in surveys} - {None}
     for survey in surveys:
-        way, because = setting.value, "the account declares it"
+        style, because = setting.value, "the account declares it"
         if setting.value is not None and settled.get(survey.column) is None:
             refuse_disproved(survey, setting.value, setting.because, file_name, setting)
         if setting.value is None:
-            way, because = settled.get(survey.column), "so was the import read that is repaired"
+            style, because = settled.get(survey.column), "so was the import read that is repaired"
         if survey.silent:
-            decisions[survey.column] = way
+            decisions[survey.column] = style
             continue
-        if way is None:
-            way, because = survey.proven, survey.because()
-            if way is None and survey.open.count:
-                way, because = _by_the_others(survey, proven, file_name, setting)
-        decisions[survey.column] = way
+        if style is None:
+            style, because = survey.proven, survey.because()
+            if style is None and survey.open.count:
+                style, because = _by_the_others(survey, proven, file_name, setting)
+        decisions[survey.column] = style
         evidence.append(
             Evidence(
                 subject=f"{setting} of {survey.heading}",
-                decision=str(way or "each value by itself"),
+                decision=str(style or "each value by itself"),
                 because=because,
             )
         )
@@ -229,12 +229,13 @@ def refuse_disproved(
     Raises:
         ContradictionError: A value proves another one.
     """
-    for way, seen in zip(survey.ways, survey.seen, strict=True):
-        if way != told and seen.count:
+    for style, seen in zip(survey.styles, survey.seen, strict=True):
+        if style != told and seen.count:
             raise ContradictionError(
                 file_name,
                 f"column {survey.heading!r} needs the {setting} {told}, as {because}",
-                f"{survey.shown(seen)} can only be {way}; {_way_out(survey, told, way, setting)}",
+                f"{survey.shown(seen)} can only be {style}; "
+                f"{_way_out(survey, told, style, setting)}",
             )
 
 
@@ -254,12 +255,12 @@ def _by_the_others(
 ) -> tuple[str | None, str]:
     both = all(seen.count for seen in survey.seen)
     if len(proven) == 1 and not both:
-        way = next(iter(proven))
-        return way, f"the column settles nothing; other columns of the file prove {way}"
+        style = next(iter(proven))
+        return style, f"the column settles nothing; other columns of the file prove {style}"
     found = f"{survey.shown(survey.open)} could be either"
     if survey.open.count > 1:
         found += f", like {survey.open.count - 1:,} more of the column"
-    first, second = survey.ways
+    first, second = survey.styles
     if both:
         one, other = (survey.shown(seen) for seen in survey.seen)
         found += f", while {one} can only be {first} and {other} only {second}"

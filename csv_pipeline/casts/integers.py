@@ -27,16 +27,16 @@ def survey(column: Column, heading: str) -> Survey:
 
     Of `1,234` the comma groups, as else it were no whole number. `1,000` may be 1.
     """
-    ways = (DecimalMark.POINT, DecimalMark.COMMA)
+    styles = (DecimalMark.POINT, DecimalMark.COMMA)
     grouped = "^-?[1-9][0-9]{{0,2}}{}(?:[1-9][0-9]{{2}}|[0-9][1-9][0-9]|[0-9]{{2}}[1-9])$"
     return Survey(
         column=column.name,
         heading=heading,
         protected=column.protected,
-        ways=ways,
+        styles=styles,
         proofs=(
-            f"{decimals.proof(ways[0])}|{grouped.format(',')}",
-            f"{decimals.proof(ways[1])}|{grouped.format('[.]')}",
+            f"{decimals.proof(styles[0])}|{grouped.format(',')}",
+            f"{decimals.proof(styles[1])}|{grouped.format('[.]')}",
         ),
         ambiguous=r"^-?[1-9][0-9]{0,2}[.,]000$",
         read=_marked,
@@ -86,7 +86,7 @@ def marks(
     """
     proven = {survey.proven for survey in amounts} - {None}
     amounts_mark = next(iter(proven)) if len(proven) == 1 else None
-    ways: dict[str, str | None] = {}
+    styles: dict[str, str | None] = {}
     evidence: list[Evidence] = []
     for one in surveys:
         reasons = (
@@ -94,20 +94,20 @@ def marks(
             (settled.get(one.column), "so was the import read that is repaired"),
             (amounts_mark, f"amounts of the file prove {amounts_mark}"),
         )
-        way, because = next(((way, because) for way, because in reasons if way), (None, ""))
-        if way is None and not one.silent:
+        style, because = next(((style, because) for style, because in reasons if style), (None, ""))
+        if style is None and not one.silent:
             own, why = decide([one], setting, {}, file_name)
-            ways |= own
+            styles |= own
             evidence += why
             continue
-        if way is not None and not settled.get(one.column) and one.open.count:
+        if style is not None and not settled.get(one.column) and one.open.count:
             told_by = setting.because if setting.value else because
-            refuse_disproved(one, way, told_by, file_name, setting)
-        ways[one.column] = way
+            refuse_disproved(one, style, told_by, file_name, setting)
+        styles[one.column] = style
         if not one.silent:
             subject = f"decimal mark of {one.heading}"
-            evidence.append(Evidence(subject=subject, decision=str(way), because=because))
-    return ways, evidence
+            evidence.append(Evidence(subject=subject, decision=str(style), because=because))
+    return styles, evidence
 
 
 def _marked(values: pl.Series, _: pl.Series) -> pl.Series:

@@ -47,12 +47,12 @@ class Moments:
         return self.holds(Kind.DATE) and self.holds(Kind.TIME)
 
     @property
-    def way_of_zone(self) -> str:
+    def style_of_zone(self) -> str:
         """The name under which is settled what becomes of its time zones."""
         return f"{self.columns[0].name}.zone"
 
     @property
-    def way_of_year(self) -> str:
+    def style_of_year(self) -> str:
         """The name under which is settled whether `26-05-18` ends with its year."""
         return f"{self.columns[0].name}.year"
 
@@ -61,7 +61,7 @@ class Moments:
 class Settled:
     """How moments are read, by name, and what stands in the report about it."""
 
-    ways: dict[str, str | None]
+    styles: dict[str, str | None]
     evidence: list[Evidence]
     warnings: list[ReportWarning]
 
@@ -116,22 +116,22 @@ def settle(
     `censuses` are those of places where any value states a zone; `year` is the latest that it is
     anywhere on the day of the import. The order of dates is declared if they are `ordered`.
     """
-    made = Settled(ways={}, evidence=[], warnings=[])
+    made = Settled(styles={}, evidence=[], warnings=[])
     for one in moments:
         if isinstance(one.survey, Forms):
             name = f"{one.survey.column}.form"
-            form = settled.get(name) or one.survey.way()
-            made.ways.update({name: form} if form else {})
+            form = settled.get(name) or one.survey.style()
+            made.styles.update({name: form} if form else {})
             made.evidence.extend(one.survey.evidence(form))
-    made.ways.update(_out_of_doubt(moments, settled, ordered=ordered))
+    made.styles.update(_out_of_doubt(moments, settled, ordered=ordered))
     of_utc = False
     for one in sorted(moments, key=lambda one: not one.is_whole):
         census = censuses.get(one.place)
-        way = settled.get(one.way_of_zone) or _way_of_zone(one, census, of_utc=of_utc)
-        of_utc |= one.is_whole and way == zones.UTC
-        made.ways.update({one.way_of_zone: way} if way else {})
-        made.evidence.extend(_of_zones(one, census, way))
-        made.warnings.extend(_to_look_at(one, census, way))
+        style = settled.get(one.style_of_zone) or _way_of_zone(one, census, of_utc=of_utc)
+        of_utc |= one.is_whole and style == zones.UTC
+        made.styles.update({one.style_of_zone: style} if style else {})
+        made.evidence.extend(_of_zones(one, census, style))
+        made.warnings.extend(_to_look_at(one, census, style))
     if moments:
         _settle_years(moments, settled, year, made)
     return made
@@ -141,44 +141,44 @@ def _out_of_doubt(
     moments: Sequence[Moments], settled: Mapping[str, str | None], *, ordered: bool
 ) -> dict[str, str | None]:
     """Return where the year of dates with hyphens comes last, and the language of the months."""
-    ways: dict[str, str | None] = {}
+    styles: dict[str, str | None] = {}
     for one in moments:
         if one.doubts.year_last or (ordered and DOUBTED in one.notes.found):
-            ways[one.way_of_year] = _LAST
+            styles[one.style_of_year] = _LAST
     if any(DOUBTED in one.notes.found for one in moments):
-        ways[_LANGUAGE] = language([one.doubts for one in moments])
-    names = (_LANGUAGE, *(one.way_of_year for one in moments))
-    ways |= {name: settled[name] for name in names if settled.get(name)}
-    return {name: way for name, way in ways.items() if way}
+        styles[_LANGUAGE] = language([one.doubts for one in moments])
+    names = (_LANGUAGE, *(one.style_of_year for one in moments))
+    styles |= {name: settled[name] for name in names if settled.get(name)}
+    return {name: style for name, style in styles.items() if style}
 
 
 def _way_of_zone(of: Moments, census: Census | None, *, of_utc: bool) -> str | None:
     if census is None:
         return zones.NONE if TIMED in of.notes.found else None
-    return census.way(date=of.holds(Kind.DATE), time=of.holds(Kind.TIME), of_utc=of_utc)
+    return census.style(date=of.holds(Kind.DATE), time=of.holds(Kind.TIME), of_utc=of_utc)
 
 
-def reading(column: Column, of: Moments, ways: Mapping[str, str | None]) -> Reading:
+def reading(column: Column, of: Moments, styles: Mapping[str, str | None]) -> Reading:
     """Return how the dates or times of a column are read."""
-    since, until = dates.years(int(ways.get(TWO_DIGITS) or 0), past=column.past)
+    since, until = dates.years(int(styles.get(TWO_DIGITS) or 0), past=column.past)
     return Reading(
-        order=ways.get(of.columns[0].name),
-        zone=ways.get(of.way_of_zone),
+        order=styles.get(of.columns[0].name),
+        zone=styles.get(of.style_of_zone),
         since=since,
         until=until,
-        form=ways.get(f"{column.name}.form"),
+        form=styles.get(f"{column.name}.form"),
         follows=column.kind is Kind.TIME and of.holds(Kind.DATE),
-        year_last=ways.get(of.way_of_year) is not None,
-        language=ways.get(_LANGUAGE),
+        year_last=styles.get(of.style_of_year) is not None,
+        language=styles.get(_LANGUAGE),
     )
 
 
-def _of_zones(of: Moments, census: Census | None, way: str | None) -> list[Evidence]:
+def _of_zones(of: Moments, census: Census | None, style: str | None) -> list[Evidence]:
     date, time = of.holds(Kind.DATE), of.holds(Kind.TIME)
     found: list[Evidence] = []
-    if census is not None and way is not None:
+    if census is not None and style is not None:
         decision = {zones.UTC: "converted to UTC", zones.NONE: "none"}.get(
-            way, f"{way}, as written"
+            style, f"{style}, as written"
         )
         found.append(
             Evidence(
@@ -195,12 +195,12 @@ def _of_zones(of: Moments, census: Census | None, way: str | None) -> list[Evide
     return found
 
 
-def _to_look_at(of: Moments, census: Census | None, way: str | None) -> list[ReportWarning]:
+def _to_look_at(of: Moments, census: Census | None, style: str | None) -> list[ReportWarning]:
     """Return that a zone was left out, or that dates may not be those that are written."""
     date, time = of.holds(Kind.DATE), of.holds(Kind.TIME)
     if census is None or of.is_whole:
         return []
-    if date and way == zones.UTC and len(census.places) > 1:
+    if date and style == zones.UTC and len(census.places) > 1:
         return [
             ReportWarning(
                 code="column.zones_differ",
@@ -208,12 +208,12 @@ def _to_look_at(of: Moments, census: Census | None, way: str | None) -> list[Rep
                 count=census.stated.count,
             )
         ]
-    if time and way not in {zones.UTC, zones.NONE}:
+    if time and style not in {zones.UTC, zones.NONE}:
         return [
             ReportWarning(
                 code="column.zone_left_out",
                 message=f"column {of.heading!r}: times are stored as written, without their time "
-                f"zone {way}",
+                f"zone {style}",
                 count=census.stated.count,
             )
         ]
@@ -224,7 +224,7 @@ def _settle_years(
     moments: Sequence[Moments], settled: Mapping[str, str | None], year: int, made: Settled
 ) -> None:
     """Say which years two digits stand for, where any value has only two."""
-    made.ways[TWO_DIGITS] = settled.get(TWO_DIGITS) or str(year)
+    made.styles[TWO_DIGITS] = settled.get(TWO_DIGITS) or str(year)
     for past, what in ((True, "two-digit years of past dates"), (False, "two-digit years")):
         seen = [
             one
@@ -232,7 +232,7 @@ def _settle_years(
             if TWO_DIGITS in one.notes.found and any(c.past is past for c in one.columns)
         ]
         if seen:
-            first, last = dates.years(int(made.ways[TWO_DIGITS] or year), past=past)
+            first, last = dates.years(int(made.styles[TWO_DIGITS] or year), past=past)
             shown = "" if seen[0].protected else f", such as {seen[0].notes.found[TWO_DIGITS]!r}"
             because = f"a date is taken to be near the import of {last if past else year}{shown}"
             made.evidence.append(

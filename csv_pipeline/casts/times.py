@@ -75,7 +75,7 @@ class Forms:
         mine.add(values, row_numbers)
         return mine
 
-    def way(self) -> str | None:
+    def style(self) -> str | None:
         """Return the one form in which digits alone are times, or that there is none."""
         doubted = self.number is not None or dates.TIMED in self.notes.found or len(self.seen) > 1
         if not self.seen:
@@ -83,11 +83,11 @@ class Forms:
         hours = self.seen == {"hh.mm"} and not self.proves_minutes
         return MARKED if doubted or hours else next(iter(self.seen))
 
-    def evidence(self, way: str | None) -> list[Evidence]:
+    def evidence(self, style: str | None) -> list[Evidence]:
         """Return why digits alone are times, or none, where there are any."""
         if not self.seen:
             return []
-        if way != MARKED:
+        if style != MARKED:
             because = "every number of the column is a time of this form"
         elif self.number is not None:
             shown = "one" if self.protected else repr(self.number)
@@ -96,7 +96,7 @@ class Forms:
             because = "the column holds times of several forms"
         else:
             because = "every number of the column may as well be hours and quarters of them"
-        return [Evidence(subject=f"times of {self.heading}", decision=str(way), because=because)]
+        return [Evidence(subject=f"times of {self.heading}", decision=str(style), because=because)]
 
 
 def cast(values: pl.Series, reading: Reading) -> pl.Series:

@@ -79,24 +79,26 @@ def zone(text: str) -> Zone | None:
     return Zone(f"{sign}{hours:02}:{minutes:02}" if offset else UTC, offset)
 
 
-def converted(zones: pl.Series, way: str | None) -> pl.DataFrame:
+def converted(zones: pl.Series, style: str | None) -> pl.DataFrame:
     """Return for the zone of each value that has a time whether it is sound, and its shift.
 
     Shape: `sound` (Boolean) and `shift`, minutes to take off the time. `zones` is in lower case and
-    null where a value states none; `way` is None where each value speaks for itself.
+    null where a value states none; `style` is None where each value speaks for itself.
     """
     if zones.null_count() == len(zones):
-        none = pl.Series("sound", [way in {None, NONE}]).new_from_index(0, len(zones))
+        none = pl.Series("sound", [style in {None, NONE}]).new_from_index(0, len(zones))
         return pl.DataFrame([none, none.cast(pl.Int64).alias("shift") * 0])
     names = zones.unique().drop_nulls().to_list()
     known = {name: found for name in names if (found := zone(name))}
-    as_written = way not in {None, UTC}
-    sound = {name: name in known and (not as_written or known[name].place == way) for name in names}
+    as_written = style not in {None, UTC}
+    sound = {
+        name: name in known and (not as_written or known[name].place == style) for name in names
+    }
     shift = {name: 0 if as_written else its.offset for name, its in known.items()}
     return pl.DataFrame(
         {
             "sound": zones.replace_strict(
-                sound, default=way in {None, NONE}, return_dtype=pl.Boolean
+                sound, default=style in {None, NONE}, return_dtype=pl.Boolean
             ),
             "shift": zones.replace_strict(shift, default=0, return_dtype=pl.Int64),
         }
@@ -122,7 +124,7 @@ class Census:
             else:
                 self.unknown[name.upper()] += count
 
-    def way(self, *, date: bool, time: bool, of_utc: bool) -> str:
+    def style(self, *, date: bool, time: bool, of_utc: bool) -> str:
         """Return what becomes of the times of a column; the few unlike the others are rejects.
 
         A moment, `date` and `time` of day together, is converted to UTC. A date alone stays as

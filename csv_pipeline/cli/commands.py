@@ -226,7 +226,7 @@ def rejects(  # noqa: PLR0913  # what to show, how much of it, and where to
     limit: Annotated[int, typer.Option(min=1, help="How many faults at most.")] = 200,
     out: Annotated[
         Path | None,
-        typer.Option(dir_okay=False, help="Write whole rows to this CSV file, to be mended."),
+        typer.Option(dir_okay=False, help="Write whole rows to this CSV file, to be corrected."),
     ] = None,
     *,
     raw: Annotated[
@@ -237,9 +237,9 @@ def rejects(  # noqa: PLR0913  # what to show, how much of it, and where to
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show the rejected rows of an import with every fault, or write them to a file to be mended.
+    """Show the rejected rows of an import with every fault, or write them to a file to correct.
 
-    The mended file goes back by `replay`, or by being dropped where its file came from.
+    The corrected file goes back by `replay`, or by being dropped where its file came from.
     """
     from csv_pipeline.cli import show, terminal
     from csv_pipeline.engine import views
@@ -266,7 +266,7 @@ def rejects(  # noqa: PLR0913  # what to show, how much of it, and where to
 
 @app.command()
 def replay(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The mended rows.")],
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The corrected rows.")],
     import_id: Annotated[
         int | None, typer.Option("--import", help="Whose rejected rows they are; the file says it.")
     ] = None,
@@ -277,7 +277,7 @@ def replay(
     strict: Strict = False,
     as_json: Json = False,
 ) -> None:
-    """Import rejected rows that were written by `rejects --out` and mended since."""
+    """Import rejected rows that were written by `rejects --out` and corrected since."""
     from csv_pipeline.cli import importing, show, terminal
 
     pipeline = _pipeline()

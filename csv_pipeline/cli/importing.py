@@ -37,8 +37,8 @@ FIRST = 10
 class Imported:
     """What to tell about one file: the report and the first faults.
 
-    `before`: an earlier import brought it; `stands`: nothing has changed rows of its account and
-    feed since. `stored`: the ledger has it, as it has not of a dry run.
+    `before`: an earlier import brought it; `is_current`: nothing has changed rows of its account
+    and feed since. `stored`: the ledger has it, as it has not of a dry run.
     `members` are the files of an archive of several. `moved_to` is where the file is now, if it was
     moved, `results` the file that says what became of each row.
     """
@@ -46,7 +46,7 @@ class Imported:
     report: ImportReport
     first_rejects: tuple[Reject, ...]
     before: bool = False
-    stands: bool = True
+    is_current: bool = True
     stored: bool = True
     moved_to: str | None = None
     results: Path | None = None
@@ -55,8 +55,8 @@ class Imported:
     @property
     def well(self) -> bool:
         """Whether the file's rows are in the table, or would be."""
-        turned_away = self.report.outcome in {Outcome.REFUSED, Outcome.FAILED}
-        return not turned_away and all(member.well for member in self.members)
+        not_imported = self.report.outcome in {Outcome.REFUSED, Outcome.FAILED}
+        return not not_imported and all(member.well for member in self.members)
 
     @property
     def without_warning(self) -> bool:
@@ -72,7 +72,7 @@ class Imported:
         facts = {
             **import_facts(self.report, moved_to=self.moved_to, results=self.results),
             "imported_before": self.before,
-            "stands": self.stands,
+            "stands": self.is_current,
         }
         members = [member.facts() for member in self.members]
         return facts | {"members": members} if members else facts
@@ -88,7 +88,7 @@ def import_file(  # noqa: PLR0913  # a file, whose it is, and how
     again: bool = False,
     repairs: int | None = None,
 ) -> Imported:
-    """Import a file, or only rehearse it; one imported before only if it is to be `again`.
+    """Import a file, or only as a dry run; one imported before only if it is to be `again`.
 
     With `repairs` its rows are rejected ones of that import.
 
@@ -118,14 +118,14 @@ def _import(
         if arrival.status not in {ArrivalStatus.IMPORTED, ArrivalStatus.UNPACKED}:
             raise LostClaimError(arrival.arrival_id, arrival.attempt)
         report = ledger.report_of(connection, arrival.import_id)
-        stands = ledger.stands(connection, report)
+        is_current = ledger.is_current(connection, report)
         faults = ledger.rejects(connection, arrival.import_id, limit=FIRST)
         members = ledger.members(connection, file)
     return Imported(
         report=report,
         first_rejects=tuple(faults),
         before=True,
-        stands=stands,
+        is_current=is_current,
         **_places(pipeline, report),
         members=tuple(
             _import(pipeline, member, dry_run=dry_run, again=again) for member in members
@@ -134,7 +134,7 @@ def _import(
 
 
 def replay(pipeline: Pipeline, path: Path, import_id: int | None, *, dry_run: bool) -> Imported:
-    """Import mended rows for the account and feed of the import that rejected them.
+    """Import corrected rows for the account and feed of the import that rejected them.
 
     Raises:
         FileRefusedError: The file does not say which import that was.

@@ -167,13 +167,13 @@ def sent_out(written: int, import_id: int, path: Path) -> None:
     """Say where rejected rows are and how they come back."""
     if not written:
         out.print(
-            f"Nothing to mend: no row of import {import_id} is rejected and not repaired since. "
+            f"Nothing to correct: no row of import {import_id} is rejected and not repaired since. "
             f"{path} is not written; --all would write repaired rows, too."
         )
         return
     rows = "1 row" if written == 1 else f"{written:,} rows"
     out.print(
-        f"{rows} to mend in {path}. Mend the cells, delete rows you give up, and send it back: "
+        f"{rows} to correct in {path}. Correct the cells, delete rows to leave out, and send it back: "
         f"{command()} replay {path}",
         soft_wrap=True,
     )
@@ -280,7 +280,7 @@ def demo(result: "DemoResult", settings: Settings) -> None:
         print_under(f"Account {account}", made)
     _print_revenue(result.revenue)
     if not result.runs:
-        out.print("Nothing new this time: every file was imported or turned away before.\n")
+        out.print("Nothing new this time: every file was imported or refused before.\n")
     _print_next_steps([one.report for one in result.told if one.report], settings)
 
 
@@ -351,7 +351,7 @@ def _headline(done: "Imported") -> Text:
     if done.before:
         done_then = "unpacked" if report.outcome is Outcome.UNPACKED else "imported"
         when = f"{done_then} before, as import {report.import_id}; "
-        when += "nothing to do" if done.stands else "rows were changed since, and stay so"
+        when += "nothing to do" if done.is_current else "rows were changed since, and stay so"
         when += "; --again imports it anew"
         return Text.assemble(name, lane, (when, "yellow"))
     number = f" (import {report.import_id})" if done.stored else "; nothing of it is stored"
@@ -473,7 +473,7 @@ def _print_where_to_look(report: ImportReport) -> None:
         if report.rejects_by_rule or report.counts.superseded:
             out.print(f"Every fault and superseded row: {command()} rejects {report.import_id}")
         if report.counts.rejected:
-            out.print(f"To mend the rows: {command()} rejects {report.import_id} --out FILE")
+            out.print(f"To correct the rows: {command()} rejects {report.import_id} --out FILE")
         out.print(f"The rows: table data.{report.feed}, where account = '{report.account}'")
 
 

@@ -16,12 +16,12 @@ CHECKS = {
     "lines_accounted": "Every line with cells is a row, the header, or declared by the feed.",
     "reject_rate": "No file lost more rows to the contract than the feed finds usual.",
     "header_drift": "The headers hold the columns the feed knows, no others, in their usual order.",
-    "files_accepted": "No file was turned away or failed.",
+    "files_accepted": "No file was refused or failed.",
     "nothing_to_look_at": "No file shows what a person should look at.",
 }
 """Each check with what it promises; only the first stops what is downstream."""
 
-_TURNED_AWAY = {Outcome.REFUSED, Outcome.FAILED}
+_NOT_IMPORTED = {Outcome.REFUSED, Outcome.FAILED}
 
 
 def check_specs(feed: Feed) -> list[dg.AssetCheckSpec]:
@@ -114,7 +114,7 @@ def header_drift(feed: Feed, reports: Sequence[ImportReport]) -> dg.AssetCheckRe
 
 def files_accepted(feed: Feed, reports: Sequence[ImportReport]) -> dg.AssetCheckResult:
     """Warn of files that were refused or failed, with the reason."""
-    away = [report for report in reports if report.outcome in _TURNED_AWAY]
+    away = [report for report in reports if report.outcome in _NOT_IMPORTED]
     lines = (
         {"file": r.name, "outcome": r.outcome.value, "problem": in_short(r.problem, r.name)}
         for r in away

@@ -111,11 +111,11 @@ def rejects_metadata(
 ) -> Metadata:
     """Return which rows the run refused and why; `rejects` come with the names of their files.
 
-    `written` are the files of whole rows to mend, each with the name of the file it is about.
+    `written` are the files of whole rows to correct, each with the name of the file it is about.
     """
     return {
         "dagster/partition_row_count": total(reports).rejected,
-        **table("to mend", ({"file": name, "rows in": str(path)} for name, path in written)),
+        **table("to correct", ({"file": name, "rows in": str(path)} for name, path in written)),
         **_reject_tables(reports),
         **table(
             "first rejects", ({"file": name, "reject": reject.message} for name, reject in rejects)
@@ -138,7 +138,7 @@ def table(name: str, lines: Iterable[Line]) -> Metadata:
 
 
 def total(reports: Iterable[ImportReport]) -> Counts:
-    """Return the sum of what became of all rows; files that were turned away do not count."""
+    """Return the sum of what became of all rows; files that were refused do not count."""
     return sum((report.counts for report in reports if report.outcome in LOADED), Counts())
 
 

@@ -125,7 +125,7 @@ def _claim(context: dg.OpExecutionContext, config: ClaimConfig, pipeline: Pipeli
 
 
 def _with_members(pipeline: Pipeline, batch: Batch) -> Batch:
-    """Return the batch with the files of each archive after it, as claims to rehearse them.
+    """Return the batch with the files of each archive after it, as claims for a dry run.
 
     An import enters them as arrivals of their own instead, and they wait for the next run.
     """
@@ -244,21 +244,21 @@ def _step(context: dg.OpExecutionContext, engine: Engine) -> Iterator[Pipeline]:
     would go on.
     """
     one_process = context.job_def.executor_def.name in _IN_PROCESS
-    keeper = None
+    leases = None
     try:
         pipeline = engine.pipeline()
-        keeper = pipeline.keeper
-        keeper.work_on(context.run.run_id, whole=one_process)
+        leases = pipeline.leases
+        leases.work_on(context.run.run_id, whole=one_process)
         yield pipeline
         if not one_process:
-            keeper.hand_over()
+            leases.hand_over()
     except UnavailableError:
         raise
-    except SetupError as error:  # a person has to mend it, and no traceback helps with that
+    except SetupError as error:  # a person has to correct it, and no traceback helps with that
         raise dg.Failure(str(error), allow_retries=False) from None
     except (dg.DagsterExecutionInterruptedError, KeyboardInterrupt) as interrupt:
-        if keeper is not None:
-            keeper.give_all_back()
+        if leases is not None:
+            leases.give_all_back()
         raise dg.Failure("the run was told to end", allow_retries=False) from interrupt
     except Exception as error:  # Dagster records it with its traceback
         raise dg.Failure(str(error), allow_retries=False) from error

@@ -8,7 +8,7 @@ from csv_pipeline.defs.lanes import JOB, LANE, by_turns, first_files, lane_name,
 from csv_pipeline.defs.partitions import ACCOUNTS, accounts
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.engine.pipeline import Pipeline
-from csv_pipeline.stages.arrive import Look
+from csv_pipeline.stages.arrive import ScanResult
 from csv_pipeline.storage import ledger
 
 UNFINISHED = [
@@ -73,7 +73,7 @@ def _new_partitions(
     return [accounts.build_add_request(new)] if new else []
 
 
-def _why_not(seen: Look) -> str:
+def _why_not(seen: ScanResult) -> str:
     return (
         f"No file to ask a run for; {seen.growing} still growing, "
         f"{len(seen.misplaced)} where no account or feed can be."

@@ -23,7 +23,7 @@ def undo(
 ) -> Iterator[dg.AssetObservation | dg.Output[int]]:
     """Undo one import and show what became of its rows, here and on the feed's asset."""
     pipeline = engine.pipeline()
-    pipeline.keeper.work_on(context.run.run_id, whole=True)
+    pipeline.leases.work_on(context.run.run_id, whole=True)
     try:
         report = pipeline.undo(config.import_id, dry_run=config.dry_run)
     except PipelineError as error:

@@ -110,9 +110,9 @@ def _together(bundle: "Bundle", stage: Stage) -> Mapping[int, Progress]:
     except (FileRefusedError, LostClaimError, _ApartError) as error:
         log.info("files go one by one", stage=stage, because=type(error).__name__)
     except Exception as error:  # noqa: BLE001  # file by file it may be met again, or not at all
-        way = "".join(traceback.format_tb(error.__traceback__))  # its words may quote values
+        style = "".join(traceback.format_tb(error.__traceback__))  # its words may quote values
         because = type(error).__name__
-        log.error("files go one by one", stage=stage, because=because, way=way)  # noqa: TRY400
+        log.error("files go one by one", stage=stage, because=because, style=style)  # noqa: TRY400
     return {}
 
 
@@ -236,7 +236,7 @@ class _Member:
     part: Part
     lines: LineCounts
     evidence: tuple[Evidence, ...]
-    ways: Mapping[str, str | None]
+    styles: Mapping[str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,7 +314,7 @@ class Bundle:
 
     def advance(self, stage: Stage) -> dict[int, Progress]:
         """Do one stage and return, by import, what it did for those that are still together."""
-        if stage is not Stage.REPORT and not self._keep_claims():
+        if stage is not Stage.REPORT and not self._renew_claims():
             return {}
         self.work.mkdir(exist_ok=True)
         began = time.monotonic()
@@ -348,16 +348,16 @@ class Bundle:
             case _:
                 return self._load().members
 
-    def _keep_claims(self) -> bool:
-        """Let the keeper renew the claims, whichever process took them; False if one is lost."""
-        keeper = self._pipeline.keeper
+    def _renew_claims(self) -> bool:
+        """Renew the claims from here on, whichever process took them; False if one is lost."""
+        leases = self._pipeline.leases
         claims = [import_.claim for import_ in self._imports.values()]
-        if all(keeper.holds(claim) for claim in claims):
+        if all(leases.holds(claim) for claim in claims):
             return True
         with self._pipeline.database.begin() as connection:
             kept = ledger.renew_together(connection, claims, self._pipeline.settings.lease_seconds)
         if kept:
-            keeper.hold(claims)
+            leases.hold(claims)
         return kept
 
     def _once(self, name: str, kind: type[T], do: Callable[[], T]) -> T:
@@ -474,7 +474,7 @@ class Bundle:
                 )
                 evidence = (file.evidence, *text.evidence[1:])
                 lines = LineCounts(total=1 + file.lines, header=1, records=file.lines)
-                yield _Member(part=part, lines=lines, evidence=evidence, ways={})
+                yield _Member(part=part, lines=lines, evidence=evidence, styles={})
 
     def _typed(self) -> _Typed:
         return self._once("transform", _Typed, self._type_all)
@@ -487,18 +487,18 @@ class Bundle:
         names = [self._name(member) for member in found.members]
         parts = [member.part for member in found.members]
         settled = settle_parts(text, self.feed, self.account, parts, names)
-        ways: dict[str, str | None] = {}
+        styles: dict[str, str | None] = {}
         members = []
         for member, own in zip(found.members, settled, strict=True):
             if own is None or any(
-                ways.get(name, way) != way for name, way in own[0].items() if way
+                styles.get(name, style) != style for name, style in own[0].items() if style
             ):
                 continue
-            ways |= {name: way for name, way in own[0].items() if way}
-            members.append(replace(member, ways=own[0], evidence=(*member.evidence, *own[1])))
+            styles |= {name: style for name, style in own[0].items() if style}
+            members.append(replace(member, styles=own[0], evidence=(*member.evidence, *own[1])))
         self._hold_together(members)
         typed = transform(
-            text, self.work, self.feed, self.account, name=first.claim.name, settled=ways
+            text, self.work, self.feed, self.account, name=first.claim.name, settled=styles
         )
         if typed.warnings:  # which file each of them is about is not known here
             self._set_apart(self._imports)
@@ -553,7 +553,7 @@ class Bundle:
             self._draft_results(members, reports)
         for report in reports:
             import_ = self._imports[report.import_id]
-            self._pipeline.keeper.let_go(import_.claim)
+            self._pipeline.leases.drop(import_.claim)
             save(import_.work / _STORED, _Stored(self.work))
             save(import_.work / "report.json", report)
         return _Loaded(members=members, reports=reports)
@@ -602,7 +602,7 @@ class Bundle:
             quote=text.quote,
             escape=text.escape,
             layout=typed.typed.layout,
-            ways=member.ways,
+            styles=member.styles,
             facts=typed.typed.facts,
             evidence=(*plain.evidence, *own[0], typed.typed.evidence[0], *own[1]),
             drift=drifted,

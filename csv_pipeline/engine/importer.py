@@ -31,7 +31,7 @@ from csv_pipeline.engine.report import (
     first_rejects,
     non_data_in,
     refuse_without_good_row,
-    suspected,
+    settings_at_fault,
     warnings_of,
 )
 from csv_pipeline.engine.result_files import draft_results, leave_results
@@ -118,14 +118,14 @@ class Progress:
 def ingest(pipeline: Pipeline, claim: Claim) -> ImportReport:
     """Import one claimed arrival and return what became of every row.
 
-    A file that is turned away is a report too; its outcome says so.
+    A file that is refused is a report too; its outcome says so.
 
     Raises:
         UnavailableError: Database or object store do not answer; the claim runs out and the file
             is picked up again.
         LostClaimError: Another worker has the file by now.
     """
-    with pipeline.keeper.working_on(claim):
+    with pipeline.leases.working_on(claim):
         import_ = Import(pipeline, claim)
         for stage in Stage:
             import_.advance(stage)
@@ -181,7 +181,7 @@ class Import:
         self._feeds = pipeline.feeds
         self._settings = pipeline.settings
         self._database = pipeline.database
-        self._keeper = pipeline.keeper
+        self._leases = pipeline.leases
         self.work = pipeline.settings.work_area / f"{claim.import_id}-{claim.attempt}"
         if claim.dry_run:
             living.keep(pipeline.settings.work_area, claim.import_id)
@@ -189,19 +189,19 @@ class Import:
         self.account = account or pipeline.account(claim.account)
 
     def advance(self, stage: Stage) -> Progress:
-        """Do one stage unless the file was turned away before, and return what it did."""
+        """Do one stage unless the file was refused before, and return what it did."""
         if done := saved(self.work / f"progress-{stage}.json", Progress):
             return done
         if (before := BEFORE.get(stage)) is not None:
             self.advance(before)  # it may have been left to a bundle that came to nothing
-        self._keep_claim(stage)
+        self._renew_claim(stage)
         began = time.monotonic()
         rows = rejects = 0
         if self._is_due(stage):
             try:
                 rows, rejects = self._does[stage](self)
             except FileRefusedError as refusal:
-                self.turn_away(Outcome.REFUSED, str(refusal), refusal.code)
+                self.end_as(Outcome.REFUSED, str(refusal), refusal.code)
             except PolarsError as error:
                 error.args = (_QUOTED.sub(MASK, str(error)),)  # it may quote values of rows
                 raise
@@ -219,14 +219,12 @@ class Import:
         return progress
 
     def _is_due(self, stage: Stage) -> bool:
-        """Return whether there is anything to do; the file may be turned away, or settled."""
+        """Return whether there is anything to do; the file may be refused, or settled."""
         if stage in {Stage.LOAD, Stage.REPORT}:
             return True
         return self.ending is None and not (self.work / "report.json").exists()
 
-    def turn_away(
-        self, outcome: Outcome, problem: str, code: str, same_as: int | None = None
-    ) -> None:
+    def end_as(self, outcome: Outcome, problem: str, code: str, same_as: int | None = None) -> None:
         """End the import here: its load stage will record this instead of rows."""
         ending = Ending(outcome=outcome, problem=problem, problem_code=code, same_as=same_as)
         save(self.work / "ending.json", ending)
@@ -238,12 +236,12 @@ class Import:
         """
         if isinstance(error, OSError):
             self._make_room()
-        way = "".join(traceback.format_tb(error.__traceback__))
+        trace = "".join(traceback.format_tb(error.__traceback__))
         said = "" if isinstance(error, SQLAlchemyError | PsycopgError) else f": {error}"
         code = getattr(getattr(error, "orig", error), "sqlstate", None)
         state = f" (SQLSTATE {code})" if code else ""
-        problem = f"Traceback (most recent call last):\n{way}{type(error).__name__}{state}{said}"
-        self.turn_away(Outcome.FAILED, problem, type(error).__name__)
+        problem = f"Traceback (most recent call last):\n{trace}{type(error).__name__}{state}{said}"
+        self.end_as(Outcome.FAILED, problem, type(error).__name__)
 
     def _make_room(self) -> None:
         """Remove all but the facts: the disk may be full, and now it has to hold why."""
@@ -273,25 +271,25 @@ class Import:
         """Remove the work directory."""
         shutil.rmtree(self.work, ignore_errors=True)
         if self.claim.dry_run:
-            living.let_go(self._settings.work_area, self.claim.import_id)
+            living.drop(self._settings.work_area, self.claim.import_id)
 
-    def _keep_claim(self, stage: Stage) -> None:
-        """Make sure of the claim and let the keeper renew it, whichever process claimed it.
+    def _renew_claim(self, stage: Stage) -> None:
+        """Make sure of the claim and let the lease renewer renew it, whichever process claimed it.
 
-        Until the load, which looks again, the keeper's word is enough if it has the claim: a small
-        file takes less time than to ask. A load whose commit got no answer, because the database
+        Until the load, which looks again, it is enough that the lease renewer has the claim: a
+        small file takes less time than to ask. A load whose commit got no answer, because the database
         fell silent or the process died, may have happened: then the claim is over and the ledger
         has this very import.
         """
-        sure = stage is not Stage.LOAD and self._keeper.holds(self.claim)
+        sure = stage is not Stage.LOAD and self._leases.holds(self.claim)
         if stage is Stage.REPORT or sure:
             return
         try:
             with self._database.begin() as connection:
                 ledger.renew(connection, self.claim, self._settings.lease_seconds)
-            self._keeper.hold([self.claim])
+            self._leases.hold([self.claim])
         except LostClaimError:
-            self._keeper.let_go(self.claim)
+            self._leases.drop(self.claim)
             with self._database.begin() as connection:
                 settled = ledger.settled(connection, self.claim)
             if settled is None:
@@ -361,9 +359,9 @@ class Import:
     def _text(self) -> TextFile:
         """Return the file's rows; rejected rows sent back under the header they came with."""
         replay = self._replay()
-        return replay.text if replay else self._as_it_stands()
+        return replay.text if replay else self._as_written()
 
-    def _as_it_stands(self) -> TextFile:
+    def _as_written(self) -> TextFile:
         def both_ways() -> TextFile:
             declared = self.account.encoding
             if declared is None:
@@ -391,7 +389,7 @@ class Import:
 
     def _replay(self) -> Replay | None:
         """Return which rows of which import these are, if the file holds rejected rows."""
-        text = self._as_it_stands()
+        text = self._as_written()
         if self.claim.repairs is None and not is_rejects_file(text.header):
             return None
         return self._once("replay", Replay, lambda: self._taken_back(text))
@@ -443,7 +441,7 @@ class Import:
     def _settled(self) -> Mapping[str, str | None]:
         """Return how amounts and dates were read in the import that is repaired."""
         repaired = saved(self.work / "repaired.json", ImportReport)
-        return repaired.ways if repaired else {}
+        return repaired.styles if repaired else {}
 
     def _settled_facts(self) -> FileFacts | None:
         """Return what transforms were told of the file whose rows come back corrected."""
@@ -465,12 +463,12 @@ class Import:
     def _arrive(self) -> tuple[int, int]:
         plain = self._plain()
         if plain.members:
-            self._turn_into_members()
+            self._end_as_unpacked()
             return 0, 0
         with self._database.begin() as connection:
             same = self._same_content(connection)
-        if same is not None and same.stands:
-            self._turn_away_duplicate(same.import_id)
+        if same is not None and same.is_current:
+            self._end_as_duplicate(same.import_id)
         return 0, 0
 
     def _same_content(self, connection: Connection) -> SameContent | None:
@@ -534,15 +532,15 @@ class Import:
                 lock_lane(connection, self.claim)
                 ledger.check(connection, self.claim)  # waiting may have cost it
                 same = self._same_content(connection)
-                stands = same is not None and same.stands  # since this one arrived
-                if not stands:
+                is_current = same is not None and same.is_current  # since this one arrived
+                if not is_current:
                     report = self._load_rows(connection)
                     written = report.counts.inserted + report.counts.updated
-                    stands = same is not None and self.ending is None and not written
-                if same is not None and stands:
+                    is_current = same is not None and self.ending is None and not written
+                if same is not None and is_current:
                     attempt.rollback()
                     attempt = connection.begin_nested()
-                    self._turn_away_duplicate(same.import_id)
+                    self._end_as_duplicate(same.import_id)
                     report = self._report()
             if self.ending is not None and self.ending.outcome is Outcome.REFUSED:
                 attempt.rollback()
@@ -556,12 +554,12 @@ class Import:
                 ledger.enter_members(connection, self.claim, self.members)
                 most = self._settings.max_failures
                 ledger.settle(connection, self.claim, report, fingerprint, most)
-        self._keeper.let_go(self.claim)
+        self._leases.drop(self.claim)
         save(self.work / "report.json", report)
         return report.counts.read - report.counts.rejected, report.counts.rejected
 
     def _load_rows(self, connection: Connection) -> ImportReport:
-        """Store the rows; the file is turned away if the database refuses too many of them."""
+        """Store the rows; the file is refused if the database refuses too many of them."""
         name = self.claim.name
 
         def hold(refused: int) -> None:
@@ -590,10 +588,10 @@ class Import:
                     counts.read, counts.rejected, self._non_data(text), name=name
                 )
         except FileRefusedError as error:
-            self.turn_away(Outcome.REFUSED, str(error), error.code)
+            self.end_as(Outcome.REFUSED, str(error), error.code)
             return self._report()
         report = self._report()
-        told = warnings_of(counts, self._non_data(text), suspected(self.account, report))
+        told = warnings_of(counts, self._non_data(text), settings_at_fault(self.account, report))
         found = (*report.warnings, *warnings, *told)
         return replace(report, counts=counts, differences=differences, warnings=found)
 
@@ -606,7 +604,7 @@ class Import:
             self._valid()
 
     def _keep_rejects(self, connection: Connection) -> None:
-        """Store the rejects of a file that is turned away for them."""
+        """Store the rejects of a file that is refused for them."""
         valid = saved(self.work / "validate.json", ValidFile)
         if valid:
             store_rejects(
@@ -648,20 +646,20 @@ class Import:
         except archive.CANNOT_GO as error:
             log.warning("file stays", import_id=report.import_id, because=str(error))
 
-    def _turn_away_duplicate(self, same: int) -> None:
-        self.turn_away(
+    def _end_as_duplicate(self, same: int) -> None:
+        self.end_as(
             Outcome.DUPLICATE,
             f"{self.claim.name}: new content was needed; import {same} brought the same bytes",
             "duplicate",
             same,
         )
 
-    def _turn_into_members(self) -> None:
+    def _end_as_unpacked(self) -> None:
         name, names = self.claim.name, [member.name for member in self.members]
         shown = ", ".join(map(repr, names[:_MOST_NAMES]))
         shown += f" and {len(names) - _MOST_NAMES:,} more" if len(names) > _MOST_NAMES else ""
         problem = f"{name}: each of its {len(names):,} files is an arrival of its own; {shown}"
-        self.turn_away(Outcome.UNPACKED, problem, "unpacked")
+        self.end_as(Outcome.UNPACKED, problem, "unpacked")
 
     def _report(self) -> ImportReport:
         """Return what is known so far; all but the counts of the rows loaded."""
@@ -699,7 +697,7 @@ class Import:
                 drift=saved(self.work / "drift.json", HeaderDrift) or HeaderDrift(),
             )
         if typed:
-            report = replace(report, layout=typed.layout, ways=typed.ways, facts=typed.facts)
+            report = replace(report, layout=typed.layout, styles=typed.styles, facts=typed.facts)
         late = self.work / LATE
         if text and valid and (text.malformed or valid.rejected or any(late.glob("*"))):
             by_rule, by_column = count_rejects((text.rejects, valid.rejects, late))
@@ -716,7 +714,9 @@ class Import:
                 same_as=ending.same_as,
             )
         if report.problem and report.problem_code in MAY_BE_DECLARED:
-            report = replace(report, problem=report.problem + suspected(self.account, report))
+            report = replace(
+                report, problem=report.problem + settings_at_fault(self.account, report)
+            )
         return report
 
     def _text_so_far(self) -> TextFile | None:

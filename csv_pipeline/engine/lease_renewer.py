@@ -22,13 +22,13 @@ from csv_pipeline.model import Claim
 from csv_pipeline.storage import ledger
 from csv_pipeline.storage.database import Database
 
-_BEATS_PER_LEASE = 4
+_RENEWALS_PER_LEASE = 4
 _PATIENCE_SECONDS = 1.0  # between tries while the database does not answer
 _SLOWEST_STEP_SECONDS = 120.0  # for the process of a run's next step to begin
 log = structlog.get_logger()
 
 
-class Keeper:
+class LeaseRenewer:
     """Renews the leases of what this process holds, four times a lease.
 
     What is still held when the process ends in an orderly way is left to the run that it was
@@ -48,7 +48,7 @@ class Keeper:
         atexit.register(self._end)
 
     def hold(self, claims: Iterable[Claim]) -> None:
-        """Renew these claims from now on; a rehearsal's has no lease."""
+        """Renew these claims from now on; a dry run's has no lease."""
         with self._lock:
             self._claims |= {_key(claim): claim for claim in claims if claim.arrival_id}
             self._start()
@@ -58,7 +58,7 @@ class Keeper:
         with self._lock:
             return _key(claim) in self._claims
 
-    def let_go(self, claim: Claim) -> None:
+    def drop(self, claim: Claim) -> None:
         """Renew a claim no longer: it is settled, lost or dropped."""
         with self._lock:
             self._claims.pop(_key(claim), None)
@@ -91,7 +91,7 @@ class Keeper:
             self._give_back([claim])
             raise
         finally:
-            self.let_go(claim)
+            self.drop(claim)
 
     def beat(self) -> None:
         """Renew everything once; what is lost is held no longer.
@@ -174,11 +174,13 @@ class Keeper:
         if self._stopped.is_set() or not (self._claims or self._runs):
             return
         if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._beats, name="keeper", daemon=True)
+            self._thread = threading.Thread(
+                target=self._renewals, name="lease renewer", daemon=True
+            )
             self._thread.start()
 
-    def _beats(self) -> None:
-        interval = wait = self._lease_seconds / _BEATS_PER_LEASE
+    def _renewals(self) -> None:
+        interval = wait = self._lease_seconds / _RENEWALS_PER_LEASE
         while not self._stopped.wait(wait):
             with self._lock:
                 if not self._claims and not self._runs:

@@ -26,7 +26,7 @@ def prepare(area: Path) -> None:
 
 
 def keep(area: Path, import_id: int) -> None:
-    """Let it be known, until `let_go` or the end of this process, that it works on an import."""
+    """Let it be known, until `drop` or the end of this process, that it works on an import."""
     with _lock:
         file, ours = _opened(area)
         if import_id not in ours:
@@ -35,7 +35,7 @@ def keep(area: Path, import_id: int) -> None:
             ours.add(import_id)
 
 
-def let_go(area: Path, import_id: int) -> None:
+def drop(area: Path, import_id: int) -> None:
     """Work on an import no longer."""
     with _lock:
         file, ours = _opened(area)

@@ -17,7 +17,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from csv_pipeline.engine import archive, living
-from csv_pipeline.engine.lease_renewer import Keeper
+from csv_pipeline.engine.lease_renewer import LeaseRenewer
 from csv_pipeline.engine.result_files import leave_results
 from csv_pipeline.errors import (
     SetupError,
@@ -39,7 +39,7 @@ from csv_pipeline.model import (
 from csv_pipeline.rejects.rejects_file import write_rejects
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.names import hold_apart
-from csv_pipeline.stages.arrive import Look, found_file, look
+from csv_pipeline.stages.arrive import ScanResult, found_file, look
 from csv_pipeline.stages.load.writing import is_of_a_row
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.read.grammar import Grammar
@@ -60,17 +60,17 @@ log = structlog.get_logger()
 class Pipeline:
     """What every import needs: the settings, the database with all tables in it, the feeds.
 
-    The keeper renews the leases of what was claimed here.
+    The lease renewer renews the leases of what was claimed here.
     """
 
     settings: Settings
     database: Database
     feeds: Mapping[str, Feed]
-    keeper: Keeper
+    leases: LeaseRenewer
 
     def close(self) -> None:
         """Renew no lease any more and let go of the database."""
-        self.keeper.stop()
+        self.leases.stop()
         self.database.engine.dispose()
 
     def feed(self, name: str) -> Feed:
@@ -111,7 +111,7 @@ class Pipeline:
                 dry_run=dry_run,
                 again=again,
             )
-        self.keeper.hold(claims)
+        self.leases.hold(claims)
         return claims
 
     def claim_file(
@@ -132,7 +132,7 @@ class Pipeline:
         landed = is_below(place_of(file.location), self.settings.landing_place)
         with self.database.begin() as connection:
             if dry_run:
-                return ledger.rehearsal(connection, file, again=again)
+                return ledger.dry_run_claim(connection, file, again=again)
             archive.take_back(connection, [file])
             claims = ledger.claim(
                 connection,
@@ -142,7 +142,7 @@ class Pipeline:
                 lease_seconds=self.settings.lease_seconds,
                 again=again,
             )
-        self.keeper.hold(claims)
+        self.leases.hold(claims)
         return claims[0] if claims else None
 
     def _stay_in_place(self, file: FoundFile) -> None:
@@ -202,7 +202,7 @@ class Pipeline:
                     f"to {text_of(str(path.resolve()))}"
                 )
 
-    def look(self, *, seconds: float, start_at: str | None = None) -> Look:
+    def look(self, *, seconds: float, start_at: str | None = None) -> ScanResult:
         """Look at the landing area, enter what is new into the ledger and return it."""
         landing = self.settings.landing_place
         with self.database.begin() as connection:
@@ -235,7 +235,7 @@ class Pipeline:
     def write_rejects(
         self, import_id: int, path: Path, *, verbatim: bool = False, repaired: bool = False
     ) -> int:
-        """Write the rejected rows of an import for a person to mend and return their number.
+        """Write the rejected rows of an import for a person to correct and return their number.
 
         If there are none, no file is written and one that is there stays. Rows that another import
         repaired are left out unless `repaired`; `verbatim` is for machines: no cell is kept from
@@ -371,7 +371,7 @@ def open_pipeline(settings: Settings, feeds: Iterable[Feed]) -> Pipeline:
     sweep(settings, database, by_name)
     if settings.history_days is not None:
         undo_records.prune_history(database, by_name.values(), settings.history_days)
-    opened = Pipeline(settings, database, by_name, Keeper(database, settings.lease_seconds))
+    opened = Pipeline(settings, database, by_name, LeaseRenewer(database, settings.lease_seconds))
     opened.put_away(_SECONDS_TO_PUT_AWAY)
     return opened
 

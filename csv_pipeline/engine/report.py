@@ -79,7 +79,7 @@ def non_data_in(text: TextFile) -> NonData:
     )
 
 
-def suspected(account: Account, report: ImportReport) -> str:
+def settings_at_fault(account: Account, report: ImportReport) -> str:
     """Return which settings of the account rejects or a header that is unknown may be due to.
 
     With the commands to take them back; "" if there are none.
@@ -102,7 +102,9 @@ def suspected(account: Account, report: ImportReport) -> str:
     return f"; {who} declares the {shown}, which may be why; to take it back: {commands}"
 
 
-def warnings_of(counts: Counts, non_data: NonData, suspected: str) -> tuple[ReportWarning, ...]:
+def warnings_of(
+    counts: Counts, non_data: NonData, settings_at_fault: str
+) -> tuple[ReportWarning, ...]:
     """Return what a person should look at although the file is imported."""
     found = []
     if counts.read and counts.rejected == counts.read:
@@ -110,7 +112,7 @@ def warnings_of(counts: Counts, non_data: NonData, suspected: str) -> tuple[Repo
         found.append(
             ReportWarning(
                 code="rows.all_rejected",
-                message=f"{rows} was rejected, so nothing of the file is stored{suspected}",
+                message=f"{rows} was rejected, so nothing of the file is stored{settings_at_fault}",
                 count=counts.read,
             )
         )

@@ -56,9 +56,9 @@ def rows_that_need_others(feed: Feed, sample: Path) -> list[int]:
 
 def _judged(text: TextFile, work: Path, feed: Feed, whole: TypedFile) -> dict[int, tuple[Any, ...]]:
     """Return the values and the faults of each row."""
-    ways, facts = whole.ways, whole.facts
+    styles, facts = whole.styles, whole.facts
     name = text.text.name
-    typed = transform(text, work, feed, _NOBODY, name=name, settled=ways, facts=facts)
+    typed = transform(text, work, feed, _NOBODY, name=name, settled=styles, facts=facts)
     faults = scan(validate(typed, text, work, feed).rejects, REJECTS).drop(_IN_THE_TEXT).collect()
     found = faults.filter(faults["rule"] != "key.duplicate").rows_by_key("row_number")
     values = scan(typed.rows).drop(_WHERE).collect().rows_by_key(_NUMBER, unique=True)

@@ -1,4 +1,4 @@
-"""The rejects file: what a person gets to mend, and sends back.
+"""The rejects file: what a person gets to correct, and sends back.
 
 It has the columns of the file that was imported, under its own headings, and beside them these
 columns of ours. `_import_id` comes first, and not only so that errors stand where they are seen:

@@ -5,8 +5,8 @@ what a column holds after it had. Both are SQL expressions, written once, used t
 to write them. A feed has one policy, and may have others for single columns. A row whose stored
 values would all stay as they are is *kept*, and not rewritten.
 
-A policy by which the later import wins says so by `by_arrival`: a rejected row that is mended and
-sent back stands for the import it was rejected by, and loses against what arrived after that.
+A policy by which the later import wins says so by `by_arrival`: a rejected row that comes back
+corrected stands for the import it was rejected by, and loses against what arrived after that.
 """
 
 from collections.abc import Mapping

@@ -3,8 +3,8 @@
 The rows that do not are *superseded*, and reported with the row that came instead; or, by
 `RejectDuplicates`, all rows of such a key are rejected.
 
-A policy says so twice: `winner` over the rows of a file, in Polars, and `stands` in SQL, of a
-rejected row that comes back mended and the row of its file that is stored by then.
+A policy says so twice: `winner` over the rows of a file, in Polars, and `wins` in SQL, of a
+rejected row that comes back corrected and the row of its file that is stored by then.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ class DuplicatePolicy:
         """Return the row number of the row that stands, over a key's rows; None: none of them."""
         raise NotImplementedError
 
-    def stands(self, row: Values, other: Values) -> ColumnElement[bool]:
+    def wins(self, row: Values, other: Values) -> ColumnElement[bool]:
         """Return whether a row stands against another of its key; null if that is not known."""
         raise NotImplementedError
 
@@ -46,7 +46,7 @@ class LastInFile(DuplicatePolicy):
         """Return the greatest row number."""
         return _ROW.max()
 
-    def stands(self, row: Values, other: Values) -> ColumnElement[bool]:
+    def wins(self, row: Values, other: Values) -> ColumnElement[bool]:
         """Return whether the row is further down."""
         return row["_row_number"] > other["_row_number"]
 
@@ -59,7 +59,7 @@ class FirstInFile(DuplicatePolicy):
         """Return the least row number."""
         return _ROW.min()
 
-    def stands(self, row: Values, other: Values) -> ColumnElement[bool]:
+    def wins(self, row: Values, other: Values) -> ColumnElement[bool]:
         """Return whether the row is further up."""
         return row["_row_number"] < other["_row_number"]
 
@@ -77,7 +77,7 @@ class NewestInFile(DuplicatePolicy):
         """Return the row number of the newest version."""
         return _ROW.sort_by(self.column, "_row_number", nulls_last=False).last()
 
-    def stands(self, row: Values, other: Values) -> ColumnElement[bool]:
+    def wins(self, row: Values, other: Values) -> ColumnElement[bool]:
         """Return whether the row is newer, or as new and further down."""
         new, old = row[self.column], other[self.column]
         return or_(
@@ -100,6 +100,6 @@ class RejectDuplicates(DuplicatePolicy):
         """Return None."""
         return
 
-    def stands(self, row: Values, other: Values) -> ColumnElement[bool]:
+    def wins(self, row: Values, other: Values) -> ColumnElement[bool]:
         """Return false."""
         return false()

@@ -28,7 +28,7 @@ _UNFINISHED = (".part", ".tmp", ".crdownload", ".filepart")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class ScanResult:
     """What one look at the landing area found.
 
     `found` files are complete, new and in a place of their own; `misplaced` ones lie where no feed
@@ -50,7 +50,7 @@ def look(  # noqa: PLR0913  # where, for what, what is known, and three bounds i
     settle_seconds: float,
     deadline: float,
     start_at: str | None = None,
-) -> Look:
+) -> ScanResult:
     """Return the files that are new, account by account until `deadline` (`time.monotonic`).
 
     A file modified within the last `settle_seconds` may still be growing: it is looked at again
@@ -78,7 +78,7 @@ def look(  # noqa: PLR0913  # where, for what, what is known, and three bounds i
         # A file of the future, by a clock that is wrong, waits no longer than one of just now.
         time.sleep(max(0.0, min(settle_seconds, deadline - time.monotonic())))
     settled = [file for file in young if _unchanged(file)]
-    return Look(
+    return ScanResult(
         found=(*found, *settled),
         misplaced=tuple(misplaced),
         growing=len(young) - len(settled),

@@ -1,4 +1,4 @@
-"""Take rejected rows back: turn a mended rejects file into rows of the file they came from.
+"""Take rejected rows back: turn a corrected rejects file into rows of the file they came from.
 
 What has been through a spreadsheet may have lost its byte order mark, have another delimiter, its
 columns in another order and rows deleted; the reader and the names of the columns see to that. Each
@@ -302,8 +302,8 @@ def _faults(judged: pl.DataFrame, repaired: Repaired) -> pl.DataFrame:
             "repairs",
         ),
         "row.not_mended": pl.lit(
-            f"its cells mended and {RAW} emptied were needed; {RAW} still holds the record, whose "
-            "cells could not be told apart"
+            f"its cells corrected and {RAW} emptied were needed; {RAW} still holds the record, "
+            "whose cells could not be told apart"
         ),
     }
     message = pl.coalesce(pl.when(pl.col("rule") == rule).then(text) for rule, text in what.items())

@@ -81,7 +81,7 @@ class _Plan:
     extras: Mapping[str, int]  # other heading → place in the header
     header: tuple[str, ...]
     headings: dict[str, str]
-    ways: dict[str, str | None]
+    styles: dict[str, str | None]
     account: Account  # what it declares of currency, day order and decimal mark
     stating: tuple[str, ...]  # columns of amounts that state a currency
     readings: Mapping[str, Reading]  # of the columns of dates and times
@@ -163,11 +163,11 @@ def transform(  # noqa: PLR0913  # a file, whose it is, and what is known of it
         extras=extras,
         header=text.header,
         headings=headings,
-        ways=decided.ways,
+        styles=decided.styles,
         account=account,
         stating=surveys.figures.stating,
         readings={
-            c.name: reading(c, one, decided.ways) for one in surveys.moments for c in one.columns
+            c.name: reading(c, one, decided.styles) for one in surveys.moments for c in one.columns
         },
         nulls=nulls,
         facts=facts or _facts(text, feed, layout, sources, nulls),
@@ -195,7 +195,7 @@ def transform(  # noqa: PLR0913  # a file, whose it is, and what is known of it
         headings=headings,
         extras=tuple(extras),
         layout=layout.name,
-        ways=decided.ways,
+        styles=decided.styles,
         facts=plan.facts,
         evidence=(_layout_evidence(layout, plan), *decided.evidence, *checked),
         warnings=(*decided.warnings, *filter(None, damaged)),
@@ -231,7 +231,7 @@ def settle_parts(  # noqa: PLR0913, PLR0917  # a text, whose it is, and what is 
     stating = {
         name: decimals.currency(trimmed[str(sources[name])]) for name in whole.figures.stating
     }
-    suspect = {at for i in ids for at in parts_of(rows.filter(is_rounded(trimmed[i])), parts)}
+    doubtful = {at for i in ids for at in parts_of(rows.filter(is_rounded(trimmed[i])), parts)}
     firsts = [part.first for part in parts]
     starts = dict(zip(firsts, rows.search_sorted(pl.Series(firsts)), strict=True))
 
@@ -270,8 +270,8 @@ def settle_parts(  # noqa: PLR0913, PLR0917  # a text, whose it is, and what is 
         except FileRefusedError:
             found.append(None)
         else:
-            odd = settled.warnings or at in suspect
-            found.append(None if odd else (settled.ways, settled.evidence))
+            odd = settled.warnings or at in doubtful
+            found.append(None if odd else (settled.styles, settled.evidence))
     return found
 
 
@@ -410,7 +410,7 @@ class _Surveys:
         ordered = account.date_order is not None
         others = settle(self.moments, censuses, settled, year, ordered=ordered)
         return Settled(
-            ways=marks | orders | others.ways,
+            styles=marks | orders | others.styles,
             evidence=[*others.evidence, *of_orders, *of_marks],
             warnings=others.warnings,
         )
@@ -446,7 +446,7 @@ def _typed(
     for column in present:
         values = text[column.name]
         reading = plan.readings.get(column.name)
-        cast, rule, needed = _cast(values, column, plan.ways.get(column.name), reading)
+        cast, rule, needed = _cast(values, column, plan.styles.get(column.name), reading)
         made.append(cast.alias(column.name))
         shown = plan.headings[column.name]
         is_id = _is_id(column, feed)
@@ -539,7 +539,7 @@ def _cleaned(place: int, words: tuple[str, ...]) -> pl.Expr:
 
 
 def _cast(  # noqa: PLR0911  # a kind each
-    values: pl.Series, column: Column, way: str | None, reading: Reading | None = None
+    values: pl.Series, column: Column, style: str | None, reading: Reading | None = None
 ) -> tuple[pl.Series, str, str]:
     """Return the typed values, the rule that a null breaks where the text is not, and its needs."""
     match column.kind:
@@ -551,11 +551,11 @@ def _cast(  # noqa: PLR0911  # a kind each
         case Kind.CURRENCY:
             return decimals.currency(values), "currency", currencies.HINT
         case Kind.INTEGER:
-            return integers.cast(values, way), "integer", integers.HINT
+            return integers.cast(values, style), "integer", integers.HINT
         case Kind.DECIMAL:
             assert isinstance(column.dtype, pl.Decimal)  # noqa: S101  # the kind says so
             needed = decimals.HINT.format(scale=column.dtype.scale)
-            return decimals.cast(values, column.dtype, way), "decimal", needed
+            return decimals.cast(values, column.dtype, style), "decimal", needed
         case Kind.DATE:
             return dates.cast(values, reading or Reading()), "date", dates.HINT
         case Kind.TIME:
@@ -586,11 +586,11 @@ def _reasons(  # noqa: PLR0913, PLR0917  # what failed, and what a failure is ca
 ) -> Iterator[tuple[pl.Series, str, str]]:
     """Give the values that failed by the rule that they break, each with what it needs."""
     places = failed.arg_true()
-    some, way = values.gather(places), plan.ways.get(column.name)
+    some, style = values.gather(places), plan.styles.get(column.name)
     rest = pl.repeat(value=True, n=len(some), eager=True)
     for mask, its, needs in (
-        *cells.reasons(some, column, way, is_id=_is_id(column, plan.feed)),
-        *_by_the_other_way(some, column, plan, rule, needed),
+        *cells.reasons(some, column, style, is_id=_is_id(column, plan.feed)),
+        *_by_the_other_style(some, column, plan, rule, needed),
         *_reasons_of_moments(some, column, plan.readings.get(column.name), rule, needed),
         (rest, rule, needed),
     ):
@@ -600,19 +600,19 @@ def _reasons(  # noqa: PLR0913, PLR0917  # what failed, and what a failure is ca
             yield (failed & False).scatter(places.filter(mine), values=True), its, needs
 
 
-def _by_the_other_way(
+def _by_the_other_style(
     values: pl.Series, column: Column, plan: _Plan, rule: str, needed: str
 ) -> Iterator[tuple[pl.Series, str, str]]:
     """Give the values that are good ones by another way than the account declares."""
-    name, ways = _DECLARED.get(column.kind, ("", ()))
+    name, styles = _DECLARED.get(column.kind, ("", ()))
     setting = plan.account.setting(name) if name else None
     if setting is None or setting.value is None:
         return
     reading = plan.readings.get(column.name)
-    for way in ways:
-        if way != setting.value:
-            other = replace(reading, order=way) if reading else None
-            good = _cast(values, column, way, other)[0].is_not_null()
+    for style in styles:
+        if style != setting.value:
+            other = replace(reading, order=style) if reading else None
+            good = _cast(values, column, style, other)[0].is_not_null()
             yield good, rule, f"{needed}, by the {setting} {setting.value}, as {setting.because}"
 
 

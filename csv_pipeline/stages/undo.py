@@ -152,7 +152,7 @@ class Versions:
             .where(
                 *self._same_key(target, before),
                 before.c._replaced_by_import_id == import_id,
-                self._stands(before.c._import_id),
+                self._is_in_effect(before.c._import_id),
                 target.c._import_id == import_id,
             )
         )
@@ -176,7 +176,7 @@ class Versions:
             sa.delete(taken).where(
                 self._in(taken),
                 taken.c._replaced_by_import_id == undone_by,
-                self._stands(taken.c._left_import_id),
+                self._is_in_effect(taken.c._left_import_id),
                 ~sa.exists().where(*self._same_key(target, taken)),
             )
         )
@@ -206,7 +206,7 @@ class Versions:
                 history.c._replaced_by_import_id == taken.c._replaced_by_import_id,
                 history.c._import_id != import_id,
                 taken.c._import_id == import_id,
-                self._stands(taken.c._replaced_by_import_id),
+                self._is_in_effect(taken.c._replaced_by_import_id),
             )
         )
 
@@ -273,11 +273,11 @@ class Versions:
         """Return the conditions for versions in the chain beneath stored rows."""
         return (
             *self._same_key(target, history),
-            self._stands(history.c._replaced_by_import_id),
+            self._is_in_effect(history.c._replaced_by_import_id),
             history.c._created_import_id == target.c._created_import_id,
         )
 
-    def _stands(self, import_id: sa.ColumnElement[int]) -> _Condition:
+    def _is_in_effect(self, import_id: sa.ColumnElement[int]) -> _Condition:
         """Return whether an import stands; as an array, the history's index can find it."""
         return import_id == sa.any_(sa.func.array(self._standing.scalar_subquery()))
 

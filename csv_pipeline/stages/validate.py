@@ -71,7 +71,7 @@ def validate(
 
     The faults of `typed` and those found here, which show cells as they stand in `text`, come
     together in `rejects`. Of rows with the same key all but the one that the feed chooses are
-    superseded, or all are rejected. Mended rows may have been sorted: the feed chooses by where
+    superseded, or all are rejected. Corrected rows may have been sorted: the feed chooses by where
     they stood in the file that they repair.
     """
     schema = _schema(feed, typed.columns)
@@ -292,10 +292,10 @@ def _faults(
         if name not in batch.columns
     ]
     whole = (batch.with_columns(absent) if absent else batch)[list(schema.columns)]
-    suspects = _suspects(whole, schema)
-    if not suspects:
+    may_fail = _may_fail(whole, schema)
+    if not may_fail:
         return faults
-    looked_at = schema.select_columns(suspects)
+    looked_at = schema.select_columns(may_fail)
     looked_at.strict = False  # checks of the contract's own may see the other columns
     try:
         looked_at.validate(whole, lazy=True)
@@ -313,7 +313,7 @@ def _faults(
     return faults
 
 
-def _suspects(whole: pl.DataFrame, schema: pa.DataFrameSchema) -> list[str]:
+def _may_fail(whole: pl.DataFrame, schema: pa.DataFrameSchema) -> list[str]:
     """Return the columns of which any check of the contract fails.
 
     Pandera would say which rows are bad of each check, which is most of the time that a small file

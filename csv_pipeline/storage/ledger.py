@@ -32,7 +32,7 @@ from csv_pipeline.storage import lane_lock, order, tables
 from csv_pipeline.storage.worker import is_gone, is_here, this_worker
 
 _REPORT = TypeAdapter(ImportReport)
-_REHEARSED = 0  # the ledger numbers arrivals from 1
+_NOT_ENTERED = 0  # the ledger numbers arrivals from 1
 _OPEN = (ArrivalStatus.WAITING, ArrivalStatus.FAILED)
 _NAMED = (*_OPEN, ArrivalStatus.REFUSED, ArrivalStatus.DUPLICATE, ArrivalStatus.UNDONE)
 _DONE = (ArrivalStatus.IMPORTED, ArrivalStatus.UNPACKED)
@@ -58,11 +58,11 @@ class Backlog:
 class SameContent:
     """An import that brought the same bytes before.
 
-    It `stands` if no import or undo since has changed any row that may be one of its rows.
+    It `is_current` if no import or undo since has changed any row that may be one of its rows.
     """
 
     import_id: int
-    stands: bool
+    is_current: bool
 
 
 def register(
@@ -315,9 +315,9 @@ def claim(  # noqa: PLR0913  # each is a different question: whose, which, for w
         wanted &= table.c.arrival_id.in_(arrival_ids)
     wanted &= (table.c.account == account) & (table.c.feed == feed)
     most = None if max_failures is None or dry_run else max(max_failures, _LEAST_DEATHS)
-    suspect = None if most is None else _suspect(connection, wanted, most)
-    if suspect is not None:
-        wanted &= table.c.arrival_id == suspect
+    poison = None if most is None else _poison(connection, wanted, most)
+    if poison is not None:
+        wanted &= table.c.arrival_id == poison
     if not dry_run:
         order.lock_waiting(connection, account, feed)
     picked = connection.execute(
@@ -354,7 +354,7 @@ def claim(  # noqa: PLR0913  # each is a different question: whose, which, for w
             attempt=table.c.attempt + 1,
             import_id=numbered.c.import_id,
             lease_expires_at=sa.func.now() + timedelta(seconds=lease_seconds),
-            rehearsed_as=_status_before() if dry_run else None,
+            status_before_dry_run=_status_before() if dry_run else None,
             run_id=run_id,
             worker=this_worker(),
             deaths=_deaths(),
@@ -367,8 +367,8 @@ def claim(  # noqa: PLR0913  # each is a different question: whose, which, for w
     if dry_run:  # which changes no position
         now = set(arriving_now)
         claims = [replace(c, position=None) if c.arrival_id in now else c for c in claims]
-    if suspect is not None and most is not None and rows and rows[0].deaths >= most:
-        _give_up(connection, claims[0], rows[0].deaths)
+    if poison is not None and most is not None and rows and rows[0].deaths >= most:
+        _set_aside(connection, claims[0], rows[0].deaths)
         return []
     return claims
 
@@ -380,7 +380,7 @@ def _deaths() -> sa.ColumnElement[int]:
     return table.c.deaths + sa.case((lost, 1), else_=0)
 
 
-def _suspect(
+def _poison(
     connection: sa.Connection, wanted: sa.ColumnElement[bool], most_deaths: int
 ) -> int | None:
     """Return an arrival to be claimed alone: a worker that dies once more dies over this one."""
@@ -394,7 +394,7 @@ def _suspect(
     return found
 
 
-def _give_up(connection: sa.Connection, claim: Claim, deaths: int) -> None:
+def _set_aside(connection: sa.Connection, claim: Claim, deaths: int) -> None:
     problem = (
         f"{claim.name}: its worker died, or fell silent, {deaths} times in a row while importing "
         "it, so it is no longer tried by itself; name it, in a run's config or to csv-pipeline "
@@ -427,21 +427,21 @@ def next_import_id(connection: sa.Connection) -> int:
     return connection.execute(sa.select(tables.import_ids.next_value())).scalar_one()
 
 
-def rehearsal(connection: sa.Connection, file: FoundFile, *, again: bool = False) -> Claim:
+def dry_run_claim(connection: sa.Connection, file: FoundFile, *, again: bool = False) -> Claim:
     """Return a claim for a dry run of a file that the ledger need not know and will not."""
     import_id = next_import_id(connection)
     facts = asdict(file) | {"dry_run": True, "again": again}
-    return Claim(import_id=import_id, arrival_id=_REHEARSED, attempt=0, **facts)
+    return Claim(import_id=import_id, arrival_id=_NOT_ENTERED, attempt=0, **facts)
 
 
 def renew(connection: sa.Connection, claim: Claim, lease_seconds: float) -> None:
-    """Let a claim last as long again from now on, in this process; a rehearsal holds none.
+    """Let a claim last as long again from now on, in this process; a dry run holds none.
 
     Raises:
         LostClaimError: The claim is no longer the arrival's current one, or another process works
             on it: a run that was taken for dead, say, while its retry goes on with its claims.
     """
-    if claim.arrival_id == _REHEARSED:
+    if claim.arrival_id == _NOT_ENTERED:
         return
     table = tables.arrival
     elsewhere = connection.scalar(
@@ -562,7 +562,7 @@ def release(connection: sa.Connection, claim: Claim) -> None:
     An arrival that was refused, undone or a duplicate before is so again, with its problem. Only
     `attempt` stays as it is, so that whoever still believes in the claim cannot settle it; and to
     give an import back in an orderly way ends a row of deaths, which a dry run does not. A claim
-    that was lost, or never taken because the file is only rehearsed, has nothing to give back.
+    that was lost, or never taken because this is a dry run, has nothing to give back.
     """
     table = tables.import_
     before = connection.execute(
@@ -581,9 +581,9 @@ def release(connection: sa.Connection, claim: Claim) -> None:
         _change_claim(
             connection,
             claim,
-            status=sa.func.coalesce(tables.arrival.c.rehearsed_as, status),
+            status=sa.func.coalesce(tables.arrival.c.status_before_dry_run, status),
             lease_expires_at=None,
-            rehearsed_as=None,
+            status_before_dry_run=None,
             again=False,
             import_id=None if before is None else before.import_id,
             run_id=None if before is None else before.run_id,
@@ -593,12 +593,12 @@ def release(connection: sa.Connection, claim: Claim) -> None:
 
 
 def check(connection: sa.Connection, claim: Claim) -> None:
-    """Return if a claim is the current one of its arrival; a rehearsal always is.
+    """Return if a claim is the current one of its arrival; a dry run always is.
 
     Raises:
         LostClaimError: It is not.
     """
-    held = claim.arrival_id == _REHEARSED or is_held(connection, claim.import_id, claim.attempt)
+    held = claim.arrival_id == _NOT_ENTERED or is_held(connection, claim.import_id, claim.attempt)
     if not held:
         raise LostClaimError(claim.arrival_id, claim.attempt)
 
@@ -645,16 +645,16 @@ def same_content(
         table.c.turn > found.turn,
         (table.c.updated > 0) | (table.c.outcome == Outcome.UNDO),
     )
-    stands = not connection.scalar(sa.select(changed))
-    return SameContent(import_id=found.import_id, stands=stands)
+    is_current = not connection.scalar(sa.select(changed))
+    return SameContent(import_id=found.import_id, is_current=is_current)
 
 
-def stands(connection: sa.Connection, report: ImportReport) -> bool:
+def is_current(connection: sa.Connection, report: ImportReport) -> bool:
     """Return whether nothing has changed rows of its account and feed since an import."""
     table = tables.import_
     query = sa.select(table.c.fingerprint).where(table.c.import_id == report.import_id)
     same = same_content(connection, report, connection.scalar(query))
-    return same is None or same.stands
+    return same is None or same.is_current
 
 
 def known_content(connection: sa.Connection, of: Claim, fingerprints: Collection[str]) -> set[str]:
@@ -918,8 +918,8 @@ def _claimable(
     claimed = table.c.status == ArrivalStatus.CLAIMED
     workers = connection.scalars(sa.select(table.c.worker).where(claimed).distinct())
     gone = [worker for worker in workers if is_gone(worker)]
-    # A file that was only to be rehearsed is not imported because its worker died.
-    wanted = table.c.rehearsed_as.is_(None) | table.c.rehearsed_as.in_(statuses)
+    # A file that was only to be tried in a dry run is not imported because its worker died.
+    wanted = table.c.status_before_dry_run.is_(None) | table.c.status_before_dry_run.in_(statuses)
     expired = table.c.lease_expires_at < sa.func.now()
     lost = claimed & wanted & (expired | table.c.worker.in_(gone))
     if max_failures is None:
@@ -931,7 +931,7 @@ def _claimable(
 def _status_before() -> sa.ColumnElement[Any]:
     table = tables.arrival
     claimed = table.c.status == ArrivalStatus.CLAIMED
-    return sa.case((claimed, table.c.rehearsed_as), else_=table.c.status)
+    return sa.case((claimed, table.c.status_before_dry_run), else_=table.c.status)
 
 
 def _failures(connection: sa.Connection, claim: Claim) -> int:

@@ -115,7 +115,7 @@ def position_of(connection: sa.Connection, import_id: int) -> int | None:
 
 def is_overtaken(connection: sa.Connection, of: Claim, position: int | None) -> bool:
     """Return whether rows of a later arrival are stored for the same account and feed."""
-    if position is None:  # a rehearsal of a file that would arrive now
+    if position is None:  # a dry run of a file that would arrive now
         return False
     later = sa.exists().where(*standing(of), _import.c.position > position)
     return bool(connection.scalar(sa.select(later)))

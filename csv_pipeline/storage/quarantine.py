@@ -121,7 +121,7 @@ def repairable(connection: sa.Connection, claim: Claim, import_id: int) -> Impor
     if report is None or (report.account, report.feed) != (claim.account, claim.feed):
         found = f"import {import_id} is none of them"
     elif report.outcome is not Outcome.IMPORTED:
-        found = f"import {import_id} was {report.outcome}; mend its whole file and send that"
+        found = f"import {import_id} was {report.outcome}; correct its whole file and send that"
     elif report.undone_by is not None:
         found = f"import {import_id} was undone by import {report.undone_by}; import its file again"
     elif report.repairs is not None:

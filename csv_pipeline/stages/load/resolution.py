@@ -76,7 +76,7 @@ class Resolution:
             (self._changes(), "updated"),
             else_="kept",
         )
-        whole = self._beats() if self.replay else sa.false()
+        whole = self._renewals() if self.replay else sa.false()
         query = sa.select(rows.c._row_number, outcome, whole).where(*self._same_key(rows))
         return sa.insert(self.matched).from_select(["_row_number", OUTCOME, _WHOLE], query)
 
@@ -110,18 +110,18 @@ class Resolution:
                 ),
             ).where(*self._same_key(rows), conflict)
             yield sa.insert(self.refused).from_select(self.refused.columns.keys(), query)
-        if self._refuses_mended:
+        if self._refuses_corrected:
             row_number, import_id = self.target.c._row_number, self.target.c._import_id
             needed = f"a {' + '.join(self.key)} that stands in one row of the file was needed; row "
             query = sa.select(
                 rows.c._row_number,
                 sa.literal("key.duplicate"),
                 sa.func.concat(needed, row_number, " of import ", import_id, " has it too"),
-            ).where(*self._same_key(rows), self._stands(rows).is_(sa.false()))
+            ).where(*self._same_key(rows), self._prevails(rows).is_(sa.false()))
             yield sa.insert(self.refused).from_select(["_row_number", "rule", "message"], query)
 
     def count_on(self) -> sa.Update:
-        """Count mended rows without a key as if their file had had them well.
+        """Count corrected rows without a key as if their file had had them well.
 
         They come after the rows of their content that the file brought, in the places that its
         other repairs, those that stand, left free.
@@ -260,8 +260,8 @@ class Resolution:
         return groups
 
     @property
-    def _refuses_mended(self) -> bool:
-        """Whether a mended row is refused if its file has brought another one of its key."""
+    def _refuses_corrected(self) -> bool:
+        """Whether a corrected row is refused if its file has brought another one of its key."""
         return self.replay is not None and self.feed.duplicates.winner() is None
 
     def _of_refusing_policies(self) -> list[str]:
@@ -348,16 +348,16 @@ class Resolution:
     def _among_rows_of_its_file(
         self, differs: sa.ColumnElement[bool]
     ) -> tuple[tuple[sa.ColumnElement[bool], str], ...]:
-        """Return what becomes of mended rows whose file has brought another one of their key."""
+        """Return what becomes of corrected rows whose file has brought another one of their key."""
         if self.replay is None:
             return ()
-        beaten = self._stands(self.staging).is_(sa.false())
-        if self._refuses_mended:
+        beaten = self._prevails(self.staging).is_(sa.false())
+        if self._refuses_corrected:
             return ((beaten, "rejected"),)
-        return ((differs & beaten, "kept"), (differs & self._beats(), "updated"))
+        return ((differs & beaten, "kept"), (differs & self._renewals(), "updated"))
 
-    def _stands(self, rows: sa.FromClause) -> sa.ColumnElement[bool]:
-        """Return whether a mended row stands against the stored one of its file.
+    def _prevails(self, rows: sa.FromClause) -> sa.ColumnElement[bool]:
+        """Return whether a corrected row stands against the stored one of its file.
 
         Null if the stored one is not of its file, or if it is a repair and where it stood decides.
         """
@@ -368,20 +368,20 @@ class Resolution:
             .scalar_subquery()
         )
         stored_at = sa.case((target.c._import_id == self._stand_for, target.c._row_number))
-        mended, stored = (
+        corrected, stored = (
             {**self._row(table), "_row_number": place}
             for table, place in ((rows, stood_at), (target, stored_at))
         )
-        stands = self.feed.duplicates.stands(mended, stored)
-        return sa.case((self._is_of_file(target.c._import_id), stands))
+        wins = self.feed.duplicates.wins(corrected, stored)
+        return sa.case((self._is_of_file(target.c._import_id), wins))
 
-    def _beats(self) -> sa.ColumnElement[bool]:
-        """Return whether a mended row stands for one that none but its file has brought.
+    def _renewals(self) -> sa.ColumnElement[bool]:
+        """Return whether a corrected row stands for one that none but its file has brought.
 
         Then nothing of that is left: no policy resolves what rows of the same file say.
         """
         made_by_file = self._is_of_file(self.target.c._created_import_id)
-        return self._stands(self.staging).is_(sa.true()) & made_by_file
+        return self._prevails(self.staging).is_(sa.true()) & made_by_file
 
     def _is_of_file(self, import_id: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
         """Return whether an import is the one that is repaired, or repairs it too."""

@@ -77,8 +77,8 @@ def _named(sample: Sample, record: Record) -> Header:
 
     Damage is certain where several names are known without it.
     """
-    ways = [*other_names(sample, record), *_loosely_parted(sample, record)]
-    found = [(_known_in(names, sample.headings), names) for names in (record.names, *ways)]
+    readings = [*other_names(sample, record), *_loosely_parted(sample, record)]
+    found = [(_known_in(names, sample.headings), names) for names in (record.names, *readings)]
     certain = [found[0], *(one for one in found[1:] if one[0] > 1)]
     known, names = max(certain, key=lambda one: one[0])
     return Header(records=(record,), names=names, known=known, likeness=Likeness.NAMES)

@@ -53,13 +53,15 @@ class Reader:
         )
 
     def picked(self, frame: pl.DataFrame, cells: pl.DataFrame) -> Parsed:
-        """Take the rows out of cells that are parsed, and parse those that were mended."""
+        """Take the rows out of cells that are parsed, and parse those that were corrected."""
         good = (frame["kind"] == DATA) & frame["fault"].is_null()
         as_they_are = good & (frame["fields"] == cells.width)
         rows = self._placed(cells.filter(as_they_are), frame.filter(as_they_are))
-        mended = frame.filter(good & ~as_they_are)
-        if not mended.is_empty():
-            rows = pl.concat([rows, self._placed(self._parsed(mended), mended)]).sort("row_number")
+        corrected = frame.filter(good & ~as_they_are)
+        if not corrected.is_empty():
+            rows = pl.concat([rows, self._placed(self._parsed(corrected), corrected)]).sort(
+                "row_number"
+            )
         return Parsed(rows, self._faults(frame))
 
     def read(self, frame: pl.DataFrame, block: Block) -> Parsed:
@@ -83,7 +85,7 @@ class Reader:
         return self.section.laid_out(cells).hstack(frame.select(PLACE))
 
     def _parsed(self, good: pl.DataFrame) -> pl.DataFrame:
-        """Return the cells of records one by one, in which something may be mended."""
+        """Return the cells of records one by one, in which something may be corrected."""
         plain = good["cells"].null_count() == good.height
         if self.grammar.is_native and (plain or self.grammar.quote):
             return self._by_polars(_lines(self._rewritten(good)), good.height)

@@ -43,30 +43,30 @@ def _without_empty_cells(
     extra = (too_long["fields"] - width).unique()
     for count in extra.filter(extra <= _MOST_EXTRA).to_list():
         pattern = rf"{empty}{{{count}}}\r?$"
-        mends = (frame["fault"] == "row.too_long") & (frame["fields"] == width + count)
-        mends &= frame["text"].str.contains(pattern)
+        repairable = (frame["fault"] == "row.too_long") & (frame["fields"] == width + count)
+        repairable &= frame["text"].str.contains(pattern)
         if looks.extra != count:
-            mends = _proven(frame, mends, grammar, looks, count)
+            repairable = _proven(frame, repairable, grammar, looks, count)
         frame = frame.with_columns(
-            written=pl.when(mends)
+            written=pl.when(repairable)
             .then(pl.col("written").str.replace(pattern, ""))
             .otherwise("written"),
-            cells=pl.when(mends & pl.col("cells").is_not_null())
+            cells=pl.when(repairable & pl.col("cells").is_not_null())
             .then(pl.col("cells").list.head(width))
             .otherwise("cells"),
-            fault=pl.when(~mends).then("fault"),
+            fault=pl.when(~repairable).then("fault"),
         )
     return frame
 
 
 def _proven(
-    frame: pl.DataFrame, mends: pl.Series, grammar: Grammar, looks: Looks, count: int
+    frame: pl.DataFrame, repairable: pl.Series, grammar: Grammar, looks: Looks, count: int
 ) -> pl.Series:
     """Return which records can be read in no other way."""
-    places = mends.arg_true().to_list()
+    places = repairable.arg_true().to_list()
     texts = frame["text"].gather(places).to_list()
     proven = [_is_proven(grammar.cells(text), looks, count) for text in texts]
-    return mends.scatter(places, proven)
+    return repairable.scatter(places, proven)
 
 
 def _is_proven(cells: list[str | None], looks: Looks, count: int) -> bool:

@@ -158,15 +158,15 @@ class Structure:
         at_end, torn = section is not None or block.final, not block.data.endswith(b"\n")
         torn_at = block.offset + len(block.data) if block.final and torn else None
         held, frame = self._tail.released(frame, at_end=at_end, torn_at=torn_at)
-        ways = self._ended(held)
+        parses = self._ended(held)
         self.tally.count(frame)
         if found is not None:
-            ways.append(partial(self._reader.picked, frame, found.cells.head(frame.height)))
+            parses.append(partial(self._reader.picked, frame, found.cells.head(frame.height)))
         else:
-            ways.append(partial(self._reader.read, frame, block))
+            parses.append(partial(self._reader.read, frame, block))
         if section is not None:
             self._enter(section)
-        return ways, used, section is not None
+        return parses, used, section is not None
 
     def _ended(self, held: pl.DataFrame | None) -> list[Callable[[], Parsed]]:
         """Return the way to records that were held back, none of which is a row."""
@@ -199,7 +199,7 @@ class Structure:
         return frame, None
 
     def _with_faults(self, frame: pl.DataFrame, lines: int) -> pl.DataFrame:
-        """Return records with their numbers and faults, and mend those that can be mended."""
+        """Return records with their numbers and faults, and correct those that can be corrected."""
         frame = self._numbered_records(frame)
         self._line += lines
         frame = frame.with_columns(fault=self._fault())

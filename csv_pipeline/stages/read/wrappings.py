@@ -63,8 +63,8 @@ def without_wrappings(
     """
     evidence: list[Evidence] = []
     some = _first(text)
-    for suspect, find in ((_may_hang, _hung), (_may_be_quoted, _quoted)):
-        wrapping = find(first_lines(text, hints)) if suspect(some) else None
+    for may_apply, find in ((_may_hang, _hung), (_may_be_quoted, _quoted)):
+        wrapping = find(first_lines(text, hints)) if may_apply(some) else None
         if wrapping is not None:
             path = target.with_suffix(f".{wrapping.name}")
             _unwrap(text, path, wrapping, hints.name)
