@@ -173,7 +173,7 @@ def sent_out(written: int, import_id: int, path: Path) -> None:
         return
     rows = "1 row" if written == 1 else f"{written:,} rows"
     out.print(
-        f"{rows} to correct in {path}. Correct the cells, delete rows to leave out, and send it back: "
+        f"{rows} to correct in {path}. Correct the cells, delete rows to leave out, then: "
         f"{command()} replay {path}",
         soft_wrap=True,
     )

@@ -277,9 +277,9 @@ class Import:
         """Make sure of the claim and let the lease renewer renew it, whichever process claimed it.
 
         Until the load, which looks again, it is enough that the lease renewer has the claim: a
-        small file takes less time than to ask. A load whose commit got no answer, because the database
-        fell silent or the process died, may have happened: then the claim is over and the ledger
-        has this very import.
+        small file takes less time than to ask. A load whose commit got no answer, because the
+        database fell silent or the process died, may have happened: then the claim is over and the
+        ledger has this very import.
         """
         sure = stage is not Stage.LOAD and self._leases.holds(self.claim)
         if stage is Stage.REPORT or sure:
