@@ -15,7 +15,7 @@ from csv_pipeline.feeds import FEEDS
 from csv_pipeline.model import Claim, ImportReport, Outcome
 from csv_pipeline.settings import Settings
 from csv_pipeline.stages.arrive import found_file
-from csv_pipeline.storage import ledger
+from csv_pipeline.storage import arrivals
 
 
 def pipeline_at(home: str, url: str) -> Pipeline:
@@ -28,7 +28,7 @@ def import_file(home: str, url: str, file: str, account: str, feed: str) -> dict
     """Import one file and return the seconds it took, those of each stage, and the counts."""
     pipeline = pipeline_at(home, url)
     with pipeline.database.begin() as connection:
-        ledger.register(connection, [found_file(Path(file), account, feed)])
+        arrivals.register(connection, [found_file(Path(file), account, feed)])
     began = time.monotonic()
     (report,) = _imported(pipeline, pipeline.claim(account, feed))
     seconds = time.monotonic() - began

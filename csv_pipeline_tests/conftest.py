@@ -25,7 +25,7 @@ from csv_pipeline.feeds import FEEDS
 from csv_pipeline.model import Account, Feed, ImportReport, Reject
 from csv_pipeline.settings import Settings
 from csv_pipeline.stages.arrive import found_file
-from csv_pipeline.storage import ledger
+from csv_pipeline.storage import accounts, arrivals, rejects
 from csv_pipeline_tests.feeds import TEST_FEEDS
 from csv_pipeline_tests.postgres import ADDRESS
 
@@ -139,7 +139,7 @@ class Desk:
     def declare(self, **facts: Any) -> None:
         """Declare settings of the account."""
         with self.pipeline.database.begin() as connection:
-            ledger.declare(connection, Account(account=self.account, **facts))
+            accounts.declare(connection, Account(account=self.account, **facts))
 
     def bring(
         self, content: str | bytes | Path, feed: str = "people", name: str | None = None, **how: Any
@@ -151,7 +151,7 @@ class Desk:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         found = found_file(path, self.account, feed)
         with self.pipeline.database.begin() as connection:
-            ledger.register(connection, [found])
+            arrivals.register(connection, [found])
         claims = self.pipeline.claim(self.account, feed, **how)
         reports = [ingest(self.pipeline, claim) for claim in claims]
         return next(report for report in reports if report.name == path.name)
@@ -161,7 +161,7 @@ class Desk:
         path = self.folder / f"file-{next(_COUNTER)}.csv"
         path.write_text(content)
         with self.pipeline.database.begin() as connection:
-            ledger.register(connection, [found_file(path, self.account, "people")])
+            arrivals.register(connection, [found_file(path, self.account, "people")])
         return Import(self.pipeline, self.pipeline.claim(self.account, "people", **how)[0])
 
     def rows(self, table: str = "people", columns: str = "*", order: str = "1") -> list[Any]:
@@ -173,12 +173,12 @@ class Desk:
     def rejects(self, report: ImportReport) -> list[Reject]:
         """Return the faults of an import."""
         with self.pipeline.database.begin() as connection:
-            return ledger.rejects(connection, report.import_id)
+            return rejects.of_import(connection, report.import_id)
 
     def superseded(self, report: ImportReport) -> list[tuple[int, int]]:
         """Return pairs of superseded and superseding row numbers."""
         with self.pipeline.database.begin() as connection:
-            return ledger.superseded(connection, report.import_id)
+            return rejects.superseded(connection, report.import_id)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from csv_pipeline.engine.importer import ingest
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.model import ArrivalStatus, Outcome
 from csv_pipeline.stages.arrive import ScanResult, found_file, look
-from csv_pipeline.storage import ledger
+from csv_pipeline.storage import arrivals, claims
 from csv_pipeline_tests.conftest import Desk
 
 
@@ -160,7 +160,7 @@ def test_a_misplaced_file_waits_once_its_feed_is_known(pipeline: Pipeline, accou
     found = looking(pipeline.settings.landing_area).found
     mine = next(file for file in found if file.location == str(path))
     with pipeline.database.begin() as connection:
-        ledger.register(connection, [], [(mine, "no such feed yet")])
+        arrivals.register(connection, [], [(mine, "no such feed yet")])
     assert pipeline.claim(account, "people") == []
     pipeline.look(seconds=10)
     assert len(pipeline.claim(account, "people")) == 1
@@ -195,13 +195,13 @@ def test_a_claimed_file_is_not_claimed_twice(desk: Desk) -> None:
 def test_imports_are_numbered_in_the_order_of_arrival(desk: Desk, files: int) -> None:
     found = found_file(drop(desk.folder, "a.csv"), desk.account, "people")
     with desk.pipeline.database.engine.connect() as connection:  # nothing is committed
-        ledger.register(
+        arrivals.register(
             connection, [replace(found, location=f"{found.location}-{n}") for n in range(files)]
         )
-        first = ledger.claim(connection, desk.account, "people", lease_seconds=60)
+        first = claims.take(connection, desk.account, "people", lease_seconds=60)
         for claim in reversed(first):  # so that the table has them in this order
-            ledger.release(connection, claim)
-        again = ledger.claim(connection, desk.account, "people", lease_seconds=60)
+            claims.release(connection, claim)
+        again = claims.take(connection, desk.account, "people", lease_seconds=60)
     assert [claim.arrival_id for claim in again] == sorted(claim.arrival_id for claim in first)
     numbers = [claim.import_id for claim in (*first, *again)]
     assert numbers == sorted(numbers)
@@ -212,11 +212,11 @@ def test_a_failed_file_waits_for_the_nightly_run_only(desk: Desk) -> None:
     desk.pipeline.look(seconds=10)
     claim = desk.pipeline.claim(desk.account, "people")[0]
     with desk.pipeline.database.begin() as connection:
-        ledger._end_claim(connection, claim, status=ArrivalStatus.FAILED, import_id=None)  # noqa: SLF001
+        claims._end_claim(connection, claim, status=ArrivalStatus.FAILED, import_id=None)  # noqa: SLF001
 
     def lanes(*, with_failed: bool) -> set[str]:
         with desk.pipeline.database.begin() as connection:
-            return {lane.account for lane in ledger.backlog(connection, with_failed=with_failed)}
+            return {lane.account for lane in arrivals.backlog(connection, with_failed=with_failed)}
 
     assert desk.account not in lanes(with_failed=False)
     assert desk.account in lanes(with_failed=True)

@@ -21,7 +21,7 @@ from csv_pipeline.engine.result_files import draft_results_together
 from csv_pipeline.errors import LostClaimError
 from csv_pipeline.model import DateOrder, DecimalMark, ImportReport, Outcome, Reject
 from csv_pipeline.stages.arrive import found_file
-from csv_pipeline.storage import ledger, tables
+from csv_pipeline.storage import arrivals, imports, tables
 from csv_pipeline_tests.conftest import Desk
 from csv_pipeline_tests.workers import Worker, orders_for
 
@@ -486,7 +486,7 @@ def test_files_that_go_together_survive_the_death_of_their_worker(desk: Desk, mo
     together(desk, left)
     assert [name for (name,) in desk.rows(columns="person_id")] == ["0", "1", "2"]
     with desk.pipeline.database.begin() as connection:
-        reports = ledger.imports(connection, account=desk.account)
+        reports = imports.newest(connection, account=desk.account)
     assert [report.counts.inserted for report, _ in reports] == [1, 1, 1]
 
 
@@ -499,7 +499,7 @@ def test_files_whose_worker_died_before_it_reported_get_their_results_from_the_s
     worker.comes_to(moment)
     worker.kill()
     with desk.pipeline.database.begin() as connection:
-        reports = [report for report, _ in ledger.imports(connection, account=desk.account)]
+        reports = [report for report, _ in imports.newest(connection, account=desk.account)]
     assert [results(desk, report) for report in reports] == [None] * 3
     settings = desk.pipeline.settings
     for report in reports:
@@ -665,7 +665,7 @@ def drop(desk: Desk, contents: Sequence[str | bytes], feed: str = "people") -> N
     for path, content in zip(paths, contents, strict=True):
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         with desk.pipeline.database.begin() as connection:
-            ledger.register(connection, [found_file(path, desk.account, feed)])
+            arrivals.register(connection, [found_file(path, desk.account, feed)])
 
 
 def advance(desk: Desk, imports: list[Import], *stages: Stage) -> None:

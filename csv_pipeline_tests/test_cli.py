@@ -26,7 +26,7 @@ from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError
 from csv_pipeline.settings import Settings, settings
 from csv_pipeline.stages.arrive import found_file
-from csv_pipeline.storage import ledger
+from csv_pipeline.storage import accounts, arrivals
 
 _COMMAND = str(Path(sys.executable).with_name("csv-pipeline"))
 PEOPLE = "ID,Name,Amount\n1,Ann,5.00\n2,Bob,6.00\n"
@@ -258,7 +258,7 @@ def test_a_dry_run_of_an_archive_rehearses_each_file(terminal: Terminal) -> None
     assert "one.csv" in said.out
     assert "dry run; nothing of it is stored" in said.out
     with terminal.pipeline.database.begin() as connection:
-        assert ledger.arrivals(connection, account=terminal.account) == []
+        assert arrivals.find(connection, account=terminal.account) == []
 
 
 def test_a_relative_path_names_the_same_file(
@@ -299,7 +299,7 @@ def test_a_dry_run_shows_faults_and_leaves_no_trace(terminal: Terminal) -> None:
     assert "dry run, 1 warning; nothing of it is stored" in said.out
     assert "'abc' breaks rule amount.decimal" in said.out
     with terminal.pipeline.database.begin() as connection:
-        assert ledger.arrivals(connection, account=terminal.account) == []
+        assert arrivals.find(connection, account=terminal.account) == []
     assert terminal.call("imports", "-a", terminal.account).exit_code == 2  # no such account
 
 
@@ -582,7 +582,7 @@ def test_account_keeps_what_is_not_mentioned(terminal: Terminal) -> None:
     terminal.call("account", terminal.account, "--seller-id", "ann_s", "--date-order", "day-first")
     terminal.call("account", terminal.account, "--decimal-mark", "comma", "--forget", "seller-id")
     with terminal.pipeline.database.begin() as connection:
-        facts = ledger.account(connection, terminal.account)
+        facts = accounts.named(connection, terminal.account)
     assert (facts.seller_id, facts.date_order, facts.decimal_mark) == (None, "day first", "comma")
 
 
@@ -599,10 +599,10 @@ def test_an_account_declares_words_for_no_value_and_takes_them_back(terminal: Te
     assert "'n/k', '?'" in terminal.call("account", terminal.account, *words).out
     terminal.call("account", terminal.account, "--date-order", "day-first")
     with terminal.pipeline.database.begin() as connection:
-        assert ledger.account(connection, terminal.account).null_words == ("n/k", "?")
+        assert accounts.named(connection, terminal.account).null_words == ("n/k", "?")
     terminal.call("account", terminal.account, "--forget", "null-words")
     with terminal.pipeline.database.begin() as connection:
-        assert ledger.account(connection, terminal.account).null_words == ()
+        assert accounts.named(connection, terminal.account).null_words == ()
 
 
 def test_an_encoding_that_does_not_exist_is_not_declared(terminal: Terminal) -> None:

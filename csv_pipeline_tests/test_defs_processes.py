@@ -22,7 +22,7 @@ from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.model import Outcome
 from csv_pipeline.settings import Settings
 from csv_pipeline.stages.arrive import found_file
-from csv_pipeline.storage import ledger, tables
+from csv_pipeline.storage import arrivals, imports, tables
 from csv_pipeline_tests.conftest import Desk
 from csv_pipeline_tests.feeds import TEST_FEEDS
 
@@ -82,13 +82,13 @@ def test_all_files_of_a_run_with_a_process_for_each_step_are_imported_once(
         steps = {event.step_key for event in result.all_events if event.is_step_success}
         assert len(steps) == 6
     assert taken == []
-    arrivals = {row.name: row for row in arrivals_of(pipeline, account)}
-    assert {name: str(row.status) for name, row in arrivals.items()} == {
+    rows = {row.name: row for row in arrivals_of(pipeline, account)}
+    assert {name: str(row.status) for name, row in rows.items()} == {
         "one.csv": "imported", "two.csv": "imported", "bad.csv": "refused",
     }  # fmt: skip
-    assert {(row.attempt, row.deaths, row.failures) for row in arrivals.values()} == {(1, 0, 0)}
+    assert {(row.attempt, row.deaths, row.failures) for row in rows.values()} == {(1, 0, 0)}
     with pipeline.database.begin() as connection:
-        reports = [report for report, _ in ledger.imports(connection, account=account)]
+        reports = [report for report, _ in imports.newest(connection, account=account)]
     assert sorted(report.name for report in reports) == sorted(FILES)
     assert sum(report.counts.inserted for report in reports) == 3
     said = [line.user_message for line in instance.all_logs(run_id)]
@@ -106,10 +106,10 @@ def others_that_would_take_them(pipeline: Pipeline, account: str) -> Iterator[li
             with pipeline.database.begin() as connection:
                 claimed = [
                     row.name
-                    for row in ledger.arrivals(connection, account=account)
+                    for row in arrivals.find(connection, account=account)
                     if row.status == "claimed"
                 ]
-                lanes = ledger.backlog(connection)
+                lanes = arrivals.backlog(connection)
             if claimed:
                 taken.extend(lane for lane in lanes if lane.account == account)
 
@@ -124,7 +124,7 @@ def others_that_would_take_them(pipeline: Pipeline, account: str) -> Iterator[li
 
 def arrivals_of(pipeline: Pipeline, account: str) -> list[Any]:
     with pipeline.database.begin() as connection:
-        return ledger.arrivals(connection, account=account)
+        return arrivals.find(connection, account=account)
 
 
 def test_between_two_steps_the_claims_of_a_run_belong_to_no_process(desk: Desk) -> None:
@@ -134,12 +134,12 @@ def test_between_two_steps_the_claims_of_a_run_belong_to_no_process(desk: Desk) 
     ending.work_on("run", whole=False)
     ending.hold([import_.claim])
     ending.hand_over()
-    ending.beat()
+    ending.renew()
     (row,) = arrivals_of(desk.pipeline, desk.account)
     assert (row.status, row.worker, ending.holds(import_.claim)) == ("claimed", None, False)
     assert desk.pipeline.claim(desk.account, "people") == []
     going_on.hold([import_.claim])
-    going_on.beat()
+    going_on.renew()
     assert going_on.holds(import_.claim)
     assert import_.settled().outcome is Outcome.IMPORTED
     for leases in (ending, going_on):
@@ -178,11 +178,11 @@ def test_a_process_that_ends_gives_back_only_what_it_claimed_for_no_run(
         path = desk.folder / f"{feed}.csv"
         path.write_text("ID,Key\n1,1\n")
         with desk.pipeline.database.begin() as connection:
-            ledger.register(connection, [found_file(path, desk.account, feed)])
+            arrivals.register(connection, [found_file(path, desk.account, feed)])
     code = CLAIMS_AND_ENDS.format(account=desk.account)
     subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603
-    arrivals = {row.feed: row for row in arrivals_of(desk.pipeline, desk.account)}
-    assert {feed: str(row.status) for feed, row in arrivals.items()} == {
+    rows = {row.feed: row for row in arrivals_of(desk.pipeline, desk.account)}
+    assert {feed: str(row.status) for feed, row in rows.items()} == {
         "people": "claimed", "limited": "waiting",
     }  # fmt: skip
-    assert arrivals["people"].worker is None
+    assert rows["people"].worker is None

@@ -19,7 +19,7 @@ from csv_pipeline.engine import importer
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import AccountingError, DatabaseUnavailableError
 from csv_pipeline.model import ImportReport
-from csv_pipeline.storage import ledger
+from csv_pipeline.storage import arrivals, claims, imports
 
 GOOD = "ID,Name,Amount\n1,Ann,5.00\n2,Bob,6.00\n"
 MESSY = "ID,Name,Amount\n3,Cid,7.00\n4,Dee,abc\n"
@@ -56,13 +56,13 @@ class Dagster:
     def report(self, import_id: int) -> ImportReport:
         """Return what became of one file, as the ledger has it."""
         with self.pipeline.database.begin() as connection:
-            return ledger.report_of(connection, import_id)
+            return imports.report_of(connection, import_id)
 
     def statuses(self) -> dict[str, str]:
         """Return where each of the account's files stands."""
         with self.pipeline.database.begin() as connection:
-            arrivals = ledger.arrivals(connection, account=self.account)
-        return {arrival.name: str(arrival.status) for arrival in arrivals}
+            rows = arrivals.find(connection, account=self.account)
+        return {arrival.name: str(arrival.status) for arrival in rows}
 
 
 @pytest.fixture
@@ -173,10 +173,10 @@ def test_a_refused_file_is_named_by_the_place_it_was_moved_to(dagster: Dagster) 
     dagster.drop("wrong.csv", WRONG)
     dagster.run()
     with dagster.pipeline.database.begin() as connection:
-        (arrival,) = ledger.arrivals(connection, account=dagster.account)
+        (arrival,) = arrivals.find(connection, account=dagster.account)
     assert dagster.run(files=[arrival.moved_to]).success
     with dagster.pipeline.database.begin() as connection:
-        assert len(ledger.imports(connection, account=dagster.account)) == 2
+        assert len(imports.newest(connection, account=dagster.account)) == 2
 
 
 def test_the_rejects_asset_shows_the_faults_themselves(dagster: Dagster) -> None:
@@ -317,14 +317,14 @@ def test_a_failure_that_cannot_be_recorded_fails_the_run_and_no_other_file(
     dagster.drop("bad.csv", GOOD)
     dagster.drop("one.csv", MESSY)
     break_load(ZeroDivisionError("a bug"))
-    settle = ledger.settle
+    settle = claims.settle
 
     def full(connection: Any, claim: Any, *rest: Any) -> None:
         if claim.name == "bad.csv":
             raise ValueError("no room")
         settle(connection, claim, *rest)
 
-    monkeypatch.setattr(ledger, "settle", full)
+    monkeypatch.setattr(claims, "settle", full)
     result = dagster.run()
     assert not result.success
     assert dagster.statuses() == {"bad.csv": "claimed", "one.csv": "imported"}
@@ -416,7 +416,7 @@ def _claim_anew(dagster: Dagster) -> None:
     """Let a second worker take the account's first file, as it may when the claim ran out."""
     (run,) = dagster.instance.get_runs()
     with dagster.pipeline.database.begin() as connection:
-        first = min(a.arrival_id for a in ledger.arrivals(connection, account=dagster.account))
+        first = min(a.arrival_id for a in arrivals.find(connection, account=dagster.account))
     dagster.pipeline.claim(dagster.account, "people", arrival_ids=[first], run_id=run.run_id)
 
 
@@ -426,8 +426,8 @@ def test_config_can_name_the_files(dagster: Dagster, by: str) -> None:
     dagster.drop("two.csv", MESSY)
     dagster.pipeline.look(seconds=10)
     with dagster.pipeline.database.begin() as connection:
-        arrivals = ledger.arrivals(connection, account=dagster.account)
-    one = next(arrival for arrival in arrivals if arrival.name == "one.csv")
+        rows = arrivals.find(connection, account=dagster.account)
+    one = next(arrival for arrival in rows if arrival.name == "one.csv")
     named: dict[str, Any] = {
         "name": {"files": ["one.csv"]},
         "location": {"files": [location]},
@@ -441,7 +441,7 @@ def test_a_number_names_a_file_and_not_an_arrival(dagster: Dagster) -> None:
     dagster.drop("one.csv", GOOD)
     dagster.pipeline.look(seconds=10)
     with dagster.pipeline.database.begin() as connection:
-        (one,) = ledger.arrivals(connection, account=dagster.account)
+        (one,) = arrivals.find(connection, account=dagster.account)
     number = str(one.arrival_id)
     result = dagster.run(files=[number])
     (failure,) = result.get_step_failure_events()

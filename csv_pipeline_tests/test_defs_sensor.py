@@ -17,8 +17,8 @@ from csv_pipeline.defs.sensors import UNFINISHED, landing
 from csv_pipeline.engine.importer import Import, Stage, ingest
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.settings import Settings
-from csv_pipeline.storage import ledger
-from csv_pipeline.storage.ledger import Backlog
+from csv_pipeline.storage import arrivals
+from csv_pipeline.storage.arrivals import Backlog
 
 PEOPLE = "ID,Name\n1,Ann\n"
 
@@ -65,8 +65,8 @@ class Landing:
 
     def arrivals(self) -> dict[str, int]:
         with self.pipeline.database.begin() as connection:
-            arrivals = ledger.arrivals(connection, account=self.account)
-        return {arrival.name: arrival.arrival_id for arrival in arrivals}
+            rows = arrivals.find(connection, account=self.account)
+        return {arrival.name: arrival.arrival_id for arrival in rows}
 
 
 @pytest.fixture

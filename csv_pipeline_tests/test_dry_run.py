@@ -15,8 +15,8 @@ from csv_pipeline.defs.undo import undo_import
 from csv_pipeline.engine.importer import Import, Stage
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.model import ArrivalStatus, Claim, ImportReport, Outcome
-from csv_pipeline.storage import ledger
-from csv_pipeline.storage.tables import arrival as arrivals
+from csv_pipeline.storage import arrivals, imports
+from csv_pipeline.storage.tables import arrival as arrival_table
 from csv_pipeline_tests.conftest import Desk
 from csv_pipeline_tests.test_defs_runs import Dagster, plain
 from csv_pipeline_tests.test_undo import OpenEngine
@@ -93,7 +93,7 @@ def imported(desk: Desk, claim: Claim) -> ImportReport:
 
 def arrival(desk: Desk) -> Any:
     with desk.pipeline.database.begin() as connection:
-        return ledger.arrivals(connection, account=desk.account)[0]
+        return arrivals.find(connection, account=desk.account)[0]
 
 
 def failed(desk: Desk) -> None:
@@ -153,8 +153,8 @@ def test_a_rehearsal_forgets_no_dead_worker(
 ) -> None:
     dropped(desk, NEW)
     with desk.pipeline.database.begin() as connection:
-        mine = arrivals.c.account == desk.account
-        connection.execute(sa.update(arrivals).where(mine).values(deaths=2))
+        mine = arrival_table.c.account == desk.account
+        connection.execute(sa.update(arrival_table).where(mine).values(deaths=2))
     leaves_no_trace()
     (claim,) = desk.pipeline.claim(desk.account, FEED, dry_run=True)
     assert imported(desk, claim).outcome is Outcome.DRY_RUN
@@ -168,7 +168,7 @@ def strict(pipeline: Pipeline, account: str, tmp_path: Path) -> Desk:
         desk = Desk(pipeline, account, tmp_path)
         settled(desk, content)
         with pipeline.database.begin() as connection:
-            pipeline.leave_rejects(ledger.report_of(connection, arrival(desk).import_id))
+            pipeline.leave_rejects(imports.report_of(connection, arrival(desk).import_id))
     return Desk(replace(pipeline, settings=settings), account, tmp_path)
 
 

@@ -27,7 +27,7 @@ from csv_pipeline.errors import DatabaseUnavailableError, LostClaimError
 from csv_pipeline.model import Claim, ImportReport, Outcome
 from csv_pipeline.settings import Settings
 from csv_pipeline.stages.arrive import found_file
-from csv_pipeline.storage import lane_lock, ledger, tables
+from csv_pipeline.storage import arrivals, imports, lane_lock, tables
 from csv_pipeline.storage.worker import is_gone, is_zombie, this_worker
 from csv_pipeline_tests.conftest import Desk
 from csv_pipeline_tests.feeds import TEST_FEEDS
@@ -55,7 +55,7 @@ class Scene:
         path = self.desk.folder / name
         path.write_text(content)
         with self.pipeline.database.begin() as connection:
-            ledger.register(connection, [found_file(path, self.account, feed)])
+            arrivals.register(connection, [found_file(path, self.account, feed)])
 
     def worker(self, **how: Any) -> Worker:
         worker = Worker(orders_for(self.pipeline, self.account, **how))
@@ -110,7 +110,7 @@ class Scene:
         """Return whether the nightly schedule asks for a run over the account."""
         most = self.pipeline.settings.max_failures
         with self.pipeline.database.begin() as connection:
-            lanes = ledger.backlog(connection, with_failed=True, max_failures=most)
+            lanes = arrivals.backlog(connection, with_failed=True, max_failures=most)
         return self.account in {lane.account for lane in lanes}
 
     def try_all(self) -> list[ImportReport]:
@@ -127,13 +127,13 @@ class Scene:
 
     def imports(self) -> list[ImportReport]:
         with self.pipeline.database.begin() as connection:
-            reports = ledger.imports(connection, account=self.account, limit=1_000)
+            reports = imports.newest(connection, account=self.account, limit=1_000)
         return [report for report, _ in reversed(reports)]
 
     def statuses(self) -> list[str]:
         with self.pipeline.database.begin() as connection:
-            arrivals = ledger.arrivals(connection, account=self.account)
-        return [str(arrival.status) for arrival in arrivals]
+            rows = arrivals.find(connection, account=self.account)
+        return [str(arrival.status) for arrival in rows]
 
     def assert_imported_once(self) -> None:
         """Assert that all is as if nothing had happened."""
@@ -364,7 +364,7 @@ def test_a_file_that_workers_died_over_is_imported_by_name(scene: Scene) -> None
     assert claim is not None
     assert ingest(scene.pipeline, claim).outcome is Outcome.IMPORTED
     with scene.pipeline.database.begin() as connection:
-        assert ledger.arrival(connection, file).deaths == 0
+        assert arrivals.of_file(connection, file).deaths == 0
 
 
 def test_two_dead_workers_do_not_keep_a_file_from_the_third(scene: Scene) -> None:
@@ -461,7 +461,7 @@ def test_a_file_that_failed_three_times_is_tried_by_name_only(
     assert not scene.is_due()
     assert scene.try_all() == []
     with scene.pipeline.database.begin() as connection:
-        (arrival,) = ledger.arrivals(connection, account=scene.account)
+        (arrival,) = arrivals.find(connection, account=scene.account)
     assert arrival.problem.splitlines()[0] == (
         "people.csv: failed 3 times, so it is no longer tried by itself; name it, in a run's "
         "config or to csv-pipeline import, to try it again"

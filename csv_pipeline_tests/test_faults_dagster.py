@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.feeds import FEEDS
 from csv_pipeline.settings import Settings
-from csv_pipeline.storage import lane_lock, ledger
+from csv_pipeline.storage import arrivals, imports, lane_lock
 from csv_pipeline_tests.test_defs_dev import CUSTOMERS, ROOT, Ui, wait_for
 
 pytestmark = pytest.mark.slow
@@ -101,12 +101,12 @@ class House:
     def statuses(self) -> list[str]:
         """Return where each file stands; nothing while the database is silent."""
         with self.pipeline.database.begin() as connection:
-            return [str(arrival.status) for arrival in ledger.arrivals(connection)]
+            return [str(arrival.status) for arrival in arrivals.find(connection)]
 
     def imported(self) -> list[str]:
         """Return the files imported, in order, as often as they were."""
         with self.pipeline.database.begin() as connection:
-            reports = ledger.imports(connection, limit=1_000)
+            reports = imports.newest(connection, limit=1_000)
         return sorted(report.name for report, _ in reports if report.outcome == "imported")
 
     def stop(self) -> None:

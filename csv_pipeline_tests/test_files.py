@@ -22,7 +22,7 @@ from csv_pipeline.errors import SetupError
 from csv_pipeline.files import local
 from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.settings import Settings
-from csv_pipeline.storage import ledger, tables
+from csv_pipeline.storage import arrivals, tables
 from csv_pipeline_tests.conftest import Desk
 
 GOOD = "ID,Name\n1,Ann\n"
@@ -66,7 +66,7 @@ class Landing:
 
     def arrivals(self) -> dict[str, Any]:
         with self.pipeline.database.begin() as connection:
-            return {row.name: row for row in ledger.arrivals(connection, account=self.account)}
+            return {row.name: row for row in arrivals.find(connection, account=self.account)}
 
     def moves(self) -> list[tuple[str, str | None]]:
         table = tables.file_move
@@ -355,7 +355,7 @@ def test_a_look_of_before_the_move_does_not_bring_a_file_back(landing: Landing) 
     landing.bring()
     with landing.pipeline.database.begin() as connection:
         archive.take_back(connection, stale)
-        ledger.register(connection, stale)
+        arrivals.register(connection, stale)
     assert landing.arrivals()["a.csv"].status == "imported"
 
 

@@ -17,7 +17,7 @@ from csv_pipeline.engine.importer import Import, Stage, ingest
 from csv_pipeline.engine.pipeline import Pipeline, sweep
 from csv_pipeline.errors import AccountingError, LostClaimError
 from csv_pipeline.model import Counts, Outcome
-from csv_pipeline.storage import ledger, tables
+from csv_pipeline.storage import imports, tables
 from csv_pipeline_tests.conftest import Desk
 
 
@@ -47,7 +47,7 @@ def test_an_import_is_finished_when_it_ends_and_not_when_its_transaction_begins(
     monkeypatch.setattr(ingest_module, "load", slowly)
     desk.bring("ID,Name\n1,Ann\n")
     with desk.pipeline.database.begin() as connection:
-        ((_, finished_at),) = ledger.imports(connection, account=desk.account)
+        ((_, finished_at),) = imports.newest(connection, account=desk.account)
     assert (finished_at - began[0]).total_seconds() > 0.2
 
 
@@ -323,12 +323,12 @@ def test_a_report_step_that_is_repeated_keeps_the_seconds(desk: Desk) -> None:
     import_ = desk.claimed("ID,Name\n" + "".join(f"{n},Ann\n" for n in range(500)))
     import_.advance(Stage.REPORT)
     with desk.pipeline.database.begin() as connection:
-        before = ledger.report_of(connection, import_.claim.import_id).stage_seconds
+        before = imports.report_of(connection, import_.claim.import_id).stage_seconds
     import_.finish()  # and then the process died before its step was recorded
     again = Import(desk.pipeline, import_.claim)
     again.advance(Stage.REPORT)
     with desk.pipeline.database.begin() as connection:
-        after = ledger.report_of(connection, import_.claim.import_id).stage_seconds
+        after = imports.report_of(connection, import_.claim.import_id).stage_seconds
     assert {stage: after[stage] for stage in before} == before
     assert before["load"] > 0
 
@@ -336,7 +336,7 @@ def test_a_report_step_that_is_repeated_keeps_the_seconds(desk: Desk) -> None:
 def test_the_ledger_keeps_the_whole_report(desk: Desk) -> None:
     report = desk.bring("ID,Name,Amount\n1,A,x\n2,B,1.50\n")
     with desk.pipeline.database.begin() as connection:
-        stored = ledger.report_of(connection, report.import_id)
+        stored = imports.report_of(connection, report.import_id)
     assert (stored.counts, stored.evidence) == (report.counts, report.evidence)
     assert stored.rejects_by_rule == {"amount.decimal": 1}
     assert set(stored.stage_seconds) == {"arrive", "read", "transform", "validate", "load"}

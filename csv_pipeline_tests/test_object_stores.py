@@ -31,7 +31,7 @@ from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.settings import Settings
 from csv_pipeline.stages import arrive
 from csv_pipeline.stages.arrive import ScanResult, look
-from csv_pipeline.storage import ledger, tables
+from csv_pipeline.storage import arrivals, tables
 from csv_pipeline_tests.conftest import Desk
 from csv_pipeline_tests.object_store import Bucket, named, running_store
 
@@ -90,7 +90,7 @@ class Landing:
 
     def arrivals(self) -> dict[str, Any]:
         with self.pipeline.database.begin() as connection:
-            return {row.name: row for row in ledger.arrivals(connection, account=self.account)}
+            return {row.name: row for row in arrivals.find(connection, account=self.account)}
 
     def statuses(self) -> dict[str, str]:
         return {name: str(row.status) for name, row in self.arrivals().items()}

@@ -14,7 +14,7 @@ from csv_pipeline.engine.bundle import advance_all
 from csv_pipeline.engine.importer import Stage, imports_of, ingest
 from csv_pipeline.model import ArrivalStatus, Claim, ImportReport, Outcome
 from csv_pipeline.stages.arrive import found_file
-from csv_pipeline.storage import ledger
+from csv_pipeline.storage import arrivals, claims
 from csv_pipeline_tests.conftest import Desk
 
 HEADER = "Key,Value,Version\n"
@@ -51,7 +51,7 @@ class Lane:
         self.drop(name, rows)
         (claim,) = self.claim_waiting()
         with self.pipeline.database.begin() as connection:
-            ledger._end_claim(connection, claim, status=ArrivalStatus.FAILED)  # noqa: SLF001
+            claims._end_claim(connection, claim, status=ArrivalStatus.FAILED)  # noqa: SLF001
         return claim.arrival_id
 
     def bring(self, name: str, rows: str) -> ImportReport:
@@ -63,7 +63,7 @@ class Lane:
         with self.pipeline.database.begin() as connection:
             (lane,) = (
                 lane
-                for lane in ledger.backlog(connection)
+                for lane in arrivals.backlog(connection)
                 if (lane.account, lane.feed) == (self.desk.account, self.feed)
             )
         return self.claim(*lane.arrival_ids)
@@ -87,9 +87,9 @@ def test_files_that_wait_go_by_time_then_natural_name_then_arrival(lane: Lane) -
     wanted = ["z_older.csv", "b_9.csv", "b_9.csv", "b_10.csv", "B_011.csv", "a_newer.csv"]
     with lane.pipeline.database.begin() as connection:
         (waiting,) = (
-            found for found in ledger.backlog(connection) if found.account == lane.desk.account
+            found for found in arrivals.backlog(connection) if found.account == lane.desk.account
         )
-        rows = ledger.arrivals(connection, arrival_ids=waiting.arrival_ids)
+        rows = arrivals.find(connection, arrival_ids=waiting.arrival_ids)
     by_id = {row.arrival_id: row.name for row in rows}
     assert [by_id[number] for number in waiting.arrival_ids] == wanted
     claims = lane.claim()
@@ -222,7 +222,7 @@ def test_a_refused_file_that_is_let_in_later_keeps_its_place_and_warns(lane: Lan
             name=claim.name,
             outcome=Outcome.REFUSED,
         )
-        ledger.settle(connection, claim, refused, None)
+        claims.settle(connection, claim, refused, None)
     lane.bring("tuesday.csv", "a,12,1 b,10,1")
     (claim,) = lane.claim(claim.arrival_id)
     monday = ingest(lane.pipeline, claim)
@@ -326,27 +326,27 @@ def test_the_same_file_is_imported_again_at_a_persons_word(lane: Lane) -> None:
     lane.bring("monday.csv", TEN)
     lane.bring("tuesday.csv", TWELVE)
     with lane.pipeline.database.begin() as connection:
-        monday = ledger.arrivals(connection, account=lane.desk.account)[-1]
+        monday = arrivals.find(connection, account=lane.desk.account)[-1]
     assert lane.claim(monday.arrival_id) == []
     (claim,) = lane.claim(monday.arrival_id, again=True)
     assert ingest(lane.pipeline, claim).counts.updated == 1
     assert lane.values()["price"] == "10"
 
 
-@pytest.mark.parametrize("end", [ledger.release, lambda *_: None], ids=["released", "died"])
+@pytest.mark.parametrize("end", [claims.release, lambda *_: None], ids=["released", "died"])
 def test_a_file_to_come_again_whose_worker_ended_is_what_it_was_or_comes_again(
     lane: Lane, end: Callable[..., None]
 ) -> None:
     lane.bring("monday.csv", TEN)
     with lane.pipeline.database.begin() as connection:
-        (monday,) = ledger.arrivals(connection, account=lane.desk.account)
+        (monday,) = arrivals.find(connection, account=lane.desk.account)
     (claim,) = lane.pipeline.claim(
         lane.desk.account, FEED, arrival_ids=[monday.arrival_id], again=True, run_id="run"
     )
     with lane.pipeline.database.begin() as connection:
         end(connection, claim)
     anew = lane.pipeline.claim(lane.desk.account, FEED, run_id="run")
-    assert [one.again for one in anew] == ([] if end is ledger.release else [True])
+    assert [one.again for one in anew] == ([] if end is claims.release else [True])
 
 
 def test_a_file_put_back_arrives_anew(lane: Lane) -> None:

@@ -12,7 +12,7 @@ from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.model import HeaderDrift, Outcome
 from csv_pipeline.spec.header import drift
 from csv_pipeline.stages.arrive import found_file
-from csv_pipeline.storage import ledger
+from csv_pipeline.storage import arrivals
 from csv_pipeline_tests.conftest import Desk
 
 
@@ -166,7 +166,7 @@ def test_a_failed_copy_quotes_no_row_in_the_ledger(
     path = desk.folder / "file.csv"
     path.write_text("ID,Secret\n1,12345\n")
     with desk.pipeline.database.begin() as connection:
-        ledger.register(connection, [found_file(path, desk.account, "people")])
+        arrivals.register(connection, [found_file(path, desk.account, "people")])
     import_ = Import(desk.pipeline, desk.pipeline.claim(desk.account, "people")[0])
     import_.advance(Stage.VALIDATE)
     bad = f"{SECRET},such,row\n".encode()

@@ -9,7 +9,7 @@ from csv_pipeline.engine.importer import Import, Stage, ingest
 from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.rejects.rejects_file import kept, neutral
 from csv_pipeline.stages.arrive import found_file
-from csv_pipeline.storage import ledger
+from csv_pipeline.storage import arrivals, claims
 from csv_pipeline_tests.conftest import Desk
 
 FAULTY = "ID,Name,Amount\n1,Ann,5.00\n2,Bob,six\n3,Cid,7.00\n4,Dee,eight\n"
@@ -343,9 +343,9 @@ def test_a_mended_row_does_not_replace_what_a_later_file_of_the_same_claim_broug
         for number, content in enumerate((FAULTY, *[later] * 9)):
             path = desk.folder / f"{number}.csv"
             path.write_text(content)
-            ledger.register(connection, [found_file(path, desk.account, "people")])
-        for claim in reversed(ledger.claim(connection, desk.account, "people", lease_seconds=60)):
-            ledger.release(connection, claim)  # so that the table has them in this order
+            arrivals.register(connection, [found_file(path, desk.account, "people")])
+        for claim in reversed(claims.take(connection, desk.account, "people", lease_seconds=60)):
+            claims.release(connection, claim)  # so that the table has them in this order
     first, *_ = [
         ingest(desk.pipeline, claim) for claim in desk.pipeline.claim(desk.account, "people")
     ]

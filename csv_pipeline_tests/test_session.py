@@ -12,7 +12,7 @@ from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.errors import DatabaseUnavailableError, UnsupportedDatabaseError
 from csv_pipeline.model import Outcome
 from csv_pipeline.settings import Settings
-from csv_pipeline.storage import ledger
+from csv_pipeline.storage import accounts
 from csv_pipeline.storage.database import Database, open_database, schema_url, server_url
 from csv_pipeline.storage.session import SETTINGS, engine_for
 from csv_pipeline_tests.conftest import Desk
@@ -175,7 +175,7 @@ def test_a_database_that_becomes_read_only_may_be_back_later(
 
 def ledger_entry(database: Database) -> None:
     with database.begin() as connection:
-        ledger.add_account(connection, "acme")
+        accounts.add(connection, "acme")
 
 
 def test_a_commit_waits_until_it_is_on_disk(pipeline: Pipeline) -> None:

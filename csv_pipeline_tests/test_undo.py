@@ -13,7 +13,7 @@ from csv_pipeline.engine.importer import Stage, ingest
 from csv_pipeline.engine.pipeline import open_pipeline
 from csv_pipeline.errors import UndoError, UnknownImportError
 from csv_pipeline.model import ImportReport, Outcome, Undo
-from csv_pipeline.storage import ledger, undo_records
+from csv_pipeline.storage import imports, undo_records
 from csv_pipeline.storage.lane_lock import lock_lane
 from csv_pipeline_tests.conftest import Desk
 
@@ -279,7 +279,7 @@ def test_the_ledger_shows_undo_and_undone(desk: Desk, bring: Callable[[str], Imp
     first = bring("a,x,1")
     taken = undo(desk, first)
     with desk.pipeline.database.begin() as connection:
-        found = ledger.imports(connection, account=desk.account)
+        found = imports.newest(connection, account=desk.account)
     (newest, _), (oldest, _) = found
     assert (newest.import_id, newest.outcome) == (taken.import_id, Outcome.UNDO)
     assert (oldest.import_id, oldest.undone_by) == (first.import_id, taken.import_id)
@@ -332,7 +332,7 @@ def test_an_undo_between_the_load_and_the_report_of_a_run_is_not_forgotten(desk:
     taken = undo(desk, import_.settled())
     import_.advance(Stage.REPORT)
     with desk.pipeline.database.begin() as connection:
-        report = ledger.report_of(connection, import_.claim.import_id)
+        report = imports.report_of(connection, import_.claim.import_id)
     assert report.undone_by == taken.import_id
     assert "load" in report.stage_seconds
 

@@ -19,7 +19,7 @@ from csv_pipeline.engine.importer import ingest
 from csv_pipeline.errors import FileRefusedError, LimitExceededError
 from csv_pipeline.model import ArrivalStatus, ImportReport, Outcome, StoredText
 from csv_pipeline.stages.unpack import UnpackLimits, unpack
-from csv_pipeline.storage import ledger
+from csv_pipeline.storage import arrivals
 from csv_pipeline.workspace import PlainFile
 from csv_pipeline_tests.conftest import Desk
 
@@ -300,8 +300,8 @@ def test_each_file_of_an_archive_is_an_arrival_of_its_own(desk: Desk) -> None:
         ("note.txt", Outcome.REFUSED, 0),
     ]
     with desk.pipeline.database.begin() as connection:
-        arrivals = ledger.arrivals(connection, account=desk.account)
-    found = {(Path(row.location).name, row.status) for row in arrivals}
+        rows = arrivals.find(connection, account=desk.account)
+    found = {(Path(row.location).name, row.status) for row in rows}
     assert ("all.zip", ArrivalStatus.UNPACKED) in found
     assert ("all.zip!a.csv", ArrivalStatus.IMPORTED) in found
 
@@ -337,8 +337,8 @@ def test_an_archive_given_again_enters_nothing_twice(desk: Desk) -> None:
 def test_a_dry_run_of_an_archive_enters_none_of_its_files(desk: Desk) -> None:
     desk.bring(zipped({"a.csv": PEOPLE, "b.csv": MORE}), name="all.zip", dry_run=True)
     with desk.pipeline.database.begin() as connection:
-        arrivals = ledger.arrivals(connection, account=desk.account)
-    assert [(row.name, row.status) for row in arrivals] == [("all.zip", ArrivalStatus.WAITING)]
+        rows = arrivals.find(connection, account=desk.account)
+    assert [(row.name, row.status) for row in rows] == [("all.zip", ArrivalStatus.WAITING)]
 
 
 def test_what_an_account_declares_of_sizes_holds(desk: Desk) -> None:

@@ -28,7 +28,7 @@ from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.errors import DatabaseUnavailableError
 from csv_pipeline.model import Claim
 from csv_pipeline.settings import Settings
-from csv_pipeline.storage import ledger
+from csv_pipeline.storage import arrivals
 from csv_pipeline_tests.feeds import TEST_FEEDS
 
 context = multiprocessing.get_context("forkserver")
@@ -122,7 +122,7 @@ def _work(orders: Orders, pipe: Connection) -> None:
 
 def _waiting(pipeline: Pipeline, orders: Orders) -> tuple[int, ...]:
     with pipeline.database.begin() as connection:
-        lanes = ledger.backlog(connection)
+        lanes = arrivals.backlog(connection)
     ids = (lane.arrival_ids for lane in lanes if lane.account == orders.account)
     return next(ids, ())[: orders.files_at_once]
 

@@ -193,13 +193,13 @@ def imports(
     from csv_pipeline.cli import show, terminal
     from csv_pipeline.engine import views
     from csv_pipeline.errors import UnknownAccountError
-    from csv_pipeline.storage import ledger
+    from csv_pipeline.storage import accounts, arrivals, imports
 
     pipeline = _pipeline()
     with pipeline.database.begin() as connection:
-        found = ledger.imports(connection, account=account, feed=feed, limit=limit)
-        places = ledger.places(connection, [report.arrival_id for report, _ in found])
-        known = [one.account for one in ledger.accounts(connection)]
+        found = imports.newest(connection, account=account, feed=feed, limit=limit)
+        places = arrivals.places(connection, [report.arrival_id for report, _ in found])
+        known = [one.account for one in accounts.every(connection)]
     if not found and feed is not None:
         pipeline.feed(feed)  # which may be no feed at all
     if not found and account is not None and account not in known:
@@ -243,7 +243,7 @@ def rejects(  # noqa: PLR0913  # what to show, how much of it, and where to
     """
     from csv_pipeline.cli import show, terminal
     from csv_pipeline.engine import views
-    from csv_pipeline.storage import ledger
+    from csv_pipeline.storage import imports, rejects
 
     pipeline = _pipeline()
     if out is not None:
@@ -254,9 +254,9 @@ def rejects(  # noqa: PLR0913  # what to show, how much of it, and where to
         show.sent_out(written, import_id, out)
         return
     with pipeline.database.begin() as connection:
-        report = ledger.report_of(connection, import_id)
-        faults = ledger.rejects(connection, import_id, limit=limit)
-        superseded = ledger.superseded(connection, import_id, limit=limit)
+        report = imports.report_of(connection, import_id)
+        faults = rejects.of_import(connection, import_id, limit=limit)
+        superseded = rejects.superseded(connection, import_id, limit=limit)
     masked = views.masked(faults, pipeline.feeds.get(report.feed))
     if as_json:
         terminal.as_json(views.reject_facts(report, masked, superseded))
@@ -331,12 +331,12 @@ def feeds(
 def accounts() -> None:
     """List the accounts, what they declared, who may read them, and how many files wait."""
     from csv_pipeline.cli import show
-    from csv_pipeline.storage import isolation, ledger
+    from csv_pipeline.storage import accounts, arrivals, isolation
 
     with _pipeline().database.begin() as connection:
         show.accounts(
-            ledger.accounts(connection),
-            ledger.backlog(connection, with_failed=True),
+            accounts.every(connection),
+            arrivals.backlog(connection, with_failed=True),
             isolation.readers(connection),
         )
 
@@ -379,7 +379,7 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each fact
 ) -> None:
     """Declare what overrules the evidence in an account's files, and who may read its rows."""
     from csv_pipeline.cli import importing, show, terminal
-    from csv_pipeline.storage import confine, isolation, ledger
+    from csv_pipeline.storage import arrivals, confine, isolation
 
     changes = {
         "seller_id": seller_id,
@@ -399,7 +399,7 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each fact
     with pipeline.database.begin() as connection:
         for needed in confine.left_open(connection) if reader is not None else ():
             terminal.note(f"For an administrator, so that no reader holds up others: {needed}")
-        waiting = ledger.backlog(connection, with_failed=True)
+        waiting = arrivals.backlog(connection, with_failed=True)
         show.accounts([declared], waiting, isolation.readers(connection))
 
 

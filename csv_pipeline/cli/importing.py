@@ -28,7 +28,7 @@ from csv_pipeline.model import (
     Reject,
     account_slug,
 )
-from csv_pipeline.storage import isolation, ledger
+from csv_pipeline.storage import accounts, arrivals, claims, imports, isolation, rejects
 
 FIRST = 10
 
@@ -114,13 +114,13 @@ def _import(
     if claim is not None:
         return _run(pipeline, replace(claim, repairs=repairs))
     with pipeline.database.begin() as connection:
-        arrival = ledger.arrival(connection, file)
+        arrival = arrivals.of_file(connection, file)
         if arrival.status not in {ArrivalStatus.IMPORTED, ArrivalStatus.UNPACKED}:
             raise LostClaimError(arrival.arrival_id, arrival.attempt)
-        report = ledger.report_of(connection, arrival.import_id)
-        is_current = ledger.is_current(connection, report)
-        faults = ledger.rejects(connection, arrival.import_id, limit=FIRST)
-        members = ledger.members(connection, file)
+        report = imports.report_of(connection, arrival.import_id)
+        is_current = imports.is_current(connection, report)
+        faults = rejects.of_import(connection, arrival.import_id, limit=FIRST)
+        members = arrivals.members(connection, file)
     return Imported(
         report=report,
         first_rejects=tuple(faults),
@@ -185,12 +185,12 @@ def declare(
     if "decimal_mark" in given:
         facts["decimal_mark"] = DecimalMark(given["decimal_mark"])
     with pipeline.database.begin() as connection:
-        known = [one.account for one in ledger.accounts(connection)] if forget else [name]
+        known = [one.account for one in accounts.every(connection)] if forget else [name]
         if name not in known:
             raise UnknownAccountError(name, known)
-        ledger.add_account(connection, account_slug(name))
-        declared = replace(ledger.account(connection, name), **facts)
-        ledger.declare(connection, declared)
+        accounts.add(connection, account_slug(name))
+        declared = replace(accounts.named(connection, name), **facts)
+        accounts.declare(connection, declared)
     return declared
 
 
@@ -201,7 +201,7 @@ def bind_reader(pipeline: Pipeline, role: str, account: str) -> str | None:
         SetupError: The role is not there, or nothing could bind it.
     """
     with pipeline.database.begin() as connection:
-        ledger.add_account(connection, account_slug(account))
+        accounts.add(connection, account_slug(account))
         return isolation.bind(connection, role, account)
 
 
@@ -227,7 +227,7 @@ def _run(pipeline: Pipeline, claim: Claim) -> Imported:
         members = import_.members
     except KeyboardInterrupt:
         with pipeline.database.begin() as connection:
-            ledger.release(connection, claim)
+            claims.release(connection, claim)
         raise
     except PipelineError:
         raise
@@ -253,7 +253,7 @@ def _run(pipeline: Pipeline, claim: Claim) -> Imported:
 
 def _places(pipeline: Pipeline, report: ImportReport) -> dict[str, Any]:
     with pipeline.database.begin() as connection:
-        moved_to = ledger.places(connection, [report.arrival_id]).get(report.arrival_id)
+        moved_to = arrivals.places(connection, [report.arrival_id]).get(report.arrival_id)
     return {"moved_to": moved_to, "results": pipeline.results_of(report)}
 
 

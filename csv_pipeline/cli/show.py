@@ -27,7 +27,7 @@ from csv_pipeline.model import (
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.contract import Column
 from csv_pipeline.spec.header import title
-from csv_pipeline.storage.ledger import Backlog
+from csv_pipeline.storage.arrivals import Backlog
 
 if TYPE_CHECKING:
     from csv_pipeline.cli.importing import Imported

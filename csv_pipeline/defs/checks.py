@@ -8,7 +8,7 @@ from dataclasses import asdict
 import dagster as dg
 
 from csv_pipeline.defs.metadata import LOADED, Line, Metadata, in_short, table, total
-from csv_pipeline.defs.partitions import accounts
+from csv_pipeline.defs.partitions import account_partitions
 from csv_pipeline.model import Feed, ImportReport, Outcome
 
 CHECKS = {
@@ -35,7 +35,7 @@ def check_specs(feed: Feed) -> list[dg.AssetCheckSpec]:
                 asset=feed.name,
                 description=promise,
                 blocking=name == "accounting_balances",
-                partitions_def=accounts,
+                partitions_def=account_partitions,
             )
             for name, promise in CHECKS.items()
         ]

@@ -12,7 +12,7 @@ from pydantic import Field
 from csv_pipeline.defs.checks import CHECKS, check_specs
 from csv_pipeline.defs.metadata import table_definition
 from csv_pipeline.defs.ops import claim, load, read, report, transform, validate
-from csv_pipeline.defs.partitions import accounts
+from csv_pipeline.defs.partitions import account_partitions
 from csv_pipeline.model import Feed
 
 OWNERS = ["team:imports"]
@@ -45,7 +45,7 @@ def feed_definitions(feed: Feed) -> dg.Definitions:
     @dg.graph_multi_asset(
         name=feed.name,
         outs={"table": _table(feed), "rejects": _rejects(feed)},
-        partitions_def=accounts,
+        partitions_def=account_partitions,
         group_name=feed.group,
         check_specs=check_specs(feed),
         config=_config(feed),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError
-from csv_pipeline.storage import ledger
+from csv_pipeline.storage import arrivals
 
 
 def arrivals_named(
@@ -41,12 +41,10 @@ def _named(
 ) -> dict[str | int, list[int]]:
     """Return the arrivals that each name, location and id names."""
     with pipeline.database.begin() as connection:
-        arrivals = ledger.arrivals(
-            connection, account=account, named=files, arrival_ids=arrival_ids
-        )
+        rows = arrivals.find(connection, account=account, named=files, arrival_ids=arrival_ids)
     wanted: list[str | int] = [*files, *arrival_ids]
     ids: dict[str | int, list[int]] = {known_as: [] for known_as in wanted}
-    for arrival in arrivals:
+    for arrival in rows:
         if arrival.feed == feed:
             names: set[str | int] = {
                 arrival.arrival_id,

@@ -9,7 +9,7 @@ import dagster as dg
 
 from csv_pipeline.defs.feed import asset_keys
 from csv_pipeline.settings import Settings
-from csv_pipeline.storage.ledger import Backlog
+from csv_pipeline.storage.arrivals import Backlog
 
 JOB = "import_files"
 LANE = "csv_pipeline/lane"

@@ -28,7 +28,7 @@ from csv_pipeline.engine.importer import Import, Progress, Stage, imports_of
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import LostClaimError, SetupError, UnavailableError
 from csv_pipeline.model import Claim, ImportReport, Outcome, Reject, account_slug
-from csv_pipeline.storage import ledger
+from csv_pipeline.storage import arrivals, rejects
 from csv_pipeline.storage.targets import row_count
 
 PATIENCE = dg.RetryPolicy(
@@ -179,7 +179,7 @@ def _results(pipeline: Pipeline, batch: Batch, reports: list[ImportReport]) -> I
     feed = pipeline.feed(batch.feed)
     with pipeline.database.begin() as connection:
         rows_stored = row_count(connection, feed, batch.account)
-        places = ledger.places(connection, [report.arrival_id for report in reports])
+        places = arrivals.places(connection, [report.arrival_id for report in reports])
     facts = table_metadata(reports, rows_stored, files=_files(pipeline, reports, places))
     if batch.dry_run:
         yield dg.AssetObservation(feed.name, partition=batch.account, metadata=facts)
@@ -216,8 +216,8 @@ def _first_rejects(pipeline: Pipeline, reports: list[ImportReport]) -> list[tupl
     with pipeline.database.begin() as connection:
         for report in reports:
             if report.counts.rejected and len(found) < MOST_LINES:
-                rejects = ledger.rejects(connection, report.import_id, MOST_LINES)
-                found += [(report.name, reject) for reject in rejects]
+                faults = rejects.of_import(connection, report.import_id, MOST_LINES)
+                found += [(report.name, reject) for reject in faults]
     return found
 
 

@@ -3,4 +3,4 @@
 import dagster as dg
 
 ACCOUNTS = "accounts"
-accounts = dg.DynamicPartitionsDefinition(name=ACCOUNTS)
+account_partitions = dg.DynamicPartitionsDefinition(name=ACCOUNTS)

@@ -7,7 +7,7 @@ import dagster as dg
 from csv_pipeline.defs.lanes import JOB, request_all
 from csv_pipeline.defs.partitions import ACCOUNTS
 from csv_pipeline.defs.resource import Engine
-from csv_pipeline.storage import ledger
+from csv_pipeline.storage import arrivals
 
 
 @dg.schedule(
@@ -24,7 +24,7 @@ def nightly(
     pipeline = engine.pipeline()
     pipeline.hold_all_to_retention(pipeline.settings.tick_seconds)
     with pipeline.database.begin() as connection:
-        backlog = ledger.backlog(
+        backlog = arrivals.backlog(
             connection, with_failed=True, max_failures=pipeline.settings.max_failures
         )
     lanes = [lane for lane in backlog if lane.feed in pipeline.feeds]

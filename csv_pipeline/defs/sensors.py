@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import dagster as dg
 
 from csv_pipeline.defs.lanes import JOB, LANE, by_turns, first_files, lane_name, request_files
-from csv_pipeline.defs.partitions import ACCOUNTS, accounts
+from csv_pipeline.defs.partitions import ACCOUNTS, account_partitions
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.stages.arrive import ScanResult
-from csv_pipeline.storage import ledger
+from csv_pipeline.storage import accounts, arrivals
 
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -49,12 +49,12 @@ def _requests(pipeline: Pipeline, busy: set[str]) -> list[dg.RunRequest]:
     with pipeline.database.begin() as connection:
         lanes = [
             lane
-            for lane in by_turns(ledger.backlog(connection))
+            for lane in by_turns(arrivals.backlog(connection))
             if lane.feed in pipeline.feeds and lane_name(lane) not in busy
         ][: pipeline.settings.runs_per_tick]
         batches = [(lane, first_files(lane, pipeline.settings)) for lane in lanes]
         for _, arrival_ids in batches:
-            ledger.note_request(connection, arrival_ids)
+            arrivals.note_request(connection, arrival_ids)
     return [request_files(lane, arrival_ids) for lane, arrival_ids in batches]
 
 
@@ -69,8 +69,8 @@ def _new_partitions(
 ) -> Sequence[dg.AddDynamicPartitionsRequest]:
     known = set(instance.get_dynamic_partitions(ACCOUNTS))
     with pipeline.database.begin() as connection:
-        new = [a.account for a in ledger.accounts(connection) if a.account not in known]
-    return [accounts.build_add_request(new)] if new else []
+        new = [a.account for a in accounts.every(connection) if a.account not in known]
+    return [account_partitions.build_add_request(new)] if new else []
 
 
 def _why_not(seen: ScanResult) -> str:

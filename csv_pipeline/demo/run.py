@@ -20,7 +20,7 @@ from csv_pipeline.defs.sensors import landing as landing_sensor
 from csv_pipeline.demo.story import ACCOUNTS, Delivery, deliveries
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.model import ArrivalStatus, ImportReport
-from csv_pipeline.storage import ledger
+from csv_pipeline.storage import accounts, arrivals, imports
 
 _UNSETTLED = {ArrivalStatus.WAITING, ArrivalStatus.CLAIMED}
 _PATIENCE_SECONDS = 60
@@ -85,7 +85,7 @@ def run_demo(
     """Let Dagster import the demo's files, once, and return what became of each."""
     with pipeline.database.begin() as connection:
         for account in ACCOUNTS:
-            ledger.declare(connection, account)
+            accounts.declare(connection, account)
     landing, runs = pipeline.settings.landing_area, 0
     lots = deliveries()
     engine = Engine(lambda: pipeline)
@@ -106,7 +106,7 @@ def run_demo(
 def _new(pipeline: Pipeline, lot: Sequence[Delivery]) -> list[Delivery]:
     """Return the files that never arrived; the others may be in the archive by now."""
     with pipeline.database.begin() as connection:
-        arrived = {row.location for row in ledger.arrivals(connection)}
+        arrived = {row.location for row in arrivals.find(connection)}
     landing = pipeline.settings.landing_area
     return [delivery for delivery in lot if str(delivery.path(landing)) not in arrived]
 
@@ -145,9 +145,9 @@ def _wait_for_others(pipeline: Pipeline, lot: Sequence[Delivery]) -> None:
 def _told(pipeline: Pipeline, dropped: Sequence[Delivery]) -> tuple[Told, ...]:
     landing = pipeline.settings.landing_area
     with pipeline.database.begin() as connection:
-        arrivals = {row.location: row for row in reversed(ledger.arrivals(connection))}
+        by_location = {row.location: row for row in reversed(arrivals.find(connection))}
         return tuple(
-            _tell(connection, delivery, arrivals[str(delivery.path(landing))])
+            _tell(connection, delivery, by_location[str(delivery.path(landing))])
             for delivery in dropped
         )
 
@@ -156,7 +156,7 @@ def _tell(connection: sa.Connection, delivery: Delivery, arrival: Any) -> Told:
     if arrival.status in _UNSETTLED or arrival.import_id is None:
         problem = (arrival.problem or "").removeprefix(f"{arrival.location}: ")
         return Told(delivery=delivery, report=None, status=arrival.status, problem=problem)
-    report = ledger.report_of(connection, arrival.import_id)
+    report = imports.report_of(connection, arrival.import_id)
     return Told(delivery=delivery, report=report, status=arrival.status)
 
 

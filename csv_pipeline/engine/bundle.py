@@ -46,7 +46,7 @@ from csv_pipeline.stages.load import load_together
 from csv_pipeline.stages.read import as_utf8, read
 from csv_pipeline.stages.transform import settle_parts, transform
 from csv_pipeline.stages.validate import rows_not_plain, validate
-from csv_pipeline.storage import ledger, order
+from csv_pipeline.storage import claims, imports, order
 from csv_pipeline.storage.lane_lock import lock_lane
 from csv_pipeline.storage.targets import rows_meet
 from csv_pipeline.workspace import (
@@ -351,13 +351,13 @@ class Bundle:
     def _renew_claims(self) -> bool:
         """Renew the claims from here on, whichever process took them; False if one is lost."""
         leases = self._pipeline.leases
-        claims = [import_.claim for import_ in self._imports.values()]
-        if all(leases.holds(claim) for claim in claims):
+        held = [import_.claim for import_ in self._imports.values()]
+        if all(leases.holds(claim) for claim in held):
             return True
         with self._pipeline.database.begin() as connection:
-            kept = ledger.renew_together(connection, claims, self._pipeline.settings.lease_seconds)
+            kept = claims.renew_together(connection, held, self._pipeline.settings.lease_seconds)
         if kept:
-            leases.hold(claims)
+            leases.hold(held)
         return kept
 
     def _once(self, name: str, kind: type[T], do: Callable[[], T]) -> T:
@@ -524,16 +524,16 @@ class Bundle:
         """Store the rows of all files with their ledger entries, in one transaction."""
         claim, valid = self._first.claim, self._valid()
         going = [m for m in valid.members if self._imports[m.part.import_id].ending is None]
-        claims = [self._imports[member.part.import_id].claim for member in going]
+        held = [self._imports[member.part.import_id].claim for member in going]
         prints = [self._plain(member.part.import_id).fingerprint for member in going]
         with self._pipeline.database.begin() as connection:
             lock_lane(connection, claim)
-            ledger.check_together(connection, claims)
+            claims.check_together(connection, held)
             self._refuse_rows_that_meet(connection)
             if order.is_overtaken(connection, claim, claim.position):
                 raise _ApartError
-            known = ledger.known_content(connection, claim, prints)
-            triples = zip(claims, prints, going, strict=True)
+            known = imports.known_content(connection, claim, prints)
+            triples = zip(held, prints, going, strict=True)
             new = [triple for triple in triples if triple[1] not in known]
             members = tuple(member for _, _, member in new)
             if len(members) < 2:
@@ -549,7 +549,7 @@ class Bundle:
                 (its, report, fingerprint)
                 for (its, fingerprint, _), report in zip(new, reports, strict=True)
             ]
-            ledger.settle_together(connection, settled)
+            claims.settle_together(connection, settled)
             self._draft_results(members, reports)
         for report in reports:
             import_ = self._imports[report.import_id]
@@ -565,7 +565,7 @@ class Bundle:
             _ApartError: Files before the first go alone, and whether they are imported decides.
         """
         header, layout = self._read().text.header, self._typed().typed.layout
-        before = ledger.last_header(connection, self._first.claim, layout)
+        before = imports.last_header(connection, self._first.claim, layout)
         first, others = (drift(header, self.feed, last) for last in (before, header))
         if first != others:
             leads = members[0].part.import_id
@@ -622,7 +622,7 @@ class Bundle:
         seconds = self._seconds()
         with self._pipeline.database.begin() as connection:
             import_ids = [report.import_id for report in loaded.reports]
-            ledger.store_seconds(connection, import_ids, seconds)
+            imports.store_seconds(connection, import_ids, seconds)
         for report in loaded.reports:
             import_ = self._imports[report.import_id]
             save(import_.work / "report.json", replace(report, stage_seconds=seconds))

@@ -68,9 +68,9 @@ from csv_pipeline.stages.replay import Repaired, named_import, take_back
 from csv_pipeline.stages.transform import facts_by_header, transform
 from csv_pipeline.stages.unpack import UnpackLimits, unpack
 from csv_pipeline.stages.validate import hold_to_threshold, validate
-from csv_pipeline.storage import ledger, quarantine
+from csv_pipeline.storage import arrivals, claims, imports, quarantine
+from csv_pipeline.storage.imports import SameContent
 from csv_pipeline.storage.lane_lock import lock_lane
-from csv_pipeline.storage.ledger import SameContent
 from csv_pipeline.workspace import (
     PlainFile,
     Replay,
@@ -286,12 +286,12 @@ class Import:
             return
         try:
             with self._database.begin() as connection:
-                ledger.renew(connection, self.claim, self._settings.lease_seconds)
+                claims.renew(connection, self.claim, self._settings.lease_seconds)
             self._leases.hold([self.claim])
         except LostClaimError:
             self._leases.drop(self.claim)
             with self._database.begin() as connection:
-                settled = ledger.settled(connection, self.claim)
+                settled = imports.settled(connection, self.claim)
             if settled is None:
                 raise
             save(self.work / "report.json", settled)
@@ -420,7 +420,7 @@ class Import:
         if saved(self.work / "drift.json", HeaderDrift) is None or not report.header:
             return report
         layout = layout_of(sources_in(report.header, self.feed)[0], self.feed).name
-        before = ledger.last_header(connection, self.claim, layout)
+        before = imports.last_header(connection, self.claim, layout)
         return replace(report, drift=self._drift(before))
 
     def _typed(self) -> TypedFile:
@@ -476,7 +476,7 @@ class Import:
         plain = saved(self.work / "unpack.json", PlainFile)
         if plain is None or self.claim.again:
             return None
-        return ledger.same_content(connection, self.claim, plain.fingerprint)
+        return imports.same_content(connection, self.claim, plain.fingerprint)
 
     def _read(self) -> tuple[int, int]:
         text = self._text()
@@ -530,7 +530,7 @@ class Import:
             attempt = connection.begin_nested()
             if self.ending is None:
                 lock_lane(connection, self.claim)
-                ledger.check(connection, self.claim)  # waiting may have cost it
+                claims.check(connection, self.claim)  # waiting may have cost it
                 same = self._same_content(connection)
                 is_current = same is not None and same.is_current  # since this one arrived
                 if not is_current:
@@ -549,11 +549,11 @@ class Import:
             report = self._compared(connection, report)
             if self.claim.dry_run:
                 attempt.rollback()
-                ledger.release(connection, self.claim)
+                claims.release(connection, self.claim)
             else:
-                ledger.enter_members(connection, self.claim, self.members)
+                arrivals.enter_members(connection, self.claim, self.members)
                 most = self._settings.max_failures
-                ledger.settle(connection, self.claim, report, fingerprint, most)
+                claims.settle(connection, self.claim, report, fingerprint, most)
         self._leases.drop(self.claim)
         save(self.work / "report.json", report)
         return report.counts.read - report.counts.rejected, report.counts.rejected
@@ -624,7 +624,7 @@ class Import:
         save(self.work / "report.json", report)
         if not self.claim.dry_run:
             with self._database.begin() as connection:
-                ledger.store_seconds(connection, [report.import_id], report.stage_seconds)
+                imports.store_seconds(connection, [report.import_id], report.stage_seconds)
             self._leave_files(report)
         log_finished(report)
         return report.counts.read, report.counts.rejected

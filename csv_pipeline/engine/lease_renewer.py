@@ -19,7 +19,7 @@ import structlog
 
 from csv_pipeline.errors import DatabaseUnavailableError
 from csv_pipeline.model import Claim
-from csv_pipeline.storage import ledger
+from csv_pipeline.storage import claims, runs
 from csv_pipeline.storage.database import Database
 
 _RENEWALS_PER_LEASE = 4
@@ -71,7 +71,7 @@ class LeaseRenewer:
         if self._runs.get(run_id) == whole:
             return
         with self._database.begin() as connection:
-            ledger.sign_on(connection, {run_id: whole}, self._lease_seconds)
+            runs.sign_on(connection, {run_id: whole}, self._lease_seconds)
         with self._lock:
             self._runs[run_id] = whole
             self._start()
@@ -93,7 +93,7 @@ class LeaseRenewer:
         finally:
             self.drop(claim)
 
-    def beat(self) -> None:
+    def renew(self) -> None:
         """Renew everything once; what is lost is held no longer.
 
         Raises:
@@ -101,10 +101,10 @@ class LeaseRenewer:
         """
         with self._writing:
             with self._lock:
-                claims, runs = set(self._claims), dict(self._runs)
+                keys, signed_on = set(self._claims), dict(self._runs)
             with self._database.begin() as connection:
-                lost = ledger.renew_all(connection, claims, self._lease_seconds)
-                ledger.sign_on(connection, runs, self._lease_seconds)
+                lost = claims.renew_all(connection, keys, self._lease_seconds)
+                runs.sign_on(connection, signed_on, self._lease_seconds)
         with self._lock:
             lost = lost & self._claims.keys()  # the others were settled since
             for key in lost:
@@ -142,15 +142,15 @@ class LeaseRenewer:
     def _hand_over(self, lease_seconds: float) -> None:
         with self._writing:
             with self._lock:
-                claims = set(self._claims)
-                runs = {run_id: whole for run_id, whole in self._runs.items() if not whole}
-            if claims or runs:
+                keys = set(self._claims)
+                parted = {run_id: whole for run_id, whole in self._runs.items() if not whole}
+            if keys or parted:
                 with self._database.begin() as connection:
-                    ledger.hand_over(connection, claims, lease_seconds)
-                    ledger.sign_on(connection, runs, lease_seconds)
+                    claims.hand_over(connection, keys, lease_seconds)
+                    runs.sign_on(connection, parted, lease_seconds)
             with self._lock:
                 self._claims.clear()
-                self._runs = dict.fromkeys(self._runs.keys() - runs.keys(), True)
+                self._runs = dict.fromkeys(self._runs.keys() - parted.keys(), True)
 
     def stop(self) -> None:
         """Renew nothing any more and give nothing back."""
@@ -159,15 +159,15 @@ class LeaseRenewer:
         if self._thread is not None:
             self._thread.join()
 
-    def _give_back(self, claims: list[Claim]) -> None:
-        if not claims:
+    def _give_back(self, dropped: list[Claim]) -> None:
+        if not dropped:
             return
         try:
             with self._database.begin() as connection:
-                for claim in claims:
-                    ledger.release(connection, claim)
+                for claim in dropped:
+                    claims.release(connection, claim)
         except Exception as error:  # noqa: BLE001  # the process ends; the lease runs out instead
-            log.warning("claims not given back", claims=len(claims), error=type(error).__name__)
+            log.warning("claims not given back", claims=len(dropped), error=type(error).__name__)
 
     def _start(self) -> None:
         """Start the thread if there is something to keep and none runs; the lock is held."""
@@ -187,7 +187,7 @@ class LeaseRenewer:
                     self._thread = None
                     return
             try:
-                self.beat()
+                self.renew()
                 wait = interval
             except DatabaseUnavailableError as error:
                 log.warning("leases not renewed", error=str(error))

@@ -45,7 +45,7 @@ from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.replay import named_import
 from csv_pipeline.stages.undo import Versions
-from csv_pipeline.storage import ledger, quarantine, undo_records
+from csv_pipeline.storage import accounts, arrivals, claims, imports, quarantine, undo_records
 from csv_pipeline.storage.database import Database, open_database
 from csv_pipeline.storage.lane_lock import lock_lane
 from csv_pipeline.storage.targets import ensure_targets
@@ -86,9 +86,9 @@ class Pipeline:
     def account(self, name: str) -> Account:
         """Return what an account declared of its files."""
         with self.database.begin() as connection:
-            return ledger.account(connection, name)
+            return accounts.named(connection, name)
 
-    def claim(  # noqa: PLR0913  # as `ledger.claim`
+    def claim(  # noqa: PLR0913  # as `claims.take`
         self,
         account: str,
         feed: str,
@@ -98,9 +98,9 @@ class Pipeline:
         dry_run: bool = False,
         again: bool = False,
     ) -> list[Claim]:
-        """Claim what waits for an account and feed, or the arrivals named; see `ledger.claim`."""
+        """Claim what waits for an account and feed, or the arrivals named; see `claims.take`."""
         with self.database.begin() as connection:
-            claims = ledger.claim(
+            taken = claims.take(
                 connection,
                 account,
                 self.feed(feed).name,
@@ -111,8 +111,8 @@ class Pipeline:
                 dry_run=dry_run,
                 again=again,
             )
-        self.leases.hold(claims)
-        return claims
+        self.leases.hold(taken)
+        return taken
 
     def claim_file(
         self, file: FoundFile, *, dry_run: bool = False, again: bool = False
@@ -121,7 +121,7 @@ class Pipeline:
 
         A file that lies outside of the landing area arrives now; one that the ledger knows keeps
         its position, unless it is to be imported `again`. None: it is imported, or another worker
-        has it; `ledger.arrival` says which. A dry run neither enters nor claims the file.
+        has it; `arrivals.of_file` says which. A dry run neither enters nor claims the file.
 
         Raises:
             UnknownFeedError: No feed has the name the file was found for.
@@ -132,18 +132,18 @@ class Pipeline:
         landed = is_below(place_of(file.location), self.settings.landing_place)
         with self.database.begin() as connection:
             if dry_run:
-                return ledger.dry_run_claim(connection, file, again=again)
+                return claims.for_dry_run(connection, file, again=again)
             archive.take_back(connection, [file])
-            claims = ledger.claim(
+            taken = claims.take(
                 connection,
                 file.account,
                 file.feed,
-                arrival_ids=[ledger.enter(connection, file, now=not landed)],
+                arrival_ids=[arrivals.enter(connection, file, now=not landed)],
                 lease_seconds=self.settings.lease_seconds,
                 again=again,
             )
-        self.leases.hold(claims)
-        return claims[0] if claims else None
+        self.leases.hold(taken)
+        return taken[0] if taken else None
 
     def _stay_in_place(self, file: FoundFile) -> None:
         lies, settings = place_of(file.location), self.settings
@@ -168,7 +168,7 @@ class Pipeline:
             self._refuse_odd_path(place)
         with self.database.begin() as connection:
             here, since = (
-                ledger.moved_file(connection, account, feed, str(place), now=now)
+                arrivals.moved_file(connection, account, feed, str(place), now=now)
                 for now in (True, False)
             )
         if here is not None:
@@ -206,7 +206,7 @@ class Pipeline:
         """Look at the landing area, enter what is new into the ledger and return it."""
         landing = self.settings.landing_place
         with self.database.begin() as connection:
-            known = ledger.known_files(connection, f"{landing}/")
+            known = arrivals.known_files(connection, f"{landing}/")
         seen = look(
             landing,
             self.feeds,
@@ -217,7 +217,7 @@ class Pipeline:
         )
         with self.database.begin() as connection:
             archive.take_back(connection, seen.found)
-            ledger.register(connection, seen.found, seen.misplaced)
+            arrivals.register(connection, seen.found, seen.misplaced)
         return seen
 
     def put_away(self, seconds: float) -> None:
@@ -246,7 +246,7 @@ class Pipeline:
         """
         partial = path.with_name(f"{path.name}{PARTIAL}")
         with self.database.begin() as connection:
-            report = ledger.report_of(connection, import_id)
+            report = imports.report_of(connection, import_id)
             split = Grammar(report.delimiter, report.quote, report.escape).cells
             path.parent.mkdir(parents=True, exist_ok=True)
             partial.touch(mode=0o600)
@@ -284,11 +284,11 @@ class Pipeline:
                 the database refuses the earlier rows.
         """
         with self.database.begin() as connection:
-            lock_lane(connection, ledger.report_of(connection, import_id))
+            lock_lane(connection, imports.report_of(connection, import_id))
             found = undo_records.undoable(connection, import_id)
             subject = found.subject
             versions = Versions(connection, self.feed(subject.feed), subject.account)
-            number = ledger.next_import_id(connection)
+            number = imports.next_import_id(connection)
             written = subject.counts.inserted + subject.counts.updated
             connection.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
             attempt = connection.begin_nested()
@@ -358,7 +358,7 @@ class Pipeline:
                     read(path, Path(work), ReadHints(name=path.name)), path.name
                 )
         with self.database.begin() as connection:
-            return ledger.report_of(connection, import_id)
+            return imports.report_of(connection, import_id)
 
 
 def open_pipeline(settings: Settings, feeds: Iterable[Feed]) -> Pipeline:
@@ -387,7 +387,7 @@ def sweep(settings: Settings, database: Database, feeds: Mapping[str, Feed] | No
         if _is_left(left, settings):
             import_id, _, attempt = left.name.partition("-")
             with database.begin() as connection:
-                held = ledger.is_held(connection, int(import_id), int(attempt))
+                held = claims.is_held(connection, int(import_id), int(attempt))
             with living.unless_kept(settings.work_area, int(import_id)) as free:
                 if free and not held:
                     _leave_late_results(settings, database, left, int(import_id), feeds or {})
@@ -411,7 +411,7 @@ def _leave_late_results(
     settings: Settings, database: Database, work: Path, import_id: int, feeds: Mapping[str, Feed]
 ) -> None:
     with suppress(UnknownImportError, OSError), database.begin() as connection:
-        report = ledger.report_of(connection, import_id)
+        report = imports.report_of(connection, import_id)
         path = settings.results_file(report.account, report.feed, import_id)
         if settings.result_files and report.feed in feeds and not path.exists():
             leave_results(settings, work, feeds[report.feed], report)

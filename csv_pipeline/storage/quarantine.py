@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql as pg
 from csv_pipeline.errors import ReplayError, UnknownImportError
 from csv_pipeline.model import Claim, ImportReport, Outcome
 from csv_pipeline.rejects.rejects_file import RejectedRow
-from csv_pipeline.storage import ledger, tables
+from csv_pipeline.storage import imports, tables
 from csv_pipeline.workspace import Replay, scan
 
 _SOME = 10_000
@@ -115,7 +115,7 @@ def repairable(connection: sa.Connection, claim: Claim, import_id: int) -> Impor
     """
     lane = f"{claim.account}/{claim.feed}"
     try:
-        report = ledger.report_of(connection, import_id)
+        report = imports.report_of(connection, import_id)
     except UnknownImportError:
         report = None
     if report is None or (report.account, report.feed) != (claim.account, claim.feed):
@@ -135,7 +135,7 @@ def repairable(connection: sa.Connection, claim: Claim, import_id: int) -> Impor
 
 def changed(connection: sa.Connection, replay: Replay) -> bool:
     """Return whether rows that a file is to repair are no longer open rejects since it was read."""
-    if ledger.report_of(connection, replay.import_id).undone_by is not None:
+    if imports.report_of(connection, replay.import_id).undone_by is not None:
         return True
     pairs = scan(replay.rows).join(scan(replay.text.rows), on="row_number", how="semi")
     table = states(connection, replay.import_id).lazy().filter(pl.col("repaired_by").is_not_null())

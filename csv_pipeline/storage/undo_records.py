@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from csv_pipeline.errors import UndoError
 from csv_pipeline.model import ArrivalStatus, Feed, ImportReport, Outcome
-from csv_pipeline.storage import ledger, tables
+from csv_pipeline.storage import imports, tables
 from csv_pipeline.storage.database import Database
 from csv_pipeline.storage.lane_lock import try_lane
 from csv_pipeline.storage.targets import history_table
@@ -34,7 +34,7 @@ def undoable(connection: sa.Connection, import_id: int) -> Undoable:
         UnknownImportError: The ledger has no such import.
         UndoError: It stored nothing, was undone before, or its history is not kept any more.
     """
-    named = ledger.report_of(connection, import_id)
+    named = imports.report_of(connection, import_id)
     if named.outcome not in {Outcome.IMPORTED, Outcome.UNDO}:
         raise UndoError(import_id, "an import that stored rows", f"it was {named.outcome}")
     if named.undone_by is not None:
@@ -45,7 +45,7 @@ def undoable(connection: sa.Connection, import_id: int) -> Undoable:
         )
     subject, redo = named, False
     if named.undo is not None:
-        subject, redo = ledger.report_of(connection, named.undo.import_id), not named.undo.redone
+        subject, redo = imports.report_of(connection, named.undo.import_id), not named.undo.redone
     by = import_id if redo else None
     if subject.undone_by != by:
         now = "stands" if subject.undone_by is None else f"is undone by {subject.undone_by}"
@@ -87,7 +87,7 @@ def settle(connection: sa.Connection, report: ImportReport, undone: Undoable) ->
         .values(status=after)
     )
     _mark_repairs(connection, subject.import_id, redo=undone.redo)
-    ledger.enter_report(connection, report, undoes_import_id=undone.named.import_id)
+    imports.enter_report(connection, report, undoes_import_id=undone.named.import_id)
 
 
 def prune_history(database: Database, feeds: Iterable[Feed], days: int) -> int:
@@ -132,7 +132,7 @@ def _same_content_since(connection: sa.Connection, subject: ImportReport, undo: 
     fingerprint = connection.scalar(
         sa.select(table.c.fingerprint).where(table.c.import_id == subject.import_id)
     )
-    same = ledger.same_content(connection, subject, fingerprint)
+    same = imports.same_content(connection, subject, fingerprint)
     return same.import_id if same is not None and same.import_id > undo else None
 
 
@@ -143,7 +143,7 @@ def _mark(connection: sa.Connection, report: ImportReport, undone_by: int | None
         .where(table.c.import_id == report.import_id)
         .values(undone_by_import_id=undone_by)
     )
-    ledger.store_report(connection, replace(report, undone_by=undone_by))
+    imports.store_report(connection, replace(report, undone_by=undone_by))
 
 
 def _mark_repairs(connection: sa.Connection, import_id: int, *, redo: bool) -> None:

@@ -24,7 +24,7 @@ from csv_pipeline.stages.load.differences import first_differences
 from csv_pipeline.stages.load.faults import store_rejects, write_refused
 from csv_pipeline.stages.load.resolution import OUTCOME, PLAN, Resolution
 from csv_pipeline.stages.load.writing import is_of_a_row, write
-from csv_pipeline.storage import ledger, order, tables
+from csv_pipeline.storage import imports, order, tables
 from csv_pipeline.storage.database import affected
 from csv_pipeline.storage.quarantine import mark_repaired
 from csv_pipeline.workspace import (
@@ -214,7 +214,7 @@ def _are_worth_reading(connection: sa.Connection, claim: Claim, expected: int) -
     """
     if expected < _FEW_ROWS:
         return False
-    return ledger.rows_brought(connection, claim) <= min(_TIMES_AS_MANY * expected, _MOST_HASHES)
+    return imports.rows_brought(connection, claim) <= min(_TIMES_AS_MANY * expected, _MOST_HASHES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

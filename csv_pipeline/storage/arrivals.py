@@ -1,0 +1,271 @@
+"""Arrivals: the files that were found, and which of them wait.
+
+Nothing here compares clocks or keeps a high-water mark: a file is new for an account and feed if
+its location, size and modification time together were never seen.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+from sqlalchemy.dialects.postgresql import insert
+
+from csv_pipeline.model import (
+    ArrivalStatus,
+    Claim,
+    FoundFile,
+)
+from csv_pipeline.storage import accounts, lane_lock, order, tables
+from csv_pipeline.storage.worker import is_gone
+
+_OPEN = (ArrivalStatus.WAITING, ArrivalStatus.FAILED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """What waits for one account and feed, in the order it is to be imported.
+
+    `requests` counts how often a run was requested for any of it; it grows with every request.
+    """
+
+    account: str
+    feed: str
+    arrival_ids: tuple[int, ...]
+    sizes: tuple[int, ...]
+    requests: int
+
+
+def register(
+    connection: sa.Connection,
+    found: Iterable[FoundFile],
+    misplaced: Iterable[tuple[FoundFile, str]] = (),
+) -> int:
+    """Enter files that the ledger has not seen and return how many those were.
+
+    `misplaced` files lie where no feed or account can be: they are entered with the reason, and
+    become waiting when a later look finds their place to be right.
+    """
+    table = tables.arrival
+    rows = [asdict(file) | {"status": ArrivalStatus.WAITING, "problem": None} for file in found]
+    rows += [
+        asdict(file) | {"status": ArrivalStatus.MISPLACED, "problem": why}
+        for file, why in misplaced
+    ]
+    if not rows:
+        return 0
+    waiting = [row for row in rows if row["status"] is ArrivalStatus.WAITING]
+    for account in sorted({row["account"] for row in waiting}):
+        accounts.add(connection, account)
+    if waiting:
+        lane_lock.enter_lanes(connection, {(row["account"], row["feed"]) for row in waiting})
+    entered = 0
+    for some in _chunks(rows, 1_000):
+        new = insert(table).values(some)
+        statement = new.on_conflict_do_update(
+            constraint="arrival_is_found_once",
+            set_={"status": new.excluded.status, "problem": new.excluded.problem},
+            where=(table.c.status == ArrivalStatus.MISPLACED)
+            & (new.excluded.status == ArrivalStatus.WAITING),
+        )
+        entered += len(connection.execute(statement.returning(table.c.arrival_id)).all())
+    return entered
+
+
+def enter(connection: sa.Connection, file: FoundFile, *, now: bool = False) -> int:
+    """Enter one file that somebody named, wherever it lies, and return its arrival.
+
+    If it is new, it arrives `now`, whatever its modification time, or waits among the others.
+    """
+    new = register(connection, [file])
+    arrival_id = int(of_file(connection, file).arrival_id)
+    if new and now:
+        order.lock_waiting(connection, file.account, file.feed)
+        order.place(connection, file.account, file.feed, [arrival_id], [arrival_id])
+    return arrival_id
+
+
+def enter_members(connection: sa.Connection, archive: Claim, members: Sequence[FoundFile]) -> None:
+    """Enter the files of an archive; they arrived with it, and come again if it does."""
+    if not members:
+        return
+    register(connection, members)
+    if archive.again:
+        table = tables.arrival
+        connection.execute(
+            sa.update(table)
+            .where(
+                table.c.account == archive.account,
+                table.c.feed == archive.feed,
+                table.c.location.in_([member.location for member in members]),
+                table.c.modified_at == archive.modified_at,
+                table.c.status != ArrivalStatus.CLAIMED,
+            )
+            .values(status=ArrivalStatus.WAITING, again=True, position=None)
+        )
+    order.place_members(connection, archive)
+
+
+def of_file(connection: sa.Connection, file: FoundFile) -> Any:
+    """Return the row of a file that was entered before."""
+    table = tables.arrival
+    return connection.execute(
+        sa.select(table).where(
+            table.c.account == file.account,
+            table.c.feed == file.feed,
+            table.c.location == file.location,
+            table.c.size_bytes == file.size_bytes,
+            table.c.modified_at == file.modified_at,
+        )
+    ).one()
+
+
+def members(connection: sa.Connection, archive: FoundFile) -> list[FoundFile]:
+    """Return the files of an archive that was unpacked, as they were entered then."""
+    table = tables.arrival
+    query = (
+        sa.select(*(table.c[field.name] for field in fields(FoundFile)))
+        .where(
+            table.c.account == archive.account,
+            table.c.feed == archive.feed,
+            table.c.location.startswith(f"{archive.location}!", autoescape=True),
+            table.c.modified_at == archive.modified_at,
+        )
+        .order_by(table.c.arrival_id)
+    )
+    return [FoundFile(**row._mapping) for row in connection.execute(query)]
+
+
+def moved_file(
+    connection: sa.Connection, account: str, feed: str, place: str, *, now: bool
+) -> FoundFile | None:
+    """Return the file that was moved and lies at a place `now`, or lay there before, the newest."""
+    table = tables.arrival
+    query = (
+        sa.select(*(table.c[field.name] for field in fields(FoundFile)))
+        .where(
+            table.c.account == account,
+            table.c.feed == feed,
+            table.c.moved_to.is_not(None),
+            (table.c.moved_to if now else table.c.location) == place,
+        )
+        .order_by(table.c.arrival_id.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).one_or_none()
+    return None if row is None else FoundFile(**row._mapping)
+
+
+def places(connection: sa.Connection, arrival_ids: Iterable[int]) -> dict[int, str]:
+    """Return where the files of arrivals are since they were moved; others are left out."""
+    table = tables.arrival
+    query = sa.select(table.c.arrival_id, table.c.moved_to).where(
+        table.c.arrival_id.in_(list(arrival_ids)),
+        table.c.moved_to.is_not(None),
+        table.c.removed_at.is_(None),
+    )
+    return {row.arrival_id: row.moved_to for row in connection.execute(query)}
+
+
+def known_files(connection: sa.Connection, under: str) -> set[tuple[str, int, datetime]]:
+    """Return location, size and modification time of every file below `under` that was seen.
+
+    Without those that were moved away: if such a file lies there, somebody put it back.
+    """
+    table = tables.arrival
+    query = sa.select(table.c.location, table.c.size_bytes, table.c.modified_at).where(
+        table.c.location.startswith(under, autoescape=True),
+        table.c.status != ArrivalStatus.MISPLACED,
+        table.c.moved_to.is_(None),
+    )
+    return {(row.location, row.size_bytes, row.modified_at) for row in connection.execute(query)}
+
+
+def backlog(
+    connection: sa.Connection, *, with_failed: bool = False, max_failures: int | None = None
+) -> list[Backlog]:
+    """Return what can be claimed now, a lane (account, feed) each, the longest waiting lane first.
+
+    Claims whose lease ran out or whose worker died count as waiting; files that failed only
+    `with_failed`, and only if that was less than `max_failures` times.
+    """
+    table = tables.arrival
+    statuses = _OPEN if with_failed else (ArrivalStatus.WAITING,)
+    query = (
+        sa.select(
+            table.c.account,
+            table.c.feed,
+            sa.func.array_agg(pg.aggregate_order_by(table.c.arrival_id, *order.as_they_go())),
+            sa.func.array_agg(pg.aggregate_order_by(table.c.size_bytes, *order.as_they_go())),
+            sa.func.sum(table.c.requests),
+        )
+        .where(claimable(connection, statuses, max_failures))
+        .group_by(table.c.account, table.c.feed)
+        .order_by(sa.func.min(table.c.arrival_id))
+    )
+    return [
+        Backlog(
+            account=account,
+            feed=feed,
+            arrival_ids=tuple(ids),
+            sizes=tuple(sizes),
+            requests=requests,
+        )
+        for account, feed, ids, sizes, requests in connection.execute(query)
+    ]
+
+
+def note_request(connection: sa.Connection, arrival_ids: Sequence[int]) -> None:
+    """Count that a run was requested for these arrivals, so that the next request differs."""
+    table = tables.arrival
+    connection.execute(
+        sa.update(table)
+        .where(table.c.arrival_id.in_(arrival_ids))
+        .values(requests=table.c.requests + 1)
+    )
+
+
+def find(
+    connection: sa.Connection,
+    *,
+    account: str | None = None,
+    statuses: Sequence[ArrivalStatus] = (),
+    named: Sequence[str] = (),
+    arrival_ids: Sequence[int] = (),
+) -> list[Any]:
+    """Return rows of the arrival table, the newest first; `named` are names or places."""
+    table = tables.arrival
+    query = sa.select(table).order_by(table.c.arrival_id.desc())
+    if account is not None:
+        query = query.where(table.c.account == account)
+    if statuses:
+        query = query.where(table.c.status.in_(statuses))
+    if named or arrival_ids:
+        known_as = (table.c.name, table.c.location, table.c.moved_to)
+        by_name = (column.in_(named) for column in known_as)
+        query = query.where(sa.or_(table.c.arrival_id.in_(arrival_ids), *by_name))
+    return list(connection.execute(query).all())
+
+
+def claimable(
+    connection: sa.Connection, statuses: Sequence[ArrivalStatus], max_failures: int | None = None
+) -> sa.ColumnElement[bool]:
+    """Return whether an arrival can be claimed: by its status, or because its claim was lost."""
+    table = tables.arrival
+    claimed = table.c.status == ArrivalStatus.CLAIMED
+    workers = connection.scalars(sa.select(table.c.worker).where(claimed).distinct())
+    gone = [worker for worker in workers if is_gone(worker)]
+    # A file that was only to be tried in a dry run is not imported because its worker died.
+    wanted = table.c.status_before_dry_run.is_(None) | table.c.status_before_dry_run.in_(statuses)
+    expired = table.c.lease_expires_at < sa.func.now()
+    lost = claimed & wanted & (expired | table.c.worker.in_(gone))
+    if max_failures is None:
+        return table.c.status.in_(statuses) | lost
+    tired = (table.c.status == ArrivalStatus.FAILED) & (table.c.failures >= max_failures)
+    return table.c.status.in_(statuses) & ~tired | lost
+
+
+def _chunks(rows: list[dict[str, Any]], size: int) -> Iterable[list[dict[str, Any]]]:
+    return (rows[start : start + size] for start in range(0, len(rows), size))

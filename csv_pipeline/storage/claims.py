@@ -1,0 +1,492 @@
+"""Claims: who may import which arrival, for how long, and how a claim ends.
+
+Every function takes the connection of the caller's transaction, so that a settled import and the
+rows it brought commit together.
+"""
+
+import contextlib
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, replace
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+from csv_pipeline.errors import LostClaimError
+from csv_pipeline.model import (
+    ArrivalStatus,
+    Claim,
+    FoundFile,
+    ImportReport,
+    Outcome,
+)
+from csv_pipeline.storage import arrivals, imports, lane_lock, order, tables
+from csv_pipeline.storage.worker import is_gone, this_worker
+
+_NOT_ENTERED = 0  # the ledger numbers arrivals from 1
+_OPEN = (ArrivalStatus.WAITING, ArrivalStatus.FAILED)
+_NAMED = (*_OPEN, ArrivalStatus.REFUSED, ArrivalStatus.DUPLICATE, ArrivalStatus.UNDONE)
+_DONE = (ArrivalStatus.IMPORTED, ArrivalStatus.UNPACKED)
+_LEAST_DEATHS = 2  # one alone may be anything
+
+
+def take(  # noqa: PLR0913  # each is a different question: whose, which, for whom, how long
+    connection: sa.Connection,
+    account: str,
+    feed: str,
+    *,
+    arrival_ids: Sequence[int] | None = None,
+    run_id: str | None = None,
+    lease_seconds: float,
+    max_failures: int | None = None,
+    dry_run: bool = False,
+    again: bool = False,
+) -> list[Claim]:
+    """Take the right to import waiting arrivals, the oldest first, and return the claims.
+
+    Without `arrival_ids` every waiting or failed arrival is taken, unless it failed `max_failures`
+    times; with them those and no others, among them refused, duplicate and undone ones, because
+    somebody asked for them by name, and imported ones too, if they are to be imported `again`.
+    Arrivals that another worker holds are passed over, unless it is known to be dead; what the same
+    run claimed before it stumbled is claimed anew. An arrival keeps the position it has, see
+    `csv_pipeline.storage.order`; one that was undone, or comes `again`, arrives now. What was the
+    problem of an arrival before stays with it until it is settled.
+
+    An arrival that all workers die over, `max_failures` in a row and the last time alone, has
+    failed: then nothing else is claimed either, and the next call goes on without it.
+    """
+    table = tables.arrival
+    if arrival_ids is None:
+        wanted = arrivals.claimable(connection, _OPEN, max_failures)
+    else:
+        wanted = arrivals.claimable(connection, (*_NAMED, *(_DONE if again else ())))
+    if run_id is not None:
+        wanted |= (table.c.status == ArrivalStatus.CLAIMED) & (table.c.run_id == run_id)
+    if arrival_ids is not None:
+        wanted &= table.c.arrival_id.in_(arrival_ids)
+    wanted &= (table.c.account == account) & (table.c.feed == feed)
+    most = None if max_failures is None or dry_run else max(max_failures, _LEAST_DEATHS)
+    poison = None if most is None else _poison(connection, wanted, most)
+    if poison is not None:
+        wanted &= table.c.arrival_id == poison
+    if not dry_run:
+        order.lock_waiting(connection, account, feed)
+    picked = connection.execute(
+        sa.select(table.c.arrival_id, table.c.status)
+        .where(wanted)
+        .order_by(table.c.arrival_id)
+        .with_for_update(skip_locked=True)
+    ).all()
+    if not picked:
+        return []
+    ids = [row.arrival_id for row in picked]
+    arriving_now = [
+        row.arrival_id
+        for row in picked
+        if row.status == ArrivalStatus.UNDONE or (again and row.status != ArrivalStatus.CLAIMED)
+    ]
+    if not dry_run:
+        order.place(connection, account, feed, ids, arriving_now)
+    # An update visits rows in any order, so the numbers are taken before, along the sorted rows.
+    in_turn = (
+        sa.select(table.c.arrival_id)
+        .where(table.c.arrival_id == sa.any_(sa.literal(ids, pg.ARRAY(sa.BigInteger))))
+        .order_by(*order.as_they_go())
+        .subquery("in_turn")
+    )
+    numbered = sa.select(
+        in_turn.c.arrival_id, tables.import_ids.next_value().label("import_id")
+    ).cte("numbered")
+    taken = (
+        sa.update(table)
+        .where(table.c.arrival_id == numbered.c.arrival_id)
+        .values(
+            status=ArrivalStatus.CLAIMED,
+            attempt=table.c.attempt + 1,
+            import_id=numbered.c.import_id,
+            lease_expires_at=sa.func.now() + timedelta(seconds=lease_seconds),
+            status_before_dry_run=_status_before() if dry_run else None,
+            run_id=run_id,
+            worker=this_worker(),
+            deaths=_deaths(),
+            again=table.c.again | again,
+        )
+        .returning(table)
+    )
+    rows = sorted(connection.execute(taken).all(), key=lambda row: row.import_id)
+    claims = [_claim(row, dry_run=dry_run) for row in rows]
+    if dry_run:  # which changes no position
+        now = set(arriving_now)
+        claims = [replace(c, position=None) if c.arrival_id in now else c for c in claims]
+    if poison is not None and most is not None and rows and rows[0].deaths >= most:
+        _set_aside(connection, claims[0], rows[0].deaths)
+        return []
+    return claims
+
+
+def _deaths() -> sa.ColumnElement[int]:
+    """Return how many workers in a row took an arrival and ended without a word."""
+    table = tables.arrival
+    lost = (table.c.status == ArrivalStatus.CLAIMED) & (table.c.worker != this_worker())
+    return table.c.deaths + sa.case((lost, 1), else_=0)
+
+
+def _poison(
+    connection: sa.Connection, wanted: sa.ColumnElement[bool], most_deaths: int
+) -> int | None:
+    """Return an arrival to be claimed alone: a worker that dies once more dies over this one."""
+    table = tables.arrival
+    query = sa.select(sa.func.min(table.c.arrival_id)).where(
+        wanted,
+        table.c.status == ArrivalStatus.CLAIMED,
+        _deaths() >= most_deaths - 1,
+    )
+    found: int | None = connection.scalar(query)
+    return found
+
+
+def _set_aside(connection: sa.Connection, claim: Claim, deaths: int) -> None:
+    problem = (
+        f"{claim.name}: its worker died, or fell silent, {deaths} times in a row while importing "
+        "it, so it is no longer tried by itself; name it, in a run's config or to csv-pipeline "
+        "import, to try it again"
+    )
+    _end_claim(
+        connection,
+        claim,
+        status=ArrivalStatus.FAILED,
+        problem=problem,
+        failures=deaths,
+        deaths=deaths,
+        placed_at=None,
+    )
+    report = ImportReport(
+        import_id=claim.import_id,
+        arrival_id=claim.arrival_id,
+        account=claim.account,
+        feed=claim.feed,
+        name=claim.name,
+        outcome=Outcome.FAILED,
+        problem=problem,
+        problem_code="worker_died",
+    )
+    imports.enter_report(connection, report, run_id=claim.run_id)
+
+
+def for_dry_run(connection: sa.Connection, file: FoundFile, *, again: bool = False) -> Claim:
+    """Return a claim for a dry run of a file that the ledger need not know and will not."""
+    import_id = imports.next_import_id(connection)
+    facts = asdict(file) | {"dry_run": True, "again": again}
+    return Claim(import_id=import_id, arrival_id=_NOT_ENTERED, attempt=0, **facts)
+
+
+def renew(connection: sa.Connection, claim: Claim, lease_seconds: float) -> None:
+    """Let a claim last as long again from now on, in this process; a dry run holds none.
+
+    Raises:
+        LostClaimError: The claim is no longer the arrival's current one, or another process works
+            on it: a run that was taken for dead, say, while its retry goes on with its claims.
+    """
+    if claim.arrival_id == _NOT_ENTERED:
+        return
+    table = tables.arrival
+    elsewhere = connection.scalar(
+        sa.select(table.c.worker).where(
+            table.c.arrival_id == claim.arrival_id,
+            table.c.worker != this_worker(),
+            table.c.lease_expires_at >= sa.func.now(),
+        )
+    )
+    if elsewhere is not None and not is_gone(elsewhere):
+        raise LostClaimError(claim.arrival_id, claim.attempt)
+    lease = sa.func.now() + timedelta(seconds=lease_seconds)
+    _change_claim(connection, claim, lease_expires_at=lease, worker=this_worker())
+
+
+def renew_together(
+    connection: sa.Connection, claims: Sequence[Claim], lease_seconds: float
+) -> bool:
+    """Renew many claims as `renew` does each; return False, changing none, if one is lost."""
+    table = tables.arrival
+    keys = [(claim.arrival_id, claim.attempt) for claim in claims]
+    others = connection.scalars(
+        sa.select(table.c.worker)
+        .where(
+            _are_held(keys),
+            table.c.worker != this_worker(),
+            table.c.lease_expires_at >= sa.func.now(),
+        )
+        .distinct()
+    )
+    if not all(is_gone(worker) for worker in others):
+        return False
+    with connection.begin_nested() as attempt:
+        if renew_all(connection, set(keys), lease_seconds):
+            attempt.rollback()
+            return False
+    return True
+
+
+def renew_all(
+    connection: sa.Connection, claims: Collection[tuple[int, int]], lease_seconds: float
+) -> set[tuple[int, int]]:
+    """Renew the leases of many claims, (arrival, attempt) each, and return those that are lost.
+
+    A row that a transaction is just changing, such as that of a load about to commit, is passed
+    over: nothing waits here, so that no lease waits for another.
+    """
+    if not claims:
+        return set()
+    table = tables.arrival
+    held = _are_held(claims)
+    free = sa.select(table.c.arrival_id).where(held).with_for_update(skip_locked=True)
+    connection.execute(
+        sa.update(table)
+        .where(table.c.arrival_id.in_(free.scalar_subquery()))
+        .values(
+            lease_expires_at=sa.func.now() + timedelta(seconds=lease_seconds), worker=this_worker()
+        )
+    )
+    still = connection.execute(sa.select(table.c.arrival_id, table.c.attempt).where(held))
+    return set(claims) - {(row.arrival_id, row.attempt) for row in still}
+
+
+def hand_over(
+    connection: sa.Connection, claims: Collection[tuple[int, int]], lease_seconds: float
+) -> None:
+    """Let claims last so long without a worker: the run that they are of goes on in another.
+
+    Those that another process works on by now are left to it.
+    """
+    table = tables.arrival
+    mine = table.c.worker.is_not_distinct_from(this_worker())
+    lease = sa.func.now() + timedelta(seconds=lease_seconds)
+    connection.execute(
+        sa.update(table).where(_are_held(claims), mine).values(lease_expires_at=lease, worker=None)
+    )
+
+
+def release(connection: sa.Connection, claim: Claim) -> None:
+    """Give a claim back as if it had never been taken; used by dry runs and orderly ends.
+
+    An arrival that was refused, undone or a duplicate before is so again, with its problem. Only
+    `attempt` stays as it is, so that whoever still believes in the claim cannot settle it; and to
+    give an import back in an orderly way ends a row of deaths, which a dry run does not. A claim
+    that was lost, or never taken because this is a dry run, has nothing to give back.
+    """
+    table = tables.import_
+    before = connection.execute(
+        sa.select(table.c.outcome, table.c.import_id, table.c.run_id, table.c.undone_by_import_id)
+        .where(table.c.arrival_id == claim.arrival_id, table.c.outcome != Outcome.UNDO)
+        .order_by(table.c.import_id.desc())
+        .limit(1)
+    ).one_or_none()
+    if before is None:
+        status = ArrivalStatus.WAITING
+    elif before.undone_by_import_id is not None:
+        status = ArrivalStatus.UNDONE
+    else:
+        status = ArrivalStatus(before.outcome)
+    with contextlib.suppress(LostClaimError):
+        _change_claim(
+            connection,
+            claim,
+            status=sa.func.coalesce(tables.arrival.c.status_before_dry_run, status),
+            lease_expires_at=None,
+            status_before_dry_run=None,
+            again=False,
+            import_id=None if before is None else before.import_id,
+            run_id=None if before is None else before.run_id,
+            worker=None,
+            **({} if claim.dry_run else {"deaths": 0}),
+        )
+
+
+def check(connection: sa.Connection, claim: Claim) -> None:
+    """Return if a claim is the current one of its arrival; a dry run always is.
+
+    Raises:
+        LostClaimError: It is not.
+    """
+    held = claim.arrival_id == _NOT_ENTERED or is_held(connection, claim.import_id, claim.attempt)
+    if not held:
+        raise LostClaimError(claim.arrival_id, claim.attempt)
+
+
+def is_held(connection: sa.Connection, import_id: int, attempt: int) -> bool:
+    """Return whether an import's claim is the current one of its arrival."""
+    table = tables.arrival
+    held = sa.exists().where(
+        table.c.import_id == import_id,
+        table.c.attempt == attempt,
+        table.c.status == ArrivalStatus.CLAIMED,
+    )
+    return bool(connection.scalar(sa.select(held)))
+
+
+def check_together(connection: sa.Connection, claims: Sequence[Claim]) -> None:
+    """Return if all these claims are the current ones of their arrivals.
+
+    Raises:
+        LostClaimError: One is not.
+    """
+    held = _are_held([(claim.arrival_id, claim.attempt) for claim in claims])
+    query = sa.select(sa.func.count()).select_from(tables.arrival).where(held)
+    if connection.scalar(query) != len(claims):
+        raise LostClaimError(claims[0].arrival_id, claims[0].attempt)
+
+
+def settle(
+    connection: sa.Connection,
+    claim: Claim,
+    report: ImportReport,
+    fingerprint: str | None,
+    max_failures: int | None = None,
+) -> None:
+    """Write the import's entry and end its claim.
+
+    Of a file that failed for the last time the arrival says that it is not tried any more.
+
+    Raises:
+        LostClaimError: The claim is no longer the arrival's current one.
+    """
+    failures, problem = 0, report.problem
+    if report.outcome is Outcome.FAILED:
+        failures = 1 + _failures(connection, claim)
+        if max_failures is not None and failures >= max_failures:
+            problem = (
+                f"{claim.name}: failed {failures} times, so it is no longer tried by itself; name "
+                f"it, in a run's config or to csv-pipeline import, to try it again\n{problem}"
+            )
+    _end_claim(
+        connection,
+        claim,
+        status=ArrivalStatus(report.outcome.value),
+        problem=problem,
+        failures=failures,
+        placed_at=None,
+        again=False,
+    )
+    position = claim.position
+    if report.repairs is not None:
+        position = order.position_of(connection, report.repairs)
+    imports.enter_report(
+        connection, report, fingerprint=fingerprint, run_id=claim.run_id, position=position
+    )
+    order.forget_confirmed(connection, claim)
+
+
+def settle_together(
+    connection: sa.Connection, settled: Sequence[tuple[Claim, ImportReport, str | None]]
+) -> None:
+    """Write the entries of imports that stored their rows, each with its fingerprint; see `settle`.
+
+    Raises:
+        LostClaimError: One of the claims is no longer the current one.
+    """
+    table, first = tables.arrival, settled[0][0]
+    claims = [(claim.arrival_id, claim.attempt) for claim, _, _ in settled]
+    ended = connection.execute(
+        sa.update(table)
+        .where(_are_held(claims))
+        .values(
+            status=ArrivalStatus.IMPORTED,
+            lease_expires_at=None,
+            worker=None,
+            problem=None,
+            failures=0,
+            deaths=0,
+            placed_at=None,
+        )
+    )
+    if ended.rowcount != len(claims):
+        raise LostClaimError(*claims[0])
+    turn = lane_lock.next_turn(connection, first.account, first.feed)
+    connection.execute(
+        sa.insert(tables.import_),
+        [
+            imports.entry(report)
+            | {
+                "fingerprint": fingerprint,
+                "run_id": claim.run_id,
+                "position": claim.position,
+                "turn": turn,
+            }
+            for claim, report, fingerprint in settled
+        ],
+    )
+    order.forget_confirmed(connection, settled[0][0])
+
+
+def _status_before() -> sa.ColumnElement[Any]:
+    table = tables.arrival
+    claimed = table.c.status == ArrivalStatus.CLAIMED
+    return sa.case((claimed, table.c.status_before_dry_run), else_=table.c.status)
+
+
+def _failures(connection: sa.Connection, claim: Claim) -> int:
+    table = tables.arrival
+    query = sa.select(table.c.failures).where(table.c.arrival_id == claim.arrival_id)
+    return connection.scalar(query) or 0
+
+
+def _end_claim(
+    connection: sa.Connection,
+    claim: Claim,
+    *,
+    status: ArrivalStatus,
+    problem: str | None = None,
+    **values: Any,
+) -> None:
+    _change_claim(
+        connection,
+        claim,
+        status=status,
+        lease_expires_at=None,
+        worker=None,
+        problem=problem,
+        **({"deaths": 0} | values),
+    )
+
+
+def _are_held(claims: Collection[tuple[int, int]]) -> sa.ColumnElement[bool]:
+    """Return whether an arrival's claim is among these, (arrival, attempt) each."""
+    table = tables.arrival
+    key = sa.tuple_(table.c.arrival_id, table.c.attempt)
+    return key.in_(claims) & (table.c.status == ArrivalStatus.CLAIMED)
+
+
+def _change_claim(connection: sa.Connection, claim: Claim, **values: Any) -> None:
+    table = tables.arrival
+    changed = connection.execute(
+        sa.update(table)
+        .where(
+            table.c.arrival_id == claim.arrival_id,
+            table.c.attempt == claim.attempt,
+            table.c.status == ArrivalStatus.CLAIMED,
+        )
+        .values(values)
+    )
+    if changed.rowcount != 1:
+        raise LostClaimError(claim.arrival_id, claim.attempt)
+
+
+def _claim(row: Any, *, dry_run: bool) -> Claim:
+    return Claim(
+        import_id=row.import_id,
+        arrival_id=row.arrival_id,
+        attempt=row.attempt,
+        account=row.account,
+        feed=row.feed,
+        name=row.name,
+        location=row.location,
+        size_bytes=row.size_bytes,
+        modified_at=row.modified_at,
+        moved_to=row.moved_to,
+        moved_modified_at=row.moved_modified_at,
+        run_id=row.run_id,
+        dry_run=dry_run,
+        position=row.position,
+        again=row.again,
+    )
