@@ -474,7 +474,7 @@ def test_only_files_young_enough_are_kept(uncrowded_pipeline: Pipeline, account:
     landing = Landing(uncrowded_pipeline, account)
     landing.drop("old.csv")
     landing.bring()
-    landing.set(placed_at=sa.func.now() - sa.text("interval '31 days'"))
+    landing.set(moved_at=sa.func.now() - sa.text("interval '31 days'"))
     landing.drop("new.csv", "ID,Name\n2,Bob\n")
     landing.bring()
     keeping(landing, keep_days=30).pipeline.hold_all_to_retention(30)
@@ -485,7 +485,7 @@ def test_only_files_young_enough_are_kept(uncrowded_pipeline: Pipeline, account:
 def test_a_file_that_may_still_be_imported_is_kept(landing: Landing, status: str) -> None:
     landing.drop("a.csv")
     landing.bring()
-    landing.set(status=status, placed_at=sa.func.now() - sa.text("interval '31 days'"))
+    landing.set(status=status, moved_at=sa.func.now() - sa.text("interval '31 days'"))
     keeping(landing, keep_days=30).pipeline.hold_to_retention(landing.account, "people")
     assert landing.lying("archive") == [f"{TODAY}/a.csv"]
 
@@ -494,7 +494,7 @@ def test_a_zip_is_kept_while_a_file_in_it_may_still_be_imported(landing: Landing
     landing.zip("all.zip", one=GOOD, two="ID,Name\n2,Bob\n")
     landing.bring()
     landing.bring()
-    landing.set(placed_at=sa.func.now() - sa.text("interval '31 days'"))
+    landing.set(moved_at=sa.func.now() - sa.text("interval '31 days'"))
     table = tables.arrival
     one = landing.arrivals()["one.csv"].arrival_id
     with landing.pipeline.database.begin() as connection:
@@ -513,7 +513,7 @@ def test_a_kept_file_that_somebody_changed_is_not_removed(landing: Landing) -> N
     landing.drop("a.csv")
     landing.bring()
     Path(landing.arrivals()["a.csv"].moved_to).write_text("mine now")
-    landing.set(placed_at=sa.func.now() - sa.text("interval '31 days'"))
+    landing.set(moved_at=sa.func.now() - sa.text("interval '31 days'"))
     keeping(landing, keep_days=30).pipeline.hold_to_retention(landing.account, "people")
     assert landing.lying("archive") == [f"{TODAY}/a.csv"]
 
@@ -538,7 +538,7 @@ def test_what_cannot_be_removed_stops_nothing(
 ) -> None:
     landing.drop("a.csv")
     landing.bring()
-    landing.set(placed_at=datetime(2000, 1, 1, tzinfo=UTC))
+    landing.set(moved_at=datetime(2000, 1, 1, tzinfo=UTC))
 
     def denied(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
@@ -554,7 +554,7 @@ def test_what_cannot_be_removed_stops_nothing(
 def test_nothing_is_removed_unless_a_setting_says_so(landing: Landing) -> None:
     landing.drop("a.csv")
     landing.bring()
-    landing.set(placed_at=datetime(2000, 1, 1, tzinfo=UTC))
+    landing.set(moved_at=datetime(2000, 1, 1, tzinfo=UTC))
     landing.pipeline.hold_all_to_retention(30)
     assert landing.lying("archive") == [f"{TODAY}/a.csv"]
 

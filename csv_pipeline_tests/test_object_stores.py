@@ -453,7 +453,7 @@ def test_a_kept_object_that_somebody_changed_is_not_removed(landing: Landing) ->
     landing.drop("a.csv")
     landing.bring()
     landing.bucket.put(f"in/archive/{landing.lane}/{TODAY}/a.csv", OTHER)
-    landing.set(placed_at=datetime(2000, 1, 1, tzinfo=UTC))
+    landing.set(moved_at=datetime(2000, 1, 1, tzinfo=UTC))
     landing.keeping(keep_days=30).pipeline.hold_to_retention(landing.account, "people")
     assert landing.lying("archive") == [f"{TODAY}/a.csv"]
 

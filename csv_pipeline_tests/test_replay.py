@@ -511,7 +511,7 @@ def test_a_malformed_record_is_taken_once_its_text_is_emptied(desk: Desk) -> Non
     first = desk.bring("ID,Name,Amount\n1,Ann,5.00\n2,Bob\n3,Cid,7.00,8.00\n")
     text = sent_out(desk, first)
     second = desk.bring(text.replace('"2,Bob"', ""))
-    assert [reject.rule for reject in desk.rejects(second)] == ["row.not_mended"]
+    assert [reject.rule for reject in desk.rejects(second)] == ["row.not_corrected"]
     assert names(desk) == ["Ann", "Bob"]
 
 

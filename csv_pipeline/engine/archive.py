@@ -2,7 +2,7 @@
 
 The ledger is the truth: what it says has become of an arrival decides where its file belongs, and
 the file follows. First the ledger learns where it will be (`moving_to`), then it is moved, then the
-ledger learns that it is there (`moved_to`, `placed_at`, a line in `file_move`). Whoever finds a
+ledger learns that it is there (`moved_to`, `moved_at`, a line in `file_move`). Whoever finds a
 move half done ends it. The arrival's row is locked meanwhile, so that nobody claims the file.
 
 A file in an archive goes with the archive, once all files in it are settled. A file that is not as
@@ -70,7 +70,7 @@ class _Held:
 
     @property
     def placed(self) -> bool:
-        return all(row.placed_at is not None for row in (self.file, *self.members))
+        return all(row.moved_at is not None for row in (self.file, *self.members))
 
     def is_at(self, place: Place) -> bool:
         file, moving = self.file, place != self.source
@@ -136,7 +136,7 @@ def place_all(database: Database, settings: Settings, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     waiting = (
         sa.select(_arrival.c.arrival_id)
-        .where(_arrival.c.placed_at.is_(None), _arrival.c.status.in_(_SETTLED))
+        .where(_arrival.c.moved_at.is_(None), _arrival.c.status.in_(_SETTLED))
         .order_by(sa.func.random())
         .limit(_AT_ONCE)
     )
@@ -181,7 +181,7 @@ def take_back(connection: sa.Connection, found: Iterable[FoundFile]) -> None:
             problem=None,
             moved_to=None,
             moving_to=None,
-            placed_at=None,
+            moved_at=None,
             removed_at=None,
             moved_modified_at=None,
             position=None,  # it arrives anew
@@ -248,7 +248,7 @@ def _plan(
         _arrived(connection, [(held, target)])  # whoever moved it was killed before saying so
         if is_below(target, area):
             return None
-        _change(connection, [held.file.arrival_id], placed_at=None)
+        _change(connection, [held.file.arrival_id], moved_at=None)
         again = _hold(connection, held.file.arrival_id)
         return _plan(connection, settings, again, names) if again else None
     if not _is_to_go(settings, held, area):
@@ -394,7 +394,7 @@ def _leave(connection: sa.Connection, held: _Held) -> None:
     """Write down that a file stays where it is."""
     rows = [held.file, *held.members]
     everyone = [row.arrival_id for row in rows]
-    _change(connection, everyone, moving_to=None, placed_at=sa.func.now())
+    _change(connection, everyone, moving_to=None, moved_at=sa.func.now())
 
 
 def _promise(connection: sa.Connection, planned: Sequence[tuple[_Held, Place]]) -> None:
@@ -406,7 +406,7 @@ def _promise(connection: sa.Connection, planned: Sequence[tuple[_Held, Place]]) 
 
 def _arrived(connection: sa.Connection, moved: Sequence[tuple[_Held, Place]]) -> None:
     """Write down that files are where they were to go, and so are those in them."""
-    done = {"moving_to": None, "placed_at": sa.func.now(), "removed_at": None}
+    done = {"moving_to": None, "moved_at": sa.func.now(), "removed_at": None}
     facts = []
     for held, target in moved:
         since = {"moved_modified_at": moved_modified_at(target)}
@@ -422,9 +422,9 @@ def _too_many(settings: Settings, account: str, feed: str, area: Place) -> sa.Se
     """Ask for the settled files of an area that are too many, or too old."""
     name = _arrival.c.name
     in_order = sa.func.row_number().over(
-        order_by=(_arrival.c.placed_at.desc(), _arrival.c.arrival_id.desc())
+        order_by=(_arrival.c.moved_at.desc(), _arrival.c.arrival_id.desc())
     )
-    columns = (_arrival.c.arrival_id, _arrival.c.placed_at, _arrival.c.status)
+    columns = (_arrival.c.arrival_id, _arrival.c.moved_at, _arrival.c.status)
     query = sa.select(*columns, in_order.label("place")).where(
         _arrival.c.account == account,
         _arrival.c.feed == feed,
@@ -437,7 +437,7 @@ def _too_many(settings: Settings, account: str, feed: str, area: Place) -> sa.Se
     if settings.keep_files is not None:
         over.append(listed.c.place > settings.keep_files)
     if settings.keep_days is not None:
-        over.append(listed.c.placed_at < sa.func.now() - timedelta(days=settings.keep_days))
+        over.append(listed.c.moved_at < sa.func.now() - timedelta(days=settings.keep_days))
     return sa.select(listed.c.arrival_id).where(listed.c.status.in_(_SETTLED), sa.or_(*over))
 
 

@@ -204,7 +204,7 @@ def _judged(
         .when(again)
         .then(pl.lit("row.repeated"))
         .when(pl.col("malformed") & shows_raw)
-        .then(pl.lit("row.not_mended"))
+        .then(pl.lit("row.not_corrected"))
     )
 
 
@@ -301,7 +301,7 @@ def _faults(judged: pl.DataFrame, repaired: Repaired) -> pl.DataFrame:
             "cells of another row: send them under their own number, or as a file of their own",
             "repairs",
         ),
-        "row.not_mended": pl.lit(
+        "row.not_corrected": pl.lit(
             f"its cells corrected and {RAW} emptied were needed; {RAW} still holds the record, "
             "whose cells could not be told apart"
         ),

@@ -159,7 +159,7 @@ def _set_aside(connection: sa.Connection, claim: Claim, deaths: int) -> None:
         problem=problem,
         failures=deaths,
         deaths=deaths,
-        placed_at=None,
+        moved_at=None,
     )
     report = ImportReport(
         import_id=claim.import_id,
@@ -365,7 +365,7 @@ def settle(
         status=ArrivalStatus(report.outcome.value),
         problem=problem,
         failures=failures,
-        placed_at=None,
+        moved_at=None,
         again=False,
     )
     position = claim.position
@@ -397,7 +397,7 @@ def settle_together(
             problem=None,
             failures=0,
             deaths=0,
-            placed_at=None,
+            moved_at=None,
         )
     )
     if ended.rowcount != len(claims):
