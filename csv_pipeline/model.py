@@ -18,7 +18,7 @@ import polars as pl
 
 from csv_pipeline.declared import Setting
 from csv_pipeline.errors import InvalidAccountError, SetupError
-from csv_pipeline.files.location import Place, place_of
+from csv_pipeline.files.location import Location, location_of
 from csv_pipeline.spec.conflict import ConflictPolicy, Overwrite
 from csv_pipeline.spec.contract import Column, Contract, columns_of, headings_of, meanings_of
 from csv_pipeline.spec.duplicates import DuplicatePolicy, LastInFile
@@ -400,9 +400,9 @@ class Claim:
         return self.name if self.location.endswith(f"!{self.name}") else None
 
     @property
-    def place(self) -> Place:
+    def lies_at(self) -> Location:
         """Where the bytes are by now: the file, or the archive it is in."""
-        return place_of((self.moved_to or self.location).removesuffix(f"!{self.name}"))
+        return location_of((self.moved_to or self.location).removesuffix(f"!{self.name}"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -585,9 +585,9 @@ class Reject:
     @classmethod
     def of(cls, fault: Mapping[str, Any]) -> "Reject":
         """Return a fault as it is stored, without its place in the message, as one with it."""
-        place = f"row {fault['row_number']} (line {fault['line_number']})"
+        location = f"row {fault['row_number']} (line {fault['line_number']})"
         separator = ":" if fault["column"] is None else ","
-        return cls(**{**fault, "message": f"{place}{separator} {fault['message']}"})
+        return cls(**{**fault, "message": f"{location}{separator} {fault['message']}"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,8 +15,8 @@ from csv_pipeline.storage import arrivals, claims
 from csv_pipeline_tests.conftest import Desk
 
 
-def drop(landing: Path, place: str, content: str = "ID\n1\n", age: float = 60) -> Path:
-    path = landing / place
+def drop(landing: Path, location: str, content: str = "ID\n1\n", age: float = 60) -> Path:
+    path = landing / location
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(content)
     os.utime(path, (time.time() - age, time.time() - age))
@@ -78,8 +78,8 @@ def test_a_young_file_that_stays_as_it_is_is_found(tmp_path: Path) -> None:
         ("a.csv", "a place like account/feed/file was needed"),
     ],
 )
-def test_a_file_in_no_feed_s_place_is_misplaced(tmp_path: Path, place: str, why: str) -> None:
-    drop(tmp_path, place)
+def test_a_file_in_no_feed_s_place_is_misplaced(tmp_path: Path, location: str, why: str) -> None:
+    drop(tmp_path, location)
     seen = looking(tmp_path)
     assert seen.found == ()
     assert why in seen.misplaced[0][1]

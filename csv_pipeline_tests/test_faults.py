@@ -424,9 +424,9 @@ def test_what_a_process_holds_when_it_is_told_to_end_is_given_back(scene: Scene)
 def test_a_worker_is_known_by_its_start_and_not_by_its_number_alone() -> None:
     me = this_worker()
     assert me is not None
-    place, _, started = me.rpartition("/")
+    position, _, started = me.rpartition("/")
     assert not is_gone(me)
-    assert is_gone(f"{place}/{int(started) - 1}")
+    assert is_gone(f"{position}/{int(started) - 1}")
 
 
 def test_of_a_worker_elsewhere_nothing_is_known() -> None:

@@ -367,18 +367,18 @@ def _found(landing: Landing) -> Any:
 
 
 @pytest.mark.parametrize("place", ["old", "new"])
-def test_a_file_is_found_by_its_old_place_and_its_new_one(landing: Landing, place: str) -> None:
+def test_a_file_is_found_by_its_old_place_and_its_new_one(landing: Landing, location: str) -> None:
     path = landing.drop("a.csv", WRONG)
     (refused,) = landing.bring()
-    where = path if place == "old" else Path(landing.arrivals()["a.csv"].moved_to)
+    where = path if location == "old" else Path(landing.arrivals()["a.csv"].moved_to)
     found = landing.pipeline.find(where, landing.account, "people")
     claim = landing.pipeline.claim_file(found)
     assert claim is not None
     assert claim.arrival_id == refused.arrival_id
-    assert Path(str(claim.place)).read_text() == WRONG
+    assert Path(str(claim.location)).read_text() == WRONG
     dry = landing.pipeline.claim_file(found, dry_run=True)
     assert dry is not None
-    assert dry.place == claim.place
+    assert dry.location == claim.location
 
 
 def test_a_file_that_never_was_is_named(landing: Landing) -> None:

@@ -80,7 +80,7 @@ def test_a_login_that_takes_every_lock_it_may_holds_up_nobody(
     def go() -> Outcome:
         again = open_pipeline(pipeline.settings, TEST_FEEDS)
         report = Desk(again, desk.account, path.parent).bring(PEOPLE, name=path.name)
-        archive.place(again.database, again.settings, report.arrival_id)
+        archive.archive_file(again.database, again.settings, report.arrival_id)
         again.undo(report.import_id)
         again.close()
         return report.outcome

@@ -26,7 +26,7 @@ from csv_pipeline.engine.importer import Import, Stage, ingest
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError, StoreUnavailableError
 from csv_pipeline.files import objects
-from csv_pipeline.files.location import ObjectPlace
+from csv_pipeline.files.location import ObjectLocation
 from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.settings import Settings
 from csv_pipeline.stages import arrive
@@ -57,7 +57,7 @@ class Landing:
     """The test's part of a landing area in a bucket, and where its objects go from there."""
 
     def __init__(self, pipeline: Pipeline, account: str, bucket: Bucket, **how: Any) -> None:
-        there = {"landing": ObjectPlace(bucket.name, "in/landing")}
+        there = {"landing": ObjectLocation(bucket.name, "in/landing")}
         settings = pipeline.settings.model_copy(update=there | how)
         self.pipeline, self.account = replace(pipeline, settings=settings), account
         self.bucket, self.lane = bucket, f"{account}/people"
@@ -146,14 +146,14 @@ def test_a_refused_object_goes_to_the_quarantine(landing: Landing, content: str)
 def test_archive_and_quarantine_may_be_other_buckets(landing: Landing, address: str) -> None:
     cold = Bucket(address, f"{landing.bucket.name}-cold")
     landing.drop("a.csv")
-    landing.keeping(archive_folder=ObjectPlace(cold.name)).bring()
+    landing.keeping(archive_folder=ObjectLocation(cold.name)).bring()
     assert cold.keys() == [f"{landing.lane}/{TODAY}/a.csv"]
     assert landing.bucket.keys() == []
 
 
 def looking(landing: Landing, **how: Any) -> ScanResult:
     bounds = {"known": set(), "settle_seconds": 60, "deadline": time.monotonic() + 10}
-    area = landing.pipeline.settings.landing_place
+    area = landing.pipeline.settings.landing_location
     return look(area, {"people"}, **(bounds | how))  # type: ignore[arg-type]
 
 
@@ -498,7 +498,7 @@ def test_a_store_that_falls_silent_after_the_commit_fails_no_import(
 
 
 def test_a_bucket_that_is_not_there_is_a_wrong_setting(landing: Landing) -> None:
-    nowhere = landing.keeping(landing=ObjectPlace("nowhere-at-all", "in"))
+    nowhere = landing.keeping(landing=ObjectLocation("nowhere-at-all", "in"))
     with pytest.raises(SetupError, match=r"s3://nowhere-at-all/in: .*NoSuchBucket"):
         nowhere.pipeline.look(seconds=5)
 
@@ -572,8 +572,8 @@ def test_a_url_is_imported_by_name_from_its_old_place_and_its_new_one(
     assert call("import", url, *whose).exit_code == 0
     moved = landing.arrivals()["a.csv"].moved_to
     assert landing.lying("archive") == [f"{TODAY}/a.csv"]
-    for place in (url, moved):
-        said = call("import", place, *whose, "--json")
+    for location in (url, moved):
+        said = call("import", location, *whose, "--json")
         assert '"imported_before": true' in said.stdout
     assert moved in call("imports", "-a", landing.account, "--json").stdout
 
@@ -602,8 +602,8 @@ def test_a_url_in_the_environment_is_a_bucket_and_its_neighbours(
 ) -> None:
     monkeypatch.setenv("CSV_PIPELINE_LANDING", "s3://box/some/landing/")
     found = Settings()
-    places = (found.landing_place, found.archive_place, found.quarantine_place)
-    assert [str(place) for place in places] == [
+    locations = (found.landing_location, found.archive_location, found.quarantine_location)
+    assert [str(location) for location in locations] == [
         "s3://box/some/landing",
         "s3://box/some/archive",
         "s3://box/some/quarantine",

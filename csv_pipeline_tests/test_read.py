@@ -22,7 +22,7 @@ def reading(folder: Path, content: str | bytes, **hints: object) -> TextFile:
 
 
 def cells(text: TextFile) -> list[tuple[str | None, ...]]:
-    names = [str(place) for place in range(len(text.header))]
+    names = [str(position) for position in range(len(text.header))]
     return scan(text.rows).select(names).collect().rows()
 
 

@@ -27,7 +27,7 @@ def reading(folder: Path, content: str, feed: Feed | None = CUSTOMERS, **more: A
 
 
 def cells(text: TextFile) -> list[tuple[str | None, ...]]:
-    names = [str(place) for place in range(len(text.header))]
+    names = [str(position) for position in range(len(text.header))]
     return scan(text.rows).select(names).collect().rows()
 
 

@@ -15,7 +15,7 @@ from csv_pipeline.engine.importer import Import, Stage
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.views import import_facts
 from csv_pipeline.errors import LostClaimError, PipelineError, SetupError, UnknownAccountError
-from csv_pipeline.files.location import Place
+from csv_pipeline.files.location import Location
 from csv_pipeline.model import (
     Account,
     ArrivalStatus,
@@ -80,7 +80,7 @@ class Imported:
 
 def import_file(  # noqa: PLR0913  # a file, whose it is, and how
     pipeline: Pipeline,
-    place: Place,
+    location: Location,
     account: str,
     feed: str,
     *,
@@ -96,9 +96,9 @@ def import_file(  # noqa: PLR0913  # a file, whose it is, and how
         SetupError: Account, feed and file do not belong together.
         LostClaimError: Another worker has the file.
     """
-    if isinstance(place, Path):
-        place = Path(os.path.normpath(place.absolute()))
-    file = pipeline.find(place, account_slug(account), feed)
+    if isinstance(location, Path):
+        location = Path(os.path.normpath(location.absolute()))
+    file = pipeline.find(location, account_slug(account), feed)
     return _import(pipeline, file, dry_run=dry_run, again=again, repairs=repairs)
 
 
@@ -126,7 +126,7 @@ def _import(
         first_rejects=tuple(faults),
         before=True,
         is_current=is_current,
-        **_places(pipeline, report),
+        **_locations(pipeline, report),
         members=tuple(
             _import(pipeline, member, dry_run=dry_run, again=again) for member in members
         ),
@@ -244,16 +244,16 @@ def _run(pipeline: Pipeline, claim: Claim) -> Imported:
         report=report,
         first_rejects=tuple(faults),
         stored=not claim.dry_run,
-        **_places(pipeline, report),
+        **_locations(pipeline, report),
         members=tuple(
             _import(pipeline, file, dry_run=claim.dry_run, again=claim.again) for file in members
         ),
     )
 
 
-def _places(pipeline: Pipeline, report: ImportReport) -> dict[str, Any]:
+def _locations(pipeline: Pipeline, report: ImportReport) -> dict[str, Any]:
     with pipeline.database.begin() as connection:
-        moved_to = arrivals.places(connection, [report.arrival_id]).get(report.arrival_id)
+        moved_to = arrivals.locations(connection, [report.arrival_id]).get(report.arrival_id)
     return {"moved_to": moved_to, "results": pipeline.results_of(report)}
 
 

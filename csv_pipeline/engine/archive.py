@@ -31,7 +31,7 @@ from csv_pipeline.files.areas import (
     remove,
 )
 from csv_pipeline.files.local import free_name
-from csv_pipeline.files.location import Place, is_below, place_of
+from csv_pipeline.files.location import Location, is_below, location_of
 from csv_pipeline.model import ArrivalStatus, FoundFile
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage import tables
@@ -56,26 +56,26 @@ class _Held:
     members: Sequence[Any]
 
     @property
-    def source(self) -> Place:
-        return place_of(self.file.moved_to or self.file.location)
+    def source(self) -> Location:
+        return location_of(self.file.moved_to or self.file.location)
 
     @property
-    def target(self) -> Place | None:
+    def target(self) -> Location | None:
         """Where a move that was begun was to bring it."""
-        return None if self.file.moving_to is None else place_of(self.file.moving_to)
+        return None if self.file.moving_to is None else location_of(self.file.moving_to)
 
     @property
     def settled(self) -> bool:
         return all(row.status in _SETTLED for row in (self.file, *self.members))
 
     @property
-    def placed(self) -> bool:
+    def moved(self) -> bool:
         return all(row.moved_at is not None for row in (self.file, *self.members))
 
-    def is_at(self, place: Place) -> bool:
-        file, moving = self.file, place != self.source
+    def is_at(self, location: Location) -> bool:
+        file, moving = self.file, location != self.source
         return is_unchanged(
-            place,
+            location,
             file.size_bytes,
             file.modified_at,
             moved=moving or file.moved_to is not None,
@@ -83,7 +83,7 @@ class _Held:
         )
 
 
-def place(database: Database, settings: Settings, arrival_id: int) -> None:
+def archive_file(database: Database, settings: Settings, arrival_id: int) -> None:
     """Move the file of a settled arrival where it belongs, unless it is there already.
 
     Raises:
@@ -105,7 +105,7 @@ def place(database: Database, settings: Settings, arrival_id: int) -> None:
                 return
 
 
-def place_together(database: Database, settings: Settings, arrival_ids: Sequence[int]) -> None:
+def archive_files(database: Database, settings: Settings, arrival_ids: Sequence[int]) -> None:
     """Do so for files of one account and feed, none of them in an archive, all in one go.
 
     What cannot be moved is logged and stays.
@@ -128,7 +128,7 @@ def place_together(database: Database, settings: Settings, arrival_ids: Sequence
         _arrived(connection, arrived)
 
 
-def place_all(database: Database, settings: Settings, seconds: float) -> None:
+def archive_due(database: Database, settings: Settings, seconds: float) -> None:
     """Move what workers that were killed, or met a full disk, did not; stop after so many seconds.
 
     What cannot be moved is logged and stays. The order is random, so that it is in nobody's way.
@@ -146,7 +146,7 @@ def place_all(database: Database, settings: Settings, seconds: float) -> None:
         if time.monotonic() > deadline:
             break
         with _what_cannot_go_stays():
-            place(database, settings, arrival_id)
+            archive_file(database, settings, arrival_id)
 
 
 def take_back(connection: sa.Connection, found: Iterable[FoundFile]) -> None:
@@ -172,7 +172,7 @@ def take_back(connection: sa.Connection, found: Iterable[FoundFile]) -> None:
         back = [
             row.arrival_id
             for row in moved
-            if is_unchanged(place_of(row.location), row.size_bytes, row.modified_at)
+            if is_unchanged(location_of(row.location), row.size_bytes, row.modified_at)
         ]
         _change(
             connection,
@@ -196,7 +196,7 @@ def hold_to_retention(database: Database, settings: Settings, account: str, feed
     """
     if settings.keep_files is None and settings.keep_days is None:
         return
-    for area in (settings.archive_place, settings.quarantine_place):
+    for area in (settings.archive_location, settings.quarantine_location):
         with database.begin() as connection:
             query = _too_many(settings, account, feed, area)
             arrival_ids = connection.scalars(query).all()
@@ -237,12 +237,12 @@ def _what_cannot_go_stays(errors: tuple[type[Exception], ...] = CANNOT_GO) -> It
 
 def _plan(
     connection: sa.Connection, settings: Settings, held: _Held, names: "_Names"
-) -> Place | None:
+) -> Location | None:
     """Return where a file is to be moved; None if it stays."""
-    if held.placed or not held.settled:
+    if held.moved or not held.settled:
         return None
     to_archive = held.file.status in _TO_ARCHIVE
-    area = settings.archive_place if to_archive else settings.quarantine_place
+    area = settings.archive_location if to_archive else settings.quarantine_location
     target = held.target
     if target and not held.is_at(held.source) and held.is_at(target):
         _arrived(connection, [(held, target)])  # whoever moved it was killed before saying so
@@ -259,9 +259,9 @@ def _plan(
     return None if is_being_written(held.source) else names.free_for(held.file, area)
 
 
-def _is_to_go(settings: Settings, held: _Held, area: Place) -> bool:
+def _is_to_go(settings: Settings, held: _Held, area: Location) -> bool:
     """Return whether a file is ours to move, and is elsewhere, and is the one that was imported."""
-    ours = (settings.landing_place, settings.archive_place, settings.quarantine_place)
+    ours = (settings.landing_location, settings.archive_location, settings.quarantine_location)
     return (
         settings.archive
         and any(is_below(held.source, one) for one in ours)
@@ -277,16 +277,16 @@ class _Names:
         self._connection = connection
         self._promised: set[str] | None = None
 
-    def free_for(self, file: Any, area: Place) -> Place:
+    def free_for(self, file: Any, area: Location) -> Location:
         """Return a place that no file has and none is on its way to, and promise it."""
         if self._promised is None:
             self._promised = self._all_promised(file)
         promised = self._promised
         now = datetime.now(UTC)
-        folder: Place = area / file.account / file.feed / f"{now:%Y-%m-%d}"
+        folder: Location = area / file.account / file.feed / f"{now:%Y-%m-%d}"
 
-        def is_taken(place: Place) -> bool:
-            return str(place) in promised or exists(place)
+        def is_taken(location: Location) -> bool:
+            return str(location) in promised or exists(location)
 
         free = free_name(folder, file.name, now, is_taken)
         promised.add(str(free))
@@ -309,7 +309,7 @@ class _Names:
 class _Move:
     """What came of moving a file: where it is now, if it was moved, and whether to plan again."""
 
-    target: Place | None = None
+    target: Location | None = None
     again: bool = False
 
 
@@ -397,14 +397,14 @@ def _leave(connection: sa.Connection, held: _Held) -> None:
     _change(connection, everyone, moving_to=None, moved_at=sa.func.now())
 
 
-def _promise(connection: sa.Connection, planned: Sequence[tuple[_Held, Place]]) -> None:
+def _promise(connection: sa.Connection, planned: Sequence[tuple[_Held, Location]]) -> None:
     """Write down where files are to go."""
     _change_each(
         connection, [{"of": held.file.arrival_id, "moving_to": str(to)} for held, to in planned]
     )
 
 
-def _arrived(connection: sa.Connection, moved: Sequence[tuple[_Held, Place]]) -> None:
+def _arrived(connection: sa.Connection, moved: Sequence[tuple[_Held, Location]]) -> None:
     """Write down that files are where they were to go, and so are those in them."""
     done = {"moving_to": None, "moved_at": sa.func.now(), "removed_at": None}
     facts = []
@@ -418,7 +418,7 @@ def _arrived(connection: sa.Connection, moved: Sequence[tuple[_Held, Place]]) ->
     _record(connection, [_line_of(held, target) for held, target in moved])
 
 
-def _too_many(settings: Settings, account: str, feed: str, area: Place) -> sa.Select[int]:
+def _too_many(settings: Settings, account: str, feed: str, area: Location) -> sa.Select[int]:
     """Ask for the settled files of an area that are too many, or too old."""
     name = _arrival.c.name
     in_order = sa.func.row_number().over(
@@ -435,16 +435,16 @@ def _too_many(settings: Settings, account: str, feed: str, area: Place) -> sa.Se
     listed = query.subquery()
     over: list[sa.ColumnElement[bool]] = [sa.false()]
     if settings.keep_files is not None:
-        over.append(listed.c.place > settings.keep_files)
+        over.append(listed.c.location > settings.keep_files)
     if settings.keep_days is not None:
         over.append(listed.c.moved_at < sa.func.now() - timedelta(days=settings.keep_days))
     return sa.select(listed.c.arrival_id).where(listed.c.status.in_(_SETTLED), sa.or_(*over))
 
 
-def _remove(connection: sa.Connection, arrival_id: int, area: Place) -> None:
+def _remove(connection: sa.Connection, arrival_id: int, area: Location) -> None:
     """Remove a file that is kept no longer, unless it is wanted, and write that down."""
     held = _hold(connection, arrival_id)
-    if held is None or not (held.settled and held.placed and is_below(held.source, area)):
+    if held is None or not (held.settled and held.moved and is_below(held.source, area)):
         return
     if exists(held.source) and not held.is_at(held.source):
         log.warning("file stays", because=f"{held.source} was changed since")
@@ -464,8 +464,8 @@ def _old_leaves(settings: Settings, folder: Path) -> Iterator[Path]:
     }
     newest_first = sorted(by_import, reverse=True)
     oldest = None if settings.keep_days is None else time.time() - settings.keep_days * 86_400
-    for place_, number in enumerate(newest_first):
-        too_many = settings.keep_files is not None and place_ >= settings.keep_files
+    for location_, number in enumerate(newest_first):
+        too_many = settings.keep_files is not None and location_ >= settings.keep_files
         path = by_import[number]
         with contextlib.suppress(FileNotFoundError):
             if too_many or (oldest is not None and path.stat().st_mtime < oldest):
@@ -497,13 +497,13 @@ def _record(connection: sa.Connection, lines: Sequence[Mapping[str, Any]]) -> No
         connection.execute(sa.insert(tables.file_move), lines)
 
 
-def _line_of(held: _Held, target: Place | None) -> dict[str, Any]:
+def _line_of(held: _Held, target: Location | None) -> dict[str, Any]:
     file = held.file
     return _line(file.account, file.feed, file.arrival_id, held.source, target)
 
 
 def _line(
-    account: str, feed: str, arrival_id: int | None, source: Place, target: Place | None
+    account: str, feed: str, arrival_id: int | None, source: Location, target: Location | None
 ) -> dict[str, Any]:
     """Return a line of the record."""
     return {

@@ -446,10 +446,10 @@ class Bundle:
             return
         rows = scan(text.rows).select("row_number", "offset", "length").collect()
         starts, ends = (pl.Series([getattr(f, n) for f in found]) for n in ("start", "end"))
-        place = starts.search_sorted(rows["offset"], side="right").cast(pl.Int64) - 1
+        position = starts.search_sorted(rows["offset"], side="right").cast(pl.Int64) - 1
         after = rows["offset"].shift(-1).fill_null(ends[-1]).alias("after")
         by_file = (
-            rows.with_columns(place.alias("place"), after, ends.gather(place).alias("end"))
+            rows.with_columns(position.alias("place"), after, ends.gather(position).alias("end"))
             .with_columns(
                 gap=pl.min_horizontal("after", "end") - pl.col("offset") - pl.col("length")
             )
@@ -514,7 +514,7 @@ class Bundle:
         parts = [member.part for member in typed.members]
         odd = rows_not_plain(valid, self.feed, [part.first for part in parts])
         spoilt = set(parts_of(odd, parts))
-        plain = (member for place, member in enumerate(typed.members) if place not in spoilt)
+        plain = (member for position, member in enumerate(typed.members) if position not in spoilt)
         return _Valid(valid=valid, members=tuple(plain))
 
     def _load(self) -> _Loaded:
@@ -578,10 +578,10 @@ class Bundle:
         import_ids = pl.Series(OWN[0], [part.import_id for part in parts])
         ups = pl.Series([part.rows_up for part in parts])
         for number, batch in enumerate(batches(valid.rows)):
-            place = parts_of(batch["_row_number"], parts)
-            numbers = (batch["_row_number"] - ups.gather(place)).alias(OWN[1])
-            mine = batch.with_columns(import_ids.gather(place), numbers)
-            writer.write(mine.filter(place.is_not_null()), number)
+            position = parts_of(batch["_row_number"], parts)
+            numbers = (batch["_row_number"] - ups.gather(position)).alias(OWN[1])
+            mine = batch.with_columns(import_ids.gather(position), numbers)
+            writer.write(mine.filter(position.is_not_null()), number)
         return replace(valid, rows=writer.directory, valid=writer.rows, superseded=0, rejected=0)
 
     def _report(self, member: _Member, counts: Counts, drifted: HeaderDrift) -> ImportReport:
@@ -634,7 +634,7 @@ class Bundle:
             except OSError as error:
                 log.warning("no result file", import_id=report.import_id, because=str(error))
         arrival_ids = [report.arrival_id for report in loaded.reports]
-        archive.place_together(self._pipeline.database, settings, arrival_ids)
+        archive.archive_files(self._pipeline.database, settings, arrival_ids)
         return loaded.members
 
     def _draft_results(self, members: Sequence[_Member], reports: Sequence[ImportReport]) -> None:

@@ -401,13 +401,13 @@ class Import:
             report = quarantine.repairable(connection, claim, import_id)
             save(self.work / "repaired.json", report)
             split = Grammar(report.delimiter, report.quote, report.escape).cells
-            places = {at: name for name, at in sources_in(report.header, self.feed)[0].items()}
+            positions = {at: name for name, at in sources_in(report.header, self.feed)[0].items()}
             repaired = Repaired(
                 import_id=import_id,
                 header=report.header,
                 states=quarantine.states(connection, import_id),
                 originals=lambda rows: quarantine.originals(connection, report, rows, split),
-                columns=tuple(places.get(place) for place in range(len(report.header))),
+                columns=tuple(positions.get(position) for position in range(len(report.header))),
             )
             return take_back(text, self.work, repaired, name=claim.name)
 
@@ -642,7 +642,7 @@ class Import:
         except OSError as error:
             log.warning("no result file", import_id=report.import_id, because=str(error))
         try:
-            archive.place(self._database, self._settings, self.claim.arrival_id)
+            archive.archive_file(self._database, self._settings, self.claim.arrival_id)
         except archive.CANNOT_GO as error:
             log.warning("file stays", import_id=report.import_id, because=str(error))
 

@@ -323,7 +323,7 @@ def write_clean(text: TextFile, out: Path) -> None:
 
     An absent value is empty, a quoted empty one is "" again.
     """
-    names = [str(place) for place in range(len(text.header))]
+    names = [str(position) for position in range(len(text.header))]
     partial = out.with_name(f"{out.name}{PARTIAL}")
     try:
         with partial.open("wb") as file:

@@ -27,7 +27,7 @@ from csv_pipeline.errors import (
 )
 from csv_pipeline.files.areas import exists, is_file
 from csv_pipeline.files.local import text_of
-from csv_pipeline.files.location import Place, is_below, parts_below, place_of
+from csv_pipeline.files.location import Location, is_below, location_of, parts_below
 from csv_pipeline.model import (
     Account,
     Claim,
@@ -128,8 +128,8 @@ class Pipeline:
             SetupError: The file lies in another account's or feed's folder of the landing area.
         """
         self.feed(file.feed)
-        self._stay_in_place(file)
-        landed = is_below(place_of(file.location), self.settings.landing_place)
+        self._stay_in_lane(file)
+        landed = is_below(location_of(file.location), self.settings.landing_location)
         with self.database.begin() as connection:
             if dry_run:
                 return claims.for_dry_run(connection, file, again=again)
@@ -145,44 +145,50 @@ class Pipeline:
         self.leases.hold(taken)
         return taken[0] if taken else None
 
-    def _stay_in_place(self, file: FoundFile) -> None:
-        lies, settings = place_of(file.location), self.settings
-        for area in (settings.landing_place, settings.archive_place, settings.quarantine_place):
+    def _stay_in_lane(self, file: FoundFile) -> None:
+        lies, settings = location_of(file.location), self.settings
+        for area in (
+            settings.landing_location,
+            settings.archive_location,
+            settings.quarantine_location,
+        ):
             if (parts := parts_below(lies, area)) is not None:
-                place = (*parts[:-1], "", "")[:2]
-                if place != (file.account, file.feed):
-                    what = "the landing area" if area == settings.landing_place else str(area)
+                location = (*parts[:-1], "", "")[:2]
+                if location != (file.account, file.feed):
+                    what = "the landing area" if area == settings.landing_location else str(area)
                     raise SetupError(
                         f"{lies}: a file in {file.account}/{file.feed} of {what}, or outside "
-                        f"of it, was needed; it lies in {'/'.join(filter(None, place)) or 'none'}"
+                        f"of it, was needed; it is in {'/'.join(filter(None, location)) or 'none'}"
                     )
 
-    def find(self, place: Place, account: str, feed: str) -> FoundFile:
+    def find(self, location: Location, account: str, feed: str) -> FoundFile:
         """Return the file at a place, where it lies or where it lay before it was archived.
 
         Raises:
             InvalidAccountError: The account is not a slug.
             SetupError: No file is there, and none was.
         """
-        if isinstance(place, Path):
-            self._refuse_odd_path(place)
+        if isinstance(location, Path):
+            self._refuse_odd_path(location)
         with self.database.begin() as connection:
             here, since = (
-                arrivals.moved_file(connection, account, feed, str(place), now=now)
+                arrivals.moved_file(connection, account, feed, str(location), now=now)
                 for now in (True, False)
             )
         if here is not None:
             return here
-        if since is not None and not exists(place):
+        if since is not None and not exists(location):
             return since
-        if isinstance(place, Path) and place.is_dir():
+        if isinstance(location, Path) and location.is_dir():
             raise SetupError(
-                f"{place}: a file was needed; it is a folder: name one file in it, or copy them "
-                f"all to {self.settings.landing_place}/{account}/{feed}/"
+                f"{location}: a file was needed; it is a folder: name one file in it, or copy them "
+                f"all to {self.settings.landing_location}/{account}/{feed}/"
             )
-        if not is_file(place):
-            raise SetupError(f"{place}: a file was needed; there is none, and none of it is known")
-        return found_file(place, account, feed)
+        if not is_file(location):
+            raise SetupError(
+                f"{location}: a file was needed; there is none, and none of it is known"
+            )
+        return found_file(location, account, feed)
 
     def _refuse_odd_path(self, path: Path) -> None:
         if str(path) != text_of(str(path)):
@@ -194,7 +200,7 @@ class Pipeline:
                 f"{path}: a file was needed; it is a symbolic link: name the file it leads to, "
                 f"{text_of(str(path.resolve()))}"
             )
-        for area in (self.settings.landing_place, self.settings.archive_place):
+        for area in (self.settings.landing_location, self.settings.archive_location):
             parts = parts_below(path, area)
             if parts and isinstance(area, Path) and path.resolve() != area.resolve() / Path(*parts):
                 raise SetupError(
@@ -204,7 +210,7 @@ class Pipeline:
 
     def look(self, *, seconds: float, start_at: str | None = None) -> ScanResult:
         """Look at the landing area, enter what is new into the ledger and return it."""
-        landing = self.settings.landing_place
+        landing = self.settings.landing_location
         with self.database.begin() as connection:
             known = arrivals.known_files(connection, f"{landing}/")
         seen = look(
@@ -222,7 +228,7 @@ class Pipeline:
 
     def put_away(self, seconds: float) -> None:
         """Move settled files that still lie in the landing area, as after a crash."""
-        archive.place_all(self.database, self.settings, seconds)
+        archive.archive_due(self.database, self.settings, seconds)
 
     def hold_to_retention(self, account: str, feed: str) -> None:
         """Remove the files of an account and feed that are kept no longer."""

@@ -43,7 +43,7 @@ def reject_facts(
     report: ImportReport, faults: Iterable[Reject], superseded: Iterable[tuple[int, int]]
 ) -> dict[str, Any]:
     """Return an import's faults; raw rows stay out, they may hold protected values."""
-    places = [{k: v for k, v in asdict(fault).items() if k != "raw"} for fault in faults]
+    locations = [{k: v for k, v in asdict(fault).items() if k != "raw"} for fault in faults]
     return {
         "import_id": report.import_id,
         "account": report.account,
@@ -51,6 +51,6 @@ def reject_facts(
         "name": report.name,
         "outcome": report.outcome.value,
         "problem": report.problem,
-        "rejects": places,
+        "rejects": locations,
         "superseded": [{"row_number": row, "by_row_number": by} for row, by in superseded],
     }

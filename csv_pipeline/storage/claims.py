@@ -87,7 +87,7 @@ def take(  # noqa: PLR0913  # each is a different question: whose, which, for wh
         if row.status == ArrivalStatus.UNDONE or (again and row.status != ArrivalStatus.CLAIMED)
     ]
     if not dry_run:
-        order.place(connection, account, feed, ids, arriving_now)
+        order.assign(connection, account, feed, ids, arriving_now)
     # An update visits rows in any order, so the numbers are taken before, along the sorted rows.
     in_turn = (
         sa.select(table.c.arrival_id)

@@ -169,9 +169,9 @@ def load_together(  # noqa: PLR0913, PLR0917  # as `load`, for several
 def _counts_by_part(parts: Sequence[Part], outcomes: Path) -> list[Counts]:
     """Return what became of the rows of each part; what nothing is noted of was inserted."""
     noted = scan(outcomes, OUTCOMES).collect()
-    place = parts_of(noted["row_number"], parts)
+    position = parts_of(noted["row_number"], parts)
     tally: list[dict[str, int]] = [{} for _ in parts]
-    for number, outcome, rows in noted.group_by(place.alias("part"), OUTCOME).len().iter_rows():
+    for number, outcome, rows in noted.group_by(position.alias("part"), OUTCOME).len().iter_rows():
         tally[number][outcome] = rows
     return [
         Counts(read=part.rows, inserted=part.rows - sum(found.values()), **found)
