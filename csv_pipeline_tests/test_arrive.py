@@ -70,7 +70,7 @@ def test_a_young_file_that_stays_as_it_is_is_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "why"),
+    ("location", "why"),
     [
         ("acme/poeple/a.csv", "one of people, versions; found 'poeple' (did you mean 'people'?)"),
         ("Acme Inc/people/a.csv", "account 'Acme Inc': small letters, digits"),

@@ -366,7 +366,7 @@ def _found(landing: Landing) -> Any:
     return look(area, {"people"}, known=set(), settle_seconds=0, deadline=deadline).found
 
 
-@pytest.mark.parametrize("place", ["old", "new"])
+@pytest.mark.parametrize("location", ["old", "new"])
 def test_a_file_is_found_by_its_old_place_and_its_new_one(landing: Landing, location: str) -> None:
     path = landing.drop("a.csv", WRONG)
     (refused,) = landing.bring()

@@ -156,9 +156,10 @@ class Pipeline:
                 location = (*parts[:-1], "", "")[:2]
                 if location != (file.account, file.feed):
                     what = "the landing area" if area == settings.landing_location else str(area)
+                    found = "/".join(filter(None, location)) or "none"
                     raise SetupError(
                         f"{lies}: a file in {file.account}/{file.feed} of {what}, or outside "
-                        f"of it, was needed; it is in {'/'.join(filter(None, location)) or 'none'}"
+                        f"of it, was needed; it lies in {found}"
                     )
 
     def find(self, location: Location, account: str, feed: str) -> FoundFile:
