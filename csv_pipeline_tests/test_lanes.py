@@ -178,6 +178,10 @@ def test_imports_of_an_earlier_release_can_be_undone_in_their_order(tmp_path: Pa
         undone = [old.undo(report.import_id) for report in (one, two)]
         with old.database.begin() as connection:
             for statement in (
+                "ALTER TABLE csv_pipeline.arrival RENAME COLUMN moved_at TO placed_at",
+                "ALTER TABLE csv_pipeline.arrival"
+                " RENAME COLUMN status_before_dry_run TO rehearsed_as",
+                "ALTER INDEX csv_pipeline.arrival_to_move RENAME TO arrival_to_place",
                 "DROP TABLE csv_pipeline.lane",
                 "ALTER TABLE csv_pipeline.import DROP COLUMN turn",
                 "UPDATE csv_pipeline.alembic_version SET version_num = '0013'",
