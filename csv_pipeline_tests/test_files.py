@@ -375,10 +375,10 @@ def test_a_file_is_found_by_its_old_place_and_its_new_one(landing: Landing, loca
     claim = landing.pipeline.claim_file(found)
     assert claim is not None
     assert claim.arrival_id == refused.arrival_id
-    assert Path(str(claim.location)).read_text() == WRONG
+    assert Path(str(claim.lies_at)).read_text() == WRONG
     dry = landing.pipeline.claim_file(found, dry_run=True)
     assert dry is not None
-    assert dry.location == claim.location
+    assert dry.lies_at == claim.lies_at
 
 
 def test_a_file_that_never_was_is_named(landing: Landing) -> None:

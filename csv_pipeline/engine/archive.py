@@ -425,7 +425,7 @@ def _too_many(settings: Settings, account: str, feed: str, area: Location) -> sa
         order_by=(_arrival.c.moved_at.desc(), _arrival.c.arrival_id.desc())
     )
     columns = (_arrival.c.arrival_id, _arrival.c.moved_at, _arrival.c.status)
-    query = sa.select(*columns, in_order.label("place")).where(
+    query = sa.select(*columns, in_order.label("rank")).where(
         _arrival.c.account == account,
         _arrival.c.feed == feed,
         _arrival.c.moved_to.startswith(f"{area}/", autoescape=True),
@@ -435,7 +435,7 @@ def _too_many(settings: Settings, account: str, feed: str, area: Location) -> sa
     listed = query.subquery()
     over: list[sa.ColumnElement[bool]] = [sa.false()]
     if settings.keep_files is not None:
-        over.append(listed.c.location > settings.keep_files)
+        over.append(listed.c.rank > settings.keep_files)
     if settings.keep_days is not None:
         over.append(listed.c.moved_at < sa.func.now() - timedelta(days=settings.keep_days))
     return sa.select(listed.c.arrival_id).where(listed.c.status.in_(_SETTLED), sa.or_(*over))

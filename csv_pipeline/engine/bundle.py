@@ -449,11 +449,11 @@ class Bundle:
         position = starts.search_sorted(rows["offset"], side="right").cast(pl.Int64) - 1
         after = rows["offset"].shift(-1).fill_null(ends[-1]).alias("after")
         by_file = (
-            rows.with_columns(position.alias("place"), after, ends.gather(position).alias("end"))
+            rows.with_columns(position.alias("position"), after, ends.gather(position).alias("end"))
             .with_columns(
                 gap=pl.min_horizontal("after", "end") - pl.col("offset") - pl.col("length")
             )
-            .group_by("place")
+            .group_by("position")
             .agg(
                 pl.len(),
                 pl.col("row_number", "offset").first(),
@@ -462,8 +462,8 @@ class Bundle:
             )
         )
         most = self._pipeline.settings.max_records
-        for its in by_file.sort("place").iter_rows(named=True):
-            file = found[its["place"]]
+        for its in by_file.sort("position").iter_rows(named=True):
+            file = found[its["position"]]
             if its["whole"] and its["offset"] == file.start and its["len"] <= most:
                 part = Part(
                     import_id=file.import_id,

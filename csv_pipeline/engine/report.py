@@ -67,7 +67,7 @@ def non_data_in(text: TextFile) -> NonData:
     undeclared = lines.filter(~pl.col("declared"))
     counted = undeclared.select(
         wide.sum().alias("wide"),
-        pl.col("line_number").filter(wide).head(_LINES_NAMED).implode().alias("places"),
+        pl.col("line_number").filter(wide).head(_LINES_NAMED).implode().alias("positions"),
         ((pl.col("line_number") > text.header_line) & (pl.col("cells") > 0)).sum().alias("below"),
     ).collect()
     found, positions, below = counted.row(0)

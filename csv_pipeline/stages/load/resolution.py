@@ -139,7 +139,7 @@ class Resolution:
         last_stored = sa.select(last).where(*same).scalar_subquery()
         position = sa.func.generate_series(
             last_of_file + 1, last_stored + asked.c.rows
-        ).column_valued("place", joins_implicitly=True)
+        ).column_valued("position", joins_implicitly=True)
         import_ = tables.import_
         others = sa.select(import_.c.import_id).where(
             import_.c.repairs_import_id == repaired, import_.c.undone_by_import_id.is_(None)
@@ -151,7 +151,7 @@ class Resolution:
         )
         nth = sa.func.row_number().over(partition_by=asked.c[CONTENT], order_by=position)
         free = (
-            sa.select(asked.c[CONTENT], position.label("place"), nth.label("nth"))
+            sa.select(asked.c[CONTENT], position.label("position"), nth.label("nth"))
             .where(~taken)
             .subquery("free")
         )

@@ -94,7 +94,7 @@ def _lines(block: bytes) -> pl.Series:
 
 def _no_quotes() -> pl.DataFrame:
     kinds = {"quotes": pl.Int64, "doubled": pl.Boolean, "sound": pl.Boolean}
-    return pl.DataFrame(schema={"place": pl.UInt32, **kinds})
+    return pl.DataFrame(schema={"position": pl.UInt32, **kinds})
 
 
 def _quotes(text: pl.Series, grammar: Grammar) -> pl.DataFrame:
@@ -145,7 +145,7 @@ def _fields(
     lengths = cells.select(pl.sum_horizontal(pl.all().str.len_bytes()).cast(pl.Int64)).to_series()
     found = lengths + (cells.width - 1) + text.str.ends_with("\r").cast(pl.Int64)
     if not quotes.is_empty():
-        position = quotes["place"]
+        position = quotes["position"]
         found = found.scatter(position, found.gather(position) + _taken_off(quotes, cells, grammar))
     odd = (found != size).arg_true()
     fields = pl.Series("fields", [cells.width], dtype=pl.Int64).new_from_index(0, len(text))
@@ -165,6 +165,6 @@ def _taken_off(quotes: pl.DataFrame, cells: pl.DataFrame, grammar: Grammar) -> p
     if doubled.is_empty():
         return quotes["quotes"]
     count = pl.all().str.count_matches(grammar.quote, literal=True)
-    left = cells.select(pl.all().gather(quotes["place"].gather(doubled)))
+    left = cells.select(pl.all().gather(quotes["position"].gather(doubled)))
     kept = left.select(pl.sum_horizontal(count).cast(pl.Int64)).to_series()
     return quotes["quotes"].scatter(doubled, quotes["quotes"].gather(doubled) - kept)
