@@ -101,8 +101,8 @@ class TextFile:
     `rows` has a text column for each name of the header, called "0", "1", …, and `ORIGIN`; an
     absent value is null, a quoted empty one is "". `records` counts rows and malformed records
     together, `repaired` the rows that the reader repaired. `non_data` are the lines that a pattern
-    of the feed declared to be none, `non_data_lines` a directory of all of them, as `NON_DATA`. Rows
-    of several `sections` stand under a header each.
+    of the feed declared to be none, `non_data_lines` a directory of all of them, as `NON_DATA`.
+    Rows of several `sections` stand under a header each.
     """
 
     text: Path

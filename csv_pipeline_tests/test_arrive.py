@@ -9,8 +9,8 @@ import pytest
 
 from csv_pipeline.engine.importer import ingest
 from csv_pipeline.engine.pipeline import Pipeline
+from csv_pipeline.files.landing import ScanResult, found_file, look
 from csv_pipeline.model import ArrivalStatus, Outcome
-from csv_pipeline.stages.arrive import ScanResult, found_file, look
 from csv_pipeline.storage import arrivals, claims
 from csv_pipeline_tests.conftest import Desk
 
@@ -58,7 +58,7 @@ def test_a_file_that_grows_between_two_looks_waits(
 ) -> None:
     path = drop(tmp_path, "acme/people/a.csv", age=0)
     monkeypatch.setattr(
-        "csv_pipeline.stages.arrive.time.sleep", lambda _: path.write_text("ID\n1\n2\n")
+        "csv_pipeline.files.landing.time.sleep", lambda _: path.write_text("ID\n1\n2\n")
     )
     seen = looking(tmp_path, settle_seconds=5)
     assert (seen.found, seen.growing) == ((), 1)

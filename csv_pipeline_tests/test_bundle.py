@@ -19,8 +19,8 @@ from csv_pipeline.engine.importer import Import, Stage, imports_of
 from csv_pipeline.engine.pipeline import sweep
 from csv_pipeline.engine.result_files import draft_results_together
 from csv_pipeline.errors import LostClaimError
+from csv_pipeline.files.landing import found_file
 from csv_pipeline.model import DateOrder, DecimalMark, ImportReport, Outcome, Reject
-from csv_pipeline.stages.arrive import found_file
 from csv_pipeline.storage import arrivals, imports, tables
 from csv_pipeline_tests.conftest import Desk
 from csv_pipeline_tests.workers import Worker, orders_for

@@ -24,9 +24,9 @@ from csv_pipeline.engine.importer import Import, Stage, ingest
 from csv_pipeline.engine.lease_renewer import LeaseRenewer
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.errors import DatabaseUnavailableError, LostClaimError
+from csv_pipeline.files.landing import found_file
 from csv_pipeline.model import Claim, ImportReport, Outcome
 from csv_pipeline.settings import Settings
-from csv_pipeline.stages.arrive import found_file
 from csv_pipeline.storage import arrivals, imports, lane_lock, tables
 from csv_pipeline.storage.worker import is_gone, is_zombie, this_worker
 from csv_pipeline_tests.conftest import Desk

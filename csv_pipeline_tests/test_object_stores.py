@@ -26,11 +26,11 @@ from csv_pipeline.engine.importer import Import, Stage, ingest
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError, StoreUnavailableError
 from csv_pipeline.files import objects
+from csv_pipeline.files.landing import ScanResult, look
 from csv_pipeline.files.location import ObjectLocation
 from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.settings import Settings
-from csv_pipeline.stages import arrive
-from csv_pipeline.stages.arrive import ScanResult, look
+from csv_pipeline.stages import fetch
 from csv_pipeline.storage import arrivals, tables
 from csv_pipeline_tests.conftest import Desk
 from csv_pipeline_tests.object_store import Bucket, named, running_store
@@ -442,7 +442,7 @@ def test_only_the_newest_objects_are_kept(landing: Landing) -> None:
     for number in range(4):
         landing.drop(f"{number}.csv", f"ID,Name\n{number},Ann\n")
         landing.bring()
-    landing.keeping(keep_files=2).pipeline.hold_to_retention(landing.account, "people")
+    landing.keeping(keep_files=2).pipeline.remove_expired(landing.account, "people")
     assert landing.lying("archive") == [f"{TODAY}/2.csv", f"{TODAY}/3.csv"]
     gone = landing.arrivals()["0.csv"]
     assert gone.removed_at is not None
@@ -454,7 +454,7 @@ def test_a_kept_object_that_somebody_changed_is_not_removed(landing: Landing) ->
     landing.bring()
     landing.bucket.put(f"in/archive/{landing.lane}/{TODAY}/a.csv", OTHER)
     landing.set(moved_at=datetime(2000, 1, 1, tzinfo=UTC))
-    landing.keeping(keep_days=30).pipeline.hold_to_retention(landing.account, "people")
+    landing.keeping(keep_days=30).pipeline.remove_expired(landing.account, "people")
     assert landing.lying("archive") == [f"{TODAY}/a.csv"]
 
 
@@ -546,7 +546,7 @@ def test_a_run_waits_for_a_store_that_is_silent_for_a_moment(
 
     def silent_once(*args: Any) -> Any:
         with next(times, nullcontext)():
-            return arrive.fetch(*args)
+            return fetch.fetch(*args)
 
     monkeypatch.setattr("csv_pipeline.engine.importer.fetch", silent_once)
     with dg.DagsterInstance.ephemeral() as instance:

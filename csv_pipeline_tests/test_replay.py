@@ -6,9 +6,9 @@ import io
 import pytest
 
 from csv_pipeline.engine.importer import Import, Stage, ingest
+from csv_pipeline.files.landing import found_file
 from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.rejects.rejects_file import kept, neutral
-from csv_pipeline.stages.arrive import found_file
 from csv_pipeline.storage import arrivals, claims
 from csv_pipeline_tests.conftest import Desk
 

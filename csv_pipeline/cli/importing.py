@@ -239,7 +239,7 @@ def _run(pipeline: Pipeline, claim: Claim) -> Imported:
     finally:
         import_.finish()
     if not claim.dry_run:
-        pipeline.hold_to_retention(claim.account, claim.feed)
+        pipeline.remove_expired(claim.account, claim.feed)
     return Imported(
         report=report,
         first_rejects=tuple(faults),

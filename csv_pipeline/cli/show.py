@@ -16,7 +16,6 @@ from csv_pipeline.errors import UndecidableError
 from csv_pipeline.model import (
     Account,
     Counts,
-    Feed,
     ImportReport,
     NonDataLine,
     Outcome,
@@ -26,6 +25,7 @@ from csv_pipeline.model import (
 )
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.contract import Column
+from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.header import title
 from csv_pipeline.storage.arrivals import Backlog
 

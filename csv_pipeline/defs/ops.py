@@ -104,7 +104,7 @@ def report(
     for import_ in imports:
         import_.finish()
     if not told.dry_run:
-        pipeline.hold_to_retention(told.account, told.feed)
+        pipeline.remove_expired(told.account, told.feed)
     _fail_if_due(told, reports)
 
 

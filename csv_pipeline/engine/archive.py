@@ -10,12 +10,10 @@ it was when it was imported, or does not lie in one of our areas, stays where it
 """
 
 import contextlib
-import random
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -28,7 +26,6 @@ from csv_pipeline.files.areas import (
     is_unchanged,
     move,
     moved_modified_at,
-    remove,
 )
 from csv_pipeline.files.local import free_name
 from csv_pipeline.files.location import Location, is_below, location_of
@@ -186,44 +183,6 @@ def take_back(connection: sa.Connection, found: Iterable[FoundFile]) -> None:
             moved_modified_at=None,
             position=None,  # it arrives anew
         )
-
-
-def hold_to_retention(database: Database, settings: Settings, account: str, feed: str) -> None:
-    """Remove what is older, or more, than the settings let us keep of an account and feed.
-
-    Counted apart: archived files, refused ones, files of results and files of rejects. A file that
-    may still be imported stays, and so does one that is not as it was.
-    """
-    if settings.keep_files is None and settings.keep_days is None:
-        return
-    for area in (settings.archive_location, settings.quarantine_location):
-        with database.begin() as connection:
-            query = _too_many(settings, account, feed, area)
-            arrival_ids = connection.scalars(query).all()
-        for arrival_id in arrival_ids:
-            with _what_cannot_go_stays(), database.begin() as connection:
-                _remove(connection, arrival_id, area)
-    for area in (settings.results_area, settings.rejects_area):
-        for path in _old_leaves(settings, area / account / feed):
-            with _what_cannot_go_stays(), database.begin() as connection:
-                path.unlink(missing_ok=True)
-                _record(connection, [_line(account, feed, None, path, None)])
-
-
-def hold_all_to_retention(database: Database, settings: Settings, seconds: float) -> None:
-    """Do so for every account and feed, in random order, and stop after so many seconds."""
-    if settings.keep_files is None and settings.keep_days is None:
-        return
-    deadline = time.monotonic() + seconds
-    table = tables.import_
-    with database.begin() as connection:
-        found = connection.execute(sa.select(table.c.account, table.c.feed).distinct())
-        lanes = [(row.account, row.feed) for row in found]
-    random.shuffle(lanes)
-    for account, feed in lanes:
-        if time.monotonic() > deadline:
-            break
-        hold_to_retention(database, settings, account, feed)
 
 
 @contextlib.contextmanager
@@ -416,60 +375,6 @@ def _arrived(connection: sa.Connection, moved: Sequence[tuple[_Held, Location]])
         _change(connection, members, moved_to=in_it, **since, **done)
     _change_each(connection, facts, **done)
     _record(connection, [_line_of(held, target) for held, target in moved])
-
-
-def _too_many(settings: Settings, account: str, feed: str, area: Location) -> sa.Select[int]:
-    """Ask for the settled files of an area that are too many, or too old."""
-    name = _arrival.c.name
-    in_order = sa.func.row_number().over(
-        order_by=(_arrival.c.moved_at.desc(), _arrival.c.arrival_id.desc())
-    )
-    columns = (_arrival.c.arrival_id, _arrival.c.moved_at, _arrival.c.status)
-    query = sa.select(*columns, in_order.label("rank")).where(
-        _arrival.c.account == account,
-        _arrival.c.feed == feed,
-        _arrival.c.moved_to.startswith(f"{area}/", autoescape=True),
-        _arrival.c.removed_at.is_(None),
-        sa.func.right(_arrival.c.moved_to, sa.func.length(name) + 1) != sa.literal("!") + name,
-    )
-    listed = query.subquery()
-    over: list[sa.ColumnElement[bool]] = [sa.false()]
-    if settings.keep_files is not None:
-        over.append(listed.c.rank > settings.keep_files)
-    if settings.keep_days is not None:
-        over.append(listed.c.moved_at < sa.func.now() - timedelta(days=settings.keep_days))
-    return sa.select(listed.c.arrival_id).where(listed.c.status.in_(_SETTLED), sa.or_(*over))
-
-
-def _remove(connection: sa.Connection, arrival_id: int, area: Location) -> None:
-    """Remove a file that is kept no longer, unless it is wanted, and write that down."""
-    held = _hold(connection, arrival_id)
-    if held is None or not (held.settled and held.moved and is_below(held.source, area)):
-        return
-    if exists(held.source) and not held.is_at(held.source):
-        log.warning("file stays", because=f"{held.source} was changed since")
-        return
-    remove(held.source)
-    everyone = [row.arrival_id for row in (held.file, *held.members)]
-    _change(connection, everyone, removed_at=sa.func.now())
-    _record(connection, [_line_of(held, None)])
-
-
-def _old_leaves(settings: Settings, folder: Path) -> Iterator[Path]:
-    """Give the files that imports left in a folder and that are too many, or too old."""
-    by_import = {
-        int(path.stem.removeprefix("import-")): path
-        for path in folder.glob("import-*.csv")
-        if path.stem.removeprefix("import-").isdecimal()
-    }
-    newest_first = sorted(by_import, reverse=True)
-    oldest = None if settings.keep_days is None else time.time() - settings.keep_days * 86_400
-    for location_, number in enumerate(newest_first):
-        too_many = settings.keep_files is not None and location_ >= settings.keep_files
-        path = by_import[number]
-        with contextlib.suppress(FileNotFoundError):
-            if too_many or (oldest is not None and path.stat().st_mtime < oldest):
-                yield path
 
 
 def _change(connection: sa.Connection, arrival_ids: Sequence[int], **values: Any) -> None:

@@ -46,7 +46,7 @@ from csv_pipeline.stages.load import load_together
 from csv_pipeline.stages.read import as_utf8, read
 from csv_pipeline.stages.transform import settle_parts, transform
 from csv_pipeline.stages.validate import rows_not_plain, validate
-from csv_pipeline.storage import claims, imports, order
+from csv_pipeline.storage import claims, imports, leases, order
 from csv_pipeline.storage.lane_lock import lock_lane
 from csv_pipeline.storage.targets import rows_meet
 from csv_pipeline.workspace import (
@@ -350,14 +350,14 @@ class Bundle:
 
     def _renew_claims(self) -> bool:
         """Renew the claims from here on, whichever process took them; False if one is lost."""
-        leases = self._pipeline.leases
+        renewer = self._pipeline.leases
         held = [import_.claim for import_ in self._imports.values()]
-        if all(leases.holds(claim) for claim in held):
+        if all(renewer.holds(claim) for claim in held):
             return True
         with self._pipeline.database.begin() as connection:
-            kept = claims.renew_together(connection, held, self._pipeline.settings.lease_seconds)
+            kept = leases.renew_together(connection, held, self._pipeline.settings.lease_seconds)
         if kept:
-            leases.hold(held)
+            renewer.hold(held)
         return kept
 
     def _once(self, name: str, kind: type[T], do: Callable[[], T]) -> T:

@@ -16,7 +16,7 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from csv_pipeline.engine import archive, living
+from csv_pipeline.engine import archive, living, retention
 from csv_pipeline.engine.lease_renewer import LeaseRenewer
 from csv_pipeline.engine.result_files import leave_results
 from csv_pipeline.errors import (
@@ -26,20 +26,14 @@ from csv_pipeline.errors import (
     UnknownImportError,
 )
 from csv_pipeline.files.areas import exists, is_file
+from csv_pipeline.files.landing import ScanResult, found_file, look
 from csv_pipeline.files.local import text_of
 from csv_pipeline.files.location import Location, is_below, location_of, parts_below
-from csv_pipeline.model import (
-    Account,
-    Claim,
-    Feed,
-    FoundFile,
-    ImportReport,
-    Outcome,
-)
+from csv_pipeline.model import Account, Claim, FoundFile, ImportReport, Outcome
 from csv_pipeline.rejects.rejects_file import write_rejects
 from csv_pipeline.settings import Settings
+from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.names import hold_apart
-from csv_pipeline.stages.arrive import ScanResult, found_file, look
 from csv_pipeline.stages.load.writing import is_of_a_row
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.read.grammar import Grammar
@@ -231,13 +225,13 @@ class Pipeline:
         """Move settled files that still lie in the landing area, as after a crash."""
         archive.archive_due(self.database, self.settings, seconds)
 
-    def hold_to_retention(self, account: str, feed: str) -> None:
+    def remove_expired(self, account: str, feed: str) -> None:
         """Remove the files of an account and feed that are kept no longer."""
-        archive.hold_to_retention(self.database, self.settings, account, feed)
+        retention.remove_expired(self.database, self.settings, account, feed)
 
-    def hold_all_to_retention(self, seconds: float) -> None:
+    def remove_all_expired(self, seconds: float) -> None:
         """Do so for every account and feed, in random order, and stop after so many seconds."""
-        archive.hold_all_to_retention(self.database, self.settings, seconds)
+        retention.remove_all_expired(self.database, self.settings, seconds)
 
     def write_rejects(
         self, import_id: int, path: Path, *, verbatim: bool = False, repaired: bool = False

@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from csv_pipeline.model import Feed, ImportReport, Reject
+from csv_pipeline.model import ImportReport, Reject
 from csv_pipeline.rejects.faults import MASK
+from csv_pipeline.spec.feed import Feed
 
 _REPORT = TypeAdapter(ImportReport)
 

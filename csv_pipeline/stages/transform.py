@@ -25,19 +25,10 @@ from csv_pipeline.casts.nulls import are_none
 from csv_pipeline.casts.times import Forms
 from csv_pipeline.casts.zones import Census
 from csv_pipeline.errors import FileRefusedError, MissingColumnError, SetupError
-from csv_pipeline.model import (
-    Account,
-    DateOrder,
-    DecimalMark,
-    Evidence,
-    Feed,
-    FileFacts,
-    Layout,
-    WholeFile,
-    takes_facts,
-)
+from csv_pipeline.model import Account, DateOrder, DecimalMark, Evidence, FileFacts
 from csv_pipeline.rejects.faults import MASK, fault_rows
 from csv_pipeline.spec.contract import Column, Kind, heading
+from csv_pipeline.spec.feed import Feed, Layout, WholeFile, takes_facts
 from csv_pipeline.spec.header import (
     extras_in,
     layout_of,

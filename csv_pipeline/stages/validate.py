@@ -18,9 +18,10 @@ from pandera.errors import SchemaErrors
 
 from csv_pipeline.casts import labels
 from csv_pipeline.errors import SetupError, ThresholdExceededError
-from csv_pipeline.model import SHARE_FROM_ROWS, Feed, ReportWarning
+from csv_pipeline.model import ReportWarning
 from csv_pipeline.rejects.faults import fault_rows, record_faults
 from csv_pipeline.spec.contract import Column, Contract, Kind, asked_by, columns_of
+from csv_pipeline.spec.feed import SHARE_FROM_ROWS, Feed
 from csv_pipeline.spec.header import sources_in
 from csv_pipeline.spec.row_hash import CONTENT, HASH, OCCURRENCE, KnownBy, known_by
 from csv_pipeline.workspace import (

@@ -17,7 +17,8 @@ import psycopg
 import sqlalchemy as sa
 
 from csv_pipeline.errors import AccountingError, FileRefusedError
-from csv_pipeline.model import Claim, Counts, Difference, Feed, ReportWarning
+from csv_pipeline.model import Claim, Counts, Difference, ReportWarning
+from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.row_hash import OCCURRENCE
 from csv_pipeline.stages.load.copying import StoredHashes, copy
 from csv_pipeline.stages.load.differences import first_differences

@@ -12,9 +12,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
-from csv_pipeline.model import Claim, Feed
+from csv_pipeline.model import Claim
 from csv_pipeline.rejects.faults import MASK
 from csv_pipeline.spec.conflict import ConflictPolicy, Overwrite, Values
+from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.row_hash import CONTENT, HASH, OCCURRENCE
 from csv_pipeline.storage import order, tables
 from csv_pipeline.storage.targets import history_table, key_columns, target_table
