@@ -18,7 +18,7 @@ import pytest
 import sqlalchemy as sa
 from psycopg import sql
 
-from csv_pipeline.cli.importing import bind_reader, unbind_reader
+from csv_pipeline.engine.accounts import bind_reader, unbind_reader
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.errors import DatabaseUnavailableError, SetupError
 from csv_pipeline.feeds import FEEDS

@@ -16,8 +16,8 @@ import pytest
 import sqlalchemy as sa
 from psycopg import sql
 
-from csv_pipeline.cli.importing import bind_reader
 from csv_pipeline.engine import archive
+from csv_pipeline.engine.accounts import bind_reader
 from csv_pipeline.engine.importer import Stage
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.model import Outcome

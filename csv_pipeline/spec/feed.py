@@ -7,7 +7,7 @@ from functools import cache
 
 import polars as pl
 
-from csv_pipeline.errors import SetupError
+from csv_pipeline.errors import SetupError, UnknownFeedError
 from csv_pipeline.model import Account, Evidence, FileFacts, NonDataLine
 from csv_pipeline.spec.conflict import ConflictPolicy, Overwrite
 from csv_pipeline.spec.contract import Column, Contract, columns_of, headings_of, meanings_of
@@ -178,3 +178,14 @@ class Feed:
     def meanings(self) -> Mapping[str, str]:
         """What each of these names means; two that mean the same name the same columns."""
         return meanings_of(self.contract)
+
+
+def feed_named(feeds: Mapping[str, Feed], name: str) -> Feed:
+    """Return the feed of this name.
+
+    Raises:
+        UnknownFeedError: There is none.
+    """
+    if name not in feeds:
+        raise UnknownFeedError(name, sorted(feeds))
+    return feeds[name]
