@@ -14,7 +14,7 @@ from typing import Any
 
 from csv_pipeline.declared import Setting
 from csv_pipeline.errors import InvalidAccountError, SetupError
-from csv_pipeline.files.location import Location, location_of
+from csv_pipeline.location import Location, location_of
 
 SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, SecretS
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from csv_pipeline.errors import SetupError
-from csv_pipeline.files.location import Location, ObjectLocation, is_below, location_of
+from csv_pipeline.location import Location, ObjectLocation, is_below, location_of
 
 
 def _folder_or_bucket(given: Any) -> Any:

@@ -58,8 +58,6 @@ NON_DATA = pl.Schema(
 )
 """A line with text that is neither header nor record, as `model.NonDataLine`."""
 
-EXTRA = "_extra"
-"""The column of a row's cells that the feed does not know, as one JSON object."""
 
 OWN = ("_own_import_id", "_own_row_number")
 """The import that a row belongs to and its number there, where rows of several are together."""

@@ -27,7 +27,7 @@ from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError, StoreUnavailableError
 from csv_pipeline.files import objects
 from csv_pipeline.files.landing import ScanResult, look
-from csv_pipeline.files.location import ObjectLocation
+from csv_pipeline.location import ObjectLocation
 from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.settings import Settings
 from csv_pipeline.stages import fetch

@@ -135,7 +135,7 @@ def import_(  # noqa: PLR0913  # an option for each question
 ) -> None:
     """Import one file, wherever it lies, and show what became of every row."""
     from csv_pipeline.cli import importing, show, terminal
-    from csv_pipeline.files.location import location_of
+    from csv_pipeline.location import location_of
 
     pipeline = _pipeline()
     imported = importing.import_file(
@@ -378,7 +378,8 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each fact
     no_reader: Annotated[str | None, typer.Option(help="Let it read the account no more.")] = None,
 ) -> None:
     """Declare what overrules the evidence in an account's files, and who may read its rows."""
-    from csv_pipeline.cli import importing, show, terminal
+    from csv_pipeline.cli import show, terminal
+    from csv_pipeline.engine.accounts import bind_reader, declare, unbind_reader
     from csv_pipeline.storage import arrivals, confine, isolation
 
     changes = {
@@ -392,8 +393,8 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each fact
         "max_compressed_bytes": max_compressed_bytes,
     }
     pipeline = _pipeline()
-    declared = importing.declare(pipeline, name, changes, forget or [])
-    for role, change in ((reader, importing.bind_reader), (no_reader, importing.unbind_reader)):
+    declared = declare(pipeline, name, changes, forget or [])
+    for role, change in ((reader, bind_reader), (no_reader, unbind_reader)):
         if role is not None and (needed := change(pipeline, role, name)) is not None:
             terminal.note(f"For an administrator of the database: {needed}")
     with pipeline.database.begin() as connection:

@@ -13,7 +13,7 @@ from csv_pipeline.engine.importer import Import, Stage
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.views import import_facts
 from csv_pipeline.errors import LostClaimError, PipelineError
-from csv_pipeline.files.location import Location
+from csv_pipeline.location import Location
 from csv_pipeline.model import (
     ArrivalStatus,
     Claim,

@@ -28,7 +28,7 @@ from csv_pipeline.files.areas import (
     moved_modified_at,
 )
 from csv_pipeline.files.local import free_name
-from csv_pipeline.files.location import Location, is_below, location_of
+from csv_pipeline.location import Location, is_below, location_of
 from csv_pipeline.model import ArrivalStatus, FoundFile
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage import tables

@@ -23,7 +23,7 @@ from csv_pipeline.errors import (
 from csv_pipeline.files.areas import exists, is_file
 from csv_pipeline.files.landing import ScanResult, found_file, look
 from csv_pipeline.files.local import text_of
-from csv_pipeline.files.location import Location, is_below, location_of, parts_below
+from csv_pipeline.location import Location, is_below, location_of, parts_below
 from csv_pipeline.model import Account, Claim, FoundFile, ImportReport
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.feed import Feed, feed_named

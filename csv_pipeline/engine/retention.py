@@ -24,7 +24,7 @@ from csv_pipeline.files.areas import (
     exists,
     remove,
 )
-from csv_pipeline.files.location import Location, is_below
+from csv_pipeline.location import Location, is_below
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage import tables
 from csv_pipeline.storage.database import Database

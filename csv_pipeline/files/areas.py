@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from csv_pipeline.files import local, objects
-from csv_pipeline.files.location import Location, ObjectLocation
+from csv_pipeline.location import Location, ObjectLocation
 
 
 def exists(location: Location) -> bool:

@@ -19,7 +19,7 @@ from csv_pipeline.errors import InvalidAccountError
 from csv_pipeline.files import objects
 from csv_pipeline.files.areas import is_unchanged
 from csv_pipeline.files.local import modified_at, text_of
-from csv_pipeline.files.location import Location, ObjectLocation, parts_below
+from csv_pipeline.location import Location, ObjectLocation, parts_below
 from csv_pipeline.model import FoundFile, account_slug
 
 _UNFINISHED = (".part", ".tmp", ".crdownload", ".filepart")

@@ -20,7 +20,7 @@ from typing import Any
 from zlib import crc32
 
 from csv_pipeline.errors import PipelineError, SetupError, StoreUnavailableError
-from csv_pipeline.files.location import ObjectLocation
+from csv_pipeline.location import ObjectLocation
 
 _CHUNK = 4 * 1024**2
 _CONNECT_SECONDS, _READ_SECONDS = 5, 60

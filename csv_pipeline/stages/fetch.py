@@ -7,7 +7,7 @@ from pathlib import Path
 from csv_pipeline.errors import LimitExceededError, SourceChangedError
 from csv_pipeline.files import objects
 from csv_pipeline.files.areas import is_unchanged, size_bytes
-from csv_pipeline.files.location import ObjectLocation
+from csv_pipeline.location import ObjectLocation
 from csv_pipeline.model import Claim, StoredText
 
 _CHUNK = 4 * 1024**2

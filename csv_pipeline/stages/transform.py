@@ -37,8 +37,8 @@ from csv_pipeline.spec.header import (
     sources_in,
     title,
 )
+from csv_pipeline.spec.names import EXTRA
 from csv_pipeline.workspace import (
-    EXTRA,
     ORIGIN,
     REJECTS,
     TYPED_ORIGIN,
