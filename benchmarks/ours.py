@@ -8,9 +8,8 @@ from typing import Any
 from pydantic import SecretStr
 
 from benchmarks.orders import ORDERS
-from csv_pipeline.engine.bundle import advance_all
-from csv_pipeline.engine.importer import Stage, imports_of
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
+from csv_pipeline.engine.run import run
 from csv_pipeline.feeds import FEEDS
 from csv_pipeline.files.landing import found_file
 from csv_pipeline.model import Claim, ImportReport, Outcome
@@ -64,14 +63,7 @@ def import_small_files(home: str, url: str) -> dict[str, Any]:
 
 
 def _imported(pipeline: Pipeline, claims: Iterable[Claim]) -> list[ImportReport]:
-    reports = []
-    imports = imports_of(pipeline, list(claims))
-    for stage in Stage:
-        for _, advance in advance_all(pipeline, imports, stage):
-            advance()
-    for import_ in imports:
-        reports.append(import_.settled())
-        import_.finish()
+    reports = run(pipeline, list(claims))
     assert all(_as_meant(report) for report in reports)
     return reports
 

@@ -19,11 +19,12 @@ import sqlalchemy as sa
 import structlog
 from hypothesis import settings
 
-from csv_pipeline.engine.importer import Import, ingest
+from csv_pipeline.engine.importer import Import
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
+from csv_pipeline.engine.run import run
 from csv_pipeline.feeds import FEEDS
 from csv_pipeline.files.landing import found_file
-from csv_pipeline.model import Account, ImportReport, Reject
+from csv_pipeline.model import Account, Claim, ImportReport, Reject
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.storage import accounts, arrivals, rejects
@@ -129,6 +130,12 @@ def account(request: pytest.FixtureRequest, pipeline: Pipeline) -> Iterator[str]
 
 
 _COUNTER = itertools.count()
+
+
+def ingest(pipeline: Pipeline, claim: Claim) -> ImportReport:
+    """Import one claimed file and return what became of every row."""
+    (report,) = run(pipeline, [claim])
+    return report
 
 
 class Desk:

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from csv_pipeline.engine.importer import ingest
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.files.landing import ScanResult, found_file, look
 from csv_pipeline.model import ArrivalStatus, Outcome
 from csv_pipeline.storage import arrivals, claims
-from csv_pipeline_tests.conftest import Desk
+from csv_pipeline_tests.conftest import Desk, ingest
 
 
 def drop(landing: Path, location: str, content: str = "ID\n1\n", age: float = 60) -> Path:

@@ -14,11 +14,12 @@ from csv_pipeline.defs.partitions import ACCOUNTS
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.schedules import nightly
 from csv_pipeline.defs.sensors import UNFINISHED, landing
-from csv_pipeline.engine.importer import Import, Stage, ingest
+from csv_pipeline.engine.importer import Import, Stage
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage import arrivals
 from csv_pipeline.storage.arrivals import Backlog
+from csv_pipeline_tests.conftest import ingest
 
 PEOPLE = "ID,Name\n1,Ann\n"
 

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from csv_pipeline.engine.importer import Import, Stage, ingest
+from csv_pipeline.engine.importer import Import, Stage
 from csv_pipeline.engine.lease_renewer import LeaseRenewer
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.errors import DatabaseUnavailableError, LostClaimError
@@ -29,7 +29,7 @@ from csv_pipeline.model import Claim, ImportReport, Outcome
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage import arrivals, imports, lane_lock, tables
 from csv_pipeline.storage.worker import is_gone, is_zombie, this_worker
-from csv_pipeline_tests.conftest import Desk
+from csv_pipeline_tests.conftest import Desk, ingest
 from csv_pipeline_tests.feeds import TEST_FEEDS
 from csv_pipeline_tests.workers import Orders, Worker, orders_for
 
@@ -406,10 +406,10 @@ def test_a_worker_that_is_told_to_end_gives_its_claim_back(
 def test_a_claim_that_a_block_drops_runs_out_and_one_that_is_cut_off_is_free(scene: Scene) -> None:
     pipeline = scene.pipeline
     (claim,) = pipeline.claim(scene.account, "people")
-    with suppress(ValueError), pipeline.leases.working_on(claim):
+    with suppress(ValueError), pipeline.leases.working_on([claim]):
         raise ValueError
     assert scene.statuses()[0] == "claimed"
-    with suppress(KeyboardInterrupt), pipeline.leases.working_on(claim):
+    with suppress(KeyboardInterrupt), pipeline.leases.working_on([claim]):
         raise KeyboardInterrupt
     assert scene.statuses()[0] == "waiting"
 

@@ -16,14 +16,14 @@ import sqlalchemy as sa
 from pydantic import ValidationError
 
 from csv_pipeline.engine import archive
-from csv_pipeline.engine.importer import Import, Stage, ingest
+from csv_pipeline.engine.importer import Import, Stage
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError
 from csv_pipeline.files import local
 from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage import arrivals, tables
-from csv_pipeline_tests.conftest import Desk
+from csv_pipeline_tests.conftest import Desk, ingest
 
 GOOD = "ID,Name\n1,Ann\n"
 WRONG = "Colour,Size\nred,3\n"

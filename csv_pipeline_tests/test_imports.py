@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from csv_pipeline.engine import importer as ingest_module
 from csv_pipeline.engine.housekeeping import sweep
-from csv_pipeline.engine.importer import Import, Stage, ingest
+from csv_pipeline.engine.importer import Import, Stage
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import AccountingError, LostClaimError
 from csv_pipeline.model import Counts, Outcome
 from csv_pipeline.storage import imports, tables
-from csv_pipeline_tests.conftest import Desk
+from csv_pipeline_tests.conftest import Desk, ingest
 
 
 def outcomes(counts: Counts) -> tuple[int, int, int, int, int, int]:

@@ -22,12 +22,11 @@ import structlog
 from typer.testing import CliRunner
 
 from csv_pipeline.cli import commands
-from csv_pipeline.engine.importer import ingest
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.feeds import FEEDS
 from csv_pipeline.spec.contract import Contract, Money, column
 from csv_pipeline.spec.feed import Feed
-from csv_pipeline_tests.conftest import own_settings
+from csv_pipeline_tests.conftest import ingest, own_settings
 
 KINDS = Path(__file__).parent / "corpus" / "kinds"
 CASES = sorted(path.name for path in KINDS.iterdir() if path.is_dir())

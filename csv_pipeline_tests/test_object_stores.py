@@ -22,7 +22,7 @@ from csv_pipeline.defs.partitions import ACCOUNTS
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.sensors import landing as landing_sensor
 from csv_pipeline.engine import archive
-from csv_pipeline.engine.importer import Import, Stage, ingest
+from csv_pipeline.engine.importer import Import, Stage
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError, StoreUnavailableError
 from csv_pipeline.files import objects
@@ -32,7 +32,7 @@ from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.settings import Settings
 from csv_pipeline.stages import fetch
 from csv_pipeline.storage import arrivals, tables
-from csv_pipeline_tests.conftest import Desk
+from csv_pipeline_tests.conftest import Desk, ingest
 from csv_pipeline_tests.object_store import Bucket, named, running_store
 
 GOOD = "ID,Name\n1,Ann\n"

@@ -5,12 +5,12 @@ import io
 
 import pytest
 
-from csv_pipeline.engine.importer import Import, Stage, ingest
+from csv_pipeline.engine.importer import Import, Stage
 from csv_pipeline.files.landing import found_file
 from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.rejects.rejects_file import kept, neutral
 from csv_pipeline.storage import arrivals, claims
-from csv_pipeline_tests.conftest import Desk
+from csv_pipeline_tests.conftest import Desk, ingest
 
 FAULTY = "ID,Name,Amount\n1,Ann,5.00\n2,Bob,six\n3,Cid,7.00\n4,Dee,eight\n"
 

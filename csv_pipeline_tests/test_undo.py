@@ -9,13 +9,13 @@ import sqlalchemy as sa
 
 from csv_pipeline.defs.metadata import undo_metadata
 from csv_pipeline.defs.undo import undo_import
-from csv_pipeline.engine.importer import Stage, ingest
+from csv_pipeline.engine.importer import Stage
 from csv_pipeline.engine.pipeline import open_pipeline
 from csv_pipeline.errors import UndoError, UnknownImportError
 from csv_pipeline.model import ImportReport, Outcome, Undo
 from csv_pipeline.storage import imports, undo_records
 from csv_pipeline.storage.lane_lock import lock_lane
-from csv_pipeline_tests.conftest import Desk
+from csv_pipeline_tests.conftest import Desk, ingest
 
 HEADER = "Key,Value,Version\n"
 FEED = "overwritten"

@@ -15,13 +15,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from csv_pipeline.engine.importer import ingest
 from csv_pipeline.errors import FileRefusedError, LimitExceededError
 from csv_pipeline.model import ArrivalStatus, ImportReport, Outcome, StoredText
 from csv_pipeline.stages.unpack import UnpackLimits, unpack
 from csv_pipeline.storage import arrivals
 from csv_pipeline.workspace import PlainFile
-from csv_pipeline_tests.conftest import Desk
+from csv_pipeline_tests.conftest import Desk, ingest
 
 if sys.version_info >= (3, 14):
     from compression import zstd

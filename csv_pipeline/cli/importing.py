@@ -2,6 +2,8 @@
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,10 +11,11 @@ from typing import Any
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from csv_pipeline.cli.terminal import notes
-from csv_pipeline.engine.importer import Import, Stage
+from csv_pipeline.engine.importer import Stage
 from csv_pipeline.engine.pipeline import Pipeline
+from csv_pipeline.engine.run import Event, ImportSettled, OnEvent, StepDone, StepStarted, run
 from csv_pipeline.engine.views import import_facts
-from csv_pipeline.errors import LostClaimError, PipelineError
+from csv_pipeline.errors import LostClaimError
 from csv_pipeline.location import Location
 from csv_pipeline.model import (
     ArrivalStatus,
@@ -23,7 +26,7 @@ from csv_pipeline.model import (
     Reject,
     account_slug,
 )
-from csv_pipeline.storage import arrivals, claims, imports, rejects
+from csv_pipeline.storage import arrivals, imports, rejects
 
 FIRST = 10
 
@@ -149,32 +152,22 @@ def replay(pipeline: Pipeline, path: Path, import_id: int | None, *, dry_run: bo
 
 def _run(pipeline: Pipeline, claim: Claim) -> Imported:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # give the claim back on that, too
-    import_ = Import(pipeline, claim)
-    faults: list[Reject] = []
+    faults: tuple[Reject, ...] = ()
     members: tuple[FoundFile, ...] = ()
-    try:
-        _advance(import_)
-        report = import_.settled()
-        faults = import_.first_rejects(FIRST)
-        members = import_.members
-    except KeyboardInterrupt:
-        with pipeline.database.begin() as connection:
-            claims.release(connection, claim)
-        raise
-    except PipelineError:
-        raise
-    except Exception as error:  # noqa: BLE001  # the outermost edge: the ledger keeps the traceback
-        import_.fail(error)
-        for stage in (Stage.LOAD, Stage.REPORT):
-            import_.advance(stage)
-        report = import_.settled()
-    finally:
-        import_.finish()
+    with _shown() as show:
+
+        def on_event(event: Event) -> None:
+            nonlocal faults, members
+            show(event)
+            if isinstance(event, ImportSettled):
+                faults, members = tuple(event.first_rejects(FIRST)), event.members
+
+        (report,) = run(pipeline, [claim], on_event)
     if not claim.dry_run:
         pipeline.remove_expired(claim.account, claim.feed)
     return Imported(
         report=report,
-        first_rejects=tuple(faults),
+        first_rejects=faults,
         stored=not claim.dry_run,
         **_locations(pipeline, report),
         members=tuple(
@@ -189,7 +182,9 @@ def _locations(pipeline: Pipeline, report: ImportReport) -> dict[str, Any]:
     return {"moved_to": moved_to, "results": pipeline.results_of(report)}
 
 
-def _advance(import_: Import) -> None:
+@contextmanager
+def _shown() -> Iterator[OnEvent]:
+    """Give what shows the steps of one import while they are done, on a terminal."""
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -201,7 +196,11 @@ def _advance(import_: Import) -> None:
     )
     with bar:
         task = bar.add_task("", total=len(Stage))
-        for stage in Stage:
-            bar.update(task, description=f"{stage:<10}")
-            import_.advance(stage)
-            bar.advance(task)
+
+        def show(event: Event) -> None:
+            if isinstance(event, StepStarted):
+                bar.update(task, description=f"{event.stage:<10}")
+            elif isinstance(event, StepDone):
+                bar.advance(task)
+
+        yield show

@@ -6,7 +6,7 @@ its traceback and recorded as that file's outcome. Only a database or an object 
 answer stops the op; its retry policy waits and tries again, and what is done for a file stays done.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,10 +23,10 @@ from csv_pipeline.defs.metadata import (
     table_metadata,
 )
 from csv_pipeline.defs.resource import Engine
-from csv_pipeline.engine.bundle import advance_all
-from csv_pipeline.engine.importer import Import, Progress, Stage, imports_of
+from csv_pipeline.engine import run
+from csv_pipeline.engine.importer import Progress, Stage, imports_of
 from csv_pipeline.engine.pipeline import Pipeline
-from csv_pipeline.errors import LostClaimError, SetupError, UnavailableError
+from csv_pipeline.errors import SetupError, UnavailableError
 from csv_pipeline.model import Claim, ImportReport, Outcome, Reject, account_slug
 from csv_pipeline.storage import arrivals, rejects
 from csv_pipeline.storage.targets import row_count
@@ -97,12 +97,10 @@ def report(
     """Report on all files of the run; only then fail it, if there is reason to."""
     with _step(context, engine) as pipeline:
         told = batch_from(_advance_all(context, pipeline, batch_from(batch), Stage.REPORT).value)
-        imports = imports_of(pipeline, told.claims)
-        reports = [import_.settled() for import_ in imports]
+        reports = run.settled(pipeline, told.claims)
         results = list(_results(pipeline, told, reports))
     yield from results
-    for import_ in imports:
-        import_.finish()
+    run.finish(pipeline, told.claims)
     if not told.dry_run:
         pipeline.remove_expired(told.account, told.feed)
     _fail_if_due(told, reports)
@@ -143,35 +141,22 @@ def _advance_all(
     context: dg.OpExecutionContext, pipeline: Pipeline, batch: Batch, stage: Stage
 ) -> dg.Output[dict[str, Any]]:
     """Do one stage for every file and return the files that go on."""
-    done, going_on, unrecorded = [], [], list(batch.unrecorded)
-    for import_, do in advance_all(pipeline, imports_of(pipeline, batch.claims), stage):
-        name = import_.claim.name
-        try:
-            done.append(_advance(context, import_, stage, do))
-            going_on.append(import_.claim)
-        except LostClaimError as lost:
-            context.log.warning("%s: dropped; %s", name, lost)
-        except UnavailableError:
-            raise
-        except Exception:  # the outermost edge: the other files go on
-            context.log.exception("%s: %s failed and cannot be recorded", name, stage)
-            unrecorded.append(name)
-    left = batch.with_claims(going_on, unrecorded)
+    done: list[Progress] = []
+
+    def on_event(event: run.Event) -> None:
+        match event:
+            case run.StepDone(progress=progress):
+                done.append(progress)
+            case run.ClaimLost(claim=claim, error=error):
+                context.log.warning("%s: dropped; %s", claim.name, error)
+            case run.StepBroke(claim=claim, error=error, recorded=recorded):
+                but = "" if recorded else " and cannot be recorded"
+                context.log.error("%s: %s failed%s", claim.name, stage, but, exc_info=error)
+
+    result = run.advance(pipeline, batch.claims, stage, on_event)
+    unrecorded = (*batch.unrecorded, *(broke.claim.name for broke in result.unrecorded))
+    left = batch.with_claims(result.claims, unrecorded)
     return dg.Output(left.to_json(), metadata=progress_metadata(done))
-
-
-def _advance(
-    context: dg.OpExecutionContext, import_: Import, stage: Stage, do: Callable[[], Progress]
-) -> Progress:
-    """Do one stage for a file; if it breaks, let the file's outcome be that it failed."""
-    try:
-        return do()
-    except (UnavailableError, LostClaimError):
-        raise
-    except Exception as error:  # the outermost edge: recorded with its traceback
-        context.log.exception("%s: %s failed", import_.claim.name, stage)
-        import_.fail(error)
-        return import_.advance(stage)
 
 
 def _results(pipeline: Pipeline, batch: Batch, reports: list[ImportReport]) -> Iterator[Any]:

@@ -2,7 +2,7 @@
 
 An `Import` is one arrival's way. Its stages hand over files in its work directory and each is done
 once: a stage that finds what it needs missing does the stage before again. So the stages can run in
-one call (`ingest`), or one by one in different processes, as the Dagster ops do.
+one call, or one by one in different processes, as the Dagster ops do.
 """
 
 import re
@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
+from pathlib import Path
 from typing import TypeVar
 
 import structlog
@@ -115,27 +116,22 @@ class Progress:
     problem: str | None = None
 
 
-def ingest(pipeline: Pipeline, claim: Claim) -> ImportReport:
-    """Import one claimed arrival and return what became of every row.
-
-    A file that is refused is a report too; its outcome says so.
-
-    Raises:
-        UnavailableError: Database or object store do not answer; the claim runs out and the file
-            is picked up again.
-        LostClaimError: Another worker has the file by now.
-    """
-    with pipeline.leases.working_on(claim):
-        import_ = Import(pipeline, claim)
-        for stage in Stage:
-            import_.advance(stage)
-        return import_.settled()
-
-
 def imports_of(pipeline: Pipeline, claims: Sequence[Claim]) -> list["Import"]:
     """Return the imports of claimed arrivals of one account."""
     account = pipeline.account(claims[0].account) if claims else None
     return [Import(pipeline, claim, account) for claim in claims]
+
+
+def work_of(settings: Settings, claim: Claim) -> Path:
+    """Return the work directory of an import, which is scratch."""
+    return settings.work_area / f"{claim.import_id}-{claim.attempt}"
+
+
+def remove_work(settings: Settings, claim: Claim) -> None:
+    """Remove the work directory of an import that nobody works on any more."""
+    shutil.rmtree(work_of(settings, claim), ignore_errors=True)
+    if claim.dry_run:
+        living.drop(settings.work_area, claim.import_id)
 
 
 def log_finished(report: ImportReport) -> None:
@@ -182,7 +178,7 @@ class Import:
         self._settings = pipeline.settings
         self._database = pipeline.database
         self._leases = pipeline.leases
-        self.work = pipeline.settings.work_area / f"{claim.import_id}-{claim.attempt}"
+        self.work = work_of(pipeline.settings, claim)
         if claim.dry_run:
             living.keep(pipeline.settings.work_area, claim.import_id)
         self.work.mkdir(parents=True, exist_ok=True)
@@ -269,9 +265,7 @@ class Import:
 
     def finish(self) -> None:
         """Remove the work directory."""
-        shutil.rmtree(self.work, ignore_errors=True)
-        if self.claim.dry_run:
-            living.drop(self._settings.work_area, self.claim.import_id)
+        remove_work(self._settings, self.claim)
 
     def _renew_claim(self, stage: Stage) -> None:
         """Make sure of the claim and let the lease renewer renew it, whichever process claimed it.

@@ -12,7 +12,7 @@ gives them back.
 import atexit
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 import structlog
@@ -77,21 +77,22 @@ class LeaseRenewer:
             self._start()
 
     @contextmanager
-    def working_on(self, claim: Claim) -> Iterator[None]:
-        """Keep a claim during the block; drop it if the block fails, give it back if it is cut off.
+    def working_on(self, claims: Sequence[Claim]) -> Iterator[None]:
+        """Keep claims during the block; drop them if it fails, give them back if it is cut off.
 
         A claim that is dropped runs out, so that what failed is not tried again in a tight circle.
         """
-        self.hold([claim])
+        self.hold(claims)
         try:
             yield
         except Exception:
             raise
         except BaseException:
-            self._give_back([claim])
+            self._give_back(list(claims))
             raise
         finally:
-            self.drop(claim)
+            for claim in claims:
+                self.drop(claim)
 
     def renew(self) -> None:
         """Renew everything once; what is lost is held no longer.

@@ -1,0 +1,179 @@
+"""The one driver of imports: the order of the steps, and what happens when one of them breaks.
+
+Whoever imports files calls it: the Dagster ops one step at a time, the command line all steps in
+one call. A file that is refused has an outcome like any other. An error that nobody foresaw becomes
+the outcome of its file, and the others go on. A claim that is lost drops its file. A database or an
+object store that does not answer stops the run; what is done stays done, and the claims run out.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from csv_pipeline.engine.bundle import advance_all
+from csv_pipeline.engine.importer import Import, Progress, Stage, imports_of, remove_work
+from csv_pipeline.engine.pipeline import Pipeline
+from csv_pipeline.errors import LostClaimError, UnavailableError
+from csv_pipeline.model import Claim, FoundFile, ImportReport, Reject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepStarted:
+    """A step begins for so many files."""
+
+    stage: Stage
+    files: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepDone:
+    """A step is done for one file."""
+
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepBroke:
+    """An error that nobody foresaw ended a file's step; it becomes the outcome of the file.
+
+    If it is not `recorded`, the ledger did not take it, and the claim runs out.
+    """
+
+    claim: Claim
+    stage: Stage
+    error: Exception
+    recorded: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimLost:
+    """Another worker has a file by now, which is dropped here."""
+
+    claim: Claim
+    error: LostClaimError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportSettled:
+    """What became of every row of a file is known and stored.
+
+    `first_rejects` gives so many faults of its rows, of a dry run too; `members` are the files in
+    it, if it is an archive of several.
+    """
+
+    report: ImportReport
+    first_rejects: Callable[[int], list[Reject]]
+    members: tuple[FoundFile, ...]
+
+
+Event = StepStarted | StepDone | StepBroke | ClaimLost | ImportSettled
+OnEvent = Callable[[Event], None]
+
+
+def nobody(_: Event) -> None:
+    """Listen to nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepResult:
+    """The files that go on after a step, and those that do not: lost ones and unrecorded ones."""
+
+    claims: tuple[Claim, ...]
+    lost: tuple[LostClaimError, ...] = ()
+    unrecorded: tuple[StepBroke, ...] = ()
+
+
+def run(
+    pipeline: Pipeline, claims: Sequence[Claim], on_event: OnEvent = nobody
+) -> list[ImportReport]:
+    """Import claimed files of one account and feed and return what became of each.
+
+    An interrupt gives all claims back.
+
+    Raises:
+        UnavailableError: Database or object store do not answer; the claims run out and the files
+            are picked up again.
+        LostClaimError: Other workers have all of the files by now.
+        Exception: The ledger took neither the import of a file nor its failure.
+    """
+    reports: list[ImportReport] = []
+    lost: list[LostClaimError] = []
+    going = tuple(claims)
+    try:
+        with pipeline.leases.working_on(claims):
+            for stage in Stage:
+                result = advance(pipeline, going, stage, on_event)
+                going, lost = result.claims, [*lost, *result.lost]
+                if result.unrecorded:
+                    raise result.unrecorded[0].error
+            reports = settled(pipeline, going, on_event)
+    finally:
+        finish(pipeline, claims)
+    if lost and not reports:
+        raise lost[0]
+    return reports
+
+
+def advance(
+    pipeline: Pipeline, claims: Sequence[Claim], stage: Stage, on_event: OnEvent = nobody
+) -> StepResult:
+    """Do one step for files of one account and feed and return which of them go on.
+
+    Raises:
+        UnavailableError: Database or object store do not answer.
+    """
+    on_event(StepStarted(stage=stage, files=len(claims)))
+    going: list[Claim] = []
+    lost: list[LostClaimError] = []
+    unrecorded: list[StepBroke] = []
+    for import_, do in advance_all(pipeline, imports_of(pipeline, claims), stage):
+        try:
+            progress = _advance(import_, stage, do, on_event)
+        except LostClaimError as error:
+            on_event(ClaimLost(claim=import_.claim, error=error))
+            lost.append(error)
+        except UnavailableError:
+            raise
+        except Exception as error:  # noqa: BLE001  # the outermost edge: the other files go on
+            broke = StepBroke(claim=import_.claim, stage=stage, error=error, recorded=False)
+            on_event(broke)
+            unrecorded.append(broke)
+        else:
+            on_event(StepDone(progress=progress))
+            going.append(import_.claim)
+    return StepResult(claims=tuple(going), lost=tuple(lost), unrecorded=tuple(unrecorded))
+
+
+def _advance(
+    import_: Import, stage: Stage, do: Callable[[], Progress], on_event: OnEvent
+) -> Progress:
+    """Do one step for a file; if it breaks, let the file's outcome be that it failed."""
+    try:
+        return do()
+    except (UnavailableError, LostClaimError):
+        raise
+    except Exception as error:  # noqa: BLE001  # the outermost edge: recorded with its traceback
+        on_event(StepBroke(claim=import_.claim, stage=stage, error=error, recorded=True))
+        import_.fail(error)
+        return import_.advance(stage)
+
+
+def settled(
+    pipeline: Pipeline, claims: Sequence[Claim], on_event: OnEvent = nobody
+) -> list[ImportReport]:
+    """Return what became of files whose last step is done."""
+    reports = []
+    for import_ in imports_of(pipeline, claims):
+        report = import_.settled()
+        on_event(
+            ImportSettled(
+                report=report, first_rejects=import_.first_rejects, members=import_.members
+            )
+        )
+        reports.append(report)
+    return reports
+
+
+def finish(pipeline: Pipeline, claims: Sequence[Claim]) -> None:
+    """Remove the scratch files of imports that nobody works on any more."""
+    for claim in claims:
+        remove_work(pipeline.settings, claim)
