@@ -98,8 +98,8 @@ class Dialect:
     def needs_quotes(self, cell: str) -> bool:
         """Say if a cell would be read as something else without quotes.
 
-        Beyond RFC 4180: a cell with any quote is quoted, because in a file whose only apostrophes
-        are `'a'` nothing tells whether they quote; and so is one with any part of the delimiter,
+        Beyond RFC 4180: a cell with any quote is quoted, because in a file most lines of which
+        have an `'a'` nothing tells whether they quote; and so is one with any part of the delimiter,
         because `a|` before `||` can be cut in two ways.
         """
         special = {*self.delimiter, '"', "'", "\r", "\n", *("\\" if self.backslash else "")}
@@ -112,6 +112,12 @@ class Dialect:
             lines.append(self.delimiter.join(self.cell(cell, quoted=quoted) for cell in row))
         text = self.line_end.join(lines) + (self.line_end if self.ended else "")
         return self.mark + text.encode(self.encoding)
+
+    def may_be_another(self, table: list[tuple[Row, bool]]) -> bool:
+        """Say if a colon or blank parts the rows, and something else might part most as well."""
+        texts = ["".join(filter(None, row)) for row, _ in table]
+        most = any(2 * sum(mark in text for text in texts) > len(texts) for mark in ",;\t|")
+        return self.delimiter in {":", " "} and most
 
     def has_full_banner(self, width: int) -> bool:
         """Say if a line above the header has as many cells as it, and so may be a row."""
@@ -233,7 +239,8 @@ def _comes_back(data: st.DataObject, dialect: Dialect, width: int, block: int) -
             assert text.header_line == len(dialect.preamble) + 1
     except UndecidableError:
         # Without rows below it a header is no more of one than the lines above it.
-        assert dialect.has_full_banner(width) or not table
+        banner = dialect.has_full_banner(width) or not table
+        assert banner or dialect.may_be_another(table)
 
 
 SPOKEN = ["cp1250", "cp1251", "cp1252", "cp1253", "koi8_r", "shift_jis", "gb18030", "euc_kr"]

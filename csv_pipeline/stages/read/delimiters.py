@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from csv_pipeline.contract import heading
 from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.read.headers import LOOSE, Header, IsDeclared, Sample
 from csv_pipeline.stages.read.known_headers import by_names
@@ -174,7 +175,7 @@ def _is_meant(reading: Reading, lines: Lines) -> bool:
     header, filled = reading.header, reading.filled
     if lines.headings and header.known > 1:
         if reading.grammar.delimiter in LOOSE:
-            return _parts_alone(reading, filled)
+            return not _is_one_name(reading, lines) and _parts_alone(reading, filled)
         # Two signs may be one that was doubled in the header.
         return len(reading.grammar.delimiter) == 1 or reading.steady >= _MOST
     if len(header.names) < 2 or not filled:
@@ -207,6 +208,12 @@ def _stands_below_a_title(reading: Reading, filled: list[Record]) -> bool:
     if not header.records:
         return len(header.names) > 2 and reading.has_values
     return header.likeness is Likeness.ROW or header.records[0].first > filled[0].last + 1
+
+
+def _is_one_name(reading: Reading, lines: Lines) -> bool:
+    """Return whether what blanks part is, taken as one, a name of the feed."""
+    name = heading("".join(reading.header.names))
+    return reading.grammar.delimiter == " " and name in lines.headings
 
 
 def _parts_alone(reading: Reading, filled: list[Record]) -> bool:
