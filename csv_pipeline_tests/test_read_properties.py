@@ -99,8 +99,8 @@ class Dialect:
         """Say if a cell would be read as something else without quotes.
 
         Beyond RFC 4180: a cell with any quote is quoted, because in a file most lines of which
-        have an `'a'` nothing tells whether they quote; and so is one with any part of the delimiter,
-        because `a|` before `||` can be cut in two ways.
+        have an `'a'` nothing tells whether they quote; and so is one with any part of the
+        delimiter, because `a|` before `||` can be cut in two ways.
         """
         special = {*self.delimiter, '"', "'", "\r", "\n", *("\\" if self.backslash else "")}
         return not cell or not special.isdisjoint(cell)

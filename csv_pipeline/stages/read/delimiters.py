@@ -96,14 +96,39 @@ def best_reading(lines: Lines) -> Reading:
             # No record shows more names than it has cells: most grammars are out before a look.
             if not most or may_be_as_wide(lines.lines, grammar, most):
                 readings.append(_reading(lines, grammar, sampled(lines.lines, grammar)))
-        if any(r.header.known > 1 if lines.headings else _is_meant(r, lines) for r in readings):
+        if any(_has_names(r) if lines.headings else _is_meant(r, lines) for r in readings):
             break
     meant = [reading for reading in readings if _is_meant(reading, lines)]
     if meant:
-        return _doubted(max(meant, key=_score), readings)
+        best = max(meant, key=_score)
+        return _parted_twice(best, readings) or _doubted(best, readings)
     if readings and not any(reading.header.names for reading in readings):
         return readings[0]
     return _one_column(lines)
+
+
+def _has_names(reading: Reading) -> bool:
+    """Return whether its delimiter parts a header with several names of the feed."""
+    header = reading.header
+    return header.known > 1 and header.records[0].width > 1
+
+
+def _parted_twice(best: Reading, readings: list[Reading]) -> Reading | None:
+    """Return a reading in doubt if a colon or blank parts the header and, as another, most rows."""
+    fits = [r for r in readings if r.header.known > 1 and r.steady > _MOST]
+    loose = [r for r in fits if r.grammar.delimiter in LOOSE and _has_names(r)]
+    others = [r for r in fits if r.grammar.delimiter not in LOOSE]
+    if not (loose and others):
+        return None
+    both, other = loose[0].grammar.delimiter, others[0].grammar.delimiter
+    line = best.header.records[0].first
+    said = f"{both!r} parts line {line:,} and most below it, {other!r} most of these as well"
+    return _in_doubt(best, said)
+
+
+def _in_doubt(reading: Reading, found: str) -> Reading:
+    doubt = "one delimiter for the header and the rows was needed", found
+    return replace(reading, header=replace(reading.header, doubt=doubt))
 
 
 def _doubted(best: Reading, readings: list[Reading]) -> Reading:
@@ -125,9 +150,7 @@ def _doubted(best: Reading, readings: list[Reading]) -> Reading:
         several = width > 1 and len(below) > 1 and _share(below, width) > _MOST
         if several and mark not in found and found not in mark:
             line = header.records[0].first
-            said = f"{mark!r} parts line {line:,}, {found!r} most lines below it"
-            doubt = "one delimiter for the header and the rows was needed", said
-            return replace(best, header=replace(header, doubt=doubt))
+            return _in_doubt(best, f"{mark!r} parts line {line:,}, {found!r} most lines below it")
     return best
 
 

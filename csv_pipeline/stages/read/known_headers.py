@@ -40,8 +40,7 @@ def by_names(sample: Sample) -> Header | None:
         return _least_known(sample)
     above = [r for r in full_above(sample, found) if not _named(sample, r).is_known]
     settled = _settled(sample, found)
-    doubt = rows_above(found, above) if above else _parted_twice(sample, found)
-    return replace(settled, doubt=doubt) if doubt else settled
+    return replace(settled, doubt=rows_above(found, above)) if above else settled
 
 
 def _first_known(sample: Sample) -> Header | None:
@@ -94,20 +93,6 @@ def _loosely_parted(sample: Sample, record: Record) -> Iterator[Names]:
             names = as_names(unquoted(record.text, replace(sample.grammar, delimiter=delimiter)))
             if len(names) == sample.width == _known_in(names, sample.headings):
                 yield names
-
-
-def _parted_twice(sample: Sample, found: Header) -> tuple[str, str] | None:
-    """Return the doubt that a colon or blank parts most rows as it does the header, if so."""
-    record, width = found.records[0], len(found.names)
-    rows = [row for row in sample.records if row.first > record.last and not row.is_aside]
-    for mark in LOOSE if record.width == 1 < width else ():
-        grammar = replace(sample.grammar, delimiter=mark)
-        parted = sum(len(grammar.cells(row.text)) == width for row in rows)
-        if len(grammar.cells(record.text)) == width and 2 * parted > len(rows):
-            both = f"{mark!r} parts line {record.first:,} and most below it, "
-            said = f"{both}{sample.grammar.delimiter!r} these as well"
-            return "one delimiter for the header and the rows was needed", said
-    return None
 
 
 def _best_joined(sample: Sample, records: Sequence[Record], more_than: int = 0) -> Header | None:
