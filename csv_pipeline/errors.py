@@ -100,7 +100,7 @@ class WrongFeedError(FileRefusedError):
 
 
 class UndecidableError(FileRefusedError):
-    """A date order or decimal mark that no value of the column settles."""
+    """A header, a section, a date order or a decimal mark that nothing in the file settles."""
 
     code = "undecidable"
 

@@ -80,6 +80,18 @@ def test_what_is_left_of_them_after_an_undo_counts_once_too(
     assert totals(desk) == left
 
 
+def test_sales_that_were_paid_for_together_count_once(desk: Desk) -> None:
+    unpaid = (
+        "68,,potfan,255600000001,3001,1,$10.00,$12.00,May-18-26\n"
+        "69,,potfan,255600000002,3002,1,$20.00,$22.00,May-18-26\n"
+        "70,,potfan,255600000002,,1,$20.00,$22.00,May-18-26\n"  # may be another sale of the item
+    )
+    desk.bring(f"{HUB.splitlines()[0]}\n{unpaid}", "ebay_orders")
+    desk.bring(HUB, "ebay_orders")
+    lines = desk.rows("ebay_order_totals", "order_key", "order_id NULLS FIRST")
+    assert [key for (key,) in lines] == ["70", *(f"53-00000-0000{n}" for n in (1, 2, 3))]
+
+
 def test_a_list_of_one_s_own_leaves_alone_what_the_report_tells_of_a_line(desk: Desk) -> None:
     desk.bring(HUB, "ebay_orders")
     desk.bring(OWN, "ebay_orders")

@@ -43,6 +43,12 @@ def test_an_id_that_looks_the_same_is_the_same(desk: Desk, written: str) -> None
     assert (report.counts.updated, keys(desk)) == (1, ["AB 1"])
 
 
+def test_an_id_is_the_same_in_composed_and_in_single_letters(desk: Desk) -> None:
+    desk.bring(f"{HEADER}Caf\u00e9 \u1e691,Ann,Ayr\n", "customers")
+    report = desk.bring(f"{HEADER}Cafe\u0301 s\u0307\u03231,Ann,Bute\n", "customers")
+    assert (report.counts.updated, keys(desk)) == (1, ["Caf\u00e9 \u1e691"])
+
+
 def test_letters_that_look_different_stay_ids_of_their_own(desk: Desk) -> None:
     desk.bring(
         f"{HEADER}AB1,Ann,Ayr\nab1,Ann,Ayr\n\uff21\uff221,Ann,Ayr\n01,Ann,Ayr\n1,Ann,Ayr\n",

@@ -231,7 +231,9 @@ def test_a_file_without_a_header_shows_none_of_its_cells(desk: Desk) -> None:
 
 def test_two_columns_that_claim_to_be_one_and_differ_reject_the_row(desk: Desk) -> None:
     report = desk.bring("ID,Name,name\n1,Ann,Ann\n2,Bob,Rob\n3,Cid,\n")
-    assert [reject.rule for reject in desk.rejects(report)] == ["name.contested"]
+    (reject,) = desk.rejects(report)
+    assert (reject.rule, reject.column, reject.value) == ("name.contested", "name", "Bob")
+    assert "'name' of the file claims to be it, too, and holds 'Rob'" in reject.message
     assert report.counts.inserted == 2
 
 

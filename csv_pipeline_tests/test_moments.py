@@ -471,6 +471,13 @@ def test_two_digit_years_are_read_by_the_day_of_the_import(tmp_path: Path) -> No
     assert scan(made.rows).collect()["day"].item().year == 2031
 
 
+def test_the_feed_says_whose_two_digits_are_no_year_to_come(desk: Desk) -> None:
+    soon = f"14-Jun-{(dt.datetime.now(dt.UTC).year + 3) % 100:02}"
+    report = desk.bring(f"Shift,Day,Hired\nA,{soon},\nB,,{soon}\n", "shifts")
+    assert [row.shift for row in desk.rows("shifts", "shift")] == ["A"]
+    assert [reject.rule for reject in desk.rejects(report)] == ["hired_on.century"]
+
+
 def test_rejected_moments_come_back_as_they_were_read_before(desk: Desk) -> None:
     first = desk.bring(
         "Shift,Logged,Begins\nA,2026-05-02T22:15:00Z,1702\nB,2026-05-02 22:15,0930\n", "shifts"
@@ -508,6 +515,14 @@ def test_words_for_no_value_are_declared_by_column_and_by_account(desk: Desk) ->
         ("A", None, None, "open"),
         ("C", dt.date(2026, 5, 2), None, None),
     ]
+
+
+def test_words_for_no_value_of_a_feed_hold_in_text_and_in_columns_that_it_does_not_know(
+    desk: Desk,
+) -> None:
+    desk.bring("Customer ID,Name,City,Shoe\nA,--,N/A,--\n", "customers")
+    (row,) = desk.rows("customers", "name, city, _extra")
+    assert tuple(row) == (None, "N/A", None)
 
 
 def test_a_column_of_words_for_no_value_has_no_value_to_tell_rows_by(desk: Desk) -> None:

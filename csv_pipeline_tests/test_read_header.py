@@ -40,9 +40,24 @@ def proven(text: TextFile, subject: str) -> bool:
 
 @pytest.mark.parametrize("mark", [";", ":", " "])
 def test_a_header_by_another_delimiter_keeps_its_names(tmp_path: Path, mark: str) -> None:
-    content = f"{mark.join(['id', 'name'])}\nA 1,Ann: x\nA 2,Bob: y\n"
+    content = f"{mark.join(['id', 'name'])}\nA 1,Ann: x\nA 2,Bob y\n"
     text = reading(tmp_path, content, "id", "name")
-    assert (text.header, rows(text)) == (("id", "name"), [("A 1", "Ann: x"), ("A 2", "Bob: y")])
+    assert (text.header, rows(text)) == (("id", "name"), [("A 1", "Ann: x"), ("A 2", "Bob y")])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "id:name\nk0:a;b\nk1:c;d\n",
+        "id name\nk0 Lee,Ann\nk1 Ray,Bob\n",
+        'id:name\nk:"say \\"no\\": go"\nk0:";\n0;\n"\nk1:";\\""\n',
+    ],
+)
+def test_a_colon_or_blank_that_parts_all_lines_is_in_doubt_beside_another_delimiter(
+    tmp_path: Path, content: str
+) -> None:
+    with pytest.raises(UndecidableError, match=r"'[;,]' most of these as well"):
+        reading(tmp_path, content, "id", "name")
 
 
 def test_blanks_that_part_a_header_do_not_part_rows_that_have_a_delimiter(tmp_path: Path) -> None:
@@ -75,6 +90,11 @@ def test_a_stray_quote_and_another_delimiter_lose_no_name(tmp_path: Path) -> Non
 def test_one_name_alone_that_is_two_of_the_feed_is_a_name(tmp_path: Path) -> None:
     text = reading(tmp_path, "idname\nk0\nk1\n", "id", "name", "idname")
     assert (text.header, len(rows(text))) == (("idname",), 2)
+
+
+def test_a_name_that_is_two_names_of_the_feed_with_a_blank_between_is_one(tmp_path: Path) -> None:
+    text = reading(tmp_path, "id name\nAnn Lee\nBob Ray\n", "id", "name", "id name")
+    assert (text.header, rows(text)) == (("id name",), [("Ann Lee",), ("Bob Ray",)])
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,38 @@ def test_feeds_inside_cells_end_no_line_of_a_file_of_returns(tmp_path: Path) -> 
     assert found[0][2] == "b\nc"
 
 
+def test_cr_that_ends_the_first_line_ends_all_however_many_lf_stand_in_cells(
+    tmp_path: Path,
+) -> None:
+    content = 'id,name,note\rk0,a,"b\nc\nd"\rk1,,"f\ng\nh"\r'
+    found = cells(reading(tmp_path, content))
+    assert found == [("k0", "a", "b\nc\nd"), ("k1", None, "f\ng\nh")]
+
+
+@pytest.mark.parametrize("others", [1, 2, 300])
+def test_a_word_in_apostrophes_among_other_words_keeps_them(tmp_path: Path, others: int) -> None:
+    rows = "".join(f"k{row},lamp,\n" for row in range(others))
+    found = cells(reading(tmp_path, f"id,name,note\n{rows}x,'new',\n"))
+    assert found[others:] == [("x", "'new'", None)]
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"), [("'b, c'", "b, c"), ("'it''s'", "it's"), ("'b\nc'", "b\nc")]
+)
+def test_apostrophes_that_a_cell_needs_are_quotes(tmp_path: Path, cell: str, value: str) -> None:
+    found = cells(reading(tmp_path, f"id,name,note\nx,{cell},'new'\ny,b,c\nz,b,c\nu,b,c\n"))
+    assert found == [("x", value, "new"), *((key, "b", "c") for key in "yzu")]
+
+
+@pytest.mark.parametrize("header", ["id,name,note", "'id','name','note'"])
+def test_apostrophes_are_quotes_where_most_lines_have_them_or_the_header_nothing_else(
+    tmp_path: Path, header: str
+) -> None:
+    rows = "x,'b',\n" * (5 if header.startswith("i") else 1)
+    found = cells(reading(tmp_path, f"{header}\n{rows}y,c,\nz,d,\n"))
+    assert (found[0], found[-1]) == (("x", "b", None), ("z", "d", None))
+
+
 @pytest.mark.parametrize(
     ("grammar", "text", "cells"),
     [

@@ -1,5 +1,6 @@
 """What a person should look at is said, and nothing bad ends like something good."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -10,7 +11,10 @@ from csv_pipeline.cli import commands
 from csv_pipeline.defs.checks import lines_accounted, nothing_to_look_at
 from csv_pipeline.defs.metadata import table_metadata
 from csv_pipeline.engine.pipeline import Pipeline
+from csv_pipeline.errors import AccountingError
 from csv_pipeline.model import ImportReport, NonDataLine, Outcome, ReportWarning
+from csv_pipeline.stages.read.blocks import Block
+from csv_pipeline.stages.read.tally import Tally
 from csv_pipeline_tests.conftest import Desk
 
 BAD = "ID,Amount\n" + "".join(f"{n},lots\n" for n in range(19))
@@ -51,6 +55,19 @@ def test_one_good_row_among_many_bad_ones_needs_no_refusal(desk: Desk) -> None:
     assert (report.outcome, report.counts.inserted, warned(report)) == (Outcome.IMPORTED, 1, [])
 
 
+def test_lines_below_a_header_of_which_none_is_a_row_are_a_warning(desk: Desk) -> None:
+    report = desk.bring("ID,Name\n" * 20)
+    assert (report.outcome, report.counts.read) == (Outcome.IMPORTED, 0)
+    (warning,) = (one for one in report.warnings if one.code == "rows.none_read")
+    assert (warning.count, warning.line_numbers[:2]) == (19, (2, 3))
+
+
+def test_twenty_lines_below_a_header_and_no_row_refuse_the_file(desk: Desk) -> None:
+    report = desk.bring("ID,Name\n" * 21)
+    assert (report.outcome, report.problem_code) == (Outcome.REFUSED, "no_good_row")
+    assert "20 lines with text stand below the header, and none is a row" in str(report.problem)
+
+
 def test_a_header_and_nothing_else_is_a_success_without_a_warning(call) -> None:  # type: ignore[no-untyped-def]
     said = call("ID,Name\n", "--strict", "--json")
     assert (said.exit_code, json.loads(said.stdout)["warnings"]) == (0, [])
@@ -61,9 +78,70 @@ def test_a_warning_costs_the_exit_code_only_where_that_is_asked_for(call) -> Non
     assert call(BAD.replace("lots", "many"), "--strict").exit_code == 1
 
 
+def test_a_warning_costs_the_exit_code_of_a_replay_too(call, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    for code, options in enumerate(((), ("--strict",))):
+        first = json.loads(call(f"ID,Amount\n1,5\n2,lots{code}\n", "--json").stdout)
+        path = str(tmp_path / "corrected.csv")
+        CliRunner().invoke(commands.app, ["rejects", str(first["import_id"]), "--out", path])
+        said = CliRunner().invoke(commands.app, ["replay", path, "--json", *options])
+        assert [one["code"] for one in json.loads(said.stdout)["warnings"]] == ["rows.all_rejected"]
+        assert said.exit_code == code
+
+
 def test_import_prints_its_warnings_and_where_every_line_is(call) -> None:  # type: ignore[no-untyped-def]
     shown = " ".join(call(BAD).stdout.split())
     assert "Warning: each of the 19 rows was rejected" in shown
+
+
+def test_undeclared_lines_of_several_cells_are_a_warning(desk: Desk) -> None:
+    table = "ID,Name,Amount\n1,Ann,2.50\n"
+    report = desk.bring(f"Report,May\nby the till\n{table}")
+    (warning,) = report.warnings
+    assert (warning.code, warning.count, warning.line_numbers) == ("lines.undeclared", 1, (1,))
+    assert not warned(desk.bring(f"by the till\n{table}"))
+
+
+def test_declared_lines_of_several_cells_are_no_warning(desk: Desk) -> None:
+    header = "Sales Record Number,Order Number,Item Title,Quantity,Sold For,Sale Date"
+    report = desk.bring(
+        f"{header}\n1,11-10000-00001,Cup,1,2.50,2026-09-01\n"
+        "1,record(s) downloaded,from Sep-01-26 to Sep-30-26\n",
+        "ebay_orders",
+    )
+    assert (report.counts.non_data, "lines.undeclared" in warned(report)) == (1, False)
+
+
+def test_the_first_hundred_lines_that_are_no_data_are_shown_and_all_are_kept(call) -> None:  # type: ignore[no-untyped-def]
+    content = "ID,Name\n1,Ann\n" + ",\n" * 130
+    told = json.loads(call(content, "--json").stdout)
+    assert (len(told["non_data_lines"]), told["lines"]["non_data"]) == (100, 130)
+    with Path(told["results"]).open(encoding="utf-8-sig") as file:
+        kept = [line for line in csv.DictReader(file) if line["_outcome"] == "non-data"]
+    assert [line["_line_number"] for line in kept] == [str(n) for n in range(3, 133)]
+    shown = call(content.replace("Ann", "Bob")).stdout
+    assert "Lines that are no data" in shown
+    assert "more; the result file has all of them" in shown
+
+
+@pytest.mark.parametrize(
+    ("noticed_by", "said"),
+    [("read", "the lines do not add up"), ("load", "2 lines accounted for were needed; 3 were")],
+)
+def test_lines_that_do_not_add_up_leave_nothing_visible(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, noticed_by: str, said: str
+) -> None:
+    counted = Tally.take_in
+
+    def one_more(tally: Tally, block: Block) -> None:
+        counted(tally, block)
+        tally.pass_over(1)
+
+    monkeypatch.setattr(Tally, "take_in", one_more)
+    if noticed_by == "load":
+        monkeypatch.setattr(Tally, "check", lambda _: None)
+    with pytest.raises(AccountingError, match=said):
+        desk.bring("ID,Name\n1,Ann\n")
+    assert desk.rows() == []
 
 
 def _report(**facts: object) -> ImportReport:

@@ -420,9 +420,13 @@ EBAY_ORDERS = Feed(
                     SELECT FROM data.ebay_orders AS paid
                     WHERE paid.account = line.account
                         AND paid.order_id IS NOT NULL
-                        AND paid.sales_record_number = line.sales_record_number
                         AND paid.item_number = line.item_number
                         AND paid.transaction_id = line.transaction_id
+                        -- Sales that are paid for together get another record number.
+                        AND (
+                            paid.sales_record_number = line.sales_record_number
+                            OR paid.transaction_id <> ''
+                        )
                 )
             )
             GROUP BY account, order_key

@@ -5,16 +5,17 @@ lines into as many cells wins; colons and blanks part cells only where nothing e
 record agrees. What no delimiter explains is one column.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from csv_pipeline.spec.contract import heading
 from csv_pipeline.stages.read.grammar import Grammar
-from csv_pipeline.stages.read.headers import LOOSE, Header, IsDeclared, Sample
+from csv_pipeline.stages.read.headers import DELIMITERS, LOOSE, Header, IsDeclared, Sample
 from csv_pipeline.stages.read.known_headers import by_names
 from csv_pipeline.stages.read.likely_headers import by_likeness
-from csv_pipeline.stages.read.likeness import Likeness, is_parted, kind_of, typed_columns
+from csv_pipeline.stages.read.likeness import Likeness, is_parted
 from csv_pipeline.stages.read.quoting import by_quote, quotes_cells
+from csv_pipeline.stages.read.readings import Reading, are_values, has_mark, share, typed
 from csv_pipeline.stages.read.sampling import (
     SAMPLE_RECORDS,
     Record,
@@ -28,46 +29,6 @@ _ONE_COLUMN = (",", "\t", ";", "|", "\x1f")
 _MOST = 0.5
 _SOME = 0.25
 _COMPARED = 50  # records
-_LINKED = re.compile(r"\w+://")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """The sample as one grammar reads it: its header, if it has one, and how well that fits.
-
-    `steady` is the share of records below the header that have its width. `is_one_column` says that
-    no delimiter was found to part cells.
-    """
-
-    grammar: Grammar
-    records: list[Record]
-    header: Header
-    steady: float = 0.0
-    quoted: bool = False
-    is_one_column: bool = False
-
-    @property
-    def filled(self) -> list[Record]:
-        """The records with text, but comments."""
-        return [record for record in self.records if not record.is_aside]
-
-    @property
-    def covered(self) -> float:
-        """The share of all records that have the header's width."""
-        return _share(self.filled, len(self.header.names))
-
-    @property
-    def is_proven(self) -> bool:
-        """Whether the delimiter is more than a guess: a comma may be a decimal mark throughout."""
-        if self.is_one_column:
-            parted = sum(_has_mark(record) for record in self.filled)
-            return self.header.is_sure and 2 * parted < len(self.filled)
-        return len(self.header.names) != 2 or not _are_values(self.filled)
-
-    @property
-    def has_values(self) -> bool:
-        """Whether any column holds values throughout: numbers, dates, addresses."""
-        return _typed(self) > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,14 +56,39 @@ def best_reading(lines: Lines) -> Reading:
             # No record shows more names than it has cells: most grammars are out before a look.
             if not most or may_be_as_wide(lines.lines, grammar, most):
                 readings.append(_reading(lines, grammar, sampled(lines.lines, grammar)))
-        if any(r.header.known > 1 if lines.headings else _is_meant(r, lines) for r in readings):
+        if any(_has_names(r) if lines.headings else _is_meant(r, lines) for r in readings):
             break
     meant = [reading for reading in readings if _is_meant(reading, lines)]
     if meant:
-        return _doubted(max(meant, key=_score), readings)
+        best = max(meant, key=_score)
+        return _parted_twice(best, readings) or _doubted(best, readings)
     if readings and not any(reading.header.names for reading in readings):
         return readings[0]
     return _one_column(lines)
+
+
+def _has_names(reading: Reading) -> bool:
+    """Return whether its delimiter parts a header with several names of the feed."""
+    header = reading.header
+    return header.known > 1 and header.records[0].width > 1
+
+
+def _parted_twice(best: Reading, readings: list[Reading]) -> Reading | None:
+    """Return a reading in doubt if a colon or blank parts the header and, as another, most rows."""
+    fits = [r for r in readings if r.header.known > 1 and r.steady > _MOST]
+    loose = [r for r in fits if r.grammar.delimiter in LOOSE and _has_names(r)]
+    others = [r for r in fits if r.grammar.delimiter not in LOOSE]
+    if not (loose and others):
+        return None
+    both, other = loose[0].grammar.delimiter, others[0].grammar.delimiter
+    line = best.header.records[0].first
+    said = f"{both!r} parts line {line:,} and most below it, {other!r} most of these as well"
+    return _in_doubt(best, said)
+
+
+def _in_doubt(reading: Reading, found: str) -> Reading:
+    doubt = "one delimiter for the header and the rows was needed", found
+    return replace(reading, header=replace(reading.header, doubt=doubt))
 
 
 def _doubted(best: Reading, readings: list[Reading]) -> Reading:
@@ -121,12 +107,10 @@ def _doubted(best: Reading, readings: list[Reading]) -> Reading:
         below = [record for record in other.filled if record.first > last]
         width = usual_width(below)
         mark, found = best.grammar.delimiter, other.grammar.delimiter
-        several = width > 1 and len(below) > 1 and _share(below, width) > _MOST
+        several = width > 1 and len(below) > 1 and share(below, width) > _MOST
         if several and mark not in found and found not in mark:
             line = header.records[0].first
-            said = f"{mark!r} parts line {line:,}, {found!r} most lines below it"
-            doubt = "one delimiter for the header and the rows was needed", said
-            return replace(best, header=replace(header, doubt=doubt))
+            return _in_doubt(best, f"{mark!r} parts line {line:,}, {found!r} most lines below it")
     return best
 
 
@@ -155,7 +139,7 @@ def _reading(lines: Lines, grammar: Grammar, records: list[Record]) -> Reading:
         grammar=grammar,
         records=records,
         header=header,
-        steady=_share(below, len(header.names)),
+        steady=share(below, len(header.names)),
         quoted=bool(grammar.quote) and quotes_cells(lines.first, grammar.delimiter, grammar.quote),
     )
 
@@ -174,7 +158,7 @@ def _is_meant(reading: Reading, lines: Lines) -> bool:
     header, filled = reading.header, reading.filled
     if lines.headings and header.known > 1:
         if reading.grammar.delimiter in LOOSE:
-            return _parts_alone(reading, filled)
+            return not _is_one_name(reading, lines) and _parts_alone(reading, filled)
         # Two signs may be one that was doubled in the header.
         return len(reading.grammar.delimiter) == 1 or reading.steady >= _MOST
     if len(header.names) < 2 or not filled:
@@ -202,11 +186,17 @@ def _stands_below_a_title(reading: Reading, filled: list[Record]) -> bool:
         return False
     if header.likeness is Likeness.NAMES:
         return True
-    if _is_prose(reading.grammar.delimiter, filled) or _are_values(filled):
+    if _is_prose(reading.grammar.delimiter, filled) or are_values(filled):
         return False
     if not header.records:
         return len(header.names) > 2 and reading.has_values
     return header.likeness is Likeness.ROW or header.records[0].first > filled[0].last + 1
+
+
+def _is_one_name(reading: Reading, lines: Lines) -> bool:
+    """Return whether what blanks part is, taken as one, a name of the feed."""
+    name = heading("".join(reading.header.names))
+    return reading.grammar.delimiter == " " and name in lines.headings
 
 
 def _parts_alone(reading: Reading, filled: list[Record]) -> bool:
@@ -218,7 +208,7 @@ def _parts_alone(reading: Reading, filled: list[Record]) -> bool:
     table = [record for record in filled if record.first >= header.records[0].first]
     if _is_even(reading, table):
         return True
-    marked = sum(map(_has_mark, table))
+    marked = sum(map(has_mark, table))
     return header.known == len(header.names) and 2 * marked < len(table)
 
 
@@ -232,25 +222,10 @@ def _parts_all(reading: Reading, filled: list[Record]) -> bool:
     """Return whether a colon or a blank parts every record alike, and is no part of a value."""
     if not _is_even(reading, filled):
         return False
-    if _are_values(filled) or _is_prose(reading.grammar.delimiter, filled):
+    if are_values(filled) or _is_prose(reading.grammar.delimiter, filled):
         return False
     typed = reading.header.likeness is Likeness.NAMES or reading.has_values
     return typed or reading.quoted or reading.grammar.delimiter == ":"
-
-
-def _are_values(records: list[Record]) -> bool:
-    """Return whether most lines are one number, date, time or address each."""
-    below = records[1:] or records
-    values = sum(
-        kind_of(record.text.strip()) is not None
-        or _LINKED.match(record.text.strip('"')) is not None
-        for record in below
-    )
-    return values > len(below) / 2
-
-
-def _has_mark(record: Record) -> bool:
-    return any(delimiter in record.text for delimiter in _GROUPS[0][:4])
 
 
 def _is_prose(delimiter: str, records: list[Record]) -> bool:
@@ -265,7 +240,7 @@ def _score(reading: Reading) -> tuple[float, ...]:
     explained = round(covered * (1 + _atomic(reading)) / 2, 1)
     fits = header.known, reading.steady >= _MOST, _unwrapped(reading), explained
     table = header.doubt is None, header.likeness is Likeness.NAMES
-    size = round(_typed(reading), 1), len(reading.grammar.delimiter), len(header.names)
+    size = round(typed(reading), 1), len(reading.grammar.delimiter), len(header.names)
     return *fits, *table, *size, covered
 
 
@@ -275,7 +250,7 @@ def _atomic(reading: Reading) -> float:
     records = [r for r in reading.filled if r.width == width and not r.has_quotes(grammar)]
     some = records[:_COMPARED]
     parted = sum(
-        any(cell and is_parted(cell, mark) for cell in record.cells for mark in _GROUPS[0][:4])
+        any(cell and is_parted(cell, mark) for cell in record.cells for mark in DELIMITERS)
         for record in some
     )
     return 1 - parted / len(some) if some else 1.0
@@ -287,15 +262,3 @@ def _unwrapped(reading: Reading) -> bool:
     cells = [cell for record in reading.records for cell in record.cells if cell]
     left = sum(1 for cell in cells if len(cell) > 1 and cell[0] == cell[-1] == other)
     return reading.quoted and 2 * left < len(cells)
-
-
-def _typed(reading: Reading) -> float:
-    """Return the share of columns that hold values throughout: numbers, dates, addresses."""
-    width, header = len(reading.header.names), reading.header.records
-    rows = [r.names for r in reading.records if r.width == width and r not in header]
-    return typed_columns(rows) / width if rows else 0.0
-
-
-def _share(records: list[Record], width: int) -> float:
-    """Return the share of records that have the width, and no stray quotes."""
-    return sum(r.sound and r.width == width for r in records) / len(records) if records else 1.0

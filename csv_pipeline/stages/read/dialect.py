@@ -15,9 +15,10 @@ from pathlib import Path
 from csv_pipeline.errors import EmptyFileError, LimitExceededError, UndecidableError
 from csv_pipeline.model import Evidence, NonDataLine
 from csv_pipeline.spec.feed import NonDataPattern
-from csv_pipeline.stages.read.delimiters import Lines, Reading, best_reading
+from csv_pipeline.stages.read.delimiters import Lines, best_reading
 from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.read.quoting import begin_with_words, quotes_anywhere
+from csv_pipeline.stages.read.readings import Reading
 from csv_pipeline.stages.read.sampling import Record
 
 _NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", ":": "colon", " ": "blank"}

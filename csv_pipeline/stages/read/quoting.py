@@ -93,11 +93,21 @@ def _some_quoted(delimiter: str) -> re.Pattern[str]:
 
 
 def _wraps(lines: list[str], delimiter: str, quote: str) -> bool:
-    """Return whether at least half of these quotes stand around cells."""
+    """Return whether at least half of these quotes stand around cells, and not by chance.
+
+    In a file that quotes none, the words of a cell may be a quotation, such as `'new'`. By chance
+    few lines have one, none has nothing else, and none holds what must be quoted.
+    """
     edge, sample = re.escape(delimiter), "\n".join(lines)
     if quote not in sample:
         return False
-    inner = rf"(?:[^{quote}\\]|\\.|{quote}{quote})*"
-    around = rf"(?m)(?:^|{edge}){quote}{inner}{quote}(?={edge}|$)"
-    wrapping = sum(match.group().count(quote) for match in re.finditer(around, sample))
-    return sample.count(quote) <= 2 * wrapping
+    inner = rf"((?:[^{quote}\\]|\\.|{quote}{quote})*)"
+    around = rf"(?:^|{edge}){quote}{inner}{quote}(?={edge}|$)"
+    wrapped = [match[1] for match in re.finditer(around, sample, re.MULTILINE)]
+    if sample.count(quote) > 2 * sum(2 + cell.count(quote) for cell in wrapped):
+        return False
+    # With both, the cell may as well begin in one row and end in another.
+    needed = any(quote in x or (delimiter in x) != ("\n" in x) for x in wrapped)
+    counts = [(line.count(delimiter) + 1, len(re.findall(around, line))) for line in lines if line]
+    usual = 2 * sum(1 for _, quoted in counts if quoted) > len(counts)
+    return needed or usual or any(cells == quoted > 1 for cells, quoted in counts)

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from csv_pipeline.errors import UndecidableError
 from csv_pipeline.model import Evidence
-from csv_pipeline.stages.read.delimiters import Lines, Reading, best_reading
+from csv_pipeline.stages.read.delimiters import Lines, best_reading
 from csv_pipeline.stages.read.dialect import ReadHints, Text, first_lines
 from csv_pipeline.stages.read.likeness import kind_of
+from csv_pipeline.stages.read.readings import Reading
 from csv_pipeline.stages.read.sampling import SAMPLE_RECORDS
 
 _LINES_LOOKED_AT = 5

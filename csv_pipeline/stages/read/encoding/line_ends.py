@@ -14,10 +14,11 @@ _END = re.compile(rb"\r{0,2}\n|\r")
 def line_ends(path: Path) -> str:
     """Return what ends the lines of a text with CR in it: LF, CR, or both.
 
-    It is both where LF stands inside quotes only, where a CR ends the first line and most others
-    outside quotes, and where CR CR LF ends most: a program has written CR LF for the LF of CR LF.
+    It is both where LF stands inside quotes only, and none before the first CR outside or no more
+    than these; where a CR ends the first line and most others outside quotes; and where CR CR LF
+    ends most: a program has written CR LF for the LF of CR LF.
     """
-    outside = inside = returns = doubled = 0
+    outside = inside = returns = doubled = before = 0
     for text, quoted in _by_quotes(path, 0):
         if quoted:
             inside += text.count(b"\n")
@@ -26,12 +27,14 @@ def line_ends(path: Path) -> str:
             return "\n"
         outside += text.count(b"\n")
         doubled += text.count(b"\r\r\n")
-        returns += len(_ALONE.findall(text))
+        alone = len(_ALONE.findall(text))
+        before = before if returns or not alone else inside
+        returns += alone
     if not inside + outside:
         return "\r"
     if 2 * doubled > outside:
         return "\r\n"
-    return "\r\n" if returns > outside and (outside or returns >= inside) else "\n"
+    return "\r\n" if returns > outside and (outside or not before or returns >= inside) else "\n"
 
 
 def _begins_with_feed(text: bytes) -> bool:
