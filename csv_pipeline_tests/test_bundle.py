@@ -16,8 +16,9 @@ import sqlalchemy as sa
 
 from csv_pipeline.engine.bundle import advance_all
 from csv_pipeline.engine.housekeeping import sweep
-from csv_pipeline.engine.importer import Import, Stage, imports_of
+from csv_pipeline.engine.importer import Import, imports_of
 from csv_pipeline.engine.result_files import draft_results_together
+from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.errors import LostClaimError
 from csv_pipeline.files.landing import found_file
 from csv_pipeline.model import DateOrder, DecimalMark, ImportReport, Outcome, Reject

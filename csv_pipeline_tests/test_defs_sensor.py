@@ -14,8 +14,9 @@ from csv_pipeline.defs.partitions import ACCOUNTS
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.schedules import nightly
 from csv_pipeline.defs.sensors import UNFINISHED, landing
-from csv_pipeline.engine.importer import Import, Stage
+from csv_pipeline.engine.importer import Import
 from csv_pipeline.engine.pipeline import Pipeline
+from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage import arrivals
 from csv_pipeline.storage.arrivals import Backlog

@@ -12,8 +12,9 @@ import sqlalchemy as sa
 from csv_pipeline.cli.importing import import_file
 from csv_pipeline.cli.importing import replay as replay_file
 from csv_pipeline.defs.undo import undo_import
-from csv_pipeline.engine.importer import Import, Stage
+from csv_pipeline.engine.importer import Import
 from csv_pipeline.engine.pipeline import Pipeline
+from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.model import ArrivalStatus, Claim, ImportReport, Outcome
 from csv_pipeline.storage import arrivals, imports
 from csv_pipeline.storage.tables import arrival as arrival_table

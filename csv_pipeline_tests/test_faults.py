@@ -20,9 +20,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from csv_pipeline.engine.importer import Import, Stage
+from csv_pipeline.engine.importer import Import
 from csv_pipeline.engine.lease_renewer import LeaseRenewer
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
+from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.errors import DatabaseUnavailableError, LostClaimError
 from csv_pipeline.files.landing import found_file
 from csv_pipeline.model import Claim, ImportReport, Outcome

@@ -16,8 +16,9 @@ import sqlalchemy as sa
 from pydantic import ValidationError
 
 from csv_pipeline.engine import archive
-from csv_pipeline.engine.importer import Import, Stage
+from csv_pipeline.engine.importer import Import
 from csv_pipeline.engine.pipeline import Pipeline
+from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.errors import SetupError
 from csv_pipeline.files import local
 from csv_pipeline.model import ImportReport, Outcome

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from csv_pipeline.engine import importer as ingest_module
 from csv_pipeline.engine.housekeeping import sweep
-from csv_pipeline.engine.importer import Import, Stage
+from csv_pipeline.engine.importer import Import
 from csv_pipeline.engine.pipeline import Pipeline
+from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.errors import LostClaimError
 from csv_pipeline.model import Counts, Outcome
 from csv_pipeline.storage import imports, tables

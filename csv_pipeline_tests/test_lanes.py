@@ -18,8 +18,8 @@ from psycopg import sql
 
 from csv_pipeline.engine import archive
 from csv_pipeline.engine.accounts import bind_reader
-from csv_pipeline.engine.importer import Stage
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
+from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.model import Outcome
 from csv_pipeline.storage import lane_lock
 from csv_pipeline_tests.conftest import Desk, own_settings

@@ -22,8 +22,9 @@ from csv_pipeline.defs.partitions import ACCOUNTS
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.sensors import landing as landing_sensor
 from csv_pipeline.engine import archive
-from csv_pipeline.engine.importer import Import, Stage
+from csv_pipeline.engine.importer import Import
 from csv_pipeline.engine.pipeline import Pipeline
+from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.errors import SetupError, StoreUnavailableError
 from csv_pipeline.files import objects
 from csv_pipeline.files.landing import ScanResult, look

@@ -11,7 +11,8 @@ import pytest
 import sqlalchemy as sa
 
 from csv_pipeline.engine.bundle import advance_all
-from csv_pipeline.engine.importer import Stage, imports_of
+from csv_pipeline.engine.importer import imports_of
+from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.files.landing import found_file
 from csv_pipeline.model import ArrivalStatus, Claim, ImportReport, Outcome
 from csv_pipeline.storage import arrivals, claims

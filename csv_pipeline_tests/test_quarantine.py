@@ -7,8 +7,9 @@ import polars as pl
 import pytest
 import sqlalchemy as sa
 
-from csv_pipeline.engine.importer import Import, Stage
+from csv_pipeline.engine.importer import Import
 from csv_pipeline.engine.pipeline import Pipeline
+from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.files.landing import found_file
 from csv_pipeline.model import HeaderDrift, Outcome
 from csv_pipeline.spec.header import drift

@@ -5,7 +5,8 @@ import io
 
 import pytest
 
-from csv_pipeline.engine.importer import Import, Stage
+from csv_pipeline.engine.importer import Import
+from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.files.landing import found_file
 from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.rejects.rejects_file import kept, neutral

@@ -8,8 +8,9 @@ import pytest
 
 from csv_pipeline.engine import living
 from csv_pipeline.engine.housekeeping import sweep
-from csv_pipeline.engine.importer import Import, Stage
+from csv_pipeline.engine.importer import Import
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
+from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.files.landing import found_file
 from csv_pipeline.model import Outcome
 from csv_pipeline.settings import Settings

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from csv_pipeline.defs.metadata import undo_metadata
 from csv_pipeline.defs.undo import undo_import
-from csv_pipeline.engine.importer import Stage
 from csv_pipeline.engine.pipeline import open_pipeline
+from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.errors import UndoError, UnknownImportError
 from csv_pipeline.model import ImportReport, Outcome, Undo
 from csv_pipeline.storage import imports, undo_records

@@ -23,8 +23,9 @@ import structlog
 from pydantic import SecretStr
 
 from csv_pipeline.engine.bundle import advance_all
-from csv_pipeline.engine.importer import Import, Stage, imports_of
+from csv_pipeline.engine.importer import Import, imports_of
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
+from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.errors import DatabaseUnavailableError
 from csv_pipeline.model import Claim
 from csv_pipeline.settings import Settings

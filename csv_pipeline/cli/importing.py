@@ -11,10 +11,10 @@ from typing import Any
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from csv_pipeline.cli.terminal import notes
-from csv_pipeline.engine.importer import Stage
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.run import Event, ImportSettled, OnEvent, StepDone, StepStarted, run
 from csv_pipeline.engine.views import import_facts
+from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.errors import LostClaimError
 from csv_pipeline.location import Location
 from csv_pipeline.model import (

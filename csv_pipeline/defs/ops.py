@@ -24,8 +24,9 @@ from csv_pipeline.defs.metadata import (
 )
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.engine import run
-from csv_pipeline.engine.importer import Progress, Stage, imports_of
+from csv_pipeline.engine.importer import imports_of
 from csv_pipeline.engine.pipeline import Pipeline
+from csv_pipeline.engine.workspace import Progress, Stage
 from csv_pipeline.errors import SetupError, UnavailableError
 from csv_pipeline.model import Claim, ImportReport, Outcome, Reject, account_slug
 from csv_pipeline.storage import arrivals, rejects

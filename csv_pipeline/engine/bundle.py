@@ -21,16 +21,16 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache, lru_cache, partial
 from itertools import compress, groupby, takewhile
 from pathlib import Path
-from typing import TypeVar
 
 import polars as pl
 import structlog
 from sqlalchemy import Connection
 
 from csv_pipeline.engine import archive
-from csv_pipeline.engine.importer import BEFORE, Import, Progress, Stage, log_finished
+from csv_pipeline.engine.importer import Import, log_finished
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.result_files import decided_in, draft_results_together, leave_results
+from csv_pipeline.engine.workspace import BEFORE, Fact, Progress, Scratch, Stage
 from csv_pipeline.errors import FileRefusedError, LostClaimError, UnavailableError
 from csv_pipeline.model import (
     Counts,
@@ -60,12 +60,9 @@ from csv_pipeline.workspace import (
     ValidFile,
     batches,
     parts_of,
-    save,
-    saved,
     scan,
 )
 
-T = TypeVar("T")
 _MOST_BYTES_OF_ONE = 256 * 1024
 _MOST_BYTES = 16 * 1024**2
 _MOST_FILES = 500
@@ -124,11 +121,11 @@ def _bundles(
         yield from ((None, [import_]) for import_ in imports)
         return
     if stage is Stage.REPORT:
-        stored = [saved(import_.work / _STORED, _Stored) for import_ in imports]
+        stored = [import_.workspace.bundle for import_ in imports]
         pairs = zip(stored, imports, strict=True)
         for its, those in groupby(pairs, key=lambda pair: pair[0]):
             some = [import_ for _, import_ in those]
-            yield (Bundle(pipeline, some, its.work) if its else None), some
+            yield (Bundle(pipeline, some, Path(its)) if its else None), some
         return
     numbers = _numbered([_alike(import_) for import_ in imports])
     for _, group in groupby(zip(numbers, imports, strict=True), key=lambda pair: pair[0]):
@@ -159,17 +156,12 @@ def _numbered(files: Sequence[_Alike | None]) -> Iterator[int]:
 
 
 def _is_apart(import_: Import) -> bool:
-    return (import_.work / _APART).exists()
-
-
-_APART = "apart.json"  # marks a file that no bundle may reach over: its keys are not compared
-_STORED = "stored.json"  # where a file's bundle is, once its rows are stored
+    return import_.workspace.apart is not None
 
 
 def _alike(import_: Import) -> _Alike | None:
     """Return what a small and plain file has in common with others; None of any other."""
-    arrived = saved(import_.work / "progress-arrive.json", Progress)
-    plain = saved(import_.work / "unpack.json", PlainFile)
+    arrived, plain = import_.workspace.progress(Stage.ARRIVE), import_.workspace.plain
     claim, feed = import_.claim, import_.feed
     if (
         claim.dry_run
@@ -288,14 +280,17 @@ class _Spent:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Apart:
-    bundle: str
+class _Together(Scratch):
+    """What the stages of a bundle handed over."""
 
+    read = Fact("read", _Read)
+    typed = Fact("transform", _Typed)
+    valid = Fact("validate", _Valid)
+    loaded = Fact("load", _Loaded)
 
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    work: Path
+    def spent(self, stage: Stage) -> Fact[_Spent]:
+        """Return where the time of a stage is kept."""
+        return Fact(f"spent-{stage}", _Spent)
 
 
 class Bundle:
@@ -311,6 +306,7 @@ class Bundle:
         members = ",".join(map(str, self._imports))
         name = hashlib.blake2b(members.encode(), digest_size=8).hexdigest()
         self.work = work or self._first.work / f"bundle-{name}"
+        self._space = _Together(self.work)
 
     def advance(self, stage: Stage) -> dict[int, Progress]:
         """Do one stage and return, by import, what it did for those that are still together."""
@@ -319,7 +315,7 @@ class Bundle:
         self.work.mkdir(exist_ok=True)
         began = time.monotonic()
         members = self._finished() if stage is Stage.REPORT else self._members(stage)
-        self._once(f"spent-{stage}", _Spent, lambda: _Spent(time.monotonic() - began))
+        self._space.spent(stage).once(self._space, lambda: _Spent(time.monotonic() - began))
         done = {
             member.part.import_id: Progress(
                 import_id=member.part.import_id,
@@ -360,16 +356,8 @@ class Bundle:
             renewer.hold(held)
         return kept
 
-    def _once(self, name: str, kind: type[T], do: Callable[[], T]) -> T:
-        path = self.work / f"{name}.json"
-        if (found := saved(path, kind)) is not None:
-            return found
-        done = do()
-        save(path, done)
-        return done
-
     def _read(self) -> _Read:
-        return self._once("read", _Read, self._read_all)
+        return _Together.read.once(self._space, self._read_all)
 
     def _read_all(self) -> _Read:
         """Read the files as one text, under the header that all of them have."""
@@ -432,7 +420,7 @@ class Bundle:
             _ApartError: There are some.
         """
         for import_id in import_ids:
-            save(self._imports[import_id].work / _APART, _Apart(self.work.name))
+            self._imports[import_id].workspace.apart = self.work.name
         if import_ids:
             raise _ApartError
 
@@ -477,7 +465,7 @@ class Bundle:
                 yield _Member(part=part, lines=lines, evidence=evidence, styles={})
 
     def _typed(self) -> _Typed:
-        return self._once("transform", _Typed, self._type_all)
+        return _Together.typed.once(self._space, self._type_all)
 
     def _type_all(self) -> _Typed:
         """Type the rows of the files whose own values settle the same way to read them."""
@@ -505,7 +493,7 @@ class Bundle:
         return _Typed(typed=typed, members=tuple(members))
 
     def _valid(self) -> _Valid:
-        return self._once("validate", _Valid, self._validate_all)
+        return _Together.valid.once(self._space, self._validate_all)
 
     def _validate_all(self) -> _Valid:
         """Check all rows; a file with a bad one, or with a key of another row, is left out."""
@@ -518,7 +506,7 @@ class Bundle:
         return _Valid(valid=valid, members=tuple(plain))
 
     def _load(self) -> _Loaded:
-        return self._once("load", _Loaded, self._load_all)
+        return _Together.loaded.once(self._space, self._load_all)
 
     def _load_all(self) -> _Loaded:
         """Store the rows of all files with their ledger entries, in one transaction."""
@@ -554,8 +542,8 @@ class Bundle:
         for report in reports:
             import_ = self._imports[report.import_id]
             self._pipeline.leases.drop(import_.claim)
-            save(import_.work / _STORED, _Stored(self.work))
-            save(import_.work / "report.json", report)
+            import_.workspace.bundle = str(self.work)
+            import_.workspace.report = report
         return _Loaded(members=members, reports=reports)
 
     def _drifts(self, connection: Connection, members: Sequence[_Member]) -> list[HeaderDrift]:
@@ -611,7 +599,7 @@ class Bundle:
 
     def _finished(self) -> tuple[_Member, ...]:
         """Write the result files of what was stored together, and put the files away."""
-        loaded = saved(self.work / "load.json", _Loaded)
+        loaded = self._space.loaded
         if loaded is None:
             return ()
         here = [m.part.import_id in self._imports for m in loaded.members]  # some may have left
@@ -625,12 +613,14 @@ class Bundle:
             imports.store_seconds(connection, import_ids, seconds)
         for report in loaded.reports:
             import_ = self._imports[report.import_id]
-            save(import_.work / "report.json", replace(report, stage_seconds=seconds))
+            import_.workspace.report = replace(report, stage_seconds=seconds)
             log_finished(report)
         settings = self._pipeline.settings
         for report in loaded.reports if settings.result_files else ():
             try:
-                leave_results(settings, self._imports[report.import_id].work, self.feed, report)
+                leave_results(
+                    settings, self._imports[report.import_id].workspace, self.feed, report
+                )
             except OSError as error:
                 log.warning("no result file", import_id=report.import_id, because=str(error))
         arrival_ids = [report.arrival_id for report in loaded.reports]
@@ -645,12 +635,12 @@ class Bundle:
                 self._pipeline.settings,
                 decided_in(self.work, self.feed, text, typed, valid),
                 [member.part for member in members],
-                [self._imports[report.import_id].work for report in reports],
+                [self._imports[report.import_id].workspace for report in reports],
                 reports,
             )
 
     def _plain(self, import_id: int) -> PlainFile:
-        plain = saved(self._imports[import_id].work / "unpack.json", PlainFile)
+        plain = self._imports[import_id].workspace.plain
         assert plain is not None  # noqa: S101  # a file without it is in no bundle
         return plain
 
@@ -660,7 +650,7 @@ class Bundle:
     def _seconds(self) -> dict[str, float]:
         """Return how long each stage took, a file."""
         files = len(self._read().members)
-        spent = {stage: saved(self.work / f"spent-{stage}.json", _Spent) for stage in Stage}
+        spent = {stage: self._space.spent(stage).of(self._space) for stage in Stage}
         return {
             stage.value: round(found.seconds / files, 4) for stage, found in spent.items() if found
         }

@@ -10,11 +10,8 @@ import shutil
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from enum import StrEnum
-from itertools import pairwise
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TypeVar
 
 import structlog
 from polars.exceptions import PolarsError
@@ -36,6 +33,7 @@ from csv_pipeline.engine.report import (
     warnings_of,
 )
 from csv_pipeline.engine.result_files import draft_results, leave_results
+from csv_pipeline.engine.workspace import BEFORE, Progress, Stage, Workspace
 from csv_pipeline.errors import (
     ContradictionError,
     FileRefusedError,
@@ -78,42 +76,11 @@ from csv_pipeline.workspace import (
     TextFile,
     TypedFile,
     ValidFile,
-    save,
-    saved,
 )
 
-T = TypeVar("T")
 _QUOTED = re.compile(r"\[.*\]|\"[^\"]*\"|`[^`]*`", re.DOTALL)
 _MOST_NAMES = 40
 log = structlog.get_logger()
-
-
-class Stage(StrEnum):
-    """The stages of an import in their order."""
-
-    ARRIVE = "arrive"
-    READ = "read"
-    TRANSFORM = "transform"
-    VALIDATE = "validate"
-    LOAD = "load"
-    REPORT = "report"
-
-
-BEFORE = dict(pairwise(reversed(Stage)))
-"""The stage before each but the first."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """What one stage did for one file; `problem` is set from the stage on that turned it away."""
-
-    import_id: int
-    name: str
-    stage: Stage
-    seconds: float
-    rows: int = 0
-    rejects: int = 0
-    problem: str | None = None
 
 
 def imports_of(pipeline: Pipeline, claims: Sequence[Claim]) -> list["Import"]:
@@ -179,6 +146,7 @@ class Import:
         self._database = pipeline.database
         self._leases = pipeline.leases
         self.work = work_of(pipeline.settings, claim)
+        self.workspace = Workspace(self.work)
         if claim.dry_run:
             living.keep(pipeline.settings.work_area, claim.import_id)
         self.work.mkdir(parents=True, exist_ok=True)
@@ -186,7 +154,7 @@ class Import:
 
     def advance(self, stage: Stage) -> Progress:
         """Do one stage unless the file was refused before, and return what it did."""
-        if done := saved(self.work / f"progress-{stage}.json", Progress):
+        if done := self.workspace.progress(stage):
             return done
         if (before := BEFORE.get(stage)) is not None:
             self.advance(before)  # it may have been left to a bundle that came to nothing
@@ -210,7 +178,7 @@ class Import:
             rejects=rejects,
             problem=self.ending.problem if self.ending else None,
         )
-        save(self.work / f"progress-{stage}.json", progress)
+        self.workspace.set_progress(progress)
         log.debug("stage done", **asdict(progress))
         return progress
 
@@ -218,12 +186,12 @@ class Import:
         """Return whether there is anything to do; the file may be refused, or settled."""
         if stage in {Stage.LOAD, Stage.REPORT}:
             return True
-        return self.ending is None and not (self.work / "report.json").exists()
+        return self.ending is None and self.workspace.report is None
 
     def end_as(self, outcome: Outcome, problem: str, code: str, same_as: int | None = None) -> None:
         """End the import here: its load stage will record this instead of rows."""
         ending = Ending(outcome=outcome, problem=problem, problem_code=code, same_as=same_as)
-        save(self.work / "ending.json", ending)
+        self.workspace.ending = ending
 
     def fail(self, error: Exception) -> None:
         """End the import by an error that nobody foresaw, with the way it took.
@@ -231,7 +199,7 @@ class Import:
         The database's own words stay out of it: they quote values of rows.
         """
         if isinstance(error, OSError):
-            self._make_room()
+            self.workspace.make_room()
         trace = "".join(traceback.format_tb(error.__traceback__))
         said = "" if isinstance(error, SQLAlchemyError | PsycopgError) else f": {error}"
         code = getattr(getattr(error, "orig", error), "sqlstate", None)
@@ -239,25 +207,17 @@ class Import:
         problem = f"Traceback (most recent call last):\n{trace}{type(error).__name__}{state}{said}"
         self.end_as(Outcome.FAILED, problem, type(error).__name__)
 
-    def _make_room(self) -> None:
-        """Remove all but the facts: the disk may be full, and now it has to hold why."""
-        for left in self.work.iterdir():
-            if left.is_dir():
-                shutil.rmtree(left, ignore_errors=True)
-            elif left.suffix != ".json":
-                left.unlink()
-
     def settled(self) -> ImportReport:
         """Return what became of every row; known once the load stage is done."""
-        if (settled := saved(self.work / "report.json", ImportReport)) is not None:
+        if (settled := self.workspace.report) is not None:
             return settled
         self.advance(Stage.LOAD)
-        return self._once("report", ImportReport, self._report)
+        return Workspace.report.once(self.workspace, self._report)
 
     def first_rejects(self, limit: int) -> list[Reject]:
         """Return the first faults of the file's rows, of a dry run too, which stores none."""
-        text = self._text_so_far()
-        valid = saved(self.work / "validate.json", ValidFile)
+        text = self.workspace.text_to_import
+        valid = self.workspace.valid
         if not (text and valid):
             return []
         rejects = (text.rejects, valid.rejects, self.work / LATE)
@@ -288,26 +248,17 @@ class Import:
                 settled = imports.settled(connection, self.claim)
             if settled is None:
                 raise
-            save(self.work / "report.json", settled)
+            self.workspace.report = settled
 
     @property
     def ending(self) -> Ending | None:
         """Why the import ends before its rows could be loaded, if it does."""
-        return saved(self.work / "ending.json", Ending)
-
-    def _once(self, name: str, kind: type[T], do: Callable[[], T]) -> T:
-        """Return what is remembered under `name`; if nothing is, do it and remember it."""
-        path = self.work / f"{name}.json"
-        if (found := saved(path, kind)) is not None:
-            return found
-        done = do()
-        save(path, done)
-        return done
+        return self.workspace.ending
 
     @property
     def members(self) -> tuple[FoundFile, ...]:
         """The files in an archive of several, once it is unpacked; each is an arrival."""
-        plain = saved(self.work / "unpack.json", PlainFile)
+        plain = self.workspace.plain
         return tuple(
             FoundFile(
                 location=f"{self.claim.location}!{member.name}",
@@ -339,15 +290,15 @@ class Import:
                 refuse_changed(claim)  # it came out of the archive where that lies
             return plain
 
-        return self._once("unpack", PlainFile, unpacked)
+        return Workspace.plain.once(self.workspace, unpacked)
 
     @property
     def _max_file_bytes(self) -> int:
         return self.account.max_file_bytes or self._settings.max_file_bytes
 
     def _stored(self) -> StoredText:
-        return self._once(
-            "arrive", StoredText, lambda: fetch(self.claim, self.work, self._max_file_bytes)
+        return Workspace.stored.once(
+            self.workspace, lambda: fetch(self.claim, self.work, self._max_file_bytes)
         )
 
     def _text(self) -> TextFile:
@@ -370,7 +321,7 @@ class Import:
                 raise
             return self._read_by(None) if is_rejects_file(found.header) else found
 
-        return self._once("read", TextFile, both_ways)
+        return Workspace.text.once(self.workspace, both_ways)
 
     def _read_by(self, encoding: str | None) -> TextFile:
         return read(self._plain().path, self.work, self.hints(encoding))
@@ -386,14 +337,14 @@ class Import:
         text = self._as_written()
         if self.claim.repairs is None and not is_rejects_file(text.header):
             return None
-        return self._once("replay", Replay, lambda: self._taken_back(text))
+        return Workspace.replay.once(self.workspace, lambda: self._taken_back(text))
 
     def _taken_back(self, text: TextFile) -> Replay:
         claim = self.claim
         import_id = named_import(text, claim.name, claim.repairs)
         with self._database.begin() as connection:
             report = quarantine.repairable(connection, claim, import_id)
-            save(self.work / "repaired.json", report)
+            self.workspace.repaired = report
             split = Grammar(report.delimiter, report.quote, report.escape).cells
             positions = {at: name for name, at in sources_in(report.header, self.feed)[0].items()}
             repaired = Repaired(
@@ -411,16 +362,15 @@ class Import:
 
     def _compared(self, connection: Connection, report: ImportReport) -> ImportReport:
         """Compare the header with the last one of its layout; the files before are in by now."""
-        if saved(self.work / "drift.json", HeaderDrift) is None or not report.header:
+        if self.workspace.drift is None or not report.header:
             return report
         layout = layout_of(sources_in(report.header, self.feed)[0], self.feed).name
         before = imports.last_header(connection, self.claim, layout)
         return replace(report, drift=self._drift(before))
 
     def _typed(self) -> TypedFile:
-        return self._once(
-            "transform",
-            TypedFile,
+        return Workspace.typed.once(
+            self.workspace,
             lambda: transform(
                 self._text(),
                 self.work,
@@ -434,12 +384,12 @@ class Import:
 
     def _settled(self) -> Mapping[str, str | None]:
         """Return how amounts and dates were read in the import that is repaired."""
-        repaired = saved(self.work / "repaired.json", ImportReport)
+        repaired = self.workspace.repaired
         return repaired.styles if repaired else {}
 
     def _settled_facts(self) -> FileFacts | None:
         """Return what transforms were told of the file whose rows come back corrected."""
-        repaired = saved(self.work / "repaired.json", ImportReport)
+        repaired = self.workspace.repaired
         if repaired is None:
             return None
         facts = repaired.facts
@@ -448,9 +398,8 @@ class Import:
         return facts
 
     def _valid(self) -> ValidFile:
-        return self._once(
-            "validate",
-            ValidFile,
+        return Workspace.valid.once(
+            self.workspace,
             lambda: validate(self._typed(), self._text(), self.work, self.feed, self._replay()),
         )
 
@@ -467,7 +416,7 @@ class Import:
 
     def _same_content(self, connection: Connection) -> SameContent | None:
         """Return the import that brought the same bytes, unless they are to come again."""
-        plain = saved(self.work / "unpack.json", PlainFile)
+        plain = self.workspace.plain
         if plain is None or self.claim.again:
             return None
         return imports.same_content(connection, self.claim, plain.fingerprint)
@@ -478,7 +427,7 @@ class Import:
 
     def _transform(self) -> tuple[int, int]:
         self.refuse_other_feeds_header(self._text().header)
-        self._once("drift", HeaderDrift, self._drift)
+        Workspace.drift.once(self.workspace, self._drift)
         return self._text().records - self._text().malformed, self._typed().rows_at_fault
 
     def refuse_other_feeds_header(self, header: tuple[str, ...]) -> None:
@@ -511,14 +460,14 @@ class Import:
     def _non_data(self, text: TextFile) -> NonData:
         if not text.non_data_count:
             return NonData()
-        return self._once("non-data", NonData, lambda: non_data_in(text))
+        return Workspace.non_data.once(self.workspace, lambda: non_data_in(text))
 
     def _load(self) -> tuple[int, int]:
-        if done := saved(self.work / "report.json", ImportReport):
+        if done := self.workspace.report:
             return done.counts.read - done.counts.rejected, done.counts.rejected
-        (self.work / "results.json").unlink(missing_ok=True)  # of a load that came to nothing
+        del self.workspace.results  # of a load that came to nothing
         report = self._report()
-        plain = saved(self.work / "unpack.json", PlainFile)
+        plain = self.workspace.plain
         fingerprint = plain.fingerprint if plain else None
         with self._database.begin() as connection:
             attempt = connection.begin_nested()
@@ -549,7 +498,7 @@ class Import:
                 most = self._settings.max_failures
                 claims.settle(connection, self.claim, report, fingerprint, most)
         self._leases.drop(self.claim)
-        save(self.work / "report.json", report)
+        self.workspace.report = report
         return report.counts.read - report.counts.rejected, report.counts.rejected
 
     def _load_rows(self, connection: Connection) -> ImportReport:
@@ -593,13 +542,12 @@ class Import:
         """Judge the rows of a corrected file again if others were repaired since it was read."""
         replay = self._replay()
         if replay is not None and quarantine.changed(connection, replay):
-            for judged in ("replay", "repaired", "transform", "validate"):
-                (self.work / f"{judged}.json").unlink(missing_ok=True)
+            self.workspace.judge_again()
             self._valid()
 
     def _keep_rejects(self, connection: Connection) -> None:
         """Store the rejects of a file that is refused for them."""
-        valid = saved(self.work / "validate.json", ValidFile)
+        valid = self.workspace.valid
         if valid:
             store_rejects(
                 connection,
@@ -614,8 +562,10 @@ class Import:
     def _finish(self) -> tuple[int, int]:
         report = self.settled()
         # What is known stands: a step that is repeated finds all done, or does it once more.
-        report = replace(report, stage_seconds={**self._seconds(), **report.stage_seconds})
-        save(self.work / "report.json", report)
+        report = replace(
+            report, stage_seconds={**self.workspace.stage_seconds, **report.stage_seconds}
+        )
+        self.workspace.report = report
         if not self.claim.dry_run:
             with self._database.begin() as connection:
                 imports.store_seconds(connection, [report.import_id], report.stage_seconds)
@@ -626,13 +576,13 @@ class Import:
     def _draft_results(self) -> None:
         if self._settings.result_files and not self.claim.dry_run:
             refused = self.ending is not None
-            draft_results(self._settings, self.work, self.feed, self.claim, refused=refused)
+            draft_results(self._settings, self.workspace, self.feed, self.claim, refused=refused)
 
     def _leave_files(self, report: ImportReport) -> None:
         """Write the result file and put the file away; what has failed in that fails no import."""
         try:
             if self._settings.result_files:
-                leave_results(self._settings, self.work, self.feed, report)
+                leave_results(self._settings, self.workspace, self.feed, report)
         except OSError as error:
             log.warning("no result file", import_id=report.import_id, because=str(error))
         try:
@@ -657,11 +607,11 @@ class Import:
 
     def _report(self) -> ImportReport:
         """Return what is known so far; all but the counts of the rows loaded."""
-        plain = saved(self.work / "unpack.json", PlainFile)
-        text = self._text_so_far()
-        replay = saved(self.work / "replay.json", Replay)
-        typed = saved(self.work / "transform.json", TypedFile)
-        valid = saved(self.work / "validate.json", ValidFile)
+        plain = self.workspace.plain
+        text = self.workspace.text_to_import
+        replay = self.workspace.replay
+        typed = self.workspace.typed
+        valid = self.workspace.valid
         ending = self.ending
         if ending and ending.outcome is Outcome.DUPLICATE:
             text = typed = valid = None  # they were looked at only to see that nothing changes
@@ -674,7 +624,7 @@ class Import:
             outcome=Outcome.DRY_RUN if self.claim.dry_run else Outcome.IMPORTED,
             evidence=tuple(e for facts in (plain, text, typed) if facts for e in facts.evidence),
             warnings=tuple(w for facts in (text, typed, valid) if facts for w in facts.warnings),
-            stage_seconds=self._seconds(),
+            stage_seconds=self.workspace.stage_seconds,
         )
         if text:
             counts = Counts(read=text.records, blank=text.lines.blank, non_data=text.non_data_count)
@@ -688,7 +638,7 @@ class Import:
                 quote=text.quote,
                 escape=text.escape,
                 repairs=replay.import_id if replay else None,
-                drift=saved(self.work / "drift.json", HeaderDrift) or HeaderDrift(),
+                drift=self.workspace.drift or HeaderDrift(),
             )
         if typed:
             report = replace(report, layout=typed.layout, styles=typed.styles, facts=typed.facts)
@@ -712,14 +662,6 @@ class Import:
                 report, problem=report.problem + settings_at_fault(self.account, report)
             )
         return report
-
-    def _text_so_far(self) -> TextFile | None:
-        replay = saved(self.work / "replay.json", Replay)
-        return replay.text if replay else saved(self.work / "read.json", TextFile)
-
-    def _seconds(self) -> dict[str, float]:
-        done = (saved(self.work / f"progress-{stage}.json", Progress) for stage in Stage)
-        return {progress.stage.value: progress.seconds for progress in done if progress}
 
     _does: Mapping[Stage, Callable[["Import"], tuple[int, int]]] = {
         Stage.ARRIVE: _arrive,

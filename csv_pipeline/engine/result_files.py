@@ -6,12 +6,13 @@ put there afterwards. So it is whole or not there at all, and a crash between th
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import BinaryIO
 
 import structlog
 
+from csv_pipeline.engine.workspace import ResultsDraft, Workspace
 from csv_pipeline.model import Claim, Counts, ImportReport, Outcome
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.feed import Feed
@@ -26,67 +27,57 @@ from csv_pipeline.stages.results import (
 from csv_pipeline.workspace import (
     PARTIAL,
     Part,
-    Replay,
     TextFile,
     TypedFile,
     ValidFile,
-    save,
-    saved,
 )
 
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Draft:
-    """A result file that is written and not yet in its place, and what it counts."""
-
-    path: Path
-    refused: bool
-    counts: Counts
-
-
 def draft_results(
-    settings: Settings, work: Path, feed: Feed, claim: Claim, *, refused: bool
+    settings: Settings, workspace: Workspace, feed: Feed, claim: Claim, *, refused: bool
 ) -> None:
     """Write what became of every row of an import before its report is known."""
-    draft = _written_results(settings, work, feed, claim, refused=refused)
+    draft = _written_results(settings, workspace, feed, claim, refused=refused)
     if draft is not None:
-        save(work / "results.json", draft)
+        workspace.results = draft
 
 
 def draft_results_together(
     settings: Settings,
     decided: Decided,
     parts: Sequence[Part],
-    works: Iterable[Path],
+    workspaces: Iterable[Workspace],
     of: Sequence[ImportReport],
 ) -> None:
-    """Do so for imports that go together, each with its part and its work directory."""
+    """Do so for imports that go together, each with its part and its workspace."""
     results = results_of_parts(decided, parts)
-    for work, report, (lines, outcomes) in zip(works, of, results, strict=True):
+    for workspace, report, (lines, outcomes) in zip(workspaces, of, results, strict=True):
         try:
             with _written_beside(settings, report) as (path, out):
                 write_lines(out, lines, first=True)
         except OSError as error:  # that costs no other file its own
             log.warning("no result file", import_id=report.import_id, because=str(error))
             continue
-        save(work / "results.json", _draft(path, outcomes, refused=False))
+        workspace.results = _draft(path, outcomes, refused=False)
 
 
-def leave_results(settings: Settings, work: Path, feed: Feed, report: ImportReport) -> None:
+def leave_results(
+    settings: Settings, workspace: Workspace, feed: Feed, report: ImportReport
+) -> None:
     """Put what became of every row of an import in its place, whole or not at all.
 
     The load may have written it already, while the server took its rejects.
     """
-    draft = saved(work / "results.json", _Draft)
+    draft = workspace.results
     if report.outcome not in {Outcome.IMPORTED, Outcome.REFUSED}:
         if draft is not None:
             draft.path.unlink(missing_ok=True)
         return
     refused = report.outcome is Outcome.REFUSED
     if draft is None or draft.refused != refused or not draft.path.exists():
-        draft = _written_results(settings, work, feed, report, refused=refused)
+        draft = _written_results(settings, workspace, feed, report, refused=refused)
     if draft is None:
         return
     if draft.counts == replace(report.counts, blank=0, non_data=0):
@@ -97,17 +88,16 @@ def leave_results(settings: Settings, work: Path, feed: Feed, report: ImportRepo
 
 
 def _written_results(
-    settings: Settings, work: Path, feed: Feed, of: Claim | ImportReport, *, refused: bool
-) -> _Draft | None:
+    settings: Settings, workspace: Workspace, feed: Feed, of: Claim | ImportReport, *, refused: bool
+) -> ResultsDraft | None:
     """Write the result file beside its place; None if the rows were not judged."""
-    text = saved(work / "replay.json", Replay) or saved(work / "read.json", TextFile)
-    text = text.text if isinstance(text, Replay) else text
-    typed = saved(work / "transform.json", TypedFile)
-    valid = saved(work / "validate.json", ValidFile)
+    text, typed, valid = workspace.text_to_import, workspace.typed, workspace.valid
     if not (text and typed and valid):
         return None
     with _written_beside(settings, of) as (path, out):
-        written = write_results(out, decided_in(work, feed, text, typed, valid, refused=refused))
+        written = write_results(
+            out, decided_in(workspace.directory, feed, text, typed, valid, refused=refused)
+        )
     return _draft(path, written, refused=refused)
 
 
@@ -154,6 +144,8 @@ def _written_beside(
         raise
 
 
-def _draft(path: Path, written: Mapping[str, int], *, refused: bool) -> _Draft:
+def _draft(path: Path, written: Mapping[str, int], *, refused: bool) -> ResultsDraft:
     told = {name: rows for name, rows in written.items() if name != REFUSED}
-    return _Draft(path=path, refused=refused, counts=Counts(read=sum(written.values()), **told))
+    return ResultsDraft(
+        path=path, refused=refused, counts=Counts(read=sum(written.values()), **told)
+    )

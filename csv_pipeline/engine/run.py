@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from csv_pipeline.engine.bundle import advance_all
-from csv_pipeline.engine.importer import Import, Progress, Stage, imports_of, remove_work
+from csv_pipeline.engine.importer import Import, imports_of, remove_work
 from csv_pipeline.engine.pipeline import Pipeline
+from csv_pipeline.engine.workspace import Progress, Stage
 from csv_pipeline.errors import LostClaimError, UnavailableError
 from csv_pipeline.model import Claim, FoundFile, ImportReport, Reject
 
