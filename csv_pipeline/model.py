@@ -4,7 +4,6 @@ Everything here can be written to JSON and read back (see `csv_pipeline.workspac
 stages of one import may run in different processes.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
@@ -12,60 +11,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from csv_pipeline.declared import Setting
-from csv_pipeline.errors import InvalidAccountError, SetupError
+from csv_pipeline.errors import SetupError
 from csv_pipeline.location import Location, location_of
-
-SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-
-
-def account_slug(name: str) -> str:
-    """Return `name` if it can be an account, and so a Dagster partition and a folder.
-
-    Raises:
-        InvalidAccountError: It is anything but small letters, digits, `_` and `-`.
-    """
-    if not SLUG.fullmatch(name):
-        raise InvalidAccountError(name)
-    return name
-
-
-class DateOrder(StrEnum):
-    """Which of day and month comes first in `03/04/2025`."""
-
-    DAY_FIRST = "day first"
-    MONTH_FIRST = "month first"
-
-
-class DecimalMark(StrEnum):
-    """Which mark stands before the decimals in `1.234`."""
-
-    POINT = "point"
-    COMMA = "comma"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """The party whose files these are, with what it declared about them.
-
-    What an account declares settles what its files leave open. `null_words` stand for no value in
-    columns that are not text. `currency` is the ISO 4217 code that a sign of several currencies,
-    such as `$` or `kr`, means.
-    """
-
-    account: str
-    seller_id: str | None = None
-    date_order: DateOrder | None = None
-    decimal_mark: DecimalMark | None = None
-    encoding: str | None = None
-    currency: str | None = None
-    null_words: tuple[str, ...] = ()
-    max_file_bytes: int | None = None
-    max_compressed_bytes: int | None = None
-
-    def setting(self, name: str) -> Setting:
-        """Return what is declared by the name of a fact."""
-        return Setting(account=self.account, name=name, value=getattr(self, name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,12 +19,13 @@ import sqlalchemy as sa
 import structlog
 from hypothesis import settings
 
+from csv_pipeline.account import Account
 from csv_pipeline.engine.importer import Import
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.engine.run import run
 from csv_pipeline.feeds import FEEDS
 from csv_pipeline.files.landing import found_file
-from csv_pipeline.model import Account, Claim, ImportReport, Reject
+from csv_pipeline.model import Claim, ImportReport, Reject
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.storage import accounts, arrivals, rejects

@@ -6,11 +6,11 @@ from decimal import Decimal
 import polars as pl
 import pytest
 
+from csv_pipeline.account import DecimalMark
 from csv_pipeline.casts import decimals, integers
 from csv_pipeline.casts.currencies import stated
 from csv_pipeline.engine.accounts import declare
 from csv_pipeline.errors import SetupError
-from csv_pipeline.model import DecimalMark
 from csv_pipeline_tests.conftest import Desk
 
 MONEY = pl.Decimal(18, 2)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from csv_pipeline.account import DateOrder, DecimalMark
 from csv_pipeline.engine.bundle import advance_all
 from csv_pipeline.engine.housekeeping import sweep
 from csv_pipeline.engine.importer import Import, imports_of
@@ -21,7 +22,7 @@ from csv_pipeline.engine.result_files import draft_results_together
 from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.errors import LostClaimError
 from csv_pipeline.files.landing import found_file
-from csv_pipeline.model import DateOrder, DecimalMark, ImportReport, Outcome, Reject
+from csv_pipeline.model import ImportReport, Outcome, Reject
 from csv_pipeline.storage import arrivals, imports, tables
 from csv_pipeline_tests.conftest import Desk
 from csv_pipeline_tests.workers import Worker, orders_for

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from csv_pipeline.account import DateOrder, DecimalMark
 from csv_pipeline.casts import dates, decimals
-from csv_pipeline.model import DateOrder, DecimalMark
 from csv_pipeline.spec.contract import Column, Contract, Money, column, columns_of
-from csv_pipeline.stages.transform import _cast
+from csv_pipeline.stages.transform.casting import _cast
 from csv_pipeline_tests.conftest import Desk
 
 MONEY = pl.Decimal(18, 2)

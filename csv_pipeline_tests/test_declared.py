@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from csv_pipeline.declared import Setting
-from csv_pipeline.model import DateOrder, DecimalMark
+from csv_pipeline.account import DateOrder, DecimalMark, Setting
 from csv_pipeline_tests.conftest import Desk
 
 COMMA, DAY = DecimalMark.COMMA, DateOrder.DAY_FIRST

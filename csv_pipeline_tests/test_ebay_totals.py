@@ -9,8 +9,9 @@ import polars as pl
 import pytest
 import sqlalchemy as sa
 
+from csv_pipeline.account import Account
 from csv_pipeline.feeds.ebay_orders import EBAY_ORDERS
-from csv_pipeline.model import Account, ImportReport
+from csv_pipeline.model import ImportReport
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.transform import transform
 from csv_pipeline.workspace import scan

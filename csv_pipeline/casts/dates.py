@@ -13,10 +13,10 @@ from functools import cache
 
 import polars as pl
 
+from csv_pipeline.account import DateOrder
 from csv_pipeline.casts import clocks, doubts, signs, zones
 from csv_pipeline.casts.evidence import Notes, Survey
 from csv_pipeline.casts.names import SHARED, month, weekday
-from csv_pipeline.model import DateOrder
 from csv_pipeline.spec.contract import Column
 
 HINT = "a day of the calendar, such as 2026-09-18, Sep-18-26, 18-Sep-26 or 18/09/2026"

@@ -12,9 +12,9 @@ from collections.abc import Callable
 
 import polars as pl
 
+from csv_pipeline.account import DecimalMark
 from csv_pipeline.casts import currencies, signs
 from csv_pipeline.casts.evidence import Survey
-from csv_pipeline.model import DecimalMark
 from csv_pipeline.spec.contract import Column
 
 HINT = "an amount with at most {scale} decimals"

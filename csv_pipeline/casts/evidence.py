@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from csv_pipeline.declared import Setting
+from csv_pipeline.account import Setting
 from csv_pipeline.errors import ContradictionError, UndecidableError
 from csv_pipeline.model import Evidence
 

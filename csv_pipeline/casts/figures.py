@@ -6,11 +6,12 @@ from functools import partial
 
 import polars as pl
 
+from csv_pipeline.account import Account
 from csv_pipeline.casts import decimals, integers
 from csv_pipeline.casts.currencies import Stated
 from csv_pipeline.casts.evidence import Sightings, Survey, decide
 from csv_pipeline.errors import MixedCurrenciesError
-from csv_pipeline.model import Account, Evidence
+from csv_pipeline.model import Evidence
 from csv_pipeline.spec.contract import Column, Kind
 
 

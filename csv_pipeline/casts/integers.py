@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 
 import polars as pl
 
+from csv_pipeline.account import DecimalMark, Setting
 from csv_pipeline.casts import decimals
 from csv_pipeline.casts.evidence import Survey, decide, refuse_disproved
-from csv_pipeline.declared import Setting
-from csv_pipeline.model import DecimalMark, Evidence
+from csv_pipeline.model import Evidence
 from csv_pipeline.spec.contract import Column
 
 HINT = "a whole number"

@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from csv_pipeline.account import account_slug
 from csv_pipeline.cli.terminal import notes
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.run import Event, ImportSettled, OnEvent, StepDone, StepStarted, run
@@ -17,15 +18,7 @@ from csv_pipeline.engine.views import import_facts
 from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.errors import LostClaimError
 from csv_pipeline.location import Location
-from csv_pipeline.model import (
-    ArrivalStatus,
-    Claim,
-    FoundFile,
-    ImportReport,
-    Outcome,
-    Reject,
-    account_slug,
-)
+from csv_pipeline.model import ArrivalStatus, Claim, FoundFile, ImportReport, Outcome, Reject
 from csv_pipeline.storage import arrivals, imports, rejects
 
 FIRST = 10

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from csv_pipeline.account import Account
 from csv_pipeline.cli.terminal import command, labelled, out, plain, print_under, table
 from csv_pipeline.engine.views import masked
 from csv_pipeline.errors import UndecidableError
 from csv_pipeline.model import (
-    Account,
     Counts,
     ImportReport,
     NonDataLine,

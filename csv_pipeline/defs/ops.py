@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from csv_pipeline.account import account_slug
 from csv_pipeline.defs.batch import Batch, batch_from
 from csv_pipeline.defs.checks import CHECKS, check_results
 from csv_pipeline.defs.files import arrivals_named
@@ -28,7 +29,7 @@ from csv_pipeline.engine.importer import imports_of
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.workspace import Progress, Stage
 from csv_pipeline.errors import SetupError, UnavailableError
-from csv_pipeline.model import Claim, ImportReport, Outcome, Reject, account_slug
+from csv_pipeline.model import Claim, ImportReport, Outcome, Reject
 from csv_pipeline.storage import arrivals, rejects
 from csv_pipeline.storage.targets import row_count
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+from csv_pipeline.account import Account
 from csv_pipeline.demo.ebay import DE, UK, US, Row, Sale, report, rows, sales
-from csv_pipeline.model import Account
 
 ACCOUNTS = (
     Account(account="acorn", seller_id="acorn_books"),

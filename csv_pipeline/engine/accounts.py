@@ -4,15 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from csv_pipeline.account import Account, DateOrder, DecimalMark, account_slug
 from csv_pipeline.casts.currencies import is_code
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError, UnknownAccountError
-from csv_pipeline.model import (
-    Account,
-    DateOrder,
-    DecimalMark,
-    account_slug,
-)
 from csv_pipeline.storage import accounts, isolation
 
 

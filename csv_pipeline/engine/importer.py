@@ -19,6 +19,7 @@ from psycopg import Error as PsycopgError
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
+from csv_pipeline.account import Account
 from csv_pipeline.engine import archive, living
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.report import (
@@ -41,7 +42,6 @@ from csv_pipeline.errors import (
     WrongFeedError,
 )
 from csv_pipeline.model import (
-    Account,
     Claim,
     Counts,
     Ending,

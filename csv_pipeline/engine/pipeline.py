@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 import structlog
 
+from csv_pipeline.account import Account
 from csv_pipeline.engine import archive, retention
 from csv_pipeline.engine.housekeeping import sweep
 from csv_pipeline.engine.lease_renewer import LeaseRenewer
@@ -24,7 +25,7 @@ from csv_pipeline.files.areas import exists, is_file
 from csv_pipeline.files.landing import ScanResult, found_file, look
 from csv_pipeline.files.local import text_of
 from csv_pipeline.location import Location, is_below, location_of, parts_below
-from csv_pipeline.model import Account, Claim, FoundFile, ImportReport
+from csv_pipeline.model import Claim, FoundFile, ImportReport
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.feed import Feed, feed_named
 from csv_pipeline.spec.names import hold_apart

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
+from csv_pipeline.account import Account
 from csv_pipeline.errors import (
     MissingColumnError,
     MixedCurrenciesError,
@@ -13,7 +14,7 @@ from csv_pipeline.errors import (
     ThresholdExceededError,
     WrongFeedError,
 )
-from csv_pipeline.model import Account, Counts, ImportReport, NonDataLine, Reject, ReportWarning
+from csv_pipeline.model import Counts, ImportReport, NonDataLine, Reject, ReportWarning
 from csv_pipeline.spec.feed import SHARE_FROM_ROWS
 from csv_pipeline.workspace import NON_DATA, REJECTS, TextFile, scan
 

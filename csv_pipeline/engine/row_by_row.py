@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from csv_pipeline.model import Account
+from csv_pipeline.account import Account
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.transform import transform

@@ -15,12 +15,13 @@ from datetime import datetime
 from itertools import chain
 from pathlib import Path
 
+from csv_pipeline.account import account_slug
 from csv_pipeline.errors import InvalidAccountError
 from csv_pipeline.files import objects
 from csv_pipeline.files.areas import is_unchanged
 from csv_pipeline.files.local import modified_at, text_of
 from csv_pipeline.location import Location, ObjectLocation, parts_below
-from csv_pipeline.model import FoundFile, account_slug
+from csv_pipeline.model import FoundFile
 
 _UNFINISHED = (".part", ".tmp", ".crdownload", ".filepart")
 

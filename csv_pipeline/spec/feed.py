@@ -7,8 +7,9 @@ from functools import cache
 
 import polars as pl
 
+from csv_pipeline.account import Account
 from csv_pipeline.errors import SetupError, UnknownFeedError
-from csv_pipeline.model import Account, Evidence, FileFacts, NonDataLine
+from csv_pipeline.model import Evidence, FileFacts, NonDataLine
 from csv_pipeline.spec.conflict import ConflictPolicy, Overwrite
 from csv_pipeline.spec.contract import Column, Contract, columns_of, headings_of, meanings_of
 from csv_pipeline.spec.duplicates import DuplicatePolicy, LastInFile

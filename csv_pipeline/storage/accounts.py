@@ -6,11 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from csv_pipeline.model import (
-    Account,
-    DateOrder,
-    DecimalMark,
-)
+from csv_pipeline.account import Account, DateOrder, DecimalMark
 from csv_pipeline.storage import tables
 
 

@@ -10,7 +10,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from csv_pipeline.declared import Setting
+from csv_pipeline.account import Setting
 from csv_pipeline.errors import ContradictionError, UnreadableFileError
 from csv_pipeline.stages.read.dialect import ReadHints
 from csv_pipeline.stages.read.encoding.legacy import (

@@ -1,0 +1,273 @@
+"""Turn the text of a batch into typed columns, with a fault for each value that does not cast."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain, islice
+
+import polars as pl
+
+from csv_pipeline.account import DateOrder, DecimalMark
+from csv_pipeline.casts import cells, currencies, dates, decimals, integers, times
+from csv_pipeline.casts.dates import Reading
+from csv_pipeline.casts.identifiers import Rounded, rounded
+from csv_pipeline.casts.nulls import are_none
+from csv_pipeline.rejects.faults import MASK, fault_rows
+from csv_pipeline.spec.contract import Column, Kind
+from csv_pipeline.spec.feed import Feed
+from csv_pipeline.spec.names import EXTRA
+from csv_pipeline.stages.transform.derived import with_derived
+from csv_pipeline.stages.transform.plan import Plan, is_id
+from csv_pipeline.workspace import (
+    ORIGIN,
+    REJECTS,
+    TYPED_ORIGIN,
+)
+
+_FEW = 2_000  # rows
+
+
+_DECLARED = {
+    Kind.DATE: ("date_order", tuple(DateOrder)),
+    Kind.DECIMAL: ("decimal_mark", tuple(DecimalMark)),
+    Kind.INTEGER: ("decimal_mark", tuple(DecimalMark)),
+}
+"""What an account may declare of how the values of a kind are read, and the ways to read them."""
+
+
+def typed_rows(
+    batch: pl.DataFrame, plan: Plan
+) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Rounded]]:
+    """Return a batch as the contract's columns, its rows' faults, and what is known of its ids.
+
+    The rows have `EXTRA` and `TYPED_ORIGIN` besides. Of ids there is, by column, how many of them a
+    spreadsheet may have rounded.
+    """
+    feed = plan.feed
+    present = [column for column in feed.columns if column.name in plan.sources]
+    text, odd = _text(batch, present, plan.sources, feed)
+    contested = _contested(batch, text, plan) if plan.others else {}
+    made: list[pl.Series] = []
+    faults = [pl.DataFrame(schema=REJECTS)]
+    for column in present:
+        values = text[column.name]
+        reading = plan.readings.get(column.name)
+        cast, rule, needed = _cast(values, column, plan.styles.get(column.name), reading)
+        made.append(cast.alias(column.name))
+        shown = plan.headings[column.name]
+        names_things = is_id(column, feed)
+        for mask, its_rule, its_need in cells.damage(
+            values, column, odd[column.name], is_id=names_things
+        ):
+            if mask.any():
+                faults.append(fault_rows(text, mask, column, shown, its_rule, its_need))
+        failed = _failed(values, cast, column, plan)
+        if failed is not None:
+            values = values.set(failed & are_none(values, column, plan.nulls), None)
+            text = text.with_columns(values)
+            failed &= values.is_not_null()
+            for mask, its_rule, its_need in _reasons(values, failed, column, plan, rule, needed):
+                faults.append(fault_rows(text, mask, column, shown, its_rule, its_need))
+        if column.name in contested:
+            faults.append(contested[column.name])
+        if column.name in plan.layout.filled and values.null_count():
+            faults.append(
+                fault_rows(text, values.is_null(), column, shown, "required", "a value in each row")
+            )
+    typed = pl.DataFrame([*made, *text.select(TYPED_ORIGIN), _extra(batch, plan)])
+    if plan.stating or plan.account.currency:
+        typed, more = _with_currency(typed, text, plan)
+        faults += more
+    lines = text[TYPED_ORIGIN[1]]
+    ids = {name: rounded(text[name], lines) for name, its in odd.items() if its.rounded}
+    return with_derived(typed, plan), pl.concat(faults), ids
+
+
+def _contested(batch: pl.DataFrame, text: pl.DataFrame, plan: Plan) -> dict[str, pl.DataFrame]:
+    """Return the faults where two columns of the file claim to be one and differ, by column."""
+    columns = [column for column in plan.feed.columns if column.name in plan.others]
+    others, _ = _text(batch, columns, plan.others, plan.feed)
+    found: dict[str, pl.DataFrame] = {}
+    for column in columns:
+        one, other = text[column.name], others[column.name]
+        differ = (one != other).fill_null(value=False)
+        if differ.any():
+            title = plan.header[plan.others[column.name]]
+            held = pl.lit(MASK) if column.protected else pl.format("'{}'", pl.col("_other"))
+            needed = pl.format(
+                "one value; {} of the file claims to be it, too, and holds {}",
+                pl.lit(repr(title)),
+                held,
+            )
+            rows = text.with_columns(other.alias("_other"))
+            shown = plan.headings[column.name]
+            found[column.name] = fault_rows(rows, differ, column, shown, "contested", needed)
+    return found
+
+
+def _text(
+    batch: pl.DataFrame, columns: Sequence[Column], positions: Mapping[str, int], feed: Feed
+) -> tuple[pl.DataFrame, dict[str, cells.Oddities]]:
+    """Return clean cells by column, null for no value, with `TYPED_ORIGIN`; and what is odd."""
+    trimmed = batch.select(
+        *(pl.col(str(positions[c.name])).str.strip_chars().alias(c.name) for c in columns),
+        *(pl.col(name).alias(typed) for name, typed in zip(ORIGIN, TYPED_ORIGIN, strict=True)),
+    )
+    # Few columns have such cells, and to look takes a fifth of the time of making all anew.
+    known = [(c, cells.null_words(feed.nulls | c.nulls), is_id(c, feed)) for c in columns]
+    odd = _oddities(trimmed.select(c.name for c in columns), known)
+    clean = [
+        cells.cleaned(trimmed[c.name], c, words, is_id=names_things)
+        for c, words, names_things in known
+        if odd[c.name].cell or c.fold_case or c.pad
+    ]
+    return trimmed.with_columns(clean) if clean else trimmed, odd
+
+
+def _oddities(
+    trimmed: pl.DataFrame, known: Sequence[tuple[Column, tuple[str, ...], bool]]
+) -> dict[str, cells.Oddities]:
+    """Return what any cell of each column may be; of the columns their words and whether an id."""
+    if trimmed.height < _FEW:  # then to ask of each column is most of the time, and few have any
+        every = {word for _, words, _ in known for word in words}
+        if not cells.any_odd(
+            trimmed, every, [c.name for c, _, names_things in known if names_things]
+        ):
+            return {c.name: cells.Oddities(cell=False) for c, _, _ in known}
+    asked = [cells.asked(c.name, words, is_id=names_things) for c, words, names_things in known]
+    answers = iter(trimmed.select(chain.from_iterable(asked)).row(0))
+    return {
+        c.name: cells.Oddities(*islice(answers, len(its)))
+        for (c, _, _), its in zip(known, asked, strict=True)
+    }
+
+
+def _cleaned(position: int, words: tuple[str, ...]) -> pl.Expr:
+    """Return the trimmed cell, null where it is one of the words for no value."""
+    value = pl.col(str(position)).str.strip_chars()
+    return pl.when(~value.is_in(words)).then(value)
+
+
+def _cast(  # noqa: PLR0911  # a kind each
+    values: pl.Series, column: Column, style: str | None, reading: Reading | None = None
+) -> tuple[pl.Series, str, str]:
+    """Return the typed values, the rule that a null breaks where the text is not, and its needs."""
+    match column.kind:
+        case Kind.TEXT:
+            made = values if column.substitute is None else values.fill_null(column.substitute)
+            return made, "", ""
+        case Kind.CHOICE:
+            return cells.choices(values, column), "choice", f"one of {', '.join(column.choices)}"
+        case Kind.CURRENCY:
+            return decimals.currency(values), "currency", currencies.HINT
+        case Kind.INTEGER:
+            return integers.cast(values, style), "integer", integers.HINT
+        case Kind.DECIMAL:
+            assert isinstance(column.dtype, pl.Decimal)  # noqa: S101  # the kind says so
+            needed = decimals.HINT.format(scale=column.dtype.scale)
+            return decimals.cast(values, column.dtype, style), "decimal", needed
+        case Kind.DATE:
+            return dates.cast(values, reading or Reading()), "date", dates.HINT
+        case Kind.TIME:
+            follows = reading is not None and reading.follows
+            cast = dates.time_of_day if follows else times.cast
+            return cast(values, reading or Reading()), "time", times.NEEDED
+
+
+def _failed(values: pl.Series, cast: pl.Series, column: Column, plan: Plan) -> pl.Series | None:
+    """Return where the file gives a value that is none of its kind; None if that is nowhere.
+
+    Of a time that follows a date, the date says it: where that was read, so was the time; and so
+    the amount says whether what it states is a currency.
+    """
+    reading = plan.readings.get(column.name)
+    if reading is not None and reading.follows:
+        return None
+    if column.kind is Kind.CURRENCY and plan.amount_at(plan.sources[column.name]):
+        return None
+    if cast.null_count() <= values.null_count():
+        return None  # to count costs nothing; no cast makes a value of none but a substitute
+    failed = cast.is_null() & values.is_not_null()
+    return failed if failed.any() else None
+
+
+def _reasons(  # noqa: PLR0913, PLR0917  # what failed, and what a failure is called
+    values: pl.Series, failed: pl.Series, column: Column, plan: Plan, rule: str, needed: str
+) -> Iterator[tuple[pl.Series, str, str]]:
+    """Give the values that failed by the rule that they break, each with what it needs."""
+    positions = failed.arg_true()
+    some, style = values.gather(positions), plan.styles.get(column.name)
+    rest = pl.repeat(value=True, n=len(some), eager=True)
+    for mask, its, needs in (
+        *cells.reasons(some, column, style, is_id=is_id(column, plan.feed)),
+        *_by_the_other_style(some, column, plan, rule, needed),
+        *_reasons_of_moments(some, column, plan.readings.get(column.name), rule, needed),
+        (rest, rule, needed),
+    ):
+        mine = mask.fill_null(value=False) & rest
+        rest &= ~mine
+        if mine.any():
+            yield (failed & False).scatter(positions.filter(mine), values=True), its, needs
+
+
+def _by_the_other_style(
+    values: pl.Series, column: Column, plan: Plan, rule: str, needed: str
+) -> Iterator[tuple[pl.Series, str, str]]:
+    """Give the values that are good ones by another way than the account declares."""
+    name, styles = _DECLARED.get(column.kind, ("", ()))
+    setting = plan.account.setting(name) if name else None
+    if setting is None or setting.value is None:
+        return
+    reading = plan.readings.get(column.name)
+    for style in styles:
+        if style != setting.value:
+            other = replace(reading, order=style) if reading else None
+            good = _cast(values, column, style, other)[0].is_not_null()
+            yield good, rule, f"{needed}, by the {setting} {setting.value}, as {setting.because}"
+
+
+def _reasons_of_moments(
+    values: pl.Series, column: Column, reading: Reading | None, rule: str, needed: str
+) -> Iterator[tuple[pl.Series, str, str]]:
+    if reading is not None:
+        read = dates.read if column.kind is Kind.DATE else times.read
+        why = read(values, reading)["fault"]
+        for its in why.drop_nulls().unique().sort():
+            yield why == its, its, needed if its == rule else dates.NEEDED[its]
+
+
+def _with_currency(
+    typed: pl.DataFrame, text: pl.DataFrame, plan: Plan
+) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
+    """Return the rows with the currency that their amounts state, and a fault where these differ.
+
+    Where the file has no column for it, all its amounts have one.
+    """
+    columns = {column.name: column for column in plan.feed.columns}
+    own = next((c for c in columns.values() if c.kind is Kind.CURRENCY and c.name in typed), None)
+    if own is None:
+        return typed, []
+    first = plan.amount_at(plan.sources[own.name]) or own.name
+    names = [first, *(name for name in plan.stating if name != first)]
+    found = (typed[own.name], *(decimals.currency(text[name]) for name in names[1:]))
+    stated = [currencies.all_meant(one, plan.account.currency) for one in found]
+    whole, others = currencies.reconciled(stated)
+    rows = text.with_columns(whole.alias("_whole"))
+    needed = pl.format("an amount in {}, as another of its row is", pl.col("_whole"))
+    faults = [
+        fault_rows(rows, other, columns[name], plan.headings[name], "currency", needed)
+        for name, other in zip(names, others, strict=True)
+        if other.any()
+    ]
+    return typed.with_columns(whole.alias(own.name)), faults
+
+
+def _extra(batch: pl.DataFrame, plan: Plan) -> pl.Series:
+    """Return the cells that no column uses as JSON objects, null where all of them are empty."""
+    if not plan.extras:
+        return pl.Series(EXTRA, [None] * batch.height, dtype=pl.String)
+    words = cells.null_words(plan.feed.nulls)
+    frame = batch.select(_cleaned(at, words).alias(name) for name, at in plan.extras.items())
+    filled = pl.any_horizontal(pl.all().is_not_null())
+    return frame.select(
+        pl.when(filled).then(pl.struct(pl.all()).struct.json_encode()).alias(EXTRA)
+    ).to_series()

@@ -1,0 +1,80 @@
+"""Make the columns that a feed derives, and check the file as a whole."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+from polars.exceptions import ColumnNotFoundError
+
+from csv_pipeline.account import Account
+from csv_pipeline.errors import SetupError
+from csv_pipeline.model import Evidence
+from csv_pipeline.spec.feed import Feed, WholeFile, takes_facts
+from csv_pipeline.spec.names import EXTRA
+from csv_pipeline.stages.transform.plan import Plan
+from csv_pipeline.workspace import (
+    TYPED_ORIGIN,
+    TextFile,
+    scan,
+)
+
+
+def with_derived(typed: pl.DataFrame, plan: Plan) -> pl.DataFrame:
+    """Add what the feed derives; the columns that the file lacks are there to derive from only."""
+    absent = [
+        pl.lit(column.substitute, column.dtype).alias(column.name)
+        for column in plan.feed.columns
+        if column.name not in plan.sources
+    ]
+    rows = typed.lazy().with_columns(*absent)
+    for derive in plan.feed.transforms:
+        make: Callable[..., pl.LazyFrame] = derive
+        rows = make(rows, plan.facts) if takes_facts(derive) else make(rows)
+    try:
+        made = rows.select(*plan.columns(), EXTRA, *TYPED_ORIGIN).collect()
+    except ColumnNotFoundError as error:
+        raise SetupError(
+            f"feed {plan.feed.name!r}: transforms that make the derived columns and keep the "
+            f"others were needed; {_first_line(error)}"
+        ) from error
+    return _in_order_of(typed, made, plan.feed)
+
+
+def _in_order_of(typed: pl.DataFrame, made: pl.DataFrame, feed: Feed) -> pl.DataFrame:
+    """Return the rows in the order of the file; a transform may have sorted them.
+
+    Raises:
+        SetupError: They are not the rows that it was given.
+    """
+    number = TYPED_ORIGIN[0]
+    if made[number].equals(typed[number]):
+        return made
+    ordered = made.sort(number)
+    if ordered[number].equals(typed[number]):
+        return ordered
+    raise SetupError(
+        f"feed {feed.name!r}: transforms that give each row back once were needed, as "
+        f"{typed.height:,} rows; {made.height:,} came back, with other row numbers"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
+
+
+def check_file(
+    text: TextFile, rows: Path, plan: Plan, account: Account, name: str
+) -> list[Evidence]:
+    """Return the evidence that the feed's file checks give; one that fails refuses the file."""
+    if not plan.feed.file_checks:
+        return []
+    whole = WholeFile(
+        name=name,
+        layout=plan.layout.name,
+        account=account,
+        rows=scan(rows),
+        malformed=scan(text.rejects).select("line_number"),
+        non_data=text.non_data,
+    )
+    found = (check(whole) for check in plan.feed.file_checks)
+    return [evidence for evidence in found if evidence is not None]
