@@ -252,7 +252,7 @@ def test_an_archive_given_again_tries_what_was_refused_of_it_again(terminal: Ter
     assert outcomes == [("imported", True), ("refused", False)]
 
 
-def test_a_dry_run_of_an_archive_rehearses_each_file(terminal: Terminal) -> None:
+def test_a_dry_run_of_an_archive_tries_each_file(terminal: Terminal) -> None:
     file = archive(terminal)
     said = terminal.call("import", file, "-a", terminal.account, "-f", "people", "--dry-run")
     assert "one.csv" in said.out
@@ -303,7 +303,7 @@ def test_a_dry_run_shows_faults_and_leaves_no_trace(terminal: Terminal) -> None:
     assert terminal.call("imports", "-a", terminal.account).exit_code == 2  # no such account
 
 
-def test_a_file_rehearsed_before_is_imported(terminal: Terminal) -> None:
+def test_a_file_is_imported_after_a_dry_run(terminal: Terminal) -> None:
     terminal.bring(PEOPLE, "--dry-run")
     terminal.bring(PEOPLE)
     assert terminal.stored() == 2
@@ -400,7 +400,7 @@ def test_rejects_of_a_refused_file_says_why_it_was(terminal: Terminal) -> None:
     assert "needs the column 'ID'" in terminal.call("rejects", import_id).out
 
 
-def test_rejected_rows_are_written_mended_and_replayed(terminal: Terminal) -> None:
+def test_rejected_rows_are_written_corrected_and_replayed(terminal: Terminal) -> None:
     import_id = terminal.bring(FAULTY, "--json").json["import_id"]
     out = terminal.folder / "correct me.csv"
     said = terminal.call("rejects", import_id, "--out", out)
@@ -452,7 +452,7 @@ def test_the_raw_variant_leaves_formulas_as_they_are(terminal: Terminal) -> None
     assert ",2,=1+1,abc,,yes\r\n" in out.read_bytes().decode()
 
 
-def test_a_rehearsed_replay_stores_nothing(terminal: Terminal) -> None:
+def test_a_dry_run_of_a_replay_stores_nothing(terminal: Terminal) -> None:
     import_id = terminal.bring(FAULTY, "--json").json["import_id"]
     out = terminal.folder / "out.csv"
     terminal.call("rejects", import_id, "--out", out)

@@ -172,7 +172,7 @@ def refusing_trigger(desk: Desk, *how: str) -> Iterator[None]:
         connection.execute(sa.text("DROP FUNCTION data.refuse() CASCADE"))
 
 
-def test_a_mended_row_that_the_table_refuses_stays_an_open_reject(
+def test_a_corrected_row_that_the_table_refuses_stays_an_open_reject(
     desk: Desk, constrained: Callable[[str, str], None], tmp_path: Path
 ) -> None:
     constrained("overwritten", check(desk, "version < 100"))

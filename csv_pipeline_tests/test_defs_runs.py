@@ -361,7 +361,7 @@ def test_a_silent_database_is_waited_for(
     assert metadata(result)["inserted"] == 2
 
 
-def test_a_run_leaves_the_rejected_rows_as_a_file_to_mend(dagster: Dagster) -> None:
+def test_a_run_leaves_the_rejected_rows_as_a_file_to_correct(dagster: Dagster) -> None:
     dagster.drop("two.csv", MESSY)
     (line,) = metadata(dagster.run(), "people_rejects")["to correct"]
     assert line["file"] == "two.csv"

@@ -78,7 +78,7 @@ class Scene:
         return worker
 
     def unblock(self) -> None:
-        """Let go of the row that an upsert waits for."""
+        """Release the row that an upsert waits for."""
         if self.blocker is not None:
             self.blocker.invalidate()
             self.blocker.close()
@@ -200,7 +200,7 @@ def test_a_worker_killed_in_the_load_leaves_nothing(scene: Scene, moment: str) -
     worker = scene.worker_at(moment)
     worker.kill()
     scene.unblock()
-    wait_for(lambda: bool(scene.recover()))  # the server may take a moment to let go of the row
+    wait_for(lambda: bool(scene.recover()))  # the server may take a moment to release the row
     scene.assert_imported_once()
 
 

@@ -76,7 +76,7 @@ def test_rejected_rows_of_a_refused_file_are_not_taken_back(desk: Desk) -> None:
     )
 
 
-def test_mended_rows_are_not_held_to_the_threshold(desk: Desk) -> None:
+def test_corrected_rows_are_not_held_to_the_threshold(desk: Desk) -> None:
     first = desk.bring(versions(97, 3), "limited")
     path = desk.folder / "out.csv"
     desk.pipeline.write_rejects(first.import_id, path)

@@ -35,7 +35,7 @@ def names(desk: Desk) -> list[str]:
     return [row.name for row in desk.rows(columns="name", order="person_id")]
 
 
-def test_a_mended_row_is_in_the_table_and_its_reject_marked(desk: Desk) -> None:
+def test_a_corrected_row_is_in_the_table_and_its_reject_marked(desk: Desk) -> None:
     first = desk.bring(FAULTY)
     corrected = sent_out(desk, first).replace("six", "6.00").replace("eight", "8.00")
     second = desk.bring(corrected)
@@ -63,7 +63,7 @@ def test_a_rejects_file_has_the_columns_of_the_file_and_all_faults_of_a_row(desk
     )
 
 
-def test_a_protected_cell_is_there_to_be_mended_and_masked_in_the_message(desk: Desk) -> None:
+def test_a_protected_cell_is_there_to_be_corrected_and_masked_in_the_message(desk: Desk) -> None:
     first = desk.bring("ID,Secret\n1,hunter2\n")
     (line,) = lines(sent_out(desk, first))
     assert list(line.values())[4] == "hunter2"
@@ -142,7 +142,7 @@ def test_a_rejects_file_without_one_of_its_columns_is_refused(desk: Desk) -> Non
     )
 
 
-def test_a_row_still_bad_is_a_reject_of_the_new_import_and_can_be_mended_again(desk: Desk) -> None:
+def test_a_row_still_bad_is_a_reject_of_the_new_import_and_can_be_corrected_again(desk: Desk) -> None:
     first = desk.bring(FAULTY)
     second = desk.bring(sent_out(desk, first).replace("six", "6.00").replace("eight", "ate"))
     assert (second.counts.inserted, second.counts.rejected) == (1, 1)
@@ -169,7 +169,7 @@ def test_a_row_repaired_before_is_reported_and_not_imported_again(desk: Desk) ->
     assert reject.repaired_by_import_id == second.import_id
 
 
-def test_the_same_mended_file_again_is_a_duplicate(desk: Desk) -> None:
+def test_the_same_corrected_file_again_is_a_duplicate(desk: Desk) -> None:
     text = sent_out(desk, desk.bring(FAULTY)).replace("six", "6.00").replace("eight", "8.00")
     desk.bring(text)
     assert desk.bring(text).outcome is Outcome.DUPLICATE
@@ -327,7 +327,7 @@ def test_a_corrected_file_of_malformed_rows_alone_still_names_its_import(
     assert {reject.rule for reject in desk.rejects(report)} == {"row.too_long", "row.too_short"}
 
 
-def test_a_mended_row_does_not_replace_what_a_later_import_stored(desk: Desk) -> None:
+def test_a_corrected_row_does_not_replace_what_a_later_import_stored(desk: Desk) -> None:
     first = desk.bring(FAULTY)
     desk.bring("ID,Name,Amount\n2,Rob,60.00\n")
     second = desk.bring(sent_out(desk, first).replace("six", "6.00"))
@@ -335,7 +335,7 @@ def test_a_mended_row_does_not_replace_what_a_later_import_stored(desk: Desk) ->
     assert names(desk) == ["Ann", "Rob", "Cid"]
 
 
-def test_a_mended_row_does_not_replace_what_a_later_file_of_the_same_claim_brought(
+def test_a_corrected_row_does_not_replace_what_a_later_file_of_the_same_claim_brought(
     desk: Desk,
 ) -> None:
     later = "ID,Name,Amount\n2,Rob,60.00\n"
@@ -353,20 +353,20 @@ def test_a_mended_row_does_not_replace_what_a_later_file_of_the_same_claim_broug
     assert (second.counts.kept, names(desk)) == (1, ["Ann", "Rob", "Cid"])
 
 
-def test_a_mended_row_does_not_replace_a_row_further_down_in_its_file(desk: Desk) -> None:
+def test_a_corrected_row_does_not_replace_a_row_further_down_in_its_file(desk: Desk) -> None:
     first = desk.bring("ID,Name,Amount\n1,Old,x\n1,New,1.00\n")
     second = desk.bring(sent_out(desk, first).replace("x,", "2.00,"))
     assert (second.counts.kept, names(desk)) == (1, ["New"])
 
 
-def test_a_mended_row_replaces_what_was_stored_before_its_file_came(desk: Desk) -> None:
+def test_a_corrected_row_replaces_what_was_stored_before_its_file_came(desk: Desk) -> None:
     desk.bring("ID,Name,Amount\n2,Rob,60.00\n")
     first = desk.bring(FAULTY)
     second = desk.bring(sent_out(desk, first).replace("six", "6.00"))
     assert (second.counts.updated, names(desk)) == (1, ["Ann", "Bob", "Cid"])
 
 
-def test_a_mended_row_of_a_newer_version_wins_whenever_it_comes(desk: Desk) -> None:
+def test_a_corrected_row_of_a_newer_version_wins_whenever_it_comes(desk: Desk) -> None:
     first = desk.bring("Key,Value,Version\na,three,3rd\n", "versions")
     desk.bring("Key,Value,Version\na,two,2\n", "versions")
     desk.bring(sent_out(desk, first).replace("3rd", "3"), "versions")
@@ -395,7 +395,7 @@ VERSIONS = "Key,Value,Version\n"
         ("without_conflict", "a,first,1\na,second,x\n", "second"),
     ],
 )
-def test_a_mended_row_ends_as_if_it_had_been_right_in_its_file(
+def test_a_corrected_row_ends_as_if_it_had_been_right_in_its_file(
     desk: Desk, feed: str, rows: str, is_current: str | None
 ) -> None:
     first = desk.bring(VERSIONS + rows, feed)
@@ -408,7 +408,7 @@ def test_a_mended_row_ends_as_if_it_had_been_right_in_its_file(
 
 
 @pytest.mark.parametrize("rows", ["a,one,1\na,two,x\n", "a,one,x\na,two,1\n", "a,1,1\na,1,x\n"])
-def test_a_mended_row_is_rejected_where_no_key_may_come_twice(desk: Desk, rows: str) -> None:
+def test_a_corrected_row_is_rejected_where_no_key_may_come_twice(desk: Desk, rows: str) -> None:
     first = desk.bring(VERSIONS + rows, "once_in_file")
     stored = desk.rows("once_in_file", "value, version")
     second = desk.bring(sent_out(desk, first).replace(",x,", ",1,"), "once_in_file")
@@ -432,7 +432,7 @@ def test_of_two_repairs_of_a_key_the_newest_stands_and_where_none_may_the_first(
 
 
 @pytest.mark.parametrize(("feed", "stands"), [("overwritten", "low"), ("first_in_file", "high")])
-def test_of_mended_rows_that_were_sorted_the_order_of_their_file_counts(
+def test_of_corrected_rows_that_were_sorted_the_order_of_their_file_counts(
     desk: Desk, feed: str, is_current: str
 ) -> None:
     first = desk.bring(VERSIONS + "a,high,x\na,mid,x\na,low,x\nb,other,1\n", feed)
@@ -461,7 +461,7 @@ def paid(desk: Desk) -> list[int]:
     return [row[0] for row in desk.rows("payments", "_occurrence")]
 
 
-def test_a_mended_row_without_a_key_is_one_more_beside_its_like(desk: Desk) -> None:
+def test_a_corrected_row_without_a_key_is_one_more_beside_its_like(desk: Desk) -> None:
     first = desk.bring(f"{PAID}{FIVE}{FIVE}ann,x,2025-01-13\neve,y,\n", "payments")
     corrected = sent_out(desk, first).replace(",x,", ",5.00,").replace(",y,", ",1.00,")
     second = desk.bring(corrected, "payments")
@@ -485,7 +485,7 @@ def test_repairs_without_a_key_one_after_the_other_and_undone_add_up(desk: Desk)
     assert desk.bring(PAID + FIVE * 3, "payments").counts.unchanged == 3
 
 
-def test_a_mended_row_that_another_file_brought_as_well_is_there_once(desk: Desk) -> None:
+def test_a_corrected_row_that_another_file_brought_as_well_is_there_once(desk: Desk) -> None:
     first = desk.bring(f"{PAID}{FIVE}ann,x,2025-01-13\nann,y,2025-01-13\n", "payments")
     desk.bring(PAID + FIVE * 2, "payments")
     text = sent_out(desk, first).replace(",x,", ",5.00,").replace(",y,", ",5.00,")
@@ -493,7 +493,7 @@ def test_a_mended_row_that_another_file_brought_as_well_is_there_once(desk: Desk
     assert (second.counts.unchanged, second.counts.inserted, paid(desk)) == (1, 1, [1, 2, 3])
 
 
-def test_a_row_of_two_files_in_a_row_that_both_are_mended_is_there_once(desk: Desk) -> None:
+def test_a_row_of_two_files_in_a_row_that_both_are_corrected_is_there_once(desk: Desk) -> None:
     for day in ("", "eve,1.00,\n"):
         report = desk.bring(f"{PAID}{day}ann,x,2025-01-13\n", "payments")
         desk.bring(sent_out(desk, report).replace(",x,", ",5.00,"), "payments")
@@ -515,7 +515,7 @@ def test_a_malformed_record_is_taken_once_its_text_is_emptied(desk: Desk) -> Non
     assert names(desk) == ["Ann", "Bob"]
 
 
-def test_the_dates_of_mended_rows_are_read_as_those_of_their_file(desk: Desk) -> None:
+def test_the_dates_of_corrected_rows_are_read_as_those_of_their_file(desk: Desk) -> None:
     first = desk.bring("ID,Born,Secret\n1,25/12/2025,1\n2,03/04/2025,x\n")
     desk.bring(sent_out(desk, first).replace(",x,", ",2,"))
     born = [str(row.born_on) for row in desk.rows(columns="born_on", order="person_id")]

@@ -33,7 +33,7 @@ def written(name: str, encoding: str, import_id: int) -> bytes:
 @pytest.mark.parametrize(
     ("name", "encoding"), [("comma_utf8", "utf-8"), ("semicolon_utf16", "utf-16")]
 )
-def test_rows_mended_in_libreoffice_arrive(desk: Desk, name: str, encoding: str) -> None:
+def test_rows_corrected_in_libreoffice_arrive(desk: Desk, name: str, encoding: str) -> None:
     first = desk.bring(FAULTY)
     second = desk.bring(written(name, encoding, first.import_id))
     assert (second.outcome, second.repairs) == (Outcome.IMPORTED, first.import_id)

@@ -172,7 +172,7 @@ def test_a_dry_run_of_an_undo_changes_nothing(
     assert values(desk) == {}
 
 
-def test_rows_mended_by_an_undone_replay_are_rejects_again(desk: Desk, tmp_path: Path) -> None:
+def test_rows_corrected_by_an_undone_replay_are_rejects_again(desk: Desk, tmp_path: Path) -> None:
     first = desk.bring(HEADER + "a,one,x\nb,two,2\n", FEED)
     out = tmp_path / f"import-{first.import_id}.csv"
     desk.pipeline.write_rejects(first.import_id, out)
@@ -337,7 +337,7 @@ def test_an_undo_between_the_load_and_the_report_of_a_run_is_not_forgotten(desk:
     assert "load" in report.stage_seconds
 
 
-def test_a_rehearsal_of_an_undone_file_leaves_it_undone(
+def test_a_dry_run_of_an_undone_file_leaves_it_undone(
     desk: Desk, bring: Callable[[str], ImportReport]
 ) -> None:
     first = bring("a,x,1")

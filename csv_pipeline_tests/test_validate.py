@@ -34,7 +34,7 @@ def people(*rows: dict[str, object]) -> pl.DataFrame:
 
 
 @pytest.mark.parametrize(
-    ("row", "suspects"),
+    ("row", "doubted"),
     [
         pytest.param({}, [], id="well"),
         pytest.param({"amount": Decimal("-1.00")}, ["amount"], id="a built-in check"),
@@ -65,7 +65,7 @@ ROWS = st.fixed_dictionaries(
 
 @settings(deadline=None)  # the first frame compiles patterns
 @given(st.lists(ROWS, max_size=4))
-def test_a_column_is_suspect_exactly_where_pandera_finds_it_bad(
+def test_a_column_may_fail_exactly_where_pandera_finds_it_bad(
     rows: list[dict[str, object]],
 ) -> None:
     frame = people(*rows)

@@ -50,12 +50,12 @@ def feed_definitions(feed: Feed) -> dg.Definitions:
         check_specs=check_specs(feed),
         config=_config(feed),
     )
-    def way_of_the_files() -> dict[str, Any]:
+    def path_of_the_files() -> dict[str, Any]:
         outs = report(load(validate(transform(read(claim())))))
         results = {f"{feed.name}_{name}": getattr(outs, name) for name in CHECKS}
         return {"table": outs.table, "rejects": outs.rejects, **results}
 
-    return dg.Definitions(assets=[way_of_the_files])
+    return dg.Definitions(assets=[path_of_the_files])
 
 
 def asset_keys(feed: str) -> list[dg.AssetKey]:

@@ -1,8 +1,8 @@
-"""The way of a file: arrive → read → transform → validate → load → report.
+"""The path of a file: arrive → read → transform → validate → load → report.
 
-An `Import` is one arrival's way. Its stages hand over files in its work directory and each is done
-once: a stage that finds what it needs missing does the stage before again. So the stages can run in
-one call (`ingest`), or one by one in different processes, as the Dagster ops do.
+An `Import` processes one arrival. Its stages write files to its work directory, and each runs once;
+a stage whose input is missing runs the stage before it. So the stages can run in one call
+(`ingest`), or one by one in different processes, as the Dagster ops do.
 """
 
 import re
@@ -104,7 +104,7 @@ BEFORE = dict(pairwise(reversed(Stage)))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """What one stage did for one file; `problem` is set from the stage on that turned it away."""
+    """What one stage did for one file; `problem` is set from the stage on that refused it."""
 
     import_id: int
     name: str
@@ -173,7 +173,7 @@ def hints_for(name: str, settings: Settings, feed: Feed | None) -> ReadHints:
 
 
 class Import:
-    """One arrival's way from its claim to its report."""
+    """The processing of one arrival, from its claim to its report."""
 
     def __init__(self, pipeline: Pipeline, claim: Claim, account: Account | None = None) -> None:
         self.claim = claim
@@ -193,7 +193,7 @@ class Import:
         if done := saved(self.work / f"progress-{stage}.json", Progress):
             return done
         if (before := BEFORE.get(stage)) is not None:
-            self.advance(before)  # it may have been left to a bundle that came to nothing
+            self.advance(before)  # it may have been skipped for a bundle that was not loaded
         self._renew_claim(stage)
         began = time.monotonic()
         rows = rejects = 0
@@ -230,7 +230,7 @@ class Import:
         save(self.work / "ending.json", ending)
 
     def fail(self, error: Exception) -> None:
-        """End the import by an error that nobody foresaw, with the way it took.
+        """End the import by an unforeseen error, with its traceback.
 
         The database's own words stay out of it: they quote values of rows.
         """
@@ -278,8 +278,8 @@ class Import:
 
         Until the load, which looks again, it is enough that the lease renewer has the claim: a
         small file takes less time than to ask. A load whose commit got no answer, because the
-        database fell silent or the process died, may have happened: then the claim is over and the
-        ledger has this very import.
+        database did not answer or the process died, may have happened: then the claim is over and
+        the ledger has this import.
         """
         sure = stage is not Stage.LOAD and self._leases.holds(self.claim)
         if stage is Stage.REPORT or sure:
@@ -522,7 +522,7 @@ class Import:
     def _load(self) -> tuple[int, int]:
         if done := saved(self.work / "report.json", ImportReport):
             return done.counts.read - done.counts.rejected, done.counts.rejected
-        (self.work / "results.json").unlink(missing_ok=True)  # of a load that came to nothing
+        (self.work / "results.json").unlink(missing_ok=True)  # of a load that did not commit
         report = self._report()
         plain = saved(self.work / "unpack.json", PlainFile)
         fingerprint = plain.fingerprint if plain else None

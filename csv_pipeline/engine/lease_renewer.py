@@ -41,7 +41,7 @@ class LeaseRenewer:
         self._claims: dict[tuple[int, int], Claim] = {}
         self._runs: dict[str, bool] = {}
         self._lock = threading.Lock()
-        self._writing = threading.Lock()  # a beat in between would take back what is handed over
+        self._writing = threading.Lock()  # a renewal in between would take back what is handed over
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._pid = os.getpid()
