@@ -47,7 +47,7 @@ class DateOrder(StrEnum):
 
 
 class DecimalMark(StrEnum):
-    """Which mark stands before the decimals in `1.234`."""
+    """Which mark precedes the decimals in `1.234`."""
 
     POINT = "point"
     COMMA = "comma"
@@ -57,7 +57,7 @@ class DecimalMark(StrEnum):
 class Account:
     """The party whose files these are, with what it declared about them.
 
-    What an account declares settles what its files leave open. `null_words` stand for no value in
+    What an account declares settles what its files leave open. `null_words` mean no value in
     columns that are not text. `currency` is the ISO 4217 code that a sign of several currencies,
     such as `$` or `kr`, means.
     """
@@ -126,7 +126,7 @@ class LineCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """One decision about a file, and what in the file it stands on.
+    """One decision about a file, and what in the file it is based on.
 
     One that is not `proven` is the likeliest of several that the file allows.
     """
@@ -147,7 +147,7 @@ class ReportWarning:
     """Something in a file that a person should look at, although the import went on.
 
     `code` is stable, such as `rows.superseded_differ`; `count` says how many rows or values are
-    meant, `line_numbers` where the first of them stand.
+    meant, `line_numbers` where the first of them are.
     """
 
     code: str
@@ -260,7 +260,7 @@ class Feed:
         asks_filled: Columns of which the transforms ask whether any row of the file has a value.
         file_checks: Functions that raise `ContradictionError` for a file that contradicts itself,
             and may return evidence of what they found.
-        nulls: Cells, trimmed, that stand for no value besides the empty one.
+        nulls: Cells, trimmed, that mean no value besides the empty one.
         encodings: Tried in this order when a file is not Unicode.
         views: SELECT statements by view name, made in schema `data`.
         reject_rate_warning: The share of rejected rows above which the asset check warns.
@@ -335,7 +335,7 @@ class Feed:
 
 
 class ArrivalStatus(StrEnum):
-    """Where an arrival stands in the ledger."""
+    """What has become of an arrival, in the ledger."""
 
     WAITING = "waiting"
     CLAIMED = "claimed"
@@ -372,7 +372,7 @@ class Claim:
     """The right to import one arrival: `attempt` is the fencing token that load checks.
 
     `repairs` is the import whose rejected rows the file brings back, if somebody said so; a file
-    may say it itself. `position` is where the arrival stands among others, see
+    may say it itself. `position` is the arrival's place among others, see
     `csv_pipeline.storage.order`; a dry run has none. A file that comes `again` is imported even
     if its bytes were.
     """
@@ -396,7 +396,7 @@ class Claim:
 
     @property
     def member(self) -> str | None:
-        """The file's name in the archive it is in; None if it stands by itself."""
+        """The file's name in the archive it is in; None if it is in none."""
         return self.name if self.location.endswith(f"!{self.name}") else None
 
     @property
@@ -412,7 +412,7 @@ class HeaderDrift:
     `added` are names that the feed does not know. `missing` are columns that the feed needs, by
     their likeliest heading, and `gone` the others that the last file had. `renamed` pairs a name
     that is missing or gone with the added one most like it; both stay in their lists, because
-    nobody has confirmed it. `reordered` are names that stand elsewhere among the others than they
+    it is not confirmed. `reordered` are names that are elsewhere among the others than they
     did.
     """
 
@@ -501,7 +501,7 @@ class Undo:
 
     `import_id` is that import. Its rows were `deleted` or had their earlier values `restored`;
     where it was redone, they were `inserted` again or had its values restored. `kept` counts rows
-    that a later import changed, by that import, and `gone` those that nobody finds any more.
+    that a later import changed, by that import, and `gone` those that are not there any more.
     """
 
     import_id: int

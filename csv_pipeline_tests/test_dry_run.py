@@ -148,9 +148,7 @@ def test_an_arrival_is_as_it_was(
     imported(desk, claim)
 
 
-def test_a_dry_run_forgets_no_dead_worker(
-    desk: Desk, leaves_no_trace: Callable[[], None]
-) -> None:
+def test_a_dry_run_forgets_no_dead_worker(desk: Desk, leaves_no_trace: Callable[[], None]) -> None:
     dropped(desk, NEW)
     with desk.pipeline.database.begin() as connection:
         mine = arrival_table.c.account == desk.account

@@ -142,7 +142,7 @@ def test_a_rejects_file_without_one_of_its_columns_is_refused(desk: Desk) -> Non
     )
 
 
-def test_a_row_still_bad_is_a_reject_of_the_new_import_and_can_be_corrected_again(desk: Desk) -> None:
+def test_a_row_still_bad_is_a_reject_of_the_new_import_to_be_corrected_again(desk: Desk) -> None:
     first = desk.bring(FAULTY)
     second = desk.bring(sent_out(desk, first).replace("six", "6.00").replace("eight", "ate"))
     assert (second.counts.inserted, second.counts.rejected) == (1, 1)

@@ -54,7 +54,7 @@ _BEFORE_ONLY = {"r": "ZAR"}  # behind a number it may be anything
 
 @lru_cache(maxsize=10_000)  # the same few words in every amount
 def stated(around: str) -> str | None:
-    """Return the currency that stands around a number, "" if nothing does, None if it is none.
+    """Return the currency around a number, "" if nothing does, None if it is none.
 
     `around` is what is left of an amount with `|` for its number. A sign before and its code behind
     are one currency; any other two are none.

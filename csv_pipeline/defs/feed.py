@@ -1,6 +1,6 @@
 """One feed, as Dagster sees it: a table and its rejects, made by the six ops, with their checks.
 
-The graph is the same for all feeds. What a feed is stands in `csv_pipeline.feeds`, how a file is
+The graph is the same for all feeds. Feeds are declared in `csv_pipeline.feeds`; how a file is
 imported in `csv_pipeline.stages`; neither belongs here.
 """
 

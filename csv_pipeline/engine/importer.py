@@ -619,7 +619,7 @@ class Import:
 
     def _finish(self) -> tuple[int, int]:
         report = self.settled()
-        # What is known stands: a step that is repeated finds all done, or does it once more.
+        # What is known is kept: a step that is repeated finds all done, or does it once more.
         report = replace(report, stage_seconds={**self._seconds(), **report.stage_seconds})
         save(self.work / "report.json", report)
         if not self.claim.dry_run:

@@ -47,7 +47,7 @@ def drop(area: Path, import_id: int) -> None:
 
 @contextmanager
 def unless_kept(area: Path, import_id: int) -> Iterator[bool]:
-    """Give whether nobody works on an import; nobody begins to during the block."""
+    """Give whether no process works on an import; none begins to during the block."""
     with _lock:
         file, ours = _opened(area)
         if import_id in ours:

@@ -51,7 +51,7 @@ from csv_pipeline.storage.lane_lock import lock_lane
 from csv_pipeline.storage.targets import ensure_targets
 from csv_pipeline.workspace import PARTIAL
 
-_LEFT_SECONDS = 3_600.0  # after which nobody reports on a settled import any more
+_LEFT_SECONDS = 3_600.0  # after which no process reports on a settled import any more
 _SECONDS_TO_PUT_AWAY = 5.0
 log = structlog.get_logger()
 

@@ -63,7 +63,7 @@ def moved_modified_at(place: Place) -> datetime | None:
 
 
 def is_being_written(place: Place) -> bool:
-    """Return whether a program has the file open for writing; False where nobody can tell."""
+    """Return whether a program has the file open for writing; False where this is not known."""
     return isinstance(place, Path) and local.is_being_written(place)
 
 

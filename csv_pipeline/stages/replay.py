@@ -136,7 +136,7 @@ def _numbers_in_malformed(text: TextFile, column: str) -> set[str]:
 
 
 def _malformed(text: TextFile) -> Iterator[str]:
-    """Give the malformed records as they stand in the text."""
+    """Give the malformed records as they are in the text."""
     with text.text.open("rb") as file:
         for faults in batches(text.rejects, ["offset", "length"]):
             for offset, length in faults.unique().iter_rows():

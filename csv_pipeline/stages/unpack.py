@@ -1,6 +1,6 @@
 """From an archive to the file in it: gzip, zstd and zip, told by their first bytes, within limits.
 
-A name that stands in an archive is shown and compared, and nothing is ever written under it: what
+A name in an archive is shown and compared, and nothing is ever written under it: what
 comes out goes to one file in the work directory. An archive of several files gives their names;
 each is then an arrival of its own, whose turn it is to come out.
 """

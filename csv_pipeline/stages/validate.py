@@ -69,10 +69,10 @@ def validate(
 ) -> ValidFile:
     """Write the rows without fault to `work`, batch by batch in the order of their key.
 
-    The faults of `typed` and those found here, which show cells as they stand in `text`, come
+    The faults of `typed` and those found here, which show cells as they are in `text`, come
     together in `rejects`. Of rows with the same key all but the one that the feed chooses are
     superseded, or all are rejected. Corrected rows may have been sorted: the feed chooses by where
-    they stood in the file that they repair.
+    they were in the file that they repair.
     """
     schema = _schema(feed, typed.columns)
     rows, rejects = BatchWriter(work / "valid"), BatchWriter(work / "rejects")
@@ -169,7 +169,7 @@ def hold_to_threshold(
 
 @dataclass(frozen=True, slots=True)
 class _Cells:
-    """The cells of a batch as they stand in the file; read only if there is a fault to show."""
+    """The cells of a batch as they are in the file; read only if there is a fault to show."""
 
     path: Path
     places: Mapping[str, int]
@@ -220,7 +220,7 @@ def _too_long(batch: pl.DataFrame, feed: Feed) -> Iterator[pl.DataFrame]:
 
 
 def _placed(rows: pl.DataFrame, *others: pl.Expr) -> pl.DataFrame:
-    """Return where rows stand, as `PLACE`, beside other expressions."""
+    """Return where rows are, as `PLACE`, beside other expressions."""
     places = zip(TYPED_PLACE, PLACE, strict=True)
     return rows.select(*(pl.col(typed).alias(name) for typed, name in places), *others)
 
@@ -233,7 +233,7 @@ def _odd_lines(rows: pl.DataFrame, feed: Feed) -> dict[str, list[int]]:
 def _odd(rows: pl.DataFrame, feed: Feed, firsts: Sequence[int] = (2,)) -> dict[str, pl.DataFrame]:
     """Return by warning the rows that may be no records; their first key of text tells.
 
-    Labels stand in the first rows only.
+    Labels are in the first rows only.
     """
     names = feed.key or tuple(column.name for column in feed.columns)
     name = next((name for name in names if rows.schema.get(name) == pl.String), None)
@@ -425,7 +425,7 @@ def _repeated(rows: Path, repeated: pl.Series, feed: Feed) -> pl.DataFrame:
 def _superseded(
     repeated: pl.DataFrame, feed: Feed, winner: pl.Expr, replay: Replay | None
 ) -> pl.DataFrame:
-    """Return the row numbers of rows that another stands for, each with that of the other."""
+    """Return the row numbers of rows that lose against another, each with that of the other."""
     rows, place = repeated, pl.col("_row_number")
     if replay is not None:
         numbers = repeated.select(row_number=place)
@@ -441,7 +441,7 @@ def _superseded(
 
 
 def _differ(superseded: pl.DataFrame, repeated: pl.DataFrame) -> list[ReportWarning]:
-    """Return the warning of rows that another stands for and that hold something else."""
+    """Return the warning of rows that lose against another and hold something else."""
     rows = repeated.select(pl.col("_row_number").alias("row_number"), "_line_number", *HASH)
     pairs = superseded.join(rows, on="row_number").join(
         rows, left_on="by_row_number", right_on="row_number", suffix="_by"

@@ -76,7 +76,7 @@ def change_tables(connection: sa.Connection, change: Callable[[], None]) -> None
     Nobody else waits behind the change for longer than that.
 
     Raises:
-        DatabaseUnavailableError: A reader is in the way, and the pipeline may not end its session.
+        DatabaseUnavailableError: A reader blocks this, and the pipeline may not end its session.
     """
     patience = sa.text("SELECT set_config('lock_timeout', :patience, true)")
     while True:

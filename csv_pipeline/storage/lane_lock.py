@@ -12,7 +12,7 @@ from csv_pipeline.model import Claim, ImportReport
 from csv_pipeline.storage import tables
 
 _LOADING = "csv-pipeline load"
-_PATIENCE = "1s"  # between looks whether a lost load is in the way
+_PATIENCE = "1s"  # between looks whether a lost load blocks it
 _BUSY = "55P03"
 
 
@@ -79,7 +79,7 @@ def _row_of(account: str, feed: str) -> sa.Select[str]:
 _SET_PATIENCE = sa.text("SELECT set_config('lock_timeout', :patience, true)")
 
 # Anybody may call a session of his own as ours are called, so only those of this role are looked
-# at. One that waits itself holds up nobody. A load of the very claim that waits is one whose
+# at. One that waits itself blocks no other. A load of the very claim that waits is one whose
 # connection broke: a claim has one load at a time.
 _END_LOST_LOADS = sa.text(rf"""
     SELECT pg_terminate_backend(pid)

@@ -2,7 +2,7 @@
 
 A process id alone is not enough: after a while it belongs to another process. With the time its
 process started, the boot and the process namespace it was counted in, it means one process for
-ever. All of it stands in Linux's /proc (man 5 proc); elsewhere workers have no name, and only
+ever. All of it is in Linux's /proc (man 5 proc); elsewhere workers have no name, and only
 their leases tell.
 """
 
