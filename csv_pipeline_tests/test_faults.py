@@ -350,7 +350,7 @@ def test_a_file_that_every_worker_dies_over_fails_and_those_beside_it_go_on(scen
     failed = scene.imports()[1]
     assert (failed.name, failed.problem_code) == ("people.csv", "worker_died")
     assert failed.problem is not None
-    assert "its worker died, or fell silent, 3 times in a row" in failed.problem
+    assert "its worker died, or stopped answering, 3 times in a row" in failed.problem
     assert not scene.is_due()
     assert scene.recover() == []
 

@@ -415,7 +415,7 @@ def test_a_corrected_row_is_rejected_where_no_key_may_come_twice(desk: Desk, row
     (reject,) = desk.rejects(second)
     assert (second.counts.rejected, reject.rule) == (1, "key.duplicate")
     assert reject.message.endswith(
-        f"a key that stands in one row of the file was needed; row {2 if rows[-2] == 'x' else 3} "
+        f"a key that is in one row of the file only was needed; row {2 if rows[-2] == 'x' else 3} "
         f"of import {first.import_id} has it too"
     )
     assert desk.rows("once_in_file", "value, version") == stored

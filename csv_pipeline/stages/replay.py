@@ -294,7 +294,7 @@ def _faults(judged: pl.DataFrame, repaired: Repaired) -> pl.DataFrame:
             "repaired_by",
         ),
         "row.repeated": pl.format(
-            f"each row once was needed; row {{}} of {repairs} stands further up", "repairs"
+            f"each row once was needed; row {{}} of {repairs} comes further up", "repairs"
         ),
         "row.not_the_same": pl.format(
             f"row {{}} of {repairs} was needed, with one cell at least as it was there; found the "

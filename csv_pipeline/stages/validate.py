@@ -453,7 +453,7 @@ def _differ(superseded: pl.DataFrame, repeated: pl.DataFrame) -> list[ReportWarn
         ReportWarning(
             code="rows.superseded_differ",
             message=f"{differ.height:,} of {superseded.height:,} superseded rows differ from the "
-            "row that stands for their key",
+            "row that won",
             count=differ.height,
             line_numbers=tuple(differ["_line_number"].sort().head(_MOST_LINES)),
         )
@@ -492,7 +492,7 @@ def _repeated_faults(repeated: pl.DataFrame, feed: Feed) -> pl.DataFrame:
     others = pl.col("_row_number").sort().head(_MOST_SHOWN).cast(pl.String).str.join(", ")
     more = pl.len().cast(pl.Int64) - _MOST_SHOWN
     found = pl.format(
-        "a {} that stands in one row of the file was needed; it stands in rows {}{}",
+        "a {} that is in one row of the file only was needed; it is in rows {}{}",
         pl.lit(" + ".join(feed.key)),
         others.over(feed.key),
         pl.when(more.over(feed.key) > 0)

@@ -112,7 +112,9 @@ class Resolution:
             yield sa.insert(self.refused).from_select(self.refused.columns.keys(), query)
         if self._refuses_corrected:
             row_number, import_id = self.target.c._row_number, self.target.c._import_id
-            needed = f"a {' + '.join(self.key)} that stands in one row of the file was needed; row "
+            needed = (
+                f"a {' + '.join(self.key)} that is in one row of the file only was needed; row "
+            )
             query = sa.select(
                 rows.c._row_number,
                 sa.literal("key.duplicate"),
