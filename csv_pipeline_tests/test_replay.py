@@ -377,7 +377,7 @@ VERSIONS = "Key,Value,Version\n"
 
 
 @pytest.mark.parametrize(
-    ("feed", "rows", "stands"),
+    ("feed", "rows", "is_current"),
     [
         ("first_in_file", "a,first,1\na,second,x\n", "first"),
         ("first_in_file", "a,first,x\na,second,1\n", "first"),
@@ -431,7 +431,7 @@ def test_of_two_repairs_of_a_key_the_newest_stands_and_where_none_may_the_first(
         assert [row.value for row in desk.rows(feed, "value")] == [is_current]
 
 
-@pytest.mark.parametrize(("feed", "stands"), [("overwritten", "low"), ("first_in_file", "high")])
+@pytest.mark.parametrize(("feed", "is_current"), [("overwritten", "low"), ("first_in_file", "high")])
 def test_of_corrected_rows_that_were_sorted_the_order_of_their_file_counts(
     desk: Desk, feed: str, is_current: str
 ) -> None:

@@ -149,8 +149,8 @@ def _poison(
 def _set_aside(connection: sa.Connection, claim: Claim, deaths: int) -> None:
     problem = (
         f"{claim.name}: its worker died, or stopped answering, {deaths} times in a row while "
-        "importing it, so it is no longer tried by itself; name it, in a run's config or to csv-pipeline "
-        "import, to try it again"
+        "importing it, so it is no longer tried by itself; name it, in a run's config or to "
+        "csv-pipeline import, to try it again"
     )
     _end_claim(
         connection,
