@@ -9,8 +9,8 @@ from pathlib import Path
 import polars as pl
 
 from csv_pipeline.feeds.common import EMAIL, EMAIL_NEEDS
-from csv_pipeline.model import Feed
 from csv_pipeline.spec.contract import Contract, Money, column
+from csv_pipeline.spec.feed import Feed
 
 _AT_A_TIME = 500_000
 _ORDER_ID = r"^\d{2}-\d{5}-\d{5}$"

@@ -12,9 +12,9 @@ from csv_pipeline.engine.bundle import advance_all
 from csv_pipeline.engine.importer import Stage, imports_of
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.feeds import FEEDS
+from csv_pipeline.files.landing import found_file
 from csv_pipeline.model import Claim, ImportReport, Outcome
 from csv_pipeline.settings import Settings
-from csv_pipeline.stages.arrive import found_file
 from csv_pipeline.storage import arrivals
 
 

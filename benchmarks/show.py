@@ -91,9 +91,9 @@ def _bars(axes: Any, bars: Iterable[tuple[str, str, float]], title: str) -> None
     cases = list(dict.fromkeys(case for _, case, _ in bars))
     names = [who for who in _COLOURS if any(who == name for name, _, _ in bars)]
     height = 0.8 / len(names)
-    for place, who in enumerate(names):
+    for position, who in enumerate(names):
         values = {case: value for name, case, value in bars if name == who}
-        at = [cases.index(case) + height * place for case in values]
+        at = [cases.index(case) + height * position for case in values]
         drawn = axes.barh(at, list(values.values()), height, label=who, color=_COLOURS[who])
         axes.bar_label(drawn, fmt="%.0f", padding=2, fontsize=7)
     axes.set_yticks([row + 0.4 - height / 2 for row in range(len(cases))], cases)

@@ -4,27 +4,18 @@ Everything here can be written to JSON and read back (see `csv_pipeline.workspac
 stages of one import may run in different processes.
 """
 
-import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from csv_pipeline.declared import Setting
 from csv_pipeline.errors import InvalidAccountError, SetupError
-from csv_pipeline.files.location import Place, place_of
-from csv_pipeline.spec.conflict import ConflictPolicy, Overwrite
-from csv_pipeline.spec.contract import Column, Contract, columns_of, headings_of, meanings_of
-from csv_pipeline.spec.duplicates import DuplicatePolicy, LastInFile
-from csv_pipeline.spec.names import hold_names
+from csv_pipeline.location import Location, location_of
 
-SHARE_FROM_ROWS = 20
 SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
@@ -75,19 +66,6 @@ class Account:
     def setting(self, name: str) -> Setting:
         """Return what is declared by the name of a fact."""
         return Setting(account=self.account, name=name, value=getattr(self, name))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NonDataPattern:
-    """A record that belongs to the report's layout, such as a footer.
-
-    `pattern` has to explain the whole raw text of the record, from its first character to its last,
-    but for empty cells at the end; so it never takes a row that begins like a footer. Its groups
-    are kept as facts about the file.
-    """
-
-    name: str
-    pattern: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,20 +135,6 @@ class ReportWarning:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
-    """One shape in which a feed's files come.
-
-    A file has this layout if its header has any column of `marks`; a layout without marks takes any
-    file. Then the header needs the columns of `required` too, and every row a value in `filled`.
-    """
-
-    name: str
-    marks: frozenset[str] = frozenset()
-    required: frozenset[str] = frozenset()
-    filled: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FileFacts:
     """What a transform is told of the whole file, of which it sees some rows at a time.
 
@@ -196,142 +160,6 @@ class FileFacts:
                 f"values are looked for in the whole file; that has {', '.join(self.asked) or '-'}"
             )
         return column in self.filled
-
-
-Transform = (
-    Callable[[pl.LazyFrame], pl.LazyFrame] | Callable[[pl.LazyFrame, FileFacts], pl.LazyFrame]
-)
-"""Makes derived columns, each row by itself; one that needs them takes the facts of the file."""
-
-
-@cache
-def takes_facts(transform: Transform) -> bool:
-    """Return whether a transform takes the facts of the file besides the rows.
-
-    Raises:
-        SetupError: It takes neither one argument nor two.
-    """
-    taken = [
-        parameter
-        for parameter in inspect.signature(transform).parameters.values()
-        if parameter.kind in {parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD}
-        and parameter.default is parameter.empty
-    ]
-    if len(taken) not in {1, 2}:
-        raise SetupError(
-            f"transform {transform!r}: the rows, or the rows and the facts of the file were needed "
-            f"as arguments; it takes {len(taken)}"
-        )
-    return len(taken) == 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WholeFile:
-    """What a feed's file checks may look at: the typed rows and what the file says of itself.
-
-    `rows` has the contract's columns plus `_row_number` and `_line_number`, rows with faults among
-    them; `malformed` has the `line_number` of each record that never became a row.
-    """
-
-    name: str
-    layout: str
-    account: Account
-    rows: pl.LazyFrame
-    malformed: pl.LazyFrame
-    non_data: tuple[NonDataLine, ...]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)  # a feed is itself; what follows of it is cached
-class Feed:
-    """One kind of CSV: its contract, key, conflict policy and target table.
-
-    Attributes:
-        name: The folder in the landing area, the Dagster asset and the table in schema `data`.
-        key: The columns that make a row the same, within an account. None: rows are the same that
-            hold the same, counted, so that two identical rows of a file stay two.
-        conflict: What happens when the key is stored and the rows differ.
-        column_conflicts: The same for single columns, by name.
-        duplicates: What happens when a key comes several times in a file.
-        layouts: Tried in this order; the first that a header fits is the file's.
-        transforms: Functions over typed rows that make the derived columns, in this order. They
-            see all columns of the contract, nulls where the file lacks them; how many rows come at
-            once is open, so that each row is to be made by itself. What they need of the others
-            stands in `FileFacts`, their second argument if they have one.
-        asks_filled: Columns of which the transforms ask whether any row of the file has a value.
-        file_checks: Functions that raise `ContradictionError` for a file that contradicts itself,
-            and may return evidence of what they found.
-        nulls: Cells, trimmed, that mean no value besides the empty one.
-        encodings: Tried in this order when a file is not Unicode.
-        views: SELECT statements by view name, made in schema `data`.
-        reject_rate_warning: The share of rejected rows above which the asset check warns.
-        max_rejected_rows: A file with more rejected rows than these is refused; None: no limit.
-        max_rejected_share: So is one with a greater share of them, unless it has fewer than
-            `SHARE_FROM_ROWS` rows: a share says little about a handful.
-    """
-
-    name: str
-    description: str
-    contract: type[Contract]
-    key: tuple[str, ...] = ()
-    conflict: ConflictPolicy = field(default_factory=Overwrite)
-    column_conflicts: Mapping[str, ConflictPolicy] = field(default_factory=dict)
-    duplicates: DuplicatePolicy = field(default_factory=LastInFile)
-    layouts: tuple[Layout, ...] = (Layout(name="standard"),)
-    non_data: tuple[NonDataPattern, ...] = ()
-    transforms: tuple[Transform, ...] = ()
-    asks_filled: tuple[str, ...] = ()
-    file_checks: tuple[Callable[[WholeFile], Evidence | None], ...] = ()
-    nulls: frozenset[str] = frozenset()
-    encodings: tuple[str, ...] = ("cp1252",)
-    views: Mapping[str, str] = field(default_factory=dict)
-    group: str = "default"
-    reject_rate_warning: float = 0.05
-    max_rejected_rows: int | None = None
-    max_rejected_share: float | None = None
-
-    def __post_init__(self) -> None:
-        """Hold the declaration to the contract's columns, and its names to what can hold them."""
-        hold_names(self.name, self.contract, self.views)
-        conflicts = (self.conflict, *self.column_conflicts.values())
-        named = {*self.key, *self.column_conflicts, *self.duplicates.columns, *self.asks_filled}
-        named.update(name for policy in conflicts for name in policy.columns)
-        for transform in self.transforms:
-            takes_facts(transform)
-        for layout in self.layouts:
-            named |= layout.marks | layout.required | layout.filled
-        known = {column.name for column in self.columns}
-        decided_by_key = sorted(self.column_conflicts.keys() & set(self.key))
-        if unknown := sorted(named - known):
-            found = f"the contract has no {', '.join(map(repr, unknown))}"
-        elif blank := sorted(
-            c.name
-            for c in self.columns
-            if c.name in self.key and c.nullable and c.substitute is None
-        ):
-            found = f"{', '.join(map(repr, blank))} of the key may be null and has no substitute"
-        elif decided_by_key:
-            found = f"{', '.join(map(repr, decided_by_key))} is of the key, which cannot differ"
-        else:
-            return
-        raise SetupError(
-            f"feed {self.name!r}: columns of its contract were needed for key, conflicts, "
-            f"duplicates, layouts and asks_filled; {found}"
-        )
-
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        """The contract's columns in the order they are declared."""
-        return columns_of(self.contract)
-
-    @property
-    def headings(self) -> frozenset[str]:
-        """Every name, reduced by `contract.heading`, that a header of this feed may hold."""
-        return headings_of(self.contract)
-
-    @property
-    def meanings(self) -> Mapping[str, str]:
-        """What each of these names means; two that mean the same name the same columns."""
-        return meanings_of(self.contract)
 
 
 class ArrivalStatus(StrEnum):
@@ -400,9 +228,9 @@ class Claim:
         return self.name if self.location.endswith(f"!{self.name}") else None
 
     @property
-    def place(self) -> Place:
+    def lies_at(self) -> Location:
         """Where the bytes are by now: the file, or the archive it is in."""
-        return place_of((self.moved_to or self.location).removesuffix(f"!{self.name}"))
+        return location_of((self.moved_to or self.location).removesuffix(f"!{self.name}"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -585,9 +413,9 @@ class Reject:
     @classmethod
     def of(cls, fault: Mapping[str, Any]) -> "Reject":
         """Return a fault as it is stored, without its place in the message, as one with it."""
-        place = f"row {fault['row_number']} (line {fault['line_number']})"
+        location = f"row {fault['row_number']} (line {fault['line_number']})"
         separator = ":" if fault["column"] is None else ","
-        return cls(**{**fault, "message": f"{place}{separator} {fault['message']}"})
+        return cls(**{**fault, "message": f"{location}{separator} {fault['message']}"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,21 +12,21 @@ from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, SecretS
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from csv_pipeline.errors import SetupError
-from csv_pipeline.files.location import ObjectPlace, Place, is_below, place_of
+from csv_pipeline.location import Location, ObjectLocation, is_below, location_of
 
 
 def _folder_or_bucket(given: Any) -> Any:
     """Return text as the place it names."""
     try:
-        place = place_of(given) if isinstance(given, str) else given
+        location = location_of(given) if isinstance(given, str) else given
     except SetupError as error:
         raise ValueError(str(error)) from error
-    if isinstance(place, ObjectPlace):
-        return ObjectPlace(place.bucket, place.key.strip("/"))
-    return place
+    if isinstance(location, ObjectLocation):
+        return ObjectLocation(location.bucket, location.key.strip("/"))
+    return location
 
 
-_Area = Annotated[Place | None, NoDecode, BeforeValidator(_folder_or_bucket)]
+_Area = Annotated[Location | None, NoDecode, BeforeValidator(_folder_or_bucket)]
 
 
 class Settings(BaseSettings):
@@ -96,8 +96,8 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _apart(self) -> Self:
-        landing = self.landing_place
-        for area in (self.archive_place, self.quarantine_place):
+        landing = self.landing_location
+        for area in (self.archive_location, self.quarantine_location):
             if type(area) is not type(landing):
                 raise ValueError(
                     f"folders only or buckets only were needed; found {landing} and {area}"
@@ -110,23 +110,23 @@ class Settings(BaseSettings):
         return self
 
     @property
-    def landing_place(self) -> Place:
+    def landing_location(self) -> Location:
         """Where files arrive, as `{account}/{feed}/…`."""
         return _absolute(self.landing or self.home / "landing")
 
     @property
-    def archive_place(self) -> Place:
+    def archive_location(self) -> Location:
         """Where imported files are kept, as `{account}/{feed}/{date}/…`."""
         return self._kept(self.archive_folder, "archive")
 
     @property
-    def quarantine_place(self) -> Place:
+    def quarantine_location(self) -> Location:
         """Where refused files are kept, as `{account}/{feed}/{date}/…`."""
         return self._kept(self.quarantine_folder, "quarantine")
 
-    def _kept(self, given: Place | None, name: str) -> Place:
-        landing = self.landing_place
-        if given is None and isinstance(landing, ObjectPlace):
+    def _kept(self, given: Location | None, name: str) -> Location:
+        landing = self.landing_location
+        if given is None and isinstance(landing, ObjectLocation):
             return landing.parent / name
         return _absolute(given or self.home / name)
 
@@ -137,17 +137,17 @@ class Settings(BaseSettings):
         Raises:
             SetupError: It is in a bucket.
         """
-        return _folder(self.landing_place)
+        return _folder(self.landing_location)
 
     @property
     def archive_area(self) -> Path:
         """The archive as a folder, or a `SetupError` as above."""
-        return _folder(self.archive_place)
+        return _folder(self.archive_location)
 
     @property
     def quarantine_area(self) -> Path:
         """The quarantine as a folder, or a `SetupError` as above."""
-        return _folder(self.quarantine_place)
+        return _folder(self.quarantine_location)
 
     @property
     def results_area(self) -> Path:
@@ -179,14 +179,14 @@ class Settings(BaseSettings):
         return (self.home / "dagster").absolute()
 
 
-def _absolute(place: Place) -> Place:
-    return place.absolute() if isinstance(place, Path) else place
+def _absolute(location: Location) -> Location:
+    return location.absolute() if isinstance(location, Path) else location
 
 
-def _folder(place: Place) -> Path:
-    if isinstance(place, Path):
-        return place
-    raise SetupError(f"{place}: a folder of this machine was needed; it is in a bucket")
+def _folder(location: Location) -> Path:
+    if isinstance(location, Path):
+        return location
+    raise SetupError(f"{location}: a folder of this machine was needed; it is in a bucket")
 
 
 @cache

@@ -58,16 +58,14 @@ NON_DATA = pl.Schema(
 )
 """A line with text that is neither header nor record, as `model.NonDataLine`."""
 
-EXTRA = "_extra"
-"""The column of a row's cells that the feed does not know, as one JSON object."""
 
 OWN = ("_own_import_id", "_own_row_number")
 """The import that a row belongs to and its number there, where rows of several are together."""
 
-PLACE = ("row_number", "line_number", "offset", "length")
+ORIGIN = ("row_number", "line_number", "offset", "length")
 """The columns that say where in the file a row is, beside its text."""
 
-TYPED_PLACE = tuple(f"_{name}" for name in PLACE)
+TYPED_ORIGIN = tuple(f"_{name}" for name in ORIGIN)
 """The same beside its values, of which one may be called `length`: no column of a contract begins
 with `_`."""
 
@@ -98,11 +96,11 @@ class PlainFile:
 class TextFile:
     """What `read` gives: every well-formed record as text.
 
-    `rows` has a text column for each place in the header, named "0", "1", …, and `PLACE`; an absent
-    value is null, a quoted empty one is "". `records` counts rows and malformed records together,
-    `repaired` those of the rows that were corrected. `non_data` are the lines that a pattern of the
-    feed declared to be none, `non_data_lines` a directory of all of them, as `NON_DATA`. Rows
-    of several `sections` have a header each.
+    `rows` has a text column for each name of the header, called "0", "1", …, and `ORIGIN`; an
+    absent value is null, a quoted empty one is "". `records` counts rows and malformed records
+    together, `repaired` the rows that the reader repaired. `non_data` are the lines that a pattern
+    of the feed declared to be none, `non_data_lines` a directory of all of them, as `NON_DATA`.
+    Rows of several `sections` have a header each.
     """
 
     text: Path
@@ -138,7 +136,7 @@ class TextFile:
 class TypedFile:
     """What `transform` gives: `columns` of the contract, typed, with nulls where a cast failed.
 
-    The columns that the file lacks are left out; `rows` has `EXTRA` and `TYPED_PLACE` besides. The
+    The columns that the file lacks are left out; `rows` has `EXTRA` and `TYPED_ORIGIN` besides. The
     batch of the same number in `rejects` holds the faults of a batch's rows. `headings` says what
     the file calls a column, `styles` how its amounts or dates are read, `extras` which columns the
     feed does not know, and `facts` what transforms were told of the whole file.
@@ -206,10 +204,10 @@ class Part:
 def parts_of(row_numbers: pl.Series, parts: Sequence[Part]) -> pl.Series:
     """Return for each row of the text the place of its part among some; null if it is of none."""
     firsts = pl.Series([part.first for part in parts], dtype=pl.Int64)
-    place = firsts.search_sorted(row_numbers, side="right").cast(pl.Int64) - 1
+    position = firsts.search_sorted(row_numbers, side="right").cast(pl.Int64) - 1
     ends = firsts + pl.Series([part.rows for part in parts], dtype=pl.Int64)
-    inside = (place >= 0) & (row_numbers < ends.gather(place.clip(lower_bound=0)))
-    return place.set(~inside, None)
+    inside = (position >= 0) & (row_numbers < ends.gather(position.clip(lower_bound=0)))
+    return position.set(~inside, None)
 
 
 OUTCOMES = pl.Schema({"row_number": pl.Int64, "outcome": pl.String})

@@ -22,9 +22,10 @@ from hypothesis import settings
 from csv_pipeline.engine.importer import Import, ingest
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.feeds import FEEDS
-from csv_pipeline.model import Account, Feed, ImportReport, Reject
+from csv_pipeline.files.landing import found_file
+from csv_pipeline.model import Account, ImportReport, Reject
 from csv_pipeline.settings import Settings
-from csv_pipeline.stages.arrive import found_file
+from csv_pipeline.spec.feed import Feed
 from csv_pipeline.storage import accounts, arrivals, rejects
 from csv_pipeline_tests.feeds import TEST_FEEDS
 from csv_pipeline_tests.postgres import ADDRESS

@@ -6,7 +6,6 @@ import pandera.polars as pa
 import polars as pl
 from pandera.api.polars.types import PolarsData
 
-from csv_pipeline.model import Feed
 from csv_pipeline.spec.conflict import (
     FillBlanks,
     Greatest,
@@ -18,6 +17,7 @@ from csv_pipeline.spec.conflict import (
 )
 from csv_pipeline.spec.contract import Contract, Money, column
 from csv_pipeline.spec.duplicates import FirstInFile, NewestInFile, RejectDuplicates
+from csv_pipeline.spec.feed import Feed
 
 
 class Person(Contract):

@@ -8,7 +8,7 @@ import pytest
 
 from csv_pipeline.casts import decimals, integers
 from csv_pipeline.casts.currencies import stated
-from csv_pipeline.cli.importing import declare
+from csv_pipeline.engine.accounts import declare
 from csv_pipeline.errors import SetupError
 from csv_pipeline.model import DecimalMark
 from csv_pipeline_tests.conftest import Desk

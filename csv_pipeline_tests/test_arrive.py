@@ -9,14 +9,14 @@ import pytest
 
 from csv_pipeline.engine.importer import ingest
 from csv_pipeline.engine.pipeline import Pipeline
+from csv_pipeline.files.landing import ScanResult, found_file, look
 from csv_pipeline.model import ArrivalStatus, Outcome
-from csv_pipeline.stages.arrive import ScanResult, found_file, look
 from csv_pipeline.storage import arrivals, claims
 from csv_pipeline_tests.conftest import Desk
 
 
-def drop(landing: Path, place: str, content: str = "ID\n1\n", age: float = 60) -> Path:
-    path = landing / place
+def drop(landing: Path, location: str, content: str = "ID\n1\n", age: float = 60) -> Path:
+    path = landing / location
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(content)
     os.utime(path, (time.time() - age, time.time() - age))
@@ -58,7 +58,7 @@ def test_a_file_that_grows_between_two_looks_waits(
 ) -> None:
     path = drop(tmp_path, "acme/people/a.csv", age=0)
     monkeypatch.setattr(
-        "csv_pipeline.stages.arrive.time.sleep", lambda _: path.write_text("ID\n1\n2\n")
+        "csv_pipeline.files.landing.time.sleep", lambda _: path.write_text("ID\n1\n2\n")
     )
     seen = looking(tmp_path, settle_seconds=5)
     assert (seen.found, seen.growing) == ((), 1)
@@ -70,7 +70,7 @@ def test_a_young_file_that_stays_as_it_is_is_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "why"),
+    ("location", "why"),
     [
         ("acme/poeple/a.csv", "one of people, versions; found 'poeple' (did you mean 'people'?)"),
         ("Acme Inc/people/a.csv", "account 'Acme Inc': small letters, digits"),
@@ -78,8 +78,8 @@ def test_a_young_file_that_stays_as_it_is_is_found(tmp_path: Path) -> None:
         ("a.csv", "a place like account/feed/file was needed"),
     ],
 )
-def test_a_file_in_no_feed_s_place_is_misplaced(tmp_path: Path, place: str, why: str) -> None:
-    drop(tmp_path, place)
+def test_a_file_in_no_feed_s_place_is_misplaced(tmp_path: Path, location: str, why: str) -> None:
+    drop(tmp_path, location)
     seen = looking(tmp_path)
     assert seen.found == ()
     assert why in seen.misplaced[0][1]

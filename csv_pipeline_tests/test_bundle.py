@@ -15,12 +15,12 @@ import pytest
 import sqlalchemy as sa
 
 from csv_pipeline.engine.bundle import advance_all
+from csv_pipeline.engine.housekeeping import sweep
 from csv_pipeline.engine.importer import Import, Stage, imports_of
-from csv_pipeline.engine.pipeline import sweep
 from csv_pipeline.engine.result_files import draft_results_together
 from csv_pipeline.errors import LostClaimError
+from csv_pipeline.files.landing import found_file
 from csv_pipeline.model import DateOrder, DecimalMark, ImportReport, Outcome, Reject
-from csv_pipeline.stages.arrive import found_file
 from csv_pipeline.storage import arrivals, imports, tables
 from csv_pipeline_tests.conftest import Desk
 from csv_pipeline_tests.workers import Worker, orders_for
@@ -254,7 +254,7 @@ def test_times_are_read_as_each_file_proves_them(desk: Desk) -> None:
     assert [row.shift for row in found[0][-1]] == ["a", "b", "c", "d", "g", "h"]
 
 
-@pytest.mark.parametrize("way", ["together", "alone", "in turn"])
+@pytest.mark.parametrize("style", ["together", "alone", "in turn"])
 def test_the_first_imported_file_of_a_new_header_tells_that_it_changed(
     desk: Desk, style: str
 ) -> None:
@@ -547,7 +547,7 @@ def test_a_file_that_breaks_is_recorded_and_the_others_go_on(desk: Desk) -> None
     assert [name for (name,) in desk.rows(columns="person_id")] == ["0", "2", "3"]
 
 
-@pytest.mark.parametrize("way", ["together", "alone"])
+@pytest.mark.parametrize("style", ["together", "alone"])
 def test_a_result_file_that_cannot_be_written_costs_no_other(desk: Desk, style: str) -> None:
     imports = arrived(desk, [f"{HEADER}{n},Ann {n},{n}.50\n" for n in range(3)])
     settings = desk.pipeline.settings

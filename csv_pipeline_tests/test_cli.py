@@ -24,8 +24,8 @@ from csv_pipeline.cli.dev import dagster_home, psql
 from csv_pipeline.cli.terminal import out
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError
+from csv_pipeline.files.landing import found_file
 from csv_pipeline.settings import Settings, settings
-from csv_pipeline.stages.arrive import found_file
 from csv_pipeline.storage import accounts, arrivals
 
 _COMMAND = str(Path(sys.executable).with_name("csv-pipeline"))

@@ -7,9 +7,10 @@ import pytest
 import sqlalchemy as sa
 
 from csv_pipeline.errors import SetupError
-from csv_pipeline.model import Feed, ImportReport, Outcome
+from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.spec.conflict import Greatest, NewestWins
 from csv_pipeline.spec.duplicates import NewestInFile
+from csv_pipeline.spec.feed import Feed
 from csv_pipeline_tests.conftest import Desk
 from csv_pipeline_tests.feeds import Version
 

@@ -37,8 +37,8 @@ def _hints(case: dict[str, Any]) -> ReadHints:
 
 def _seen(text: TextFile) -> dict[str, Any]:
     """Return what the reader found, in the words of an expectation."""
-    places = [str(place) for place in range(len(text.header))]
-    schema = pl.Schema({**dict.fromkeys(places, pl.String()), "line_number": pl.Int64()})
+    positions = [str(position) for position in range(len(text.header))]
+    schema = pl.Schema({**dict.fromkeys(positions, pl.String()), "line_number": pl.Int64()})
     rows = scan(text.rows, schema).collect()
     rejects = scan(text.rejects, REJECTS).select("line_number", "rule").collect()
     return {
@@ -48,7 +48,7 @@ def _seen(text: TextFile) -> dict[str, Any]:
         "escape": text.escape,
         "header_line": text.header_line,
         "header": list(text.header),
-        "rows": [list(row) for row in rows.select(places).rows()],
+        "rows": [list(row) for row in rows.select(positions).rows()],
         "lines": rows["line_number"].to_list(),
         "rejects": sorted(list(reject) for reject in rejects.rows()),
         "blank": text.blank,
@@ -101,7 +101,7 @@ def test_a_record_gives_its_cells_again_as_they_were_read(name: str, tmp_path: P
     content = text.text.read_bytes()
     for batch in batches(text.rows):
         for *cells, offset, length in batch.select(
-            *(str(place) for place in range(len(text.header))), "offset", "length"
+            *(str(position) for position in range(len(text.header))), "offset", "length"
         ).iter_rows():
             record = content[offset : offset + length].decode()
             if "\n" in record:

@@ -10,9 +10,9 @@ from sqlalchemy.dialects.postgresql.base import ischema_names
 
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import DatabaseUnavailableError, SetupError, UnsupportedDatabaseError
-from csv_pipeline.model import Feed
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.contract import column
+from csv_pipeline.spec.feed import Feed
 from csv_pipeline.storage import database as module
 from csv_pipeline.storage import tables, targets
 from csv_pipeline.storage.database import open_database

@@ -19,9 +19,9 @@ from csv_pipeline.defs.partitions import ACCOUNTS
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.engine.lease_renewer import LeaseRenewer
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
+from csv_pipeline.files.landing import found_file
 from csv_pipeline.model import Outcome
 from csv_pipeline.settings import Settings
-from csv_pipeline.stages.arrive import found_file
 from csv_pipeline.storage import arrivals, imports, tables
 from csv_pipeline_tests.conftest import Desk
 from csv_pipeline_tests.feeds import TEST_FEEDS

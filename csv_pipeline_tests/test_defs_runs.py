@@ -162,9 +162,9 @@ def test_a_run_shows_where_the_files_are_now(dagster: Dagster) -> None:
     dagster.drop("one.csv", GOOD)
     dagster.drop("wrong.csv", WRONG)
     facts = metadata(dagster.run())
-    places = {line["file"]: line["is now"] for line in facts["where they are"]}
-    assert "/archive/" in places["one.csv"]
-    assert "/quarantine/" in places["wrong.csv"]
+    locations = {line["file"]: line["is now"] for line in facts["where they are"]}
+    assert "/archive/" in locations["one.csv"]
+    assert "/quarantine/" in locations["wrong.csv"]
     (outcomes,) = facts["each row's outcome"]
     assert Path(outcomes["is in"]).read_text("utf-8-sig").count("inserted") == 2
 

@@ -33,7 +33,7 @@ def reading(content: bytes, folder: Path, **hints: object) -> TextFile:
 
 
 def cells(text: TextFile) -> list[tuple[str | None, ...]]:
-    names = [str(place) for place in range(len(text.header))]
+    names = [str(position) for position in range(len(text.header))]
     return scan(text.rows).select(names).collect().rows()
 
 
@@ -96,7 +96,7 @@ def test_the_same_word_a_thousand_times_is_one_witness(tmp_path: Path) -> None:
 
 
 def test_noise_is_words_in_no_encoding(tmp_path: Path) -> None:
-    noise = bytes(128 + (place * place * 89 + place // 7) % 128 for place in range(600))
+    noise = bytes(128 + (position * position * 89 + position // 7) % 128 for position in range(600))
     rows = b"\n".join(b"1," + noise[at : at + 12] for at in range(0, 600, 12))
     with pytest.raises(UnreadableFileError, match=r"not utf-8 .*, nor words in"):
         decoded(b"id,name\n" + rows, tmp_path)

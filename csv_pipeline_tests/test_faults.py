@@ -24,9 +24,9 @@ from csv_pipeline.engine.importer import Import, Stage, ingest
 from csv_pipeline.engine.lease_renewer import LeaseRenewer
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.errors import DatabaseUnavailableError, LostClaimError
+from csv_pipeline.files.landing import found_file
 from csv_pipeline.model import Claim, ImportReport, Outcome
 from csv_pipeline.settings import Settings
-from csv_pipeline.stages.arrive import found_file
 from csv_pipeline.storage import arrivals, imports, lane_lock, tables
 from csv_pipeline.storage.worker import is_gone, is_zombie, this_worker
 from csv_pipeline_tests.conftest import Desk
@@ -424,9 +424,9 @@ def test_what_a_process_holds_when_it_is_told_to_end_is_given_back(scene: Scene)
 def test_a_worker_is_known_by_its_start_and_not_by_its_number_alone() -> None:
     me = this_worker()
     assert me is not None
-    place, _, started = me.rpartition("/")
+    position, _, started = me.rpartition("/")
     assert not is_gone(me)
-    assert is_gone(f"{place}/{int(started) - 1}")
+    assert is_gone(f"{position}/{int(started) - 1}")
 
 
 def test_of_a_worker_elsewhere_nothing_is_known() -> None:

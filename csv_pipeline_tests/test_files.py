@@ -360,25 +360,25 @@ def test_a_look_of_before_the_move_does_not_bring_a_file_back(landing: Landing) 
 
 
 def _found(landing: Landing) -> Any:
-    from csv_pipeline.stages.arrive import look  # noqa: PLC0415
+    from csv_pipeline.files.landing import look  # noqa: PLC0415
 
     area, deadline = landing.pipeline.settings.landing_area, time.monotonic() + 10
     return look(area, {"people"}, known=set(), settle_seconds=0, deadline=deadline).found
 
 
-@pytest.mark.parametrize("place", ["old", "new"])
-def test_a_file_is_found_by_its_old_place_and_its_new_one(landing: Landing, place: str) -> None:
+@pytest.mark.parametrize("location", ["old", "new"])
+def test_a_file_is_found_by_its_old_place_and_its_new_one(landing: Landing, location: str) -> None:
     path = landing.drop("a.csv", WRONG)
     (refused,) = landing.bring()
-    where = path if place == "old" else Path(landing.arrivals()["a.csv"].moved_to)
+    where = path if location == "old" else Path(landing.arrivals()["a.csv"].moved_to)
     found = landing.pipeline.find(where, landing.account, "people")
     claim = landing.pipeline.claim_file(found)
     assert claim is not None
     assert claim.arrival_id == refused.arrival_id
-    assert Path(str(claim.place)).read_text() == WRONG
+    assert Path(str(claim.lies_at)).read_text() == WRONG
     dry = landing.pipeline.claim_file(found, dry_run=True)
     assert dry is not None
-    assert dry.place == claim.place
+    assert dry.lies_at == claim.lies_at
 
 
 def test_a_file_that_never_was_is_named(landing: Landing) -> None:
@@ -463,7 +463,7 @@ def test_only_the_newest_files_are_kept(landing: Landing) -> None:
     for number in range(4):
         landing.drop(f"{number}.csv", f"ID,Name\n{number},Ann\n")
         landing.bring()
-    keeping(landing, keep_files=2).pipeline.hold_to_retention(landing.account, "people")
+    keeping(landing, keep_files=2).pipeline.remove_expired(landing.account, "people")
     assert landing.lying("archive") == [f"{TODAY}/2.csv", f"{TODAY}/3.csv"]
     gone = landing.arrivals()["0.csv"]
     assert gone.removed_at is not None
@@ -477,7 +477,7 @@ def test_only_files_young_enough_are_kept(uncrowded_pipeline: Pipeline, account:
     landing.set(moved_at=sa.func.now() - sa.text("interval '31 days'"))
     landing.drop("new.csv", "ID,Name\n2,Bob\n")
     landing.bring()
-    keeping(landing, keep_days=30).pipeline.hold_all_to_retention(30)
+    keeping(landing, keep_days=30).pipeline.remove_all_expired(30)
     assert landing.lying("archive") == [f"{TODAY}/new.csv"]
 
 
@@ -486,7 +486,7 @@ def test_a_file_that_may_still_be_imported_is_kept(landing: Landing, status: str
     landing.drop("a.csv")
     landing.bring()
     landing.set(status=status, moved_at=sa.func.now() - sa.text("interval '31 days'"))
-    keeping(landing, keep_days=30).pipeline.hold_to_retention(landing.account, "people")
+    keeping(landing, keep_days=30).pipeline.remove_expired(landing.account, "people")
     assert landing.lying("archive") == [f"{TODAY}/a.csv"]
 
 
@@ -500,11 +500,11 @@ def test_a_zip_is_kept_while_a_file_in_it_may_still_be_imported(landing: Landing
     with landing.pipeline.database.begin() as connection:
         failed = sa.update(table).where(table.c.arrival_id == one).values(status="failed")
         connection.execute(failed)
-    keeping(landing, keep_days=30).pipeline.hold_to_retention(landing.account, "people")
+    keeping(landing, keep_days=30).pipeline.remove_expired(landing.account, "people")
     assert landing.lying("archive") == [f"{TODAY}/all.zip"]
     with landing.pipeline.database.begin() as connection:
         connection.execute(failed.values(status="imported"))
-    keeping(landing, keep_days=30).pipeline.hold_to_retention(landing.account, "people")
+    keeping(landing, keep_days=30).pipeline.remove_expired(landing.account, "people")
     assert landing.lying("archive") == []
     assert landing.arrivals()["two.csv"].removed_at is not None
 
@@ -514,7 +514,7 @@ def test_a_kept_file_that_somebody_changed_is_not_removed(landing: Landing) -> N
     landing.bring()
     Path(landing.arrivals()["a.csv"].moved_to).write_text("mine now")
     landing.set(moved_at=sa.func.now() - sa.text("interval '31 days'"))
-    keeping(landing, keep_days=30).pipeline.hold_to_retention(landing.account, "people")
+    keeping(landing, keep_days=30).pipeline.remove_expired(landing.account, "people")
     assert landing.lying("archive") == [f"{TODAY}/a.csv"]
 
 
@@ -525,7 +525,7 @@ def test_results_and_rejects_are_kept_no_longer_either(landing: Landing) -> None
         (report,) = landing.bring()
         landing.pipeline.leave_rejects(report)
         ids.append(report.import_id)
-    keeping(landing, keep_files=1).pipeline.hold_to_retention(landing.account, "people")
+    keeping(landing, keep_files=1).pipeline.remove_expired(landing.account, "people")
     kept = [f"import-{ids[-1]}.csv"]
     assert (landing.lying("results"), landing.lying("rejects")) == (kept, kept)
     removed = [source for source, target in landing.moves() if target is None]
@@ -545,9 +545,9 @@ def test_what_cannot_be_removed_stops_nothing(
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "unlink", denied)
-        keeping(landing, keep_days=30).pipeline.hold_to_retention(landing.account, "people")
+        keeping(landing, keep_days=30).pipeline.remove_expired(landing.account, "people")
     assert landing.arrivals()["a.csv"].removed_at is None
-    keeping(landing, keep_days=30).pipeline.hold_to_retention(landing.account, "people")
+    keeping(landing, keep_days=30).pipeline.remove_expired(landing.account, "people")
     assert landing.lying("archive") == []
 
 
@@ -555,7 +555,7 @@ def test_nothing_is_removed_unless_a_setting_says_so(landing: Landing) -> None:
     landing.drop("a.csv")
     landing.bring()
     landing.set(moved_at=datetime(2000, 1, 1, tzinfo=UTC))
-    landing.pipeline.hold_all_to_retention(30)
+    landing.pipeline.remove_all_expired(30)
     assert landing.lying("archive") == [f"{TODAY}/a.csv"]
 
 

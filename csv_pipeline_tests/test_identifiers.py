@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 
 from csv_pipeline.casts.cells import choices
-from csv_pipeline.model import Feed
 from csv_pipeline.spec.contract import Contract, column
+from csv_pipeline.spec.feed import Feed
 from csv_pipeline_tests.conftest import Desk
 
 HEADER = "Customer ID,Name,City\n"

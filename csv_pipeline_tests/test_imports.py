@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from csv_pipeline.engine import importer as ingest_module
+from csv_pipeline.engine.housekeeping import sweep
 from csv_pipeline.engine.importer import Import, Stage, ingest
-from csv_pipeline.engine.pipeline import Pipeline, sweep
+from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import AccountingError, LostClaimError
 from csv_pipeline.model import Counts, Outcome
 from csv_pipeline.storage import imports, tables

@@ -54,11 +54,11 @@ def imported(pipeline: Pipeline, path: Path, feed: str, work: Path) -> Read | Fi
     return text, (work / "clean.csv").read_bytes(), rejects, non_data_in(text).first
 
 
-@pytest.mark.parametrize("place", range(len(FILES)), ids=[_id(path) for path in FILES])
+@pytest.mark.parametrize("position", range(len(FILES)), ids=[_id(path) for path in FILES])
 def test_a_file_is_looked_into_for_a_feed_as_an_import_for_it_reads_it(
-    place: int, pipeline: Pipeline, tmp_path: Path
+    position: int, pipeline: Pipeline, tmp_path: Path
 ) -> None:
-    path, asked = FILES[place], FEEDS[place % len(FEEDS)]  # each file for one feed in turn
+    path, asked = FILES[position], FEEDS[position % len(FEEDS)]  # each file for one feed in turn
     feed = asked.name
     wanted = imported(pipeline, path, feed, tmp_path / "work")
     out = tmp_path / "clean.csv"

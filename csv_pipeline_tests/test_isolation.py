@@ -18,12 +18,12 @@ import pytest
 import sqlalchemy as sa
 from psycopg import sql
 
-from csv_pipeline.cli.importing import bind_reader, unbind_reader
+from csv_pipeline.engine.accounts import bind_reader, unbind_reader
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.errors import DatabaseUnavailableError, SetupError
 from csv_pipeline.feeds import FEEDS
-from csv_pipeline.model import Feed
 from csv_pipeline.settings import Settings
+from csv_pipeline.spec.feed import Feed
 from csv_pipeline.storage import confine, isolation
 from csv_pipeline.storage.isolation import READER, STATE
 from csv_pipeline.storage.targets import ensure_targets

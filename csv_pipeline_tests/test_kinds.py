@@ -25,8 +25,8 @@ from csv_pipeline.cli import commands
 from csv_pipeline.engine.importer import ingest
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.feeds import FEEDS
-from csv_pipeline.model import Feed
 from csv_pipeline.spec.contract import Contract, Money, column
+from csv_pipeline.spec.feed import Feed
 from csv_pipeline_tests.conftest import own_settings
 
 KINDS = Path(__file__).parent / "corpus" / "kinds"

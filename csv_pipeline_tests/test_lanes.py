@@ -16,8 +16,8 @@ import pytest
 import sqlalchemy as sa
 from psycopg import sql
 
-from csv_pipeline.cli.importing import bind_reader
 from csv_pipeline.engine import archive
+from csv_pipeline.engine.accounts import bind_reader
 from csv_pipeline.engine.importer import Stage
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.model import Outcome
@@ -80,7 +80,7 @@ def test_a_login_that_takes_every_lock_it_may_holds_up_nobody(
     def go() -> Outcome:
         again = open_pipeline(pipeline.settings, TEST_FEEDS)
         report = Desk(again, desk.account, path.parent).bring(PEOPLE, name=path.name)
-        archive.place(again.database, again.settings, report.arrival_id)
+        archive.archive_file(again.database, again.settings, report.arrival_id)
         again.undo(report.import_id)
         again.close()
         return report.outcome
@@ -178,6 +178,10 @@ def test_imports_of_an_earlier_release_can_be_undone_in_their_order(tmp_path: Pa
         undone = [old.undo(report.import_id) for report in (one, two)]
         with old.database.begin() as connection:
             for statement in (
+                "ALTER TABLE csv_pipeline.arrival RENAME COLUMN moved_at TO placed_at",
+                "ALTER TABLE csv_pipeline.arrival"
+                " RENAME COLUMN status_before_dry_run TO rehearsed_as",
+                "ALTER INDEX csv_pipeline.arrival_to_move RENAME TO arrival_to_place",
                 "DROP TABLE csv_pipeline.lane",
                 "ALTER TABLE csv_pipeline.import DROP COLUMN turn",
                 "UPDATE csv_pipeline.alembic_version SET version_num = '0013'",

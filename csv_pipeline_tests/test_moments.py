@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from csv_pipeline.casts import dates, times, zones
 from csv_pipeline.casts.dates import Reading
-from csv_pipeline.model import Account, DateOrder, DecimalMark, Feed
+from csv_pipeline.model import Account, DateOrder, DecimalMark
 from csv_pipeline.spec.contract import Contract, Kind, Money, column, columns_of
+from csv_pipeline.spec.feed import Feed
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.transform import transform
 from csv_pipeline.workspace import TypedFile, batches, scan

@@ -13,9 +13,10 @@ from csv_pipeline.defs.resource import Engine
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.errors import SetupError
 from csv_pipeline.feeds import FEEDS
-from csv_pipeline.model import Feed, Layout, Outcome
+from csv_pipeline.model import Outcome
 from csv_pipeline.spec.contract import Contract, column
 from csv_pipeline.spec.duplicates import NewestInFile, RejectDuplicates
+from csv_pipeline.spec.feed import Feed, Layout
 from csv_pipeline.spec.names import hold_apart
 from csv_pipeline_tests.conftest import Desk, own_settings
 from csv_pipeline_tests.feeds import Version

@@ -26,11 +26,11 @@ from csv_pipeline.engine.importer import Import, Stage, ingest
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError, StoreUnavailableError
 from csv_pipeline.files import objects
-from csv_pipeline.files.location import ObjectPlace
+from csv_pipeline.files.landing import ScanResult, look
+from csv_pipeline.location import ObjectLocation
 from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.settings import Settings
-from csv_pipeline.stages import arrive
-from csv_pipeline.stages.arrive import ScanResult, look
+from csv_pipeline.stages import fetch
 from csv_pipeline.storage import arrivals, tables
 from csv_pipeline_tests.conftest import Desk
 from csv_pipeline_tests.object_store import Bucket, named, running_store
@@ -57,7 +57,7 @@ class Landing:
     """The test's part of a landing area in a bucket, and where its objects go from there."""
 
     def __init__(self, pipeline: Pipeline, account: str, bucket: Bucket, **how: Any) -> None:
-        there = {"landing": ObjectPlace(bucket.name, "in/landing")}
+        there = {"landing": ObjectLocation(bucket.name, "in/landing")}
         settings = pipeline.settings.model_copy(update=there | how)
         self.pipeline, self.account = replace(pipeline, settings=settings), account
         self.bucket, self.lane = bucket, f"{account}/people"
@@ -146,14 +146,14 @@ def test_a_refused_object_goes_to_the_quarantine(landing: Landing, content: str)
 def test_archive_and_quarantine_may_be_other_buckets(landing: Landing, address: str) -> None:
     cold = Bucket(address, f"{landing.bucket.name}-cold")
     landing.drop("a.csv")
-    landing.keeping(archive_folder=ObjectPlace(cold.name)).bring()
+    landing.keeping(archive_folder=ObjectLocation(cold.name)).bring()
     assert cold.keys() == [f"{landing.lane}/{TODAY}/a.csv"]
     assert landing.bucket.keys() == []
 
 
 def looking(landing: Landing, **how: Any) -> ScanResult:
     bounds = {"known": set(), "settle_seconds": 60, "deadline": time.monotonic() + 10}
-    area = landing.pipeline.settings.landing_place
+    area = landing.pipeline.settings.landing_location
     return look(area, {"people"}, **(bounds | how))  # type: ignore[arg-type]
 
 
@@ -442,7 +442,7 @@ def test_only_the_newest_objects_are_kept(landing: Landing) -> None:
     for number in range(4):
         landing.drop(f"{number}.csv", f"ID,Name\n{number},Ann\n")
         landing.bring()
-    landing.keeping(keep_files=2).pipeline.hold_to_retention(landing.account, "people")
+    landing.keeping(keep_files=2).pipeline.remove_expired(landing.account, "people")
     assert landing.lying("archive") == [f"{TODAY}/2.csv", f"{TODAY}/3.csv"]
     gone = landing.arrivals()["0.csv"]
     assert gone.removed_at is not None
@@ -454,7 +454,7 @@ def test_a_kept_object_that_somebody_changed_is_not_removed(landing: Landing) ->
     landing.bring()
     landing.bucket.put(f"in/archive/{landing.lane}/{TODAY}/a.csv", OTHER)
     landing.set(moved_at=datetime(2000, 1, 1, tzinfo=UTC))
-    landing.keeping(keep_days=30).pipeline.hold_to_retention(landing.account, "people")
+    landing.keeping(keep_days=30).pipeline.remove_expired(landing.account, "people")
     assert landing.lying("archive") == [f"{TODAY}/a.csv"]
 
 
@@ -498,7 +498,7 @@ def test_a_store_that_falls_silent_after_the_commit_fails_no_import(
 
 
 def test_a_bucket_that_is_not_there_is_a_wrong_setting(landing: Landing) -> None:
-    nowhere = landing.keeping(landing=ObjectPlace("nowhere-at-all", "in"))
+    nowhere = landing.keeping(landing=ObjectLocation("nowhere-at-all", "in"))
     with pytest.raises(SetupError, match=r"s3://nowhere-at-all/in: .*NoSuchBucket"):
         nowhere.pipeline.look(seconds=5)
 
@@ -546,7 +546,7 @@ def test_a_run_waits_for_a_store_that_is_silent_for_a_moment(
 
     def silent_once(*args: Any) -> Any:
         with next(times, nullcontext)():
-            return arrive.fetch(*args)
+            return fetch.fetch(*args)
 
     monkeypatch.setattr("csv_pipeline.engine.importer.fetch", silent_once)
     with dg.DagsterInstance.ephemeral() as instance:
@@ -572,8 +572,8 @@ def test_a_url_is_imported_by_name_from_its_old_place_and_its_new_one(
     assert call("import", url, *whose).exit_code == 0
     moved = landing.arrivals()["a.csv"].moved_to
     assert landing.lying("archive") == [f"{TODAY}/a.csv"]
-    for place in (url, moved):
-        said = call("import", place, *whose, "--json")
+    for location in (url, moved):
+        said = call("import", location, *whose, "--json")
         assert '"imported_before": true' in said.stdout
     assert moved in call("imports", "-a", landing.account, "--json").stdout
 
@@ -602,8 +602,8 @@ def test_a_url_in_the_environment_is_a_bucket_and_its_neighbours(
 ) -> None:
     monkeypatch.setenv("CSV_PIPELINE_LANDING", "s3://box/some/landing/")
     found = Settings()
-    places = (found.landing_place, found.archive_place, found.quarantine_place)
-    assert [str(place) for place in places] == [
+    locations = (found.landing_location, found.archive_location, found.quarantine_location)
+    assert [str(location) for location in locations] == [
         "s3://box/some/landing",
         "s3://box/some/archive",
         "s3://box/some/quarantine",

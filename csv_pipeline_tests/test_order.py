@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from csv_pipeline.engine.bundle import advance_all
 from csv_pipeline.engine.importer import Stage, imports_of, ingest
+from csv_pipeline.files.landing import found_file
 from csv_pipeline.model import ArrivalStatus, Claim, ImportReport, Outcome
-from csv_pipeline.stages.arrive import found_file
 from csv_pipeline.storage import arrivals, claims
 from csv_pipeline_tests.conftest import Desk
 

@@ -9,9 +9,9 @@ import sqlalchemy as sa
 
 from csv_pipeline.engine.importer import Import, Stage
 from csv_pipeline.engine.pipeline import Pipeline
+from csv_pipeline.files.landing import found_file
 from csv_pipeline.model import HeaderDrift, Outcome
 from csv_pipeline.spec.header import drift
-from csv_pipeline.stages.arrive import found_file
 from csv_pipeline.storage import arrivals
 from csv_pipeline_tests.conftest import Desk
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from csv_pipeline.errors import EmptyFileError, LimitExceededError, UnreadableFileError
-from csv_pipeline.model import NonDataPattern
 from csv_pipeline.spec.contract import heading
+from csv_pipeline.spec.feed import NonDataPattern
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.workspace import TextFile, scan
 
@@ -22,7 +22,7 @@ def reading(folder: Path, content: str | bytes, **hints: object) -> TextFile:
 
 
 def cells(text: TextFile) -> list[tuple[str | None, ...]]:
-    names = [str(place) for place in range(len(text.header))]
+    names = [str(position) for position in range(len(text.header))]
     return scan(text.rows).select(names).collect().rows()
 
 

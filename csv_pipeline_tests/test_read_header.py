@@ -23,7 +23,7 @@ def reading(folder: Path, content: str, *names: str) -> TextFile:
 
 
 def rows(text: TextFile) -> Rows:
-    names = [str(place) for place in range(len(text.header))]
+    names = [str(position) for position in range(len(text.header))]
     return scan(text.rows).select(names).collect().rows()
 
 

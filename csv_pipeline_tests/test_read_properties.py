@@ -26,7 +26,7 @@ NAMES = sorted(path.stem for path in CASES.glob("*.json"))
 HEADER = ("id", "name", "note", "city", "amount")
 EXAMPLE_SECONDS = 10  # a file of a few hundred bytes takes some milliseconds
 Row = tuple[str | None, ...]
-PLACE = pl.Schema(dict.fromkeys(("row_number", "line_number", "offset", "length"), pl.Int64()))
+ORIGIN = pl.Schema(dict.fromkeys(("row_number", "line_number", "offset", "length"), pl.Int64()))
 
 
 @contextmanager
@@ -55,8 +55,8 @@ def reading(content: bytes, **hints: Any) -> Iterator[TextFile]:
 
 
 def rows(text: TextFile) -> pl.DataFrame:
-    cells = {str(place): pl.String() for place in range(len(text.header))}
-    schema = pl.Schema({**cells, **PLACE})
+    cells = {str(position): pl.String() for position in range(len(text.header))}
+    schema = pl.Schema({**cells, **ORIGIN})
     return scan(text.rows, schema).select(schema.names()).collect()
 
 
@@ -65,7 +65,7 @@ def rejects(text: TextFile) -> pl.DataFrame:
 
 
 def cells(text: TextFile) -> list[Row]:
-    return rows(text).drop(PLACE.names()).rows()
+    return rows(text).drop(ORIGIN.names()).rows()
 
 
 # ---- any table in any dialect
@@ -322,8 +322,8 @@ def _costs_the_damaged(table: Table, damage: Damage, line_end: str, block: int) 
         )
 
     lines = [written(index) for index in range(len(table))]
-    for place, record in damage:
-        lines.insert(min(place, len(lines)), record)
+    for position, record in damage:
+        lines.insert(min(position, len(lines)), record)
     content = line_end.join(["id,name,note", 'kk,"a",b', *lines, ""]).encode()
     known = frozenset(["id", "name", "note"])
     with reading(content, headings=known, block_bytes=block) as text:
@@ -370,14 +370,14 @@ def _balanced(text: TextFile) -> None:
     good, bad = rows(text), rejects(text)
     assert text.records == good.height + bad.height
     assert text.malformed == bad.height
-    assert good.width == len(text.header) + len(PLACE)
+    assert good.width == len(text.header) + len(ORIGIN)
     raw = text.text.read_bytes()
     lines = raw.count(b"\n") + raw.count(b"\r") + 1
     assert text.records + text.blank + text.non_data_count <= lines
     columns = ("offset", "length", "line_number", "row_number")
-    places = sorted([*good.select(columns).rows(), *bad.select(columns).rows()])
+    positions = sorted([*good.select(columns).rows(), *bad.select(columns).rows()])
     ends, last_line, last_row, apart = 0, 0, 0, []
-    for offset, length, line_number, row_number in places:
+    for offset, length, line_number, row_number in positions:
         assert ends <= offset <= offset + length <= len(raw)
         assert last_line < line_number <= lines
         assert last_row < row_number

@@ -9,8 +9,8 @@ import pytest
 from csv_pipeline.errors import FileRefusedError, UndecidableError
 from csv_pipeline.feeds.customers import CUSTOMERS
 from csv_pipeline.feeds.ebay_orders import EBAY_ORDERS
-from csv_pipeline.model import Feed, NonDataPattern
 from csv_pipeline.spec.contract import heading
+from csv_pipeline.spec.feed import Feed, NonDataPattern
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.workspace import NON_DATA, TextFile, scan
 
@@ -27,7 +27,7 @@ def reading(folder: Path, content: str, feed: Feed | None = CUSTOMERS, **more: A
 
 
 def cells(text: TextFile) -> list[tuple[str | None, ...]]:
-    names = [str(place) for place in range(len(text.header))]
+    names = [str(position) for position in range(len(text.header))]
     return scan(text.rows).select(names).collect().rows()
 
 

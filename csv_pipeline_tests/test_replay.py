@@ -6,9 +6,9 @@ import io
 import pytest
 
 from csv_pipeline.engine.importer import Import, Stage, ingest
+from csv_pipeline.files.landing import found_file
 from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.rejects.rejects_file import kept, neutral
-from csv_pipeline.stages.arrive import found_file
 from csv_pipeline.storage import arrivals, claims
 from csv_pipeline_tests.conftest import Desk
 
@@ -431,7 +431,9 @@ def test_of_two_repairs_of_a_key_the_newest_stands_and_where_none_may_the_first(
         assert [row.value for row in desk.rows(feed, "value")] == [is_current]
 
 
-@pytest.mark.parametrize(("feed", "is_current"), [("overwritten", "low"), ("first_in_file", "high")])
+@pytest.mark.parametrize(
+    ("feed", "is_current"), [("overwritten", "low"), ("first_in_file", "high")]
+)
 def test_of_corrected_rows_that_were_sorted_the_order_of_their_file_counts(
     desk: Desk, feed: str, is_current: str
 ) -> None:

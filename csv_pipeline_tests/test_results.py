@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from csv_pipeline.engine.housekeeping import sweep
 from csv_pipeline.engine.importer import Stage
-from csv_pipeline.engine.pipeline import sweep
 from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.rejects.rejects_file import neutral, neutralised
 from csv_pipeline.stages.results import Decided, write_results

@@ -12,8 +12,9 @@ from csv_pipeline.engine.row_by_row import rows_that_need_others
 from csv_pipeline.errors import SetupError
 from csv_pipeline.feeds import FEEDS
 from csv_pipeline.feeds.ebay_orders import EBAY_ORDERS
-from csv_pipeline.model import Feed, FileFacts
+from csv_pipeline.model import FileFacts
 from csv_pipeline.spec.contract import Contract, column
+from csv_pipeline.spec.feed import Feed
 from csv_pipeline_tests.feeds import TEST_FEEDS
 
 SAMPLES = {

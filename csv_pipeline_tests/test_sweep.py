@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from csv_pipeline.engine import living
+from csv_pipeline.engine.housekeeping import sweep
 from csv_pipeline.engine.importer import Import, Stage
-from csv_pipeline.engine.pipeline import Pipeline, open_pipeline, sweep
+from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
+from csv_pipeline.files.landing import found_file
 from csv_pipeline.model import Outcome
 from csv_pipeline.settings import Settings
-from csv_pipeline.stages.arrive import found_file
 from csv_pipeline_tests.conftest import Desk
 from csv_pipeline_tests.feeds import TEST_FEEDS
 from csv_pipeline_tests.workers import context

@@ -258,8 +258,8 @@ def test_a_damaged_archive_is_refused_or_whole(
     cut: int,
 ) -> None:
     content = bytearray(archive)
-    for place, byte in damage:
-        content[place % len(content)] = byte
+    for position, byte in damage:
+        content[position % len(content)] = byte
     try:
         plain = unpacked(bytes(content[: len(content) - cut % 20]), tmp_path_factory.mktemp("z"))
     except FileRefusedError:

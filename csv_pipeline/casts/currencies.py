@@ -163,7 +163,7 @@ def reconciled(stated: list[pl.Series]) -> tuple[pl.Series, list[pl.Series]]:
     `stated` has the currencies that the columns of a row state, null where one states none; the
     first in the row is the row's. A bare `$` beside USD, or `kr` beside one of its codes, is that.
     """
-    frame = pl.DataFrame([one.alias(str(place)) for place, one in enumerate(stated)])
+    frame = pl.DataFrame([one.alias(str(position)) for position, one in enumerate(stated)])
     names = frame.columns
     whole = frame.select(pl.coalesce(pl.all()).alias("whole"))["whole"]
     if not any((one != whole).any() for one in stated):

@@ -25,7 +25,7 @@ _LANGUAGE, _LAST = "language of months", "last"
 class Moments:
     """One column of a file that gives dates or times of day, and the contract's columns of it."""
 
-    place: int
+    position: int
     heading: str
     protected: bool
     columns: tuple[Column, ...]
@@ -70,14 +70,14 @@ def moments_of(
     columns: Sequence[Column], sources: Mapping[str, int], headings: Mapping[str, str]
 ) -> list[Moments]:
     """Return the columns of a file that give dates and times; each place once."""
-    by_place: dict[int, list[Column]] = {}
+    by_position: dict[int, list[Column]] = {}
     for column in columns:
         if column.kind in {Kind.DATE, Kind.TIME} and column.name in sources:
-            by_place.setdefault(sources[column.name], []).append(column)
-    return [_moments(place, its, headings[its[0].name]) for place, its in by_place.items()]
+            by_position.setdefault(sources[column.name], []).append(column)
+    return [_moments(position, its, headings[its[0].name]) for position, its in by_position.items()]
 
 
-def _moments(place: int, columns: list[Column], heading: str) -> Moments:
+def _moments(position: int, columns: list[Column], heading: str) -> Moments:
     columns.sort(key=lambda column: column.kind is Kind.TIME)
     first = columns[0]
     survey: Survey | Forms = (
@@ -86,7 +86,7 @@ def _moments(place: int, columns: list[Column], heading: str) -> Moments:
         else Forms(first.name, heading, first.protected)
     )
     return Moments(
-        place=place,
+        position=position,
         heading=heading,
         protected=any(column.protected for column in columns),
         columns=tuple(columns),
@@ -126,7 +126,7 @@ def settle(
     made.styles.update(_out_of_doubt(moments, settled, ordered=ordered))
     of_utc = False
     for one in sorted(moments, key=lambda one: not one.is_whole):
-        census = censuses.get(one.place)
+        census = censuses.get(one.position)
         style = settled.get(one.style_of_zone) or _way_of_zone(one, census, of_utc=of_utc)
         of_utc |= one.is_whole and style == zones.UTC
         made.styles.update({one.style_of_zone: style} if style else {})

@@ -135,11 +135,11 @@ def import_(  # noqa: PLR0913  # an option for each question
 ) -> None:
     """Import one file, wherever it lies, and show what became of every row."""
     from csv_pipeline.cli import importing, show, terminal
-    from csv_pipeline.files.location import place_of
+    from csv_pipeline.location import location_of
 
     pipeline = _pipeline()
     imported = importing.import_file(
-        pipeline, place_of(file), account, feed, dry_run=dry_run, again=again
+        pipeline, location_of(file), account, feed, dry_run=dry_run, again=again
     )
     if as_json:
         terminal.as_json(imported.facts())
@@ -198,7 +198,7 @@ def imports(
     pipeline = _pipeline()
     with pipeline.database.begin() as connection:
         found = imports.newest(connection, account=account, feed=feed, limit=limit)
-        places = arrivals.places(connection, [report.arrival_id for report, _ in found])
+        locations = arrivals.locations(connection, [report.arrival_id for report, _ in found])
         known = [one.account for one in accounts.every(connection)]
     if not found and feed is not None:
         pipeline.feed(feed)  # which may be no feed at all
@@ -210,14 +210,14 @@ def imports(
                 views.import_facts(
                     report,
                     at,
-                    moved_to=places.get(report.arrival_id),
+                    moved_to=locations.get(report.arrival_id),
                     results=pipeline.results_of(report),
                 )
                 for report, at in found
             ]
         )
     else:
-        show.imports(found, places, pipeline.settings)
+        show.imports(found, locations, pipeline.settings)
 
 
 @app.command()
@@ -378,7 +378,8 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each fact
     no_reader: Annotated[str | None, typer.Option(help="Let it read the account no more.")] = None,
 ) -> None:
     """Declare what overrules the evidence in an account's files, and who may read its rows."""
-    from csv_pipeline.cli import importing, show, terminal
+    from csv_pipeline.cli import show, terminal
+    from csv_pipeline.engine.accounts import bind_reader, declare, unbind_reader
     from csv_pipeline.storage import arrivals, confine, isolation
 
     changes = {
@@ -392,8 +393,8 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each fact
         "max_compressed_bytes": max_compressed_bytes,
     }
     pipeline = _pipeline()
-    declared = importing.declare(pipeline, name, changes, forget or [])
-    for role, change in ((reader, importing.bind_reader), (no_reader, importing.unbind_reader)):
+    declared = declare(pipeline, name, changes, forget or [])
+    for role, change in ((reader, bind_reader), (no_reader, unbind_reader)):
         if role is not None and (needed := change(pipeline, role, name)) is not None:
             terminal.note(f"For an administrator of the database: {needed}")
     with pipeline.database.begin() as connection:

@@ -41,7 +41,7 @@ def serve(pipeline: Pipeline, host: str, port: int, *, verbose: bool = False) ->
             f"port {port} of {host}: a free port was needed; something listens there already "
             "(choose another by --port)"
         )
-    landing = pipeline.settings.landing_place
+    landing = pipeline.settings.landing_location
     if isinstance(landing, Path):
         landing.mkdir(parents=True, exist_ok=True)
     note(f"Dagster starts at http://{host}:{port} in half a minute or so; Ctrl-C stops it.")
@@ -67,7 +67,7 @@ def _tell(pipeline: Pipeline, page: str) -> None:
     lines = (
         "",
         f"  Dagster       {page}",
-        f"  landing area  {pipeline.settings.landing_place}",
+        f"  landing area  {pipeline.settings.landing_location}",
         "  drop a file   into ACCOUNT/FEED/ there, such as acme/ebay_orders/; its rows are in the",
         f"                table within some 20 seconds ({command()} feeds lists the feeds)",
         f"  database      {psql(pipeline)}",
@@ -103,9 +103,9 @@ def _environment(settings: Settings) -> dict[str, str]:
     return {
         **os.environ,
         "CSV_PIPELINE_HOME": str(settings.home.absolute()),
-        "CSV_PIPELINE_LANDING": str(settings.landing_place),
-        "CSV_PIPELINE_ARCHIVE_FOLDER": str(settings.archive_place),
-        "CSV_PIPELINE_QUARANTINE_FOLDER": str(settings.quarantine_place),
+        "CSV_PIPELINE_LANDING": str(settings.landing_location),
+        "CSV_PIPELINE_ARCHIVE_FOLDER": str(settings.archive_location),
+        "CSV_PIPELINE_QUARANTINE_FOLDER": str(settings.quarantine_location),
         "DAGSTER_HOME": str(dagster_home(settings)),
         "PYTHONWARNINGS": ",".join(filter(None, (_SUPERSEDED, os.environ.get("PYTHONWARNINGS")))),
     }

@@ -2,33 +2,28 @@
 
 import os
 import signal
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from csv_pipeline.casts.currencies import is_code
 from csv_pipeline.cli.terminal import notes
 from csv_pipeline.engine.importer import Import, Stage
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.views import import_facts
-from csv_pipeline.errors import LostClaimError, PipelineError, SetupError, UnknownAccountError
-from csv_pipeline.files.location import Place
+from csv_pipeline.errors import LostClaimError, PipelineError
+from csv_pipeline.location import Location
 from csv_pipeline.model import (
-    Account,
     ArrivalStatus,
     Claim,
-    DateOrder,
-    DecimalMark,
     FoundFile,
     ImportReport,
     Outcome,
     Reject,
     account_slug,
 )
-from csv_pipeline.storage import accounts, arrivals, claims, imports, isolation, rejects
+from csv_pipeline.storage import arrivals, claims, imports, rejects
 
 FIRST = 10
 
@@ -80,7 +75,7 @@ class Imported:
 
 def import_file(  # noqa: PLR0913  # a file, whose it is, and how
     pipeline: Pipeline,
-    place: Place,
+    location: Location,
     account: str,
     feed: str,
     *,
@@ -96,9 +91,9 @@ def import_file(  # noqa: PLR0913  # a file, whose it is, and how
         SetupError: Account, feed and file do not belong together.
         LostClaimError: Another worker has the file.
     """
-    if isinstance(place, Path):
-        place = Path(os.path.normpath(place.absolute()))
-    file = pipeline.find(place, account_slug(account), feed)
+    if isinstance(location, Path):
+        location = Path(os.path.normpath(location.absolute()))
+    file = pipeline.find(location, account_slug(account), feed)
     return _import(pipeline, file, dry_run=dry_run, again=again, repairs=repairs)
 
 
@@ -126,7 +121,7 @@ def _import(
         first_rejects=tuple(faults),
         before=True,
         is_current=is_current,
-        **_places(pipeline, report),
+        **_locations(pipeline, report),
         members=tuple(
             _import(pipeline, member, dry_run=dry_run, again=again) for member in members
         ),
@@ -150,69 +145,6 @@ def replay(pipeline: Pipeline, path: Path, import_id: int | None, *, dry_run: bo
         dry_run=dry_run,
         repairs=repaired.import_id,
     )
-
-
-def declare(
-    pipeline: Pipeline, name: str, changes: Mapping[str, Any], forget: Sequence[str]
-) -> Account:
-    """Store the facts given, drop those to forget, keep the others, and return them all.
-
-    Raises:
-        SetupError: There is no such encoding or currency.
-        UnknownAccountError: There is no such account to forget anything of.
-    """
-    given = {fact: value for fact, value in changes.items() if value is not None}
-    if "encoding" in given:
-        try:
-            "a".encode(given["encoding"])  # codecs has others, such as hex, that give no text
-        except (LookupError, UnicodeError) as error:
-            raise SetupError(
-                f"account {name!r}: an encoding that Python knows was needed; "
-                f"found {given['encoding']!r}"
-            ) from error
-    if "currency" in given:
-        given["currency"] = given["currency"].upper()
-        if not is_code(given["currency"]):
-            raise SetupError(
-                f"account {name!r}: a currency by its code of ISO 4217, such as USD, was needed; "
-                f"found {given['currency']!r}"
-            )
-    unset = asdict(Account(account=name))
-    forgotten = {fact.replace("-", "_") for fact in forget}
-    facts: dict[str, Any] = {fact: unset[fact] for fact in forgotten} | given
-    if "date_order" in given:
-        facts["date_order"] = DateOrder(given["date_order"].replace("-", " "))
-    if "decimal_mark" in given:
-        facts["decimal_mark"] = DecimalMark(given["decimal_mark"])
-    with pipeline.database.begin() as connection:
-        known = [one.account for one in accounts.every(connection)] if forget else [name]
-        if name not in known:
-            raise UnknownAccountError(name, known)
-        accounts.add(connection, account_slug(name))
-        declared = replace(accounts.named(connection, name), **facts)
-        accounts.declare(connection, declared)
-    return declared
-
-
-def bind_reader(pipeline: Pipeline, role: str, account: str) -> str | None:
-    """Let a login role read an account; return the statement an administrator has yet to run.
-
-    Raises:
-        SetupError: The role is not there, or nothing could bind it.
-    """
-    with pipeline.database.begin() as connection:
-        accounts.add(connection, account_slug(account))
-        return isolation.bind(connection, role, account)
-
-
-def unbind_reader(pipeline: Pipeline, role: str, account: str) -> str | None:
-    """Take an account from a login role; return the statement an administrator must run first.
-
-    Raises:
-        SetupError: The role was not bound to it.
-    """
-    with pipeline.database.begin() as connection:
-        return isolation.unbind(connection, role, account)
 
 
 def _run(pipeline: Pipeline, claim: Claim) -> Imported:
@@ -239,21 +171,21 @@ def _run(pipeline: Pipeline, claim: Claim) -> Imported:
     finally:
         import_.finish()
     if not claim.dry_run:
-        pipeline.hold_to_retention(claim.account, claim.feed)
+        pipeline.remove_expired(claim.account, claim.feed)
     return Imported(
         report=report,
         first_rejects=tuple(faults),
         stored=not claim.dry_run,
-        **_places(pipeline, report),
+        **_locations(pipeline, report),
         members=tuple(
             _import(pipeline, file, dry_run=claim.dry_run, again=claim.again) for file in members
         ),
     )
 
 
-def _places(pipeline: Pipeline, report: ImportReport) -> dict[str, Any]:
+def _locations(pipeline: Pipeline, report: ImportReport) -> dict[str, Any]:
     with pipeline.database.begin() as connection:
-        moved_to = arrivals.places(connection, [report.arrival_id]).get(report.arrival_id)
+        moved_to = arrivals.locations(connection, [report.arrival_id]).get(report.arrival_id)
     return {"moved_to": moved_to, "results": pipeline.results_of(report)}
 
 

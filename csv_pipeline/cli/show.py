@@ -16,7 +16,6 @@ from csv_pipeline.errors import UndecidableError
 from csv_pipeline.model import (
     Account,
     Counts,
-    Feed,
     ImportReport,
     NonDataLine,
     Outcome,
@@ -26,6 +25,7 @@ from csv_pipeline.model import (
 )
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.contract import Column
+from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.header import title
 from csv_pipeline.storage.arrivals import Backlog
 
@@ -79,13 +79,13 @@ def imported(done: "Imported", feed: Feed) -> None:
         )
     if done.stored:
         _print_where_to_look(report)
-    _print_places(done)
+    _print_locations(done)
     for member in done.members:
         out.print()
         imported(member, feed)
 
 
-def _print_places(done: "Imported") -> None:
+def _print_locations(done: "Imported") -> None:
     if done.results:
         out.print(f"What became of each row: {done.results}", soft_wrap=True)
     if done.moved_to:
@@ -93,13 +93,13 @@ def _print_places(done: "Imported") -> None:
 
 
 def imports(
-    found: Sequence[tuple[ImportReport, datetime]], places: Mapping[int, str], settings: Settings
+    found: Sequence[tuple[ImportReport, datetime]], locations: Mapping[int, str], settings: Settings
 ) -> None:
     """Print imports, a line each, and under the name of a file where it is now."""
     if not found:
         out.print(
             "No imports yet. Drop a file into ACCOUNT/FEED/ of the landing area "
-            f"{settings.landing_place} while {command()} dev runs, or call {command()} import.",
+            f"{settings.landing_location} while {command()} dev runs, or call {command()} import.",
             soft_wrap=True,
         )
         return
@@ -110,17 +110,19 @@ def imports(
             f"{at:%Y-%m-%d %H:%M:%S}",
             report.account,
             report.feed,
-            _name_and_place(report, places, settings),
+            _name_and_location(report, locations, settings),
             _outcome(report),
             _rows(report),
         )
     out.print(made)
 
 
-def _name_and_place(report: ImportReport, places: Mapping[int, str], settings: Settings) -> Text:
-    if (place := places.get(report.arrival_id)) is None:
+def _name_and_location(
+    report: ImportReport, locations: Mapping[int, str], settings: Settings
+) -> Text:
+    if (location := locations.get(report.arrival_id)) is None:
         return plain(report.name)
-    shown = plain(place.removeprefix(f"{settings.home.absolute()}/"), 300)
+    shown = plain(location.removeprefix(f"{settings.home.absolute()}/"), 300)
     return Text.assemble(plain(report.name), "\n", (shown.plain, "dim"))
 
 
@@ -339,8 +341,8 @@ def _identity(counts: Counts) -> Text:
         return Text("no rows")
     text = Text(f"{counts.read:,} read")
     parts = [(name, getattr(counts, name)) for name in _OUTCOMES]
-    for place, (name, count) in enumerate(part for part in parts if part[1]):
-        text.append(" + " if place else " = ")
+    for location, (name, count) in enumerate(part for part in parts if part[1]):
+        text.append(" + " if location else " = ")
         text.append(f"{count:,} {name}", style="red" if name == "rejected" else "")
     return text
 
@@ -378,8 +380,12 @@ def _print_accounting(report: ImportReport) -> None:
     out.print(Text("What became of every row", style="bold"))
     for sign, name in zip(" =+++++", ("read", *_OUTCOMES), strict=True):
         out.print(f"  {sign} {name:<11}{getattr(counts, name):>11,}")
-    places = f"{lines.header:,} of the header, {lines.records:,} of records, {lines.blank:,} blank"
-    out.print(Text(f"    {lines.total:,} lines: {places}, {lines.non_data:,} no data", style="dim"))
+    locations = (
+        f"{lines.header:,} of the header, {lines.records:,} of records, {lines.blank:,} blank"
+    )
+    out.print(
+        Text(f"    {lines.total:,} lines: {locations}, {lines.non_data:,} no data", style="dim")
+    )
 
 
 def print_warnings(warnings: Sequence[ReportWarning]) -> None:
@@ -387,8 +393,8 @@ def print_warnings(warnings: Sequence[ReportWarning]) -> None:
     for one in warnings:
         lines = one.line_numbers[:_LINES_NAMED]
         where = ", ".join(f"{line:,}" for line in lines) + (", …" if one.count > len(lines) else "")
-        place = f" ({'line' if one.count == 1 else 'lines'} {where})" if lines else ""
-        said = f"{one.message}{place} [{one.code}]"
+        location = f" ({'line' if one.count == 1 else 'lines'} {where})" if lines else ""
+        said = f"{one.message}{location} [{one.code}]"
         out.print(Text.assemble(("Warning: ", "bold yellow"), plain(said, 1_000)), soft_wrap=True)
 
 
@@ -444,13 +450,13 @@ def _faults(faults: Iterable[Reject]) -> Table:
     details = ("column", "rule", "value") if wide else ()
     made = table("row", "line", *details, "message", *(("repaired by",) if repaired else ()))
     for fault in faults:
-        place = f"row {fault.row_number} (line {fault.line_number})"
+        location = f"row {fault.row_number} (line {fault.line_number})"
         value = plain("" if fault.value is None else fault.value, 40)
         made.add_row(
             f"{fault.row_number:,}",
             f"{fault.line_number:,}",
             *((fault.column or "(record)", fault.rule, value) if wide else ()),
-            plain(fault.message.removeprefix(place).lstrip(",: "), 240),
+            plain(fault.message.removeprefix(location).lstrip(",: "), 240),
             *((_import(fault.repaired_by_import_id),) if repaired else ()),
         )
     return made

@@ -84,9 +84,9 @@ def _print_first_rows(found: Inspection, text: TextFile) -> None:
     """Print a line a column, because most files are wider than a terminal."""
     rows = found.first_rows[:_SHOWN_ROWS]
     made = table("", "column", *(f"row {row:,}" for row, _ in rows), right=("",))
-    for place, name in enumerate(text.header):
-        cells = (_cell(values[place]) for _, values in rows)
-        made.add_row(str(place + 1), plain(name), *cells)
+    for position, name in enumerate(text.header):
+        cells = (_cell(values[position]) for _, values in rows)
+        made.add_row(str(position + 1), plain(name), *cells)
     print_under("Header and first rows", made)
 
 

@@ -11,7 +11,7 @@ from csv_pipeline.defs.schedules import nightly
 from csv_pipeline.defs.sensors import landing
 from csv_pipeline.defs.stalled import stalled_runs
 from csv_pipeline.defs.undo import undo_import
-from csv_pipeline.model import Feed
+from csv_pipeline.spec.feed import Feed
 
 
 def assemble(feeds: Sequence[Feed], engine: Engine) -> dg.Definitions:

@@ -9,7 +9,8 @@ import dagster as dg
 
 from csv_pipeline.defs.metadata import LOADED, Line, Metadata, in_short, table, total
 from csv_pipeline.defs.partitions import account_partitions
-from csv_pipeline.model import Feed, ImportReport, Outcome
+from csv_pipeline.model import ImportReport, Outcome
+from csv_pipeline.spec.feed import Feed
 
 CHECKS = {
     "accounting_balances": "Every row read has exactly one outcome.",

@@ -13,7 +13,7 @@ from csv_pipeline.defs.checks import CHECKS, check_specs
 from csv_pipeline.defs.metadata import table_definition
 from csv_pipeline.defs.ops import claim, load, read, report, transform, validate
 from csv_pipeline.defs.partitions import account_partitions
-from csv_pipeline.model import Feed
+from csv_pipeline.spec.feed import Feed
 
 OWNERS = ["team:imports"]
 

@@ -15,8 +15,9 @@ import dagster as dg
 
 from csv_pipeline.defs.chart import outcome_chart
 from csv_pipeline.engine.importer import Progress, Stage
-from csv_pipeline.model import Counts, Feed, ImportReport, Outcome, Reject
+from csv_pipeline.model import Counts, ImportReport, Outcome, Reject
 from csv_pipeline.spec.contract import Column
+from csv_pipeline.spec.feed import Feed
 from csv_pipeline.storage.targets import SCHEMA
 
 Metadata = Mapping[str, Any]

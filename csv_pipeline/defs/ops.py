@@ -104,7 +104,7 @@ def report(
     for import_ in imports:
         import_.finish()
     if not told.dry_run:
-        pipeline.hold_to_retention(told.account, told.feed)
+        pipeline.remove_expired(told.account, told.feed)
     _fail_if_due(told, reports)
 
 
@@ -179,8 +179,8 @@ def _results(pipeline: Pipeline, batch: Batch, reports: list[ImportReport]) -> I
     feed = pipeline.feed(batch.feed)
     with pipeline.database.begin() as connection:
         rows_stored = row_count(connection, feed, batch.account)
-        places = arrivals.places(connection, [report.arrival_id for report in reports])
-    facts = table_metadata(reports, rows_stored, files=_files(pipeline, reports, places))
+        locations = arrivals.locations(connection, [report.arrival_id for report in reports])
+    facts = table_metadata(reports, rows_stored, files=_files(pipeline, reports, locations))
     if batch.dry_run:
         yield dg.AssetObservation(feed.name, partition=batch.account, metadata=facts)
         yield from (dg.Output(None, check) for check in CHECKS)
@@ -198,13 +198,13 @@ def _results(pipeline: Pipeline, batch: Batch, reports: list[ImportReport]) -> I
 
 
 def _files(
-    pipeline: Pipeline, reports: list[ImportReport], places: Mapping[int, str]
+    pipeline: Pipeline, reports: list[ImportReport], locations: Mapping[int, str]
 ) -> list[tuple[str, str, str]]:
     """Return the name of each file with where it is now and where the outcome of its rows is."""
     return [
         (
             report.name,
-            places.get(report.arrival_id, ""),
+            locations.get(report.arrival_id, ""),
             str(pipeline.results_of(report) or ""),
         )
         for report in reports

@@ -22,7 +22,7 @@ def nightly(
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Request runs for files that failed or still wait, and remove files kept no longer."""
     pipeline = engine.pipeline()
-    pipeline.hold_all_to_retention(pipeline.settings.tick_seconds)
+    pipeline.remove_all_expired(pipeline.settings.tick_seconds)
     with pipeline.database.begin() as connection:
         backlog = arrivals.backlog(
             connection, with_failed=True, max_failures=pipeline.settings.max_failures

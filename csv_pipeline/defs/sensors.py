@@ -8,7 +8,7 @@ from csv_pipeline.defs.lanes import JOB, LANE, by_turns, first_files, lane_name,
 from csv_pipeline.defs.partitions import ACCOUNTS, account_partitions
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.engine.pipeline import Pipeline
-from csv_pipeline.stages.arrive import ScanResult
+from csv_pipeline.files.landing import ScanResult
 from csv_pipeline.storage import accounts, arrivals
 
 UNFINISHED = [

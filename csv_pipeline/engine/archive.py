@@ -10,12 +10,10 @@ it was when it was imported, or does not lie in one of our areas, stays where it
 """
 
 import contextlib
-import random
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -28,10 +26,9 @@ from csv_pipeline.files.areas import (
     is_unchanged,
     move,
     moved_modified_at,
-    remove,
 )
 from csv_pipeline.files.local import free_name
-from csv_pipeline.files.location import Place, is_below, place_of
+from csv_pipeline.location import Location, is_below, location_of
 from csv_pipeline.model import ArrivalStatus, FoundFile
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage import tables
@@ -56,26 +53,26 @@ class _Held:
     members: Sequence[Any]
 
     @property
-    def source(self) -> Place:
-        return place_of(self.file.moved_to or self.file.location)
+    def source(self) -> Location:
+        return location_of(self.file.moved_to or self.file.location)
 
     @property
-    def target(self) -> Place | None:
+    def target(self) -> Location | None:
         """Where a move that was begun was to bring it."""
-        return None if self.file.moving_to is None else place_of(self.file.moving_to)
+        return None if self.file.moving_to is None else location_of(self.file.moving_to)
 
     @property
     def settled(self) -> bool:
         return all(row.status in _SETTLED for row in (self.file, *self.members))
 
     @property
-    def placed(self) -> bool:
+    def moved(self) -> bool:
         return all(row.moved_at is not None for row in (self.file, *self.members))
 
-    def is_at(self, place: Place) -> bool:
-        file, moving = self.file, place != self.source
+    def is_at(self, location: Location) -> bool:
+        file, moving = self.file, location != self.source
         return is_unchanged(
-            place,
+            location,
             file.size_bytes,
             file.modified_at,
             moved=moving or file.moved_to is not None,
@@ -83,7 +80,7 @@ class _Held:
         )
 
 
-def place(database: Database, settings: Settings, arrival_id: int) -> None:
+def archive_file(database: Database, settings: Settings, arrival_id: int) -> None:
     """Move the file of a settled arrival where it belongs, unless it is there already.
 
     Raises:
@@ -105,7 +102,7 @@ def place(database: Database, settings: Settings, arrival_id: int) -> None:
                 return
 
 
-def place_together(database: Database, settings: Settings, arrival_ids: Sequence[int]) -> None:
+def archive_files(database: Database, settings: Settings, arrival_ids: Sequence[int]) -> None:
     """Do so for files of one account and feed, none of them in an archive, all in one go.
 
     What cannot be moved is logged and stays.
@@ -128,7 +125,7 @@ def place_together(database: Database, settings: Settings, arrival_ids: Sequence
         _arrived(connection, arrived)
 
 
-def place_all(database: Database, settings: Settings, seconds: float) -> None:
+def archive_due(database: Database, settings: Settings, seconds: float) -> None:
     """Move what workers that were killed, or met a full disk, did not; stop after so many seconds.
 
     What cannot be moved is logged and stays. The order is random, so that processes do not wait for
@@ -147,7 +144,7 @@ def place_all(database: Database, settings: Settings, seconds: float) -> None:
         if time.monotonic() > deadline:
             break
         with _what_cannot_go_stays():
-            place(database, settings, arrival_id)
+            archive_file(database, settings, arrival_id)
 
 
 def take_back(connection: sa.Connection, found: Iterable[FoundFile]) -> None:
@@ -173,7 +170,7 @@ def take_back(connection: sa.Connection, found: Iterable[FoundFile]) -> None:
         back = [
             row.arrival_id
             for row in moved
-            if is_unchanged(place_of(row.location), row.size_bytes, row.modified_at)
+            if is_unchanged(location_of(row.location), row.size_bytes, row.modified_at)
         ]
         _change(
             connection,
@@ -189,44 +186,6 @@ def take_back(connection: sa.Connection, found: Iterable[FoundFile]) -> None:
         )
 
 
-def hold_to_retention(database: Database, settings: Settings, account: str, feed: str) -> None:
-    """Remove what is older, or more, than the settings let us keep of an account and feed.
-
-    Counted apart: archived files, refused ones, files of results and files of rejects. A file that
-    may still be imported stays, and so does one that is not as it was.
-    """
-    if settings.keep_files is None and settings.keep_days is None:
-        return
-    for area in (settings.archive_place, settings.quarantine_place):
-        with database.begin() as connection:
-            query = _too_many(settings, account, feed, area)
-            arrival_ids = connection.scalars(query).all()
-        for arrival_id in arrival_ids:
-            with _what_cannot_go_stays(), database.begin() as connection:
-                _remove(connection, arrival_id, area)
-    for area in (settings.results_area, settings.rejects_area):
-        for path in _old_leaves(settings, area / account / feed):
-            with _what_cannot_go_stays(), database.begin() as connection:
-                path.unlink(missing_ok=True)
-                _record(connection, [_line(account, feed, None, path, None)])
-
-
-def hold_all_to_retention(database: Database, settings: Settings, seconds: float) -> None:
-    """Do so for every account and feed, in random order, and stop after so many seconds."""
-    if settings.keep_files is None and settings.keep_days is None:
-        return
-    deadline = time.monotonic() + seconds
-    table = tables.import_
-    with database.begin() as connection:
-        found = connection.execute(sa.select(table.c.account, table.c.feed).distinct())
-        lanes = [(row.account, row.feed) for row in found]
-    random.shuffle(lanes)
-    for account, feed in lanes:
-        if time.monotonic() > deadline:
-            break
-        hold_to_retention(database, settings, account, feed)
-
-
 @contextlib.contextmanager
 def _what_cannot_go_stays(errors: tuple[type[Exception], ...] = CANNOT_GO) -> Iterator[None]:
     """Log what system or store do not allow, and let it be tried again another time."""
@@ -238,12 +197,12 @@ def _what_cannot_go_stays(errors: tuple[type[Exception], ...] = CANNOT_GO) -> It
 
 def _plan(
     connection: sa.Connection, settings: Settings, held: _Held, names: "_Names"
-) -> Place | None:
+) -> Location | None:
     """Return where a file is to be moved; None if it stays."""
-    if held.placed or not held.settled:
+    if held.moved or not held.settled:
         return None
     to_archive = held.file.status in _TO_ARCHIVE
-    area = settings.archive_place if to_archive else settings.quarantine_place
+    area = settings.archive_location if to_archive else settings.quarantine_location
     target = held.target
     if target and not held.is_at(held.source) and held.is_at(target):
         _arrived(connection, [(held, target)])  # whoever moved it was killed before saying so
@@ -260,9 +219,9 @@ def _plan(
     return None if is_being_written(held.source) else names.free_for(held.file, area)
 
 
-def _is_to_go(settings: Settings, held: _Held, area: Place) -> bool:
+def _is_to_go(settings: Settings, held: _Held, area: Location) -> bool:
     """Return whether a file is ours to move, and is elsewhere, and is the one that was imported."""
-    ours = (settings.landing_place, settings.archive_place, settings.quarantine_place)
+    ours = (settings.landing_location, settings.archive_location, settings.quarantine_location)
     return (
         settings.archive
         and any(is_below(held.source, one) for one in ours)
@@ -278,16 +237,16 @@ class _Names:
         self._connection = connection
         self._promised: set[str] | None = None
 
-    def free_for(self, file: Any, area: Place) -> Place:
+    def free_for(self, file: Any, area: Location) -> Location:
         """Return a place that no file has and none is on its way to, and promise it."""
         if self._promised is None:
             self._promised = self._all_promised(file)
         promised = self._promised
         now = datetime.now(UTC)
-        folder: Place = area / file.account / file.feed / f"{now:%Y-%m-%d}"
+        folder: Location = area / file.account / file.feed / f"{now:%Y-%m-%d}"
 
-        def is_taken(place: Place) -> bool:
-            return str(place) in promised or exists(place)
+        def is_taken(location: Location) -> bool:
+            return str(location) in promised or exists(location)
 
         free = free_name(folder, file.name, now, is_taken)
         promised.add(str(free))
@@ -310,7 +269,7 @@ class _Names:
 class _Move:
     """What came of moving a file: where it is now, if it was moved, and whether to plan again."""
 
-    target: Place | None = None
+    target: Location | None = None
     again: bool = False
 
 
@@ -398,14 +357,14 @@ def _leave(connection: sa.Connection, held: _Held) -> None:
     _change(connection, everyone, moving_to=None, moved_at=sa.func.now())
 
 
-def _promise(connection: sa.Connection, planned: Sequence[tuple[_Held, Place]]) -> None:
+def _promise(connection: sa.Connection, planned: Sequence[tuple[_Held, Location]]) -> None:
     """Write down where files are to go."""
     _change_each(
         connection, [{"of": held.file.arrival_id, "moving_to": str(to)} for held, to in planned]
     )
 
 
-def _arrived(connection: sa.Connection, moved: Sequence[tuple[_Held, Place]]) -> None:
+def _arrived(connection: sa.Connection, moved: Sequence[tuple[_Held, Location]]) -> None:
     """Write down that files are where they were to go, and so are those in them."""
     done = {"moving_to": None, "moved_at": sa.func.now(), "removed_at": None}
     facts = []
@@ -417,60 +376,6 @@ def _arrived(connection: sa.Connection, moved: Sequence[tuple[_Held, Place]]) ->
         _change(connection, members, moved_to=in_it, **since, **done)
     _change_each(connection, facts, **done)
     _record(connection, [_line_of(held, target) for held, target in moved])
-
-
-def _too_many(settings: Settings, account: str, feed: str, area: Place) -> sa.Select[int]:
-    """Ask for the settled files of an area that are too many, or too old."""
-    name = _arrival.c.name
-    in_order = sa.func.row_number().over(
-        order_by=(_arrival.c.moved_at.desc(), _arrival.c.arrival_id.desc())
-    )
-    columns = (_arrival.c.arrival_id, _arrival.c.moved_at, _arrival.c.status)
-    query = sa.select(*columns, in_order.label("place")).where(
-        _arrival.c.account == account,
-        _arrival.c.feed == feed,
-        _arrival.c.moved_to.startswith(f"{area}/", autoescape=True),
-        _arrival.c.removed_at.is_(None),
-        sa.func.right(_arrival.c.moved_to, sa.func.length(name) + 1) != sa.literal("!") + name,
-    )
-    listed = query.subquery()
-    over: list[sa.ColumnElement[bool]] = [sa.false()]
-    if settings.keep_files is not None:
-        over.append(listed.c.place > settings.keep_files)
-    if settings.keep_days is not None:
-        over.append(listed.c.moved_at < sa.func.now() - timedelta(days=settings.keep_days))
-    return sa.select(listed.c.arrival_id).where(listed.c.status.in_(_SETTLED), sa.or_(*over))
-
-
-def _remove(connection: sa.Connection, arrival_id: int, area: Place) -> None:
-    """Remove a file that is kept no longer, unless it is wanted, and write that down."""
-    held = _hold(connection, arrival_id)
-    if held is None or not (held.settled and held.placed and is_below(held.source, area)):
-        return
-    if exists(held.source) and not held.is_at(held.source):
-        log.warning("file stays", because=f"{held.source} was changed since")
-        return
-    remove(held.source)
-    everyone = [row.arrival_id for row in (held.file, *held.members)]
-    _change(connection, everyone, removed_at=sa.func.now())
-    _record(connection, [_line_of(held, None)])
-
-
-def _old_leaves(settings: Settings, folder: Path) -> Iterator[Path]:
-    """Give the files that imports left in a folder and that are too many, or too old."""
-    by_import = {
-        int(path.stem.removeprefix("import-")): path
-        for path in folder.glob("import-*.csv")
-        if path.stem.removeprefix("import-").isdecimal()
-    }
-    newest_first = sorted(by_import, reverse=True)
-    oldest = None if settings.keep_days is None else time.time() - settings.keep_days * 86_400
-    for place_, number in enumerate(newest_first):
-        too_many = settings.keep_files is not None and place_ >= settings.keep_files
-        path = by_import[number]
-        with contextlib.suppress(FileNotFoundError):
-            if too_many or (oldest is not None and path.stat().st_mtime < oldest):
-                yield path
 
 
 def _change(connection: sa.Connection, arrival_ids: Sequence[int], **values: Any) -> None:
@@ -498,13 +403,13 @@ def _record(connection: sa.Connection, lines: Sequence[Mapping[str, Any]]) -> No
         connection.execute(sa.insert(tables.file_move), lines)
 
 
-def _line_of(held: _Held, target: Place | None) -> dict[str, Any]:
+def _line_of(held: _Held, target: Location | None) -> dict[str, Any]:
     file = held.file
     return _line(file.account, file.feed, file.arrival_id, held.source, target)
 
 
 def _line(
-    account: str, feed: str, arrival_id: int | None, source: Place, target: Place | None
+    account: str, feed: str, arrival_id: int | None, source: Location, target: Location | None
 ) -> dict[str, Any]:
     """Return a line of the record."""
     return {

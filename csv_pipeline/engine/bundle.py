@@ -46,7 +46,7 @@ from csv_pipeline.stages.load import load_together
 from csv_pipeline.stages.read import as_utf8, read
 from csv_pipeline.stages.transform import settle_parts, transform
 from csv_pipeline.stages.validate import rows_not_plain, validate
-from csv_pipeline.storage import claims, imports, order
+from csv_pipeline.storage import claims, imports, leases, order
 from csv_pipeline.storage.lane_lock import lock_lane
 from csv_pipeline.storage.targets import rows_meet
 from csv_pipeline.workspace import (
@@ -350,14 +350,14 @@ class Bundle:
 
     def _renew_claims(self) -> bool:
         """Renew the claims from here on, whichever process took them; False if one is lost."""
-        leases = self._pipeline.leases
+        renewer = self._pipeline.leases
         held = [import_.claim for import_ in self._imports.values()]
-        if all(leases.holds(claim) for claim in held):
+        if all(renewer.holds(claim) for claim in held):
             return True
         with self._pipeline.database.begin() as connection:
-            kept = claims.renew_together(connection, held, self._pipeline.settings.lease_seconds)
+            kept = leases.renew_together(connection, held, self._pipeline.settings.lease_seconds)
         if kept:
-            leases.hold(held)
+            renewer.hold(held)
         return kept
 
     def _once(self, name: str, kind: type[T], do: Callable[[], T]) -> T:
@@ -446,14 +446,14 @@ class Bundle:
             return
         rows = scan(text.rows).select("row_number", "offset", "length").collect()
         starts, ends = (pl.Series([getattr(f, n) for f in found]) for n in ("start", "end"))
-        place = starts.search_sorted(rows["offset"], side="right").cast(pl.Int64) - 1
+        position = starts.search_sorted(rows["offset"], side="right").cast(pl.Int64) - 1
         after = rows["offset"].shift(-1).fill_null(ends[-1]).alias("after")
         by_file = (
-            rows.with_columns(place.alias("place"), after, ends.gather(place).alias("end"))
+            rows.with_columns(position.alias("position"), after, ends.gather(position).alias("end"))
             .with_columns(
                 gap=pl.min_horizontal("after", "end") - pl.col("offset") - pl.col("length")
             )
-            .group_by("place")
+            .group_by("position")
             .agg(
                 pl.len(),
                 pl.col("row_number", "offset").first(),
@@ -462,8 +462,8 @@ class Bundle:
             )
         )
         most = self._pipeline.settings.max_records
-        for its in by_file.sort("place").iter_rows(named=True):
-            file = found[its["place"]]
+        for its in by_file.sort("position").iter_rows(named=True):
+            file = found[its["position"]]
             if its["whole"] and its["offset"] == file.start and its["len"] <= most:
                 part = Part(
                     import_id=file.import_id,
@@ -514,7 +514,7 @@ class Bundle:
         parts = [member.part for member in typed.members]
         odd = rows_not_plain(valid, self.feed, [part.first for part in parts])
         spoilt = set(parts_of(odd, parts))
-        plain = (member for place, member in enumerate(typed.members) if place not in spoilt)
+        plain = (member for position, member in enumerate(typed.members) if position not in spoilt)
         return _Valid(valid=valid, members=tuple(plain))
 
     def _load(self) -> _Loaded:
@@ -578,10 +578,10 @@ class Bundle:
         import_ids = pl.Series(OWN[0], [part.import_id for part in parts])
         ups = pl.Series([part.rows_up for part in parts])
         for number, batch in enumerate(batches(valid.rows)):
-            place = parts_of(batch["_row_number"], parts)
-            numbers = (batch["_row_number"] - ups.gather(place)).alias(OWN[1])
-            mine = batch.with_columns(import_ids.gather(place), numbers)
-            writer.write(mine.filter(place.is_not_null()), number)
+            position = parts_of(batch["_row_number"], parts)
+            numbers = (batch["_row_number"] - ups.gather(position)).alias(OWN[1])
+            mine = batch.with_columns(import_ids.gather(position), numbers)
+            writer.write(mine.filter(position.is_not_null()), number)
         return replace(valid, rows=writer.directory, valid=writer.rows, superseded=0, rejected=0)
 
     def _report(self, member: _Member, counts: Counts, drifted: HeaderDrift) -> ImportReport:
@@ -634,7 +634,7 @@ class Bundle:
             except OSError as error:
                 log.warning("no result file", import_id=report.import_id, because=str(error))
         arrival_ids = [report.arrival_id for report in loaded.reports]
-        archive.place_together(self._pipeline.database, settings, arrival_ids)
+        archive.archive_files(self._pipeline.database, settings, arrival_ids)
         return loaded.members
 
     def _draft_results(self, members: Sequence[_Member], reports: Sequence[ImportReport]) -> None:

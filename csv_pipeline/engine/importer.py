@@ -46,7 +46,6 @@ from csv_pipeline.model import (
     Claim,
     Counts,
     Ending,
-    Feed,
     FileFacts,
     FoundFile,
     HeaderDrift,
@@ -59,8 +58,9 @@ from csv_pipeline.rejects.faults import MASK
 from csv_pipeline.rejects.rejects_file import is_rejects_file
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.contract import heading
+from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.header import drift, layout_of, sources_in
-from csv_pipeline.stages.arrive import fetch, refuse_changed
+from csv_pipeline.stages.fetch import fetch, refuse_changed
 from csv_pipeline.stages.load import LATE, load, store_rejects
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.read.grammar import Grammar
@@ -68,7 +68,7 @@ from csv_pipeline.stages.replay import Repaired, named_import, take_back
 from csv_pipeline.stages.transform import facts_by_header, transform
 from csv_pipeline.stages.unpack import UnpackLimits, unpack
 from csv_pipeline.stages.validate import hold_to_threshold, validate
-from csv_pipeline.storage import arrivals, claims, imports, quarantine
+from csv_pipeline.storage import arrivals, claims, imports, leases, quarantine
 from csv_pipeline.storage.imports import SameContent
 from csv_pipeline.storage.lane_lock import lock_lane
 from csv_pipeline.workspace import (
@@ -286,7 +286,7 @@ class Import:
             return
         try:
             with self._database.begin() as connection:
-                claims.renew(connection, self.claim, self._settings.lease_seconds)
+                leases.renew(connection, self.claim, self._settings.lease_seconds)
             self._leases.hold([self.claim])
         except LostClaimError:
             self._leases.drop(self.claim)
@@ -401,13 +401,13 @@ class Import:
             report = quarantine.repairable(connection, claim, import_id)
             save(self.work / "repaired.json", report)
             split = Grammar(report.delimiter, report.quote, report.escape).cells
-            places = {at: name for name, at in sources_in(report.header, self.feed)[0].items()}
+            positions = {at: name for name, at in sources_in(report.header, self.feed)[0].items()}
             repaired = Repaired(
                 import_id=import_id,
                 header=report.header,
                 states=quarantine.states(connection, import_id),
                 originals=lambda rows: quarantine.originals(connection, report, rows, split),
-                columns=tuple(places.get(place) for place in range(len(report.header))),
+                columns=tuple(positions.get(position) for position in range(len(report.header))),
             )
             return take_back(text, self.work, repaired, name=claim.name)
 
@@ -642,7 +642,7 @@ class Import:
         except OSError as error:
             log.warning("no result file", import_id=report.import_id, because=str(error))
         try:
-            archive.place(self._database, self._settings, self.claim.arrival_id)
+            archive.archive_file(self._database, self._settings, self.claim.arrival_id)
         except archive.CANNOT_GO as error:
             log.warning("file stays", import_id=report.import_id, because=str(error))
 

@@ -23,8 +23,9 @@ from csv_pipeline.errors import (
     UndecidableError,
     UnknownFeedError,
 )
-from csv_pipeline.model import Evidence, Feed, NonDataLine, Reject, StoredText
+from csv_pipeline.model import Evidence, NonDataLine, Reject, StoredText
 from csv_pipeline.settings import Settings
+from csv_pipeline.spec.feed import Feed
 from csv_pipeline.stages.read import ReadHints, read, sample
 from csv_pipeline.stages.transform import Fit, fit
 from csv_pipeline.stages.unpack import UnpackLimits, unpack
@@ -323,7 +324,7 @@ def write_clean(text: TextFile, out: Path) -> None:
 
     An absent value is empty, a quoted empty one is "" again.
     """
-    names = [str(place) for place in range(len(text.header))]
+    names = [str(position) for position in range(len(text.header))]
     partial = out.with_name(f"{out.name}{PARTIAL}")
     try:
         with partial.open("wb") as file:

@@ -19,7 +19,7 @@ import structlog
 
 from csv_pipeline.errors import DatabaseUnavailableError
 from csv_pipeline.model import Claim
-from csv_pipeline.storage import claims, runs
+from csv_pipeline.storage import claims, leases, runs
 from csv_pipeline.storage.database import Database
 
 _RENEWALS_PER_LEASE = 4
@@ -103,7 +103,7 @@ class LeaseRenewer:
             with self._lock:
                 keys, signed_on = set(self._claims), dict(self._runs)
             with self._database.begin() as connection:
-                lost = claims.renew_all(connection, keys, self._lease_seconds)
+                lost = leases.renew_all(connection, keys, self._lease_seconds)
                 runs.sign_on(connection, signed_on, self._lease_seconds)
         with self._lock:
             lost = lost & self._claims.keys()  # the others were settled since
@@ -146,7 +146,7 @@ class LeaseRenewer:
                 parted = {run_id: whole for run_id, whole in self._runs.items() if not whole}
             if keys or parted:
                 with self._database.begin() as connection:
-                    claims.hand_over(connection, keys, lease_seconds)
+                    leases.hand_over(connection, keys, lease_seconds)
                     runs.sign_on(connection, parted, lease_seconds)
             with self._lock:
                 self._claims.clear()

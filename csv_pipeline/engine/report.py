@@ -13,15 +13,8 @@ from csv_pipeline.errors import (
     ThresholdExceededError,
     WrongFeedError,
 )
-from csv_pipeline.model import (
-    SHARE_FROM_ROWS,
-    Account,
-    Counts,
-    ImportReport,
-    NonDataLine,
-    Reject,
-    ReportWarning,
-)
+from csv_pipeline.model import Account, Counts, ImportReport, NonDataLine, Reject, ReportWarning
+from csv_pipeline.spec.feed import SHARE_FROM_ROWS
 from csv_pipeline.workspace import NON_DATA, REJECTS, TextFile, scan
 
 MAY_BE_DECLARED = frozenset(
@@ -45,13 +38,13 @@ class NonData:
     """What the lines of a file show that are no data.
 
     `first` are as many of them as a report holds. `undeclared` counts those that no pattern of the
-    feed declares and that have two cells or more, as a row has; `places` are where the first of
+    feed declares and that have two cells or more, as a row has; `positions` are where the first of
     these are. `below` counts the undeclared ones with text below the header.
     """
 
     first: tuple[NonDataLine, ...] = ()
     undeclared: int = 0
-    places: tuple[int, ...] = ()
+    positions: tuple[int, ...] = ()
     below: int = 0
 
 
@@ -67,14 +60,14 @@ def non_data_in(text: TextFile) -> NonData:
     undeclared = lines.filter(~pl.col("declared"))
     counted = undeclared.select(
         wide.sum().alias("wide"),
-        pl.col("line_number").filter(wide).head(_LINES_NAMED).implode().alias("places"),
+        pl.col("line_number").filter(wide).head(_LINES_NAMED).implode().alias("positions"),
         ((pl.col("line_number") > text.header_line) & (pl.col("cells") > 0)).sum().alias("below"),
     ).collect()
-    found, places, below = counted.row(0)
+    found, positions, below = counted.row(0)
     return NonData(
         first=tuple(NonDataLine(**line) for line in first.iter_rows(named=True)),
         undeclared=found,
-        places=tuple(places),
+        positions=tuple(positions),
         below=below,
     )
 
@@ -135,7 +128,7 @@ def warnings_of(
                 message=f"{non_data.undeclared:,} lines with two cells or more were not taken for "
                 "rows, and no pattern of the feed declares them",
                 count=non_data.undeclared,
-                line_numbers=non_data.places,
+                line_numbers=non_data.positions,
             )
         )
     return tuple(found)

@@ -12,8 +12,9 @@ from typing import BinaryIO
 
 import structlog
 
-from csv_pipeline.model import Claim, Counts, Feed, ImportReport, Outcome
+from csv_pipeline.model import Claim, Counts, ImportReport, Outcome
 from csv_pipeline.settings import Settings
+from csv_pipeline.spec.feed import Feed
 from csv_pipeline.stages.load import LATE
 from csv_pipeline.stages.results import (
     REFUSED,

@@ -10,15 +10,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from csv_pipeline.model import Account, Feed
+from csv_pipeline.model import Account
+from csv_pipeline.spec.feed import Feed
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.transform import transform
 from csv_pipeline.stages.validate import validate
-from csv_pipeline.workspace import REJECTS, TYPED_PLACE, BatchWriter, TextFile, TypedFile, scan
+from csv_pipeline.workspace import REJECTS, TYPED_ORIGIN, BatchWriter, TextFile, TypedFile, scan
 
 _NOBODY = Account(account="sample")
 _IN_THE_TEXT = ("line_number", "offset", "length")
-_NUMBER, *_WHERE = TYPED_PLACE
+_NUMBER, *_WHERE = TYPED_ORIGIN
 
 
 def rows_that_need_others(feed: Feed, sample: Path) -> list[int]:
@@ -47,8 +48,8 @@ def rows_that_need_others(feed: Feed, sample: Path) -> list[int]:
         rows = scan(text.rows).collect()
         one = BatchWriter(work / "one")
         alone: dict[int, Any] = {}
-        for place in range(rows.height):
-            one.write(rows[place : place + 1], 0)
+        for position in range(rows.height):
+            one.write(rows[position : position + 1], 0)
             alone |= _judged(replace(text, rows=one.directory), work, feed, whole)
     numbers = sorted(among.keys() | alone.keys())
     return [number for number in numbers if among.get(number) != alone.get(number)]

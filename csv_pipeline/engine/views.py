@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from csv_pipeline.model import Feed, ImportReport, Reject
+from csv_pipeline.model import ImportReport, Reject
 from csv_pipeline.rejects.faults import MASK
+from csv_pipeline.spec.feed import Feed
 
 _REPORT = TypeAdapter(ImportReport)
 
@@ -43,7 +44,7 @@ def reject_facts(
     report: ImportReport, faults: Iterable[Reject], superseded: Iterable[tuple[int, int]]
 ) -> dict[str, Any]:
     """Return an import's faults; raw rows stay out, they may hold protected values."""
-    places = [{k: v for k, v in asdict(fault).items() if k != "raw"} for fault in faults]
+    locations = [{k: v for k, v in asdict(fault).items() if k != "raw"} for fault in faults]
     return {
         "import_id": report.import_id,
         "account": report.account,
@@ -51,6 +52,6 @@ def reject_facts(
         "name": report.name,
         "outcome": report.outcome.value,
         "problem": report.problem,
-        "rejects": places,
+        "rejects": locations,
         "superseded": [{"row_number": row, "by_row_number": by} for row, by in superseded],
     }

@@ -2,6 +2,6 @@
 
 from csv_pipeline.feeds.customers import CUSTOMERS
 from csv_pipeline.feeds.ebay_orders import EBAY_ORDERS
-from csv_pipeline.model import Feed
+from csv_pipeline.spec.feed import Feed
 
 FEEDS: tuple[Feed, ...] = (EBAY_ORDERS, CUSTOMERS)

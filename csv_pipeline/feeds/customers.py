@@ -3,8 +3,8 @@
 import polars as pl
 
 from csv_pipeline.feeds.common import EMAIL, EMAIL_NEEDS
-from csv_pipeline.model import Feed, Layout
 from csv_pipeline.spec.contract import Contract, column
+from csv_pipeline.spec.feed import Feed, Layout
 
 
 class Customer(Contract):

@@ -14,17 +14,10 @@ import polars as pl
 
 from csv_pipeline.errors import ContradictionError
 from csv_pipeline.feeds.common import EMAIL, EMAIL_NEEDS
-from csv_pipeline.model import (
-    Evidence,
-    Feed,
-    FileFacts,
-    Layout,
-    NonDataLine,
-    NonDataPattern,
-    WholeFile,
-)
+from csv_pipeline.model import Evidence, FileFacts, NonDataLine
 from csv_pipeline.spec.conflict import Greatest, Precedence
 from csv_pipeline.spec.contract import Contract, Kind, Money, column, columns_of
+from csv_pipeline.spec.feed import Feed, Layout, NonDataPattern, WholeFile
 
 _HUB = "seller_hub"
 _ORDER_STATUS = {

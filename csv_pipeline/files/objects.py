@@ -20,7 +20,7 @@ from typing import Any
 from zlib import crc32
 
 from csv_pipeline.errors import PipelineError, SetupError, StoreUnavailableError
-from csv_pipeline.files.location import ObjectPlace
+from csv_pipeline.location import ObjectLocation
 
 _CHUNK = 4 * 1024**2
 _CONNECT_SECONDS, _READ_SECONDS = 5, 60
@@ -43,41 +43,41 @@ class ObjectStatus:
     etag: str
 
 
-def found(place: ObjectPlace) -> ObjectStatus:
+def found(location: ObjectLocation) -> ObjectStatus:
     """Return what an object is.
 
     Raises:
         FileNotFoundError: There is none.
     """
-    with _store(place) as store:
-        answer = store.head_object(Bucket=place.bucket, Key=place.key)
+    with _store(location) as store:
+        answer = store.head_object(Bucket=location.bucket, Key=location.key)
     return _status(answer, answer["ContentLength"])
 
 
-def status(place: ObjectPlace) -> ObjectStatus | None:
+def status(location: ObjectLocation) -> ObjectStatus | None:
     """Return what an object is, or None if there is none."""
     try:
-        return found(place)
+        return found(location)
     except FileNotFoundError:
         return None
 
 
 def listing(
-    area: ObjectPlace, after: str = "", until: str | None = None
-) -> Iterator[tuple[ObjectPlace, ObjectStatus]]:
+    area: ObjectLocation, after: str = "", until: str | None = None
+) -> Iterator[tuple[ObjectLocation, ObjectStatus]]:
     """Give the objects below an area in the order of their keys, from `after` on up to `until`."""
     with _store(area) as store:
         for page in store.get_paginator("list_objects_v2").paginate(
             Bucket=area.bucket, Prefix=area.prefix, StartAfter=f"{area.prefix}{after}"
         ):
             for entry in page.get("Contents", ()):
-                place = ObjectPlace(area.bucket, entry["Key"])
-                if until is not None and place.key > f"{area.prefix}{until}":
+                location = ObjectLocation(area.bucket, entry["Key"])
+                if until is not None and location.key > f"{area.prefix}{until}":
                     return
-                yield place, _status(entry, entry["Size"])
+                yield location, _status(entry, entry["Size"])
 
 
-def fetch(place: ObjectPlace, wanted: ObjectStatus, target: Path) -> str:
+def fetch(location: ObjectLocation, wanted: ObjectStatus, target: Path) -> str:
     """Copy an object to a file and return its SHA-256.
 
     Raises:
@@ -85,13 +85,13 @@ def fetch(place: ObjectPlace, wanted: ObjectStatus, target: Path) -> str:
     """
     digest = hashlib.sha256()
     with target.open("wb") as copy:
-        for chunk in _chunks(place, wanted):
+        for chunk in _chunks(location, wanted):
             digest.update(chunk)
             copy.write(chunk)
     return digest.hexdigest()
 
 
-def move(source: ObjectPlace, target: ObjectPlace) -> None:
+def move(source: ObjectLocation, target: ObjectLocation) -> None:
     """Move an object to a key that is free, or that a move of the same object took before.
 
     An object that replaces the source meanwhile stays.
@@ -114,12 +114,12 @@ def move(source: ObjectPlace, target: ObjectPlace) -> None:
     _remove(source, IfMatch=original.etag)
 
 
-def remove(place: ObjectPlace) -> None:
+def remove(location: ObjectLocation) -> None:
     """Remove an object; nothing happens if there is none."""
-    _remove(place)
+    _remove(location)
 
 
-def _take(target: ObjectPlace) -> bool:
+def _take(target: ObjectLocation) -> bool:
     """Take a key; return whether nothing is under it but, perhaps, the mark of having taken it."""
     try:
         with _store(target) as store:
@@ -130,14 +130,14 @@ def _take(target: ObjectPlace) -> bool:
     return True
 
 
-def _give_back(target: ObjectPlace) -> None:
+def _give_back(target: ObjectLocation) -> None:
     """Remove the mark; never a copy: another worker may have ended the move in the meantime."""
     there = status(target)
     if there is not None and there.size_bytes == 0:
         _remove(target, IfMatch=there.etag)
 
 
-def _copy(source: ObjectPlace, original: ObjectStatus, target: ObjectPlace) -> None:
+def _copy(source: ObjectLocation, original: ObjectStatus, target: ObjectLocation) -> None:
     with _store(source) as store:
         answer = store.copy_object(
             Bucket=target.bucket,
@@ -150,7 +150,7 @@ def _copy(source: ObjectPlace, original: ObjectStatus, target: ObjectPlace) -> N
         raise OSError(errno.EIO, "the copy is not what was to be copied", str(target))
 
 
-def _is_same(source: ObjectPlace, original: ObjectStatus, target: ObjectPlace) -> bool:
+def _is_same(source: ObjectLocation, original: ObjectStatus, target: ObjectLocation) -> bool:
     """Return whether two objects hold the same bytes.
 
     An ETag says so only where it is a sum of the bytes and both were put in one piece; where they
@@ -162,22 +162,22 @@ def _is_same(source: ObjectPlace, original: ObjectStatus, target: ObjectPlace) -
     return copy.etag == original.etag or _digest(source, original) == _digest(target, copy)
 
 
-def _digest(place: ObjectPlace, wanted: ObjectStatus) -> str:
+def _digest(location: ObjectLocation, wanted: ObjectStatus) -> str:
     digest = hashlib.sha256()
-    for chunk in _chunks(place, wanted):
+    for chunk in _chunks(location, wanted):
         digest.update(chunk)
     return digest.hexdigest()
 
 
-def _chunks(place: ObjectPlace, wanted: ObjectStatus) -> Iterator[bytes]:
-    with _store(place) as store:
-        answer = store.get_object(Bucket=place.bucket, Key=place.key, IfMatch=wanted.etag)
+def _chunks(location: ObjectLocation, wanted: ObjectStatus) -> Iterator[bytes]:
+    with _store(location) as store:
+        answer = store.get_object(Bucket=location.bucket, Key=location.key, IfMatch=wanted.etag)
         yield from answer["Body"].iter_chunks(_CHUNK)
 
 
-def _remove(place: ObjectPlace, **condition: str) -> None:
-    with suppress(FileNotFoundError), _store(place) as store:
-        store.delete_object(Bucket=place.bucket, Key=place.key, **condition)
+def _remove(location: ObjectLocation, **condition: str) -> None:
+    with suppress(FileNotFoundError), _store(location) as store:
+        store.delete_object(Bucket=location.bucket, Key=location.key, **condition)
 
 
 def _status(answer: dict[str, Any], size_bytes: int) -> ObjectStatus:
@@ -214,7 +214,7 @@ def _client() -> Any:
 
 
 @contextmanager
-def _store(place: ObjectPlace) -> Iterator[Any]:
+def _store(location: ObjectLocation) -> Iterator[Any]:
     """Give the store, and say what its answers, or none, mean to whoever asks.
 
     Raises:
@@ -234,24 +234,26 @@ def _store(place: ObjectPlace) -> Iterator[Any]:
     try:
         yield store
     except ClientError as error:
-        raise _meaning(place, error.response) from error
+        raise _meaning(location, error.response) from error
     except (NoCredentialsError, PartialCredentialsError) as error:
         raise SetupError(
-            f"{place}: credentials of the object store were needed; {error}"
+            f"{location}: credentials of the object store were needed; {error}"
         ) from error
     except BotoCoreError as error:
         raise StoreUnavailableError(
-            f"{place}: the object store does not answer; {error}"
+            f"{location}: the object store does not answer; {error}"
         ) from error
 
 
-def _meaning(place: ObjectPlace, response: dict[str, Any]) -> Exception:
+def _meaning(location: ObjectLocation, response: dict[str, Any]) -> Exception:
     code = response["ResponseMetadata"]["HTTPStatusCode"]
     said = f"{response['Error']['Code']}: {response['Error'].get('Message', '')}"
     if response["Error"]["Code"] == "NoSuchBucket" or code in _DENIED:
-        return SetupError(f"{place}: a bucket that we may use was needed; the store says {said}")
+        return SetupError(f"{location}: a bucket that we may use was needed; the store says {said}")
     if code in _GONE:
-        return FileNotFoundError(errno.ENOENT, said, str(place))
+        return FileNotFoundError(errno.ENOENT, said, str(location))
     if code in _LATER or code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return StoreUnavailableError(f"{place}: the object store cannot do it now; it says {said}")
-    return OSError(errno.EIO, said, str(place))
+        return StoreUnavailableError(
+            f"{location}: the object store cannot do it now; it says {said}"
+        )
+    return OSError(errno.EIO, said, str(location))

@@ -18,7 +18,7 @@ def fault_rows(  # noqa: PLR0913, PLR0917  # the parts of a message
 ) -> pl.DataFrame:
     """Return one fault for each row under the mask `failed`.
 
-    Shape: as `work.REJECTS`. `rows` has `TYPED_PLACE` and the column's values; those of a protected
+    Shape: as `REJECTS`. `rows` has `TYPED_ORIGIN` and the column's values; those of a protected
     column stay out of the message, which reads *column: what was found, the rule, what was needed*.
     """
     value = pl.col(column.name).cast(pl.String)
@@ -50,7 +50,7 @@ def fault_rows(  # noqa: PLR0913, PLR0917  # the parts of a message
 
 
 def record_faults(rows: pl.DataFrame, rule: pl.Expr, message: pl.Expr) -> pl.DataFrame:
-    """Return one fault of the whole record for each row, which has `PLACE`; shape: `REJECTS`."""
+    """Return one fault of the whole record for each row, which has `ORIGIN`; shape: `REJECTS`."""
     return rows.select(
         *("row_number", "line_number"),
         pl.lit(None, pl.String).alias("column"),

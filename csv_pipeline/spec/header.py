@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 
-from csv_pipeline.model import Feed, HeaderDrift, Layout
+from csv_pipeline.model import HeaderDrift
 from csv_pipeline.spec.contract import Column, Kind, heading
+from csv_pipeline.spec.feed import Feed, Layout
 
 _ALIKE = 0.6  # of two names, by difflib's ratio; "Order No." and "Order Number" have 0.67
 
@@ -16,14 +17,14 @@ def sources_in(header: Sequence[str], feed: Feed) -> tuple[dict[str, int], dict[
     other is one that is no other column's place. A currency is taken from a column that holds
     nothing else, if there is one; amounts that state it claim nothing.
     """
-    places: dict[str, list[int]] = {}
-    for place, name in enumerate(header):
-        places.setdefault(heading(name), []).append(place)
+    positions: dict[str, list[int]] = {}
+    for position, name in enumerate(header):
+        positions.setdefault(heading(name), []).append(position)
     found = [
         [
-            place
+            position
             for name in (() if column.derived else (*column.aliases, column.name))
-            for place in places.get(heading(name), ())
+            for position in positions.get(heading(name), ())
         ]
         for column in feed.columns
     ]
@@ -34,14 +35,14 @@ def sources_in(header: Sequence[str], feed: Feed) -> tuple[dict[str, int], dict[
     for column, its in columns:
         own = its
         if column.kind is Kind.CURRENCY:
-            own = [place for place in its if place not in of_values] or its[:1]
+            own = [position for position in its if position not in of_values] or its[:1]
         first, *more = dict.fromkeys(own) or (None,)
         if first is not None:
             sources[column.name] = first
             if more:
                 others[column.name] = more[0]
     used = set(sources.values())
-    return sources, {name: place for name, place in others.items() if place not in used}
+    return sources, {name: position for name, position in others.items() if position not in used}
 
 
 def layout_of(sources: Mapping[str, int], feed: Feed) -> Layout:
@@ -59,10 +60,10 @@ def extras_in(header: Sequence[str], used: Iterable[int]) -> dict[str, int]:
     """Name the places of the header that no column uses; no two by the same name."""
     taken = set(used)
     extras: dict[str, int] = {}
-    for place, title in enumerate(header):
-        if place not in taken:
-            name = title or f"column {place + 1}"
-            extras[name if name not in extras else f"{name} (column {place + 1})"] = place
+    for position, title in enumerate(header):
+        if position not in taken:
+            name = title or f"column {position + 1}"
+            extras[name if name not in extras else f"{name} (column {position + 1})"] = position
     return extras
 
 
@@ -120,7 +121,7 @@ def _is_required(column: Column, layout: Layout) -> bool:
 
 def _identities(header: Sequence[str], feed: Feed) -> dict[str, str]:
     """Return what each name means, the column or else the bare name, with the name."""
-    columns = {place: f"column {name}" for name, place in sources_in(header, feed)[0].items()}
+    columns = {position: f"column {name}" for name, position in sources_in(header, feed)[0].items()}
     return {columns.get(p, heading(name)): name for p, name in enumerate(header) if name}
 
 

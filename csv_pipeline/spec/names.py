@@ -84,3 +84,7 @@ def _left_out(contract: type[Contract]) -> set[str]:
         if base is not Contract and issubclass(base, Contract):
             declared |= set(inspect.get_annotations(base))
     return declared - {column.name for column in columns_of(contract)}
+
+
+EXTRA = "_extra"
+"""The column of a row's cells that the feed does not know, as one JSON object."""

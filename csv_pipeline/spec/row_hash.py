@@ -16,7 +16,7 @@ import polars as pl
 import polars_hash as plh
 
 from csv_pipeline.spec.contract import Column
-from csv_pipeline.workspace import EXTRA
+from csv_pipeline.spec.names import EXTRA
 
 HASH = ("_hash_1", "_hash_2")
 """The columns of a row's hash; null where the stored row is not as a file brought it."""

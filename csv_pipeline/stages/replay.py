@@ -25,8 +25,8 @@ from csv_pipeline.rejects.rejects_file import (
     restored,
 )
 from csv_pipeline.workspace import (
+    ORIGIN,
     PAIRS,
-    PLACE,
     BatchWriter,
     Replay,
     TextFile,
@@ -84,7 +84,7 @@ def take_back(text: TextFile, work: Path, repaired: Repaired, *, name: str) -> R
     Raises:
         ReplayError: A column of that header is gone.
     """
-    header, places = _places(text.header, repaired, name)
+    header, positions = _positions(text.header, repaired, name)
     rows, rejects = BatchWriter(work / "replay-text"), BatchWriter(work / "replay-rejects")
     known = BatchWriter(work / "replay-rows")
     verbatim = VERBATIM in text.header
@@ -92,14 +92,14 @@ def take_back(text: TextFile, work: Path, repaired: Repaired, *, name: str) -> R
     pairs = zip(batches(text.rows), batches(text.rejects), strict=True)
     for number, (batch, malformed) in enumerate(pairs):
         judged = _judged(batch, text.header, repaired, seen)
-        judged = _compared(judged, places, repaired, verbatim=verbatim)
+        judged = _compared(judged, positions, repaired, verbatim=verbatim)
         seen = pl.concat([seen, judged["repairs"].drop_nulls()])
         good = judged.filter(pl.col("rule").is_null()).select(
             *(
                 cell.alias(str(index))
-                for index, cell in enumerate(_as_sent(places, verbatim=verbatim))
+                for index, cell in enumerate(_as_sent(positions, verbatim=verbatim))
             ),
-            *PLACE,
+            *ORIGIN,
         )
         rows.write(good, number)
         rejects.write(pl.concat([malformed, _faults(judged, repaired)]), number)
@@ -122,8 +122,10 @@ def take_back(text: TextFile, work: Path, repaired: Repaired, *, name: str) -> R
 def _numbers_in(text: TextFile, column: str) -> set[str]:
     if column not in text.header:
         return set()
-    place = str(text.header.index(column))
-    found = (_number(batch[place]).drop_nulls().unique() for batch in batches(text.rows, [place]))
+    position = str(text.header.index(column))
+    found = (
+        _number(batch[position]).drop_nulls().unique() for batch in batches(text.rows, [position])
+    )
     return {value for series in found for value in series if value}
 
 
@@ -152,14 +154,14 @@ def _number(cells: pl.Series) -> pl.Series:
     return cells.str.replace(_WHOLE_NUMBER, "$1")
 
 
-def _places(
+def _positions(
     found: Sequence[str], repaired: Repaired, name: str
 ) -> tuple[tuple[str, ...], list[int]]:
     """Return the header of the repaired import, with names added since, and the place of each."""
     names = pl.Series(found, dtype=pl.String)
     if VERBATIM not in found:
         names = names.to_frame("name").select(restored(pl.col("name"))).to_series()
-    by_name = {named: place for place, named in enumerate(_counted(names))}
+    by_name = {named: position for position, named in enumerate(_counted(names))}
     ours = {by_name[(one, 1)] for one in OURS if (one, 1) in by_name}
     wanted = list(_counted(repaired.header))
     if gone := [one for one, nth in wanted if (one, nth) not in by_name]:
@@ -169,7 +171,7 @@ def _places(
             f"the header lacks {', '.join(map(repr, gone))}",
         )
     added = {by_name[key]: key[0] for key in by_name if key not in set(wanted)}
-    more = {place: named for place, named in added.items() if place not in ours}
+    more = {position: named for position, named in added.items() if position not in ours}
     header = (*repaired.header, *more.values())
     return header, [*(by_name[key] for key in wanted), *more]
 
@@ -208,14 +210,14 @@ def _judged(
     )
 
 
-def _as_sent(places: Sequence[int], *, verbatim: bool) -> list[pl.Expr]:
+def _as_sent(positions: Sequence[int], *, verbatim: bool) -> list[pl.Expr]:
     """Return the cells in the order of the repaired header, as they were before they were sent."""
-    cells = (pl.col(str(place)) for place in places)
+    cells = (pl.col(str(position)) for position in positions)
     return [cell if verbatim else restored(cell) for cell in cells]
 
 
 def _compared(
-    judged: pl.DataFrame, places: Sequence[int], repaired: Repaired, *, verbatim: bool
+    judged: pl.DataFrame, positions: Sequence[int], repaired: Repaired, *, verbatim: bool
 ) -> pl.DataFrame:
     """Return the rows, those with the rule `row.not_the_same` whose cells are another row's.
 
@@ -243,7 +245,7 @@ def _compared(
     rows = judged.join(frame, on="repairs", how="left", maintain_order="left")
     well, same, tells = [], [], []
     for name, sent, column in zip(
-        names, _as_sent(places, verbatim=verbatim), repaired.columns, strict=False
+        names, _as_sent(positions, verbatim=verbatim), repaired.columns, strict=False
     ):
         fault = pl.lit(column) if column is not None else pl.lit("")
         well.append((pl.col(name).fill_null("") != "") & ~pl.col("faulty").list.contains(fault))

@@ -85,13 +85,13 @@ def results_of_parts(
     `write_lines` writes them as `write_results` does.
     """
     lines = pl.concat(_lines(decided))
-    place = parts_of(lines[ROW_NUMBER], parts)
-    rows_up = pl.Series([part.rows_up for part in parts]).gather(place)
-    lines_up = pl.Series([part.lines_up for part in parts]).gather(place)
+    position = parts_of(lines[ROW_NUMBER], parts)
+    rows_up = pl.Series([part.rows_up for part in parts]).gather(position)
+    lines_up = pl.Series([part.lines_up for part in parts]).gather(position)
     starts = lines[ROW_NUMBER].search_sorted(pl.Series([part.first for part in parts]))
     lines = lines.with_columns(lines[ROW_NUMBER] - rows_up, lines[LINE_NUMBER] - lines_up)
     tallies: list[dict[str, int]] = [{} for _ in parts]
-    counts = lines.group_by(place.alias("part"), OUTCOME).len().drop_nulls("part")
+    counts = lines.group_by(position.alias("part"), OUTCOME).len().drop_nulls("part")
     for number, outcome, rows in counts.iter_rows():
         tallies[number][outcome] = rows
     for part, start, tally in zip(parts, starts, tallies, strict=True):
@@ -142,11 +142,11 @@ class _Lines:
 
     def of(self, batch: tuple[Path | None, Path | None]) -> pl.DataFrame:
         rows, malformed = batch
-        place = ["row_number", "line_number"]
-        parts = [read_batch(rows, place)] if rows else []
+        position = ["row_number", "line_number"]
+        parts = [read_batch(rows, position)] if rows else []
         shapeless = read_batch(malformed) if malformed else None
         if shapeless is not None and shapeless.height:
-            parts.append(shapeless.select(place).unique())
+            parts.append(shapeless.select(position).unique())
         records = pl.concat(parts).rename(_OURS)
         if len(parts) > 1:
             records = records.sort(ROW_NUMBER, LINE_NUMBER)

@@ -25,19 +25,10 @@ from csv_pipeline.casts.nulls import are_none
 from csv_pipeline.casts.times import Forms
 from csv_pipeline.casts.zones import Census
 from csv_pipeline.errors import FileRefusedError, MissingColumnError, SetupError
-from csv_pipeline.model import (
-    Account,
-    DateOrder,
-    DecimalMark,
-    Evidence,
-    Feed,
-    FileFacts,
-    Layout,
-    WholeFile,
-    takes_facts,
-)
+from csv_pipeline.model import Account, DateOrder, DecimalMark, Evidence, FileFacts
 from csv_pipeline.rejects.faults import MASK, fault_rows
 from csv_pipeline.spec.contract import Column, Kind, heading
+from csv_pipeline.spec.feed import Feed, Layout, WholeFile, takes_facts
 from csv_pipeline.spec.header import (
     extras_in,
     layout_of,
@@ -46,11 +37,11 @@ from csv_pipeline.spec.header import (
     sources_in,
     title,
 )
+from csv_pipeline.spec.names import EXTRA
 from csv_pipeline.workspace import (
-    EXTRA,
-    PLACE,
+    ORIGIN,
     REJECTS,
-    TYPED_PLACE,
+    TYPED_ORIGIN,
     BatchWriter,
     Part,
     TextFile,
@@ -96,10 +87,10 @@ class _Plan:
             if column.derived or column.substitute is not None or column.name in self.sources
         )
 
-    def amount_at(self, place: int) -> str | None:
+    def amount_at(self, position: int) -> str | None:
         """Return the column of amounts at a place of the header, if there is one."""
         amounts = (c.name for c in self.feed.columns if c.kind is Kind.DECIMAL)
-        return next((name for name in amounts if self.sources.get(name) == place), None)
+        return next((name for name in amounts if self.sources.get(name) == position), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +141,7 @@ def transform(  # noqa: PLR0913  # a file, whose it is, and what is known of it
     sources, others = sources_in(text.header, feed)
     layout = _layout(sources, feed, facts)
     _refuse_missing(sources, layout, feed, text.header, name)
-    headings = {column: text.header[place] for column, place in sources.items()}
+    headings = {column: text.header[position] for column, position in sources.items()}
     surveys = _surveys(feed, account, sources, headings)
     decided = _surveyed(text, feed, surveys, sources, account, settled, name, today)
     extras = extras_in(text.header, sources.values())
@@ -216,7 +207,7 @@ def settle_parts(  # noqa: PLR0913, PLR0917  # a text, whose it is, and what is 
     of the parts' files.
     """
     sources, _ = sources_in(text.header, feed)
-    headings = {name: text.header[place] for name, place in sources.items()}
+    headings = {name: text.header[position] for name, position in sources.items()}
     whole = _surveys(feed, account, sources, headings)
     columns = [str(sources[survey.column]) for survey in whole.asked]
     ids = [str(sources[c.name]) for c in feed.columns if c.name in sources and _is_id(c, feed)]
@@ -247,14 +238,14 @@ def settle_parts(  # noqa: PLR0913, PLR0917  # a text, whose it is, and what is 
         moments: list[Moments] = []
         censuses: dict[int, Census] = {}
         for one in whole.moments:
-            values, known = trimmed[str(one.place)][mine], one.survey
+            values, known = trimmed[str(one.position)][mine], one.survey
             survey = known.of(values, numbers) if isinstance(known, Forms) else taken(known)
             moments.append(replace(one, survey=survey, doubts=Doubts()))
             if ZONED in survey.notes.found:
-                censuses[one.place] = Census()
-                take_census(censuses[one.place], values, numbers)
+                censuses[one.position] = Census()
+                take_census(censuses[one.position], values, numbers)
         for one in moments if any(DOUBTED in one.notes.found for one in moments) else ():
-            one.doubts.add(trimmed[str(one.place)][mine])
+            one.doubts.add(trimmed[str(one.position)][mine])
         surveys = {survey.column: taken(survey) for survey in whole.figures.surveys}
         amounts = {
             name: (stated[mine], trimmed[str(sources[name])][mine])
@@ -370,16 +361,16 @@ def _surveyed(  # noqa: PLR0913, PLR0917  # the file, whose it is, and how its h
         trimmed = batch.with_columns(pl.col(pl.String).str.strip_chars())
         for survey in asked:
             survey.add(trimmed[str(sources[survey.column])], batch["row_number"])
-    censuses = {m.place: Census() for m in surveys.moments if ZONED in m.notes.found}
+    censuses = {m.position: Census() for m in surveys.moments if ZONED in m.notes.found}
     columns = ["row_number", *map(str, censuses)]
     for batch in batches(text.rows, columns) if censuses else ():
-        for place, census in censuses.items():
-            take_census(census, batch[str(place)].str.strip_chars(), batch["row_number"])
+        for position, census in censuses.items():
+            take_census(census, batch[str(position)].str.strip_chars(), batch["row_number"])
     doubted = any(DOUBTED in one.notes.found for one in surveys.moments)
-    places = [str(one.place) for one in surveys.moments]
-    for batch in batches(text.rows, places) if doubted else ():
+    positions = [str(one.position) for one in surveys.moments]
+    for batch in batches(text.rows, positions) if doubted else ():
         for one in surveys.moments:
-            one.doubts.add(batch[str(one.place)].str.strip_chars())
+            one.doubts.add(batch[str(one.position)].str.strip_chars())
     return surveys.decided(account, feed, settled, censuses, name, _year(today))
 
 
@@ -434,7 +425,7 @@ def _typed(
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Rounded]]:
     """Return a batch as the contract's columns, its rows' faults, and what is known of its ids.
 
-    The rows have `EXTRA` and `TYPED_PLACE` besides. Of ids there is, by column, how many of them a
+    The rows have `EXTRA` and `TYPED_ORIGIN` besides. Of ids there is, by column, how many of them a
     spreadsheet may have rounded.
     """
     feed = plan.feed
@@ -466,11 +457,11 @@ def _typed(
             faults.append(
                 fault_rows(text, values.is_null(), column, shown, "required", "a value in each row")
             )
-    typed = pl.DataFrame([*made, *text.select(TYPED_PLACE), _extra(batch, plan)])
+    typed = pl.DataFrame([*made, *text.select(TYPED_ORIGIN), _extra(batch, plan)])
     if plan.stating or plan.account.currency:
         typed, more = _with_currency(typed, text, plan)
         faults += more
-    lines = text[TYPED_PLACE[1]]
+    lines = text[TYPED_ORIGIN[1]]
     ids = {name: rounded(text[name], lines) for name, its in odd.items() if its.rounded}
     return _derived(typed, plan), pl.concat(faults), ids
 
@@ -498,12 +489,12 @@ def _contested(batch: pl.DataFrame, text: pl.DataFrame, plan: _Plan) -> dict[str
 
 
 def _text(
-    batch: pl.DataFrame, columns: Sequence[Column], places: Mapping[str, int], feed: Feed
+    batch: pl.DataFrame, columns: Sequence[Column], positions: Mapping[str, int], feed: Feed
 ) -> tuple[pl.DataFrame, dict[str, cells.Oddities]]:
-    """Return clean cells by column, null for no value, with `TYPED_PLACE`; and what is odd."""
+    """Return clean cells by column, null for no value, with `TYPED_ORIGIN`; and what is odd."""
     trimmed = batch.select(
-        *(pl.col(str(places[c.name])).str.strip_chars().alias(c.name) for c in columns),
-        *(pl.col(name).alias(typed) for name, typed in zip(PLACE, TYPED_PLACE, strict=True)),
+        *(pl.col(str(positions[c.name])).str.strip_chars().alias(c.name) for c in columns),
+        *(pl.col(name).alias(typed) for name, typed in zip(ORIGIN, TYPED_ORIGIN, strict=True)),
     )
     # Few columns have such cells, and to look takes a fifth of the time of making all anew.
     known = [(c, cells.null_words(feed.nulls | c.nulls), _is_id(c, feed)) for c in columns]
@@ -532,9 +523,9 @@ def _oddities(
     }
 
 
-def _cleaned(place: int, words: tuple[str, ...]) -> pl.Expr:
+def _cleaned(position: int, words: tuple[str, ...]) -> pl.Expr:
     """Return the trimmed cell, null where it is one of the words for no value."""
-    value = pl.col(str(place)).str.strip_chars()
+    value = pl.col(str(position)).str.strip_chars()
     return pl.when(~value.is_in(words)).then(value)
 
 
@@ -585,8 +576,8 @@ def _reasons(  # noqa: PLR0913, PLR0917  # what failed, and what a failure is ca
     values: pl.Series, failed: pl.Series, column: Column, plan: _Plan, rule: str, needed: str
 ) -> Iterator[tuple[pl.Series, str, str]]:
     """Give the values that failed by the rule that they break, each with what it needs."""
-    places = failed.arg_true()
-    some, style = values.gather(places), plan.styles.get(column.name)
+    positions = failed.arg_true()
+    some, style = values.gather(positions), plan.styles.get(column.name)
     rest = pl.repeat(value=True, n=len(some), eager=True)
     for mask, its, needs in (
         *cells.reasons(some, column, style, is_id=_is_id(column, plan.feed)),
@@ -597,7 +588,7 @@ def _reasons(  # noqa: PLR0913, PLR0917  # what failed, and what a failure is ca
         mine = mask.fill_null(value=False) & rest
         rest &= ~mine
         if mine.any():
-            yield (failed & False).scatter(places.filter(mine), values=True), its, needs
+            yield (failed & False).scatter(positions.filter(mine), values=True), its, needs
 
 
 def _by_the_other_style(
@@ -676,7 +667,7 @@ def _derived(typed: pl.DataFrame, plan: _Plan) -> pl.DataFrame:
         make: Callable[..., pl.LazyFrame] = derive
         rows = make(rows, plan.facts) if takes_facts(derive) else make(rows)
     try:
-        made = rows.select(*plan.columns(), EXTRA, *TYPED_PLACE).collect()
+        made = rows.select(*plan.columns(), EXTRA, *TYPED_ORIGIN).collect()
     except ColumnNotFoundError as error:
         raise SetupError(
             f"feed {plan.feed.name!r}: transforms that make the derived columns and keep the "
@@ -691,7 +682,7 @@ def _in_order_of(typed: pl.DataFrame, made: pl.DataFrame, feed: Feed) -> pl.Data
     Raises:
         SetupError: They are not the rows that it was given.
     """
-    number = TYPED_PLACE[0]
+    number = TYPED_ORIGIN[0]
     if made[number].equals(typed[number]):
         return made
     ordered = made.sort(number)

@@ -16,7 +16,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from csv_pipeline.errors import AccountingError
-from csv_pipeline.model import Feed, Outcome, Undo
+from csv_pipeline.model import Outcome, Undo
+from csv_pipeline.spec.feed import Feed
 from csv_pipeline.storage import tables
 from csv_pipeline.storage.database import affected
 from csv_pipeline.storage.targets import history_table, key_columns, target_table

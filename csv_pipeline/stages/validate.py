@@ -18,16 +18,17 @@ from pandera.errors import SchemaErrors
 
 from csv_pipeline.casts import labels
 from csv_pipeline.errors import SetupError, ThresholdExceededError
-from csv_pipeline.model import SHARE_FROM_ROWS, Feed, ReportWarning
+from csv_pipeline.model import ReportWarning
 from csv_pipeline.rejects.faults import fault_rows, record_faults
 from csv_pipeline.spec.contract import Column, Contract, Kind, asked_by, columns_of
+from csv_pipeline.spec.feed import SHARE_FROM_ROWS, Feed
 from csv_pipeline.spec.header import sources_in
 from csv_pipeline.spec.row_hash import CONTENT, HASH, OCCURRENCE, KnownBy, known_by
 from csv_pipeline.workspace import (
-    PLACE,
+    ORIGIN,
     REJECTS,
     SUPERSEDED,
-    TYPED_PLACE,
+    TYPED_ORIGIN,
     BatchWriter,
     Replay,
     TextFile,
@@ -78,13 +79,13 @@ def validate(
     rows, rejects = BatchWriter(work / "valid"), BatchWriter(work / "rejects")
     keys = BatchWriter(work / "keys")
     identity = _known_by(feed.contract, typed.columns, typed.extras, keyed=bool(feed.key))
-    files, places = batch_files(text.rows), sources_in(text.header, feed)[0]
+    files, positions = batch_files(text.rows), sources_in(text.header, feed)[0]
 
     def check(
         numbered: tuple[int, tuple[pl.DataFrame, pl.DataFrame]],
     ) -> tuple[int, dict[str, list[int]]]:
         number, (batch, known) = numbered
-        cells = _Cells(files[number], places)
+        cells = _Cells(files[number], positions)
         good, faults = _checked(batch, known, schema, feed, typed, cells)
         good = good.hstack(identity.of(good)).sort(_key(feed))
         rows.write(good, number)
@@ -172,14 +173,14 @@ class _Cells:
     """The cells of a batch as they are in the file; read only if there is a fault to show."""
 
     path: Path
-    places: Mapping[str, int]
+    positions: Mapping[str, int]
 
     def shown_in(self, batch: pl.DataFrame, column: Column) -> pl.DataFrame:
         """Return the batch with a column's values as they are written: `-1`, and not `-1.00`."""
-        if column.kind is Kind.TEXT or column.name not in self.places:
+        if column.kind is Kind.TEXT or column.name not in self.positions:
             return batch
-        place = str(self.places[column.name])
-        written = read_batch(self.path, [place]).to_series().str.strip_chars()
+        position = str(self.positions[column.name])
+        written = read_batch(self.path, [position]).to_series().str.strip_chars()
         value = pl.when(pl.col(column.name).is_not_null()).then(written)
         return batch.with_columns(value.alias(column.name))
 
@@ -220,9 +221,9 @@ def _too_long(batch: pl.DataFrame, feed: Feed) -> Iterator[pl.DataFrame]:
 
 
 def _placed(rows: pl.DataFrame, *others: pl.Expr) -> pl.DataFrame:
-    """Return where rows are, as `PLACE`, beside other expressions."""
-    places = zip(TYPED_PLACE, PLACE, strict=True)
-    return rows.select(*(pl.col(typed).alias(name) for typed, name in places), *others)
+    """Return where rows are, as `ORIGIN`, beside other expressions."""
+    positions = zip(TYPED_ORIGIN, ORIGIN, strict=True)
+    return rows.select(*(pl.col(typed).alias(name) for typed, name in positions), *others)
 
 
 def _odd_lines(rows: pl.DataFrame, feed: Feed) -> dict[str, list[int]]:
@@ -245,9 +246,11 @@ def _odd(rows: pl.DataFrame, feed: Feed, firsts: Sequence[int] = (2,)) -> dict[s
         found[labels.TOTALS] = rows.filter(total)
     few = {first + more for first in firsts for more in range(_ROWS_OF_LABELS)}
     if rows.height and cast("int", numbers.min()) <= max(few):
-        places = [place for place, number in enumerate(numbers.to_list()) if number in few]
+        positions = [position for position, number in enumerate(numbers.to_list()) if number in few]
         headings = _key_headings(feed)
-        if label := [place for place in places if labels.is_label(keys[place], headings)]:
+        if label := [
+            position for position in positions if labels.is_label(keys[position], headings)
+        ]:
             found[labels.LABELS] = rows[label]
     return found
 
@@ -408,7 +411,7 @@ def _repeated_hashes(keys: BatchWriter) -> pl.Series:
 
 
 def _repeated(rows: Path, repeated: pl.Series, feed: Feed) -> pl.DataFrame:
-    """Return the rows whose key comes several times: key, `TYPED_PLACE` and what their policy sees.
+    """Return rows whose key comes several times: key, `TYPED_ORIGIN` and what their policy sees.
 
     Hashes find the few candidates, so that memory does not grow with the width of the key; the keys
     themselves decide.
@@ -416,7 +419,7 @@ def _repeated(rows: Path, repeated: pl.Series, feed: Feed) -> pl.DataFrame:
     if repeated.is_empty():
         return pl.DataFrame()
     key = _key(feed)
-    wanted = (*key, *TYPED_PLACE, *feed.duplicates.columns, *HASH)
+    wanted = (*key, *TYPED_ORIGIN, *feed.duplicates.columns, *HASH)
     candidate = _key_hash(feed).is_in(repeated.implode())
     candidates = pl.concat([batch.filter(candidate) for batch in batches(rows, wanted)])
     return candidates.filter(pl.len().over(key) > 1).cast({"_row_number": pl.Int64})
@@ -426,14 +429,14 @@ def _superseded(
     repeated: pl.DataFrame, feed: Feed, winner: pl.Expr, replay: Replay | None
 ) -> pl.DataFrame:
     """Return the row numbers of rows that lose against another, each with that of the other."""
-    rows, place = repeated, pl.col("_row_number")
+    rows, position = repeated, pl.col("_row_number")
     if replay is not None:
-        numbers = repeated.select(row_number=place)
+        numbers = repeated.select(row_number=position)
         pairs = scan(replay.rows).collect().join(numbers, on="row_number", how="semi")
         now, then = pairs["row_number"], pairs["repairs_row_number"]
-        rows = repeated.with_columns(place.replace_strict(now, then))
+        rows = repeated.with_columns(position.replace_strict(now, then))
     found = rows.select(
-        place.alias("row_number"), winner.over(feed.key).alias("by_row_number")
+        position.alias("row_number"), winner.over(feed.key).alias("by_row_number")
     ).filter(pl.col("row_number") != pl.col("by_row_number"))
     if replay is not None:
         found = found.with_columns(pl.all().replace_strict(then, now))

@@ -83,7 +83,7 @@ def enter(connection: sa.Connection, file: FoundFile, *, now: bool = False) -> i
     arrival_id = int(of_file(connection, file).arrival_id)
     if new and now:
         order.lock_waiting(connection, file.account, file.feed)
-        order.place(connection, file.account, file.feed, [arrival_id], [arrival_id])
+        order.assign(connection, file.account, file.feed, [arrival_id], [arrival_id])
     return arrival_id
 
 
@@ -105,7 +105,7 @@ def enter_members(connection: sa.Connection, archive: Claim, members: Sequence[F
             )
             .values(status=ArrivalStatus.WAITING, again=True, position=None)
         )
-    order.place_members(connection, archive)
+    order.assign_members(connection, archive)
 
 
 def of_file(connection: sa.Connection, file: FoundFile) -> Any:
@@ -139,7 +139,7 @@ def members(connection: sa.Connection, archive: FoundFile) -> list[FoundFile]:
 
 
 def moved_file(
-    connection: sa.Connection, account: str, feed: str, place: str, *, now: bool
+    connection: sa.Connection, account: str, feed: str, location: str, *, now: bool
 ) -> FoundFile | None:
     """Return the file that was moved and lies at a place `now`, or lay there before, the newest."""
     table = tables.arrival
@@ -149,7 +149,7 @@ def moved_file(
             table.c.account == account,
             table.c.feed == feed,
             table.c.moved_to.is_not(None),
-            (table.c.moved_to if now else table.c.location) == place,
+            (table.c.moved_to if now else table.c.location) == location,
         )
         .order_by(table.c.arrival_id.desc())
         .limit(1)
@@ -158,7 +158,7 @@ def moved_file(
     return None if row is None else FoundFile(**row._mapping)
 
 
-def places(connection: sa.Connection, arrival_ids: Iterable[int]) -> dict[int, str]:
+def locations(connection: sa.Connection, arrival_ids: Iterable[int]) -> dict[int, str]:
     """Return where the files of arrivals are since they were moved; others are left out."""
     table = tables.arrival
     query = sa.select(table.c.arrival_id, table.c.moved_to).where(

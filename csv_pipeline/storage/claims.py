@@ -22,7 +22,7 @@ from csv_pipeline.model import (
     Outcome,
 )
 from csv_pipeline.storage import arrivals, imports, lane_lock, order, tables
-from csv_pipeline.storage.worker import is_gone, this_worker
+from csv_pipeline.storage.worker import this_worker
 
 _NOT_ENTERED = 0  # the ledger numbers arrivals from 1
 _OPEN = (ArrivalStatus.WAITING, ArrivalStatus.FAILED)
@@ -87,7 +87,7 @@ def take(  # noqa: PLR0913  # each is a different question: whose, which, for wh
         if row.status == ArrivalStatus.UNDONE or (again and row.status != ArrivalStatus.CLAIMED)
     ]
     if not dry_run:
-        order.place(connection, account, feed, ids, arriving_now)
+        order.assign(connection, account, feed, ids, arriving_now)
     # An update visits rows in any order, so the numbers are taken before, along the sorted rows.
     in_turn = (
         sa.select(table.c.arrival_id)
@@ -179,92 +179,6 @@ def for_dry_run(connection: sa.Connection, file: FoundFile, *, again: bool = Fal
     import_id = imports.next_import_id(connection)
     facts = asdict(file) | {"dry_run": True, "again": again}
     return Claim(import_id=import_id, arrival_id=_NOT_ENTERED, attempt=0, **facts)
-
-
-def renew(connection: sa.Connection, claim: Claim, lease_seconds: float) -> None:
-    """Let a claim last as long again from now on, in this process; a dry run holds none.
-
-    Raises:
-        LostClaimError: The claim is no longer the arrival's current one, or another process works
-            on it: a run that was taken for dead, say, while its retry goes on with its claims.
-    """
-    if claim.arrival_id == _NOT_ENTERED:
-        return
-    table = tables.arrival
-    elsewhere = connection.scalar(
-        sa.select(table.c.worker).where(
-            table.c.arrival_id == claim.arrival_id,
-            table.c.worker != this_worker(),
-            table.c.lease_expires_at >= sa.func.now(),
-        )
-    )
-    if elsewhere is not None and not is_gone(elsewhere):
-        raise LostClaimError(claim.arrival_id, claim.attempt)
-    lease = sa.func.now() + timedelta(seconds=lease_seconds)
-    _change_claim(connection, claim, lease_expires_at=lease, worker=this_worker())
-
-
-def renew_together(
-    connection: sa.Connection, claims: Sequence[Claim], lease_seconds: float
-) -> bool:
-    """Renew many claims as `renew` does each; return False, changing none, if one is lost."""
-    table = tables.arrival
-    keys = [(claim.arrival_id, claim.attempt) for claim in claims]
-    others = connection.scalars(
-        sa.select(table.c.worker)
-        .where(
-            _are_held(keys),
-            table.c.worker != this_worker(),
-            table.c.lease_expires_at >= sa.func.now(),
-        )
-        .distinct()
-    )
-    if not all(is_gone(worker) for worker in others):
-        return False
-    with connection.begin_nested() as attempt:
-        if renew_all(connection, set(keys), lease_seconds):
-            attempt.rollback()
-            return False
-    return True
-
-
-def renew_all(
-    connection: sa.Connection, claims: Collection[tuple[int, int]], lease_seconds: float
-) -> set[tuple[int, int]]:
-    """Renew the leases of many claims, (arrival, attempt) each, and return those that are lost.
-
-    A row that a transaction is just changing, such as that of a load about to commit, is passed
-    over: nothing waits here, so that no lease waits for another.
-    """
-    if not claims:
-        return set()
-    table = tables.arrival
-    held = _are_held(claims)
-    free = sa.select(table.c.arrival_id).where(held).with_for_update(skip_locked=True)
-    connection.execute(
-        sa.update(table)
-        .where(table.c.arrival_id.in_(free.scalar_subquery()))
-        .values(
-            lease_expires_at=sa.func.now() + timedelta(seconds=lease_seconds), worker=this_worker()
-        )
-    )
-    still = connection.execute(sa.select(table.c.arrival_id, table.c.attempt).where(held))
-    return set(claims) - {(row.arrival_id, row.attempt) for row in still}
-
-
-def hand_over(
-    connection: sa.Connection, claims: Collection[tuple[int, int]], lease_seconds: float
-) -> None:
-    """Let claims last so long without a worker: the run that they are of goes on in another.
-
-    Those that another process works on by now are left to it.
-    """
-    table = tables.arrival
-    mine = table.c.worker.is_not_distinct_from(this_worker())
-    lease = sa.func.now() + timedelta(seconds=lease_seconds)
-    connection.execute(
-        sa.update(table).where(_are_held(claims), mine).values(lease_expires_at=lease, worker=None)
-    )
 
 
 def release(connection: sa.Connection, claim: Claim) -> None:

@@ -38,7 +38,7 @@ def lock_waiting(connection: sa.Connection, account: str, feed: str) -> None:
     connection.execute(rows.order_by(_arrival.c.arrival_id).limit(1).with_for_update())
 
 
-def place(
+def assign(
     connection: sa.Connection,
     account: str,
     feed: str,
@@ -86,7 +86,7 @@ def _without_position(account: str, feed: str) -> sa.ColumnElement[bool]:
     return (_arrival.c.account == account) & (_arrival.c.feed == feed) & ~placed
 
 
-def place_members(connection: sa.Connection, archive: Claim) -> None:
+def assign_members(connection: sa.Connection, archive: Claim) -> None:
     """Give the files of an archive positions right behind its own, in natural order."""
     rank = sa.func.row_number().over(order_by=(_arrival.c.natural_name, _arrival.c.arrival_id))
     ranked = (

@@ -17,8 +17,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.schema import CreateColumn, CreateTable
 
 from csv_pipeline.errors import SetupError
-from csv_pipeline.model import Feed
 from csv_pipeline.spec.contract import Column
+from csv_pipeline.spec.feed import Feed
+from csv_pipeline.spec.names import EXTRA
 from csv_pipeline.spec.row_hash import CONTENT, HASH, OCCURRENCE
 from csv_pipeline.storage import tables
 from csv_pipeline.storage.confine import change_tables, confine, left_open
@@ -30,7 +31,6 @@ from csv_pipeline.storage.isolation import (
     let_readers_in,
     lock_definitions,
 )
-from csv_pipeline.workspace import EXTRA
 
 SCHEMA = "data"
 _DIALECT = pg.dialect()  # type: ignore[no-untyped-call]

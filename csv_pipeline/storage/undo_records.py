@@ -7,7 +7,8 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from csv_pipeline.errors import UndoError
-from csv_pipeline.model import ArrivalStatus, Feed, ImportReport, Outcome
+from csv_pipeline.model import ArrivalStatus, ImportReport, Outcome
+from csv_pipeline.spec.feed import Feed
 from csv_pipeline.storage import imports, tables
 from csv_pipeline.storage.database import Database
 from csv_pipeline.storage.lane_lock import try_lane

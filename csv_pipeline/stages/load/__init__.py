@@ -17,7 +17,8 @@ import psycopg
 import sqlalchemy as sa
 
 from csv_pipeline.errors import AccountingError, FileRefusedError
-from csv_pipeline.model import Claim, Counts, Difference, Feed, ReportWarning
+from csv_pipeline.model import Claim, Counts, Difference, ReportWarning
+from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.row_hash import OCCURRENCE
 from csv_pipeline.stages.load.copying import StoredHashes, copy
 from csv_pipeline.stages.load.differences import first_differences
@@ -169,9 +170,9 @@ def load_together(  # noqa: PLR0913, PLR0917  # as `load`, for several
 def _counts_by_part(parts: Sequence[Part], outcomes: Path) -> list[Counts]:
     """Return what became of the rows of each part; what nothing is noted of was inserted."""
     noted = scan(outcomes, OUTCOMES).collect()
-    place = parts_of(noted["row_number"], parts)
+    position = parts_of(noted["row_number"], parts)
     tally: list[dict[str, int]] = [{} for _ in parts]
-    for number, outcome, rows in noted.group_by(place.alias("part"), OUTCOME).len().iter_rows():
+    for number, outcome, rows in noted.group_by(position.alias("part"), OUTCOME).len().iter_rows():
         tally[number][outcome] = rows
     return [
         Counts(read=part.rows, inserted=part.rows - sum(found.values()), **found)

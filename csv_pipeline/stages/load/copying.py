@@ -52,7 +52,8 @@ class StoredHashes:
             for part, packed in cursor:
                 numbers = _unpacked(packed)
                 pairs = [
-                    numbers.gather_every(2, place).alias(name) for place, name in enumerate(HASH)
+                    numbers.gather_every(2, position).alias(name)
+                    for position, name in enumerate(HASH)
                 ]
                 # The highest bit is the sign: the upper half of the bytes comes first.
                 self._parts[(part + _PARTS // 2) % _PARTS] = pl.DataFrame(pairs).sort(first)
@@ -73,8 +74,8 @@ def _held(asked: pl.DataFrame, stored: pl.DataFrame | None) -> pl.Series:
     if stored is None or asked.is_empty():
         return pl.repeat(value=False, n=asked.height, dtype=pl.Boolean, eager=True)
     first, second = HASH
-    place = stored[first].search_sorted(asked[first], side="left")
-    found = stored[place.clip(upper_bound=stored.height - 1)]
+    position = stored[first].search_sorted(asked[first], side="left")
+    found = stored[position.clip(upper_bound=stored.height - 1)]
     return (found[first] == asked[first]) & (found[second] == asked[second])
 
 

@@ -4,8 +4,8 @@ import sqlalchemy as sa
 
 from csv_pipeline.model import Difference
 from csv_pipeline.rejects.faults import MASK
+from csv_pipeline.spec.names import EXTRA
 from csv_pipeline.stages.load.resolution import Resolution
-from csv_pipeline.workspace import EXTRA
 
 _MOST_ROWS = 20
 

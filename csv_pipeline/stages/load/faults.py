@@ -13,11 +13,11 @@ from csv_pipeline.stages.load.copying import copy
 from csv_pipeline.stages.load.resolution import Resolution
 from csv_pipeline.storage import tables
 from csv_pipeline.workspace import (
+    ORIGIN,
     PAIRS,
-    PLACE,
     REJECTS,
     SUPERSEDED,
-    TYPED_PLACE,
+    TYPED_ORIGIN,
     BatchWriter,
     Replay,
     TextFile,
@@ -81,9 +81,9 @@ def write_refused(
     table = resolution.refused
     pairs = scan(valid.superseded_rows, SUPERSEDED).group_by(row_number="by_row_number")
     losers = pairs.agg(pl.len().alias("losers")).collect()
-    for number, of_rows in enumerate(batches(valid.rows, TYPED_PLACE)):
-        places = of_rows.rename(dict(zip(TYPED_PLACE, PLACE, strict=True)))
-        rows = places["row_number"]
+    for number, of_rows in enumerate(batches(valid.rows, TYPED_ORIGIN)):
+        positions = of_rows.rename(dict(zip(TYPED_ORIGIN, ORIGIN, strict=True)))
+        rows = positions["row_number"]
         query = (
             sa.select(table)
             .where(table.c._row_number.between(rows.min(), rows.max()))
@@ -91,7 +91,7 @@ def write_refused(
         )
         found = [tuple(row) for row in connection.execute(query)]
         faults = pl.DataFrame(found, schema=_REFUSED, orient="row")
-        placed = faults.join(places.cast({"row_number": pl.Int64}), on="row_number", how="inner")
+        placed = faults.join(positions.cast({"row_number": pl.Int64}), on="row_number", how="inner")
         told = placed.join(losers, on="row_number", how="left", maintain_order="left")
         late.write(told.with_columns(_message()).select(*REJECTS).cast(REJECTS), number)
 
@@ -134,7 +134,7 @@ def _cells(
         needed = faults.filter(pl.col("raw").str.contains("\n", literal=True))
     if rows is None or needed.is_empty():
         return pl.DataFrame(schema={"row_number": pl.Int64, "cells": pl.String})
-    names = [str(place) for place in range(len(text.header))]
+    names = [str(position) for position in range(len(text.header))]
     batch = read_batch(rows, ["row_number", *names])
     bad = batch.filter(pl.col("row_number").is_in(needed["row_number"].unique().implode()))
     shown = pl.concat_list(pl.col(names).str.replace_all("\0", "\u2400", literal=True))
@@ -155,8 +155,8 @@ def _raw(text: Path, faults: pl.DataFrame) -> pl.Series:
 
 def _records(file: BinaryIO, faults: pl.DataFrame) -> Iterator[bytes]:
     """Give the bytes of each fault's record; adjacent faults are read at once."""
-    places = faults.select("offset", "length")
-    for some in places.iter_slices(_AT_ONCE):
+    positions = faults.select("offset", "length")
+    for some in positions.iter_slices(_AT_ONCE):
         start = int(some["offset"].min() or 0)  # type: ignore[arg-type]
         end = int((some["offset"] + some["length"]).max() or 0)  # type: ignore[arg-type]
         if end - start > _MOST_AT_ONCE:

@@ -12,13 +12,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
-from csv_pipeline.model import Claim, Feed
+from csv_pipeline.model import Claim
 from csv_pipeline.rejects.faults import MASK
 from csv_pipeline.spec.conflict import ConflictPolicy, Overwrite, Values
+from csv_pipeline.spec.feed import Feed
+from csv_pipeline.spec.names import EXTRA
 from csv_pipeline.spec.row_hash import CONTENT, HASH, OCCURRENCE
 from csv_pipeline.storage import order, tables
 from csv_pipeline.storage.targets import history_table, key_columns, target_table
-from csv_pipeline.workspace import EXTRA, OWN, Replay, TypedFile
+from csv_pipeline.workspace import OWN, Replay, TypedFile
 
 Conditions = tuple[sa.ColumnElement[bool], ...]
 OUTCOME = "outcome"
@@ -139,27 +141,27 @@ class Resolution:
         last = sa.func.coalesce(sa.func.max(target.c[OCCURRENCE]), 0)
         last_of_file = sa.select(last).where(*same, brought).scalar_subquery()
         last_stored = sa.select(last).where(*same).scalar_subquery()
-        place = sa.func.generate_series(last_of_file + 1, last_stored + asked.c.rows).column_valued(
-            "place", joins_implicitly=True
-        )
+        position = sa.func.generate_series(
+            last_of_file + 1, last_stored + asked.c.rows
+        ).column_valued("position", joins_implicitly=True)
         import_ = tables.import_
         others = sa.select(import_.c.import_id).where(
             import_.c.repairs_import_id == repaired, import_.c.undone_by_import_id.is_(None)
         )
         taken = sa.exists().where(
             *same,
-            target.c[OCCURRENCE] == place,
+            target.c[OCCURRENCE] == position,
             target.c._import_id.in_(others) | target.c._created_import_id.in_(others),
         )
-        nth = sa.func.row_number().over(partition_by=asked.c[CONTENT], order_by=place)
+        nth = sa.func.row_number().over(partition_by=asked.c[CONTENT], order_by=position)
         free = (
-            sa.select(asked.c[CONTENT], place.label("place"), nth.label("nth"))
+            sa.select(asked.c[CONTENT], position.label("position"), nth.label("nth"))
             .where(~taken)
             .subquery("free")
         )
         return (
             sa.update(staging)
-            .values({OCCURRENCE: free.c.place})
+            .values({OCCURRENCE: free.c.position})
             .where(staging.c[CONTENT] == free.c[CONTENT], staging.c[OCCURRENCE] == free.c.nth)
         )
 
@@ -371,8 +373,8 @@ class Resolution:
         )
         stored_at = sa.case((target.c._import_id == self._stand_for, target.c._row_number))
         corrected, stored = (
-            {**self._row(table), "_row_number": place}
-            for table, place in ((rows, stood_at), (target, stored_at))
+            {**self._row(table), "_row_number": position}
+            for table, position in ((rows, stood_at), (target, stored_at))
         )
         wins = self.feed.duplicates.wins(corrected, stored)
         return sa.case((self._is_of_file(target.c._import_id), wins))

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from csv_pipeline.errors import EmptyFileError, LimitExceededError, UndecidableError
-from csv_pipeline.model import Evidence, NonDataLine, NonDataPattern
+from csv_pipeline.model import Evidence, NonDataLine
+from csv_pipeline.spec.feed import NonDataPattern
 from csv_pipeline.stages.read.delimiters import Lines, Reading, best_reading
 from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.read.quoting import begin_with_words, quotes_anywhere

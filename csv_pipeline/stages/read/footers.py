@@ -77,12 +77,12 @@ class Tail:
         self, frame: pl.DataFrame, short: pl.Series, start: int, torn_at: int | None
     ) -> list[int]:
         """Return the places of lines that are a footer if no row follows."""
-        places = [place for place in short.arg_true().to_list() if place >= start]
+        positions = [position for position in short.arg_true().to_list() if position >= start]
         found: list[int] = []
-        for place in places[: _MOST_LINES + 1]:
-            text, offset, length = frame.select("text", "offset", "length").row(place)
+        for position in positions[: _MOST_LINES + 1]:
+            text, offset, length = frame.select("text", "offset", "length").row(position)
             if self._is_footer(text, torn=offset + length == torn_at):
-                found.append(place)
+                found.append(position)
         return found
 
     def _is_footer(self, text: str, *, torn: bool) -> bool:

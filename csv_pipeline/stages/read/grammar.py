@@ -145,13 +145,13 @@ class Grammar:
         if quoted:
             cells = self._written(text)
         counts = [0 if quoted and c.startswith(self.quote) else self._marks(c) for c in cells]
-        odd = tuple(place for place, count in enumerate(counts) if count % 2)
+        odd = tuple(position for position, count in enumerate(counts) if count % 2)
         return Bare(
             fields=len(cells),
-            cells=tuple(place for place, count in enumerate(counts) if count),
+            cells=tuple(position for position, count in enumerate(counts) if count),
             odd=odd,
             beside=beside,
-            inches=not any(self._marks(self._inch.sub("", cells[place])) for place in odd),
+            inches=not any(self._marks(self._inch.sub("", cells[position])) for position in odd),
         )
 
     @property

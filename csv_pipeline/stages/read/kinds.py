@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from csv_pipeline.model import NonDataLine, NonDataPattern
+from csv_pipeline.model import NonDataLine
+from csv_pipeline.spec.feed import NonDataPattern
 from csv_pipeline.stages.read.grammar import Grammar
 
 DATA, BLANK, PADDING, COMMENT, HEADER, FOOTER = (

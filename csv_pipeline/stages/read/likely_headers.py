@@ -233,4 +233,4 @@ def _with_second_line(sample: Sample, first: Header, rows: list[Record]) -> Head
 
 
 def _numbered(width: int) -> Names:
-    return tuple(f"column_{place}" for place in range(1, width + 1))
+    return tuple(f"column_{position}" for position in range(1, width + 1))

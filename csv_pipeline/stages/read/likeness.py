@@ -53,7 +53,7 @@ def is_parted(cell: str, delimiter: str) -> bool:
 
 def values_in(names: Names) -> list[int]:
     """Return the places of cells that are numbers, dates, times or addresses."""
-    return [place for place, name in enumerate(names) if name and kind_of(name)]
+    return [position for position, name in enumerate(names) if name and kind_of(name)]
 
 
 def hold_none(cells: Names) -> bool:
@@ -70,8 +70,8 @@ def likeness(names: Names, rows: Sequence[Names]) -> Likeness:
         return Likeness.NAMES
     some = rows[:_ROWS_COMPARED]
     found = [
-        _of_column(name, [row[place] for row in some if row[place]])
-        for place, name in enumerate(names)
+        _of_column(name, [row[position] for row in some if row[position]])
+        for position, name in enumerate(names)
         if name
     ]
     if len(names) == 1 and kind_of(rows[0][0]) is None and Likeness.NAMES in found:
@@ -114,7 +114,7 @@ def _recur(names: Names, rows: Sequence[Names]) -> bool:
         return names in rows
     others = [row for row in rows if row != names]
     again = sum(
-        any(row[place] == name for row in others) for place, name in enumerate(names) if name
+        any(row[position] == name for row in others) for position, name in enumerate(names) if name
     )
     return 2 * again >= sum(1 for name in names if name)
 

@@ -94,19 +94,19 @@ def _lines(block: bytes) -> pl.Series:
 
 def _no_quotes() -> pl.DataFrame:
     kinds = {"quotes": pl.Int64, "doubled": pl.Boolean, "sound": pl.Boolean}
-    return pl.DataFrame(schema={"place": pl.UInt32, **kinds})
+    return pl.DataFrame(schema={"position": pl.UInt32, **kinds})
 
 
 def _quotes(text: pl.Series, grammar: Grammar) -> pl.DataFrame:
     """Return the lines that hold quotes, how many, and whether each is where it may be."""
-    places = text.str.contains(grammar.quote, literal=True).arg_true()
+    positions = text.str.contains(grammar.quote, literal=True).arg_true()
     some = pl.col("text")
     return (
-        text.gather(places)
+        text.gather(positions)
         .alias("text")
         .to_frame()
         .select(
-            place=places,
+            position=positions,
             quotes=some.str.count_matches(grammar.quote, literal=True).cast(pl.Int64),
             doubled=some.str.contains(2 * grammar.quote, literal=True),
             sound=some.str.contains(grammar.strict),
@@ -132,7 +132,7 @@ def parsed(data: bytes, grammar: Grammar, width: int, *, cut: bool = False) -> p
         has_header=False,
         separator=grammar.delimiter,
         quote_char=grammar.quote or None,
-        schema={str(place): pl.String for place in range(width)},
+        schema={str(position): pl.String for position in range(width)},
         infer_schema=False,
         truncate_ragged_lines=cut,
     )
@@ -145,8 +145,8 @@ def _fields(
     lengths = cells.select(pl.sum_horizontal(pl.all().str.len_bytes()).cast(pl.Int64)).to_series()
     found = lengths + (cells.width - 1) + text.str.ends_with("\r").cast(pl.Int64)
     if not quotes.is_empty():
-        place = quotes["place"]
-        found = found.scatter(place, found.gather(place) + _taken_off(quotes, cells, grammar))
+        position = quotes["position"]
+        found = found.scatter(position, found.gather(position) + _taken_off(quotes, cells, grammar))
     odd = (found != size).arg_true()
     fields = pl.Series("fields", [cells.width], dtype=pl.Int64).new_from_index(0, len(text))
     return fields.scatter(odd, counted_fields(text.gather(odd), grammar)) if len(odd) else fields
@@ -165,6 +165,6 @@ def _taken_off(quotes: pl.DataFrame, cells: pl.DataFrame, grammar: Grammar) -> p
     if doubled.is_empty():
         return quotes["quotes"]
     count = pl.all().str.count_matches(grammar.quote, literal=True)
-    left = cells.select(pl.all().gather(quotes["place"].gather(doubled)))
+    left = cells.select(pl.all().gather(quotes["position"].gather(doubled)))
     kept = left.select(pl.sum_horizontal(count).cast(pl.Int64)).to_series()
     return quotes["quotes"].scatter(doubled, quotes["quotes"].gather(doubled) - kept)

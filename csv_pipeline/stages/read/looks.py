@@ -119,8 +119,8 @@ def looks_of(text: Text, dialect: Dialect) -> Looks:
 
 def _looks(lines: list[str], grammar: Grammar, width: int) -> Looks:
     several = list(_several(lines, grammar))
-    inside = {place for first, last in several for place in range(first, last + 1)}
-    alone = [line for place, line in enumerate(lines) if place not in inside]
+    inside = {position for first, last in several for position in range(first, last + 1)}
+    alone = [line for position, line in enumerate(lines) if position not in inside]
     records = [(line, grammar.cells(line)) for line in alone if grammar.is_sound(line)]
     filled = [(line, cells) for line, cells in records if any(c and c.strip() for c in cells)]
     rows = [cells for _, cells in filled if len(cells) == width]
@@ -171,14 +171,14 @@ def _inches(lines: list[str], grammar: Grammar, width: int) -> Counter[tuple[int
 def _several(lines: list[str], grammar: Grammar) -> Iterator[tuple[int, int]]:
     """Give the first and the last line of what may be a record of several lines."""
     opened = None
-    for place, line in enumerate(lines):
+    for position, line in enumerate(lines):
         if not grammar.quote or grammar.count_quotes(line) % 2 == 0:
             continue
-        if opened is not None and grammar.is_sound("\n".join(lines[opened : place + 1])):
-            yield opened, place
+        if opened is not None and grammar.is_sound("\n".join(lines[opened : position + 1])):
+            yield opened, position
             opened = None
         else:
-            opened = place
+            opened = position
 
 
 def is_doubtful(lines: list[str], grammar: Grammar, width: int) -> bool:

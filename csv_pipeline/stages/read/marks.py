@@ -22,7 +22,7 @@ class Marked:
     """What is known of the lines of a block, place by place.
 
     `fields` counts fields by delimiters alone, `widths` those outside quotes; `quotes` says whether
-    there are any. The others are of the `places` where some quote does not stand around a cell of
+    there are any. The others are of the `positions` where a quote does not stand around a cell of
     its line: whether the line is a `record`, has an `odd` number of quotes, and `closes` a cell
     that was opened before it. `stops` are the lines with quotes or the header's width that may
     matter to one another: between two of them are sound rows, if anything.
@@ -32,20 +32,20 @@ class Marked:
     fields: Sequence[int]
     widths: Sequence[int]
     quotes: Sequence[bool]
-    places: Sequence[int]
+    positions: Sequence[int]
     record: Sequence[bool]
     odd: Sequence[bool]
     closes: Sequence[bool]
     stops: Sequence[int]
     width: int
 
-    def anchor(self, place: int, step: int) -> int | None:
+    def anchor(self, position: int, step: int) -> int | None:
         """Return the next line with quotes or the header's width, before or after a place."""
-        place += step
-        while 0 <= place < len(self.lines):
-            if self.quotes[place] or self.fields[place] == self.width:
-                return place
-            place += step
+        position += step
+        while 0 <= position < len(self.lines):
+            if self.quotes[position] or self.fields[position] == self.width:
+                return position
+            position += step
         return None
 
     def size(self, first: int, last: int | None = None) -> int:

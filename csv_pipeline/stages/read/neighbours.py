@@ -54,7 +54,7 @@ class Neighbours:
         Unless they are the `final` ones, lines that those to come may change are left to wait.
         """
         told = self.told
-        self._at = {place: at for at, place in enumerate(self.marked.places)}
+        self._at = {position: at for at, position in enumerate(self.marked.positions)}
         undecided: list[_Record] = []
         earlier, last = before, None
         broken = before.broken
@@ -80,24 +80,24 @@ class Neighbours:
             if last is not None and last.kind is not _Kind.SOUND:
                 earlier = Before(broken or earlier.broken, earlier.may_open, earlier.bare)
         told.groups = [group for group in told.groups if group[0] < told.used]
-        told.strays = {place for place in told.strays if place < told.used}
+        told.strays = {position for position in told.strays if position < told.used}
         told.before = earlier
 
     def _records(self, end: int) -> Iterator[_Record]:
         """Give the records of the lines before one, of sound rows only the first of several."""
         lasts, end_of_last = dict(self.told.groups), -1
-        for place in self.marked.stops:
-            if place >= end:
+        for position in self.marked.stops:
+            if position >= end:
                 return
-            if place <= end_of_last:
+            if position <= end_of_last:
                 continue
-            if place in lasts:
-                yield self._several(place, lasts[place])
-                end_of_last = lasts[place]
-            elif self.marked.quotes[place]:
-                yield self._quoted(place)
+            if position in lasts:
+                yield self._several(position, lasts[position])
+                end_of_last = lasts[position]
+            elif self.marked.quotes[position]:
+                yield self._quoted(position)
             else:
-                yield _Record(place, place, _Kind.SOUND)
+                yield _Record(position, position, _Kind.SOUND)
 
     def _several(self, first: int, last: int) -> _Record:
         line = self.marked.lines[last]
@@ -109,24 +109,24 @@ class Neighbours:
         bare = None if may_open else self.grammar.bare(line)
         return _Record(first, last, kind, may_open=may_open, quoted=True, bare=bare)
 
-    def _quoted(self, place: int) -> _Record:
+    def _quoted(self, position: int) -> _Record:
         """Return what is known of a line with quotes that is a record, or has some that stray."""
-        line, at = self.marked.lines[place], self._at.get(place)
+        line, at = self.marked.lines[position], self._at.get(position)
         if at is None:
-            kind = _Kind.SOUND if self.marked.widths[place] == self.width else _Kind.BROKEN
-            return _Record(place, place, kind, quoted=True)
+            kind = _Kind.SOUND if self.marked.widths[position] == self.width else _Kind.BROKEN
+            return _Record(position, position, kind, quoted=True)
         closes = self.marked.closes[at] and self.marked.odd[at]
         if not self.marked.record[at]:
-            torn = self.marked.fields[place] < self.width
-            return _Record(place, place, _Kind.BROKEN, closes, may_open=torn)
+            torn = self.marked.fields[position] < self.width
+            return _Record(position, position, _Kind.BROKEN, closes, may_open=torn)
         bare = self.grammar.bare(line)
         inches = bare.inches and self.looks().have_inches(bare.odd)
         kind = _Kind.SOUND if bare.odd and inches else _Kind.OPEN
         if bare.odd and (len(bare.cells) > 1 or bare.beside) and not inches:
-            self.told.strays.add(place)
-        if place in self.told.strays or bare.fields != self.width:
+            self.told.strays.add(position)
+        if position in self.told.strays or bare.fields != self.width:
             kind = _Kind.BROKEN
-        return _Record(place, place, kind, closes, bare=bare)
+        return _Record(position, position, kind, closes, bare=bare)
 
     def _left_by(self, record: _Record) -> Before:
         """Return what a record leaves open for the next."""

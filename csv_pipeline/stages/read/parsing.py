@@ -12,7 +12,7 @@ from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.read.kinds import DATA
 from csv_pipeline.stages.read.lines import Lined, parsed
 from csv_pipeline.stages.read.sections import Section
-from csv_pipeline.workspace import PLACE, REJECTS
+from csv_pipeline.workspace import ORIGIN, REJECTS
 
 _NEEDED = {
     "row.stray_quote": "quotes that open and close where a cell does were needed; these do not, or "
@@ -42,14 +42,14 @@ class Reader:
     def untouched(self, found: Lined, row: int, line: int) -> Parsed:
         """Return the rows of a block of plain lines, the first of which has these numbers."""
         number = pl.int_range(pl.len(), dtype=pl.Int64)
-        place = found.records.select(
+        position = found.records.select(
             (number + row).alias("row_number"),
             (number + line).alias("line_number"),
             "offset",
             "length",
         )
         return Parsed(
-            self.section.laid_out(found.cells).hstack(place), pl.DataFrame(schema=REJECTS)
+            self.section.laid_out(found.cells).hstack(position), pl.DataFrame(schema=REJECTS)
         )
 
     def picked(self, frame: pl.DataFrame, cells: pl.DataFrame) -> Parsed:
@@ -82,7 +82,7 @@ class Reader:
         return Parsed(self._placed(self._by_polars(b"", 0), frame.clear()), self._faults(frame))
 
     def _placed(self, cells: pl.DataFrame, frame: pl.DataFrame) -> pl.DataFrame:
-        return self.section.laid_out(cells).hstack(frame.select(PLACE))
+        return self.section.laid_out(cells).hstack(frame.select(ORIGIN))
 
     def _parsed(self, good: pl.DataFrame) -> pl.DataFrame:
         """Return the cells of records one by one, in which something may be corrected."""
@@ -94,7 +94,7 @@ class Reader:
     def _by_polars(self, data: bytes, height: int) -> pl.DataFrame:
         width = self.section.width
         if not height:
-            return pl.DataFrame(schema={str(place): pl.String for place in range(width)})
+            return pl.DataFrame(schema={str(position): pl.String for position in range(width)})
         mark = BOM_UTF8 if data.startswith(BOM_UTF8) else b""  # Polars takes one off
         frame = parsed(mark + data, self.grammar, width)
         if frame.height != height:  # Polars drops rows of some malformed files with a mere warning
@@ -105,7 +105,7 @@ class Reader:
 
     def _by_lists(self, good: pl.DataFrame) -> pl.DataFrame:
         """Split records that have no quotes at the delimiter, however many characters it has."""
-        names = [str(place) for place in range(self.section.width)]
+        names = [str(position) for position in range(self.section.width)]
         split = pl.col("written").str.strip_suffix("\r").str.split(self.grammar.delimiter)
         split = split.list.eval(pl.when(pl.element() != "").then(pl.element()))
         cells = pl.coalesce("cells", split).list.to_struct(fields=names)

@@ -121,11 +121,11 @@ class Cutter:
 
     def _with_quotes(self, records: pl.DataFrame) -> pl.DataFrame | None:
         """Return the records with their fields counted outside quotes; None if a quote is stray."""
-        places = (records["quotes"] > 0).arg_true()
-        text = records["text"].gather(places)
+        positions = (records["quotes"] > 0).arg_true()
+        text = records["text"].gather(positions)
         if not text.str.contains(self.grammar.strict).all():
             return None
-        fields = records["fields"].scatter(places, counted_fields(text, self.grammar))
+        fields = records["fields"].scatter(positions, counted_fields(text, self.grammar))
         return records.with_columns(fields=fields)
 
     def _may_open(self, lined: pl.DataFrame, begins: pl.Series) -> bool:
@@ -159,9 +159,9 @@ class Cutter:
         self, lined: pl.DataFrame, lines: list[str], *, final: bool
     ) -> tuple[pl.DataFrame, int]:
         """Return the records of lines among which some quotes may be stray."""
-        places, record = self._unsound(lined)
-        fitted = self._with_cells(lined, places, places.filter(record))
-        marked = self._marked(fitted, lined["fields"], places, record)
+        positions, record = self._unsound(lined)
+        fitted = self._with_cells(lined, positions, positions.filter(record))
+        marked = self._marked(fitted, lined["fields"], positions, record)
         told = self._teller.told(marked, self._before, final=final)
         self._before = told.before
         strays = pl.Series(sorted(told.strays), dtype=pl.UInt32)
@@ -171,27 +171,29 @@ class Cutter:
 
     def _unsound(self, lined: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
         """Return which lines have quotes that do not stand around cells, and which are records."""
-        grammar, places = self.grammar, (lined["quotes"] > 0).arg_true()
-        text = lined["text"].gather(places)
+        grammar, positions = self.grammar, (lined["quotes"] > 0).arg_true()
+        text = lined["text"].gather(positions)
         if not grammar.quote:
             sound = ~text.str.contains(grammar.across)
-            return places.filter(~sound), pl.Series([True]).new_from_index(0, int((~sound).sum()))
+            return positions.filter(~sound), pl.Series([True]).new_from_index(
+                0, int((~sound).sum())
+            )
         if grammar.is_native:
             sound = text.str.contains(grammar.strict)
-            return places.filter(~sound), text.filter(~sound).str.contains(grammar.lenient)
+            return positions.filter(~sound), text.filter(~sound).str.contains(grammar.lenient)
         sound = pl.Series(map(grammar.is_sound, text), dtype=pl.Boolean)
         record = pl.Series(map(grammar.is_record, text.filter(~sound)), dtype=pl.Boolean)
-        return places.filter(~sound), record
+        return positions.filter(~sound), record
 
     def _marked(
-        self, fitted: pl.DataFrame, by_delimiter: pl.Series, places: pl.Series, record: pl.Series
+        self, fitted: pl.DataFrame, by_delimiter: pl.Series, positions: pl.Series, record: pl.Series
     ) -> Marked:
         """Return what is known of the lines, without those whose quotes are inches for sure."""
-        if not places.is_empty():
-            text = fitted["text"].gather(places)
+        if not positions.is_empty():
+            text = fitted["text"].gather(positions)
             usual = self.looks().are_inches(text, self.grammar, self.width) & record
-            places, record = places.filter(~usual), record.filter(~usual)
-        text, grammar = fitted["text"].gather(places), self.grammar
+            positions, record = positions.filter(~usual), record.filter(~usual)
+        text, grammar = fitted["text"].gather(positions), self.grammar
         if grammar.is_native and grammar.quote:
             closes = text.str.contains(grammar.closes).to_list()
         else:
@@ -203,11 +205,11 @@ class Cutter:
             fields=by_delimiter.to_list(),
             widths=fitted["fields"].to_list(),
             quotes=quoted.to_list(),
-            places=places.to_list(),
+            positions=positions.to_list(),
             record=record.to_list(),
-            odd=(fitted["quotes"].gather(places) % 2 == 1).to_list(),
+            odd=(fitted["quotes"].gather(positions) % 2 == 1).to_list(),
             closes=closes,
-            stops=_stops((quoted & ~sound).scatter(places, values=True), sound),
+            stops=_stops((quoted & ~sound).scatter(positions, values=True), sound),
             width=self.width,
         )
 
@@ -232,8 +234,8 @@ class Cutter:
         of_mixed = [grammar.cells(line) for line in text.gather(mixed)]
         fields = fields.scatter(mixed, pl.Series([len(c) for c in of_mixed], dtype=pl.Int64))
         all_cells: list[list[str | None] | None] = [None] * lined.height
-        for place, its in zip(mixed, of_mixed, strict=True):
-            all_cells[place] = its
+        for position, its in zip(mixed, of_mixed, strict=True):
+            all_cells[position] = its
         bare = bare.filter(~beside)
         return lined.with_columns(
             written=text.clone().scatter(bare, _wrapped(text.gather(bare), grammar)),
@@ -246,7 +248,7 @@ class Cutter:
         lined = lined.head(told.used)
         if not told.groups:
             return lined
-        inside = [place for first, last in told.groups for place in range(first, last + 1)]
+        inside = [position for first, last in told.groups for position in range(first, last + 1)]
         texts = ["\n".join(lines[first : last + 1]) for first, last in told.groups]
         firsts = [first for first, _ in told.groups]
         cells = [self.grammar.cells(text) for text in texts]
@@ -266,10 +268,12 @@ class Cutter:
 
 def _stops(odd: pl.Series, sound: pl.Series) -> list[int]:
     """Return the places of odd lines, of the first sound one, and of the first behind each."""
-    places, rows = odd.arg_true(), (sound & ~odd).arg_true()
-    behind = pl.concat([pl.Series([0], dtype=pl.UInt32), rows.search_sorted(places, side="right")])
+    positions, rows = odd.arg_true(), (sound & ~odd).arg_true()
+    behind = pl.concat(
+        [pl.Series([0], dtype=pl.UInt32), rows.search_sorted(positions, side="right")]
+    )
     behind = behind.filter(behind < len(rows)).unique()
-    return pl.concat([places, rows.gather(behind)]).sort().to_list()
+    return pl.concat([positions, rows.gather(behind)]).sort().to_list()
 
 
 def _wrapped(text: pl.Series, grammar: Grammar) -> pl.Series:

@@ -63,10 +63,10 @@ def _proven(
     frame: pl.DataFrame, repairable: pl.Series, grammar: Grammar, looks: Looks, count: int
 ) -> pl.Series:
     """Return which records can be read in no other way."""
-    places = repairable.arg_true().to_list()
-    texts = frame["text"].gather(places).to_list()
+    positions = repairable.arg_true().to_list()
+    texts = frame["text"].gather(positions).to_list()
     proven = [_is_proven(grammar.cells(text), looks, count) for text in texts]
-    return repairable.scatter(places, proven)
+    return repairable.scatter(positions, proven)
 
 
 def _is_proven(cells: list[str | None], looks: Looks, count: int) -> bool:
@@ -97,11 +97,11 @@ def _other_delimiter(
     if width < 3 or not short.any():
         return frame
     cells, faults = frame["cells"].to_list(), frame["fault"].to_list()
-    places = short.arg_true().to_list()
-    for place, text in zip(places, frame["text"].gather(places).to_list(), strict=True):
+    positions = short.arg_true().to_list()
+    for position, text in zip(positions, frame["text"].gather(positions).to_list(), strict=True):
         readings = other_readings(text, grammar, width)
         if len(readings) == 1 and looks.know(readings[0]):
-            cells[place], faults[place] = readings[0], None
+            cells[position], faults[position] = readings[0], None
     return frame.with_columns(
         cells=pl.Series(cells, dtype=pl.List(pl.String)),
         fault=pl.Series(faults, dtype=pl.String),

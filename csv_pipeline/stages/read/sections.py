@@ -35,16 +35,16 @@ class Section:
     """Rows under one header: how many cells they have, and which of these each column is."""
 
     width: int
-    places: tuple[int | None, ...]
+    positions: tuple[int | None, ...]
     first: bool = True
 
     def laid_out(self, cells: pl.DataFrame) -> pl.DataFrame:
         """Return the cells of its rows by the columns of the table."""
-        if self.places == tuple(range(self.width)):
+        if self.positions == tuple(range(self.width)):
             return cells
         return cells.select(
             (pl.lit(None, pl.String) if at is None else pl.col(str(at))).alias(str(column))
-            for column, at in enumerate(self.places)
+            for column, at in enumerate(self.positions)
         )
 
 
@@ -65,22 +65,22 @@ class Headers:
 
     def again(self, text: pl.Series) -> Iterator[tuple[int, list[str]]]:
         """Give the place and the names of each record that is a header once more."""
-        for place in self.perhaps(text).to_list():
-            names = [_bare(cell) for cell in self.dialect.grammar.cells(text[place])]
+        for position in self.perhaps(text).to_list():
+            names = [_bare(cell) for cell in self.dialect.grammar.cells(text[position])]
             if self._is_header(names):
-                yield place, names
+                yield position, names
 
     def perhaps(self, text: pl.Series) -> pl.Series:
         """Return the places of the few records that need a look."""
         if not self._known:
             return pl.Series(dtype=pl.UInt32)
-        places = text.str.contains(self.beginning).arg_true()
-        if places.is_empty():
-            return places
-        plain = text.gather(places)
+        positions = text.str.contains(self.beginning).arg_true()
+        if positions.is_empty():
+            return positions
+        plain = text.gather(positions)
         if not plain.str.len_bytes().eq(plain.str.len_chars()).all():
             plain = plain.str.normalize("NFKD").str.replace_all(r"\p{M}", "")
-        return places.filter(plain.str.count_matches(self._names) >= self._enough)
+        return positions.filter(plain.str.count_matches(self._names) >= self._enough)
 
     def section(self, names: Sequence[str], line: int) -> Section:
         """Return how the rows under a header are laid out.
@@ -94,17 +94,17 @@ class Headers:
             return self.first
         if not self.hints.headings or not all(name in self._known for name in reduced):
             raise self._undecidable(names, line)
-        places: list[int | None] = [None] * len(self.columns)
+        positions: list[int | None] = [None] * len(self.columns)
         rest = dict(enumerate(names))
         for alike in (_reduced, self._meaning):
             for column, name in enumerate(self.columns):
                 found = next((at for at, its in rest.items() if alike(its) == alike(name)), None)
-                if places[column] is None and found is not None:
-                    places[column] = found
+                if positions[column] is None and found is not None:
+                    positions[column] = found
                     del rest[found]
         if rest:
             raise NewColumnsError(tuple(rest.values()))
-        return Section(len(names), tuple(places), first=False)
+        return Section(len(names), tuple(positions), first=False)
 
     @cached_property
     def _own(self) -> list[str]:

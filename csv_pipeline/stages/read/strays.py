@@ -49,27 +49,27 @@ class Teller:
         odd = [at for at, is_odd in enumerate(marked.odd) if is_odd]
         following = dict(pairwise(odd))
         at, broken = 0, set[int]()
-        while at < len(marked.places):
-            place = marked.places[at]
+        while at < len(marked.positions):
+            position = marked.positions[at]
             if marked.record[at]:
                 at += 1
                 continue
             end = following.get(at)
-            in_doubt = marked.closes[at] and self._follows(marked, place, before, broken)
+            in_doubt = marked.closes[at] and self._follows(marked, position, before, broken)
             if not marked.odd[at] or in_doubt:
                 verdict = _Verdict.NONE
             elif not final and self._is_open(marked, following, at):
-                told.used = place
+                told.used = position
                 return
             else:
                 verdict = self._verdict(marked, following, at, end)
             at = self._closed(marked, told, at, end, verdict)
             if verdict is not _Verdict.CELL:
-                broken.add(marked.places[at - 1])
+                broken.add(marked.positions[at - 1])
 
-    def _follows(self, marked: Marked, place: int, before: Before, broken: set[int]) -> bool:
+    def _follows(self, marked: Marked, position: int, before: Before, broken: set[int]) -> bool:
         """Return whether the last line that may matter to one is broken."""
-        earlier = marked.anchor(place, -1)
+        earlier = marked.anchor(position, -1)
         return before.broken if earlier is None else earlier in broken
 
     def _is_open(self, marked: Marked, following: Mapping[int, int], at: int) -> bool:
@@ -77,7 +77,7 @@ class Teller:
         for _ in range(3):  # the line that closes it may open a cell, and so may that one's
             end = following.get(at)
             if end is None:
-                return marked.size(marked.places[at]) <= self.max_record_bytes
+                return marked.size(marked.positions[at]) <= self.max_record_bytes
             if marked.record[end]:
                 return False
             at = end
@@ -89,7 +89,7 @@ class Teller:
         """Return what two lines with an odd number of quotes are with those in between."""
         if end is None or not marked.closes[end]:
             return _Verdict.NONE
-        verdict = self.judged(marked.lines[marked.places[at] : marked.places[end] + 1])
+        verdict = self.judged(marked.lines[marked.positions[at] : marked.positions[end] + 1])
         if verdict is not _Verdict.CELL or marked.record[end]:
             return verdict
         # The line that closes may as well open a cell: then it belongs to those that follow. Which
@@ -105,7 +105,7 @@ class Teller:
         end = following.get(at)
         if end is None or not marked.closes[end]:
             return False
-        text = "\n".join(marked.lines[marked.places[at] : marked.places[end] + 1])
+        text = "\n".join(marked.lines[marked.positions[at] : marked.positions[end] + 1])
         return len(text) <= self.max_record_bytes and self.grammar.is_sound(text)
 
     def _closed(
@@ -113,9 +113,9 @@ class Teller:
     ) -> int:
         """Take in what two lines with an odd number of quotes are, and return what is next."""
         if end is None or verdict is _Verdict.NONE:
-            told.strays.add(marked.places[at])
+            told.strays.add(marked.positions[at])
             return at + 1
-        first, last = marked.places[at], marked.places[end]
+        first, last = marked.positions[at], marked.positions[end]
         if verdict in {_Verdict.CELL, _Verdict.ONE}:
             told.groups.append((first, last))
             if verdict is _Verdict.ONE:
@@ -125,9 +125,9 @@ class Teller:
         return end + 1
 
     def _between(self, marked: Marked, at: int, end: int) -> Iterator[int]:
-        for place in range(at + 1, end):
-            if not marked.record[place]:
-                yield marked.places[place]
+        for position in range(at + 1, end):
+            if not marked.record[position]:
+                yield marked.positions[position]
 
     @property
     def are_usual(self) -> bool:

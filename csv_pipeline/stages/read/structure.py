@@ -76,7 +76,7 @@ class Structure:
         """Give, block by block, a call that returns well-formed records and malformed ones.
 
         Where a block ends is known before it is parsed, so that the calls may run side by side.
-        Shape: columns "0", "1", … and `work.PLACE`; the other frame is as `work.REJECTS`.
+        Shape: columns "0", "1", … and `work.ORIGIN`; the other frame is as `work.REJECTS`.
         """
         self._carried = b""
         ahead = in_order(self._looked_at, blocks(self.text, self.dialect, self.hints))
@@ -112,8 +112,8 @@ class Structure:
         section = section or self._section
         found = lined(block, self.dialect.grammar, section.width, self._looks_of(section))
         if found is not None and self._is_plain(found.records, block, section.width):
-            places = found.records.select("offset", "length")
-            found = replace(found, records=places, plain=True)
+            positions = found.records.select("offset", "length")
+            found = replace(found, records=positions, plain=True)
         return found
 
     def _is_plain(self, records: pl.DataFrame, block: Block, width: int) -> bool:
@@ -187,13 +187,13 @@ class Structure:
         if rows:
             frame = frame.with_columns(kind=frame["kind"].scatter(rows, DATA))
         headers = []
-        for place, names in self._headers.again(frame["text"]):
-            section = self._headers.section(names, frame["line_number"][place])
-            headers.append(place)
+        for position, names in self._headers.again(frame["text"]):
+            section = self._headers.section(names, frame["line_number"][position])
+            headers.append(position)
             if section != self._section:
                 frame = frame.with_columns(kind=frame["kind"].scatter(headers, HEADER))
-                self.sections.append(frame["line_number"][place])
-                return frame.head(place + 1), section
+                self.sections.append(frame["line_number"][position])
+                return frame.head(position + 1), section
         if headers:
             frame = frame.with_columns(kind=frame["kind"].scatter(headers, HEADER))
         return frame, None

@@ -53,9 +53,9 @@ def language(name: str) -> Language:
     told = _languages()[name]
     letters = {letter: int(bits) for bits, all_ in told["letters"].items() for letter in all_}
     pairs = {
-        all_[place : place + 2]: int(bits)
+        all_[position : position + 2]: int(bits)
         for bits, all_ in told.get("pairs", {}).items()
-        for place in range(0, len(all_), 2)
+        for position in range(0, len(all_), 2)
     }
     return Language(letters, pairs)
 

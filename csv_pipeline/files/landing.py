@@ -1,4 +1,4 @@
-"""Find files in the landing area and bring one of them, whole, to this machine.
+"""Find files in the landing area.
 
 The landing area is `{root}/{account}/{feed}/…`, folders below the feed allowed, in a folder or in a
 bucket. A file is new if its location, size and modification time together were never seen; no clock
@@ -6,7 +6,6 @@ and no high-water mark is compared. Listing hashes nothing and opens nothing.
 """
 
 import difflib
-import hashlib
 import os
 import stat
 import time
@@ -16,14 +15,13 @@ from datetime import datetime
 from itertools import chain
 from pathlib import Path
 
-from csv_pipeline.errors import InvalidAccountError, LimitExceededError, SourceChangedError
+from csv_pipeline.errors import InvalidAccountError
 from csv_pipeline.files import objects
-from csv_pipeline.files.areas import is_unchanged, size_bytes
+from csv_pipeline.files.areas import is_unchanged
 from csv_pipeline.files.local import modified_at, text_of
-from csv_pipeline.files.location import ObjectPlace, Place, parts_below
-from csv_pipeline.model import Claim, FoundFile, StoredText, account_slug
+from csv_pipeline.location import Location, ObjectLocation, parts_below
+from csv_pipeline.model import FoundFile, account_slug
 
-_CHUNK = 4 * 1024**2
 _UNFINISHED = (".part", ".tmp", ".crdownload", ".filepart")
 
 
@@ -43,7 +41,7 @@ class ScanResult:
 
 
 def look(  # noqa: PLR0913  # where, for what, what is known, and three bounds in time
-    landing: Place,
+    landing: Location,
     feeds: Collection[str],
     *,
     known: Collection[tuple[str, int, datetime]],
@@ -61,7 +59,7 @@ def look(  # noqa: PLR0913  # where, for what, what is known, and three bounds i
     misplaced: list[tuple[FoundFile, str]] = []
     young: list[FoundFile] = []
     stopped_at = None
-    whole = isinstance(landing, ObjectPlace)
+    whole = isinstance(landing, ObjectLocation)
     for at, file, fault in _entries(landing, start_at):
         if time.monotonic() > deadline:
             stopped_at = at
@@ -86,116 +84,23 @@ def look(  # noqa: PLR0913  # where, for what, what is known, and three bounds i
     )
 
 
-def found_file(place: Place, account: str, feed: str) -> FoundFile:
+def found_file(location: Location, account: str, feed: str) -> FoundFile:
     """Return a file, wherever it lies, as a listing of the landing area would show it.
 
     Raises:
         InvalidAccountError: The account is not a slug.
         FileNotFoundError: There is no such file.
     """
-    if isinstance(place, Path):
-        return _found(place, place.stat(), account_slug(account), feed)
-    return _found_object(place, objects.found(place), account_slug(account), feed)
+    if isinstance(location, Path):
+        return _found(location, location.stat(), account_slug(account), feed)
+    return _found_object(location, objects.found(location), account_slug(account), feed)
 
 
-def fetch(claim: Claim, work: Path, max_bytes: int) -> StoredText:
-    """Copy the claimed file to the work directory and return its SHA-256, taken on the way.
-
-    A zip is not copied for each file in it: it is returned where it lies, without a SHA-256. From a
-    bucket it is.
-
-    Raises:
-        SourceChangedError: The file is gone, or is not as it was when it arrived.
-        LimitExceededError: It has more than `max_bytes`.
-        StoreUnavailableError: The object store it is in does not answer.
-    """
-    source, target = claim.place, work / "source"
-    try:
-        if isinstance(source, ObjectPlace):
-            return _fetch_object(claim, source, target, max_bytes)
-        size, digest = _regular(source).stat().st_size, hashlib.sha256()
-        _refuse_larger(claim, size, max_bytes)
-        if claim.member is not None:
-            refuse_changed(claim)
-            return StoredText(path=source, size_bytes=size, fingerprint="")
-        with source.open("rb") as file, target.open("wb") as copy:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-                copy.write(chunk)
-    except FileNotFoundError as error:
-        raise _gone(claim) from error
-    refuse_changed(claim)
-    return StoredText(path=target, size_bytes=target.stat().st_size, fingerprint=digest.hexdigest())
-
-
-def _fetch_object(claim: Claim, source: ObjectPlace, target: Path, max_bytes: int) -> StoredText:
-    """Copy an object; it comes whole, and is the one that arrived, or nothing does."""
-    wanted = objects.found(source)
-    _refuse_larger(claim, wanted.size_bytes, max_bytes)
-    refuse_changed(claim)
-    try:
-        fingerprint = objects.fetch(source, wanted, target)
-    except FileNotFoundError:
-        refuse_changed(claim)
-        raise
-    return StoredText(path=target, size_bytes=wanted.size_bytes, fingerprint=fingerprint)
-
-
-def refuse_changed(claim: Claim) -> None:
-    """Hold the claimed file, or the archive it is in, against what arrived.
-
-    Raises:
-        SourceChangedError: It is gone, or is not as it was.
-    """
-    # The size of an archive is not recorded with its members.
-    wanted = None if claim.member is not None else claim.size_bytes
-    if is_unchanged(
-        claim.place,
-        wanted,
-        claim.modified_at,
-        moved=claim.moved_to is not None,
-        moved_modified_at=claim.moved_modified_at,
-    ):
-        return
-    try:
-        size = size_bytes(claim.place)
-    except FileNotFoundError as error:
-        raise _gone(claim) from error
-    if claim.member is not None:
-        raise SourceChangedError(
-            claim.name,
-            "the archive that arrived was needed",
-            f"{claim.place} was changed since; it counts as a new arrival",
-        )
-    raise SourceChangedError(
-        claim.name,
-        f"the {claim.size_bytes:,} bytes that arrived were needed",
-        f"the file was changed since and has {size:,}; it counts as a new arrival",
-    )
-
-
-def _gone(claim: Claim) -> SourceChangedError:
-    return SourceChangedError(
-        claim.name, "the file that arrived was needed", f"{claim.place} is gone"
-    )
-
-
-def _refuse_larger(claim: Claim, size: int, max_bytes: int) -> None:
-    if size > max_bytes:
-        allowed = f"at most {max_bytes:,} bytes were allowed"
-        raise LimitExceededError(claim.name, allowed, f"the file has {size:,}")
-
-
-def _regular(path: Path) -> Path:
-    """Return the path of a file; a link or a pipe in its place is none."""
-    if not stat.S_ISREG(path.lstat().st_mode):
-        raise FileNotFoundError(path)
-    return path
-
-
-def _entries(landing: Place, start_at: str | None) -> Iterator[tuple[str, FoundFile, str | None]]:
+def _entries(
+    landing: Location, start_at: str | None
+) -> Iterator[tuple[str, FoundFile, str | None]]:
     """Give every file with where to go on from it, and the reason if it can never be imported."""
-    if isinstance(landing, ObjectPlace):
+    if isinstance(landing, ObjectLocation):
         yield from _objects(landing, start_at or "")
         return
     landing.mkdir(parents=True, exist_ok=True)
@@ -204,20 +109,20 @@ def _entries(landing: Place, start_at: str | None) -> Iterator[tuple[str, FoundF
             yield text_of(folder.name), file, fault
 
 
-def _objects(landing: ObjectPlace, start_at: str) -> Iterator[tuple[str, FoundFile, str | None]]:
+def _objects(landing: ObjectLocation, start_at: str) -> Iterator[tuple[str, FoundFile, str | None]]:
     """Give every object after the key `start_at`, and then those up to it; none is always last."""
     before = objects.listing(landing, until=start_at) if start_at else ()
     at = start_at
-    for place, status in chain(objects.listing(landing, after=start_at), before):
-        parts = parts_below(place, landing) or ()
-        if place.name and not any(map(_ignored, parts)):
+    for location, status in chain(objects.listing(landing, after=start_at), before):
+        parts = parts_below(location, landing) or ()
+        if location.name and not any(map(_ignored, parts)):
             account, feed = parts[0] if len(parts) > 1 else "", parts[1] if len(parts) > 2 else ""
-            file = _found_object(place, status, _storable(account), _storable(feed))
+            file = _found_object(location, status, _storable(account), _storable(feed))
             fault = None
-            if "\0" in place.key:
+            if "\0" in location.key:
                 fault = f"{file.location}: a name without NUL was needed; it has one"
             yield at, file, fault
-        at = _storable(place.key.removeprefix(landing.prefix))
+        at = _storable(location.key.removeprefix(landing.prefix))
 
 
 def _in_turn(folders: list[Path], start_at: str | None) -> list[Path]:
@@ -282,13 +187,13 @@ def _found(path: Path, status: os.stat_result, account: str, feed: str) -> Found
 
 
 def _found_object(
-    place: ObjectPlace, status: objects.ObjectStatus, account: str, feed: str
+    location: ObjectLocation, status: objects.ObjectStatus, account: str, feed: str
 ) -> FoundFile:
     return FoundFile(
-        location=_storable(str(place)),
+        location=_storable(str(location)),
         account=account,
         feed=feed,
-        name=_storable(place.name),
+        name=_storable(location.name),
         size_bytes=status.size_bytes,
         modified_at=status.modified_at,
     )

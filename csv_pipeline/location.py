@@ -1,7 +1,7 @@
 """Where a file lies: in a folder of this machine, or in a bucket of an object store.
 
 These are names; nothing is opened here. The ledger keeps a place as text, `str(place)`, and
-`place_of` reads it back.
+`location_of` reads it back.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _SCHEME = "s3://"
 
 
 @dataclass(frozen=True, slots=True)
-class ObjectPlace:
+class ObjectLocation:
     """An object, or a prefix of objects, by bucket and key; put together as a `Path` is.
 
     A key is taken as it is: unlike a path it may hold `//`, `.` or `..`, which mean nothing.
@@ -45,10 +45,10 @@ class ObjectPlace:
         return f"{self.key}/" if self.key else ""
 
 
-Place = Path | ObjectPlace
+Location = Path | ObjectLocation
 
 
-def place_of(location: str) -> Place:
+def location_of(location: str) -> Location:
     """Return the place that a location names: an `s3://bucket/key`, or else a path.
 
     Raises:
@@ -59,19 +59,19 @@ def place_of(location: str) -> Place:
     bucket, _, key = location.removeprefix(_SCHEME).partition("/")
     if not bucket:
         raise SetupError(f"{location!r}: a place like s3://bucket/prefix was needed")
-    return ObjectPlace(bucket, key)
+    return ObjectLocation(bucket, key)
 
 
-def parts_below(place: Place, area: Place) -> tuple[str, ...] | None:
+def parts_below(location: Location, area: Location) -> tuple[str, ...] | None:
     """Return the names that lead from an area to a place below it; None if it is not below."""
-    if isinstance(place, Path) and isinstance(area, Path):
-        return place.relative_to(area).parts if place.is_relative_to(area) else None
-    if isinstance(place, Path) or isinstance(area, Path) or place.bucket != area.bucket:
+    if isinstance(location, Path) and isinstance(area, Path):
+        return location.relative_to(area).parts if location.is_relative_to(area) else None
+    if isinstance(location, Path) or isinstance(area, Path) or location.bucket != area.bucket:
         return None
-    below = f"{place.key}/".startswith(area.prefix)
-    return tuple(place.key[len(area.prefix) :].split("/")) if below else None
+    below = f"{location.key}/".startswith(area.prefix)
+    return tuple(location.key[len(area.prefix) :].split("/")) if below else None
 
 
-def is_below(place: Place, area: Place) -> bool:
+def is_below(location: Location, area: Location) -> bool:
     """Return whether a place is an area, or below it."""
-    return parts_below(place, area) is not None
+    return parts_below(location, area) is not None

@@ -1,0 +1,61 @@
+"""Remove what workers left behind in the work area, after a crash or a dry run."""
+
+import shutil
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from csv_pipeline.engine import living
+from csv_pipeline.engine.result_files import leave_results
+from csv_pipeline.errors import (
+    UnknownImportError,
+)
+from csv_pipeline.settings import Settings
+from csv_pipeline.spec.feed import Feed
+from csv_pipeline.storage import claims, imports
+from csv_pipeline.storage.database import Database
+from csv_pipeline.workspace import PARTIAL
+
+_LEFT_SECONDS = 3_600.0  # after which no process reports on a settled import any more
+
+
+def sweep(settings: Settings, database: Database, feeds: Mapping[str, Feed] | None = None) -> None:
+    """Remove what workers left behind: untouched for long, and work directories not claimed.
+
+    A dry run may have no claim; its work stays as long as its process lives.
+    Where a worker was killed after its commit, the result file is put in its place first.
+    """
+    living.prepare(settings.work_area)
+    for left in settings.work_area.glob("[0-9]*-*"):
+        if _is_left(left, settings):
+            import_id, _, attempt = left.name.partition("-")
+            with database.begin() as connection:
+                held = claims.is_held(connection, int(import_id), int(attempt))
+            with living.unless_kept(settings.work_area, int(import_id)) as free:
+                if free and not held:
+                    _leave_late_results(settings, database, left, int(import_id), feeds or {})
+                    shutil.rmtree(left, ignore_errors=True)
+    for area in (settings.results_area, settings.rejects_area):
+        for left in area.glob(f"*/*/*{PARTIAL}"):
+            import_id = left.name.removeprefix("import-").partition(".")[0]
+            if _is_left(left, settings) and not any(settings.work_area.glob(f"{import_id}-*")):
+                left.unlink(missing_ok=True)
+
+
+def _is_left(path: Path, settings: Settings) -> bool:
+    try:
+        idle_seconds = time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return False
+    return idle_seconds > max(settings.lease_seconds, _LEFT_SECONDS)
+
+
+def _leave_late_results(
+    settings: Settings, database: Database, work: Path, import_id: int, feeds: Mapping[str, Feed]
+) -> None:
+    with suppress(UnknownImportError, OSError), database.begin() as connection:
+        report = imports.report_of(connection, import_id)
+        path = settings.results_file(report.account, report.feed, import_id)
+        if settings.result_files and report.feed in feeds and not path.exists():
+            leave_results(settings, work, feeds[report.feed], report)

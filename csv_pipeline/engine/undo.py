@@ -1,0 +1,76 @@
+"""Take back what one import wrote, as an import record of its own."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from csv_pipeline.errors import (
+    UndoError,
+)
+from csv_pipeline.model import ImportReport, Outcome
+from csv_pipeline.spec.feed import Feed, feed_named
+from csv_pipeline.stages.load.writing import is_of_a_row
+from csv_pipeline.stages.undo import Versions
+from csv_pipeline.storage import imports, undo_records
+from csv_pipeline.storage.database import Database
+from csv_pipeline.storage.lane_lock import lock_lane
+
+log = structlog.get_logger()
+
+
+def undo(
+    database: Database, feeds: Mapping[str, Feed], import_id: int, *, dry_run: bool = False
+) -> ImportReport:
+    """Take back what an import wrote, or bring back what an undo took, and report it.
+
+    Rows that a later import changed stay. The undo is an import record of its own, and can be
+    undone. A dry run says what would happen, and its report has no number: import 0.
+
+    Raises:
+        UnknownImportError: The ledger has no such import.
+        UndoError: It stored nothing, was undone before, its history is not kept any more, or
+            the database refuses the earlier rows.
+    """
+    with database.begin() as connection:
+        lock_lane(connection, imports.report_of(connection, import_id))
+        found = undo_records.undoable(connection, import_id)
+        subject = found.subject
+        versions = Versions(connection, feed_named(feeds, subject.feed), subject.account)
+        number = imports.next_import_id(connection)
+        written = subject.counts.inserted + subject.counts.updated
+        connection.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
+        attempt = connection.begin_nested()
+        try:
+            if found.redo:
+                done = versions.redo(subject.import_id, written, undone_by=import_id)
+            else:
+                done = versions.undo(subject.import_id, written, by=number)
+        except DBAPIError as error:
+            if not is_of_a_row(error):
+                raise
+            said = getattr(error.orig, "diag", None)
+            refused_by = said.constraint_name if said else None
+            raise UndoError(  # without its cause, which quotes the row
+                import_id,
+                "earlier rows that the database takes",
+                f"{refused_by or 'a trigger'} refuses them",
+            ) from None
+        report = ImportReport(
+            import_id=0 if dry_run else number,
+            arrival_id=subject.arrival_id,
+            account=subject.account,
+            feed=subject.feed,
+            name=subject.name,
+            outcome=Outcome.DRY_RUN if dry_run else Outcome.UNDO,
+            undo=done,
+        )
+        if dry_run:
+            attempt.rollback()
+        else:
+            undo_records.settle(connection, report, found)
+    if not dry_run:
+        log.info("undone", named=import_id, by=number, **asdict(done))
+    return report
