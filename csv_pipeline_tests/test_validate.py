@@ -34,7 +34,7 @@ def people(*rows: dict[str, object]) -> pl.DataFrame:
 
 
 @pytest.mark.parametrize(
-    ("row", "doubted"),
+    ("row", "may_fail"),
     [
         pytest.param({}, [], id="well"),
         pytest.param({"amount": Decimal("-1.00")}, ["amount"], id="a built-in check"),
