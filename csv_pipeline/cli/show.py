@@ -1,4 +1,4 @@
-"""Draw what became of files and rows, as tables for people."""
+"""Print what became of files and rows as tables."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What Dagster checks after every import: a few sentences about the report, account by account."""
+"""The asset checks that Dagster evaluates after every import, account by account."""
 
 import warnings
 from collections import Counter

@@ -1,8 +1,8 @@
-"""End runs whose worker died: Dagster's own launcher does not look whether its processes live.
+"""End runs whose worker died: Dagster's own launcher does not check its processes.
 
 After a `kill -9` or a power cut such a run would stay STARTED for ever, and its lane would wait
 behind it. Which process works on a run is recorded in the database
-(`LeaseRenewer.work_on`): on this host the process itself tells whether it lives, elsewhere its
+(`LeaseRenewer.work_on`): on this host the process table decides, elsewhere its
 lease. The code server is not asked: after a reload it knows nothing of the runs that the one before
 it started, and they go on.
 """

@@ -5,8 +5,8 @@ will be (`moving_to`), then it is moved, then the ledger records that it is ther
 `moved_at`, a row in `file_move`). Whoever finds an unfinished move finishes it. The arrival's row
 is locked meanwhile, so that no other process claims the file.
 
-A file in an archive goes with the archive, once all files in it are settled. A file that is not as
-it was when it was imported, or does not lie in one of our areas, stays where it is.
+A member is moved with its archive, once all members are settled. A file that changed since it was
+imported, or lies outside of our areas, is not moved.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Import small files of one account and feed together, where that changes nothing but the time.
+"""Import small files of one account and feed together; only the time differs.
 
 What an import costs beside its rows, some hundred queries and thirty statements, is the same for a
 hundred rows as for a hundred thousand. So files that follow one another and begin with the same
@@ -7,9 +7,9 @@ it is of; each file keeps its own evidence, counts, report and result file, and 
 entry, which commits together with its rows.
 
 Only plain files are imported so. A file with any fault, or with a key that another one brings, too,
-goes alone, right after the others, from the start: what becomes of it is what would have anyway.
-Where the table lets rows of several files meet, all go alone; where a header is new, those before
-the first that goes with others go first.
+is imported alone, right after the others, from the start, with the same result. Where rows of
+several files can affect one another in the table, all are imported alone; where a header is new,
+those before the first that is imported with others are imported first.
 """
 
 import hashlib

@@ -1,9 +1,9 @@
-"""Take rejected rows back: turn a corrected rejects file into rows of the file they came from.
+"""Turn a corrected rejects file into rows of the file they came from.
 
 What has been through a spreadsheet may have lost its byte order mark, have another delimiter, its
-columns in another order and rows deleted; the reader and the names of the columns see to that. Each
-row is known by its number in the import that it repairs, and by the cells that were well there. A
-row that is none of its open rejects is a reject itself, and nothing is imported twice.
+columns in another order and rows deleted; the reader and the names of the columns allow for that.
+Each row is known by its number in the import that it repairs, and by the cells that were well
+there. A row that is none of its open rejects is a reject itself, and nothing is imported twice.
 """
 
 import re

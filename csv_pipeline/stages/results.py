@@ -1,7 +1,7 @@
 """The result file of an import: what became of every record of its file, and every other line.
 
-The stages leave what they decided in directories of batches. Here they meet again, a batch of the
-file at a time, so that memory does not grow with the file but by a byte a row. Values of protected
+The stages write what they decided to directories of batches. These are joined here, a batch of the
+file at a time, so that memory grows by one byte a row only. Values of protected
 columns stay out, and no cell is one that a spreadsheet would run as a formula.
 """
 

@@ -1,8 +1,8 @@
-"""From text rows to typed rows: names by the header, values by casts, nothing guessed.
+"""Convert text rows to typed rows: names by the header, values by casts.
 
 What a column's values prove of day order and decimal mark is collected over the whole file before
-the first value is cast. A value that does not cast leaves a null behind and a fault beside it, and
-the row goes on to be validated, so that all its faults are found.
+the first value is cast. A value that does not cast becomes null with a fault, and the row is still
+validated, so that all its faults are found.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence

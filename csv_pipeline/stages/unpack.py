@@ -1,8 +1,8 @@
-"""From an archive to the file in it: gzip, zstd and zip, told by their first bytes, within limits.
+"""Decompress gzip, zstd and zip, recognised by their first bytes, within limits.
 
 A name in an archive is shown and compared, and nothing is ever written under it: what
 comes out goes to one file in the work directory. An archive of several files gives their names;
-each is then an arrival of its own, whose turn it is to come out.
+each is then an arrival of its own, and is decompressed when it is imported.
 """
 
 import errno

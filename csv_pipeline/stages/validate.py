@@ -1,4 +1,4 @@
-"""Hold every typed row against the contract, and find the rows that come again in the same file.
+"""Check every typed row against the contract, and find repeated keys in the file.
 
 Pandera checks each batch lazily, as an eager frame: all faults of all rows at once. A fault that a
 cast has reported already is not reported again as a missing value.

@@ -1,4 +1,4 @@
-"""Take from bound logins what they could hold up others with; reading needs none of it.
+"""Revoke rights by which a bound login could block others; reading needs none of them.
 
 PostgreSQL gives every role some rights by PUBLIC, and only there can they be taken: to make
 temporary tables and large objects, which fill the disk, and on servers that were upgraded from

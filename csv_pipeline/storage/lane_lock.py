@@ -1,7 +1,7 @@
 """Let one transaction at a time load into a lane, and number those that did.
 
-A lane is an account and feed. Its lock is that of its row in `csv_pipeline.lane`, which nobody can
-lock but the pipeline's own role. An advisory lock would be anyone's: a login that may read one
+A lane is an account and feed. Its lock is that of its row in `csv_pipeline.lane`, which only
+the pipeline's own role can lock. Any login could take an advisory lock: one that may read one
 account could take another's and keep it. The lock ends with its transaction, or its connection.
 """
 

@@ -1,4 +1,4 @@
-"""What the ledger knows of undone imports: which can be undone, and what an undo changes there."""
+"""Which imports can be undone, and what an undo changes in the ledger."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace

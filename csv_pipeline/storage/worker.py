@@ -1,4 +1,4 @@
-"""Say which process this is, so that another one on the same host can tell whether it still lives.
+"""Identify this process, so that another one on the same host can tell whether it still lives.
 
 A process id alone is not enough: after a while it belongs to another process. With the time its
 process started, the boot and the process namespace it was counted in, it means one process for
