@@ -77,7 +77,7 @@ class DecimalMark(StrEnum):
 class Account:
     """The party whose files these are, with what it declared about them.
 
-    What an account declares settles what its files leave open. `null_words` stand for no value in
+    What an account declares settles what its files leave open. `null_words` mean no value in
     columns that are not text. `currency` is the ISO 4217 code that a sign of several currencies,
     such as `$` or `kr`, means.
     """

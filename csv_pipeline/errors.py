@@ -8,8 +8,9 @@ PipelineError
 │   ├── MissingColumnError      the header lacks columns the feed needs
 │   ├── WrongFeedError          the header is that of another feed
 │   ├── UndecidableError        a date order or decimal mark that no value settles
-│   ├── ContradictionError      the file says one thing of itself and holds another
-│   ├── ThresholdExceededError  more rows broke a rule than the feed puts up with
+│   ├── ContradictionError      the file contradicts itself, or what the account declares
+│   ├── MixedCurrenciesError    a column has amounts in several currencies and none says which
+│   ├── ThresholdExceededError  more rows broke a rule than the feed allows
 │   ├── NoGoodRowError          many lines below the header and not one row that can be stored
 │   ├── TableRefusesError       the table refuses so many rows that no more are looked for
 │   ├── ReplayError             rejected rows sent back in a way that fits no import
@@ -36,11 +37,11 @@ from difflib import get_close_matches
 
 
 class PipelineError(Exception):
-    """Stand at the root of the tree."""
+    """The root of the tree."""
 
 
 class FileRefusedError(PipelineError):
-    """Turn a whole file away; `code` is the stable short name of why."""
+    """Refuse a whole file; `code` is the stable short name of why."""
 
     code = "refused"
 
@@ -106,7 +107,7 @@ class UndecidableError(FileRefusedError):
 
 
 class ContradictionError(FileRefusedError):
-    """The file says one thing of itself and holds another."""
+    """The file contradicts itself, or what the account declares."""
 
     code = "contradiction"
 
@@ -127,7 +128,7 @@ class MixedCurrenciesError(FileRefusedError):
 
 
 class ThresholdExceededError(FileRefusedError):
-    """More rows of the file broke a rule than the feed puts up with."""
+    """More rows of the file broke a rule than the feed allows."""
 
     code = "threshold"
 

@@ -51,7 +51,7 @@ class LineCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """One decision about a file, and what in the file it stands on.
+    """One decision about a file, and what in the file it is based on.
 
     One that is not `proven` is the likeliest of several that the file allows.
     """
@@ -72,7 +72,7 @@ class ReportWarning:
     """Something in a file that a person should look at, although the import went on.
 
     `code` is stable, such as `rows.superseded_differ`; `count` says how many rows or values are
-    meant, `line_numbers` where the first of them stand.
+    meant, `line_numbers` where the first of them are.
     """
 
     code: str
@@ -110,7 +110,7 @@ class FileFacts:
 
 
 class ArrivalStatus(StrEnum):
-    """Where an arrival stands in the ledger."""
+    """What has become of an arrival, in the ledger."""
 
     WAITING = "waiting"
     CLAIMED = "claimed"
@@ -147,7 +147,7 @@ class Claim:
     """The right to import one arrival: `attempt` is the fencing token that load checks.
 
     `repairs` is the import whose rejected rows the file brings back, if somebody said so; a file
-    may say it itself. `position` is where the arrival stands among others, see
+    may say it itself. `position` is the arrival's place among others, see
     `csv_pipeline.storage.order`; a dry run has none. A file that comes `again` is imported even
     if its bytes were.
     """
@@ -171,7 +171,7 @@ class Claim:
 
     @property
     def member(self) -> str | None:
-        """The file's name in the archive it is in; None if it stands by itself."""
+        """The file's name in the archive it is in; None if it is in none."""
         return self.name if self.location.endswith(f"!{self.name}") else None
 
     @property
@@ -187,7 +187,7 @@ class HeaderDrift:
     `added` are names that the feed does not know. `missing` are columns that the feed needs, by
     their likeliest heading, and `gone` the others that the last file had. `renamed` pairs a name
     that is missing or gone with the added one most like it; both stay in their lists, because
-    nobody has confirmed it. `reordered` are names that stand elsewhere among the others than they
+    it is not confirmed. `reordered` are names that are elsewhere among the others than they
     did.
     """
 
@@ -276,7 +276,7 @@ class Undo:
 
     `import_id` is that import. Its rows were `deleted` or had their earlier values `restored`;
     where it was redone, they were `inserted` again or had its values restored. `kept` counts rows
-    that a later import changed, by that import, and `gone` those that nobody finds any more.
+    that a later import changed, by that import, and `gone` those that are not there any more.
     """
 
     import_id: int

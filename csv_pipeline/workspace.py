@@ -63,7 +63,7 @@ OWN = ("_own_import_id", "_own_row_number")
 """The import that a row belongs to and its number there, where rows of several are together."""
 
 ORIGIN = ("row_number", "line_number", "offset", "length")
-"""The columns that say where in the file a row stands, beside its text."""
+"""The columns that say where in the file a row is, beside its text."""
 
 TYPED_ORIGIN = tuple(f"_{name}" for name in ORIGIN)
 """The same beside its values, of which one may be called `length`: no column of a contract begins
@@ -100,7 +100,7 @@ class TextFile:
     absent value is null, a quoted empty one is "". `records` counts rows and malformed records
     together, `repaired` the rows that the reader repaired. `non_data` are the lines that a pattern
     of the feed declared to be none, `non_data_lines` a directory of all of them, as `NON_DATA`.
-    Rows of several `sections` stand under a header each.
+    Rows of several `sections` have a header each.
     """
 
     text: Path
@@ -214,7 +214,7 @@ OUTCOMES = pl.Schema({"row_number": pl.Int64, "outcome": pl.String})
 """What became of rows in the database; a row that is not among them was inserted."""
 
 SUPERSEDED = pl.Schema({"row_number": pl.Int64, "by_row_number": pl.Int64})
-"""Rows of a key that comes again in the file, and the row that stands for it."""
+"""Rows of a key that comes again in the file, and the row that wins."""
 
 PAIRS = pl.Schema({"row_number": pl.Int64, "repairs_row_number": pl.Int64})
 """The shape of `Replay.rows`."""

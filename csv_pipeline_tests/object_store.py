@@ -45,7 +45,7 @@ def named(address: str) -> Iterator[None]:
 
 
 class Bucket:
-    """A bucket as the tests fill it and look into it, by a client of their own."""
+    """A bucket as the tests fill it and look into it, by a connection of their own."""
 
     def __init__(self, address: str, name: str) -> None:
         self.name = name

@@ -303,7 +303,7 @@ def test_a_dry_run_shows_faults_and_leaves_no_trace(terminal: Terminal) -> None:
     assert terminal.call("imports", "-a", terminal.account).exit_code == 2  # no such account
 
 
-def test_a_file_tried_in_a_dry_run_is_imported(terminal: Terminal) -> None:
+def test_a_file_is_imported_after_a_dry_run(terminal: Terminal) -> None:
     terminal.bring(PEOPLE, "--dry-run")
     terminal.bring(PEOPLE)
     assert terminal.stored() == 2

@@ -172,7 +172,7 @@ def test_all_rows_of_a_repeated_key_are_rejected_where_the_feed_wants_that(desk:
         (5, "version.integer"),
     ]
     assert rejects[0].message.endswith(
-        "a key that stands in one row of the file was needed; it stands in rows 2, 4"
+        "a key that is in one row of the file only was needed; it is in rows 2, 4"
     )
     assert values(desk, "once_in_file") == [("b", "alone", 1)]
 

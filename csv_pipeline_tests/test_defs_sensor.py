@@ -278,7 +278,7 @@ def test_a_tick_puts_away_what_a_killed_worker_left(area: Landing) -> None:
     assert not path.exists()
 
 
-def test_the_night_lets_go_of_old_files(
+def test_the_nightly_schedule_removes_old_files(
     uncrowded_pipeline: Pipeline, account: str, night_instance: dg.DagsterInstance
 ) -> None:
     area = Landing(uncrowded_pipeline, account, night_instance)

@@ -229,7 +229,7 @@ def test_a_run_changes_and_removes_nothing(
     assert observed(result)["inserted"] == 1
 
 
-def test_a_run_tries_each_file_of_an_archive(
+def test_a_dry_run_tries_each_file_of_an_archive(
     strict: Desk, dagster: Dagster, leaves_no_trace: Callable[[], None]
 ) -> None:
     faulty = "ID,Name,Amount\n2,Bob,six\n3,Cid,7.00\n"

@@ -79,7 +79,7 @@ class Scene:
         return worker
 
     def unblock(self) -> None:
-        """Let go of the row that an upsert waits for."""
+        """Release the row that an upsert waits for."""
         if self.blocker is not None:
             self.blocker.invalidate()
             self.blocker.close()
@@ -201,7 +201,7 @@ def test_a_worker_killed_in_the_load_leaves_nothing(scene: Scene, moment: str) -
     worker = scene.worker_at(moment)
     worker.kill()
     scene.unblock()
-    wait_for(lambda: bool(scene.recover()))  # the server may take a moment to let go of the row
+    wait_for(lambda: bool(scene.recover()))  # the server may take a moment to release the row
     scene.assert_imported_once()
 
 
@@ -351,7 +351,7 @@ def test_a_file_that_every_worker_dies_over_fails_and_those_beside_it_go_on(scen
     failed = scene.imports()[1]
     assert (failed.name, failed.problem_code) == ("people.csv", "worker_died")
     assert failed.problem is not None
-    assert "its worker died, or fell silent, 3 times in a row" in failed.problem
+    assert "its worker died, or stopped answering, 3 times in a row" in failed.problem
     assert not scene.is_due()
     assert scene.recover() == []
 

@@ -126,8 +126,10 @@ class Case:
         for old, new in step.get("edit", []):
             assert old in text, f"{old!r} is not in the rejects file"
             text = text.replace(old, new)
-        if "mend" in step:
-            text = _corrected(text, step["mend"], only_corrected=step.get("only_mended", False))
+        if "correct" in step:
+            text = _corrected(
+                text, step["correct"], only_corrected=step.get("only_corrected", False)
+            )
         path = self.folder / f"corrected-{len(self.found)}.csv"
         path.write_text(text, encoding="utf-8-sig")
         return self._done("replay", path)

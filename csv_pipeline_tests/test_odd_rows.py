@@ -1,4 +1,4 @@
-"""Rows that are hardly records, and rows that another one stands for, are told."""
+"""Rows that are hardly records, and superseded rows, are reported."""
 
 import polars as pl
 import pytest

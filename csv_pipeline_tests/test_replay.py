@@ -143,9 +143,7 @@ def test_a_rejects_file_without_one_of_its_columns_is_refused(desk: Desk) -> Non
     )
 
 
-def test_a_row_still_bad_is_a_reject_of_the_new_import_and_can_be_corrected_again(
-    desk: Desk,
-) -> None:
+def test_a_row_still_bad_is_a_reject_of_the_new_import_to_be_corrected_again(desk: Desk) -> None:
     first = desk.bring(FAULTY)
     second = desk.bring(sent_out(desk, first).replace("six", "6.00").replace("eight", "ate"))
     assert (second.counts.inserted, second.counts.rejected) == (1, 1)
@@ -418,7 +416,7 @@ def test_a_corrected_row_is_rejected_where_no_key_may_come_twice(desk: Desk, row
     (reject,) = desk.rejects(second)
     assert (second.counts.rejected, reject.rule) == (1, "key.duplicate")
     assert reject.message.endswith(
-        f"a key that stands in one row of the file was needed; row {2 if rows[-2] == 'x' else 3} "
+        f"a key that is in one row of the file only was needed; row {2 if rows[-2] == 'x' else 3} "
         f"of import {first.import_id} has it too"
     )
     assert desk.rows("once_in_file", "value, version") == stored

@@ -10,7 +10,6 @@ import pytest
 from pandera.api.polars.types import PolarsData
 
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
-from csv_pipeline.errors import SetupError
 from csv_pipeline.spec.contract import Contract, column
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline_tests.conftest import Desk, own_settings
@@ -145,6 +144,7 @@ def test_rows_of_many_batches_are_each_stored_where_they_stand(own_desk: Desk, n
 def test_what_does_not_keep_to_its_rows_fails_the_import_and_nothing_is_stored(
     own_desk: Desk, name: str
 ) -> None:
-    with pytest.raises(SetupError, match="need"):
-        own_desk.bring(FILE.replace("bad", "5"), name)
+    report = own_desk.bring(FILE.replace("bad", "5"), name)
+    assert (report.outcome, report.problem_code) == (Outcome.FAILED, "SetupError")
+    assert "need" in str(report.problem)
     assert own_desk.rows(name) == []

@@ -1,4 +1,4 @@
-"""Imports, undos and undos of undos in any order: the newest import that stands has its say."""
+"""Imports, undos and undos of undos in any order: the newest import that is not undone decides."""
 
 import random
 from collections import Counter
@@ -176,7 +176,7 @@ class Model:
         return {key: row for number in self.standing for key, row in self.written[number].items()}
 
     def writer(self, key: str) -> int | None:
-        """Return the newest import that stands and wrote a key."""
+        """Return the newest import, not undone, that wrote a key."""
         return next((n for n in reversed(self.standing) if key in self.written[n]), None)
 
     def bring(self, number: int, rows: dict[str, str], repairs: int | None = None) -> None:

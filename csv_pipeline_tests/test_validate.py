@@ -65,7 +65,7 @@ ROWS = st.fixed_dictionaries(
 
 @settings(deadline=None)  # the first frame compiles patterns
 @given(st.lists(ROWS, max_size=4))
-def test_a_column_is_suspect_exactly_where_pandera_finds_it_bad(
+def test_a_column_may_fail_exactly_where_pandera_finds_it_bad(
     rows: list[dict[str, object]],
 ) -> None:
     frame = people(*rows)

@@ -1,6 +1,5 @@
-"""From text to values, decided by evidence: what a column's values prove, never what they suggest.
+"""Convert text to values, by what the values of a whole column prove.
 
-A cast looks at all values of its column first (`Survey`), decides once, and then turns text into
-values by Polars expressions. What it cannot turn becomes null where the text was not: the caller
-makes a reject of that.
+A cast first surveys all values of its column (`Survey`), decides once, and then converts text by
+Polars expressions. A text that does not convert becomes null; the caller makes a reject of it.
 """

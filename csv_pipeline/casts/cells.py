@@ -12,7 +12,7 @@ from csv_pipeline.spec.contract import Column, Kind, choice_key
 
 @lru_cache(maxsize=10_000)
 def null_words(declared: frozenset[str]) -> tuple[str, ...]:
-    """Return the cells, trimmed, that stand for no value whatever a cast makes of them."""
+    """Return the cells, trimmed, that mean no value whatever a cast makes of them."""
     return ("", *sorted(declared))
 
 

@@ -1,4 +1,4 @@
-"""Times of day: what follows a date, and what stands alone in a column of its own.
+"""Times of day: after a date, or alone in a column of their own.
 
 `17:02:34`, `9:05`, `12:30 PM`, `17:02:34.5`, and in other words for the same `9 PM`, `17h02`,
 `17.02 Uhr`. Digits alone, such as `1702` or `17.02`, are for `casts.times` to judge.

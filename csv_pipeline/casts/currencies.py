@@ -15,7 +15,7 @@ from csv_pipeline.model import Evidence
 
 HINT = "a currency by its ISO 4217 code or its sign"
 _CODES = (
-    # ISO 4217, and those given up since 1999 that older files still state
+    # ISO 4217, and those withdrawn since 1999 that older files still state
     "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP "
     "BYN BZD CAD CDF CHF CLF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP "
     "GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS "
@@ -54,7 +54,7 @@ _BEFORE_ONLY = {"r": "ZAR"}  # behind a number it may be anything
 
 @lru_cache(maxsize=10_000)  # the same few words in every amount
 def stated(around: str) -> str | None:
-    """Return the currency that stands around a number, "" if nothing does, None if it is none.
+    """Return the currency around a number, "" if nothing does, None if it is none.
 
     `around` is what is left of an amount with `|` for its number. A sign before and its code behind
     are one currency; any other two are none.

@@ -85,7 +85,7 @@ class Reading:
     With `order` None a date of three numbers is read by the order it proves itself; with `zone`
     None each value by the zone it states. A year of two digits is one of `since` to `until`; digits
     alone are times of the `form` that the column proves. A time that `follows` a date may be absent
-    where the date stands alone. `26-05-18` may begin with its year
+    where the date is alone. `26-05-18` may begin with its year
     unless that is known to be `year_last`, and `lip` is a month in a known `language` only.
     """
 
@@ -100,7 +100,7 @@ class Reading:
 
 
 def years(year: int, *, past: bool) -> tuple[int, int]:
-    """Return which years, first and last, two digits may stand for in a file of a year."""
+    """Return which years, first and last, two digits may mean in a file of a year."""
     return year - _YEARS_BACK, year if past else year + _YEARS_AHEAD
 
 
@@ -174,7 +174,7 @@ def by_distinct(
 
 
 def read(values: pl.Series, reading: Reading) -> pl.DataFrame:
-    """Return what each text says; what stands in no usual form is rewritten and read once more.
+    """Return what each text says; what has no usual form is rewritten and read once more.
 
     Shape: `date`, `time`, and `fault`, the rule of `NEEDED` that a text without a date breaks.
     """

@@ -39,7 +39,7 @@ _AMOUNT = (
 
 
 def survey(column: Column, heading: str) -> Survey:
-    """Return the survey of which mark stands before the decimals.
+    """Return the survey of which mark precedes the decimals.
 
     A mark before three digits may group thousands; before any other number of digits at the end it
     is the decimal mark, and so is the last of two different marks. A mark that occurs twice groups.
@@ -177,7 +177,7 @@ def _completed(
 
 
 def _currencies(words: pl.Series) -> dict[str, str]:
-    """Return those of the words that are currencies, whatever side of the number they stand on."""
+    """Return those of the words that are currencies, on either side of the number."""
     if len(words) > _MOST_WORDS:
         return {}
     found = {word: currencies.stated(f"|{word}") for word in words.drop_nulls()}
@@ -185,7 +185,7 @@ def _currencies(words: pl.Series) -> dict[str, str]:
 
 
 def _elaborate(values: pl.Series) -> pl.DataFrame:
-    """Return `number` and `currency` of amounts with signs wherever these are seen to stand."""
+    """Return `number` and `currency` of amounts with signs on any side."""
     text = signs.ascii_number(values)
     for written, plain in _WRITTEN_OUT:
         text = text.str.replace(written, plain)
@@ -204,7 +204,7 @@ def _elaborate(values: pl.Series) -> pl.DataFrame:
         & (brackets.str.len_chars() == pl.col("closing").str.len_chars())
         & (sign.str.len_chars() <= 1)
         & (~digits.str.contains("[' ]") | digits.str.contains(_SPACED))
-        # Of `Fr.50` the point is the word's; of `Fr. -.50` nobody knows what the hyphen is.
+        # Of `Fr.50` the point is the word's; of `Fr. -.50` the meaning of the hyphen is unknown.
         & ~(digits.str.contains("^[.,]") & pl.col("around").str.contains(r"\pL"))
     )
     minus = pl.when(sign.is_in(["(", "-"])).then(pl.lit("-")).otherwise(pl.lit(""))
@@ -230,7 +230,7 @@ def _marks(mark: str) -> tuple[str, str]:
 def _grouped(group: str, times: str) -> str:
     """Return the pattern of digits in groups, so many times a group behind the first.
 
-    In India the comma stands before the last three digits and then before every two.
+    In India the comma precedes the last three digits and then every two.
     """
     grouped = rf"[1-9][0-9]{{0,2}}(?:{group}[0-9]{{3}}){times}"
     indian = rf"|[1-9][0-9]?(?:{group}[0-9]{{2}})+{group}[0-9]{{3}}"

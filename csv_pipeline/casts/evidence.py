@@ -152,7 +152,7 @@ class Survey:
         return not (self.open.count or any(seen.count for seen in self.seen))
 
     def because(self) -> str:
-        """Return what the decision stands on."""
+        """Return what the decision is based on."""
         first, second = self.seen
         if first.count and second.count:
             return (

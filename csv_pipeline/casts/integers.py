@@ -23,7 +23,7 @@ _ZEROS = "0+"
 
 
 def survey(column: Column, heading: str) -> Survey:
-    """Return the survey of which mark stands before the decimals.
+    """Return the survey of which mark precedes the decimals.
 
     Of `1,234` the comma groups, as else it were no whole number. `1,000` may be 1.
     """
@@ -111,7 +111,7 @@ def marks(
 
 
 def _marked(values: pl.Series, _: pl.Series) -> pl.Series:
-    """Return numbers that may say which mark stands before decimals, and null for all others."""
+    """Return numbers that may say which mark precedes decimals, and null for all others."""
     if values.cast(pl.Int64, strict=False).null_count() == values.null_count():  # nearly always
         return pl.Series([None], dtype=pl.String).new_from_index(0, len(values))
     return numbers(values)

@@ -1,7 +1,7 @@
 """Decide what becomes of time zones, of times without a zone, and of years of two digits.
 
 One column of a file may give a date, a time of day, or both: a moment. What of it the feed does not
-store, and what was converted, is said in the evidence; no zone is dropped without a word.
+store, and what was converted, is said in the evidence; no zone is dropped silently.
 """
 
 from collections.abc import Mapping, Sequence
@@ -59,7 +59,7 @@ class Moments:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
-    """How moments are read, by name, and what stands in the report about it."""
+    """How moments are read, by name, and what the report says about it."""
 
     styles: dict[str, str | None]
     evidence: list[Evidence]
@@ -111,7 +111,7 @@ def settle(
     *,
     ordered: bool,
 ) -> Settled:
-    """Return how the moments of a file are read; what is `settled` beforehand stands.
+    """Return how the moments of a file are read; what is `settled` beforehand is kept.
 
     `censuses` are those of places where any value states a zone; `year` is the latest that it is
     anywhere on the day of the import. The order of dates is declared if they are `ordered`.
@@ -223,7 +223,7 @@ def _to_look_at(of: Moments, census: Census | None, style: str | None) -> list[R
 def _settle_years(
     moments: Sequence[Moments], settled: Mapping[str, str | None], year: int, made: Settled
 ) -> None:
-    """Say which years two digits stand for, where any value has only two."""
+    """Say which years two digits mean, where any value has only two."""
     made.styles[TWO_DIGITS] = settled.get(TWO_DIGITS) or str(year)
     for past, what in ((True, "two-digit years of past dates"), (False, "two-digit years")):
         seen = [

@@ -115,5 +115,5 @@ def month(names: pl.Expr, language: str | None = None) -> pl.Expr:
 
 
 def weekday(names: pl.Expr) -> pl.Expr:
-    """Return the numbers that a weekday's name stands for, null where it is none."""
+    """Return the numbers that a weekday's name means, null where it is none."""
     return names.replace_strict(WEEKDAYS, default=None, return_dtype=pl.String)

@@ -1,4 +1,4 @@
-"""Words that stand for no value where a column is not text.
+"""Words that mean no value where a column is not text.
 
 Text keeps its words, as `-` may be a name; a feed or a column may declare some for text too.
 """

@@ -1,6 +1,6 @@
 """Times of day in a column of their own.
 
-A time with marks, `17:02`, speaks for itself. Digits alone are a time only where every number of
+A time with marks, `17:02`, is unambiguous. Digits alone are a time only where every number of
 the column is one, written alike: `1702` may be a count, and `17.25` a quarter past or hours.
 """
 

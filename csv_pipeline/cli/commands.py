@@ -2,8 +2,8 @@
 
 Exit codes: 0 done, also when the file was imported before; 1 the file was refused or failed, or has
 a warning and `--strict` was asked for; 2 a setting, a name or an option is wrong; 3 not now: the
-database is silent or another worker has the file. An error of the pipeline is one line on stderr; a
-traceback is a bug.
+database does not answer or another worker has the file. An error of the pipeline is one line on
+stderr; a traceback is a bug.
 """
 
 import sys

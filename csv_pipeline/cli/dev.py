@@ -1,4 +1,4 @@
-"""Run Dagster's web page and daemon beside the database until they are told to stop."""
+"""Run the database, Dagster's web page and its daemon until they are stopped."""
 
 import os
 import shlex

@@ -1,4 +1,4 @@
-"""Import one file at a person's word, and take down what an account declares."""
+"""Import one file that a person names."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Draw what became of files and rows, as tables for people."""
+"""Print what became of files and rows as tables."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -157,7 +157,7 @@ def undone(report: ImportReport, import_id: int, *, dry_run: bool) -> None:
         return
     done = "would be" if dry_run else "is"
     number = "" if dry_run else f" (import {report.import_id})"
-    again = f"; so import {undo.import_id} stands again" if undo.redone else ""
+    again = f"; so import {undo.import_id} is in effect again" if undo.redone else ""
     out.print(f"Import {import_id} {done} undone{number}{again}: {_undo_in_words(undo)}")
     for by, rows in sorted(undo.kept.items()):
         out.print(f"  {rows:,} rows stay as import {by} left them, which changed them since")

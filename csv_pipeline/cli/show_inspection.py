@@ -1,4 +1,4 @@
-"""Draw what a file shows of itself, for people."""
+"""Print the inspection of a file as tables."""
 
 from rich.text import Text
 

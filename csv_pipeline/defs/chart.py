@@ -15,7 +15,7 @@ COLORS = {
 }
 _WIDTH, _BAR, _LINE = 640, 28, 22
 _SHOWN = 0.001
-_LEAST = 3  # so wide is the part of a few rows among a million, or nobody would see it
+_LEAST = 3  # so wide is the part of a few rows among a million, or it would be invisible
 
 
 def outcome_chart(counts: Counts) -> str:

@@ -1,4 +1,4 @@
-"""What Dagster checks after every import: a few sentences about the report, account by account."""
+"""The asset checks that Dagster evaluates after every import, account by account."""
 
 import warnings
 from collections import Counter
@@ -43,7 +43,7 @@ def check_specs(feed: Feed) -> list[dg.AssetCheckSpec]:
 
 
 def check_results(feed: Feed, reports: Sequence[ImportReport]) -> list[dg.AssetCheckResult]:
-    """Return how a run's reports stand to each check."""
+    """Return the result of each check for a run's reports."""
     return [
         accounting_balances(feed, reports),
         lines_accounted(feed, reports),

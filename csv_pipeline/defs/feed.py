@@ -1,6 +1,6 @@
 """One feed, as Dagster sees it: a table and its rejects, made by the six ops, with their checks.
 
-The graph is the same for all feeds. What a feed is stands in `csv_pipeline.feeds`, how a file is
+The graph is the same for all feeds. Feeds are declared in `csv_pipeline.feeds`; how a file is
 imported in `csv_pipeline.stages`; neither belongs here.
 """
 
@@ -50,12 +50,12 @@ def feed_definitions(feed: Feed) -> dg.Definitions:
         check_specs=check_specs(feed),
         config=_config(feed),
     )
-    def way_of_the_files() -> dict[str, Any]:
+    def path_of_the_files() -> dict[str, Any]:
         outs = report(load(validate(transform(read(claim())))))
         results = {f"{feed.name}_{name}": getattr(outs, name) for name in CHECKS}
         return {"table": outs.table, "rejects": outs.rejects, **results}
 
-    return dg.Definitions(assets=[way_of_the_files])
+    return dg.Definitions(assets=[path_of_the_files])
 
 
 def asset_keys(feed: str) -> list[dg.AssetKey]:

@@ -64,7 +64,7 @@ def table_metadata(
     """Return what the run did to the account's rows of the feed's table.
 
     `files` has the name of each file, where it was moved to, and where the outcomes of its rows
-    are; an empty text stands for nowhere.
+    are; an empty text means nowhere.
     """
     counts = total(reports)
     reports = sorted(reports, key=lambda report: _TROUBLE_FIRST.index(report.outcome))

@@ -226,9 +226,9 @@ def _step(context: dg.OpExecutionContext, engine: Engine) -> Iterator[Pipeline]:
     It is let known which process works on the run; see `csv_pipeline.defs.stalled`. Where each step
     has a process of its own, this one ends, and holds nothing from here on.
 
-    The retry policy sees a silent database only; every other error would come again. Dagster
-    retries a step that was interrupted too, if it has a policy: a run that somebody terminates
-    would go on.
+    The retry policy sees only a database that does not answer; every other error would come again.
+    Dagster retries a step that was interrupted too, if it has a policy: a run that somebody
+    terminates would go on.
     """
     one_process = context.job_def.executor_def.name in _IN_PROCESS
     leases = None

@@ -1,4 +1,4 @@
-"""One partition an account: its history, backfills and checks stand apart from the others."""
+"""One partition an account: its history, backfills and checks are separate."""
 
 import dagster as dg
 

@@ -20,7 +20,7 @@ from csv_pipeline.storage import arrivals
 def nightly(
     context: dg.ScheduleEvaluationContext, engine: dg.ResourceParam[Engine]
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """Give failed files their next chance, and forgotten ones their first; let go of old ones."""
+    """Request runs for files that failed or still wait, and remove files kept no longer."""
     pipeline = engine.pipeline()
     pipeline.remove_all_expired(pipeline.settings.tick_seconds)
     with pipeline.database.begin() as connection:

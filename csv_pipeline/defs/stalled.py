@@ -1,8 +1,8 @@
-"""End runs whose worker died: Dagster's own launcher does not look whether its processes live.
+"""End runs whose worker died: Dagster's own launcher does not check its processes.
 
 After a `kill -9` or a power cut such a run would stay STARTED for ever, and its lane would wait
 behind it. Which process works on a run is recorded in the database
-(`LeaseRenewer.work_on`): on this host the process itself tells whether it lives, elsewhere its
+(`LeaseRenewer.work_on`): on this host the process table decides, elsewhere its
 lease. The code server is not asked: after a reload it knows nothing of the runs that the one before
 it started, and they go on.
 """
@@ -39,7 +39,7 @@ _WHY = (
 def stalled_runs(
     context: dg.SensorEvaluationContext, engine: dg.ResourceParam[Engine]
 ) -> dg.SkipReason:
-    """Report runs as failed, or as canceled if they were to be, when nobody works on them."""
+    """Report runs as failed, or as canceled if they were to be, when no process works on them."""
     pipeline = engine.pipeline()
     ours = {key for feed in pipeline.feeds for key in asset_keys(feed)}
     records = [
@@ -62,7 +62,7 @@ def stalled_runs(
 
 
 def _is_ours(run: dg.DagsterRun, ours: Set[dg.AssetKey]) -> bool:
-    """Return whether all that a run does are our steps; of others nobody signs on."""
+    """Return whether all that a run does are our steps; others have no entry."""
     if run.asset_selection:
         return run.asset_selection <= ours
     return run.job_name in {JOB, undo_import.name}

@@ -1,4 +1,4 @@
-"""Say which files arrive for whom, in which order, and what is the matter with each."""
+"""Define the demo's files: their account, order and faults."""
 
 import csv
 import io

@@ -1,1 +1,1 @@
-"""One import from its claim to its report, and what is done around it."""
+"""One import from claim to report, and everything around it: claims, moves, retention, undo."""

@@ -1,12 +1,12 @@
 """Where a file goes once the ledger has settled it, and for how long it is kept there.
 
-The ledger is the truth: what it says has become of an arrival decides where its file belongs, and
-the file follows. First the ledger learns where it will be (`moving_to`), then it is moved, then the
-ledger learns that it is there (`moved_to`, `moved_at`, a line in `file_move`). Whoever finds a
-move half done ends it. The arrival's row is locked meanwhile, so that nobody claims the file.
+The ledger's status of an arrival decides where its file belongs. First the ledger records where it
+will be (`moving_to`), then it is moved, then the ledger records that it is there (`moved_to`,
+`moved_at`, a row in `file_move`). Whoever finds an unfinished move finishes it. The arrival's row
+is locked meanwhile, so that no other process claims the file.
 
-A file in an archive goes with the archive, once all files in it are settled. A file that is not as
-it was when it was imported, or does not lie in one of our areas, stays where it is.
+A member is moved with its archive, once all members are settled. A file that changed since it was
+imported, or lies outside of our areas, is not moved.
 """
 
 import contextlib
@@ -128,7 +128,8 @@ def archive_files(database: Database, settings: Settings, arrival_ids: Sequence[
 def archive_due(database: Database, settings: Settings, seconds: float) -> None:
     """Move what workers that were killed, or met a full disk, did not; stop after so many seconds.
 
-    What cannot be moved is logged and stays. The order is random, so that it is in nobody's way.
+    What cannot be moved is logged and stays. The order is random, so that processes do not wait for
+    one another.
     """
     deadline = time.monotonic() + seconds
     waiting = (
@@ -165,7 +166,7 @@ def take_back(connection: sa.Connection, found: Iterable[FoundFile]) -> None:
             )
             .with_for_update(skip_locked=True)
         )
-        # Only now nobody moves it: what lies there was put there.
+        # Only now no other process moves it: what is there was put there.
         back = [
             row.arrival_id
             for row in moved
@@ -330,7 +331,7 @@ def _hold(connection: sa.Connection, arrival_id: int) -> _Held | None:
 
 
 def _hold_all(connection: sa.Connection, arrival_ids: Sequence[int]) -> list[_Held]:
-    """Lock arrivals that are in no archive and return those that nobody is busy with."""
+    """Lock arrivals that are in no archive and return those that no other process has locked."""
     locked = connection.execute(
         sa.select(_arrival)
         .where(_arrival.c.arrival_id.in_(arrival_ids))

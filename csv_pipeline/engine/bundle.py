@@ -1,15 +1,15 @@
-"""Import small files of one account and feed together, where that changes nothing but the time.
+"""Import small files of one account and feed together; only the time differs.
 
 What an import costs beside its rows, some hundred queries and thirty statements, is the same for a
 hundred rows as for a hundred thousand. So files that follow one another and begin with the same
-header are read, typed, checked and stored as one text. Where a row stands in it says which file it
-is of; each file keeps its own evidence, counts, report and result file, and has its own ledger
+header are read, typed, checked and stored as one text. The position of a row in it says which file
+it is of; each file keeps its own evidence, counts, report and result file, and has its own ledger
 entry, which commits together with its rows.
 
-Only what is plain goes this way. A file with any fault, or with a key that another one brings, too,
-goes alone, right after the others, from the start: what becomes of it is what would have anyway.
-Where the table lets rows of several files meet, all go alone; where a header is new, those before
-the first that goes with others go first.
+Only plain files are imported so. A file with any fault, or with a key that another one brings, too,
+is imported alone, right after the others, from the start, with the same result. Where rows of
+several files can affect one another in the table, all are imported alone; where a header is new,
+those before the first that is imported with others are imported first.
 """
 
 import hashlib
@@ -294,7 +294,7 @@ class _Together(Scratch):
 
 
 class Bundle:
-    """Files of one account and feed that begin alike, on their way together."""
+    """Files of one account and feed that begin alike, imported together."""
 
     def __init__(
         self, pipeline: Pipeline, imports: Sequence[Import], work: Path | None = None
@@ -375,7 +375,7 @@ class Bundle:
                 begin, line_end, data = path.read_bytes().partition(b"\n")
                 if out.tell() == 0:
                     out.write(begin + line_end)
-                if text.path != path:  # it is not UTF-8 as it stands
+                if text.path != path:  # it is not UTF-8 as it is
                     continue
                 if not data.endswith(b"\n"):
                     data += b"\r\n" if begin.endswith(b"\r") else b"\n"

@@ -18,7 +18,7 @@ from csv_pipeline.storage import claims, imports
 from csv_pipeline.storage.database import Database
 from csv_pipeline.workspace import PARTIAL
 
-_LEFT_SECONDS = 3_600.0  # after which nobody reports on a settled import any more
+_LEFT_SECONDS = 3_600.0  # after which no process reports on a settled import any more
 
 
 def sweep(settings: Settings, database: Database, feeds: Mapping[str, Feed] | None = None) -> None:

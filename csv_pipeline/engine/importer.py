@@ -1,8 +1,8 @@
-"""The way of a file: arrive → read → transform → validate → load → report.
+"""The path of a file: arrive → read → transform → validate → load → report.
 
-An `Import` is one arrival's way. Its stages hand over files in its work directory and each is done
-once: a stage that finds what it needs missing does the stage before again. So the stages can run in
-one call, or one by one in different processes, as the Dagster ops do.
+An `Import` processes one arrival. Its stages write to its workspace, and each runs once; a stage
+whose input is missing runs the stage before it. So the stages can run in one call, or one by one in
+different processes, as the Dagster ops do.
 """
 
 import re
@@ -136,7 +136,7 @@ def hints_for(name: str, settings: Settings, feed: Feed | None) -> ReadHints:
 
 
 class Import:
-    """One arrival's way from its claim to its report."""
+    """The processing of one arrival, from its claim to its report."""
 
     def __init__(self, pipeline: Pipeline, claim: Claim, account: Account | None = None) -> None:
         self.claim = claim
@@ -157,7 +157,7 @@ class Import:
         if done := self.workspace.progress(stage):
             return done
         if (before := BEFORE.get(stage)) is not None:
-            self.advance(before)  # it may have been left to a bundle that came to nothing
+            self.advance(before)  # it may have been skipped for a bundle that was not loaded
         self._renew_claim(stage)
         began = time.monotonic()
         rows = rejects = 0
@@ -194,7 +194,7 @@ class Import:
         self.workspace.ending = ending
 
     def fail(self, error: Exception) -> None:
-        """End the import by an error that nobody foresaw, with the way it took.
+        """End the import by an unforeseen error, with its traceback.
 
         The database's own words stay out of it: they quote values of rows.
         """
@@ -232,8 +232,8 @@ class Import:
 
         Until the load, which looks again, it is enough that the lease renewer has the claim: a
         small file takes less time than to ask. A load whose commit got no answer, because the
-        database fell silent or the process died, may have happened: then the claim is over and the
-        ledger has this very import.
+        database did not answer or the process died, may have happened: then the claim is over and
+        the ledger has this import.
         """
         sure = stage is not Stage.LOAD and self._leases.holds(self.claim)
         if stage is Stage.REPORT or sure:

@@ -1,7 +1,7 @@
-"""Look into any file, without a feed, an account or a database, and write it out clean.
+"""Inspect any file, without a feed, an account or a database, and write it out clean.
 
-A file larger than a sample is judged by its beginning, unless all of it is asked for; what was not
-looked at is said.
+Of a file larger than a sample only the beginning is read, unless all of it is asked for; the result
+says what was not read.
 """
 
 import tempfile

@@ -1,12 +1,11 @@
-"""Keep what this process holds, for as long as it lives: the leases of its claims and runs.
+"""Renew the leases of this process's claims and runs while it lives.
 
 A lease is short, so that the files of a worker that died are free soon; a stage may be long. So a
 thread renews the leases beside the work, on a connection of its own. Whoever stops renewing,
 because it died, was stopped or was cut off, loses its claims.
 
-Claims that were taken for a run are the run's. Its steps may be done by several processes, one
-after the other, so a process that ends well leaves them to the next; only one that is told to end
-gives them back.
+Claims of a run belong to the run. Several processes may execute its steps, one after the other, so
+a process that ends normally leaves them to the next; only one that is terminated returns them.
 """
 
 import atexit
@@ -41,7 +40,7 @@ class LeaseRenewer:
         self._claims: dict[tuple[int, int], Claim] = {}
         self._runs: dict[str, bool] = {}
         self._lock = threading.Lock()
-        self._writing = threading.Lock()  # a beat in between would take back what is handed over
+        self._writing = threading.Lock()  # a renewal in between would take back what is handed over
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._pid = os.getpid()

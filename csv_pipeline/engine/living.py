@@ -1,9 +1,9 @@
-"""Let other processes know whose work goes on, where the ledger does not: of dry runs.
+"""Tell other processes which dry runs still work; the ledger does not know them.
 
-A process locks a byte of one file for each, at the number of the import. The system lets go of the
-locks of a process that ends, however it ends (POSIX record locks, fcntl(2)). They are a process's:
-it sees none of its own, which are remembered beside them. Where the file system knows no locks,
-only what this process does is known.
+A process locks a byte of one file for each, at the number of the import. The system releases the
+locks of a process that ends, however it ends (POSIX record locks, fcntl(2)). A process does not see
+its own locks, so these are remembered beside them. Where the file system has no locks, only the
+work of this process is known.
 """
 
 import fcntl
@@ -47,7 +47,7 @@ def drop(area: Path, import_id: int) -> None:
 
 @contextmanager
 def unless_kept(area: Path, import_id: int) -> Iterator[bool]:
-    """Give whether nobody works on an import; nobody begins to during the block."""
+    """Give whether no process works on an import; none begins to during the block."""
     with _lock:
         file, ours = _opened(area)
         if import_id in ours:

@@ -1,7 +1,7 @@
-"""The pipeline as its edges see it: what it needs, and what can be asked of it besides an import.
+"""The pipeline as its callers see it: what it needs, and what it does besides an import.
 
-`open_pipeline` makes everything ready. A `Pipeline` finds and claims files, writes rejected rows
-out, undoes an import; the way of one file is in `csv_pipeline.engine.importer`.
+`open_pipeline` opens it. A `Pipeline` finds and claims files, writes rejected rows out and undoes
+imports; the path of one file is in `csv_pipeline.engine.importer`.
 """
 
 import time
@@ -52,7 +52,7 @@ class Pipeline:
     leases: LeaseRenewer
 
     def close(self) -> None:
-        """Renew no lease any more and let go of the database."""
+        """Renew no lease any more and close the database."""
         self.leases.stop()
         self.database.engine.dispose()
 

@@ -40,7 +40,7 @@ class NonData:
 
     `first` are as many of them as a report holds. `undeclared` counts those that no pattern of the
     feed declares and that have two cells or more, as a row has; `positions` are where the first of
-    these stand. `below` counts the undeclared ones with text below the header.
+    these are. `below` counts the undeclared ones with text below the header.
     """
 
     first: tuple[NonDataLine, ...] = ()
@@ -152,7 +152,7 @@ def refuse_without_good_row(read: int, rejected: int, non_data: NonData, *, name
 
 
 def count_rejects(rejects: Iterable[Path]) -> tuple[dict[str, int], dict[str, int]]:
-    """Return how many faults broke each rule and how many stood in each column, the most first.
+    """Return how many faults broke each rule and how many are in each column, the most first.
 
     Faults of a whole record count under the column "(record)".
     """

@@ -67,7 +67,7 @@ def moved_modified_at(location: Location) -> datetime | None:
 
 
 def is_being_written(location: Location) -> bool:
-    """Return whether a program has the file open for writing; False where nobody can tell."""
+    """Return whether a program has the file open for writing; False where this is not known."""
     return isinstance(location, Path) and local.is_being_written(location)
 
 

@@ -62,10 +62,10 @@ def is_unchanged(path: Path, size_bytes: int | None, at: datetime, *, moved: boo
 
 
 def is_being_written(path: Path) -> bool:
-    """Return whether a program has the file open for writing; False where nobody can tell.
+    """Return whether a program has the file open for writing; False where this is not known.
 
-    Linux gives a lease for reading only on a file that nobody writes to, and only to its owner or
-    root: fcntl(2), F_SETLEASE.
+    Linux gives a lease for reading only on a file that no process writes to, and only to its owner
+    or root: fcntl(2), F_SETLEASE.
     """
     if sys.platform != "linux":
         return False

@@ -1,12 +1,12 @@
 """Say what happens when a row's key is already stored and the two rows differ.
 
-A policy is one class: `wins` says under which condition the incoming row has a say at all, `value`
-what a column holds after it had. Both are SQL expressions, written once, used to class the rows and
+A policy is one class: `wins` says under which condition the incoming row is applied at all, `value`
+what a column then holds. Both are SQL expressions, written once, used to class the rows and
 to write them. A feed has one policy, and may have others for single columns. A row whose stored
 values would all stay as they are is *kept*, and not rewritten.
 
 A policy by which the later import wins says so by `by_arrival`: a rejected row that comes back
-corrected stands for the import it was rejected by, and loses against what arrived after that.
+corrected counts as of the import it was rejected by, and loses against what arrived after that.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ class ConflictPolicy:
     refuses: ClassVar[bool] = False
 
     def wins(self, stored: Values, incoming: Values) -> ColumnElement[bool]:
-        """Return the condition under which the incoming row has a say; never null."""
+        """Return the condition under which the incoming row is applied; never null."""
         return true()
 
     def outranks(self, stored: Values, incoming: Values) -> ColumnElement[bool]:
@@ -40,7 +40,7 @@ class ConflictPolicy:
         return false()
 
     def value(self, stored: ColumnElement[Any], incoming: ColumnElement[Any]) -> ColumnElement[Any]:
-        """Return what a column holds once the incoming row had its say."""
+        """Return what a column holds once the incoming row is applied."""
         return incoming
 
     def cells(
@@ -115,7 +115,7 @@ class NewestWins(ConflictPolicy):
 
 @dataclass(frozen=True, slots=True)
 class Precedence(ConflictPolicy):
-    """The row whose `column` stands further on in `order` stays; of equal ones the later import's.
+    """The row whose `column` is later in `order` wins; of equal ones the later import's.
 
     So a file of one layout leaves alone what only another one can tell.
     """
@@ -126,11 +126,11 @@ class Precedence(ConflictPolicy):
     order: tuple[str, ...]
 
     def wins(self, stored: Values, incoming: Values) -> ColumnElement[bool]:
-        """Return whether the incoming row stands as far on as the stored one."""
+        """Return whether the incoming row ranks as high as the stored one."""
         return self._rank(incoming) >= self._rank(stored)
 
     def outranks(self, stored: Values, incoming: Values) -> ColumnElement[bool]:
-        """Return whether it stands further on."""
+        """Return whether it ranks higher."""
         return self._rank(incoming) > self._rank(stored)
 
     @property

@@ -49,10 +49,10 @@ class Column:
     """One column of a contract.
 
     `aliases` are the names it has in headers, the likeliest first; a `derived` column has none and
-    is made by the feed's transforms. `substitute` stands where the file has no value, so that the
+    is made by the feed's transforms. `substitute` is used where the file has no value, so that the
     column can be part of a key. `choices` maps every accepted word, case-folded, to what is stored.
     An `identifier` says which thing is meant, so that spelling matters: see `casts.identifiers`.
-    `nulls` are words that stand for no value here. A `past` column holds dates of what happened.
+    `nulls` are words that mean no value here. A `past` column holds dates of what happened.
     `needs` says in plain words what the column's checks ask for, as the contract declares it, and
     `asked` what a value must be, whoever says so.
     """

@@ -1,4 +1,4 @@
-"""Say which row stands for a key that comes several times in the same file.
+"""Say which row wins for a key that comes several times in the same file.
 
 The rows that do not are *superseded*, and reported with the row that came instead; or, by
 `RejectDuplicates`, all rows of such a key are rejected.
@@ -25,11 +25,11 @@ class DuplicatePolicy:
     """Choose among the rows of a key."""
 
     def winner(self) -> pl.Expr | None:
-        """Return the row number of the row that stands, over a key's rows; None: none of them."""
+        """Return the row number of the row that wins, over a key's rows; None: none of them."""
         raise NotImplementedError
 
     def wins(self, row: Values, other: Values) -> ColumnElement[bool]:
-        """Return whether a row stands against another of its key; null if that is not known."""
+        """Return whether a row wins against another of its key; null if that is not known."""
         raise NotImplementedError
 
     @property
@@ -40,7 +40,7 @@ class DuplicatePolicy:
 
 @dataclass(frozen=True, slots=True)
 class LastInFile(DuplicatePolicy):
-    """The last row of a key stands."""
+    """The last row of a key wins."""
 
     def winner(self) -> pl.Expr:
         """Return the greatest row number."""
@@ -53,7 +53,7 @@ class LastInFile(DuplicatePolicy):
 
 @dataclass(frozen=True, slots=True)
 class FirstInFile(DuplicatePolicy):
-    """The first row of a key stands."""
+    """The first row of a key wins."""
 
     def winner(self) -> pl.Expr:
         """Return the least row number."""
@@ -66,7 +66,7 @@ class FirstInFile(DuplicatePolicy):
 
 @dataclass(frozen=True, slots=True)
 class NewestInFile(DuplicatePolicy):
-    """The row with the greatest value of `column` stands; of several, the last of them.
+    """The row with the greatest value of `column` wins; of several, the last of them.
 
     A row without a value is older than any with one.
     """
@@ -94,7 +94,7 @@ class NewestInFile(DuplicatePolicy):
 
 @dataclass(frozen=True, slots=True)
 class RejectDuplicates(DuplicatePolicy):
-    """No row of such a key stands; each is a reject."""
+    """No row of such a key wins; each is a reject."""
 
     def winner(self) -> None:
         """Return None."""

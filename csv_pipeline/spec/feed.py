@@ -103,11 +103,11 @@ class Feed:
         transforms: Functions over typed rows that make the derived columns, in this order. They
             see all columns of the contract, nulls where the file lacks them; how many rows come at
             once is open, so that each row is to be made by itself. What they need of the others
-            stands in `FileFacts`, their second argument if they have one.
+            is in `FileFacts`, their second argument if they have one.
         asks_filled: Columns of which the transforms ask whether any row of the file has a value.
         file_checks: Functions that raise `ContradictionError` for a file that contradicts itself,
             and may return evidence of what they found.
-        nulls: Cells, trimmed, that stand for no value besides the empty one.
+        nulls: Cells, trimmed, that mean no value besides the empty one.
         encodings: Tried in this order when a file is not Unicode.
         views: SELECT statements by view name, made in schema `data`.
         reject_rate_warning: The share of rejected rows above which the asset check warns.

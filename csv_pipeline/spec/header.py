@@ -13,7 +13,7 @@ _ALIKE = 0.6  # of two names, by difflib's ratio; "Order No." and "Order Number"
 def sources_in(header: Sequence[str], feed: Feed) -> tuple[dict[str, int], dict[str, int]]:
     """Return each contract column's place in the header, and another that claims to be it.
 
-    The place is that of the column's likeliest name; where a name stands twice, the first. The
+    The place is that of the column's likeliest name; where a name comes twice, the first. The
     other is one that is no other column's place. A currency is taken from a column that holds
     nothing else, if there is one; amounts that state it claim nothing.
     """
@@ -91,7 +91,7 @@ def drift(header: Sequence[str], feed: Feed, before: Sequence[str] = ()) -> Head
 def likeliest(missing: Mapping[str, Iterable[str]], added: Sequence[str]) -> dict[str, str]:
     """Return for a missing column the added name most like any of its headings, if one is.
 
-    No name stands for two columns; the most alike are paired first.
+    No name means two columns; the most alike are paired first.
     """
     pairs = sorted(
         (
@@ -120,7 +120,7 @@ def _is_required(column: Column, layout: Layout) -> bool:
 
 
 def _identities(header: Sequence[str], feed: Feed) -> dict[str, str]:
-    """Return what each name stands for, the column or else the bare name, with the name."""
+    """Return what each name means, the column or else the bare name, with the name."""
     columns = {position: f"column {name}" for name, position in sources_in(header, feed)[0].items()}
     return {columns.get(p, heading(name)): name for p, name in enumerate(header) if name}
 

@@ -35,7 +35,7 @@ def hold_names(feed: str, contract: type[Contract], views: Iterable[str]) -> Non
     """Check the names that a feed declares.
 
     Raises:
-        SetupError: One is no slug, too long, taken, or stands for two things.
+        SetupError: One is no slug, too long, taken, or has two meanings.
     """
     _hold(f"feed {feed!r}: a name", feed, _MOST_BYTES - max(map(len, _SUFFIXES)))
     if feed in _OF_DAGSTER:

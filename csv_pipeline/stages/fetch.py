@@ -62,7 +62,7 @@ def refuse_changed(claim: Claim) -> None:
     Raises:
         SourceChangedError: It is gone, or is not as it was.
     """
-    # Of an archive nobody noted the size beside the file in it.
+    # The size of an archive is not recorded with its members.
     wanted = None if claim.member is not None else claim.size_bytes
     if is_unchanged(
         claim.lies_at,

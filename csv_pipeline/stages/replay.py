@@ -1,9 +1,9 @@
-"""Take rejected rows back: turn a corrected rejects file into rows of the file they came from.
+"""Turn a corrected rejects file into rows of the file they came from.
 
 What has been through a spreadsheet may have lost its byte order mark, have another delimiter, its
-columns in another order and rows deleted; the reader and the names of the columns see to that. Each
-row is known by its number in the import that it repairs, and by the cells that were well there. A
-row that is none of its open rejects is a reject itself, and nothing is imported twice.
+columns in another order and rows deleted; the reader and the names of the columns allow for that.
+Each row is known by its number in the import that it repairs, and by the cells that were well
+there. A row that is none of its open rejects is a reject itself, and nothing is imported twice.
 """
 
 import re
@@ -138,7 +138,7 @@ def _numbers_in_malformed(text: TextFile, column: str) -> set[str]:
 
 
 def _malformed(text: TextFile) -> Iterator[str]:
-    """Give the malformed records as they stand in the text."""
+    """Give the malformed records as they are in the text."""
     with text.text.open("rb") as file:
         for faults in batches(text.rejects, ["offset", "length"]):
             for offset, length in faults.unique().iter_rows():
@@ -296,7 +296,7 @@ def _faults(judged: pl.DataFrame, repaired: Repaired) -> pl.DataFrame:
             "repaired_by",
         ),
         "row.repeated": pl.format(
-            f"each row once was needed; row {{}} of {repairs} stands further up", "repairs"
+            f"each row once was needed; row {{}} of {repairs} comes further up", "repairs"
         ),
         "row.not_the_same": pl.format(
             f"row {{}} of {repairs} was needed, with one cell at least as it was there; found the "

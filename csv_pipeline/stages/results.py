@@ -1,7 +1,7 @@
 """The result file of an import: what became of every record of its file, and every other line.
 
-The stages leave what they decided in directories of batches. Here they meet again, a batch of the
-file at a time, so that memory does not grow with the file but by a byte a row. Values of protected
+The stages write what they decided to directories of batches. These are joined here, a batch of the
+file at a time, so that memory grows by one byte a row only. Values of protected
 columns stay out, and no cell is one that a spreadsheet would run as a formula.
 """
 
@@ -45,7 +45,7 @@ class Decided:
 
     `outcomes` has `row_number` and `outcome` of the rows that met a stored one; `late` the faults
     that only the database found, shaped as `work.REJECTS`. Either may be missing, which is as if it
-    were empty. `key` are the feed's key columns, `protected` those of them that nobody may see.
+    were empty. `key` are the feed's key columns, `protected` those of them that are masked.
     """
 
     text: TextFile
@@ -65,7 +65,7 @@ def write_results(out: BinaryIO, decided: Decided) -> Mapping[str, int]:
     they are not counted.
 
     Shape: `_row_number`, `_line_number`, `_outcome`, the key columns as they are stored, `_errors`,
-    where several faults stand apart by " | ". UTF-8 with a byte order mark, commas, CRLF.
+    where several faults are separated by " | ". UTF-8 with a byte order mark, commas, CRLF.
     """
     tally: Counter[str] = Counter()
     for number, frame in enumerate(_lines(decided)):

@@ -2,11 +2,11 @@
 
 An import touches a key once, so that key and `_import_id` name one version of a row. The versions
 of a key are a chain: the stored row, beneath it in the history the one that its import replaced,
-and so on down. Only imports that stand have a link in it. An undo takes the versions of its import
-out of their chains, wherever they lie, and keeps them in the history under its own number; when it
-is undone they go back to their place, which is by the turn in which imports were stored. All
-versions of a chain have one `_created_import_id`; what is left of a row that somebody deleted has
-another.
+and so on down. Only imports that are not undone have a link in it. An undo takes the versions of
+its import out of their chains, wherever they lie, and keeps them in the history under its own
+number; when it is undone they go back to their place, which is by the turn in which imports were
+stored. All versions of a chain have one `_created_import_id`; what is left of a row that somebody
+deleted has another.
 """
 
 from collections import Counter
@@ -171,7 +171,7 @@ class Versions:
         )
 
     def _leave_deleted(self, undone_by: int) -> None:
-        """Forget versions of rows that somebody deleted while an import that wrote them stood."""
+        """Forget versions of rows deleted while an import that wrote them was not undone."""
         target, taken = self._target, self._history
         self._run(
             sa.delete(taken).where(
@@ -279,7 +279,7 @@ class Versions:
         )
 
     def _is_in_effect(self, import_id: sa.ColumnElement[int]) -> _Condition:
-        """Return whether an import stands; as an array, the history's index can find it."""
+        """Return whether an import is not undone; as an array, the history's index can find it."""
         return import_id == sa.any_(sa.func.array(self._standing.scalar_subquery()))
 
     def _same_key(self, rows: sa.FromClause, others: sa.FromClause) -> Sequence[_Condition]:

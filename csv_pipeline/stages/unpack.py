@@ -1,8 +1,8 @@
-"""From an archive to the file in it: gzip, zstd and zip, told by their first bytes, within limits.
+"""Decompress gzip, zstd and zip, recognised by their first bytes, within limits.
 
-A name that stands in an archive is shown and compared, and nothing is ever written under it: what
+A name in an archive is shown and compared, and nothing is ever written under it: what
 comes out goes to one file in the work directory. An archive of several files gives their names;
-each is then an arrival of its own, whose turn it is to come out.
+each is then an arrival of its own, and is decompressed when it is imported.
 """
 
 import errno
@@ -123,7 +123,7 @@ def unpack(  # noqa: PLR0913  # what, where to, within which limits, and two way
     """
     kind = _kind(source.path, name)
     if member is not None and kind != ZIP:
-        raise SourceChangedError(name, "the zip archive it stands in was needed", "it is another")
+        raise SourceChangedError(name, "the zip archive it arrived in was needed", "it is another")
     if kind is None:
         return PlainFile(
             path=source.path, size_bytes=source.size_bytes, fingerprint=source.fingerprint
@@ -293,7 +293,7 @@ def _members(
     kept = [file.filename for file in files]
     if twice := next((one for one in kept if kept.count(one) > 1), None):
         raise UnreadableFileError(
-            name, "a name of its own for each file was needed", f"{twice!r} stands there twice"
+            name, "a name of its own for each file was needed", f"{twice!r} is there twice"
         )
     return files, litter
 

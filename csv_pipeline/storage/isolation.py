@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 
 def lock_definitions(connection: sa.Connection) -> None:
-    """Let nobody else change tables, views or rights until the transaction ends.
+    """Let no other process change tables, views or rights until the transaction ends.
 
     By a table that no other role can lock; an advisory lock would be anyone's.
     """
@@ -56,7 +56,7 @@ def isolate(connection: sa.Connection, table: sa.Table) -> None:
 def let_readers_in(connection: sa.Connection, targets: Iterable[str]) -> None:
     """Make the readers' role and let it select from the state tables and these, where it may not.
 
-    Where the pipeline may not make roles and nobody has, that is noted and all else goes on; once
+    Where the pipeline may not make roles and none exists, that is noted and all else goes on; once
     somebody has, the next call grants what it needs.
     """
     wanted = [f"{tables.SCHEMA}.{name}" for name in STATE] + list(targets)

@@ -1,7 +1,7 @@
 """Let one transaction at a time load into a lane, and number those that did.
 
-A lane is an account and feed. Its lock is that of its row in `csv_pipeline.lane`, which nobody can
-lock but the pipeline's own role. An advisory lock would be anyone's: a login that may read one
+A lane is an account and feed. Its lock is that of its row in `csv_pipeline.lane`, which only
+the pipeline's own role can lock. Any login could take an advisory lock: one that may read one
 account could take another's and keep it. The lock ends with its transaction, or its connection.
 """
 
@@ -12,7 +12,7 @@ from csv_pipeline.model import Claim, ImportReport
 from csv_pipeline.storage import tables
 
 _LOADING = "csv-pipeline load"
-_PATIENCE = "1s"  # between looks whether a lost load is in the way
+_PATIENCE = "1s"  # between looks whether a lost load blocks it
 _BUSY = "55P03"
 
 
@@ -79,7 +79,7 @@ def _row_of(account: str, feed: str) -> sa.Select[str]:
 _SET_PATIENCE = sa.text("SELECT set_config('lock_timeout', :patience, true)")
 
 # Anybody may call a session of his own as ours are called, so only those of this role are looked
-# at. One that waits itself holds up nobody. A load of the very claim that waits is one whose
+# at. One that waits itself blocks no other. A load of the very claim that waits is one whose
 # connection broke: a claim has one load at a time.
 _END_LOST_LOADS = sa.text(rf"""
     SELECT pg_terminate_backend(pid)

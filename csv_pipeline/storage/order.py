@@ -135,7 +135,7 @@ def is_awaited(connection: sa.Connection, of: Claim) -> bool:
 
 
 def may_have_been_confirmed(connection: sa.Connection, of: Claim, position: int) -> bool:
-    """Return whether later imports may have found rows unchanged that nobody noted.
+    """Return whether later imports may have found rows unchanged that were not recorded.
 
     They did not note them if this file was refused by then, which a person may leave for ever.
     """

@@ -1,4 +1,4 @@
-"""Rejected rows in the database: which are open, which row each stands for, who repaired them.
+"""Rejected rows in the database: which are open, which row each repairs, who repaired them.
 
 A row keeps its identity through any number of repairs: the import that rejected it first, and its
 number there. The rejects of a repairing import hold that number in `repairs_row_number`.
@@ -79,7 +79,7 @@ def originals(
     row_numbers: Sequence[int],
     split: Callable[[str], Sequence[str | None]],
 ) -> pl.DataFrame:
-    """Return rejected rows of an import as they stood in its file, but for malformed ones.
+    """Return rejected rows of an import as they were in its file, but for malformed ones.
 
     Shape: `repairs`, the row number; `cells`, in the order of the header; `faulty`, the columns
     that had a fault.

@@ -1,4 +1,4 @@
-"""Make every session on the server ours: nothing that others set decides what is stored.
+"""Give every database session the pipeline's own settings, so that no other decides what is stored.
 
 A role, a database, a service file and the `PG*` variables of the environment can each change how
 text is encoded, how a date is read, when a statement is cut off. So each new connection is given

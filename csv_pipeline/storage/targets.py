@@ -113,7 +113,7 @@ def ensure_targets(database: Database, feeds: Iterable[Feed]) -> None:
 
 
 def rows_meet(connection: sa.Connection, feed: Feed) -> bool:
-    """Return whether what becomes of a row may hang on others that its transaction writes.
+    """Return whether what becomes of a row may depend on others that its transaction writes.
 
     So it is where the owner gave the tables of a feed a unique index, an exclusion, a foreign key
     to itself, a trigger or a rule. Checks and other foreign keys look at one row.

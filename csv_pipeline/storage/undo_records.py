@@ -1,4 +1,4 @@
-"""What the ledger knows of undone imports: which can be undone, and what an undo changes there."""
+"""Which imports can be undone, and what an undo changes in the ledger."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -41,7 +41,7 @@ def undoable(connection: sa.Connection, import_id: int) -> Undoable:
     if named.undone_by is not None:
         raise UndoError(
             import_id,
-            "an import that stands",
+            "an import that is not undone",
             f"import {named.undone_by} undid it; to have it back, undo that one",
         )
     subject, redo = named, False
@@ -49,7 +49,7 @@ def undoable(connection: sa.Connection, import_id: int) -> Undoable:
         subject, redo = imports.report_of(connection, named.undo.import_id), not named.undo.redone
     by = import_id if redo else None
     if subject.undone_by != by:
-        now = "stands" if subject.undone_by is None else f"is undone by {subject.undone_by}"
+        now = "is not undone" if subject.undone_by is None else f"is undone by {subject.undone_by}"
         raise UndoError(import_id, "what it did", f"by now import {subject.import_id} {now}")
     table = tables.import_
     needed = import_id if redo else subject.import_id

@@ -1,8 +1,8 @@
-"""Say which process this is, so that another one on the same host can tell whether it still lives.
+"""Identify this process, so that another one on the same host can tell whether it still lives.
 
 A process id alone is not enough: after a while it belongs to another process. With the time its
 process started, the boot and the process namespace it was counted in, it means one process for
-ever. All of it stands in Linux's /proc (man 5 proc); elsewhere workers have no name, and only
+ever. All of it is in Linux's /proc (man 5 proc); elsewhere workers have no name, and only
 their leases tell.
 """
 

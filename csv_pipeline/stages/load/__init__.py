@@ -71,7 +71,7 @@ def load(  # noqa: PLR0913, PLR0917  # the stages before, each with its own fact
 
     Returns the counts, of a dry run the first values that would change, and warnings. `work` gets
     what became of each row that was not inserted, and the faults that the database found. Rows that
-    repair rejected ones stand for the import that rejected them. Where the order of arrivals
+    repair rejected ones count as of the import that rejected them. Where the order of arrivals
     decides, rows lose against those of a later arrival that are stored. `hold` is told how many
     rows the database rejects so far, and raises if they are too many. `meanwhile` is called once
     all that is in `work`, if the server has many rejects yet to take.
@@ -193,7 +193,7 @@ def _bring(  # noqa: PLR0913, PLR0917  # as `load`, and what it has made
     expected: int,
     hold: Callable[[int], None],
 ) -> "_Done":
-    """Write the valid rows on the shortest way there is."""
+    """Write the valid rows by the shortest path there is."""
     connection.execute(sa.select(*(sa.func.set_config(*fact, True) for fact in PLAN.items())))
     connection.execute(sa.text("SET CONSTRAINTS ALL IMMEDIATE"))  # refuse a row where it is written
     claim, replay = resolution.claim, resolution.replay

@@ -77,7 +77,7 @@ def store_rejects(  # noqa: PLR0913, PLR0917  # the stages before, each with its
 def write_refused(
     connection: sa.Connection, resolution: Resolution, valid: ValidFile, late: BatchWriter
 ) -> None:
-    """Write the faults that the database found, batch by batch, with where their rows stand."""
+    """Write the faults that the database found, batch by batch, with where their rows are."""
     table = resolution.refused
     pairs = scan(valid.superseded_rows, SUPERSEDED).group_by(row_number="by_row_number")
     losers = pairs.agg(pl.len().alias("losers")).collect()
@@ -146,7 +146,7 @@ def _cells(
 
 
 def _raw(text: Path, faults: pl.DataFrame) -> pl.Series:
-    """Return each fault's record as it stands in the file; NUL, which no table takes, as ␀."""
+    """Return each fault's record as it is in the file; NUL, which no table takes, as ␀."""
     with text.open("rb") as file:
         records = [record.decode() for record in _records(file, faults)]
     raw = pl.Series("raw", records, pl.String)
@@ -154,7 +154,7 @@ def _raw(text: Path, faults: pl.DataFrame) -> pl.Series:
 
 
 def _records(file: BinaryIO, faults: pl.DataFrame) -> Iterator[bytes]:
-    """Give the bytes of each fault's record; faults that stand together are read at once."""
+    """Give the bytes of each fault's record; adjacent faults are read at once."""
     positions = faults.select("offset", "length")
     for some in positions.iter_slices(_AT_ONCE):
         start = int(some["offset"].min() or 0)  # type: ignore[arg-type]

@@ -114,7 +114,9 @@ class Resolution:
             yield sa.insert(self.refused).from_select(self.refused.columns.keys(), query)
         if self._refuses_corrected:
             row_number, import_id = self.target.c._row_number, self.target.c._import_id
-            needed = f"a {' + '.join(self.key)} that stands in one row of the file was needed; row "
+            needed = (
+                f"a {' + '.join(self.key)} that is in one row of the file only was needed; row "
+            )
             query = sa.select(
                 rows.c._row_number,
                 sa.literal("key.duplicate"),
@@ -126,7 +128,7 @@ class Resolution:
         """Count corrected rows without a key as if their file had had them well.
 
         They come after the rows of their content that the file brought, in the places that its
-        other repairs, those that stand, left free.
+        other repairs, those not undone, left free.
         """
         staging, target, repaired = self.staging, self.target, self._stand_for
         asked = (
@@ -235,7 +237,7 @@ class Resolution:
         return sa.select(row_number, *texts).where(*self._same_key(rows)).order_by(row_number)
 
     def _resolved(self, rows: sa.FromClause) -> dict[str, sa.ColumnElement[Any]]:
-        """Return what each column of a stored row holds once the staged row had its say."""
+        """Return what each column of a stored row holds once the staged row is applied."""
         resolved = {EXTRA: self._extra(rows)}
         for policy, names in self._groups.items():
             wins = self._wins(policy, rows)
@@ -323,7 +325,7 @@ class Resolution:
         return self._cells(policy, rows).is_distinct_from(self._stored_cells())
 
     def _cells(self, policy: ConflictPolicy, rows: sa.FromClause) -> sa.ColumnElement[Any]:
-        """Return what those cells hold once the staged row had its say, without the blank ones."""
+        """Return what those cells hold once the staged row is applied, without the blank ones."""
         incoming = sa.func.coalesce(rows.c[EXTRA], _EMPTY, type_=pg.JSONB)
         names = sa.literal(list(self.extras), pg.ARRAY(sa.Text))
         return _filled(policy.cells(self._stored_cells(), incoming, names))
@@ -332,7 +334,7 @@ class Resolution:
         return sa.func.coalesce(_filled(self.target.c[EXTRA]), _EMPTY, type_=pg.JSONB)
 
     def _wins(self, policy: ConflictPolicy, rows: sa.FromClause) -> sa.ColumnElement[bool]:
-        """Return whether a staged row has a say; not against one that arrived after it."""
+        """Return whether a staged row is applied; not against one that arrived after it."""
         stored, incoming = self._row(self.target), self._row(rows)
         wins = policy.wins(stored, incoming)
         if self.behind is None or not policy.by_arrival:
@@ -359,9 +361,9 @@ class Resolution:
         return ((differs & beaten, "kept"), (differs & self._renewals(), "updated"))
 
     def _prevails(self, rows: sa.FromClause) -> sa.ColumnElement[bool]:
-        """Return whether a corrected row stands against the stored one of its file.
+        """Return whether a corrected row wins against the stored one of its file.
 
-        Null if the stored one is not of its file, or if it is a repair and where it stood decides.
+        Null if the stored one is not of its file, or if it is a repair and where it was decides.
         """
         target, repaired = self.target, self.repaired
         stood_at = (
@@ -378,7 +380,7 @@ class Resolution:
         return sa.case((self._is_of_file(target.c._import_id), wins))
 
     def _renewals(self) -> sa.ColumnElement[bool]:
-        """Return whether a corrected row stands for one that none but its file has brought.
+        """Return whether a corrected row counts as one that none but its file has brought.
 
         Then nothing of that is left: no policy resolves what rows of the same file say.
         """

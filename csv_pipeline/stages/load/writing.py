@@ -3,7 +3,7 @@
 A table may hold rows to more than the contract does: checks, foreign keys, unique columns and
 triggers of its owner. All rows are written at once; only if the database refuses that, they are
 written by halves. A half that is one row is tried once more after the others, because what it
-stood against may be another value by then, and becomes a reject.
+conflicted with may be another value by then, and becomes a reject.
 """
 
 from collections.abc import Callable

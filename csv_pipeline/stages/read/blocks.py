@@ -18,7 +18,7 @@ class Block:
 
 
 def blocks(text: Text, dialect: Dialect, hints: ReadHints) -> Iterator[Block]:
-    """Give what stands below the header, one block even if that is nothing.
+    """Give what is below the header, one block even if that is nothing.
 
     Raises:
         LimitExceededError: A line is longer than a record may be.
@@ -40,7 +40,7 @@ def blocks(text: Text, dialect: Dialect, hints: ReadHints) -> Iterator[Block]:
 
 
 def _endless(file: BinaryIO, dialect: Dialect, middle: int, hints: ReadHints) -> LimitExceededError:
-    """Return the refusal of the line that stands at byte `middle`."""
+    """Return the refusal of the line at byte `middle`."""
     file.seek(dialect.data_offset)
     line, begin = dialect.data_line - 1, dialect.data_offset
     while begin <= middle:

@@ -1,4 +1,4 @@
-"""Find what separates and quotes the cells, and where the header stands.
+"""Find what separates and quotes the cells, and where the header is.
 
 For a known feed the header's names are the strongest evidence there is: the first record whose
 cells are such names, under the grammar that shows the most of them, is the header. Without a feed
@@ -70,7 +70,7 @@ class Dialect:
 
     `data_offset` is the byte and `data_line` the physical line after the header; a file without a
     header has `header_line` 0, and one with it takes up `header_lines` physical lines for it.
-    `header_texts` are the records of the header as they stand in the file, without their line
+    `header_texts` are the records of the header as they are in the file, without their line
     ends. Only if the header `is_sure` may a line below that equals it be the header again; else it
     may be a row as the first line may be. `preamble` holds the lines with text above the header,
     `blank_above` counts those without.
@@ -95,7 +95,7 @@ def find_dialect(text: Text, hints: ReadHints) -> Dialect:
     Raises:
         EmptyFileError: The file has nothing but blank lines.
         LimitExceededError: The header does not end within the first MiB.
-        UndecidableError: Rows stand above the header, or its names cannot all be told.
+        UndecidableError: Rows are above the header, or its names cannot all be told.
     """
     lines = first_lines(text, hints)
     if not any(line.strip() for line in lines.lines):

@@ -1,4 +1,4 @@
-"""Tell the footer of a report that nobody declared from rows that are cut short.
+"""Tell the footer of a report that no pattern declares from rows that are cut short.
 
 A line of one cell, narrower than the header and below the last row, is taken for a footer. Whether
 more rows follow is known at the end only: until then such lines are held back. A line that may be
@@ -22,7 +22,7 @@ _MOST_HELD = 1_000  # records, blank ones and rejects among them
 
 @dataclass(slots=True)
 class Tail:
-    """What stands below the last row so far, of those under one header."""
+    """What is below the last row so far, of those under one header."""
 
     grammar: Grammar
     width: int

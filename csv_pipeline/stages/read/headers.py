@@ -1,10 +1,10 @@
 """What the header of a text is, and what is needed to find it among the first records.
 
-With a feed's names the header is the first record whose cells are such names, wherever it stands.
+With a feed's names the header is the first record whose cells are such names, wherever it is.
 Without them it is the first line that has as many cells as most records and most of them filled,
-unless it looks like the rows below it. What stands above it must be narrower or mostly blank: a
+unless it looks like the rows below it. What is above it must be narrower or mostly blank: a
 full line there may be a row, and then the header is in doubt, as it is if its names cannot all be
-told from one another. A doubtful header is told, never guessed.
+told from one another. A doubtful header is reported, never guessed.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -1,6 +1,6 @@
 """Find the header of a file by the names that its feed knows.
 
-It is the first record whose cells are such names, wherever it stands, or several lines that are
+It is the first record whose cells are such names, wherever it is, or several lines that are
 when they are joined. A name in two cells, two names in one, or rows of another width put it in
 doubt, unless there is but one way to take its names.
 """
@@ -199,7 +199,7 @@ def _has_mark(name: str) -> bool:
 
 
 def _rows_of(sample: Sample, header: Header) -> list[Record]:
-    """Return what stands below a header, up to a blank line if that leaves some rows."""
+    """Return what is below a header, up to a blank line if that leaves some rows."""
     last, width = header.records[-1].last, len(header.names)
     below = [
         record

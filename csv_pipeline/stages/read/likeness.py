@@ -33,7 +33,7 @@ class Likeness(IntEnum):
     LIKELY = 2
     """Names, because the first line of a table usually is; nothing below tells."""
     NAMES = 3
-    """Names for sure: what stands below is of another kind."""
+    """Names for sure: what is below is of another kind."""
 
 
 def kind_of(value: str) -> str | None:
@@ -42,7 +42,7 @@ def kind_of(value: str) -> str | None:
 
 
 def is_parted(cell: str, delimiter: str) -> bool:
-    """Return whether a delimiter parts what stands in a cell, as in a list.
+    """Return whether a delimiter parts what is in a cell, as in a list.
 
     A comma may be the decimal mark of a number, or go before a blank.
     """

@@ -2,7 +2,7 @@
 
 Polars parses such a block at once, and the sizes of what it found prove that each line has as many
 cells as it should: the bytes of the cells, the delimiters between them and the quotes around them
-add up to the bytes of the line. So where all is well nothing is counted.
+add up to the bytes of the line. So nothing is counted in a block without faults.
 """
 
 from codecs import BOM_UTF8

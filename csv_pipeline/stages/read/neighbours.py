@@ -1,4 +1,4 @@
-"""Weigh quotes that may be one end of a quoted cell by the lines around them.
+"""Judge quotes that may be one end of a quoted cell by the lines around them.
 
 A quote inside an unquoted cell is text, and a line that closes a cell of several lines may as well
 open one. Where a separator was lost or a quote strayed in, the lines of a cell look like records

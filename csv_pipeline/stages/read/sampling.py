@@ -69,7 +69,7 @@ def as_names(cells: Sequence[str | None]) -> tuple[str, ...]:
 
 
 def unquoted(text: str, grammar: Grammar) -> list[str | None]:
-    """Return what stands between the delimiters of a text, as if nothing in it were quoted."""
+    """Return what is between the delimiters of a text, as if nothing in it were quoted."""
     cells = text.removesuffix("\r").split(grammar.delimiter)
     return [cell.strip(grammar.quote) if grammar.quote else cell for cell in cells]
 

@@ -203,7 +203,7 @@ class Headers:
         return UndecidableError(
             self.hints.name,
             f"rows under the header on line {self.dialect.header_line} alone were needed",
-            f"line {line} looks like another header, with {shown}, and what stands below it cannot "
+            f"line {line} looks like another header, with {shown}, and what is below it cannot "
             "be told for certain",
         )
 

@@ -22,7 +22,7 @@ MOST_ROWS = 5
 
 class _Verdict(Enum):
     CELL = auto()  # a record of several lines
-    ONE = auto()  # a record that may hold rows: nobody can tell, all of it is one reject
+    ONE = auto()  # a record that may hold rows: undecidable, all of it is one reject
     STRAYS = auto()  # two stray quotes, and rows in between
     NONE = auto()  # the line that opens is not closed by the other
 

@@ -1,4 +1,4 @@
-"""Count what every line of a text is, and keep those that are no data."""
+"""Count the lines of a text by kind, and keep the non-data lines."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field

@@ -18,7 +18,7 @@ _C1 = re.compile("[\x80-\x9f]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """By which encoding a file is read, and what that stands on.
+    """By which encoding a file is read, and what that is based on.
 
     `skip` is the length of the byte order mark. In a `mixed` file some lines are UTF-8 that would
     read as letters too, but wrong ones; these do not count as decodable.
