@@ -10,6 +10,7 @@ import pytest
 from pandera.api.polars.types import PolarsData
 
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
+from csv_pipeline.model import Outcome
 from csv_pipeline.spec.contract import Contract, column
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline_tests.conftest import Desk, own_settings
