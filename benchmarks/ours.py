@@ -45,7 +45,7 @@ def import_file(home: str, url: str, file: str, account: str, feed: str) -> dict
 def import_small_files(home: str, url: str) -> dict[str, Any]:
     """Import all that lies in the landing area, account by account, and return the seconds."""
     pipeline = pipeline_at(home, url)
-    found = pipeline.look(seconds=600).found
+    found = pipeline.scan(seconds=600).found
     accounts = sorted({file.account for file in found})
     began = time.monotonic()
     reports = [

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from csv_pipeline.engine.pipeline import Pipeline
-from csv_pipeline.files.landing import ScanResult, found_file, look
+from csv_pipeline.files.landing import ScanResult, found_file, scan_landing
 from csv_pipeline.model import ArrivalStatus, Outcome
 from csv_pipeline.storage import arrivals, claims
 from csv_pipeline_tests.conftest import Desk, ingest
@@ -24,7 +24,7 @@ def drop(landing: Path, location: str, content: str = "ID\n1\n", age: float = 60
 
 def looking(landing: Path, **how: object) -> ScanResult:
     bounds = {"known": set(), "settle_seconds": 0.2, "deadline": time.monotonic() + 10}
-    return look(landing, {"people", "versions"}, **(bounds | how))  # type: ignore[arg-type]
+    return scan_landing(landing, {"people", "versions"}, **(bounds | how))  # type: ignore[arg-type]
 
 
 def test_a_file_in_its_place_is_found(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_a_look_out_of_time_at_a_name_of_other_bytes_goes_on_there(tmp_path: Pat
     odd.mkdir(parents=True)
     (odd / "1.csv").write_text("ID\n1\n")
     drop(tmp_path, "z/people/1.csv")
-    stopped = look(
+    stopped = scan_landing(
         tmp_path,
         ["people"],
         known=(),
@@ -149,7 +149,7 @@ def test_a_look_out_of_time_says_where_to_go_on(tmp_path: Path) -> None:
 
 def test_what_a_look_finds_can_be_claimed(pipeline: Pipeline, account: str) -> None:
     drop(pipeline.settings.landing_area, f"{account}/people/a.csv")
-    pipeline.look(seconds=10)
+    pipeline.scan(seconds=10)
     claims = pipeline.claim(account, "people")
     assert [ingest(pipeline, claim).outcome for claim in claims] == [Outcome.IMPORTED]
 
@@ -161,13 +161,13 @@ def test_a_misplaced_file_waits_once_its_feed_is_known(pipeline: Pipeline, accou
     with pipeline.database.begin() as connection:
         arrivals.register(connection, [], [(mine, "no such feed yet")])
     assert pipeline.claim(account, "people") == []
-    pipeline.look(seconds=10)
+    pipeline.scan(seconds=10)
     assert len(pipeline.claim(account, "people")) == 1
 
 
 def test_a_file_changed_since_it_arrived_is_refused(desk: Desk) -> None:
     path = drop(desk.pipeline.settings.landing_area, f"{desk.account}/people/a.csv")
-    desk.pipeline.look(seconds=10)
+    desk.pipeline.scan(seconds=10)
     path.write_text("ID\n1\n2\n3\n")
     report = ingest(desk.pipeline, desk.pipeline.claim(desk.account, "people")[0])
     assert report.problem_code == "source_changed"
@@ -177,7 +177,7 @@ def test_a_file_changed_since_it_arrived_is_refused(desk: Desk) -> None:
 
 def test_a_file_that_is_gone_is_refused(desk: Desk) -> None:
     path = drop(desk.pipeline.settings.landing_area, f"{desk.account}/people/a.csv")
-    desk.pipeline.look(seconds=10)
+    desk.pipeline.scan(seconds=10)
     path.unlink()
     report = ingest(desk.pipeline, desk.pipeline.claim(desk.account, "people")[0])
     assert report.problem_code == "source_changed"
@@ -185,7 +185,7 @@ def test_a_file_that_is_gone_is_refused(desk: Desk) -> None:
 
 def test_a_claimed_file_is_not_claimed_twice(desk: Desk) -> None:
     drop(desk.pipeline.settings.landing_area, f"{desk.account}/people/a.csv")
-    desk.pipeline.look(seconds=10)
+    desk.pipeline.scan(seconds=10)
     assert len(desk.pipeline.claim(desk.account, "people")) == 1
     assert desk.pipeline.claim(desk.account, "people") == []
 
@@ -208,7 +208,7 @@ def test_imports_are_numbered_in_the_order_of_arrival(desk: Desk, files: int) ->
 
 def test_a_failed_file_waits_for_the_nightly_run_only(desk: Desk) -> None:
     drop(desk.pipeline.settings.landing_area, f"{desk.account}/people/a.csv")
-    desk.pipeline.look(seconds=10)
+    desk.pipeline.scan(seconds=10)
     claim = desk.pipeline.claim(desk.account, "people")[0]
     with desk.pipeline.database.begin() as connection:
         claims._end_claim(connection, claim, status=ArrivalStatus.FAILED, import_id=None)  # noqa: SLF001

@@ -67,7 +67,7 @@ def test_all_files_of_a_run_with_a_process_for_each_step_are_imported_once(
     landing.mkdir(parents=True)
     for name, content in FILES.items():
         (landing / name).write_text(content)
-    pipeline.look(seconds=10)
+    pipeline.scan(seconds=10)
     with (
         others_that_would_take_them(pipeline, account) as taken,
         dg.execute_job(

@@ -424,7 +424,7 @@ def _claim_anew(dagster: Dagster) -> None:
 def test_config_can_name_the_files(dagster: Dagster, by: str) -> None:
     location = dagster.drop("one.csv", GOOD)
     dagster.drop("two.csv", MESSY)
-    dagster.pipeline.look(seconds=10)
+    dagster.pipeline.scan(seconds=10)
     with dagster.pipeline.database.begin() as connection:
         rows = arrivals.find(connection, account=dagster.account)
     one = next(arrival for arrival in rows if arrival.name == "one.csv")
@@ -439,7 +439,7 @@ def test_config_can_name_the_files(dagster: Dagster, by: str) -> None:
 
 def test_a_number_names_a_file_and_not_an_arrival(dagster: Dagster) -> None:
     dagster.drop("one.csv", GOOD)
-    dagster.pipeline.look(seconds=10)
+    dagster.pipeline.scan(seconds=10)
     with dagster.pipeline.database.begin() as connection:
         (one,) = arrivals.find(connection, account=dagster.account)
     number = str(one.arrival_id)

@@ -284,7 +284,7 @@ def test_the_nightly_schedule_removes_old_files(
     area = Landing(uncrowded_pipeline, account, night_instance)
     for number in range(2):
         area.drop(f"{number}.csv", f"ID,Name\n{number},Ann\n")
-        area.pipeline.look(seconds=10)
+        area.pipeline.scan(seconds=10)
         ingest(area.pipeline, area.pipeline.claim(area.account, "people")[0])
     settings = area.pipeline.settings.model_copy(update={"keep_files": 1})
     _all_of_a_night(replace(area.pipeline, settings=settings), night_instance)

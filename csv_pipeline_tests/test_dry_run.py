@@ -81,7 +81,7 @@ def dropped(desk: Desk, content: str | bytes, feed: str = FEED) -> None:
     path = desk.pipeline.settings.landing_area / desk.account / feed / "dry.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    desk.pipeline.look(seconds=10)
+    desk.pipeline.scan(seconds=10)
 
 
 def imported(desk: Desk, claim: Claim) -> ImportReport:
@@ -121,7 +121,7 @@ def settled(desk: Desk, content: str) -> None:
 def put_back(desk: Desk) -> None:
     settled(desk, BAD)
     Path(arrival(desk).moved_to).rename(arrival(desk).location)
-    desk.pipeline.look(seconds=10)
+    desk.pipeline.scan(seconds=10)
     assert arrival(desk).status == ArrivalStatus.WAITING
 
 

@@ -53,7 +53,7 @@ class Landing:
         return path
 
     def claimed(self, *arrival_ids: int) -> list[Import]:
-        self.pipeline.look(seconds=10)
+        self.pipeline.scan(seconds=10)
         named = {"arrival_ids": arrival_ids} if arrival_ids else {}
         claims = self.pipeline.claim(self.account, "people", **named)  # type: ignore[arg-type]
         return [Import(self.pipeline, claim) for claim in claims]
@@ -174,7 +174,7 @@ def test_nothing_is_moved_if_the_setting_says_so(landing: Landing) -> None:
 
 def test_a_dry_run_moves_nothing(landing: Landing) -> None:
     path = landing.drop("a.csv")
-    landing.pipeline.look(seconds=10)
+    landing.pipeline.scan(seconds=10)
     (claim,) = landing.pipeline.claim(landing.account, "people", dry_run=True)
     ingest(landing.pipeline, claim)
     landing.pipeline.put_away(10)
@@ -361,10 +361,10 @@ def test_a_look_of_before_the_move_does_not_bring_a_file_back(landing: Landing) 
 
 
 def _found(landing: Landing) -> Any:
-    from csv_pipeline.files.landing import look  # noqa: PLC0415
+    from csv_pipeline.files.landing import scan_landing  # noqa: PLC0415
 
     area, deadline = landing.pipeline.settings.landing_area, time.monotonic() + 10
-    return look(area, {"people"}, known=set(), settle_seconds=0, deadline=deadline).found
+    return scan_landing(area, {"people"}, known=set(), settle_seconds=0, deadline=deadline).found
 
 
 @pytest.mark.parametrize("location", ["old", "new"])

@@ -149,7 +149,7 @@ class Case:
             modified = datetime.fromisoformat(one["modified"]).timestamp()
             os.utime(path, (modified, modified))
         for _ in range(2):
-            self.pipeline.look(seconds=20)
+            self.pipeline.scan(seconds=20)
         claims = self.pipeline.claim(self.account, feed)
         reports = [ingest(self.pipeline, claim) for claim in claims]
         return {"outcomes": [report.outcome.value for report in reports]}

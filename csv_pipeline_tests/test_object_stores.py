@@ -27,7 +27,7 @@ from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.errors import SetupError, StoreUnavailableError
 from csv_pipeline.files import objects
-from csv_pipeline.files.landing import ScanResult, look
+from csv_pipeline.files.landing import ScanResult, scan_landing
 from csv_pipeline.location import ObjectLocation
 from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.settings import Settings
@@ -77,7 +77,7 @@ class Landing:
         return self.key(name)
 
     def claimed(self, *arrival_ids: int) -> list[Import]:
-        self.pipeline.look(seconds=10)
+        self.pipeline.scan(seconds=10)
         asked = {"arrival_ids": arrival_ids} if arrival_ids else {}
         claims = self.pipeline.claim(self.account, "people", **asked)  # type: ignore[arg-type]
         return [Import(self.pipeline, claim) for claim in claims]
@@ -155,7 +155,7 @@ def test_archive_and_quarantine_may_be_other_buckets(landing: Landing, address: 
 def looking(landing: Landing, **how: Any) -> ScanResult:
     bounds = {"known": set(), "settle_seconds": 60, "deadline": time.monotonic() + 10}
     area = landing.pipeline.settings.landing_location
-    return look(area, {"people"}, **(bounds | how))  # type: ignore[arg-type]
+    return scan_landing(area, {"people"}, **(bounds | how))  # type: ignore[arg-type]
 
 
 def test_an_object_is_whole_and_waits_for_nothing(landing: Landing) -> None:
@@ -477,7 +477,7 @@ def test_a_store_that_does_not_answer_costs_no_file(
         ):
             ingest(landing.pipeline, claimed.claim)
         with pytest.raises(StoreUnavailableError, match="does not answer"):
-            landing.pipeline.look(seconds=5)
+            landing.pipeline.scan(seconds=5)
     arrival = landing.arrivals()["a.csv"]
     assert (arrival.status, arrival.failures) == ("claimed", 0)
     landing.set(lease_expires_at=sa.func.now() - sa.text("interval '1 second'"))
@@ -501,7 +501,7 @@ def test_a_store_that_falls_silent_after_the_commit_fails_no_import(
 def test_a_bucket_that_is_not_there_is_a_wrong_setting(landing: Landing) -> None:
     nowhere = landing.keeping(landing=ObjectLocation("nowhere-at-all", "in"))
     with pytest.raises(SetupError, match=r"s3://nowhere-at-all/in: .*NoSuchBucket"):
-        nowhere.pipeline.look(seconds=5)
+        nowhere.pipeline.scan(seconds=5)
 
 
 def test_an_object_store_without_boto3_says_what_to_install(

@@ -36,7 +36,7 @@ class Lane:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(HEADER + rows.replace(" ", "\n") + "\n")
         os.utime(path, (at, at))
-        self.pipeline.look(seconds=20)
+        self.pipeline.scan(seconds=20)
         return path
 
     def claim(self, *arrival_ids: int, again: bool = False) -> list[Claim]:
@@ -240,7 +240,7 @@ def test_files_of_an_archive_arrived_with_it_in_natural_order(lane: Lane) -> Non
         for number in (10, 9):
             archive.writestr(f"part_{number}.csv", f"{HEADER}a,part {number},1\nb,{number},1\n")
     os.utime(lane.folder / "monday.zip", (NOON, NOON))
-    lane.pipeline.look(seconds=20)
+    lane.pipeline.scan(seconds=20)
     (claim,) = lane.claim()
     tuesday = lane.bring("tuesday.csv", "b,tuesday,1")
     assert ingest(lane.pipeline, claim).outcome is Outcome.UNPACKED

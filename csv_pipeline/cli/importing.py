@@ -63,7 +63,7 @@ class Imported:
         facts = {
             **import_facts(self.report, moved_to=self.moved_to, results=self.results),
             "imported_before": self.before,
-            "stands": self.is_current,
+            "is_current": self.is_current,
         }
         members = [member.facts() for member in self.members]
         return facts | {"members": members} if members else facts

@@ -19,11 +19,11 @@ def arrivals_named(
         SetupError: One of them names nothing that arrived for this account and feed.
     """
     if not (files or arrival_ids):
-        pipeline.look(seconds=pipeline.settings.tick_seconds, start_at=account)
+        pipeline.scan(seconds=pipeline.settings.tick_seconds, start_at=account)
         return None
     found = _named(pipeline, account, feed, files, arrival_ids)
     if any(not ids for ids in found.values()):
-        pipeline.look(seconds=pipeline.settings.tick_seconds, start_at=account)
+        pipeline.scan(seconds=pipeline.settings.tick_seconds, start_at=account)
         found = _named(pipeline, account, feed, files, arrival_ids)
     if unknown := [known_as for known_as, ids in found.items() if not ids]:
         number = any(isinstance(known_as, str) and known_as.isdigit() for known_as in unknown)

@@ -33,7 +33,7 @@ def landing(
     pipeline = engine.pipeline()
     # Half the time is for looking, a quarter for files that a crash left behind.
     seconds = pipeline.settings.tick_seconds / 2
-    seen = pipeline.look(seconds=seconds, start_at=context.cursor or None)
+    seen = pipeline.scan(seconds=seconds, start_at=context.cursor or None)
     pipeline.put_away(seconds / 2)
     requests = _requests(pipeline, _busy_lanes(context.instance))
     return dg.SensorResult(

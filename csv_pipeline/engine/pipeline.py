@@ -22,7 +22,7 @@ from csv_pipeline.errors import (
     SetupError,
 )
 from csv_pipeline.files.areas import exists, is_file
-from csv_pipeline.files.landing import ScanResult, found_file, look
+from csv_pipeline.files.landing import ScanResult, found_file, scan_landing
 from csv_pipeline.files.local import text_of
 from csv_pipeline.location import Location, is_below, location_of, parts_below
 from csv_pipeline.model import Claim, FoundFile, ImportReport
@@ -190,12 +190,12 @@ class Pipeline:
                     f"to {text_of(str(path.resolve()))}"
                 )
 
-    def look(self, *, seconds: float, start_at: str | None = None) -> ScanResult:
+    def scan(self, *, seconds: float, start_at: str | None = None) -> ScanResult:
         """Look at the landing area, enter what is new into the ledger and return it."""
         landing = self.settings.landing_location
         with self.database.begin() as connection:
             known = arrivals.known_files(connection, f"{landing}/")
-        seen = look(
+        seen = scan_landing(
             landing,
             self.feeds,
             known=known,

@@ -41,7 +41,7 @@ class ScanResult:
     stopped_at: str | None = None
 
 
-def look(  # noqa: PLR0913  # where, for what, what is known, and three bounds in time
+def scan_landing(  # noqa: PLR0913  # where, for what, what is known, and three bounds in time
     landing: Location,
     feeds: Collection[str],
     *,
