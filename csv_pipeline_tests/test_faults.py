@@ -28,7 +28,7 @@ from csv_pipeline.errors import DatabaseUnavailableError, LostClaimError
 from csv_pipeline.files.landing import found_file
 from csv_pipeline.model import Claim, ImportReport, Outcome
 from csv_pipeline.settings import Settings
-from csv_pipeline.storage import arrivals, imports, lane_lock, tables
+from csv_pipeline.storage import arrivals, imports, lane_lock, leases, tables
 from csv_pipeline.storage.worker import is_gone, is_zombie, this_worker
 from csv_pipeline_tests.conftest import Desk, ingest
 from csv_pipeline_tests.feeds import TEST_FEEDS
@@ -267,6 +267,18 @@ def test_a_worker_that_was_suspended_commits_nothing_and_is_not_waited_for(
     worker.go_on()
     worker.comes_to("LostClaimError", 20)
     scene.assert_imported_once()
+
+
+def test_a_worker_suspended_while_it_renews_a_lease_holds_up_nobody(scene: Scene) -> None:
+    (claim,) = scene.pipeline.claim(scene.account, "people")
+
+    def renew_and_be_suspended() -> None:
+        with scene.pipeline.database.begin() as connection:
+            leases.renew_all(connection, {(claim.arrival_id, claim.attempt)}, 0.5)
+            time.sleep(1.5)
+
+    with pytest.raises(DatabaseUnavailableError):
+        renew_and_be_suspended()
 
 
 def test_workers_side_by_side_import_each_file_once(scene: Scene) -> None:

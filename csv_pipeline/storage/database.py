@@ -250,14 +250,14 @@ def _is_silence(error: Exception) -> bool:
 
     Without a code no answer came; classes 08 (connection), 40 (rollback), 53 (resources), 55 (not
     in the state for it), 57 (intervention) and 58 (system) may pass by the next time, and so may
-    25006, that nothing can be written for now.
+    25006, that nothing can be written for now, and 25P03, that a session was idle too long.
     """
     code = getattr(getattr(error, "orig", None) or error, "sqlstate", None)
     if code is None:
         return isinstance(
             error, sa.exc.OperationalError | sa.exc.InterfaceError | psycopg.OperationalError
         )
-    return code == "25006" or code[:2] in {"08", "40", "53", "55", "57", "58"}
+    return code in {"25006", "25P03"} or code[:2] in {"08", "40", "53", "55", "57", "58"}
 
 
 def _leave_out_values(error: sa.exc.DBAPIError | psycopg.Error) -> None:

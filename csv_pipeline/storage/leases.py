@@ -67,10 +67,13 @@ def renew_all(
     """Renew the leases of many claims, (arrival, attempt) each, and return those that are lost.
 
     A row that a transaction is just changing, such as that of a load about to commit, is passed
-    over: nothing waits here, so that no lease waits for another.
+    over: nothing waits here, so that no lease waits for another. A process that is suspended in the
+    middle of it loses its session after as long as a lease, and with it the rows it has locked.
     """
     if not claims:
         return set()
+    most_idle = sa.text("SELECT set_config('idle_in_transaction_session_timeout', :most, true)")
+    connection.execute(most_idle, {"most": f"{max(1, int(lease_seconds * 1_000))}ms"})
     table = tables.arrival
     held = _are_held(claims)
     free = sa.select(table.c.arrival_id).where(held).with_for_update(skip_locked=True)
