@@ -23,16 +23,13 @@ from csv_pipeline.account import Account
 from csv_pipeline.engine import archive, living
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.report import (
-    MAY_BE_DECLARED,
     NonData,
-    count_rejects,
-    count_rows,
     first_rejects,
-    non_data_in,
     refuse_without_good_row,
     settings_at_fault,
     warnings_of,
 )
+from csv_pipeline.engine.reporting import log_finished, report_so_far
 from csv_pipeline.engine.result_files import draft_results, leave_results
 from csv_pipeline.engine.workspace import BEFORE, Progress, Stage, Workspace
 from csv_pipeline.errors import (
@@ -43,7 +40,6 @@ from csv_pipeline.errors import (
 )
 from csv_pipeline.model import (
     Claim,
-    Counts,
     Ending,
     FileFacts,
     FoundFile,
@@ -99,19 +95,6 @@ def remove_work(settings: Settings, claim: Claim) -> None:
     shutil.rmtree(work_of(settings, claim), ignore_errors=True)
     if claim.dry_run:
         living.drop(settings.work_area, claim.import_id)
-
-
-def log_finished(report: ImportReport) -> None:
-    """Say in the log how an import ended."""
-    log.info(
-        "import finished",
-        import_id=report.import_id,
-        lane=f"{report.account}/{report.feed}",
-        name=report.name,
-        outcome=report.outcome.value,
-        rows_read=report.counts.read,
-        rejected=report.counts.rejected,
-    )
 
 
 def hints_for(name: str, settings: Settings, feed: Feed | None) -> ReadHints:
@@ -460,7 +443,7 @@ class Import:
     def _non_data(self, text: TextFile) -> NonData:
         if not text.non_data_count:
             return NonData()
-        return Workspace.non_data.once(self.workspace, lambda: non_data_in(text))
+        return non_data_of(self.workspace, text)
 
     def _load(self) -> tuple[int, int]:
         if done := self.workspace.report:
@@ -606,62 +589,7 @@ class Import:
         self.end_as(Outcome.UNPACKED, problem, "unpacked")
 
     def _report(self) -> ImportReport:
-        """Return what is known so far; all but the counts of the rows loaded."""
-        plain = self.workspace.plain
-        text = self.workspace.text_to_import
-        replay = self.workspace.replay
-        typed = self.workspace.typed
-        valid = self.workspace.valid
-        ending = self.ending
-        if ending and ending.outcome is Outcome.DUPLICATE:
-            text = typed = valid = None  # they were looked at only to see that nothing changes
-        report = ImportReport(
-            import_id=self.claim.import_id,
-            arrival_id=self.claim.arrival_id,
-            account=self.claim.account,
-            feed=self.claim.feed,
-            name=self.claim.name,
-            outcome=Outcome.DRY_RUN if self.claim.dry_run else Outcome.IMPORTED,
-            evidence=tuple(e for facts in (plain, text, typed) if facts for e in facts.evidence),
-            warnings=tuple(w for facts in (text, typed, valid) if facts for w in facts.warnings),
-            stage_seconds=self.workspace.stage_seconds,
-        )
-        if text:
-            counts = Counts(read=text.records, blank=text.lines.blank, non_data=text.non_data_count)
-            report = replace(
-                report,
-                counts=counts,
-                lines=text.lines,
-                non_data_lines=self._non_data(text).first,
-                header=text.header,
-                delimiter=text.delimiter,
-                quote=text.quote,
-                escape=text.escape,
-                repairs=replay.import_id if replay else None,
-                drift=self.workspace.drift or HeaderDrift(),
-            )
-        if typed:
-            report = replace(report, layout=typed.layout, styles=typed.styles, facts=typed.facts)
-        late = self.work / LATE
-        if text and valid and (text.malformed or valid.rejected or any(late.glob("*"))):
-            by_rule, by_column = count_rejects((text.rejects, valid.rejects, late))
-            report = replace(report, rejects_by_rule=by_rule, rejects_by_column=by_column)
-        if text and valid and ending and ending.outcome is Outcome.REFUSED:
-            rejected = text.malformed + valid.rejected + count_rows(self.work / LATE)
-            report = replace(report, counts=replace(report.counts, rejected=rejected))
-        if ending:
-            report = replace(
-                report,
-                outcome=ending.outcome,
-                problem=ending.problem,
-                problem_code=ending.problem_code,
-                same_as=ending.same_as,
-            )
-        if report.problem and report.problem_code in MAY_BE_DECLARED:
-            report = replace(
-                report, problem=report.problem + settings_at_fault(self.account, report)
-            )
-        return report
+        return report_so_far(self.claim, self.account, self.workspace)
 
     _does: Mapping[Stage, Callable[["Import"], tuple[int, int]]] = {
         Stage.ARRIVE: _arrive,
