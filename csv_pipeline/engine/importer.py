@@ -23,13 +23,12 @@ from csv_pipeline.account import Account
 from csv_pipeline.engine import archive, living
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.report import (
-    NonData,
     first_rejects,
     refuse_without_good_row,
     settings_at_fault,
     warnings_of,
 )
-from csv_pipeline.engine.reporting import log_finished, report_so_far
+from csv_pipeline.engine.reporting import log_finished, non_data_of, report_so_far
 from csv_pipeline.engine.result_files import draft_results, leave_results
 from csv_pipeline.engine.workspace import BEFORE, Progress, Stage, Workspace
 from csv_pipeline.errors import (
@@ -437,13 +436,10 @@ class Import:
             rejected = text.malformed + valid.rejected
             name = self.claim.name
             hold_to_threshold(self.feed, rejected, text.records, name=name)
-            refuse_without_good_row(text.records, rejected, self._non_data(text), name=name)
+            refuse_without_good_row(
+                text.records, rejected, non_data_of(self.workspace, text), name=name
+            )
         return valid.valid, valid.rejected
-
-    def _non_data(self, text: TextFile) -> NonData:
-        if not text.non_data_count:
-            return NonData()
-        return non_data_of(self.workspace, text)
 
     def _load(self) -> tuple[int, int]:
         if done := self.workspace.report:
@@ -511,13 +507,15 @@ class Import:
             if replay is None:
                 hold_to_threshold(self.feed, counts.rejected, counts.read, name=name)
                 refuse_without_good_row(
-                    counts.read, counts.rejected, self._non_data(text), name=name
+                    counts.read, counts.rejected, non_data_of(self.workspace, text), name=name
                 )
         except FileRefusedError as error:
             self.end_as(Outcome.REFUSED, str(error), error.code)
             return self._report()
         report = self._report()
-        told = warnings_of(counts, self._non_data(text), settings_at_fault(self.account, report))
+        told = warnings_of(
+            counts, non_data_of(self.workspace, text), settings_at_fault(self.account, report)
+        )
         found = (*report.warnings, *warnings, *told)
         return replace(report, counts=counts, differences=differences, warnings=found)
 

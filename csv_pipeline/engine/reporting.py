@@ -80,6 +80,8 @@ def report_so_far(claim: Claim, account: Account, workspace: Workspace) -> Impor
 
 def non_data_of(workspace: Workspace, text: TextFile) -> NonData:
     """Return what the lines of a file show that are no data, looked up once."""
+    if not text.non_data_count:
+        return NonData()
     return Workspace.non_data.once(workspace, lambda: non_data_in(text))
 
 
