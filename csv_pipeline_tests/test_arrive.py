@@ -211,7 +211,7 @@ def test_a_failed_file_waits_for_the_nightly_run_only(desk: Desk) -> None:
     desk.pipeline.scan(seconds=10)
     claim = desk.pipeline.claim(desk.account, "people")[0]
     with desk.pipeline.database.begin() as connection:
-        claims._end_claim(connection, claim, status=ArrivalStatus.FAILED, import_id=None)  # noqa: SLF001
+        claims.end_claim(connection, claim, status=ArrivalStatus.FAILED, import_id=None)
 
     def lanes(*, with_failed: bool) -> set[str]:
         with desk.pipeline.database.begin() as connection:

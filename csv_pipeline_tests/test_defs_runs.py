@@ -19,7 +19,7 @@ from csv_pipeline.engine import importer
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import AccountingError, DatabaseUnavailableError
 from csv_pipeline.model import ImportReport
-from csv_pipeline.storage import arrivals, claims, imports
+from csv_pipeline.storage import arrivals, imports, settling
 
 GOOD = "ID,Name,Amount\n1,Ann,5.00\n2,Bob,6.00\n"
 MESSY = "ID,Name,Amount\n3,Cid,7.00\n4,Dee,abc\n"
@@ -317,14 +317,14 @@ def test_a_failure_that_cannot_be_recorded_fails_the_run_and_no_other_file(
     dagster.drop("bad.csv", GOOD)
     dagster.drop("one.csv", MESSY)
     break_load(ZeroDivisionError("a bug"))
-    settle = claims.settle
+    settle = settling.settle
 
-    def full(connection: Any, claim: Any, *rest: Any) -> None:
-        if claim.name == "bad.csv":
+    def full(connection: Any, settled: Any, *rest: Any) -> None:
+        if settled[0].claim.name == "bad.csv":
             raise ValueError("no room")
-        settle(connection, claim, *rest)
+        settle(connection, settled, *rest)
 
-    monkeypatch.setattr(claims, "settle", full)
+    monkeypatch.setattr(settling, "settle", full)
     result = dagster.run()
     assert not result.success
     assert dagster.statuses() == {"bad.csv": "claimed", "one.csv": "imported"}

@@ -15,7 +15,7 @@ from csv_pipeline.engine.importer import imports_of
 from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.files.landing import found_file
 from csv_pipeline.model import ArrivalStatus, Claim, ImportReport, Outcome
-from csv_pipeline.storage import arrivals, claims
+from csv_pipeline.storage import arrivals, claims, settling
 from csv_pipeline_tests.conftest import Desk, ingest
 
 HEADER = "Key,Value,Version\n"
@@ -52,7 +52,7 @@ class Lane:
         self.drop(name, rows)
         (claim,) = self.claim_waiting()
         with self.pipeline.database.begin() as connection:
-            claims._end_claim(connection, claim, status=ArrivalStatus.FAILED)  # noqa: SLF001
+            claims.end_claim(connection, claim, status=ArrivalStatus.FAILED)
         return claim.arrival_id
 
     def bring(self, name: str, rows: str) -> ImportReport:
@@ -223,7 +223,7 @@ def test_a_refused_file_that_is_let_in_later_keeps_its_place_and_warns(lane: Lan
             name=claim.name,
             outcome=Outcome.REFUSED,
         )
-        claims.settle(connection, claim, refused, None)
+        settling.settle(connection, [settling.Settled(claim, refused)])
     lane.bring("tuesday.csv", "a,12,1 b,10,1")
     (claim,) = lane.claim(claim.arrival_id)
     monday = ingest(lane.pipeline, claim)

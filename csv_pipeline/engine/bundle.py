@@ -47,7 +47,7 @@ from csv_pipeline.stages.load import load_together
 from csv_pipeline.stages.read import as_utf8, read
 from csv_pipeline.stages.transform import settle_parts, transform
 from csv_pipeline.stages.validate import rows_not_plain, validate
-from csv_pipeline.storage import claims, imports, leases, order
+from csv_pipeline.storage import claims, imports, leases, order, settling
 from csv_pipeline.storage.lane_lock import lock_lane
 from csv_pipeline.storage.targets import rows_meet
 from csv_pipeline.workspace import (
@@ -351,11 +351,13 @@ class Bundle:
         held = [import_.claim for import_ in self._imports.values()]
         if all(renewer.holds(claim) for claim in held):
             return True
-        with self._pipeline.database.begin() as connection:
-            kept = leases.renew_together(connection, held, self._pipeline.settings.lease_seconds)
-        if kept:
-            renewer.hold(held)
-        return kept
+        try:
+            with self._pipeline.database.begin() as connection:
+                leases.renew(connection, held, self._pipeline.settings.lease_seconds)
+        except LostClaimError:
+            return False
+        renewer.hold(held)
+        return True
 
     def _read(self) -> _Read:
         return _Together.read.once(self._space, self._read_all)
@@ -517,7 +519,7 @@ class Bundle:
         prints = [self._plain(member.part.import_id).fingerprint for member in going]
         with self._pipeline.database.begin() as connection:
             lock_lane(connection, claim)
-            claims.check_together(connection, held)
+            claims.check(connection, held)
             self._refuse_rows_that_meet(connection)
             if order.is_overtaken(connection, claim, claim.position):
                 raise _ApartError
@@ -535,10 +537,10 @@ class Bundle:
                 raise _ApartError
             reports = tuple(map(self._report, members, counts, drifts))
             settled = [
-                (its, report, fingerprint)
+                settling.Settled(its, report, fingerprint)
                 for (its, fingerprint, _), report in zip(new, reports, strict=True)
             ]
-            claims.settle_together(connection, settled)
+            settling.settle(connection, settled)
             self._draft_results(members, reports)
         for report in reports:
             import_ = self._imports[report.import_id]

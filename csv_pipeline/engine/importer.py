@@ -62,7 +62,7 @@ from csv_pipeline.stages.replay import Repaired, named_import, take_back
 from csv_pipeline.stages.transform import facts_by_header, transform
 from csv_pipeline.stages.unpack import UnpackLimits, unpack
 from csv_pipeline.stages.validate import hold_to_threshold, validate
-from csv_pipeline.storage import arrivals, claims, imports, leases, quarantine
+from csv_pipeline.storage import arrivals, claims, imports, leases, quarantine, settling
 from csv_pipeline.storage.imports import SameContent
 from csv_pipeline.storage.lane_lock import lock_lane
 from csv_pipeline.workspace import (
@@ -222,7 +222,7 @@ class Import:
             return
         try:
             with self._database.begin() as connection:
-                leases.renew(connection, self.claim, self._settings.lease_seconds)
+                leases.renew(connection, [self.claim], self._settings.lease_seconds)
             self._leases.hold([self.claim])
         except LostClaimError:
             self._leases.drop(self.claim)
@@ -452,7 +452,7 @@ class Import:
             attempt = connection.begin_nested()
             if self.ending is None:
                 lock_lane(connection, self.claim)
-                claims.check(connection, self.claim)  # waiting may have cost it
+                claims.check(connection, [self.claim])  # waiting may have cost it
                 same = self._same_content(connection)
                 is_current = same is not None and same.is_current  # since this one arrived
                 if not is_current:
@@ -475,7 +475,8 @@ class Import:
             else:
                 arrivals.enter_members(connection, self.claim, self.members)
                 most = self._settings.max_failures
-                claims.settle(connection, self.claim, report, fingerprint, most)
+                settled = settling.Settled(self.claim, report, fingerprint)
+                settling.settle(connection, [settled], most)
         self._leases.drop(self.claim)
         self.workspace.report = report
         return report.counts.read - report.counts.rejected, report.counts.rejected

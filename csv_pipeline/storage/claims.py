@@ -5,7 +5,7 @@ rows it brought commit together.
 """
 
 import contextlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any
@@ -21,7 +21,7 @@ from csv_pipeline.model import (
     ImportReport,
     Outcome,
 )
-from csv_pipeline.storage import arrivals, imports, lane_lock, order, tables
+from csv_pipeline.storage import arrivals, imports, order, tables
 from csv_pipeline.storage.worker import this_worker
 
 _NOT_ENTERED = 0  # the ledger numbers arrivals from 1
@@ -152,7 +152,7 @@ def _set_aside(connection: sa.Connection, claim: Claim, deaths: int) -> None:
         "importing it, so it is no longer tried by itself; name it, in a run's config or to "
         "csv-pipeline import, to try it again"
     )
-    _end_claim(
+    end_claim(
         connection,
         claim,
         status=ArrivalStatus.FAILED,
@@ -171,7 +171,7 @@ def _set_aside(connection: sa.Connection, claim: Claim, deaths: int) -> None:
         problem=problem,
         problem_code="worker_died",
     )
-    imports.enter_report(connection, report, run_id=claim.run_id)
+    imports.enter_reports(connection, [(report, {"run_id": claim.run_id})])
 
 
 def for_dry_run(connection: sa.Connection, file: FoundFile, *, again: bool = False) -> Claim:
@@ -217,15 +217,16 @@ def release(connection: sa.Connection, claim: Claim) -> None:
         )
 
 
-def check(connection: sa.Connection, claim: Claim) -> None:
-    """Return if a claim is the current one of its arrival; a dry run always is.
+def check(connection: sa.Connection, claims: Sequence[Claim]) -> None:
+    """Return if all these claims are the current ones of their arrivals; a dry run's always is.
 
     Raises:
-        LostClaimError: It is not.
+        LostClaimError: One is not.
     """
-    held = claim.arrival_id == _NOT_ENTERED or is_held(connection, claim.import_id, claim.attempt)
-    if not held:
-        raise LostClaimError(claim.arrival_id, claim.attempt)
+    keys = keys_of(claims)
+    query = sa.select(sa.func.count()).select_from(tables.arrival).where(are_held(keys))
+    if keys and connection.scalar(query) != len(keys):
+        raise LostClaimError(*keys[0])
 
 
 def is_held(connection: sa.Connection, import_id: int, attempt: int) -> bool:
@@ -239,113 +240,13 @@ def is_held(connection: sa.Connection, import_id: int, attempt: int) -> bool:
     return bool(connection.scalar(sa.select(held)))
 
 
-def check_together(connection: sa.Connection, claims: Sequence[Claim]) -> None:
-    """Return if all these claims are the current ones of their arrivals.
-
-    Raises:
-        LostClaimError: One is not.
-    """
-    held = _are_held([(claim.arrival_id, claim.attempt) for claim in claims])
-    query = sa.select(sa.func.count()).select_from(tables.arrival).where(held)
-    if connection.scalar(query) != len(claims):
-        raise LostClaimError(claims[0].arrival_id, claims[0].attempt)
-
-
-def settle(
-    connection: sa.Connection,
-    claim: Claim,
-    report: ImportReport,
-    fingerprint: str | None,
-    max_failures: int | None = None,
-) -> None:
-    """Write the import's entry and end its claim.
-
-    Of a file that failed for the last time the arrival says that it is not tried any more.
-
-    Raises:
-        LostClaimError: The claim is no longer the arrival's current one.
-    """
-    failures, problem = 0, report.problem
-    if report.outcome is Outcome.FAILED:
-        failures = 1 + _failures(connection, claim)
-        if max_failures is not None and failures >= max_failures:
-            problem = (
-                f"{claim.name}: failed {failures} times, so it is no longer tried by itself; name "
-                f"it, in a run's config or to csv-pipeline import, to try it again\n{problem}"
-            )
-    _end_claim(
-        connection,
-        claim,
-        status=ArrivalStatus(report.outcome.value),
-        problem=problem,
-        failures=failures,
-        moved_at=None,
-        again=False,
-    )
-    position = claim.position
-    if report.repairs is not None:
-        position = order.position_of(connection, report.repairs)
-    imports.enter_report(
-        connection, report, fingerprint=fingerprint, run_id=claim.run_id, position=position
-    )
-    order.forget_confirmed(connection, claim)
-
-
-def settle_together(
-    connection: sa.Connection, settled: Sequence[tuple[Claim, ImportReport, str | None]]
-) -> None:
-    """Write the entries of imports that stored their rows, each with its fingerprint; see `settle`.
-
-    Raises:
-        LostClaimError: One of the claims is no longer the current one.
-    """
-    table, first = tables.arrival, settled[0][0]
-    claims = [(claim.arrival_id, claim.attempt) for claim, _, _ in settled]
-    ended = connection.execute(
-        sa.update(table)
-        .where(_are_held(claims))
-        .values(
-            status=ArrivalStatus.IMPORTED,
-            lease_expires_at=None,
-            worker=None,
-            problem=None,
-            failures=0,
-            deaths=0,
-            moved_at=None,
-        )
-    )
-    if ended.rowcount != len(claims):
-        raise LostClaimError(*claims[0])
-    turn = lane_lock.next_turn(connection, first.account, first.feed)
-    connection.execute(
-        sa.insert(tables.import_),
-        [
-            imports.entry(report)
-            | {
-                "fingerprint": fingerprint,
-                "run_id": claim.run_id,
-                "position": claim.position,
-                "turn": turn,
-            }
-            for claim, report, fingerprint in settled
-        ],
-    )
-    order.forget_confirmed(connection, settled[0][0])
-
-
 def _status_before() -> sa.ColumnElement[Any]:
     table = tables.arrival
     claimed = table.c.status == ArrivalStatus.CLAIMED
     return sa.case((claimed, table.c.status_before_dry_run), else_=table.c.status)
 
 
-def _failures(connection: sa.Connection, claim: Claim) -> int:
-    table = tables.arrival
-    query = sa.select(table.c.failures).where(table.c.arrival_id == claim.arrival_id)
-    return connection.scalar(query) or 0
-
-
-def _end_claim(
+def end_claim(
     connection: sa.Connection,
     claim: Claim,
     *,
@@ -353,6 +254,7 @@ def _end_claim(
     problem: str | None = None,
     **values: Any,
 ) -> None:
+    """End a claim, and let its arrival be of another status from here on."""
     _change_claim(
         connection,
         claim,
@@ -364,7 +266,12 @@ def _end_claim(
     )
 
 
-def _are_held(claims: Collection[tuple[int, int]]) -> sa.ColumnElement[bool]:
+def keys_of(claims: Iterable[Claim]) -> list[tuple[int, int]]:
+    """Return the claims' keys, (arrival, attempt) each; a dry run without arrival has none."""
+    return [(claim.arrival_id, claim.attempt) for claim in claims if claim.arrival_id]
+
+
+def are_held(claims: Collection[tuple[int, int]]) -> sa.ColumnElement[bool]:
     """Return whether an arrival's claim is among these, (arrival, attempt) each."""
     table = tables.arrival
     key = sa.tuple_(table.c.arrival_id, table.c.attempt)

@@ -84,18 +84,27 @@ def rows_brought(connection: sa.Connection, claim: Claim) -> int:
     return int(connection.scalar(query) or 0)
 
 
-def enter_report(connection: sa.Connection, report: ImportReport, **facts: Any) -> None:
-    """Write an import's entry; `facts` are columns that its report does not have.
+def enter_reports(
+    connection: sa.Connection, reports: Sequence[tuple[ImportReport, Mapping[str, Any]]]
+) -> None:
+    """Write entries of imports of one account and feed, each with columns its report has not.
 
-    The lane of one that changed rows must be locked.
+    The lane of those that changed rows must be locked.
     """
+    changing = {Outcome.IMPORTED, Outcome.UNDO}
     turn = None
-    if report.outcome in {Outcome.IMPORTED, Outcome.UNDO}:
-        turn = lane_lock.next_turn(connection, report.account, report.feed)
-    connection.execute(sa.insert(tables.import_).values(entry(report) | facts | {"turn": turn}))
+    if any(report.outcome in changing for report, _ in reports):
+        turn = lane_lock.next_turn(connection, reports[0][0].account, reports[0][0].feed)
+    connection.execute(
+        sa.insert(tables.import_),
+        [
+            {**_entry(report), **facts, "turn": turn if report.outcome in changing else None}
+            for report, facts in reports
+        ],
+    )
 
 
-def entry(report: ImportReport) -> dict[str, Any]:
+def _entry(report: ImportReport) -> dict[str, Any]:
     """Return the row of an import by its columns, as far as its report tells them."""
     return {
         "import_id": report.import_id,

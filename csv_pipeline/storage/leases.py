@@ -10,55 +10,36 @@ from csv_pipeline.model import (
     Claim,
 )
 from csv_pipeline.storage import tables
-from csv_pipeline.storage.claims import _NOT_ENTERED, _are_held, _change_claim
+from csv_pipeline.storage.claims import are_held, keys_of
 from csv_pipeline.storage.worker import is_gone, this_worker
 
 
-def renew(connection: sa.Connection, claim: Claim, lease_seconds: float) -> None:
-    """Let a claim last as long again from now on, in this process; a dry run holds none.
+def renew(connection: sa.Connection, claims: Sequence[Claim], lease_seconds: float) -> None:
+    """Let claims last as long again from now on, in this process; a dry run's has no lease.
 
     Raises:
-        LostClaimError: The claim is no longer the arrival's current one, or another process works
-            on it: a run that was taken for dead, say, while its retry goes on with its claims.
+        LostClaimError: One, and then all are as they were, is no longer its arrival's current
+            claim, or another process works on it: a run that was taken for dead, say, while its
+            retry goes on with its claims.
     """
-    if claim.arrival_id == _NOT_ENTERED:
+    keys = keys_of(claims)
+    if not keys:
         return
     table = tables.arrival
-    elsewhere = connection.scalar(
-        sa.select(table.c.worker).where(
-            table.c.arrival_id == claim.arrival_id,
-            table.c.worker != this_worker(),
-            table.c.lease_expires_at >= sa.func.now(),
-        )
-    )
-    if elsewhere is not None and not is_gone(elsewhere):
-        raise LostClaimError(claim.arrival_id, claim.attempt)
-    lease = sa.func.now() + timedelta(seconds=lease_seconds)
-    _change_claim(connection, claim, lease_expires_at=lease, worker=this_worker())
-
-
-def renew_together(
-    connection: sa.Connection, claims: Sequence[Claim], lease_seconds: float
-) -> bool:
-    """Renew many claims as `renew` does each; return False, changing none, if one is lost."""
-    table = tables.arrival
-    keys = [(claim.arrival_id, claim.attempt) for claim in claims]
     others = connection.scalars(
         sa.select(table.c.worker)
         .where(
-            _are_held(keys),
+            are_held(keys),
             table.c.worker != this_worker(),
             table.c.lease_expires_at >= sa.func.now(),
         )
         .distinct()
     )
     if not all(is_gone(worker) for worker in others):
-        return False
-    with connection.begin_nested() as attempt:
-        if renew_all(connection, set(keys), lease_seconds):
-            attempt.rollback()
-            return False
-    return True
+        raise LostClaimError(*keys[0])
+    with connection.begin_nested():
+        if lost := renew_all(connection, set(keys), lease_seconds):
+            raise LostClaimError(*min(lost))
 
 
 def renew_all(
@@ -75,7 +56,7 @@ def renew_all(
     most_idle = sa.text("SELECT set_config('idle_in_transaction_session_timeout', :most, true)")
     connection.execute(most_idle, {"most": f"{max(1, int(lease_seconds * 1_000))}ms"})
     table = tables.arrival
-    held = _are_held(claims)
+    held = are_held(claims)
     free = sa.select(table.c.arrival_id).where(held).with_for_update(skip_locked=True)
     connection.execute(
         sa.update(table)
@@ -99,5 +80,5 @@ def hand_over(
     mine = table.c.worker.is_not_distinct_from(this_worker())
     lease = sa.func.now() + timedelta(seconds=lease_seconds)
     connection.execute(
-        sa.update(table).where(_are_held(claims), mine).values(lease_expires_at=lease, worker=None)
+        sa.update(table).where(are_held(claims), mine).values(lease_expires_at=lease, worker=None)
     )

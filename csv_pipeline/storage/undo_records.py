@@ -88,7 +88,8 @@ def settle(connection: sa.Connection, report: ImportReport, undone: Undoable) ->
         .values(status=after)
     )
     _mark_repairs(connection, subject.import_id, redo=undone.redo)
-    imports.enter_report(connection, report, undoes_import_id=undone.named.import_id)
+    facts = {"undoes_import_id": undone.named.import_id}
+    imports.enter_reports(connection, [(report, facts)])
 
 
 def prune_history(database: Database, feeds: Iterable[Feed], days: int) -> int:
