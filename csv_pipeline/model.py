@@ -1,6 +1,6 @@
 """The nouns: what the pipeline is about, as frozen values that know nothing of how.
 
-Everything here can be written to JSON and read back (see `csv_pipeline.workspace`), because the
+Everything here can be written to JSON and read back (see `csv_pipeline.handover`), because the
 stages of one import may run in different processes.
 """
 

@@ -15,10 +15,10 @@ import polars as pl
 import pytest
 
 from csv_pipeline.errors import FileRefusedError
+from csv_pipeline.handover import REJECTS, TextFile, batches, scan
 from csv_pipeline.spec.contract import heading
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.read.grammar import Grammar
-from csv_pipeline.workspace import REJECTS, TextFile, batches, scan
 
 CASES = Path(__file__).parent / "corpus" / "cases"
 NAMES = sorted(path.stem for path in CASES.glob("*.json"))

@@ -11,10 +11,10 @@ import sqlalchemy as sa
 
 from csv_pipeline.account import Account
 from csv_pipeline.feeds.ebay_orders import EBAY_ORDERS
+from csv_pipeline.handover import scan
 from csv_pipeline.model import ImportReport
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.transform import transform
-from csv_pipeline.workspace import scan
 from csv_pipeline_tests.conftest import Desk
 
 HUB = (

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from csv_pipeline.errors import ContradictionError, UnreadableFileError
+from csv_pipeline.handover import TextFile, scan
 from csv_pipeline.model import Evidence, Outcome
 from csv_pipeline.stages.read import ReadHints, as_utf8, read
-from csv_pipeline.workspace import TextFile, scan
 from csv_pipeline_tests.conftest import Desk
 from csv_pipeline_tests.test_inspect import inspect
 from csv_pipeline_tests.test_replay import sent_out

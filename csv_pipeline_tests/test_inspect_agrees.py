@@ -13,9 +13,9 @@ from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.report import non_data_in
 from csv_pipeline.errors import FileRefusedError
 from csv_pipeline.feeds import FEEDS
+from csv_pipeline.handover import REJECTS, TextFile, scan
 from csv_pipeline.model import Claim
 from csv_pipeline.stages.read import read
-from csv_pipeline.workspace import REJECTS, TextFile, scan
 from csv_pipeline_tests.test_corpus import CASES
 from csv_pipeline_tests.test_kinds import KINDS
 

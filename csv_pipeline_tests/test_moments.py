@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from csv_pipeline.account import Account, DateOrder, DecimalMark
 from csv_pipeline.casts import dates, times, zones
 from csv_pipeline.casts.dates import Reading
+from csv_pipeline.handover import TypedFile, batches, scan
 from csv_pipeline.spec.contract import Contract, Kind, Money, column, columns_of
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.transform import transform
-from csv_pipeline.workspace import TypedFile, batches, scan
 from csv_pipeline_tests.conftest import Desk
 
 NEAR = Reading(since=1966, until=2026)

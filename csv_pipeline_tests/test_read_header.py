@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from csv_pipeline.errors import UndecidableError
+from csv_pipeline.handover import REJECTS, TextFile, scan
 from csv_pipeline.spec.contract import heading
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.read.dialect import Text, find_dialect
-from csv_pipeline.workspace import REJECTS, TextFile, scan
 
 Rows = list[tuple[str | None, ...]]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from csv_pipeline.errors import LimitExceededError
+from csv_pipeline.handover import TextFile, scan
 from csv_pipeline.spec.contract import heading
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.read.blocks import Block
@@ -15,7 +16,6 @@ from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.read.lines import lined
 from csv_pipeline.stages.read.looks import Looks
 from csv_pipeline.stages.read.records import Cutter
-from csv_pipeline.workspace import TextFile, scan
 
 KNOWN = frozenset(map(heading, ["id", "name", "note"]))
 PIECES = [

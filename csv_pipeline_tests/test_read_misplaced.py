@@ -18,9 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from csv_pipeline.errors import FileRefusedError
+from csv_pipeline.handover import REJECTS, TextFile, scan
 from csv_pipeline.spec.contract import heading
 from csv_pipeline.stages.read import ReadHints, read
-from csv_pipeline.workspace import REJECTS, TextFile, scan
 
 HEADER = ("id", "name", "note", "city", "amount")
 KNOWN = frozenset(map(heading, HEADER))

@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from csv_pipeline.errors import FileRefusedError, UndecidableError
+from csv_pipeline.handover import REJECTS, TextFile, scan
 from csv_pipeline.spec.contract import heading
 from csv_pipeline.stages.read import ReadHints, read
-from csv_pipeline.workspace import REJECTS, TextFile, scan
 from csv_pipeline_tests.test_read_misplaced import has_rows
 
 CASES = Path(__file__).parent / "corpus" / "cases"

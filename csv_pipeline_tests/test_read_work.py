@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from csv_pipeline.handover import TextFile
 from csv_pipeline.spec.contract import heading
 from csv_pipeline.stages.read import ReadHints, read, records
 from csv_pipeline.stages.read.dialect import Text, find_dialect
@@ -17,7 +18,6 @@ from csv_pipeline.stages.read.neighbours import Neighbours
 from csv_pipeline.stages.read.records import Cutter
 from csv_pipeline.stages.read.sections import Headers
 from csv_pipeline.stages.read.strays import Teller
-from csv_pipeline.workspace import TextFile
 from csv_pipeline_tests.test_read_lines import PIECES
 
 HINTS = ReadHints(name="file.csv", headings=frozenset(map(heading, ["id", "name", "note"])))

@@ -16,10 +16,7 @@ from hypothesis import strategies as st
 
 from csv_pipeline.engine.housekeeping import sweep
 from csv_pipeline.engine.workspace import Stage
-from csv_pipeline.model import ImportReport, Outcome
-from csv_pipeline.rejects.rejects_file import neutral, neutralised
-from csv_pipeline.stages.results import Decided, write_results
-from csv_pipeline.workspace import (
+from csv_pipeline.handover import (
     REJECTS,
     SUPERSEDED,
     BatchWriter,
@@ -27,6 +24,9 @@ from csv_pipeline.workspace import (
     TypedFile,
     ValidFile,
 )
+from csv_pipeline.model import ImportReport, Outcome
+from csv_pipeline.rejects.rejects_file import neutral, neutralised
+from csv_pipeline.stages.results import Decided, write_results
 from csv_pipeline_tests.conftest import Desk
 
 

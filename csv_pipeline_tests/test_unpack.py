@@ -16,10 +16,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from csv_pipeline.errors import FileRefusedError, LimitExceededError
+from csv_pipeline.handover import PlainFile
 from csv_pipeline.model import ArrivalStatus, ImportReport, Outcome, StoredText
 from csv_pipeline.stages.unpack import UnpackLimits, unpack
 from csv_pipeline.storage import arrivals
-from csv_pipeline.workspace import PlainFile
 from csv_pipeline_tests.conftest import Desk, ingest
 
 if sys.version_info >= (3, 14):

@@ -7,8 +7,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from csv_pipeline.handover import BatchWriter, batches, in_order, save, saved, scan
 from csv_pipeline.model import StoredText
-from csv_pipeline.workspace import BatchWriter, batches, in_order, save, saved, scan
 
 
 def stored(size: int) -> StoredText:

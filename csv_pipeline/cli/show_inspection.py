@@ -5,7 +5,7 @@ from rich.text import Text
 from csv_pipeline.cli.show import print_non_data, print_warnings
 from csv_pipeline.cli.terminal import command, labelled, note, out, plain, print_under, table
 from csv_pipeline.engine.inspection import Inspection, Proposal
-from csv_pipeline.workspace import TextFile
+from csv_pipeline.handover import TextFile
 
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", " ": "blank"}
 _SHOWN_ROWS = 3

@@ -33,6 +33,19 @@ from csv_pipeline.engine.reporting import log_finished
 from csv_pipeline.engine.result_files import decided_in, draft_results_together, leave_results
 from csv_pipeline.engine.workspace import BEFORE, Fact, Progress, Scratch, Stage
 from csv_pipeline.errors import FileRefusedError, LostClaimError, UnavailableError
+from csv_pipeline.handover import (
+    OWN,
+    PARTIAL,
+    BatchWriter,
+    Part,
+    PlainFile,
+    TextFile,
+    TypedFile,
+    ValidFile,
+    batches,
+    parts_of,
+    scan,
+)
 from csv_pipeline.model import (
     Counts,
     Evidence,
@@ -50,19 +63,6 @@ from csv_pipeline.stages.validate import rows_not_plain, validate
 from csv_pipeline.storage import claims, imports, leases, order, settling
 from csv_pipeline.storage.lane_lock import lock_lane
 from csv_pipeline.storage.targets import rows_meet
-from csv_pipeline.workspace import (
-    OWN,
-    PARTIAL,
-    BatchWriter,
-    Part,
-    PlainFile,
-    TextFile,
-    TypedFile,
-    ValidFile,
-    batches,
-    parts_of,
-    scan,
-)
 
 _MOST_BYTES_OF_ONE = 256 * 1024
 _MOST_BYTES = 16 * 1024**2

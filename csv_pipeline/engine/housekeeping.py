@@ -12,11 +12,11 @@ from csv_pipeline.engine.workspace import Workspace
 from csv_pipeline.errors import (
     UnknownImportError,
 )
+from csv_pipeline.handover import PARTIAL
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.storage import claims, imports
 from csv_pipeline.storage.database import Database
-from csv_pipeline.workspace import PARTIAL
 
 _LEFT_SECONDS = 3_600.0  # after which no process reports on a settled import any more
 

@@ -37,6 +37,13 @@ from csv_pipeline.errors import (
     LostClaimError,
     WrongFeedError,
 )
+from csv_pipeline.handover import (
+    PlainFile,
+    Replay,
+    TextFile,
+    TypedFile,
+    ValidFile,
+)
 from csv_pipeline.model import (
     Claim,
     Ending,
@@ -65,13 +72,6 @@ from csv_pipeline.stages.validate import hold_to_threshold, validate
 from csv_pipeline.storage import arrivals, claims, imports, leases, quarantine, settling
 from csv_pipeline.storage.imports import SameContent
 from csv_pipeline.storage.lane_lock import lock_lane
-from csv_pipeline.workspace import (
-    PlainFile,
-    Replay,
-    TextFile,
-    TypedFile,
-    ValidFile,
-)
 
 _QUOTED = re.compile(r"\[.*\]|\"[^\"]*\"|`[^`]*`", re.DOTALL)
 _MOST_NAMES = 40

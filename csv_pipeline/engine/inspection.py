@@ -23,13 +23,13 @@ from csv_pipeline.errors import (
     UndecidableError,
     UnknownFeedError,
 )
+from csv_pipeline.handover import PARTIAL, Member, PlainFile, TextFile, batches
 from csv_pipeline.model import Evidence, NonDataLine, Reject, StoredText
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.stages.read import ReadHints, read, sample
 from csv_pipeline.stages.transform import Fit, fit
 from csv_pipeline.stages.unpack import UnpackLimits, unpack
-from csv_pipeline.workspace import PARTIAL, Member, PlainFile, TextFile, batches
 
 SAMPLE_BYTES = 8 * 1024**2
 _FIRST_ROWS = 5

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import structlog
 
+from csv_pipeline.handover import PARTIAL
 from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.rejects.rejects_file import write_rejects
 from csv_pipeline.settings import Settings
 from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.storage import imports, quarantine
 from csv_pipeline.storage.database import Database
-from csv_pipeline.workspace import PARTIAL
 
 log = structlog.get_logger()
 

@@ -14,9 +14,9 @@ from csv_pipeline.errors import (
     ThresholdExceededError,
     WrongFeedError,
 )
+from csv_pipeline.handover import NON_DATA, REJECTS, TextFile, scan
 from csv_pipeline.model import Counts, ImportReport, NonDataLine, Reject, ReportWarning
 from csv_pipeline.spec.feed import SHARE_FROM_ROWS
-from csv_pipeline.workspace import NON_DATA, REJECTS, TextFile, scan
 
 MAY_BE_DECLARED = frozenset(
     error.code

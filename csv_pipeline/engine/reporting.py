@@ -14,9 +14,9 @@ from csv_pipeline.engine.report import (
     settings_at_fault,
 )
 from csv_pipeline.engine.workspace import Workspace
+from csv_pipeline.handover import TextFile
 from csv_pipeline.model import Claim, Counts, HeaderDrift, ImportReport, Outcome
 from csv_pipeline.stages.load import LATE
-from csv_pipeline.workspace import TextFile
 
 log = structlog.get_logger()
 

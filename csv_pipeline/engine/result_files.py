@@ -13,6 +13,13 @@ from typing import BinaryIO
 import structlog
 
 from csv_pipeline.engine.workspace import ResultsDraft, Workspace
+from csv_pipeline.handover import (
+    PARTIAL,
+    Part,
+    TextFile,
+    TypedFile,
+    ValidFile,
+)
 from csv_pipeline.model import Claim, Counts, ImportReport, Outcome
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.feed import Feed
@@ -23,13 +30,6 @@ from csv_pipeline.stages.results import (
     results_of_parts,
     write_lines,
     write_results,
-)
-from csv_pipeline.workspace import (
-    PARTIAL,
-    Part,
-    TextFile,
-    TypedFile,
-    ValidFile,
 )
 
 log = structlog.get_logger()

@@ -11,11 +11,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from csv_pipeline.account import Account
+from csv_pipeline.handover import REJECTS, TYPED_ORIGIN, BatchWriter, TextFile, TypedFile, scan
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.transform import transform
 from csv_pipeline.stages.validate import validate
-from csv_pipeline.workspace import REJECTS, TYPED_ORIGIN, BatchWriter, TextFile, TypedFile, scan
 
 _NOBODY = Account(account="sample")
 _IN_THE_TEXT = ("line_number", "offset", "length")

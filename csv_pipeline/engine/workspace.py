@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any, Generic, Self, TypeVar, overload
 
 from csv_pipeline.engine.report import NonData
-from csv_pipeline.model import Counts, Ending, HeaderDrift, ImportReport, StoredText
-from csv_pipeline.workspace import (
+from csv_pipeline.handover import (
     PlainFile,
     Replay,
     TextFile,
@@ -24,6 +23,7 @@ from csv_pipeline.workspace import (
     save,
     saved,
 )
+from csv_pipeline.model import Counts, Ending, HeaderDrift, ImportReport, StoredText
 
 T = TypeVar("T")
 

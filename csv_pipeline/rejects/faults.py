@@ -2,8 +2,8 @@
 
 import polars as pl
 
+from csv_pipeline.handover import REJECTS
 from csv_pipeline.spec.contract import Column
-from csv_pipeline.workspace import REJECTS
 
 MASK = "•••"
 

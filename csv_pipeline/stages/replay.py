@@ -15,6 +15,14 @@ from pathlib import Path
 import polars as pl
 
 from csv_pipeline.errors import ReplayError
+from csv_pipeline.handover import (
+    ORIGIN,
+    PAIRS,
+    BatchWriter,
+    Replay,
+    TextFile,
+    batches,
+)
 from csv_pipeline.rejects.faults import record_faults
 from csv_pipeline.rejects.rejects_file import (
     IMPORT_ID,
@@ -23,14 +31,6 @@ from csv_pipeline.rejects.rejects_file import (
     ROW_NUMBER,
     VERBATIM,
     restored,
-)
-from csv_pipeline.workspace import (
-    ORIGIN,
-    PAIRS,
-    BatchWriter,
-    Replay,
-    TextFile,
-    batches,
 )
 
 _IN_NAME = re.compile(r"import-(\d+)")

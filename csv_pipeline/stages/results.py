@@ -13,9 +13,7 @@ from typing import BinaryIO
 
 import polars as pl
 
-from csv_pipeline.rejects.faults import MASK
-from csv_pipeline.rejects.rejects_file import neutralised
-from csv_pipeline.workspace import (
+from csv_pipeline.handover import (
     Part,
     TextFile,
     TypedFile,
@@ -26,6 +24,8 @@ from csv_pipeline.workspace import (
     parts_of,
     read_batch,
 )
+from csv_pipeline.rejects.faults import MASK
+from csv_pipeline.rejects.rejects_file import neutralised
 
 ROW_NUMBER, LINE_NUMBER, OUTCOME, ERRORS = "_row_number", "_line_number", "_outcome", "_errors"
 REFUSED = "refused"

@@ -23,8 +23,8 @@ from csv_pipeline.errors import (
     SourceChangedError,
     UnreadableFileError,
 )
+from csv_pipeline.handover import Member, PlainFile
 from csv_pipeline.model import Evidence, StoredText
-from csv_pipeline.workspace import Member, PlainFile
 
 if sys.version_info >= (3, 14):
     from compression import zstd

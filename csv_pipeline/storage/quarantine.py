@@ -14,10 +14,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from csv_pipeline.errors import ReplayError, UnknownImportError
+from csv_pipeline.handover import Replay, scan
 from csv_pipeline.model import Claim, ImportReport, Outcome
 from csv_pipeline.rejects.rejects_file import RejectedRow
 from csv_pipeline.storage import imports, tables
-from csv_pipeline.workspace import Replay, scan
 
 _SOME = 10_000
 _ORIGINALS = pl.Schema(

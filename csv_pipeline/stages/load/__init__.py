@@ -17,18 +17,7 @@ import psycopg
 import sqlalchemy as sa
 
 from csv_pipeline.errors import AccountingError, FileRefusedError
-from csv_pipeline.model import Claim, Counts, Difference, ReportWarning
-from csv_pipeline.spec.feed import Feed
-from csv_pipeline.spec.row_hash import OCCURRENCE
-from csv_pipeline.stages.load.copying import StoredHashes, copy
-from csv_pipeline.stages.load.differences import first_differences
-from csv_pipeline.stages.load.faults import store_rejects, write_refused
-from csv_pipeline.stages.load.resolution import OUTCOME, PLAN, Resolution
-from csv_pipeline.stages.load.writing import is_of_a_row, write
-from csv_pipeline.storage import imports, order, tables
-from csv_pipeline.storage.database import affected
-from csv_pipeline.storage.quarantine import mark_repaired
-from csv_pipeline.workspace import (
+from csv_pipeline.handover import (
     OUTCOMES,
     OWN,
     PAIRS,
@@ -43,6 +32,17 @@ from csv_pipeline.workspace import (
     parts_of,
     scan,
 )
+from csv_pipeline.model import Claim, Counts, Difference, ReportWarning
+from csv_pipeline.spec.feed import Feed
+from csv_pipeline.spec.row_hash import OCCURRENCE
+from csv_pipeline.stages.load.copying import StoredHashes, copy
+from csv_pipeline.stages.load.differences import first_differences
+from csv_pipeline.stages.load.faults import store_rejects, write_refused
+from csv_pipeline.stages.load.resolution import OUTCOME, PLAN, Resolution
+from csv_pipeline.stages.load.writing import is_of_a_row, write
+from csv_pipeline.storage import imports, order, tables
+from csv_pipeline.storage.database import affected
+from csv_pipeline.storage.quarantine import mark_repaired
 
 __all__ = ["LATE", "load", "load_together", "store_rejects"]
 

@@ -8,11 +8,7 @@ from typing import BinaryIO
 import polars as pl
 import sqlalchemy as sa
 
-from csv_pipeline.model import Claim
-from csv_pipeline.stages.load.copying import copy
-from csv_pipeline.stages.load.resolution import Resolution
-from csv_pipeline.storage import tables
-from csv_pipeline.workspace import (
+from csv_pipeline.handover import (
     ORIGIN,
     PAIRS,
     REJECTS,
@@ -27,6 +23,10 @@ from csv_pipeline.workspace import (
     read_batch,
     scan,
 )
+from csv_pipeline.model import Claim
+from csv_pipeline.stages.load.copying import copy
+from csv_pipeline.stages.load.resolution import Resolution
+from csv_pipeline.storage import tables
 
 _MANY = 50_000
 _AT_ONCE = 1_000

@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
+from csv_pipeline.handover import OWN, Replay, TypedFile
 from csv_pipeline.model import Claim
 from csv_pipeline.rejects.faults import MASK
 from csv_pipeline.spec.conflict import ConflictPolicy, Overwrite, Values
@@ -20,7 +21,6 @@ from csv_pipeline.spec.names import EXTRA
 from csv_pipeline.spec.row_hash import CONTENT, HASH, OCCURRENCE
 from csv_pipeline.storage import order, tables
 from csv_pipeline.storage.targets import history_table, key_columns, target_table
-from csv_pipeline.workspace import OWN, Replay, TypedFile
 
 Conditions = tuple[sa.ColumnElement[bool], ...]
 OUTCOME = "outcome"

@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from csv_pipeline.errors import LimitExceededError
+from csv_pipeline.handover import BatchWriter, TextFile, in_order
 from csv_pipeline.model import Evidence, LineCounts
 from csv_pipeline.stages.read.dialect import Dialect, ReadHints, Text, find_dialect
 from csv_pipeline.stages.read.encoding import as_utf8
@@ -14,7 +15,6 @@ from csv_pipeline.stages.read.sections import NewColumnsError
 from csv_pipeline.stages.read.structure import Structure
 from csv_pipeline.stages.read.tally import Tally
 from csv_pipeline.stages.read.wrappings import without_wrappings
-from csv_pipeline.workspace import BatchWriter, TextFile, in_order
 
 __all__ = ["ReadHints", "as_utf8", "read", "sample"]
 

@@ -7,12 +7,12 @@ from typing import NamedTuple
 import polars as pl
 
 from csv_pipeline.errors import AccountingError
+from csv_pipeline.handover import ORIGIN, REJECTS
 from csv_pipeline.stages.read.blocks import Block
 from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.read.kinds import DATA
 from csv_pipeline.stages.read.lines import Lined, parsed
 from csv_pipeline.stages.read.sections import Section
-from csv_pipeline.workspace import ORIGIN, REJECTS
 
 _NEEDED = {
     "row.stray_quote": "quotes that open and close where a cell does were needed; these do not, or "

@@ -12,6 +12,7 @@ from functools import cached_property, partial
 import polars as pl
 
 from csv_pipeline.errors import AccountingError, LimitExceededError
+from csv_pipeline.handover import in_order
 from csv_pipeline.stages.read.blocks import Block, blocks
 from csv_pipeline.stages.read.dialect import Dialect, ReadHints, Text
 from csv_pipeline.stages.read.encoding import UNDECODABLE
@@ -31,7 +32,6 @@ from csv_pipeline.stages.read.records import Cutter
 from csv_pipeline.stages.read.repairs import repaired
 from csv_pipeline.stages.read.sections import Headers, Section
 from csv_pipeline.stages.read.tally import Tally
-from csv_pipeline.workspace import in_order
 
 
 @dataclass

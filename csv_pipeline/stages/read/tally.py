@@ -8,12 +8,12 @@ from shutil import rmtree
 import polars as pl
 
 from csv_pipeline.errors import AccountingError
+from csv_pipeline.handover import NON_DATA, BatchWriter
 from csv_pipeline.model import LineCounts, NonDataLine, ReportWarning
 from csv_pipeline.stages.read.blocks import Block
 from csv_pipeline.stages.read.dialect import Dialect, ReadHints
 from csv_pipeline.stages.read.kinds import BLANK, DATA, PADDING, non_data_line
 from csv_pipeline.stages.read.looks import ends_anew, is_doubtful
-from csv_pipeline.workspace import NON_DATA, BatchWriter
 
 _LINES_NAMED = 20
 _MOST_DECLARED = 10_000  # facts kept; a file made of footers is counted to the end all the same

@@ -23,6 +23,15 @@ from csv_pipeline.casts.nulls import are_none
 from csv_pipeline.casts.times import Forms
 from csv_pipeline.casts.zones import Census
 from csv_pipeline.errors import FileRefusedError, MissingColumnError
+from csv_pipeline.handover import (
+    BatchWriter,
+    Part,
+    TextFile,
+    TypedFile,
+    batches,
+    in_order,
+    parts_of,
+)
 from csv_pipeline.model import Evidence, FileFacts
 from csv_pipeline.spec.contract import Column, Kind, heading
 from csv_pipeline.spec.feed import Feed, Layout
@@ -38,15 +47,6 @@ from csv_pipeline.stages.transform.casting import typed_rows
 from csv_pipeline.stages.transform.derived import check_file
 from csv_pipeline.stages.transform.plan import Plan, is_id
 from csv_pipeline.stages.transform.surveys import Surveys, survey, surveys_of, year_of
-from csv_pipeline.workspace import (
-    BatchWriter,
-    Part,
-    TextFile,
-    TypedFile,
-    batches,
-    in_order,
-    parts_of,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

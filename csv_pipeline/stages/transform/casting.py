@@ -11,17 +11,17 @@ from csv_pipeline.casts import cells, currencies, dates, decimals, integers, tim
 from csv_pipeline.casts.dates import Reading
 from csv_pipeline.casts.identifiers import Rounded, rounded
 from csv_pipeline.casts.nulls import are_none
+from csv_pipeline.handover import (
+    ORIGIN,
+    REJECTS,
+    TYPED_ORIGIN,
+)
 from csv_pipeline.rejects.faults import MASK, fault_rows
 from csv_pipeline.spec.contract import Column, Kind
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.names import EXTRA
 from csv_pipeline.stages.transform.derived import with_derived
 from csv_pipeline.stages.transform.plan import Plan, is_id
-from csv_pipeline.workspace import (
-    ORIGIN,
-    REJECTS,
-    TYPED_ORIGIN,
-)
 
 _FEW = 2_000  # rows
 

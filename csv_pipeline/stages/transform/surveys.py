@@ -13,11 +13,11 @@ from csv_pipeline.casts.figures import Figures, figures_of
 from csv_pipeline.casts.moments import Moments, Settled, moments_of, settle, take_census
 from csv_pipeline.casts.times import Forms
 from csv_pipeline.casts.zones import Census
-from csv_pipeline.spec.feed import Feed
-from csv_pipeline.workspace import (
+from csv_pipeline.handover import (
     TextFile,
     batches,
 )
+from csv_pipeline.spec.feed import Feed
 
 
 def survey(  # noqa: PLR0913, PLR0917  # the file, whose it is, and how its header reads

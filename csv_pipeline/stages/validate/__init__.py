@@ -14,6 +14,19 @@ import polars as pl
 
 from csv_pipeline.casts import labels
 from csv_pipeline.errors import ThresholdExceededError
+from csv_pipeline.handover import (
+    REJECTS,
+    SUPERSEDED,
+    BatchWriter,
+    Replay,
+    TextFile,
+    TypedFile,
+    ValidFile,
+    batch_files,
+    batches,
+    in_order,
+    scan,
+)
 from csv_pipeline.rejects.faults import record_faults
 from csv_pipeline.spec.feed import SHARE_FROM_ROWS, Feed
 from csv_pipeline.spec.header import sources_in
@@ -30,19 +43,6 @@ from csv_pipeline.stages.validate.keys import (
     with_origin,
 )
 from csv_pipeline.stages.validate.rules import OwnCells, contract_faults, schema_of_feed
-from csv_pipeline.workspace import (
-    REJECTS,
-    SUPERSEDED,
-    BatchWriter,
-    Replay,
-    TextFile,
-    TypedFile,
-    ValidFile,
-    batch_files,
-    batches,
-    in_order,
-    scan,
-)
 
 LONGEST_KEY = 2_500
 """Bytes of a key: an entry of a B-tree has 2,704 at most, the account and what PostgreSQL adds."""

@@ -5,12 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from csv_pipeline.model import ReportWarning
-from csv_pipeline.rejects.faults import record_faults
-from csv_pipeline.spec.contract import Contract, columns_of
-from csv_pipeline.spec.feed import Feed
-from csv_pipeline.spec.row_hash import CONTENT, HASH, OCCURRENCE, KnownBy, known_by
-from csv_pipeline.workspace import (
+from csv_pipeline.handover import (
     ORIGIN,
     TYPED_ORIGIN,
     BatchWriter,
@@ -18,6 +13,11 @@ from csv_pipeline.workspace import (
     batches,
     scan,
 )
+from csv_pipeline.model import ReportWarning
+from csv_pipeline.rejects.faults import record_faults
+from csv_pipeline.spec.contract import Contract, columns_of
+from csv_pipeline.spec.feed import Feed
+from csv_pipeline.spec.row_hash import CONTENT, HASH, OCCURRENCE, KnownBy, known_by
 
 
 @lru_cache(maxsize=100)

@@ -13,12 +13,12 @@ from pandera.backends.polars.register import register_polars_backends
 from pandera.errors import SchemaErrors
 
 from csv_pipeline.errors import SetupError
+from csv_pipeline.handover import (
+    read_batch,
+)
 from csv_pipeline.rejects.faults import fault_rows
 from csv_pipeline.spec.contract import Column, Contract, Kind, asked_by
 from csv_pipeline.spec.feed import Feed
-from csv_pipeline.workspace import (
-    read_batch,
-)
 
 RULES = {
     "not_nullable": "required",

@@ -1,4 +1,4 @@
-"""The work directory of one import, and the files that its stages hand to one another.
+"""What the stages of an import hand to one another: batches of rows, and facts about them.
 
 A stage's rows are a directory of numbered Arrow IPC files, one a batch, so that every stage streams
 and memory does not grow with the file. A stage's facts are one JSON file beside them. All of it is
