@@ -19,7 +19,7 @@ import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner
 
-from csv_pipeline.cli import commands, show
+from csv_pipeline.cli import commands, show_feeds
 from csv_pipeline.cli.dev import dagster_home, psql
 from csv_pipeline.cli.terminal import out
 from csv_pipeline.engine.pipeline import Pipeline
@@ -567,7 +567,7 @@ def test_feeds_shows_what_a_value_must_be_and_what_each_row_needs(
 
 def test_feeds_marks_what_each_row_needs_where_there_is_one_layout(terminal: Terminal) -> None:
     with out.capture() as shown:
-        show.feed(terminal.pipeline.feed("people"))
+        show_feeds.feed(terminal.pipeline.feed("people"))
     (line,) = (line for line in shown.get().splitlines() if "person_id" in line)
     assert "each row" in line
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 import dagster as dg
 import pytest
 
-from csv_pipeline.cli import show
+from csv_pipeline.cli import show_demo
 from csv_pipeline.demo.run import DemoResult, run_demo
 from csv_pipeline.demo.story import deliveries
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
@@ -125,7 +125,7 @@ def test_a_second_demo_adds_nothing(
 def test_the_demo_shows_every_file_and_how_to_settle_what_is_open(
     result: DemoResult, stage: Pipeline, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    show.demo(result, stage.settings)
+    show_demo.demo(result, stage.settings)
     shown = capsys.readouterr().out
     assert all(one.delivery.shows[:30] in shown for one in result.told)
     assert "csv-pipeline account bergwerk --date-order day-first" in shown

@@ -89,14 +89,14 @@ def demo() -> None:
     """Import sixteen files of three accounts and show what became of every row."""
     from dagster import DagsterInstance
 
-    from csv_pipeline.cli import show, terminal
+    from csv_pipeline.cli import show_demo, terminal
     from csv_pipeline.cli.dev import dagster_home
     from csv_pipeline.demo.run import run_demo
 
     pipeline = _pipeline()
     with DagsterInstance.from_config(str(dagster_home(pipeline.settings))) as instance:
         result = run_demo(pipeline, instance, on_step=terminal.note)
-    show.demo(result, pipeline.settings)
+    show_demo.demo(result, pipeline.settings)
 
 
 @app.command()
@@ -314,27 +314,27 @@ def feeds(
     name: Annotated[str | None, typer.Argument(help="Show the columns of this feed.")] = None,
 ) -> None:
     """List the feeds, or the columns of one with the names they have in headers."""
-    from csv_pipeline.cli import show
+    from csv_pipeline.cli import show_feeds
     from csv_pipeline.errors import UnknownFeedError
     from csv_pipeline.feeds import FEEDS
 
     if name is None:
-        show.feeds(FEEDS)
+        show_feeds.feeds(FEEDS)
         return
     by_name = {feed.name: feed for feed in FEEDS}
     if name not in by_name:
         raise UnknownFeedError(name, sorted(by_name))
-    show.feed(by_name[name])
+    show_feeds.feed(by_name[name])
 
 
 @app.command()
 def accounts() -> None:
     """List the accounts, what they declared, who may read them, and how many files wait."""
-    from csv_pipeline.cli import show
+    from csv_pipeline.cli import show_feeds
     from csv_pipeline.storage import accounts, arrivals, isolation
 
     with _pipeline().database.begin() as connection:
-        show.accounts(
+        show_feeds.accounts(
             accounts.every(connection),
             arrivals.backlog(connection, with_failed=True),
             isolation.readers(connection),
@@ -378,7 +378,7 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each fact
     no_reader: Annotated[str | None, typer.Option(help="Let it read the account no more.")] = None,
 ) -> None:
     """Declare what overrules the evidence in an account's files, and who may read its rows."""
-    from csv_pipeline.cli import show, terminal
+    from csv_pipeline.cli import show_feeds, terminal
     from csv_pipeline.engine.accounts import bind_reader, declare, unbind_reader
     from csv_pipeline.storage import arrivals, confine, isolation
 
@@ -401,7 +401,7 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each fact
         for needed in confine.left_open(connection) if reader is not None else ():
             terminal.note(f"For an administrator, so that no reader holds up others: {needed}")
         waiting = arrivals.backlog(connection, with_failed=True)
-        show.accounts([declared], waiting, isolation.readers(connection))
+        show_feeds.accounts([declared], waiting, isolation.readers(connection))
 
 
 def _pipeline() -> "Pipeline":

@@ -3,17 +3,14 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
-from csv_pipeline.account import Account
 from csv_pipeline.cli.terminal import command, labelled, out, plain, print_under, table
 from csv_pipeline.engine.views import masked
-from csv_pipeline.errors import UndecidableError
 from csv_pipeline.model import (
     Counts,
     ImportReport,
@@ -24,14 +21,10 @@ from csv_pipeline.model import (
     Undo,
 )
 from csv_pipeline.settings import Settings
-from csv_pipeline.spec.contract import Column
 from csv_pipeline.spec.feed import Feed
-from csv_pipeline.spec.header import title
-from csv_pipeline.storage.arrivals import Backlog
 
 if TYPE_CHECKING:
     from csv_pipeline.cli.importing import Imported
-    from csv_pipeline.demo.run import DemoResult, Revenue
 
 _OUTCOMES = ("inserted", "updated", "unchanged", "kept", "superseded", "rejected")
 _COLORS = {
@@ -111,8 +104,8 @@ def imports(
             report.account,
             report.feed,
             _name_and_location(report, locations, settings),
-            _outcome(report),
-            _rows(report),
+            outcome_of(report),
+            rows_of(report),
         )
     out.print(made)
 
@@ -181,141 +174,6 @@ def sent_out(written: int, import_id: int, path: Path) -> None:
     )
 
 
-def feeds(all_feeds: Iterable[Feed]) -> None:
-    """Print the feeds, a line each."""
-    made = table("feed", "what it holds", "table", "key within an account", "on conflict")
-    for one in all_feeds:
-        policy = type(one.conflict).__name__
-        key = ", ".join(one.key) or "what the row holds"
-        made.add_row(one.name, one.description, f"data.{one.name}", key, _words(policy))
-    out.print(made)
-    out.print(f"The columns of one: {command()} feeds NAME")
-
-
-def feed(one: Feed) -> None:
-    """Print the columns of a feed: what they hold, what is needed, their names in headers."""
-    made = table("column", "kind", "a value is", "needed in", "protected", "names in headers")
-    for column in one.columns:
-        if not column.derived:
-            made.add_row(
-                column.name,
-                column.kind.value,
-                column.asked,
-                _needed(column, one),
-                "yes" if column.protected else "",
-                ", ".join(column.aliases) or column.name,
-            )
-    print_under(one.name, made)
-    out.print(
-        "Needed in the header: a file without the column is refused. Needed in each row: so is it, "
-        "and a row without a value is rejected.",
-        soft_wrap=True,
-    )
-    if len(one.layouts) > 1:
-        titles = {column.name: title(column) for column in one.columns}
-        out.print("In brackets the layout of the file, which its header tells:")
-        for layout in one.layouts:
-            marks = [titles[c.name] for c in one.columns if c.name in layout.marks]
-            known_by = f"it has {' or '.join(marks)}" if marks else "any other"
-            out.print(f"  {layout.name}: {known_by}")
-
-
-def _needed(column: Column, feed: Feed) -> str:
-    if not column.nullable and column.substitute is None:
-        return "each row"
-    named = " ({})" if len(feed.layouts) > 1 else ""
-    filled = [x.name for x in feed.layouts if column.name in x.filled]
-    required = [x.name for x in feed.layouts if column.name in x.required - x.filled]
-    said = (("header", required), ("each row", filled))
-    return ", ".join(what + named.format(", ".join(where)) for what, where in said if where)
-
-
-def accounts(
-    declared: Sequence[Account], waiting: Sequence[Backlog], readers: Mapping[str, Sequence[str]]
-) -> None:
-    """Print the accounts with what they declared, and the roles that may read each alone."""
-    if not declared:
-        out.print(
-            f"No accounts yet. One is made by its first file, or by {command()} account NAME."
-        )
-        return
-    sizes = ("max file bytes", "max compressed bytes")
-    facts = ("seller id", "date order", "amounts", "encoding", *sizes)
-    made = table("account", *facts, "readers", "files waiting", right=sizes)
-    for one in declared:
-        files = sum(len(lane.arrival_ids) for lane in waiting if lane.account == one.account)
-        amounts = ", ".join(filter(None, (one.decimal_mark, one.currency)))
-        known = (one.seller_id, one.date_order, amounts, one.encoding)
-        most = (one.max_file_bytes, one.max_compressed_bytes)
-        made.add_row(
-            one.account,
-            *(plain(fact or "") for fact in known),
-            *(f"{size:,}" if size else "" for size in most),
-            plain(", ".join(readers.get(one.account, ())), 200),
-            f"{files or ''}",
-        )
-    out.print(made)
-    for one in declared:
-        if one.null_words:
-            words = ", ".join(map(repr, one.null_words))
-            out.print(labelled("No value", plain(f"for account {one.account}, also {words}", 500)))
-
-
-def demo(result: "DemoResult", settings: Settings) -> None:
-    """Print what became of the demo's files, an account at a time, and where to look next."""
-    by_account = sorted(result.told, key=lambda one: one.delivery.account)
-    for account, told in groupby(by_account, lambda one: one.delivery.account):
-        made = table("import", "feed", "file", "outcome", "rows")
-        total = Counts()
-        for one in told:
-            report = one.report
-            file = Text.assemble(plain(one.delivery.name), "\n", (one.delivery.shows, "dim"))
-            if report is None:
-                why = plain(one.problem, 400)
-                made.add_row("", one.delivery.feed, file, Text(one.status, "magenta"), why)
-                continue
-            made.add_row(str(report.import_id), report.feed, file, _outcome(report), _rows(report))
-            if report.outcome is Outcome.IMPORTED:
-                total += report.counts
-        made.add_section()
-        made.add_row("", "", "all that was imported", "", _identity(total))
-        print_under(f"Account {account}", made)
-    _print_revenue(result.revenue)
-    if not result.runs:
-        out.print("Nothing new this time: every file was imported or refused before.\n")
-    _print_next_steps([one.report for one in result.told if one.report], settings)
-
-
-def _print_revenue(revenue: Iterable["Revenue"]) -> None:
-    numbers = ("orders", "unpaid", "revenue", "with summary rows added")
-    made = table("account", "currency", *numbers, right=numbers)
-    for one in revenue:
-        wrong = one.revenue + (one.counted_twice or 0)
-        amounts = (f"{one.revenue:,.2f}", Text(f"{wrong:,.2f}", style="dim"))
-        made.add_row(one.account, one.currency, f"{one.orders:,}", f"{one.unpaid:,}", *amounts)
-    print_under("Revenue, each order once: data.ebay_order_totals", made)
-
-
-def _print_next_steps(reports: Sequence[ImportReport], settings: Settings) -> None:
-    call, most = command(), max(reports, key=lambda report: report.counts.rejected)
-    steps = {
-        "every fault of a file": f"{call} rejects {most.import_id}",
-        "all imports": f"{call} imports",
-        "the same in Dagster": f"{call} dev",
-        "your own files": f"meanwhile, drop them into {settings.landing_area}/ACCOUNT/FEED/",
-    }
-    if undecided := [report for report in reports if report.problem_code == UndecidableError.code]:
-        lane = f"--account {undecided[0].account} --feed {undecided[0].feed}"
-        folder = settings.landing_area / undecided[0].account / undecided[0].feed
-        steps["settle the dates"] = (
-            f"{call} account {undecided[0].account} --date-order day-first, and then "
-            f"{call} import {folder / undecided[0].name} {lane}"
-        )
-    out.print(Text("Where to look next", style="bold"))
-    for what, where in steps.items():
-        out.print(f"  {what:<22} {where}", soft_wrap=True)
-
-
 def _undo_in_words(undo: Undo) -> str:
     parts = {
         "deleted": undo.deleted,
@@ -327,16 +185,17 @@ def _undo_in_words(undo: Undo) -> str:
     return ", ".join(f"{rows:,} {what}" for what, rows in parts.items() if rows) or "it had no rows"
 
 
-def _rows(report: ImportReport) -> Text:
+def rows_of(report: ImportReport) -> Text:
     """Return what became of a file's rows in one line, or why it has none."""
     if report.undo is not None:
         return Text(f"rows of import {report.undo.import_id}: {_undo_in_words(report.undo)}")
     if report.outcome in {Outcome.IMPORTED, Outcome.DRY_RUN}:
-        return _identity(report.counts)
+        return identity_of(report.counts)
     return plain(_why(report), 240)
 
 
-def _identity(counts: Counts) -> Text:
+def identity_of(counts: Counts) -> Text:
+    """Return the sum of all outcomes, as it is checked."""
     if not counts.read:
         return Text("no rows")
     text = Text(f"{counts.read:,} read")
@@ -357,10 +216,10 @@ def _headline(done: "Imported") -> Text:
         when += "; --again imports it anew"
         return Text.assemble(name, lane, (when, "yellow"))
     number = f" (import {report.import_id})" if done.stored else "; nothing of it is stored"
-    return Text.assemble(name, lane, _outcome(report), number)
+    return Text.assemble(name, lane, outcome_of(report), number)
 
 
-def _outcome(report: ImportReport) -> Text:
+def outcome_of(report: ImportReport) -> Text:
     """Return how an import ended, and of which other one it is the repair or the undo."""
     said = Text(report.outcome.value, style=_COLORS[report.outcome])
     if report.repairs is not None:
@@ -491,10 +350,10 @@ def _why(report: ImportReport) -> str:
     return problem.removeprefix(f"{report.name}: ")
 
 
-def _words(name: str) -> str:
+def in_words(name: str) -> str:
     """Return a class name as words.
 
-    >>> _words("NewestWins")
+    >>> in_words("NewestWins")
     'newest wins'
     """
     return "".join(f" {c.lower()}" if c.isupper() else c for c in name).strip()
