@@ -190,7 +190,7 @@ def test_a_symbolic_link_is_refused_and_the_file_it_leads_to_named(terminal: Ter
     assert said.exit_code == 2
     assert f"it is a symbolic link: name the file it leads to, {file}" in said.err
     landing = terminal.pipeline.settings.landing_area / terminal.account
-    landing.mkdir()
+    landing.mkdir(parents=True)
     (landing / "people").symlink_to(terminal.folder)
     said = terminal.call(
         "import", landing / "people" / file.name, "-a", terminal.account, "-f", "people"
