@@ -27,7 +27,7 @@ import sys
 from csv_pipeline.engine.pipeline import open_pipeline
 from csv_pipeline.settings import Settings
 pipeline = open_pipeline(Settings(home=sys.argv[1], lease_seconds=float(sys.argv[3])), [])
-pipeline.lease renewer.work_on(sys.argv[2], whole=True)
+pipeline.leases.work_on(sys.argv[2], whole=True)
 print("signed on", flush=True)
 sys.stdin.read()
 """
