@@ -147,10 +147,17 @@ def test_a_tick_asks_for_no_more_runs_than_the_settings_allow(area: Landing) -> 
     assert len(area.tick(runs_per_tick=1).run_requests or []) == 1
 
 
-def test_a_tick_hashes_nothing(area: Landing, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tick_opens_no_file(area: Landing, monkeypatch: pytest.MonkeyPatch) -> None:
     area.drop("one.csv")
-    monkeypatch.setattr("hashlib.sha256", None)
+    opened, open_ = [], Path.open
+
+    def noted(path: Path, *how: Any, **more: Any) -> Any:
+        opened.append(path.name)
+        return open_(path, *how, **more)
+
+    monkeypatch.setattr(Path, "open", noted)
     assert len(area.requests()) == 1
+    assert "one.csv" not in opened
 
 
 def test_a_tick_out_of_time_goes_on_where_it_stopped(area: Landing) -> None:
