@@ -1,7 +1,7 @@
 """CSV imports you can trust, account by account.
 
 Nothing happens here and nothing is imported from here: every name comes from the module that
-defines it. Start reading at `csv_pipeline.engine.importer`, the path of one file.
+defines it. Start reading at `csv_pipeline.engine.run`, which drives imports.
 """
 
 import os

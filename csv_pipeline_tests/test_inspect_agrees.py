@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from csv_pipeline.account import Account
+from csv_pipeline.engine.findings import non_data_in
 from csv_pipeline.engine.importer import Import
 from csv_pipeline.engine.inspection import inspect_file, write_clean
 from csv_pipeline.engine.pipeline import Pipeline
-from csv_pipeline.engine.report import non_data_in
 from csv_pipeline.errors import FileRefusedError
 from csv_pipeline.feeds import FEEDS
 from csv_pipeline.handover import REJECTS, TextFile, scan

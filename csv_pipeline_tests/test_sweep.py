@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from csv_pipeline.engine import living
+from csv_pipeline.engine import dry_runs
 from csv_pipeline.engine.housekeeping import sweep
 from csv_pipeline.engine.importer import Import
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
@@ -96,11 +96,11 @@ def test_a_folder_of_somebody_else_in_the_work_area_is_left_alone(desk: Desk) ->
 
 
 def test_work_is_kept_after_somebody_cleaned_the_area(tmp_path: Path) -> None:
-    living.keep(tmp_path, 1)
+    dry_runs.keep(tmp_path, 1)
     (tmp_path / "living").unlink()
-    living.keep(tmp_path, 2)
-    with living.unless_kept(tmp_path, 2) as free:
+    dry_runs.keep(tmp_path, 2)
+    with dry_runs.unless_kept(tmp_path, 2) as free:
         assert not free
-    living.drop(tmp_path, 2)
-    with living.unless_kept(tmp_path, 2) as free:
+    dry_runs.drop(tmp_path, 2)
+    with dry_runs.unless_kept(tmp_path, 2) as free:
         assert free

@@ -29,7 +29,7 @@ from sqlalchemy import Connection
 from csv_pipeline.engine import archive
 from csv_pipeline.engine.importer import Import
 from csv_pipeline.engine.pipeline import Pipeline
-from csv_pipeline.engine.reporting import log_finished
+from csv_pipeline.engine.report import log_finished
 from csv_pipeline.engine.result_files import decided_in, draft_results_together, leave_results
 from csv_pipeline.engine.workspace import BEFORE, Fact, Progress, Scratch, Stage
 from csv_pipeline.errors import FileRefusedError, LostClaimError, UnavailableError

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from csv_pipeline.engine import living
+from csv_pipeline.engine import dry_runs
 from csv_pipeline.engine.result_files import leave_results
 from csv_pipeline.engine.workspace import Workspace
 from csv_pipeline.errors import (
@@ -27,13 +27,13 @@ def sweep(settings: Settings, database: Database, feeds: Mapping[str, Feed] | No
     A dry run may have no claim; its work stays as long as its process lives.
     Where a worker was killed after its commit, the result file is put in its place first.
     """
-    living.prepare(settings.work_area)
+    dry_runs.prepare(settings.work_area)
     for left in settings.work_area.glob("[0-9]*-*"):
         if _is_left(left, settings):
             import_id, _, attempt = left.name.partition("-")
             with database.begin() as connection:
                 held = claims.is_held(connection, int(import_id), int(attempt))
-            with living.unless_kept(settings.work_area, int(import_id)) as free:
+            with dry_runs.unless_kept(settings.work_area, int(import_id)) as free:
                 if free and not held:
                     _leave_late_results(settings, database, left, int(import_id), feeds or {})
                     shutil.rmtree(left, ignore_errors=True)

@@ -20,15 +20,15 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from csv_pipeline.account import Account
-from csv_pipeline.engine import archive, living
-from csv_pipeline.engine.pipeline import Pipeline
-from csv_pipeline.engine.report import (
+from csv_pipeline.engine import archive, dry_runs
+from csv_pipeline.engine.findings import (
     first_rejects,
     refuse_without_good_row,
     settings_at_fault,
     warnings_of,
 )
-from csv_pipeline.engine.reporting import log_finished, non_data_of, report_so_far
+from csv_pipeline.engine.pipeline import Pipeline
+from csv_pipeline.engine.report import log_finished, non_data_of, report_so_far
 from csv_pipeline.engine.result_files import draft_results, leave_results
 from csv_pipeline.engine.workspace import BEFORE, Progress, Stage, Workspace
 from csv_pipeline.errors import (
@@ -93,7 +93,7 @@ def remove_work(settings: Settings, claim: Claim) -> None:
     """Remove the work directory of an import that nobody works on any more."""
     shutil.rmtree(work_of(settings, claim), ignore_errors=True)
     if claim.dry_run:
-        living.drop(settings.work_area, claim.import_id)
+        dry_runs.drop(settings.work_area, claim.import_id)
 
 
 def hints_for(name: str, settings: Settings, feed: Feed | None) -> ReadHints:
@@ -130,7 +130,7 @@ class Import:
         self.work = work_of(pipeline.settings, claim)
         self.workspace = Workspace(self.work)
         if claim.dry_run:
-            living.keep(pipeline.settings.work_area, claim.import_id)
+            dry_runs.keep(pipeline.settings.work_area, claim.import_id)
         self.work.mkdir(parents=True, exist_ok=True)
         self.account = account or pipeline.account(claim.account)
 

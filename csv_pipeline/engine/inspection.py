@@ -15,8 +15,8 @@ from typing import Any
 
 import polars as pl
 
+from csv_pipeline.engine.findings import non_data_in
 from csv_pipeline.engine.importer import hints_for
-from csv_pipeline.engine.report import non_data_in
 from csv_pipeline.errors import (
     FileRefusedError,
     SetupError,

@@ -1,7 +1,7 @@
 """The one driver of imports: the order of the steps, and what happens when one of them breaks.
 
 Whoever imports files calls it: the Dagster ops one step at a time, the command line all steps in
-one call. A file that is refused has an outcome like any other. An error that nobody foresaw becomes
+one call. A file that is refused has an outcome like any other. An unforeseen error becomes
 the outcome of its file, and the others go on. A claim that is lost drops its file. A database or an
 object store that does not answer stops the run; what is done stays done, and the claims run out.
 """
@@ -34,9 +34,9 @@ class StepDone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepBroke:
-    """An error that nobody foresaw ended a file's step; it becomes the outcome of the file.
+    """An unforeseen error ended a file's step.
 
-    If it is not `recorded`, the ledger did not take it, and the claim runs out.
+    It is `recorded` as the outcome of the file; if that broke, too, the claim runs out.
     """
 
     claim: Claim
@@ -153,9 +153,10 @@ def _advance(
     except (UnavailableError, LostClaimError):
         raise
     except Exception as error:  # noqa: BLE001  # the outermost edge: recorded with its traceback
-        on_event(StepBroke(claim=import_.claim, stage=stage, error=error, recorded=True))
         import_.fail(error)
-        return import_.advance(stage)
+        progress = import_.advance(stage)
+        on_event(StepBroke(claim=import_.claim, stage=stage, error=error, recorded=True))
+        return progress
 
 
 def settled(

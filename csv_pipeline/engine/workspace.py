@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar, overload
 
-from csv_pipeline.engine.report import NonData
+from csv_pipeline.engine.findings import NonData
 from csv_pipeline.handover import (
     PlainFile,
     Replay,

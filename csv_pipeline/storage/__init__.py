@@ -1,1 +1,1 @@
-"""WHERE: the database, its tables, the landing area and the work directory."""
+"""The database: connection, sessions, state tables, target tables and isolation."""

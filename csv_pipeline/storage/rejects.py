@@ -11,7 +11,7 @@ from csv_pipeline.storage import tables
 
 
 def of_import(connection: sa.Connection, import_id: int, limit: int | None = None) -> list[Reject]:
-    """Return the faults of an import's refused rows in the order of the file."""
+    """Return the faults of an import's rejected rows in the order of the file."""
     table = tables.reject
     query = (
         sa.select(*(table.c[field.name] for field in fields(Reject)))
