@@ -10,6 +10,7 @@ import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import chain, islice
@@ -230,17 +231,25 @@ _FEW_ROWS = 5_000
 _FILE_BEGINS = b"ARROW1"
 
 
+ROWS_DONE: ContextVar[Callable[[pl.DataFrame], object] | None] = ContextVar(
+    "ROWS_DONE", default=None
+)
+"""Told of each batch of rows that a stage is done with, by whichever thread; None: nobody is."""
+
+
 class BatchWriter:
     """Write batches to a directory, emptied first, as `000000.arrow`, `000001.arrow` and so on.
 
     Several threads may write at once, each the batch of a number of its own. Where no batch is
-    written there is no directory, which is read like an empty one.
+    written there is no directory, which is read like an empty one. The batches of the writer that
+    has the `main` output of a stage are its progress.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, main: bool = False) -> None:
         shutil.rmtree(directory, ignore_errors=True)
         self.directory = directory
         self._heights: dict[int, int] = {}
+        self._done = ROWS_DONE.get() if main else None
 
     @property
     def rows(self) -> int:
@@ -258,6 +267,8 @@ class BatchWriter:
         write = batch.write_ipc_stream if batch.height < _FEW_ROWS else batch.write_ipc
         write(self.directory / f"{number:06}.arrow", compression="uncompressed")
         self._heights[number] = batch.height
+        if self._done is not None:
+            self._done(batch)
 
 
 def batches(directory: Path, columns: Iterable[str] | None = None) -> Iterator[pl.DataFrame]:

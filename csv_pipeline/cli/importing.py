@@ -13,7 +13,15 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from csv_pipeline.account import account_slug
 from csv_pipeline.cli.terminal import notes
 from csv_pipeline.engine.pipeline import Pipeline
-from csv_pipeline.engine.run import Event, ImportSettled, OnEvent, StepDone, StepStarted, run
+from csv_pipeline.engine.run import (
+    Event,
+    ImportSettled,
+    OnEvent,
+    RowsDone,
+    StepDone,
+    StepStarted,
+    run,
+)
 from csv_pipeline.engine.views import import_facts
 from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.errors import LostClaimError
@@ -193,6 +201,9 @@ def _shown() -> Iterator[OnEvent]:
         def show(event: Event) -> None:
             if isinstance(event, StepStarted):
                 bar.update(task, description=f"{event.stage:<10}")
+            elif isinstance(event, RowsDone):
+                rows = f" {event.rows:,} rows" if event.rows else ""
+                bar.update(task, description=f"{event.stage:<10}{rows}")
             elif isinstance(event, StepDone):
                 bar.advance(task)
 

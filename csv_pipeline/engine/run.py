@@ -6,15 +6,22 @@ the outcome of its file, and the others go on. A claim that is lost drops its fi
 object store that does not answer stops the run; what is done stays done, and the claims run out.
 """
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+
+import polars as pl
 
 from csv_pipeline.engine.bundle import advance_all
 from csv_pipeline.engine.importer import Import, imports_of, remove_work
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.workspace import Progress, Stage
 from csv_pipeline.errors import LostClaimError, UnavailableError
+from csv_pipeline.handover import ROWS_DONE
 from csv_pipeline.model import Claim, FoundFile, ImportReport, Reject
+
+_TELL_SECONDS = 0.4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +30,19 @@ class StepStarted:
 
     stage: Stage
     files: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsDone:
+    """So many rows, and bytes of them in memory, of a file have passed a step that goes on.
+
+    It comes from a thread of its own, two or three times a second.
+    """
+
+    claim: Claim
+    stage: Stage
+    rows: int
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +86,7 @@ class ImportSettled:
     members: tuple[FoundFile, ...]
 
 
-Event = StepStarted | StepDone | StepBroke | ClaimLost | ImportSettled
+Event = StepStarted | RowsDone | StepDone | StepBroke | ClaimLost | ImportSettled
 OnEvent = Callable[[Event], None]
 
 
@@ -128,7 +148,8 @@ def advance(
     unrecorded: list[StepBroke] = []
     for import_, do in advance_all(pipeline, imports_of(pipeline, claims), stage):
         try:
-            progress = _advance(import_, stage, do, on_event)
+            with _telling_rows(import_.claim, stage, on_event):
+                progress = _advance(import_, stage, do, on_event)
         except LostClaimError as error:
             on_event(ClaimLost(claim=import_.claim, error=error))
             lost.append(error)
@@ -157,6 +178,35 @@ def _advance(
         progress = import_.advance(stage)
         on_event(StepBroke(claim=import_.claim, stage=stage, error=error, recorded=True))
         return progress
+
+
+@contextmanager
+def _telling_rows(claim: Claim, stage: Stage, on_event: OnEvent) -> Iterator[None]:
+    """Send `RowsDone` while a step goes on; nothing is counted if nobody listens."""
+    if on_event is nobody:
+        yield
+        return
+    rows = size_bytes = 0
+    over, lock = threading.Event(), threading.Lock()
+
+    def done(batch: pl.DataFrame) -> None:
+        nonlocal rows, size_bytes
+        with lock:
+            rows, size_bytes = rows + batch.height, size_bytes + int(batch.estimated_size())
+
+    def tell() -> None:
+        while not over.wait(_TELL_SECONDS):
+            on_event(RowsDone(claim=claim, stage=stage, rows=rows, size_bytes=size_bytes))
+
+    token = ROWS_DONE.set(done)
+    teller = threading.Thread(target=tell, name="rows done", daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        teller.join()
+        ROWS_DONE.reset(token)
 
 
 def settled(

@@ -21,6 +21,7 @@ from csv_pipeline.handover import (
     OUTCOMES,
     OWN,
     PAIRS,
+    ROWS_DONE,
     SUPERSEDED,
     BatchWriter,
     Part,
@@ -331,7 +332,20 @@ def _resolve(  # noqa: PLR0913, PLR0917  # as `load`, and what it has made
 
 
 def _rows(valid: ValidFile) -> Iterator[pl.DataFrame]:
-    """Give the valid rows but the superseded ones, batch by batch."""
+    """Give the valid rows but the superseded ones, batch by batch, and say which are done."""
+    done = ROWS_DONE.get()  # asked here, as another thread takes the rows
+    return _to_be_stored(valid) if done is None else _noted(_to_be_stored(valid), done)
+
+
+def _noted(
+    frames: Iterator[pl.DataFrame], done: Callable[[pl.DataFrame], object]
+) -> Iterator[pl.DataFrame]:
+    for rows in frames:
+        yield rows
+        done(rows)
+
+
+def _to_be_stored(valid: ValidFile) -> Iterator[pl.DataFrame]:
     losers = (
         scan(valid.superseded_rows, SUPERSEDED).select(_row_number=pl.col("row_number")).collect()
     )

@@ -94,7 +94,7 @@ def _rows(  # noqa: PLR0913, PLR0917  # what is known of the text so far
     blocks: int | None,
 ) -> TextFile:
     """Write the rows below the header, the cells of each in the order of `columns`."""
-    rows, rejects = BatchWriter(work / "text"), BatchWriter(work / "rejects-read")
+    rows, rejects = BatchWriter(work / "text", main=True), BatchWriter(work / "rejects-read")
     tally = Tally(dialect, hints, work / "non-data")
     structure = Structure(text, dialect, hints, columns, tally)
 

@@ -119,7 +119,7 @@ def transform(  # noqa: PLR0913  # a file, whose it is, and what is known of it
         nulls=nulls,
         facts=facts or _facts(text, feed, layout, sources, nulls),
     )
-    rows, rejects = BatchWriter(work / "typed"), BatchWriter(work / "rejects-transform")
+    rows, rejects = BatchWriter(work / "typed", main=True), BatchWriter(work / "rejects-transform")
 
     def type_batch(numbered: tuple[int, pl.DataFrame]) -> tuple[int, dict[str, Rounded]]:
         number, batch = numbered

@@ -61,7 +61,7 @@ def validate(
     they were in the file that they repair.
     """
     schema = schema_of_feed(feed, typed.columns)
-    rows, rejects = BatchWriter(work / "valid"), BatchWriter(work / "rejects")
+    rows, rejects = BatchWriter(work / "valid", main=True), BatchWriter(work / "rejects")
     keys = BatchWriter(work / "keys")
     identity = rows_known_by(feed.contract, typed.columns, typed.extras, keyed=bool(feed.key))
     files, positions = batch_files(text.rows), sources_in(text.header, feed)[0]
