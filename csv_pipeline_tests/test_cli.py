@@ -199,6 +199,17 @@ def test_a_symbolic_link_is_refused_and_the_file_it_leads_to_named(terminal: Ter
     assert "a symbolic link leads out of it" in said.err
 
 
+def test_rejects_of_a_refused_file_are_shown_and_not_sent_to_replay(terminal: Terminal) -> None:
+    file = terminal.file("ID,Name\n" + ",Ann\n" * 25)
+    said = terminal.call("import", file, "-a", terminal.account, "-f", "people", "--json")
+    assert said.exit_code == 1
+    out = terminal.folder / "rejected.csv"
+    said = terminal.call("rejects", json.loads(said.out)["import_id"], "--out", out)
+    assert out.exists()
+    assert f"was refused: correct its whole file, {file.name}, and import that" in said.out
+    assert "replay" not in said.out
+
+
 def test_a_file_is_imported_again_if_somebody_says_so(terminal: Terminal) -> None:
     terminal.bring("ID,Name\n1,Ann\n", name="monday.csv")
     terminal.bring("ID,Name\n1,Bob\n", name="tuesday.csv")

@@ -251,7 +251,8 @@ def rejects(  # noqa: PLR0913  # what to show, how much of it, and where to
             written = pipeline.write_rejects(import_id, out, verbatim=raw, repaired=repaired)
         except OSError as error:
             raise SetupError(f"{out}: a file to write to was needed; {error.strerror}") from error
-        show.sent_out(written, import_id, out)
+        with pipeline.database.begin() as connection:
+            show.sent_out(written, imports.report_of(connection, import_id), out)
         return
     with pipeline.database.begin() as connection:
         report = imports.report_of(connection, import_id)

@@ -158,8 +158,9 @@ def undone(report: ImportReport, import_id: int, *, dry_run: bool) -> None:
         out.print(f"To have it back: {command()} undo {report.import_id}")
 
 
-def sent_out(written: int, import_id: int, path: Path) -> None:
+def sent_out(written: int, report: ImportReport, path: Path) -> None:
     """Say where rejected rows are and how they come back."""
+    import_id = report.import_id
     if not written:
         out.print(
             f"Nothing to correct: no row of import {import_id} is rejected and not repaired since. "
@@ -167,6 +168,13 @@ def sent_out(written: int, import_id: int, path: Path) -> None:
         )
         return
     rows = "1 row" if written == 1 else f"{written:,} rows"
+    if report.outcome is not Outcome.IMPORTED:
+        out.print(
+            f"{rows} in {path}, to see what to correct. Import {import_id} was {report.outcome}: "
+            f"correct its whole file, {report.name}, and import that.",
+            soft_wrap=True,
+        )
+        return
     out.print(
         f"{rows} to correct in {path}. Correct the cells, delete rows to leave out, then: "
         f"{command()} replay {path}",

@@ -19,12 +19,17 @@ def line_ends(path: Path) -> str:
     ends most: a program has written CR LF for the LF of CR LF.
     """
     outside = inside = returns = doubled = before = 0
+    begin: bytes | None = b""  # up to the end of the first line that is not blank
     for text, quoted in _by_quotes(path, 0):
         if quoted:
             inside += text.count(b"\n")
             continue
-        if not returns + outside and _begins_with_feed(text):
-            return "\n"
+        if begin is not None:
+            begin = (begin + text).lstrip(b"\r\n")
+            if (end := _END.search(begin)) is not None:
+                if end[0] in {b"\n", b"\r\n"}:
+                    return "\n"
+                begin = None
         outside += text.count(b"\n")
         doubled += text.count(b"\r\r\n")
         alone = len(_ALONE.findall(text))
@@ -35,12 +40,6 @@ def line_ends(path: Path) -> str:
     if 2 * doubled > outside:
         return "\r\n"
     return "\r\n" if returns > outside and (outside or not before or returns >= inside) else "\n"
-
-
-def _begins_with_feed(text: bytes) -> bool:
-    """Return whether LF or CR LF ends the first line that is not blank."""
-    first = _END.search(text.lstrip(b"\r\n"))
-    return first is not None and first[0] in {b"\n", b"\r\n"}
 
 
 def with_line_feeds(path: Path, target: Path, skip: int, *, alone: bool) -> Path:
