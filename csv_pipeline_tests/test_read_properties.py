@@ -117,7 +117,7 @@ class Dialect:
     def may_be_another(self, table: list[tuple[Row, bool]]) -> bool:
         """Say if a colon or blank parts the rows, and something else might part most as well."""
         texts = ["".join(filter(None, row)) for row, _ in table]
-        most = any(2 * sum(mark in text for text in texts) > len(texts) for mark in ",;\t|")
+        most = any(2 * sum(mark in text for text in texts) > len(texts) for mark in ",;\t|~^")
         return self.delimiter in {":", " "} and most
 
     def has_full_banner(self, width: int) -> bool:
