@@ -337,6 +337,19 @@ class ImportReport:
     rejects_by_column: Mapping[str, int] = field(default_factory=dict)
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, claim: Claim, outcome: Outcome, **facts: Any) -> "ImportReport":
+        """Return the report of a claimed arrival with these facts."""
+        return cls(
+            import_id=claim.import_id,
+            arrival_id=claim.arrival_id,
+            account=claim.account,
+            feed=claim.feed,
+            name=claim.name,
+            outcome=outcome,
+            **facts,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reject:

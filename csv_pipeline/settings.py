@@ -145,11 +145,6 @@ class Settings(BaseSettings):
         return _folder(self.archive_location)
 
     @property
-    def quarantine_area(self) -> Path:
-        """The quarantine as a folder, or a `SetupError` as above."""
-        return _folder(self.quarantine_location)
-
-    @property
     def results_area(self) -> Path:
         """Where every import leaves what became of each row."""
         return (self.home / "results").absolute()

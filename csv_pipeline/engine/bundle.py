@@ -579,13 +579,9 @@ class Bundle:
         claim = self._imports[member.part.import_id].claim
         text, typed, plain = self._read().text, self._typed(), self._plain(claim.import_id)
         own = member.evidence[: len(text.evidence)], member.evidence[len(text.evidence) :]
-        return ImportReport(
-            import_id=claim.import_id,
-            arrival_id=claim.arrival_id,
-            account=claim.account,
-            feed=claim.feed,
-            name=claim.name,
-            outcome=Outcome.IMPORTED,
+        return ImportReport.of(
+            claim,
+            Outcome.IMPORTED,
             counts=counts,
             lines=member.lines,
             header=text.header,

@@ -31,13 +31,9 @@ def report_so_far(claim: Claim, account: Account, workspace: Workspace) -> Impor
     ending = workspace.ending
     if ending and ending.outcome is Outcome.DUPLICATE:
         text = typed = valid = None  # they were looked at only to see that nothing changes
-    report = ImportReport(
-        import_id=claim.import_id,
-        arrival_id=claim.arrival_id,
-        account=claim.account,
-        feed=claim.feed,
-        name=claim.name,
-        outcome=Outcome.DRY_RUN if claim.dry_run else Outcome.IMPORTED,
+    report = ImportReport.of(
+        claim,
+        Outcome.DRY_RUN if claim.dry_run else Outcome.IMPORTED,
         evidence=tuple(e for facts in (plain, text, typed) if facts for e in facts.evidence),
         warnings=tuple(w for facts in (text, typed, valid) if facts for w in facts.warnings),
         stage_seconds=workspace.stage_seconds,

@@ -44,7 +44,7 @@ class Decided:
     """What the stages of one import left: the directories of their batches.
 
     `outcomes` has `row_number` and `outcome` of the rows that met a stored one; `late` the faults
-    that only the database found, shaped as `work.REJECTS`. Either may be missing, which is as if it
+    that only the database found, as `handover.REJECTS`. Either may be missing, which is as if it
     were empty. `key` are the feed's key columns, `protected` those of them that are masked.
     """
 

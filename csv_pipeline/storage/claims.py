@@ -161,13 +161,9 @@ def _set_aside(connection: sa.Connection, claim: Claim, deaths: int) -> None:
         deaths=deaths,
         moved_at=None,
     )
-    report = ImportReport(
-        import_id=claim.import_id,
-        arrival_id=claim.arrival_id,
-        account=claim.account,
-        feed=claim.feed,
-        name=claim.name,
-        outcome=Outcome.FAILED,
+    report = ImportReport.of(
+        claim,
+        Outcome.FAILED,
         problem=problem,
         problem_code="worker_died",
     )

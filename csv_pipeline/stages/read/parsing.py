@@ -24,7 +24,7 @@ _NEEDED = {
 
 
 class Parsed(NamedTuple):
-    """A block's well-formed records as text columns, its malformed ones as `work.REJECTS`."""
+    """A block's well-formed records as text columns, its malformed ones as `handover.REJECTS`."""
 
     rows: pl.DataFrame
     rejects: pl.DataFrame

@@ -76,7 +76,7 @@ class Structure:
         """Give, block by block, a call that returns well-formed records and malformed ones.
 
         Where a block ends is known before it is parsed, so that the calls may run side by side.
-        Shape: columns "0", "1", … and `work.ORIGIN`; the other frame is as `work.REJECTS`.
+        Shape: columns "0", "1", … and `handover.ORIGIN`; the other frame is as `handover.REJECTS`.
         """
         self._carried = b""
         ahead = in_order(self._looked_at, blocks(self.text, self.dialect, self.hints))
