@@ -84,7 +84,15 @@ class Landing:
             )
 
     def lying(self, kind: str) -> list[str]:
-        area = getattr(self.pipeline.settings, f"{kind}_area") / self.account / "people"
+        settings = self.pipeline.settings
+        tops = {
+            "landing": settings.landing_location,
+            "archive": settings.archive_location,
+            "quarantine": settings.quarantine_location,
+            "results": settings.results_area,
+            "rejects": settings.rejects_area,
+        }
+        area = Path(str(tops[kind]), self.account, "people")
         return sorted(str(p.relative_to(area)) for p in area.rglob("*") if p.is_file())
 
 
