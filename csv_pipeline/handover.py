@@ -8,7 +8,7 @@ scratch: whoever finds it missing does the stage before again.
 import os
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -61,7 +61,7 @@ NON_DATA = pl.Schema(
 
 
 OWN = ("_own_import_id", "_own_row_number")
-"""The import that a row belongs to and its number there, where rows of several are together."""
+"""The import that a row belongs to and its number there, where rows of several go as one."""
 
 ORIGIN = ("row_number", "line_number", "offset", "length")
 """The columns that say where in the file a row is, beside its text."""
@@ -134,13 +134,30 @@ class TextFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """The share of one file of rows that several may have.
+
+    Its rows are numbered on from those of the files before it: the file's row `n` is row
+    `n + rows_up` of them all, and no number of it is above `last`.
+    """
+
+    rows_up: int = 0
+    last: int = 2**62
+
+
+WHOLE = Part()
+"""The share of a file that goes alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TypedFile:
     """What `transform` gives: `columns` of the contract, typed, with nulls where a cast failed.
 
     The columns that the file lacks are left out; `rows` has `EXTRA` and `TYPED_ORIGIN` besides. The
     batch of the same number in `rejects` holds the faults of a batch's rows. `headings` says what
     the file calls a column, `styles` how its amounts or dates are read, `extras` which columns the
-    feed does not know, and `facts` what transforms were told of the whole file.
+    feed does not know, and `facts` what transforms were told of the whole file. `part` are its own
+    rows, if others go with them.
     """
 
     rows: Path
@@ -154,6 +171,7 @@ class TypedFile:
     extras: tuple[str, ...] = ()
     facts: FileFacts | None = None
     warnings: tuple[ReportWarning, ...] = ()
+    part: Part = WHOLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +179,9 @@ class ValidFile:
     """What `validate` gives: the rows without any fault, each batch sorted by key.
 
     `rejected` counts rows, not faults; `superseded_rows` holds pairs of row numbers. Rows without a
-    key have their content; `occurrences` numbers those of them whose content comes again.
+    key have their content; `occurrences` numbers those of them whose content comes again. `part`
+    are the rows of the file, and `meets` the highest number of a row in another file before it that
+    has the key or the content of any of them.
     """
 
     rows: Path
@@ -172,6 +192,8 @@ class ValidFile:
     rejected: int
     superseded: int
     warnings: tuple[ReportWarning, ...] = ()
+    part: Part = WHOLE
+    meets: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,30 +207,6 @@ class Replay:
     import_id: int
     text: TextFile
     rows: Path
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """One file's share of a text that several small ones make up.
-
-    Its rows are `first` and those that follow in the text, `rows` of them. In the file they stand
-    so many rows and lines further up.
-    """
-
-    import_id: int
-    first: int
-    rows: int
-    rows_up: int
-    lines_up: int
-
-
-def parts_of(row_numbers: pl.Series, parts: Sequence[Part]) -> pl.Series:
-    """Return for each row of the text the place of its part among some; null if it is of none."""
-    firsts = pl.Series([part.first for part in parts], dtype=pl.Int64)
-    position = firsts.search_sorted(row_numbers, side="right").cast(pl.Int64) - 1
-    ends = firsts + pl.Series([part.rows for part in parts], dtype=pl.Int64)
-    inside = (position >= 0) & (row_numbers < ends.gather(position.clip(lower_bound=0)))
-    return position.set(~inside, None)
 
 
 OUTCOMES = pl.Schema({"row_number": pl.Int64, "outcome": pl.String})

@@ -5,34 +5,20 @@ the first value is cast. A value that does not cast leaves a null behind and a f
 the row goes on to be validated, so that all its faults are found.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 
 import polars as pl
 
 from csv_pipeline.account import Account
-from csv_pipeline.casts import cells, decimals
-from csv_pipeline.casts.dates import DOUBTED, ZONED
-from csv_pipeline.casts.doubts import Doubts
-from csv_pipeline.casts.evidence import Survey
-from csv_pipeline.casts.identifiers import Rounded, is_rounded
-from csv_pipeline.casts.moments import Moments, reading, take_census
+from csv_pipeline.casts import cells
+from csv_pipeline.casts.identifiers import Rounded, rounded
 from csv_pipeline.casts.nulls import are_none
-from csv_pipeline.casts.times import Forms
-from csv_pipeline.casts.zones import Census
 from csv_pipeline.errors import FileRefusedError, MissingColumnError
-from csv_pipeline.handover import (
-    BatchWriter,
-    Part,
-    TextFile,
-    TypedFile,
-    batches,
-    in_order,
-    parts_of,
-)
+from csv_pipeline.handover import TYPED_ORIGIN, BatchWriter, TypedFile, batches, in_order
 from csv_pipeline.model import Evidence, FileFacts
+from csv_pipeline.parts import Files, by_part, parts_of
 from csv_pipeline.spec.contract import Column, Kind, heading
 from csv_pipeline.spec.feed import Feed, Layout
 from csv_pipeline.spec.header import (
@@ -45,8 +31,8 @@ from csv_pipeline.spec.header import (
 )
 from csv_pipeline.stages.transform.casting import typed_rows
 from csv_pipeline.stages.transform.derived import check_file
-from csv_pipeline.stages.transform.plan import Plan, is_id
-from csv_pipeline.stages.transform.surveys import Surveys, survey, surveys_of, year_of
+from csv_pipeline.stages.transform.plan import Plan
+from csv_pipeline.stages.transform.surveys import Header, survey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,155 +57,127 @@ def fit(header: tuple[str, ...], feed: Feed) -> Fit:
     )
 
 
-def transform(  # noqa: PLR0913  # a file, whose it is, and what is known of it
-    text: TextFile,
-    work: Path,
-    feed: Feed,
-    account: Account,
-    *,
-    name: str,
-    settled: Mapping[str, str | None],
-    facts: FileFacts | None = None,
-    today: date | None = None,
-) -> TypedFile:
-    """Write the rows as the contract's columns to `work` and return which the file had, and why so.
+def transform(
+    files: Files, feed: Feed, account: Account, today: date | None = None
+) -> list[TypedFile | FileRefusedError]:
+    """Write the rows as the contract's columns and return for each file which it had, and why so.
 
-    `settled` is how the amounts and dates of a column were read before, if these rows were; then
-    `facts` are those of the file that they are from. `today` is the day of the import, by which
-    years of two digits are read.
+    `today` is the day of the import, by which years of two digits are read. A file is refused by
 
-    Raises:
-        MissingColumnError: The header lacks columns that the feed needs in this layout.
-        UndecidableError: Nothing settles the day order or decimal mark of a column.
-        MixedCurrenciesError: Amounts of a column are in several, and no column says in which.
-        ContradictionError: What the file says of itself is not what it holds.
+    - `MissingColumnError`: The header lacks columns that the feed needs in this layout.
+    - `UndecidableError`: Nothing settles the day order or decimal mark of a column.
+    - `MixedCurrenciesError`: Amounts of a column are in several, and no column says in which.
+    - `ContradictionError`: What the file says of itself is not what it holds.
     """
-    sources, others = sources_in(text.header, feed)
-    layout = _layout(sources, feed, facts)
-    _refuse_missing(sources, layout, feed, text.header, name)
-    headings = {column: text.header[position] for column, position in sources.items()}
-    surveys = surveys_of(feed, account, sources, headings)
-    decided = survey(text, feed, surveys, sources, account, settled, name, today)
-    extras = extras_in(text.header, sources.values())
+    sources, others = sources_in(files.header, feed)
+    layout = _layout(sources, feed, files.facts)
+    if missing := missing_columns(sources, layout, feed):
+        return [_without(missing, sources, files.header, feed, name) for name in files.names]
+    headings = {column: files.header[position] for column, position in sources.items()}
+    header = Header(feed=feed, account=account, sources=sources, headings=headings)
     nulls = frozenset(word.casefold() for word in (*feed.nulls, *account.null_words))
-    plan = Plan(
-        feed=feed,
-        layout=layout,
-        sources=sources,
-        others=others,
-        extras=extras,
-        header=text.header,
-        headings=headings,
-        styles=decided.styles,
-        account=account,
-        stating=surveys.figures.stating,
-        readings={
-            c.name: reading(c, one, decided.styles) for one in surveys.moments for c in one.columns
-        },
-        nulls=nulls,
-        facts=facts or _facts(text, feed, layout, sources, nulls),
+    plans = [
+        one
+        if isinstance(one, FileRefusedError)
+        else Plan(
+            feed=feed,
+            layout=layout,
+            sources=sources,
+            others=others,
+            extras=extras_in(files.header, sources.values()),
+            header=files.header,
+            headings=headings,
+            account=account,
+            nulls=nulls,
+            decided=one,
+            facts=files.facts or _facts_of(layout, sources, feed, filled),
+        )
+        for one, filled in zip(
+            survey(files, header, today), _filled(files, header, nulls), strict=True
+        )
+    ]
+    rows, rejects = (
+        BatchWriter(files.work / "typed", main=True),
+        BatchWriter(files.work / "rejects-transform"),
     )
-    rows, rejects = BatchWriter(work / "typed", main=True), BatchWriter(work / "rejects-transform")
+    alike = _alike(plans)
 
-    def type_batch(numbered: tuple[int, pl.DataFrame]) -> tuple[int, dict[str, Rounded]]:
+    def type_batch(numbered: tuple[int, pl.DataFrame]) -> tuple[pl.Series, list[pl.DataFrame]]:
         number, batch = numbered
-        typed, faults, ids = typed_rows(batch, plan)
-        rows.write(typed, number)
+        made = [typed_rows(some, plan) for plan, some in _by_plan(batch, files, alike)]
+        typed, faults = (pl.concat(one[at] for one in made) for at in (0, 1))
+        rows.write(typed if len(made) == 1 else typed.sort(TYPED_ORIGIN[0]), number)
         rejects.write(faults, number)
-        return faults["row_number"].n_unique(), ids
+        return faults["row_number"].unique(), [ids for *_, ids in made]
 
-    at_fault, all_ids = 0, dict[str, Rounded]()
-    for rejected, ids in in_order(type_batch, enumerate(batches(text.rows))):
-        at_fault += rejected
-        all_ids |= {name: all_ids.get(name, Rounded()) + its for name, its in ids.items()}
-    damaged = (its.warning(headings[name]) for name, its in all_ids.items())
-    checked = check_file(text, rows.directory, plan, account, name)
-    return TypedFile(
-        rows=rows.directory,
-        rejects=rejects.directory,
-        rows_at_fault=at_fault,
-        columns=plan.columns(),
-        headings=headings,
-        extras=tuple(extras),
-        layout=layout.name,
-        styles=decided.styles,
-        facts=plan.facts,
-        evidence=(_layout_evidence(layout, plan), *decided.evidence, *checked),
-        warnings=(*decided.warnings, *filter(None, damaged)),
-    )
-
-
-def settle_parts(  # noqa: PLR0913, PLR0917  # a text, whose it is, and what is known of it
-    text: TextFile,
-    feed: Feed,
-    account: Account,
-    parts: Sequence[Part],
-    names: Sequence[str],
-    today: date | None = None,
-) -> list[tuple[dict[str, str | None], list[Evidence]] | None]:
-    """Return how the amounts and dates of each part of a text are read by its own values, and why.
-
-    None of one whose values settle nothing, or show what a person should look at. `names` are those
-    of the parts' files.
-    """
-    sources, _ = sources_in(text.header, feed)
-    headings = {name: text.header[position] for name, position in sources.items()}
-    whole = surveys_of(feed, account, sources, headings)
-    columns = [str(sources[survey.column]) for survey in whole.asked]
-    ids = [str(sources[c.name]) for c in feed.columns if c.name in sources and is_id(c, feed)]
-    frame = pl.concat(batches(text.rows, ["row_number", *columns, *ids]))
-    rows = frame["row_number"]
-    trimmed = frame.with_columns(pl.col(pl.String).str.strip_chars())
-    masks = {
-        survey.column: survey.masks(trimmed[str(sources[survey.column])], rows)
-        for survey in whole.asked
-        if isinstance(survey, Survey)
-    }
-    stating = {
-        name: decimals.currency(trimmed[str(sources[name])]) for name in whole.figures.stating
-    }
-    doubtful = {at for i in ids for at in parts_of(rows.filter(is_rounded(trimmed[i])), parts)}
-    firsts = [part.first for part in parts]
-    starts = dict(zip(firsts, rows.search_sorted(pl.Series(firsts)), strict=True))
-
-    def of_part(part: Part) -> tuple[Surveys, dict[int, Census]]:
-        mine = slice(starts[part.first], starts[part.first] + part.rows)
-        numbers = rows[mine] - part.rows_up
-
-        def taken(survey: Survey) -> Survey:
-            values = trimmed[str(sources[survey.column])][mine]
-            its = (mask if mask is None else mask[mine] for mask in masks[survey.column])
-            return survey.take(its, values, numbers)
-
-        moments: list[Moments] = []
-        censuses: dict[int, Census] = {}
-        for one in whole.moments:
-            values, known = trimmed[str(one.position)][mine], one.survey
-            survey = known.of(values, numbers) if isinstance(known, Forms) else taken(known)
-            moments.append(replace(one, survey=survey, doubts=Doubts()))
-            if ZONED in survey.notes.found:
-                censuses[one.position] = Census()
-                take_census(censuses[one.position], values, numbers)
-        for one in moments if any(DOUBTED in one.notes.found for one in moments) else ():
-            one.doubts.add(trimmed[str(one.position)][mine])
-        surveys = {survey.column: taken(survey) for survey in whole.figures.surveys}
-        amounts = {
-            name: (stated[mine], trimmed[str(sources[name])][mine])
-            for name, stated in stating.items()
-        }
-        return Surveys(whole.figures.of(surveys, amounts, numbers), moments), censuses
-
-    found: list[tuple[dict[str, str | None], list[Evidence]] | None] = []
-    for at, (part, name) in enumerate(zip(parts, names, strict=True)):
-        surveys, censuses = of_part(part)
+    at_fault, rounded_ids = [0] * len(plans), [dict[str, Rounded]() for _ in plans]
+    for bad, found in in_order(type_batch, enumerate(batches(files.rows) if alike else ())):
+        for at, some in by_part(bad.to_frame(), files.parts):
+            at_fault[at] += some.height
+        for ids in found:
+            _add_rounded(rounded_ids, ids, files)
+    made: list[TypedFile | FileRefusedError] = []
+    for at, plan in enumerate(plans):
+        if isinstance(plan, FileRefusedError):
+            made.append(plan)
+            continue
         try:
-            settled = surveys.decided(account, feed, {}, censuses, name, year_of(today))
-        except FileRefusedError:
-            found.append(None)
-        else:
-            odd = settled.warnings or at in doubtful
-            found.append(None if odd else (settled.styles, settled.evidence))
-    return found
+            checked = check_file(files, at, rows.directory, plan)
+        except FileRefusedError as refusal:
+            made.append(refusal)
+            continue
+        damaged = (its.warning(headings[name]) for name, its in rounded_ids[at].items())
+        made.append(
+            TypedFile(
+                rows=rows.directory,
+                rejects=rejects.directory,
+                part=files.parts[at],
+                rows_at_fault=at_fault[at],
+                columns=plan.columns(),
+                headings=headings,
+                extras=tuple(plan.extras),
+                layout=layout.name,
+                styles=plan.styles,
+                facts=plan.facts,
+                evidence=(_layout_evidence(layout, plan), *plan.decided.evidence, *checked),
+                warnings=(*plan.decided.warnings, *filter(None, damaged)),
+            )
+        )
+    return made
+
+
+_Alike = Sequence[tuple[Plan, Sequence[int]]]
+
+
+def _alike(plans: Sequence[Plan | FileRefusedError]) -> _Alike:
+    """Return the plans that differ, each with the positions of the files that have it."""
+    found: dict[object, tuple[Plan, list[int]]] = {}
+    for at, plan in enumerate(plans):
+        if isinstance(plan, Plan):
+            known_by = (tuple(plan.styles.items()), plan.decided.stating, plan.facts)
+            found.setdefault(known_by, (plan, []))[1].append(at)
+    return list(found.values())
+
+
+def _by_plan(
+    batch: pl.DataFrame, files: Files, alike: _Alike
+) -> Iterator[tuple[Plan, pl.DataFrame]]:
+    """Give the rows of a batch by the plan of their file; those of refused files stay away."""
+    for plan, positions in alike:
+        if len(positions) == len(files.parts):
+            yield plan, batch
+            continue
+        position = parts_of(batch["row_number"], files.parts)
+        yield plan, batch.filter(position.is_in(positions))
+
+
+def _add_rounded(to: Sequence[dict[str, Rounded]], ids: pl.DataFrame, files: Files) -> None:
+    """Add what is known of the ids of a batch to what is known of those of each file."""
+    number, line, *_ = TYPED_ORIGIN
+    for name in ids.columns[len(TYPED_ORIGIN) :]:
+        for at, some in by_part(ids, files.parts, number):
+            known = to[at].get(name, Rounded())
+            to[at][name] = known + rounded(some[name], some[line])
 
 
 def facts_by_header(header: tuple[str, ...], feed: Feed) -> FileFacts:
@@ -228,28 +186,26 @@ def facts_by_header(header: tuple[str, ...], feed: Feed) -> FileFacts:
     return _facts_of(layout_of(sources, feed), sources, feed, set(sources))
 
 
-def _facts(
-    text: TextFile,
-    feed: Feed,
-    layout: Layout,
-    sources: Mapping[str, int],
-    nulls: frozenset[str],
-) -> FileFacts:
-    """Look through the whole file for values in the columns that the feed asks for."""
+def _filled(files: Files, header: Header, nulls: frozenset[str]) -> list[Collection[str]]:
+    """Look through each file for values in the columns that the feed asks for."""
+    feed, sources = header.feed, header.sources
     wanted = {name: str(sources[name]) for name in feed.asks_filled if name in sources}
     columns = {column.name: column for column in feed.columns}
-    filled: set[str] = set()
-    for batch in batches(text.rows, wanted.values()) if wanted else ():
+    filled: list[set[str]] = [set() for _ in files.parts]
+    looked_at = batches(files.rows, ["row_number", *wanted.values()])
+    for batch in looked_at if wanted and files.facts is None else ():
         trimmed = batch.with_columns(pl.col(pl.String).str.strip_chars())
-        for name in wanted.keys() - filled:
-            column, values = columns[name], trimmed[wanted[name]]
+        for name, position in wanted.items():
+            column, values = columns[name], trimmed[position]
             blank = values.is_in(cells.null_words(feed.nulls | column.nulls))
             if column.kind is not Kind.TEXT:
                 blank |= are_none(values, column, nulls)
-            filled |= {name} if (~blank).any() else set()
-        if filled == wanted.keys():
+            has_value = batch.select("row_number").filter(~blank)
+            for at, _ in by_part(has_value, files.parts):
+                filled[at].add(name)
+        if all(len(its) == len(wanted) for its in filled):
             break
-    return _facts_of(layout, sources, feed, filled)
+    return list(filled)
 
 
 def _facts_of(
@@ -277,19 +233,22 @@ def _layout_evidence(layout: Layout, plan: Plan) -> Evidence:
     return Evidence(subject="layout", decision=layout.name, because=because)
 
 
-def _refuse_missing(
-    sources: Mapping[str, int], layout: Layout, feed: Feed, header: tuple[str, ...], name: str
-) -> None:
-    missing = missing_columns(sources, layout, feed)
-    if missing:
-        # Without a name that is known it is not a header, and its cells may be anybody's data.
-        shown = header if sources else ()
-        likely = likeliest(
-            {title(column): column.headings for column in missing},
-            tuple(extras_in(shown, sources.values())),
-        )
-        wanted = [(title(column), _other_names(column)) for column in missing]
-        raise MissingColumnError(name, feed.name, wanted, shown, likely)
+def _without(
+    missing: Sequence[Column],
+    sources: Mapping[str, int],
+    header: tuple[str, ...],
+    feed: Feed,
+    name: str,
+) -> FileRefusedError:
+    """Return why a file is refused that lacks columns."""
+    # Without a name that is known it is not a header, and its cells may be anybody's data.
+    shown = header if sources else ()
+    likely = likeliest(
+        {title(column): column.headings for column in missing},
+        tuple(extras_in(shown, sources.values())),
+    )
+    wanted = [(title(column), _other_names(column)) for column in missing]
+    return MissingColumnError(name, feed.name, wanted, shown, likely)
 
 
 def _other_names(column: Column) -> tuple[str, ...]:

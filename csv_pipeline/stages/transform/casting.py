@@ -9,7 +9,6 @@ import polars as pl
 from csv_pipeline.account import DateOrder, DecimalMark
 from csv_pipeline.casts import cells, currencies, dates, decimals, integers, times
 from csv_pipeline.casts.dates import Reading
-from csv_pipeline.casts.identifiers import Rounded, rounded
 from csv_pipeline.casts.nulls import are_none
 from csv_pipeline.handover import (
     ORIGIN,
@@ -34,13 +33,11 @@ _DECLARED = {
 """What an account may declare of how the values of a kind are read, and the ways to read them."""
 
 
-def typed_rows(
-    batch: pl.DataFrame, plan: Plan
-) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Rounded]]:
-    """Return a batch as the contract's columns, its rows' faults, and what is known of its ids.
+def typed_rows(batch: pl.DataFrame, plan: Plan) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Return a batch as the contract's columns, its rows' faults, and the ids to look at.
 
-    The rows have `EXTRA` and `TYPED_ORIGIN` besides. Of ids there is, by column, how many of them a
-    spreadsheet may have rounded.
+    The rows have `EXTRA` and `TYPED_ORIGIN` besides. The ids are those columns, with
+    `TYPED_ORIGIN`, of which a spreadsheet may have rounded any.
     """
     feed = plan.feed
     present = [column for column in feed.columns if column.name in plan.sources]
@@ -74,11 +71,10 @@ def typed_rows(
                 fault_rows(text, values.is_null(), column, shown, "required", "a value in each row")
             )
     typed = pl.DataFrame([*made, *text.select(TYPED_ORIGIN), _extra(batch, plan)])
-    if plan.stating or plan.account.currency:
+    if plan.decided.stating or plan.account.currency:
         typed, more = _with_currency(typed, text, plan)
         faults += more
-    lines = text[TYPED_ORIGIN[1]]
-    ids = {name: rounded(text[name], lines) for name, its in odd.items() if its.rounded}
+    ids = text.select(*TYPED_ORIGIN, *(name for name, its in odd.items() if its.rounded))
     return with_derived(typed, plan), pl.concat(faults), ids
 
 
@@ -247,7 +243,7 @@ def _with_currency(
     if own is None:
         return typed, []
     first = plan.amount_at(plan.sources[own.name]) or own.name
-    names = [first, *(name for name in plan.stating if name != first)]
+    names = [first, *(name for name in plan.decided.stating if name != first)]
     found = (typed[own.name], *(decimals.currency(text[name]) for name in names[1:]))
     stated = [currencies.all_meant(one, plan.account.currency) for one in found]
     whole, others = currencies.reconciled(stated)

@@ -6,14 +6,13 @@ from pathlib import Path
 import polars as pl
 from polars.exceptions import ColumnNotFoundError
 
-from csv_pipeline.account import Account
 from csv_pipeline.errors import SetupError
 from csv_pipeline.handover import (
     TYPED_ORIGIN,
-    TextFile,
     scan,
 )
 from csv_pipeline.model import Evidence
+from csv_pipeline.parts import Files, scan_part
 from csv_pipeline.spec.feed import Feed, WholeFile, takes_facts
 from csv_pipeline.spec.names import EXTRA
 from csv_pipeline.stages.transform.plan import Plan
@@ -62,17 +61,18 @@ def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0]
 
 
-def check_file(
-    text: TextFile, rows: Path, plan: Plan, account: Account, name: str
-) -> list[Evidence]:
-    """Return the evidence that the feed's file checks give; one that fails refuses the file."""
-    if not plan.feed.file_checks:
-        return []
+def check_file(files: Files, at: int, rows: Path, plan: Plan) -> list[Evidence]:
+    """Return the evidence that the feed's file checks give of one of the files.
+
+    Raises:
+        ContradictionError: The file says of itself what is not so.
+    """
+    text, part = files.texts[at], files.parts[at]
     whole = WholeFile(
-        name=name,
+        name=files.names[at],
         layout=plan.layout.name,
-        account=account,
-        rows=scan(rows),
+        account=plan.account,
+        rows=scan_part(rows, part, row=TYPED_ORIGIN[0]),
         malformed=scan(text.rejects).select("line_number"),
         non_data=text.non_data,
     )

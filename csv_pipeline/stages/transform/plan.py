@@ -1,16 +1,19 @@
-"""How a file is typed: its columns, styles and facts, decided before any row is cast."""
+"""How files are typed: columns, styles and facts, decided before any row is cast."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from csv_pipeline.account import Account
 from csv_pipeline.casts.dates import Reading
+from csv_pipeline.casts.moments import moments_of, reading
 from csv_pipeline.model import FileFacts
 from csv_pipeline.spec.contract import Column, Kind
 from csv_pipeline.spec.feed import Feed, Layout
+from csv_pipeline.stages.transform.surveys import Decided
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """How the columns of one header become those of the contract."""
 
@@ -21,12 +24,21 @@ class Plan:
     extras: Mapping[str, int]  # other heading → place in the header
     header: tuple[str, ...]
     headings: dict[str, str]
-    styles: dict[str, str | None]
     account: Account  # what it declares of currency, day order and decimal mark
-    stating: tuple[str, ...]  # columns of amounts that state a currency
-    readings: Mapping[str, Reading]  # of the columns of dates and times
     nulls: frozenset[str]  # words for no value, case-folded, where a column is not text
+    decided: Decided
     facts: FileFacts
+
+    @property
+    def styles(self) -> dict[str, str | None]:
+        """How amounts, dates and times are read, by column."""
+        return self.decided.styles
+
+    @cached_property
+    def readings(self) -> dict[str, Reading]:
+        """How the columns of dates and times are read."""
+        moments = moments_of(self.feed.columns, self.sources, self.headings)
+        return {c.name: reading(c, one, self.styles) for one in moments for c in one.columns}
 
     def columns(self) -> tuple[str, ...]:
         """Return the contract's columns that this file gives values to."""

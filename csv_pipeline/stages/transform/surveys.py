@@ -1,52 +1,129 @@
 """Look at all values of a file before any is cast: amounts, dates, times, numbers and ids."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 
 from csv_pipeline.account import Account
+from csv_pipeline.casts import decimals
 from csv_pipeline.casts.dates import DOUBTED, ZONED
+from csv_pipeline.casts.doubts import Doubts
 from csv_pipeline.casts.evidence import Survey, decide
 from csv_pipeline.casts.figures import Figures, figures_of
-from csv_pipeline.casts.moments import Moments, Settled, moments_of, settle, take_census
+from csv_pipeline.casts.moments import Moments, moments_of, settle, take_census
 from csv_pipeline.casts.times import Forms
 from csv_pipeline.casts.zones import Census
-from csv_pipeline.handover import (
-    TextFile,
-    batches,
-)
+from csv_pipeline.errors import FileRefusedError
+from csv_pipeline.handover import batches
+from csv_pipeline.model import Evidence, ReportWarning
+from csv_pipeline.parts import Files
 from csv_pipeline.spec.feed import Feed
 
 
-def survey(  # noqa: PLR0913, PLR0917  # the file, whose it is, and how its header reads
-    text: TextFile,
-    feed: Feed,
-    surveys: "Surveys",
-    sources: Mapping[str, int],
-    account: Account,
-    settled: Mapping[str, str | None],
-    name: str,
-    today: date | None,
-) -> Settled:
-    """Let all values say how amounts, dates and times are written."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """How the columns of a file are read, why, and which of its amounts state a currency."""
+
+    styles: dict[str, str | None]
+    evidence: list[Evidence]
+    warnings: list[ReportWarning]
+    stating: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """Where the columns of a contract are in a header, and what they are called there."""
+
+    feed: Feed
+    account: Account
+    sources: Mapping[str, int]
+    headings: Mapping[str, str]
+
+    def surveys(self) -> "Surveys":
+        """Return the surveys of its columns, before any value was seen."""
+        return Surveys(
+            figures_of(self.feed.columns, self.sources, self.headings, self.account.currency),
+            moments_of(self.feed.columns, self.sources, self.headings),
+        )
+
+
+def survey(files: Files, header: Header, today: date | None) -> list[Decided | FileRefusedError]:
+    """Let all values of each file say how its amounts, dates and times are written."""
+    year = ((today or datetime.now(UTC).date()) + timedelta(days=1)).year
+    seen = [_all_values(files, header)] if len(files.parts) == 1 else _values_by_part(files, header)
+    found: list[Decided | FileRefusedError] = []
+    for name, (surveys, censuses) in zip(files.names, seen, strict=True):
+        try:
+            found.append(surveys.decided(header, files.styles, censuses, name, year))
+        except FileRefusedError as refusal:
+            found.append(refusal)
+    return found
+
+
+def _all_values(files: Files, header: Header) -> "_Seen":
+    """Return what the values of one file of any size prove, batch by batch."""
+    surveys, sources = header.surveys(), header.sources
     asked = surveys.asked
-    for batch in batches(text.rows, ["row_number", *(str(sources[s.column]) for s in asked)]):
+    for batch in batches(files.rows, ["row_number", *(str(sources[s.column]) for s in asked)]):
         trimmed = batch.with_columns(pl.col(pl.String).str.strip_chars())
         for survey in asked:
             survey.add(trimmed[str(sources[survey.column])], batch["row_number"])
     censuses = {m.position: Census() for m in surveys.moments if ZONED in m.notes.found}
     columns = ["row_number", *map(str, censuses)]
-    for batch in batches(text.rows, columns) if censuses else ():
+    for batch in batches(files.rows, columns) if censuses else ():
         for position, census in censuses.items():
             take_census(census, batch[str(position)].str.strip_chars(), batch["row_number"])
     doubted = any(DOUBTED in one.notes.found for one in surveys.moments)
     positions = [str(one.position) for one in surveys.moments]
-    for batch in batches(text.rows, positions) if doubted else ():
+    for batch in batches(files.rows, positions) if doubted else ():
         for one in surveys.moments:
             one.doubts.add(batch[str(one.position)].str.strip_chars())
-    return surveys.decided(account, feed, settled, censuses, name, year_of(today))
+    return surveys, censuses
+
+
+def _values_by_part(files: Files, header: Header) -> "Iterator[_Seen]":
+    """Give what the values of each of several small files prove; all are looked at in one go."""
+    whole, sources = header.surveys(), header.sources
+    columns = [str(sources[survey.column]) for survey in whole.asked]
+    empty = pl.DataFrame(schema={"row_number": pl.Int64} | dict.fromkeys(columns, pl.String))
+    frame = pl.concat([empty, *batches(files.rows, empty.columns)])
+    rows = frame["row_number"]
+    trimmed = frame.with_columns(pl.col(pl.String).str.strip_chars())
+    values_of = {survey.column: trimmed[str(sources[survey.column])] for survey in whole.asked}
+    masks = {
+        survey.column: survey.masks(values_of[survey.column], rows)
+        for survey in whole.asked
+        if isinstance(survey, Survey)
+    }
+    stated = {name: decimals.currency(values_of[name]) for name in whole.figures.stating}
+    bounds = rows.search_sorted([part.rows_up for part in files.parts], side="right")
+    ends = rows.search_sorted([part.last for part in files.parts], side="right")
+    for part, start, end in zip(files.parts, bounds, ends, strict=True):
+        mine = slice(start, end)
+        numbers = rows[mine] - part.rows_up
+
+        def taken(survey: Survey, mine: slice = mine, numbers: pl.Series = numbers) -> Survey:
+            its = (mask if mask is None else mask[mine] for mask in masks[survey.column])
+            return survey.take(its, values_of[survey.column][mine], numbers)
+
+        moments: list[Moments] = []
+        censuses: dict[int, Census] = {}
+        for one in whole.moments:
+            values = trimmed[str(one.position)][mine]
+            of = one.survey
+            seen = of.of(values, numbers) if isinstance(of, Forms) else taken(of)
+            moments.append(replace(one, survey=seen, doubts=Doubts()))
+            if ZONED in seen.notes.found:
+                censuses[one.position] = Census()
+                take_census(censuses[one.position], values, numbers)
+        if any(DOUBTED in one.notes.found for one in moments):
+            for one in moments:
+                one.doubts.add(trimmed[str(one.position)][mine])
+        surveys = {survey.column: taken(survey) for survey in whole.figures.surveys}
+        amounts = {name: (its[mine], values_of[name][mine]) for name, its in stated.items()}
+        yield Surveys(whole.figures.of(surveys, amounts, numbers), moments), censuses
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,38 +138,30 @@ class Surveys:
         """All of them."""
         return (*self.figures.surveys, *(one.survey for one in self.moments))
 
-    def decided(  # noqa: PLR0913, PLR0917  # a file, whose it is, and what is known of it
+    def decided(
         self,
-        account: Account,
-        feed: Feed,
+        header: Header,
         settled: Mapping[str, str | None],
         censuses: Mapping[int, Census],
         name: str,
         year: int,
-    ) -> Settled:
-        """Return how each column is read, and why."""
+    ) -> Decided:
+        """Return how each column is read, and why; what is `settled` beforehand is kept.
+
+        `year` is the latest that it is anywhere on the day of the import.
+        """
+        account, feed = header.account, header.feed
         days = [one.survey for one in self.moments if isinstance(one.survey, Survey)]
         marks, of_marks = self.figures.decided(account, settled, name, feed.name)
         orders, of_orders = decide(days, account.setting("date_order"), settled, name)
         ordered = account.date_order is not None
         others = settle(self.moments, censuses, settled, year, ordered=ordered)
-        return Settled(
+        return Decided(
             styles=marks | orders | others.styles,
             evidence=[*others.evidence, *of_orders, *of_marks],
             warnings=others.warnings,
+            stating=self.figures.stating,
         )
 
 
-def surveys_of(
-    feed: Feed, account: Account, sources: Mapping[str, int], headings: Mapping[str, str]
-) -> Surveys:
-    """Return the surveys of a file's columns, before any value was seen."""
-    return Surveys(
-        figures_of(feed.columns, sources, headings, account.currency),
-        moments_of(feed.columns, sources, headings),
-    )
-
-
-def year_of(today: date | None) -> int:
-    """Return the latest year that it is anywhere on a day, which is this day if none is given."""
-    return ((today or datetime.now(UTC).date()) + timedelta(days=1)).year
+_Seen = tuple[Surveys, Mapping[int, Census]]

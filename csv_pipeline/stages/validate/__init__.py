@@ -5,44 +5,46 @@ cast has reported already is not reported again as a missing value.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
+from itertools import starmap
 from typing import cast
 
-import pandera.polars as pa
 import polars as pl
 
 from csv_pipeline.casts import labels
 from csv_pipeline.errors import ThresholdExceededError
 from csv_pipeline.handover import (
     REJECTS,
-    SUPERSEDED,
+    TYPED_ORIGIN,
     BatchWriter,
-    Replay,
-    TextFile,
+    Part,
     TypedFile,
     ValidFile,
     batch_files,
     batches,
     in_order,
-    scan,
 )
+from csv_pipeline.model import ReportWarning
+from csv_pipeline.parts import Files, by_part
 from csv_pipeline.rejects.faults import record_faults
 from csv_pipeline.spec.feed import SHARE_FROM_ROWS, Feed
 from csv_pipeline.spec.header import sources_in
 from csv_pipeline.stages.validate.keys import (
     key_columns,
     key_hash,
+    met_before,
     occurrences_of,
     reject_repeated,
     repeated_hashes,
+    repeated_in_file,
     repeated_rows,
     rows_known_by,
     superseded_rows,
     warnings_of_differing,
     with_origin,
 )
-from csv_pipeline.stages.validate.rules import OwnCells, contract_faults, schema_of_feed
+from csv_pipeline.stages.validate.rules import OwnCells, Rules, contract_faults, rules_of
 
 LONGEST_KEY = 2_500
 """Bytes of a key: an entry of a B-tree has 2,704 at most, the account and what PostgreSQL adds."""
@@ -50,81 +52,103 @@ LONGEST_KEY = 2_500
 _ROWS_OF_LABELS = 3  # right below the header
 
 
-def validate(
-    typed: TypedFile, text: TextFile, work: Path, feed: Feed, replay: Replay | None = None
-) -> ValidFile:
-    """Write the rows without fault to `work`, batch by batch in the order of their key.
+def validate(files: Files, typed: Sequence[TypedFile], feed: Feed) -> list[ValidFile]:
+    """Write the rows without fault, batch by batch in the order of their key.
 
-    The faults of `typed` and those found here, which show cells as they are in `text`, come
-    together in `rejects`. Of rows with the same key all but the one that the feed chooses are
-    superseded, or all are rejected. Corrected rows may have been sorted: the feed chooses by where
-    they were in the file that they repair.
+    The faults of `typed` and those found here, which show cells as they are in the text, come
+    together in `rejects`. Of rows of a file with the same key all but the one that the feed chooses
+    are superseded, or all are rejected. Corrected rows may have been sorted: the feed chooses by
+    where they were in the file that they repair.
     """
-    schema = schema_of_feed(feed, typed.columns)
-    rows, rejects = BatchWriter(work / "valid", main=True), BatchWriter(work / "rejects")
-    keys = BatchWriter(work / "keys")
-    identity = rows_known_by(feed.contract, typed.columns, typed.extras, keyed=bool(feed.key))
-    files, positions = batch_files(text.rows), sources_in(text.header, feed)[0]
+    first = typed[0]  # all have the same columns
+    rules = rules_of(feed, first.columns, first.headings)
+    rows = BatchWriter(files.work / "valid", main=True)
+    rejects, keys = BatchWriter(files.work / "rejects"), BatchWriter(files.work / "keys")
+    identity = rows_known_by(feed.contract, first.columns, first.extras, keyed=bool(feed.key))
+    texts, positions = batch_files(files.rows), sources_in(files.header, feed)[0]
+    found = [_Found() for _ in files.parts]
 
     def check(
         numbered: tuple[int, tuple[pl.DataFrame, pl.DataFrame]],
-    ) -> tuple[int, dict[str, list[int]]]:
+    ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, pl.DataFrame]]:
         number, (batch, known) = numbered
-        cells = OwnCells(files[number], positions)
-        good, faults = _checked(batch, known, schema, feed, typed, cells)
+        cells = OwnCells(texts[number], positions)
+        good, faults = _checked(batch, known, rules, cells)
         good = good.hstack(identity.of(good)).sort(key_columns(feed))
         rows.write(good, number)
         rejects.write(faults, number)
         keys.write(good.select(key_hash(feed)), number)
-        return batch.height - good.height, _odd_lines(good, feed)
+        bad = faults.select(pl.col("row_number").unique())
+        return good.select(TYPED_ORIGIN[0]), bad, _odd(good, feed, files.parts)
 
-    pairs = zip(batches(typed.rows), batches(typed.rejects), strict=True)
-    rejected, odd = 0, dict[str, list[int]]()
-    for number, lines in in_order(check, enumerate(pairs)):
-        rejected += number
-        odd = {code: odd.get(code, []) + lines.get(code, []) for code in odd | lines}
-    warnings = [labels.warning(code, lines) for code, lines in odd.items()]
-    superseded, occurrences = BatchWriter(work / "superseded"), BatchWriter(work / "occurrences")
-    repeated = repeated_rows(rows.directory, repeated_hashes(keys), feed)
+    pairs = zip(batches(first.rows), batches(first.rejects), strict=True)
+    for good, bad, odd in in_order(check, enumerate(pairs)):
+        for at, some in by_part(good, files.parts, TYPED_ORIGIN[0]):
+            found[at].valid += some.height
+        for at, some in by_part(bad, files.parts):
+            found[at].rejected += some.height
+        for code, its in odd.items():
+            for at, some in by_part(its, files.parts, TYPED_ORIGIN[0]):
+                found[at].odd.setdefault(code, []).extend(some[TYPED_ORIGIN[1]])
+    superseded = BatchWriter(files.work / "superseded")
+    occurrences = BatchWriter(files.work / "occurrences")
+    repeated = repeated_rows(rows.directory, repeated_hashes(keys), feed, files.parts)
+    for at, row in met_before(repeated, feed, files.parts):
+        found[at].meets = row
+    repeated = repeated_in_file(repeated, feed)
     if not feed.key:
         occurrences.write(occurrences_of(repeated), 0)
-    elif repeated.is_empty():
-        pass
-    elif (winner := feed.duplicates.winner()) is not None:
-        pairs_of_rows = superseded_rows(repeated, feed, winner, replay)
-        superseded.write(pairs_of_rows, 0)
-        warnings += warnings_of_differing(pairs_of_rows, repeated)
-    else:
-        rejected += reject_repeated(repeated, feed, rows, rejects)
-    return ValidFile(
-        rows=rows.directory,
-        rejects=rejects.directory,
-        superseded_rows=superseded.directory,
-        occurrences=occurrences.directory,
-        valid=rows.rows,
-        rejected=rejected,
-        superseded=superseded.rows,
-        warnings=tuple(warnings),
-    )
+    elif feed.duplicates.winner() is not None:
+        _supersede(repeated, feed, files, superseded, found)
+    elif repeated.height:
+        for at, some in by_part(reject_repeated(repeated, feed, rows, rejects), files.parts):
+            found[at].valid -= some.height
+            found[at].rejected += some.height
+    return [
+        ValidFile(
+            rows=rows.directory,
+            rejects=rejects.directory,
+            superseded_rows=superseded.directory,
+            occurrences=occurrences.directory,
+            part=part,
+            valid=its.valid,
+            rejected=its.rejected,
+            superseded=its.superseded,
+            warnings=(*starmap(labels.warning, its.odd.items()), *its.warnings),
+            meets=its.meets,
+        )
+        for part, its in zip(files.parts, found, strict=True)
+    ]
 
 
-def rows_not_plain(valid: ValidFile, feed: Feed, firsts: Sequence[int]) -> pl.Series:
-    """Return the numbers of rows of which a report would tell.
+@dataclass(slots=True)
+class _Found:
+    """What is found about the rows of one file."""
 
-    They have a fault, or their key or content comes again, or they may be no records. `firsts` are
-    the first rows of the files whose rows these are.
-    """
-    pairs = scan(valid.superseded_rows, SUPERSEDED).collect()
-    again = scan(valid.occurrences, pl.Schema({"_row_number": pl.Int64})).collect()
-    faults = scan(valid.rejects, REJECTS).select("row_number").collect()
-    odd = (_odd(batch, feed, firsts) for batch in batches(valid.rows))
-    numbers = (
-        *pairs.get_columns(),
-        again["_row_number"],
-        faults["row_number"],
-        *(rows["_row_number"] for found in odd for rows in found.values()),
-    )
-    return pl.concat([series.alias("row_number").cast(pl.Int64) for series in numbers]).unique()
+    valid: int = 0
+    rejected: int = 0
+    superseded: int = 0
+    meets: int = 0
+    odd: dict[str, list[int]] = field(default_factory=dict)
+    warnings: list[ReportWarning] = field(default_factory=list)
+
+
+def _supersede(
+    repeated: pl.DataFrame,
+    feed: Feed,
+    files: Files,
+    superseded: BatchWriter,
+    found: Sequence[_Found],
+) -> None:
+    """Write which rows lose against another of their file."""
+    winner = feed.duplicates.winner()
+    if winner is None or repeated.is_empty():
+        return
+    pairs = superseded_rows(repeated, feed, winner, files.replay)
+    superseded.write(pairs, 0)
+    for at, some in by_part(pairs, files.parts):
+        found[at].superseded = some.height
+        found[at].warnings = warnings_of_differing(some, repeated)
 
 
 def hold_to_threshold(
@@ -145,16 +169,11 @@ def hold_to_threshold(
         raise ThresholdExceededError(name, feed.name, over, rejected, read, so_far=so_far)
 
 
-def _checked(  # noqa: PLR0913, PLR0917  # a batch, and what is known of it
-    batch: pl.DataFrame,
-    known: pl.DataFrame,
-    schema: pa.DataFrameSchema,
-    feed: Feed,
-    typed: TypedFile,
-    cells: OwnCells,
+def _checked(
+    batch: pl.DataFrame, known: pl.DataFrame, rules: Rules, cells: OwnCells
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the rows without fault, and all faults."""
-    found = [*contract_faults(batch, schema, feed, typed.headings, cells), *_too_long(batch, feed)]
+    found = [*contract_faults(batch, rules, cells), *_too_long(batch, rules.feed)]
     if not found and known.is_empty():
         return batch, known
     new = pl.concat([pl.DataFrame(schema=REJECTS), *found])
@@ -180,15 +199,10 @@ def _too_long(batch: pl.DataFrame, feed: Feed) -> Iterator[pl.DataFrame]:
     yield record_faults(rows, pl.lit("key.too_long"), found)
 
 
-def _odd_lines(rows: pl.DataFrame, feed: Feed) -> dict[str, list[int]]:
-    """Return by warning the lines of rows that may be no records."""
-    return {code: some["_line_number"].to_list() for code, some in _odd(rows, feed).items()}
-
-
-def _odd(rows: pl.DataFrame, feed: Feed, firsts: Sequence[int] = (2,)) -> dict[str, pl.DataFrame]:
+def _odd(rows: pl.DataFrame, feed: Feed, parts: Sequence[Part]) -> dict[str, pl.DataFrame]:
     """Return by warning the rows that may be no records; their first key of text tells.
 
-    Labels are in the first rows only.
+    Labels are in the first rows of a file only.
     """
     names = feed.key or tuple(column.name for column in feed.columns)
     name = next((name for name in names if rows.schema.get(name) == pl.String), None)
@@ -198,7 +212,7 @@ def _odd(rows: pl.DataFrame, feed: Feed, firsts: Sequence[int] = (2,)) -> dict[s
     keys, numbers = rows[name], rows["_row_number"]
     if (total := labels.is_total(keys)).any():
         found[labels.TOTALS] = rows.filter(total)
-    few = {first + more for first in firsts for more in range(_ROWS_OF_LABELS)}
+    few = {part.rows_up + 2 + more for part in parts for more in range(_ROWS_OF_LABELS)}
     if rows.height and cast("int", numbers.min()) <= max(few):
         positions = [position for position, number in enumerate(numbers.to_list()) if number in few]
         headings = _key_headings(feed)

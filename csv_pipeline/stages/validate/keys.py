@@ -1,5 +1,6 @@
 """Find the rows of a file whose key comes several times, and what their policy makes of them."""
 
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,11 +10,13 @@ from csv_pipeline.handover import (
     ORIGIN,
     TYPED_ORIGIN,
     BatchWriter,
+    Part,
     Replay,
     batches,
     scan,
 )
 from csv_pipeline.model import ReportWarning
+from csv_pipeline.parts import parts_of
 from csv_pipeline.rejects.faults import record_faults
 from csv_pipeline.spec.contract import Contract, columns_of
 from csv_pipeline.spec.feed import Feed
@@ -52,11 +55,13 @@ def repeated_hashes(keys: BatchWriter) -> pl.Series:
     return pl.concat(found)
 
 
-def repeated_rows(rows: Path, repeated: pl.Series, feed: Feed) -> pl.DataFrame:
+def repeated_rows(
+    rows: Path, repeated: pl.Series, feed: Feed, parts: Sequence[Part]
+) -> pl.DataFrame:
     """Return rows whose key comes several times: key, `TYPED_ORIGIN` and what their policy sees.
 
     Hashes find the few candidates, so that memory does not grow with the width of the key; the keys
-    themselves decide.
+    themselves decide. `_part` is the position of a row's file, `_number` the row's number in it.
     """
     if repeated.is_empty():
         return pl.DataFrame()
@@ -64,7 +69,40 @@ def repeated_rows(rows: Path, repeated: pl.Series, feed: Feed) -> pl.DataFrame:
     wanted = (*key, *TYPED_ORIGIN, *feed.duplicates.columns, *HASH)
     candidate = key_hash(feed).is_in(repeated.implode())
     candidates = pl.concat([batch.filter(candidate) for batch in batches(rows, wanted)])
-    return candidates.filter(pl.len().over(key) > 1).cast({"_row_number": pl.Int64})
+    again = candidates.filter(pl.len().over(key) > 1).cast({"_row_number": pl.Int64})
+    position = parts_of(again["_row_number"], parts)
+    ups = pl.Series([part.rows_up for part in parts]).gather(position)
+    number = again["_row_number"] - ups
+    return again.with_columns(position.alias("_part"), number.alias("_number"))
+
+
+def met_before(
+    repeated: pl.DataFrame, feed: Feed, parts: Sequence[Part]
+) -> Iterator[tuple[int, int]]:
+    """Give the files with a key that a file before them has, and the last row before that does."""
+    if len(parts) == 1 or repeated.is_empty():
+        return
+    before = repeated.sort("_row_number").select(
+        "_part",
+        *(
+            pl.col(name).shift(1).over(key_columns(feed)).alias(f"{name}_before")
+            for name in ("_part", "_row_number")
+        ),
+    )
+    met = before.filter(pl.col("_part_before") < pl.col("_part"))
+    yield from met.group_by("_part").agg(pl.col("_row_number_before").max()).iter_rows()
+
+
+def repeated_in_file(repeated: pl.DataFrame, feed: Feed) -> pl.DataFrame:
+    """Return those of the rows whose key comes several times in their file."""
+    if repeated.is_empty():
+        return repeated
+    return repeated.filter(pl.len().over(*by_file(feed)) > 1)
+
+
+def by_file(feed: Feed) -> tuple[str, ...]:
+    """Return the columns by which rows are the same in one file."""
+    return (*key_columns(feed), "_part")
 
 
 def superseded_rows(
@@ -78,7 +116,7 @@ def superseded_rows(
         now, then = pairs["row_number"], pairs["repairs_row_number"]
         rows = repeated.with_columns(position.replace_strict(now, then))
     found = rows.select(
-        position.alias("row_number"), winner.over(feed.key).alias("by_row_number")
+        position.alias("row_number"), winner.over(by_file(feed)).alias("by_row_number")
     ).filter(pl.col("row_number") != pl.col("by_row_number"))
     if replay is not None:
         found = found.with_columns(pl.all().replace_strict(then, now))
@@ -109,40 +147,37 @@ def occurrences_of(repeated: pl.DataFrame) -> pl.DataFrame:
     """Number the rows of the same content in the order of the file, from 1."""
     if repeated.is_empty():
         return pl.DataFrame(schema={"_row_number": pl.Int64, OCCURRENCE: pl.Int64})
-    number = pl.col("_row_number").rank("ordinal").over(CONTENT).cast(pl.Int64)
+    number = pl.col("_row_number").rank("ordinal").over(CONTENT, "_part").cast(pl.Int64)
     return repeated.select("_row_number", number.alias(OCCURRENCE))
 
 
 def reject_repeated(
     repeated: pl.DataFrame, feed: Feed, rows: BatchWriter, rejects: BatchWriter
-) -> int:
-    """Take the rows of repeated keys out of the batches they are in, and return their number."""
-    rejected = 0
+) -> pl.DataFrame:
+    """Take the rows of repeated keys out of the batches they are in, and return their faults."""
     faults = _repeated_faults(repeated, feed)
     for number, (good, known) in enumerate(
         zip(batches(rows.directory), batches(rejects.directory), strict=True)
     ):
         more = faults.filter(faults["row_number"].is_in(good["_row_number"].implode()))
         if more.height:
-            rejected += more.height
             rows.write(
                 good.filter(~good["_row_number"].is_in(more["row_number"].implode())), number
             )
             both = pl.concat([known, more]).sort("row_number", maintain_order=True)
             rejects.write(both, number)
-    return rejected
+    return faults
 
 
 def _repeated_faults(repeated: pl.DataFrame, feed: Feed) -> pl.DataFrame:
-    others = pl.col("_row_number").sort().head(_MOST_SHOWN).cast(pl.String).str.join(", ")
-    more = pl.len().cast(pl.Int64) - _MOST_SHOWN
+    same = by_file(feed)
+    others = pl.col("_number").sort().head(_MOST_SHOWN).cast(pl.String).str.join(", ").over(same)
+    more = (pl.len().cast(pl.Int64) - _MOST_SHOWN).over(same)
     found = pl.format(
         "a {} that is in one row of the file only was needed; it is in rows {}{}",
         pl.lit(" + ".join(feed.key)),
-        others.over(feed.key),
-        pl.when(more.over(feed.key) > 0)
-        .then(pl.format(" and {} more", more.over(feed.key)))
-        .otherwise(pl.lit("")),
+        others,
+        pl.when(more > 0).then(pl.format(" and {} more", more)).otherwise(pl.lit("")),
     )
     faults = with_origin(repeated, found.alias("found"))
     return record_faults(faults, pl.lit("key.duplicate"), pl.col("found"))

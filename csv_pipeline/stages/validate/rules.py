@@ -48,18 +48,30 @@ class OwnCells:
         if column.kind is Kind.TEXT or column.name not in self.positions:
             return batch
         position = str(self.positions[column.name])
-        written = read_batch(self.path, [position]).to_series().str.strip_chars()
+        text = read_batch(self.path, ["row_number", position])
+        if text.height != batch.height:  # rows of files that are refused are not typed
+            text = text.filter(text["row_number"].is_in(batch["_row_number"].implode()))
+        written = text[position].str.strip_chars()
         value = pl.when(pl.col(column.name).is_not_null()).then(written)
         return batch.with_columns(value.alias(column.name))
 
 
-def schema_of_feed(feed: Feed, present: tuple[str, ...]) -> pa.DataFrameSchema:
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What rows are held to, and what the file calls the columns."""
+
+    schema: pa.DataFrameSchema
+    feed: Feed
+    headings: Mapping[str, str]
+
+
+def rules_of(feed: Feed, present: tuple[str, ...], headings: Mapping[str, str]) -> Rules:
     """Return the contract for the columns present.
 
     Where a contract has rules of its own, these see the whole frame, so that columns that the file
     lacks stay in it, as nulls.
     """
-    return _schema_of(feed.contract, present)
+    return Rules(_schema_of(feed.contract, present), feed, headings)
 
 
 @lru_cache(maxsize=100)  # to leave columns out is to copy the others, checks and all
@@ -71,15 +83,10 @@ def _schema_of(contract: type[Contract], present: tuple[str, ...]) -> pa.DataFra
     return schema.remove_columns(absent)
 
 
-def contract_faults(
-    batch: pl.DataFrame,
-    schema: pa.DataFrameSchema,
-    feed: Feed,
-    headings: dict[str, str],
-    cells: OwnCells,
-) -> list[pl.DataFrame]:
+def contract_faults(batch: pl.DataFrame, rules: Rules, cells: OwnCells) -> list[pl.DataFrame]:
     """Return the contract's faults in a batch, those of each check together."""
     faults: list[pl.DataFrame] = []
+    feed, schema = rules.feed, rules.schema
     columns = {column.name: column for column in feed.columns}
     absent = [
         pl.lit(None, columns[name].dtype).alias(name)
@@ -102,7 +109,7 @@ def contract_faults(
             failed = failed.scatter(some["index"].unique(), values=True)
             column = columns[str(name)]
             rule, needed = _rule(str(check), column, schema)
-            heading = headings.get(column.name, "")
+            heading = rules.headings.get(column.name, "")
             shown = cells.shown_in(batch, column)
             faults.append(fault_rows(shown, failed, column, heading, rule, needed))
     return faults
