@@ -19,7 +19,7 @@ from csv_pipeline.errors import FileRefusedError, MissingColumnError
 from csv_pipeline.handover import TYPED_ORIGIN, BatchWriter, TypedFile, batches, in_order
 from csv_pipeline.model import Evidence, FileFacts
 from csv_pipeline.parts import Files, by_part, parts_of
-from csv_pipeline.spec.contract import Column, Kind, heading
+from csv_pipeline.spec.contract import Column, heading
 from csv_pipeline.spec.feed import Feed, Layout
 from csv_pipeline.spec.header import (
     extras_in,
@@ -29,6 +29,7 @@ from csv_pipeline.spec.header import (
     sources_in,
     title,
 )
+from csv_pipeline.spec.kinds import Kind
 from csv_pipeline.stages.transform.casting import typed_rows
 from csv_pipeline.stages.transform.derived import check_file
 from csv_pipeline.stages.transform.plan import Plan

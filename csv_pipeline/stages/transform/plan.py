@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from csv_pipeline.account import Account
-from csv_pipeline.casts.dates import Reading
 from csv_pipeline.casts.moments import moments_of, reading
+from csv_pipeline.casts.reading import Reading
 from csv_pipeline.model import FileFacts
-from csv_pipeline.spec.contract import Column, Kind
+from csv_pipeline.spec.contract import Column
 from csv_pipeline.spec.feed import Feed, Layout
+from csv_pipeline.spec.kinds import Kind
 from csv_pipeline.stages.transform.surveys import Decided
 
 
@@ -36,9 +37,12 @@ class Plan:
 
     @cached_property
     def readings(self) -> dict[str, Reading]:
-        """How the columns of dates and times are read."""
+        """How the columns that the file has are read."""
         moments = moments_of(self.feed.columns, self.sources, self.headings)
-        return {c.name: reading(c, one, self.styles) for one in moments for c in one.columns}
+        return {
+            **{name: Reading(self.styles.get(name)) for name in self.sources},
+            **{c.name: reading(c, one, self.styles) for one in moments for c in one.columns},
+        }
 
     def columns(self) -> tuple[str, ...]:
         """Return the contract's columns that this file gives values to."""
