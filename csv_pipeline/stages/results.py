@@ -5,8 +5,7 @@ file at a time, so that memory grows by one byte a row only. Values of protected
 columns stay out, and no cell is one that a spreadsheet would run as a formula.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -14,16 +13,15 @@ from typing import BinaryIO
 import polars as pl
 
 from csv_pipeline.handover import (
-    Part,
     TextFile,
     TypedFile,
     ValidFile,
     batch_files,
     batches,
     in_order,
-    parts_of,
     read_batch,
 )
+from csv_pipeline.parts import Files, by_part
 from csv_pipeline.rejects.faults import MASK
 from csv_pipeline.rejects.rejects_file import neutralised
 
@@ -41,14 +39,14 @@ _OUTCOMES = pl.Enum([*_CODES, _REJECTED, REFUSED])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """What the stages of one import left: the directories of their batches.
+    """What the stages decided about files: the directories of their batches.
 
     `outcomes` has `row_number` and `outcome` of the rows that met a stored one; `late` the faults
     that only the database found, as `handover.REJECTS`. Either may be missing, which is as if it
     were empty. `key` are the feed's key columns, `protected` those of them that are masked.
     """
 
-    text: TextFile
+    files: Files
     typed: TypedFile
     valid: ValidFile
     outcomes: Path
@@ -58,74 +56,52 @@ class Decided:
     refused: bool = False
 
 
-def write_results(out: BinaryIO, decided: Decided) -> Mapping[str, int]:
-    """Write a line for every record in the order of the file; return how many had which outcome.
+def result_lines(decided: Decided) -> Iterator[tuple[int, pl.DataFrame]]:
+    """Give a line for every record in the order of the files, each batch with its file's position.
 
-    The lines with text that are no data follow, with the outcome `non-data` and why they are none;
-    they are not counted.
+    The lines of a file with text that are no data follow, with the outcome `non-data` and why they
+    are none.
 
     Shape: `_row_number`, `_line_number`, `_outcome`, the key columns as they are stored, `_errors`,
-    where several faults are separated by " | ". UTF-8 with a byte order mark, commas, CRLF.
+    where several faults are separated by " | ".
     """
-    tally: Counter[str] = Counter()
-    for number, frame in enumerate(_lines(decided)):
-        counts = frame[OUTCOME].value_counts()
-        tally.update(dict(zip(counts[OUTCOME].cast(pl.String), counts["count"], strict=True)))
-        write_lines(out, frame, first=number == 0)
-    for frame in _non_data(decided):
-        write_lines(out, frame, first=False)
-    return tally
+    parts = decided.files.parts
+    for frame in in_order(_Lines(decided).of, _numbered(decided.files)):
+        for at, some in by_part(frame, parts, ROW_NUMBER):
+            up = parts[at].rows_up
+            yield at, some.with_columns(some[ROW_NUMBER] - up) if up else some
+    for at, text in enumerate(decided.files.texts):
+        for frame in _non_data(text, decided.key):
+            yield at, frame
 
 
-def results_of_parts(
-    decided: Decided, parts: Sequence[Part]
-) -> Iterator[tuple[pl.DataFrame, Mapping[str, int]]]:
-    """Give the lines of each file that a text is made of, and how many had which outcome.
+def write_lines(out: BinaryIO, frame: pl.DataFrame, *, first: bool) -> None:
+    """Write lines of a result file, the `first` of it under the names of the columns.
 
-    `write_lines` writes them as `write_results` does.
+    UTF-8 with a byte order mark, commas, CRLF.
     """
-    lines = pl.concat(_lines(decided))
-    position = parts_of(lines[ROW_NUMBER], parts)
-    rows_up = pl.Series([part.rows_up for part in parts]).gather(position)
-    lines_up = pl.Series([part.lines_up for part in parts]).gather(position)
-    starts = lines[ROW_NUMBER].search_sorted(pl.Series([part.first for part in parts]))
-    lines = lines.with_columns(lines[ROW_NUMBER] - rows_up, lines[LINE_NUMBER] - lines_up)
-    tallies: list[dict[str, int]] = [{} for _ in parts]
-    counts = lines.group_by(position.alias("part"), OUTCOME).len().drop_nulls("part")
-    for number, outcome, rows in counts.iter_rows():
-        tallies[number][outcome] = rows
-    for part, start, tally in zip(parts, starts, tallies, strict=True):
-        yield lines[start : start + part.rows], tally
+    frame.write_csv(out, include_header=first, include_bom=first, line_terminator="\r\n")
 
 
-def _lines(decided: Decided) -> Iterator[pl.DataFrame]:
-    return in_order(_Lines(decided).of, _numbered(decided.text))
-
-
-def _non_data(decided: Decided) -> Iterator[pl.DataFrame]:
+def _non_data(text: TextFile, key: Sequence[str]) -> Iterator[pl.DataFrame]:
     """Give the lines that are no data, shaped as those of records."""
-    if decided.text.non_data_lines is None:
+    if text.non_data_lines is None:
         return
     said = pl.format("{}: {}", "reason", pl.col("text").str.strip_chars_end("\r"))
-    for batch in batches(decided.text.non_data_lines):
+    for batch in batches(text.non_data_lines):
         yield batch.select(
             pl.lit(None, pl.Int64).alias(ROW_NUMBER),
             pl.col("line_number").alias(LINE_NUMBER),
             pl.lit(NON_DATA_LINE).alias(OUTCOME),
-            *(pl.lit(None, pl.String).alias(name) for name in decided.key),
+            *(pl.lit(None, pl.String).alias(name) for name in key),
             neutralised(said).alias(ERRORS),
         )
 
 
-def write_lines(out: BinaryIO, frame: pl.DataFrame, *, first: bool) -> None:
-    """Write lines of a result file, the `first` of it under the names of the columns."""
-    frame.write_csv(out, include_header=first, include_bom=first, line_terminator="\r\n")
-
-
-def _numbered(text: TextFile) -> Iterator[tuple[Path | None, Path | None]]:
+def _numbered(files: Files) -> Iterator[tuple[Path | None, Path | None]]:
     """Give the batches of well-formed records, each with that of malformed ones beside it."""
-    rows = {path.name: path for path in batch_files(text.rows)}
-    faults = {path.name: path for path in batch_files(text.rejects)}
+    rows = {path.name: path for path in batch_files(files.rows)}
+    faults = {path.name: path for path in batch_files(files.rejects)}
     for name in sorted(rows.keys() | faults.keys()):
         yield rows.get(name), faults.get(name)
 
@@ -242,7 +218,7 @@ class _Pile:
 def _codes(decided: Decided) -> pl.Series:
     """Return a code for every row number: its place in `_CODES`."""
     last = 0
-    for directory in (decided.text.rows, decided.text.rejects):
+    for directory in (decided.files.rows, decided.files.rejects):
         for batch in batches(directory, ["row_number"]):
             last = max(last, *batch["row_number"].tail(1).to_list(), 0)
     codes = pl.zeros(last + 1, dtype=pl.UInt8, eager=True)

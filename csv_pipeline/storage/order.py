@@ -126,15 +126,20 @@ def is_overtaken(connection: sa.Connection, of: Claim, position: int | None) -> 
     return bool(connection.scalar(sa.select(later)))
 
 
-def is_awaited(connection: sa.Connection, of: Claim) -> bool:
-    """Return whether a file with an earlier position is yet to be imported."""
-    if of.position is None:
+def is_awaited(connection: sa.Connection, of: Sequence[Claim]) -> bool:
+    """Return whether a file with an earlier position than any of these is yet to be imported.
+
+    They are of one account and feed, and none of them waits for another.
+    """
+    positions = [claim.position for claim in of if claim.position is not None]
+    if not positions:
         return False
     earlier = sa.exists().where(
-        _arrival.c.account == of.account,
-        _arrival.c.feed == of.feed,
+        _arrival.c.account == of[0].account,
+        _arrival.c.feed == of[0].feed,
         _arrival.c.status.in_(_OPEN),
-        _arrival.c.position < of.position,
+        _arrival.c.position < max(positions),
+        _arrival.c.arrival_id.not_in([claim.arrival_id for claim in of]),
     )
     return bool(connection.scalar(sa.select(earlier)))
 

@@ -10,7 +10,6 @@ the last value are known by their hash and never sent.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import polars as pl
 import psycopg
@@ -24,31 +23,24 @@ from csv_pipeline.handover import (
     ROWS_DONE,
     SUPERSEDED,
     BatchWriter,
-    Part,
     Replay,
-    TextFile,
-    TypedFile,
-    ValidFile,
     batches,
-    parts_of,
     scan,
 )
 from csv_pipeline.model import Claim, Counts, Difference, ReportWarning
-from csv_pipeline.spec.feed import Feed
+from csv_pipeline.parts import by_part
 from csv_pipeline.spec.row_hash import OCCURRENCE
 from csv_pipeline.stages.load.copying import StoredHashes, copy
 from csv_pipeline.stages.load.differences import first_differences
 from csv_pipeline.stages.load.faults import store_rejects, write_refused
+from csv_pipeline.stages.load.incoming import Incoming
 from csv_pipeline.stages.load.resolution import OUTCOME, PLAN, Resolution
 from csv_pipeline.stages.load.writing import is_of_a_row, write
 from csv_pipeline.storage import imports, order, tables
 from csv_pipeline.storage.database import affected
 from csv_pipeline.storage.quarantine import mark_repaired
 
-__all__ = ["LATE", "load", "load_together", "store_rejects"]
-
-LATE = "late"
-"""Where in the work directory the faults are that the database found."""
+__all__ = ["Incoming", "Loaded", "load", "store_rejects"]
 
 _FEW_ROWS = 5_000
 _TIMES_AS_MANY = 4
@@ -56,67 +48,94 @@ _MOST_HASHES = 12_000_000  # of 16 bytes each in memory
 _SOME = 100_000
 
 
-def load(  # noqa: PLR0913, PLR0917  # the stages before, each with its own facts
-    connection: sa.Connection,
-    feed: Feed,
-    claim: Claim,
-    work: Path,
-    text: TextFile,
-    typed: TypedFile,
-    valid: ValidFile,
-    replay: Replay | None = None,
-    hold: Callable[[int], None] = lambda _: None,
-    meanwhile: Callable[[], object] | None = None,
-) -> tuple[Counts, tuple[Difference, ...], tuple[ReportWarning, ...]]:
-    """Store rows, history, rejects and superseded rows of one import.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """What became of the rows of one file, of a dry run the first values that would change."""
 
-    Returns the counts, of a dry run the first values that would change, and warnings. `work` gets
-    what became of each row that was not inserted, and the faults that the database found. Rows that
-    repair rejected ones count as of the import that rejected them. Where the order of arrivals
-    decides, rows lose against those of a later arrival that are stored. `hold` is told how many
-    rows the database rejects so far, and raises if they are too many. `meanwhile` is called once
-    all that is in `work`, if the server has many rejects yet to take.
+    counts: Counts
+    differences: tuple[Difference, ...] = ()
+    warnings: tuple[ReportWarning, ...] = ()
+
+
+def load(
+    connection: sa.Connection,
+    incoming: Incoming,
+    hold: Callable[[int], None],
+    meanwhile: Callable[[], object] | None = None,
+) -> list[Loaded]:
+    """Store rows, history, rejects and superseded rows, and return what became of each file.
+
+    No two files may have rows of one key. The work directory gets what became of each row that was
+    not inserted, and the faults that the database found. Rows that repair rejected ones count as of
+    the import that rejected them. Where the order of arrivals decides, rows of a file that goes
+    alone lose against those of a later arrival that are stored. `hold` is told how many rows the
+    table refuses so far, and raises if they are too many. `meanwhile` is called once all that is in
+    `work`, if the server has many rejects yet to take.
 
     Raises:
-        FileRefusedError: The database rejects too many rows; `work` has the faults found so far.
-        AccountingError: A row would be without an outcome, or with two, or a line of the file is
+        FileRefusedError: The table refuses too many rows; `work` has the faults found so far.
+        AccountingError: A row would be without an outcome, or with two, or a line of a file is
             nowhere.
     """
+    claim, replay = incoming.claim, incoming.replay
     position = claim.position
     if replay is not None:
         position = order.position_of(connection, replay.import_id)
-    overtaken = order.is_overtaken(connection, claim, position)
-    resolution = Resolution(feed, claim, typed, replay, behind=position if overtaken else None)
-    outcomes, late = BatchWriter(work / "outcomes"), BatchWriter(work / LATE)
-    expected = valid.valid - valid.superseded
+    alone = len(incoming.claims) == 1
+    overtaken = alone and order.is_overtaken(connection, claim, position)
+    resolution = Resolution(incoming, behind=position if overtaken else None)
+    outcomes, late = BatchWriter(incoming.outcomes), BatchWriter(incoming.late)
     try:
-        done = _bring(connection, resolution, valid, outcomes, expected, hold)
+        done = _bring(connection, resolution, outcomes, hold)
     except FileRefusedError:
-        write_refused(connection, resolution, valid, late)
+        write_refused(connection, resolution, late)
         raise
     if done.refused:
-        write_refused(connection, resolution, valid, late)
-    rejected = store_rejects(connection, claim, text, valid, late.directory, replay, meanwhile)
+        write_refused(connection, resolution, late)
+    rejected = store_rejects(connection, incoming, meanwhile)
     if replay is not None:
         if done.refused:
             connection.execute(resolution.forget_refused_repairs())
         mark_repaired(connection, claim.import_id, replay.import_id, resolution.repaired)
-    superseded = _copy_superseded(connection, claim, valid)
-    counts = Counts(
-        read=text.records,
-        inserted=done.inserted,
-        updated=done.updated,
-        unchanged=done.unchanged,
-        kept=done.kept,
-        superseded=superseded,
-        rejected=rejected,
-        blank=text.lines.blank,
-        non_data=text.non_data_count,
-    )
-    _check(claim, "valid rows", expected, done.rows)
-    _check(claim, "rows with an outcome", counts.read, counts.settled)
-    _check(claim, "lines accounted for", text.lines.total, text.lines.accounted)
-    return counts, done.differences, _order_warnings(connection, resolution, done)
+    _copy_superseded(connection, incoming)
+    counts = _counts(incoming, rejected)
+    for name in ("inserted", "updated", "unchanged", "kept"):
+        counted = sum(getattr(its, name) for its in counts)
+        _check(claim, f"rows {name}", getattr(done, name), counted)
+    _check(claim, "valid rows", incoming.expected, done.rows)
+    for its, of, text in zip(counts, incoming.claims, incoming.files.texts, strict=True):
+        _check(of, "rows with an outcome", its.read, its.settled)
+        _check(of, "lines accounted for", text.lines.total, text.lines.accounted)
+    warnings = _order_warnings(connection, resolution, done)
+    return [Loaded(counts=its, differences=done.differences, warnings=warnings) for its in counts]
+
+
+def _counts(incoming: Incoming, rejected: Sequence[int]) -> list[Counts]:
+    """Return what became of the rows of each file; what nothing is noted of was inserted."""
+    parts = incoming.files.parts
+    noted: list[dict[str, int]] = [{} for _ in parts]
+    for batch in batches(incoming.outcomes):
+        for at, some in by_part(batch, parts):
+            for outcome, rows in some[OUTCOME].value_counts().iter_rows():
+                noted[at][outcome] = noted[at].get(outcome, 0) + rows
+    refused = [0] * len(parts)
+    for batch in batches(incoming.late):
+        for at, some in by_part(batch.select(pl.col("row_number").unique()), parts):
+            refused[at] += some.height
+    return [
+        Counts(
+            read=text.records,
+            inserted=valid.valid - valid.superseded - sum(its.values()) - no,
+            superseded=valid.superseded,
+            rejected=rejects,
+            blank=text.lines.blank,
+            non_data=text.non_data_count,
+            **its,
+        )
+        for text, valid, its, no, rejects in zip(
+            incoming.files.texts, incoming.valid, noted, refused, rejected, strict=True
+        )
+    ]
 
 
 def _order_warnings(
@@ -135,88 +154,35 @@ def _order_warnings(
     return (ReportWarning(code="rows.order_not_known", message=message, count=done.updated),)
 
 
-def load_together(  # noqa: PLR0913, PLR0917  # as `load`, for several
-    connection: sa.Connection,
-    feed: Feed,
-    claim: Claim,
-    work: Path,
-    typed: TypedFile,
-    valid: ValidFile,
-    parts: Sequence[Part],
-) -> list[Counts] | None:
-    """Store the rows of several imports of an account and feed, none of which has a fault.
-
-    No two have the key of another's row, and nothing of a later arrival is stored. `claim` is that
-    of any of them; the rows of `valid` have `OWN`. Returns the counts of each part; None if the
-    table refuses a row of any, or a policy does: then the caller takes everything back.
-
-    Raises:
-        AccountingError: A row would be without an outcome, or with two.
-    """
-    resolution = Resolution(feed, claim, typed, of_several=True)
-    outcomes = BatchWriter(work / "outcomes")
-    try:
-        done = _bring(connection, resolution, valid, outcomes, valid.valid, _hold_to_none)
-    except FileRefusedError:
-        return None
-    if done.refused:
-        return None
-    counts = _counts_by_part(parts, outcomes.directory)
-    _check(claim, "valid rows", valid.valid, done.rows)
-    for name in ("inserted", "updated", "unchanged", "kept"):
-        _check(claim, f"rows {name}", getattr(done, name), sum(getattr(c, name) for c in counts))
-    return counts
-
-
-def _counts_by_part(parts: Sequence[Part], outcomes: Path) -> list[Counts]:
-    """Return what became of the rows of each part; what nothing is noted of was inserted."""
-    noted = scan(outcomes, OUTCOMES).collect()
-    position = parts_of(noted["row_number"], parts)
-    tally: list[dict[str, int]] = [{} for _ in parts]
-    for number, outcome, rows in noted.group_by(position.alias("part"), OUTCOME).len().iter_rows():
-        tally[number][outcome] = rows
-    return [
-        Counts(read=part.rows, inserted=part.rows - sum(found.values()), **found)
-        for part, found in zip(parts, tally, strict=True)
-    ]
-
-
-def _hold_to_none(refused: int) -> None:
-    if refused:
-        raise FileRefusedError("these files", "rows without a reject were needed", f"{refused}")
-
-
-def _bring(  # noqa: PLR0913, PLR0917  # as `load`, and what it has made
+def _bring(
     connection: sa.Connection,
     resolution: Resolution,
-    valid: ValidFile,
     outcomes: BatchWriter,
-    expected: int,
     hold: Callable[[int], None],
 ) -> "_Done":
     """Write the valid rows by the shortest path there is."""
     connection.execute(sa.select(*(sa.func.set_config(*fact, True) for fact in PLAN.items())))
     connection.execute(sa.text("SET CONSTRAINTS ALL IMMEDIATE"))  # refuse a row where it is written
-    claim, replay = resolution.claim, resolution.replay
-    if replay is None and not connection.scalar(resolution.any_stored()):
-        done = _copy_first(connection, resolution, valid)
+    incoming = resolution.incoming
+    if incoming.replay is None and not connection.scalar(resolution.any_stored()):
+        done = _copy_first(connection, resolution)
         if done is not None:
             return done
-    known = None
-    confirms = resolution.by_arrival and order.is_awaited(connection, claim)
-    if replay is None and not confirms and _are_worth_reading(connection, claim, expected):
-        known = StoredHashes(connection, resolution.target, claim.account)
-    return _resolve(connection, resolution, valid, known, outcomes, hold, confirms=confirms)
+    return _resolve(connection, resolution, outcomes, hold)
 
 
-def _are_worth_reading(connection: sa.Connection, claim: Claim, expected: int) -> bool:
-    """Return whether the account's stored rows are so few that a look at all of them saves time.
+def _known(connection: sa.Connection, resolution: Resolution) -> StoredHashes | None:
+    """Return the hashes of the account's stored rows, if a look at all of them saves time.
 
     A small file into a large table never reads the table.
     """
-    if expected < _FEW_ROWS:
-        return False
-    return imports.rows_brought(connection, claim) <= min(_TIMES_AS_MANY * expected, _MOST_HASHES)
+    incoming, claim = resolution.incoming, resolution.claim
+    if incoming.replay is not None or incoming.expected < _FEW_ROWS:
+        return None
+    stored = imports.rows_brought(connection, claim)
+    if stored > min(_TIMES_AS_MANY * incoming.expected, _MOST_HASHES):
+        return None
+    return StoredHashes(connection, resolution.target, claim.account)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,26 +201,24 @@ class _Done:
         return self.inserted + self.updated + self.unchanged + self.kept + self.refused
 
 
-def _copy_first(
-    connection: sa.Connection, resolution: Resolution, valid: ValidFile
-) -> _Done | None:
+def _copy_first(connection: sa.Connection, resolution: Resolution) -> _Done | None:
     """Copy the first rows of an account, which meet none stored; None if the table takes not all.
 
     COPY says of one row at the most that it is refused, and stops there.
     """
-    claim, target = resolution.claim, resolution.target
-    import_id, row_number = pl.lit(claim.import_id), pl.col("_row_number")
-    if resolution.of_several:
+    incoming, target = resolution.incoming, resolution.target
+    import_id, row_number = pl.lit(incoming.claim.import_id), pl.col("_row_number")
+    if incoming.moved:
         import_id, row_number = (pl.col(name) for name in OWN)
     lineage = {
-        "account": pl.lit(claim.account),
+        "account": pl.lit(incoming.claim.account),
         "_import_id": import_id,
         "_created_import_id": import_id,
         "_row_number": row_number,
         "_updated_at": pl.lit(datetime.now(UTC).isoformat()),
     }
     names = [*lineage, *resolution.sent]
-    frames = (rows.with_columns(**lineage).select(names) for rows in _rows(valid))
+    frames = (rows.with_columns(**lineage).select(names) for rows in _rows(incoming))
     try:
         with connection.begin_nested():
             table = f'{target.schema}."{target.name}"'
@@ -265,30 +229,28 @@ def _copy_first(
         return None
 
 
-def _resolve(  # noqa: PLR0913, PLR0917  # as `load`, and what it has made
+def _resolve(
     connection: sa.Connection,
     resolution: Resolution,
-    valid: ValidFile,
-    known: StoredHashes | None,
     outcomes: BatchWriter,
     hold: Callable[[int], None],
-    *,
-    confirms: bool,
 ) -> _Done:
     """Stage the rows, class those whose key is stored, and write what changes.
 
-    If it `confirms`, rows that stay as they are are noted for a file that arrived earlier and is
-    yet to be imported.
+    Rows that stay as they are are noted if a file that arrived earlier is yet to be imported.
     """
-    claim, replay = resolution.claim, resolution.replay
+    incoming = resolution.incoming
+    claim, replay = incoming.claim, incoming.replay
+    confirms = resolution.by_arrival and order.is_awaited(connection, incoming.claims)
+    known = None if confirms else _known(connection, resolution)
     for table in (resolution.staging, resolution.matched):
         table.create(connection)
     names = [column.name for column in resolution.staging.columns]
-    frames = (rows.select(names) for rows in _unknown(_rows(valid), known, outcomes))
+    frames = (rows.select(names) for rows in _unknown(_rows(incoming), known, outcomes))
     staged = copy(connection, "staging", names, frames)
     same = outcomes.rows
     if replay is not None:
-        _stage_repaired(connection, resolution, valid, replay)
+        _stage_repaired(connection, resolution, replay)
     # Without statistics the planner takes a temporary table for small, and nests loops over it.
     joined = ", ".join(f'"{name}"' for name in ("_row_number", *resolution.key))
     connection.execute(sa.text(f"ANALYZE staging ({joined})"))
@@ -331,10 +293,10 @@ def _resolve(  # noqa: PLR0913, PLR0917  # as `load`, and what it has made
     )
 
 
-def _rows(valid: ValidFile) -> Iterator[pl.DataFrame]:
-    """Give the valid rows but the superseded ones, batch by batch, and say which are done."""
+def _rows(incoming: Incoming) -> Iterator[pl.DataFrame]:
+    """Give the rows to be stored, batch by batch, and say which are done."""
     done = ROWS_DONE.get()  # asked here, as another thread takes the rows
-    return _to_be_stored(valid) if done is None else _noted(_to_be_stored(valid), done)
+    return incoming.rows() if done is None else _noted(incoming.rows(), done)
 
 
 def _noted(
@@ -343,22 +305,6 @@ def _noted(
     for rows in frames:
         yield rows
         done(rows)
-
-
-def _to_be_stored(valid: ValidFile) -> Iterator[pl.DataFrame]:
-    losers = (
-        scan(valid.superseded_rows, SUPERSEDED).select(_row_number=pl.col("row_number")).collect()
-    )
-    counted = scan(valid.occurrences)
-    repeated = counted.collect() if counted.collect_schema() else None
-    for batch in batches(valid.rows):
-        rows = batch
-        if losers.height:
-            rows = rows.join(losers, on="_row_number", how="anti", maintain_order="left")
-        if repeated is not None:
-            rows = rows.join(repeated, on="_row_number", how="left", maintain_order="left")
-            rows = rows.with_columns(pl.col(OCCURRENCE).fill_null(1))
-        yield rows
 
 
 def _unknown(
@@ -407,27 +353,29 @@ def _write_outcomes(
         outcomes.write(frame, number)
 
 
-def _stage_repaired(
-    connection: sa.Connection, resolution: Resolution, valid: ValidFile, replay: Replay
-) -> None:
+def _stage_repaired(connection: sa.Connection, resolution: Resolution, replay: Replay) -> None:
     """Say which rejected row each valid one repairs."""
     resolution.repaired.create(connection)
-    good = scan(valid.rows).select(row_number=pl.col("_row_number")).collect()
+    good = scan(resolution.incoming.valid[0].rows).select(row_number="_row_number").collect()
     pairs = (batch.join(good, on="row_number", how="semi") for batch in batches(replay.rows))
     copy(connection, "repaired", list(PAIRS), pairs)
     connection.execute(sa.text("CREATE INDEX ON repaired (row_number)"))
     connection.execute(sa.text("ANALYZE repaired"))
 
 
-def _copy_superseded(connection: sa.Connection, claim: Claim, valid: ValidFile) -> int:
-    if not valid.superseded:
-        return 0
+def _copy_superseded(connection: sa.Connection, incoming: Incoming) -> None:
+    if not any(valid.superseded for valid in incoming.valid):
+        return
     names = [column.name for column in tables.superseded.columns]
+    pairs = scan(incoming.valid[0].superseded_rows, SUPERSEDED).collect()
     frames = (
-        batch.with_columns(pl.lit(claim.import_id).alias("import_id")).select(names)
-        for batch in batches(valid.superseded_rows)
+        some.select(
+            pl.lit(incoming.claims[at].import_id).alias("import_id"),
+            pl.col(list(SUPERSEDED)) - incoming.files.parts[at].rows_up,
+        ).select(names)
+        for at, some in by_part(pairs, incoming.files.parts)
     )
-    return copy(connection, "csv_pipeline.superseded", names, frames)
+    copy(connection, "csv_pipeline.superseded", names, frames)
 
 
 def _check(claim: Claim, what: str, needed: int, found: int) -> None:

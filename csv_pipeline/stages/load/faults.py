@@ -15,16 +15,15 @@ from csv_pipeline.handover import (
     SUPERSEDED,
     TYPED_ORIGIN,
     BatchWriter,
-    Replay,
     TextFile,
-    ValidFile,
     batch_files,
     batches,
     read_batch,
     scan,
 )
-from csv_pipeline.model import Claim
+from csv_pipeline.parts import by_part
 from csv_pipeline.stages.load.copying import copy
+from csv_pipeline.stages.load.incoming import Incoming
 from csv_pipeline.stages.load.resolution import Resolution
 from csv_pipeline.storage import tables
 
@@ -34,51 +33,48 @@ _MOST_AT_ONCE = 4 * 1024**2
 _LATER = {"repaired_by_import_id", "repair_undone_import_id"}
 
 
-def store_rejects(  # noqa: PLR0913, PLR0917  # the stages before, each with its own facts
+def store_rejects(
     connection: sa.Connection,
-    claim: Claim,
-    text: TextFile,
-    valid: ValidFile,
-    late: Path,
-    replay: Replay | None = None,
+    incoming: Incoming,
     meanwhile: Callable[[], object] | None = None,
-) -> int:
-    """Store the faults with their records and cells and return how many rows have any.
+) -> list[int]:
+    """Store the faults with their records and cells and return how many rows of each file have any.
 
     While the server takes them, `meanwhile` is called, if they are many. What it raises is lost.
     """
     columns = tables.reject.columns
     names = [c.name for c in columns if c.name not in _LATER]
+    replay, files = incoming.replay, incoming.files
     stood_at = (scan(replay.rows) if replay else pl.LazyFrame(schema=PAIRS)).collect()
-    rejected = 0
+    rejected = [0] * len(files.parts)
 
     def frames() -> Iterator[pl.DataFrame]:
-        nonlocal rejected
-        for faults, rows in _faults_by_batch(text, valid, late):
-            if faults.height:
-                rejected += faults["row_number"].n_unique()
-                told = faults.with_columns(
-                    pl.lit(claim.import_id).alias("import_id"), _raw(text.text, faults)
-                )
+        for faults, rows in _faults_by_batch(incoming):
+            for at, some in by_part(faults, files.parts):
+                rejected[at] += some["row_number"].n_unique()
+                text, up = files.texts[at], files.parts[at].rows_up
+                import_id = pl.lit(incoming.claims[at].import_id).alias("import_id")
+                told = some.with_columns(import_id, _raw(text.text, some))
                 cells = _cells(rows, told, text, replayed=replay is not None)
                 yield (
                     told.join(cells, on="row_number", how="left", maintain_order="left")
+                    .with_columns(pl.col("row_number") - up)
                     .join(stood_at, on="row_number", how="left")
                     .select(names)
                 )
 
+    bad = sum(t.malformed + v.rejected for t, v in zip(files.texts, incoming.valid, strict=True))
     with ThreadPoolExecutor(1) as beside:
-        if meanwhile is not None and text.malformed + valid.rejected >= _MANY:
+        if meanwhile is not None and bad >= _MANY:
             beside.submit(meanwhile)
-        copy(connection, "csv_pipeline.reject", names, frames())
+        if bad or incoming.late.exists():
+            copy(connection, "csv_pipeline.reject", names, frames())
     return rejected
 
 
-def write_refused(
-    connection: sa.Connection, resolution: Resolution, valid: ValidFile, late: BatchWriter
-) -> None:
+def write_refused(connection: sa.Connection, resolution: Resolution, late: BatchWriter) -> None:
     """Write the faults that the database found, batch by batch, with where their rows are."""
-    table = resolution.refused
+    table, valid = resolution.refused, resolution.incoming.valid[0]
     pairs = scan(valid.superseded_rows, SUPERSEDED).group_by(row_number="by_row_number")
     losers = pairs.agg(pl.len().alias("losers")).collect()
     for number, of_rows in enumerate(batches(valid.rows, TYPED_ORIGIN)):
@@ -108,15 +104,13 @@ def _message() -> pl.Expr:
     return pl.concat_str(column.fill_null(""), "message", more.fill_null("")).alias("message")
 
 
-def _faults_by_batch(
-    text: TextFile, valid: ValidFile, late: Path
-) -> Iterator[tuple[pl.DataFrame, Path | None]]:
+def _faults_by_batch(incoming: Incoming) -> Iterator[tuple[pl.DataFrame, Path | None]]:
     """Give the faults of malformed records, then those of rows with where the rows' cells are."""
-    for faults in batches(text.rejects):
+    for faults in batches(incoming.files.rejects):
         yield faults, None
-    rows = batch_files(text.rows)
-    for faults, path in zip(batches(valid.rejects), rows, strict=True):
-        found_late = late / path.name
+    rows = batch_files(incoming.files.rows)
+    for faults, path in zip(batches(incoming.valid[0].rejects), rows, strict=True):
+        found_late = incoming.late / path.name
         if found_late.exists():
             faults = pl.concat([faults, read_batch(found_late)])  # noqa: PLW2901
         yield faults, path

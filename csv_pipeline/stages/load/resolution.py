@@ -12,13 +12,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
-from csv_pipeline.handover import OWN, Replay, TypedFile
-from csv_pipeline.model import Claim
+from csv_pipeline.handover import OWN
 from csv_pipeline.rejects.faults import MASK
 from csv_pipeline.spec.conflict import ConflictPolicy, Overwrite, Values
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.names import EXTRA
 from csv_pipeline.spec.row_hash import CONTENT, HASH, OCCURRENCE
+from csv_pipeline.stages.load.incoming import Incoming
 from csv_pipeline.storage import order, tables
 from csv_pipeline.storage.targets import history_table, key_columns, target_table
 
@@ -38,31 +38,22 @@ class Resolution:
     """Statements over four temporary tables, made when they are needed.
 
     `extras` are the columns of the file that the feed does not know, whose cells are in `EXTRA`.
-    Staged rows `of_several` imports say each to which it belongs, and its row number there.
-    `staging` holds this import's rows, `matched` the outcome of those whose key is stored or that
+    `staging` holds the incoming rows, `matched` the outcome of those whose key is stored or that
     the database refuses, and whether they replace the stored one as a whole, `refused` why it does,
     and `repaired` which rejected row each one repairs. `behind` is the import's position if rows of
     later arrivals are stored, see `csv_pipeline.storage.order`.
     """
 
-    def __init__(  # noqa: PLR0913  # whose rows, which columns, and three ways to resolve them
-        self,
-        feed: Feed,
-        claim: Claim,
-        typed: TypedFile,
-        replay: Replay | None = None,
-        *,
-        of_several: bool = False,
-        behind: int | None = None,
-    ) -> None:
-        present, self.extras = typed.columns, typed.extras
-        self.feed, self.claim, self.replay, self.of_several = feed, claim, replay, of_several
+    def __init__(self, incoming: Incoming, *, behind: int | None = None) -> None:
+        present, self.extras = incoming.typed.columns, incoming.typed.extras
+        feed, claim, replay = incoming.feed, incoming.claim, incoming.replay
+        self.incoming, self.feed, self.claim, self.replay = incoming, feed, claim, replay
         self.behind = behind
         self._stand_for = replay.import_id if replay else claim.import_id
         self.target, self.history = target_table(feed), history_table(feed)
         self.key = key_columns(feed)
         self.sent = (*present, *(() if feed.key else (CONTENT, OCCURRENCE)), EXTRA, *HASH)
-        self.staging = _staging(feed, (*(OWN if of_several else ()), *self.sent))
+        self.staging = _staging(feed, (*(OWN if incoming.moved else ()), *self.sent))
         self.matched, self.refused, self.repaired = _MATCHED, _REFUSED, _REPAIRED
         self.values = tuple(name for name in present if name not in self.key)
         self._updated_at = datetime.now(UTC)
@@ -423,12 +414,12 @@ class Resolution:
         return query.subquery("classed")
 
     def _import_id(self, rows: sa.FromClause) -> sa.ColumnElement[Any]:
-        return rows.c[OWN[0]] if self.of_several else sa.literal(self.claim.import_id)
+        return rows.c[OWN[0]] if self.incoming.moved else sa.literal(self.claim.import_id)
 
     def _lineage(self, rows: sa.FromClause) -> tuple[sa.ColumnElement[Any], ...]:
         return (
             self._import_id(rows),
-            rows.c[OWN[1]] if self.of_several else rows.c._row_number,
+            rows.c[OWN[1]] if self.incoming.moved else rows.c._row_number,
             sa.literal(self._updated_at, sa.DateTime(timezone=True)),
         )
 

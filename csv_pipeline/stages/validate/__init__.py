@@ -83,10 +83,7 @@ def validate(files: Files, typed: Sequence[TypedFile], feed: Feed) -> list[Valid
 
     pairs = zip(batches(first.rows), batches(first.rejects), strict=True)
     for good, bad, odd in in_order(check, enumerate(pairs)):
-        for at, some in by_part(good, files.parts, TYPED_ORIGIN[0]):
-            found[at].valid += some.height
-        for at, some in by_part(bad, files.parts):
-            found[at].rejected += some.height
+        _count(found, files, good, bad)
         for code, its in odd.items():
             for at, some in by_part(its, files.parts, TYPED_ORIGIN[0]):
                 found[at].odd.setdefault(code, []).extend(some[TYPED_ORIGIN[1]])
@@ -101,9 +98,8 @@ def validate(files: Files, typed: Sequence[TypedFile], feed: Feed) -> list[Valid
     elif feed.duplicates.winner() is not None:
         _supersede(repeated, feed, files, superseded, found)
     elif repeated.height:
-        for at, some in by_part(reject_repeated(repeated, feed, rows, rejects), files.parts):
-            found[at].valid -= some.height
-            found[at].rejected += some.height
+        faults = reject_repeated(repeated, feed, rows, rejects).select("row_number")
+        _count(found, files, faults.select(_row_number="row_number"), faults, sign=-1)
     return [
         ValidFile(
             rows=rows.directory,
@@ -131,6 +127,15 @@ class _Found:
     meets: int = 0
     odd: dict[str, list[int]] = field(default_factory=dict)
     warnings: list[ReportWarning] = field(default_factory=list)
+
+
+def _count(
+    found: Sequence[_Found], files: Files, good: pl.DataFrame, bad: pl.DataFrame, sign: int = 1
+) -> None:
+    for at, some in by_part(good, files.parts, TYPED_ORIGIN[0]):
+        found[at].valid += sign * some.height
+    for at, some in by_part(bad, files.parts):
+        found[at].rejected += some.height
 
 
 def _supersede(
