@@ -76,7 +76,7 @@ def together(texts: Sequence[TextFile], names: Sequence[str], work: Path) -> Fil
             for batch in batches(directory):
                 moved = batch.with_columns(batch["row_number"] + up) if up else batch
                 frames.append(moved)
-                last = max(last, *moved["row_number"].tail(1))
+                last = max([last, *moved["row_number"].tail(1)])
         parts.append(Part(rows_up=up, last=last))
         up = last
     for writer, frames in zip((rows, rejects), found, strict=True):

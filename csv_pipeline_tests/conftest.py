@@ -20,9 +20,11 @@ import structlog
 from hypothesis import settings
 
 from csv_pipeline.account import Account
+from csv_pipeline.engine import run
+from csv_pipeline.engine.group import Group
 from csv_pipeline.engine.importer import Import
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
-from csv_pipeline.engine.run import run
+from csv_pipeline.engine.workspace import Progress, Stage
 from csv_pipeline.feeds import FEEDS
 from csv_pipeline.files.landing import found_file
 from csv_pipeline.model import Claim, ImportReport, Reject
@@ -135,7 +137,19 @@ _COUNTER = itertools.count()
 
 def ingest(pipeline: Pipeline, claim: Claim) -> ImportReport:
     """Import one claimed file and return what became of every row."""
-    (report,) = run(pipeline, [claim])
+    (report,) = run.run(pipeline, [claim])
+    return report
+
+
+def advance(import_: Import, stage: Stage) -> Progress:
+    """Do one stage for a file alone."""
+    (progress,) = Group([import_]).advance(stage)
+    return progress
+
+
+def settled(import_: Import) -> ImportReport:
+    """Return what became of a file alone, once its load is done."""
+    (report,) = run.settled(import_.pipeline, [import_.claim])
     return report
 
 

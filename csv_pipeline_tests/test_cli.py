@@ -351,7 +351,7 @@ def test_an_error_nobody_foresaw_is_recorded_as_failed(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("by the test")
 
-    monkeypatch.setattr("csv_pipeline.engine.importer.validate", broken)
+    monkeypatch.setattr("csv_pipeline.engine.group.validate", broken)
     said = terminal.bring(PEOPLE)
     assert said.exit_code == 1
     assert "Why: ZeroDivisionError: by the test" in said.out
@@ -366,7 +366,7 @@ def test_an_interrupted_import_can_be_repeated_at_once(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("csv_pipeline.engine.importer.validate", interrupted)
+        patch.setattr("csv_pipeline.engine.group.validate", interrupted)
         assert terminal.bring(PEOPLE).exit_code == 130
     file = terminal.folder / "people.csv"
     terminal.call("import", file, "-a", terminal.account, "-f", "people")

@@ -23,7 +23,7 @@ from csv_pipeline.files.landing import found_file
 from csv_pipeline.model import Outcome
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage import arrivals, imports, tables
-from csv_pipeline_tests.conftest import Desk
+from csv_pipeline_tests.conftest import Desk, settled
 from csv_pipeline_tests.feeds import TEST_FEEDS
 
 ELSEWHERE = "host/boot/namespace/1/2"
@@ -141,7 +141,7 @@ def test_between_two_steps_the_claims_of_a_run_belong_to_no_process(desk: Desk) 
     going_on.hold([import_.claim])
     going_on.renew()
     assert going_on.holds(import_.claim)
-    assert import_.settled().outcome is Outcome.IMPORTED
+    assert settled(import_).outcome is Outcome.IMPORTED
     for leases in (ending, going_on):
         leases.stop()
 

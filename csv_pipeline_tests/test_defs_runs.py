@@ -15,10 +15,12 @@ from csv_pipeline.defs.lanes import JOB
 from csv_pipeline.defs.metadata import MOST_LINES
 from csv_pipeline.defs.partitions import ACCOUNTS
 from csv_pipeline.defs.resource import Engine
-from csv_pipeline.engine import importer
+from csv_pipeline.engine import group, importer
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import AccountingError, DatabaseUnavailableError
 from csv_pipeline.model import ImportReport
+from csv_pipeline.parts import Files
+from csv_pipeline.stages.load import Incoming
 from csv_pipeline.storage import arrivals, imports, settling
 
 GOOD = "ID,Name,Amount\n1,Ann,5.00\n2,Bob,6.00\n"
@@ -76,14 +78,14 @@ def break_load(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Let the load stage raise for files whose name begins with "bad"."""
 
     def broken(error: Exception) -> None:
-        load = vars(importer)["load"]
+        load = vars(group)["load"]
 
-        def raising(connection: Any, feed: Any, claim: Any, *rest: Any) -> Any:
-            if claim.name.startswith("bad"):
+        def raising(connection: Any, incoming: Incoming, *rest: Any) -> Any:
+            if any(claim.name.startswith("bad") for claim in incoming.claims):
                 raise error
-            return load(connection, feed, claim, *rest)
+            return load(connection, incoming, *rest)
 
-        monkeypatch.setattr(importer, "load", raising)
+        monkeypatch.setattr(group, "load", raising)
 
     return broken
 
@@ -303,7 +305,7 @@ def test_a_run_that_is_interrupted_gives_its_files_back_and_is_not_retried(
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(importer, "load", interrupted)
+    monkeypatch.setattr(group, "load", interrupted)
     dagster.drop("one.csv", GOOD)
     result = dagster.run()
     assert not result.success
@@ -347,14 +349,15 @@ def test_a_silent_database_is_waited_for(
     dagster: Dagster, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     answers = iter([DatabaseUnavailableError("database x: an answer was needed; none came")])
-    does = vars(importer)[step]
+    module = importer if step == "fetch" else group
+    does = vars(module)[step]
 
     def silent_once(*arguments: Any, **options: Any) -> Any:
         for error in answers:
             raise error
         return does(*arguments, **options)
 
-    monkeypatch.setattr(importer, step, silent_once)
+    monkeypatch.setattr(module, step, silent_once)
     dagster.drop("one.csv", GOOD)
     result = dagster.run()
     assert result.success
@@ -398,14 +401,14 @@ def test_a_file_claimed_by_another_worker_meanwhile_is_dropped(
 ) -> None:
     dagster.drop("one.csv", GOOD)
     dagster.drop("two.csv", MESSY)
-    transform = vars(importer)["transform"]
+    transform = vars(group)["transform"]
 
-    def overtaken(text: Any, work: Any, *rest: Any, name: str, **how: Any) -> Any:
-        if name == "one.csv":
+    def overtaken(files: Files, *rest: Any) -> Any:
+        if "one.csv" in files.names:
             _claim_anew(dagster)
-        return transform(text, work, *rest, name=name, **how)
+        return transform(files, *rest)
 
-    monkeypatch.setattr(importer, "transform", overtaken)
+    monkeypatch.setattr(group, "transform", overtaken)
     result = dagster.run()
     assert result.success
     assert [line["file"] for line in metadata(result)["per file"]] == ["two.csv"]

@@ -20,7 +20,7 @@ from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage import arrivals
 from csv_pipeline.storage.arrivals import Backlog
-from csv_pipeline_tests.conftest import ingest
+from csv_pipeline_tests.conftest import advance, ingest
 
 PEOPLE = "ID,Name\n1,Ann\n"
 
@@ -279,7 +279,7 @@ def test_a_tick_puts_away_what_a_killed_worker_left(area: Landing) -> None:
     path = area.drop("one.csv")
     area.tick()
     (claim,) = area.pipeline.claim(area.account, "people")
-    Import(area.pipeline, claim).advance(Stage.LOAD)
+    advance(Import(area.pipeline, claim), Stage.LOAD)
     assert path.exists()
     area.tick()
     assert not path.exists()

@@ -18,7 +18,8 @@ from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.model import ArrivalStatus, Claim, ImportReport, Outcome
 from csv_pipeline.storage import arrivals, imports
 from csv_pipeline.storage.tables import arrival as arrival_table
-from csv_pipeline_tests.conftest import Desk
+from csv_pipeline_tests import conftest
+from csv_pipeline_tests.conftest import Desk, advance
 from csv_pipeline_tests.test_defs_runs import Dagster, plain
 from csv_pipeline_tests.test_undo import OpenEngine
 from csv_pipeline_tests.test_unpack import zipped
@@ -86,8 +87,8 @@ def dropped(desk: Desk, content: str | bytes, feed: str = FEED) -> None:
 
 def imported(desk: Desk, claim: Claim) -> ImportReport:
     import_ = Import(desk.pipeline, claim)
-    import_.advance(Stage.REPORT)
-    report = import_.settled()
+    advance(import_, Stage.REPORT)
+    report = conftest.settled(import_)
     import_.finish()
     return report
 
@@ -102,7 +103,7 @@ def failed(desk: Desk) -> None:
     for _ in range(desk.pipeline.settings.max_failures):
         import_ = Import(desk.pipeline, desk.pipeline.claim(desk.account, FEED)[0])
         import_.fail(ValueError("a bug"))
-        import_.advance(Stage.REPORT)
+        advance(import_, Stage.REPORT)
         import_.finish()
 
 

@@ -9,13 +9,13 @@ import polars as pl
 import pytest
 import sqlalchemy as sa
 
-from csv_pipeline.account import Account
 from csv_pipeline.feeds.ebay_orders import EBAY_ORDERS
 from csv_pipeline.handover import scan
 from csv_pipeline.model import ImportReport
+from csv_pipeline.parts import together
 from csv_pipeline.stages.read import ReadHints, read
-from csv_pipeline.stages.transform import transform
 from csv_pipeline_tests.conftest import Desk
+from csv_pipeline_tests.row_by_row import typed_file
 
 HUB = (
     "Sales Record Number,Order Number,Buyer Username,Item Number,Transaction ID,Quantity,Sold For,"
@@ -202,8 +202,7 @@ def kinds_in(folder: Path, block_bytes: int) -> list[str]:
         block_bytes=block_bytes,
     )  # fmt: skip
     text = read(folder / "hub.csv", folder, hints)
-    nobody = Account(account="nobody")
-    typed = transform(text, folder, EBAY_ORDERS, nobody, name="hub.csv", settled={})
+    typed = typed_file(together([text], ["hub.csv"], folder), EBAY_ORDERS)
     rows: pl.DataFrame = scan(typed.rows).select("line_kind").collect()
     return rows["line_kind"].to_list()
 

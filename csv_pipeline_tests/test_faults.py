@@ -30,7 +30,7 @@ from csv_pipeline.model import Claim, ImportReport, Outcome
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage import arrivals, imports, lane_lock, leases, tables
 from csv_pipeline.storage.worker import is_gone, is_zombie, this_worker
-from csv_pipeline_tests.conftest import Desk, ingest
+from csv_pipeline_tests.conftest import Desk, ingest, settled
 from csv_pipeline_tests.feeds import TEST_FEEDS
 from csv_pipeline_tests.workers import Orders, Worker, orders_for
 
@@ -120,10 +120,10 @@ class Scene:
         for claim in self.pipeline.claim(self.account, "people"):
             import_ = Import(self.pipeline, claim)
             try:
-                reports.append(import_.settled())
+                reports.append(settled(import_))
             except ZeroDivisionError as error:
                 import_.fail(error)
-                reports.append(import_.settled())
+                reports.append(settled(import_))
         return reports
 
     def imports(self) -> list[ImportReport]:
@@ -466,7 +466,7 @@ def test_two_processes_do_not_work_on_one_claim(scene: Scene) -> None:
 def test_a_file_that_failed_three_times_is_tried_by_name_only(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("csv_pipeline.engine.importer.load", _broken)
+    monkeypatch.setattr("csv_pipeline.engine.group.load", _broken)
     scene = Scene(desk)
     scene.drop(BEFORE, "people.csv")
     for attempt in range(3):

@@ -24,7 +24,7 @@ from csv_pipeline.files import local
 from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage import arrivals, tables
-from csv_pipeline_tests.conftest import Desk, ingest
+from csv_pipeline_tests.conftest import Desk, advance, ingest, settled
 
 GOOD = "ID,Name\n1,Ann\n"
 WRONG = "Colour,Size\nred,3\n"
@@ -63,7 +63,7 @@ class Landing:
 
     def killed_after_commit(self) -> None:
         for import_ in self.claimed():
-            import_.advance(Stage.LOAD)
+            advance(import_, Stage.LOAD)
 
     def arrivals(self) -> dict[str, Any]:
         with self.pipeline.database.begin() as connection:
@@ -160,8 +160,8 @@ def test_a_failed_file_stays_where_it_is(landing: Landing) -> None:
     path = landing.drop("a.csv")
     (import_,) = landing.claimed()
     import_.fail(ZeroDivisionError())
-    import_.advance(Stage.LOAD)
-    import_.advance(Stage.REPORT)
+    advance(import_, Stage.LOAD)
+    advance(import_, Stage.REPORT)
     landing.pipeline.put_away(10)
     assert path.exists()
     assert landing.moves() == []
@@ -433,10 +433,10 @@ def test_a_zip_is_not_copied_for_the_files_in_it(landing: Landing) -> None:
     landing.zip("all.zip", one=GOOD, two="ID,Name\n2,Bob\n")
     landing.bring()
     first, second = landing.claimed()
-    first.advance(Stage.READ)
+    advance(first, Stage.READ)
     work = landing.pipeline.settings.work_area / f"{first.claim.import_id}-1"
     assert not (work / "source").exists()
-    assert {one.settled().counts.inserted for one in (first, second)} == {1}
+    assert {settled(one).counts.inserted for one in (first, second)} == {1}
 
 
 def test_a_zip_changed_while_a_file_comes_out_of_it_is_noticed(
@@ -453,7 +453,7 @@ def test_a_zip_changed_while_a_file_comes_out_of_it_is_noticed(
         return plain
 
     monkeypatch.setattr("csv_pipeline.engine.importer.unpack", meanwhile)
-    assert first.settled().problem_code == "source_changed"
+    assert settled(first).problem_code == "source_changed"
 
 
 def test_a_zip_replaced_by_another_of_its_time_is_put_away(landing: Landing) -> None:

@@ -22,7 +22,7 @@ from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.model import Outcome
 from csv_pipeline.storage import lane_lock
-from csv_pipeline_tests.conftest import Desk, own_settings
+from csv_pipeline_tests.conftest import Desk, advance, own_settings, settled
 from csv_pipeline_tests.feeds import TEST_FEEDS
 
 PEOPLE = "ID,Name\n1,Ann\n"
@@ -98,9 +98,9 @@ def test_a_login_that_calls_its_session_a_load_is_left_alone(
     bound.execute(sql.SQL("SET application_name = {}").format(f"csv-pipeline load {name}"))
     with held(desk) as drop:
         threading.Timer(0.5, drop).start()
-        soon(lambda: import_.advance(Stage.LOAD))
+        soon(lambda: advance(import_, Stage.LOAD))
     assert bound.execute("SELECT 1").fetchone() == (1,)
-    assert import_.settled().outcome is Outcome.IMPORTED
+    assert settled(import_).outcome is Outcome.IMPORTED
 
 
 @contextmanager
@@ -115,7 +115,7 @@ def held(desk: Desk, feed: str = "people") -> Iterator[Callable[[], None]]:
 def test_whatever_writes_to_a_lane_waits_its_turn(desk: Desk, how: str) -> None:
     first = desk.bring("ID,Name\n1,Ada\n")
     doing = {
-        "import": desk.claimed(PEOPLE).settled,
+        "import": lambda: settled(desk.claimed(PEOPLE)),
         "dry run": lambda: desk.bring("ID,Name\n2,Bo\n", dry_run=True),
         "undo": lambda: desk.pipeline.undo(first.import_id),
         "dry run of an undo": lambda: desk.pipeline.undo(first.import_id, dry_run=True),
@@ -140,7 +140,7 @@ def test_lanes_do_not_wait_for_each_other(desk: Desk, pipeline: Pipeline, tmp_pa
 def test_who_waits_goes_on_the_moment_the_lane_is_free(desk: Desk) -> None:
     desk.bring("ID,Name\n1,Ada\n")
     with ThreadPoolExecutor(3) as pool, held(desk) as drop:
-        waiting = [pool.submit(desk.claimed(f"ID,Name\n{n},x\n").settled) for n in (2, 3, 4)]
+        waiting = [pool.submit(settled, desk.claimed(f"ID,Name\n{n},x\n")) for n in (2, 3, 4)]
         with pytest.raises(StillWaiting):
             waiting[0].result(0.5)
         drop()

@@ -7,6 +7,7 @@ import io
 import re
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from csv_pipeline.account import Account, DateOrder, DecimalMark
+from csv_pipeline.account import DateOrder, DecimalMark
 from csv_pipeline.casts import dates, times, zones
 from csv_pipeline.casts.reading import Reading, years
 from csv_pipeline.handover import TypedFile, batches, scan
+from csv_pipeline.parts import together
 from csv_pipeline.spec.contract import Contract, Money, column, columns_of
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.kinds import Kind
 from csv_pipeline.stages.read import ReadHints, read
-from csv_pipeline.stages.transform import transform
 from csv_pipeline_tests.conftest import Desk
+from csv_pipeline_tests.row_by_row import typed_file
 
 NEAR = Reading(since=1966, until=2026)
 
@@ -391,8 +393,8 @@ def typed(
     path = work / "file.csv"
     path.write_text(out.getvalue(), encoding="utf-8")
     text = read(path, work, ReadHints(name=path.name, headings=MOMENTS.headings))
-    facts: dict[str, Any] = {"settled": {}, "account": Account(account="a")} | how
-    made = transform(text, work, MOMENTS, name=path.name, **facts)
+    files = replace(together([text], [path.name], work), styles=how.pop("settled", {}))
+    made = typed_file(files, MOMENTS, **how)
     cells = pl.concat(batches(text.rows))
     return cells.rename({str(n): name for n, name in enumerate(HEADER)}), made
 

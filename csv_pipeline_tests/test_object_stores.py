@@ -33,7 +33,7 @@ from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.settings import Settings
 from csv_pipeline.stages import fetch
 from csv_pipeline.storage import arrivals, tables
-from csv_pipeline_tests.conftest import Desk, ingest
+from csv_pipeline_tests.conftest import Desk, advance, ingest
 from csv_pipeline_tests.object_store import Bucket, named, running_store
 
 GOOD = "ID,Name\n1,Ann\n"
@@ -87,7 +87,7 @@ class Landing:
 
     def killed_after_commit(self) -> None:
         for import_ in self.claimed():
-            import_.advance(Stage.LOAD)
+            advance(import_, Stage.LOAD)
 
     def arrivals(self) -> dict[str, Any]:
         with self.pipeline.database.begin() as connection:
@@ -496,9 +496,9 @@ def test_a_store_that_falls_silent_after_the_commit_fails_no_import(
 ) -> None:
     landing.drop("a.csv")
     (import_,) = landing.claimed()
-    import_.advance(Stage.LOAD)
+    advance(import_, Stage.LOAD)
     with silence():
-        import_.advance(Stage.REPORT)
+        advance(import_, Stage.REPORT)
     assert landing.statuses() == {"a.csv": "imported"}
     assert landing.lying("landing") == ["a.csv"]
     landing.pipeline.put_away(10)

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from csv_pipeline.engine.bundle import advance_all
-from csv_pipeline.engine.importer import imports_of
+from csv_pipeline.engine import run
 from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.files.landing import found_file
 from csv_pipeline.model import ArrivalStatus, Claim, ImportReport, Outcome
@@ -371,8 +370,6 @@ def one_by_one(lane: Lane, claims: list[Claim]) -> list[ImportReport]:
 
 
 def together(lane: Lane, claims: list[Claim]) -> list[ImportReport]:
-    imports = imports_of(lane.pipeline, claims)
     for stage in Stage:
-        for _, do in advance_all(lane.pipeline, imports, stage):
-            do()
-    return [import_.settled() for import_ in imports]
+        run.advance(lane.pipeline, claims, stage)
+    return run.settled(lane.pipeline, claims)

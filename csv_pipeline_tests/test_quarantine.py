@@ -14,7 +14,7 @@ from csv_pipeline.files.landing import found_file
 from csv_pipeline.model import HeaderDrift, Outcome
 from csv_pipeline.spec.header import drift
 from csv_pipeline.storage import arrivals
-from csv_pipeline_tests.conftest import Desk
+from csv_pipeline_tests.conftest import Desk, advance, settled
 
 
 def versions(good: int, bad: int) -> str:
@@ -94,8 +94,8 @@ def test_a_refused_file_can_be_named_again_after_the_threshold_was_raised(desk: 
     (claim,) = pipeline.claim(desk.account, "limited", arrival_ids=[report.arrival_id])
     import_ = Import(pipeline, claim)
     for stage in Stage:
-        import_.advance(stage)
-    assert import_.settled().counts.inserted == 100
+        advance(import_, stage)
+    assert settled(import_).counts.inserted == 100
 
 
 def test_a_renamed_column_is_named_with_its_likeliest_new_name(pipeline: Pipeline) -> None:
@@ -169,16 +169,16 @@ def test_a_failed_copy_quotes_no_row_in_the_ledger(
     with desk.pipeline.database.begin() as connection:
         arrivals.register(connection, [found_file(path, desk.account, "people")])
     import_ = Import(desk.pipeline, desk.pipeline.claim(desk.account, "people")[0])
-    import_.advance(Stage.VALIDATE)
+    advance(import_, Stage.VALIDATE)
     bad = f"{SECRET},such,row\n".encode()
     texts = iter([bad, None, bad])  # once for the table itself, once for staging
     monkeypatch.setattr("csv_pipeline.stages.load.copying._next_text", lambda _: next(texts, None))
     with pytest.raises(Exception, match="invalid input syntax") as raised:
-        import_.advance(Stage.LOAD)
+        advance(import_, Stage.LOAD)
     import_.fail(raised.value)
     monkeypatch.undo()
-    import_.advance(Stage.LOAD)
-    problem = import_.settled().problem
+    advance(import_, Stage.LOAD)
+    problem = settled(import_).problem
     assert problem is not None
     assert "(SQLSTATE 22P02)" in problem
     assert "hunter2" not in problem
@@ -188,7 +188,7 @@ def test_an_error_of_polars_quotes_no_row(desk: Desk, monkeypatch: pytest.Monkey
     def careless(*_: object, **__: object) -> None:
         pl.Series("secret", [SECRET]).cast(pl.Int64)
 
-    monkeypatch.setattr("csv_pipeline.engine.importer.transform", careless)
+    monkeypatch.setattr("csv_pipeline.engine.group.transform", careless)
     report = desk.bring("ID,Secret\n1,12\n")
     assert report.problem_code == "InvalidOperationError"
     assert "hunter2" not in str(report.problem)

@@ -11,7 +11,7 @@ from csv_pipeline.files.landing import found_file
 from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.rejects.rejects_file import kept, neutral
 from csv_pipeline.storage import arrivals, claims
-from csv_pipeline_tests.conftest import Desk, ingest
+from csv_pipeline_tests.conftest import Desk, advance, ingest, settled
 
 FAULTY = "ID,Name,Amount\n1,Ann,5.00\n2,Bob,six\n3,Cid,7.00\n4,Dee,eight\n"
 
@@ -188,8 +188,8 @@ def test_of_files_that_correct_a_row_at_once_each_is_judged_when_its_turn_comes(
         claim = desk.pipeline.claim_file(found_file(path, desk.account, "people"))
         assert claim is not None
         imports.append(Import(desk.pipeline, claim))
-        imports[-1].advance(Stage.VALIDATE)
-    one, other = (import_.settled() for import_ in imports)
+        advance(imports[-1], Stage.VALIDATE)
+    one, other = (settled(import_) for import_ in imports)
     assert (one.counts.inserted, other.counts.inserted, other.counts.rejected) == (1, 1, 1)
     assert [reject.rule for reject in desk.rejects(other)] == ["row.repaired_before"]
     assert marks(desk, first) == [one.import_id, other.import_id]

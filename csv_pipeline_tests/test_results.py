@@ -25,9 +25,10 @@ from csv_pipeline.handover import (
     ValidFile,
 )
 from csv_pipeline.model import ImportReport, Outcome
+from csv_pipeline.parts import together
 from csv_pipeline.rejects.rejects_file import neutral, neutralised
-from csv_pipeline.stages.results import Decided, write_results
-from csv_pipeline_tests.conftest import Desk
+from csv_pipeline.stages.results import Decided, result_lines, write_lines
+from csv_pipeline_tests.conftest import Desk, advance, settled
 
 
 def results(desk: Desk, report: ImportReport) -> list[dict[str, str]]:
@@ -93,19 +94,17 @@ class Left:
             superseded_rows=self.work / "superseded", superseded=0, occurrences=self.work / "none",
         )  # fmt: skip
         facts = {"key": ("key",), "protected": frozenset()} | how
-        out = io.BytesIO()
-        work = self.work
-        write_results(
-            out,
-            Decided(
-                text=text,
-                typed=typed,
-                valid=valid,
-                outcomes=work / "outcomes",
-                late=work / "late",
-                **facts,
-            ),
+        out, work = io.BytesIO(), self.work
+        decided = Decided(
+            files=together([text], ["file.csv"], work),
+            typed=typed,
+            valid=valid,
+            outcomes=work / "outcomes",
+            late=work / "late",
+            **facts,
         )
+        for number, (_, frame) in enumerate(result_lines(decided)):
+            write_lines(out, frame, first=number == 0)
         return list(csv.DictReader(io.StringIO(out.getvalue().decode("utf-8-sig"))))
 
 
@@ -253,7 +252,7 @@ def test_results_that_contradict_the_report_are_not_left(
 
 def test_an_import_killed_after_its_commit_gets_its_results_from_the_sweep(desk: Desk) -> None:
     import_ = desk.claimed("ID,Name\n1,Ann\n2,Bob\n")
-    report = import_.settled()
+    report = settled(import_)
     pipeline = desk.pipeline
     work = pipeline.settings.work_area / f"{import_.claim.import_id}-1"
     os.utime(work, (0, 0))
@@ -313,12 +312,12 @@ def test_the_results_of_many_rejects_are_written_while_the_server_takes_them(
 ) -> None:
     monkeypatch.setattr("csv_pipeline.stages.load.faults._MANY", 1)
     import_ = desk.claimed("ID,Name,Amount\n1,Ann,x\n2,Bob,2.00\n")
-    import_.advance(Stage.LOAD)
+    advance(import_, Stage.LOAD)
     monkeypatch.delattr(
         "csv_pipeline.engine.result_files.write_results"
     )  # nobody writes them again
-    import_.advance(Stage.REPORT)
-    told = [line["_outcome"] for line in results(desk, import_.settled())]
+    advance(import_, Stage.REPORT)
+    told = [line["_outcome"] for line in results(desk, settled(import_))]
     assert told == ["rejected", "inserted"]
 
 

@@ -56,7 +56,7 @@ def test_an_error_nobody_foresaw_is_told_once_and_is_the_outcome_of_its_file(
 
     events: list[run.Event] = []
     waiting = claimed(desk, "ID,Name\n1,Ann\n")
-    monkeypatch.setattr("csv_pipeline.engine.importer.transform", broken)
+    monkeypatch.setattr("csv_pipeline.engine.group.transform", broken)
     reports = run.run(desk.pipeline, waiting, events.append)
     assert [report.outcome for report in reports] == [Outcome.FAILED]
     (broke,) = [event for event in events if isinstance(event, run.StepBroke)]

@@ -14,7 +14,7 @@ from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.files.landing import found_file
 from csv_pipeline.model import Outcome
 from csv_pipeline.settings import Settings
-from csv_pipeline_tests.conftest import Desk
+from csv_pipeline_tests.conftest import Desk, advance, settled
 from csv_pipeline_tests.feeds import TEST_FEEDS
 from csv_pipeline_tests.workers import context
 
@@ -28,7 +28,7 @@ def dry(desk: Desk) -> Import:
     claim = desk.pipeline.claim_file(found_file(path, desk.account, "people"), dry_run=True)
     assert claim is not None
     import_ = Import(desk.pipeline, claim)
-    import_.advance(Stage.READ)
+    advance(import_, Stage.READ)
     return import_
 
 
@@ -42,14 +42,14 @@ def test_a_dry_run_that_takes_longer_than_the_sweep_waits_goes_on(desk: Desk) ->
     import_ = dry(desk)
     sweep_later(desk.pipeline, import_.work)
     assert (import_.work / "progress-read.json").exists()
-    assert import_.settled().outcome is Outcome.DRY_RUN
+    assert settled(import_).outcome is Outcome.DRY_RUN
     import_.finish()
     assert not import_.work.exists()
 
 
 def test_a_dry_run_of_a_waiting_file_keeps_its_work_after_its_claim(desk: Desk) -> None:
     import_ = desk.claimed(PEOPLE, dry_run=True)
-    import_.advance(Stage.LOAD)
+    advance(import_, Stage.LOAD)
     sweep_later(desk.pipeline, import_.work)
     assert import_.work.exists()
     import_.finish()
@@ -61,7 +61,7 @@ def _dry_run(home: Path, url: str, account: str, folder: Path, pipe: Connection)
     import_ = dry(Desk(pipeline, account, folder))
     pipe.send(import_.work)
     pipe.recv()
-    pipe.send(import_.settled().outcome)
+    pipe.send(settled(import_).outcome)
 
 
 @pytest.mark.parametrize("dies", [False, True])

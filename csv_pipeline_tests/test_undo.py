@@ -15,7 +15,7 @@ from csv_pipeline.errors import UndoError, UnknownImportError
 from csv_pipeline.model import ImportReport, Outcome, Undo
 from csv_pipeline.storage import imports, undo_records
 from csv_pipeline.storage.lane_lock import lock_lane
-from csv_pipeline_tests.conftest import Desk, ingest
+from csv_pipeline_tests.conftest import Desk, advance, ingest, settled
 
 HEADER = "Key,Value,Version\n"
 FEED = "overwritten"
@@ -328,9 +328,9 @@ def test_an_import_is_undone_once_however_it_is_named(
 
 def test_an_undo_between_the_load_and_the_report_of_a_run_is_not_forgotten(desk: Desk) -> None:
     import_ = desk.claimed("ID\n1\n")
-    import_.advance(Stage.LOAD)
-    taken = undo(desk, import_.settled())
-    import_.advance(Stage.REPORT)
+    advance(import_, Stage.LOAD)
+    taken = undo(desk, settled(import_))
+    advance(import_, Stage.REPORT)
     with desk.pipeline.database.begin() as connection:
         report = imports.report_of(connection, import_.claim.import_id)
     assert report.undone_by == taken.import_id

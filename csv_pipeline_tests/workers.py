@@ -22,8 +22,7 @@ import sqlalchemy as sa
 import structlog
 from pydantic import SecretStr
 
-from csv_pipeline.engine.bundle import advance_all
-from csv_pipeline.engine.importer import Import, imports_of
+from csv_pipeline.engine import run
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.errors import DatabaseUnavailableError
@@ -143,30 +142,14 @@ def _retried(orders: Orders, pipe: Connection, do: Callable[[], None]) -> None:
 
 def _import(pipeline: Pipeline, claims: list[Claim], stop: "_Stop") -> None:
     """Import files as a run does: stage by stage, together where they may go together."""
-    imports = imports_of(pipeline, claims)
     for stage in Stage:
         stop(f"before {stage}")
-        steps = advance_all(pipeline, imports, stage)
-        imports = [import_ for import_, do in steps if _advance(import_, stage, do, stop.pipe)]
+        result = run.advance(pipeline, claims, stage)
+        claims = list(result.claims)
+        for error in (*result.lost, *(broke.error for broke in result.unrecorded)):
+            stop.pipe.send(f"{type(error).__name__}: {error}")
         stop(f"after {stage}")
-    for import_ in imports:
-        import_.finish()
-
-
-def _advance(import_: Import, stage: Stage, do: Callable[[], Any], pipe: Connection) -> bool:
-    """Do a stage for a file and return whether it goes on; a lost claim is dropped."""
-    try:
-        try:
-            do()
-        except OSError as error:
-            import_.fail(error)
-            import_.advance(stage)
-    except DatabaseUnavailableError:
-        raise
-    except Exception as error:  # noqa: BLE001  # the outermost edge: told to the test
-        pipe.send(f"{type(error).__name__}: {error}")
-        return False
-    return True
+    run.finish(pipeline, claims)
 
 
 class _Stop:

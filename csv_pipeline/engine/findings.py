@@ -1,6 +1,5 @@
 """Sum up what the stages found, for the report."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from csv_pipeline.errors import (
     ThresholdExceededError,
     WrongFeedError,
 )
-from csv_pipeline.handover import NON_DATA, REJECTS, TextFile, scan
+from csv_pipeline.handover import NON_DATA, TextFile, scan
 from csv_pipeline.model import Counts, ImportReport, NonDataLine, Reject, ReportWarning
 from csv_pipeline.spec.feed import SHARE_FROM_ROWS
 
@@ -151,12 +150,11 @@ def refuse_without_good_row(read: int, rejected: int, non_data: NonData, *, name
         raise NoGoodRowError(name, needed, found)
 
 
-def count_rejects(rejects: Iterable[Path]) -> tuple[dict[str, int], dict[str, int]]:
+def count_rejects(faults: pl.LazyFrame) -> tuple[dict[str, int], dict[str, int]]:
     """Return how many faults broke each rule and how many are in each column, the most first.
 
     Faults of a whole record count under the column "(record)".
     """
-    faults = pl.concat([scan(directory, REJECTS) for directory in rejects])
     counted = (
         faults.select("rule", pl.col("column").fill_null("(record)"))
         .group_by("rule", "column")
@@ -166,17 +164,16 @@ def count_rejects(rejects: Iterable[Path]) -> tuple[dict[str, int], dict[str, in
     return _totals(counted, "rule"), _totals(counted, "column")
 
 
-def count_rows(rejects: Path) -> int:
+def count_rows(faults: pl.LazyFrame) -> int:
     """Return how many rows have a fault."""
-    return int(scan(rejects, REJECTS).select(pl.col("row_number").n_unique()).collect().item())
+    return int(faults.select(pl.col("row_number").n_unique()).collect().item())
 
 
-def first_rejects(import_id: int, text: Path, rejects: Iterable[Path], limit: int) -> list[Reject]:
+def first_rejects(import_id: int, text: Path, faults: pl.LazyFrame, limit: int) -> list[Reject]:
     """Return the first faults in the order of the file, before or without their being stored.
 
     `text` is the file as UTF-8, which the faults' offsets count in.
     """
-    faults = pl.concat([scan(directory, REJECTS) for directory in rejects])
     order = ("row_number", "line_number", "column")
     first = faults.sort(order).head(limit).collect(engine="streaming")
     found = []

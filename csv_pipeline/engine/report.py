@@ -16,7 +16,6 @@ from csv_pipeline.engine.findings import (
 from csv_pipeline.engine.workspace import Workspace
 from csv_pipeline.handover import TextFile
 from csv_pipeline.model import Claim, Counts, HeaderDrift, ImportReport, Outcome
-from csv_pipeline.stages.load import LATE
 
 log = structlog.get_logger()
 
@@ -54,12 +53,11 @@ def report_so_far(claim: Claim, account: Account, workspace: Workspace) -> Impor
         )
     if typed:
         report = replace(report, layout=typed.layout, styles=typed.styles, facts=typed.facts)
-    late = workspace.directory / LATE
-    if text and valid and (text.malformed or valid.rejected or any(late.glob("*"))):
-        by_rule, by_column = count_rejects((text.rejects, valid.rejects, late))
+    if text and valid and (text.malformed or valid.rejected or any(workspace.late.glob("*"))):
+        by_rule, by_column = count_rejects(workspace.faults(text, valid))
         report = replace(report, rejects_by_rule=by_rule, rejects_by_column=by_column)
     if text and valid and ending and ending.outcome is Outcome.REFUSED:
-        rejected = text.malformed + valid.rejected + count_rows(workspace.directory / LATE)
+        rejected = count_rows(workspace.faults(text, valid))
         report = replace(report, counts=replace(report.counts, rejected=rejected))
     if ending:
         report = replace(

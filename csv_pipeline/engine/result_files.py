@@ -4,63 +4,41 @@ It is written as a draft beside its place, before the load commits if there is t
 put there afterwards. So it is whole or not there at all, and a crash between the two loses nothing.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import BinaryIO
 
 import structlog
 
 from csv_pipeline.engine.workspace import ResultsDraft, Workspace
-from csv_pipeline.handover import (
-    PARTIAL,
-    Part,
-    TextFile,
-    TypedFile,
-    ValidFile,
-)
-from csv_pipeline.model import Claim, Counts, ImportReport, Outcome
+from csv_pipeline.handover import PARTIAL, TypedFile, ValidFile
+from csv_pipeline.model import Counts, ImportReport, Outcome
+from csv_pipeline.parts import Files
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.feed import Feed
-from csv_pipeline.stages.load import LATE
+from csv_pipeline.stages.load import LATE, OUTCOMES_FOUND, Incoming
 from csv_pipeline.stages.results import (
+    NON_DATA_LINE,
+    OUTCOME,
     REFUSED,
     Decided,
-    results_of_parts,
+    result_lines,
     write_lines,
-    write_results,
 )
 
 log = structlog.get_logger()
 
 
-def draft_results(
-    settings: Settings, workspace: Workspace, feed: Feed, claim: Claim, *, refused: bool
-) -> None:
-    """Write what became of every row of an import before its report is known."""
-    draft = _written_results(settings, workspace, feed, claim, refused=refused)
-    if draft is not None:
-        workspace.results = draft
-
-
-def draft_results_together(
-    settings: Settings,
-    decided: Decided,
-    parts: Sequence[Part],
-    workspaces: Iterable[Workspace],
-    of: Sequence[ImportReport],
-) -> None:
-    """Do so for imports that go together, each with its part and its workspace."""
-    results = results_of_parts(decided, parts)
-    for workspace, report, (lines, outcomes) in zip(workspaces, of, results, strict=True):
-        try:
-            with _written_beside(settings, report) as (path, out):
-                write_lines(out, lines, first=True)
-        except OSError as error:  # that costs no other file its own
-            log.warning("no result file", import_id=report.import_id, because=str(error))
-            continue
-        workspace.results = _draft(path, outcomes, refused=False)
+def draft_results(settings: Settings, incoming: Incoming, workspaces: Sequence[Workspace]) -> None:
+    """Write what became of every row of imports before their reports are known."""
+    refused = workspaces[0].ending is not None
+    judged = (incoming.files, incoming.typed, incoming.valid[0])
+    decided = _decided(incoming.feed, judged, incoming.work, refused=refused)
+    paths = [settings.results_file(c.account, c.feed, c.import_id) for c in incoming.claims]
+    for workspace, draft in zip(workspaces, _drafts(decided, paths), strict=True):
+        if draft is not None:
+            workspace.results = draft
 
 
 def leave_results(
@@ -68,7 +46,7 @@ def leave_results(
 ) -> None:
     """Put what became of every row of an import in its place, whole or not at all.
 
-    The load may have written it already, while the server took its rejects.
+    The load may have written it already. What cannot be written is logged, and nothing of it left.
     """
     draft = workspace.results
     if report.outcome not in {Outcome.IMPORTED, Outcome.REFUSED}:
@@ -76,46 +54,31 @@ def leave_results(
             draft.path.unlink(missing_ok=True)
         return
     refused = report.outcome is Outcome.REFUSED
+    path = settings.results_file(report.account, report.feed, report.import_id)
     if draft is None or draft.refused != refused or not draft.path.exists():
-        draft = _written_results(settings, workspace, feed, report, refused=refused)
+        judged = workspace.judged()
+        if judged is None:
+            return
+        work = Path(workspace.loaded or judged[0].work)
+        (draft,) = _drafts(_decided(feed, judged, work, refused=refused), [path])
     if draft is None:
         return
     if draft.counts == replace(report.counts, blank=0, non_data=0):
-        draft.path.replace(settings.results_file(report.account, report.feed, report.import_id))
+        draft.path.replace(path)
     else:  # rather no file than one that contradicts the report
         log.warning("no result file", import_id=report.import_id, found=asdict(draft.counts))
         draft.path.unlink()
 
 
-def _written_results(
-    settings: Settings, workspace: Workspace, feed: Feed, of: Claim | ImportReport, *, refused: bool
-) -> ResultsDraft | None:
-    """Write the result file beside its place; None if the rows were not judged."""
-    text, typed, valid = workspace.text_to_import, workspace.typed, workspace.valid
-    if not (text and typed and valid):
-        return None
-    with _written_beside(settings, of) as (path, out):
-        written = write_results(
-            out, decided_in(workspace.directory, feed, text, typed, valid, refused=refused)
-        )
-    return _draft(path, written, refused=refused)
-
-
-def decided_in(  # noqa: PLR0913  # the stages before, each with its own facts
-    work: Path,
-    feed: Feed,
-    text: TextFile,
-    typed: TypedFile,
-    valid: ValidFile,
-    *,
-    refused: bool = False,
+def _decided(
+    feed: Feed, judged: tuple[Files, TypedFile, ValidFile], work: Path, *, refused: bool
 ) -> Decided:
-    """Return what the stages decided, with what the load left in a work directory."""
+    files, typed, valid = judged
     return Decided(
-        text=text,
+        files=files,
         typed=typed,
         valid=valid,
-        outcomes=work / "outcomes",
+        outcomes=work / OUTCOMES_FOUND,
         late=work / LATE,
         key=feed.key,
         protected=frozenset(column.name for column in feed.columns if column.protected),
@@ -123,29 +86,47 @@ def decided_in(  # noqa: PLR0913  # the stages before, each with its own facts
     )
 
 
-@contextmanager
-def _written_beside(
-    settings: Settings, of: Claim | ImportReport
-) -> Iterator[tuple[Path, BinaryIO]]:
-    """Give a file beside the place of a result file; only the owner may read it.
+def _drafts(decided: Decided, paths: Sequence[Path]) -> list[ResultsDraft | None]:
+    """Write the result files beside their places, which only the owner may read.
 
-    If it cannot be written to its end, as on a full disk, nothing of it is left.
+    Of one that cannot be written to its end, as on a full disk, nothing is left.
     """
-    path = settings.results_file(of.account, of.feed, of.import_id)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}{PARTIAL}")
-    partial.touch(mode=0o600)
-    try:
-        with partial.open("wb") as out:
-            yield partial, out
-    except BaseException:
-        if not partial.is_dir():
-            partial.unlink(missing_ok=True)
-        raise
+    drafts = [path.with_name(f"{path.name}{PARTIAL}") for path in paths]
+    tallies: list[Counter[str]] = [Counter() for _ in paths]
+    failed: set[int] = set()
+    for at, draft in enumerate(drafts):
+        try:
+            draft.parent.mkdir(parents=True, exist_ok=True)
+            draft.touch(mode=0o600)
+            draft.open("wb").close()
+        except OSError as error:
+            _give_up(draft, error)
+            failed.add(at)
+    begun: set[int] = set()
+    for at, lines in result_lines(decided):
+        if at in failed:
+            continue
+        try:
+            with drafts[at].open("ab") as out:
+                write_lines(out, lines, first=at not in begun)
+        except OSError as error:
+            _give_up(drafts[at], error)
+            failed.add(at)
+        begun.add(at)
+        tallies[at].update(lines[OUTCOME].cast(str).to_list())
+    return [
+        None if at in failed else _draft(draft, tally, refused=decided.refused)
+        for at, (draft, tally) in enumerate(zip(drafts, tallies, strict=True))
+    ]
 
 
-def _draft(path: Path, written: Mapping[str, int], *, refused: bool) -> ResultsDraft:
-    told = {name: rows for name, rows in written.items() if name != REFUSED}
-    return ResultsDraft(
-        path=path, refused=refused, counts=Counts(read=sum(written.values()), **told)
-    )
+def _give_up(draft: Path, error: OSError) -> None:
+    log.warning("no result file", path=str(draft), because=str(error))
+    if not draft.is_dir():
+        draft.unlink(missing_ok=True)
+
+
+def _draft(path: Path, tally: Counter[str], *, refused: bool) -> ResultsDraft:
+    read = sum(rows for name, rows in tally.items() if name != NON_DATA_LINE)
+    told = {name: n for name, n in tally.items() if name not in {REFUSED, NON_DATA_LINE}}
+    return ResultsDraft(path=path, refused=refused, counts=Counts(read=read, **told))

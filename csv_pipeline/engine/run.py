@@ -7,21 +7,24 @@ object store that does not answer stops the run; what is done stays done, and th
 """
 
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import polars as pl
+import structlog
 
-from csv_pipeline.engine.bundle import advance_all
-from csv_pipeline.engine.importer import Import, imports_of, remove_work
+from csv_pipeline.engine.group import ApartError, Group, groups_of
+from csv_pipeline.engine.importer import imports_of, remove_work
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.workspace import Progress, Stage
-from csv_pipeline.errors import LostClaimError, UnavailableError
+from csv_pipeline.errors import FileRefusedError, LostClaimError, UnavailableError
 from csv_pipeline.handover import ROWS_DONE
 from csv_pipeline.model import Claim, FoundFile, ImportReport, Reject
 
 _TELL_SECONDS = 0.4
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +37,14 @@ class StepStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowsDone:
-    """So many rows, and bytes of them in memory, of a file have passed a step that goes on.
+    """So many rows, and bytes of them in memory, have passed a step that goes on.
+
+    They are those of a file, or of several that go together.
 
     It comes from a thread of its own, two or three times a second.
     """
 
-    claim: Claim
+    claims: tuple[Claim, ...]
     stage: Stage
     rows: int
     size_bytes: int
@@ -146,42 +151,71 @@ def advance(
     going: list[Claim] = []
     lost: list[LostClaimError] = []
     unrecorded: list[StepBroke] = []
-    for import_, do in advance_all(pipeline, imports_of(pipeline, claims), stage):
-        try:
-            with _telling_rows(import_.claim, stage, on_event):
-                progress = _advance(import_, stage, do, on_event)
-        except LostClaimError as error:
-            on_event(ClaimLost(claim=import_.claim, error=error))
-            lost.append(error)
-        except UnavailableError:
-            raise
-        except Exception as error:  # noqa: BLE001  # the outermost edge: the other files go on
-            broke = StepBroke(claim=import_.claim, stage=stage, error=error, recorded=False)
-            on_event(broke)
-            unrecorded.append(broke)
-        else:
-            on_event(StepDone(progress=progress))
-            going.append(import_.claim)
+    for group in groups_of(imports_of(pipeline, claims), stage):
+        for claim, done in _advance(group, stage, on_event):
+            match done:
+                case Progress():
+                    on_event(StepDone(progress=done))
+                    going.append(claim)
+                case LostClaimError():
+                    on_event(ClaimLost(claim=claim, error=done))
+                    lost.append(done)
+                case _:
+                    on_event(done)
+                    unrecorded.append(done)
     return StepResult(claims=tuple(going), lost=tuple(lost), unrecorded=tuple(unrecorded))
 
 
-def _advance(
-    import_: Import, stage: Stage, do: Callable[[], Progress], on_event: OnEvent
-) -> Progress:
-    """Do one step for a file; if it breaks, let the file's outcome be that it failed."""
+_Done = Progress | LostClaimError | StepBroke
+
+
+def _advance(group: Group, stage: Stage, on_event: OnEvent) -> Iterator[tuple[Claim, _Done]]:
+    """Do one step for files that go together, or for each alone where they cannot."""
     try:
-        return do()
-    except (UnavailableError, LostClaimError):
+        with _telling_rows(group.claims, stage, on_event):
+            done = group.advance(stage)
+    except UnavailableError:
         raise
-    except Exception as error:  # noqa: BLE001  # the outermost edge: recorded with its traceback
+    except Exception as error:  # noqa: BLE001  # the outermost edge: the other files go on
+        if len(group.claims) > 1:
+            _tell_apart(stage, error)
+            for alone in group.apart():
+                yield from _advance(alone, stage, on_event)
+        else:
+            yield group.claims[0], _broke(group, stage, error, on_event)
+    else:
+        yield from zip(group.claims, done, strict=True)
+
+
+def _tell_apart(stage: Stage, error: Exception) -> None:
+    because = type(error).__name__
+    if isinstance(error, FileRefusedError | LostClaimError | ApartError):
+        log.info("files go one by one", stage=stage, because=because)
+        return
+    trace = "".join(traceback.format_tb(error.__traceback__))  # its words may quote values
+    log.error("files go one by one", stage=stage, because=because, trace=trace)
+
+
+def _broke(group: Group, stage: Stage, error: Exception, on_event: OnEvent) -> _Done:
+    """Let the outcome of a file whose step broke be that it failed."""
+    (import_,) = group.imports
+    if isinstance(error, LostClaimError):
+        return error
+    try:
         import_.fail(error)
-        progress = import_.advance(stage)
-        on_event(StepBroke(claim=import_.claim, stage=stage, error=error, recorded=True))
-        return progress
+        (progress,) = group.advance(stage)
+    except UnavailableError:
+        raise
+    except LostClaimError as lost:
+        return lost
+    except Exception as worse:  # noqa: BLE001  # the outermost edge
+        return StepBroke(claim=import_.claim, stage=stage, error=worse, recorded=False)
+    on_event(StepBroke(claim=import_.claim, stage=stage, error=error, recorded=True))
+    return progress
 
 
 @contextmanager
-def _telling_rows(claim: Claim, stage: Stage, on_event: OnEvent) -> Iterator[None]:
+def _telling_rows(claims: tuple[Claim, ...], stage: Stage, on_event: OnEvent) -> Iterator[None]:
     """Send `RowsDone` while a step goes on; nothing is counted if nobody listens."""
     if on_event is nobody:
         yield
@@ -196,7 +230,7 @@ def _telling_rows(claim: Claim, stage: Stage, on_event: OnEvent) -> Iterator[Non
 
     def tell() -> None:
         while not over.wait(_TELL_SECONDS):
-            on_event(RowsDone(claim=claim, stage=stage, rows=rows, size_bytes=size_bytes))
+            on_event(RowsDone(claims=claims, stage=stage, rows=rows, size_bytes=size_bytes))
 
     token = ROWS_DONE.set(done)
     teller = threading.Thread(target=tell, name="rows done", daemon=True)
@@ -215,7 +249,10 @@ def settled(
     """Return what became of files whose last step is done."""
     reports = []
     for import_ in imports_of(pipeline, claims):
-        report = import_.settled()
+        if (report := import_.workspace.report) is None:
+            Group([import_]).advance(Stage.LOAD)
+            report = import_.workspace.report
+        assert report is not None  # noqa: S101  # the load has settled it
         on_event(
             ImportSettled(
                 report=report, first_rejects=import_.first_rejects, members=import_.members

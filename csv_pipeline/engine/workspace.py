@@ -13,8 +13,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar, overload
 
+import polars as pl
+
 from csv_pipeline.engine.findings import NonData
 from csv_pipeline.handover import (
+    REJECTS,
+    Part,
     PlainFile,
     Replay,
     TextFile,
@@ -22,8 +26,11 @@ from csv_pipeline.handover import (
     ValidFile,
     save,
     saved,
+    scan,
 )
 from csv_pipeline.model import Counts, Ending, HeaderDrift, ImportReport, StoredText
+from csv_pipeline.parts import Files, scan_part
+from csv_pipeline.stages.load import LATE
 
 T = TypeVar("T")
 
@@ -63,6 +70,16 @@ class ResultsDraft:
     path: Path
     refused: bool
     counts: Counts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """Where the rows of a file are, its `part` of those of files that go together, and `work`."""
+
+    work: Path
+    rows: Path
+    rejects: Path
+    part: Part
 
 
 class Fact(Generic[T]):
@@ -122,10 +139,10 @@ class Workspace(Scratch):
     report = Fact("report", ImportReport)
     """What became of every row, once the import is settled."""
 
-    apart = Fact("apart", str)
-    """The bundle that the file left: no other may reach over it, as its keys are not compared."""
-    bundle = Fact("stored", str)
-    """Where the bundle is that stored the file's rows."""
+    shared = Fact("shared", Shared)
+    """Where the file's rows are, with those of others that go with it."""
+    loaded = Fact("loaded", str)
+    """Where the load left what it found."""
 
     @property
     def text_to_import(self) -> TextFile | None:
@@ -149,9 +166,43 @@ class Workspace(Scratch):
         done = (self.progress(stage) for stage in Stage)
         return {progress.stage.value: progress.seconds for progress in done if progress}
 
+    @property
+    def late(self) -> Path:
+        """Where the faults are that the database found."""
+        shared = self.shared
+        return Path(self.loaded or (shared.work if shared else self.directory)) / LATE
+
+    def faults(self, text: TextFile, valid: ValidFile) -> pl.LazyFrame:
+        """Return all faults of the file's rows, as `handover.REJECTS`."""
+        found = (
+            scan_part(directory, valid.part, REJECTS) for directory in (valid.rejects, self.late)
+        )
+        return pl.concat([scan(text.rejects, REJECTS), *found])
+
+    def judged(self) -> tuple[Files, TypedFile, ValidFile] | None:
+        """Return the file's judged rows, once they are."""
+        text, shared, typed, valid = self.text_to_import, self.shared, self.typed, self.valid
+        if not (text and shared and typed and valid):
+            return None
+        files = Files(
+            work=shared.work,
+            names=("",),
+            texts=(text,),
+            parts=(shared.part,),
+            rows=shared.rows,
+            rejects=shared.rejects,
+        )
+        return files, typed, valid
+
     def judge_again(self) -> None:
         """Forget what was decided about the rows of a corrected file."""
         del self.replay, self.repaired, self.typed, self.valid
+
+    def leave_group(self) -> None:
+        """Forget what was decided about the rows together with those of other files."""
+        del self.shared, self.typed, self.valid, self.loaded
+        for stage in (Stage.TRANSFORM, Stage.VALIDATE):
+            self._progress(stage).unlink(missing_ok=True)
 
     def make_room(self) -> None:
         """Remove all but the facts: the disk may be full, and now it has to hold why."""

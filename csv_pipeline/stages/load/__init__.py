@@ -33,14 +33,14 @@ from csv_pipeline.spec.row_hash import OCCURRENCE
 from csv_pipeline.stages.load.copying import StoredHashes, copy
 from csv_pipeline.stages.load.differences import first_differences
 from csv_pipeline.stages.load.faults import store_rejects, write_refused
-from csv_pipeline.stages.load.incoming import Incoming
+from csv_pipeline.stages.load.incoming import LATE, OUTCOMES_FOUND, Incoming
 from csv_pipeline.stages.load.resolution import OUTCOME, PLAN, Resolution
 from csv_pipeline.stages.load.writing import is_of_a_row, write
 from csv_pipeline.storage import imports, order, tables
 from csv_pipeline.storage.database import affected
 from csv_pipeline.storage.quarantine import mark_repaired
 
-__all__ = ["Incoming", "Loaded", "load", "store_rejects"]
+__all__ = ["LATE", "OUTCOMES_FOUND", "Incoming", "Loaded", "clear", "load", "store_rejects"]
 
 _FEW_ROWS = 5_000
 _TIMES_AS_MANY = 4
@@ -97,17 +97,23 @@ def load(
         if done.refused:
             connection.execute(resolution.forget_refused_repairs())
         mark_repaired(connection, claim.import_id, replay.import_id, resolution.repaired)
-    _copy_superseded(connection, incoming)
+    superseded = _copy_superseded(connection, incoming)
     counts = _counts(incoming, rejected)
     for name in ("inserted", "updated", "unchanged", "kept"):
         counted = sum(getattr(its, name) for its in counts)
         _check(claim, f"rows {name}", getattr(done, name), counted)
     _check(claim, "valid rows", incoming.expected, done.rows)
+    _check(claim, "rows superseded", superseded, sum(its.superseded for its in counts))
     for its, of, text in zip(counts, incoming.claims, incoming.files.texts, strict=True):
         _check(of, "rows with an outcome", its.read, its.settled)
         _check(of, "lines accounted for", text.lines.total, text.lines.accounted)
     warnings = _order_warnings(connection, resolution, done)
     return [Loaded(counts=its, differences=done.differences, warnings=warnings) for its in counts]
+
+
+def clear(connection: sa.Connection) -> None:
+    """Drop the tables of a load, so that another one may follow in the transaction."""
+    connection.execute(sa.text("DROP TABLE IF EXISTS staging, matched, refused, repaired"))
 
 
 def _counts(incoming: Incoming, rejected: Sequence[int]) -> list[Counts]:
@@ -363,9 +369,9 @@ def _stage_repaired(connection: sa.Connection, resolution: Resolution, replay: R
     connection.execute(sa.text("ANALYZE repaired"))
 
 
-def _copy_superseded(connection: sa.Connection, incoming: Incoming) -> None:
+def _copy_superseded(connection: sa.Connection, incoming: Incoming) -> int:
     if not any(valid.superseded for valid in incoming.valid):
-        return
+        return 0
     names = [column.name for column in tables.superseded.columns]
     pairs = scan(incoming.valid[0].superseded_rows, SUPERSEDED).collect()
     frames = (
@@ -375,7 +381,7 @@ def _copy_superseded(connection: sa.Connection, incoming: Incoming) -> None:
         ).select(names)
         for at, some in by_part(pairs, incoming.files.parts)
     )
-    copy(connection, "csv_pipeline.superseded", names, frames)
+    return copy(connection, "csv_pipeline.superseded", names, frames)
 
 
 def _check(claim: Claim, what: str, needed: int, found: int) -> None:

@@ -22,6 +22,9 @@ from csv_pipeline.parts import Files, parts_of
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.row_hash import OCCURRENCE
 
+OUTCOMES_FOUND, LATE = "outcomes", "late"
+"""Where the load leaves in its work directory what became of rows, and the faults it found."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incoming:
@@ -55,12 +58,12 @@ class Incoming:
     @property
     def outcomes(self) -> Path:
         """Where it is left what became of rows that were not inserted, as `handover.OUTCOMES`."""
-        return self.work / "outcomes"
+        return self.work / OUTCOMES_FOUND
 
     @property
     def late(self) -> Path:
         """Where the faults are left that the database finds, as `handover.REJECTS`."""
-        return self.work / "late"
+        return self.work / LATE
 
     @property
     def expected(self) -> int:

@@ -88,7 +88,7 @@ def _values_by_part(files: Files, header: Header) -> "Iterator[_Seen]":
     whole, sources = header.surveys(), header.sources
     columns = [str(sources[survey.column]) for survey in whole.asked]
     empty = pl.DataFrame(schema={"row_number": pl.Int64} | dict.fromkeys(columns, pl.String))
-    frame = pl.concat([empty, *batches(files.rows, empty.columns)])
+    frame = pl.concat(list(batches(files.rows, empty.columns)) or [empty])
     rows = frame["row_number"]
     trimmed = frame.with_columns(pl.col(pl.String).str.strip_chars())
     values_of = {survey.column: trimmed[str(sources[survey.column])] for survey in whole.asked}
@@ -98,9 +98,11 @@ def _values_by_part(files: Files, header: Header) -> "Iterator[_Seen]":
         if isinstance(survey, Survey)
     }
     stated = {name: decimals.currency(values_of[name]) for name in whole.figures.stating}
-    bounds = rows.search_sorted([part.rows_up for part in files.parts], side="right")
-    ends = rows.search_sorted([part.last for part in files.parts], side="right")
-    for part, start, end in zip(files.parts, bounds, ends, strict=True):
+    starts, ends = (
+        rows.search_sorted(pl.Series(numbers, dtype=rows.dtype), side="right")
+        for numbers in zip(*((part.rows_up, part.last) for part in files.parts), strict=True)
+    )
+    for part, start, end in zip(files.parts, starts, ends, strict=True):
         mine = slice(start, end)
         numbers = rows[mine] - part.rows_up
 

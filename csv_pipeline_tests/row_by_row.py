@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from csv_pipeline.account import Account
-from csv_pipeline.handover import REJECTS, TYPED_ORIGIN, BatchWriter, TextFile, TypedFile, scan
+from csv_pipeline.handover import REJECTS, TYPED_ORIGIN, BatchWriter, TypedFile, scan
+from csv_pipeline.parts import Files, together
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.transform import transform
@@ -40,27 +41,35 @@ def rows_that_need_others(feed: Feed, sample: Path) -> list[int]:
             meanings=feed.meanings,
             encodings=feed.encodings,
         )
-        text = read(sample, work, hints)
+        files = together([read(sample, work, hints)], [sample.name], work)
         # What a file says of its rows as a whole is asked of none of them alone.
         feed = replace(feed, file_checks=())
-        whole = transform(text, work, feed, _NOBODY, name=sample.name, settled={})
-        among = _judged(text, work, feed, whole)
-        rows = scan(text.rows).collect()
+        whole = typed_file(files, feed)
+        files = replace(files, styles=whole.styles, facts=whole.facts)
+        among = _judged(files, feed)
+        rows = scan(files.rows).collect()
         one = BatchWriter(work / "one")
         alone: dict[int, Any] = {}
         for position in range(rows.height):
             one.write(rows[position : position + 1], 0)
-            alone |= _judged(replace(text, rows=one.directory), work, feed, whole)
+            alone |= _judged(replace(files, rows=one.directory), feed)
     numbers = sorted(among.keys() | alone.keys())
     return [number for number in numbers if among.get(number) != alone.get(number)]
 
 
-def _judged(text: TextFile, work: Path, feed: Feed, whole: TypedFile) -> dict[int, tuple[Any, ...]]:
+def typed_file(files: Files, feed: Feed, account: Account = _NOBODY, **how: Any) -> TypedFile:
+    """Return what `transform` gives of a single file, or raise why it is refused."""
+    (typed,) = transform(files, feed, account, **how)
+    if isinstance(typed, Exception):
+        raise typed
+    return typed
+
+
+def _judged(files: Files, feed: Feed) -> dict[int, tuple[Any, ...]]:
     """Return the values and the faults of each row."""
-    styles, facts = whole.styles, whole.facts
-    name = text.text.name
-    typed = transform(text, work, feed, _NOBODY, name=name, settled=styles, facts=facts)
-    faults = scan(validate(typed, text, work, feed).rejects, REJECTS).drop(_IN_THE_TEXT).collect()
+    typed = typed_file(files, feed)
+    (valid,) = validate(files, [typed], feed)
+    faults = scan(valid.rejects, REJECTS).drop(_IN_THE_TEXT).collect()
     found = faults.filter(faults["rule"] != "key.duplicate").rows_by_key("row_number")
     values = scan(typed.rows).drop(_WHERE).collect().rows_by_key(_NUMBER, unique=True)
     return {number: (values[number], found.get(number)) for number in values}

@@ -15,16 +15,19 @@ import pytest
 import sqlalchemy as sa
 
 from csv_pipeline.account import DateOrder, DecimalMark
-from csv_pipeline.engine.bundle import advance_all
+from csv_pipeline.engine import run
 from csv_pipeline.engine.housekeeping import sweep
 from csv_pipeline.engine.importer import Import, imports_of
-from csv_pipeline.engine.result_files import draft_results_together
-from csv_pipeline.engine.workspace import Stage
+from csv_pipeline.engine.result_files import draft_results
+from csv_pipeline.engine.workspace import Stage, Workspace
 from csv_pipeline.errors import LostClaimError
 from csv_pipeline.files.landing import found_file
+from csv_pipeline.handover import WHOLE
 from csv_pipeline.model import ImportReport, Outcome, Reject
+from csv_pipeline.settings import Settings
+from csv_pipeline.stages.load import Incoming
 from csv_pipeline.storage import arrivals, imports, tables
-from csv_pipeline_tests.conftest import Desk
+from csv_pipeline_tests.conftest import Desk, advance, settled
 from csv_pipeline_tests.workers import Worker, orders_for
 
 HEADER = "ID,Name,Amount\n"
@@ -352,11 +355,11 @@ def test_an_index_that_comes_while_files_are_on_their_way_parts_them(
     watched.bring(f"{VERSIONS}a,held,1\n", "watched")
     contents = [f"{VERSIONS}b,held,1\n", f"{VERSIONS}a,free,1\n"]
     imports = arrived(watched, contents, "watched")
-    advance(watched, imports, *list(Stage)[:-2])
+    advance_all(watched, imports, *list(Stage)[:-2])
     assert not went_alone(imports)
     request.getfixturevalue("own_index")
-    advance(watched, imports, Stage.LOAD, Stage.REPORT)
-    assert [import_.settled().counts.rejected for import_ in imports] == [1, 0]
+    advance_all(watched, imports, Stage.LOAD, Stage.REPORT)
+    assert [settled(import_).counts.rejected for import_ in imports] == [1, 0]
 
 
 @pytest.fixture
@@ -451,20 +454,15 @@ def test_bytes_that_came_before_are_a_duplicate_among_others_too(desk: Desk) -> 
 
 def test_a_file_whose_claim_is_lost_is_not_stored_and_the_others_are(desk: Desk) -> None:
     imports = arrived(desk, [f"{HEADER}{n},Ann,1.00\n" for n in range(4)])
-    advance(desk, imports, *list(Stage)[:-2])
+    advance_all(desk, imports, *list(Stage)[:-2])
     with desk.pipeline.database.begin() as connection:
         connection.execute(
             sa.update(tables.arrival)
             .where(tables.arrival.c.arrival_id == imports[2].claim.arrival_id)
             .values(attempt=tables.arrival.c.attempt + 1)
         )
-    lost = []
-    for import_, do in advance_all(desk.pipeline, imports, Stage.LOAD):
-        try:
-            do()
-        except LostClaimError:
-            lost.append(import_)
-    assert lost == [imports[2]]
+    result = run.advance(desk.pipeline, [import_.claim for import_ in imports], Stage.LOAD)
+    assert [lost.arrival_id for lost in result.lost] == [imports[2].claim.arrival_id]
     assert [name for (name,) in desk.rows(columns="person_id")] == ["0", "1", "3"]
 
 
@@ -515,13 +513,14 @@ def test_files_whose_worker_died_before_it_reported_get_their_results_from_the_s
 def test_results_of_a_load_that_came_to_nothing_are_not_left(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: object, __: object, ___: object, works: list[Path], of: list[ImportReport]) -> None:
-        draft_results_together(desk.pipeline.settings, __, ___, works, of)  # type: ignore[arg-type]
-        for report in of:
-            drafts(desk, report).write_text("of the load that failed")
+    def fail(settings: Settings, incoming: Incoming, workspaces: list[Workspace]) -> None:
+        draft_results(settings, incoming, workspaces)
+        for workspace in workspaces:
+            assert workspace.results is not None
+            workspace.results.path.write_text("of the load that failed")
         raise OSError("the disk is full")
 
-    monkeypatch.setattr("csv_pipeline.engine.bundle.draft_results_together", fail)
+    monkeypatch.setattr("csv_pipeline.engine.group.draft_results", fail)
     reports = together(desk, arrived(desk, [f"{HEADER}{n},A,1.00\n" for n in range(2)]))
     assert [results(desk, r) for r in reports] == [
         f"{RESULTS}2,2,inserted,{n},\n" for n in range(2)
@@ -530,20 +529,20 @@ def test_results_of_a_load_that_came_to_nothing_are_not_left(
 
 def test_results_are_not_swept_while_their_import_may_be_reported_on(desk: Desk) -> None:
     imports = arrived(desk, [f"{HEADER}a,A,1.00\n", f"{HEADER}b,B,1.00\n"])
-    advance(desk, imports, *list(Stage)[:-1])
+    advance_all(desk, imports, *list(Stage)[:-1])
     for import_ in imports:
-        os.utime(drafts(desk, import_.settled()), (0, 0))
+        os.utime(drafts(desk, settled(import_)), (0, 0))
     sweep(desk.pipeline.settings, desk.pipeline.database, desk.pipeline.feeds)
-    advance(desk, imports, Stage.REPORT)
-    assert all(results(desk, import_.settled()) for import_ in imports)
+    advance_all(desk, imports, Stage.REPORT)
+    assert all(results(desk, settled(import_)) for import_ in imports)
 
 
 def test_a_file_that_breaks_is_recorded_and_the_others_go_on(desk: Desk) -> None:
     imports = arrived(desk, [f"{HEADER}{n},Ann,1.00\n" for n in range(4)])
-    advance(desk, imports, Stage.ARRIVE)
+    advance_all(desk, imports, Stage.ARRIVE)
     imports[1].fail(OSError("the disk is full"))
-    advance(desk, imports, *list(Stage)[1:])
-    outcomes = [import_.settled().outcome for import_ in imports]
+    advance_all(desk, imports, *list(Stage)[1:])
+    outcomes = [settled(import_).outcome for import_ in imports]
     assert outcomes.count(Outcome.FAILED) == 1
     assert outcomes[1] is Outcome.FAILED
     assert [name for (name,) in desk.rows(columns="person_id")] == ["0", "2", "3"]
@@ -564,11 +563,11 @@ def test_a_result_file_that_cannot_be_written_costs_no_other(desk: Desk, style: 
 
 def test_result_files_are_written_though_one_of_the_files_left_the_run(desk: Desk) -> None:
     imports = arrived(desk, [f"{HEADER}{n},Ann,1.00\n" for n in range(4)])
-    advance(desk, imports, *list(Stage)[:-1])
+    advance_all(desk, imports, *list(Stage)[:-1])
     assert not went_alone(imports)
     left = imports[1:]
-    advance(desk, left, Stage.REPORT)
-    assert all(results(desk, import_.settled()) for import_ in left)
+    advance_all(desk, left, Stage.REPORT)
+    assert all(results(desk, settled(import_)) for import_ in left)
 
 
 CELLS = {
@@ -627,7 +626,7 @@ def test_a_limit_of_the_account_is_one_of_each_file(desk: Desk) -> None:
 
 def test_files_that_another_worker_has_by_now_are_left_to_it(desk: Desk) -> None:
     imports = arrived(desk, [f"{HEADER}{n},Ann,1.00\n" for n in range(3)])
-    advance(desk, imports, Stage.ARRIVE)
+    advance_all(desk, imports, Stage.ARRIVE)
     for import_ in imports:
         desk.pipeline.leases.drop(import_.claim)  # as in a process that goes on with the run
     with desk.pipeline.database.begin() as connection:
@@ -637,19 +636,18 @@ def test_files_that_another_worker_has_by_now_are_left_to_it(desk: Desk) -> None
             .values(worker="another host/boot/namespace/1/2")
         )
     with pytest.raises(LostClaimError):
-        advance(desk, imports, Stage.READ)
+        advance_all(desk, imports, Stage.READ)
 
 
 def test_after_a_death_between_commit_and_report_the_ledger_tells_each_outcome(desk: Desk) -> None:
     imports = arrived(desk, [f"{HEADER}{n},Ann,1.00\n" for n in range(3)])
-    advance(desk, imports, *list(Stage)[:-1])
+    advance_all(desk, imports, *list(Stage)[:-1])
     for import_ in imports:  # as if none of it had been written down
         (import_.work / "report.json").unlink()
-        for left in import_.work.glob("bundle-*/load.json"):
-            left.unlink()
+        (import_.work / "progress-load.json").unlink()
     again = imports_of(desk.pipeline, [import_.claim for import_ in imports])
-    advance(desk, again, Stage.LOAD, Stage.REPORT)
-    assert [import_.settled().counts.inserted for import_ in again] == [1, 1, 1]
+    advance_all(desk, again, Stage.LOAD, Stage.REPORT)
+    assert [settled(import_).counts.inserted for import_ in again] == [1, 1, 1]
     assert len(desk.rows()) == 3
 
 
@@ -670,41 +668,43 @@ def drop(desk: Desk, contents: Sequence[str | bytes], feed: str = "people") -> N
             arrivals.register(connection, [found_file(path, desk.account, feed)])
 
 
-def advance(desk: Desk, imports: list[Import], *stages: Stage) -> None:
-    """Do some stages, file by file where they do not go together."""
+def advance_all(desk: Desk, imports: list[Import], *stages: Stage) -> None:
+    """Do some stages, for those together that go together."""
     for stage in stages:
-        for _, do in advance_all(desk.pipeline, imports, stage):
-            do()
+        result = run.advance(desk.pipeline, [import_.claim for import_ in imports], stage)
+        for lost in result.lost:
+            raise lost
 
 
 def together(desk: Desk, imports: list[Import]) -> list[ImportReport]:
     """Import files together as far as they may."""
-    advance(desk, imports, *Stage)
-    return [import_.settled() for import_ in imports]
+    advance_all(desk, imports, *Stage)
+    return [settled(import_) for import_ in imports]
 
 
 def alone(_: Desk, imports: list[Import]) -> list[ImportReport]:
     """Import the same files each by itself, as the steps of a run do."""
     for stage in Stage:
         for import_ in imports:
-            import_.advance(stage)
-    return [import_.settled() for import_ in imports]
+            advance(import_, stage)
+    return [settled(import_) for import_ in imports]
 
 
 def in_turn(_: Desk, imports: list[Import]) -> list[ImportReport]:
     """Import the same files one after the other, as the command line does."""
     for import_ in imports:
         for stage in Stage:
-            import_.advance(stage)
-    return [import_.settled() for import_ in imports]
+            advance(import_, stage)
+    return [settled(import_) for import_ in imports]
 
 
 STYLES = {"together": together, "alone": alone, "in turn": in_turn}
 
 
 def went_alone(imports: list[Import]) -> list[Import]:
-    """Return those that were read by themselves."""
-    return [import_ for import_ in imports if (import_.work / "read.json").exists()]
+    """Return those whose rows were typed by themselves."""
+    shares = [(import_, import_.workspace.shared) for import_ in imports]
+    return [import_ for import_, share in shares if share is None or share.part == WHOLE]
 
 
 _PLAIN = "person_id, name, amount, _row_number, _extra"
