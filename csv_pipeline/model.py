@@ -123,13 +123,17 @@ class ArrivalStatus(StrEnum):
     MISPLACED = "misplaced"
 
 
+FileIdentity = tuple[str, int, datetime, str]
+"""The location, size, modification time and ETag of a file."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundFile:
     """A file as a listing shows it, before anything is known of its content.
 
     A file in an archive has the archive's location with `!` and its own name behind it. `location`
-    is where it was found, `moved_to` where it is since, if that is elsewhere; in an object store it
-    has a `moved_modified_at` there.
+    is where it was found, `moved_to` where it is since, if that is elsewhere. In an object store it
+    has an `etag`, and a `moved_etag` where it is since; empty ones are not known.
     """
 
     location: str
@@ -138,8 +142,14 @@ class FoundFile:
     name: str
     size_bytes: int
     modified_at: datetime
+    etag: str = ""
     moved_to: str | None = None
-    moved_modified_at: datetime | None = None
+    moved_etag: str = ""
+
+    @property
+    def identity(self) -> FileIdentity:
+        """What tells it from other files, and from another one at its location."""
+        return self.location, self.size_bytes, self.modified_at, self.etag
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,8 +171,9 @@ class Claim:
     location: str
     size_bytes: int
     modified_at: datetime
+    etag: str = ""
     moved_to: str | None = None
-    moved_modified_at: datetime | None = None
+    moved_etag: str = ""
     run_id: str | None = None
     dry_run: bool = False
     repairs: int | None = None

@@ -35,13 +35,13 @@ def test_a_file_in_its_place_is_found(tmp_path: Path) -> None:
 
 def test_a_known_file_is_not_found_again(tmp_path: Path) -> None:
     drop(tmp_path, "acme/people/a.csv")
-    known = {(f.location, f.size_bytes, f.modified_at) for f in looking(tmp_path).found}
+    known = {file.identity for file in looking(tmp_path).found}
     assert looking(tmp_path, known=known).found == ()
 
 
 def test_the_same_name_with_new_content_is_found_again(tmp_path: Path) -> None:
     drop(tmp_path, "acme/people/a.csv")
-    known = {(f.location, f.size_bytes, f.modified_at) for f in looking(tmp_path).found}
+    known = {file.identity for file in looking(tmp_path).found}
     drop(tmp_path, "acme/people/a.csv", "ID\n1\n2\n", age=3600)
     assert len(looking(tmp_path, known=known).found) == 1
 

@@ -213,15 +213,22 @@ def test_an_object_replaced_within_the_second_by_as_many_bytes_is_new(landing: L
     landing.drop("a.csv")
     (before,) = looking(landing).found
     landing.drop("a.csv", OTHER)
-    known = {(before.location, before.size_bytes, before.modified_at)}
+    known = {before.identity}
     (after,) = looking(landing, known=known).found
-    assert after.modified_at.replace(microsecond=0) == before.modified_at.replace(microsecond=0)
+    assert (after.modified_at, after.etag != before.etag) == (before.modified_at, True)
 
 
 def test_the_same_object_is_not_found_twice(landing: Landing) -> None:
     landing.drop("a.csv")
     assert len(landing.keeping(archive=False).bring()) == 1
     assert landing.keeping(archive=False).bring() == []
+
+
+def test_an_object_whose_etag_an_earlier_release_did_not_keep_is_not_new(landing: Landing) -> None:
+    landing.drop("a.csv")
+    landing.keeping(archive=False).bring()
+    landing.set(etag="")
+    assert landing.bring() == []
 
 
 def test_an_object_replaced_before_it_is_fetched_is_refused_and_arrives_anew(

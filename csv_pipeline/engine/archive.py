@@ -21,11 +21,11 @@ import structlog
 
 from csv_pipeline.errors import SetupError, StoreUnavailableError
 from csv_pipeline.files.areas import (
+    etag_of,
     exists,
     is_being_written,
     is_unchanged,
     move,
-    moved_modified_at,
 )
 from csv_pipeline.files.local import free_name
 from csv_pipeline.location import Location, is_below, location_of
@@ -33,6 +33,7 @@ from csv_pipeline.model import ArrivalStatus, FoundFile
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage import tables
 from csv_pipeline.storage.database import Database
+from csv_pipeline.storage.order import are_members
 
 CANNOT_GO = (OSError, SetupError, StoreUnavailableError)
 """What system and store say of a file that cannot be moved or removed now."""
@@ -71,13 +72,9 @@ class _Held:
 
     def is_at(self, location: Location) -> bool:
         file, moving = self.file, location != self.source
-        return is_unchanged(
-            location,
-            file.size_bytes,
-            file.modified_at,
-            moved=moving or file.moved_to is not None,
-            moved_modified_at=None if moving else file.moved_modified_at,
-        )
+        moved = moving or file.moved_to is not None
+        etag = "" if moving else file.moved_etag if moved else file.etag
+        return is_unchanged(location, file.size_bytes, file.modified_at, etag, moved=moved)
 
 
 def archive_file(database: Database, settings: Settings, arrival_id: int) -> None:
@@ -149,14 +146,10 @@ def archive_due(database: Database, settings: Settings, seconds: float) -> None:
 
 def take_back(connection: sa.Connection, found: Iterable[FoundFile]) -> None:
     """Let files wait again that were moved away and that somebody has put back since."""
-    key = sa.tuple_(
-        *(_arrival.c[name] for name in ("account", "feed", "location", "size_bytes", "modified_at"))
-    )
-    by_key = {
-        (file.account, file.feed, file.location, file.size_bytes, file.modified_at): file
-        for file in found
-    }
-    for some in _chunks(list(by_key), _AT_ONCE):
+    names = ("account", "feed", "location", "size_bytes", "modified_at", "etag")
+    key = sa.tuple_(*(_arrival.c[name] for name in names))
+    keys = [(file.account, file.feed, *file.identity) for file in found]
+    for some in _chunks(keys, _AT_ONCE):
         moved = connection.execute(
             sa.select(_arrival)
             .where(
@@ -170,7 +163,7 @@ def take_back(connection: sa.Connection, found: Iterable[FoundFile]) -> None:
         back = [
             row.arrival_id
             for row in moved
-            if is_unchanged(location_of(row.location), row.size_bytes, row.modified_at)
+            if is_unchanged(location_of(row.location), row.size_bytes, row.modified_at, row.etag)
         ]
         _change(
             connection,
@@ -181,7 +174,7 @@ def take_back(connection: sa.Connection, found: Iterable[FoundFile]) -> None:
             moving_to=None,
             moved_at=None,
             removed_at=None,
-            moved_modified_at=None,
+            moved_etag="",
             position=None,  # it arrives anew
         )
 
@@ -308,6 +301,7 @@ def _hold(connection: sa.Connection, arrival_id: int) -> _Held | None:
                 _arrival.c.feed == row.feed,
                 _arrival.c.location == row.location.removesuffix(f"!{row.name}"),
                 _arrival.c.modified_at == row.modified_at,
+                _arrival.c.etag == row.etag,
                 _arrival.c.arrival_id < row.arrival_id,
             )
             .order_by(_arrival.c.arrival_id.desc())
@@ -317,7 +311,7 @@ def _hold(connection: sa.Connection, arrival_id: int) -> _Held | None:
         return None
     wanted = [row.arrival_id]
     if row.status == ArrivalStatus.UNPACKED:
-        wanted += connection.scalars(_members(row)).all()
+        wanted += connection.scalars(sa.select(_arrival.c.arrival_id).where(are_members(row)))
     locked = connection.execute(
         sa.select(_arrival)
         .where(_arrival.c.arrival_id.in_(wanted))
@@ -341,15 +335,6 @@ def _hold_all(connection: sa.Connection, arrival_ids: Sequence[int]) -> list[_He
     return [_Held(file=row, members=()) for row in locked]
 
 
-def _members(row: Any) -> sa.Select[int]:
-    return sa.select(_arrival.c.arrival_id).where(
-        _arrival.c.account == row.account,
-        _arrival.c.feed == row.feed,
-        _arrival.c.location.startswith(f"{row.location}!", autoescape=True),
-        _arrival.c.modified_at == row.modified_at,
-    )
-
-
 def _leave(connection: sa.Connection, held: _Held) -> None:
     """Write down that a file stays where it is."""
     rows = [held.file, *held.members]
@@ -369,7 +354,7 @@ def _arrived(connection: sa.Connection, moved: Sequence[tuple[_Held, Location]])
     done = {"moving_to": None, "moved_at": sa.func.now(), "removed_at": None}
     facts = []
     for held, target in moved:
-        since = {"moved_modified_at": moved_modified_at(target)}
+        since = {"moved_etag": etag_of(target)}
         facts.append({"of": held.file.arrival_id, "moved_to": str(target), **since})
         members = [row.arrival_id for row in held.members]
         in_it = sa.literal(f"{target}!") + _arrival.c.name

@@ -250,8 +250,9 @@ class Import:
                 name=member.name,
                 size_bytes=member.size_bytes,
                 modified_at=self.claim.modified_at,
+                etag=self.claim.etag,
                 moved_to=self.claim.moved_to and f"{self.claim.moved_to}!{member.name}",
-                moved_modified_at=self.claim.moved_modified_at,
+                moved_etag=self.claim.moved_etag,
             )
             for member in (plain.members if plain else ())
         )

@@ -43,27 +43,29 @@ def is_unchanged(
     location: Location,
     size_bytes: int | None,
     at: datetime,
+    etag: str,
     *,
     moved: bool = False,
-    moved_modified_at: datetime | None = None,
 ) -> bool:
-    """Return whether a file is there that has this size, None being any, and modification time.
+    """Return whether a file is there that has this size, None being any, time and ETag, if any.
 
-    In a store one that was `moved` has a new time: `moved_modified_at`, or any if that is not
-    known yet.
+    In a store one that was `moved` has a new time.
     """
     if not isinstance(location, ObjectLocation):
         return local.is_unchanged(location, size_bytes, at, moved=moved)
-    found, wanted = objects.status(location), moved_modified_at if moved else at
-    if found is None or size_bytes not in {None, found.size_bytes}:
-        return False
-    return wanted is None or found.modified_at == wanted
+    found = objects.status(location)
+    return (
+        found is not None
+        and size_bytes in {None, found.size_bytes}
+        and etag in {"", found.etag}
+        and (moved or found.modified_at == at)
+    )
 
 
-def moved_modified_at(location: Location) -> datetime | None:
-    """Return the time that a file got by being moved to a place; None where it keeps its own."""
+def etag_of(location: Location) -> str:
+    """Return the ETag of a file; an empty one where there is none."""
     found = objects.status(location) if isinstance(location, ObjectLocation) else None
-    return found.modified_at if found else None
+    return found.etag if found else ""
 
 
 def is_being_written(location: Location) -> bool:

@@ -11,7 +11,6 @@ import stat
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import chain
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from csv_pipeline.files import objects
 from csv_pipeline.files.areas import is_unchanged
 from csv_pipeline.files.local import modified_at, text_of
 from csv_pipeline.location import Location, ObjectLocation, parts_below
-from csv_pipeline.model import FoundFile
+from csv_pipeline.model import FileIdentity, FoundFile
 
 _UNFINISHED = (".part", ".tmp", ".crdownload", ".filepart")
 
@@ -45,7 +44,7 @@ def scan_landing(  # noqa: PLR0913  # where, for what, what is known, and three 
     landing: Location,
     feeds: Collection[str],
     *,
-    known: Collection[tuple[str, int, datetime]],
+    known: Collection[FileIdentity],
     settle_seconds: float,
     deadline: float,
     start_at: str | None = None,
@@ -65,7 +64,8 @@ def scan_landing(  # noqa: PLR0913  # where, for what, what is known, and three 
         if time.monotonic() > deadline:
             stopped_at = at
             break
-        if (file.location, file.size_bytes, file.modified_at) in known:
+        # The ETag of an object that an earlier release entered is not known.
+        if file.identity in known or (*file.identity[:3], "") in known:
             continue
         if (why := fault or _misplaced(file, feeds)) is not None:
             misplaced.append((file, why))
@@ -197,6 +197,7 @@ def _found_object(
         name=_storable(location.name),
         size_bytes=status.size_bytes,
         modified_at=status.modified_at,
+        etag=status.etag,
     )
 
 
@@ -210,7 +211,7 @@ def _age(file: FoundFile) -> float:
 
 
 def _unchanged(file: FoundFile) -> bool:
-    return is_unchanged(Path(file.location), file.size_bytes, file.modified_at)
+    return is_unchanged(Path(file.location), file.size_bytes, file.modified_at, file.etag)
 
 
 def _ignored(name: str) -> bool:

@@ -17,7 +17,6 @@ from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 from csv_pipeline.errors import PipelineError, SetupError, StoreUnavailableError
 from csv_pipeline.location import ObjectLocation
@@ -34,8 +33,8 @@ _LATER = {HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS}
 class ObjectStatus:
     """What tells an object from another under the same key.
 
-    Stores give its time to the second, and a fraction in some answers only. In place of it
-    `modified_at` has one that is made of the ETag: an object replaced within the second is another.
+    Stores give its time to the second, and a fraction in some answers only, which is left out. The
+    ETag tells an object from one that replaced it within the second.
     """
 
     size_bytes: int
@@ -111,7 +110,7 @@ def move(source: ObjectLocation, target: ObjectLocation) -> None:
             raise
     elif not _is_same(source, original, target):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
-    _remove(source, IfMatch=original.etag)
+    _remove(source, IfMatch=f'"{original.etag}"')
 
 
 def remove(location: ObjectLocation) -> None:
@@ -134,7 +133,7 @@ def _give_back(target: ObjectLocation) -> None:
     """Remove the mark; never a copy: another worker may have ended the move in the meantime."""
     there = status(target)
     if there is not None and there.size_bytes == 0:
-        _remove(target, IfMatch=there.etag)
+        _remove(target, IfMatch=f'"{there.etag}"')
 
 
 def _copy(source: ObjectLocation, original: ObjectStatus, target: ObjectLocation) -> None:
@@ -171,7 +170,9 @@ def _digest(location: ObjectLocation, wanted: ObjectStatus) -> str:
 
 def _chunks(location: ObjectLocation, wanted: ObjectStatus) -> Iterator[bytes]:
     with _store(location) as store:
-        answer = store.get_object(Bucket=location.bucket, Key=location.key, IfMatch=wanted.etag)
+        answer = store.get_object(
+            Bucket=location.bucket, Key=location.key, IfMatch=f'"{wanted.etag}"'
+        )
         yield from answer["Body"].iter_chunks(_CHUNK)
 
 
@@ -181,13 +182,8 @@ def _remove(location: ObjectLocation, **condition: str) -> None:
 
 
 def _status(answer: dict[str, Any], size_bytes: int) -> ObjectStatus:
-    etag = answer["ETag"]
-    second = answer["LastModified"].astimezone(UTC)
-    return ObjectStatus(
-        size_bytes=size_bytes,
-        modified_at=second.replace(microsecond=crc32(etag.strip(chr(34)).encode()) % 1_000_000),
-        etag=etag,
-    )
+    second = answer["LastModified"].astimezone(UTC).replace(microsecond=0)
+    return ObjectStatus(size_bytes=size_bytes, modified_at=second, etag=answer["ETag"].strip('"'))
 
 
 @cache

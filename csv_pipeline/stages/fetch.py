@@ -68,8 +68,8 @@ def refuse_changed(claim: Claim) -> None:
         claim.lies_at,
         wanted,
         claim.modified_at,
+        claim.etag if claim.moved_to is None else claim.moved_etag,
         moved=claim.moved_to is not None,
-        moved_modified_at=claim.moved_modified_at,
     ):
         return
     try:

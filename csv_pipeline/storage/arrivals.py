@@ -1,12 +1,11 @@
 """Arrivals: the files that were found, and which of them wait.
 
 Nothing here compares clocks or keeps a high-water mark: a file is new for an account and feed if
-its location, size and modification time together were never seen.
+its location, size, modification time and ETag together were never seen.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
-from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,6 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from csv_pipeline.model import (
     ArrivalStatus,
     Claim,
+    FileIdentity,
     FoundFile,
 )
 from csv_pipeline.storage import accounts, lane_lock, order, tables
@@ -96,13 +96,7 @@ def enter_members(connection: sa.Connection, archive: Claim, members: Sequence[F
         table = tables.arrival
         connection.execute(
             sa.update(table)
-            .where(
-                table.c.account == archive.account,
-                table.c.feed == archive.feed,
-                table.c.location.in_([member.location for member in members]),
-                table.c.modified_at == archive.modified_at,
-                table.c.status != ArrivalStatus.CLAIMED,
-            )
+            .where(order.are_members(archive), table.c.status != ArrivalStatus.CLAIMED)
             .values(status=ArrivalStatus.WAITING, again=True, position=None)
         )
     order.assign_members(connection, archive)
@@ -118,6 +112,7 @@ def of_file(connection: sa.Connection, file: FoundFile) -> Any:
             table.c.location == file.location,
             table.c.size_bytes == file.size_bytes,
             table.c.modified_at == file.modified_at,
+            table.c.etag == file.etag,
         )
     ).one()
 
@@ -127,12 +122,7 @@ def members(connection: sa.Connection, archive: FoundFile) -> list[FoundFile]:
     table = tables.arrival
     query = (
         sa.select(*(table.c[field.name] for field in fields(FoundFile)))
-        .where(
-            table.c.account == archive.account,
-            table.c.feed == archive.feed,
-            table.c.location.startswith(f"{archive.location}!", autoescape=True),
-            table.c.modified_at == archive.modified_at,
-        )
+        .where(order.are_members(archive))
         .order_by(table.c.arrival_id)
     )
     return [FoundFile(**row._mapping) for row in connection.execute(query)]
@@ -169,18 +159,22 @@ def locations(connection: sa.Connection, arrival_ids: Iterable[int]) -> dict[int
     return {row.arrival_id: row.moved_to for row in connection.execute(query)}
 
 
-def known_files(connection: sa.Connection, under: str) -> set[tuple[str, int, datetime]]:
-    """Return location, size and modification time of every file below `under` that was seen.
+def known_files(connection: sa.Connection, under: str) -> set[FileIdentity]:
+    """Return what tells files from others, of every one below `under` that was seen.
 
     Without those that were moved away: if such a file lies there, somebody put it back.
     """
     table = tables.arrival
-    query = sa.select(table.c.location, table.c.size_bytes, table.c.modified_at).where(
+    columns = (table.c.location, table.c.size_bytes, table.c.modified_at, table.c.etag)
+    query = sa.select(*columns).where(
         table.c.location.startswith(under, autoescape=True),
         table.c.status != ArrivalStatus.MISPLACED,
         table.c.moved_to.is_(None),
     )
-    return {(row.location, row.size_bytes, row.modified_at) for row in connection.execute(query)}
+    return {
+        (row.location, row.size_bytes, row.modified_at, row.etag)
+        for row in connection.execute(query)
+    }
 
 
 def backlog(

@@ -86,18 +86,23 @@ def _without_position(account: str, feed: str) -> sa.ColumnElement[bool]:
     return (_arrival.c.account == account) & (_arrival.c.feed == feed) & ~placed
 
 
+def are_members(archive: Any) -> sa.ColumnElement[bool]:
+    """Return whether arrivals are files of an archive, which may be any noun or row of it."""
+    return sa.and_(
+        _arrival.c.account == archive.account,
+        _arrival.c.feed == archive.feed,
+        _arrival.c.location.startswith(f"{archive.location}!", autoescape=True),
+        _arrival.c.modified_at == archive.modified_at,
+        _arrival.c.etag == archive.etag,
+    )
+
+
 def assign_members(connection: sa.Connection, archive: Claim) -> None:
     """Give the files of an archive positions right behind its own, in natural order."""
     rank = sa.func.row_number().over(order_by=(_arrival.c.natural_name, _arrival.c.arrival_id))
     ranked = (
         sa.select(_arrival.c.arrival_id, rank.label("rank"))
-        .where(
-            _arrival.c.account == archive.account,
-            _arrival.c.feed == archive.feed,
-            _arrival.c.location.startswith(f"{archive.location}!", autoescape=True),
-            _arrival.c.modified_at == archive.modified_at,
-            _arrival.c.position.is_(None),
-        )
+        .where(are_members(archive), _arrival.c.position.is_(None))
         .subquery("ranked")
     )
     connection.execute(

@@ -52,6 +52,7 @@ arrival = sa.Table(
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("size_bytes", sa.BigInteger, nullable=False),
     sa.Column("modified_at", _aware, nullable=False),
+    sa.Column("etag", sa.Text, nullable=False, server_default=""),
     sa.Column("seen_at", _aware, nullable=False, server_default=sa.func.now()),
     sa.Column("status", sa.Text, nullable=False, server_default="waiting"),
     sa.Column("requests", sa.Integer, nullable=False, server_default="0"),
@@ -68,12 +69,13 @@ arrival = sa.Table(
     sa.Column("moving_to", sa.Text),
     sa.Column("moved_at", _aware),
     sa.Column("removed_at", _aware),
-    sa.Column("moved_modified_at", _aware),
+    sa.Column("moved_etag", sa.Text, nullable=False, server_default=""),
     sa.Column("position", sa.BigInteger),
     sa.Column("natural_name", sa.Text(collation="C"), sa.Computed(_NATURAL, persisted=True)),
     sa.Column("again", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.UniqueConstraint(
-        "account", "feed", "location", "size_bytes", "modified_at", name="arrival_is_found_once"
+        *("account", "feed", "location", "size_bytes", "modified_at", "etag"),
+        name="arrival_is_found_once",
     ),
     sa.Index("arrival_open", "account", "feed", postgresql_where=sa.text("status <> 'imported'")),
     sa.Index("arrival_claimed", "worker", postgresql_where=sa.text("status = 'claimed'")),
