@@ -34,8 +34,10 @@ from csv_pipeline.spec.header import layout_of, sources_in
 from csv_pipeline.stages.load import Incoming, Loaded, clear, load, store_rejects
 from csv_pipeline.stages.transform import transform
 from csv_pipeline.stages.validate import hold_to_threshold, validate
-from csv_pipeline.storage import arrivals, claims, imports, leases, order, quarantine, settling
+from csv_pipeline.storage import arrivals, claims, imports, leases, quarantine
 from csv_pipeline.storage.lane_lock import lock_lane
+from csv_pipeline.storage.records import Record, record_imports
+from csv_pipeline.storage.situation import Asked, SameContent, Situation, same_content, situation
 from csv_pipeline.storage.targets import rows_meet
 
 _MOST_BYTES_OF_ONE = 256 * 1024
@@ -199,11 +201,11 @@ class Group:
             if same is not None and same.is_current:
                 import_.end_as_duplicate(same.import_id)
 
-    def _same_content(self, connection: Connection, of: Import) -> imports.SameContent | None:
+    def _same_content(self, connection: Connection, of: Import) -> SameContent | None:
         """Return the import that brought the same bytes, unless they are to come again."""
         if of.fingerprint is None or of.claim.again:
             return None
-        return imports.same_content(connection, of.claim, of.fingerprint)
+        return same_content(connection, of.claim, of.fingerprint)
 
     def _read(self, of: Sequence[Import]) -> None:
         self._each(_due(of), Import.text)
@@ -288,9 +290,10 @@ class Group:
             del import_.workspace.results  # of a load that came to nothing
         with self._database.begin() as connection:
             dry_run = connection.begin_nested() if going[0].claim.dry_run else None
-            loaded = self._load_rows(connection, _due(going))
+            loaded, headers = self._load_rows(connection, _due(going))
             self._keep_rejects(connection, going)
-            reports = self._compared(connection, [_report(i, loaded) for i in going])
+            reports = [_report(import_, loaded) for import_ in going]
+            reports = self._compared(connection, reports, headers)
             if dry_run is not None:
                 dry_run.rollback()
                 claims.release(connection, going[0].claim)
@@ -302,34 +305,42 @@ class Group:
             ]
             for import_ in going:
                 arrivals.enter_members(connection, import_.claim, import_.members)
-            entries = [
-                settling.Settled(import_.claim, report, import_.fingerprint)
+            records = [
+                Record(claim=import_.claim, report=report, fingerprint=import_.fingerprint)
                 for import_, report in zip(going, reports, strict=True)
             ]
-            settling.settle(connection, entries, self._settings.max_failures)
+            record_imports(connection, records, self._settings.max_failures)
         return reports
 
-    def _load_rows(self, connection: Connection, due: Sequence[Import]) -> dict[int, Loaded]:
+    def _load_rows(
+        self, connection: Connection, due: Sequence[Import]
+    ) -> tuple[dict[int, Loaded], dict[str, tuple[str, ...]]]:
         """Store the rows of files and return, by import, what became of them.
 
+        Returns also the last header before them, by layout.
+
         Raises:
-            FileRefusedError: The rows of one are bad, or several cannot go together.
-            _UnchangedError: It changes nothing, and another has brought the same bytes.
+            FileRefusedError: The rows of one are bad.
+            ApartError: Several cannot go together.
+            _UnchangedError: One changes nothing, and another has brought the same bytes.
+            LostClaimError: Waiting for the lane may have cost the claim.
         """
         if not due:
-            return {}
+            return {}, {}
         lock_lane(connection, due[0].claim)
-        claims.check(connection, [import_.claim for import_ in due])  # waiting may have cost it
-        same = self._brought_before(connection, due)
+        layouts = {typed.layout for import_ in due if (typed := import_.workspace.typed)}
+        asked = [_asked(import_) for import_ in due]
+        known = situation(connection, self.feed, asked, layouts)
+        same = self._brought_before(connection, known)
         due = self._judged_anew(connection, due)
         found: dict[int, Loaded] = {}
-        for number, wave in enumerate(_incoming(due).waves() if due else ()):
+        for number, wave in enumerate(_incoming(due, known).waves() if due else ()):
             if number:
                 clear(connection)
             theirs = [i for i in due if i.claim in wave.claims]
             loaded = load(
                 connection,
-                wave,
+                wave if not number else replace(wave, any_stored=True),
                 partial(self._hold, theirs),
                 partial(self._draft_results, wave, theirs),
             )
@@ -341,27 +352,23 @@ class Group:
                 found[import_.claim.import_id] = its
             if len(due) > 1:
                 self._draft_results(wave, theirs)
-        return found
+        return found, {layout: known.headers.get(layout, ()) for layout in layouts}
 
-    def _brought_before(self, connection: Connection, due: Sequence[Import]) -> int | None:
+    def _brought_before(self, connection: Connection, known: Situation) -> int | None:
         """Return the import that brought the bytes of a file before, if that goes alone.
 
         Raises:
             _UnchangedError: Nothing has changed the rows since.
             ApartError: Files that go together cannot.
         """
-        if len(due) == 1:
-            same = self._same_content(connection, due[0])
+        if len(known.files) == 1:
+            same = known.files[0].same
             if same is not None and same.is_current:
                 raise _UnchangedError(same.import_id)
             return same.import_id if same else None
-        first = due[0].claim
-        prints = [str(import_.fingerprint) for import_ in due if not import_.claim.again]
-        if (
-            rows_meet(connection, self.feed)
-            or order.is_overtaken(connection, first, first.position)
-            or imports.known_content(connection, first, prints)
-        ):
+        if any(file.same or file.is_overtaken for file in known.files):
+            raise ApartError
+        if rows_meet(connection, self.feed):
             raise ApartError
         return None
 
@@ -402,10 +409,12 @@ class Group:
             store_rejects(connection, incoming, draft)
 
     def _compared(
-        self, connection: Connection, reports: Sequence[ImportReport]
+        self,
+        connection: Connection,
+        reports: Sequence[ImportReport],
+        last: dict[str, tuple[str, ...]],
     ) -> list[ImportReport]:
         """Compare each header with the last one of its layout; the files before are in by now."""
-        last: dict[str, tuple[str, ...]] = {}
         compared = []
         for import_, report in zip(self._of(reports), reports, strict=True):
             if import_.workspace.drift is None or not report.header:
@@ -503,7 +512,16 @@ def _files(of: Sequence[Import]) -> Files:
     )
 
 
-def _incoming(of: Sequence[Import]) -> Incoming:
+def _asked(import_: Import) -> Asked:
+    repaired = import_.workspace.repaired
+    return Asked(
+        claim=import_.claim,
+        fingerprint=None if import_.claim.again else import_.fingerprint,
+        repairs=repaired.import_id if repaired else None,
+    )
+
+
+def _incoming(of: Sequence[Import], known: Situation | None = None) -> Incoming:
     files, typed = _files(of), of[0].workspace.typed
     assert typed is not None  # noqa: S101  # they are typed and checked
     valid = tuple(valid for import_ in of if (valid := import_.workspace.valid))
@@ -514,6 +532,9 @@ def _incoming(of: Sequence[Import]) -> Incoming:
         typed=typed,
         valid=valid,
         work=files.work,
+        any_stored=known is None or known.any_stored,
+        is_awaited=known is not None and any(file.is_awaited for file in known.files),
+        behind=known.files[0].position if known and known.files[0].is_overtaken else None,
     )
 
 

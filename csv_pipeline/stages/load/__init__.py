@@ -78,12 +78,7 @@ def load(
             nowhere.
     """
     claim, replay = incoming.claim, incoming.replay
-    position = claim.position
-    if replay is not None:
-        position = order.position_of(connection, replay.import_id)
-    alone = len(incoming.claims) == 1
-    overtaken = alone and order.is_overtaken(connection, claim, position)
-    resolution = Resolution(incoming, behind=position if overtaken else None)
+    resolution = Resolution(incoming)
     outcomes, late = BatchWriter(incoming.outcomes), BatchWriter(incoming.late)
     try:
         done = _bring(connection, resolution, outcomes, hold)
@@ -147,7 +142,7 @@ def _counts(incoming: Incoming, rejected: Sequence[int]) -> list[Counts]:
 def _order_warnings(
     connection: sa.Connection, resolution: Resolution, done: "_Done"
 ) -> tuple[ReportWarning, ...]:
-    behind, claim = resolution.behind, resolution.claim
+    behind, claim = resolution.incoming.behind, resolution.claim
     if not done.updated or behind is None or resolution.replay is not None:
         return ()
     if not order.may_have_been_confirmed(connection, claim, behind):
@@ -170,7 +165,7 @@ def _bring(
     connection.execute(sa.select(*(sa.func.set_config(*fact, True) for fact in PLAN.items())))
     connection.execute(sa.text("SET CONSTRAINTS ALL IMMEDIATE"))  # refuse a row where it is written
     incoming = resolution.incoming
-    if incoming.replay is None and not connection.scalar(resolution.any_stored()):
+    if incoming.replay is None and not incoming.any_stored:
         done = _copy_first(connection, resolution)
         if done is not None:
             return done
@@ -247,7 +242,7 @@ def _resolve(
     """
     incoming = resolution.incoming
     claim, replay = incoming.claim, incoming.replay
-    confirms = resolution.by_arrival and order.is_awaited(connection, incoming.claims)
+    confirms = resolution.by_arrival and incoming.is_awaited
     known = None if confirms else _known(connection, resolution)
     for table in (resolution.staging, resolution.matched):
         table.create(connection)

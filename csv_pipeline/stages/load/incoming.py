@@ -30,7 +30,10 @@ OUTCOMES_FOUND, LATE = "outcomes", "late"
 class Incoming:
     """Judged files, each with its claim, and where the load leaves what it finds.
 
-    `typed` is that of any of them: what differs between them is settled by now.
+    `typed` is that of any of them: what differs between them is settled by now. `any_stored` says
+    whether the account has any row, `is_awaited` whether a file that arrived earlier is yet to be
+    imported, and `behind` is the position of a file that goes alone, if rows of later arrivals are
+    stored, see `csv_pipeline.storage.order`.
     """
 
     feed: Feed
@@ -39,6 +42,9 @@ class Incoming:
     typed: TypedFile
     valid: tuple[ValidFile, ...]
     work: Path
+    any_stored: bool = True
+    is_awaited: bool = False
+    behind: int | None = None
 
     @property
     def claim(self) -> Claim:

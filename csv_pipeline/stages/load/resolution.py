@@ -40,15 +40,14 @@ class Resolution:
     `extras` are the columns of the file that the feed does not know, whose cells are in `EXTRA`.
     `staging` holds the incoming rows, `matched` the outcome of those whose key is stored or that
     the database refuses, and whether they replace the stored one as a whole, `refused` why it does,
-    and `repaired` which rejected row each one repairs. `behind` is the import's position if rows of
-    later arrivals are stored, see `csv_pipeline.storage.order`.
+    and `repaired` which rejected row each one repairs.
     """
 
-    def __init__(self, incoming: Incoming, *, behind: int | None = None) -> None:
+    def __init__(self, incoming: Incoming) -> None:
         present, self.extras = incoming.typed.columns, incoming.typed.extras
         feed, claim, replay = incoming.feed, incoming.claim, incoming.replay
         self.incoming, self.feed, self.claim, self.replay = incoming, feed, claim, replay
-        self.behind = behind
+        self.behind = incoming.behind
         self._stand_for = replay.import_id if replay else claim.import_id
         self.target, self.history = target_table(feed), history_table(feed)
         self.key = key_columns(feed)
@@ -169,10 +168,6 @@ class Resolution:
             self.matched.c[OUTCOME].in_(("unchanged", "kept")),
         )
         return sa.insert(table).from_select(["account", "feed", "key", "import_id"], query)
-
-    def any_stored(self) -> sa.Select[bool]:
-        """Ask whether the account has any row."""
-        return sa.select(sa.exists().where(self._of_account()))
 
     def forget_refused_repairs(self) -> sa.Delete:
         """Take the rows that the database refused from those that repair a rejected one."""
