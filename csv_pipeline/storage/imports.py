@@ -1,6 +1,6 @@
 """Imports: what became of each arrival that was claimed."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -29,14 +29,6 @@ def is_current(connection: sa.Connection, report: ImportReport) -> bool:
     query = sa.select(table.c.fingerprint).where(table.c.import_id == report.import_id)
     same = same_content(connection, report, connection.scalar(query))
     return same is None or same.is_current
-
-
-def known_content(connection: sa.Connection, of: Claim, fingerprints: Collection[str]) -> set[str]:
-    """Return those of which imports for the same account and feed brought the bytes before."""
-    table = tables.import_
-    known = table.c.fingerprint.in_(fingerprints)
-    query = sa.select(table.c.fingerprint).where(*order.standing(of), known)
-    return {str(fingerprint) for fingerprint in connection.scalars(query)}
 
 
 def rows_brought(connection: sa.Connection, claim: Claim) -> int:

@@ -112,38 +112,6 @@ def assign_members(connection: sa.Connection, archive: Claim) -> None:
     )
 
 
-def position_of(connection: sa.Connection, import_id: int) -> int | None:
-    """Return the position of an import."""
-    query = sa.select(_import.c.position).where(_import.c.import_id == import_id)
-    return connection.scalar(query)
-
-
-def is_overtaken(connection: sa.Connection, of: Claim, position: int | None) -> bool:
-    """Return whether rows of a later arrival are stored for the same account and feed."""
-    if position is None:  # a dry run of a file that would arrive now
-        return False
-    later = sa.exists().where(*standing(of), _import.c.position > position)
-    return bool(connection.scalar(sa.select(later)))
-
-
-def is_awaited(connection: sa.Connection, of: Sequence[Claim]) -> bool:
-    """Return whether a file with an earlier position than any of these is yet to be imported.
-
-    They are of one account and feed, and none of them waits for another.
-    """
-    positions = [claim.position for claim in of if claim.position is not None]
-    if not positions:
-        return False
-    earlier = sa.exists().where(
-        _arrival.c.account == of[0].account,
-        _arrival.c.feed == of[0].feed,
-        _arrival.c.status.in_(_OPEN),
-        _arrival.c.position < max(positions),
-        _arrival.c.arrival_id.not_in([claim.arrival_id for claim in of]),
-    )
-    return bool(connection.scalar(sa.select(earlier)))
-
-
 def may_have_been_confirmed(connection: sa.Connection, of: Claim, position: int) -> bool:
     """Return whether later imports may have found rows unchanged that were not recorded.
 
