@@ -1,30 +1,22 @@
 """What the stages of an import hand to one another: batches of rows, and facts about them.
 
-A stage's rows are a directory of numbered Arrow IPC files, one a batch, so that every stage streams
-and memory does not grow with the file. A stage's facts are one JSON file beside them. All of it is
-scratch: whoever finds it missing does the stage before again.
+All of it is scratch: whoever finds it missing does the stage before again.
 """
 
 import os
-import shutil
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextvars import ContextVar
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import chain, islice
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
 
 import polars as pl
-from polars.io.plugins import register_io_source
 from pydantic import TypeAdapter
 
+from csv_pipeline.batches import Batches
 from csv_pipeline.model import Evidence, FileFacts, LineCounts, NonDataLine, ReportWarning
 
-S = TypeVar("S")
 T = TypeVar("T")
 
 PARTIAL = ".part"
@@ -100,13 +92,13 @@ class TextFile:
     `rows` has a text column for each name of the header, called "0", "1", …, and `ORIGIN`; an
     absent value is null, a quoted empty one is "". `records` counts rows and malformed records
     together, `repaired` the rows that the reader repaired. `non_data` are the lines that a pattern
-    of the feed declared to be none, `non_data_lines` a directory of all of them, as `NON_DATA`.
+    of the feed declared to be none, `non_data_lines` all of them, as `NON_DATA`.
     Rows of several `sections` have a header each.
     """
 
     text: Path
-    rows: Path
-    rejects: Path
+    rows: Batches
+    rejects: Batches
     encoding: str
     delimiter: str
     quote: str
@@ -121,7 +113,7 @@ class TextFile:
     non_data_count: int
     evidence: tuple[Evidence, ...]
     lines: LineCounts = field(default_factory=LineCounts)
-    non_data_lines: Path | None = None
+    non_data_lines: Batches | None = None
     sections: int = 1
     warnings: tuple[ReportWarning, ...] = ()
 
@@ -160,8 +152,8 @@ class TypedFile:
     rows, if others go with them.
     """
 
-    rows: Path
-    rejects: Path
+    rows: Batches
+    rejects: Batches
     rows_at_fault: int
     columns: tuple[str, ...]
     headings: dict[str, str]
@@ -184,10 +176,10 @@ class ValidFile:
     has the key or the content of any of them.
     """
 
-    rows: Path
-    rejects: Path
-    superseded_rows: Path
-    occurrences: Path
+    rows: Batches
+    rejects: Batches
+    superseded_rows: Batches
+    occurrences: Batches
     valid: int
     rejected: int
     superseded: int
@@ -206,7 +198,7 @@ class Replay:
 
     import_id: int
     text: TextFile
-    rows: Path
+    rows: Batches
 
 
 OUTCOMES = pl.Schema({"row_number": pl.Int64, "outcome": pl.String})
@@ -221,112 +213,6 @@ PAIRS = pl.Schema({"row_number": pl.Int64, "repairs_row_number": pl.Int64})
 
 # What turns a dataclass into JSON and back; to make one takes milliseconds.
 _adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
-
-
-# Arrow has two forms. Polars reads and writes one, the file, by its streaming engine, which is the
-# faster way for many rows; for a hundred it takes ten times as long as the other, the stream.
-_FEW_ROWS = 5_000
-_FILE_BEGINS = b"ARROW1"
-
-
-ROWS_DONE: ContextVar[Callable[[pl.DataFrame], object] | None] = ContextVar(
-    "ROWS_DONE", default=None
-)
-"""Told of each batch of rows that a stage is done with, by whichever thread; None: nobody is."""
-
-
-class BatchWriter:
-    """Write batches to a directory, emptied first, as `000000.arrow`, `000001.arrow` and so on.
-
-    Several threads may write at once, each the batch of a number of its own. Where no batch is
-    written there is no directory, which is read like an empty one. The batches of the writer that
-    has the `main` output of a stage are its progress.
-    """
-
-    def __init__(self, directory: Path, *, main: bool = False) -> None:
-        shutil.rmtree(directory, ignore_errors=True)
-        self.directory = directory
-        self._heights: dict[int, int] = {}
-        self._done = ROWS_DONE.get() if main else None
-
-    @property
-    def rows(self) -> int:
-        """The number of rows written."""
-        return sum(self._heights.values())
-
-    @property
-    def batches(self) -> int:
-        """The number of batches written."""
-        return len(self._heights)
-
-    def write(self, batch: pl.DataFrame, number: int) -> None:
-        """Write one batch, an empty one too, so that numbers of two directories agree."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        write = batch.write_ipc_stream if batch.height < _FEW_ROWS else batch.write_ipc
-        write(self.directory / f"{number:06}.arrow", compression="uncompressed")
-        self._heights[number] = batch.height
-        if self._done is not None:
-            self._done(batch)
-
-
-def batches(directory: Path, columns: Iterable[str] | None = None) -> Iterator[pl.DataFrame]:
-    """Give the batches of a directory in order, all columns or those named."""
-    wanted = None if columns is None else list(dict.fromkeys(columns))
-    for path in batch_files(directory):
-        yield read_batch(path, wanted)
-
-
-def batch_files(directory: Path) -> list[Path]:
-    """Return the files of a directory's batches in order; none if it is missing."""
-    return sorted(directory.glob("*.arrow"))
-
-
-def read_batch(path: Path, columns: list[str] | None = None) -> pl.DataFrame:
-    """Return one batch, all columns or those named."""
-    with path.open("rb") as file:
-        is_file = file.read(len(_FILE_BEGINS)) == _FILE_BEGINS
-    return (pl.read_ipc if is_file else pl.read_ipc_stream)(path, columns=columns)
-
-
-def in_order(do: Callable[[S], T], items: Iterable[S], threads: int = 2) -> Iterator[T]:
-    """Do something with every item, a few at a time, and give the results in the items' order.
-
-    Polars leaves the interpreter while it works, so that threads use the cores that one frame
-    cannot. What an item raises is raised here. A single item, which most files are, is done without
-    a thread.
-    """
-    coming = iter(items)
-    first = list(islice(coming, 2))
-    if len(first) == 1:
-        yield do(first[0])
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        pending: deque[Future[T]] = deque()
-        for item in chain(first, coming):
-            pending.append(pool.submit(do, item))
-            if len(pending) > threads:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-
-
-def scan(directory: Path, schema: pl.Schema | None = None) -> pl.LazyFrame:
-    """Return all batches of a directory as one lazy frame; an empty one of `schema` if none."""
-    paths = batch_files(directory)
-    if not paths:
-        return pl.LazyFrame(schema=schema)
-
-    def read(
-        columns: list[str] | None, predicate: pl.Expr | None, limit: int | None, _: int | None
-    ) -> Iterator[pl.DataFrame]:
-        for path in paths:
-            batch = read_batch(path, columns)
-            if limit is not None:
-                batch = batch.head(limit)
-                limit -= batch.height
-            yield batch if predicate is None else batch.filter(predicate)
-
-    return register_io_source(read, schema=read_batch(paths[0]).schema)
 
 
 def save(path: Path, facts: object) -> None:

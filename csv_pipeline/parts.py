@@ -11,7 +11,8 @@ from pathlib import Path
 
 import polars as pl
 
-from csv_pipeline.handover import WHOLE, BatchWriter, Part, Replay, TextFile, batches, scan
+from csv_pipeline.batches import Batches, BatchWriter, batches, scan
+from csv_pipeline.handover import WHOLE, Part, Replay, TextFile
 from csv_pipeline.model import FileFacts
 
 
@@ -28,8 +29,8 @@ class Files:
     names: tuple[str, ...]
     texts: tuple[TextFile, ...]
     parts: tuple[Part, ...]
-    rows: Path
-    rejects: Path
+    rows: Batches
+    rejects: Batches
     replay: Replay | None = None
     styles: Mapping[str, str | None] = field(default_factory=dict)
     facts: FileFacts | None = None
@@ -72,8 +73,8 @@ def together(texts: Sequence[TextFile], names: Sequence[str], work: Path) -> Fil
     up = 0
     for text in texts:
         last = up
-        for frames, directory in zip(found, (text.rows, text.rejects), strict=True):
-            for batch in batches(directory):
+        for frames, of in zip(found, (text.rows, text.rejects), strict=True):
+            for batch in batches(of):
                 moved = batch.with_columns(batch["row_number"] + up) if up else batch
                 frames.append(moved)
                 last = max([last, *moved["row_number"].tail(1)])
@@ -87,8 +88,8 @@ def together(texts: Sequence[TextFile], names: Sequence[str], work: Path) -> Fil
         names=tuple(names),
         texts=tuple(texts),
         parts=tuple(parts),
-        rows=rows.directory,
-        rejects=rejects.directory,
+        rows=rows.batches,
+        rejects=rejects.batches,
     )
 
 
@@ -116,10 +117,10 @@ def by_part(
 
 
 def scan_part(
-    directory: Path, part: Part, schema: pl.Schema | None = None, row: str = "row_number"
+    of: Batches, part: Part, schema: pl.Schema | None = None, row: str = "row_number"
 ) -> pl.LazyFrame:
-    """Return the rows of one part of a directory, numbered as in the file."""
-    rows = scan(directory, schema)
+    """Return the rows of one part of batches, numbered as in the file."""
+    rows = scan(of, schema)
     if part == WHOLE:
         return rows
     mine = pl.col(row).is_between(part.rows_up + 1, part.last)

@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from csv_pipeline.account import Account
-from csv_pipeline.handover import REJECTS, TYPED_ORIGIN, BatchWriter, TypedFile, scan
+from csv_pipeline.batches import BatchWriter, scan
+from csv_pipeline.handover import REJECTS, TYPED_ORIGIN, TypedFile
 from csv_pipeline.parts import Files, together
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.stages.read import ReadHints, read
@@ -52,7 +53,7 @@ def rows_that_need_others(feed: Feed, sample: Path) -> list[int]:
         alone: dict[int, Any] = {}
         for position in range(rows.height):
             one.write(rows[position : position + 1], 0)
-            alone |= _judged(replace(files, rows=one.directory), feed)
+            alone |= _judged(replace(files, rows=one.batches), feed)
     numbers = sorted(among.keys() | alone.keys())
     return [number for number in numbers if among.get(number) != alone.get(number)]
 

@@ -14,8 +14,9 @@ from typing import Any
 import polars as pl
 import pytest
 
+from csv_pipeline.batches import batches, scan
 from csv_pipeline.errors import FileRefusedError
-from csv_pipeline.handover import REJECTS, TextFile, batches, scan
+from csv_pipeline.handover import REJECTS, TextFile
 from csv_pipeline.spec.contract import heading
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.read.grammar import Grammar

@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 import sqlalchemy as sa
 
+from csv_pipeline.batches import scan
 from csv_pipeline.feeds.ebay_orders import EBAY_ORDERS
-from csv_pipeline.handover import scan
 from csv_pipeline.model import ImportReport
 from csv_pipeline.parts import together
 from csv_pipeline.stages.read import ReadHints, read

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from csv_pipeline.batches import scan
 from csv_pipeline.errors import ContradictionError, UnreadableFileError
-from csv_pipeline.handover import TextFile, scan
+from csv_pipeline.handover import TextFile
 from csv_pipeline.model import Evidence, Outcome
 from csv_pipeline.stages.read import ReadHints, as_utf8, read
 from csv_pipeline_tests.conftest import Desk

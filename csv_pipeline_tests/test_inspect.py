@@ -12,11 +12,12 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+from csv_pipeline.batches import batches
 from csv_pipeline.cli import commands
 from csv_pipeline.engine import inspection
 from csv_pipeline.engine.inspection import write_clean
 from csv_pipeline.errors import FileRefusedError
-from csv_pipeline.handover import TextFile, batches
+from csv_pipeline.handover import TextFile
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline_tests.test_cli import Said
 from csv_pipeline_tests.test_corpus import CASES, NAMES

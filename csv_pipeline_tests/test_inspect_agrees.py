@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from csv_pipeline.account import Account
+from csv_pipeline.batches import scan
 from csv_pipeline.engine.findings import non_data_in
 from csv_pipeline.engine.importer import Import
 from csv_pipeline.engine.inspection import inspect_file, write_clean
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import FileRefusedError
 from csv_pipeline.feeds import FEEDS
-from csv_pipeline.handover import REJECTS, TextFile, scan
+from csv_pipeline.handover import REJECTS, TextFile
 from csv_pipeline.model import Claim
 from csv_pipeline.stages.read import read
 from csv_pipeline_tests.test_corpus import CASES

@@ -17,9 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from csv_pipeline.account import DateOrder, DecimalMark
+from csv_pipeline.batches import batches, scan
 from csv_pipeline.casts import dates, times, zones
 from csv_pipeline.casts.reading import Reading, years
-from csv_pipeline.handover import TypedFile, batches, scan
+from csv_pipeline.handover import TypedFile
 from csv_pipeline.parts import together
 from csv_pipeline.spec.contract import Contract, Money, column, columns_of
 from csv_pipeline.spec.feed import Feed

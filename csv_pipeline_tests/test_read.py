@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from csv_pipeline.batches import scan
 from csv_pipeline.errors import EmptyFileError, LimitExceededError, UnreadableFileError
-from csv_pipeline.handover import TextFile, scan
+from csv_pipeline.handover import TextFile
 from csv_pipeline.spec.contract import heading
 from csv_pipeline.spec.feed import NonDataPattern
 from csv_pipeline.stages.read import ReadHints, read

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from csv_pipeline.batches import scan
 from csv_pipeline.errors import UndecidableError
-from csv_pipeline.handover import REJECTS, TextFile, scan
+from csv_pipeline.handover import REJECTS, TextFile
 from csv_pipeline.spec.contract import heading
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.read.dialect import Text, find_dialect

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from csv_pipeline.batches import scan
 from csv_pipeline.errors import LimitExceededError
-from csv_pipeline.handover import TextFile, scan
+from csv_pipeline.handover import TextFile
 from csv_pipeline.spec.contract import heading
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.read.blocks import Block

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from csv_pipeline.batches import scan
 from csv_pipeline.errors import FileRefusedError, UndecidableError
-from csv_pipeline.handover import REJECTS, TextFile, scan
+from csv_pipeline.handover import REJECTS, TextFile
 from csv_pipeline.spec.contract import heading
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline_tests.test_read_misplaced import has_rows

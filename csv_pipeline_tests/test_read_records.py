@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from csv_pipeline.batches import scan
 from csv_pipeline.errors import FileRefusedError, UndecidableError
 from csv_pipeline.feeds.customers import CUSTOMERS
 from csv_pipeline.feeds.ebay_orders import EBAY_ORDERS
-from csv_pipeline.handover import NON_DATA, TextFile, scan
+from csv_pipeline.handover import NON_DATA, TextFile
 from csv_pipeline.spec.contract import heading
 from csv_pipeline.spec.feed import Feed, NonDataPattern
 from csv_pipeline.stages.read import ReadHints, read

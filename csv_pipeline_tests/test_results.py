@@ -14,16 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from csv_pipeline.batches import Batches, BatchWriter
 from csv_pipeline.engine.housekeeping import sweep
 from csv_pipeline.engine.workspace import Stage
-from csv_pipeline.handover import (
-    REJECTS,
-    SUPERSEDED,
-    BatchWriter,
-    TextFile,
-    TypedFile,
-    ValidFile,
-)
+from csv_pipeline.handover import REJECTS, SUPERSEDED, TextFile, TypedFile, ValidFile
 from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.parts import together
 from csv_pipeline.rejects.rejects_file import neutral, neutralised
@@ -53,6 +47,10 @@ class Left:
         writer = BatchWriter(self.work / name)
         for number, frame in enumerate(frames):
             writer.write(frame, number)
+        writer.batches.spill()
+
+    def left(self, name: str) -> Batches:
+        return Batches(self.work / name)
 
     @staticmethod
     def places(rows: Iterable[int]) -> pl.DataFrame:
@@ -80,18 +78,18 @@ class Left:
 
     def lines(self, **how: Any) -> list[dict[str, str]]:
         text = TextFile(
-            text=self.work / "text.csv", rows=self.work / "text", rejects=self.work / "malformed",
+            text=self.work / "text.csv", rows=self.left("text"), rejects=self.left("malformed"),
             encoding="utf-8", delimiter=",", quote='"', escape="doubled", header=("key",),
             header_line=1, records=self.records, malformed=0, repaired=0, blank=0, non_data=(),
             non_data_count=0, evidence=(),
         )  # fmt: skip
         typed = TypedFile(
-            rows=self.work / "typed", rejects=self.work / "none", rows_at_fault=0, columns=("key",),
+            rows=self.left("typed"), rejects=self.left("none"), rows_at_fault=0, columns=("key",),
             headings={}, layout="", styles={}, evidence=(),
         )  # fmt: skip
         valid = ValidFile(
-            rows=self.work / "valid", rejects=self.work / "rejects", valid=0, rejected=0,
-            superseded_rows=self.work / "superseded", superseded=0, occurrences=self.work / "none",
+            rows=self.left("valid"), rejects=self.left("rejects"), valid=0, rejected=0,
+            superseded_rows=self.left("superseded"), superseded=0, occurrences=self.left("none"),
         )  # fmt: skip
         facts = {"key": ("key",), "protected": frozenset()} | how
         out, work = io.BytesIO(), self.work
@@ -99,8 +97,8 @@ class Left:
             files=together([text], ["file.csv"], work),
             typed=typed,
             valid=valid,
-            outcomes=work / "outcomes",
-            late=work / "late",
+            outcomes=self.left("outcomes"),
+            late=self.left("late"),
             **facts,
         )
         for number, (_, frame) in enumerate(result_lines(decided)):

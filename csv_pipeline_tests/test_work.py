@@ -7,7 +7,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from csv_pipeline.handover import BatchWriter, batches, in_order, save, saved, scan
+from csv_pipeline.batches import BatchWriter, batches, in_order, scan
+from csv_pipeline.handover import save, saved
 from csv_pipeline.model import StoredText
 
 
@@ -64,7 +65,7 @@ def test_batches_are_scanned_as_one_table(tmp_path: Path, size: int) -> None:
     numbers = pl.DataFrame({"n": range(size)}).with_columns(text=pl.format("t{}", "n"))
     for number, some in enumerate((numbers, numbers.clear(), numbers.tail(1))):
         writer.write(some, number)
-    rows, whole = scan(writer.directory), pl.concat([numbers, numbers.tail(1)])
+    rows, whole = scan(writer.batches), pl.concat([numbers, numbers.tail(1)])
     last = pl.col("n") == size - 1
     assert rows.collect().equals(whole)
     assert rows.filter(last).select("text").collect().rows() == 2 * [(f"t{size - 1}",)]
@@ -72,23 +73,23 @@ def test_batches_are_scanned_as_one_table(tmp_path: Path, size: int) -> None:
     assert rows.head(1).collect().rows() == [(0, "t0")]
     assert rows.filter(last).head(1).collect().rows() == [(size - 1, f"t{size - 1}")]
     assert rows.select(pl.len()).collect().item() == size + 1
-    assert [some.columns for some in batches(writer.directory, ["text"])] == 3 * [["text"]]
+    assert [some.columns for some in batches(writer.batches, ["text"])] == 3 * [["text"]]
 
 
 def test_a_batch_that_is_written_anew_is_what_it_became(tmp_path: Path) -> None:
     writer = BatchWriter(tmp_path / "rows")
     for size in (20_000, 3, 20_000):
         writer.write(pl.DataFrame({"n": range(size)}), 0)
-        assert [some.height for some in batches(writer.directory)] == [size]
+        assert [some.height for some in batches(writer.batches)] == [size]
     assert writer.rows == 20_000
 
 
 def test_a_directory_that_nothing_was_written_to_reads_like_an_empty_one(tmp_path: Path) -> None:
-    directory = BatchWriter(tmp_path / "rows").directory
+    directory = BatchWriter(tmp_path / "rows").batches
     assert list(batches(directory)) == []
     assert scan(directory, pl.Schema({"n": pl.Int64})).collect().is_empty()
 
 
 def test_a_writer_leaves_nothing_of_what_was_there_before(tmp_path: Path) -> None:
     BatchWriter(tmp_path / "rows").write(pl.DataFrame({"n": [1]}), 0)
-    assert list(batches(BatchWriter(tmp_path / "rows").directory)) == []
+    assert list(batches(BatchWriter(tmp_path / "rows").batches)) == []

@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from csv_pipeline.account import Account
+from csv_pipeline.batches import scan
 from csv_pipeline.errors import (
     MissingColumnError,
     MixedCurrenciesError,
@@ -13,7 +14,7 @@ from csv_pipeline.errors import (
     ThresholdExceededError,
     WrongFeedError,
 )
-from csv_pipeline.handover import NON_DATA, TextFile, scan
+from csv_pipeline.handover import NON_DATA, TextFile
 from csv_pipeline.model import Counts, ImportReport, NonDataLine, Reject, ReportWarning
 from csv_pipeline.spec.feed import SHARE_FROM_ROWS
 

@@ -20,18 +20,27 @@ import structlog
 from polars.exceptions import PolarsError
 from sqlalchemy import Connection
 
+from csv_pipeline.batches import BatchWriter
 from csv_pipeline.engine import archive
 from csv_pipeline.engine.findings import refuse_without_good_row, settings_at_fault, warnings_of
 from csv_pipeline.engine.importer import Import
 from csv_pipeline.engine.report import log_finished, non_data_of
 from csv_pipeline.engine.result_files import draft_results, leave_results
-from csv_pipeline.engine.workspace import BEFORE, Progress, Shared, Stage, Workspace
+from csv_pipeline.engine.workspace import (
+    BEFORE,
+    MOST_BYTES_OF_ONE,
+    LoadFound,
+    Progress,
+    Shared,
+    Stage,
+    Workspace,
+)
 from csv_pipeline.errors import FileRefusedError, LostClaimError
 from csv_pipeline.model import Claim, Counts, ImportReport, Outcome
 from csv_pipeline.parts import Files, together
 from csv_pipeline.rejects.faults import MASK
 from csv_pipeline.spec.header import layout_of, sources_in
-from csv_pipeline.stages.load import Incoming, Loaded, clear, load, store_rejects
+from csv_pipeline.stages.load import Found, Incoming, Loaded, clear, load, store_rejects
 from csv_pipeline.stages.transform import transform
 from csv_pipeline.stages.validate import hold_to_threshold, validate
 from csv_pipeline.storage import arrivals, claims, imports, leases, quarantine
@@ -40,7 +49,6 @@ from csv_pipeline.storage.records import Record, record_imports
 from csv_pipeline.storage.situation import Asked, SameContent, Situation, same_content, situation
 from csv_pipeline.storage.targets import rows_meet
 
-_MOST_BYTES_OF_ONE = 256 * 1024
 _MOST_BYTES = 16 * 1024**2
 _MOST_FILES = 500
 _QUOTED = re.compile(r"\[.*\]|\"[^\"]*\"|`[^`]*`", re.DOTALL)
@@ -102,7 +110,7 @@ def _likeness(import_: Import) -> _Likeness:
     text, plain = workspace.text, workspace.plain
     if text is None or plain is None or claim.dry_run or workspace.replay is not None:
         return _Likeness(None)
-    if plain.size_bytes > _MOST_BYTES_OF_ONE:
+    if plain.size_bytes > MOST_BYTES_OF_ONE:
         return _Likeness(None)
     return _Likeness(text.header, plain.size_bytes, plain.fingerprint)
 
@@ -338,14 +346,19 @@ class Group:
             if number:
                 clear(connection)
             theirs = [i for i in due if i.claim in wave.claims]
+            left = Found(BatchWriter(wave.work / "outcomes"), BatchWriter(wave.work / "late"))
+            for import_ in theirs:
+                import_.workspace.found = LoadFound(
+                    outcomes=left.outcomes.batches, late=left.late.batches
+                )
             loaded = load(
                 connection,
                 wave if not number else replace(wave, any_stored=True),
+                left,
                 partial(self._hold, theirs),
                 partial(self._draft_results, wave, theirs),
             )
             for import_, its in zip(theirs, loaded, strict=True):
-                import_.workspace.loaded = str(wave.work)
                 self._hold_to_thresholds(import_, its.counts)
                 if same is not None and not its.counts.inserted + its.counts.updated:
                     raise _UnchangedError(same)
@@ -406,7 +419,7 @@ class Group:
         if refused:
             incoming = _incoming(refused)
             draft = partial(self._draft_results, incoming, refused)
-            store_rejects(connection, incoming, draft)
+            store_rejects(connection, incoming, refused[0].workspace.late, draft)
 
     def _compared(
         self,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from csv_pipeline.engine import dry_runs
 from csv_pipeline.engine.result_files import leave_results
-from csv_pipeline.engine.workspace import Workspace
+from csv_pipeline.engine.workspace import workspace_in
 from csv_pipeline.errors import (
     UnknownImportError,
 )
@@ -59,4 +59,4 @@ def _leave_late_results(
         report = imports.report_of(connection, import_id)
         path = settings.results_file(report.account, report.feed, import_id)
         if settings.result_files and report.feed in feeds and not path.exists():
-            leave_results(settings, Workspace(work), feeds[report.feed], report)
+            leave_results(settings, workspace_in(work), feeds[report.feed], report)

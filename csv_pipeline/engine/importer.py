@@ -4,7 +4,6 @@ Its facts are in its workspace; one that is missing is made, by the facts before
 to the rows from there on is done to several files at a time, see `csv_pipeline.engine.group`.
 """
 
-import shutil
 import traceback
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,7 +17,7 @@ from csv_pipeline.engine import dry_runs
 from csv_pipeline.engine.findings import first_rejects
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.report import report_so_far
-from csv_pipeline.engine.workspace import Workspace
+from csv_pipeline.engine.workspace import Workspace, workspace_in
 from csv_pipeline.errors import ContradictionError, WrongFeedError
 from csv_pipeline.handover import PlainFile, Replay, TextFile
 from csv_pipeline.model import (
@@ -61,7 +60,7 @@ def work_of(settings: Settings, claim: Claim) -> Path:
 
 def remove_work(settings: Settings, claim: Claim) -> None:
     """Remove the work directory of an import that nobody works on any more."""
-    shutil.rmtree(work_of(settings, claim), ignore_errors=True)
+    workspace_in(work_of(settings, claim)).remove()
     if claim.dry_run:
         dry_runs.drop(settings.work_area, claim.import_id)
 
@@ -96,10 +95,9 @@ class Import:
         self.pipeline = pipeline
         self._settings = pipeline.settings
         self.work = work_of(pipeline.settings, claim)
-        self.workspace = Workspace(self.work)
+        self.workspace = workspace_in(self.work)
         if claim.dry_run:
             dry_runs.keep(pipeline.settings.work_area, claim.import_id)
-        self.work.mkdir(parents=True, exist_ok=True)
         self.account = account or pipeline.account(claim.account)
 
     @property
@@ -202,7 +200,9 @@ class Import:
                 refuse_changed(claim)  # it came out of the archive where that lies
             return plain
 
-        return Workspace.plain.once(self.workspace, unpacked)
+        plain = Workspace.plain.once(self.workspace, unpacked)
+        self.workspace.hold(plain.size_bytes)
+        return plain
 
     @property
     def _max_file_bytes(self) -> int:

@@ -15,6 +15,7 @@ from typing import Any
 
 import polars as pl
 
+from csv_pipeline.batches import batches
 from csv_pipeline.engine.findings import non_data_in
 from csv_pipeline.engine.importer import hints_for
 from csv_pipeline.errors import (
@@ -23,7 +24,7 @@ from csv_pipeline.errors import (
     UndecidableError,
     UnknownFeedError,
 )
-from csv_pipeline.handover import PARTIAL, Member, PlainFile, TextFile, batches
+from csv_pipeline.handover import PARTIAL, Member, PlainFile, TextFile
 from csv_pipeline.model import Evidence, NonDataLine, Reject, StoredText
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.feed import Feed
@@ -279,8 +280,8 @@ def _covered(text: TextFile) -> int:
     """Return the byte of the text that the last record ends at."""
     ends = [
         batch.select((pl.col("offset") + pl.col("length")).max()).item()
-        for directory in (text.rows, text.rejects)
-        for batch in batches(directory, ("offset", "length"))
+        for some in (text.rows, text.rejects)
+        for batch in batches(some, ("offset", "length"))
     ]
     return max((end for end in ends if end is not None), default=0)
 

@@ -53,7 +53,7 @@ def report_so_far(claim: Claim, account: Account, workspace: Workspace) -> Impor
         )
     if typed:
         report = replace(report, layout=typed.layout, styles=typed.styles, facts=typed.facts)
-    if text and valid and (text.malformed or valid.rejected or any(workspace.late.glob("*"))):
+    if text and valid and (text.malformed or valid.rejected or workspace.late.numbers):
         by_rule, by_column = count_rejects(workspace.faults(text, valid))
         report = replace(report, rejects_by_rule=by_rule, rejects_by_column=by_column)
     if text and valid and ending and ending.outcome is Outcome.REFUSED:

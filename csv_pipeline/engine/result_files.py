@@ -11,13 +11,14 @@ from pathlib import Path
 
 import structlog
 
-from csv_pipeline.engine.workspace import ResultsDraft, Workspace
+from csv_pipeline.batches import nothing
+from csv_pipeline.engine.workspace import LoadFound, ResultsDraft, Workspace
 from csv_pipeline.handover import PARTIAL, TypedFile, ValidFile
 from csv_pipeline.model import Counts, ImportReport, Outcome
 from csv_pipeline.parts import Files
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.feed import Feed
-from csv_pipeline.stages.load import LATE, OUTCOMES_FOUND, Incoming
+from csv_pipeline.stages.load import Incoming
 from csv_pipeline.stages.results import (
     NON_DATA_LINE,
     OUTCOME,
@@ -34,7 +35,7 @@ def draft_results(settings: Settings, incoming: Incoming, workspaces: Sequence[W
     """Write what became of every row of imports before their reports are known."""
     refused = workspaces[0].ending is not None
     judged = (incoming.files, incoming.typed, incoming.valid[0])
-    decided = _decided(incoming.feed, judged, incoming.work, refused=refused)
+    decided = _decided(incoming.feed, judged, workspaces[0].found, refused=refused)
     paths = [settings.results_file(c.account, c.feed, c.import_id) for c in incoming.claims]
     for workspace, draft in zip(workspaces, _drafts(decided, paths), strict=True):
         if draft is not None:
@@ -59,8 +60,8 @@ def leave_results(
         judged = workspace.judged()
         if judged is None:
             return
-        work = Path(workspace.loaded or judged[0].work)
-        (draft,) = _drafts(_decided(feed, judged, work, refused=refused), [path])
+        decided = _decided(feed, judged, workspace.found, refused=refused)
+        (draft,) = _drafts(decided, [path])
     if draft is None:
         return
     if draft.counts == replace(report.counts, blank=0, non_data=0):
@@ -71,15 +72,19 @@ def leave_results(
 
 
 def _decided(
-    feed: Feed, judged: tuple[Files, TypedFile, ValidFile], work: Path, *, refused: bool
+    feed: Feed,
+    judged: tuple[Files, TypedFile, ValidFile],
+    found: LoadFound | None,
+    *,
+    refused: bool,
 ) -> Decided:
     files, typed, valid = judged
     return Decided(
         files=files,
         typed=typed,
         valid=valid,
-        outcomes=work / OUTCOMES_FOUND,
-        late=work / LATE,
+        outcomes=found.outcomes if found else nothing(),
+        late=found.late if found else nothing(),
         key=feed.key,
         protected=frozenset(column.name for column in feed.columns if column.protected),
         refused=refused,

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 import polars as pl
 import structlog
 
+from csv_pipeline.batches import ROWS_DONE
 from csv_pipeline.engine.group import ApartError, Group, groups_of
 from csv_pipeline.engine.importer import imports_of, remove_work
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.workspace import Progress, Stage
 from csv_pipeline.errors import FileRefusedError, LostClaimError, UnavailableError
-from csv_pipeline.handover import ROWS_DONE
 from csv_pipeline.model import Claim, FoundFile, ImportReport, Reject
 
 _TELL_SECONDS = 0.4

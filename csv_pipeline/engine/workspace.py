@@ -1,8 +1,7 @@
 """The workspace of one import: what its stages hand over to one another, each with its type.
 
-All of it is scratch. A fact is a JSON file in the work directory, so that the stages of one import
-may run in different processes; one that is missing is None, and whoever needs it does the stage
-before again. No other module names these files.
+All of it is scratch: a fact that is missing is None, and whoever needs it does the stage before
+again. No other module names the files of a work directory.
 """
 
 import shutil
@@ -15,6 +14,7 @@ from typing import Any, Generic, Self, TypeVar, overload
 
 import polars as pl
 
+from csv_pipeline.batches import Batches, nothing, scan
 from csv_pipeline.engine.findings import NonData
 from csv_pipeline.handover import (
     REJECTS,
@@ -26,11 +26,9 @@ from csv_pipeline.handover import (
     ValidFile,
     save,
     saved,
-    scan,
 )
 from csv_pipeline.model import Counts, Ending, HeaderDrift, ImportReport, StoredText
 from csv_pipeline.parts import Files, scan_part
-from csv_pipeline.stages.load import LATE
 
 T = TypeVar("T")
 
@@ -74,38 +72,52 @@ class ResultsDraft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shared:
-    """Where the rows of a file are, its `part` of those of files that go together, and `work`."""
+    """The rows of files that go together, and which `part` of them are those of one."""
 
     work: Path
-    rows: Path
-    rejects: Path
+    rows: Batches
+    rejects: Batches
     part: Part
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadFound:
+    """What became of rows that were not inserted, and the faults that the database found."""
+
+    outcomes: Batches
+    late: Batches
+
+
+MOST_BYTES_OF_ONE = 256 * 1024
+"""So large may a file be that stays in memory, and goes together with others."""
+
+_MOST_BYTES_IN_MEMORY = 32 * 1024**2
+
+
 class Fact(Generic[T]):
-    """A typed fact of a workspace, in a JSON file of its own; to delete it removes the file."""
+    """A typed fact of a workspace; to delete it forgets it."""
 
     def __init__(self, name: str, kind: type[T]) -> None:
-        self._name, self._kind = f"{name}.json", kind
+        self._name, self._kind = name, kind
 
     @overload
     def __get__(self, workspace: None, owner: type[Any]) -> Self: ...
     @overload
-    def __get__(self, workspace: "Scratch", owner: type[Any]) -> T | None: ...
-    def __get__(self, workspace: "Scratch | None", owner: type[Any]) -> Self | T | None:
+    def __get__(self, workspace: "Workspace", owner: type[Any]) -> T | None: ...
+    def __get__(self, workspace: "Workspace | None", owner: type[Any]) -> Self | T | None:
         return self if workspace is None else self.of(workspace)
 
-    def of(self, workspace: "Scratch") -> T | None:
+    def of(self, workspace: "Workspace") -> T | None:
         """Return the fact of a workspace, if it is there."""
-        return saved(workspace.directory / self._name, self._kind)
+        return workspace.fact(self._name, self._kind)
 
-    def __set__(self, workspace: "Scratch", fact: T) -> None:
-        save(workspace.directory / self._name, fact)
+    def __set__(self, workspace: "Workspace", fact: T) -> None:
+        workspace.keep(self._name, fact)
 
-    def __delete__(self, workspace: "Scratch") -> None:
-        (workspace.directory / self._name).unlink(missing_ok=True)
+    def __delete__(self, workspace: "Workspace") -> None:
+        workspace.forget(self._name)
 
-    def once(self, workspace: "Scratch", do: Callable[[], T]) -> T:
+    def once(self, workspace: "Workspace", do: Callable[[], T]) -> T:
         """Return the fact; if it is missing, do what gives it and keep it."""
         if (found := self.of(workspace)) is None:
             found = do()
@@ -113,15 +125,12 @@ class Fact(Generic[T]):
         return found
 
 
-class Scratch:
-    """A work directory with facts in it."""
+class Workspace:
+    """What the stages of one import handed over.
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-
-
-class Workspace(Scratch):
-    """What the stages of one import handed over."""
+    That of a small file is in the memory of the process that works on it. Any other has a JSON file
+    for each fact, so that the stages of one import may run in different processes.
+    """
 
     stored = Fact("arrive", StoredText)
     plain = Fact("unpack", PlainFile)
@@ -141,8 +150,50 @@ class Workspace(Scratch):
 
     shared = Fact("shared", Shared)
     """Where the file's rows are, with those of others that go with it."""
-    loaded = Fact("loaded", str)
-    """Where the load left what it found."""
+    found = Fact("found", LoadFound)
+    """What the load found out."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        on_disk = any(directory.glob("*.json"))
+        self._facts: dict[str, Any] | None = None if on_disk else {}
+        self.size_bytes = 0
+
+    def fact(self, name: str, kind: type[T]) -> T | None:
+        """Return what is known by a name, or None."""
+        if self._facts is not None:
+            return self._facts.get(name)
+        return saved(self._path(name), kind)
+
+    def keep(self, name: str, fact: object) -> None:
+        """Keep a fact, whole or not at all."""
+        if self._facts is not None:
+            self._facts[name] = fact
+        else:
+            save(self._path(name), fact)
+
+    def forget(self, name: str) -> None:
+        """Forget a fact."""
+        if self._facts is not None:
+            self._facts.pop(name, None)
+        else:
+            self._path(name).unlink(missing_ok=True)
+
+    def _path(self, name: str) -> Path:
+        return self.directory / f"{name}.json"
+
+    def hold(self, size_bytes: int) -> None:
+        """Keep all facts in files from here on, unless a file of this size may be in memory."""
+        if self._facts is None or self.size_bytes:
+            return
+        held = sum(workspace.size_bytes for workspace in _in_memory.values())
+        if size_bytes <= MOST_BYTES_OF_ONE and held + size_bytes <= _MOST_BYTES_IN_MEMORY:
+            self.size_bytes = max(1, size_bytes)
+            return
+        facts, self._facts = self._facts, None
+        self.directory.mkdir(parents=True, exist_ok=True)
+        for name, fact in facts.items():
+            self.keep(name, fact)
 
     @property
     def text_to_import(self) -> TextFile | None:
@@ -151,14 +202,11 @@ class Workspace(Scratch):
 
     def progress(self, stage: Stage) -> Progress | None:
         """Return what a stage did, if it is done."""
-        return saved(self._progress(stage), Progress)
+        return _PROGRESS[stage].of(self)
 
     def set_progress(self, progress: Progress) -> None:
         """Keep what a stage did."""
-        save(self._progress(progress.stage), progress)
-
-    def _progress(self, stage: Stage) -> Path:
-        return self.directory / f"progress-{stage}.json"
+        _PROGRESS[progress.stage].__set__(self, progress)
 
     @property
     def stage_seconds(self) -> dict[str, float]:
@@ -167,17 +215,14 @@ class Workspace(Scratch):
         return {progress.stage.value: progress.seconds for progress in done if progress}
 
     @property
-    def late(self) -> Path:
-        """Where the faults are that the database found."""
-        shared = self.shared
-        return Path(self.loaded or (shared.work if shared else self.directory)) / LATE
+    def late(self) -> Batches:
+        """The faults that the database found."""
+        return self.found.late if self.found else nothing()
 
     def faults(self, text: TextFile, valid: ValidFile) -> pl.LazyFrame:
         """Return all faults of the file's rows, as `handover.REJECTS`."""
-        found = (
-            scan_part(directory, valid.part, REJECTS) for directory in (valid.rejects, self.late)
-        )
-        return pl.concat([scan(text.rejects, REJECTS), *found])
+        later = (scan_part(of, valid.part, REJECTS) for of in (valid.rejects, self.late))
+        return pl.concat([scan(text.rejects, REJECTS), *later])
 
     def judged(self) -> tuple[Files, TypedFile, ValidFile] | None:
         """Return the file's judged rows, once they are."""
@@ -200,14 +245,29 @@ class Workspace(Scratch):
 
     def leave_group(self) -> None:
         """Forget what was decided about the rows together with those of other files."""
-        del self.shared, self.typed, self.valid, self.loaded
+        del self.shared, self.typed, self.valid, self.found
         for stage in (Stage.TRANSFORM, Stage.VALIDATE):
-            self._progress(stage).unlink(missing_ok=True)
+            _PROGRESS[stage].__delete__(self)
 
     def make_room(self) -> None:
         """Remove all but the facts: the disk may be full, and now it has to hold why."""
-        for left in self.directory.iterdir():
+        for left in self.directory.glob("*"):
             if left.is_dir():
                 shutil.rmtree(left, ignore_errors=True)
             elif left.suffix != ".json":
                 left.unlink()
+
+    def remove(self) -> None:
+        """Remove the work directory, and what is in memory."""
+        _in_memory.pop(self.directory, None)
+        if self.directory.exists():
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+
+_PROGRESS = {stage: Fact(f"progress-{stage}", Progress) for stage in Stage}
+_in_memory: dict[Path, Workspace] = {}
+
+
+def workspace_in(directory: Path) -> Workspace:
+    """Return the workspace of a work directory, which this process may have in memory."""
+    return _in_memory.setdefault(directory, Workspace(directory))

@@ -4,6 +4,7 @@ import hashlib
 import stat
 from pathlib import Path
 
+from csv_pipeline.batches import created
 from csv_pipeline.errors import LimitExceededError, SourceChangedError
 from csv_pipeline.files import objects
 from csv_pipeline.files.areas import is_unchanged, size_bytes
@@ -33,7 +34,7 @@ def fetch(claim: Claim, work: Path, max_bytes: int) -> StoredText:
         if claim.member is not None:
             refuse_changed(claim)
             return StoredText(path=source, size_bytes=size, fingerprint="")
-        with source.open("rb") as file, target.open("wb") as copy:
+        with source.open("rb") as file, created(target) as copy:
             while chunk := file.read(_CHUNK):
                 digest.update(chunk)
                 copy.write(chunk)

@@ -14,15 +14,9 @@ from pathlib import Path
 
 import polars as pl
 
+from csv_pipeline.batches import BatchWriter, batches
 from csv_pipeline.errors import ReplayError
-from csv_pipeline.handover import (
-    ORIGIN,
-    PAIRS,
-    BatchWriter,
-    Replay,
-    TextFile,
-    batches,
-)
+from csv_pipeline.handover import ORIGIN, PAIRS, Replay, TextFile
 from csv_pipeline.rejects.faults import record_faults
 from csv_pipeline.rejects.rejects_file import (
     IMPORT_ID,
@@ -111,12 +105,12 @@ def take_back(text: TextFile, work: Path, repaired: Repaired, *, name: str) -> R
         )
     back = replace(
         text,
-        rows=rows.directory,
-        rejects=rejects.directory,
+        rows=rows.batches,
+        rejects=rejects.batches,
         header=header,
         malformed=rejects.rows,
     )
-    return Replay(import_id=repaired.import_id, text=back, rows=known.directory)
+    return Replay(import_id=repaired.import_id, text=back, rows=known.batches)
 
 
 def _numbers_in(text: TextFile, column: str) -> set[str]:

@@ -1,26 +1,18 @@
 """The result file of an import: what became of every record of its file, and every other line.
 
-The stages write what they decided to directories of batches. These are joined here, a batch of the
-file at a time, so that memory grows by one byte a row only. Values of protected
-columns stay out, and no cell is one that a spreadsheet would run as a formula.
+The batches that the stages wrote are joined here, one at a time, so that memory grows by one byte a
+row only. Values of protected columns stay out, and no cell is one that a spreadsheet would run as a
+formula.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 import polars as pl
 
-from csv_pipeline.handover import (
-    TextFile,
-    TypedFile,
-    ValidFile,
-    batch_files,
-    batches,
-    in_order,
-    read_batch,
-)
+from csv_pipeline.batches import Batches, batches, in_order
+from csv_pipeline.handover import TextFile, TypedFile, ValidFile
 from csv_pipeline.parts import Files, by_part
 from csv_pipeline.rejects.faults import MASK
 from csv_pipeline.rejects.rejects_file import neutralised
@@ -39,18 +31,18 @@ _OUTCOMES = pl.Enum([*_CODES, _REJECTED, REFUSED])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """What the stages decided about files: the directories of their batches.
+    """What the stages decided about files.
 
     `outcomes` has `row_number` and `outcome` of the rows that met a stored one; `late` the faults
-    that only the database found, as `handover.REJECTS`. Either may be missing, which is as if it
-    were empty. `key` are the feed's key columns, `protected` those of them that are masked.
+    that only the database found, as `handover.REJECTS`. `key` are the feed's key columns,
+    `protected` those of them that are masked.
     """
 
     files: Files
     typed: TypedFile
     valid: ValidFile
-    outcomes: Path
-    late: Path
+    outcomes: Batches
+    late: Batches
     key: tuple[str, ...]
     protected: frozenset[str]
     refused: bool = False
@@ -98,12 +90,12 @@ def _non_data(text: TextFile, key: Sequence[str]) -> Iterator[pl.DataFrame]:
         )
 
 
-def _numbered(files: Files) -> Iterator[tuple[Path | None, Path | None]]:
+def _numbered(files: Files) -> Iterator[tuple[pl.DataFrame | None, pl.DataFrame | None]]:
     """Give the batches of well-formed records, each with that of malformed ones beside it."""
-    rows = {path.name: path for path in batch_files(files.rows)}
-    faults = {path.name: path for path in batch_files(files.rejects)}
-    for name in sorted(rows.keys() | faults.keys()):
-        yield rows.get(name), faults.get(name)
+    rows, faults = set(files.rows.numbers), set(files.rejects.numbers)
+    for number in sorted(rows | faults):
+        records = files.rows.read(number, _POSITION) if number in rows else None
+        yield records, files.rejects.read(number) if number in faults else None
 
 
 class _Lines:
@@ -116,13 +108,11 @@ class _Lines:
         self.faults = (_Pile(decided.valid.rejects), _Pile(decided.late))
         self.codes = _codes(decided)
 
-    def of(self, batch: tuple[Path | None, Path | None]) -> pl.DataFrame:
-        rows, malformed = batch
-        position = ["row_number", "line_number"]
-        parts = [read_batch(rows, position)] if rows else []
-        shapeless = read_batch(malformed) if malformed else None
+    def of(self, batch: tuple[pl.DataFrame | None, pl.DataFrame | None]) -> pl.DataFrame:
+        rows, shapeless = batch
+        parts = [] if rows is None else [rows]
         if shapeless is not None and shapeless.height:
-            parts.append(shapeless.select(position).unique())
+            parts.append(shapeless.select(_POSITION).unique())
         records = pl.concat(parts).rename(_OURS)
         if len(parts) > 1:
             records = records.sort(ROW_NUMBER, LINE_NUMBER)
@@ -185,30 +175,31 @@ class _Lines:
         return neutralised(pl.col(name)) if dtype == pl.String else pl.col(name)
 
 
+_POSITION = ("row_number", "line_number")
 _FAULT = ("row_number", "line_number", "message")
 _OURS = {"row_number": ROW_NUMBER, "line_number": LINE_NUMBER}
 
 
 class _Pile:
-    """The batches of a directory, and which rows each of them is about; `row` has their numbers."""
+    """Some batches, and which rows each of them is about; `row` has their numbers."""
 
-    def __init__(self, directory: Path, row: str = "row_number") -> None:
-        self._row = row
-        self._ranges: list[tuple[Path, int, int]] = []
+    def __init__(self, of: Batches, row: str = "row_number") -> None:
+        self._of, self._row = of, row
+        self._ranges: list[tuple[int, int, int]] = []
         self._columns: list[str] = []
-        for path in batch_files(directory):
-            numbers = read_batch(path, [row])[row]
+        for number in of.numbers:
+            numbers = of.read(number, [row])[row]
             if len(numbers):
-                self._columns = self._columns or read_batch(path).columns  # all batches have them
-                self._ranges.append((path, numbers.min(), numbers.max()))  # type: ignore[arg-type]
+                self._columns = self._columns or of.read(number).columns  # all batches have them
+                self._ranges.append((number, numbers.min(), numbers.max()))  # type: ignore[arg-type]
 
     def between(self, low: int, high: int, columns: Iterable[str]) -> list[pl.DataFrame]:
         """Return the rows in a range with those of `columns` that they have."""
         found = []
         wanted = [name for name in columns if name in self._columns]
-        for path, first, last in self._ranges:
+        for number, first, last in self._ranges:
             if first <= high and last >= low:
-                frame = read_batch(path, wanted)
+                frame = self._of.read(number, wanted)
                 if first < low or last > high:
                     frame = frame.filter(pl.col(self._row).is_between(low, high))
                 found.append(frame)
@@ -218,8 +209,8 @@ class _Pile:
 def _codes(decided: Decided) -> pl.Series:
     """Return a code for every row number: its place in `_CODES`."""
     last = 0
-    for directory in (decided.files.rows, decided.files.rejects):
-        for batch in batches(directory, ["row_number"]):
+    for some in (decided.files.rows, decided.files.rejects):
+        for batch in batches(some, ["row_number"]):
             last = max(last, *batch["row_number"].tail(1).to_list(), 0)
     codes = pl.zeros(last + 1, dtype=pl.UInt8, eager=True)
     for outcomes in batches(decided.outcomes):

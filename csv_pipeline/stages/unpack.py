@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from csv_pipeline.batches import created
 from csv_pipeline.errors import (
     EmptyFileError,
     LimitExceededError,
@@ -198,7 +199,7 @@ def _damage_refused(name: str, kind: str, damage: tuple[type[Exception], ...]) -
 def _pour(stream: _Stream, target: Path, budget: _Budget) -> tuple[int, str]:
     """Write what comes out of a stream and return how much it was, and its SHA-256."""
     digest, size = hashlib.sha256(), 0
-    with target.open("wb") as out:
+    with created(target) as out:
         while (chunk := stream.read(_CHUNK)) and (budget.enough is None or size < budget.enough):
             size += len(chunk)
             budget.check(size)

@@ -13,8 +13,9 @@ import polars as pl
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
+from csv_pipeline.batches import scan
 from csv_pipeline.errors import ReplayError, UnknownImportError
-from csv_pipeline.handover import Replay, scan
+from csv_pipeline.handover import Replay
 from csv_pipeline.model import Claim, ImportReport, Outcome
 from csv_pipeline.rejects.rejects_file import RejectedRow
 from csv_pipeline.storage import imports, tables

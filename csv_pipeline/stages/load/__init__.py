@@ -15,37 +15,39 @@ import polars as pl
 import psycopg
 import sqlalchemy as sa
 
+from csv_pipeline.batches import ROWS_DONE, BatchWriter, batches, scan
 from csv_pipeline.errors import AccountingError, FileRefusedError
-from csv_pipeline.handover import (
-    OUTCOMES,
-    OWN,
-    PAIRS,
-    ROWS_DONE,
-    SUPERSEDED,
-    BatchWriter,
-    Replay,
-    batches,
-    scan,
-)
+from csv_pipeline.handover import OUTCOMES, OWN, PAIRS, SUPERSEDED, Replay
 from csv_pipeline.model import Claim, Counts, Difference, ReportWarning
 from csv_pipeline.parts import by_part
 from csv_pipeline.spec.row_hash import OCCURRENCE
 from csv_pipeline.stages.load.copying import StoredHashes, copy
 from csv_pipeline.stages.load.differences import first_differences
 from csv_pipeline.stages.load.faults import store_rejects, write_refused
-from csv_pipeline.stages.load.incoming import LATE, OUTCOMES_FOUND, Incoming
+from csv_pipeline.stages.load.incoming import Incoming
 from csv_pipeline.stages.load.resolution import OUTCOME, PLAN, Resolution
 from csv_pipeline.stages.load.writing import is_of_a_row, write
 from csv_pipeline.storage import imports, order, tables
 from csv_pipeline.storage.database import affected
 from csv_pipeline.storage.quarantine import mark_repaired
 
-__all__ = ["LATE", "OUTCOMES_FOUND", "Incoming", "Loaded", "clear", "load", "store_rejects"]
+__all__ = ["Found", "Incoming", "Loaded", "clear", "load", "store_rejects"]
 
 _FEW_ROWS = 5_000
 _TIMES_AS_MANY = 4
 _MOST_HASHES = 12_000_000  # of 16 bytes each in memory
 _SOME = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a load finds out: `outcomes` of rows that were not inserted, and `late` faults.
+
+    As `handover.OUTCOMES` and `handover.REJECTS`.
+    """
+
+    outcomes: BatchWriter
+    late: BatchWriter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,40 +62,40 @@ class Loaded:
 def load(
     connection: sa.Connection,
     incoming: Incoming,
+    found: "Found",
     hold: Callable[[int], None],
     meanwhile: Callable[[], object] | None = None,
 ) -> list[Loaded]:
     """Store rows, history, rejects and superseded rows, and return what became of each file.
 
-    No two files may have rows of one key. The work directory gets what became of each row that was
-    not inserted, and the faults that the database found. Rows that repair rejected ones count as of
+    No two files may have rows of one key. `found` gets what became of each row that was not
+    inserted, and the faults that the database finds. Rows that repair rejected ones count as of
     the import that rejected them. Where the order of arrivals decides, rows of a file that goes
     alone lose against those of a later arrival that are stored. `hold` is told how many rows the
-    table refuses so far, and raises if they are too many. `meanwhile` is called once all that is in
-    `work`, if the server has many rejects yet to take.
+    table refuses so far, and raises if they are too many. `meanwhile` is called once all that is
+    there, if the server has many rejects yet to take.
 
     Raises:
-        FileRefusedError: The table refuses too many rows; `work` has the faults found so far.
+        FileRefusedError: The table refuses too many rows; `found` has the faults so far.
         AccountingError: A row would be without an outcome, or with two, or a line of a file is
             nowhere.
     """
     claim, replay = incoming.claim, incoming.replay
     resolution = Resolution(incoming)
-    outcomes, late = BatchWriter(incoming.outcomes), BatchWriter(incoming.late)
     try:
-        done = _bring(connection, resolution, outcomes, hold)
+        done = _bring(connection, resolution, found.outcomes, hold)
     except FileRefusedError:
-        write_refused(connection, resolution, late)
+        write_refused(connection, resolution, found.late)
         raise
     if done.refused:
-        write_refused(connection, resolution, late)
-    rejected = store_rejects(connection, incoming, meanwhile)
+        write_refused(connection, resolution, found.late)
+    rejected = store_rejects(connection, incoming, found.late.batches, meanwhile)
     if replay is not None:
         if done.refused:
             connection.execute(resolution.forget_refused_repairs())
         mark_repaired(connection, claim.import_id, replay.import_id, resolution.repaired)
     superseded = _copy_superseded(connection, incoming)
-    counts = _counts(incoming, rejected)
+    counts = _counts(incoming, found, rejected)
     for name in ("inserted", "updated", "unchanged", "kept"):
         counted = sum(getattr(its, name) for its in counts)
         _check(claim, f"rows {name}", getattr(done, name), counted)
@@ -111,16 +113,16 @@ def clear(connection: sa.Connection) -> None:
     connection.execute(sa.text("DROP TABLE IF EXISTS staging, matched, refused, repaired"))
 
 
-def _counts(incoming: Incoming, rejected: Sequence[int]) -> list[Counts]:
+def _counts(incoming: Incoming, found: Found, rejected: Sequence[int]) -> list[Counts]:
     """Return what became of the rows of each file; what nothing is noted of was inserted."""
     parts = incoming.files.parts
     noted: list[dict[str, int]] = [{} for _ in parts]
-    for batch in batches(incoming.outcomes):
+    for batch in batches(found.outcomes.batches):
         for at, some in by_part(batch, parts):
             for outcome, rows in some[OUTCOME].value_counts().iter_rows():
                 noted[at][outcome] = noted[at].get(outcome, 0) + rows
     refused = [0] * len(parts)
-    for batch in batches(incoming.late):
+    for batch in batches(found.late.batches):
         for at, some in by_part(batch.select(pl.col("row_number").unique()), parts):
             refused[at] += some.height
     return [
@@ -349,7 +351,7 @@ def _write_outcomes(
         matched.c[OUTCOME] != "rejected"
     )
     found = connection.execute(query, execution_options={"yield_per": _SOME})
-    for number, some in enumerate(found.partitions(_SOME), outcomes.batches):
+    for number, some in enumerate(found.partitions(_SOME), outcomes.count):
         frame = pl.DataFrame([tuple(row) for row in some], schema=OUTCOMES, orient="row")
         outcomes.write(frame, number)
 

@@ -2,25 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 import polars as pl
 import sqlalchemy as sa
 
-from csv_pipeline.handover import (
-    ORIGIN,
-    PAIRS,
-    REJECTS,
-    SUPERSEDED,
-    TYPED_ORIGIN,
-    BatchWriter,
-    TextFile,
-    batch_files,
-    batches,
-    read_batch,
-    scan,
-)
+from csv_pipeline.batches import Batches, BatchWriter, batches, scan
+from csv_pipeline.handover import ORIGIN, PAIRS, REJECTS, SUPERSEDED, TYPED_ORIGIN, TextFile
 from csv_pipeline.parts import by_part
 from csv_pipeline.stages.load.copying import copy
 from csv_pipeline.stages.load.incoming import Incoming
@@ -36,11 +26,13 @@ _LATER = {"repaired_by_import_id", "repair_undone_import_id"}
 def store_rejects(
     connection: sa.Connection,
     incoming: Incoming,
+    late: Batches,
     meanwhile: Callable[[], object] | None = None,
 ) -> list[int]:
     """Store the faults with their records and cells and return how many rows of each file have any.
 
-    While the server takes them, `meanwhile` is called, if they are many. What it raises is lost.
+    `late` are the faults that the database found. While the server takes them, `meanwhile` is
+    called, if they are many. What it raises is lost.
     """
     columns = tables.reject.columns
     names = [c.name for c in columns if c.name not in _LATER]
@@ -49,13 +41,14 @@ def store_rejects(
     rejected = [0] * len(files.parts)
 
     def frames() -> Iterator[pl.DataFrame]:
-        for faults, rows in _faults_by_batch(incoming):
+        for faults, number in _faults_by_batch(incoming, late):
             for at, some in by_part(faults, files.parts):
                 rejected[at] += some["row_number"].n_unique()
                 text, up = files.texts[at], files.parts[at].rows_up
                 import_id = pl.lit(incoming.claims[at].import_id).alias("import_id")
                 told = some.with_columns(import_id, _raw(text.text, some))
-                cells = _cells(rows, told, text, replayed=replay is not None)
+                batch = None if number is None else partial(files.rows.read, number)
+                cells = _cells(batch, told, text, replayed=replay is not None)
                 yield (
                     told.join(cells, on="row_number", how="left", maintain_order="left")
                     .with_columns(pl.col("row_number") - up)
@@ -67,7 +60,7 @@ def store_rejects(
     with ThreadPoolExecutor(1) as beside:
         if meanwhile is not None and bad >= _MANY:
             beside.submit(meanwhile)
-        if bad or incoming.late.exists():
+        if bad or late.numbers:
             copy(connection, "csv_pipeline.reject", names, frames())
     return rejected
 
@@ -104,20 +97,24 @@ def _message() -> pl.Expr:
     return pl.concat_str(column.fill_null(""), "message", more.fill_null("")).alias("message")
 
 
-def _faults_by_batch(incoming: Incoming) -> Iterator[tuple[pl.DataFrame, Path | None]]:
-    """Give the faults of malformed records, then those of rows with where the rows' cells are."""
+def _faults_by_batch(
+    incoming: Incoming, late: Batches
+) -> Iterator[tuple[pl.DataFrame, int | None]]:
+    """Give the faults of malformed records, then those of rows with the number of their batch."""
     for faults in batches(incoming.files.rejects):
         yield faults, None
-    rows = batch_files(incoming.files.rows)
-    for faults, path in zip(batches(incoming.valid[0].rejects), rows, strict=True):
-        found_late = incoming.late / path.name
-        if found_late.exists():
-            faults = pl.concat([faults, read_batch(found_late)])  # noqa: PLW2901
-        yield faults, path
+    rejects, numbers = incoming.valid[0].rejects, set(late.numbers)
+    for number in rejects.numbers:
+        found = [rejects.read(number), *(late.read(n) for n in numbers & {number})]
+        yield pl.concat(found), number
 
 
 def _cells(
-    rows: Path | None, faults: pl.DataFrame, text: TextFile, *, replayed: bool
+    read: Callable[[list[str]], pl.DataFrame] | None,
+    faults: pl.DataFrame,
+    text: TextFile,
+    *,
+    replayed: bool,
 ) -> pl.DataFrame:
     """Return the cells of rejected rows as JSON arrays.
 
@@ -126,10 +123,10 @@ def _cells(
     needed = faults
     if text.is_plain and not replayed:
         needed = faults.filter(pl.col("raw").str.contains("\n", literal=True))
-    if rows is None or needed.is_empty():
+    if read is None or needed.is_empty():
         return pl.DataFrame(schema={"row_number": pl.Int64, "cells": pl.String})
     names = [str(position) for position in range(len(text.header))]
-    batch = read_batch(rows, ["row_number", *names])
+    batch = read(["row_number", *names])
     bad = batch.filter(pl.col("row_number").is_in(needed["row_number"].unique().implode()))
     shown = pl.concat_list(pl.col(names).str.replace_all("\0", "\u2400", literal=True))
     as_json = pl.struct(cells=shown).struct.json_encode()

@@ -6,24 +6,12 @@ from pathlib import Path
 
 import polars as pl
 
-from csv_pipeline.handover import (
-    OWN,
-    SUPERSEDED,
-    TYPED_ORIGIN,
-    WHOLE,
-    Replay,
-    TypedFile,
-    ValidFile,
-    batches,
-    scan,
-)
+from csv_pipeline.batches import batches, scan
+from csv_pipeline.handover import OWN, SUPERSEDED, TYPED_ORIGIN, WHOLE, Replay, TypedFile, ValidFile
 from csv_pipeline.model import Claim
 from csv_pipeline.parts import Files, parts_of
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.row_hash import OCCURRENCE
-
-OUTCOMES_FOUND, LATE = "outcomes", "late"
-"""Where the load leaves in its work directory what became of rows, and the faults it found."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,16 +48,6 @@ class Incoming:
     def moved(self) -> bool:
         """Whether rows are not numbered as in their files, so that each says `OWN` as well."""
         return self.files.parts != (WHOLE,)
-
-    @property
-    def outcomes(self) -> Path:
-        """Where it is left what became of rows that were not inserted, as `handover.OUTCOMES`."""
-        return self.work / OUTCOMES_FOUND
-
-    @property
-    def late(self) -> Path:
-        """Where the faults are left that the database finds, as `handover.REJECTS`."""
-        return self.work / LATE
 
     @property
     def expected(self) -> int:

@@ -5,8 +5,9 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+from csv_pipeline.batches import BatchWriter, in_order
 from csv_pipeline.errors import LimitExceededError
-from csv_pipeline.handover import BatchWriter, TextFile, in_order
+from csv_pipeline.handover import TextFile
 from csv_pipeline.model import Evidence, LineCounts
 from csv_pipeline.stages.read.dialect import Dialect, ReadHints, Text, find_dialect
 from csv_pipeline.stages.read.encoding import as_utf8
@@ -66,7 +67,6 @@ def sample(source: Path, work: Path, hints: ReadHints, size: int) -> TextFile:
 
 
 def _read(source: Path, work: Path, hints: ReadHints, blocks: int | None = None) -> TextFile:
-    work.mkdir(parents=True, exist_ok=True)
     text, encoding = as_utf8(source, work / "text.csv", hints)
     text, wrappings = without_wrappings(text, work / "text.csv", hints)
     dialect = find_dialect(text, hints)
@@ -109,8 +109,8 @@ def _rows(  # noqa: PLR0913, PLR0917  # what is known of the text so far
         tally.check()
     return TextFile(
         text=text.path,
-        rows=rows.directory,
-        rejects=rejects.directory,
+        rows=rows.batches,
+        rejects=rejects.batches,
         encoding=text.encoding,
         delimiter=dialect.grammar.delimiter,
         quote=dialect.grammar.quote,
@@ -125,7 +125,7 @@ def _rows(  # noqa: PLR0913, PLR0917  # what is known of the text so far
         non_data_count=tally.non_data,
         evidence=(*evidence, *dialect.evidence, *_sections(structure.sections)),
         lines=tally.lines if blocks is None else LineCounts(),
-        non_data_lines=tally.directory,
+        non_data_lines=tally.batches,
         sections=1 + len(structure.sections),
         warnings=tally.warnings,
     )

@@ -11,8 +11,8 @@ from functools import cached_property, partial
 
 import polars as pl
 
+from csv_pipeline.batches import in_order
 from csv_pipeline.errors import AccountingError, LimitExceededError
-from csv_pipeline.handover import in_order
 from csv_pipeline.stages.read.blocks import Block, blocks
 from csv_pipeline.stages.read.dialect import Dialect, ReadHints, Text
 from csv_pipeline.stages.read.encoding import UNDECODABLE

@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from shutil import rmtree
 
 import polars as pl
 
+from csv_pipeline.batches import Batches, BatchWriter
 from csv_pipeline.errors import AccountingError
-from csv_pipeline.handover import NON_DATA, BatchWriter
+from csv_pipeline.handover import NON_DATA
 from csv_pipeline.model import LineCounts, NonDataLine, ReportWarning
 from csv_pipeline.stages.read.blocks import Block
 from csv_pipeline.stages.read.dialect import Dialect, ReadHints
@@ -21,7 +21,7 @@ _MOST_DECLARED = 10_000  # facts kept; a file made of footers is counted to the 
 
 @dataclass
 class Tally:
-    """The lines of one text so far, and a directory of those that are neither rows nor blank."""
+    """The lines of one text so far, and those that are neither rows nor blank."""
 
     dialect: Dialect
     hints: ReadHints
@@ -35,14 +35,18 @@ class Tally:
     _non_data_lines: int = 0
     _like_rows: int = 0
     _first_like_rows: list[int] = field(default_factory=list)
-    _writer: BatchWriter | None = None
+    _writer: BatchWriter = field(init=False)
 
     def __post_init__(self) -> None:
         self._total = self.dialect.data_line - 1
         self._blank_lines = self.dialect.blank_above
-        if self.directory.exists():  # what an attempt before left there
-            rmtree(self.directory)
+        self._writer = BatchWriter(self.directory)
         self._keep(self.dialect.preamble)
+
+    @property
+    def batches(self) -> Batches:
+        """The lines that are neither header nor records, nor blank, as `handover.NON_DATA`."""
+        return self._writer.batches
 
     @property
     def lines(self) -> LineCounts:
@@ -144,5 +148,4 @@ class Tally:
         if not batch.is_empty():
             self.non_data += batch.height
             self._non_data_lines += int(batch["lines"].sum())
-            self._writer = self._writer or BatchWriter(self.directory)
-            self._writer.write(batch.cast(NON_DATA), self._writer.batches)
+            self._writer.write(batch.cast(NON_DATA), self._writer.count)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from csv_pipeline.batches import created
 from csv_pipeline.errors import UndecidableError
 from csv_pipeline.model import Evidence
 from csv_pipeline.stages.read.delimiters import Lines, best_reading
@@ -86,7 +87,7 @@ def _first(text: Text) -> list[str]:
 
 
 def _unwrap(text: Text, target: Path, wrapping: _Wrapping, name: str) -> None:
-    with text.path.open("rb") as file, target.open("wb") as out:
+    with text.path.open("rb") as file, created(target) as out:
         file.seek(text.start)
         for number, line in enumerate(file, start=1):
             bare = line.rstrip(b"\r\n")

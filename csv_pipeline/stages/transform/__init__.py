@@ -12,11 +12,12 @@ from datetime import date
 import polars as pl
 
 from csv_pipeline.account import Account
+from csv_pipeline.batches import BatchWriter, batches, in_order
 from csv_pipeline.casts import cells
 from csv_pipeline.casts.identifiers import Rounded, rounded
 from csv_pipeline.casts.nulls import are_none
 from csv_pipeline.errors import FileRefusedError, MissingColumnError
-from csv_pipeline.handover import TYPED_ORIGIN, BatchWriter, TypedFile, batches, in_order
+from csv_pipeline.handover import TYPED_ORIGIN, TypedFile
 from csv_pipeline.model import Evidence, FileFacts
 from csv_pipeline.parts import Files, by_part, parts_of
 from csv_pipeline.spec.contract import Column, heading
@@ -123,15 +124,15 @@ def transform(
             made.append(plan)
             continue
         try:
-            checked = check_file(files, at, rows.directory, plan)
+            checked = check_file(files, at, rows.batches, plan)
         except FileRefusedError as refusal:
             made.append(refusal)
             continue
         damaged = (its.warning(headings[name]) for name, its in rounded_ids[at].items())
         made.append(
             TypedFile(
-                rows=rows.directory,
-                rejects=rejects.directory,
+                rows=rows.batches,
+                rejects=rejects.batches,
                 part=files.parts[at],
                 rows_at_fault=at_fault[at],
                 columns=plan.columns(),

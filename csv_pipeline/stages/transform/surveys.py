@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import polars as pl
 
 from csv_pipeline.account import Account
+from csv_pipeline.batches import batches
 from csv_pipeline.casts import decimals
 from csv_pipeline.casts.dates import DOUBTED, ZONED
 from csv_pipeline.casts.doubts import Doubts
@@ -16,7 +17,6 @@ from csv_pipeline.casts.moments import Moments, moments_of, settle, take_census
 from csv_pipeline.casts.times import Forms
 from csv_pipeline.casts.zones import Census
 from csv_pipeline.errors import FileRefusedError
-from csv_pipeline.handover import batches
 from csv_pipeline.model import Evidence, ReportWarning
 from csv_pipeline.parts import Files
 from csv_pipeline.spec.feed import Feed

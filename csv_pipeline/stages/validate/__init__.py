@@ -6,25 +6,16 @@ cast has reported already is not reported again as a missing value.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import starmap
 from typing import cast
 
 import polars as pl
 
+from csv_pipeline.batches import BatchWriter, batches, in_order
 from csv_pipeline.casts import labels
 from csv_pipeline.errors import ThresholdExceededError
-from csv_pipeline.handover import (
-    REJECTS,
-    TYPED_ORIGIN,
-    BatchWriter,
-    Part,
-    TypedFile,
-    ValidFile,
-    batch_files,
-    batches,
-    in_order,
-)
+from csv_pipeline.handover import REJECTS, TYPED_ORIGIN, Part, TypedFile, ValidFile
 from csv_pipeline.model import ReportWarning
 from csv_pipeline.parts import Files, by_part
 from csv_pipeline.rejects.faults import record_faults
@@ -65,14 +56,14 @@ def validate(files: Files, typed: Sequence[TypedFile], feed: Feed) -> list[Valid
     rows = BatchWriter(files.work / "valid", main=True)
     rejects, keys = BatchWriter(files.work / "rejects"), BatchWriter(files.work / "keys")
     identity = rows_known_by(feed.contract, first.columns, first.extras, keyed=bool(feed.key))
-    texts, positions = batch_files(files.rows), sources_in(files.header, feed)[0]
+    numbers, positions = files.rows.numbers, sources_in(files.header, feed)[0]
     found = [_Found() for _ in files.parts]
 
     def check(
         numbered: tuple[int, tuple[pl.DataFrame, pl.DataFrame]],
     ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, pl.DataFrame]]:
         number, (batch, known) = numbered
-        cells = OwnCells(texts[number], positions)
+        cells = OwnCells(partial(files.rows.read, numbers[number]), positions)
         good, faults = _checked(batch, known, rules, cells)
         good = good.hstack(identity.of(good)).sort(key_columns(feed))
         rows.write(good, number)
@@ -89,7 +80,7 @@ def validate(files: Files, typed: Sequence[TypedFile], feed: Feed) -> list[Valid
                 found[at].odd.setdefault(code, []).extend(some[TYPED_ORIGIN[1]])
     superseded = BatchWriter(files.work / "superseded")
     occurrences = BatchWriter(files.work / "occurrences")
-    repeated = repeated_rows(rows.directory, repeated_hashes(keys), feed, files.parts)
+    repeated = repeated_rows(rows.batches, repeated_hashes(keys), feed, files.parts)
     for at, row in met_before(repeated, feed, files.parts):
         found[at].meets = row
     repeated = repeated_in_file(repeated, feed)
@@ -102,10 +93,10 @@ def validate(files: Files, typed: Sequence[TypedFile], feed: Feed) -> list[Valid
         _count(found, files, faults.select(_row_number="row_number"), faults, sign=-1)
     return [
         ValidFile(
-            rows=rows.directory,
-            rejects=rejects.directory,
-            superseded_rows=superseded.directory,
-            occurrences=occurrences.directory,
+            rows=rows.batches,
+            rejects=rejects.batches,
+            superseded_rows=superseded.batches,
+            occurrences=occurrences.batches,
             part=part,
             valid=its.valid,
             rejected=its.rejected,

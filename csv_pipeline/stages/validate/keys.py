@@ -2,19 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from pathlib import Path
 
 import polars as pl
 
-from csv_pipeline.handover import (
-    ORIGIN,
-    TYPED_ORIGIN,
-    BatchWriter,
-    Part,
-    Replay,
-    batches,
-    scan,
-)
+from csv_pipeline.batches import Batches, BatchWriter, batches, scan
+from csv_pipeline.handover import ORIGIN, TYPED_ORIGIN, Part, Replay
 from csv_pipeline.model import ReportWarning
 from csv_pipeline.parts import parts_of
 from csv_pipeline.rejects.faults import record_faults
@@ -48,7 +40,7 @@ def repeated_hashes(keys: BatchWriter) -> pl.Series:
     found = [pl.Series("hash", [], pl.UInt64)]
     for part in range(parts):
         mine = pl.col("hash") % parts == part
-        some = [batch.filter(mine)["hash"] for batch in batches(keys.directory)]
+        some = [batch.filter(mine)["hash"] for batch in batches(keys.batches)]
         seen = pl.concat([pl.Series("hash", [], pl.UInt64), *some])
         if seen.n_unique() < len(seen):
             found.append(seen.filter(seen.is_duplicated()).unique())
@@ -56,7 +48,7 @@ def repeated_hashes(keys: BatchWriter) -> pl.Series:
 
 
 def repeated_rows(
-    rows: Path, repeated: pl.Series, feed: Feed, parts: Sequence[Part]
+    rows: Batches, repeated: pl.Series, feed: Feed, parts: Sequence[Part]
 ) -> pl.DataFrame:
     """Return rows whose key comes several times: key, `TYPED_ORIGIN` and what their policy sees.
 
@@ -157,7 +149,7 @@ def reject_repeated(
     """Take the rows of repeated keys out of the batches they are in, and return their faults."""
     faults = _repeated_faults(repeated, feed)
     for number, (good, known) in enumerate(
-        zip(batches(rows.directory), batches(rejects.directory), strict=True)
+        zip(batches(rows.batches), batches(rejects.batches), strict=True)
     ):
         more = faults.filter(faults["row_number"].is_in(good["_row_number"].implode()))
         if more.height:

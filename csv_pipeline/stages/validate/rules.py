@@ -1,9 +1,8 @@
 """Hold the rows of a batch to the checks of their contract, all in one query."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from pathlib import Path
 from typing import Any
 
 import pandera.polars as pa
@@ -13,9 +12,6 @@ from pandera.backends.polars.register import register_polars_backends
 from pandera.errors import SchemaErrors
 
 from csv_pipeline.errors import SetupError
-from csv_pipeline.handover import (
-    read_batch,
-)
 from csv_pipeline.rejects.faults import fault_rows
 from csv_pipeline.spec.contract import Column, Contract, asked_by
 from csv_pipeline.spec.feed import Feed
@@ -41,7 +37,7 @@ RULES = {
 class OwnCells:
     """The cells of a batch as they are in the file; read only if there is a fault to show."""
 
-    path: Path
+    read: Callable[[list[str]], pl.DataFrame]
     positions: Mapping[str, int]
 
     def shown_in(self, batch: pl.DataFrame, column: Column) -> pl.DataFrame:
@@ -49,7 +45,7 @@ class OwnCells:
         if column.kind is Kind.TEXT or column.name not in self.positions:
             return batch
         position = str(self.positions[column.name])
-        text = read_batch(self.path, ["row_number", position])
+        text = self.read(["row_number", position])
         if text.height != batch.height:  # rows of files that are refused are not typed
             text = text.filter(text["row_number"].is_in(batch["_row_number"].implode()))
         written = text[position].str.strip_chars()

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from csv_pipeline.batches import created
 from csv_pipeline.stages.read.encoding.chunks import pieces
 
 _ALONE = re.compile(rb"\r(?!\r?\n)")
@@ -44,7 +45,7 @@ def line_ends(path: Path) -> str:
 
 def with_line_feeds(path: Path, target: Path, skip: int, *, alone: bool) -> Path:
     """Write the text with LF for every CR that ends a line; for all, where CR stands `alone`."""
-    with target.open("wb") as out:
+    with created(target) as out:
         for text, quoted in _by_quotes(path, skip):
             if alone:
                 out.write(text.replace(b"\r", b"\n"))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from csv_pipeline.batches import created
 from csv_pipeline.errors import UnreadableFileError
 from csv_pipeline.stages.read.encoding.chunks import ENDLESS, lines, pieces
 
@@ -44,7 +45,7 @@ def transcode(source: Path, target: Path, encoding: Decision, name: str) -> int:
         except UnicodeError as error:
             raise UnreadableFileError(name, f"{encoding.name} was needed", str(error)) from error
     undecodable, line_end = 0, encoding.line_end
-    with target.open("wb") as out:
+    with created(target) as out:
         for chunk, _ in lines(source, encoding.skip, line_end):
             text = None if encoding.mixed else _decoded(chunk, encoding.name)
             if text is not None:
@@ -81,7 +82,7 @@ def _transcode_wide(source: Path, target: Path, encoding: str, skip: int) -> int
     """Write text of two or four bytes a character; a lone surrogate costs its line."""
     decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
     undecodable, rest = 0, ""
-    with target.open("wb") as out:
+    with created(target) as out:
         for chunk in pieces(source, skip):
             text = rest + decoder.decode(chunk)
             end = (text.rfind("\n") + 1) or (text.rfind("\r") + 1)
