@@ -14,12 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from csv_pipeline.errors import (
-    LostClaimError,
-    PipelineError,
-    SetupError,
-    UnavailableError,
-)
+from csv_pipeline.errors import LostClaimError, PipelineError, SetupError, UnavailableError
 
 if TYPE_CHECKING:
     from csv_pipeline.engine.pipeline import Pipeline

@@ -17,12 +17,7 @@ import polars as pl
 
 from csv_pipeline.engine.findings import non_data_in
 from csv_pipeline.engine.importer import hints_for
-from csv_pipeline.errors import (
-    FileRefusedError,
-    SetupError,
-    UndecidableError,
-    UnknownFeedError,
-)
+from csv_pipeline.errors import FileRefusedError, SetupError, UndecidableError, UnknownFeedError
 from csv_pipeline.handover import PARTIAL, Member, PlainFile, TextFile, batches
 from csv_pipeline.model import Evidence, NonDataLine, Reject, StoredText
 from csv_pipeline.settings import Settings

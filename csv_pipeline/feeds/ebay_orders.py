@@ -431,7 +431,7 @@ EBAY_ORDERS = Feed(
                 )
             )
             GROUP BY account, order_key
-        """,
+        """
     },
     max_rejected_share=0.5,
     group="ebay",

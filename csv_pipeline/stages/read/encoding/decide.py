@@ -102,8 +102,7 @@ def _by_escapes(head: bytes, survey: Survey) -> Decision | None:
         return None
     because = "the file has its escape sequences, and no byte beyond ASCII"
     return next(
-        (Decision(name=name, because=because) for name, mark in _ESCAPES if mark.search(head)),
-        None,
+        (Decision(name=name, because=because) for name, mark in _ESCAPES if mark.search(head)), None
     )
 
 
