@@ -10,7 +10,6 @@ import logging
 import sys
 from typing import Any
 
-import structlog
 import typer
 from typer.core import TyperGroup
 
@@ -44,6 +43,8 @@ class Commands(TyperGroup):
 
 def log_warnings_only() -> None:
     """Keep logs off stdout and out of the tables; a person reads those."""
+    import structlog
+
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
