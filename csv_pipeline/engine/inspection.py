@@ -18,16 +18,11 @@ import polars as pl
 from csv_pipeline.batches import batches
 from csv_pipeline.engine.findings import non_data_in
 from csv_pipeline.engine.importer import hints_for
-from csv_pipeline.errors import (
-    FileRefusedError,
-    SetupError,
-    UndecidableError,
-    UnknownFeedError,
-)
+from csv_pipeline.errors import FileRefusedError, SetupError, UndecidableError
 from csv_pipeline.handover import PARTIAL, Member, PlainFile, TextFile
 from csv_pipeline.model import Evidence, NonDataLine, Reject, StoredText
 from csv_pipeline.settings import Settings
-from csv_pipeline.spec.feed import Feed
+from csv_pipeline.spec.feed import Feed, feed_named
 from csv_pipeline.stages.read import ReadHints, read, sample
 from csv_pipeline.stages.transform import Fit, fit
 from csv_pipeline.stages.unpack import UnpackLimits, unpack
@@ -89,10 +84,7 @@ class Inspection:
             return facts | {"members": [asdict(member) for member in self.members]}
         text = self.text
         return facts | {
-            "encoding": text.encoding,
-            "delimiter": text.delimiter,
-            "quote": text.quote,
-            "escape": text.escape,
+            **{name: getattr(text, name) for name in ("encoding", "delimiter", "quote", "escape")},
             "line_ends": self.line_ends,
             "header": list(text.header),
             "header_line": text.header_line,
@@ -143,8 +135,8 @@ def inspect_file(  # noqa: PLR0913  # an option for each question
         SetupError: There is no such feed or member, or `out` is the file itself.
     """
     by_name = {one.name: one for one in feeds}
-    if feed is not None and feed not in by_name:
-        raise UnknownFeedError(feed, sorted(by_name))
+    if feed is not None:
+        feed_named(by_name, feed)
     if out is not None and out.exists() and out.samefile(path):
         raise SetupError(f"{out}: another file was needed to write to; it is the one to be read")
     with tempfile.TemporaryDirectory(prefix="csv-pipeline-") as work:
@@ -182,7 +174,7 @@ class _Desk:
             faults=tuple(_first_faults(text)),
             non_data_lines=non_data_in(text).first,
             faults_by_rule=tuple(_by_rule(text)),
-            proposals=tuple(self._proposals(plain, text)),
+            proposals=tuple(self._proposals(plain, text, feed)),
             evidence=(*plain.evidence, *text.evidence),
             unverified=tuple(self._unverified(plain, text)) if sampled else (),
             records_about=self._records_about(plain, text) if sampled else None,
@@ -226,12 +218,15 @@ class _Desk:
     def _hints(self, feed: Feed | None) -> ReadHints:
         return hints_for(self.path.name, self.settings, feed)
 
-    def _proposals(self, plain: PlainFile, text: TextFile) -> list[Proposal]:
+    def _proposals(self, plain: PlainFile, text: TextFile, read_for: str | None) -> list[Proposal]:
         """Return the feeds that know any of the header's names, the best fit first."""
         found = [_proposal(text, feed) for feed in self.feeds.values()]
         known_only = any(one.fits for one in found)
         found = [
-            self._by_name(plain, one) if one.fit.known or not known_only else one for one in found
+            self._by_name(plain, one)
+            if (one.fit.known or not known_only) and one.fit.feed != read_for
+            else one
+            for one in found
         ]
         known = [one for one in found if one.fit.known]
         return sorted(known, key=lambda one: (not one.fits, -one.share, one.fit.feed))

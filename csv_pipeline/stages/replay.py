@@ -18,14 +18,7 @@ from csv_pipeline.batches import BatchWriter, batches
 from csv_pipeline.errors import ReplayError
 from csv_pipeline.handover import ORIGIN, PAIRS, Replay, TextFile
 from csv_pipeline.rejects.faults import record_faults
-from csv_pipeline.rejects.rejects_file import (
-    IMPORT_ID,
-    OURS,
-    RAW,
-    ROW_NUMBER,
-    VERBATIM,
-    restored,
-)
+from csv_pipeline.rejects.rejects_file import IMPORT_ID, OURS, RAW, ROW_NUMBER, VERBATIM, restored
 
 _IN_NAME = re.compile(r"import-(\d+)")
 _WHOLE_NUMBER = r"^'*[ \t]*([0-9]{1,18})(?:[.,]0)?[ \t]*$"  # a spreadsheet may add one decimal
