@@ -128,7 +128,7 @@ class BatchWriter:
                 self.batches.spill()
                 self._held = None
             if self._held is not None:
-                self._held[number] = batch
+                self._held[number] = batch.rechunk()
         if self._held is None:
             _write(self.batches.directory, batch, number)
         if self._done is not None:

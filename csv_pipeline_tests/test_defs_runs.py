@@ -319,14 +319,14 @@ def test_a_failure_that_cannot_be_recorded_fails_the_run_and_no_other_file(
     dagster.drop("bad.csv", GOOD)
     dagster.drop("one.csv", MESSY)
     break_load(ZeroDivisionError("a bug"))
-    record = vars(importer)["record_imports"]
+    record = vars(group)["record_imports"]
 
     def full(connection: Any, records: Any, *rest: Any) -> None:
         if records[0].claim.name == "bad.csv":
             raise ValueError("no room")
         record(connection, records, *rest)
 
-    monkeypatch.setattr(importer, "record_imports", full)
+    monkeypatch.setattr(group, "record_imports", full)
     result = dagster.run()
     assert not result.success
     assert dagster.statuses() == {"bad.csv": "claimed", "one.csv": "imported"}

@@ -18,7 +18,7 @@ from csv_pipeline.batches import Batches, BatchWriter
 from csv_pipeline.engine.housekeeping import sweep
 from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.handover import REJECTS, SUPERSEDED, TextFile, TypedFile, ValidFile
-from csv_pipeline.model import ImportReport, Outcome
+from csv_pipeline.model import Counts, ImportReport, Outcome
 from csv_pipeline.parts import together
 from csv_pipeline.rejects.rejects_file import neutral, neutralised
 from csv_pipeline.stages.results import Decided, result_lines, write_lines
@@ -240,7 +240,7 @@ def test_results_that_contradict_the_report_are_not_left(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "csv_pipeline.engine.result_files.write_results", lambda *_: {"inserted": 3}
+        "csv_pipeline.engine.result_files._counts", lambda _: Counts(read=3, inserted=3)
     )
     report = desk.bring("ID,Name\n1,Ann\n")
     path = desk.pipeline.settings.results_file(desk.account, "people", report.import_id)
@@ -311,9 +311,7 @@ def test_the_results_of_many_rejects_are_written_while_the_server_takes_them(
     monkeypatch.setattr("csv_pipeline.stages.load.faults._MANY", 1)
     import_ = desk.claimed("ID,Name,Amount\n1,Ann,x\n2,Bob,2.00\n")
     advance(import_, Stage.LOAD)
-    monkeypatch.delattr(
-        "csv_pipeline.engine.result_files.write_results"
-    )  # nobody writes them again
+    monkeypatch.delattr("csv_pipeline.engine.result_files._drafts")  # nobody writes them again
     advance(import_, Stage.REPORT)
     told = [line["_outcome"] for line in results(desk, settled(import_))]
     assert told == ["rejected", "inserted"]

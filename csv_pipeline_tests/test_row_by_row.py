@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from pandera.api.polars.types import PolarsData
 
+from csv_pipeline.engine.row_by_row import rows_that_need_others
 from csv_pipeline.errors import SetupError
 from csv_pipeline.feeds import FEEDS
 from csv_pipeline.feeds.ebay_orders import EBAY_ORDERS
@@ -15,7 +16,6 @@ from csv_pipeline.model import FileFacts
 from csv_pipeline.spec.contract import Contract, column
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline_tests.feeds import TEST_FEEDS
-from csv_pipeline_tests.row_by_row import rows_that_need_others
 
 SAMPLES = {
     "customers": (

@@ -7,6 +7,7 @@ from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.errors import LostClaimError
 from csv_pipeline.files.landing import found_file
 from csv_pipeline.model import Claim, Outcome
+from csv_pipeline.parts import Files
 from csv_pipeline.storage import arrivals, claims
 from csv_pipeline_tests.conftest import Desk
 
@@ -51,8 +52,8 @@ def test_a_long_step_says_how_many_rows_are_done(
 def test_an_error_nobody_foresaw_is_told_once_and_is_the_outcome_of_its_file(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(text: object, *_: object, name: str, **__: object) -> None:
-        raise ZeroDivisionError(name)
+    def broken(files: Files, *_: object) -> None:
+        raise ZeroDivisionError(files.names[0])
 
     events: list[run.Event] = []
     waiting = claimed(desk, "ID,Name\n1,Ann\n")

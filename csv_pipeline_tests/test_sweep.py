@@ -21,6 +21,12 @@ from csv_pipeline_tests.workers import context
 PEOPLE = "ID,Name\n1,Ann\n"
 
 
+@pytest.fixture(autouse=True)
+def on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no file be small enough to stay in memory."""
+    monkeypatch.setattr("csv_pipeline.engine.workspace.MOST_BYTES_OF_ONE", -1)
+
+
 def dry(desk: Desk) -> Import:
     """Return a dry run that nobody entered into the ledger, read so far."""
     path = desk.folder / "list.csv"

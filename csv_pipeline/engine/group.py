@@ -13,7 +13,7 @@ first stage of the group on: see `csv_pipeline.engine.run`.
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import structlog
@@ -153,10 +153,7 @@ class Group:
             for import_ in new:
                 import_.workspace.set_progress(_progress(import_, stage, seconds))
         found = (import_.workspace.progress(stage) for import_ in self.imports)
-        done = [progress for progress in found if progress is not None]
-        for progress in done if new else ():
-            log.debug("stage done", **asdict(progress))
-        return done
+        return [progress for progress in found if progress is not None]
 
     def _make_sure(self, of: Sequence[Import], stage: Stage) -> None:
         """Make sure of the claims and let the lease renewer renew them, whoever took them.
@@ -363,7 +360,7 @@ class Group:
                 if same is not None and not its.counts.inserted + its.counts.updated:
                     raise _UnchangedError(same)
                 found[import_.claim.import_id] = its
-            if len(due) > 1:
+            if theirs[0].workspace.is_in_memory:
                 self._draft_results(wave, theirs)
         return found, {layout: known.headers.get(layout, ()) for layout in layouts}
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from csv_pipeline.engine import dry_runs
-from csv_pipeline.engine.result_files import leave_results
+from csv_pipeline.engine.result_files import DRAFT, leave_draft, leave_results
 from csv_pipeline.engine.workspace import workspace_in
 from csv_pipeline.errors import (
     UnknownImportError,
@@ -38,9 +38,12 @@ def sweep(settings: Settings, database: Database, feeds: Mapping[str, Feed] | No
                     _leave_late_results(settings, database, left, int(import_id), feeds or {})
                     shutil.rmtree(left, ignore_errors=True)
     for area in (settings.results_area, settings.rejects_area):
-        for left in area.glob(f"*/*/*{PARTIAL}"):
+        for left in (*area.glob(f"*/*/*{PARTIAL}"), *area.glob(f"*/*/*{DRAFT}")):
             import_id = left.name.removeprefix("import-").partition(".")[0]
             if _is_left(left, settings) and not any(settings.work_area.glob(f"{import_id}-*")):
+                if left.suffix == DRAFT:
+                    with suppress(UnknownImportError, OSError), database.begin() as connection:
+                        leave_draft(settings, left, imports.report_of(connection, int(import_id)))
                 left.unlink(missing_ok=True)
 
 

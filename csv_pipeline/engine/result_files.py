@@ -5,10 +5,11 @@ put there afterwards. So it is whole or not there at all, and a crash between th
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import polars as pl
 import structlog
 
 from csv_pipeline.batches import nothing
@@ -27,6 +28,9 @@ from csv_pipeline.stages.results import (
     result_lines,
     write_lines,
 )
+
+DRAFT = ".draft"
+"""How the name of a result file ends that is whole, and not yet in its place."""
 
 log = structlog.get_logger()
 
@@ -62,8 +66,20 @@ def leave_results(
             return
         decided = _decided(feed, judged, workspace.found, refused=refused)
         (draft,) = _drafts(decided, [path])
-    if draft is None:
-        return
+    if draft is not None:
+        _put(draft, path, report)
+
+
+def leave_draft(settings: Settings, draft: Path, report: ImportReport) -> None:
+    """Put a result file in its place that a worker finished before it was killed."""
+    outcomes = pl.scan_csv(draft, infer_schema=False).select(OUTCOME).collect()[OUTCOME]
+    counted = outcomes.value_counts().rows()
+    refused = report.outcome is Outcome.REFUSED
+    found = ResultsDraft(path=draft, refused=refused, counts=_counts(dict(counted)))
+    _put(found, settings.results_file(report.account, report.feed, report.import_id), report)
+
+
+def _put(draft: ResultsDraft, path: Path, report: ImportReport) -> None:
     if draft.counts == replace(report.counts, blank=0, non_data=0):
         draft.path.replace(path)
     else:  # rather no file than one that contradicts the report
@@ -92,46 +108,64 @@ def _decided(
 
 
 def _drafts(decided: Decided, paths: Sequence[Path]) -> list[ResultsDraft | None]:
-    """Write the result files beside their places, which only the owner may read.
-
-    Of one that cannot be written to its end, as on a full disk, nothing is left.
-    """
-    drafts = [path.with_name(f"{path.name}{PARTIAL}") for path in paths]
-    tallies: list[Counter[str]] = [Counter() for _ in paths]
-    failed: set[int] = set()
-    for at, draft in enumerate(drafts):
-        try:
-            draft.parent.mkdir(parents=True, exist_ok=True)
-            draft.touch(mode=0o600)
-            draft.open("wb").close()
-        except OSError as error:
-            _give_up(draft, error)
-            failed.add(at)
-    begun: set[int] = set()
+    """Write the result files beside their places."""
+    drafts = [_Draft(path) for path in paths]
     for at, lines in result_lines(decided):
-        if at in failed:
-            continue
+        drafts[at].add(lines)
+    return [draft.finished(refused=decided.refused) for draft in drafts]
+
+
+class _Draft:
+    """A result file that is being written beside its place; only the owner may read it.
+
+    If it cannot be written to its end, as on a full disk, nothing of it is left.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.with_name(f"{path.name}{PARTIAL}")
+        self._whole = path.with_name(f"{path.name}{DRAFT}")
+        self._tally: Counter[str] = Counter()
+        self._begun = self._failed = False
+
+    def add(self, lines: pl.DataFrame) -> None:
+        """Write some lines to it."""
+        if self._failed:
+            return
         try:
-            with drafts[at].open("ab") as out:
-                write_lines(out, lines, first=at not in begun)
+            self._begin()
+            with self._path.open("ab") as out:
+                write_lines(out, lines, first=not self._begun)
         except OSError as error:
-            _give_up(drafts[at], error)
-            failed.add(at)
-        begun.add(at)
-        tallies[at].update(lines[OUTCOME].cast(str).to_list())
-    return [
-        None if at in failed else _draft(draft, tally, refused=decided.refused)
-        for at, (draft, tally) in enumerate(zip(drafts, tallies, strict=True))
-    ]
+            self._give_up(error)
+        self._begun = True
+        counted = lines[OUTCOME].value_counts()
+        self._tally.update(dict(zip(counted[OUTCOME].cast(str), counted["count"], strict=True)))
+
+    def finished(self, *, refused: bool) -> ResultsDraft | None:
+        """Return it, once all of it is written; None if it could not be."""
+        if self._failed:
+            return None
+        try:
+            self._begin()
+            self._path.replace(self._whole)
+        except OSError as error:
+            self._give_up(error)
+            return None
+        return ResultsDraft(path=self._whole, refused=refused, counts=_counts(self._tally))
+
+    def _begin(self) -> None:
+        if not self._begun:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.touch(mode=0o600)
+            self._path.open("wb").close()
+
+    def _give_up(self, error: OSError) -> None:
+        self._failed = True
+        log.warning("no result file", path=str(self._path), because=str(error))
+        if not self._path.is_dir():
+            self._path.unlink(missing_ok=True)
 
 
-def _give_up(draft: Path, error: OSError) -> None:
-    log.warning("no result file", path=str(draft), because=str(error))
-    if not draft.is_dir():
-        draft.unlink(missing_ok=True)
-
-
-def _draft(path: Path, tally: Counter[str], *, refused: bool) -> ResultsDraft:
-    read = sum(rows for name, rows in tally.items() if name != NON_DATA_LINE)
+def _counts(tally: Mapping[str, int]) -> Counts:
     told = {name: n for name, n in tally.items() if name not in {REFUSED, NON_DATA_LINE}}
-    return ResultsDraft(path=path, refused=refused, counts=Counts(read=read, **told))
+    return Counts(read=sum(tally.values()) - tally.get(NON_DATA_LINE, 0), **told)

@@ -159,6 +159,11 @@ class Workspace:
         self._facts: dict[str, Any] | None = None if on_disk else {}
         self.size_bytes = 0
 
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether nothing of it outlives this process."""
+        return self._facts is not None
+
     def fact(self, name: str, kind: type[T]) -> T | None:
         """Return what is known by a name, or None."""
         if self._facts is not None:

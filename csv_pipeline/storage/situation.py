@@ -15,6 +15,7 @@ from csv_pipeline.errors import LostClaimError
 from csv_pipeline.model import Claim, ImportReport
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.storage.targets import target_table
+from csv_pipeline.storage.worker import this_worker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,13 +79,14 @@ def situation(
     """Return what holds for claimed files of one account and feed; the lane must be locked.
 
     Raises:
-        LostClaimError: One of the claims is no longer its arrival's current one; that of a dry run
-            without an arrival always is.
+        LostClaimError: One of the claims is no longer its arrival's current one, or another process
+            works on it; that of a dry run without an arrival is never lost.
     """
     claims = [one.claim for one in asked]
     rows = connection.execute(
         _situation(feed),
         {
+            "worker": this_worker(),
             "account": claims[0].account,
             "feed": feed.name,
             "arrival_ids": [claim.arrival_id for claim in claims],
@@ -166,6 +168,7 @@ SELECT
     file.arrival_id = 0 OR EXISTS (
         SELECT FROM csv_pipeline.arrival a
         WHERE a.arrival_id = file.arrival_id AND a.attempt = file.attempt AND a.status = 'claimed'
+            AND coalesce(a.worker, :worker) IS NOT DISTINCT FROM CAST(:worker AS text)
     ) AS is_held,
     EXISTS (
         SELECT FROM csv_pipeline.import i WHERE {_STANDING} AND i.position > file.position
