@@ -165,14 +165,20 @@ class Group:
         unsure = [i.claim for i in of if not self._leases.holds(i.claim)]
         if stage is Stage.REPORT or not unsure:
             return
+        if not self._renew(unsure):
+            if len(of) > 1:
+                raise LostClaimError(unsure[0].arrival_id, unsure[0].attempt)
+            self._look_up(of[0])
+
+    def _renew(self, of: Sequence[Claim]) -> bool:
+        """Renew claims for this process, unless another one that lives has any of them."""
         try:
             with self._database.begin() as connection:
-                leases.renew(connection, unsure, self._settings.lease_seconds)
-            self._leases.hold(unsure)
+                leases.renew(connection, of, self._settings.lease_seconds)
         except LostClaimError:
-            if len(of) > 1:
-                raise
-            self._look_up(of[0])
+            return False
+        self._leases.hold(of)
+        return True
 
     def _look_up(self, import_: Import) -> None:
         """Find the report of an import whose claim is over.
@@ -274,12 +280,12 @@ class Group:
             if len(going) > 1:
                 raise
             (alone,) = going
-            if isinstance(error, LostClaimError):
-                return self._look_up(alone)
             if isinstance(error, FileRefusedError):
                 alone.end_as(Outcome.REFUSED, str(error), error.code)
-            else:
+            elif isinstance(error, _UnchangedError):
                 alone.end_as_duplicate(error.same)
+            elif not self._renew([alone.claim]):  # it may be that of a worker that died
+                return self._look_up(alone)
             reports = self._settled(going)
         for import_, report in zip(going, reports, strict=True):
             self._leases.drop(import_.claim)
