@@ -74,13 +74,13 @@ def test_a_login_that_takes_every_lock_it_may_holds_up_nobody(
     for key in KEYS:
         lane = f"{desk.account}/{feed}"
         bound.execute(sql.SQL(f"SELECT pg_advisory_lock({key.format(lane=lane)})"))
-    path = pipeline.settings.landing_area / desk.account / feed / "list.csv"
+    path = pipeline.settings.landing_folder / desk.account / feed / "list.csv"
     path.parent.mkdir(parents=True)
 
     def go() -> Outcome:
         again = open_pipeline(pipeline.settings, TEST_FEEDS)
         report = Desk(again, desk.account, path.parent).bring(PEOPLE, name=path.name)
-        archive.archive_file(again.database, again.settings, report.arrival_id)
+        archive.archive(again.database, again.settings, [report.arrival_id])
         again.undo(report.import_id)
         again.close()
         return report.outcome

@@ -1,4 +1,7 @@
-"""Keep an object's ETag in a column of its own; it was a fraction of the modification time."""
+"""Keep an object's ETag in a column of its own, not in a fraction of its modification time.
+
+And let two files be planned to get one name: that is decided when they are moved.
+"""
 
 from alembic import op
 
@@ -15,6 +18,9 @@ ALTER TABLE csv_pipeline.arrival
     DROP CONSTRAINT arrival_is_found_once,
     ADD CONSTRAINT arrival_is_found_once
         UNIQUE (account, feed, location, size_bytes, modified_at, etag);
+
+DROP INDEX csv_pipeline.arrival_moving;
+CREATE INDEX arrival_moving ON csv_pipeline.arrival (moving_to) WHERE moving_to IS NOT NULL;
 
 UPDATE csv_pipeline.arrival AS mine
     SET modified_at = date_trunc('second', modified_at)
