@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from csv_pipeline.account import DateOrder, DecimalMark
-from csv_pipeline.casts import dates, decimals
+from csv_pipeline.casts import dates, decimals, times
+from csv_pipeline.casts.by_kind import CASTS
+from csv_pipeline.casts.reading import Reading
 from csv_pipeline.spec.contract import Column, Contract, Money, column, columns_of
-from csv_pipeline.stages.transform.casting import _cast
+from csv_pipeline.spec.kinds import TYPES, Kind
 from csv_pipeline_tests.conftest import Desk
 
 MONEY = pl.Decimal(18, 2)
@@ -23,6 +25,7 @@ class OneOfEachKind(Contract):
 
     text: str = column(substitute="none")
     choice: str = column(choices=("in stock", "sold"))
+    currency: str = column(kind=Kind.CURRENCY)
     whole: int = column()
     amount: Money = column()
     day: pl.Date = column()
@@ -34,7 +37,7 @@ def money(text: str, mark: str | None = None) -> Decimal | None:
 
 
 def day(text: str, order: str | None = None) -> dt.date | None:
-    reading = dates.Reading(order=order, since=1966, until=2026)
+    reading = Reading(style=order, since=1966, until=2026)
     return dates.cast(pl.Series([text]), reading).item()  # type: ignore[no-any-return]
 
 
@@ -116,7 +119,7 @@ def test_a_declared_order_rejects_what_contradicts_it() -> None:
     ],
 )
 def test_the_time_of_day_follows_the_date(text: str, time: dt.time | None) -> None:
-    assert dates.time_of_day(pl.Series([text]), dates.Reading()).item() == time
+    assert times.cast(pl.Series([text]), Reading(follows=True)).item() == time
 
 
 def test_the_whole_column_decides_how_a_date_is_read(desk: Desk) -> None:
@@ -192,10 +195,11 @@ STYLES: dict[str, tuple[str | None, ...]] = {
 def test_any_text_and_any_blanks_are_cast_one_by_one(of: Column, cells: list[str | None]) -> None:
     values = pl.Series(cells, dtype=pl.String)
     for style in STYLES.get(of.name, (None,)):
-        reading = dates.Reading(order=style, since=1966, until=2026)
-        made = _cast(values, of, style, reading)[0]
+        reading = Reading(style=style, since=1966, until=2026)
+        cast = CASTS[of.kind].values
+        made = cast(values, of, reading)
         assert made.dtype == of.dtype
-        alone = [_cast(values[n : n + 1], of, style, reading)[0].item() for n in range(len(cells))]
+        alone = [cast(values[n : n + 1], of, reading).item() for n in range(len(cells))]
         assert made.to_list() == alone
 
 
@@ -219,3 +223,8 @@ def test_any_text_and_any_blanks_are_surveyed(of: ModuleType, cells: list[str | 
 def test_an_unreadable_date_beside_blank_ones_is_a_reject(desk: Desk, feed: str, rows: str) -> None:
     report = desk.bring(rows, feed)
     assert (report.counts.inserted, report.counts.rejected) == (1, 1)
+
+
+def test_every_kind_of_column_has_a_type_and_a_cast() -> None:
+    assert set(Kind) == set(TYPES) == set(CASTS)
+    assert {column.kind for column in columns_of(OneOfEachKind)} == set(Kind)

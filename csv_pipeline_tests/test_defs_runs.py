@@ -20,7 +20,7 @@ from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import AccountingError, DatabaseUnavailableError
 from csv_pipeline.files.local import path_of
 from csv_pipeline.model import ImportReport
-from csv_pipeline.storage import arrivals, imports, settling
+from csv_pipeline.storage import arrivals, imports
 
 GOOD = "ID,Name,Amount\n1,Ann,5.00\n2,Bob,6.00\n"
 MESSY = "ID,Name,Amount\n3,Cid,7.00\n4,Dee,abc\n"
@@ -318,14 +318,14 @@ def test_a_failure_that_cannot_be_recorded_fails_the_run_and_no_other_file(
     dagster.drop("bad.csv", GOOD)
     dagster.drop("one.csv", MESSY)
     break_load(ZeroDivisionError("a bug"))
-    settle = settling.settle
+    record = vars(importer)["record_imports"]
 
-    def full(connection: Any, settled: Any, *rest: Any) -> None:
-        if settled[0].claim.name == "bad.csv":
+    def full(connection: Any, records: Any, *rest: Any) -> None:
+        if records[0].claim.name == "bad.csv":
             raise ValueError("no room")
-        settle(connection, settled, *rest)
+        record(connection, records, *rest)
 
-    monkeypatch.setattr(settling, "settle", full)
+    monkeypatch.setattr(importer, "record_imports", full)
     result = dagster.run()
     assert not result.success
     assert dagster.statuses() == {"bad.csv": "claimed", "one.csv": "imported"}

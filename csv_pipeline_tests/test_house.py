@@ -15,6 +15,7 @@ import pytest
 from typer.main import get_command
 
 from csv_pipeline import errors
+from csv_pipeline.casts.by_kind import CASTS
 from csv_pipeline.casts.dates import NEEDED
 from csv_pipeline.cli.commands import app
 from csv_pipeline.feeds import FEEDS
@@ -182,8 +183,14 @@ def test_the_reference_has_every_error_once() -> None:
 def test_the_reference_has_every_rule_once_and_no_other() -> None:
     text = code()
     whole = re.findall(r'"((?:row|key)\.[a-z_]+)"', text)
-    causes = re.findall(r', "([a-z_]+)", (?=needed|f"one of|"a value in|[a-z]+\.[A-Z])', text)
-    checks = {*causes, "conflict", *NEEDED, *RULES.values()}
+    causes = re.findall(r', "([a-z_]+)", (?=needed|"a value in|[a-z]+\.[A-Z]|TOO_LARGE)', text)
+    checks = {
+        *causes,
+        *(cast.rule for cast in CASTS.values() if cast.rule),
+        "conflict",
+        *NEEDED,
+        *RULES.values(),
+    }
     rules = {*whole, "database.{constraint}", *(f"{{column}}.{check}" for check in checks)}
     assert Counter(named(first_cells(section(REFERENCE, "Rules")))) == Counter(rules)
 

@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 
 from csv_pipeline.account import Account, DateOrder, DecimalMark
 from csv_pipeline.casts import dates, times, zones
-from csv_pipeline.casts.dates import Reading
+from csv_pipeline.casts.reading import Reading, years
 from csv_pipeline.handover import TypedFile, batches, scan
-from csv_pipeline.spec.contract import Contract, Kind, Money, column, columns_of
+from csv_pipeline.spec.contract import Contract, Money, column, columns_of
 from csv_pipeline.spec.feed import Feed
+from csv_pipeline.spec.kinds import Kind
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.transform import transform
 from csv_pipeline_tests.conftest import Desk
@@ -116,13 +117,13 @@ def test_what_is_no_date_or_contradicts_itself_is_not_made_one(text: str) -> Non
 def test_a_weekday_settles_the_order_that_nothing_else_does() -> None:
     assert moment("Wed 03/04/2026")[0] == dt.date(2026, 3, 4)
     assert moment("Fri 03/04/2026")[0] == dt.date(2026, 4, 3)
-    assert moment("Wed 03/04/2026", Reading(order=DateOrder.DAY_FIRST)) == (None, None)
+    assert moment("Wed 03/04/2026", Reading(style=DateOrder.DAY_FIRST)) == (None, None)
 
 
 def test_an_odd_spelling_of_an_open_date_is_not_guessed() -> None:
     for text in (wide("03/04/2025"), "03.04.2025 um 17:02"):
         assert moment(text) == (None, None)
-        assert moment(text, Reading(order=DateOrder.DAY_FIRST))[0] == dt.date(2025, 4, 3)
+        assert moment(text, Reading(style=DateOrder.DAY_FIRST))[0] == dt.date(2025, 4, 3)
 
 
 @pytest.mark.parametrize(
@@ -353,14 +354,14 @@ def test_a_time_alone_is_stored_without_its_zone_only_with_a_warning(desk: Desk)
 def test_two_digits_are_a_year_near_the_import_or_none(
     past: bool, year: str, expected: int | None
 ) -> None:
-    since, until = dates.years(2026, past=past)
+    since, until = years(2026, past=past)
     found = dates.read(pl.Series([f"14-Jun-{year}"]), Reading(since=since, until=until))
     assert (found["date"].item() and found["date"].item().year) == expected
     assert found["fault"].item() == (None if expected else "century")
 
 
 def test_the_century_that_comes_is_as_near_as_the_one_that_was() -> None:
-    since, until = dates.years(2099, past=False)
+    since, until = years(2099, past=False)
     found = dates.read(pl.Series(["14-Jun-05", "14-Jun-99"]), Reading(since=since, until=until))
     assert [date.year for date in found["date"]] == [2105, 2099]
 

@@ -16,7 +16,8 @@ from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.files.landing import found_file
 from csv_pipeline.location import location_of
 from csv_pipeline.model import ArrivalStatus, Claim, ImportReport, Outcome
-from csv_pipeline.storage import arrivals, claims, settling
+from csv_pipeline.storage import arrivals, claims
+from csv_pipeline.storage.records import Record, record_imports
 from csv_pipeline_tests.conftest import Desk, ingest
 
 HEADER = "Key,Value,Version\n"
@@ -224,7 +225,7 @@ def test_a_refused_file_that_is_let_in_later_keeps_its_place_and_warns(lane: Lan
             name=claim.name,
             outcome=Outcome.REFUSED,
         )
-        settling.settle(connection, [settling.Settled(claim, refused)])
+        record_imports(connection, [Record(claim=claim, report=refused)])
     lane.bring("tuesday.csv", "a,12,1 b,10,1")
     (claim,) = lane.claim(claim.arrival_id)
     monday = ingest(lane.pipeline, claim)

@@ -6,8 +6,8 @@ from functools import lru_cache
 
 import polars as pl
 
-from csv_pipeline.casts import decimals, identifiers, integers, spreadsheets
-from csv_pipeline.spec.contract import Column, Kind, choice_key
+from csv_pipeline.casts import identifiers, spreadsheets
+from csv_pipeline.spec.contract import Column, choice_key
 
 
 @lru_cache(maxsize=10_000)
@@ -72,38 +72,21 @@ def cleaned(values: pl.Series, column: Column, words: tuple[str, ...], *, is_id:
     return plain.to_frame().select(pl.when(~pl.col(name).is_in(words)).then(name)).to_series()
 
 
-def damage(
-    values: pl.Series, column: Column, odd: Oddities, *, is_id: bool
-) -> Iterator[tuple[pl.Series, str, str]]:
-    """Give which texts a spreadsheet has damaged, the rule that they break, and what was needed.
-
-    Where a column is more than text its cast fails, and `reasons` tells why.
-    """
-    if column.kind is not Kind.TEXT or not odd.cell:
-        return
+def damage(values: pl.Series, *, is_id: bool) -> Iterator[tuple[pl.Series, str, str]]:
+    """Give which texts a spreadsheet has damaged, the rule that they break, and what was needed."""
     yield spreadsheets.is_error(values), "spreadsheet_error", spreadsheets.ERROR_HINT
     if is_id:
         yield _are_numbers(values), "spreadsheet_number", spreadsheets.NUMBER_HINT
-
-
-def reasons(
-    values: pl.Series, column: Column, style: str | None, *, is_id: bool
-) -> Iterator[tuple[pl.Series, str, str]]:
-    """Give which of the values that did not cast have a reason of their own, with rule and need."""
-    yield spreadsheets.is_error(values), "spreadsheet_error", spreadsheets.ERROR_HINT
-    if is_id:
-        yield _are_numbers(values), "spreadsheet_number", spreadsheets.NUMBER_HINT
-    if column.kind is Kind.INTEGER:
-        yield integers.is_too_large(values, style), "too_large", integers.TOO_LARGE
-    elif isinstance(column.dtype, pl.Decimal):
-        digits = (column.dtype.precision or 38) - column.dtype.scale
-        large = decimals.is_too_large(values, column.dtype, style)
-        yield large, "too_large", decimals.TOO_LARGE.format(digits=digits)
 
 
 def _are_numbers(values: pl.Series) -> pl.Series:
     mask = values.to_frame().select(spreadsheets.is_number(pl.col(values.name))).to_series()
     return mask.fill_null(value=False)
+
+
+def text(values: pl.Series, column: Column) -> pl.Series:
+    """Return texts as they are, with the column's substitute where there is none."""
+    return values if column.substitute is None else values.fill_null(column.substitute)
 
 
 def choices(values: pl.Series, column: Column) -> pl.Series:

@@ -7,8 +7,8 @@ into one of these forms first.
 """
 
 import datetime as dt
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 
 import polars as pl
@@ -17,6 +17,7 @@ from csv_pipeline.account import DateOrder
 from csv_pipeline.casts import clocks, doubts, signs, zones
 from csv_pipeline.casts.evidence import Notes, Survey
 from csv_pipeline.casts.names import SHARED, month, weekday
+from csv_pipeline.casts.reading import Reading
 from csv_pipeline.spec.contract import Column
 
 HINT = "a day of the calendar, such as 2026-09-18, Sep-18-26, 18-Sep-26 or 18/09/2026"
@@ -35,7 +36,6 @@ NEEDED = {
 TWO_DIGITS, TIMED, ZONED, DOUBTED = "two-digit years", "times", "zones", "doubts"
 """What a survey takes note of besides the order."""
 
-_YEARS_BACK, _YEARS_AHEAD = 60, 10  # of two digits; beyond them a century is as likely as the next
 _MANY, _FEW = 1_000, 50
 _LAST, _OPEN_END = dt.date(2199, 12, 31), dt.date(9999, 12, 31)
 _YEAR = r"(?:(?:1[5-9]|2[01])[0-9]{2}|9999)"  # else a slip; and no PostgreSQL date has year 0
@@ -76,32 +76,6 @@ _SHIFTED = (
     ).alias("moment"),
 )
 _NO_DATE = {"date": pl.lit(None), "time": pl.lit(None), "fault": pl.lit("date")}
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """How the dates of a column are read: what its file and its feed settled.
-
-    With `order` None a date of three numbers is read by the order it proves itself; with `zone`
-    None each value by the zone it states. A year of two digits is one of `since` to `until`; digits
-    alone are times of the `form` that the column proves. A time that `follows` a date may be absent
-    where the date is alone. `26-05-18` may begin with its year
-    unless that is known to be `year_last`, and `lip` is a month in a known `language` only.
-    """
-
-    order: str | None = None
-    zone: str | None = None
-    since: int = 1969
-    until: int = 2068
-    form: str | None = None
-    follows: bool = False
-    year_last: bool = False
-    language: str | None = None
-
-
-def years(year: int, *, past: bool) -> tuple[int, int]:
-    """Return which years, first and last, two digits may mean in a file of a year."""
-    return year - _YEARS_BACK, year if past else year + _YEARS_AHEAD
 
 
 def survey(column: Column, heading: str) -> Survey:
@@ -154,13 +128,11 @@ def cast(values: pl.Series, reading: Reading) -> pl.Series:
     return by_distinct(values, lambda distinct: read(distinct, reading)["date"], pl.Date)
 
 
-def time_of_day(values: pl.Series, reading: Reading) -> pl.Series:
-    """Return the time that follows a date; null where the text is a date alone, or none.
-
-    `Sep-28-2026 16:31:55 PM PDT` is a 24-hour clock with a PM that says nothing more, as eBay's
-    finance reports write it.
-    """
-    return by_distinct(values, lambda distinct: read(distinct, reading)["time"], pl.Time)
+def reasons(found: pl.DataFrame, rule: str) -> Iterator[tuple[pl.Series, str, str]]:
+    """Give the rules that texts without a date or time break, but `rule`, by what was `read`."""
+    for its in found["fault"].drop_nulls().unique().sort():
+        if its != rule:
+            yield found["fault"] == its, its, NEEDED[its]
 
 
 def by_distinct(
@@ -212,8 +184,8 @@ def _rewritten(texts: pl.DataFrame, reading: Reading) -> pl.DataFrame:
         text = text.str.replace(pattern, plain)
     texts = split.select(text.alias("text"))
     found, *others = (
-        _of_weekday(_read(texts, pl.col("text"), replace(reading, order=order)), split["weekday"])
-        for order in ([reading.order] if reading.order else DateOrder)
+        _of_weekday(_read(texts, pl.col("text"), replace(reading, style=order)), split["weekday"])
+        for order in ([reading.style] if reading.style else DateOrder)
     )
     for other in others:  # two readings, of which only one may be possible
         given = found["date"].is_null()
@@ -269,7 +241,7 @@ def _read(
     short = any(its.str.len_bytes().min() == 2 for its in its_years)
     window = (reading.since, reading.until) if short else None
     far = any(its.max() == "9999" for its in its_years)
-    day = _day(seen, reading.order, reading.language, window, far=far)
+    day = _day(seen, reading.style, reading.language, window, far=far)
     if short and "numeric" in seen and not reading.year_last:
         day = pl.when(~pl.col("text").str.contains(doubts.HYPHENS)).then(day)
     if any(parts[form]["4"].count() for form in seen):

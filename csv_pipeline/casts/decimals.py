@@ -8,7 +8,7 @@ in two ways makes no amount.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import polars as pl
 
@@ -76,10 +76,13 @@ def cast(values: pl.Series, dtype: pl.Decimal, mark: str | None) -> pl.Series:
     return by_mark(numbers, mark, digits).cast(dtype, strict=False)
 
 
-def is_too_large(values: pl.Series, dtype: pl.Decimal, mark: str | None) -> pl.Series:
-    """Return where a text is an amount, but one with more digits than `dtype` can hold."""
+def reasons(
+    values: pl.Series, dtype: pl.Decimal, mark: str | None
+) -> Iterator[tuple[pl.Series, str, str]]:
+    """Give where a text is an amount, but one with more digits than `dtype` can hold."""
     numbers = by_mark(read(values)[0], mark, _decimals(dtype))
-    return numbers.is_not_null() & numbers.cast(dtype, strict=False).is_null()
+    large = numbers.is_not_null() & numbers.cast(dtype, strict=False).is_null()
+    yield large, "too_large", TOO_LARGE.format(digits=(dtype.precision or 38) - dtype.scale)
 
 
 def by_mark(numbers: pl.Series, mark: str | None, decimals: str) -> pl.Series:

@@ -12,7 +12,8 @@ from csv_pipeline.casts.currencies import Stated
 from csv_pipeline.casts.evidence import Sightings, Survey, decide
 from csv_pipeline.errors import MixedCurrenciesError
 from csv_pipeline.model import Evidence
-from csv_pipeline.spec.contract import Column, Kind
+from csv_pipeline.spec.contract import Column
+from csv_pipeline.spec.kinds import Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

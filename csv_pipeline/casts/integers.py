@@ -4,7 +4,7 @@ They are written with the marks of the file's amounts. A part of one is no whole
 is one that states a currency.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import polars as pl
 
@@ -55,10 +55,11 @@ def cast(values: pl.Series, mark: str | None) -> pl.Series:
     return made.scatter(odd, _whole(values.gather(odd), mark).cast(pl.Int64, strict=False))
 
 
-def is_too_large(values: pl.Series, mark: str | None) -> pl.Series:
-    """Return where a text is a whole number, but one of more than 64 bits."""
+def reasons(values: pl.Series, mark: str | None) -> Iterator[tuple[pl.Series, str, str]]:
+    """Give where a text is a whole number, but one of more than 64 bits."""
     digits = _whole(values, mark)
-    return digits.is_not_null() & digits.cast(pl.Int64, strict=False).is_null()
+    large = digits.is_not_null() & digits.cast(pl.Int64, strict=False).is_null()
+    yield large, "too_large", TOO_LARGE
 
 
 def numbers(values: pl.Series) -> pl.Series:

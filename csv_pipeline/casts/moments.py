@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from csv_pipeline.casts import clocks, dates, times, zones
-from csv_pipeline.casts.dates import DOUBTED, TIMED, TWO_DIGITS, Reading
+from csv_pipeline.casts.dates import DOUBTED, TIMED, TWO_DIGITS
 from csv_pipeline.casts.doubts import Doubts, language
 from csv_pipeline.casts.evidence import Notes, Survey
+from csv_pipeline.casts.reading import Reading, years
 from csv_pipeline.casts.times import Forms
 from csv_pipeline.casts.zones import Census
 from csv_pipeline.model import Evidence, ReportWarning
-from csv_pipeline.spec.contract import Column, Kind
+from csv_pipeline.spec.contract import Column
+from csv_pipeline.spec.kinds import Kind
 
 _LANGUAGE, _LAST = "language of months", "last"
 
@@ -160,9 +162,9 @@ def _way_of_zone(of: Moments, census: Census | None, *, of_utc: bool) -> str | N
 
 def reading(column: Column, of: Moments, styles: Mapping[str, str | None]) -> Reading:
     """Return how the dates or times of a column are read."""
-    since, until = dates.years(int(styles.get(TWO_DIGITS) or 0), past=column.past)
+    since, until = years(int(styles.get(TWO_DIGITS) or 0), past=column.past)
     return Reading(
-        order=styles.get(of.columns[0].name),
+        style=styles.get(of.columns[0].name),
         zone=styles.get(of.style_of_zone),
         since=since,
         until=until,
@@ -232,7 +234,7 @@ def _settle_years(
             if TWO_DIGITS in one.notes.found and any(c.past is past for c in one.columns)
         ]
         if seen:
-            first, last = dates.years(int(made.styles[TWO_DIGITS] or year), past=past)
+            first, last = years(int(made.styles[TWO_DIGITS] or year), past=past)
             shown = "" if seen[0].protected else f", such as {seen[0].notes.found[TWO_DIGITS]!r}"
             because = f"a date is taken to be near the import of {last if past else year}{shown}"
             made.evidence.append(

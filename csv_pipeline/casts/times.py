@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from csv_pipeline.casts import clocks, dates, zones
-from csv_pipeline.casts.dates import Reading
 from csv_pipeline.casts.evidence import Notes
+from csv_pipeline.casts.reading import Reading
 from csv_pipeline.model import Evidence
 
 MARKED = "with marks"
@@ -100,8 +100,13 @@ class Forms:
 
 
 def cast(values: pl.Series, reading: Reading) -> pl.Series:
-    """Return times of day; null where the text is none."""
-    return dates.by_distinct(values, lambda distinct: read(distinct, reading)["time"], pl.Time)
+    """Return times of day; null where the text is none, or is a date alone that one would follow.
+
+    `Sep-28-2026 16:31:55 PM PDT` is a 24-hour clock with a PM that says nothing more, as eBay's
+    finance reports write it.
+    """
+    found = dates.read if reading.follows else read
+    return dates.by_distinct(values, lambda distinct: found(distinct, reading)["time"], pl.Time)
 
 
 def read(values: pl.Series, reading: Reading) -> pl.DataFrame:

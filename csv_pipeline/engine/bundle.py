@@ -60,8 +60,9 @@ from csv_pipeline.stages.load import load_together
 from csv_pipeline.stages.read import as_utf8, read
 from csv_pipeline.stages.transform import settle_parts, transform
 from csv_pipeline.stages.validate import rows_not_plain, validate
-from csv_pipeline.storage import claims, imports, leases, order, settling
+from csv_pipeline.storage import claims, imports, leases, order
 from csv_pipeline.storage.lane_lock import lock_lane
+from csv_pipeline.storage.records import Record, record_imports
 from csv_pipeline.storage.targets import rows_meet
 
 _MOST_BYTES_OF_ONE = 256 * 1024
@@ -536,11 +537,11 @@ class Bundle:
             if counts is None:
                 raise _ApartError
             reports = tuple(map(self._report, members, counts, drifts))
-            settled = [
-                settling.Settled(its, report, fingerprint)
+            records = [
+                Record(claim=its, report=report, fingerprint=fingerprint)
                 for (its, fingerprint, _), report in zip(new, reports, strict=True)
             ]
-            settling.settle(connection, settled)
+            record_imports(connection, records)
             self._draft_results(members, reports)
         for report in reports:
             import_ = self._imports[report.import_id]

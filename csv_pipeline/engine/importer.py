@@ -69,9 +69,10 @@ from csv_pipeline.stages.replay import Repaired, named_import, take_back
 from csv_pipeline.stages.transform import facts_by_header, transform
 from csv_pipeline.stages.unpack import UnpackLimits, unpack
 from csv_pipeline.stages.validate import hold_to_threshold, validate
-from csv_pipeline.storage import arrivals, claims, imports, leases, quarantine, settling
-from csv_pipeline.storage.imports import SameContent
+from csv_pipeline.storage import arrivals, claims, imports, leases, quarantine
 from csv_pipeline.storage.lane_lock import lock_lane
+from csv_pipeline.storage.records import Record, record_imports
+from csv_pipeline.storage.situation import SameContent, same_content
 
 _QUOTED = re.compile(r"\[.*\]|\"[^\"]*\"|`[^`]*`", re.DOTALL)
 _MOST_NAMES = 40
@@ -402,7 +403,7 @@ class Import:
         plain = self.workspace.plain
         if plain is None or self.claim.again:
             return None
-        return imports.same_content(connection, self.claim, plain.fingerprint)
+        return same_content(connection, self.claim, plain.fingerprint)
 
     def _read(self) -> tuple[int, int]:
         text = self._text()
@@ -476,8 +477,8 @@ class Import:
             else:
                 arrivals.enter_members(connection, self.claim, self.members)
                 most = self._settings.max_failures
-                settled = settling.Settled(self.claim, report, fingerprint)
-                settling.settle(connection, [settled], most)
+                record = Record(claim=self.claim, report=report, fingerprint=fingerprint)
+                record_imports(connection, [record], most)
         self._leases.drop(self.claim)
         self.workspace.report = report
         return report.counts.read - report.counts.rejected, report.counts.rejected

@@ -16,8 +16,9 @@ from csv_pipeline.errors import ContradictionError
 from csv_pipeline.feeds.common import EMAIL, EMAIL_NEEDS
 from csv_pipeline.model import Evidence, FileFacts, NonDataLine
 from csv_pipeline.spec.conflict import Greatest, Precedence
-from csv_pipeline.spec.contract import Contract, Kind, Money, column, columns_of
+from csv_pipeline.spec.contract import Contract, Money, column, columns_of
 from csv_pipeline.spec.feed import Feed, Layout, NonDataPattern, WholeFile
+from csv_pipeline.spec.kinds import Kind
 
 _HUB = "seller_hub"
 _ORDER_STATUS = {
@@ -115,7 +116,7 @@ class EbayOrder(Contract):
     total_price: Money = column(*_TOTAL, nullable=True, description="absent on an item row")
     currency: str = column(
         *_SOLD_FOR, *_TOTAL, "Currency", "Währung", "Devise",
-        nullable=True, currency=True,
+        nullable=True, kind=Kind.CURRENCY,
         description="ISO 4217 as its column or the amounts state it; $ where they show only that",
     )  # fmt: skip
     buyer_username: str = column(

@@ -9,13 +9,14 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cache, lru_cache
 from typing import Annotated, Any
 
 import pandera.backends.polars.builtin_checks  # noqa: F401  # else checks declared here lack them
 import pandera.polars as pa
 import polars as pl
+
+from csv_pipeline.spec.kinds import Kind, kind_of
 
 Money = Annotated[pl.Decimal, 18, 2]
 """An amount with two decimal places; it never passes through a float."""
@@ -30,18 +31,6 @@ _ASKS = {
     "notin": "none of {}",
     "str_matches": "text like {}",
 }
-
-
-class Kind(StrEnum):
-    """How the text of a column becomes a value."""
-
-    TEXT = "text"
-    CHOICE = "choice"
-    INTEGER = "integer"
-    DECIMAL = "decimal"
-    DATE = "date"
-    TIME = "time"
-    CURRENCY = "currency"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +90,7 @@ def column(  # noqa: PLR0913  # a declaration, all by name
     identifier: bool = False,
     fold_case: bool = False,
     pad: int = 0,
-    currency: bool = False,
+    kind: Kind | None = None,
     nulls: Iterable[str] = (),
     past: bool = False,
     needs: str = "",
@@ -121,8 +110,9 @@ def column(  # noqa: PLR0913  # a declaration, all by name
         identifier: The value says which thing is meant, as those of the feed's key do.
         fold_case: Ids that differ in case only are the same; stored in small letters.
         pad: Ids of digits get zeros in front up to this length.
-        currency: The currency of the row's amounts, by ISO 4217: in a column of its own, or as the
-            amounts state it. A contract has one such column at most.
+        kind: How the text becomes a value, where the type does not say it. `Kind.CURRENCY` is the
+            currency of the row's amounts, by ISO 4217: in a column of its own, or as the amounts
+            state it; a contract has one such column at most.
         nulls: Words for no value, besides those of the feed and, where the column is not text, the
             usual ones such as `N/A`.
         past: The dates are of what has happened, so that no year of two digits is one to come.
@@ -144,7 +134,7 @@ def column(  # noqa: PLR0913  # a declaration, all by name
                 "identifier": identifier or fold_case or pad > 0,
                 "fold_case": fold_case,
                 "pad": pad,
-                "currency": currency,
+                "kind": kind or (Kind.CHOICE if words else None),
                 "nulls": frozenset(nulls),
                 "past": past,
                 "needs": needs,
@@ -224,7 +214,7 @@ def _column(name: str, spec: Any) -> Column:
     dtype = declared() if isinstance(declared, type) else declared
     return Column(
         name=name,
-        kind=_special(facts) or _kind(dtype),
+        kind=facts["kind"] or kind_of(dtype),
         dtype=dtype,
         aliases=facts["aliases"],
         nullable=spec.nullable,
@@ -241,26 +231,3 @@ def _column(name: str, spec: Any) -> Column:
         asked=facts["needs"] or _asked(facts["choices"], spec.checks),
         description=spec.description or "",
     )
-
-
-def _special(facts: Mapping[str, Any]) -> Kind | None:
-    """Return the kind of text that is read as more than text."""
-    if facts["currency"]:
-        return Kind.CURRENCY
-    return Kind.CHOICE if facts["choices"] else None
-
-
-def _kind(dtype: pl.DataType) -> Kind:
-    match dtype:
-        case pl.String():
-            return Kind.TEXT
-        case pl.Int64():
-            return Kind.INTEGER
-        case pl.Decimal():
-            return Kind.DECIMAL
-        case pl.Date():
-            return Kind.DATE
-        case pl.Time():
-            return Kind.TIME
-        case _:
-            raise TypeError(f"contract columns are text, int, decimal, date or time; found {dtype}")

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 
 from csv_pipeline.model import HeaderDrift
-from csv_pipeline.spec.contract import Column, Kind, heading
+from csv_pipeline.spec.contract import Column, heading
 from csv_pipeline.spec.feed import Feed, Layout
+from csv_pipeline.spec.kinds import Kind
 
 _ALIKE = 0.6  # of two names, by difflib's ratio; "Order No." and "Order Number" have 0.67
 

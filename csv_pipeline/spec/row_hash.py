@@ -16,6 +16,7 @@ import polars as pl
 import polars_hash as plh
 
 from csv_pipeline.spec.contract import Column
+from csv_pipeline.spec.kinds import is_number
 from csv_pipeline.spec.names import EXTRA
 
 HASH = ("_hash_1", "_hash_2")
@@ -24,7 +25,6 @@ HASH = ("_hash_1", "_hash_2")
 CONTENT, OCCURRENCE = "_content", "_occurrence"
 """The key of rows without one: what they hold, and which of the rows that hold it this is."""
 
-_LARGEST_EXACT = 18  # digits that fit into 64 bits
 _OFFSET = 0x9E3779B97F4A7C15  # so that the number 0 is not as good as none
 
 
@@ -91,16 +91,9 @@ def _sum(names: Iterable[str], salt: str, start: int = 0) -> pl.Expr:
 
 def _hashed(name: str, dtype: pl.DataType) -> pl.Expr:
     """Return a value as 64 bits; 0 if there is none."""
-    match dtype:
-        case pl.Int64():
-            number = pl.col(name)
-        case pl.Date() | pl.Time():
-            number = pl.col(name).to_physical().cast(pl.Int64)
-        case pl.Decimal() as decimal if decimal.precision <= _LARGEST_EXACT:
-            number = pl.col(name).to_physical().cast(pl.Int64)
-        case _:
-            hashed = _text(pl.col(name).cast(pl.String)).nchash.xxh3_64()
-            return hashed.fill_null(0)
+    if not is_number(dtype):
+        return _text(pl.col(name).cast(pl.String)).nchash.xxh3_64().fill_null(0)
+    number = pl.col(name).to_physical().cast(pl.Int64)
     return (number.reinterpret(signed=False) + pl.lit(_OFFSET, pl.UInt64)).fill_null(0)
 
 

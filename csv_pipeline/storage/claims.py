@@ -22,6 +22,7 @@ from csv_pipeline.model import (
     Outcome,
 )
 from csv_pipeline.storage import arrivals, imports, order, tables
+from csv_pipeline.storage.records import Record, record_imports
 from csv_pipeline.storage.worker import this_worker
 
 _NOT_ENTERED = 0  # the ledger numbers arrivals from 1
@@ -152,22 +153,13 @@ def _set_aside(connection: sa.Connection, claim: Claim, deaths: int) -> None:
         "importing it, so it is no longer tried by itself; name it, in a run's config or to "
         "csv-pipeline import, to try it again"
     )
-    end_claim(
-        connection,
-        claim,
-        status=ArrivalStatus.FAILED,
-        problem=problem,
-        failures=deaths,
-        deaths=deaths,
-        moved_at=None,
-    )
     report = ImportReport.of(
         claim,
         Outcome.FAILED,
         problem=problem,
         problem_code="worker_died",
     )
-    imports.enter_reports(connection, [(report, {"run_id": claim.run_id})])
+    record_imports(connection, [Record(report=report, claim=claim, deaths=deaths)])
 
 
 def for_dry_run(connection: sa.Connection, file: FoundFile, *, again: bool = False) -> Claim:

@@ -1,9 +1,7 @@
 """Imports: what became of each arrival that was claimed."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter
@@ -13,50 +11,16 @@ from csv_pipeline.errors import UnknownImportError
 from csv_pipeline.model import (
     Claim,
     ImportReport,
-    Outcome,
 )
-from csv_pipeline.storage import lane_lock, order, tables
+from csv_pipeline.storage import order, tables
+from csv_pipeline.storage.situation import same_content
 
 _REPORT = TypeAdapter(ImportReport)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SameContent:
-    """An import that brought the same bytes before.
-
-    It `is_current` if no import or undo since has changed any row that may be one of its rows.
-    """
-
-    import_id: int
-    is_current: bool
 
 
 def next_import_id(connection: sa.Connection) -> int:
     """Return a number for an import record."""
     return connection.execute(sa.select(tables.import_ids.next_value())).scalar_one()
-
-
-def same_content(
-    connection: sa.Connection, of: Claim | ImportReport, fingerprint: str | None
-) -> SameContent | None:
-    """Return the last import that brought the same bytes for the same account and feed, if any."""
-    table = tables.import_
-    found = connection.execute(
-        sa.select(table.c.import_id, table.c.turn)
-        .where(*order.standing(of), table.c.fingerprint == fingerprint)
-        .order_by(table.c.turn.desc(), table.c.import_id.desc())
-        .limit(1)
-    ).one_or_none()
-    if found is None:
-        return None
-    changed = sa.exists().where(
-        table.c.account == of.account,
-        table.c.feed == of.feed,
-        table.c.turn > found.turn,
-        (table.c.updated > 0) | (table.c.outcome == Outcome.UNDO),
-    )
-    is_current = not connection.scalar(sa.select(changed))
-    return SameContent(import_id=found.import_id, is_current=is_current)
 
 
 def is_current(connection: sa.Connection, report: ImportReport) -> bool:
@@ -82,44 +46,6 @@ def rows_brought(connection: sa.Connection, claim: Claim) -> int:
     """
     query = sa.select(sa.func.sum(tables.import_.c.inserted)).where(*order.standing(claim))
     return int(connection.scalar(query) or 0)
-
-
-def enter_reports(
-    connection: sa.Connection, reports: Sequence[tuple[ImportReport, Mapping[str, Any]]]
-) -> None:
-    """Write entries of imports of one account and feed, each with columns its report has not.
-
-    The lane of those that changed rows must be locked.
-    """
-    changing = {Outcome.IMPORTED, Outcome.UNDO}
-    turn = None
-    if any(report.outcome in changing for report, _ in reports):
-        turn = lane_lock.next_turn(connection, reports[0][0].account, reports[0][0].feed)
-    connection.execute(
-        sa.insert(tables.import_),
-        [
-            {**_entry(report), **facts, "turn": turn if report.outcome in changing else None}
-            for report, facts in reports
-        ],
-    )
-
-
-def _entry(report: ImportReport) -> dict[str, Any]:
-    """Return the row of an import by its columns, as far as its report tells them."""
-    return {
-        "import_id": report.import_id,
-        "arrival_id": report.arrival_id,
-        "account": report.account,
-        "feed": report.feed,
-        "name": report.name,
-        "outcome": report.outcome,
-        "problem": report.problem,
-        "problem_code": report.problem_code,
-        "same_as": report.same_as,
-        "repairs_import_id": report.repairs,
-        "report": _REPORT.dump_python(report, mode="json"),
-        **asdict(report.counts),
-    }
 
 
 def settled(connection: sa.Connection, claim: Claim) -> ImportReport | None:

@@ -56,21 +56,6 @@ def try_lane(connection: sa.Connection, account: str, feed: str) -> bool:
     return connection.execute(row).one_or_none() is not None
 
 
-def next_turn(connection: sa.Connection, account: str, feed: str) -> int | None:
-    """Return the number of what is about to be stored in a lane, whose lock must be held.
-
-    It is higher than that of all that was stored there before, whatever a clock says.
-    """
-    table = tables.lane
-    turn: int | None = connection.scalar(
-        sa.update(table)
-        .where(table.c.account == account, table.c.feed == feed)
-        .values(turn=table.c.turn + 1)
-        .returning(table.c.turn)
-    )
-    return turn
-
-
 def _row_of(account: str, feed: str) -> sa.Select[str]:
     table = tables.lane
     return sa.select(table.c.feed).where(table.c.account == account, table.c.feed == feed)

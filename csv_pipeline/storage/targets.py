@@ -8,9 +8,7 @@ changed is refused, because rows would have to be rewritten. What was applied is
 import hashlib
 from collections.abc import Iterable
 from functools import cache, partial
-from typing import Any
 
-import polars as pl
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.dialects.postgresql import insert
@@ -19,6 +17,7 @@ from sqlalchemy.schema import CreateColumn, CreateTable
 from csv_pipeline.errors import SetupError
 from csv_pipeline.spec.contract import Column
 from csv_pipeline.spec.feed import Feed
+from csv_pipeline.spec.kinds import sql_type
 from csv_pipeline.spec.names import EXTRA
 from csv_pipeline.spec.row_hash import CONTENT, HASH, OCCURRENCE
 from csv_pipeline.storage import tables
@@ -233,8 +232,9 @@ def _definition(feed: Feed) -> str:
 
 def _column(column: Column, feed: Feed) -> sa.Column[object]:
     in_key = column.name in feed.key
-    kind = _key_text() if in_key and isinstance(column.dtype, pl.String) else _sql_type(column)
-    return sa.Column(column.name, kind, nullable=not in_key, comment=column.description or None)
+    its = sql_type(column.kind, column.dtype)
+    its = _key_text() if in_key and isinstance(its, sa.Text) else its
+    return sa.Column(column.name, its, nullable=not in_key, comment=column.description or None)
 
 
 def _lineage(feed: Feed) -> tuple[sa.Column[object], ...]:
@@ -258,32 +258,7 @@ def _key_text() -> sa.Text:
     return sa.Text(collation="C")
 
 
-def _sql_type(column: Column) -> sa.types.TypeEngine[Any]:
-    match column.dtype:
-        case pl.String():
-            return sa.Text()
-        case pl.Int64():
-            return sa.BigInteger()
-        case pl.Decimal() as decimal:
-            return sa.Numeric(decimal.precision, decimal.scale)
-        case pl.Date():
-            return sa.Date()
-        case pl.Time():
-            return sa.Time()
-        case _:
-            raise SetupError(f"column {column.name}: no SQL type for {column.dtype}")
-
-
 def _type_name(column: sa.Column[object]) -> str:
-    names = {
-        sa.Text: "text",
-        sa.BigInteger: "bigint",
-        sa.Date: "date",
-        sa.Time: "time without time zone",
-        sa.DateTime: "timestamp with time zone",
-        sa.Uuid: "uuid",
-        pg.JSONB: "jsonb",
-    }
-    if isinstance(column.type, sa.Numeric):
-        return f"numeric({column.type.precision},{column.type.scale})"
-    return names[type(column.type)]
+    """Return the name of a column's type as PostgreSQL's `format_type` has it."""
+    name, _, _collation = column.type.compile(dialect=_DIALECT).partition(" COLLATE ")
+    return name.lower().replace(", ", ",")

@@ -12,6 +12,8 @@ from csv_pipeline.spec.feed import Feed
 from csv_pipeline.storage import imports, tables
 from csv_pipeline.storage.database import Database
 from csv_pipeline.storage.lane_lock import try_lane
+from csv_pipeline.storage.records import Record, record_imports
+from csv_pipeline.storage.situation import same_content
 from csv_pipeline.storage.targets import history_table
 
 
@@ -88,8 +90,7 @@ def settle(connection: sa.Connection, report: ImportReport, undone: Undoable) ->
         .values(status=after)
     )
     _mark_repairs(connection, subject.import_id, redo=undone.redo)
-    facts = {"undoes_import_id": undone.named.import_id}
-    imports.enter_reports(connection, [(report, facts)])
+    record_imports(connection, [Record(report=report, undoes=undone.named.import_id)])
 
 
 def prune_history(database: Database, feeds: Iterable[Feed], days: int) -> int:
@@ -134,7 +135,7 @@ def _same_content_since(connection: sa.Connection, subject: ImportReport, undo: 
     fingerprint = connection.scalar(
         sa.select(table.c.fingerprint).where(table.c.import_id == subject.import_id)
     )
-    same = imports.same_content(connection, subject, fingerprint)
+    same = same_content(connection, subject, fingerprint)
     return same.import_id if same is not None and same.import_id > undo else None
 
 

@@ -20,6 +20,7 @@ from csv_pipeline.casts.evidence import Survey
 from csv_pipeline.casts.identifiers import Rounded, is_rounded
 from csv_pipeline.casts.moments import Moments, reading, take_census
 from csv_pipeline.casts.nulls import are_none
+from csv_pipeline.casts.reading import Reading
 from csv_pipeline.casts.times import Forms
 from csv_pipeline.casts.zones import Census
 from csv_pipeline.errors import FileRefusedError, MissingColumnError
@@ -33,7 +34,7 @@ from csv_pipeline.handover import (
     parts_of,
 )
 from csv_pipeline.model import Evidence, FileFacts
-from csv_pipeline.spec.contract import Column, Kind, heading
+from csv_pipeline.spec.contract import Column, heading
 from csv_pipeline.spec.feed import Feed, Layout
 from csv_pipeline.spec.header import (
     extras_in,
@@ -43,6 +44,7 @@ from csv_pipeline.spec.header import (
     sources_in,
     title,
 )
+from csv_pipeline.spec.kinds import Kind
 from csv_pipeline.stages.transform.casting import typed_rows
 from csv_pipeline.stages.transform.derived import check_file
 from csv_pipeline.stages.transform.plan import Plan, is_id
@@ -110,11 +112,15 @@ def transform(  # noqa: PLR0913  # a file, whose it is, and what is known of it
         extras=extras,
         header=text.header,
         headings=headings,
-        styles=decided.styles,
         account=account,
         stating=surveys.figures.stating,
         readings={
-            c.name: reading(c, one, decided.styles) for one in surveys.moments for c in one.columns
+            **{name: Reading(decided.styles.get(name)) for name in sources},
+            **{
+                column.name: reading(column, one, decided.styles)
+                for one in surveys.moments
+                for column in one.columns
+            },
         },
         nulls=nulls,
         facts=facts or _facts(text, feed, layout, sources, nulls),

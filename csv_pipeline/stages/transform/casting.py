@@ -1,37 +1,25 @@
 """Turn the text of a batch into typed columns, with a fault for each value that does not cast."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 
 import polars as pl
 
-from csv_pipeline.account import DateOrder, DecimalMark
-from csv_pipeline.casts import cells, currencies, dates, decimals, integers, times
-from csv_pipeline.casts.dates import Reading
+from csv_pipeline.casts import cells, currencies, decimals
+from csv_pipeline.casts.by_kind import CASTS, Reason
 from csv_pipeline.casts.identifiers import Rounded, rounded
 from csv_pipeline.casts.nulls import are_none
-from csv_pipeline.handover import (
-    ORIGIN,
-    REJECTS,
-    TYPED_ORIGIN,
-)
+from csv_pipeline.handover import ORIGIN, REJECTS, TYPED_ORIGIN
 from csv_pipeline.rejects.faults import MASK, fault_rows
-from csv_pipeline.spec.contract import Column, Kind
+from csv_pipeline.spec.contract import Column
 from csv_pipeline.spec.feed import Feed
+from csv_pipeline.spec.kinds import Kind
 from csv_pipeline.spec.names import EXTRA
 from csv_pipeline.stages.transform.derived import with_derived
 from csv_pipeline.stages.transform.plan import Plan, is_id
 
 _FEW = 2_000  # rows
-
-
-_DECLARED = {
-    Kind.DATE: ("date_order", tuple(DateOrder)),
-    Kind.DECIMAL: ("decimal_mark", tuple(DecimalMark)),
-    Kind.INTEGER: ("decimal_mark", tuple(DecimalMark)),
-}
-"""What an account may declare of how the values of a kind are read, and the ways to read them."""
 
 
 def typed_rows(
@@ -49,24 +37,22 @@ def typed_rows(
     made: list[pl.Series] = []
     faults = [pl.DataFrame(schema=REJECTS)]
     for column in present:
-        values = text[column.name]
-        reading = plan.readings.get(column.name)
-        cast, rule, needed = _cast(values, column, plan.styles.get(column.name), reading)
+        values, shown = text[column.name], plan.headings[column.name]
+        cast = CASTS[column.kind].values(values, column, plan.readings[column.name])
         made.append(cast.alias(column.name))
-        shown = plan.headings[column.name]
-        names_things = is_id(column, feed)
-        for mask, its_rule, its_need in cells.damage(
-            values, column, odd[column.name], is_id=names_things
-        ):
-            if mask.any():
-                faults.append(fault_rows(text, mask, column, shown, its_rule, its_need))
+        reasons: Iterable[Reason] = ()
+        if column.kind is Kind.TEXT and odd[column.name].cell:
+            reasons = cells.damage(values, is_id=is_id(column, feed))
         failed = _failed(values, cast, column, plan)
         if failed is not None:
             values = values.set(failed & are_none(values, column, plan.nulls), None)
             text = text.with_columns(values)
-            failed &= values.is_not_null()
-            for mask, its_rule, its_need in _reasons(values, failed, column, plan, rule, needed):
-                faults.append(fault_rows(text, mask, column, shown, its_rule, its_need))
+            reasons = _reasons(values, failed & values.is_not_null(), column, plan)
+        faults += [
+            fault_rows(text, mask, column, shown, rule, needed)
+            for mask, rule, needed in reasons
+            if mask.any()
+        ]
         if column.name in contested:
             faults.append(contested[column.name])
         if column.name in plan.layout.filled and values.null_count():
@@ -147,40 +133,13 @@ def _cleaned(position: int, words: tuple[str, ...]) -> pl.Expr:
     return pl.when(~value.is_in(words)).then(value)
 
 
-def _cast(  # noqa: PLR0911  # a kind each
-    values: pl.Series, column: Column, style: str | None, reading: Reading | None = None
-) -> tuple[pl.Series, str, str]:
-    """Return the typed values, the rule that a null breaks where the text is not, and its needs."""
-    match column.kind:
-        case Kind.TEXT:
-            made = values if column.substitute is None else values.fill_null(column.substitute)
-            return made, "", ""
-        case Kind.CHOICE:
-            return cells.choices(values, column), "choice", f"one of {', '.join(column.choices)}"
-        case Kind.CURRENCY:
-            return decimals.currency(values), "currency", currencies.HINT
-        case Kind.INTEGER:
-            return integers.cast(values, style), "integer", integers.HINT
-        case Kind.DECIMAL:
-            assert isinstance(column.dtype, pl.Decimal)  # noqa: S101  # the kind says so
-            needed = decimals.HINT.format(scale=column.dtype.scale)
-            return decimals.cast(values, column.dtype, style), "decimal", needed
-        case Kind.DATE:
-            return dates.cast(values, reading or Reading()), "date", dates.HINT
-        case Kind.TIME:
-            follows = reading is not None and reading.follows
-            cast = dates.time_of_day if follows else times.cast
-            return cast(values, reading or Reading()), "time", times.NEEDED
-
-
 def _failed(values: pl.Series, cast: pl.Series, column: Column, plan: Plan) -> pl.Series | None:
     """Return where the file gives a value that is none of its kind; None if that is nowhere.
 
     Of a time that follows a date, the date says it: where that was read, so was the time; and so
     the amount says whether what it states is a currency.
     """
-    reading = plan.readings.get(column.name)
-    if reading is not None and reading.follows:
+    if plan.readings[column.name].follows:
         return None
     if column.kind is Kind.CURRENCY and plan.amount_at(plan.sources[column.name]):
         return None
@@ -190,49 +149,37 @@ def _failed(values: pl.Series, cast: pl.Series, column: Column, plan: Plan) -> p
     return failed if failed.any() else None
 
 
-def _reasons(  # noqa: PLR0913, PLR0917  # what failed, and what a failure is called
-    values: pl.Series, failed: pl.Series, column: Column, plan: Plan, rule: str, needed: str
-) -> Iterator[tuple[pl.Series, str, str]]:
+def _reasons(values: pl.Series, failed: pl.Series, column: Column, plan: Plan) -> Iterator[Reason]:
     """Give the values that failed by the rule that they break, each with what it needs."""
     positions = failed.arg_true()
-    some, style = values.gather(positions), plan.styles.get(column.name)
+    some, reading = values.gather(positions), plan.readings[column.name]
     rest = pl.repeat(value=True, n=len(some), eager=True)
-    for mask, its, needs in (
-        *cells.reasons(some, column, style, is_id=is_id(column, plan.feed)),
-        *_by_the_other_style(some, column, plan, rule, needed),
-        *_reasons_of_moments(some, column, plan.readings.get(column.name), rule, needed),
-        (rest, rule, needed),
+    cast = CASTS[column.kind]
+    for mask, rule, needed in (
+        *cells.damage(some, is_id=is_id(column, plan.feed)),
+        *cast.reasons(some, column, reading),
+        *_by_the_other_style(some, column, plan),
+        (rest, cast.rule, cast.needed(column)),
     ):
         mine = mask.fill_null(value=False) & rest
         rest &= ~mine
         if mine.any():
-            yield (failed & False).scatter(positions.filter(mine), values=True), its, needs
+            yield (failed & False).scatter(positions.filter(mine), values=True), rule, needed
 
 
-def _by_the_other_style(
-    values: pl.Series, column: Column, plan: Plan, rule: str, needed: str
-) -> Iterator[tuple[pl.Series, str, str]]:
+def _by_the_other_style(values: pl.Series, column: Column, plan: Plan) -> Iterator[Reason]:
     """Give the values that are good ones by another way than the account declares."""
-    name, styles = _DECLARED.get(column.kind, ("", ()))
-    setting = plan.account.setting(name) if name else None
-    if setting is None or setting.value is None:
+    cast = CASTS[column.kind]
+    if cast.declared is None:
         return
-    reading = plan.readings.get(column.name)
-    for style in styles:
+    name, styles = cast.declared
+    setting = plan.account.setting(name)
+    for style in styles if setting.value is not None else ():
         if style != setting.value:
-            other = replace(reading, order=style) if reading else None
-            good = _cast(values, column, style, other)[0].is_not_null()
-            yield good, rule, f"{needed}, by the {setting} {setting.value}, as {setting.because}"
-
-
-def _reasons_of_moments(
-    values: pl.Series, column: Column, reading: Reading | None, rule: str, needed: str
-) -> Iterator[tuple[pl.Series, str, str]]:
-    if reading is not None:
-        read = dates.read if column.kind is Kind.DATE else times.read
-        why = read(values, reading)["fault"]
-        for its in why.drop_nulls().unique().sort():
-            yield why == its, its, needed if its == rule else dates.NEEDED[its]
+            other = replace(plan.readings[column.name], style=style)
+            good = cast.values(values, column, other).is_not_null()
+            needed = f"{cast.needed(column)}, by the {setting} {setting.value}"
+            yield good, cast.rule, f"{needed}, as {setting.because}"
 
 
 def _with_currency(

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from csv_pipeline.account import Account
-from csv_pipeline.casts.dates import Reading
+from csv_pipeline.casts.reading import Reading
 from csv_pipeline.model import FileFacts
-from csv_pipeline.spec.contract import Column, Kind
+from csv_pipeline.spec.contract import Column
 from csv_pipeline.spec.feed import Feed, Layout
+from csv_pipeline.spec.kinds import Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,10 +22,9 @@ class Plan:
     extras: Mapping[str, int]  # other heading → place in the header
     header: tuple[str, ...]
     headings: dict[str, str]
-    styles: dict[str, str | None]
     account: Account  # what it declares of currency, day order and decimal mark
     stating: tuple[str, ...]  # columns of amounts that state a currency
-    readings: Mapping[str, Reading]  # of the columns of dates and times
+    readings: Mapping[str, Reading]  # of the columns that the file has
     nulls: frozenset[str]  # words for no value, case-folded, where a column is not text
     facts: FileFacts
 

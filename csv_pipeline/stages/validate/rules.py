@@ -17,8 +17,9 @@ from csv_pipeline.handover import (
     read_batch,
 )
 from csv_pipeline.rejects.faults import fault_rows
-from csv_pipeline.spec.contract import Column, Contract, Kind, asked_by
+from csv_pipeline.spec.contract import Column, Contract, asked_by
 from csv_pipeline.spec.feed import Feed
+from csv_pipeline.spec.kinds import Kind
 
 RULES = {
     "not_nullable": "required",

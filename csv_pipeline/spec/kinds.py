@@ -1,0 +1,72 @@
+"""The kinds of column: what each is in Polars and in PostgreSQL.
+
+A new kind is an entry here and one in `casts.by_kind`; what else depends on it follows from its
+Polars type. Values reach the database as Polars writes them in CSV. A row's hash takes the number
+that a value is stored as, if that has 64 bits, and its text otherwise.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sa
+
+
+class Kind(StrEnum):
+    """How the text of a column becomes a value."""
+
+    TEXT = "text"
+    CHOICE = "choice"
+    CURRENCY = "currency"
+    INTEGER = "integer"
+    DECIMAL = "decimal"
+    DATE = "date"
+    TIME = "time"
+
+
+@dataclass(frozen=True, slots=True)
+class ValueType:
+    """What the values of a kind are, in a frame and in a table."""
+
+    frame: type[pl.DataType]
+    table: Callable[[Any], sa.types.TypeEngine[Any]]
+    """Make the type of the table's column, given the one of the frame."""
+
+
+_TEXT = ValueType(pl.String, lambda _: sa.Text())
+TYPES = {
+    Kind.TEXT: _TEXT,
+    Kind.CHOICE: _TEXT,
+    Kind.CURRENCY: _TEXT,
+    Kind.INTEGER: ValueType(pl.Int64, lambda _: sa.BigInteger()),
+    Kind.DECIMAL: ValueType(pl.Decimal, lambda its: sa.Numeric(its.precision, its.scale)),
+    Kind.DATE: ValueType(pl.Date, lambda _: sa.Date()),
+    Kind.TIME: ValueType(pl.Time, lambda _: sa.Time()),
+}
+"""The type of each kind; of several kinds of one type, the first is meant if none is declared."""
+
+
+def kind_of(dtype: pl.DataType) -> Kind:
+    """Return the kind of a column that declares nothing but its type."""
+    for kind, its in TYPES.items():
+        if isinstance(dtype, its.frame):
+            return kind
+    known = ", ".join(dict.fromkeys(its.frame.__name__ for its in TYPES.values()))
+    raise TypeError(f"contract columns are of the types {known}; found {dtype}")
+
+
+def sql_type(kind: Kind, dtype: pl.DataType) -> sa.types.TypeEngine[Any]:
+    """Return the type of a column of the target table."""
+    return TYPES[kind].table(dtype)
+
+
+def is_number(dtype: pl.DataType) -> bool:
+    """Return whether a value is stored in a frame as a number of at most 64 bits."""
+    if isinstance(dtype, pl.Decimal):
+        return (dtype.precision or 38) <= _LARGEST_EXACT
+    return dtype.is_integer() or dtype.is_temporal()
+
+
+_LARGEST_EXACT = 18  # digits that fit into 64 bits
