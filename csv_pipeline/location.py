@@ -64,7 +64,7 @@ def location_of(given: str | Path) -> Location:
     scheme, bucket, key = found.groups()
     if not bucket:
         raise SetupError(f"{given!r}: a location like {scheme}://bucket/prefix was needed")
-    return Location(f"{scheme}://{bucket}", key)
+    return Location(f"{scheme}://{bucket}", key.rstrip("/"))
 
 
 def parts_below(location: Location, area: Location) -> tuple[str, ...] | None:

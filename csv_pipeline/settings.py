@@ -33,7 +33,7 @@ def _area(given: Any) -> Any:
         store_of(location)
     except SetupError as error:
         raise ValueError(str(error)) from error
-    return Location(location.root, location.key.strip("/")) if location.root else location
+    return location
 
 
 _Area = Annotated[Location | None, NoDecode, BeforeValidator(_area)]

@@ -12,7 +12,7 @@ import pytest
 from csv_pipeline.errors import SetupError
 from csv_pipeline.files import stores
 from csv_pipeline.files.store import FileStatus
-from csv_pipeline.files.stores import fetch, free_name, is_unchanged, move, store_of, written_to
+from csv_pipeline.files.stores import fetch, free_name, move, store_of, unchanged, written_to
 from csv_pipeline.location import Location, location_of, parts_below
 from csv_pipeline_tests.file_stores import OWN, Folder, Own
 
@@ -172,7 +172,7 @@ def test_a_file_replaced_by_one_of_its_size_is_another(shelf: Shelf) -> None:
     before = replaced(shelf, "in/a.csv")
     assert shelf.status("in/a.csv") != before
     location = shelf.own.location("in/a.csv")
-    assert not is_unchanged(location, before.size_bytes, before.modified_at, before.etag)
+    assert not unchanged(location, before.size_bytes, before.modified_at, before.etag)
 
 
 @pytest.mark.parametrize("act", ["read", "remove", "transfer"])
@@ -250,8 +250,8 @@ def test_a_moved_file_is_known_again(shelf: Shelf) -> None:
     before = shelf.store.status(source)
     move(source, target)
     size, at = before.size_bytes, before.modified_at
-    assert is_unchanged(target, size, at, shelf.store.status(target).etag, moved=True)
-    assert not is_unchanged(target, size + 1, at, "", moved=True)
+    assert unchanged(target, size, at, shelf.store.status(target).etag, moved=True)
+    assert not unchanged(target, size + 1, at, "", moved=True)
     assert not shelf.store.exists(source)
 
 
@@ -312,7 +312,7 @@ def test_a_file_moves_to_another_store_whole(shelf: Shelf, elsewhere: Own) -> No
     move(source, target)
     assert (shelf.own.keys(), elsewhere.keys()) == ([], ["kept/a b%é.csv"])
     assert elsewhere.get("kept/a b%é.csv") == "mine"
-    assert is_unchanged(target, before.size_bytes, before.modified_at, "", moved=True)
+    assert unchanged(target, before.size_bytes, before.modified_at, "", moved=True)
 
 
 def test_a_move_to_another_store_that_stopped_halfway_is_ended(

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+import structlog
 from pydantic import ValidationError
 
 from csv_pipeline.engine import archive
@@ -701,3 +702,17 @@ def test_nothing_is_removed_unless_a_setting_says_so(landing: Landing) -> None:
 def test_an_archive_inside_the_landing_area_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="a folder outside the landing area"):
         Settings(home=tmp_path, archive_folder=location_of(tmp_path / "landing" / "done"))
+
+
+def test_the_earlier_name_of_the_folder_of_refused_files_is_taken_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CSV_PIPELINE_QUARANTINE_FOLDER", str(tmp_path / "before"))
+    with structlog.testing.capture_logs() as logged:
+        settings = Settings(home=tmp_path / "home")
+    assert settings.refused_area == location_of(tmp_path / "before")
+    assert [(line["log_level"], line["wanted"]) for line in logged] == [
+        ("warning", "CSV_PIPELINE_REFUSED_FOLDER")
+    ]
+    monkeypatch.setenv("CSV_PIPELINE_REFUSED_FOLDER", str(tmp_path / "now"))
+    assert Settings(home=tmp_path / "home").refused_area == location_of(tmp_path / "now")

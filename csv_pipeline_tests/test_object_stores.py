@@ -279,12 +279,9 @@ def test_a_url_in_the_environment_is_a_bucket_and_its_neighbours(
 ) -> None:
     monkeypatch.setenv("CSV_PIPELINE_LANDING", "s3://box/some/landing/")
     found = Settings()
-    locations = (found.landing_area, found.archive_area, found.refused_area)
-    assert [str(location) for location in locations] == [
-        "s3://box/some/landing",
-        "s3://box/some/archive",
-        "s3://box/some/refused",
-    ]
+    areas = (found.landing_area, *found.kept_areas, found.results_area, found.rejects_area)
+    names = ("landing", "archive", "refused", "quarantine", "results", "rejects")
+    assert [str(area) for area in areas] == [f"s3://box/some/{name}" for name in names]
     with pytest.raises(SetupError, match="a folder of this machine was needed"):
         _ = found.landing_folder
 

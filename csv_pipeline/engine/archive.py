@@ -20,7 +20,8 @@ import sqlalchemy as sa
 import structlog
 
 from csv_pipeline.errors import SetupError, StoreUnavailableError
-from csv_pipeline.files.stores import CANNOT, free_name, is_unchanged, move, store_of
+from csv_pipeline.files.store import FileStatus
+from csv_pipeline.files.stores import CANNOT, free_name, move, store_of, unchanged
 from csv_pipeline.location import Location, is_below, location_of
 from csv_pipeline.model import ArrivalStatus, Claim, FoundFile
 from csv_pipeline.settings import Settings
@@ -83,7 +84,11 @@ def take_back(connection: sa.Connection, found: Iterable[FoundFile]) -> None:
     """Let files wait again that were moved away and that somebody has put back since."""
     rows = moves.moved_away(connection, found)
     # Only now no other process moves it: what is there was put there.
-    back = [row for row in rows if _is_at_first(row)]
+    back = [
+        row
+        for row in rows
+        if unchanged(location_of(row.location), row.size_bytes, row.modified_at, row.etag)
+    ]
     moves.wait_again(connection, back)
 
 
@@ -98,12 +103,12 @@ def what_cannot_go_stays(
         log.warning("file stays", because=str(error))
 
 
-def is_at(held: HeldFile, location: Location) -> bool:
-    """Return whether a file is at a location: where it is known to be, or where it is to be."""
+def found_at(held: HeldFile, location: Location) -> FileStatus | None:
+    """Return what a file is where it is known to be, or is to be; None if it is not there."""
     row, moving = held.row, location != held.source
     moved = moving or row.moved_to is not None
     etag = "" if moving else row.moved_etag if moved else row.etag
-    return is_unchanged(location, row.size_bytes, row.modified_at, etag, moved=moved)
+    return unchanged(location, row.size_bytes, row.modified_at, etag, moved=moved)
 
 
 class _Moves:
@@ -111,7 +116,7 @@ class _Moves:
 
     def __init__(self, settings: Settings, taken: set[Location]) -> None:
         self.arrived: list[Moved] = []
-        self.promised: dict[int, Location | None] = {}
+        self.promised: dict[int, Location] = {}
         self.left: list[HeldFile] = []
         self.to_move_on: set[int] = set()
         self._settings = settings
@@ -128,12 +133,10 @@ class _Moves:
     def _do(self, held: HeldFile) -> None:
         row, source, target = held.row, held.source, held.target
         area = _area(self._settings, row.status)
-        if not is_at(held, source):
+        if not found_at(held, source):
             # Whoever moved it was killed before saying so, or it is gone, or another one.
-            if target is not None and not row.taken and is_at(held, target):
-                self._arrive(held, target)
-            else:
-                self.left.append(held)
+            found = None if target is None or row.taken else found_at(held, target)
+            self._arrive(held, target, found)
         elif not _is_to_go(self._settings, source, row.status):
             self.left.append(held)
         elif store_of(source).is_being_written(source):
@@ -148,7 +151,7 @@ class _Moves:
 
     def _promise(self, held: HeldFile) -> None:
         area, taken = _area(self._settings, held.row.status), self._taken
-        free = _free(area, held.row, (*taken, *filter(None, self.promised.values())))
+        free = _free(area, held.row, (*taken, *self.promised.values()))
         self.promised[held.row.arrival_id] = free
 
     def _move(self, held: HeldFile, target: Location) -> None:
@@ -158,18 +161,22 @@ class _Moves:
             self._taken.add(target)
             self._promise(held)
             return
-        if not is_at(held, target) and not store_of(held.source).exists(held.source):
+        found = found_at(held, target)
+        if found is None and store_of(held.source).exists(held.source):
+            found = store_of(target).status(target)
+        elif found is None:
             move(target, held.source)  # it was written to in this very moment
-            self.left.append(held)
-        else:
-            self._arrive(held, target)
+        self._arrive(held, target, found)
 
-    def _arrive(self, held: HeldFile, target: Location) -> None:
-        done = is_below(target, _area(self._settings, held.row.status))
-        if not done:
+    def _arrive(self, held: HeldFile, target: Location | None, found: FileStatus | None) -> None:
+        """Note that a file is where it was to be moved, or, if it is not found there, stays."""
+        if target is None or found is None:
+            self.left.append(held)
+            return
+        belongs = is_below(target, _area(self._settings, held.row.status))
+        if not belongs:
             self.to_move_on.add(held.row.arrival_id)
-        etag = store_of(target).status(target).etag
-        self.arrived.append(Moved(held, target, etag, done))
+        self.arrived.append(Moved(held, target, found.etag, belongs))
 
 
 def _area(settings: Settings, status: str) -> Location:
@@ -191,7 +198,3 @@ def _free(area: Location, file: Claim | sa.Row[Any], taken: Collection[Location]
     now = datetime.now(UTC)
     folder = area / file.account / file.feed / f"{now:%Y-%m-%d}"
     return free_name(folder, file.name, now, taken)
-
-
-def _is_at_first(row: Any) -> bool:
-    return is_unchanged(location_of(row.location), row.size_bytes, row.modified_at, row.etag)

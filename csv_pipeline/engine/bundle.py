@@ -623,7 +623,7 @@ class Bundle:
         return loaded.members
 
     def _draft_results(self, members: Sequence[_Member], reports: Sequence[ImportReport]) -> None:
-        """Write the result files; they are put in their places once the rows are committed."""
+        """Write the result files; they are put where they belong once the rows are committed."""
         if self._pipeline.settings.result_files:
             text, typed, valid = self._read().text, self._typed().typed, self._valid().valid
             draft_results_together(

@@ -25,7 +25,7 @@ def sweep(settings: Settings, database: Database, feeds: Mapping[str, Feed] | No
     """Remove what workers left behind: untouched for long, and work directories not claimed.
 
     A dry run may have no claim; its work stays as long as its process lives.
-    Where a worker was killed after its commit, the result file is put in its place first.
+    Where a worker was killed after its commit, the result file is put where it belongs first.
     """
     dry_runs.prepare(settings.work_area)
     for left in settings.work_area.glob("[0-9]*-*"):

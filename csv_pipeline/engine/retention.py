@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
-from csv_pipeline.engine.archive import is_at, log, what_cannot_go_stays
+from csv_pipeline.engine.archive import found_at, log, what_cannot_go_stays
 from csv_pipeline.files.stores import store_of
 from csv_pipeline.location import Location, is_below
 from csv_pipeline.settings import Settings
@@ -89,7 +89,7 @@ def _remove(connection: sa.Connection, arrival_ids: Collection[int], area: Locat
             location, store = held.source, store_of(held.source)
             if not (held.is_settled and held.is_done and is_below(location, area)):
                 continue
-            if store.exists(location) and not is_at(held, location):
+            if store.exists(location) and not found_at(held, location):
                 log.warning("file stays", because=f"{location} was changed since")
                 continue
             store.remove(location, folder=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from csv_pipeline.account import account_slug
 from csv_pipeline.errors import InvalidAccountError
 from csv_pipeline.files.store import FileStatus, Listed
-from csv_pipeline.files.stores import is_unchanged, store_of
+from csv_pipeline.files.stores import store_of, unchanged
 from csv_pipeline.location import Location, location_of, parts_below, storable
 from csv_pipeline.model import FileIdentity, FoundFile
 
@@ -73,7 +73,7 @@ def scan_landing(  # noqa: PLR0913  # where, for what, what is known, and three 
     if young:
         # A file of the future, by a clock that is wrong, waits no longer than one of just now.
         time.sleep(max(0.0, min(settle_seconds, deadline - time.monotonic())))
-    settled = [file for file in young if _unchanged(file)]
+    settled = [file for file in young if unchanged(location_of(file.location), *file.identity[1:])]
     return ScanResult(
         found=(*found, *settled),
         misplaced=tuple(misplaced),
@@ -116,10 +116,6 @@ def _found(location: Location, status: FileStatus, account: str, feed: str) -> F
 
 def _age(file: FoundFile) -> float:
     return time.time() - file.modified_at.timestamp()
-
-
-def _unchanged(file: FoundFile) -> bool:
-    return is_unchanged(location_of(file.location), *file.identity[1:])
 
 
 def _ignored(name: str) -> bool:

@@ -40,28 +40,28 @@ def store_of(location: Location) -> FileStore:
     return _STORES[location.scheme]
 
 
-def is_unchanged(
+def unchanged(
     location: Location,
     size_bytes: int | None,
     modified_at: datetime,
     etag: str,
     *,
     moved: bool = False,
-) -> bool:
-    """Return whether a file is there that has this size, if any, this time, and this ETag, if any.
+) -> FileStatus | None:
+    """Return what a file is that has this size, if any, this time, and this ETag, if any.
 
-    One that was `moved` may have another time, as far as its store does that.
+    One that was `moved` may have another time, as far as its store does that. None: no such file.
     """
     store = store_of(location)
     try:
         found = store.status(location)
     except FileNotFoundError:
-        return False
-    return (
-        size_bytes in {None, found.size_bytes}
-        and etag in {"", found.etag}
-        and abs(found.modified_at - modified_at) <= (store.moved_within if moved else timedelta(0))
+        return None
+    same_time = abs(found.modified_at - modified_at) <= (
+        store.moved_within if moved else timedelta(0)
     )
+    same = size_bytes in {None, found.size_bytes} and etag in {"", found.etag} and same_time
+    return found if same else None
 
 
 def fetch(location: Location, wanted: FileStatus, target: Path) -> str:

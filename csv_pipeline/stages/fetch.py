@@ -5,7 +5,7 @@ from pathlib import Path
 from csv_pipeline.errors import LimitExceededError, SourceChangedError
 from csv_pipeline.files import stores
 from csv_pipeline.files.store import FileStatus
-from csv_pipeline.files.stores import is_unchanged, store_of
+from csv_pipeline.files.stores import store_of, unchanged
 from csv_pipeline.model import Claim, StoredText
 
 
@@ -21,11 +21,10 @@ def fetch(claim: Claim, work: Path, max_bytes: int) -> StoredText:
         StoreUnavailableError: The store it is in does not answer.
     """
     source, target = claim.lies_at, work / "source"
-    found = _status(claim)
+    found = refuse_changed(claim)
     if found.size_bytes > max_bytes:
         allowed = f"at most {max_bytes:,} bytes were allowed"
         raise LimitExceededError(claim.name, allowed, f"the file has {found.size_bytes:,}")
-    refuse_changed(claim)
     if claim.member is not None and (path := store_of(source).on_disk(source)) is not None:
         return StoredText(path=path, size_bytes=found.size_bytes, fingerprint="")
     try:
@@ -36,36 +35,25 @@ def fetch(claim: Claim, work: Path, max_bytes: int) -> StoredText:
     return StoredText(path=target, size_bytes=found.size_bytes, fingerprint=fingerprint)
 
 
-def refuse_changed(claim: Claim) -> None:
-    """Hold the claimed file, or the archive it is in, against what arrived.
+def refuse_changed(claim: Claim) -> FileStatus:
+    """Return what the claimed file is, or the archive it is in.
 
     Raises:
-        SourceChangedError: It is gone, or is not as it was.
+        SourceChangedError: It is gone, or is not as it was when it arrived.
     """
+    lies_at, moved = claim.lies_at, claim.moved_to is not None
     # The size of an archive is not recorded with its members.
-    wanted = None if claim.member is not None else claim.size_bytes
-    moved = claim.moved_to is not None
+    size = None if claim.member is not None else claim.size_bytes
     etag = claim.moved_etag if moved else claim.etag
-    if is_unchanged(claim.lies_at, wanted, claim.modified_at, etag, moved=moved):
-        return
-    found = _status(claim)
-    if claim.member is not None:
-        raise SourceChangedError(
-            claim.name,
-            "the archive that arrived was needed",
-            f"{claim.lies_at} was changed since; it counts as a new arrival",
-        )
-    raise SourceChangedError(
-        claim.name,
-        f"the {claim.size_bytes:,} bytes that arrived were needed",
-        f"the file was changed since and has {found.size_bytes:,}; it counts as a new arrival",
-    )
-
-
-def _status(claim: Claim) -> FileStatus:
+    if (found := unchanged(lies_at, size, claim.modified_at, etag, moved=moved)) is not None:
+        return found
     try:
-        return store_of(claim.lies_at).status(claim.lies_at)
+        now = store_of(lies_at).status(lies_at)
     except FileNotFoundError as error:
-        raise SourceChangedError(
-            claim.name, "the file that arrived was needed", f"{claim.lies_at} is gone"
-        ) from error
+        needed, told = "the file that arrived was needed", f"{lies_at} is gone"
+        raise SourceChangedError(claim.name, needed, told) from error
+    needed = f"the {claim.size_bytes:,} bytes that arrived were needed"
+    told = f"the file was changed since and has {now.size_bytes:,}"
+    if claim.member is not None:
+        needed, told = "the archive that arrived was needed", f"{lies_at} was changed since"
+    raise SourceChangedError(claim.name, needed, f"{told}; it counts as a new arrival")

@@ -1,11 +1,11 @@
 """Where files of arrivals are to be moved and where they are since; the record of all moves."""
 
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql as pg
 
 from csv_pipeline.location import Location, location_of
 from csv_pipeline.model import ArrivalStatus, FoundFile
@@ -64,10 +64,6 @@ class Moved:
     target: Location
     etag: str
     belongs: bool
-
-    def target_of(self, row: Any) -> str:
-        """Return where it is, or a file in it."""
-        return str(self.target) if row is self.held.row else f"{self.target}!{row.name}"
 
 
 def due(connection: sa.Connection) -> Sequence[int]:
@@ -139,12 +135,18 @@ def _archive_of(connection: sa.Connection, member: Any) -> Any:
     return connection.execute(query.order_by(_arrival.c.arrival_id.desc()).limit(1)).one_or_none()
 
 
-def promise(connection: sa.Connection, targets: Mapping[int, Location | None]) -> None:
-    """Write down where files are to be moved; None: no longer there."""
+def promise(connection: sa.Connection, targets: Mapping[int, Location]) -> None:
+    """Write down where files are to be moved."""
     if targets:
-        fact = _facts(arrival_id=list(targets), target=[_text(to) for to in targets.values()])
-        statement = sa.update(_arrival).where(_arrival.c.arrival_id == fact.c.arrival_id)
-        connection.execute(statement.values(moving_to=fact.c.target))
+        facts = [{"arrival_id": at, "target": str(to)} for at, to in targets.items()]
+        connection.execute(_PROMISE, {"facts": json.dumps(facts)})
+
+
+_PROMISE = sa.text("""
+    UPDATE csv_pipeline.arrival AS file SET moving_to = fact.target
+        FROM json_to_recordset(:facts) AS fact (arrival_id bigint, target text)
+        WHERE file.arrival_id = fact.arrival_id
+""")
 
 
 def leave(connection: sa.Connection, files: Iterable[HeldFile]) -> None:
@@ -154,38 +156,47 @@ def leave(connection: sa.Connection, files: Iterable[HeldFile]) -> None:
 
 def arrived(connection: sa.Connection, moved: Sequence[Moved]) -> None:
     """Write down that files were moved, and those in them; what does not belong there moves on."""
-    if not moved:
-        return
-    rows = [(one, row) for one in moved for row in (one.held.row, *one.held.members)]
-    fact = _facts(
-        arrival_id=[row.arrival_id for _, row in rows],
-        source=[str(one.held.source) for one, _ in rows],
-        target=[one.target_of(row) for one, row in rows],
-        etag=[one.etag for one, _ in rows],
-        belongs=[one.belongs for one, _ in rows],
-        by_itself=[row is one.held.row for one, row in rows],
+    if moved:
+        facts = [
+            {
+                "arrival_id": row.arrival_id,
+                "source": str(one.held.source),
+                "target": str(one.target) if row is one.held.row else f"{one.target}!{row.name}",
+                "etag": one.etag,
+                "belongs": one.belongs,
+                "by_itself": row is one.held.row,
+            }
+            for one in moved
+            for row in (one.held.row, *one.held.members)
+        ]
+        connection.execute(_ARRIVED, {"facts": json.dumps(facts)})
+
+
+# A member is moved with its archive: the record has the archive's move only.
+_ARRIVED = sa.text("""
+    WITH changed AS (
+        UPDATE csv_pipeline.arrival AS file
+            SET moved_to = fact.target,
+                moved_etag = fact.etag,
+                moving_to = NULL,
+                moved_at = CASE WHEN fact.belongs THEN now() END,
+                removed_at = NULL
+            FROM json_to_recordset(:facts) AS fact (
+                arrival_id bigint, source text, target text, etag text, belongs bool, by_itself bool
+            )
+            WHERE file.arrival_id = fact.arrival_id
+            RETURNING file.account, file.feed, fact.*
     )
-    statement = sa.update(_arrival).where(_arrival.c.arrival_id == fact.c.arrival_id)
-    changed = statement.values(  # one statement for the rows and the record of the moves
-        moved_to=fact.c.target,
-        moved_etag=fact.c.etag,
-        moving_to=None,
-        moved_at=sa.case((fact.c.belongs, sa.func.now())),
-        removed_at=None,
-    ).returning(_arrival.c.account, _arrival.c.feed, *fact.c)
-    line = changed.cte("changed").c
-    names = ("account", "feed", "arrival_id", "source", "target")
-    lines = sa.select(*(line[name] for name in names)).where(line.by_itself)
-    connection.execute(sa.insert(_move).from_select(names, lines))
+    INSERT INTO csv_pipeline.file_move (account, feed, arrival_id, source, target)
+        SELECT account, feed, arrival_id, source, target FROM changed WHERE by_itself
+""")
 
 
 def removed(connection: sa.Connection, files: Sequence[HeldFile]) -> None:
     """Write down that files were removed."""
     _change(connection, files, removed_at=sa.func.now())
-    note_removed(
-        connection,
-        [(f.row.account, f.row.feed, f.row.arrival_id, f.source) for f in files],
-    )
+    rows = [(file.row, file.source) for file in files]
+    note_removed(connection, [(r.account, r.feed, r.arrival_id, source) for r, source in rows])
 
 
 def note_removed(
@@ -193,10 +204,8 @@ def note_removed(
 ) -> None:
     """Record that files were removed, each with account, feed, and arrival if it was one."""
     if files:
-        lines = [
-            {"account": account, "feed": feed, "arrival_id": arrival_id, "source": str(source)}
-            for account, feed, arrival_id, source in files
-        ]
+        names = ("account", "feed", "arrival_id")
+        lines = [dict(zip(names, of, strict=True), source=str(at)) for *of, at in files]
         connection.execute(sa.insert(_move), lines)
 
 
@@ -236,24 +245,3 @@ def _change(connection: sa.Connection, files: Iterable[HeldFile], **values: Any)
     if arrival_ids := [arrival_id for file in files for arrival_id in file.arrival_ids]:
         wanted = _arrival.c.arrival_id.in_(arrival_ids)
         connection.execute(sa.update(_arrival).where(wanted).values(values))
-
-
-def _facts(**columns: list[Any]) -> sa.TableValuedAlias:
-    """Return lists as the columns of a table."""
-    types: dict[str, sa.types.TypeEngine[Any]] = {
-        "arrival_id": sa.BigInteger(),
-        "belongs": sa.Boolean(),
-        "by_itself": sa.Boolean(),
-    }
-    named: list[sa.ColumnClause[Any]] = [
-        sa.column(name, types.get(name, sa.Text())) for name in columns
-    ]
-    lists = [
-        sa.literal(values, pg.ARRAY(column.type))
-        for column, values in zip(named, columns.values(), strict=True)
-    ]
-    return sa.func.unnest(*lists).table_valued(*named, name="fact").render_derived()
-
-
-def _text(location: Location | None) -> str | None:
-    return None if location is None else str(location)
