@@ -708,11 +708,10 @@ def test_the_earlier_name_of_the_folder_of_refused_files_is_taken_with_a_warning
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CSV_PIPELINE_QUARANTINE_FOLDER", str(tmp_path / "before"))
-    with structlog.testing.capture_logs() as logged:
-        settings = Settings(home=tmp_path / "home")
-    assert settings.refused_area == location_of(tmp_path / "before")
-    assert [(line["log_level"], line["wanted"]) for line in logged] == [
-        ("warning", "CSV_PIPELINE_REFUSED_FOLDER")
-    ]
+    log = structlog.testing.CapturingLogger()
+    monkeypatch.setattr("csv_pipeline.settings.log", log)
+    assert Settings(home=tmp_path / "home").refused_area == location_of(tmp_path / "before")
+    (call,) = log.calls
+    assert (call.method_name, call.kwargs["wanted"]) == ("warning", "CSV_PIPELINE_REFUSED_FOLDER")
     monkeypatch.setenv("CSV_PIPELINE_REFUSED_FOLDER", str(tmp_path / "now"))
     assert Settings(home=tmp_path / "home").refused_area == location_of(tmp_path / "now")

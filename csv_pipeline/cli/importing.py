@@ -99,12 +99,7 @@ def import_file(  # noqa: PLR0913  # a file, whose it is, and how
 
 
 def _import(
-    pipeline: Pipeline,
-    file: FoundFile,
-    *,
-    dry_run: bool,
-    again: bool,
-    repairs: int | None = None,
+    pipeline: Pipeline, file: FoundFile, *, dry_run: bool, again: bool, repairs: int | None = None
 ) -> Imported:
     claim = pipeline.claim_file(file, dry_run=dry_run, again=again)
     if claim is not None:
