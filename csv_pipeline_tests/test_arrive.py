@@ -120,7 +120,7 @@ def test_links_below_an_accounts_folder_are_told_wherever_they_lead(tmp_path: Pa
     assert [file.name for file in seen.found] == ["a.csv"]
     told = {file.name: why for file, why in seen.misplaced}
     assert set(told) == {"more", "products", "gone"}
-    assert all(why.endswith("it is a symbolic link") for why in told.values())
+    assert all("it is a symbolic link" in why for why in told.values())
 
 
 def test_a_look_out_of_time_at_a_name_of_other_bytes_goes_on_there(tmp_path: Path) -> None:

@@ -156,7 +156,8 @@ def test_a_folder_exits_with_2_and_says_where_its_files_could_go(terminal: Termi
     said = terminal.call("import", terminal.folder, "-a", terminal.account, "-f", "people")
     assert said.exit_code == 2
     landing = terminal.pipeline.settings.landing_folder / terminal.account / "people"
-    assert f"it is a folder: name one file in it, or copy them all to {landing}/" in said.err
+    assert "it is a folder: name one file in it" in said.err
+    assert f"can be copied to {landing}/" in said.err
 
 
 def test_a_file_imported_before_is_named_by_its_import(terminal: Terminal) -> None:
@@ -179,7 +180,7 @@ def test_a_path_of_other_bytes_is_refused_in_plain_words(terminal: Terminal) -> 
         said = terminal.call(*words)
         assert said.exit_code == 2
         assert r"caf\xe9.csv: text in UTF-8 was needed; it has other bytes" in said.err
-    with pytest.raises(SetupError, match=r"caf\\xe9.csv: a path in UTF-8 was needed"):
+    with pytest.raises(SetupError, match=r"caf\\xe9.csv: a name in UTF-8 was needed"):
         terminal.pipeline.find(location_of(path), terminal.account, "people")
 
 
@@ -224,11 +225,10 @@ def test_a_file_is_imported_again_if_somebody_says_so(terminal: Terminal) -> Non
 
 def test_rejects_are_written_to_no_folder_in_plain_words(terminal: Terminal) -> None:
     report = terminal.bring("ID,Name,Amount\n1,Ann,x\n2,Bob,2\n", "--json").json
-    in_its_way = terminal.folder / "out.csv.part"
-    in_its_way.mkdir()
-    said = terminal.call("rejects", report["import_id"], "--out", terminal.folder / "out.csv")
+    (terminal.folder / "a").touch()
+    said = terminal.call("rejects", report["import_id"], "--out", terminal.folder / "a" / "out.csv")
     assert (said.exit_code, said.err.count("\n")) == (2, 1)
-    assert "out.csv: a file to write to was needed; Is a directory" in said.err
+    assert "out.csv: a file to write to was needed; " in said.err
 
 
 def test_the_same_content_under_another_name_is_a_duplicate(terminal: Terminal) -> None:

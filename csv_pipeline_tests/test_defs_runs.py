@@ -165,12 +165,12 @@ def test_a_run_shows_where_the_files_are_now(dagster: Dagster) -> None:
     facts = metadata(dagster.run())
     locations = {line["file"]: line["is now"] for line in facts["where they are"]}
     assert "/archive/" in locations["one.csv"]
-    assert "/quarantine/" in locations["wrong.csv"]
+    assert "/refused/" in locations["wrong.csv"]
     (outcomes,) = facts["each row's outcome"]
     assert Path(outcomes["is in"]).read_text("utf-8-sig").count("inserted") == 2
 
 
-def test_a_refused_file_is_named_by_the_place_it_was_moved_to(dagster: Dagster) -> None:
+def test_a_refused_file_is_named_by_the_location_it_was_moved_to(dagster: Dagster) -> None:
     dagster.drop("wrong.csv", WRONG)
     dagster.run()
     with dagster.pipeline.database.begin() as connection:

@@ -182,6 +182,9 @@ def test_imports_of_an_earlier_release_can_be_undone_in_their_order(tmp_path: Pa
                 "ALTER TABLE csv_pipeline.arrival"
                 " RENAME COLUMN status_before_dry_run TO rehearsed_as",
                 "ALTER INDEX csv_pipeline.arrival_to_move RENAME TO arrival_to_place",
+                "ALTER TABLE csv_pipeline.arrival ADD COLUMN moved_modified_at timestamptz,"
+                " DROP COLUMN moved_etag, DROP COLUMN etag, ADD CONSTRAINT arrival_is_found_once"
+                " UNIQUE (account, feed, location, size_bytes, modified_at)",
                 "DROP TABLE csv_pipeline.lane",
                 "ALTER TABLE csv_pipeline.import DROP COLUMN turn",
                 "UPDATE csv_pipeline.alembic_version SET version_num = '0013'",

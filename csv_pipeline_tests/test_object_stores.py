@@ -4,6 +4,8 @@ import itertools
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +87,21 @@ def test_an_object_replaced_within_the_second_by_as_many_bytes_is_new(landing: L
     known = {before.identity}
     (after,) = looking(landing, known=known).found
     assert (after.modified_at, after.etag != before.etag) == (before.modified_at, True)
+
+
+def test_an_object_that_an_earlier_release_entered_gets_the_time_of_its_store(
+    landing: Landing,
+) -> None:
+    landing.drop("a.csv")
+    without = landing.keeping(archive=False)
+    without.bring()
+    at = landing.arrivals()["a.csv"].modified_at
+    landing.set(etag="", modified_at=at + timedelta(microseconds=123_456))
+    migration = import_module("csv_pipeline.storage.migrations.versions.0016_etag")
+    with landing.pipeline.database.begin() as connection:
+        connection.execute(sa.text(migration.TIMES_OF_STORES))
+    assert landing.arrivals()["a.csv"].modified_at == at
+    assert without.bring() == []
 
 
 def test_an_object_whose_etag_an_earlier_release_did_not_keep_is_not_new(landing: Landing) -> None:

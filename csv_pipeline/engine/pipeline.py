@@ -152,7 +152,8 @@ class Pipeline:
         store = store_of(location)
         for area in (self.settings.landing_area, *self.settings.kept_areas):
             if fault := store.fault(location, area):
-                raise SetupError(fault)
+                lane = self.settings.landing_area / account / feed
+                raise SetupError(f"{fault} (files to import can be copied to {lane}/)")
         with self.database.begin() as connection:
             here, since = (
                 arrivals.moved_file(connection, account, feed, str(location), now=now)

@@ -186,10 +186,18 @@ def _fault(path: Path, found: os.stat_result) -> str | None:
     """Return why what is there can never be imported, if it cannot."""
     name = storable(str(path))
     if stat.S_ISDIR(found.st_mode):
-        why = "it is a folder" if os.access(path, os.R_OK | os.X_OK) else "access is denied"
+        why = (
+            "it is a folder: name one file in it"
+            if os.access(path, os.R_OK | os.X_OK)
+            else "access is denied"
+        )
         return f"{name}: a file was needed; {why}"
     if stat.S_ISLNK(found.st_mode):  # it could lead into another account's folder
-        return f"{name}: a file or folder itself was needed; it is a symbolic link"
+        to = storable(os.path.realpath(path))
+        return (
+            f"{name}: a file or folder itself was needed; it is a symbolic link: name the file it "
+            f"leads to, {to}"
+        )
     if not stat.S_ISREG(found.st_mode):  # a pipe never ends
         return f"{name}: a file was needed; it is a pipe, a socket or a device"
     if not os.access(path, os.R_OK) and os.path.lexists(path):

@@ -8,8 +8,7 @@ from alembic import op
 revision = "0016"
 down_revision = "0015"
 
-# An ETag that is not known is empty and is not compared. A row that would have the key of a later
-# one keeps its time.
+# An ETag that is not known is empty and is not compared.
 _CHANGES = """
 ALTER TABLE csv_pipeline.arrival
     ADD COLUMN etag text NOT NULL DEFAULT '',
@@ -21,7 +20,9 @@ ALTER TABLE csv_pipeline.arrival
 
 DROP INDEX csv_pipeline.arrival_moving;
 CREATE INDEX arrival_moving ON csv_pipeline.arrival (moving_to) WHERE moving_to IS NOT NULL;
-
+"""
+# A row that would have the key of a later one keeps its time.
+TIMES_OF_STORES = """
 UPDATE csv_pipeline.arrival AS mine
     SET modified_at = date_trunc('second', modified_at)
     WHERE location LIKE 's3://%' AND NOT EXISTS (
@@ -37,3 +38,4 @@ UPDATE csv_pipeline.arrival AS mine
 def upgrade() -> None:
     """Add the columns, and let objects have the times that their stores give them."""
     op.execute(_CHANGES)
+    op.execute(TIMES_OF_STORES)
