@@ -36,14 +36,14 @@ from csv_pipeline.engine.workspace import (
     Workspace,
 )
 from csv_pipeline.errors import FileRefusedError, LostClaimError
-from csv_pipeline.model import Claim, Counts, ImportReport, Outcome
+from csv_pipeline.model import ArrivalStatus, Claim, Counts, ImportReport, Outcome
 from csv_pipeline.parts import Files, together
 from csv_pipeline.rejects.faults import MASK
 from csv_pipeline.spec.header import layout_of, sources_in
 from csv_pipeline.stages.load import Found, Incoming, Loaded, clear, load, store_rejects
 from csv_pipeline.stages.transform import transform
 from csv_pipeline.stages.validate import hold_to_threshold, validate
-from csv_pipeline.storage import arrivals, claims, imports, leases, quarantine
+from csv_pipeline.storage import arrivals, claims, imports, leases, moves, quarantine
 from csv_pipeline.storage.lane_lock import lock_lane
 from csv_pipeline.storage.records import Record, record_imports
 from csv_pipeline.storage.situation import Asked, SameContent, Situation, same_content, situation
@@ -321,6 +321,8 @@ class Group:
                 for import_, report in zip(going, reports, strict=True)
             ]
             record_imports(connection, records, self._settings.max_failures)
+            settled = [(i.claim, _status(report)) for i, report in zip(going, reports, strict=True)]
+            moves.promise(connection, archive.plan(self._settings, settled))
         return reports
 
     def _load_rows(
@@ -461,27 +463,14 @@ class Group:
         if of[0].claim.dry_run:
             return
         for import_, report in zip(of, reports, strict=True):
-            try:
-                if self._settings.result_files:
-                    leave_results(self._settings, import_.workspace, self.feed, report)
-            except OSError as error:
-                log.warning("no result file", import_id=report.import_id, because=str(error))
-        self._put_away(reports)
-
-    def _put_away(self, reports: Sequence[ImportReport]) -> None:
-        if len(reports) > 1:
-            ids = [report.arrival_id for report in reports]
-            return archive.archive_files(self._database, self._settings, ids)
-        try:
-            archive.archive_file(self._database, self._settings, reports[0].arrival_id)
-        except archive.CANNOT_GO as error:
-            log.warning("file stays", import_id=reports[0].import_id, because=str(error))
-        return None
+            if self._settings.result_files:
+                leave_results(self._settings, import_.workspace, self.feed, report)
+        archive.archive(self._database, self._settings, [report.arrival_id for report in reports])
 
     def _draft_results(self, incoming: Incoming, of: Sequence[Import]) -> None:
         """Write the result files; they are put in their places once the rows are committed."""
         if self._settings.result_files and not of[0].claim.dry_run:
-            draft_results(self._settings, incoming, [import_.workspace for import_ in of])
+            draft_results(incoming, [import_.workspace for import_ in of])
 
     def _does(self, stage: Stage) -> Callable[[Sequence[Import]], None]:
         return {
@@ -504,6 +493,10 @@ class _UnchangedError(Exception):
     def __init__(self, same: int) -> None:
         self.same = same
         super().__init__(f"import {same}")
+
+
+def _status(report: ImportReport) -> ArrivalStatus:
+    return ArrivalStatus(report.outcome.value)
 
 
 def _due(of: Sequence[Import]) -> list[Import]:

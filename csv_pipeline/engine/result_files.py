@@ -1,7 +1,8 @@
 """Leave the result file of an import where people find it, once what it says is committed.
 
-It is written as a draft beside its place, before the load commits if there is time for that, and
-put there afterwards. So it is whole or not there at all, and a crash between the two loses nothing.
+It is written as a draft in the work directory, before the load commits if there is time for that,
+and put where it belongs afterwards. So it is whole or not there at all, and a crash between the two
+loses nothing.
 """
 
 from collections import Counter
@@ -14,6 +15,7 @@ import structlog
 
 from csv_pipeline.batches import nothing
 from csv_pipeline.engine.workspace import LoadFound, ResultsDraft, Workspace
+from csv_pipeline.files.stores import CANNOT, store_of
 from csv_pipeline.handover import PARTIAL, TypedFile, ValidFile
 from csv_pipeline.model import Counts, ImportReport, Outcome
 from csv_pipeline.parts import Files
@@ -29,62 +31,55 @@ from csv_pipeline.stages.results import (
     write_lines,
 )
 
-DRAFT = ".draft"
-"""How the name of a result file ends that is whole, and not yet in its place."""
-
+_NAME = "results.csv"
 log = structlog.get_logger()
 
 
-def draft_results(settings: Settings, incoming: Incoming, workspaces: Sequence[Workspace]) -> None:
+def draft_results(incoming: Incoming, workspaces: Sequence[Workspace]) -> None:
     """Write what became of every row of imports before their reports are known."""
     refused = workspaces[0].ending is not None
     judged = (incoming.files, incoming.typed, incoming.valid[0])
-    decided = _decided(incoming.feed, judged, workspaces[0].found, refused=refused)
-    paths = [settings.results_file(c.account, c.feed, c.import_id) for c in incoming.claims]
-    for workspace, draft in zip(workspaces, _drafts(decided, paths), strict=True):
-        if draft is not None:
-            workspace.results = draft
+    _draft(_decided(incoming.feed, judged, workspaces[0].found, refused=refused), workspaces)
 
 
 def leave_results(
     settings: Settings, workspace: Workspace, feed: Feed, report: ImportReport
 ) -> None:
-    """Put what became of every row of an import in its place, whole or not at all.
+    """Put what became of every row of an import where it belongs, whole or not at all.
 
-    The load may have written it already. What cannot be written is logged, and nothing of it left.
+    The load may have written it already. What system or store do not allow is logged.
     """
-    draft = workspace.results
     if report.outcome not in {Outcome.IMPORTED, Outcome.REFUSED}:
-        if draft is not None:
-            draft.path.unlink(missing_ok=True)
         return
     refused = report.outcome is Outcome.REFUSED
-    path = settings.results_file(report.account, report.feed, report.import_id)
-    if draft is None or draft.refused != refused or not draft.path.exists():
-        judged = workspace.judged()
-        if judged is None:
+    try:
+        draft = workspace.results or _left(workspace, refused=refused)
+        if draft is None or draft.refused != refused or not draft.path.exists():
+            judged = workspace.judged()
+            if judged is None:
+                return
+            _draft(_decided(feed, judged, workspace.found, refused=refused), [workspace])
+            draft = workspace.results
+        if draft is None:
             return
-        decided = _decided(feed, judged, workspace.found, refused=refused)
-        (draft,) = _drafts(decided, [path])
-    if draft is not None:
-        _put(draft, path, report)
+        if draft.counts != replace(report.counts, blank=0, non_data=0):
+            # Rather no file than one that contradicts the report.
+            log.warning("no result file", import_id=report.import_id, found=asdict(draft.counts))
+            return
+        target = settings.results_file(report.account, report.feed, report.import_id)
+        store_of(target).put(draft.path, target)
+    except CANNOT as error:
+        log.warning("no result file", import_id=report.import_id, because=str(error))
 
 
-def leave_draft(settings: Settings, draft: Path, report: ImportReport) -> None:
-    """Put a result file in its place that a worker finished before it was killed."""
-    outcomes = pl.scan_csv(draft, infer_schema=False).select(OUTCOME).collect()[OUTCOME]
-    counted = outcomes.value_counts().rows()
-    refused = report.outcome is Outcome.REFUSED
-    found = ResultsDraft(path=draft, refused=refused, counts=_counts(dict(counted)))
-    _put(found, settings.results_file(report.account, report.feed, report.import_id), report)
-
-
-def _put(draft: ResultsDraft, path: Path, report: ImportReport) -> None:
-    if draft.counts == replace(report.counts, blank=0, non_data=0):
-        draft.path.replace(path)
-    else:  # rather no file than one that contradicts the report
-        log.warning("no result file", import_id=report.import_id, found=asdict(draft.counts))
-        draft.path.unlink()
+def _left(workspace: Workspace, *, refused: bool) -> ResultsDraft | None:
+    """Return what a worker wrote to its end before it was killed, if there is any."""
+    path = workspace.directory / _NAME
+    if not path.is_file():
+        return None
+    outcomes = pl.scan_csv(path, infer_schema=False).select(OUTCOME).collect()[OUTCOME]
+    counts = _counts(dict(outcomes.value_counts().iter_rows()))
+    return ResultsDraft(path=path, refused=refused, counts=counts)
 
 
 def _decided(
@@ -107,42 +102,40 @@ def _decided(
     )
 
 
-def _drafts(decided: Decided, paths: Sequence[Path]) -> list[ResultsDraft | None]:
-    """Write the result files beside their places."""
-    drafts = [_Draft(path) for path in paths]
+def _draft(decided: Decided, workspaces: Sequence[Workspace]) -> None:
+    """Write the result files into the work directories; one that cannot be is logged."""
+    drafts = [_Draft(workspace.directory) for workspace in workspaces]
     for at, lines in result_lines(decided):
         drafts[at].add(lines)
-    return [draft.finished(refused=decided.refused) for draft in drafts]
+    for workspace, draft in zip(workspaces, drafts, strict=True):
+        if (counts := draft.finished()) is not None:
+            path = workspace.directory / _NAME
+            workspace.results = ResultsDraft(path=path, refused=decided.refused, counts=counts)
 
 
 class _Draft:
-    """A result file that is being written beside its place; only the owner may read it.
+    """A result file that is being written to a work directory; only the owner may read it."""
 
-    If it cannot be written to its end, as on a full disk, nothing of it is left.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path.with_name(f"{path.name}{PARTIAL}")
-        self._whole = path.with_name(f"{path.name}{DRAFT}")
+    def __init__(self, work: Path) -> None:
+        self._path, self._whole = work / f"{_NAME}{PARTIAL}", work / _NAME
         self._tally: Counter[str] = Counter()
-        self._begun = self._failed = False
+        self._failed = self._begun = False
 
     def add(self, lines: pl.DataFrame) -> None:
         """Write some lines to it."""
         if self._failed:
             return
         try:
-            self._begin()
+            first = self._begin()
             with self._path.open("ab") as out:
-                write_lines(out, lines, first=not self._begun)
+                write_lines(out, lines, first=first)
         except OSError as error:
             self._give_up(error)
-        self._begun = True
         counted = lines[OUTCOME].value_counts()
         self._tally.update(dict(zip(counted[OUTCOME].cast(str), counted["count"], strict=True)))
 
-    def finished(self, *, refused: bool) -> ResultsDraft | None:
-        """Return it, once all of it is written; None if it could not be."""
+    def finished(self) -> Counts | None:
+        """Return what it counts, once all of it is written; None if it could not be."""
         if self._failed:
             return None
         try:
@@ -151,19 +144,21 @@ class _Draft:
         except OSError as error:
             self._give_up(error)
             return None
-        return ResultsDraft(path=self._whole, refused=refused, counts=_counts(self._tally))
+        return _counts(self._tally)
 
-    def _begin(self) -> None:
-        if not self._begun:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.touch(mode=0o600)
-            self._path.open("wb").close()
+    def _begin(self) -> bool:
+        """Make the file, unless it is begun; return whether it was not."""
+        if self._begun:
+            return False
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.touch(mode=0o600)
+        self._path.open("wb").close()
+        self._begun = True
+        return True
 
     def _give_up(self, error: OSError) -> None:
         self._failed = True
         log.warning("no result file", path=str(self._path), because=str(error))
-        if not self._path.is_dir():
-            self._path.unlink(missing_ok=True)
 
 
 def _counts(tally: Mapping[str, int]) -> Counts:
