@@ -36,14 +36,23 @@ from csv_pipeline.engine.workspace import (
     Workspace,
 )
 from csv_pipeline.errors import FileRefusedError, LostClaimError
+from csv_pipeline.location import Location
 from csv_pipeline.model import ArrivalStatus, Claim, Counts, ImportReport, Outcome
 from csv_pipeline.parts import Files, together
 from csv_pipeline.rejects.faults import MASK
 from csv_pipeline.spec.header import layout_of, sources_in
-from csv_pipeline.stages.load import Found, Incoming, Loaded, clear, load, store_rejects
+from csv_pipeline.stages.load import (
+    Found,
+    Incoming,
+    Loaded,
+    RowRefusedError,
+    clear,
+    load,
+    store_rejects,
+)
 from csv_pipeline.stages.transform import transform
 from csv_pipeline.stages.validate import hold_to_threshold, validate
-from csv_pipeline.storage import arrivals, claims, imports, leases, moves, quarantine
+from csv_pipeline.storage import arrivals, claims, imports, leases, quarantine
 from csv_pipeline.storage.lane_lock import lock_lane
 from csv_pipeline.storage.records import Record, record_imports
 from csv_pipeline.storage.situation import Asked, SameContent, Situation, same_content, situation
@@ -274,9 +283,10 @@ class Group:
     def _load(self, of: Sequence[Import]) -> None:
         """Store rows and ledger entries in one transaction; nothing of it, if any is refused."""
         going = [import_ for import_ in of if import_.workspace.report is None]
+        careful = not all(import_.workspace.is_in_memory for import_ in going)
         try:
-            reports = self._settled(going)
-        except (FileRefusedError, _UnchangedError, LostClaimError) as error:
+            reports = self._settled(going, careful=careful)
+        except (FileRefusedError, RowRefusedError, _UnchangedError, LostClaimError) as error:
             if len(going) > 1:
                 raise
             (alone,) = going
@@ -284,16 +294,28 @@ class Group:
                 alone.end_as(Outcome.REFUSED, str(error), error.code)
             elif isinstance(error, _UnchangedError):
                 alone.end_as_duplicate(error.same)
-            elif not self._renew([alone.claim]):  # it may be that of a worker that died
-                return self._look_up(alone)
-            reports = self._settled(going)
+            elif isinstance(error, LostClaimError) and not self._renew([alone.claim]):
+                return self._look_up(alone)  # the worker that has it lives
+            reports = self._settled_at_last(going)
         for import_, report in zip(going, reports, strict=True):
             self._leases.drop(import_.claim)
             import_.workspace.report = report
         return None
 
-    def _settled(self, going: Sequence[Import]) -> list[ImportReport]:
-        """Store the rows of files that are due, and enter what became of each."""
+    def _settled_at_last(self, going: Sequence[Import]) -> list[ImportReport]:
+        """Settle a file with care; its rows may be refused for that."""
+        try:
+            return self._settled(going, careful=True)
+        except FileRefusedError as error:
+            going[0].end_as(Outcome.REFUSED, str(error), error.code)
+            return self._settled(going, careful=True)
+
+    def _settled(self, going: Sequence[Import], *, careful: bool) -> list[ImportReport]:
+        """Store the rows of files that are due, and enter what became of each.
+
+        Raises:
+            RowRefusedError: The table refuses a row, and which one is found with more care.
+        """
         if not going:
             return []
         began = time.monotonic()
@@ -301,7 +323,7 @@ class Group:
             del import_.workspace.results  # of a load that came to nothing
         with self._database.begin() as connection:
             dry_run = connection.begin_nested() if going[0].claim.dry_run else None
-            loaded, headers = self._load_rows(connection, _due(going))
+            loaded, headers = self._load_rows(connection, _due(going), careful=careful)
             self._keep_rejects(connection, going)
             reports = [_report(import_, loaded) for import_ in going]
             reports = self._compared(connection, reports, headers)
@@ -316,17 +338,22 @@ class Group:
             ]
             for import_ in going:
                 arrivals.enter_members(connection, import_.claim, import_.members)
+            settled = [(i.claim, _status(report)) for i, report in zip(going, reports, strict=True)]
+            targets = archive.plan(self._settings, settled)
             records = [
-                Record(claim=import_.claim, report=report, fingerprint=import_.fingerprint)
+                Record(
+                    claim=import_.claim,
+                    report=report,
+                    fingerprint=import_.fingerprint,
+                    moving_to=_text(targets.get(import_.claim.arrival_id)),
+                )
                 for import_, report in zip(going, reports, strict=True)
             ]
             record_imports(connection, records, self._settings.max_failures)
-            settled = [(i.claim, _status(report)) for i, report in zip(going, reports, strict=True)]
-            moves.promise(connection, archive.plan(self._settings, settled))
         return reports
 
     def _load_rows(
-        self, connection: Connection, due: Sequence[Import]
+        self, connection: Connection, due: Sequence[Import], *, careful: bool
     ) -> tuple[dict[int, Loaded], dict[str, tuple[str, ...]]]:
         """Store the rows of files and return, by import, what became of them.
 
@@ -347,7 +374,8 @@ class Group:
         same = self._brought_before(connection, known)
         due = self._judged_anew(connection, due)
         found: dict[int, Loaded] = {}
-        for number, wave in enumerate(_incoming(due, known).waves() if due else ()):
+        incoming = replace(_incoming(due, known), careful=careful) if due else None
+        for number, wave in enumerate(incoming.waves() if incoming else ()):
             if number:
                 clear(connection)
             theirs = [i for i in due if i.claim in wave.claims]
@@ -497,6 +525,10 @@ class _UnchangedError(Exception):
 
 def _status(report: ImportReport) -> ArrivalStatus:
     return ArrivalStatus(report.outcome.value)
+
+
+def _text(location: Location | None) -> str | None:
+    return None if location is None else str(location)
 
 
 def _due(of: Sequence[Import]) -> list[Import]:

@@ -17,7 +17,7 @@ import structlog
 
 from csv_pipeline.batches import ROWS_DONE
 from csv_pipeline.engine.group import ApartError, Group, groups_of
-from csv_pipeline.engine.importer import imports_of, remove_work
+from csv_pipeline.engine.importer import Import, imports_of, remove_work
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.workspace import Progress, Stage
 from csv_pipeline.errors import FileRefusedError, LostClaimError, UnavailableError
@@ -123,15 +123,17 @@ def run(
     """
     reports: list[ImportReport] = []
     lost: list[LostClaimError] = []
-    going = tuple(claims)
     try:
         with pipeline.leases.working_on(claims):
+            going = imports_of(pipeline, claims)
             for stage in Stage:
-                result = advance(pipeline, going, stage, on_event)
-                going, lost = result.claims, [*lost, *result.lost]
+                result = _advance_all(going, stage, on_event)
+                lost += result.lost
                 if result.unrecorded:
                     raise result.unrecorded[0].error
-            reports = settled(pipeline, going, on_event)
+                on = {claim.import_id for claim in result.claims}
+                going = [import_ for import_ in going if import_.claim.import_id in on]
+            reports = [_settled(import_, on_event) for import_ in going]
     finally:
         finish(pipeline, claims)
     if lost and not reports:
@@ -147,11 +149,15 @@ def advance(
     Raises:
         UnavailableError: Database or object store do not answer.
     """
-    on_event(StepStarted(stage=stage, files=len(claims)))
+    return _advance_all(imports_of(pipeline, claims), stage, on_event)
+
+
+def _advance_all(imports: Sequence[Import], stage: Stage, on_event: OnEvent) -> StepResult:
+    on_event(StepStarted(stage=stage, files=len(imports)))
     going: list[Claim] = []
     lost: list[LostClaimError] = []
     unrecorded: list[StepBroke] = []
-    for group in groups_of(imports_of(pipeline, claims), stage):
+    for group in groups_of(imports, stage):
         for claim, done in _advance(group, stage, on_event):
             match done:
                 case Progress():
@@ -247,19 +253,18 @@ def settled(
     pipeline: Pipeline, claims: Sequence[Claim], on_event: OnEvent = nobody
 ) -> list[ImportReport]:
     """Return what became of files whose last step is done."""
-    reports = []
-    for import_ in imports_of(pipeline, claims):
-        if (report := import_.workspace.report) is None:
-            Group([import_]).advance(Stage.LOAD)
-            report = import_.workspace.report
-        assert report is not None  # noqa: S101  # the load has settled it
-        on_event(
-            ImportSettled(
-                report=report, first_rejects=import_.first_rejects, members=import_.members
-            )
-        )
-        reports.append(report)
-    return reports
+    return [_settled(import_, on_event) for import_ in imports_of(pipeline, claims)]
+
+
+def _settled(import_: Import, on_event: OnEvent) -> ImportReport:
+    if (report := import_.workspace.report) is None:
+        Group([import_]).advance(Stage.LOAD)
+        report = import_.workspace.report
+    assert report is not None  # noqa: S101  # the load has settled it
+    on_event(
+        ImportSettled(report=report, first_rejects=import_.first_rejects, members=import_.members)
+    )
+    return report
 
 
 def finish(pipeline: Pipeline, claims: Sequence[Claim]) -> None:

@@ -5,6 +5,8 @@ the pipeline's own role can lock. Any login could take an advisory lock: one tha
 account could take another's and keep it. The lock ends with its transaction, or its connection.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
@@ -29,12 +31,15 @@ def lock_lane(connection: sa.Connection, of: Claim | ImportReport) -> None:
     be stopped, or cut off from a server that still believes in it, and could never commit. The
     server ends it.
     """
+    lane = {"account": of.account, "feed": of.feed}
+    called: sa.ColumnElement[Any] = sa.null()
     if isinstance(of, Claim):
         name = f"{_LOADING} {of.arrival_id}-{of.attempt}"
-        connection.execute(sa.select(sa.func.set_config("application_name", name, True)))
-    lane = {"account": of.account, "feed": of.feed}
-    if try_lane(connection, **lane):
+        called = sa.func.set_config("application_name", name, True)
+    free = _row_of(**lane).add_columns(called).with_for_update(skip_locked=True)
+    if connection.execute(free).one_or_none() is not None:
         return
+    connection.execute(sa.select(called))
     while True:
         connection.execute(_END_LOST_LOADS, lane)
         try:

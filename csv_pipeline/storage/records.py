@@ -23,13 +23,14 @@ class Record:
     """What became of an import, and what its report does not say.
 
     The `claim` ends with it; an undo has none, but `undoes` an import. `fingerprint` is that of the
-    bytes, if they were read. `deaths` counts the workers that died over the file, if it is set
-    aside for that.
+    bytes, if they were read; `moving_to` is where the file will be. `deaths` counts the workers
+    that died over the file, if it is set aside for that.
     """
 
     report: ImportReport
     claim: Claim | None = None
     fingerprint: str | None = None
+    moving_to: str | None = None
     undoes: int | None = None
     deaths: int = 0
 
@@ -79,6 +80,7 @@ def _facts(record: Record) -> dict[str, Any]:
         "added": added,
         "deaths": record.deaths,
         "fingerprint": record.fingerprint,
+        "moving_to": record.moving_to,
         "problem": report.problem,
         "problem_code": report.problem_code,
         "same_as": report.same_as,
@@ -96,6 +98,7 @@ WITH record AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(CAST(:records AS jsonb)) AS r (
         import_id bigint, arrival_id bigint, attempt integer, position bigint, run_id text,
         name text, outcome text, changes boolean, added bigint, deaths integer, fingerprint text,
+        moving_to text,
         problem text, problem_code text, same_as bigint, repairs_import_id bigint,
         undoes_import_id bigint, report jsonb, read bigint, inserted bigint, updated bigint,
         unchanged bigint, kept bigint, superseded bigint, rejected bigint, blank bigint,
@@ -115,6 +118,7 @@ ended AS (
         failures = coalesce(failing.failures, 0),
         deaths = record.deaths,
         moved_at = NULL,
+        moving_to = coalesce(a.moving_to, record.moving_to),
         again = a.again AND record.deaths > 0,
         problem = CASE
             WHEN record.deaths = 0 AND failing.failures >= :max_failures THEN concat(

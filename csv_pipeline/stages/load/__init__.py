@@ -8,6 +8,7 @@ the last value are known by their hash and never sent.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -25,13 +26,13 @@ from csv_pipeline.stages.load.copying import StoredHashes, copy
 from csv_pipeline.stages.load.differences import first_differences
 from csv_pipeline.stages.load.faults import store_rejects, write_refused
 from csv_pipeline.stages.load.incoming import Incoming
-from csv_pipeline.stages.load.resolution import OUTCOME, PLAN, Resolution
-from csv_pipeline.stages.load.writing import is_of_a_row, write
+from csv_pipeline.stages.load.resolution import OUTCOME, Resolution
+from csv_pipeline.stages.load.writing import RowRefusedError, is_of_a_row, write
 from csv_pipeline.storage import imports, order, tables
 from csv_pipeline.storage.database import affected
 from csv_pipeline.storage.quarantine import mark_repaired
 
-__all__ = ["Found", "Incoming", "Loaded", "clear", "load", "store_rejects"]
+__all__ = ["Found", "Incoming", "Loaded", "RowRefusedError", "clear", "load", "store_rejects"]
 
 _FEW_ROWS = 5_000
 _TIMES_AS_MANY = 4
@@ -164,8 +165,7 @@ def _bring(
     hold: Callable[[int], None],
 ) -> "_Done":
     """Write the valid rows by the shortest path there is."""
-    connection.execute(sa.select(*(sa.func.set_config(*fact, True) for fact in PLAN.items())))
-    connection.execute(sa.text("SET CONSTRAINTS ALL IMMEDIATE"))  # refuse a row where it is written
+    connection.exec_driver_sql(resolution.preparation)
     incoming = resolution.incoming
     if incoming.replay is None and not incoming.any_stored:
         done = _copy_first(connection, resolution)
@@ -222,13 +222,15 @@ def _copy_first(connection: sa.Connection, resolution: Resolution) -> _Done | No
     }
     names = [*lineage, *resolution.sent]
     frames = (rows.with_columns(**lineage).select(names) for rows in _rows(incoming))
+    table = f'{target.schema}."{target.name}"'
     try:
-        with connection.begin_nested():
-            table = f'{target.schema}."{target.name}"'
+        with connection.begin_nested() if incoming.careful else nullcontext():
             return _Done(inserted=copy(connection, table, names, frames))
     except psycopg.Error as error:
         if not is_of_a_row(error):
             raise
+        if not incoming.careful:
+            raise RowRefusedError from error
         return None
 
 
@@ -246,17 +248,16 @@ def _resolve(
     claim, replay = incoming.claim, incoming.replay
     confirms = resolution.by_arrival and incoming.is_awaited
     known = None if confirms else _known(connection, resolution)
-    for table in (resolution.staging, resolution.matched):
-        table.create(connection)
     names = [column.name for column in resolution.staging.columns]
     frames = (rows.select(names) for rows in _unknown(_rows(incoming), known, outcomes))
     staged = copy(connection, "staging", names, frames)
     same = outcomes.rows
     if replay is not None:
         _stage_repaired(connection, resolution, replay)
-    # Without statistics the planner takes a temporary table for small, and nests loops over it.
-    joined = ", ".join(f'"{name}"' for name in ("_row_number", *resolution.key))
-    connection.execute(sa.text(f"ANALYZE staging ({joined})"))
+    if staged > _FEW_ROWS:
+        # Without statistics the planner takes a temporary table for small, and nests loops over it.
+        joined = ", ".join(f'"{name}"' for name in ("_row_number", *resolution.key))
+        connection.execute(sa.text(f"ANALYZE staging ({joined})"))
     if replay is not None and not resolution.feed.key:
         # By merging it would hold rows of the same content, be they thousands, against each other.
         connection.execute(sa.text("SET LOCAL enable_mergejoin = off"))
@@ -330,9 +331,11 @@ def _unknown(
 
 def _matched(connection: sa.Connection, resolution: Resolution) -> dict[str, int]:
     """Class the staged rows whose key is stored, and return how many there are of each class."""
-    if not affected(connection, resolution.match()):
+    matched = affected(connection, resolution.match())
+    if not matched:
         return {}
-    connection.execute(sa.text("ANALYZE matched"))
+    if matched > _FEW_ROWS:
+        connection.execute(sa.text("ANALYZE matched"))
     return _classes(connection, resolution)
 
 

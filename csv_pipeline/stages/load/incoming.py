@@ -21,7 +21,8 @@ class Incoming:
     `typed` is that of any of them: what differs between them is settled by now. `any_stored` says
     whether the account has any row, `is_awaited` whether a file that arrived earlier is yet to be
     imported, and `behind` is the position of a file that goes alone, if rows of later arrivals are
-    stored, see `csv_pipeline.storage.order`.
+    stored, see `csv_pipeline.storage.order`. Only a `careful` load goes on, and finds the row, if
+    the table refuses one; it takes two statements more.
     """
 
     feed: Feed
@@ -33,6 +34,7 @@ class Incoming:
     any_stored: bool = True
     is_awaited: bool = False
     behind: int | None = None
+    careful: bool = True
 
     @property
     def claim(self) -> Claim:

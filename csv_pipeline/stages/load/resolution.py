@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
+from sqlalchemy.schema import CreateTable
 
 from csv_pipeline.handover import OWN
 from csv_pipeline.rejects.faults import MASK
@@ -30,6 +31,7 @@ columns it expects one match, so that it would look through all rows of a class 
 is stored of an account lies in memory or on a disk without arms, so that an index pays sooner."""
 
 LINEAGE = ("_import_id", "_row_number", "_updated_at")
+_DIALECT = pg.dialect()  # type: ignore[no-untyped-call]
 _EMPTY = sa.literal({}, pg.JSONB)
 _WHOLE = "_whole"
 
@@ -56,6 +58,17 @@ class Resolution:
         self.matched, self.refused, self.repaired = _MATCHED, _REFUSED, _REPAIRED
         self.values = tuple(name for name in present if name not in self.key)
         self._updated_at = datetime.now(UTC)
+
+    @property
+    def preparation(self) -> str:
+        """The statements that come before all others: how to plan, and two tables.
+
+        A row is refused where it is written, and not at the end.
+        """
+        plan = (f"SET LOCAL {name} = {value}" for name, value in PLAN.items())
+        tables_ = (CreateTable(table) for table in (self.staging, self.matched))
+        made = (str(table.compile(dialect=_DIALECT)) for table in tables_)
+        return ";".join([*plan, "SET CONSTRAINTS ALL IMMEDIATE", *made])
 
     def match(self) -> sa.Insert:
         """Class every staged row whose key is stored."""

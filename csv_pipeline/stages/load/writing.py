@@ -25,6 +25,10 @@ takes milliseconds."""
 _OF_A_ROW = ("22", "23", "44", "54", "P0001")
 
 
+class RowRefusedError(Exception):
+    """The table refuses a row of a load that is not careful: nothing of it is stored."""
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """How many rows statements touched."""
@@ -64,10 +68,14 @@ def write(
         FileRefusedError: The table refuses too many; the others are not looked for.
     """
     try:
+        if not resolution.incoming.careful:
+            return _at_once(connection, resolution, (), updates=updates)
         return _write(connection, resolution, (), updates=updates)
     except sa.exc.DBAPIError as error:
         if not is_of_a_row(error):
             raise
+        if not resolution.incoming.careful:
+            raise RowRefusedError from error
     connection.execute(CreateTable(resolution.refused, if_not_exists=True))
     for name in (resolution.staging.name, resolution.matched.name):
         connection.execute(sa.text(f"CREATE INDEX ON {name} (_row_number)"))
@@ -94,11 +102,21 @@ def _write(
     updates: bool,
 ) -> Written:
     with connection.begin_nested():
-        saved = updated = 0
-        if updates:
-            saved = affected(connection, resolution.save_history(*block))
-            updated = affected(connection, resolution.update(*block))
-        return Written(affected(connection, resolution.insert(*block)), saved, updated)
+        return _at_once(connection, resolution, block, updates=updates)
+
+
+def _at_once(
+    connection: sa.Connection,
+    resolution: Resolution,
+    block: tuple[sa.ColumnElement[bool], ...],
+    *,
+    updates: bool,
+) -> Written:
+    saved = updated = 0
+    if updates:
+        saved = affected(connection, resolution.save_history(*block))
+        updated = affected(connection, resolution.update(*block))
+    return Written(affected(connection, resolution.insert(*block)), saved, updated)
 
 
 def _by_halves(  # noqa: PLR0913  # as `write`, and where to look
