@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -106,17 +105,11 @@ def undo_metadata(report: ImportReport) -> Metadata:
 
 
 def rejects_metadata(
-    reports: Sequence[ImportReport],
-    rejects: Sequence[tuple[str, Reject]],
-    written: Sequence[tuple[str, Path]],
+    reports: Sequence[ImportReport], rejects: Sequence[tuple[str, Reject]]
 ) -> Metadata:
-    """Return which rows the run refused and why; `rejects` come with the names of their files.
-
-    `written` are the files of whole rows to correct, each with the name of the file it is about.
-    """
+    """Return which rows the run refused and why; `rejects` come with the names of their files."""
     return {
         "dagster/partition_row_count": total(reports).rejected,
-        **table("to correct", ({"file": name, "rows in": str(path)} for name, path in written)),
         **_reject_tables(reports),
         **table(
             "first rejects", ({"file": name, "reject": reject.message} for name, reject in rejects)

@@ -190,11 +190,16 @@ class Pipeline:
                     f"to {text_of(str(path.resolve()))}"
                 )
 
-    def scan(self, *, seconds: float, start_at: str | None = None) -> ScanResult:
-        """Look at the landing area, enter what is new into the ledger and return it."""
+    def scan(
+        self, *, seconds: float, start_at: str | None = None, account: str | None = None
+    ) -> ScanResult:
+        """Look at the landing area, enter what is new into the ledger and return it.
+
+        Of one `account` only its folder is looked at.
+        """
         landing = self.settings.landing_location
         with self.database.begin() as connection:
-            known = arrivals.known_files(connection, f"{landing}/")
+            known = arrivals.known_files(connection, f"{landing / (account or '')}/")
         seen = scan_landing(
             landing,
             self.feeds,
@@ -202,6 +207,7 @@ class Pipeline:
             settle_seconds=self.settings.settle_seconds,
             deadline=time.monotonic() + seconds,
             start_at=start_at,
+            account=account,
         )
         with self.database.begin() as connection:
             archive.take_back(connection, seen.found)

@@ -48,9 +48,11 @@ def scan_landing(  # noqa: PLR0913  # where, for what, what is known, and three 
     settle_seconds: float,
     deadline: float,
     start_at: str | None = None,
+    account: str | None = None,
 ) -> ScanResult:
     """Return the files that are new, account by account until `deadline` (`time.monotonic`).
 
+    The folders of other accounts are not looked at if one `account` is named.
     A file modified within the last `settle_seconds` may still be growing: it is looked at again
     after that time and waits unless size and modification time stayed as they were. An object of a
     store is whole from the moment it is seen.
@@ -60,7 +62,7 @@ def scan_landing(  # noqa: PLR0913  # where, for what, what is known, and three 
     young: list[FoundFile] = []
     stopped_at = None
     whole = isinstance(landing, ObjectLocation)
-    for at, file, fault in _entries(landing, start_at):
+    for at, file, fault in _entries(landing, start_at, account):
         if time.monotonic() > deadline:
             stopped_at = at
             break
@@ -98,23 +100,30 @@ def found_file(location: Location, account: str, feed: str) -> FoundFile:
 
 
 def _entries(
-    landing: Location, start_at: str | None
+    landing: Location, start_at: str | None, account: str | None
 ) -> Iterator[tuple[str, FoundFile, str | None]]:
     """Give every file with where to go on from it, and the reason if it can never be imported."""
     if isinstance(landing, ObjectLocation):
-        yield from _objects(landing, start_at or "")
+        yield from _objects(landing, start_at or "", account)
         return
     landing.mkdir(parents=True, exist_ok=True)
-    for folder in _in_turn(sorted(p for p in landing.iterdir() if not _ignored(p.name)), start_at):
+    if account is not None:
+        folders = [landing / account] if (landing / account).exists() else []
+    else:
+        folders = sorted(p for p in landing.iterdir() if not _ignored(p.name))
+    for folder in _in_turn(folders, start_at):
         for file, fault in _files(folder, landing):
             yield text_of(folder.name), file, fault
 
 
-def _objects(landing: ObjectLocation, start_at: str) -> Iterator[tuple[str, FoundFile, str | None]]:
+def _objects(
+    landing: ObjectLocation, start_at: str, account: str | None
+) -> Iterator[tuple[str, FoundFile, str | None]]:
     """Give every object after the key `start_at`, and then those up to it; none is always last."""
-    before = objects.listing(landing, until=start_at) if start_at else ()
+    area = landing if account is None else landing / account
+    before = objects.listing(area, until=start_at) if start_at else ()
     at = start_at
-    for location, status in chain(objects.listing(landing, after=start_at), before):
+    for location, status in chain(objects.listing(area, after=start_at), before):
         parts = parts_below(location, landing) or ()
         if location.name and not any(map(_ignored, parts)):
             account, feed = parts[0] if len(parts) > 1 else "", parts[1] if len(parts) > 2 else ""

@@ -121,13 +121,6 @@ def rows_meet(connection: sa.Connection, feed: Feed) -> bool:
     return bool(connection.scalar(_ROWS_MEET, {"target": names[0], "history": names[1]}))
 
 
-def row_count(connection: sa.Connection, feed: Feed, account: str) -> int:
-    """Return how many rows are stored for an account."""
-    table = target_table(feed)
-    query = sa.select(sa.func.count()).select_from(table).where(table.c.account == account)
-    return connection.scalar(query) or 0
-
-
 def _applied(connection: sa.Connection) -> dict[str, str]:
     rows = connection.execute(sa.select(tables.target.c.feed, tables.target.c.definition))
     return {row.feed: row.definition for row in rows}

@@ -216,7 +216,9 @@ def _are_worth_reading(connection: sa.Connection, claim: Claim, expected: int) -
     """
     if expected < _FEW_ROWS:
         return False
-    return imports.rows_brought(connection, claim) <= min(_TIMES_AS_MANY * expected, _MOST_HASHES)
+    return imports.rows_stored(connection, claim.account, claim.feed) <= min(
+        _TIMES_AS_MANY * expected, _MOST_HASHES
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
