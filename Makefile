@@ -19,7 +19,7 @@ dev: .venv/ready ## start the database and Dagster; files dropped into the landi
 	@$(BIN)/csv-pipeline dev
 
 test: .venv/ready-dev ## run the tests that take seconds
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 test-slow: .venv/ready-dev ## run the tests that take longer
 	@$(BIN)/python -m pytest -m slow

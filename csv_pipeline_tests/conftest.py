@@ -11,13 +11,16 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 import structlog
+import typer.testing
 from hypothesis import settings
+from typer.main import get_command
 
 from csv_pipeline.account import Account
 from csv_pipeline.engine.importer import Import
@@ -36,6 +39,9 @@ from csv_pipeline_tests.postgres import ADDRESS
 settings.register_profile("gate", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("gate")
+
+# Typer makes all commands anew for every call of its runner, which takes longer than most of them.
+typer.testing._get_command = cache(get_command)  # type: ignore[attr-defined]  # noqa: SLF001
 
 SAMPLES = Path(__file__).parent / "corpus" / "samples"
 

@@ -8,6 +8,8 @@ equal in effect, such as the names of two encodings that decode its bytes alike,
 
 import codecs
 import json
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,16 @@ import polars as pl
 import pytest
 
 from csv_pipeline.errors import FileRefusedError
-from csv_pipeline.handover import REJECTS, TextFile, batches, scan
+from csv_pipeline.feeds.customers import CUSTOMERS
+from csv_pipeline.handover import NON_DATA, REJECTS, TextFile, batches, scan
 from csv_pipeline.spec.contract import heading
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.read.grammar import Grammar
 
 CASES = Path(__file__).parent / "corpus" / "cases"
 NAMES = sorted(path.stem for path in CASES.glob("*.json"))
+FILES = sorted([*CASES.glob("*.csv"), *(CASES.parent / "kinds").glob("*/*.csv")])
+Outcome = TextFile | FileRefusedError
 FACTS = {"delimiter", "quote", "escape", "header_line", "blank", "non_data", "repaired"}
 EXPECTATIONS = FACTS | {"encoding", "header", "rows", "lines", "rejects"}
 
@@ -31,8 +36,8 @@ def _case(name: str) -> dict[str, Any]:
     return case
 
 
-def _hints(case: dict[str, Any]) -> ReadHints:
-    return ReadHints(name="file.csv", headings=frozenset(map(heading, case["headings"] or ())))
+def _headings(case: dict[str, Any]) -> frozenset[str]:
+    return frozenset(map(heading, case["headings"] or ()))
 
 
 def _seen(text: TextFile) -> dict[str, Any]:
@@ -72,16 +77,32 @@ def _settled(seen: dict[str, Any], expect: dict[str, Any]) -> dict[str, Any]:
     return wanted
 
 
+def _outcome(path: Path, folder: Path, **hints: Any) -> Outcome:
+    known = _headings(_case(path.stem)) if path.parent == CASES else CUSTOMERS.headings
+    try:
+        return read(path, folder, ReadHints(name="file.csv", headings=known, **hints))
+    except FileRefusedError as refusal:
+        return refusal
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Outcome]:
+    """What is read of a file; read once, whichever tests ask."""
+    folder = tmp_path_factory.mktemp("corpus")
+    return cache(lambda path: _outcome(path, folder / f"{path.parent.name}-{path.stem}"))
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_a_polluted_file_gives_what_a_careful_person_reads(name: str, tmp_path: Path) -> None:
+def test_a_polluted_file_gives_what_a_careful_person_reads(
+    name: str, outcome: Callable[[Path], Outcome]
+) -> None:
     case = _case(name)
     expect = case["expect"]
-    if "refused" in expect:
-        with pytest.raises(FileRefusedError) as refusal:
-            read(CASES / f"{name}.csv", tmp_path, _hints(case))
-        assert refusal.value.code in expect["refused"].split("|"), case["why"]
+    text = outcome(CASES / f"{name}.csv")
+    if isinstance(text, FileRefusedError):
+        assert text.code in expect.get("refused", "").split("|"), case["why"]
         return
-    text = read(CASES / f"{name}.csv", tmp_path, _hints(case))
+    assert "refused" not in expect, case["why"]
     seen = _seen(text)
     assert {key: seen[key] for key in expect} == _settled(seen, expect), case["why"]
     assert text.records == len(seen["rows"]) + len(seen["rejects"])
@@ -89,13 +110,12 @@ def test_a_polluted_file_gives_what_a_careful_person_reads(name: str, tmp_path: 
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_record_gives_its_cells_again_as_they_were_read(name: str, tmp_path: Path) -> None:
+def test_a_record_gives_its_cells_again_as_they_were_read(
+    name: str, outcome: Callable[[Path], Outcome]
+) -> None:
     """So that a reject needs no more than its record to be sent out, in dialects like that."""
-    try:
-        text = read(CASES / f"{name}.csv", tmp_path, _hints(_case(name)))
-    except FileRefusedError:
-        return
-    if not text.is_plain:
+    text = outcome(CASES / f"{name}.csv")
+    if isinstance(text, FileRefusedError) or not text.is_plain:
         return
     grammar = Grammar(text.delimiter, text.quote, text.escape)
     content = text.text.read_bytes()
@@ -108,6 +128,24 @@ def test_a_record_gives_its_cells_again_as_they_were_read(name: str, tmp_path: P
                 continue
             again = grammar.cells(record)[: len(text.header)]
             assert [cell or "" for cell in again] == [cell or "" for cell in cells]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_the_block_size_never_changes_what_a_file_gives(
+    path: Path, outcome: Callable[[Path], Outcome], tmp_path: Path
+) -> None:
+    block = max(61, path.stat().st_size // 40)
+    assert _given(_outcome(path, tmp_path, block_bytes=block)) == _given(outcome(path))
+
+
+def _given(text: Outcome) -> object:
+    if isinstance(text, FileRefusedError):
+        return text.code
+    assert text.non_data_lines is not None
+    non_data = scan(text.non_data_lines, NON_DATA).select("line_number", "reason").collect().rows()
+    facts = (text.header, text.records, text.blank, text.non_data_count, text.repaired, text.lines)
+    rejects = scan(text.rejects, REJECTS).collect().rows()
+    return facts, scan(text.rows).collect().rows(), rejects, sorted(non_data)
 
 
 def test_the_corpus_is_whole() -> None:

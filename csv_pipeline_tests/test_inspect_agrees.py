@@ -1,8 +1,9 @@
 """Looking into a file for a feed shows what an import for it reads, whatever the file."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,8 +20,8 @@ from csv_pipeline.stages.read import read
 from csv_pipeline_tests.test_corpus import CASES
 from csv_pipeline_tests.test_kinds import KINDS
 
+Imported = Callable[[Path, str], TextFile | FileRefusedError]
 FILES = sorted([*CASES.glob("*.csv"), *KINDS.glob("*/*.csv"), *KINDS.glob("*/*.txt")])
-Read = tuple[TextFile, bytes, list[tuple[int, str]], tuple[Any, ...]]
 
 
 def _id(path: Path) -> str:
@@ -32,8 +33,7 @@ def _is_of_encodings(path: Path) -> bool:
     return path.name.startswith(("encoding_", "mixed_", "text_"))
 
 
-def imported(pipeline: Pipeline, path: Path, feed: str, work: Path) -> Read | FileRefusedError:
-    """Return what an import for the feed reads: rows, rejects, and lines that are no data."""
+def _imported(pipeline: Pipeline, path: Path, feed: str, work: Path) -> TextFile | FileRefusedError:
     claim = Claim(
         import_id=0,
         arrival_id=0,
@@ -47,49 +47,55 @@ def imported(pipeline: Pipeline, path: Path, feed: str, work: Path) -> Read | Fi
     )
     hints = Import(pipeline, claim, Account(account="anybody")).hints(None)
     try:
-        text = read(path, work, hints)
+        return read(path, work, hints)
     except FileRefusedError as refusal:
         return refusal
-    write_clean(text, work / "clean.csv")
-    rejects = scan(text.rejects, REJECTS).select("line_number", "rule").collect().rows()
-    return text, (work / "clean.csv").read_bytes(), rejects, non_data_in(text).first
+
+
+@pytest.fixture(scope="module")
+def imported(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Imported:
+    """What an import for a feed reads of a file; read once, whichever tests ask."""
+    folder = tmp_path_factory.mktemp("imported")
+    return cache(lambda path, feed: _imported(pipeline, path, feed, folder / f"{_id(path)}-{feed}"))
 
 
 @pytest.mark.parametrize("position", range(len(FILES)), ids=[_id(path) for path in FILES])
 def test_a_file_is_looked_into_for_a_feed_as_an_import_for_it_reads_it(
-    position: int, pipeline: Pipeline, tmp_path: Path
+    position: int, pipeline: Pipeline, imported: Imported, tmp_path: Path
 ) -> None:
     path, asked = FILES[position], FEEDS[position % len(FEEDS)]  # each file for one feed in turn
     feed = asked.name
-    wanted = imported(pipeline, path, feed, tmp_path / "work")
+    wanted = imported(path, feed)
     out = tmp_path / "clean.csv"
     if isinstance(wanted, FileRefusedError):
         with pytest.raises(type(wanted)) as refusal:
             inspect_file(path, pipeline.settings, [asked], feed=feed, out=out)
         assert str(refusal.value) == str(wanted)
         return
-    text, clean, rejects, non_data = wanted
     found = inspect_file(path, pipeline.settings, [asked], feed=feed, out=out)
     assert found.text is not None
-    assert out.read_bytes() == clean
+    clean = out.read_bytes()
+    write_clean(wanted, out)
+    assert clean == out.read_bytes()
+    rejects = scan(wanted.rejects, REJECTS).select("line_number", "rule").collect().rows()
     assert [(one.line_number, one.rule) for one in found.faults] == rejects[: len(found.faults)]
-    assert found.non_data_lines == non_data
+    assert found.non_data_lines == non_data_in(wanted).first
     for fact in ("header", "header_line", "records", "malformed", "blank", "lines", "evidence"):
-        assert getattr(found.text, fact) == getattr(text, fact), fact
+        assert getattr(found.text, fact) == getattr(wanted, fact), fact
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if not _is_of_encodings(path)], ids=_id)
 def test_a_feed_is_proposed_with_the_header_that_an_import_for_it_finds(
-    path: Path, pipeline: Pipeline, tmp_path: Path
+    path: Path, pipeline: Pipeline, imported: Imported
 ) -> None:
     try:
         found = inspect_file(path, pipeline.settings, FEEDS, full=True)
     except FileRefusedError:
         return
     for one in found.proposals:
-        wanted = imported(pipeline, path, one.fit.feed, tmp_path / one.fit.feed)
+        wanted = imported(path, one.fit.feed)
         if isinstance(wanted, FileRefusedError):
             assert one.problem == f"{wanted.needed}; {wanted.found}"
             assert not one.fits
         else:
-            assert one.header_line == wanted[0].header_line
+            assert one.header_line == wanted.header_line

@@ -342,26 +342,6 @@ def _costs_the_damaged(table: Table, damage: Damage, line_end: str, block: int) 
         ]
 
 
-# ---- the block size is nobody's business
-
-
-def _outcome(name: str, **hints: Any) -> object:
-    case = json.loads((CASES / f"{name}.json").read_bytes())
-    known = frozenset(map(heading, case["headings"] or ()))
-    try:
-        with reading((CASES / f"{name}.csv").read_bytes(), headings=known, **hints) as text:
-            facts = (text.records, text.blank, text.non_data_count, text.repaired)
-            return text.header, rows(text).rows(), rejects(text).rows(), facts
-    except FileRefusedError as refusal:
-        return refusal.code
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_block_size_never_changes_what_a_corpus_file_gives(name: str) -> None:
-    size = (CASES / f"{name}.csv").stat().st_size
-    assert _outcome(name, block_bytes=max(61, size // 40)) == _outcome(name)
-
-
 # ---- any bytes at all
 
 

@@ -1,12 +1,11 @@
 """Below the header a record of its width is a row; what is none is named, and nothing moves."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from csv_pipeline.errors import FileRefusedError, UndecidableError
+from csv_pipeline.errors import UndecidableError
 from csv_pipeline.feeds.customers import CUSTOMERS
 from csv_pipeline.feeds.ebay_orders import EBAY_ORDERS
 from csv_pipeline.handover import NON_DATA, TextFile, scan
@@ -345,32 +344,6 @@ def test_a_separator_too_many_is_dropped_where_every_row_fills_the_last_column(
     text = reading(tmp_path, f"{header}{rows}A-90,Bob,2026-01-02,\nA-91,Bob, Jr.,\n")
     assert cells(text)[-1] == ("A-90", "Bob", "2026-01-02")
     assert (rejects(text), text.repaired) == ([(28, "row.too_long")], 1)
-
-
-# ---- blocks
-
-
-def _outcome(path: Path, folder: Path, headings: frozenset[str], **hints: Any) -> object:
-    try:
-        text = read(path, folder, ReadHints(name="f", headings=headings, **hints))
-    except FileRefusedError as refusal:
-        return refusal.code
-    numbers = scan(text.rows).collect().rows()
-    return text.header, numbers, rejects(text), apart(text), text.lines
-
-
-FILES = [*CASES.glob("*.csv"), *(path for path in KINDS.glob("*/*.csv"))]
-
-
-@pytest.mark.parametrize("path", sorted(FILES), ids=lambda path: f"{path.parent.name}-{path.stem}")
-def test_the_corpus_gives_the_same_in_blocks_of_one_kibibyte(path: Path, tmp_path: Path) -> None:
-    case = path.with_suffix(".json")
-    names = json.loads(case.read_bytes())["headings"] or () if case.exists() else ()
-    known = frozenset(map(heading, names)) or (
-        CUSTOMERS.headings if not case.exists() else frozenset()
-    )
-    whole = _outcome(path, tmp_path / "a", known)
-    assert _outcome(path, tmp_path / "b", known, block_bytes=1024) == whole
 
 
 def test_a_line_of_a_quoted_cell_counts_no_inches(tmp_path: Path) -> None:

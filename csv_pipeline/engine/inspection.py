@@ -181,7 +181,7 @@ class _Desk:
             faults=tuple(_first_faults(text)),
             non_data_lines=non_data_in(text).first,
             faults_by_rule=tuple(_by_rule(text)),
-            proposals=tuple(self._proposals(plain, text)),
+            proposals=tuple(self._proposals(plain, text, feed)),
             evidence=(*plain.evidence, *text.evidence),
             unverified=tuple(self._unverified(plain, text)) if sampled else (),
             records_about=self._records_about(plain, text) if sampled else None,
@@ -225,12 +225,15 @@ class _Desk:
     def _hints(self, feed: Feed | None) -> ReadHints:
         return hints_for(self.path.name, self.settings, feed)
 
-    def _proposals(self, plain: PlainFile, text: TextFile) -> list[Proposal]:
+    def _proposals(self, plain: PlainFile, text: TextFile, read_for: str | None) -> list[Proposal]:
         """Return the feeds that know any of the header's names, the best fit first."""
         found = [_proposal(text, feed) for feed in self.feeds.values()]
         known_only = any(one.fits for one in found)
         found = [
-            self._by_name(plain, one) if one.fit.known or not known_only else one for one in found
+            self._by_name(plain, one)
+            if (one.fit.known or not known_only) and one.fit.feed != read_for
+            else one
+            for one in found
         ]
         known = [one for one in found if one.fit.known]
         return sorted(known, key=lambda one: (not one.fits, -one.share, one.fit.feed))

@@ -1,0 +1,108 @@
+"""Every command and statement in the docs that ends by itself does what it is there for."""
+
+import re
+import shlex
+
+import pytest
+import sqlalchemy as sa
+from typer.testing import CliRunner, Result
+
+from csv_pipeline.cli import commands
+from csv_pipeline.engine.pipeline import Pipeline
+from csv_pipeline_tests.conftest import Desk
+from csv_pipeline_tests.test_house import DOCS
+
+CUSTOMERS = "Customer ID,Name,Email\nC1,Ann,ann@example.org\nC2,Bob,bob@example.org\nC3,Cid,none\n"
+SERVING = {"demo", "dev"}  # the demo has tests of its own; the other runs until it is ended
+NEED_NOTHING = {"accounts", "feeds", "imports"}
+BLOCKS = re.findall(r"```(sh|sql)\n(.*?)```", DOCS, re.DOTALL)
+
+
+def commands_in_docs() -> list[str]:
+    """Return the calls of blocks, tables and sentences that have all their arguments."""
+    lines = "\n".join(block for kind, block in BLOCKS if kind == "sh")
+    calls = re.findall(r"^(csv-pipeline .*?)(?: +#.*)?$", lines, re.MULTILINE)
+    calls += re.findall(r"`(csv-pipeline [^`]+)`", DOCS)
+    complete = [c for c in calls if len(c.split()) > 2 or c.split()[1] in NEED_NOTHING]
+    return sorted({c for c in complete if c.split()[1] not in SERVING and "s3://" not in c})
+
+
+class Reader:
+    """Somebody who follows the docs, with a file, an import of it, and its rejected rows."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk, self.new = desk, desk.folder / "new.csv"
+        self.new.write_text(CUSTOMERS.replace("Ann", "Anna"))
+        self.corrected = desk.folder / "correct.csv"
+        self.import_id = desk.bring(CUSTOMERS, "customers").import_id
+
+    def follow(self, line: str) -> Result:
+        """Call a command with real names in the place of those that the docs make up."""
+        verb, *words = shlex.split(line)[1:]
+        if verb == "replay":
+            self.call("rejects", str(self.import_id), "--out", str(self.corrected))
+            rows = self.corrected.read_text(encoding="utf-8-sig")
+            self.corrected.write_text(rows.replace(",none", ",cid@example.org"))
+        known = {
+            "FILE": str(self.corrected if verb in {"replay", "rejects"} else self.new),
+            "correct.csv": str(self.corrected),
+            "clean.csv": str(self.desk.folder / "clean.csv"),
+            **dict.fromkeys(("A", "ACCOUNT", "my-shop"), self.desk.account),
+            **dict.fromkeys(("F", "FEED"), "customers"),
+            "NAME": "customers" if verb == "feeds" else self.desk.account,
+            "N": "1000000",
+        }
+        ids = {"ID", *(word for word in words if word.isdigit())}
+        known |= dict.fromkeys(ids, str(self.import_id))
+        return self.call(verb, *(known.get(word, word) for word in words))
+
+    def call(self, *words: str) -> Result:
+        return CliRunner().invoke(commands.app, words)
+
+
+@pytest.fixture
+def reader(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Reader:
+    """A reader whose commands work on the pipeline of the tests."""
+    monkeypatch.setattr(commands, "_pipeline", lambda: desk.pipeline)
+    return Reader(desk)
+
+
+@pytest.mark.parametrize("line", commands_in_docs())
+def test_every_command_in_the_docs_runs(line: str, reader: Reader) -> None:
+    role = re.search(r"--reader (\w+)", line)
+    with reader.desk.pipeline.database.begin() as connection:
+        if role:
+            connection.execute(sa.text(f"CREATE ROLE {role[1]} LOGIN"))
+    try:
+        done = reader.follow(line)
+    finally:
+        with reader.desk.pipeline.database.begin() as connection:
+            if role:
+                reader.call("account", reader.desk.account, "--no-reader", role[1])
+                connection.execute(sa.text(f"DROP ROLE {role[1]}"))
+    assert (done.exit_code, done.stderr) == (0, ""), done.stdout
+    assert done.stdout
+
+
+def test_the_corrected_rows_of_the_docs_are_imported(reader: Reader) -> None:
+    reader.follow("csv-pipeline replay correct.csv")
+    names = {row.name for row in reader.desk.rows("customers", "name, customer_key")}
+    assert names == {"Ann", "Bob", "Cid"}
+
+
+def test_every_statement_in_the_docs_runs(pipeline: Pipeline) -> None:
+    texts = [block for kind, block in BLOCKS if kind == "sql"]
+    texts += re.findall(r"-c '(SELECT [^']*)'", DOCS)
+    statements = [one for text in texts for one in re.sub(r"--.*", "", text).split(";")]
+    statements = [one.strip() for one in statements if one.strip()]
+    assert len(statements) >= 5
+    with pipeline.database.engine.connect() as connection:  # rolled back in the end
+        connection.execute(sa.text("CREATE ROLE web_app LOGIN"))
+        for statement in statements:
+            connection.execute(sa.text(statement))
+
+
+def test_the_docs_have_commands_of_every_kind() -> None:
+    verbs = {line.split()[1] for line in commands_in_docs()}
+    wanted = {"account", "accounts", "feeds", "import", "imports", "inspect"}
+    assert verbs == wanted | {"rejects", "replay", "undo"}
