@@ -14,7 +14,14 @@ from csv_pipeline.spec.contract import Contract, columns_of
 
 _SLUG = re.compile(r"[a-z][a-z0-9_]*")
 _MOST_BYTES = 63  # NAMEDATALEN - 1; PostgreSQL cuts longer names off
-_SUFFIXES = ("_history", "_history_by_import", "_key", "_rejects")
+_SUFFIXES = (
+    "_history",
+    "_by_import",
+    "_history_by_import",
+    "_history_by_writer",
+    "_key",
+    "_rejects",
+)
 """What tables, indexes and assets of a feed are called behind its name."""
 
 _TAKEN = frozenset({"account", "ctid", "cmax", "cmin", "tableoid", "xmax", "xmin"})

@@ -92,6 +92,12 @@ arrival = sa.Table(
         postgresql_where=sa.text("position IS NULL AND status <> 'misplaced'"),
     ),
     sa.Index("arrival_by_location", "location", postgresql_ops={"location": "text_pattern_ops"}),
+    sa.Index(
+        "arrival_not_moved",
+        "location",
+        postgresql_ops={"location": "text_pattern_ops"},
+        postgresql_where=sa.text("moved_to IS NULL"),
+    ),
     sa.Index("arrival_claimed", "worker", postgresql_where=sa.text("status = 'claimed'")),
     sa.Index("arrival_to_move", "status", postgresql_where=sa.text("moved_at IS NULL")),
     sa.Index(
@@ -195,6 +201,13 @@ import_ = sa.Table(
         "feed",
         "turn",
         postgresql_where=sa.text("turn IS NOT NULL"),
+    ),
+    sa.Index(
+        "import_with_changes",
+        "account",
+        "feed",
+        "turn",
+        postgresql_where=sa.text("updated > 0 OR outcome = 'undo'"),
     ),
     sa.Index(
         "import_by_layout",

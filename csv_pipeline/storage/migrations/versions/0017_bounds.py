@@ -16,6 +16,8 @@ CREATE INDEX arrival_open ON csv_pipeline.arrival (account, feed, position)
 CREATE INDEX arrival_without_position ON csv_pipeline.arrival (account, feed, arrival_id)
     WHERE position IS NULL AND status <> 'misplaced';
 CREATE INDEX arrival_by_location ON csv_pipeline.arrival (location text_pattern_ops);
+CREATE INDEX arrival_not_moved ON csv_pipeline.arrival (location text_pattern_ops)
+    WHERE moved_to IS NULL;
 
 ALTER TABLE csv_pipeline.import ADD COLUMN rows_stored bigint;
 UPDATE csv_pipeline.import AS i SET rows_stored = counted.rows_stored
@@ -30,6 +32,8 @@ UPDATE csv_pipeline.import AS i SET rows_stored = counted.rows_stored
 ALTER TABLE csv_pipeline.lane DROP COLUMN turn;
 CREATE INDEX import_by_arrival ON csv_pipeline.import (arrival_id, import_id);
 CREATE INDEX import_by_turn ON csv_pipeline.import (account, feed, turn) WHERE turn IS NOT NULL;
+CREATE INDEX import_with_changes ON csv_pipeline.import (account, feed, turn)
+    WHERE updated > 0 OR outcome = 'undo';
 CREATE INDEX import_by_layout
     ON csv_pipeline.import (account, feed, (report ->> 'layout'), import_id)
     WHERE outcome = 'imported' AND undone_by_import_id IS NULL AND repairs_import_id IS NULL;
