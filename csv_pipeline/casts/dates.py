@@ -228,10 +228,7 @@ def _forms_in(texts: pl.DataFrame, text: pl.Expr) -> tuple[str, ...]:
 
 
 def _read(
-    texts: pl.DataFrame,
-    text: pl.Expr,
-    reading: Reading,
-    forms: tuple[str, ...] = tuple(_FORMS),
+    texts: pl.DataFrame, text: pl.Expr, reading: Reading, forms: tuple[str, ...] = tuple(_FORMS)
 ) -> pl.DataFrame:
     """Try every form on all texts, in two queries: each has its price, however few the rows."""
     groups = texts.select(text.str.extract_groups(_FORMS[form]).alias(form) for form in forms)

@@ -179,10 +179,7 @@ def _matches(values: pl.Series, patterns: Iterable[str]) -> pl.DataFrame:
 
 
 def decide(
-    surveys: list[Survey],
-    setting: Setting,
-    settled: Mapping[str, str | None],
-    file_name: str,
+    surveys: list[Survey], setting: Setting, settled: Mapping[str, str | None], file_name: str
 ) -> tuple[dict[str, str | None], list[Evidence]]:
     """Return each column's way and the evidence for it; None means each value speaks for itself.
 

@@ -1,25 +1,13 @@
-"""The commands, their options, and what a failure looks like from outside.
+"""The commands and their options; each imports what it needs when it is called."""
 
-Exit codes: 0 done, also when the file was imported before; 1 the file was refused or failed, or has
-a warning and `--strict` was asked for; 2 a setting, a name or an option is wrong; 3 not now: the
-database does not answer or another worker has the file. An error of the pipeline is one line on
-stderr; a traceback is a bug.
-"""
-
-import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from typer.core import TyperGroup
 
-from csv_pipeline.errors import (
-    LostClaimError,
-    PipelineError,
-    SetupError,
-    UnavailableError,
-)
+from csv_pipeline.cli.group import Commands, log_warnings_only
+from csv_pipeline.errors import SetupError
 
 if TYPE_CHECKING:
     from csv_pipeline.engine.pipeline import Pipeline
@@ -30,7 +18,7 @@ FeedOption = Annotated[str, typer.Option("--feed", "-f", help="What it holds; se
 OnlyAccount = Annotated[str | None, typer.Option("--account", "-a", help="Only of this account.")]
 OnlyFeed = Annotated[str | None, typer.Option("--feed", "-f", help="Only of this feed.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of tables.")]
-
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would happen; store nothing.")]
 Strict = Annotated[
     bool, typer.Option("--strict", help="Exit with 1 also if the import has a warning.")
 ]
@@ -47,31 +35,6 @@ class Fact(StrEnum):
     MAX_FILE_BYTES = "max-file-bytes"
     CURRENCY = "currency"
     MAX_COMPRESSED_BYTES = "max-compressed-bytes"
-
-
-class Commands(TyperGroup):
-    """The commands; an error of the pipeline ends them by one line and an exit code."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> Any:
-        """Refuse words, such as paths, that have bytes which are not UTF-8: none can be stored."""
-        for word in args:
-            if any("\udc80" <= letter <= "\udcff" for letter in word):
-                shown = word.encode(errors="surrogateescape").decode(errors="backslashreplace")
-                typer.echo(
-                    f"csv-pipeline: {shown}: text in UTF-8 was needed; it has other bytes: "
-                    "rename the file",
-                    err=True,
-                )
-                raise typer.Exit(2)
-        return super().parse_args(ctx, args)
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command that was asked for."""
-        try:
-            return super().invoke(ctx)
-        except PipelineError as error:
-            typer.echo(f"csv-pipeline: {' '.join(str(error).split())}", err=True)
-            raise typer.Exit(_exit_code(error)) from error
 
 
 app = typer.Typer(
@@ -123,9 +86,7 @@ def import_(  # noqa: PLR0913  # an option for each question
     account: AccountOption,
     feed: FeedOption,
     *,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would happen; store nothing.")
-    ] = False,
+    dry_run: DryRun = False,
     again: Annotated[
         bool,
         typer.Option("--again", help="Import it though its bytes were imported, as the newest."),
@@ -272,9 +233,7 @@ def replay(
         int | None, typer.Option("--import", help="Whose rejected rows they are; the file says it.")
     ] = None,
     *,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would happen; store nothing.")
-    ] = False,
+    dry_run: DryRun = False,
     strict: Strict = False,
     as_json: Json = False,
 ) -> None:
@@ -294,9 +253,7 @@ def replay(
 def undo(
     import_id: Annotated[int, typer.Argument(help="The number that `imports` shows.")],
     *,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would happen; change nothing.")
-    ] = False,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Take back all that one import wrote; undo the undo to have it back."""
@@ -316,16 +273,13 @@ def feeds(
 ) -> None:
     """List the feeds, or the columns of one with the names they have in headers."""
     from csv_pipeline.cli import show_feeds
-    from csv_pipeline.errors import UnknownFeedError
     from csv_pipeline.feeds import FEEDS
+    from csv_pipeline.spec.feed import feed_named
 
     if name is None:
         show_feeds.feeds(FEEDS)
-        return
-    by_name = {feed.name: feed for feed in FEEDS}
-    if name not in by_name:
-        raise UnknownFeedError(name, sorted(by_name))
-    show_feeds.feed(by_name[name])
+    else:
+        show_feeds.feed(feed_named({feed.name: feed for feed in FEEDS}, name))
 
 
 @app.command()
@@ -409,7 +363,7 @@ def _pipeline() -> "Pipeline":
     from csv_pipeline.engine.pipeline import open_pipeline
     from csv_pipeline.feeds import FEEDS
 
-    _log_warnings_only()
+    log_warnings_only()
     found = _settings()
     _note_new_home(found)
     return open_pipeline(found, FEEDS)
@@ -439,25 +393,3 @@ def _settings() -> "Settings":
             for fault in error.errors(include_input=False)
         )
         raise SetupError(f"settings: {faults}") from error
-
-
-def _log_warnings_only() -> None:
-    """Keep logs off stdout and out of the tables; a person reads those."""
-    import logging
-
-    import structlog
-
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
-    )
-
-
-def _exit_code(error: PipelineError) -> int:
-    match error:
-        case SetupError():
-            return 2
-        case UnavailableError() | LostClaimError():
-            return 3
-        case _:
-            return 1

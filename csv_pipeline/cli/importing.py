@@ -102,12 +102,7 @@ def import_file(  # noqa: PLR0913  # a file, whose it is, and how
 
 
 def _import(
-    pipeline: Pipeline,
-    file: FoundFile,
-    *,
-    dry_run: bool,
-    again: bool,
-    repairs: int | None = None,
+    pipeline: Pipeline, file: FoundFile, *, dry_run: bool, again: bool, repairs: int | None = None
 ) -> Imported:
     claim = pipeline.claim_file(file, dry_run=dry_run, again=again)
     if claim is not None:
@@ -142,12 +137,7 @@ def replay(pipeline: Pipeline, path: Path, import_id: int | None, *, dry_run: bo
     """
     repaired = pipeline.repaired_by(path, import_id)
     return import_file(
-        pipeline,
-        path,
-        repaired.account,
-        repaired.feed,
-        dry_run=dry_run,
-        repairs=repaired.import_id,
+        pipeline, path, repaired.account, repaired.feed, dry_run=dry_run, repairs=repaired.import_id
     )
 
 

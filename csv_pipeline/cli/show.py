@@ -13,6 +13,8 @@ from csv_pipeline.cli.terminal import command, labelled, out, plain, print_under
 from csv_pipeline.engine.views import masked
 from csv_pipeline.model import (
     Counts,
+    Evidence,
+    HeaderDrift,
     ImportReport,
     NonDataLine,
     Outcome,
@@ -54,11 +56,9 @@ def imported(done: "Imported", feed: Feed) -> None:
         _print_accounting(report)
     print_warnings(report.warnings)
     print_non_data(report.non_data_lines, report.lines.non_data)
-    _print_evidence(report)
-    if report.rejects_by_rule:
-        most_first = sorted(report.rejects_by_rule.items(), key=lambda item: (-item[1], item[0]))
-        rules = ", ".join(f"{rule} {count:,}" for rule, count in most_first)
-        out.print(labelled("Faults by rule", plain(rules, 2_000)))
+    print_evidence("What the file shows of itself", report.evidence)
+    _print_drift(report.drift)
+    print_rules(sorted(report.rejects_by_rule.items(), key=lambda item: (-item[1], item[0])))
     if report.differences:
         made = table("row", "key", "column", "stored", "would be")
         for one in report.differences:
@@ -277,33 +277,36 @@ def print_non_data(lines: Sequence[NonDataLine], total: int) -> None:
         out.print(f"{total - _NON_DATA_SHOWN:,} more; the result file has all of them")
 
 
-def _print_evidence(report: ImportReport) -> None:
-    if report.evidence:
-        made = table("about", "decided", "because")
-        for one in report.evidence:
-            made.add_row(plain(one.subject), plain(one.told), plain(one.because, 200))
-        print_under("What the file shows of itself", made)
-    if report.drift.added:
-        out.print(labelled("Columns that the feed does not know", _names(report.drift.added)))
-    if report.drift.missing:
-        out.print(
-            labelled("Columns that the feed needs and the file lacks", _names(report.drift.missing))
-        )
-    if report.drift.gone:
-        out.print(
-            labelled(
-                "Columns that the file before had and this one lacks", _names(report.drift.gone)
-            )
-        )
-    if report.drift.renamed:
-        pairs = Text(", ").join(
-            Text.assemble(plain(added), " may be ", plain(missing))
-            for missing, added in report.drift.renamed
-        )
-        out.print(labelled("Columns that may have a new name", pairs))
-    if report.drift.reordered:
-        moved = _names(report.drift.reordered)
-        out.print(labelled("Columns that stand elsewhere than in the file before", moved))
+def print_evidence(title: str, evidence: Sequence[Evidence]) -> None:
+    """Print what was decided of a file, and why."""
+    if not evidence:
+        return
+    made = table("about", "decided", "because")
+    for one in evidence:
+        made.add_row(plain(one.subject), plain(one.told), plain(one.because, 200))
+    print_under(title, made)
+
+
+def print_rules(counts: Sequence[tuple[str, int]]) -> None:
+    """Print how many faults each rule has found."""
+    if counts:
+        rules = ", ".join(f"{rule} {count:,}" for rule, count in counts)
+        out.print(labelled("Faults by rule", plain(rules, 2_000)))
+
+
+def _print_drift(drift: HeaderDrift) -> None:
+    renamed = Text(", ").join(
+        Text.assemble(plain(added), " may be ", plain(missing)) for missing, added in drift.renamed
+    )
+    for label, names in (
+        ("Columns that the feed does not know", _names(drift.added)),
+        ("Columns that the feed needs and the file lacks", _names(drift.missing)),
+        ("Columns that the file before had and this one lacks", _names(drift.gone)),
+        ("Columns that may have a new name", renamed),
+        ("Columns that stand elsewhere than in the file before", _names(drift.reordered)),
+    ):
+        if names:
+            out.print(labelled(label, names))
 
 
 def _names(names: Sequence[str]) -> Text:

@@ -9,11 +9,7 @@ from rich.text import Text
 from csv_pipeline.cli.show import identity_of, outcome_of, rows_of
 from csv_pipeline.cli.terminal import command, out, plain, print_under, table
 from csv_pipeline.errors import UndecidableError
-from csv_pipeline.model import (
-    Counts,
-    ImportReport,
-    Outcome,
-)
+from csv_pipeline.model import Counts, ImportReport, Outcome
 from csv_pipeline.settings import Settings
 
 if TYPE_CHECKING:  # the demo brings Dagster, which takes a second

@@ -2,8 +2,8 @@
 
 from rich.text import Text
 
-from csv_pipeline.cli.show import print_non_data, print_warnings
-from csv_pipeline.cli.terminal import command, labelled, note, out, plain, print_under, table
+from csv_pipeline.cli.show import print_evidence, print_non_data, print_rules, print_warnings
+from csv_pipeline.cli.terminal import command, note, out, plain, print_under, table
 from csv_pipeline.engine.inspection import Inspection, Proposal
 from csv_pipeline.handover import TextFile
 
@@ -23,11 +23,8 @@ def inspected(found: Inspection) -> None:
     _print_faults(found, found.text)
     print_warnings(found.text.warnings)
     print_non_data(found.non_data_lines, found.text.non_data_count)
-    made = table("about", "decided", "because")
-    for one in found.evidence:
-        made.add_row(plain(one.subject), plain(one.told), plain(one.because, 200))
     part = "beginning of the file" if found.unverified else "file"
-    print_under(f"What the {part} shows", made)
+    print_evidence(f"What the {part} shows", found.evidence)
     _print_proposals(found)
     if found.unverified:
         out.print(Text("Not verified yet; --full reads all of the file", style="bold yellow"))
@@ -104,8 +101,7 @@ def _print_faults(found: Inspection, text: TextFile) -> None:
         row, line = f"{fault.row_number:,}", f"{fault.line_number:,}"
         made.add_row(row, line, fault.rule, plain(fault.raw, 100))
     print_under(f"The first of {text.malformed:,} faults", made)
-    rules = ", ".join(f"{rule} {count:,}" for rule, count in found.faults_by_rule)
-    out.print(labelled("Faults by rule", plain(rules, 2_000)))
+    print_rules(found.faults_by_rule)
 
 
 def _print_proposals(found: Inspection) -> None:

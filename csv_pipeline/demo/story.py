@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from csv_pipeline.account import Account
-from csv_pipeline.demo.ebay import DE, UK, US, Row, Sale, report, rows, sales
+from csv_pipeline.demo.ebay import DE, UK, US, Row, Sale, Site, report, rows, sales
 
 ACCOUNTS = (
     Account(account="acorn", seller_id="acorn_books"),
@@ -19,7 +19,7 @@ ACCOUNTS = (
 _EBAY, _CUSTOMERS = "ebay_orders", "customers"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """One file of the demo: where it is dropped, what is in it, and what it is there to show."""
 
@@ -54,56 +54,48 @@ def deliveries() -> tuple[tuple[Delivery, ...], tuple[Delivery, ...]]:
     at = datetime(2026, 9, 16, 6, 0, tzinfo=UTC)
     return (
         (
-            _delivery("acorn", _EBAY, "eBay-OrdersReport-Sep-08-2026-06_00_00-0700-11334292920.csv",
+            Delivery("acorn", _EBAY, "eBay-OrdersReport-Sep-08-2026-06_00_00-0700-11334292920.csv",
                       "a good file", first_week, at - timedelta(7)),
-            _delivery("acorn", _EBAY, "eBay-OrdersReport-Sep-15-2026-06_00_00-0700-11335310448.csv",
+            Delivery("acorn", _EBAY, "eBay-OrdersReport-Sep-15-2026-06_00_00-0700-11335310448.csv",
                       "orders sent since last week, new ones, and eight faulty rows",
                       second_week, at),
-            _delivery("acorn", _EBAY, "eBay-OrdersReport-Sep-15-2026-06_12_41-0700-11335310911.csv",
+            Delivery("acorn", _EBAY, "eBay-OrdersReport-Sep-15-2026-06_12_41-0700-11335310911.csv",
                       "another seller's export in this account's folder",
                       _strangers_export(), at),
-            _delivery("acorn", _CUSTOMERS, "customers.csv",
+            Delivery("acorn", _CUSTOMERS, "customers.csv",
                       "UTF-8 with a byte order mark, zips with leading zeros", _customers(), at),
-            _delivery("bergwerk", _EBAY, "eBay-Bestellungen-01-Mrz-2026.csv",
+            Delivery("bergwerk", _EBAY, "eBay-Bestellungen-01-Mrz-2026.csv",
                       "German: semicolons, Windows-1252, 1.234,50, Mär and Dez",
                       _bergwerk_orders(), at),
-            _delivery("bergwerk", _EBAY, "eBay-Bestellungen-08-Mrz-2026.csv",
+            Delivery("bergwerk", _EBAY, "eBay-Bestellungen-08-Mrz-2026.csv",
                       "cut off on its way: the footer counts more sales than there are",
                       _cut_off(), at),
-            _delivery("bergwerk", _EBAY, "eigene-liste.csv",
+            Delivery("bergwerk", _EBAY, "eigene-liste.csv",
                       "dates that nothing in the file settles", _undecidable(), at),
-            _delivery("bergwerk", _CUSTOMERS, "kunden.csv",
+            Delivery("bergwerk", _CUSTOMERS, "kunden.csv",
                       "customers that come twice, two bad addresses", _kunden(), at),
-            _delivery("cove", _EBAY, "eBay-OrdersReport-Jun-01-2026-11335390001.csv",
+            Delivery("cove", _EBAY, "eBay-OrdersReport-Jun-01-2026-11335390001.csv",
                       "British, some thousands of rows", _cove_orders(), at),
-            _delivery("cove", _EBAY, "own-list.csv",
+            Delivery("cove", _EBAY, "own-list.csv",
                       "a list kept by hand: several faults in one row", _own_list(), at),
-            _delivery("cove", _EBAY, "takings.csv",
+            Delivery("cove", _EBAY, "takings.csv",
                       "columns of something else",
                       b"date,till,amount\r\n2026-09-14,1,120.50\r\n2026-09-14,2,80.00\r\n", at),
-            _delivery("cove", _EBAY, "upload-failed.csv", "no bytes at all", b"", at),
-            _delivery("cove", _CUSTOMERS, "customers-export.csv", "a header and no rows",
+            Delivery("cove", _EBAY, "upload-failed.csv", "no bytes at all", b"", at),
+            Delivery("cove", _CUSTOMERS, "customers-export.csv", "a header and no rows",
                       b"Customer ID,Name,Email,Postcode\r\n", at),
-            _delivery("cove", "ebay_order", "eBay-OrdersReport-Jun-08-2026-11335390442.csv",
+            Delivery("cove", "ebay_order", "eBay-OrdersReport-Jun-08-2026-11335390442.csv",
                       "a folder that no feed has", _acorn_week(date(2026, 6, 1), 7_000), at),
         ),
         (
-            _delivery("acorn", _EBAY,
+            Delivery("acorn", _EBAY,
                       "eBay-OrdersReport-Sep-15-2026-06_00_00-0700-11335310448 (1).csv",
                       "the second file again, under another name", second_week, at),
-            _delivery("acorn", _EBAY, "eBay-OrdersReport-Sep-01-2026-06_00_00-0700-11333104417.csv",
+            Delivery("acorn", _EBAY, "eBay-OrdersReport-Sep-01-2026-06_00_00-0700-11333104417.csv",
                       "late: older than all the others, and last to come",
                       _acorn_week(date(2026, 8, 25), 700), at - timedelta(14)),
         ),
     )  # fmt: skip
-
-
-def _delivery(  # noqa: PLR0913, PLR0917  # the story reads as a table
-    account: str, feed: str, name: str, shows: str, content: bytes, sent_at: datetime
-) -> Delivery:
-    return Delivery(
-        account=account, feed=feed, name=name, shows=shows, content=content, sent_at=sent_at
-    )
 
 
 def _acorn_week(first_day: date, first_record: int) -> bytes:
@@ -148,20 +140,24 @@ def _us_report(
 
 def _bergwerk_orders() -> bytes:
     some = sales(DE, 140, first_record=300, first_day=date(2025, 12, 10), days=85)
-    span = "from 10-Dez-25 to 04-Mär-26"
-    return report(DE, rows(DE, some), seller="bergwerk", records=140, span=span)
+    return _report(DE, some, "bergwerk", "from 10-Dez-25 to 04-Mär-26")
 
 
 def _cut_off() -> bytes:
     some = sales(DE, 40, first_record=440, first_day=date(2026, 3, 1), days=7)
-    span = "from 01-Mär-26 to 07-Mär-26"
-    return report(DE, rows(DE, some[:31]), seller="bergwerk", records=40, span=span)
+    return _report(DE, some, "bergwerk", "from 01-Mär-26 to 07-Mär-26", arrived=31)
 
 
 def _cove_orders() -> bytes:
     some = sales(UK, 3_000, first_record=10_000, first_day=date(2026, 5, 1), days=31)
-    span = "from 01-May-26 to 31-May-26"
-    return report(UK, rows(UK, some), seller="cove_chandlery", records=3_000, span=span)
+    return _report(UK, some, "cove_chandlery", "from 01-May-26 to 31-May-26")
+
+
+def _report(
+    site: Site, some: Sequence[Sale], seller: str, span: str, arrived: int | None = None
+) -> bytes:
+    made = rows(site, some[:arrived])
+    return report(site, made, seller=seller, records=len(some), span=span)
 
 
 def _undecidable() -> bytes:

@@ -17,16 +17,11 @@ import polars as pl
 
 from csv_pipeline.engine.findings import non_data_in
 from csv_pipeline.engine.importer import hints_for
-from csv_pipeline.errors import (
-    FileRefusedError,
-    SetupError,
-    UndecidableError,
-    UnknownFeedError,
-)
+from csv_pipeline.errors import FileRefusedError, SetupError, UndecidableError
 from csv_pipeline.handover import PARTIAL, Member, PlainFile, TextFile, batches
 from csv_pipeline.model import Evidence, NonDataLine, Reject, StoredText
 from csv_pipeline.settings import Settings
-from csv_pipeline.spec.feed import Feed
+from csv_pipeline.spec.feed import Feed, feed_named
 from csv_pipeline.stages.read import ReadHints, read, sample
 from csv_pipeline.stages.transform import Fit, fit
 from csv_pipeline.stages.unpack import UnpackLimits, unpack
@@ -88,10 +83,7 @@ class Inspection:
             return facts | {"members": [asdict(member) for member in self.members]}
         text = self.text
         return facts | {
-            "encoding": text.encoding,
-            "delimiter": text.delimiter,
-            "quote": text.quote,
-            "escape": text.escape,
+            **{name: getattr(text, name) for name in ("encoding", "delimiter", "quote", "escape")},
             "line_ends": self.line_ends,
             "header": list(text.header),
             "header_line": text.header_line,
@@ -142,8 +134,8 @@ def inspect_file(  # noqa: PLR0913  # an option for each question
         SetupError: There is no such feed or member, or `out` is the file itself.
     """
     by_name = {one.name: one for one in feeds}
-    if feed is not None and feed not in by_name:
-        raise UnknownFeedError(feed, sorted(by_name))
+    if feed is not None:
+        feed_named(by_name, feed)
     if out is not None and out.exists() and out.samefile(path):
         raise SetupError(f"{out}: another file was needed to write to; it is the one to be read")
     with tempfile.TemporaryDirectory(prefix="csv-pipeline-") as work:

@@ -3,7 +3,7 @@
 import polars as pl
 
 from csv_pipeline.feeds.common import EMAIL, EMAIL_NEEDS
-from csv_pipeline.spec.contract import Contract, column
+from csv_pipeline.spec.contract import Contract, column, optional
 from csv_pipeline.spec.feed import Feed, Layout
 
 
@@ -11,35 +11,28 @@ class Customer(Contract):
     """One customer, identified by the seller's own id or else by the eBay user name."""
 
     customer_key: str = column(derived=True, description="the customer id, or else the user name")
-    customer_id: str = column(
-        "Customer ID", "Customer Number", "Kundennummer", nullable=True, identifier=True
+    customer_id: str = optional("Customer ID", "Customer Number", "Kundennummer", identifier=True)
+    username: str = optional(
+        "Username", "User ID", "Buyer Username", "eBay User ID", identifier=True
     )
-    username: str = column(
-        "Username", "User ID", "Buyer Username", "eBay User ID", nullable=True, identifier=True
-    )
-    name: str = column("Name", "Customer Name", "Full Name", "Buyer Name", nullable=True)
-    email: str = column(
+    name: str = optional("Name", "Customer Name", "Full Name", "Buyer Name")
+    email: str = optional(
         "Email",
         "E-Mail Address",
         "Buyer Email",
-        nullable=True,
         str_matches=EMAIL,
         needs=EMAIL_NEEDS,
         protected=True,
     )
-    phone: str = column(
-        "Phone", "Phone Number", "Telephone", nullable=True, identifier=True, protected=True
-    )
-    address_1: str = column("Address 1", "Address", "Street", "Address Line 1", nullable=True)
-    address_2: str = column("Address 2", "Address Line 2", nullable=True)
-    city: str = column("City", "Town", nullable=True)
-    state: str = column("State", "Province", "Region", "County", nullable=True)
-    postal_code: str = column("Postal Code", "Zip", "Zip Code", "Postcode", nullable=True)
-    country: str = column("Country", "Country Code", nullable=True)
-    first_order_on: pl.Date = column(
-        "First Order On", "First Order", "Customer Since", nullable=True, past=True
-    )
-    notes: str = column("Notes", "Note", "Comment", "Comments", nullable=True)
+    phone: str = optional("Phone", "Phone Number", "Telephone", identifier=True, protected=True)
+    address_1: str = optional("Address 1", "Address", "Street", "Address Line 1")
+    address_2: str = optional("Address 2", "Address Line 2")
+    city: str = optional("City", "Town")
+    state: str = optional("State", "Province", "Region", "County")
+    postal_code: str = optional("Postal Code", "Zip", "Zip Code", "Postcode")
+    country: str = optional("Country", "Country Code")
+    first_order_on: pl.Date = optional("First Order On", "First Order", "Customer Since", past=True)
+    notes: str = optional("Notes", "Note", "Comment", "Comments")
 
 
 def customer_key(rows: pl.LazyFrame) -> pl.LazyFrame:

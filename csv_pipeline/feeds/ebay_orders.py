@@ -9,6 +9,7 @@ The report has no account in its rows; the seller is named in its footer only.
 """
 
 import re
+from collections.abc import Iterable
 
 import polars as pl
 
@@ -16,48 +17,27 @@ from csv_pipeline.errors import ContradictionError
 from csv_pipeline.feeds.common import EMAIL, EMAIL_NEEDS
 from csv_pipeline.model import Evidence, FileFacts, NonDataLine
 from csv_pipeline.spec.conflict import Greatest, Precedence
-from csv_pipeline.spec.contract import Contract, Money, column, columns_of
+from csv_pipeline.spec.contract import Contract, Money, column, columns_of, optional
 from csv_pipeline.spec.feed import Feed, Layout, NonDataPattern, WholeFile
 from csv_pipeline.spec.kinds import Kind
 
 _HUB = "seller_hub"
-_ORDER_STATUS = {
-    "pending": "PENDING",
-    "processing": "PROCESSING",
-    "shipped": "SHIPPED",
-    "delivered": "DELIVERED",
-    "completed": "DELIVERED",
-    "cancelled": "CANCELLED",
-    "returned": "RETURNED",
-}
-_PAYMENT_STATUS = {word: word.upper() for word in ("pending", "paid", "failed", "refunded")}
-_SHIPPING_STATUS = {
-    word: word.upper() for word in ("not_shipped", "processing", "shipped", "delivered", "returned")
-}
+_ORDER_STATUS = ("pending", "processing", "shipped", "delivered", "cancelled", "returned")
+_PAYMENT_STATUS = ("pending", "paid", "failed", "refunded")
+_SHIPPING_STATUS = ("not_shipped", "processing", "shipped", "delivered", "returned")
 _SOLD_FOR = (
-    "Sold For",
-    "Item Price",
-    "Verkauft für",
-    "Vendu pour",
-    "Prix de vente",
-    "Prix de l’objet",
-)
+    "Sold For", "Item Price", "Verkauft für", "Vendu pour", "Prix de vente", "Prix de l’objet",
+)  # fmt: skip
 _TOTAL = (
-    "Total Price",
-    "Order Total",
-    "Gesamtbetrag",
-    "Gesamtpreis",
-    "Prix total",
-    "Montant total",
-)
+    "Total Price", "Order Total", "Gesamtbetrag", "Gesamtpreis", "Prix total", "Montant total",
+)  # fmt: skip
 _SALE_DATE = (
-    "Sale Date",
-    "Order Date",
-    "Verkauft am",
-    "Verkaufsdatum",
-    "Date de vente",
-    "Vendu le",
-)
+    "Sale Date", "Order Date", "Verkauft am", "Verkaufsdatum", "Date de vente", "Vendu le",
+)  # fmt: skip
+
+
+def _stored(words: Iterable[str]) -> dict[str, str]:
+    return {word: word.upper() for word in words}
 
 
 class EbayOrder(Contract):
@@ -82,172 +62,151 @@ class EbayOrder(Contract):
         "item: one of these",
     )
     layout: str = column(derived=True, description="seller_hub, or simple for a seller's own list")
-    order_id: str = column(
+    order_id: str = optional(
         "Order Number", "Order ID", "Bestellnummer", "Numéro de commande",
-        nullable=True,
         str_matches=r"^(?:\d{2}-\d{5}-\d{5}|\d{19})$",
         needs="12-34567-89012, or 19 digits",
         identifier=True,
         description="absent on a committed but unpaid row",
     )  # fmt: skip
-    sales_record_number: str = column(
+    sales_record_number: str = optional(
         "Sales Record Number", "Verkaufsprotokollnummer", "Numéro de vente",
-        "Numéro d’enregistrement de la vente", nullable=True, identifier=True,
+        "Numéro d’enregistrement de la vente", identifier=True,
     )  # fmt: skip
-    sold_on: pl.Date = column(*_SALE_DATE, nullable=True, past=True)
-    sold_time: pl.Time = column(
+    sold_on: pl.Date = optional(*_SALE_DATE, past=True)
+    sold_time: pl.Time = optional(
         *_SALE_DATE,
-        nullable=True,
         past=True,
         description="where the file gives one; of UTC, as the date is, where it names a zone",
     )
-    paid_on: pl.Date = column(
+    paid_on: pl.Date = optional(
         "Paid On Date", "Paid On", "Zahlungsdatum", "Bezahlt am", "Date de paiement", "Payé le",
-        nullable=True, past=True,
+        past=True,
     )  # fmt: skip
-    quantity: int = column("Quantity", "Anzahl", "Quantité", nullable=True, ge=1)
-    sold_for: Money = column(
-        *_SOLD_FOR, nullable=True, description="of one piece; on a summary row the sum of the items"
+    quantity: int = optional("Quantity", "Anzahl", "Quantité", ge=1)
+    sold_for: Money = optional(
+        *_SOLD_FOR, description="of one piece; on a summary row the sum of the items"
     )
-    shipping_and_handling: Money = column(
+    shipping_and_handling: Money = optional(
         "Shipping And Handling", "Postage and packaging", "Postage And Handling",
-        "Verpackung und Versand", "Livraison et traitement", "Frais de livraison", nullable=True,
+        "Verpackung und Versand", "Livraison et traitement", "Frais de livraison",
     )  # fmt: skip
-    total_price: Money = column(*_TOTAL, nullable=True, description="absent on an item row")
-    currency: str = column(
-        *_SOLD_FOR, *_TOTAL, "Currency", "Währung", "Devise",
-        nullable=True, kind=Kind.CURRENCY,
+    total_price: Money = optional(*_TOTAL, description="absent on an item row")
+    currency: str = optional(
+        *_SOLD_FOR, *_TOTAL, "Currency", "Währung", "Devise", kind=Kind.CURRENCY,
         description="ISO 4217 as its column or the amounts state it; $ where they show only that",
     )  # fmt: skip
-    buyer_username: str = column(
+    buyer_username: str = optional(
         "Buyer Username", "Buyer User ID", "Nutzername des Käufers", "Pseudo de l’acheteur",
-        nullable=True, identifier=True,
+        identifier=True,
     )  # fmt: skip
-    buyer_name: str = column(
-        "Buyer Name", "Name des Käufers", "Nom de l’acheteur", "Buyer Fullname", nullable=True
+    buyer_name: str = optional(
+        "Buyer Name", "Name des Käufers", "Nom de l’acheteur", "Buyer Fullname"
     )
-    buyer_email: str = column(
+    buyer_email: str = optional(
         "Buyer Email", "E-Mail des Käufers", "E-mail de l’acheteur",
-        nullable=True, str_matches=EMAIL, needs=EMAIL_NEEDS, protected=True,
+        str_matches=EMAIL, needs=EMAIL_NEEDS, protected=True,
     )  # fmt: skip
-    buyer_note: str = column(
-        "Buyer Note", "Hinweis des Käufers", "Remarque de l’acheteur", nullable=True
+    buyer_note: str = optional("Buyer Note", "Hinweis des Käufers", "Remarque de l’acheteur")
+    buyer_address_1: str = optional("Buyer Address 1", "Adresse 1 des Käufers")
+    buyer_address_2: str = optional("Buyer Address 2", "Adresse 2 des Käufers")
+    buyer_city: str = optional("Buyer City", "Ort des Käufers")
+    buyer_state: str = optional("Buyer State", "Buyer County", "Bundesland des Käufers")
+    buyer_zip: str = optional("Buyer Zip", "Buyer Postcode", "PLZ des Käufers")
+    buyer_country: str = optional("Buyer Country", "Land des Käufers", "Pays de l’acheteur")
+    buyer_tax_identifier_name: str = optional("Buyer Tax Identifier Name")
+    buyer_tax_identifier_value: str = optional(
+        "Buyer Tax Identifier Value", identifier=True, protected=True
     )
-    buyer_address_1: str = column("Buyer Address 1", "Adresse 1 des Käufers", nullable=True)
-    buyer_address_2: str = column("Buyer Address 2", "Adresse 2 des Käufers", nullable=True)
-    buyer_city: str = column("Buyer City", "Ort des Käufers", nullable=True)
-    buyer_state: str = column(
-        "Buyer State", "Buyer County", "Bundesland des Käufers", nullable=True
+    ship_to_name: str = optional("Ship To Name", "Post to name", "Name des Empfängers")
+    ship_to_phone: str = optional("Ship To Phone", "Post to phone", identifier=True, protected=True)
+    ship_to_address_1: str = optional(
+        "Ship To Address 1", "Post to address 1", "Shipping Address 1"
     )
-    buyer_zip: str = column("Buyer Zip", "Buyer Postcode", "PLZ des Käufers", nullable=True)
-    buyer_country: str = column(
-        "Buyer Country", "Land des Käufers", "Pays de l’acheteur", nullable=True
+    ship_to_address_2: str = optional(
+        "Ship To Address 2", "Post to address 2", "Shipping Address 2"
     )
-    buyer_tax_identifier_name: str = column("Buyer Tax Identifier Name", nullable=True)
-    buyer_tax_identifier_value: str = column(
-        "Buyer Tax Identifier Value", nullable=True, identifier=True, protected=True
+    ship_to_city: str = optional("Ship To City", "Post to city", "Shipping City")
+    ship_to_state: str = optional(
+        "Ship To State", "Post to state", "Post to county", "Shipping State"
     )
-    ship_to_name: str = column("Ship To Name", "Post to name", "Name des Empfängers", nullable=True)
-    ship_to_phone: str = column(
-        "Ship To Phone", "Post to phone", nullable=True, identifier=True, protected=True
+    ship_to_zip: str = optional(
+        "Ship To Zip", "Post to postcode", "Post to zip", "Shipping Postal Code"
     )
-    ship_to_address_1: str = column(
-        "Ship To Address 1", "Post to address 1", "Shipping Address 1", nullable=True
-    )
-    ship_to_address_2: str = column(
-        "Ship To Address 2", "Post to address 2", "Shipping Address 2", nullable=True
-    )
-    ship_to_city: str = column("Ship To City", "Post to city", "Shipping City", nullable=True)
-    ship_to_state: str = column(
-        "Ship To State", "Post to state", "Post to county", "Shipping State", nullable=True
-    )
-    ship_to_zip: str = column(
-        "Ship To Zip", "Post to postcode", "Post to zip", "Shipping Postal Code", nullable=True
-    )
-    ship_to_country: str = column(
-        "Ship To Country", "Post to country", "Shipping Country", nullable=True
-    )
-    item_title: str = column("Item Title", "Angebotstitel", "Titre de l’objet", nullable=True)
-    custom_label: str = column(
+    ship_to_country: str = optional("Ship To Country", "Post to country", "Shipping Country")
+    item_title: str = optional("Item Title", "Angebotstitel", "Titre de l’objet")
+    custom_label: str = optional(
         "Custom Label", "Custom label (SKU)", "Bestandseinheit", "Étiquette personnalisée",
-        nullable=True, identifier=True,
+        identifier=True,
     )  # fmt: skip
-    variation_details: str = column("Variation Details", "Variantendetails", nullable=True)
-    sold_via_promoted_listings: str = column("Sold Via Promoted Listings", nullable=True)
-    item_location: str = column("Item Location", nullable=True)
-    item_zip_code: str = column("Item Zip Code", "Item Postcode", nullable=True)
-    item_country: str = column("Item Country", nullable=True)
-    collect_and_remit_tax_rate: str = column("eBay Collect And Remit Tax Rate", nullable=True)
-    collect_and_remit_tax_type: str = column("eBay Collect And Remit Tax Type", nullable=True)
-    ebay_reference_name: str = column("eBay Reference Name", nullable=True)
-    ebay_reference_value: str = column("eBay Reference Value", nullable=True)
-    tax_status: str = column("Tax Status", nullable=True)
-    seller_collected_tax: Money = column("Seller Collected Tax", nullable=True)
-    ebay_collected_tax: Money = column("eBay Collected Tax", nullable=True)
-    electronic_waste_recycling_fee: Money = column("Electronic Waste Recycling Fee", nullable=True)
-    mattress_recycling_fee: Money = column("Mattress Recycling Fee", nullable=True)
-    battery_recycling_fee: Money = column("Battery Recycling Fee", nullable=True)
-    white_goods_disposal_tax: Money = column("White Goods Disposal Tax", nullable=True)
-    tire_recycling_fee: Money = column("Tire Recycling Fee", nullable=True)
-    additional_fee: Money = column("Additional Fee", nullable=True)
-    lumber_fee: Money = column("Lumber Fee", nullable=True)
-    prepaid_wireless_fee: Money = column("Prepaid Wireless Fee", nullable=True)
-    road_improvement_and_food_delivery_fee: Money = column(
-        "Road Improvement And Food Delivery Fee", nullable=True
+    variation_details: str = optional("Variation Details", "Variantendetails")
+    sold_via_promoted_listings: str = optional("Sold Via Promoted Listings")
+    item_location: str = optional("Item Location")
+    item_zip_code: str = optional("Item Zip Code", "Item Postcode")
+    item_country: str = optional("Item Country")
+    collect_and_remit_tax_rate: str = optional("eBay Collect And Remit Tax Rate")
+    collect_and_remit_tax_type: str = optional("eBay Collect And Remit Tax Type")
+    ebay_reference_name: str = optional("eBay Reference Name")
+    ebay_reference_value: str = optional("eBay Reference Value")
+    tax_status: str = optional("Tax Status")
+    seller_collected_tax: Money = optional("Seller Collected Tax")
+    ebay_collected_tax: Money = optional("eBay Collected Tax")
+    electronic_waste_recycling_fee: Money = optional("Electronic Waste Recycling Fee")
+    mattress_recycling_fee: Money = optional("Mattress Recycling Fee")
+    battery_recycling_fee: Money = optional("Battery Recycling Fee")
+    white_goods_disposal_tax: Money = optional("White Goods Disposal Tax")
+    tire_recycling_fee: Money = optional("Tire Recycling Fee")
+    additional_fee: Money = optional("Additional Fee")
+    lumber_fee: Money = optional("Lumber Fee")
+    prepaid_wireless_fee: Money = optional("Prepaid Wireless Fee")
+    road_improvement_and_food_delivery_fee: Money = optional(
+        "Road Improvement And Food Delivery Fee"
     )
-    ebay_collected_charges: Money = column("eBay Collected Charges", nullable=True)
-    collected_tax_and_fees_included: str = column(
-        "eBay Collected Tax and Fees Included in Total", nullable=True
-    )
-    payment_method: str = column(
-        "Payment Method", "Zahlungsmethode", "Mode de paiement", nullable=True
-    )
-    ship_by_on: pl.Date = column("Ship By Date", "Dispatch by date", "Post By Date", nullable=True)
-    delivery_from_on: pl.Date = column("Minimum Estimated Delivery Date", nullable=True)
-    delivery_until_on: pl.Date = column("Maximum Estimated Delivery Date", nullable=True)
-    shipped_on: pl.Date = column(
+    ebay_collected_charges: Money = optional("eBay Collected Charges")
+    collected_tax_and_fees_included: str = optional("eBay Collected Tax and Fees Included in Total")
+    payment_method: str = optional("Payment Method", "Zahlungsmethode", "Mode de paiement")
+    ship_by_on: pl.Date = optional("Ship By Date", "Dispatch by date", "Post By Date")
+    delivery_from_on: pl.Date = optional("Minimum Estimated Delivery Date")
+    delivery_until_on: pl.Date = optional("Maximum Estimated Delivery Date")
+    shipped_on: pl.Date = optional(
         "Shipped On Date", "Dispatched on date", "Posted On Date", "Versanddatum", "Verschickt am",
-        "Expédié le", nullable=True, past=True,
+        "Expédié le", past=True,
     )  # fmt: skip
-    feedback_left: str = column("Feedback Left", nullable=True)
-    feedback_received: str = column("Feedback Received", nullable=True)
-    my_item_note: str = column("My Item Note", nullable=True)
-    paypal_transaction_id: str = column("PayPal Transaction ID", nullable=True, identifier=True)
-    shipping_service: str = column(
-        "Shipping Service", "Delivery service", "Postage Service", "Versandservice", nullable=True
+    feedback_left: str = optional("Feedback Left")
+    feedback_received: str = optional("Feedback Received")
+    my_item_note: str = optional("My Item Note")
+    paypal_transaction_id: str = optional("PayPal Transaction ID", identifier=True)
+    shipping_service: str = optional(
+        "Shipping Service", "Delivery service", "Postage Service", "Versandservice"
     )
-    tracking_number: str = column(
-        "Tracking Number", "Sendungsnummer", "Numéro de suivi", nullable=True, identifier=True
+    tracking_number: str = optional(
+        "Tracking Number", "Sendungsnummer", "Numéro de suivi", identifier=True
     )
-    global_shipping_program: str = column("Global Shipping Program", nullable=True)
-    global_shipping_reference_id: str = column(
-        "Global Shipping Reference ID", nullable=True, identifier=True
+    global_shipping_program: str = optional("Global Shipping Program")
+    global_shipping_reference_id: str = optional("Global Shipping Reference ID", identifier=True)
+    click_and_collect: str = optional("Click And Collect")
+    click_and_collect_reference_number: str = optional(
+        "Click And Collect Reference Number", identifier=True
     )
-    click_and_collect: str = column("Click And Collect", nullable=True)
-    click_and_collect_reference_number: str = column(
-        "Click And Collect Reference Number", nullable=True, identifier=True
+    ebay_plus: str = optional("eBay Plus")
+    authenticity_verification_program: str = optional("Authenticity Verification Program")
+    authenticity_verification_status: str = optional("Authenticity Verification Status")
+    authenticity_verification_outcome_reason: str = optional(
+        "Authenticity Verification Outcome Reason"
     )
-    ebay_plus: str = column("eBay Plus", nullable=True)
-    authenticity_verification_program: str = column(
-        "Authenticity Verification Program", nullable=True
+    psa_vault_program: str = optional("PSA Vault Program")
+    vault_fulfillment_type: str = optional("Vault Fulfillment Type")
+    ebay_fulfillment_program: str = optional("eBay Fulfillment Program")
+    tax_city: str = optional("Tax City")
+    tax_state: str = optional("Tax State")
+    tax_zip: str = optional("Tax Zip")
+    tax_country: str = optional("Tax Country")
+    ebay_international_shipping: str = optional("eBay International Shipping")
+    order_status: str = optional(
+        "Order Status", choices=_stored(_ORDER_STATUS) | {"completed": "DELIVERED"}
     )
-    authenticity_verification_status: str = column(
-        "Authenticity Verification Status", nullable=True
-    )
-    authenticity_verification_outcome_reason: str = column(
-        "Authenticity Verification Outcome Reason", nullable=True
-    )
-    psa_vault_program: str = column("PSA Vault Program", nullable=True)
-    vault_fulfillment_type: str = column("Vault Fulfillment Type", nullable=True)
-    ebay_fulfillment_program: str = column("eBay Fulfillment Program", nullable=True)
-    tax_city: str = column("Tax City", nullable=True)
-    tax_state: str = column("Tax State", nullable=True)
-    tax_zip: str = column("Tax Zip", nullable=True)
-    tax_country: str = column("Tax Country", nullable=True)
-    ebay_international_shipping: str = column("eBay International Shipping", nullable=True)
-    order_status: str = column("Order Status", choices=_ORDER_STATUS, nullable=True)
-    payment_status: str = column("Payment Status", choices=_PAYMENT_STATUS, nullable=True)
-    shipping_status: str = column("Shipping Status", choices=_SHIPPING_STATUS, nullable=True)
+    payment_status: str = optional("Payment Status", choices=_stored(_PAYMENT_STATUS))
+    shipping_status: str = optional("Shipping Status", choices=_stored(_SHIPPING_STATUS))
 
 
 def identity(rows: pl.LazyFrame) -> pl.LazyFrame:
@@ -431,7 +390,7 @@ EBAY_ORDERS = Feed(
                 )
             )
             GROUP BY account, order_key
-        """,
+        """
     },
     max_rejected_share=0.5,
     group="ebay",

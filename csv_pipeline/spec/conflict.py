@@ -44,10 +44,7 @@ class ConflictPolicy:
         return incoming
 
     def cells(
-        self,
-        stored: ColumnElement[Any],
-        incoming: ColumnElement[Any],
-        names: ColumnElement[Any],
+        self, stored: ColumnElement[Any], incoming: ColumnElement[Any], names: ColumnElement[Any]
     ) -> ColumnElement[Any]:
         """Return the same for the cells that the feed does not know, two JSON objects.
 

@@ -144,6 +144,11 @@ def column(  # noqa: PLR0913  # a declaration, all by name
     )
 
 
+def optional(*aliases: str, **facts: Any) -> Any:
+    """Declare a `column` that is `nullable`."""
+    return column(*aliases, nullable=True, **facts)
+
+
 @cache
 def columns_of(contract: type[Contract]) -> tuple[Column, ...]:
     """Return the contract's columns in the order they are declared."""
@@ -214,20 +219,9 @@ def _column(name: str, spec: Any) -> Column:
     dtype = declared() if isinstance(declared, type) else declared
     return Column(
         name=name,
-        kind=facts["kind"] or kind_of(dtype),
         dtype=dtype,
-        aliases=facts["aliases"],
         nullable=spec.nullable,
-        derived=facts["derived"],
-        substitute=facts["substitute"],
-        protected=facts["protected"],
-        choices=facts["choices"],
-        identifier=facts["identifier"],
-        fold_case=facts["fold_case"],
-        pad=facts["pad"],
-        nulls=facts["nulls"],
-        past=facts["past"],
-        needs=facts["needs"],
         asked=facts["needs"] or _asked(facts["choices"], spec.checks),
         description=spec.description or "",
+        **facts | {"kind": facts["kind"] or kind_of(dtype)},
     )

@@ -15,23 +15,9 @@ from pathlib import Path
 import polars as pl
 
 from csv_pipeline.errors import ReplayError
-from csv_pipeline.handover import (
-    ORIGIN,
-    PAIRS,
-    BatchWriter,
-    Replay,
-    TextFile,
-    batches,
-)
+from csv_pipeline.handover import ORIGIN, PAIRS, BatchWriter, Replay, TextFile, batches
 from csv_pipeline.rejects.faults import record_faults
-from csv_pipeline.rejects.rejects_file import (
-    IMPORT_ID,
-    OURS,
-    RAW,
-    ROW_NUMBER,
-    VERBATIM,
-    restored,
-)
+from csv_pipeline.rejects.rejects_file import IMPORT_ID, OURS, RAW, ROW_NUMBER, VERBATIM, restored
 
 _IN_NAME = re.compile(r"import-(\d+)")
 _WHOLE_NUMBER = r"^'*[ \t]*([0-9]{1,18})(?:[.,]0)?[ \t]*$"  # a spreadsheet may add one decimal
@@ -110,11 +96,7 @@ def take_back(text: TextFile, work: Path, repaired: Repaired, *, name: str) -> R
             number,
         )
     back = replace(
-        text,
-        rows=rows.directory,
-        rejects=rejects.directory,
-        header=header,
-        malformed=rejects.rows,
+        text, rows=rows.directory, rejects=rejects.directory, header=header, malformed=rejects.rows
     )
     return Replay(import_id=repaired.import_id, text=back, rows=known.directory)
 

@@ -262,10 +262,7 @@ class Versions:
     def _put_on_top(self, import_id: int, undone_by: int) -> int:
         """Store versions that an undo took over the present ones, which lie beneath them then."""
         target, taken, names = self._target, self._history, self._columns
-        stored = (
-            *self._same_key(target, taken),
-            taken.c._replaced_by_import_id == undone_by,
-        )
+        stored = (*self._same_key(target, taken), taken.c._replaced_by_import_id == undone_by)
         present = sa.select(sa.literal(import_id), *(target.c[name] for name in names))
         into = ["_replaced_by_import_id", *names]
         self._run(sa.insert(self._history).from_select(into, present.where(*stored)))

@@ -127,10 +127,7 @@ def _reading(lines: Lines, grammar: Grammar, records: list[Record]) -> Reading:
     if not filled:
         return Reading(grammar=grammar, records=records, header=Header())
     sample = Sample(
-        records=filled,
-        grammar=grammar,
-        headings=lines.headings,
-        is_declared=lines.is_declared,
+        records=filled, grammar=grammar, headings=lines.headings, is_declared=lines.is_declared
     )
     header = (by_names(sample) if lines.headings else None) or by_likeness(sample)
     last = header.records[-1].last if header.records else 0

@@ -12,18 +12,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from csv_pipeline.stages.read.grammar import Grammar
-from csv_pipeline.stages.read.likeness import (
-    Likeness,
-    Names,
-    is_parted,
-    likeness,
-)
-from csv_pipeline.stages.read.sampling import (
-    Record,
-    as_names,
-    unquoted,
-    usual_width,
-)
+from csv_pipeline.stages.read.likeness import Likeness, Names, is_parted, likeness
+from csv_pipeline.stages.read.sampling import Record, as_names, unquoted, usual_width
 
 IsDeclared = Callable[[str], bool]
 """Whether a feed declares a raw record to be no data."""

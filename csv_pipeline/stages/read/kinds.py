@@ -6,6 +6,7 @@ feed may declare lines of its report, in which case its pattern has to explain t
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import polars as pl
 
@@ -13,14 +14,8 @@ from csv_pipeline.model import NonDataLine
 from csv_pipeline.spec.feed import NonDataPattern
 from csv_pipeline.stages.read.grammar import Grammar
 
-DATA, BLANK, PADDING, COMMENT, HEADER, FOOTER = (
-    "data",
-    "blank",
-    "padding",
-    "comment",
-    "header",
-    "footer",
-)
+DATA, BLANK, PADDING = "data", "blank", "padding"
+COMMENT, HEADER, FOOTER = "comment", "header", "footer"
 _DECLARED = "declared "
 
 
@@ -78,15 +73,7 @@ def non_data_line(
     bare = re.sub(_trailing(grammar) + r"\Z", "", text)
     match = re.search(pattern.pattern, bare) or re.search(pattern.pattern, text)
     facts = tuple(group or "" for group in match.groups()) if match else ()
-    return NonDataLine(
-        line_number=line.line_number,
-        text=text,
-        reason=pattern.name,
-        cells=line.cells,
-        lines=line.lines,
-        declared=True,
-        facts=facts,
-    )
+    return replace(line, reason=pattern.name, declared=True, facts=facts)
 
 
 def _explaining(pattern: NonDataPattern, grammar: Grammar) -> str:

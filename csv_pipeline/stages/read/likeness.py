@@ -99,12 +99,12 @@ def _of_column(name: str, cells: list[str]) -> Likeness:
         if own is None:
             return Likeness.NAMES
         is_row = own == kind and not (
-            _YEAR.fullmatch(name) and _shape(name) not in map(_shape, cells)
+            _YEAR.fullmatch(name) and shape(name) not in map(shape, cells)
         )
         return Likeness.ROW if is_row else Likeness.LIKELY
-    (shape, count), *_ = Counter(map(_shape, cells)).most_common(1)
-    if own is None and "9" in shape and 2 * count > len(cells) > 1:
-        return Likeness.ROW if _shape(name) == shape else Likeness.NAMES
+    (usual, count), *_ = Counter(map(shape, cells)).most_common(1)
+    if own is None and "9" in usual and 2 * count > len(cells) > 1:
+        return Likeness.ROW if shape(name) == usual else Likeness.NAMES
     return Likeness.LIKELY
 
 
@@ -129,6 +129,6 @@ def _are_numbered(names: Sequence[str]) -> bool:
     return bool(word.strip()) and parts == [(word, first + at) for at in range(len(parts))]
 
 
-def _shape(value: str) -> str:
+def shape(value: str) -> str:
     """Return a value with its numbers and words reduced to one sign each."""
-    return re.sub(r"\d+", "9", re.sub(r"[^\W\d_]+", "a", value))
+    return re.sub(r"\d+", "9", re.sub(r"[^\W\d_]+", "a", value.strip()))

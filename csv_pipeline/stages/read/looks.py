@@ -5,7 +5,6 @@ all rows before it have in common tells some of these apart: a column that alway
 no name. A handful of rows proves nothing, and then no reading is ruled out.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import polars as pl
 
 from csv_pipeline.stages.read.dialect import Dialect, Text
 from csv_pipeline.stages.read.grammar import Grammar
+from csv_pipeline.stages.read.likeness import shape
 
 Cells = Sequence[str | None]
 
@@ -99,11 +99,6 @@ class Looks:
     def have_inches(self, columns: Sequence[int]) -> bool:
         """Return whether a quote behind a number is usual in these columns."""
         return self.inches[tuple(columns)] >= _SOME
-
-
-def shape(value: str) -> str:
-    """Return a value with its numbers and words reduced to one sign each."""
-    return re.sub(r"\d+", "9", re.sub(r"[^\W\d_]+", "a", value.strip()))
 
 
 def looks_of(text: Text, dialect: Dialect) -> Looks:

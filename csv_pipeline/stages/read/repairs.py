@@ -103,6 +103,5 @@ def _other_delimiter(
         if len(readings) == 1 and looks.know(readings[0]):
             cells[position], faults[position] = readings[0], None
     return frame.with_columns(
-        cells=pl.Series(cells, dtype=pl.List(pl.String)),
-        fault=pl.Series(faults, dtype=pl.String),
+        cells=pl.Series(cells, dtype=pl.List(pl.String)), fault=pl.Series(faults, dtype=pl.String)
     )

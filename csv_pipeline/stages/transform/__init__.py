@@ -235,11 +235,7 @@ def facts_by_header(header: tuple[str, ...], feed: Feed) -> FileFacts:
 
 
 def _facts(
-    text: TextFile,
-    feed: Feed,
-    layout: Layout,
-    sources: Mapping[str, int],
-    nulls: frozenset[str],
+    text: TextFile, feed: Feed, layout: Layout, sources: Mapping[str, int], nulls: frozenset[str]
 ) -> FileFacts:
     """Look through the whole file for values in the columns that the feed asks for."""
     wanted = {name: str(sources[name]) for name in feed.asks_filled if name in sources}

@@ -8,11 +8,7 @@ from polars.exceptions import ColumnNotFoundError
 
 from csv_pipeline.account import Account
 from csv_pipeline.errors import SetupError
-from csv_pipeline.handover import (
-    TYPED_ORIGIN,
-    TextFile,
-    scan,
-)
+from csv_pipeline.handover import TYPED_ORIGIN, TextFile, scan
 from csv_pipeline.model import Evidence
 from csv_pipeline.spec.feed import Feed, WholeFile, takes_facts
 from csv_pipeline.spec.names import EXTRA

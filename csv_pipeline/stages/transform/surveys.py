@@ -13,10 +13,7 @@ from csv_pipeline.casts.figures import Figures, figures_of
 from csv_pipeline.casts.moments import Moments, Settled, moments_of, settle, take_census
 from csv_pipeline.casts.times import Forms
 from csv_pipeline.casts.zones import Census
-from csv_pipeline.handover import (
-    TextFile,
-    batches,
-)
+from csv_pipeline.handover import TextFile, batches
 from csv_pipeline.spec.feed import Feed
 
 

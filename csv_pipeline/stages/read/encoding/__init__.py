@@ -30,9 +30,11 @@ def as_utf8(source: Path, target: Path, hints: ReadHints) -> tuple[Text, Evidenc
     """
     with source.open("rb") as file:
         head = file.read(_HEAD_BYTES)
-    proof = _proven(head)
-    _refuse_other_kinds(head, proof, hints.name)
-    seen = survey(source, proof.skip if proof else 0)
+    proof = marked(head) or _by_zero_bytes(head)
+    refuse_binary(head, hints.name, is_wide=proof is not None and proof.name != "utf-8")
+    skip, likely = (proof.skip, proof.name) if proof else (0, "utf-8")
+    refuse_document(head[skip:].decode(likely, errors="replace"), hints.name)
+    seen = survey(source, skip)
     if seen.zero_bytes:
         refuse_torn(source, hints.name, hints.max_record_bytes)
     encoding = decided(source, head, seen, proof, hints)
@@ -53,19 +55,6 @@ def as_utf8(source: Path, target: Path, hints: ReadHints) -> tuple[Text, Evidenc
     )
 
 
-def _proven(head: bytes) -> Decision | None:
-    """Return the encoding that the first bytes prove."""
-    if (mark := marked(head)) is not None:
-        return mark
-    if (name := wide(head)) is not None:
-        because = "its zero bytes stand where those of such characters do"
-        return Decision(name=name, because=because)
-    return None
-
-
-def _refuse_other_kinds(head: bytes, proof: Decision | None, name: str) -> None:
-    """Refuse what is no CSV by what it is."""
-    refuse_binary(head, name, is_wide=proof is not None and proof.name != "utf-8")
-    skip, encoding = (proof.skip, proof.name) if proof else (0, "utf-8")
-    text = head[skip:].decode(encoding, errors="replace")
-    refuse_document(text, name)
+def _by_zero_bytes(head: bytes) -> Decision | None:
+    name, because = wide(head), "its zero bytes stand where those of such characters do"
+    return Decision(name=name, because=because) if name is not None else None

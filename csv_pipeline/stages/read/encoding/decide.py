@@ -31,23 +31,11 @@ BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_MANY_BYTES = frozenset(
-    [
-        "cp932",
-        "shift_jis",
-        "euc_jp",
-        "euc_jis_2004",
-        "gb18030",
-        "gbk",
-        "gb2312",
-        "big5",
-        "big5hkscs",
-        "cp950",
-        "euc_kr",
-        "cp949",
-        "johab",
-    ]
-)
+_MANY_BYTES = {
+    *("cp932", "shift_jis", "euc_jp", "euc_jis_2004"),
+    *("gb18030", "gbk", "gb2312", "big5", "big5hkscs", "cp950"),
+    *("euc_kr", "cp949", "johab"),
+}
 _ESCAPES = (  # ISO 2022 as RFC 1468, RFC 1554 and RFC 1557 have it
     ("iso2022_kr", re.compile(rb"\x1b\$\)C")),
     ("iso2022_jp_ext", re.compile(rb"\x1b\$[@B].*?\x1b(?:\(I|\$\(D)", re.DOTALL)),
@@ -87,14 +75,11 @@ def decided(
 
 def marked(head: bytes) -> Decision | None:
     """Return the encoding of the byte order mark that the file begins with."""
-    return next(
-        (
-            Decision(name=name, because="the file begins with its byte order mark", skip=len(mark))
-            for mark, name in BOMS
-            if head.startswith(mark)
-        ),
-        None,
-    )
+    because = "the file begins with its byte order mark"
+    for mark, name in BOMS:
+        if head.startswith(mark):
+            return Decision(name=name, because=because, skip=len(mark))
+    return None
 
 
 def _by_escapes(head: bytes, survey: Survey) -> Decision | None:
@@ -102,8 +87,7 @@ def _by_escapes(head: bytes, survey: Survey) -> Decision | None:
         return None
     because = "the file has its escape sequences, and no byte beyond ASCII"
     return next(
-        (Decision(name=name, because=because) for name, mark in _ESCAPES if mark.search(head)),
-        None,
+        (Decision(name=name, because=because) for name, mark in _ESCAPES if mark.search(head)), None
     )
 
 
@@ -135,14 +119,10 @@ def _declared(
 
 
 def _contradiction(hints: ReadHints, encoding: str, found: str) -> ContradictionError:
-    setting = _setting(hints)
+    setting = Setting(account=hints.account, name="encoding", value=hints.encoding)
     needed = f"text in the encoding {encoding} was needed, as {setting.because}"
     found = f"{found}; to let each file tell: {setting.forget}"
     return ContradictionError(hints.name, needed, found)
-
-
-def _setting(hints: ReadHints) -> Setting:
-    return Setting(account=hints.account, name="encoding", value=hints.encoding)
 
 
 def _by_words(survey: Survey, hints: ReadHints) -> Decision:

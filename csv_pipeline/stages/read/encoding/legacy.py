@@ -136,10 +136,7 @@ def advantage(words: Sequence[bytes], encoding: str, than: str) -> float:
     UTF-8 has the languages of all others.
     """
     first, second = (
-        min(
-            (one.cost for one in _readings(words[: _ROUNDS[1]], _by(name))),
-            default=float("inf"),
-        )
+        min((one.cost for one in _readings(words[: _ROUNDS[1]], _by(name))), default=float("inf"))
         for name in (encoding, than)
     )
     return second - first

@@ -51,20 +51,20 @@ class Survey:
         if self._one_in == 1:
             self.words.update(found)
         else:
-            for word, count in found.items():
-                if crc32(word) % self._one_in == 0 or not self._seen.issuperset(word):
-                    self._seen.update(word)
-                    self.words[word] += count
+            self._keep(found)
         while len(self.words) > _WORDS_KEPT * 2:
             self._thin()
 
     def _thin(self) -> None:
         self._one_in *= 2
         before, self.words, self._seen = self.words, Counter(), set()
-        for word, count in before.items():
+        self._keep(before)
+
+    def _keep(self, found: Counter[bytes]) -> None:
+        for word, count in found.items():
             if crc32(word) % self._one_in == 0 or not self._seen.issuperset(word):
                 self._seen.update(word)
-                self.words[word] = count
+                self.words[word] += count
 
     @property
     def weighed(self) -> list[bytes]:

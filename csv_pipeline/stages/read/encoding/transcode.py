@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 from csv_pipeline.errors import UnreadableFileError
 from csv_pipeline.stages.read.encoding.chunks import ENDLESS, lines, pieces
+from csv_pipeline.stages.read.encoding.survey import is_utf8
 
 UNDECODABLE = "\0bytes: "
 """What a line that does not decode is replaced by, its bytes in hex behind it."""
@@ -66,15 +67,9 @@ def _decoded(chunk: bytes, encoding: str) -> str | None:
 
 
 def _line(line: bytes, encoding: Decision) -> str:
-    text = None if encoding.mixed and _is_utf8(line) else _decoded(line, encoding.name)
+    wrong = encoding.mixed and not line.isascii() and is_utf8(line)
+    text = None if wrong else _decoded(line, encoding.name)
     return UNDECODABLE + line.hex(" ") if text is None else text
-
-
-def _is_utf8(line: bytes) -> bool:
-    try:
-        return not line.isascii() and bool(line.decode())
-    except UnicodeDecodeError:
-        return False
 
 
 def _transcode_wide(source: Path, target: Path, encoding: str, skip: int) -> int:
