@@ -363,7 +363,7 @@ def test_a_look_of_before_the_move_does_not_bring_a_file_back(landing: Landing) 
     stale = [found for found in _found(landing) if found.account == landing.account]
     landing.bring()
     with landing.pipeline.database.begin() as connection:
-        archive.take_back(connection, stale)
+        archive.let_returned_wait(connection, stale)
         arrivals.register(connection, stale)
     assert landing.arrivals()["a.csv"].status == "imported"
 
@@ -532,7 +532,7 @@ def test_results_and_rejects_are_kept_no_longer_either(landing: Landing) -> None
     for number in range(3):
         landing.drop(f"{number}.csv", f"ID,Name,Amount\n{number},Ann,x\n")
         (report,) = landing.bring()
-        landing.pipeline.leave_rejects(report)
+        landing.pipeline.leave_rejects(report.import_id)
         ids.append(report.import_id)
     keeping(landing, keep_files=1).pipeline.remove_expired(landing.account, "people")
     kept = [f"import-{ids[-1]}.csv"]

@@ -127,7 +127,9 @@ def _import(
     )
 
 
-def replay(pipeline: Pipeline, path: Path, import_id: int | None, *, dry_run: bool) -> Imported:
+def replay(
+    pipeline: Pipeline, path: Path, import_id: int | None, *, dry_run: bool, again: bool = False
+) -> Imported:
     """Import corrected rows for the account and feed of the import that rejected them.
 
     Raises:
@@ -137,7 +139,13 @@ def replay(pipeline: Pipeline, path: Path, import_id: int | None, *, dry_run: bo
     """
     repaired = pipeline.repaired_by(path, import_id)
     return import_file(
-        pipeline, path, repaired.account, repaired.feed, dry_run=dry_run, repairs=repaired.import_id
+        pipeline,
+        path,
+        repaired.account,
+        repaired.feed,
+        dry_run=dry_run,
+        again=again,
+        repairs=repaired.import_id,
     )
 
 

@@ -144,7 +144,7 @@ def archive_due(database: Database, settings: Settings, seconds: float) -> None:
             archive_file(database, settings, arrival_id)
 
 
-def take_back(connection: sa.Connection, found: Iterable[FoundFile]) -> None:
+def let_returned_wait(connection: sa.Connection, found: Iterable[FoundFile]) -> None:
     """Let files wait again that were moved away and that somebody has put back since."""
     names = ("account", "feed", "location", "size_bytes", "modified_at", "etag")
     key = sa.tuple_(*(_arrival.c[name] for name in names))

@@ -65,7 +65,7 @@ from csv_pipeline.stages.fetch import fetch, refuse_changed
 from csv_pipeline.stages.load import LATE, load, store_rejects
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.read.grammar import Grammar
-from csv_pipeline.stages.replay import Repaired, named_import, take_back
+from csv_pipeline.stages.replay import Repaired, named_import, under_own_header
 from csv_pipeline.stages.transform import facts_by_header, transform
 from csv_pipeline.stages.unpack import UnpackLimits, unpack
 from csv_pipeline.stages.validate import hold_to_threshold, validate
@@ -338,7 +338,7 @@ class Import:
                 originals=lambda rows: quarantine.originals(connection, report, rows, split),
                 columns=tuple(positions.get(position) for position in range(len(report.header))),
             )
-            return take_back(text, self.work, repaired, name=claim.name)
+            return under_own_header(text, self.work, repaired, name=claim.name)
 
     def _drift(self, before: tuple[str, ...] = ()) -> HeaderDrift:
         """Return how the header differs; rejected rows come under the one of their own file."""

@@ -114,7 +114,7 @@ class Pipeline:
         with self.database.begin() as connection:
             if dry_run:
                 return claims.for_dry_run(connection, file, again=again)
-            archive.take_back(connection, [file])
+            archive.let_returned_wait(connection, [file])
             taken = claims.take(
                 connection,
                 file.account,
@@ -210,7 +210,7 @@ class Pipeline:
             account=account,
         )
         with self.database.begin() as connection:
-            archive.take_back(connection, seen.found)
+            archive.let_returned_wait(connection, seen.found)
             arrivals.register(connection, seen.found, seen.misplaced)
         return seen
 
@@ -232,9 +232,9 @@ class Pipeline:
         """Write the rejected rows of an import to a file; see `rejects_export.export_rejects`."""
         return export_rejects(self.database, import_id, path, verbatim=verbatim, repaired=repaired)
 
-    def leave_rejects(self, report: ImportReport) -> Path | None:
+    def leave_rejects(self, import_id: int) -> Path | None:
         """Write an import's open rejects to the area of rejects files, if it has any."""
-        return leave_rejects(self.settings, self.database, report)
+        return leave_rejects(self.settings, self.database, import_id)
 
     def undo(self, import_id: int, *, dry_run: bool = False) -> ImportReport:
         """Take back what an import wrote, or bring back what an undo took; see `undo.undo`."""

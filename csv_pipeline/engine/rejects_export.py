@@ -2,17 +2,12 @@
 
 from pathlib import Path
 
-import structlog
-
 from csv_pipeline.handover import PARTIAL
-from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.rejects.rejects_file import write_rejects
 from csv_pipeline.settings import Settings
 from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.storage import imports, quarantine
 from csv_pipeline.storage.database import Database
-
-log = structlog.get_logger()
 
 
 def export_rejects(
@@ -61,17 +56,13 @@ def export_rejects(
     return written
 
 
-def leave_rejects(settings: Settings, database: Database, report: ImportReport) -> Path | None:
+def leave_rejects(settings: Settings, database: Database, import_id: int) -> Path | None:
     """Write an import's open rejects, if it has any, to where people find them; say where.
 
-    What the system does not let be written is logged.
+    Raises:
+        UnknownImportError: The ledger has no such import.
     """
-    if not report.counts.rejected or report.outcome not in {Outcome.IMPORTED, Outcome.REFUSED}:
-        return None
-    folder = settings.rejects_area / report.account / report.feed
-    path = folder / f"import-{report.import_id}.csv"
-    try:
-        return path if export_rejects(database, report.import_id, path) else None
-    except OSError as error:
-        log.warning("no rejects file", import_id=report.import_id, because=str(error))
-        return None
+    with database.begin() as connection:
+        report = imports.report_of(connection, import_id)
+    path = settings.rejects_area / report.account / report.feed / f"import-{import_id}.csv"
+    return path if export_rejects(database, import_id, path) else None

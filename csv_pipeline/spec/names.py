@@ -30,7 +30,18 @@ _TAKEN = frozenset({"account", "ctid", "cmax", "cmin", "tableoid", "xmax", "xmin
 _OF_DAGSTER = frozenset(
     {"arg_dict", "bool", "conf", "config", "context", "dict", "float", "input", "input_arg_dict"}
     | {"int", "meta", "output", "output_arg_dict", "str", "type", *keyword.kwlist}
-    | {"claim", "import_files", "load", "read", "report", "transform", "undo", "undo_import"}
+    | {
+        "claim",
+        "import_files",
+        "load",
+        "read",
+        "report",
+        "transform",
+        "undo",
+        "undo_import",
+        "export_rejects",
+        "rejects",
+    }
     | {"validate"}
 )
 """A feed is a graph in Dagster: these words it does not allow, and those are our ops and jobs."""
