@@ -415,7 +415,7 @@ ANY_TEXTS = given(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @ANY_TEXTS
 def test_a_text_that_is_not_blank_becomes_a_value_or_a_reject(
     rows: list[tuple[str, ...]], day_first: bool

@@ -144,7 +144,7 @@ def crowded() -> Iterator[Desk]:
     """The desk of an account with many files and rows, in a database of its own."""
     with own_settings(settle_seconds=0, keep_days=30, history_days=30) as settings:
         pipeline = open_pipeline(settings, TEST_FEEDS)
-        folder = settings.landing_area / "acme" / FEED
+        folder = settings.landing_folder / "acme" / FEED
         folder.mkdir(parents=True)
         desk = Desk(pipeline, "acme", folder)
         fill(desk, ROWS)

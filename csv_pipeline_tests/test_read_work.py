@@ -113,7 +113,9 @@ def test_cells_that_usually_look_like_rows_are_not_judged_one_by_one(
     assert (text.records, text.malformed, judged) == (500, 0, [])
 
 
-@pytest.mark.parametrize("seed", range(300))
+@pytest.mark.parametrize(
+    "seed", [*range(100), *(pytest.param(n, marks=pytest.mark.slow) for n in range(100, 300))]
+)
 def test_sound_rows_that_are_passed_over_change_nothing(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

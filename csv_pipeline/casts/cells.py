@@ -76,12 +76,7 @@ def damage(values: pl.Series, *, is_id: bool) -> Iterator[tuple[pl.Series, str, 
     """Give which texts a spreadsheet has damaged, the rule that they break, and what was needed."""
     yield spreadsheets.is_error(values), "spreadsheet_error", spreadsheets.ERROR_HINT
     if is_id:
-        yield _are_numbers(values), "spreadsheet_number", spreadsheets.NUMBER_HINT
-
-
-def _are_numbers(values: pl.Series) -> pl.Series:
-    mask = values.to_frame().select(spreadsheets.is_number(pl.col(values.name))).to_series()
-    return mask.fill_null(value=False)
+        yield spreadsheets.is_number(values), "spreadsheet_number", spreadsheets.NUMBER_HINT
 
 
 def text(values: pl.Series, column: Column) -> pl.Series:

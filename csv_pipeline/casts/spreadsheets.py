@@ -61,6 +61,6 @@ def is_error(values: pl.Series) -> pl.Series:
     return found.fill_null(value=False)
 
 
-def is_number(value: pl.Expr) -> pl.Expr:
+def is_number(values: pl.Series) -> pl.Series:
     """Return where a text is an id that has become a number, such as `4.51E+12` or `1,2E+15`."""
-    return value.str.contains(_NUMBER)
+    return values.str.contains(_NUMBER).fill_null(value=False)

@@ -77,19 +77,16 @@ class _Budget:
     enough: int | None
 
     def check(self, size: int) -> None:
+        stored = f"its {self.stored_bytes:,} bytes"
         if size > self.limits.max_file_bytes:
             allowed = f"at most {self.limits.max_file_bytes:,} bytes were allowed once decompressed"
-            raise LimitExceededError(self.name, allowed, f"{self._stored} become more")
+            raise LimitExceededError(self.name, allowed, f"{stored} become more")
         if size > max(_FREE_BYTES, self.limits.max_ratio * self.stored_bytes):
             raise LimitExceededError(
                 self.name,
                 f"at most {self.limits.max_ratio:,} times its size was allowed to come out of it",
-                f"{self._stored} become more than {size:,}",
+                f"{stored} become more than {size:,}",
             )
-
-    @property
-    def _stored(self) -> str:
-        return f"its {self.stored_bytes:,} bytes"
 
 
 class _Stream(Protocol):

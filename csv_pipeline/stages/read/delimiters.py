@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 
 from csv_pipeline.spec.contract import heading
 from csv_pipeline.stages.read.grammar import Grammar
-from csv_pipeline.stages.read.headers import DELIMITERS, LOOSE, Header, IsDeclared, Sample
+from csv_pipeline.stages.read.headers import DELIMITERS, LOOSE, Header, IsDeclared, Sample, has_mark
 from csv_pipeline.stages.read.known_headers import by_names
 from csv_pipeline.stages.read.likely_headers import by_likeness
 from csv_pipeline.stages.read.likeness import Likeness, is_parted
 from csv_pipeline.stages.read.quoting import by_quote, quotes_cells
-from csv_pipeline.stages.read.readings import Reading, are_values, has_mark, share, typed
+from csv_pipeline.stages.read.readings import Reading, are_values, share, typed
 from csv_pipeline.stages.read.sampling import (
     SAMPLE_RECORDS,
     Record,
@@ -162,15 +162,10 @@ def _is_meant(reading: Reading, lines: Lines) -> bool:
         return False
     if reading.grammar.delimiter in LOOSE:
         return _parts_all(reading, filled)
-    if filled[0].reach(reading.grammar) > 1 or _is_named_otherwise(header, filled[0]):
+    if filled[0].reach(reading.grammar) > 1 or filled[0] in header.records:
         parted = sum(record.width > 1 for record in filled)
         return parted >= _MOST * len(filled)
     return _stands_below_a_title(reading, filled)
-
-
-def _is_named_otherwise(header: Header, first: Record) -> bool:
-    """Return whether the first line is the header by a delimiter of its own."""
-    return first in header.records
 
 
 def _stands_below_a_title(reading: Reading, filled: list[Record]) -> bool:
@@ -205,7 +200,7 @@ def _parts_alone(reading: Reading, filled: list[Record]) -> bool:
     table = [record for record in filled if record.first >= header.records[0].first]
     if _is_even(reading, table):
         return True
-    marked = sum(map(has_mark, table))
+    marked = sum(has_mark(record.text) for record in table)
     return header.known == len(header.names) and 2 * marked < len(table)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from csv_pipeline.spec.contract import heading
 from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.read.likeness import Likeness, Names, is_parted, likeness
 from csv_pipeline.stages.read.sampling import Record, as_names, unquoted, usual_width
@@ -63,6 +64,10 @@ class Sample:
     headings: frozenset[str]
     is_declared: IsDeclared
 
+    def known(self, names: Names) -> int:
+        """Return how many names of the feed these are."""
+        return len({heading(name) for name in names} & self.headings)
+
     @cached_property
     def width(self) -> int:
         """The width of most records."""
@@ -99,6 +104,11 @@ class Sample:
             if 2 * parted > max(2, len(some)):
                 return []
         return others
+
+
+def has_mark(text: str) -> bool:
+    """Return whether a usual delimiter stands in a text."""
+    return any(delimiter in text for delimiter in DELIMITERS)
 
 
 def other_names(sample: Sample, record: Record) -> Iterator[Names]:

@@ -6,20 +6,20 @@ doubt, unless there is but one way to take its names.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
 from csv_pipeline.spec.contract import heading
 from csv_pipeline.stages.read.headers import (
     A_NAME_EACH,
-    DELIMITERS,
     LOOSE,
     SOME_RECORDS,
     Header,
     Sample,
     fitted,
     full_above,
+    has_mark,
     joined,
     misfit,
     other_names,
@@ -78,7 +78,7 @@ def _named(sample: Sample, record: Record) -> Header:
     Damage is certain where several names are known without it.
     """
     readings = [*other_names(sample, record), *_loosely_parted(sample, record)]
-    found = [(_known_in(names, sample.headings), names) for names in (record.names, *readings)]
+    found = [(sample.known(names), names) for names in (record.names, *readings)]
     certain = [found[0], *(one for one in found[1:] if one[0] > 1)]
     known, names = max(certain, key=lambda one: one[0])
     return Header(records=(record,), names=names, known=known, likeness=Likeness.NAMES)
@@ -91,7 +91,7 @@ def _loosely_parted(sample: Sample, record: Record) -> Iterator[Names]:
     if record.width == 1 < sample.width and 2 * rows > others:
         for delimiter in LOOSE:
             names = as_names(unquoted(record.text, replace(sample.grammar, delimiter=delimiter)))
-            if len(names) == sample.width == _known_in(names, sample.headings):
+            if len(names) == sample.width == sample.known(names):
                 yield names
 
 
@@ -104,14 +104,11 @@ def _best_joined(sample: Sample, records: Sequence[Record], more_than: int = 0) 
             if len({line.width for line in lines}) > 1 or lines[0].width < 2:
                 continue
             names = joined(lines)
-            known = _known_in(names, sample.headings)
-            if known > max(more_than, best.known if best else 0, *map(_known_of(sample), lines)):
+            known = sample.known(names)
+            alone = (sample.known(line.names) for line in lines)
+            if known > max(more_than, best.known if best else 0, *alone):
                 best = Header(records=lines, names=names, known=known, likeness=Likeness.NAMES)
     return best if best and best.is_known else None
-
-
-def _known_of(sample: Sample) -> Callable[[Record], int]:
-    return lambda record: _known_in(record.names, sample.headings)
 
 
 def _least_known(sample: Sample) -> Header | None:
@@ -152,7 +149,7 @@ def _settled(sample: Sample, found: Header) -> Header:
     rows, line = _rows_of(sample, found), f"line {found.records[0].first:,}"
     if name := _parted_name(found.names, sample.headings):
         return replace(found, doubt=(A_NAME_EACH, f"{line} has {name!r} in two cells"))
-    doubtful = found.names if not found.names[-1] else tuple(filter(_has_mark, found.names))
+    doubtful = found.names if not found.names[-1] else tuple(filter(has_mark, found.names))
     if name := _merged_name(doubtful, sample.headings):
         return replace(found, doubt=(A_NAME_EACH, f"{line} has two in one cell, {name!r}"))
     widths = Counter(row.width for row in rows)
@@ -193,11 +190,6 @@ def _merged_name(names: Names, headings: frozenset[str]) -> str | None:
     return None
 
 
-def _has_mark(name: str) -> bool:
-    """Return whether a delimiter stands in a name, such as one by mistake for another."""
-    return any(delimiter in name for delimiter in DELIMITERS)
-
-
 def _rows_of(sample: Sample, header: Header) -> list[Record]:
     """Return what is below a header, up to a blank line if that leaves some rows."""
     last, width = header.records[-1].last, len(header.names)
@@ -211,8 +203,3 @@ def _rows_of(sample: Sample, header: Header) -> list[Record]:
     ]
     gap = next((at for at, (a, b) in enumerate(pairwise(below), 1) if a.last + 1 < b.first), 0)
     return below[:gap] if gap > 1 else below
-
-
-def _known_in(names: Names, headings: frozenset[str]) -> int:
-    """Return how many of these headings the names are."""
-    return len({heading(name) for name in names} & headings)

@@ -8,6 +8,7 @@ import polars as pl
 
 from csv_pipeline.errors import AccountingError
 from csv_pipeline.handover import ORIGIN, REJECTS
+from csv_pipeline.rejects.faults import record_faults
 from csv_pipeline.stages.read.blocks import Block
 from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.read.kinds import DATA
@@ -126,16 +127,7 @@ class Reader:
         width = self.section.width
         counted = pl.format(f"{width} fields were needed, as in the header; found {{}}", "fields")
         what = pl.col("fault").replace_strict(_NEEDED, default=counted, return_dtype=pl.String)
-        return bad.select(
-            "row_number",
-            "line_number",
-            pl.lit(None, pl.String).alias("column"),
-            pl.col("fault").alias("rule"),
-            pl.lit(None, pl.String).alias("value"),
-            what.alias("message"),
-            "offset",
-            "length",
-        ).cast(REJECTS)
+        return record_faults(bad, pl.col("fault"), what)
 
 
 def _lines(good: pl.DataFrame) -> bytes:

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from csv_pipeline.stages.read.grammar import Grammar
-from csv_pipeline.stages.read.headers import DELIMITERS, Header
+from csv_pipeline.stages.read.headers import Header, has_mark
 from csv_pipeline.stages.read.likeness import kind_of, typed_columns
 from csv_pipeline.stages.read.sampling import Record
 
@@ -40,7 +40,7 @@ class Reading:
     def is_proven(self) -> bool:
         """Whether the delimiter is more than a guess: a comma may be a decimal mark throughout."""
         if self.is_one_column:
-            parted = sum(has_mark(record) for record in self.filled)
+            parted = sum(has_mark(record.text) for record in self.filled)
             return self.header.is_sure and 2 * parted < len(self.filled)
         return len(self.header.names) != 2 or not are_values(self.filled)
 
@@ -71,8 +71,3 @@ def are_values(records: list[Record]) -> bool:
         for record in below
     )
     return values > len(below) / 2
-
-
-def has_mark(record: Record) -> bool:
-    """Return whether a usual delimiter stands in a record."""
-    return any(delimiter in record.text for delimiter in DELIMITERS)

@@ -54,19 +54,10 @@ _JSON_BEGINS = re.compile(r"\{\s*\"(?:[^\"\\]|\\.)*\"\s*:|\[\s*\{\s*\"")
 _JSON_GOES_ON = re.compile(r"\s*(?:$|,?\s*[\r\n]\s*[{\[]|[{\[])")
 _POINTER = re.compile(r"version https?://(?:git-lfs\.github\.com|hawser\.github\.com)/spec/")
 _MAIL_FIELD = re.compile(r"([A-Za-z][A-Za-z0-9-]{1,40}):[ \t]+(\S.*)|[ \t]+\S.*")
-_MAIL_ONLY = frozenset(
-    [
-        "received",
-        "return-path",
-        "mime-version",
-        "message-id",
-        "delivered-to",
-        "dkim-signature",
-        "content-transfer-encoding",
-        "x-original-to",
-        "authentication-results",
-    ]
-)
+_MAIL_ONLY = {
+    *("received", "return-path", "mime-version", "message-id", "delivered-to", "x-original-to"),
+    *("dkim-signature", "content-transfer-encoding", "authentication-results"),
+}
 _MAIL = frozenset(["from", "to", "cc", "subject", "date", "reply-to", "sender"])
 
 
