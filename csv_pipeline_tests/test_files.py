@@ -387,7 +387,7 @@ def test_what_is_kept_may_lie_in_another_store(
     landing.drop("wrong.csv", WRONG)
     reports = {report.name: report for report in there.bring()}
     number = reports["good.csv"].import_id
-    assert there.pipeline.leave_rejects(reports["good.csv"]) is not None
+    assert there.pipeline.leave_rejects(reports["good.csv"].import_id) is not None
     below = f"{landing.account}/people"
     assert kept.keys("kept/") == [
         f"kept/archive/{below}/{TODAY}/good.csv",

@@ -10,7 +10,8 @@ import dagster as dg
 import pytest
 import sqlalchemy as sa
 
-from csv_pipeline.defs.feed import feed_definitions
+from csv_pipeline.defs.assembly import assemble
+from csv_pipeline.defs.lanes import JOB
 from csv_pipeline.defs.partitions import ACCOUNTS
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.schedules import nightly
@@ -214,16 +215,11 @@ def test_no_start_reads_a_large_table(crowded: Desk) -> None:
 def test_no_run_over_a_small_file_reads_a_large_table(crowded: Desk, rows: str) -> None:
     drop(crowded, "run.csv", rows)
     pipeline = crowded.pipeline
-    assets: Any = feed_definitions(pipeline.feed(FEED)).assets
-    with dg.instance_for_test() as instance, watched(pipeline):
+    with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions(ACCOUNTS, ["acme"])
-        result = dg.materialize(
-            assets,
-            instance=instance,
-            partition_key="acme",
-            resources={"engine": Engine(lambda: pipeline)},
-        )
-        assert result.success
+        job = assemble([pipeline.feed(FEED)], Engine(lambda: pipeline)).resolve_job_def(JOB)
+        with watched(pipeline):
+            assert job.execute_in_process(instance=instance, partition_key="acme").success
 
 
 def test_neither_undo_nor_replay_of_a_few_rows_reads_a_large_table(crowded: Desk) -> None:

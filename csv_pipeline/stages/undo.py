@@ -101,15 +101,14 @@ class Versions:
 
     def _has_all_history(self, import_id: int) -> bool:
         """Return whether no import stored since has lost the history of what it changed."""
-        import_, later = tables.import_, tables.import_.alias("later")
-        dropped = sa.exists().where(
-            import_.c.import_id == import_id,
-            later.c.account == import_.c.account,
-            later.c.feed == import_.c.feed,
-            later.c.turn > import_.c.turn,
-            later.c.history_pruned_at.is_not(None),
+        import_, dropped = tables.import_, tables.import_.alias("dropped")
+        last = sa.select(sa.func.max(dropped.c.turn)).where(
+            dropped.c.account == self._account,
+            dropped.c.feed == self._target.name,
+            dropped.c.history_pruned_at.is_not(None),
         )
-        return not self._connection.scalar(sa.select(dropped))
+        older = import_.c.turn < last.scalar_subquery()
+        return not self._connection.scalar(sa.select(older).where(import_.c.import_id == import_id))
 
     def _kept(self, import_id: int) -> Counter[int]:
         """Return how many of an import's rows a later one changed, by the import they are of now.

@@ -198,6 +198,13 @@ import_ = sa.Table(
         postgresql_where=sa.text("turn IS NOT NULL"),
     ),
     sa.Index(
+        "import_without_history",
+        "account",
+        "feed",
+        "turn",
+        postgresql_where=sa.text("history_pruned_at IS NOT NULL"),
+    ),
+    sa.Index(
         "import_with_changes",
         "account",
         "feed",

@@ -40,6 +40,8 @@ CREATE INDEX import_by_layout
 CREATE INDEX import_with_history ON csv_pipeline.import (finished_at)
     WHERE history_pruned_at IS NULL AND undone_by_import_id IS NULL
         AND (updated > 0 OR outcome = 'undo');
+CREATE INDEX import_without_history ON csv_pipeline.import (account, feed, turn)
+    WHERE history_pruned_at IS NOT NULL;
 
 CREATE INDEX reject_by_repair ON csv_pipeline.reject (repaired_by_import_id)
     WHERE repaired_by_import_id IS NOT NULL;
