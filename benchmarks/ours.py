@@ -12,6 +12,7 @@ from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.engine.run import run
 from csv_pipeline.feeds import FEEDS
 from csv_pipeline.files.landing import found_file
+from csv_pipeline.location import location_of
 from csv_pipeline.model import Claim, ImportReport, Outcome
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage import arrivals
@@ -27,7 +28,7 @@ def import_file(home: str, url: str, file: str, account: str, feed: str) -> dict
     """Import one file and return the seconds it took, those of each stage, and the counts."""
     pipeline = pipeline_at(home, url)
     with pipeline.database.begin() as connection:
-        arrivals.register(connection, [found_file(Path(file), account, feed)])
+        arrivals.register(connection, [found_file(location_of(Path(file)), account, feed)])
     began = time.monotonic()
     (report,) = _imported(pipeline, pipeline.claim(account, feed))
     seconds = time.monotonic() - began

@@ -157,7 +157,7 @@ class Claim:
     """The right to import one arrival: `attempt` is the fencing token that load checks.
 
     `repairs` is the import whose rejected rows the file brings back, if somebody said so; a file
-    may say it itself. `position` is the arrival's place among others, see
+    may say it itself. `position` says where the arrival is among others, see
     `csv_pipeline.storage.order`; a dry run has none. A file that comes `again` is imported even
     if its bytes were.
     """

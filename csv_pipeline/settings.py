@@ -4,29 +4,39 @@ Every variable is named `CSV_PIPELINE_` plus the field's name in capitals. Nothi
 time: the edges (Dagster definitions, CLI) call `settings()` and hand the object down.
 """
 
+import os
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Self
 
+import structlog
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from csv_pipeline.errors import SetupError
-from csv_pipeline.location import Location, ObjectLocation, is_below, location_of
+from csv_pipeline.files.local import path_of
+from csv_pipeline.files.stores import store_of
+from csv_pipeline.location import Location, is_below, location_of
+
+_EARLIER_NAMES = {"CSV_PIPELINE_QUARANTINE_FOLDER": "refused_folder"}
+"""Variables of the last release, and the settings they are."""
+
+log = structlog.get_logger()
 
 
-def _folder_or_bucket(given: Any) -> Any:
-    """Return text as the place it names."""
+def _area(given: Any) -> Any:
+    """Return text as the folder or prefix it names."""
+    if not isinstance(given, str | Path):
+        return given
     try:
-        location = location_of(given) if isinstance(given, str) else given
+        location = location_of(given)
+        store_of(location)
     except SetupError as error:
         raise ValueError(str(error)) from error
-    if isinstance(location, ObjectLocation):
-        return ObjectLocation(location.bucket, location.key.strip("/"))
     return location
 
 
-_Area = Annotated[Location | None, NoDecode, BeforeValidator(_folder_or_bucket)]
+_Area = Annotated[Location | None, NoDecode, BeforeValidator(_area)]
 
 
 class Settings(BaseSettings):
@@ -63,8 +73,14 @@ class Settings(BaseSettings):
     archive_folder: _Area = Field(
         None, description="where imported files are kept; archive in `home` or beside the prefix"
     )
-    quarantine_folder: _Area = Field(
-        None, description="where refused files are kept; quarantine in `home` or beside the prefix"
+    refused_folder: _Area = Field(
+        None, description="where refused files are kept; refused in `home` or beside the prefix"
+    )
+    results_folder: _Area = Field(
+        None, description="where result files are left; results in `home` or beside the prefix"
+    )
+    rejects_folder: _Area = Field(
+        None, description="where rejects files are left; rejects in `home` or beside the prefix"
     )
     keep_files: PositiveInt | None = Field(
         None, description="files kept of an account and feed, of each kind; all if not set"
@@ -94,74 +110,82 @@ class Settings(BaseSettings):
     runs_per_tick: PositiveInt = Field(40, description="runs the sensor requests in one tick")
     tick_seconds: PositiveFloat = Field(20.0, description="time the sensor takes for one tick")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _take_earlier_names(cls, given: dict[str, Any]) -> dict[str, Any]:
+        for earlier, name in _EARLIER_NAMES.items():
+            if (value := os.environ.get(earlier)) is not None and name not in given:
+                log.warning("setting has a new name", found=earlier, wanted=_variable(name))
+                given = {**given, name: value}
+        return given
+
     @model_validator(mode="after")
     def _apart(self) -> Self:
-        landing = self.landing_location
-        for area in (self.archive_location, self.quarantine_location):
-            if type(area) is not type(landing):
+        for area in (*self.kept_areas, self.results_area, self.rejects_area):
+            if is_below(area, self.landing_area):
                 raise ValueError(
-                    f"folders only or buckets only were needed; found {landing} and {area}"
-                )
-            if is_below(area, landing):
-                raise ValueError(
-                    f"a folder outside the landing area {landing} was needed for files "
+                    f"a folder outside the landing area {self.landing_area} was needed for files "
                     f"that are done with; found {area}"
                 )
         return self
 
     @property
-    def landing_location(self) -> Location:
+    def landing_area(self) -> Location:
         """Where files arrive, as `{account}/{feed}/…`."""
-        return _absolute(self.landing or self.home / "landing")
+        return self.landing or location_of(self.home / "landing")
 
     @property
-    def archive_location(self) -> Location:
-        """Where imported files are kept, as `{account}/{feed}/{date}/…`."""
-        return self._kept(self.archive_folder, "archive")
-
-    @property
-    def quarantine_location(self) -> Location:
-        """Where refused files are kept, as `{account}/{feed}/{date}/…`."""
-        return self._kept(self.quarantine_folder, "quarantine")
-
-    def _kept(self, given: Location | None, name: str) -> Location:
-        landing = self.landing_location
-        if given is None and isinstance(landing, ObjectLocation):
-            return landing.parent / name
-        return _absolute(given or self.home / name)
-
-    @property
-    def landing_area(self) -> Path:
+    def landing_folder(self) -> Path:
         """The landing area as a folder of this machine.
 
         Raises:
-            SetupError: It is in a bucket.
+            SetupError: It is in another store.
         """
-        return _folder(self.landing_location)
+        return path_of(self.landing_area)
 
     @property
-    def archive_area(self) -> Path:
-        """The archive as a folder, or a `SetupError` as above."""
-        return _folder(self.archive_location)
+    def archive_area(self) -> Location:
+        """Where imported files are kept, as `{account}/{feed}/{date}/…`."""
+        return self.archive_folder or self._beside("archive")
 
     @property
-    def results_area(self) -> Path:
-        """Where every import leaves what became of each row."""
-        return (self.home / "results").absolute()
+    def refused_area(self) -> Location:
+        """Where refused files are kept, as `{account}/{feed}/{date}/…`."""
+        return self.refused_folder or self._beside("refused")
 
-    def results_file(self, account: str, feed: str, import_id: int) -> Path:
+    @property
+    def kept_areas(self) -> tuple[Location, ...]:
+        """Where files are kept that were moved; releases before kept refused ones in the last."""
+        return self.archive_area, self.refused_area, self._beside("quarantine")
+
+    @property
+    def results_area(self) -> Location:
+        """Where every import leaves what became of each row, as `{account}/{feed}/…`."""
+        return self.results_folder or self._beside("results")
+
+    @property
+    def rejects_area(self) -> Location:
+        """Where runs leave the rejected rows of their files, for people to correct."""
+        return self.rejects_folder or self._beside("rejects")
+
+    def results_file(self, account: str, feed: str, import_id: int) -> Location:
         """Where one import leaves what became of each row."""
         return self.results_area / account / feed / f"import-{import_id}.csv"
+
+    def rejects_file(self, account: str, feed: str, import_id: int) -> Location:
+        """Where a run leaves the rejected rows of one import."""
+        return self.rejects_area / account / feed / f"import-{import_id}.csv"
+
+    def _beside(self, name: str) -> Location:
+        """Return a folder in `home`, or beside a landing area that this machine does not have."""
+        if store_of(self.landing_area).on_disk(self.landing_area) is None:
+            return self.landing_area.parent / name
+        return location_of(self.home / name)
 
     @property
     def work_area(self) -> Path:
         """Scratch space: one directory an import, removed when it is settled."""
         return (self.home / "work").absolute()
-
-    @property
-    def rejects_area(self) -> Path:
-        """Where runs leave the rejected rows of their files, for people to correct."""
-        return (self.home / "rejects").absolute()
 
     @property
     def postgres_area(self) -> Path:
@@ -174,14 +198,8 @@ class Settings(BaseSettings):
         return (self.home / "dagster").absolute()
 
 
-def _absolute(location: Location) -> Location:
-    return location.absolute() if isinstance(location, Path) else location
-
-
-def _folder(location: Location) -> Path:
-    if isinstance(location, Path):
-        return location
-    raise SetupError(f"{location}: a folder of this machine was needed; it is in a bucket")
+def _variable(name: str) -> str:
+    return f"CSV_PIPELINE_{name.upper()}"
 
 
 @cache

@@ -28,12 +28,15 @@ from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.engine.run import run
 from csv_pipeline.feeds import FEEDS
 from csv_pipeline.files.landing import found_file
+from csv_pipeline.location import location_of
 from csv_pipeline.model import Claim, ImportReport, Reject
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.storage import accounts, arrivals, rejects
 from csv_pipeline_tests.feeds import TEST_FEEDS
 from csv_pipeline_tests.postgres import ADDRESS
+
+pytest_plugins = ["csv_pipeline_tests.file_stores"]
 
 # A gate must not fall by the luck of its examples; at a desk they differ from run to run.
 settings.register_profile("gate", derandomize=True)
@@ -164,7 +167,7 @@ class Desk:
             name, content = name or content.name, content.read_bytes()
         path = self.folder / (name or f"file-{next(_COUNTER)}.csv")
         path.write_bytes(content.encode() if isinstance(content, str) else content)
-        found = found_file(path, self.account, feed)
+        found = found_file(location_of(path), self.account, feed)
         with self.pipeline.database.begin() as connection:
             arrivals.register(connection, [found])
         claims = self.pipeline.claim(self.account, feed, **how)
@@ -176,7 +179,7 @@ class Desk:
         path = self.folder / f"file-{next(_COUNTER)}.csv"
         path.write_text(content)
         with self.pipeline.database.begin() as connection:
-            arrivals.register(connection, [found_file(path, self.account, "people")])
+            arrivals.register(connection, [found_file(location_of(path), self.account, "people")])
         return Import(self.pipeline, self.pipeline.claim(self.account, "people", **how)[0])
 
     def rows(self, table: str = "people", columns: str = "*", order: str = "1") -> list[Any]:

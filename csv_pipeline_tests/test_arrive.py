@@ -9,6 +9,7 @@ import pytest
 
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.files.landing import ScanResult, found_file, scan_landing
+from csv_pipeline.location import location_of
 from csv_pipeline.model import ArrivalStatus, Outcome
 from csv_pipeline.storage import arrivals, claims
 from csv_pipeline_tests.conftest import Desk, ingest
@@ -24,7 +25,7 @@ def drop(landing: Path, location: str, content: str = "ID\n1\n", age: float = 60
 
 def looking(landing: Path, **how: object) -> ScanResult:
     bounds = {"known": set(), "settle_seconds": 0.2, "deadline": time.monotonic() + 10}
-    return scan_landing(landing, {"people", "versions"}, **(bounds | how))  # type: ignore[arg-type]
+    return scan_landing(location_of(landing), {"people", "versions"}, **(bounds | how))  # type: ignore[arg-type]
 
 
 def test_a_file_in_its_place_is_found(tmp_path: Path) -> None:
@@ -74,7 +75,7 @@ def test_a_young_file_that_stays_as_it_is_is_found(tmp_path: Path) -> None:
         ("acme/poeple/a.csv", "one of people, versions; found 'poeple' (did you mean 'people'?)"),
         ("Acme Inc/people/a.csv", "account 'Acme Inc': small letters, digits"),
         ("acme/a.csv", "found ''"),
-        ("a.csv", "a place like account/feed/file was needed"),
+        ("a.csv", "account/feed/file was needed"),
     ],
 )
 def test_a_file_in_no_feed_s_place_is_misplaced(tmp_path: Path, location: str, why: str) -> None:
@@ -119,7 +120,7 @@ def test_links_below_an_accounts_folder_are_told_wherever_they_lead(tmp_path: Pa
     assert [file.name for file in seen.found] == ["a.csv"]
     told = {file.name: why for file, why in seen.misplaced}
     assert set(told) == {"more", "products", "gone"}
-    assert all(why.endswith("it is a symbolic link") for why in told.values())
+    assert all("it is a symbolic link" in why for why in told.values())
 
 
 def test_a_look_out_of_time_at_a_name_of_other_bytes_goes_on_there(tmp_path: Path) -> None:
@@ -129,7 +130,7 @@ def test_a_look_out_of_time_at_a_name_of_other_bytes_goes_on_there(tmp_path: Pat
     (odd / "1.csv").write_text("ID\n1\n")
     drop(tmp_path, "z/people/1.csv")
     stopped = scan_landing(
-        tmp_path,
+        location_of(tmp_path),
         ["people"],
         known=(),
         settle_seconds=0,
@@ -148,15 +149,15 @@ def test_a_look_out_of_time_says_where_to_go_on(tmp_path: Path) -> None:
 
 
 def test_what_a_look_finds_can_be_claimed(pipeline: Pipeline, account: str) -> None:
-    drop(pipeline.settings.landing_area, f"{account}/people/a.csv")
+    drop(pipeline.settings.landing_folder, f"{account}/people/a.csv")
     pipeline.scan(seconds=10)
     claims = pipeline.claim(account, "people")
     assert [ingest(pipeline, claim).outcome for claim in claims] == [Outcome.IMPORTED]
 
 
 def test_a_misplaced_file_waits_once_its_feed_is_known(pipeline: Pipeline, account: str) -> None:
-    path = drop(pipeline.settings.landing_area, f"{account}/people/a.csv")
-    found = looking(pipeline.settings.landing_area).found
+    path = drop(pipeline.settings.landing_folder, f"{account}/people/a.csv")
+    found = looking(pipeline.settings.landing_folder).found
     mine = next(file for file in found if file.location == str(path))
     with pipeline.database.begin() as connection:
         arrivals.register(connection, [], [(mine, "no such feed yet")])
@@ -166,7 +167,7 @@ def test_a_misplaced_file_waits_once_its_feed_is_known(pipeline: Pipeline, accou
 
 
 def test_a_file_changed_since_it_arrived_is_refused(desk: Desk) -> None:
-    path = drop(desk.pipeline.settings.landing_area, f"{desk.account}/people/a.csv")
+    path = drop(desk.pipeline.settings.landing_folder, f"{desk.account}/people/a.csv")
     desk.pipeline.scan(seconds=10)
     path.write_text("ID\n1\n2\n3\n")
     report = ingest(desk.pipeline, desk.pipeline.claim(desk.account, "people")[0])
@@ -176,7 +177,7 @@ def test_a_file_changed_since_it_arrived_is_refused(desk: Desk) -> None:
 
 
 def test_a_file_that_is_gone_is_refused(desk: Desk) -> None:
-    path = drop(desk.pipeline.settings.landing_area, f"{desk.account}/people/a.csv")
+    path = drop(desk.pipeline.settings.landing_folder, f"{desk.account}/people/a.csv")
     desk.pipeline.scan(seconds=10)
     path.unlink()
     report = ingest(desk.pipeline, desk.pipeline.claim(desk.account, "people")[0])
@@ -184,7 +185,7 @@ def test_a_file_that_is_gone_is_refused(desk: Desk) -> None:
 
 
 def test_a_claimed_file_is_not_claimed_twice(desk: Desk) -> None:
-    drop(desk.pipeline.settings.landing_area, f"{desk.account}/people/a.csv")
+    drop(desk.pipeline.settings.landing_folder, f"{desk.account}/people/a.csv")
     desk.pipeline.scan(seconds=10)
     assert len(desk.pipeline.claim(desk.account, "people")) == 1
     assert desk.pipeline.claim(desk.account, "people") == []
@@ -192,7 +193,7 @@ def test_a_claimed_file_is_not_claimed_twice(desk: Desk) -> None:
 
 @pytest.mark.parametrize("files", [10, 400])
 def test_imports_are_numbered_in_the_order_of_arrival(desk: Desk, files: int) -> None:
-    found = found_file(drop(desk.folder, "a.csv"), desk.account, "people")
+    found = found_file(location_of(drop(desk.folder, "a.csv")), desk.account, "people")
     with desk.pipeline.database.engine.connect() as connection:  # nothing is committed
         arrivals.register(
             connection, [replace(found, location=f"{found.location}-{n}") for n in range(files)]
@@ -207,7 +208,7 @@ def test_imports_are_numbered_in_the_order_of_arrival(desk: Desk, files: int) ->
 
 
 def test_a_failed_file_waits_for_the_nightly_run_only(desk: Desk) -> None:
-    drop(desk.pipeline.settings.landing_area, f"{desk.account}/people/a.csv")
+    drop(desk.pipeline.settings.landing_folder, f"{desk.account}/people/a.csv")
     desk.pipeline.scan(seconds=10)
     claim = desk.pipeline.claim(desk.account, "people")[0]
     with desk.pipeline.database.begin() as connection:

@@ -19,9 +19,11 @@ from csv_pipeline.engine.bundle import advance_all
 from csv_pipeline.engine.housekeeping import sweep
 from csv_pipeline.engine.importer import Import, imports_of
 from csv_pipeline.engine.result_files import draft_results_together
-from csv_pipeline.engine.workspace import Stage
+from csv_pipeline.engine.workspace import Stage, Workspace
 from csv_pipeline.errors import LostClaimError
 from csv_pipeline.files.landing import found_file
+from csv_pipeline.files.local import path_of
+from csv_pipeline.location import location_of
 from csv_pipeline.model import ImportReport, Outcome, Reject
 from csv_pipeline.storage import arrivals, imports, tables
 from csv_pipeline_tests.conftest import Desk
@@ -515,10 +517,10 @@ def test_files_whose_worker_died_before_it_reported_get_their_results_from_the_s
 def test_results_of_a_load_that_came_to_nothing_are_not_left(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: object, __: object, ___: object, works: list[Path], of: list[ImportReport]) -> None:
-        draft_results_together(desk.pipeline.settings, __, ___, works, of)  # type: ignore[arg-type]
-        for report in of:
-            drafts(desk, report).write_text("of the load that failed")
+    def fail(decided: Any, parts: Any, workspaces: list[Workspace]) -> None:
+        draft_results_together(decided, parts, workspaces)
+        for workspace in workspaces:
+            (workspace.directory / "results.csv").write_text("of the load that failed")
         raise OSError("the disk is full")
 
     monkeypatch.setattr("csv_pipeline.engine.bundle.draft_results_together", fail)
@@ -552,10 +554,7 @@ def test_a_file_that_breaks_is_recorded_and_the_others_go_on(desk: Desk) -> None
 @pytest.mark.parametrize("style", ["together", "alone"])
 def test_a_result_file_that_cannot_be_written_costs_no_other(desk: Desk, style: str) -> None:
     imports = arrived(desk, [f"{HEADER}{n},Ann {n},{n}.50\n" for n in range(3)])
-    settings = desk.pipeline.settings
-    numbers = [import_.claim.import_id for import_ in imports]
-    in_its_way = settings.results_file(desk.account, "people", numbers[1])
-    in_its_way.with_name(f"{in_its_way.name}.part").mkdir(parents=True)
+    (imports[1].work / "results.csv").mkdir()
     reports = STYLES[style](desk, imports)
     assert [report.counts.inserted for report in reports] == [1, 1, 1]
     assert [results(desk, report) is None for report in reports] == [False, True, False]
@@ -667,7 +666,7 @@ def drop(desk: Desk, contents: Sequence[str | bytes], feed: str = "people") -> N
     for path, content in zip(paths, contents, strict=True):
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         with desk.pipeline.database.begin() as connection:
-            arrivals.register(connection, [found_file(path, desk.account, feed)])
+            arrivals.register(connection, [found_file(location_of(path), desk.account, feed)])
 
 
 def advance(desk: Desk, imports: list[Import], *stages: Stage) -> None:
@@ -733,17 +732,16 @@ def faults(desk: Desk, report: ImportReport) -> list[Reject]:
 
 def results(desk: Desk, report: ImportReport) -> str | None:
     """Return the result file of an import, if there is one."""
-    path = desk.pipeline.results_of(report)
-    return None if path is None else path.read_text("utf-8-sig")
+    location = desk.pipeline.results_of(report)
+    return None if location is None else path_of(location).read_text("utf-8-sig")
 
 
 RESULTS = "_row_number,_line_number,_outcome,person_id,_errors\n"
 
 
 def drafts(desk: Desk, report: ImportReport) -> Path:
-    """Return where the result file of an import is until it is in its place."""
-    path = desk.pipeline.settings.results_file(report.account, report.feed, report.import_id)
-    return path.with_name(f"{path.name}.part")
+    """Return where the result file of an import is until it is put where it belongs."""
+    return desk.pipeline.settings.work_area / f"{report.import_id}-1" / "results.csv"
 
 
 def execute(desk: Desk, statement: str) -> None:

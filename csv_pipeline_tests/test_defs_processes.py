@@ -20,6 +20,7 @@ from csv_pipeline.defs.resource import Engine
 from csv_pipeline.engine.lease_renewer import LeaseRenewer
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.files.landing import found_file
+from csv_pipeline.location import location_of
 from csv_pipeline.model import Outcome
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage import arrivals, imports, tables
@@ -63,7 +64,7 @@ def instance(
 def test_all_files_of_a_run_with_a_process_for_each_step_are_imported_once(
     pipeline: Pipeline, account: str, instance: dg.DagsterInstance
 ) -> None:
-    landing = pipeline.settings.landing_area / account / "people"
+    landing = pipeline.settings.landing_folder / account / "people"
     landing.mkdir(parents=True)
     for name, content in FILES.items():
         (landing / name).write_text(content)
@@ -178,7 +179,7 @@ def test_a_process_that_ends_gives_back_only_what_it_claimed_for_no_run(
         path = desk.folder / f"{feed}.csv"
         path.write_text("ID,Key\n1,1\n")
         with desk.pipeline.database.begin() as connection:
-            arrivals.register(connection, [found_file(path, desk.account, feed)])
+            arrivals.register(connection, [found_file(location_of(path), desk.account, feed)])
     code = CLAIMS_AND_ENDS.format(account=desk.account)
     subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603
     rows = {row.feed: row for row in arrivals_of(desk.pipeline, desk.account)}

@@ -18,6 +18,7 @@ from csv_pipeline.defs.resource import Engine
 from csv_pipeline.engine import importer
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import AccountingError, DatabaseUnavailableError
+from csv_pipeline.files.local import path_of
 from csv_pipeline.model import ImportReport
 from csv_pipeline.storage import arrivals, imports
 
@@ -38,7 +39,7 @@ class Dagster:
 
     def drop(self, name: str, content: str) -> str:
         """Put a file into the landing area and return its location."""
-        path = self.pipeline.settings.landing_area / self.account / "people" / name
+        path = self.pipeline.settings.landing_folder / self.account / "people" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
         return str(path)
@@ -164,12 +165,12 @@ def test_a_run_shows_where_the_files_are_now(dagster: Dagster) -> None:
     facts = metadata(dagster.run())
     locations = {line["file"]: line["is now"] for line in facts["where they are"]}
     assert "/archive/" in locations["one.csv"]
-    assert "/quarantine/" in locations["wrong.csv"]
+    assert "/refused/" in locations["wrong.csv"]
     (outcomes,) = facts["each row's outcome"]
     assert Path(outcomes["is in"]).read_text("utf-8-sig").count("inserted") == 2
 
 
-def test_a_refused_file_is_named_by_the_place_it_was_moved_to(dagster: Dagster) -> None:
+def test_a_refused_file_is_named_by_the_location_it_was_moved_to(dagster: Dagster) -> None:
     dagster.drop("wrong.csv", WRONG)
     dagster.run()
     with dagster.pipeline.database.begin() as connection:
@@ -365,7 +366,7 @@ def test_a_run_leaves_the_rejected_rows_as_a_file_to_correct(dagster: Dagster) -
     dagster.drop("two.csv", MESSY)
     (line,) = metadata(dagster.run(), "people_rejects")["to correct"]
     assert line["file"] == "two.csv"
-    folder = dagster.pipeline.settings.rejects_area / dagster.account / "people"
+    folder = path_of(dagster.pipeline.settings.rejects_area / dagster.account / "people")
     assert [str(path) for path in folder.iterdir()] == [line["rows in"]]
     dagster.drop("corrected.csv", (folder / line["rows in"]).read_text().replace("abc", "8.00"))
     assert metadata(dagster.run())["inserted"] == 1

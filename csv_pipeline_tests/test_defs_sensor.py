@@ -17,6 +17,7 @@ from csv_pipeline.defs.sensors import UNFINISHED, landing
 from csv_pipeline.engine.importer import Import
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.workspace import Stage
+from csv_pipeline.files.local import path_of
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage import arrivals
 from csv_pipeline.storage.arrivals import Backlog
@@ -45,7 +46,7 @@ class Landing:
         self.pipeline, self.account, self.instance = pipeline, account, instance
 
     def drop(self, name: str, content: str = PEOPLE, feed: str = "people") -> Path:
-        path = self.pipeline.settings.landing_area / self.account / feed / name
+        path = self.pipeline.settings.landing_folder / self.account / feed / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
         return path
@@ -295,5 +296,5 @@ def test_the_nightly_schedule_removes_old_files(
         ingest(area.pipeline, area.pipeline.claim(area.account, "people")[0])
     settings = area.pipeline.settings.model_copy(update={"keep_files": 1})
     _all_of_a_night(replace(area.pipeline, settings=settings), night_instance)
-    kept = settings.archive_area / area.account / "people"
+    kept = path_of(settings.archive_area / area.account / "people")
     assert [path.name for path in kept.rglob("*.csv")] == ["1.csv"]

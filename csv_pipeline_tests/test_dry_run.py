@@ -15,6 +15,7 @@ from csv_pipeline.defs.undo import undo_import
 from csv_pipeline.engine.importer import Import
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.workspace import Stage
+from csv_pipeline.location import location_of
 from csv_pipeline.model import ArrivalStatus, Claim, ImportReport, Outcome
 from csv_pipeline.storage import arrivals, imports
 from csv_pipeline.storage.tables import arrival as arrival_table
@@ -78,7 +79,7 @@ def folders(pipeline: Pipeline) -> dict[str, int]:
 
 def dropped(desk: Desk, content: str | bytes, feed: str = FEED) -> None:
     """Put a file into the landing area, and enter it as the sensor does."""
-    path = desk.pipeline.settings.landing_area / desk.account / feed / "dry.csv"
+    path = desk.pipeline.settings.landing_folder / desk.account / feed / "dry.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     desk.pipeline.scan(seconds=10)
@@ -177,7 +178,7 @@ def test_the_command_changes_and_removes_nothing(
     file = tmp_path / "dry.csv"
     file.write_text("Key,Value,Version\na,newer,3\n")
     leaves_no_trace()
-    done = import_file(strict.pipeline, file, strict.account, FEED, dry_run=True)
+    done = import_file(strict.pipeline, location_of(file), strict.account, FEED, dry_run=True)
     assert (done.report.outcome, done.report.counts.updated) == (Outcome.DRY_RUN, 1)
 
 

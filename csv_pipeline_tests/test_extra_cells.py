@@ -64,7 +64,7 @@ def test_the_feed_s_policy_decides_whatever_the_neighbour_holds(desk: Desk, feed
     desk.bring(before, feed)
     found = desk.pipeline.results_of(desk.bring(after, feed))
     assert found is not None
-    done = pl.read_csv(found)["_outcome"].to_list()
+    done = pl.read_csv(str(found))["_outcome"].to_list()
     rows = desk.rows(feed, "_extra ->> 'Colour' AS colour, _extra ->> 'Size' AS size", "key")
     assert [(what, *row) for what, row in zip(done, rows, strict=True)] == [
         (what, left, neighbour or None) for _, _, _, what, left, neighbour in cases

@@ -26,6 +26,7 @@ from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.errors import DatabaseUnavailableError, LostClaimError
 from csv_pipeline.files.landing import found_file
+from csv_pipeline.location import location_of
 from csv_pipeline.model import Claim, ImportReport, Outcome
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage import arrivals, imports, lane_lock, leases, tables
@@ -56,7 +57,7 @@ class Scene:
         path = self.desk.folder / name
         path.write_text(content)
         with self.pipeline.database.begin() as connection:
-            arrivals.register(connection, [found_file(path, self.account, feed)])
+            arrivals.register(connection, [found_file(location_of(path), self.account, feed)])
 
     def worker(self, **how: Any) -> Worker:
         worker = Worker(orders_for(self.pipeline, self.account, **how))
@@ -372,7 +373,7 @@ def test_a_file_that_workers_died_over_is_imported_by_name(scene: Scene) -> None
     for _ in range(3):
         scene.worker_at("claimed people.csv").kill()
     assert scene.recover() == []
-    file = found_file(scene.desk.folder / "people.csv", scene.account, "people")
+    file = found_file(location_of(scene.desk.folder / "people.csv"), scene.account, "people")
     claim = scene.pipeline.claim_file(file)
     assert claim is not None
     assert ingest(scene.pipeline, claim).outcome is Outcome.IMPORTED

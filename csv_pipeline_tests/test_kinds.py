@@ -141,7 +141,7 @@ class Case:
 
     def _drop_and_wait(self, step: dict[str, Any]) -> dict[str, Any]:
         feed = self.told["feed"]
-        landing = self.pipeline.settings.landing_area / self.account / feed
+        landing = self.pipeline.settings.landing_folder / self.account / feed
         landing.mkdir(parents=True)
         for one in step["files"]:
             path = landing / one["as"]

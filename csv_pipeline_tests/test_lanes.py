@@ -74,13 +74,13 @@ def test_a_login_that_takes_every_lock_it_may_holds_up_nobody(
     for key in KEYS:
         lane = f"{desk.account}/{feed}"
         bound.execute(sql.SQL(f"SELECT pg_advisory_lock({key.format(lane=lane)})"))
-    path = pipeline.settings.landing_area / desk.account / feed / "list.csv"
+    path = pipeline.settings.landing_folder / desk.account / feed / "list.csv"
     path.parent.mkdir(parents=True)
 
     def go() -> Outcome:
         again = open_pipeline(pipeline.settings, TEST_FEEDS)
         report = Desk(again, desk.account, path.parent).bring(PEOPLE, name=path.name)
-        archive.archive_file(again.database, again.settings, report.arrival_id)
+        archive.archive(again.database, again.settings, [report.arrival_id])
         again.undo(report.import_id)
         again.close()
         return report.outcome
@@ -182,6 +182,9 @@ def test_imports_of_an_earlier_release_can_be_undone_in_their_order(tmp_path: Pa
                 "ALTER TABLE csv_pipeline.arrival"
                 " RENAME COLUMN status_before_dry_run TO rehearsed_as",
                 "ALTER INDEX csv_pipeline.arrival_to_move RENAME TO arrival_to_place",
+                "ALTER TABLE csv_pipeline.arrival ADD COLUMN moved_modified_at timestamptz,"
+                " DROP COLUMN moved_etag, DROP COLUMN etag, ADD CONSTRAINT arrival_is_found_once"
+                " UNIQUE (account, feed, location, size_bytes, modified_at)",
                 "DROP TABLE csv_pipeline.lane",
                 "ALTER TABLE csv_pipeline.import DROP COLUMN turn",
                 "UPDATE csv_pipeline.alembic_version SET version_num = '0013'",

@@ -13,6 +13,7 @@ from csv_pipeline.defs.resource import Engine
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.errors import SetupError
 from csv_pipeline.feeds import FEEDS
+from csv_pipeline.files.local import path_of
 from csv_pipeline.model import Outcome
 from csv_pipeline.spec.contract import Contract, column
 from csv_pipeline.spec.duplicates import NewestInFile, RejectDuplicates
@@ -178,7 +179,9 @@ def test_columns_may_be_called_as_the_pipeline_calls_its_own(
         (3, "length"), (5, "length"), (5, "offset"),
     ]  # fmt: skip
     assert rejects[-1].raw == "2,flat,0,soon,5,lost,,,,,,"
-    results = parcels.settings.results_file(account, feed, first.import_id).read_text("utf-8-sig")
+    results = path_of(parcels.settings.results_file(account, feed, first.import_id)).read_text(
+        "utf-8-sig"
+    )
     assert results.splitlines()[1].startswith("2,2,")
     assert len(results.splitlines()) == 5
 

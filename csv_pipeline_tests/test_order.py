@@ -14,6 +14,7 @@ from csv_pipeline.engine.bundle import advance_all
 from csv_pipeline.engine.importer import imports_of
 from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.files.landing import found_file
+from csv_pipeline.location import location_of
 from csv_pipeline.model import ArrivalStatus, Claim, ImportReport, Outcome
 from csv_pipeline.storage import arrivals, claims
 from csv_pipeline.storage.records import Record, record_imports
@@ -29,7 +30,7 @@ class Lane:
 
     def __init__(self, desk: Desk, feed: str = FEED) -> None:
         self.desk, self.feed, self.pipeline = desk, feed, desk.pipeline
-        self.folder = self.pipeline.settings.landing_area / desk.account / feed
+        self.folder = self.pipeline.settings.landing_folder / desk.account / feed
 
     def drop(self, name: str, rows: str, at: float = NOON) -> Path:
         """Put a file there, and let it be seen."""
@@ -256,7 +257,7 @@ def test_a_file_that_a_person_names_arrives_now(lane: Lane) -> None:
     path = lane.desk.folder / "older.csv"
     path.write_text(f"{HEADER}a,12,1\n")
     os.utime(path, (NOON - 1e6, NOON - 1e6))
-    claim = lane.pipeline.claim_file(found_file(path, lane.desk.account, FEED))
+    claim = lane.pipeline.claim_file(found_file(location_of(path), lane.desk.account, FEED))
     assert claim is not None
     ingest(lane.pipeline, claim)
     (waiting,) = lane.import_all()

@@ -11,6 +11,7 @@ from csv_pipeline.engine.importer import Import
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.files.landing import found_file
+from csv_pipeline.location import location_of
 from csv_pipeline.model import HeaderDrift, Outcome
 from csv_pipeline.spec.header import drift
 from csv_pipeline.storage import arrivals
@@ -167,7 +168,7 @@ def test_a_failed_copy_quotes_no_row_in_the_ledger(
     path = desk.folder / "file.csv"
     path.write_text("ID,Secret\n1,12345\n")
     with desk.pipeline.database.begin() as connection:
-        arrivals.register(connection, [found_file(path, desk.account, "people")])
+        arrivals.register(connection, [found_file(location_of(path), desk.account, "people")])
     import_ = Import(desk.pipeline, desk.pipeline.claim(desk.account, "people")[0])
     import_.advance(Stage.VALIDATE)
     bad = f"{SECRET},such,row\n".encode()

@@ -8,6 +8,7 @@ import pytest
 from csv_pipeline.engine.importer import Import
 from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.files.landing import found_file
+from csv_pipeline.location import location_of
 from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.rejects.rejects_file import kept, neutral
 from csv_pipeline.storage import arrivals, claims
@@ -185,7 +186,7 @@ def test_of_files_that_correct_a_row_at_once_each_is_judged_when_its_turn_comes(
     for six, eight in (("6.00", "eight"), ("9.00", "8.00")):
         path = desk.folder / f"{six}.csv"
         path.write_bytes(text.replace("six", six).replace("eight", eight).encode())
-        claim = desk.pipeline.claim_file(found_file(path, desk.account, "people"))
+        claim = desk.pipeline.claim_file(found_file(location_of(path), desk.account, "people"))
         assert claim is not None
         imports.append(Import(desk.pipeline, claim))
         imports[-1].advance(Stage.VALIDATE)
@@ -344,7 +345,7 @@ def test_a_corrected_row_does_not_replace_what_a_later_file_of_the_same_claim_br
         for number, content in enumerate((FAULTY, *[later] * 9)):
             path = desk.folder / f"{number}.csv"
             path.write_text(content)
-            arrivals.register(connection, [found_file(path, desk.account, "people")])
+            arrivals.register(connection, [found_file(location_of(path), desk.account, "people")])
         for claim in reversed(claims.take(connection, desk.account, "people", lease_seconds=60)):
             claims.release(connection, claim)  # so that the table has them in this order
     first, *_ = [

@@ -6,6 +6,7 @@ from csv_pipeline.engine import run
 from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.errors import LostClaimError
 from csv_pipeline.files.landing import found_file
+from csv_pipeline.location import location_of
 from csv_pipeline.model import Claim, Outcome
 from csv_pipeline.storage import arrivals, claims
 from csv_pipeline_tests.conftest import Desk
@@ -18,7 +19,7 @@ def claimed(desk: Desk, *contents: str) -> list[Claim]:
         for number, content in enumerate(contents):
             path = desk.folder / f"file-{number}.csv"
             path.write_text(content)
-            arrivals.register(connection, [found_file(path, desk.account, "people")])
+            arrivals.register(connection, [found_file(location_of(path), desk.account, "people")])
     return desk.pipeline.claim(desk.account, "people")
 
 

@@ -12,6 +12,7 @@ from csv_pipeline.engine.importer import Import
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.files.landing import found_file
+from csv_pipeline.location import location_of
 from csv_pipeline.model import Outcome
 from csv_pipeline.settings import Settings
 from csv_pipeline_tests.conftest import Desk
@@ -25,7 +26,9 @@ def dry(desk: Desk) -> Import:
     """Return a dry run that nobody entered into the ledger, read so far."""
     path = desk.folder / "list.csv"
     path.write_text(PEOPLE)
-    claim = desk.pipeline.claim_file(found_file(path, desk.account, "people"), dry_run=True)
+    claim = desk.pipeline.claim_file(
+        found_file(location_of(path), desk.account, "people"), dry_run=True
+    )
     assert claim is not None
     import_ = Import(desk.pipeline, claim)
     import_.advance(Stage.READ)

@@ -13,6 +13,7 @@ from pathlib import Path
 from csv_pipeline.cli.terminal import command, note, notes
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError
+from csv_pipeline.files.stores import store_of
 from csv_pipeline.settings import Settings
 
 # Dagster 1.13 advertises `dg dev` whenever `dagster dev`, which needs no project layout, is called.
@@ -41,9 +42,7 @@ def serve(pipeline: Pipeline, host: str, port: int, *, verbose: bool = False) ->
             f"port {port} of {host}: a free port was needed; something listens there already "
             "(choose another by --port)"
         )
-    landing = pipeline.settings.landing_location
-    if isinstance(landing, Path):
-        landing.mkdir(parents=True, exist_ok=True)
+    store_of(pipeline.settings.landing_area).prepare(pipeline.settings.landing_area)
     note(f"Dagster starts at http://{host}:{port} in half a minute or so; Ctrl-C stops it.")
     child = subprocess.Popen(  # noqa: S603  # our own interpreter, and no shell
         _command(host, port, verbose=verbose),
@@ -67,7 +66,7 @@ def _tell(pipeline: Pipeline, page: str) -> None:
     lines = (
         "",
         f"  Dagster       {page}",
-        f"  landing area  {pipeline.settings.landing_location}",
+        f"  landing area  {pipeline.settings.landing_area}",
         "  drop a file   into ACCOUNT/FEED/ there, such as acme/ebay_orders/; its rows are in the",
         f"                table within some 20 seconds ({command()} feeds lists the feeds)",
         f"  database      {psql(pipeline)}",
@@ -103,9 +102,11 @@ def _environment(settings: Settings) -> dict[str, str]:
     return {
         **os.environ,
         "CSV_PIPELINE_HOME": str(settings.home.absolute()),
-        "CSV_PIPELINE_LANDING": str(settings.landing_location),
-        "CSV_PIPELINE_ARCHIVE_FOLDER": str(settings.archive_location),
-        "CSV_PIPELINE_QUARANTINE_FOLDER": str(settings.quarantine_location),
+        "CSV_PIPELINE_LANDING": str(settings.landing_area),
+        "CSV_PIPELINE_ARCHIVE_FOLDER": str(settings.archive_area),
+        "CSV_PIPELINE_REFUSED_FOLDER": str(settings.refused_area),
+        "CSV_PIPELINE_RESULTS_FOLDER": str(settings.results_area),
+        "CSV_PIPELINE_REJECTS_FOLDER": str(settings.rejects_area),
         "DAGSTER_HOME": str(dagster_home(settings)),
         "PYTHONWARNINGS": ",".join(filter(None, (_SUPERSEDED, os.environ.get("PYTHONWARNINGS")))),
     }

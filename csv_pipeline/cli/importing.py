@@ -1,6 +1,5 @@
 """Import one file that a person names."""
 
-import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +24,7 @@ from csv_pipeline.engine.run import (
 from csv_pipeline.engine.views import import_facts
 from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.errors import LostClaimError
-from csv_pipeline.location import Location
+from csv_pipeline.location import Location, location_of
 from csv_pipeline.model import ArrivalStatus, Claim, FoundFile, ImportReport, Outcome, Reject
 from csv_pipeline.storage import arrivals, imports, rejects
 
@@ -48,7 +47,7 @@ class Imported:
     is_current: bool = True
     stored: bool = True
     moved_to: str | None = None
-    results: Path | None = None
+    results: Location | None = None
     members: tuple["Imported", ...] = ()
 
     @property
@@ -95,8 +94,6 @@ def import_file(  # noqa: PLR0913  # a file, whose it is, and how
         SetupError: Account, feed and file do not belong together.
         LostClaimError: Another worker has the file.
     """
-    if isinstance(location, Path):
-        location = Path(os.path.normpath(location.absolute()))
     file = pipeline.find(location, account_slug(account), feed)
     return _import(pipeline, file, dry_run=dry_run, again=again, repairs=repairs)
 
@@ -137,7 +134,12 @@ def replay(pipeline: Pipeline, path: Path, import_id: int | None, *, dry_run: bo
     """
     repaired = pipeline.repaired_by(path, import_id)
     return import_file(
-        pipeline, path, repaired.account, repaired.feed, dry_run=dry_run, repairs=repaired.import_id
+        pipeline,
+        location_of(path),
+        repaired.account,
+        repaired.feed,
+        dry_run=dry_run,
+        repairs=repaired.import_id,
     )
 
 

@@ -92,7 +92,7 @@ def imports(
     if not found:
         out.print(
             "No imports yet. Drop a file into ACCOUNT/FEED/ of the landing area "
-            f"{settings.landing_location} while {command()} dev runs, or call {command()} import.",
+            f"{settings.landing_area} while {command()} dev runs, or call {command()} import.",
             soft_wrap=True,
         )
         return

@@ -59,11 +59,11 @@ def _print_next_steps(reports: Sequence[ImportReport], settings: Settings) -> No
         "every fault of a file": f"{call} rejects {most.import_id}",
         "all imports": f"{call} imports",
         "the same in Dagster": f"{call} dev",
-        "your own files": f"meanwhile, drop them into {settings.landing_area}/ACCOUNT/FEED/",
+        "your own files": f"meanwhile, drop them into {settings.landing_folder}/ACCOUNT/FEED/",
     }
     if undecided := [report for report in reports if report.problem_code == UndecidableError.code]:
         lane = f"--account {undecided[0].account} --feed {undecided[0].feed}"
-        folder = settings.landing_area / undecided[0].account / undecided[0].feed
+        folder = settings.landing_folder / undecided[0].account / undecided[0].feed
         steps["settle the dates"] = (
             f"{call} account {undecided[0].account} --date-order day-first, and then "
             f"{call} import {folder / undecided[0].name} {lane}"

@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from csv_pipeline.defs.chart import outcome_chart
 from csv_pipeline.engine.workspace import Progress, Stage
+from csv_pipeline.location import Location
 from csv_pipeline.model import Counts, ImportReport, Outcome, Reject
 from csv_pipeline.spec.contract import Column
 from csv_pipeline.spec.feed import Feed
@@ -108,7 +108,7 @@ def undo_metadata(report: ImportReport) -> Metadata:
 def rejects_metadata(
     reports: Sequence[ImportReport],
     rejects: Sequence[tuple[str, Reject]],
-    written: Sequence[tuple[str, Path]],
+    written: Sequence[tuple[str, Location]],
 ) -> Metadata:
     """Return which rows the run refused and why; `rejects` come with the names of their files.
 

@@ -86,7 +86,7 @@ def run_demo(
     with pipeline.database.begin() as connection:
         for account in ACCOUNTS:
             accounts.declare(connection, account)
-    landing, runs = pipeline.settings.landing_area, 0
+    landing, runs = pipeline.settings.landing_folder, 0
     lots = deliveries()
     engine = Engine(lambda: pipeline)
     defs = assemble(tuple(pipeline.feeds.values()), engine)
@@ -107,7 +107,7 @@ def _new(pipeline: Pipeline, lot: Sequence[Delivery]) -> list[Delivery]:
     """Return the files that never arrived; the others may be in the archive by now."""
     with pipeline.database.begin() as connection:
         arrived = {row.location for row in arrivals.find(connection)}
-    landing = pipeline.settings.landing_area
+    landing = pipeline.settings.landing_folder
     return [delivery for delivery in lot if str(delivery.path(landing)) not in arrived]
 
 
@@ -143,7 +143,7 @@ def _wait_for_others(pipeline: Pipeline, lot: Sequence[Delivery]) -> None:
 
 
 def _told(pipeline: Pipeline, dropped: Sequence[Delivery]) -> tuple[Told, ...]:
-    landing = pipeline.settings.landing_area
+    landing = pipeline.settings.landing_folder
     with pipeline.database.begin() as connection:
         by_location = {row.location: row for row in reversed(arrivals.find(connection))}
         return tuple(

@@ -617,26 +617,19 @@ class Bundle:
             log_finished(report)
         settings = self._pipeline.settings
         for report in loaded.reports if settings.result_files else ():
-            try:
-                leave_results(
-                    settings, self._imports[report.import_id].workspace, self.feed, report
-                )
-            except OSError as error:
-                log.warning("no result file", import_id=report.import_id, because=str(error))
+            leave_results(settings, self._imports[report.import_id].workspace, self.feed, report)
         arrival_ids = [report.arrival_id for report in loaded.reports]
-        archive.archive_files(self._pipeline.database, settings, arrival_ids)
+        archive.archive(self._pipeline.database, settings, arrival_ids)
         return loaded.members
 
     def _draft_results(self, members: Sequence[_Member], reports: Sequence[ImportReport]) -> None:
-        """Write the result files; they are put in their places once the rows are committed."""
+        """Write the result files; they are put where they belong once the rows are committed."""
         if self._pipeline.settings.result_files:
             text, typed, valid = self._read().text, self._typed().typed, self._valid().valid
             draft_results_together(
-                self._pipeline.settings,
                 decided_in(self.work, self.feed, text, typed, valid),
                 [member.part for member in members],
                 [self._imports[report.import_id].workspace for report in reports],
-                reports,
             )
 
     def _plain(self, import_id: int) -> PlainFile:

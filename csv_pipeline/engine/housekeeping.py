@@ -12,7 +12,7 @@ from csv_pipeline.engine.workspace import Workspace
 from csv_pipeline.errors import (
     UnknownImportError,
 )
-from csv_pipeline.handover import PARTIAL
+from csv_pipeline.files.stores import CANNOT, store_of
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.storage import claims, imports
@@ -25,7 +25,7 @@ def sweep(settings: Settings, database: Database, feeds: Mapping[str, Feed] | No
     """Remove what workers left behind: untouched for long, and work directories not claimed.
 
     A dry run may have no claim; its work stays as long as its process lives.
-    Where a worker was killed after its commit, the result file is put in its place first.
+    Where a worker was killed after its commit, the result file is put where it belongs first.
     """
     dry_runs.prepare(settings.work_area)
     for left in settings.work_area.glob("[0-9]*-*"):
@@ -37,11 +37,9 @@ def sweep(settings: Settings, database: Database, feeds: Mapping[str, Feed] | No
                 if free and not held:
                     _leave_late_results(settings, database, left, int(import_id), feeds or {})
                     shutil.rmtree(left, ignore_errors=True)
-    for area in (settings.results_area, settings.rejects_area):
-        for left in area.glob(f"*/*/*{PARTIAL}"):
-            import_id = left.name.removeprefix("import-").partition(".")[0]
-            if _is_left(left, settings) and not any(settings.work_area.glob(f"{import_id}-*")):
-                left.unlink(missing_ok=True)
+    for left in settings.work_area.glob("tmp*"):
+        if _is_left(left, settings):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _is_left(path: Path, settings: Settings) -> bool:
@@ -55,8 +53,9 @@ def _is_left(path: Path, settings: Settings) -> bool:
 def _leave_late_results(
     settings: Settings, database: Database, work: Path, import_id: int, feeds: Mapping[str, Feed]
 ) -> None:
-    with suppress(UnknownImportError, OSError), database.begin() as connection:
+    with suppress(UnknownImportError, *CANNOT), database.begin() as connection:
         report = imports.report_of(connection, import_id)
-        path = settings.results_file(report.account, report.feed, import_id)
-        if settings.result_files and report.feed in feeds and not path.exists():
+        location = settings.results_file(report.account, report.feed, import_id)
+        left = store_of(location).exists(location)
+        if settings.result_files and report.feed in feeds and not left:
             leave_results(settings, Workspace(work), feeds[report.feed], report)

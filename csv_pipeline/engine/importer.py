@@ -560,19 +560,13 @@ class Import:
     def _draft_results(self) -> None:
         if self._settings.result_files and not self.claim.dry_run:
             refused = self.ending is not None
-            draft_results(self._settings, self.workspace, self.feed, self.claim, refused=refused)
+            draft_results(self.workspace, self.feed, refused=refused)
 
     def _leave_files(self, report: ImportReport) -> None:
         """Write the result file and put the file away; what has failed in that fails no import."""
-        try:
-            if self._settings.result_files:
-                leave_results(self._settings, self.workspace, self.feed, report)
-        except OSError as error:
-            log.warning("no result file", import_id=report.import_id, because=str(error))
-        try:
-            archive.archive_file(self._database, self._settings, self.claim.arrival_id)
-        except archive.CANNOT_GO as error:
-            log.warning("file stays", import_id=report.import_id, because=str(error))
+        if self._settings.result_files:
+            leave_results(self._settings, self.workspace, self.feed, report)
+        archive.archive(self._database, self._settings, [self.claim.arrival_id])
 
     def _end_as_duplicate(self, same: int) -> None:
         self.end_as(

@@ -21,10 +21,9 @@ from csv_pipeline.engine.undo import undo
 from csv_pipeline.errors import (
     SetupError,
 )
-from csv_pipeline.files.areas import exists, is_file
 from csv_pipeline.files.landing import ScanResult, found_file, scan_landing
-from csv_pipeline.files.local import text_of
-from csv_pipeline.location import Location, is_below, location_of, parts_below
+from csv_pipeline.files.stores import store_of, written_to
+from csv_pipeline.location import Location, is_below, location_of, parts_below, storable
 from csv_pipeline.model import Claim, FoundFile, ImportReport
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.feed import Feed, feed_named
@@ -110,7 +109,7 @@ class Pipeline:
         """
         self.feed(file.feed)
         self._stay_in_lane(file)
-        landed = is_below(location_of(file.location), self.settings.landing_location)
+        landed = is_below(location_of(file.location), self.settings.landing_area)
         with self.database.begin() as connection:
             if dry_run:
                 return claims.for_dry_run(connection, file, again=again)
@@ -128,15 +127,11 @@ class Pipeline:
 
     def _stay_in_lane(self, file: FoundFile) -> None:
         lies, settings = location_of(file.location), self.settings
-        for area in (
-            settings.landing_location,
-            settings.archive_location,
-            settings.quarantine_location,
-        ):
+        for area in (settings.landing_area, *settings.kept_areas):
             if (parts := parts_below(lies, area)) is not None:
                 location = (*parts[:-1], "", "")[:2]
                 if location != (file.account, file.feed):
-                    what = "the landing area" if area == settings.landing_location else str(area)
+                    what = "the landing area" if area == settings.landing_area else str(area)
                     found = "/".join(filter(None, location)) or "none"
                     raise SetupError(
                         f"{lies}: a file in {file.account}/{file.feed} of {what}, or outside "
@@ -144,14 +139,21 @@ class Pipeline:
                     )
 
     def find(self, location: Location, account: str, feed: str) -> FoundFile:
-        """Return the file at a place, where it lies or where it lay before it was archived.
+        """Return the file at a location, where it lies or where it lay before it was archived.
 
         Raises:
             InvalidAccountError: The account is not a slug.
-            SetupError: No file is there, and none was.
+            SetupError: No file is there, and none was; or what is there can never be imported.
         """
-        if isinstance(location, Path):
-            self._refuse_odd_path(location)
+        if (known_as := storable(str(location))) != str(location):
+            raise SetupError(
+                f"{known_as}: a name in UTF-8 was needed; it has other bytes: rename it"
+            )
+        store = store_of(location)
+        for area in (self.settings.landing_area, *self.settings.kept_areas):
+            if fault := store.fault(location, area):
+                lane = self.settings.landing_area / account / feed
+                raise SetupError(f"{fault} (files to import can be copied to {lane}/)")
         with self.database.begin() as connection:
             here, since = (
                 arrivals.moved_file(connection, account, feed, str(location), now=now)
@@ -159,40 +161,18 @@ class Pipeline:
             )
         if here is not None:
             return here
-        if since is not None and not exists(location):
-            return since
-        if isinstance(location, Path) and location.is_dir():
-            raise SetupError(
-                f"{location}: a file was needed; it is a folder: name one file in it, or copy them "
-                f"all to {self.settings.landing_location}/{account}/{feed}/"
-            )
-        if not is_file(location):
+        try:
+            return found_file(location, account, feed)
+        except FileNotFoundError as error:
+            if since is not None:
+                return since
             raise SetupError(
                 f"{location}: a file was needed; there is none, and none of it is known"
-            )
-        return found_file(location, account, feed)
-
-    def _refuse_odd_path(self, path: Path) -> None:
-        if str(path) != text_of(str(path)):
-            raise SetupError(
-                f"{text_of(str(path))}: a path in UTF-8 was needed; it has other bytes: rename it"
-            )
-        if path.is_symlink():
-            raise SetupError(
-                f"{path}: a file was needed; it is a symbolic link: name the file it leads to, "
-                f"{text_of(str(path.resolve()))}"
-            )
-        for area in (self.settings.landing_location, self.settings.archive_location):
-            parts = parts_below(path, area)
-            if parts and isinstance(area, Path) and path.resolve() != area.resolve() / Path(*parts):
-                raise SetupError(
-                    f"{path}: a file in {area} itself was needed; a symbolic link leads out of it, "
-                    f"to {text_of(str(path.resolve()))}"
-                )
+            ) from error
 
     def scan(self, *, seconds: float, start_at: str | None = None) -> ScanResult:
         """Look at the landing area, enter what is new into the ledger and return it."""
-        landing = self.settings.landing_location
+        landing = self.settings.landing_area
         with self.database.begin() as connection:
             known = arrivals.known_files(connection, f"{landing}/")
         seen = scan_landing(
@@ -223,10 +203,16 @@ class Pipeline:
     def write_rejects(
         self, import_id: int, path: Path, *, verbatim: bool = False, repaired: bool = False
     ) -> int:
-        """Write the rejected rows of an import to a file; see `rejects_export.export_rejects`."""
-        return export_rejects(self.database, import_id, path, verbatim=verbatim, repaired=repaired)
+        """Write the rejected rows of an import to a file, at once and whole, if there are any.
 
-    def leave_rejects(self, report: ImportReport) -> Path | None:
+        One that is there stays if there are none. See `rejects_export.export_rejects`.
+        """
+        with written_to(location_of(path), self.settings.work_area) as out:
+            return export_rejects(
+                self.database, import_id, out, verbatim=verbatim, repaired=repaired
+            )
+
+    def leave_rejects(self, report: ImportReport) -> Location | None:
         """Write an import's open rejects to the area of rejects files, if it has any."""
         return leave_rejects(self.settings, self.database, report)
 
@@ -234,10 +220,10 @@ class Pipeline:
         """Take back what an import wrote, or bring back what an undo took; see `undo.undo`."""
         return undo(self.database, self.feeds, import_id, dry_run=dry_run)
 
-    def results_of(self, report: ImportReport) -> Path | None:
+    def results_of(self, report: ImportReport) -> Location | None:
         """Return the file that says what became of each row of an import, if there is one."""
-        path = self.settings.results_file(report.account, report.feed, report.import_id)
-        return path if path.exists() else None
+        file = self.settings.results_file(report.account, report.feed, report.import_id)
+        return file if store_of(file).exists(file) else None
 
     def repaired_by(self, path: Path, import_id: int | None = None) -> ImportReport:
         """Return the import that a file of rejected rows belongs to, as told or as the file says.

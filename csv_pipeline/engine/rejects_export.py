@@ -4,7 +4,8 @@ from pathlib import Path
 
 import structlog
 
-from csv_pipeline.handover import PARTIAL
+from csv_pipeline.files.stores import CANNOT, written_to
+from csv_pipeline.location import Location
 from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.rejects.rejects_file import write_rejects
 from csv_pipeline.settings import Settings
@@ -25,53 +26,40 @@ def export_rejects(
 ) -> int:
     """Write the rejected rows of an import for a person to correct and return their number.
 
-    If there are none, no file is written and one that is there stays. Rows that another import
-    repaired are left out unless `repaired`; `verbatim` is for machines: no cell is kept from
-    being a formula. Only the owner may read the file, which holds whole rows.
+    If there are none, no file is left. Rows that another import repaired are left out unless
+    `repaired`; `verbatim` is for machines: no cell is kept from being a formula.
 
     Raises:
         UnknownImportError: The ledger has no such import.
     """
-    partial = path.with_name(f"{path.name}{PARTIAL}")
     with database.begin() as connection:
         report = imports.report_of(connection, import_id)
         split = Grammar(report.delimiter, report.quote, report.escape).cells
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.touch(mode=0o600)
-        try:
-            with partial.open(
-                "w", encoding="utf-8" if verbatim else "utf-8-sig", newline=""
-            ) as out:
-                written = write_rejects(
-                    out,
-                    report.header,
-                    quarantine.rejected_rows(connection, report, split, repaired=repaired),
-                    delimiter=report.delimiter,
-                    split=split if report.repairs is None else lambda _: (),
-                    verbatim=verbatim,
-                )
-        except BaseException:
-            if not partial.is_dir():
-                partial.unlink()
-            raise
-    if written:
-        partial.replace(path)
-    else:
-        partial.unlink()
+        with path.open("w", encoding="utf-8" if verbatim else "utf-8-sig", newline="") as out:
+            written = write_rejects(
+                out,
+                report.header,
+                quarantine.rejected_rows(connection, report, split, repaired=repaired),
+                delimiter=report.delimiter,
+                split=split if report.repairs is None else lambda _: (),
+                verbatim=verbatim,
+            )
+    if not written:
+        path.unlink()
     return written
 
 
-def leave_rejects(settings: Settings, database: Database, report: ImportReport) -> Path | None:
+def leave_rejects(settings: Settings, database: Database, report: ImportReport) -> Location | None:
     """Write an import's open rejects, if it has any, to where people find them; say where.
 
-    What the system does not let be written is logged.
+    What system or store do not allow is logged.
     """
     if not report.counts.rejected or report.outcome not in {Outcome.IMPORTED, Outcome.REFUSED}:
         return None
-    folder = settings.rejects_area / report.account / report.feed
-    path = folder / f"import-{report.import_id}.csv"
+    target = settings.rejects_file(report.account, report.feed, report.import_id)
     try:
-        return path if export_rejects(database, report.import_id, path) else None
-    except OSError as error:
+        with written_to(target, settings.work_area) as path:
+            return target if export_rejects(database, report.import_id, path) else None
+    except CANNOT as error:
         log.warning("no rejects file", import_id=report.import_id, because=str(error))
         return None

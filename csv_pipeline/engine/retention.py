@@ -1,33 +1,20 @@
 """Remove files that are kept no longer: archived, refused, results and rejects."""
 
-import contextlib
 import random
 import time
-from collections.abc import Iterator
-from datetime import timedelta
-from pathlib import Path
+from collections.abc import Collection, Iterator
+from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
-from csv_pipeline.engine.archive import (
-    _SETTLED,
-    _arrival,
-    _change,
-    _hold,
-    _line,
-    _line_of,
-    _record,
-    _what_cannot_go_stays,
-    log,
-)
-from csv_pipeline.files.areas import (
-    exists,
-    remove,
-)
+from csv_pipeline.engine.archive import found_at, log, what_cannot_go_stays
+from csv_pipeline.files.stores import store_of
 from csv_pipeline.location import Location, is_below
 from csv_pipeline.settings import Settings
-from csv_pipeline.storage import tables
+from csv_pipeline.storage import moves, tables
 from csv_pipeline.storage.database import Database
+
+_arrival = tables.arrival
 
 
 def remove_expired(database: Database, settings: Settings, account: str, feed: str) -> None:
@@ -38,18 +25,21 @@ def remove_expired(database: Database, settings: Settings, account: str, feed: s
     """
     if settings.keep_files is None and settings.keep_days is None:
         return
-    for area in (settings.archive_location, settings.quarantine_location):
+    for area in settings.kept_areas:
         with database.begin() as connection:
             query = _too_many(settings, account, feed, area)
             arrival_ids = connection.scalars(query).all()
-        for arrival_id in arrival_ids:
-            with _what_cannot_go_stays(), database.begin() as connection:
-                _remove(connection, arrival_id, area)
+        if arrival_ids:
+            with database.begin() as connection:
+                _remove(connection, arrival_ids, area)
     for area in (settings.results_area, settings.rejects_area):
-        for path in _old_leaves(settings, area / account / feed):
-            with _what_cannot_go_stays(), database.begin() as connection:
-                path.unlink(missing_ok=True)
-                _record(connection, [_line(account, feed, None, path, None)])
+        removed = []
+        with what_cannot_go_stays():
+            for location in _old_leaves(settings, area / account / feed):
+                store_of(location).remove(location)
+                removed.append((account, feed, None, location))
+        with database.begin() as connection:
+            moves.note_removed(connection, removed)
 
 
 def remove_all_expired(database: Database, settings: Settings, seconds: float) -> None:
@@ -88,35 +78,36 @@ def _too_many(settings: Settings, account: str, feed: str, area: Location) -> sa
         over.append(listed.c.rank > settings.keep_files)
     if settings.keep_days is not None:
         over.append(listed.c.moved_at < sa.func.now() - timedelta(days=settings.keep_days))
-    return sa.select(listed.c.arrival_id).where(listed.c.status.in_(_SETTLED), sa.or_(*over))
+    return sa.select(listed.c.arrival_id).where(listed.c.status.in_(moves.SETTLED), sa.or_(*over))
 
 
-def _remove(connection: sa.Connection, arrival_id: int, area: Location) -> None:
-    """Remove a file that is kept no longer, unless it is wanted, and write that down."""
-    held = _hold(connection, arrival_id)
-    if held is None or not (held.settled and held.moved and is_below(held.source, area)):
-        return
-    if exists(held.source) and not held.is_at(held.source):
-        log.warning("file stays", because=f"{held.source} was changed since")
-        return
-    remove(held.source)
-    everyone = [row.arrival_id for row in (held.file, *held.members)]
-    _change(connection, everyone, removed_at=sa.func.now())
-    _record(connection, [_line_of(held, None)])
+def _remove(connection: sa.Connection, arrival_ids: Collection[int], area: Location) -> None:
+    """Remove files that are kept no longer, unless they are wanted, and write that down."""
+    removed = []
+    with what_cannot_go_stays():
+        for held in moves.hold(connection, arrival_ids):
+            location, store = held.source, store_of(held.source)
+            if not (held.is_settled and held.is_done and is_below(location, area)):
+                continue
+            if store.exists(location) and not found_at(held, location):
+                log.warning("file stays", because=f"{location} was changed since")
+                continue
+            store.remove(location, folder=True)
+            removed.append(held)
+    moves.removed(connection, removed)
 
 
-def _old_leaves(settings: Settings, folder: Path) -> Iterator[Path]:
+def _old_leaves(settings: Settings, folder: Location) -> Iterator[Location]:
     """Give the files that imports left in a folder and that are too many, or too old."""
-    by_import = {
-        int(path.stem.removeprefix("import-")): path
-        for path in folder.glob("import-*.csv")
-        if path.stem.removeprefix("import-").isdecimal()
-    }
-    newest_first = sorted(by_import, reverse=True)
-    oldest = None if settings.keep_days is None else time.time() - settings.keep_days * 86_400
-    for location_, number in enumerate(newest_first):
-        too_many = settings.keep_files is not None and location_ >= settings.keep_files
-        path = by_import[number]
-        with contextlib.suppress(FileNotFoundError):
-            if too_many or (oldest is not None and path.stat().st_mtime < oldest):
-                yield path
+    by_import = {}
+    for listed in store_of(folder).listing(folder):
+        number = listed.location.name.removeprefix("import-").removesuffix(".csv")
+        if number.isdecimal():
+            by_import[int(number)] = listed
+    days = settings.keep_days
+    oldest = None if days is None else datetime.now(UTC) - timedelta(days=days)
+    newest_first = [by_import[import_id] for import_id in sorted(by_import, reverse=True)]
+    for newer, listed in enumerate(newest_first):
+        too_many = settings.keep_files is not None and newer >= settings.keep_files
+        if too_many or (oldest is not None and listed.status.modified_at < oldest):
+            yield listed.location

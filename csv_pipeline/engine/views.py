@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from csv_pipeline.location import Location
 from csv_pipeline.model import ImportReport, Reject
 from csv_pipeline.rejects.faults import MASK
 from csv_pipeline.spec.feed import Feed
@@ -20,7 +20,7 @@ def import_facts(
     finished_at: datetime | None = None,
     *,
     moved_to: str | None = None,
-    results: Path | None = None,
+    results: Location | None = None,
 ) -> dict[str, Any]:
     """Return a report as JSON types, with where the file is and where its rows' outcomes are."""
     facts: dict[str, Any] = _REPORT.dump_python(report, mode="json")

@@ -1,8 +1,7 @@
-"""Move files so that none is lost, overwritten or half there, whatever happens in between.
+"""Files in folders of this machine.
 
 Within a file system a move is a rename. Between two it is a copy, flushed to the disk and compared
-by SHA-256 with what was read, before the original goes. A name is taken before anything is moved to
-it: by an empty file, which whoever finds it there again knows for his own.
+by SHA-256 with what was read, before the original goes.
 """
 
 import errno
@@ -12,129 +11,198 @@ import shutil
 import signal
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Protocol, Self, TypeVar
+
+from csv_pipeline.errors import SetupError
+from csv_pipeline.files.store import FileStatus, FileStore, Listed
+from csv_pipeline.location import Location, parts_below, storable
 
 _CHUNK = 4 * 1024**2
-_LONGEST_NAME = 255
-# Not every file system keeps a time as exactly as the one the file came from; FAT, to two seconds.
-_COARSE = timedelta(seconds=2)
 
 
-class Folder(Protocol):
-    """What names are put below: a `Path`, or a prefix in a bucket."""
-
-    def __truediv__(self, name: str, /) -> Self: ...
-
-
-P = TypeVar("P", bound=Folder)
-
-
-def text_of(name: str) -> str:
-    r"""Return a name from the file system as text that can be stored and shown.
-
-    >>> text_of("caf\udce9.csv")
-    'caf\\xe9.csv'
-    """
-    return os.fsencode(name).decode(errors="backslashreplace")
-
-
-def modified_at(status: os.stat_result) -> datetime:
-    """Return the modification time in microseconds, as PostgreSQL keeps it."""
-    return datetime.fromtimestamp(status.st_mtime_ns // 1_000 / 1_000_000, UTC)
-
-
-def is_unchanged(path: Path, size_bytes: int | None, at: datetime, *, moved: bool = False) -> bool:
-    """Return whether a regular file is there that has this size, None being any, and time.
-
-    One that was `moved` may have lost some of the exactness of its time.
-    """
-    try:
-        status = path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    apart = abs(modified_at(status) - at)
-    same_time = apart <= (_COARSE if moved else timedelta(0))
-    same_size = size_bytes is None or status.st_size == size_bytes
-    return stat.S_ISREG(status.st_mode) and same_size and same_time
-
-
-def is_being_written(path: Path) -> bool:
-    """Return whether a program has the file open for writing; False where this is not known.
-
-    Linux gives a lease for reading only on a file that no process writes to, and only to its owner
-    or root: fcntl(2), F_SETLEASE.
-    """
-    if sys.platform != "linux":
-        return False
-    import fcntl  # noqa: PLC0415  # other systems have none, or another one
-
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    try:
-        # Whoever opens the file now makes the system send a signal; SIGIO would end this process.
-        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
-        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-    except OSError as error:
-        return error.errno == errno.EAGAIN
-    finally:
-        os.close(descriptor)
-    return False
-
-
-def free_name(folder: P, name: str, at: datetime, is_taken: Callable[[P], bool]) -> P:
-    """Return the place for a file of this name; where it is taken, one with the time in it.
-
-    >>> free_name(Path("a"), "orders.csv", datetime(2026, 7, 22, 10, 15, tzinfo=UTC), taken_once)
-    Path("a/orders-20260722T101500Z.csv")
-    """
-    number, path = 0, folder / name
-    while is_taken(path) or (isinstance(path, Path) and os.path.lexists(path)):
-        number += 1
-        mark = f"-{at:%Y%m%dT%H%M%SZ}" + (f"-{number}" if number > 1 else "")
-        path = folder / _marked(name, mark)
-    return path
-
-
-def move(source: Path, target: Path) -> None:
-    """Move a file to a name that is free, or that a move of the same file took and never finished.
+def path_of(location: Location) -> Path:
+    """Return a location as a path of this machine.
 
     Raises:
-        FileExistsError: Another file has the name.
-        OSError: The system does not let it go, or take it; then it is where it was.
+        SetupError: It is in another store.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if not _take(target):
-        if _digest(source) != _digest(target):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
-        source.unlink()  # it was copied, and the process ended before this
-        return
-    try:
+    if location.root:
+        raise SetupError(f"{location}: a folder of this machine was needed")
+    return Path(location.key)
+
+
+class LocalStore(FileStore):
+    """Folders of this machine, or mounted by it, whose files may be there before they are whole."""
+
+    whole = False
+    # Not every file system keeps a time as exactly as the one the file came from; FAT, to 2 s.
+    moved_within = timedelta(seconds=2)
+
+    def listing(
+        self, area: Location, start_at: str = "", ignored: Callable[[str], bool] = lambda _: False
+    ) -> Iterator[Listed]:
+        """Give all files, the folders of the area in order of their names from `start_at` on."""
+        with suppress(FileNotFoundError):
+            names = sorted(name for name in os.listdir(path_of(area)) if not ignored(name))  # noqa: PTH208
+            for name in sorted(names, key=lambda name: storable(name) < start_at):
+                for path in _paths(path_of(area / name), ignored):
+                    with suppress(FileNotFoundError):  # moved away since the listing
+                        found = path.lstat()
+                        yield Listed(
+                            location=Location("", str(path)),
+                            status=_status(found),
+                            at=storable(name),
+                            fault=_fault(path, found),
+                        )
+
+    def status(self, location: Location) -> FileStatus:
+        """Return what a file is; a link, a folder or a pipe is none."""
         try:
-            source.replace(target)
+            found = path_of(location).lstat()
+        except NotADirectoryError as error:
+            raise FileNotFoundError(*error.args, str(location)) from error
+        if not stat.S_ISREG(found.st_mode):
+            raise FileNotFoundError(errno.ENOENT, "not a file", str(location))
+        return _status(found)
+
+    def read(self, location: Location, wanted: FileStatus) -> Iterator[bytes]:
+        """Give the bytes of a file that is, and in the end still is, the one `wanted`."""
+        self._hold_to(location, wanted)
+        with path_of(location).open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                yield chunk
+        self._hold_to(location, wanted)
+
+    def put(self, source: Path, target: Location) -> None:
+        """Rename a file, or copy it beside its name and rename the copy."""
+        path = path_of(target)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            source.replace(path)
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
-            _move_by_copy(source, target)
-    except BaseException:
-        _give_back(target)
-        raise
+            _move_by_copy(source, path)
+
+    def create(self, target: Location) -> None:
+        """Create an empty file, and the folder it is in."""
+        path = path_of(target)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("xb").close()
+
+    def transfer(self, source: Location, original: FileStatus, target: Location) -> None:
+        """Rename a file, or copy it to the other file system."""
+        self._hold_to(source, original)
+        self.put(path_of(source), target)
+
+    def remove(
+        self, location: Location, wanted: FileStatus | None = None, *, folder: bool = False
+    ) -> None:
+        """Remove a file if it is the one `wanted`, and with it a `folder` left empty."""
+        with suppress(FileNotFoundError):
+            if wanted is not None:
+                self._hold_to(location, wanted)
+            path_of(location).unlink()
+        if folder:
+            with suppress(OSError):
+                path_of(location).parent.rmdir()
+
+    def prepare(self, area: Location) -> None:
+        """Make a folder."""
+        path_of(area).mkdir(parents=True, exist_ok=True)
+
+    def exists(self, location: Location) -> bool:
+        """Return whether anything is there, a link that leads nowhere too."""
+        return os.path.lexists(path_of(location))
+
+    def fault(self, location: Location, area: Location) -> str | None:
+        """Return why what is there cannot be imported, or that a link leads out of the area."""
+        path, parts = path_of(location), parts_below(location, area)
+        with suppress(FileNotFoundError, NotADirectoryError):
+            if fault := _fault(path, path.lstat()):
+                return fault
+        if parts and path.resolve() != path_of(area).resolve().joinpath(*parts):
+            return (
+                f"{location}: a file in {area} itself was needed; a symbolic link leads out of it, "
+                f"to {storable(str(path.resolve()))}"
+            )
+        return None
+
+    def is_being_written(self, location: Location) -> bool:
+        """Ask Linux, which leases a file for reading only if no process writes to it.
+
+        And only to its owner or root: fcntl(2), F_SETLEASE.
+        """
+        if sys.platform != "linux":
+            return False
+        import fcntl  # noqa: PLC0415  # other systems have none, or another one
+
+        descriptor = os.open(path_of(location), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            # Whoever opens the file now makes the system send a signal; SIGIO would end us.
+            fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
+            fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+            fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        except OSError as error:
+            return error.errno == errno.EAGAIN
+        finally:
+            os.close(descriptor)
+        return False
+
+    def on_disk(self, location: Location) -> Path | None:
+        """Return the path."""
+        return path_of(location)
+
+    def _hold_to(self, location: Location, wanted: FileStatus) -> None:
+        if self.status(location) != wanted:
+            raise FileNotFoundError(errno.ESTALE, "it was changed since", str(location))
 
 
-def _take(target: Path) -> bool:
-    """Take a name; return whether nothing is under it but, perhaps, the mark of having taken it."""
-    try:
-        with target.open("xb"):
-            return True
-    except FileExistsError:
-        return target.stat().st_size == 0
+def _paths(path: Path, ignored: Callable[[str], bool]) -> Iterator[Path]:
+    """Give a file, or the files below a folder, with links and folders that cannot be listed."""
+    if not path.is_dir():
+        yield path
+        return
+    closed: list[OSError] = []
+    for directory, folders, names in os.walk(path, onerror=closed.append):
+        folders[:] = sorted(name for name in folders if not ignored(name))
+        links = [name for name in folders if Path(directory, name).is_symlink()]
+        for name in sorted((*names, *links)):
+            if not ignored(name):
+                yield Path(directory, name)
+    yield from (Path(error.filename) for error in closed)
 
 
-def _give_back(target: Path) -> None:
-    if target.exists() and target.stat().st_size == 0:
-        target.unlink()
+def _status(found: os.stat_result) -> FileStatus:
+    """Return a status with the time in microseconds, as PostgreSQL keeps it."""
+    at = datetime.fromtimestamp(found.st_mtime_ns // 1_000 / 1_000_000, UTC)
+    return FileStatus(size_bytes=found.st_size, modified_at=at)
+
+
+def _fault(path: Path, found: os.stat_result) -> str | None:
+    """Return why what is there can never be imported, if it cannot."""
+    name = storable(str(path))
+    if stat.S_ISDIR(found.st_mode):
+        why = (
+            "it is a folder: name one file in it"
+            if os.access(path, os.R_OK | os.X_OK)
+            else "access is denied"
+        )
+        return f"{name}: a file was needed; {why}"
+    if stat.S_ISLNK(found.st_mode):  # it could lead into another account's folder
+        to = storable(os.path.realpath(path))
+        return (
+            f"{name}: a file or folder itself was needed; it is a symbolic link: name the file it "
+            f"leads to, {to}"
+        )
+    if not stat.S_ISREG(found.st_mode):  # a pipe never ends
+        return f"{name}: a file was needed; it is a pipe, a socket or a device"
+    if not os.access(path, os.R_OK) and os.path.lexists(path):
+        return f"{name}: a file that can be read was needed; access is denied"
+    return None
 
 
 def _move_by_copy(source: Path, target: Path) -> None:
@@ -182,16 +250,3 @@ def _flush(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _marked(name: str, mark: str) -> str:
-    """Return a name with a mark before its suffix, cut to what a file system takes.
-
-    >>> _marked("orders.csv", "-2")
-    'orders-2.csv'
-    """
-    path = Path(name)
-    suffix = path.suffix if len(path.suffix.encode()) <= 32 else ""
-    stem = name.removesuffix(suffix).encode()
-    room = _LONGEST_NAME - len(f"{mark}{suffix}".encode())
-    return f"{stem[:room].decode(errors='ignore')}{mark}{suffix}"

@@ -1,25 +1,25 @@
-"""Objects of a store that speaks S3: list them, fetch one, move one so that none is lost.
+"""Objects in the buckets of a store that speaks S3.
 
 An object appears whole or not at all, so none is ever half written. It is replaced as a whole, too,
-which its ETag shows. A store does not move: a name is taken by an empty object that is put only if
-nothing is there, the object is copied over it inside the store, the copy is held against the
-original, and only then does the original go, if it is still the one that was copied.
+which its ETag shows. A store does not move: the object is copied inside the store, the copy is held
+against the original, and only then does the original go, if it is still the one that was copied.
 """
 
 import errno
-import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC
 from functools import cache
 from http import HTTPStatus
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from csv_pipeline.errors import PipelineError, SetupError, StoreUnavailableError
-from csv_pipeline.location import ObjectLocation
+from csv_pipeline.errors import SetupError, StoreUnavailableError
+from csv_pipeline.files.store import FileStatus, FileStore, Listed
+from csv_pipeline.location import Location, parts_below, storable
 
 _CHUNK = 4 * 1024**2
 _CONNECT_SECONDS, _READ_SECONDS = 5, 60
@@ -29,161 +29,106 @@ _DENIED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 _LATER = {HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObjectStatus:
-    """What tells an object from another under the same key.
+class ObjectStore(FileStore):
+    """Buckets; an object is moved by a copy, which has a time of its own."""
 
-    Stores give its time to the second, and a fraction in some answers only, which is left out. The
-    ETag tells an object from one that replaced it within the second.
-    """
+    def listing(
+        self, area: Location, start_at: str = "", ignored: Callable[[str], bool] = lambda _: False
+    ) -> Iterator[Listed]:
+        """Give the objects in order of their keys, those after the key `start_at` first.
 
-    size_bytes: int
-    modified_at: datetime
-    etag: str
+        A key that ends in a slash is a folder that some programs show, and no file.
+        """
+        before = _objects(area, until=start_at) if start_at else ()
+        at = start_at
+        for location, status in chain(_objects(area, after=start_at), before):
+            if location.name and not any(map(ignored, parts_below(location, area) or ())):
+                yield Listed(location=location, status=status, at=at)
+            at = storable(location.key.removeprefix(area.prefix))
+
+    def status(self, location: Location) -> FileStatus:
+        """Return what an object is."""
+        with _requests(location) as send:
+            answer = send.head_object(**_names(location))
+        return _status(answer, answer["ContentLength"])
+
+    def read(self, location: Location, wanted: FileStatus) -> Iterator[bytes]:
+        """Give the bytes of an object; they are those of the one `wanted`, or none come."""
+        with _requests(location) as send:
+            answer = send.get_object(**_names(location), IfMatch=_quoted(wanted.etag))
+            yield from answer["Body"].iter_chunks(_CHUNK)
+
+    def put(self, source: Path, target: Location) -> None:
+        """Put an object, a large one in parts."""
+        with _requests(target) as send, source.open("rb") as file:
+            send.upload_fileobj(file, *_names(target).values())
+
+    def create(self, target: Location) -> None:
+        """Put an empty object if there is none."""
+        try:
+            with _requests(target) as send:
+                send.put_object(**_names(target), Body=b"", IfNoneMatch="*")
+        except FileNotFoundError as error:  # the condition did not hold
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from error
+
+    def transfer(self, source: Location, original: FileStatus, target: Location) -> None:
+        """Copy an object, and remove the original if it is still the one that was copied."""
+        with _requests(source) as send:
+            answer = send.copy_object(
+                **_names(target),
+                CopySource=_names(source),
+                CopySourceIfMatch=_quoted(original.etag),
+            )
+        copy = self.status(target)
+        if copy.etag != original.etag and (
+            self.digest(target, copy) != self.digest(source, original)
+        ):
+            made = answer["CopyObjectResult"]["ETag"].strip('"')
+            self.remove(target, replace(copy, etag=made))
+            raise OSError(errno.EIO, "the copy is not what was to be copied", str(target))
+        self.remove(source, original)
+
+    def remove(
+        self,
+        location: Location,
+        wanted: FileStatus | None = None,
+        *,
+        folder: bool = False,  # there are none
+    ) -> None:
+        """Remove an object if it is the one `wanted`."""
+        condition = {} if wanted is None else {"IfMatch": _quoted(wanted.etag)}
+        with suppress(FileNotFoundError), _requests(location) as send:
+            send.delete_object(**_names(location), **condition)
 
 
-def found(location: ObjectLocation) -> ObjectStatus:
-    """Return what an object is.
-
-    Raises:
-        FileNotFoundError: There is none.
-    """
-    with _store(location) as store:
-        answer = store.head_object(Bucket=location.bucket, Key=location.key)
-    return _status(answer, answer["ContentLength"])
-
-
-def status(location: ObjectLocation) -> ObjectStatus | None:
-    """Return what an object is, or None if there is none."""
-    try:
-        return found(location)
-    except FileNotFoundError:
-        return None
-
-
-def listing(
-    area: ObjectLocation, after: str = "", until: str | None = None
-) -> Iterator[tuple[ObjectLocation, ObjectStatus]]:
+def _objects(
+    area: Location, after: str = "", until: str | None = None
+) -> Iterator[tuple[Location, FileStatus]]:
     """Give the objects below an area in the order of their keys, from `after` on up to `until`."""
-    with _store(area) as store:
-        for page in store.get_paginator("list_objects_v2").paginate(
-            Bucket=area.bucket, Prefix=area.prefix, StartAfter=f"{area.prefix}{after}"
+    bucket = _names(area)["Bucket"]
+    with _requests(area) as send:
+        for page in send.get_paginator("list_objects_v2").paginate(
+            Bucket=bucket, Prefix=area.prefix, StartAfter=f"{area.prefix}{after}"
         ):
             for entry in page.get("Contents", ()):
-                location = ObjectLocation(area.bucket, entry["Key"])
+                location = Location(area.root, entry["Key"])
                 if until is not None and location.key > f"{area.prefix}{until}":
                     return
                 yield location, _status(entry, entry["Size"])
 
 
-def fetch(location: ObjectLocation, wanted: ObjectStatus, target: Path) -> str:
-    """Copy an object to a file and return its SHA-256.
-
-    Raises:
-        FileNotFoundError: It is gone, or is not the one `wanted`.
-    """
-    digest = hashlib.sha256()
-    with target.open("wb") as copy:
-        for chunk in _chunks(location, wanted):
-            digest.update(chunk)
-            copy.write(chunk)
-    return digest.hexdigest()
+def _names(location: Location) -> dict[str, str]:
+    return {"Bucket": location.root.partition("://")[2], "Key": location.key}
 
 
-def move(source: ObjectLocation, target: ObjectLocation) -> None:
-    """Move an object to a key that is free, or that a move of the same object took before.
-
-    An object that replaces the source meanwhile stays.
-
-    Raises:
-        FileExistsError: Another object has the key.
-        FileNotFoundError: The source is gone, or was replaced in this moment.
-        OSError: The store does not let it go, or take it; then it is where it was.
-    """
-    original = found(source)
-    if _take(target):
-        try:
-            _copy(source, original, target)
-        except BaseException:
-            with suppress(OSError, PipelineError):
-                _give_back(target)
-            raise
-    elif not _is_same(source, original, target):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
-    _remove(source, IfMatch=f'"{original.etag}"')
+def _quoted(etag: str) -> str:
+    return f'"{etag}"'
 
 
-def remove(location: ObjectLocation) -> None:
-    """Remove an object; nothing happens if there is none."""
-    _remove(location)
-
-
-def _take(target: ObjectLocation) -> bool:
-    """Take a key; return whether nothing is under it but, perhaps, the mark of having taken it."""
-    try:
-        with _store(target) as store:
-            store.put_object(Bucket=target.bucket, Key=target.key, Body=b"", IfNoneMatch="*")
-    except FileNotFoundError:  # the condition did not hold
-        there = status(target)
-        return there is not None and there.size_bytes == 0
-    return True
-
-
-def _give_back(target: ObjectLocation) -> None:
-    """Remove the mark; never a copy: another worker may have ended the move in the meantime."""
-    there = status(target)
-    if there is not None and there.size_bytes == 0:
-        _remove(target, IfMatch=f'"{there.etag}"')
-
-
-def _copy(source: ObjectLocation, original: ObjectStatus, target: ObjectLocation) -> None:
-    with _store(source) as store:
-        answer = store.copy_object(
-            Bucket=target.bucket,
-            Key=target.key,
-            CopySource={"Bucket": source.bucket, "Key": source.key},
-            CopySourceIfMatch=original.etag,
-        )
-    if not _is_same(source, original, target):
-        _remove(target, IfMatch=answer["CopyObjectResult"]["ETag"])
-        raise OSError(errno.EIO, "the copy is not what was to be copied", str(target))
-
-
-def _is_same(source: ObjectLocation, original: ObjectStatus, target: ObjectLocation) -> bool:
-    """Return whether two objects hold the same bytes.
-
-    An ETag says so only where it is a sum of the bytes and both were put in one piece; where they
-    differ the bytes decide.
-    """
-    copy = status(target)
-    if copy is None or copy.size_bytes != original.size_bytes:
-        return False
-    return copy.etag == original.etag or _digest(source, original) == _digest(target, copy)
-
-
-def _digest(location: ObjectLocation, wanted: ObjectStatus) -> str:
-    digest = hashlib.sha256()
-    for chunk in _chunks(location, wanted):
-        digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _chunks(location: ObjectLocation, wanted: ObjectStatus) -> Iterator[bytes]:
-    with _store(location) as store:
-        answer = store.get_object(
-            Bucket=location.bucket, Key=location.key, IfMatch=f'"{wanted.etag}"'
-        )
-        yield from answer["Body"].iter_chunks(_CHUNK)
-
-
-def _remove(location: ObjectLocation, **condition: str) -> None:
-    with suppress(FileNotFoundError), _store(location) as store:
-        store.delete_object(Bucket=location.bucket, Key=location.key, **condition)
-
-
-def _status(answer: dict[str, Any], size_bytes: int) -> ObjectStatus:
+def _status(answer: dict[str, Any], size_bytes: int) -> FileStatus:
+    """Return a status to the second; a fraction comes in some answers only."""
     second = answer["LastModified"].astimezone(UTC).replace(microsecond=0)
-    return ObjectStatus(size_bytes=size_bytes, modified_at=second, etag=answer["ETag"].strip('"'))
+    return FileStatus(size_bytes=size_bytes, modified_at=second, etag=answer["ETag"].strip('"'))
 
 
 @cache
@@ -210,8 +155,8 @@ def _client() -> Any:
 
 
 @contextmanager
-def _store(location: ObjectLocation) -> Iterator[Any]:
-    """Give the store, and say what its answers, or none, mean to whoever asks.
+def _requests(location: Location) -> Iterator[Any]:
+    """Give what sends requests, and say what its answers, or none, mean to whoever asks.
 
     Raises:
         FileNotFoundError: There is no such object, or not the one asked for.
@@ -219,7 +164,7 @@ def _store(location: ObjectLocation) -> Iterator[Any]:
         StoreUnavailableError: The store does not answer, or cannot now.
         OSError: It refuses for another reason.
     """
-    store = _client()
+    sender = _client()
     from botocore.exceptions import (  # noqa: PLC0415  # as above
         BotoCoreError,
         ClientError,
@@ -228,7 +173,7 @@ def _store(location: ObjectLocation) -> Iterator[Any]:
     )
 
     try:
-        yield store
+        yield sender
     except ClientError as error:
         raise _meaning(location, error.response) from error
     except (NoCredentialsError, PartialCredentialsError) as error:
@@ -241,7 +186,7 @@ def _store(location: ObjectLocation) -> Iterator[Any]:
         ) from error
 
 
-def _meaning(location: ObjectLocation, response: dict[str, Any]) -> Exception:
+def _meaning(location: Location, response: dict[str, Any]) -> Exception:
     code = response["ResponseMetadata"]["HTTPStatusCode"]
     said = f"{response['Error']['Code']}: {response['Error'].get('Message', '')}"
     if response["Error"]["Code"] == "NoSuchBucket" or code in _DENIED:

@@ -1,108 +1,59 @@
 """Bring a claimed file, whole and unchanged, to this machine."""
 
-import hashlib
-import stat
 from pathlib import Path
 
 from csv_pipeline.errors import LimitExceededError, SourceChangedError
-from csv_pipeline.files import objects
-from csv_pipeline.files.areas import is_unchanged, size_bytes
-from csv_pipeline.location import ObjectLocation
+from csv_pipeline.files import stores
+from csv_pipeline.files.store import FileStatus
+from csv_pipeline.files.stores import store_of, unchanged
 from csv_pipeline.model import Claim, StoredText
-
-_CHUNK = 4 * 1024**2
 
 
 def fetch(claim: Claim, work: Path, max_bytes: int) -> StoredText:
     """Copy the claimed file to the work directory and return its SHA-256, taken on the way.
 
-    A zip is not copied for each file in it: it is returned where it lies, without a SHA-256. From a
-    bucket it is.
+    An archive on a disk of this machine is not copied for each file in it: it is returned where it
+    lies, without a SHA-256.
 
     Raises:
         SourceChangedError: The file is gone, or is not as it was when it arrived.
         LimitExceededError: It has more than `max_bytes`.
-        StoreUnavailableError: The object store it is in does not answer.
+        StoreUnavailableError: The store it is in does not answer.
     """
     source, target = claim.lies_at, work / "source"
+    found = refuse_changed(claim)
+    if found.size_bytes > max_bytes:
+        allowed = f"at most {max_bytes:,} bytes were allowed"
+        raise LimitExceededError(claim.name, allowed, f"the file has {found.size_bytes:,}")
+    if claim.member is not None and (path := store_of(source).on_disk(source)) is not None:
+        return StoredText(path=path, size_bytes=found.size_bytes, fingerprint="")
     try:
-        if isinstance(source, ObjectLocation):
-            return _fetch_object(claim, source, target, max_bytes)
-        size, digest = _regular(source).stat().st_size, hashlib.sha256()
-        _refuse_larger(claim, size, max_bytes)
-        if claim.member is not None:
-            refuse_changed(claim)
-            return StoredText(path=source, size_bytes=size, fingerprint="")
-        with source.open("rb") as file, target.open("wb") as copy:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-                copy.write(chunk)
-    except FileNotFoundError as error:
-        raise _gone(claim) from error
-    refuse_changed(claim)
-    return StoredText(path=target, size_bytes=target.stat().st_size, fingerprint=digest.hexdigest())
-
-
-def _fetch_object(claim: Claim, source: ObjectLocation, target: Path, max_bytes: int) -> StoredText:
-    """Copy an object; it comes whole, and is the one that arrived, or nothing does."""
-    wanted = objects.found(source)
-    _refuse_larger(claim, wanted.size_bytes, max_bytes)
-    refuse_changed(claim)
-    try:
-        fingerprint = objects.fetch(source, wanted, target)
+        fingerprint = stores.fetch(source, found, target)
     except FileNotFoundError:
         refuse_changed(claim)
         raise
-    return StoredText(path=target, size_bytes=wanted.size_bytes, fingerprint=fingerprint)
+    return StoredText(path=target, size_bytes=found.size_bytes, fingerprint=fingerprint)
 
 
-def refuse_changed(claim: Claim) -> None:
-    """Hold the claimed file, or the archive it is in, against what arrived.
+def refuse_changed(claim: Claim) -> FileStatus:
+    """Return what the claimed file is, or the archive it is in.
 
     Raises:
-        SourceChangedError: It is gone, or is not as it was.
+        SourceChangedError: It is gone, or is not as it was when it arrived.
     """
+    lies_at, moved = claim.lies_at, claim.moved_to is not None
     # The size of an archive is not recorded with its members.
-    wanted = None if claim.member is not None else claim.size_bytes
-    if is_unchanged(
-        claim.lies_at,
-        wanted,
-        claim.modified_at,
-        claim.etag if claim.moved_to is None else claim.moved_etag,
-        moved=claim.moved_to is not None,
-    ):
-        return
+    size = None if claim.member is not None else claim.size_bytes
+    etag = claim.moved_etag if moved else claim.etag
+    if (found := unchanged(lies_at, size, claim.modified_at, etag, moved=moved)) is not None:
+        return found
     try:
-        size = size_bytes(claim.lies_at)
+        now = store_of(lies_at).status(lies_at)
     except FileNotFoundError as error:
-        raise _gone(claim) from error
+        needed, told = "the file that arrived was needed", f"{lies_at} is gone"
+        raise SourceChangedError(claim.name, needed, told) from error
+    needed = f"the {claim.size_bytes:,} bytes that arrived were needed"
+    told = f"the file was changed since and has {now.size_bytes:,}"
     if claim.member is not None:
-        raise SourceChangedError(
-            claim.name,
-            "the archive that arrived was needed",
-            f"{claim.lies_at} was changed since; it counts as a new arrival",
-        )
-    raise SourceChangedError(
-        claim.name,
-        f"the {claim.size_bytes:,} bytes that arrived were needed",
-        f"the file was changed since and has {size:,}; it counts as a new arrival",
-    )
-
-
-def _gone(claim: Claim) -> SourceChangedError:
-    return SourceChangedError(
-        claim.name, "the file that arrived was needed", f"{claim.lies_at} is gone"
-    )
-
-
-def _refuse_larger(claim: Claim, size: int, max_bytes: int) -> None:
-    if size > max_bytes:
-        allowed = f"at most {max_bytes:,} bytes were allowed"
-        raise LimitExceededError(claim.name, allowed, f"the file has {size:,}")
-
-
-def _regular(path: Path) -> Path:
-    """Return the path of a file; a link or a pipe in its place is none."""
-    if not stat.S_ISREG(path.lstat().st_mode):
-        raise FileNotFoundError(path)
-    return path
+        needed, told = "the archive that arrived was needed", f"{lies_at} was changed since"
+    raise SourceChangedError(claim.name, needed, f"{told}; it counts as a new arrival")

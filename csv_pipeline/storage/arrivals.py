@@ -46,7 +46,7 @@ def register(
     """Enter files that the ledger has not seen and return how many those were.
 
     `misplaced` files lie where no feed or account can be: they are entered with the reason, and
-    become waiting when a later look finds their place to be right.
+    become waiting when a later scan finds their location to be right.
     """
     table = tables.arrival
     rows = [asdict(file) | {"status": ArrivalStatus.WAITING, "problem": None} for file in found]
@@ -131,7 +131,7 @@ def members(connection: sa.Connection, archive: FoundFile) -> list[FoundFile]:
 def moved_file(
     connection: sa.Connection, account: str, feed: str, location: str, *, now: bool
 ) -> FoundFile | None:
-    """Return the file that was moved and lies at a place `now`, or lay there before, the newest."""
+    """Return the newest file that was moved and lies at a location `now`, or lay there before."""
     table = tables.arrival
     query = (
         sa.select(*(table.c[field.name] for field in fields(FoundFile)))
@@ -229,7 +229,7 @@ def find(
     named: Sequence[str] = (),
     arrival_ids: Sequence[int] = (),
 ) -> list[Any]:
-    """Return rows of the arrival table, the newest first; `named` are names or places."""
+    """Return rows of the arrival table, the newest first; `named` are names or locations."""
     table = tables.arrival
     query = sa.select(table).order_by(table.c.arrival_id.desc())
     if account is not None:

@@ -80,12 +80,7 @@ arrival = sa.Table(
     sa.Index("arrival_open", "account", "feed", postgresql_where=sa.text("status <> 'imported'")),
     sa.Index("arrival_claimed", "worker", postgresql_where=sa.text("status = 'claimed'")),
     sa.Index("arrival_to_move", "status", postgresql_where=sa.text("moved_at IS NULL")),
-    sa.Index(
-        "arrival_moving",
-        "moving_to",
-        unique=True,
-        postgresql_where=sa.text("moving_to IS NOT NULL"),
-    ),
+    sa.Index("arrival_moving", "moving_to", postgresql_where=sa.text("moving_to IS NOT NULL")),
     sa.Index("arrival_moved", "moved_to", postgresql_where=sa.text("moved_to IS NOT NULL")),
     sa.Index(
         "arrival_kept",
