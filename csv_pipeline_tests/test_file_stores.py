@@ -237,6 +237,13 @@ def test_what_is_not_written_to_its_end_is_not_put(shelf: Shelf, tmp_path: Path)
     assert [one.name for one in tmp_path.iterdir() if one.name != "own"] == []
 
 
+def test_what_is_removed_before_its_end_is_not_put(shelf: Shelf, tmp_path: Path) -> None:
+    target = shelf.put("results/a.csv", "before")
+    with written_to(target, tmp_path) as path:
+        path.unlink()
+    assert shelf.own.get("results/a.csv") == "before"
+
+
 def test_a_name_is_taken_once(shelf: Shelf) -> None:
     target = shelf.own.location("kept/a.csv")
     shelf.store.create(target)
