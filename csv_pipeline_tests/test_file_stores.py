@@ -338,7 +338,7 @@ def test_a_copy_in_another_store_that_differs_leaves_the_original(
     monkeypatch.setattr(stores, "_is_same", lambda *_: False)
     with pytest.raises(OSError, match="the copy is not"):
         move(source, target)
-    assert shelf.own.get("in/a.csv") == "mine"
+    assert (shelf.own.get("in/a.csv"), elsewhere.keys()) == ("mine", [])
 
 
 def test_a_free_name_is_given_by_the_store(shelf: Shelf) -> None:
