@@ -253,26 +253,38 @@ def test_a_name_taken_in_the_very_moment_is_left_alone(
     assert (len(landing.lying("archive")), landing.lying("landing")) == (2, [])
 
 
-def test_two_files_planned_to_get_one_name_both_get_one(landing: Landing) -> None:
-    for number in range(2):
-        landing.drop(f"{number}/a.csv", f"ID,Name\n{number},Ann\n")
+@pytest.mark.parametrize("second", [GOOD, OTHER], ids=["same content", "other content"])
+def test_two_files_planned_to_get_one_name_both_get_one(landing: Landing, second: str) -> None:
+    for number, content in enumerate((GOOD, second)):
+        landing.drop(f"{number}/a.csv", content)
     landing.killed_after_commit()
     landing.set(moving_to=str(landing.own.location(landing.key(f"{TODAY}/a.csv", "archive"))))
     landing.pipeline.put_away(10)
-    assert {landing.kept(name)[8] for name in landing.lying("archive")} == {"0", "1"}
+    assert sorted(map(landing.kept, landing.lying("archive"))) == [GOOD, second]
     assert len({target for _, target in landing.moves()}) == 2
 
 
-def test_a_file_whose_planned_name_another_got_meanwhile_gets_its_own(landing: Landing) -> None:
+def test_a_file_is_not_moved_to_where_the_ledger_has_another(landing: Landing) -> None:
     landing.drop("a.csv")
     landing.bring()
-    landing.own.delete(landing.key(f"{TODAY}/a.csv", "archive"))  # the ledger still names it
+    landing.own.delete(landing.key(f"{TODAY}/a.csv", "archive"))  # by hand
     landing.drop("a.csv", OTHER)
     landing.killed_after_commit()
     landing.pipeline.put_away(10)
-    assert landing.lying("landing") == []
-    (name,) = landing.lying("archive")
-    assert landing.kept(name) == OTHER
+    assert (landing.lying("landing"), len(landing.lying("archive"))) == ([], 1)
+    assert len({target for _, target in landing.moves()}) == 2
+
+
+def test_a_file_that_is_gone_is_not_taken_for_another_that_got_its_name(landing: Landing) -> None:
+    landing.drop("0/a.csv")
+    landing.bring()
+    landing.drop("1/a.csv", OTHER)
+    landing.killed_after_commit()
+    landing.own.delete(landing.key("1/a.csv"))
+    first, gone = (landing.row(f"{number}/a.csv") for number in range(2))
+    landing.set(gone.arrival_id, moving_to=first.moved_to, modified_at=first.modified_at)
+    landing.pipeline.put_away(10)
+    assert (landing.row("1/a.csv").moved_to, len(landing.moves())) == (None, 1)
 
 
 @contextmanager
