@@ -140,8 +140,7 @@ class ThresholdExceededError(FileRefusedError):
             name,
             f"feed {feed!r} allows at most {limit}",
             f"{'at least ' if so_far else ''}{rejected:,} of {read:,} rows "
-            f"({rejected / max(read, 1):.1%}) were, so no row of the file is stored; its rejects "
-            "are kept",
+            f"({rejected / max(read, 1):.1%}) were, so no row of the file is stored",
         )
 
 
@@ -162,7 +161,7 @@ class TableRefusesError(FileRefusedError):
             name,
             f"rows that table {table} takes were needed",
             f"it refused {refused:,} that were tried one by one, most often by {rule}, so no row "
-            "of the file is stored; these rejects are kept",
+            "of the file is stored",
         )
 
 

@@ -74,11 +74,19 @@ class Landing:
             rows = connection.execute(query.order_by(table.c.file_move_id)).all()
         return [(row.source, row.target) for row in rows]
 
-    def set(self, **values: Any) -> None:
+    def row(self, name: str) -> Any:
+        """Return the arrival that was found under a name in the landing area."""
+        location = str(self.own.location(self.key(name)))
+        with self.pipeline.database.begin() as connection:
+            (found,) = arrivals.find(connection, account=self.account, named=[location])
+        return found
+
+    def set(self, *arrival_ids: int, **values: Any) -> None:
         table = tables.arrival
+        mine = table.c.arrival_id.in_(arrival_ids) if arrival_ids else sa.true()
         with self.pipeline.database.begin() as connection:
             connection.execute(
-                sa.update(table).where(table.c.account == self.account).values(values)
+                sa.update(table).where(table.c.account == self.account, mine).values(values)
             )
 
     def lying(self, kind: str) -> list[str]:

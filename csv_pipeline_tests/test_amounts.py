@@ -1,6 +1,7 @@
 """Amounts and whole numbers keep their sign, currency and every digit, or they are rejects."""
 # ruff: noqa: RUF001  # signs that look like others are what this is about
 
+import sys
 from decimal import Decimal
 
 import polars as pl
@@ -9,6 +10,7 @@ import pytest
 from csv_pipeline.account import DecimalMark
 from csv_pipeline.casts import decimals, integers
 from csv_pipeline.casts.currencies import stated
+from csv_pipeline.casts.signs import digits
 from csv_pipeline.engine.accounts import declare
 from csv_pipeline.errors import SetupError
 from csv_pipeline_tests.conftest import Desk
@@ -297,3 +299,8 @@ def test_two_columns_of_one_amount_that_differ_contest_the_amount_only(desk: Des
     row = "11-22222-00001,A,2026-01-13,1.23,1.24\n"
     report = desk.bring(header + row, "ebay_orders")
     assert [fault.rule for fault in desk.rejects(report)] == ["total_price.contested"]
+
+
+def test_the_digits_of_every_script_are_known() -> None:
+    every = (chr(code) for code in range(0x80, sys.maxunicode + 1))
+    assert {sign for sign in every if sign.isdecimal()} == digits().keys()

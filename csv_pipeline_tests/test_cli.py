@@ -291,7 +291,7 @@ def test_a_file_named_again_says_whether_its_rows_have_changed_since(terminal: T
     terminal.call(*words)
     assert "nothing to do; --again imports it anew" in terminal.call(*words).out
     terminal.bring("ID,Name\n1,Ada\n", name="two.csv")
-    assert "rows were changed since, and stay so; --again" in terminal.call(*words).out
+    assert "rows were changed or undone since; --again" in terminal.call(*words).out
 
 
 def test_any_encoding_of_text_can_be_declared(terminal: Terminal) -> None:
@@ -524,6 +524,42 @@ def test_imports_of_a_feed_that_is_none_name_the_feeds(terminal: Terminal) -> No
     said = terminal.call("imports", "--feed", "ebay_order")
     assert said.exit_code == 2
     assert "'ebay_orders'" in said.err
+
+
+def test_a_file_that_is_there_is_written_over_only_if_told(terminal: Terminal) -> None:
+    import_id = terminal.bring(FAULTY, "--json").json["import_id"]
+    there = terminal.folder / "mine.csv"
+    there.write_text("mine")
+    said = terminal.call("rejects", import_id, "--out", there)
+    assert (said.exit_code, there.read_text()) == (2, "mine")
+    assert "add --overwrite" in said.err
+    assert terminal.call("rejects", import_id, "--out", there, "--overwrite").exit_code == 0
+    assert there.read_text() != "mine"
+
+
+def test_a_replay_that_repairs_nothing_says_so_and_may_come_again(terminal: Terminal) -> None:
+    import_id = terminal.bring(FAULTY, "--json").json["import_id"]
+    corrected = terminal.folder / "corrected.csv"
+    terminal.call("rejects", import_id, "--out", corrected)
+    said = terminal.call("replay", corrected)
+    assert f"imported, repairs no row of {import_id}" in said.out
+    assert f"Repairs: none of the rejected rows of import {import_id}" in said.out
+    assert "imported before" in terminal.call("replay", corrected).out
+    assert (
+        f"imported, repairs no row of {import_id}"
+        in terminal.call("replay", corrected, "--again").out
+    )
+
+
+def test_a_dry_run_of_a_file_that_is_refused_does_not_say_that_anything_is_kept(
+    terminal: Terminal,
+) -> None:
+    terminal.bring(FAULTY)
+    path = terminal.folder / "other.csv"
+    path.write_text("Colour\nred\n")
+    said = terminal.call("import", path, "-a", terminal.account, "-f", "people", "--dry-run").out
+    assert "would be refused; nothing of it is stored" in said
+    assert "kept" not in said
 
 
 def test_imports_says_which_import_another_repairs_or_undoes(

@@ -1,5 +1,6 @@
 """A run as Dagster sees it: what it imports, what it shows, and when it fails."""
 
+import os
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -11,6 +12,7 @@ import pytest
 
 from csv_pipeline.defs.assembly import assemble
 from csv_pipeline.defs.checks import CHECKS
+from csv_pipeline.defs.jobs import export_rejects
 from csv_pipeline.defs.lanes import JOB
 from csv_pipeline.defs.metadata import MOST_LINES
 from csv_pipeline.defs.partitions import ACCOUNTS
@@ -365,14 +367,51 @@ def test_a_silent_database_is_waited_for(
     assert metadata(result)["inserted"] == 2
 
 
-def test_a_run_leaves_the_rejected_rows_as_a_file_to_correct(dagster: Dagster) -> None:
+def test_rejected_rows_are_written_only_if_somebody_asks(dagster: Dagster) -> None:
     dagster.drop("two.csv", MESSY)
-    (line,) = metadata(dagster.run(), "people_rejects")["to correct"]
-    assert line["file"] == "two.csv"
+    assert dagster.run().success
     folder = path_of(dagster.pipeline.settings.rejects_area / dagster.account / "people")
-    assert [str(path) for path in folder.iterdir()] == [line["rows in"]]
-    dagster.drop("corrected.csv", (folder / line["rows in"]).read_text().replace("abc", "8.00"))
+    assert not folder.exists()
+    with dagster.pipeline.database.begin() as connection:
+        ((report, _),) = imports.newest(connection, account=dagster.account)
+    written = export_rejects.execute_in_process(
+        run_config={"ops": {"rejects": {"config": {"import_id": report.import_id}}}},
+        resources={"engine": Engine(lambda: dagster.pipeline)},
+        instance=dagster.instance,
+    )
+    path = Path(written.output_for_node("rejects"))
+    assert list(folder.iterdir()) == [path]
+    dagster.drop("corrected.csv", path.read_text().replace("abc", "8.00"))
     assert metadata(dagster.run())["inserted"] == 1
+
+
+def test_a_run_looks_into_the_folder_of_its_own_account_only(
+    dagster: Dagster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Dagster(dagster.pipeline, f"{dagster.account}-2", dagster.instance)
+    dagster.drop("one.csv", GOOD)
+    other.drop("two.csv", GOOD)
+    looked, walk = [], os.walk
+
+    def noted(top: Any, **how: Any) -> Any:
+        looked.append(Path(top).name)
+        return walk(top, **how)
+
+    monkeypatch.setattr(os, "walk", noted)
+    assert dagster.run().success
+    assert looked == [dagster.account]
+    assert (dagster.statuses(), other.statuses()) == ({"one.csv": "imported"}, {})
+
+
+def test_a_run_that_names_no_file_takes_as_many_as_one_of_the_sensors(dagster: Dagster) -> None:
+    settings = dagster.pipeline.settings.model_copy(update={"files_per_run": 2})
+    small = Dagster(replace(dagster.pipeline, settings=settings), dagster.account, dagster.instance)
+    for number in range(3):
+        small.drop(f"{number}.csv", f"ID,Name\n{number},Ann\n")
+    small.run()
+    assert small.statuses() == {"0.csv": "imported", "1.csv": "imported", "2.csv": "waiting"}
+    small.run()
+    assert small.statuses()["2.csv"] == "imported"
 
 
 def test_a_header_that_changed_is_shown_and_warned_of(dagster: Dagster) -> None:
@@ -486,17 +525,6 @@ def test_a_dry_run_shows_the_outcome_and_changes_nothing(dagster: Dagster) -> No
     facts = event.asset_observation_data.asset_observation.metadata
     assert (facts["inserted"].value, facts["dagster/partition_row_count"].value) == (2, 0)
     assert result.get_asset_materialization_events() == []
-    assert dagster.statuses() == {"one.csv": "waiting"}
-
-
-def test_a_run_of_one_account_leaves_the_others_files_alone(
-    dagster: Dagster, pipeline: Pipeline
-) -> None:
-    dagster.drop("one.csv", GOOD)
-    with dg.DagsterInstance.ephemeral() as instance:
-        other = Dagster(pipeline, f"{dagster.account}-b", instance)
-        other.drop("one.csv", GOOD)
-        assert other.run().success
     assert dagster.statuses() == {"one.csv": "waiting"}
 
 

@@ -9,7 +9,8 @@ from typing import Any, cast
 import dagster as dg
 import pytest
 
-from csv_pipeline.defs.lanes import JOB, LANE, by_turns, first_files
+from csv_pipeline.defs.batch import batches
+from csv_pipeline.defs.lanes import JOB, LANE, by_turns
 from csv_pipeline.defs.partitions import ACCOUNTS
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.schedules import nightly
@@ -182,16 +183,19 @@ def test_accounts_take_turns() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sizes", "ids"),
+    ("sizes", "runs"),
     [
-        pytest.param([1, 1, 1, 1], [0, 1, 2], id="by count"),
-        pytest.param([60, 40, 1], [0, 1], id="by bytes"),
-        pytest.param([900, 1], [0], id="a large file goes alone"),
+        pytest.param([1, 1, 1, 1], [(0, 1, 2), (3,)], id="by count"),
+        pytest.param([60, 40, 1], [(0, 1), (2,)], id="by bytes"),
+        pytest.param([900, 1, 1], [(0,), (1, 2)], id="a large file goes alone"),
+        pytest.param([], [], id="nothing waits"),
     ],
 )
-def test_a_run_takes_the_oldest_files_that_fit(sizes: list[int], ids: list[int]) -> None:
+def test_a_run_takes_the_files_in_their_order_that_fit(
+    sizes: list[int], runs: list[tuple[int, ...]]
+) -> None:
     limits = Settings(files_per_run=3, bytes_per_run=100)
-    assert list(first_files(_lane("a", "x", sizes), limits)) == ids
+    assert list(batches(_lane("a", "x", sizes), limits)) == runs
 
 
 def test_the_sensor_and_the_schedule_run_unless_somebody_stops_them(pipeline: Pipeline) -> None:
@@ -224,8 +228,31 @@ def test_the_night_asks_for_one_run_over_a_lanes_failed_and_waiting_files(
     area.drop("one.csv")
     area.tick()
     (request,) = _night(area, night_instance)
-    assert request.run_config == {}
+    known = area.arrivals()
+    assert _arrivals_of(request) == [known["bad.csv"], known["one.csv"]]
     assert request.tags[LANE] == f"{area.account}/people"
+
+
+def test_the_night_asks_for_runs_of_the_size_of_the_sensors_over_all_that_waits_in_order(
+    area: Landing, night_instance: dg.DagsterInstance
+) -> None:
+    for number in range(7):
+        area.drop(f"{number}.csv")
+    settings = area.pipeline.settings.model_copy(update={"files_per_run": 3})
+    area.pipeline.scan(seconds=10)
+    small = Landing(replace(area.pipeline, settings=settings), area.account, area.instance)
+    known = area.arrivals()
+    requests = _night(small, night_instance)
+    assert [_arrivals_of(request) for request in requests] == [
+        [known[f"{number}.csv"] for number in numbers] for numbers in ((0, 1, 2), (3, 4, 5), (6,))
+    ]
+    assert len({request.run_key for request in requests}) == 3
+
+
+def _arrivals_of(request: dg.RunRequest) -> list[int]:
+    config = request.run_config["ops"]["people"]["config"]
+    assert set(config) == {"arrival_ids"}
+    return list(config["arrival_ids"])
 
 
 def test_two_nights_ask_under_two_keys(area: Landing, night_instance: dg.DagsterInstance) -> None:
@@ -266,7 +293,7 @@ def _add_run(area: Landing, event: str) -> None:
 
 
 def _lane(account: str, feed: str, sizes: list[int] | None = None) -> Backlog:
-    sizes = sizes or [1]
+    sizes = [1] if sizes is None else sizes
     return Backlog(
         account=account,
         feed=feed,

@@ -11,13 +11,13 @@ import sqlalchemy as sa
 
 from csv_pipeline.cli.importing import import_file
 from csv_pipeline.cli.importing import replay as replay_file
-from csv_pipeline.defs.undo import undo_import
+from csv_pipeline.defs.jobs import undo_import
 from csv_pipeline.engine.importer import Import
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.location import location_of
 from csv_pipeline.model import ArrivalStatus, Claim, ImportReport, Outcome
-from csv_pipeline.storage import arrivals, imports
+from csv_pipeline.storage import arrivals
 from csv_pipeline.storage.tables import arrival as arrival_table
 from csv_pipeline_tests import conftest
 from csv_pipeline_tests.conftest import Desk, advance
@@ -168,8 +168,7 @@ def strict(pipeline: Pipeline, account: str, tmp_path: Path) -> Desk:
     for content in (OLD, NEW):
         desk = Desk(pipeline, account, tmp_path)
         settled(desk, content)
-        with pipeline.database.begin() as connection:
-            pipeline.leave_rejects(imports.report_of(connection, arrival(desk).import_id))
+        pipeline.leave_rejects(arrival(desk).import_id)
     return Desk(replace(pipeline, settings=settings), account, tmp_path)
 
 

@@ -237,6 +237,13 @@ def test_what_is_not_written_to_its_end_is_not_put(shelf: Shelf, tmp_path: Path)
     assert [one.name for one in tmp_path.iterdir() if one.name != "own"] == []
 
 
+def test_what_is_removed_before_its_end_is_not_put(shelf: Shelf, tmp_path: Path) -> None:
+    target = shelf.put("results/a.csv", "before")
+    with written_to(target, tmp_path) as path:
+        path.unlink()
+    assert shelf.own.get("results/a.csv") == "before"
+
+
 def test_a_name_is_taken_once(shelf: Shelf) -> None:
     target = shelf.own.location("kept/a.csv")
     shelf.store.create(target)
@@ -331,7 +338,7 @@ def test_a_copy_in_another_store_that_differs_leaves_the_original(
     monkeypatch.setattr(stores, "_is_same", lambda *_: False)
     with pytest.raises(OSError, match="the copy is not"):
         move(source, target)
-    assert shelf.own.get("in/a.csv") == "mine"
+    assert (shelf.own.get("in/a.csv"), elsewhere.keys()) == ("mine", [])
 
 
 def test_a_free_name_is_given_by_the_store(shelf: Shelf) -> None:

@@ -253,26 +253,38 @@ def test_a_name_taken_in_the_very_moment_is_left_alone(
     assert (len(landing.lying("archive")), landing.lying("landing")) == (2, [])
 
 
-def test_two_files_planned_to_get_one_name_both_get_one(landing: Landing) -> None:
-    for number in range(2):
-        landing.drop(f"{number}/a.csv", f"ID,Name\n{number},Ann\n")
+@pytest.mark.parametrize("second", [GOOD, OTHER], ids=["same content", "other content"])
+def test_two_files_planned_to_get_one_name_both_get_one(landing: Landing, second: str) -> None:
+    for number, content in enumerate((GOOD, second)):
+        landing.drop(f"{number}/a.csv", content)
     landing.killed_after_commit()
     landing.set(moving_to=str(landing.own.location(landing.key(f"{TODAY}/a.csv", "archive"))))
     landing.pipeline.put_away(10)
-    assert {landing.kept(name)[8] for name in landing.lying("archive")} == {"0", "1"}
+    assert sorted(map(landing.kept, landing.lying("archive"))) == [GOOD, second]
     assert len({target for _, target in landing.moves()}) == 2
 
 
-def test_a_file_whose_planned_name_another_got_meanwhile_gets_its_own(landing: Landing) -> None:
+def test_a_file_is_not_moved_to_where_the_ledger_has_another(landing: Landing) -> None:
     landing.drop("a.csv")
     landing.bring()
-    landing.own.delete(landing.key(f"{TODAY}/a.csv", "archive"))  # the ledger still names it
+    landing.own.delete(landing.key(f"{TODAY}/a.csv", "archive"))  # by hand
     landing.drop("a.csv", OTHER)
     landing.killed_after_commit()
     landing.pipeline.put_away(10)
-    assert landing.lying("landing") == []
-    (name,) = landing.lying("archive")
-    assert landing.kept(name) == OTHER
+    assert (landing.lying("landing"), len(landing.lying("archive"))) == ([], 1)
+    assert len({target for _, target in landing.moves()}) == 2
+
+
+def test_a_file_that_is_gone_is_not_taken_for_another_that_got_its_name(landing: Landing) -> None:
+    landing.drop("0/a.csv")
+    landing.bring()
+    landing.drop("1/a.csv", OTHER)
+    landing.killed_after_commit()
+    landing.own.delete(landing.key("1/a.csv"))
+    first, gone = (landing.row(f"{number}/a.csv") for number in range(2))
+    landing.set(gone.arrival_id, moving_to=first.moved_to, modified_at=first.modified_at)
+    landing.pipeline.put_away(10)
+    assert (landing.row("1/a.csv").moved_to, len(landing.moves())) == (None, 1)
 
 
 @contextmanager
@@ -387,7 +399,7 @@ def test_what_is_kept_may_lie_in_another_store(
     landing.drop("wrong.csv", WRONG)
     reports = {report.name: report for report in there.bring()}
     number = reports["good.csv"].import_id
-    assert there.pipeline.leave_rejects(reports["good.csv"]) is not None
+    assert there.pipeline.leave_rejects(reports["good.csv"].import_id) is not None
     below = f"{landing.account}/people"
     assert kept.keys("kept/") == [
         f"kept/archive/{below}/{TODAY}/good.csv",
@@ -477,7 +489,7 @@ def test_a_look_of_before_the_move_does_not_bring_a_file_back(landing: Landing) 
     stale = [found for found in _found(landing) if found.account == landing.account]
     landing.bring()
     with landing.pipeline.database.begin() as connection:
-        archive.take_back(connection, stale)
+        archive.let_returned_wait(connection, stale)
         arrivals.register(connection, stale)
     assert landing.arrivals()["a.csv"].status == "imported"
 
@@ -663,7 +675,7 @@ def test_results_and_rejects_are_kept_no_longer_either(landing: Landing) -> None
     for number in range(3):
         landing.drop(f"{number}.csv", f"ID,Name,Amount\n{number},Ann,x\n")
         (report,) = landing.bring()
-        landing.pipeline.leave_rejects(report)
+        landing.pipeline.leave_rejects(report.import_id)
         ids.append(report.import_id)
     landing.keeping(keep_files=1).pipeline.remove_expired(landing.account, "people")
     kept = [f"import-{ids[-1]}.csv"]

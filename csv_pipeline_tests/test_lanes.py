@@ -2,12 +2,14 @@
 # ruff: noqa: S608  # the statements are made of this module's own names
 
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillWaiting
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,11 @@ from psycopg import sql
 
 from csv_pipeline.engine import archive
 from csv_pipeline.engine.accounts import bind_reader
+from csv_pipeline.engine.lease_renewer import LeaseRenewer
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.engine.workspace import Stage
-from csv_pipeline.model import Outcome
-from csv_pipeline.storage import lane_lock
+from csv_pipeline.model import Claim, Outcome
+from csv_pipeline.storage import arrivals, lane_lock
 from csv_pipeline_tests.conftest import Desk, advance, own_settings, settled
 from csv_pipeline_tests.feeds import TEST_FEEDS
 
@@ -34,6 +37,21 @@ KEYS = (
     "6517622",
     "6517623",
     "6517624",
+)
+# Of migrations after the release that the last test here has a database of.
+NEW_INDEXES = (
+    "arrival_open",
+    "arrival_without_position",
+    "arrival_by_location",
+    "arrival_not_moved",
+    "import_by_arrival",
+    "import_by_turn",
+    "import_with_changes",
+    "import_without_history",
+    "import_by_layout",
+    "import_with_history",
+    "reject_by_repair",
+    "reject_by_undone_repair",
 )
 
 
@@ -122,8 +140,8 @@ def test_whatever_writes_to_a_lane_waits_its_turn(desk: Desk, how: str) -> None:
     }[how]
     with ThreadPoolExecutor(1) as pool, held(desk) as drop:
         waiting = pool.submit(doing)
-        with pytest.raises(StillWaiting):
-            waiting.result(1.5)
+        await_waiting(desk, 1)
+        assert not waiting.done()
         drop()
         waiting.result(PATIENCE_SECONDS)
 
@@ -137,14 +155,122 @@ def test_lanes_do_not_wait_for_each_other(desk: Desk, pipeline: Pipeline, tmp_pa
         assert soon(lambda: desk.bring(more, "limited")).outcome is Outcome.IMPORTED
 
 
-def test_who_waits_goes_on_the_moment_the_lane_is_free(desk: Desk) -> None:
+def await_waiting(desk: Desk, sessions: int) -> None:
+    """Return once so many sessions wait for the lock of any lane."""
+    query = sa.text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND wait_event_type = 'Lock' AND query LIKE '%csv_pipeline.lane%'"
+    )
+    give_up_at = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        with desk.pipeline.database.begin() as connection:
+            if connection.scalar(query) == sessions:
+                return
+        assert time.monotonic() < give_up_at, "nobody waits"
+
+
+@contextmanager
+def queued(desk: Desk, claims: list[Claim]) -> Iterator[tuple[list[int], Callable[[], None]]]:
+    """Let loads of these claims wait for their lane, one after the other.
+
+    Gives the places of those that were served since, in the order they were, and what frees the
+    lane.
+    """
+    served: list[int] = []
+
+    def load(place: int) -> None:
+        with desk.pipeline.database.begin() as connection:
+            lane_lock.lock_lane(connection, claims[place])
+            served.append(place)
+
+    with ThreadPoolExecutor(len(claims)) as pool, held(desk) as drop:
+        waiting = []
+        for place in range(len(claims)):
+            waiting.append(pool.submit(load, place))
+            await_waiting(desk, place + 1)
+
+        def free() -> None:
+            drop()
+            for load_ in waiting:
+                load_.exception(PATIENCE_SECONDS)
+
+        yield served, free
+
+
+def test_who_waits_for_a_lane_is_served_in_the_order_he_came(desk: Desk) -> None:
     desk.bring("ID,Name\n1,Ada\n")
-    with ThreadPoolExecutor(3) as pool, held(desk) as drop:
-        waiting = [pool.submit(settled, desk.claimed(f"ID,Name\n{n},x\n")) for n in (2, 3, 4)]
-        with pytest.raises(StillWaiting):
-            waiting[0].result(0.5)
+    claims = [desk.claimed(f"ID,Name\n{n},x\n").claim for n in range(6)]
+    with queued(desk, claims) as (served, free):
+        free()
+    assert served == [0, 1, 2, 3, 4, 5]
+
+
+def test_who_waits_asks_once_and_waits_without_a_limit(desk: Desk) -> None:
+    desk.bring("ID,Name\n1,Ada\n")
+    claim = desk.claimed(PEOPLE).claim
+    asked: list[str] = []
+
+    def note(_: Any, __: Any, statement: str, *___: Any) -> None:
+        asked.append(statement)
+
+    with desk.pipeline.database.engine.connect() as connection, held(desk) as drop:
+        sa.event.listen(connection, "before_cursor_execute", note)
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(lane_lock.lock_lane, connection, claim)
+            await_waiting(desk, 1)
+            drop()
+            waiting.result(PATIENCE_SECONDS)
+        assert sum("FOR UPDATE" in one and "SKIP LOCKED" not in one for one in asked) == 1
+        assert not [one for one in asked if "_timeout" in one]
+
+
+def test_one_that_is_cancelled_while_it_waits_holds_up_nobody_behind_it(desk: Desk) -> None:
+    desk.bring("ID,Name\n1,Ada\n")
+    claims = [desk.claimed(f"ID,Name\n{n},x\n").claim for n in range(3)]
+    with queued(desk, claims) as (served, free):
+        with desk.pipeline.database.begin() as connection:
+            mine = f"csv-pipeline load {claims[1].arrival_id}-{claims[1].attempt}"
+            query = (
+                "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = :m"
+            )
+            assert connection.scalars(sa.text(query), {"m": mine}).all() == [True]
+        await_waiting(desk, 2)
+        free()
+    assert served == [0, 2]
+
+
+def test_the_claim_of_one_that_waits_is_renewed(desk: Desk) -> None:
+    desk.bring("ID,Name\n1,Ada\n")
+    import_ = desk.claimed(PEOPLE)
+    leases = LeaseRenewer(desk.pipeline.database, 600)
+    with ThreadPoolExecutor(1) as pool, held(desk) as drop:
+        waiting = pool.submit(settled, import_)
+        await_waiting(desk, 1)
+        before = expires_at(desk, import_.claim)
+        with leases.working_on([import_.claim]):
+            leases.renew()
+            assert expires_at(desk, import_.claim) > before
         drop()
-        assert {done.result(5).outcome for done in waiting} == {Outcome.IMPORTED}
+        assert waiting.result(PATIENCE_SECONDS).outcome is Outcome.IMPORTED
+    leases.stop()
+
+
+def expires_at(desk: Desk, claim: Claim) -> datetime:
+    with desk.pipeline.database.begin() as connection:
+        (row,) = arrivals.find(connection, arrival_ids=[claim.arrival_id])
+    assert isinstance(row.lease_expires_at, datetime)
+    return row.lease_expires_at
+
+
+def test_a_dry_run_reads_and_checks_its_file_while_another_loads(desk: Desk) -> None:
+    desk.bring("ID,Name\n1,Ada\n")
+    import_ = desk.claimed(PEOPLE, dry_run=True)
+    with ThreadPoolExecutor(1) as pool, held(desk) as drop:
+        assert soon(lambda: advance(import_, Stage.VALIDATE)).rows == 1
+        waiting = pool.submit(settled, import_)
+        await_waiting(desk, 1)
+        drop()
+        assert waiting.result(PATIENCE_SECONDS).counts.updated == 1
 
 
 def test_the_first_loads_of_a_lane_that_nobody_entered_do_not_meet(desk: Desk) -> None:
@@ -156,8 +282,7 @@ def test_the_first_loads_of_a_lane_that_nobody_entered_do_not_meet(desk: Desk) -
     with engine.connect() as first, engine.connect() as second, ThreadPoolExecutor(1) as pool:
         lane_lock.lock_lane(first, claim)
         waiting = pool.submit(lane_lock.lock_lane, second, replace(claim, arrival_id=0))
-        with pytest.raises(StillWaiting):
-            waiting.result(2.5)
+        await_waiting(desk, 1)
         first.rollback()
         waiting.result(PATIENCE_SECONDS)
         assert not lane_lock.try_lane(first, claim.account, claim.feed)
@@ -178,6 +303,10 @@ def test_imports_of_an_earlier_release_can_be_undone_in_their_order(tmp_path: Pa
         undone = [old.undo(report.import_id) for report in (one, two)]
         with old.database.begin() as connection:
             for statement in (
+                "DROP TABLE csv_pipeline.outbox",
+                "DROP INDEX " + ", ".join(f"csv_pipeline.{name}" for name in NEW_INDEXES),
+                "CREATE INDEX arrival_open ON csv_pipeline.arrival (account, feed)",
+                "ALTER TABLE csv_pipeline.import DROP COLUMN rows_stored",
                 "ALTER TABLE csv_pipeline.arrival RENAME COLUMN moved_at TO placed_at",
                 "ALTER TABLE csv_pipeline.arrival"
                 " RENAME COLUMN status_before_dry_run TO rehearsed_as",
@@ -198,8 +327,8 @@ def test_imports_of_an_earlier_release_can_be_undone_in_their_order(tmp_path: Pa
         assert desk.rows(columns="name") == [("v2",)]
         desk.bring("ID,Name\n1,v3\n")
         with new.database.begin() as connection:
-            turns = connection.scalars(
-                sa.text("SELECT turn FROM csv_pipeline.import ORDER BY import_id")
-            )
-            assert turns.all() == [1, 2, 3, 4, 5, 6, 7]
+            query = sa.text("SELECT turn, rows_stored FROM csv_pipeline.import ORDER BY import_id")
+            turns, stored = zip(*connection.execute(query), strict=True)
+            assert turns == (1, 2, 3, 4, 5, 6, 7)
+            assert stored == (1, 1, 1, 0, 1, 1, 1)
         new.close()

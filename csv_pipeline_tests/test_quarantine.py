@@ -29,7 +29,7 @@ def test_a_file_with_more_rejected_rows_than_allowed_is_refused_whole(desk: Desk
     assert (report.outcome, report.problem_code) == (Outcome.REFUSED, "threshold")
     assert report.problem == (
         "v.csv: feed 'limited' allows at most 3 rejected rows; 4 of 104 rows (3.8%) were, so no "
-        "row of the file is stored; its rejects are kept"
+        "row of the file is stored"
     )
     assert desk.rows("limited") == []
 

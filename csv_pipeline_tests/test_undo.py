@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from csv_pipeline.defs.jobs import undo_import
 from csv_pipeline.defs.metadata import undo_metadata
-from csv_pipeline.defs.undo import undo_import
 from csv_pipeline.engine.pipeline import open_pipeline
 from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.errors import UndoError, UnknownImportError

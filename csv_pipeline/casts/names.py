@@ -31,8 +31,7 @@ _LANGUAGES = {
 }  # fmt: skip
 _MONTHS = (
     "jan january januar jän jänner janv janvier ene enero gen gennaio janeiro januari tammi "
-    "tammikuu "
-    "tammikuuta янв январь января",
+    "tammikuu tammikuuta янв январь января",
     "feb february februar févr fevr février fevrier febrero febbraio fev fevereiro februari helmi "
     "helmikuu helmikuuta фев февр февраль февраля",
     "mar march mär märz mrz mars marzo março marco mrt maart marts maalis maaliskuu maaliskuuta "
@@ -44,8 +43,8 @@ _MONTHS = (
     "aug august aoû août aout ago agosto augustus augusti elo elokuu elokuuta авг август августа",
     "sep sept september septembre septiembre setiembre set settembre setembro syys syyskuu "
     "syyskuuta сен сент сентябрь сентября",
-    "oct october okt oktober octobre octubre ott ottobre out outubro loka lokakuu lokakuuta "
-    "окт октябрь октября",
+    "oct october okt oktober octobre octubre ott ottobre out outubro loka lokakuu lokakuuta окт "
+    "октябрь октября",
     "nov november novembre noviembre novembro marras marraskuu marraskuuta ноя нояб ноябрь ноября",
     "dec december dez dezember déc décembre decembre dic diciembre dicembre dezembro des desember "
     "joulu joulukuu joulukuuta дек декабрь декабря",
@@ -55,13 +54,12 @@ _WEEKDAYS = (
     "mandag mån måndag maanantai pn pon poniedziałek po pondělí пн понедельник",
     "tue tues tuesday tu di die dienstag mar mardi martes martedì martedi ter terça terça-feira "
     "dinsdag tir tirs tirsdag tis tisdag ti tiistai wt wtorek út úterý вт вторник",
-    "wed wednesday we mi mittwoch mer mercredi mié mie miércoles miercoles mercoledì mercoledi qua "
-    "quarta quarta-feira wo woensdag ons onsdag ke keskiviikko śr środa st středa ср среда",
+    "wed wednesday we mi mittwoch mer mercredi mié mie miércoles miercoles mercoledì mercoledi "
+    "qua quarta quarta-feira wo woensdag ons onsdag ke keskiviikko śr środa st středa ср среда",
     "thu thur thurs thursday th do donnerstag jeu jeudi jue jueves gio giovedì giovedi qui quinta "
     "quinta-feira donderdag tor tors torsdag to torstai cz czw czwartek čt čtvrtek чт четверг",
     "fri friday fr freitag ven vendredi vie viernes venerdì venerdi sex sexta sexta-feira vr "
-    "vrijdag "
-    "fre fredag pe perjantai pt piątek pá pátek пт пятница",
+    "vrijdag fre fredag pe perjantai pt piątek pá pátek пт пятница",
     "sat saturday sa samstag sonnabend sam samedi sáb sab sábado sabado sabato za zaterdag lør "
     "lørdag lör lördag la lauantai so sob sobota сб суббота",
     "sun sunday su so sonntag dim dimanche dom domingo domenica zo zondag søn søndag sön söndag "

@@ -4,7 +4,6 @@ Only what cannot be told apart is made one: full-width letters stay letters of t
 raised `²` is no digit.
 """
 
-import sys
 import unicodedata
 from functools import cache
 
@@ -18,6 +17,7 @@ INVISIBLE = (
 ignorable code points, but for those that choose the look of the sign before."""
 
 _MINUS = "\u2010\u2011\u2012\u2013\u2014\u2212\ufe58\ufe63\uff0d"
+_BEYOND_DIGITS = 0x20000  # planes that have ideographs and tags; to look there takes a while
 _APOSTROPHES = "\u2018\u2019\u02bc\u00b4`\u2032\uff07"
 
 
@@ -30,11 +30,8 @@ def ascii_number(values: pl.Series) -> pl.Series:
 @cache
 def digits() -> dict[str, str]:
     """Return the ASCII digit of each of any other script, by Unicode's category Nd."""
-    return {
-        chr(code): str(unicodedata.decimal(chr(code)))
-        for code in range(0x80, sys.maxunicode + 1)
-        if unicodedata.category(chr(code)) == "Nd"
-    }
+    signs = map(chr, range(0x80, _BEYOND_DIGITS))
+    return {sign: str(unicodedata.decimal(sign)) for sign in signs if sign.isdecimal()}
 
 
 @cache

@@ -19,6 +19,9 @@ OnlyAccount = Annotated[str | None, typer.Option("--account", "-a", help="Only o
 OnlyFeed = Annotated[str | None, typer.Option("--feed", "-f", help="Only of this feed.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of tables.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would happen; store nothing.")]
+Again = Annotated[
+    bool, typer.Option("--again", help="Import it though its bytes were imported, as the newest.")
+]
 Strict = Annotated[
     bool, typer.Option("--strict", help="Exit with 1 also if the import has a warning.")
 ]
@@ -87,10 +90,7 @@ def import_(  # noqa: PLR0913  # an option for each question
     feed: FeedOption,
     *,
     dry_run: DryRun = False,
-    again: Annotated[
-        bool,
-        typer.Option("--again", help="Import it though its bytes were imported, as the newest."),
-    ] = False,
+    again: Again = False,
     strict: Strict = False,
     as_json: Json = False,
 ) -> None:
@@ -190,6 +190,9 @@ def rejects(  # noqa: PLR0913  # what to show, how much of it, and where to
         typer.Option(dir_okay=False, help="Write whole rows to this CSV file, to be corrected."),
     ] = None,
     *,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Write over a file that is there.")
+    ] = False,
     raw: Annotated[
         bool, typer.Option("--raw", help="For machines: leave cells that look like formulas.")
     ] = False,
@@ -208,6 +211,11 @@ def rejects(  # noqa: PLR0913  # what to show, how much of it, and where to
 
     pipeline = _pipeline()
     if out is not None:
+        if out.exists() and not overwrite:
+            raise SetupError(
+                f"{out}: a new file to write to was needed; there is one: name another, or add "
+                "--overwrite"
+            )
         try:
             written = pipeline.write_rejects(import_id, out, verbatim=raw, repaired=repaired)
         except OSError as error:
@@ -227,13 +235,14 @@ def rejects(  # noqa: PLR0913  # what to show, how much of it, and where to
 
 
 @app.command()
-def replay(
+def replay(  # noqa: PLR0913  # an option for each question
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The corrected rows.")],
     import_id: Annotated[
         int | None, typer.Option("--import", help="Whose rejected rows they are; the file says it.")
     ] = None,
     *,
     dry_run: DryRun = False,
+    again: Again = False,
     strict: Strict = False,
     as_json: Json = False,
 ) -> None:
@@ -241,7 +250,7 @@ def replay(
     from csv_pipeline.cli import importing, show, terminal
 
     pipeline = _pipeline()
-    imported = importing.replay(pipeline, file, import_id, dry_run=dry_run)
+    imported = importing.replay(pipeline, file, import_id, dry_run=dry_run, again=again)
     if as_json:
         terminal.as_json(imported.facts())
     else:

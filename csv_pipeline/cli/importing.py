@@ -124,7 +124,9 @@ def _import(
     )
 
 
-def replay(pipeline: Pipeline, path: Path, import_id: int | None, *, dry_run: bool) -> Imported:
+def replay(
+    pipeline: Pipeline, path: Path, import_id: int | None, *, dry_run: bool, again: bool = False
+) -> Imported:
     """Import corrected rows for the account and feed of the import that rejected them.
 
     Raises:
@@ -139,6 +141,7 @@ def replay(pipeline: Pipeline, path: Path, import_id: int | None, *, dry_run: bo
         repaired.account,
         repaired.feed,
         dry_run=dry_run,
+        again=again,
         repairs=repaired.import_id,
     )
 

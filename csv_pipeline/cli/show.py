@@ -51,7 +51,8 @@ def imported(done: "Imported", feed: Feed) -> None:
     if report.problem:
         out.print(labelled("Why", plain(_why(report), 2_000)))
     if report.repairs is not None:
-        out.print(labelled("Repairs", Text(f"rejected rows of import {report.repairs}")))
+        some = "" if _repairs_any(report) else "none of the "
+        out.print(labelled("Repairs", Text(f"{some}rejected rows of import {report.repairs}")))
     if report.outcome in {Outcome.IMPORTED, Outcome.DRY_RUN}:
         _print_accounting(report)
     print_warnings(report.warnings)
@@ -220,10 +221,12 @@ def _headline(done: "Imported") -> Text:
     if done.before:
         done_then = "unpacked" if report.outcome is Outcome.UNPACKED else "imported"
         when = f"{done_then} before, as import {report.import_id}; "
-        when += "nothing to do" if done.is_current else "rows were changed since, and stay so"
+        when += "nothing to do" if done.is_current else "rows were changed or undone since"
         when += "; --again imports it anew"
         return Text.assemble(name, lane, (when, "yellow"))
     number = f" (import {report.import_id})" if done.stored else "; nothing of it is stored"
+    if not done.stored and report.outcome is not Outcome.DRY_RUN:
+        lane += "would be "
     return Text.assemble(name, lane, outcome_of(report), number)
 
 
@@ -231,7 +234,8 @@ def outcome_of(report: ImportReport) -> Text:
     """Return how an import ended, and of which other one it is the repair or the undo."""
     said = Text(report.outcome.value, style=_COLORS[report.outcome])
     if report.repairs is not None:
-        said.append(f", repairs {report.repairs}")
+        repaired = "" if _repairs_any(report) else "no row of "
+        said.append(f", repairs {repaired}{report.repairs}")
     if report.undo is not None:
         said.append(" of the undo" if report.undo.redone else "")
         said.append(f" of {report.undo.import_id}")
@@ -240,6 +244,10 @@ def outcome_of(report: ImportReport) -> Text:
     if report.undone_by is not None:
         said.append(f", undone by {report.undone_by}", style="yellow")
     return said
+
+
+def _repairs_any(report: ImportReport) -> bool:
+    return report.counts.read > report.counts.rejected
 
 
 def _print_accounting(report: ImportReport) -> None:

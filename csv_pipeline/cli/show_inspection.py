@@ -4,7 +4,7 @@ from rich.text import Text
 
 from csv_pipeline.cli.show import print_evidence, print_non_data, print_rules, print_warnings
 from csv_pipeline.cli.terminal import command, note, out, plain, print_under, table
-from csv_pipeline.engine.inspection import Inspection, Proposal
+from csv_pipeline.engine.inspection import Inspection
 from csv_pipeline.handover import TextFile
 
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", " ": "blank"}
@@ -112,14 +112,11 @@ def _print_proposals(found: Inspection) -> None:
     for one in found.proposals:
         fits = Text("yes", style="green") if one.fits else Text("no", style="yellow")
         known = f"{one.fit.known} ({one.share:.0%})"
+        header = f"line {one.header_line}" + (" (--feed shows it)" if one.only_by_name else "")
         lacks = plain(one.problem or ", ".join(one.fit.missing), 200)
-        made.add_row(one.fit.feed, fits, known, one.fit.layout, _header(one), lacks)
+        made.add_row(one.fit.feed, fits, known, one.fit.layout, header, lacks)
     print_under("Feeds that know its columns", made)
     best = found.proposals[0]
     if best.fits:
         call = f"{command()} import {found.path} --account ACCOUNT --feed {best.fit.feed}"
         out.print(Text(f"Import it: {call}"), soft_wrap=True)
-
-
-def _header(one: Proposal) -> str:
-    return f"line {one.header_line}" + (" (--feed shows it)" if one.only_by_name else "")

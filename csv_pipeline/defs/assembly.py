@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import dagster as dg
 
 from csv_pipeline.defs.feed import asset_keys, feed_definitions
+from csv_pipeline.defs.jobs import export_rejects, undo_import
 from csv_pipeline.defs.lanes import JOB
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.schedules import nightly
 from csv_pipeline.defs.sensors import landing
 from csv_pipeline.defs.stalled import stalled_runs
-from csv_pipeline.defs.undo import undo_import
 from csv_pipeline.spec.feed import Feed
 
 
@@ -25,7 +25,7 @@ def assemble(feeds: Sequence[Feed], engine: Engine) -> dg.Definitions:
         description="Imports files of one account.",
     )
     shared = dg.Definitions(
-        jobs=[job, undo_import],
+        jobs=[job, undo_import, export_rejects],
         sensors=[landing, stalled_runs],
         schedules=[nightly],
         resources={"engine": engine},

@@ -19,12 +19,13 @@ OWNERS = ["team:imports"]
 
 
 class ImportConfig(dg.Config):
-    """What to import; without any of it, all files that wait or failed."""
+    """What to import; without any of it, the first files that wait or failed, a run's worth."""
 
     files: list[str] = Field(
         default=[],
         description="Names or locations of files in the landing area; a file named here is tried "
-        "again even if it was refused. No file and no arrival: every file that waits or failed.",
+        "again even if it was refused. No file and no arrival: the first files that wait or "
+        "failed, as many as fit in one run.",
     )
     arrival_ids: list[int] = Field(
         default=[], description="The same by the numbers that the ledger gave the files."

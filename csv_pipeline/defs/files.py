@@ -1,29 +1,43 @@
-"""Find the arrivals that a run's config names."""
+"""Find the arrivals that a run is for: those that its config names, or the first that wait."""
 
 from collections.abc import Sequence
 
+from csv_pipeline.defs.batch import batches
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError
 from csv_pipeline.storage import arrivals
 
 
+def first_batch(pipeline: Pipeline, account: str, feed: str, run_id: str) -> Sequence[int]:
+    """Return the arrivals that wait or failed, in their order, as many as fit in one run.
+
+    The account's folder is looked at before, so that a file counts from the moment it lies there.
+    """
+    pipeline.scan(seconds=pipeline.settings.tick_seconds, account=account)
+    with pipeline.database.begin() as connection:
+        lanes = arrivals.backlog(
+            connection,
+            with_failed=True,
+            max_failures=pipeline.settings.max_failures,
+            lane=(account, feed),
+            run_id=run_id,
+        )
+    return next((batch for lane in lanes for batch in batches(lane, pipeline.settings)), ())
+
+
 def arrivals_named(
     pipeline: Pipeline, account: str, feed: str, files: Sequence[str], arrival_ids: Sequence[int]
-) -> list[int] | None:
-    """Return the arrivals that are named, or None, which means all that wait, if none is.
+) -> Sequence[int]:
+    """Return the arrivals that are named.
 
-    `files` are names or locations. If one is not known, the landing area is looked at, so that a
-    file counts from the moment it lies there.
+    `files` are names or locations. If one is not known, the account's folder is looked at.
 
     Raises:
         SetupError: One of them names nothing that arrived for this account and feed.
     """
-    if not (files or arrival_ids):
-        pipeline.scan(seconds=pipeline.settings.tick_seconds, start_at=account)
-        return None
     found = _named(pipeline, account, feed, files, arrival_ids)
     if any(not ids for ids in found.values()):
-        pipeline.scan(seconds=pipeline.settings.tick_seconds, start_at=account)
+        pipeline.scan(seconds=pipeline.settings.tick_seconds, account=account)
         found = _named(pipeline, account, feed, files, arrival_ids)
     if unknown := [known_as for known_as, ids in found.items() if not ids]:
         number = any(isinstance(known_as, str) and known_as.isdigit() for known_as in unknown)

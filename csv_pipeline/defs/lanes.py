@@ -1,14 +1,16 @@
-"""Turn a lane, which is an account and a feed with files waiting, into a request for a run."""
+"""Turn lanes, each an account and a feed with files waiting, into requests for runs."""
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
+from itertools import islice
 
 import dagster as dg
 
+from csv_pipeline.defs.batch import batches
 from csv_pipeline.defs.feed import asset_keys
-from csv_pipeline.settings import Settings
+from csv_pipeline.engine.pipeline import Pipeline
+from csv_pipeline.storage import arrivals
 from csv_pipeline.storage.arrivals import Backlog
 
 JOB = "import_files"
@@ -32,35 +34,40 @@ def by_turns(lanes: Iterable[Backlog]) -> list[Backlog]:
     return sorted(lanes, key=turn)
 
 
-def first_files(lane: Backlog, settings: Settings) -> Sequence[int]:
-    """Return the longest waiting arrivals that fit in one run; always at least one."""
-    size, count = 0, 0
-    for size_bytes in lane.sizes[: settings.files_per_run]:
-        size += size_bytes
-        if count and size > settings.bytes_per_run:
-            break
-        count += 1
-    return lane.arrival_ids[:count]
+def request_runs(
+    pipeline: Pipeline, busy: Collection[str] = (), *, night: bool = False
+) -> list[dg.RunRequest]:
+    """Return requests for what waits in lanes that are not `busy`, and note them in the ledger.
+
+    One for the first files of each lane; by `night` for all of them, and for those that failed.
+    """
+    settings = pipeline.settings
+    with pipeline.database.begin() as connection:
+        lanes = [
+            lane
+            for lane in by_turns(
+                arrivals.backlog(connection, with_failed=night, max_failures=settings.max_failures)
+            )
+            if lane.feed in pipeline.feeds and lane_name(lane) not in busy
+        ]
+        each = None if night else 1
+        due = [
+            (lane, arrival_ids)
+            for lane in lanes[: None if night else settings.runs_per_tick]
+            for arrival_ids in islice(batches(lane, settings), each)
+        ]
+        arrivals.note_request(connection, [one for _, some in due for one in some])
+    return [_request(lane, arrival_ids) for lane, arrival_ids in due]
 
 
-def request_files(lane: Backlog, arrival_ids: Sequence[int]) -> dg.RunRequest:
+def _request(lane: Backlog, arrival_ids: Sequence[int]) -> dg.RunRequest:
     """Return the request to import these arrivals; the key differs at every attempt."""
     ids = ",".join(map(str, arrival_ids))
     digest = hashlib.sha256(ids.encode()).hexdigest()[:16]
-    config = {"ops": {lane.feed: {"config": {"arrival_ids": list(arrival_ids)}}}}
-    return _request(lane, f"{digest}/{lane.requests}", config)
-
-
-def request_all(lane: Backlog, run_key: str) -> dg.RunRequest:
-    """Return the request to import whatever waits in the lane or failed."""
-    return _request(lane, run_key, {})
-
-
-def _request(lane: Backlog, run_key: str, run_config: dict[str, Any]) -> dg.RunRequest:
     return dg.RunRequest(
-        run_key=f"{lane_name(lane)}/{run_key}",
+        run_key=f"{lane_name(lane)}/{digest}/{lane.requests}",
         partition_key=lane.account,
         asset_selection=asset_keys(lane.feed),
-        run_config=run_config,
+        run_config={"ops": {lane.feed: {"config": {"arrival_ids": list(arrival_ids)}}}},
         tags={LANE: lane_name(lane)},
     )

@@ -14,7 +14,6 @@ import dagster as dg
 
 from csv_pipeline.defs.chart import outcome_chart
 from csv_pipeline.engine.workspace import Progress, Stage
-from csv_pipeline.location import Location
 from csv_pipeline.model import Counts, ImportReport, Outcome, Reject
 from csv_pipeline.spec.contract import Column
 from csv_pipeline.spec.feed import Feed
@@ -106,17 +105,11 @@ def undo_metadata(report: ImportReport) -> Metadata:
 
 
 def rejects_metadata(
-    reports: Sequence[ImportReport],
-    rejects: Sequence[tuple[str, Reject]],
-    written: Sequence[tuple[str, Location]],
+    reports: Sequence[ImportReport], rejects: Sequence[tuple[str, Reject]]
 ) -> Metadata:
-    """Return which rows the run refused and why; `rejects` come with the names of their files.
-
-    `written` are the files of whole rows to correct, each with the name of the file it is about.
-    """
+    """Return which rows the run refused and why; `rejects` come with the names of their files."""
     return {
         "dagster/partition_row_count": total(reports).rejected,
-        **table("to correct", ({"file": name, "rows in": str(path)} for name, path in written)),
         **_reject_tables(reports),
         **table(
             "first rejects", ({"file": name, "reject": reject.message} for name, reject in rejects)

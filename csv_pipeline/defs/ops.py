@@ -16,7 +16,7 @@ from pydantic import Field
 from csv_pipeline.account import account_slug
 from csv_pipeline.defs.batch import Batch, batch_from
 from csv_pipeline.defs.checks import CHECKS, check_results
-from csv_pipeline.defs.files import arrivals_named
+from csv_pipeline.defs.files import arrivals_named, first_batch
 from csv_pipeline.defs.metadata import (
     MOST_LINES,
     progress_metadata,
@@ -30,8 +30,7 @@ from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.workspace import Progress, Stage
 from csv_pipeline.errors import SetupError, UnavailableError
 from csv_pipeline.model import Claim, ImportReport, Outcome, Reject
-from csv_pipeline.storage import arrivals, rejects
-from csv_pipeline.storage.targets import row_count
+from csv_pipeline.storage import arrivals, imports, rejects
 
 PATIENCE = dg.RetryPolicy(
     max_retries=5, delay=1, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
@@ -42,7 +41,7 @@ _IN_PROCESS = {dg.in_process_executor.name, "execute_in_process_executor"}
 
 
 class ClaimConfig(dg.Config):
-    """Say which files of a feed to claim; none named means all that wait or failed."""
+    """Say which files of a feed to claim; none named means the first that wait or failed."""
 
     feed: str
     files: list[str] = Field(default=[])
@@ -110,13 +109,16 @@ def report(
 
 def _claim(context: dg.OpExecutionContext, config: ClaimConfig, pipeline: Pipeline) -> Batch:
     account = account_slug(context.partition_key)
-    named = arrivals_named(pipeline, account, config.feed, config.files, config.arrival_ids)
-    if config.again and named is None:
+    if config.files or config.arrival_ids:
+        wanted = arrivals_named(pipeline, account, config.feed, config.files, config.arrival_ids)
+    elif config.again:
         raise SetupError("config 'again': files or arrival_ids were needed; none is named")
+    else:
+        wanted = first_batch(pipeline, account, config.feed, context.run.run_id)
     claims = pipeline.claim(
         account,
         config.feed,
-        arrival_ids=named,
+        arrival_ids=wanted,
         run_id=context.run.run_id,
         dry_run=config.dry_run,
         again=config.again,
@@ -165,7 +167,7 @@ def _results(pipeline: Pipeline, batch: Batch, reports: list[ImportReport]) -> I
     """Give the materialisations and checks; a dry run, which changes nothing, is an observation."""
     feed = pipeline.feed(batch.feed)
     with pipeline.database.begin() as connection:
-        rows_stored = row_count(connection, feed, batch.account)
+        rows_stored = imports.rows_stored(connection, batch.account, feed.name)
         locations = arrivals.locations(connection, [report.arrival_id for report in reports])
     facts = table_metadata(reports, rows_stored, files=_files(pipeline, reports, locations))
     if batch.dry_run:
@@ -175,12 +177,7 @@ def _results(pipeline: Pipeline, batch: Batch, reports: list[ImportReport]) -> I
     yield dg.MaterializeResult(
         asset_key=feed.name, metadata=facts, check_results=check_results(feed, reports)
     )
-    written = [
-        (report.name, path)
-        for report in reports
-        if (path := pipeline.leave_rejects(report)) is not None
-    ]
-    rejects = rejects_metadata(reports, _first_rejects(pipeline, reports), written)
+    rejects = rejects_metadata(reports, _first_rejects(pipeline, reports))
     yield dg.MaterializeResult(asset_key=f"{feed.name}_rejects", metadata=rejects)
 
 

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from csv_pipeline.defs.lanes import JOB, LANE, by_turns, first_files, lane_name, request_files
+from csv_pipeline.defs.lanes import JOB, LANE, request_runs
 from csv_pipeline.defs.partitions import ACCOUNTS, account_partitions
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.files.landing import ScanResult
-from csv_pipeline.storage import accounts, arrivals
+from csv_pipeline.storage import accounts
 
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -35,27 +35,13 @@ def landing(
     seconds = pipeline.settings.tick_seconds / 2
     seen = pipeline.scan(seconds=seconds, start_at=context.cursor or None)
     pipeline.put_away(seconds / 2)
-    requests = _requests(pipeline, _busy_lanes(context.instance))
+    requests = request_runs(pipeline, _busy_lanes(context.instance))
     return dg.SensorResult(
         run_requests=requests,
         skip_reason=None if requests else _why_not(seen),
         dynamic_partitions_requests=_new_partitions(pipeline, context.instance),
         cursor=seen.stopped_at or "",
     )
-
-
-def _requests(pipeline: Pipeline, busy: set[str]) -> list[dg.RunRequest]:
-    """Return one request for each lane that has none yet, and note them in the ledger."""
-    with pipeline.database.begin() as connection:
-        lanes = [
-            lane
-            for lane in by_turns(arrivals.backlog(connection))
-            if lane.feed in pipeline.feeds and lane_name(lane) not in busy
-        ][: pipeline.settings.runs_per_tick]
-        batches = [(lane, first_files(lane, pipeline.settings)) for lane in lanes]
-        for _, arrival_ids in batches:
-            arrivals.note_request(connection, arrival_ids)
-    return [request_files(lane, arrival_ids) for lane, arrival_ids in batches]
 
 
 def _busy_lanes(instance: dg.DagsterInstance) -> set[str]:

@@ -14,9 +14,9 @@ import dagster as dg
 from dagster._core.events import JobFailureData, RunFailureReason
 
 from csv_pipeline.defs.feed import asset_keys
+from csv_pipeline.defs.jobs import export_rejects, undo_import
 from csv_pipeline.defs.lanes import JOB
 from csv_pipeline.defs.resource import Engine
-from csv_pipeline.defs.undo import undo_import
 from csv_pipeline.storage import runs
 
 WORKED_ON = [
@@ -65,7 +65,7 @@ def _is_ours(run: dg.DagsterRun, ours: Set[dg.AssetKey]) -> bool:
     """Return whether all that a run does are our steps; others have no entry."""
     if run.asset_selection:
         return run.asset_selection <= ours
-    return run.job_name in {JOB, undo_import.name}
+    return run.job_name in {JOB, undo_import.name, export_rejects.name}
 
 
 def _has_been_silent(record: dg.RunRecord, seconds: float) -> bool:

@@ -34,48 +34,24 @@ _US_TITLES = (
     "Authenticity Verification Outcome Reason,PSA Vault Program,Vault Fulfillment Type,"
     "eBay Fulfillment Program,Tax City,Tax State,Tax Zip,Tax Country,eBay International Shipping"
 )
-_UK_TITLES = {
-    "Sales Record Number": "Sales record number",
-    "Order Number": "Order number",
-    "Buyer Username": "Buyer username",
-    "Buyer Name": "Buyer name",
-    "Buyer Email": "Buyer email",
-    "Buyer Country": "Buyer country",
-    "Ship To Name": "Post to name",
-    "Ship To Address 1": "Post to address 1",
-    "Ship To City": "Post to city",
-    "Ship To Zip": "Post to postcode",
-    "Ship To Country": "Post to country",
-    "Item Number": "Item number",
-    "Item Title": "Item title",
-    "Custom Label": "Custom label",
-    "Quantity": "Quantity",
-    "Sold For": "Sold for",
-    "Shipping And Handling": "Postage and packaging",
-    "Total Price": "Total price",
-    "Sale Date": "Sale date",
-    "Paid On Date": "Paid on date",
-    "Shipped On Date": "Dispatched on date",
-    "Shipping Service": "Delivery service",
-    "Tracking Number": "Tracking number",
-    "Transaction ID": "Transaction ID",
-}
-_DE_TITLES = {
-    "Sales Record Number": "Verkaufsprotokollnummer",
-    "Order Number": "Bestellnummer",
-    "Buyer Username": "Nutzername des Käufers",
-    "Buyer Name": "Name des Käufers",
-    "Item Number": "Artikelnummer",
-    "Item Title": "Angebotstitel",
-    "Custom Label": "Bestandseinheit",
-    "Quantity": "Anzahl",
-    "Sold For": "Verkauft für",
-    "Shipping And Handling": "Verpackung und Versand",
-    "Total Price": "Gesamtbetrag",
-    "Sale Date": "Verkauft am",
-    "Paid On Date": "Zahlungsdatum",
-    "Transaction ID": "Transaktionsnummer",
-}
+_UK_TITLES = (
+    "Sales Record Number=Sales record number,Order Number=Order number,"
+    "Buyer Username=Buyer username,Buyer Name=Buyer name,Buyer Email=Buyer email,"
+    "Buyer Country=Buyer country,Ship To Name=Post to name,Ship To Address 1=Post to address 1,"
+    "Ship To City=Post to city,Ship To Zip=Post to postcode,Ship To Country=Post to country,"
+    "Item Number=Item number,Item Title=Item title,Custom Label=Custom label,Quantity=Quantity,"
+    "Sold For=Sold for,Shipping And Handling=Postage and packaging,Total Price=Total price,"
+    "Sale Date=Sale date,Paid On Date=Paid on date,Shipped On Date=Dispatched on date,"
+    "Shipping Service=Delivery service,Tracking Number=Tracking number,"
+    "Transaction ID=Transaction ID"
+)
+_DE_TITLES = (
+    "Sales Record Number=Verkaufsprotokollnummer,Order Number=Bestellnummer,"
+    "Buyer Username=Nutzername des Käufers,Buyer Name=Name des Käufers,Item Number=Artikelnummer,"
+    "Item Title=Angebotstitel,Custom Label=Bestandseinheit,Quantity=Anzahl,Sold For=Verkauft für,"
+    "Shipping And Handling=Verpackung und Versand,Total Price=Gesamtbetrag,Sale Date=Verkauft am,"
+    "Paid On Date=Zahlungsdatum,Transaction ID=Transaktionsnummer"
+)
 _EN_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _DE_MONTHS = ("Jan", "Feb", "Mär", "Apr", "Mai", "Jun", "Jul", "Aug", "Sep", "Okt", "Nov", "Dez")
 
@@ -95,6 +71,11 @@ class Site:
     unquoted: frozenset[str] = frozenset()
     delimiter: str = ","
     encoding: str = "utf-8-sig"
+
+
+def _titles(pairs: str) -> dict[str, str]:
+    """Return the names of a country by those of the United States, of `one=other,…`."""
+    return dict(pair.split("=") for pair in pairs.split(","))
 
 
 US = Site(
@@ -126,7 +107,7 @@ US = Site(
     ),
 )  # fmt: skip
 UK = Site(
-    titles=_UK_TITLES,
+    titles=_titles(_UK_TITLES),
     money=lambda amount: f"£{amount:,.2f}",
     day=lambda day: f"{day:%d}-{_EN_MONTHS[day.month - 1]}-{day:%y}",
     names=("Isla Grant", "Tom Ashby", "Priya Shah", "Owen Rees", "Niamh Doyle"),
@@ -135,7 +116,7 @@ UK = Site(
     country="United Kingdom",
 )
 DE = Site(
-    titles=_DE_TITLES,
+    titles=_titles(_DE_TITLES),
     money=lambda amount: f"EUR {amount:,.2f}".translate(str.maketrans(",.", ".,")),
     day=lambda day: f"{day:%d}-{_DE_MONTHS[day.month - 1]}-{day:%y}",
     names=("Jürgen Groß", "Käthe Weiß", "Sönke Möller", "Anna Schmidt"),

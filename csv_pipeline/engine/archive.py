@@ -80,7 +80,7 @@ def archive_due(database: Database, settings: Settings, seconds: float) -> None:
         archive(database, settings, [arrival_id])
 
 
-def take_back(connection: sa.Connection, found: Iterable[FoundFile]) -> None:
+def let_returned_wait(connection: sa.Connection, found: Iterable[FoundFile]) -> None:
     """Let files wait again that were moved away and that somebody has put back since."""
     rows = moves.moved_away(connection, found)
     # Only now no other process moves it: what is there was put there.

@@ -144,7 +144,7 @@ def refuse_without_good_row(read: int, rejected: int, non_data: NonData, *, name
     """
     needed = "a row that can be stored was needed"
     if read >= SHARE_FROM_ROWS and rejected == read:
-        found = f"each of its {read:,} rows was rejected; the rejects are kept"
+        found = f"each of its {read:,} rows was rejected"
         raise NoGoodRowError(name, needed, found)
     if not read and non_data.below >= SHARE_FROM_ROWS:
         found = f"{non_data.below:,} lines with text stand below the header, and none is a row"

@@ -1,4 +1,4 @@
-"""Remove what workers left behind in the work area, after a crash or a dry run."""
+"""Remove what is of no use any more: what workers left in the work area, and old messages."""
 
 import shutil
 import time
@@ -17,6 +17,7 @@ from csv_pipeline.settings import Settings
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.storage import claims, imports
 from csv_pipeline.storage.database import Database
+from csv_pipeline.storage.records import prune_outbox
 
 _LEFT_SECONDS = 3_600.0  # after which no process reports on a settled import any more
 
@@ -24,9 +25,12 @@ _LEFT_SECONDS = 3_600.0  # after which no process reports on a settled import an
 def sweep(settings: Settings, database: Database, feeds: Mapping[str, Feed] | None = None) -> None:
     """Remove what workers left behind: untouched for long, and work directories not claimed.
 
-    A dry run may have no claim; its work stays as long as its process lives.
-    Where a worker was killed after its commit, the result file is put where it belongs first.
+    Old messages of the outbox go, too. A dry run may have no claim; its work stays as long as its
+    process lives. Where a worker was killed after its commit, the result file is put where it
+    belongs first.
     """
+    with database.begin() as connection:
+        prune_outbox(connection)
     dry_runs.prepare(settings.work_area)
     for left in settings.work_area.glob("[0-9]*-*"):
         if _is_left(left, settings):

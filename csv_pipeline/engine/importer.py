@@ -39,7 +39,7 @@ from csv_pipeline.spec.header import drift, sources_in
 from csv_pipeline.stages.fetch import fetch, refuse_changed
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.read.grammar import Grammar
-from csv_pipeline.stages.replay import Repaired, named_import, take_back
+from csv_pipeline.stages.replay import Repaired, named_import, under_own_header
 from csv_pipeline.stages.transform import facts_by_header
 from csv_pipeline.stages.unpack import UnpackLimits, unpack
 from csv_pipeline.storage import quarantine
@@ -266,7 +266,7 @@ class Import:
                 originals=lambda rows: quarantine.originals(connection, report, rows, split),
                 columns=tuple(positions.get(position) for position in range(len(report.header))),
             )
-            return take_back(text, self.work, repaired, name=claim.name)
+            return under_own_header(text, self.work, repaired, name=claim.name)
 
     def facts(self) -> FileFacts | None:
         """Return what transforms were told of the file whose rows come back corrected."""

@@ -23,7 +23,7 @@ from csv_pipeline.handover import PARTIAL, Member, PlainFile, TextFile
 from csv_pipeline.model import Evidence, NonDataLine, Reject, StoredText
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.feed import Feed, feed_named
-from csv_pipeline.stages.read import ReadHints, read, sample
+from csv_pipeline.stages.read import read, sample
 from csv_pipeline.stages.transform import Fit, fit
 from csv_pipeline.stages.unpack import UnpackLimits, unpack
 
@@ -210,13 +210,10 @@ class _Desk:
 
     def _read(self, plain: PlainFile, feed: Feed | None, *, sampled: bool) -> TextFile:
         self._read_in = self.work / f"read-{feed.name if feed else ''}"
-        hints = self._hints(feed)
+        hints = hints_for(self.path.name, self.settings, feed)
         if sampled:
             return sample(plain.path, self._read_in, hints, size=SAMPLE_BYTES)
         return read(plain.path, self._read_in, hints)
-
-    def _hints(self, feed: Feed | None) -> ReadHints:
-        return hints_for(self.path.name, self.settings, feed)
 
     def _proposals(self, plain: PlainFile, text: TextFile, read_for: str | None) -> list[Proposal]:
         """Return the feeds that know any of the header's names, the best fit first."""
@@ -236,7 +233,8 @@ class _Desk:
         feed = self.feeds[proposal.fit.feed]
         try:
             work = self.work / f"for-{feed.name}"
-            text = sample(plain.path, work, self._hints(feed), size=_HEADER_WITHIN)
+            hints = hints_for(self.path.name, self.settings, feed)
+            text = sample(plain.path, work, hints, size=_HEADER_WITHIN)
         except FileRefusedError as refusal:
             return replace(proposal, problem=f"{refusal.needed}; {refusal.found}")
         again = _proposal(text, feed)

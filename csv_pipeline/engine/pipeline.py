@@ -113,7 +113,7 @@ class Pipeline:
         with self.database.begin() as connection:
             if dry_run:
                 return claims.for_dry_run(connection, file, again=again)
-            archive.take_back(connection, [file])
+            archive.let_returned_wait(connection, [file])
             taken = claims.take(
                 connection,
                 file.account,
@@ -170,11 +170,16 @@ class Pipeline:
                 f"{location}: a file was needed; there is none, and none of it is known"
             ) from error
 
-    def scan(self, *, seconds: float, start_at: str | None = None) -> ScanResult:
-        """Look at the landing area, enter what is new into the ledger and return it."""
+    def scan(
+        self, *, seconds: float, start_at: str | None = None, account: str | None = None
+    ) -> ScanResult:
+        """Look at the landing area, enter what is new into the ledger and return it.
+
+        Of one `account` only its folder is looked at.
+        """
         landing = self.settings.landing_area
         with self.database.begin() as connection:
-            known = arrivals.known_files(connection, f"{landing}/")
+            known = arrivals.known_files(connection, f"{landing / (account or '')}/")
         seen = scan_landing(
             landing,
             self.feeds,
@@ -182,9 +187,10 @@ class Pipeline:
             settle_seconds=self.settings.settle_seconds,
             deadline=time.monotonic() + seconds,
             start_at=start_at,
+            account=account,
         )
         with self.database.begin() as connection:
-            archive.take_back(connection, seen.found)
+            archive.let_returned_wait(connection, seen.found)
             arrivals.register(connection, seen.found, seen.misplaced)
         return seen
 
@@ -212,9 +218,9 @@ class Pipeline:
                 self.database, import_id, out, verbatim=verbatim, repaired=repaired
             )
 
-    def leave_rejects(self, report: ImportReport) -> Location | None:
+    def leave_rejects(self, import_id: int) -> Location | None:
         """Write an import's open rejects to the area of rejects files, if it has any."""
-        return leave_rejects(self.settings, self.database, report)
+        return leave_rejects(self.settings, self.database, import_id)
 
     def undo(self, import_id: int, *, dry_run: bool = False) -> ImportReport:
         """Take back what an import wrote, or bring back what an undo took; see `undo.undo`."""

@@ -2,18 +2,13 @@
 
 from pathlib import Path
 
-import structlog
-
-from csv_pipeline.files.stores import CANNOT, written_to
+from csv_pipeline.files.stores import written_to
 from csv_pipeline.location import Location
-from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.rejects.rejects_file import write_rejects
 from csv_pipeline.settings import Settings
 from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.storage import imports, quarantine
 from csv_pipeline.storage.database import Database
-
-log = structlog.get_logger()
 
 
 def export_rejects(
@@ -49,17 +44,14 @@ def export_rejects(
     return written
 
 
-def leave_rejects(settings: Settings, database: Database, report: ImportReport) -> Location | None:
+def leave_rejects(settings: Settings, database: Database, import_id: int) -> Location | None:
     """Write an import's open rejects, if it has any, to where people find them; say where.
 
-    What system or store do not allow is logged.
+    Raises:
+        UnknownImportError: The ledger has no such import.
     """
-    if not report.counts.rejected or report.outcome not in {Outcome.IMPORTED, Outcome.REFUSED}:
-        return None
-    target = settings.rejects_file(report.account, report.feed, report.import_id)
-    try:
-        with written_to(target, settings.work_area) as path:
-            return target if export_rejects(database, report.import_id, path) else None
-    except CANNOT as error:
-        log.warning("no rejects file", import_id=report.import_id, because=str(error))
-        return None
+    with database.begin() as connection:
+        report = imports.report_of(connection, import_id)
+    target = settings.rejects_file(report.account, report.feed, import_id)
+    with written_to(target, settings.work_area) as path:
+        return target if export_rejects(database, import_id, path) else None

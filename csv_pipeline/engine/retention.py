@@ -47,9 +47,8 @@ def remove_all_expired(database: Database, settings: Settings, seconds: float) -
     if settings.keep_files is None and settings.keep_days is None:
         return
     deadline = time.monotonic() + seconds
-    table = tables.import_
     with database.begin() as connection:
-        found = connection.execute(sa.select(table.c.account, table.c.feed).distinct())
+        found = connection.execute(sa.select(tables.lane))
         lanes = [(row.account, row.feed) for row in found]
     random.shuffle(lanes)
     for account, feed in lanes:

@@ -40,14 +40,13 @@ def undo(
         subject = found.subject
         versions = Versions(connection, feed_named(feeds, subject.feed), subject.account)
         number = imports.next_import_id(connection)
-        written = subject.counts.inserted + subject.counts.updated
         connection.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
         attempt = connection.begin_nested()
         try:
             if found.redo:
-                done = versions.redo(subject.import_id, written, undone_by=import_id)
+                done = versions.redo(subject, undone_by=import_id)
             else:
-                done = versions.undo(subject.import_id, written, by=number)
+                done = versions.undo(subject, by=number)
         except DBAPIError as error:
             if not is_of_a_row(error):
                 raise

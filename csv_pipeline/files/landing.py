@@ -43,12 +43,13 @@ def scan_landing(  # noqa: PLR0913  # where, for what, what is known, and three 
     settle_seconds: float,
     deadline: float,
     start_at: str | None = None,
+    account: str | None = None,
 ) -> ScanResult:
     """Return the files that are new, account by account until `deadline` (`time.monotonic`).
 
-    A file modified within the last `settle_seconds` may still be growing: it is looked at again
-    after that time and waits unless size and modification time stayed as they were, unless its
-    store shows whole files only.
+    The folders of others are not looked at if one `account` is named. A file modified within the
+    last `settle_seconds` may still be growing: it is looked at again after that time and waits
+    unless size and modification time stayed as they were, unless its store shows whole files only.
     """
     found: list[FoundFile] = []
     misplaced: list[tuple[FoundFile, str]] = []
@@ -56,7 +57,7 @@ def scan_landing(  # noqa: PLR0913  # where, for what, what is known, and three 
     stopped_at = None
     store = store_of(landing)
     store.prepare(landing)
-    for listed in store.listing(landing, start_at or "", _ignored):
+    for listed in store.listing(landing, start_at or "", _ignored, only=account or ""):
         if time.monotonic() > deadline:
             stopped_at = listed.at
             break

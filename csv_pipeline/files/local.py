@@ -42,11 +42,16 @@ class LocalStore(FileStore):
     moved_within = timedelta(seconds=2)
 
     def listing(
-        self, area: Location, start_at: str = "", ignored: Callable[[str], bool] = lambda _: False
+        self,
+        area: Location,
+        start_at: str = "",
+        ignored: Callable[[str], bool] = lambda _: False,
+        only: str = "",
     ) -> Iterator[Listed]:
         """Give all files, the folders of the area in order of their names from `start_at` on."""
         with suppress(FileNotFoundError):
-            names = sorted(name for name in os.listdir(path_of(area)) if not ignored(name))  # noqa: PTH208
+            all_names = [only] if only else os.listdir(path_of(area))  # noqa: PTH208
+            names = sorted(name for name in all_names if not ignored(name))
             for name in sorted(names, key=lambda name: storable(name) < start_at):
                 for path in _paths(path_of(area / name), ignored):
                     with suppress(FileNotFoundError):  # moved away since the listing

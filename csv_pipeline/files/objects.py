@@ -33,15 +33,20 @@ class ObjectStore(FileStore):
     """Buckets; an object is moved by a copy, which has a time of its own."""
 
     def listing(
-        self, area: Location, start_at: str = "", ignored: Callable[[str], bool] = lambda _: False
+        self,
+        area: Location,
+        start_at: str = "",
+        ignored: Callable[[str], bool] = lambda _: False,
+        only: str = "",
     ) -> Iterator[Listed]:
         """Give the objects in order of their keys, those after the key `start_at` first.
 
         A key that ends in a slash is a folder that some programs show, and no file.
         """
-        before = _objects(area, until=start_at) if start_at else ()
+        folder = area / only if only else area
+        before = _objects(folder, until=start_at) if start_at else ()
         at = start_at
-        for location, status in chain(_objects(area, after=start_at), before):
+        for location, status in chain(_objects(folder, after=start_at), before):
             if location.name and not any(map(ignored, parts_below(location, area) or ())):
                 yield Listed(location=location, status=status, at=at)
             at = storable(location.key.removeprefix(area.prefix))

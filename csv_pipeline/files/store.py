@@ -47,11 +47,16 @@ class FileStore(Protocol):
 
     @abstractmethod
     def listing(
-        self, area: Location, start_at: str = "", ignored: Callable[[str], bool] = lambda _: False
+        self,
+        area: Location,
+        start_at: str = "",
+        ignored: Callable[[str], bool] = lambda _: False,
+        only: str = "",
     ) -> Iterator[Listed]:
         """Give all files below an area, those after `start_at` first, so that none is always last.
 
         `start_at` is an `at` of an earlier listing. What lies under an `ignored` name is left out.
+        `only` names the one folder of the area that is looked into.
         """
 
     @abstractmethod

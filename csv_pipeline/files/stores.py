@@ -159,6 +159,7 @@ def _transfer_between(source: Location, original: FileStatus, target: Location) 
         os.utime(copy, (original.modified_at.timestamp(),) * 2)
         store_of(target).put(copy, target)
     if not _is_same(source, original, target):
+        store_of(target).remove(target)
         raise OSError(errno.EIO, "the copy is not what was to be copied", str(target))
     store_of(source).remove(source, original)
 

@@ -208,20 +208,16 @@ def asked_by(check: Any) -> str:
     return _ASKS[check.name].format(", ".join(map(str, fact)) if isinstance(fact, list) else fact)
 
 
-def _asked(choices: Mapping[str, str], checks: Iterable[Any]) -> str:
-    words = f"one of {', '.join(choices)}" if choices else ""
-    return "; ".join(filter(None, (words, *map(asked_by, checks))))
-
-
 def _column(name: str, spec: Any) -> Column:
     facts = (spec.metadata or {})[_METADATA]
     declared = spec.dtype.type
     dtype = declared() if isinstance(declared, type) else declared
+    words = [f"one of {', '.join(facts['choices'])}"] if facts["choices"] else []
     return Column(
         name=name,
         dtype=dtype,
         nullable=spec.nullable,
-        asked=facts["needs"] or _asked(facts["choices"], spec.checks),
+        asked=facts["needs"] or "; ".join([*words, *map(asked_by, spec.checks)]),
         description=spec.description or "",
         **facts | {"kind": facts["kind"] or kind_of(dtype)},
     )

@@ -14,7 +14,14 @@ from csv_pipeline.spec.contract import Contract, columns_of
 
 _SLUG = re.compile(r"[a-z][a-z0-9_]*")
 _MOST_BYTES = 63  # NAMEDATALEN - 1; PostgreSQL cuts longer names off
-_SUFFIXES = ("_history", "_history_by_import", "_key", "_rejects")
+_SUFFIXES = (
+    "_history",
+    "_by_import",
+    "_history_by_import",
+    "_history_by_writer",
+    "_key",
+    "_rejects",
+)
 """What tables, indexes and assets of a feed are called behind its name."""
 
 _TAKEN = frozenset({"account", "ctid", "cmax", "cmin", "tableoid", "xmax", "xmin"})
@@ -23,7 +30,18 @@ _TAKEN = frozenset({"account", "ctid", "cmax", "cmin", "tableoid", "xmax", "xmin
 _OF_DAGSTER = frozenset(
     {"arg_dict", "bool", "conf", "config", "context", "dict", "float", "input", "input_arg_dict"}
     | {"int", "meta", "output", "output_arg_dict", "str", "type", *keyword.kwlist}
-    | {"claim", "import_files", "load", "read", "report", "transform", "undo", "undo_import"}
+    | {
+        "claim",
+        "import_files",
+        "load",
+        "read",
+        "report",
+        "transform",
+        "undo",
+        "undo_import",
+        "export_rejects",
+        "rejects",
+    }
     | {"validate"}
 )
 """A feed is a graph in Dagster: these words it does not allow, and those are our ops and jobs."""

@@ -65,7 +65,7 @@ def named_import(text: TextFile, name: str, told: int | None = None) -> int:
     return int(wanted.pop())
 
 
-def take_back(text: TextFile, work: Path, repaired: Repaired, *, name: str) -> Replay:
+def under_own_header(text: TextFile, work: Path, repaired: Repaired, *, name: str) -> Replay:
     """Write the rows under the header of the import they repair, and return which row is which.
 
     Raises:

@@ -7,6 +7,9 @@ its import out of their chains, wherever they lie, and keeps them in the history
 number; when it is undone they go back to their place, which is by the turn in which imports were
 stored. All versions of a chain have one `_created_import_id`; what is left of a row that somebody
 deleted has another.
+
+What an import of few rows wrote is found by the indexes of `csv_pipeline.storage.targets`, however
+large the tables are, and followed row by row. A larger one reads the tables.
 """
 
 from collections import Counter
@@ -16,11 +19,17 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from csv_pipeline.errors import AccountingError
-from csv_pipeline.model import Outcome, Undo
+from csv_pipeline.model import ImportReport, Outcome, Undo
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.storage import tables
 from csv_pipeline.storage.database import affected
-from csv_pipeline.storage.targets import history_table, key_columns, target_table
+from csv_pipeline.storage.targets import (
+    FEW_ROWS,
+    history_table,
+    is_indexed,
+    key_columns,
+    target_table,
+)
 
 _Condition = sa.ColumnElement[bool]
 
@@ -33,22 +42,18 @@ class Versions:
         self._target, self._history = target_table(feed), history_table(feed)
         self._key = key_columns(feed)
         self._columns = [column.name for column in self._target.columns]
-        import_ = tables.import_
-        self._standing = sa.select(import_.c.import_id).where(
-            import_.c.account == account,
-            import_.c.feed == feed.name,
-            import_.c.outcome == Outcome.IMPORTED,
-            import_.c.undone_by_import_id.is_(None),
-        )
+        self._few = False
 
-    def undo(self, import_id: int, written: int, by: int) -> Undo:
-        """Take back the rows that an import inserted or updated, `written` in all.
+    def undo(self, subject: ImportReport, by: int) -> Undo:
+        """Take back the rows that an import inserted or updated.
 
         Rows that a later import changed stay as they are; undoing that one passes over this one.
 
         Raises:
             AccountingError: A row of the import is neither as it left it, nor changed, nor gone.
         """
+        import_id = subject.import_id
+        self._few = 0 < subject.lines.total <= FEW_ROWS and self._has_all_history(import_id)
         self._plan()
         kept = self._kept(import_id)
         self._link_out(import_id, by)
@@ -57,17 +62,18 @@ class Versions:
         deleted = self._delete(import_id)
         self._hold_to(import_id, saved, deleted + restored)
         self._forget(import_id)
-        gone = self._gone(import_id, written, saved, kept)
+        gone = self._gone(subject, saved, kept)
         return Undo(import_id=import_id, deleted=deleted, restored=restored, kept=kept, gone=gone)
 
-    def redo(self, import_id: int, written: int, undone_by: int) -> Undo:
-        """Bring back what the undo `undone_by` took from an import, which wrote `written` rows.
+    def redo(self, subject: ImportReport, undone_by: int) -> Undo:
+        """Bring back what the undo `undone_by` took from an import.
 
         Rows that a later import wrote stay as they are, and those of the import lie beneath them.
 
         Raises:
             AccountingError: A row that the undo took can neither be brought back nor be left.
         """
+        import_id = subject.import_id
         self._plan()
         self._leave_deleted(undone_by)
         self._link_in(import_id, undone_by)
@@ -81,12 +87,28 @@ class Versions:
             inserted=inserted,
             restored=restored,
             kept=kept,
-            gone=self._gone(import_id, written, inserted + restored, kept),
+            gone=self._gone(subject, inserted + restored, kept),
         )
 
     def _plan(self) -> None:
-        """Keep the server from looping over versions written just now, of which it expects one."""
-        self._connection.execute(sa.select(sa.func.set_config("enable_nestloop", "off", True)))
+        """Let the server follow few rows by their indexes, and join many.
+
+        Of versions written just now it expects one: it would loop over all of them for each.
+        """
+        off = ("seqscan", "hashjoin", "mergejoin") if self._few else ("nestloop",)
+        settings = (sa.func.set_config(f"enable_{name}", "off", True) for name in off)
+        self._connection.execute(sa.select(*settings))
+
+    def _has_all_history(self, import_id: int) -> bool:
+        """Return whether no import stored since has lost the history of what it changed."""
+        import_, dropped = tables.import_, tables.import_.alias("dropped")
+        last = sa.select(sa.func.max(dropped.c.turn)).where(
+            dropped.c.account == self._account,
+            dropped.c.feed == self._target.name,
+            dropped.c.history_pruned_at.is_not(None),
+        )
+        older = import_.c.turn < last.scalar_subquery()
+        return not self._connection.scalar(sa.select(older).where(import_.c.import_id == import_id))
 
     def _kept(self, import_id: int) -> Counter[int]:
         """Return how many of an import's rows a later one changed, by the import they are of now.
@@ -94,24 +116,23 @@ class Versions:
         Of rows that the import made, the stored row tells that; where history is dropped, only it.
         """
         target, history = self._target, self._history
-        changed = sa.select(target.c._import_id, sa.func.count()).group_by(target.c._import_id)
-        made = changed.where(
+        rows = sa.select(target.c._import_id, sa.func.count()).group_by(target.c._import_id)
+        changed = rows.where(*self._linked(target, history), self._is_of(history, import_id))
+        if self._few:
+            return self._counted(changed)
+        made = rows.where(
             self._in(target),
             target.c._created_import_id == import_id,
             target.c._import_id != import_id,
         )
-        changed = changed.where(
-            *self._linked(target, history),
-            history.c._import_id == import_id,
-            history.c._created_import_id != import_id,
-        )
-        return self._counted(made) + self._counted(changed)
+        others = changed.where(history.c._created_import_id != import_id)
+        return self._counted(made) + self._counted(others)
 
     def _link_out(self, import_id: int, by: int) -> None:
         """Take the versions of an import that lie beneath others out of their chains."""
         target, history = self._target, self._history
         taken = history.alias("taken")
-        beneath = (*self._linked(target, history), history.c._import_id == import_id)
+        beneath = (*self._linked(target, history), self._is_of(history, import_id))
         self._run(
             sa.update(history)
             .values(_replaced_by_import_id=by, _left_import_id=history.c._replaced_by_import_id)
@@ -139,7 +160,7 @@ class Versions:
         rows = (
             sa.select(sa.literal(by), before.c._import_id, *(target.c[name] for name in names))
             .select_from(target.outerjoin(before, under))
-            .where(self._in(target), target.c._import_id == import_id)
+            .where(self._in(target), self._is_of(target, import_id))
         )
         into = ["_replaced_by_import_id", "_left_import_id", *names]
         return self._run(sa.insert(self._history).from_select(into, rows))
@@ -154,7 +175,7 @@ class Versions:
                 *self._same_key(target, before),
                 before.c._replaced_by_import_id == import_id,
                 self._is_in_effect(before.c._import_id),
-                target.c._import_id == import_id,
+                self._is_of(target, import_id),
             )
         )
 
@@ -165,8 +186,8 @@ class Versions:
         return self._run(
             sa.delete(target).where(
                 self._in(target),
-                target.c._import_id == import_id,
-                (made_by == import_id) | made_by.not_in(self._standing),
+                self._is_of(target, import_id),
+                (made_by == import_id) | ~self._is_in_effect(made_by),
             )
         )
 
@@ -276,8 +297,18 @@ class Versions:
         )
 
     def _is_in_effect(self, import_id: sa.ColumnElement[int]) -> _Condition:
-        """Return whether an import is not undone; as an array, the history's index can find it."""
-        return import_id == sa.any_(sa.func.array(self._standing.scalar_subquery()))
+        """Return whether an import is not undone."""
+        import_ = tables.import_
+        return sa.exists().where(
+            import_.c.import_id == import_id,
+            import_.c.outcome == Outcome.IMPORTED,
+            import_.c.undone_by_import_id.is_(None),
+        )
+
+    def _is_of(self, table: sa.FromClause, import_id: int) -> _Condition:
+        """Return whether an import wrote a version."""
+        own = table.c._import_id == import_id
+        return own & is_indexed(table) if self._few else own
 
     def _same_key(self, rows: sa.FromClause, others: sa.FromClause) -> Sequence[_Condition]:
         same = (rows.c[name] == others.c[name] for name in self._key)
@@ -289,13 +320,14 @@ class Versions:
     def _counted(self, query: sa.Select[int, int]) -> Counter[int]:
         return Counter({row[0]: row[1] for row in self._connection.execute(query)})
 
-    def _gone(self, import_id: int, written: int, reversed_: int, kept: Counter[int]) -> int:
+    def _gone(self, subject: ImportReport, reversed_: int, kept: Counter[int]) -> int:
         """Return how many rows are neither; somebody deleted these."""
+        written = subject.counts.inserted + subject.counts.updated
         gone = written - reversed_ - kept.total()
         if gone < 0:
             raise AccountingError(
-                f"import {import_id}: {written:,} rows that it wrote were to be reversed, kept or "
-                f"gone; {reversed_:,} were reversed and {kept.total():,} kept"
+                f"import {subject.import_id}: {written:,} rows that it wrote were to be reversed, "
+                f"kept or gone; {reversed_:,} were reversed and {kept.total():,} kept"
             )
         return gone
 

@@ -178,15 +178,26 @@ def known_files(connection: sa.Connection, under: str) -> set[FileIdentity]:
 
 
 def backlog(
-    connection: sa.Connection, *, with_failed: bool = False, max_failures: int | None = None
+    connection: sa.Connection,
+    *,
+    with_failed: bool = False,
+    max_failures: int | None = None,
+    lane: tuple[str, str] | None = None,
+    run_id: str | None = None,
 ) -> list[Backlog]:
     """Return what can be claimed now, a lane (account, feed) each, the longest waiting lane first.
 
     Claims whose lease ran out or whose worker died count as waiting; files that failed only
-    `with_failed`, and only if that was less than `max_failures` times.
+    `with_failed`, and only if that was less than `max_failures` times. What the run `run_id` has
+    claimed waits for it. A `lane`, account and feed, is asked for alone.
     """
     table = tables.arrival
     statuses = _OPEN if with_failed else (ArrivalStatus.WAITING,)
+    waiting = claimable(connection, statuses, max_failures)
+    if run_id is not None:
+        waiting |= (table.c.status == ArrivalStatus.CLAIMED) & (table.c.run_id == run_id)
+    if lane is not None:
+        waiting &= (table.c.account == lane[0]) & (table.c.feed == lane[1])
     query = (
         sa.select(
             table.c.account,
@@ -195,7 +206,7 @@ def backlog(
             sa.func.array_agg(pg.aggregate_order_by(table.c.size_bytes, *order.as_they_go())),
             sa.func.sum(table.c.requests),
         )
-        .where(claimable(connection, statuses, max_failures))
+        .where(waiting)
         .group_by(table.c.account, table.c.feed)
         .order_by(sa.func.min(table.c.arrival_id))
     )
@@ -216,7 +227,9 @@ def note_request(connection: sa.Connection, arrival_ids: Sequence[int]) -> None:
     table = tables.arrival
     connection.execute(
         sa.update(table)
-        .where(table.c.arrival_id.in_(arrival_ids))
+        .where(
+            table.c.arrival_id == sa.any_(sa.literal(list(arrival_ids), pg.ARRAY(sa.BigInteger)))
+        )
         .values(requests=table.c.requests + 1)
     )
 

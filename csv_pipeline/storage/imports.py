@@ -31,13 +31,16 @@ def is_current(connection: sa.Connection, report: ImportReport) -> bool:
     return same is None or same.is_current
 
 
-def rows_brought(connection: sa.Connection, claim: Claim) -> int:
-    """Return how many rows the imports for an account and feed inserted, undone ones apart.
-
-    So many are stored, but for those that somebody deleted in the database.
-    """
-    query = sa.select(sa.func.sum(tables.import_.c.inserted)).where(*order.standing(claim))
-    return int(connection.scalar(query) or 0)
+def rows_stored(connection: sa.Connection, account: str, feed: str) -> int:
+    """Return how many rows of an account and feed are stored, but for changes by hand."""
+    table = tables.import_
+    last = (
+        sa.select(table.c.rows_stored)
+        .where(table.c.account == account, table.c.feed == feed, table.c.turn.is_not(None))
+        .order_by(table.c.turn.desc(), table.c.import_id.desc())
+        .limit(1)
+    )
+    return connection.scalar(last) or 0
 
 
 def settled(connection: sa.Connection, claim: Claim) -> ImportReport | None:

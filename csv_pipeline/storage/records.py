@@ -1,12 +1,13 @@
 """Record what became of imports: in one statement, within the transaction that stores their rows.
 
-With an import's entry its claim ends, its lane counts on, and the outbox says so to whoever must be
-told.
+With an import's entry its claim ends, and the outbox says so to whoever must be told. The outbox
+holds no value of a row.
 """
 
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,6 +15,10 @@ from pydantic import TypeAdapter
 
 from csv_pipeline.errors import LostClaimError
 from csv_pipeline.model import Claim, ImportReport, Outcome
+from csv_pipeline.storage import tables
+
+OUTBOX_DAYS = 7
+"""How long the outbox says that an import was settled."""
 
 _REPORT = TypeAdapter(ImportReport)
 
@@ -59,6 +64,12 @@ def record_imports(
     for claim in _claims(records):
         if claim.arrival_id not in ended:
             raise LostClaimError(claim.arrival_id, claim.attempt)
+
+
+def prune_outbox(connection: sa.Connection) -> None:
+    """Forget what the outbox told longer than `OUTBOX_DAYS` ago."""
+    told_at, age = tables.outbox.c.created_at, timedelta(days=OUTBOX_DAYS)
+    connection.execute(sa.delete(tables.outbox).where(told_at < sa.func.now() - age))
 
 
 def _claims(records: Iterable[Record]) -> Iterable[Claim]:
@@ -132,17 +143,26 @@ ended AS (
     WHERE a.arrival_id = record.arrival_id AND a.attempt = record.attempt AND a.status = 'claimed'
     RETURNING a.arrival_id
 ),
+-- What changes rows has a number, higher than all before whatever a clock says, and how many rows
+-- the lane has since.
 stored AS (
-    UPDATE csv_pipeline.lane
-    SET turn = turn + 1
-    WHERE account = :account AND feed = :feed AND EXISTS (SELECT FROM record WHERE changes)
-    RETURNING turn
+    SELECT
+        coalesce(max(last.turn), 0) + 1 AS turn,
+        coalesce(max(last.rows_stored), 0) + (SELECT sum(added) FROM record WHERE changes)
+            AS rows_stored
+    FROM (
+        SELECT turn, rows_stored FROM csv_pipeline.import
+        WHERE account = :account AND feed = :feed AND turn IS NOT NULL
+        ORDER BY turn DESC, import_id DESC
+        LIMIT 1
+    ) AS last
 ),
 entered AS (
     INSERT INTO csv_pipeline.import (
         import_id, arrival_id, account, feed, name, outcome, fingerprint, run_id, finished_at,
         read, inserted, updated, unchanged, kept, superseded, rejected, blank, non_data,
-        problem, problem_code, same_as, repairs_import_id, undoes_import_id, position, turn, report
+        problem, problem_code, same_as, repairs_import_id, undoes_import_id, position, report,
+        turn, rows_stored
     )
     SELECT
         import_id, arrival_id, :account, :feed, name, outcome, fingerprint, run_id,
@@ -153,8 +173,20 @@ entered AS (
             SELECT repaired.position FROM csv_pipeline.import repaired
             WHERE repaired.import_id = record.repairs_import_id
         ) END,
-        CASE WHEN changes THEN (SELECT turn FROM stored) END,
-        report
+        report,
+        CASE WHEN changes THEN stored.turn END,
+        CASE WHEN changes THEN stored.rows_stored END
+    FROM record, stored
+),
+told AS (
+    INSERT INTO csv_pipeline.outbox (import_id, kind, payload)
+    SELECT import_id, outcome, jsonb_build_object(
+        'account', CAST(:account AS text), 'feed', CAST(:feed AS text), 'name', name,
+        'run_id', run_id, 'problem_code', problem_code, 'same_as', same_as,
+        'repairs', repairs_import_id, 'undoes', undoes_import_id, 'read', read,
+        'inserted', inserted, 'updated', updated, 'unchanged', unchanged, 'kept', kept,
+        'superseded', superseded, 'rejected', rejected
+    )
     FROM record
 ),
 -- Which rows were confirmed is asked only as long as a file that arrived before is yet to come.

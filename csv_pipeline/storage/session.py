@@ -40,7 +40,7 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
 
 _SINCE_17 = "SET transaction_timeout = '0';"
 _SET = "".join(f"SET {name} = '{value}';" for name, value in SETTINGS.items())
-# A commit that a crash of the server takes back would cost a file that was archived since.
+# A commit that is lost in a crash of the server would cost a file that was archived since.
 _DURABLE = (
     "SELECT set_config('synchronous_commit', 'on', false) "
     "WHERE current_setting('synchronous_commit') = 'off';"

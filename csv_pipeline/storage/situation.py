@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from csv_pipeline.errors import LostClaimError
 from csv_pipeline.model import Claim, ImportReport
 from csv_pipeline.spec.feed import Feed
-from csv_pipeline.storage.targets import target_table
+from csv_pipeline.storage.targets import key_columns, target_table
 from csv_pipeline.storage.worker import this_worker
 
 
@@ -136,12 +136,11 @@ _STANDING = (
 
 # The rows of an import are as it left them unless one stored after it changed some, or an undo.
 _SAME = f"""
-    SELECT import_id AS same_as, NOT EXISTS (
-        SELECT FROM csv_pipeline.import later
-        WHERE later.account = :account AND later.feed = :feed AND later.turn > i.turn
-            AND (later.updated > 0 OR later.outcome = 'undo')
-    ) AS is_current
-    FROM csv_pipeline.import i
+    SELECT import_id AS same_as, turn >= coalesce((
+        SELECT max(turn) FROM csv_pipeline.import
+        WHERE account = :account AND feed = :feed AND (updated > 0 OR outcome = 'undo')
+    ), 0) AS is_current
+    FROM csv_pipeline.import
     WHERE {_STANDING} AND fingerprint = {{fingerprint}}
     ORDER BY turn DESC, import_id DESC
     LIMIT 1
@@ -152,6 +151,7 @@ _SAME_CONTENT = sa.text(_SAME.format(fingerprint=":fingerprint"))
 @cache
 def _situation(feed: Feed) -> sa.TextClause:
     target = target_table(feed)
+    key = ", ".join(f'"{name}"' for name in key_columns(feed))
     return sa.text(f"""
 WITH file AS MATERIALIZED (
     SELECT f.*, CASE WHEN repairs IS NULL THEN own_position ELSE (
@@ -170,9 +170,10 @@ SELECT
         WHERE a.arrival_id = file.arrival_id AND a.attempt = file.attempt AND a.status = 'claimed'
             AND coalesce(a.worker, :worker) IS NOT DISTINCT FROM CAST(:worker AS text)
     ) AS is_held,
-    EXISTS (
-        SELECT FROM csv_pipeline.import i WHERE {_STANDING} AND i.position > file.position
-    ) AS is_overtaken,
+    coalesce(file.position < (
+        SELECT position FROM csv_pipeline.import WHERE {_STANDING} AND position IS NOT NULL
+        ORDER BY position DESC LIMIT 1
+    ), false) AS is_overtaken,
     EXISTS (
         SELECT FROM csv_pipeline.arrival a
         WHERE a.account = :account AND a.feed = :feed
@@ -180,9 +181,9 @@ SELECT
             AND a.arrival_id <> ALL (CAST(:arrival_ids AS bigint[]))
     ) AS is_awaited,
     same.*,
-    (SELECT EXISTS (
-        SELECT FROM {target.schema}."{target.name}" WHERE account = :account
-    )) AS any_stored,
+    -- In the order of the key, so that it is looked for by the index.
+    (SELECT true FROM {target.schema}."{target.name}" WHERE account = :account
+        ORDER BY {key} LIMIT 1) IS NOT NULL AS any_stored,
     (SELECT jsonb_object_agg(layout, header)
         FROM unnest(CAST(:layouts AS text[])) AS layout, LATERAL (
             SELECT report -> 'header' AS header FROM csv_pipeline.import

@@ -77,7 +77,27 @@ arrival = sa.Table(
         *("account", "feed", "location", "size_bytes", "modified_at", "etag"),
         name="arrival_is_found_once",
     ),
-    sa.Index("arrival_open", "account", "feed", postgresql_where=sa.text("status <> 'imported'")),
+    sa.Index(
+        "arrival_open",
+        "account",
+        "feed",
+        "position",
+        postgresql_where=sa.text("status IN ('waiting', 'claimed', 'failed')"),
+    ),
+    sa.Index(
+        "arrival_without_position",
+        "account",
+        "feed",
+        "arrival_id",
+        postgresql_where=sa.text("position IS NULL AND status <> 'misplaced'"),
+    ),
+    sa.Index("arrival_by_location", "location", postgresql_ops={"location": "text_pattern_ops"}),
+    sa.Index(
+        "arrival_not_moved",
+        "location",
+        postgresql_ops={"location": "text_pattern_ops"},
+        postgresql_where=sa.text("moved_to IS NULL"),
+    ),
     sa.Index("arrival_claimed", "worker", postgresql_where=sa.text("status = 'claimed'")),
     sa.Index("arrival_to_move", "status", postgresql_where=sa.text("moved_at IS NULL")),
     sa.Index("arrival_moving", "moving_to", postgresql_where=sa.text("moving_to IS NOT NULL")),
@@ -96,7 +116,6 @@ lane = sa.Table(
     metadata,
     sa.Column("account", sa.Text, primary_key=True),
     sa.Column("feed", sa.Text, primary_key=True),
-    sa.Column("turn", sa.BigInteger, nullable=False, server_default="0"),
 )
 
 worker = sa.Table(
@@ -135,7 +154,6 @@ import_ = sa.Table(
         "finished_at",
         _aware,
         nullable=False,
-        default=sa.func.clock_timestamp(),  # now() is when the transaction began
         server_default=sa.func.now(),
     ),
     sa.Column("read", sa.BigInteger, nullable=False),
@@ -157,6 +175,7 @@ import_ = sa.Table(
     sa.Column("position", sa.BigInteger),
     sa.Column("turn", sa.BigInteger),
     sa.Column("report", pg.JSONB, nullable=False),
+    sa.Column("rows_stored", sa.BigInteger),
     sa.CheckConstraint(
         "outcome <> 'imported' OR "
         "read = inserted + updated + unchanged + kept + superseded + rejected",
@@ -170,6 +189,46 @@ import_ = sa.Table(
         postgresql_where=sa.text("outcome = 'imported' AND undone_by_import_id IS NULL"),
     ),
     sa.Index("import_by_lane", "account", "feed", "import_id"),
+    sa.Index("import_by_arrival", "arrival_id", "import_id"),
+    sa.Index(
+        "import_by_turn",
+        "account",
+        "feed",
+        "turn",
+        postgresql_where=sa.text("turn IS NOT NULL"),
+    ),
+    sa.Index(
+        "import_without_history",
+        "account",
+        "feed",
+        "turn",
+        postgresql_where=sa.text("history_pruned_at IS NOT NULL"),
+    ),
+    sa.Index(
+        "import_with_changes",
+        "account",
+        "feed",
+        "turn",
+        postgresql_where=sa.text("updated > 0 OR outcome = 'undo'"),
+    ),
+    sa.Index(
+        "import_by_layout",
+        "account",
+        "feed",
+        sa.text("(report ->> 'layout')"),
+        "import_id",
+        postgresql_where=sa.text(
+            "outcome = 'imported' AND undone_by_import_id IS NULL AND repairs_import_id IS NULL"
+        ),
+    ),
+    sa.Index(
+        "import_with_history",
+        "finished_at",
+        postgresql_where=sa.text(
+            "history_pruned_at IS NULL AND undone_by_import_id IS NULL "
+            "AND (updated > 0 OR outcome = 'undo')"
+        ),
+    ),
     sa.Index(
         "import_by_position",
         "account",
@@ -200,6 +259,27 @@ reject = sa.Table(
     sa.Column("repaired_by_import_id", sa.BigInteger),
     sa.Column("repair_undone_import_id", sa.BigInteger),
     sa.Index("reject_by_import", "import_id", "row_number"),
+    sa.Index(
+        "reject_by_repair",
+        "repaired_by_import_id",
+        postgresql_where=sa.text("repaired_by_import_id IS NOT NULL"),
+    ),
+    sa.Index(
+        "reject_by_undone_repair",
+        "repair_undone_import_id",
+        postgresql_where=sa.text("repair_undone_import_id IS NOT NULL"),
+    ),
+)
+
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column("outbox_id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("import_id", sa.BigInteger, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("created_at", _aware, nullable=False, server_default=sa.func.now()),
+    sa.Column("payload", pg.JSONB, nullable=False),
+    sa.Index("outbox_by_age", "created_at"),
 )
 
 superseded = sa.Table(

@@ -12,7 +12,7 @@ from functools import cache, partial
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.schema import CreateColumn, CreateTable
+from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable, ExecutableDDLElement
 
 from csv_pipeline.errors import SetupError
 from csv_pipeline.spec.contract import Column
@@ -32,6 +32,11 @@ from csv_pipeline.storage.isolation import (
 )
 
 SCHEMA = "data"
+FEW_ROWS = 1_000
+"""Rows up to this number are indexed by the import that wrote them: all rows of a small file, so
+that they are found in a table of any size, and so few of a large one that its load takes no longer.
+"""
+
 _DIALECT = pg.dialect()  # type: ignore[no-untyped-call]
 
 
@@ -69,6 +74,7 @@ def target_table(feed: Feed) -> sa.Table:
         *(_column(column, feed) for column in feed.columns),
         *_lineage(feed),
         sa.PrimaryKeyConstraint("account", *key_columns(feed), name=f"{feed.name}_key"),
+        _by_import(f"{feed.name}_by_import"),
     )
 
 
@@ -87,7 +93,17 @@ def history_table(feed: Feed) -> sa.Table:
         *_lineage(feed),
         sa.Column("_left_import_id", sa.BigInteger),
         sa.Index(f"{feed.name}_history_by_import", "_replaced_by_import_id"),
+        _by_import(f"{feed.name}_history_by_writer"),
     )
+
+
+def is_indexed(rows: sa.FromClause) -> sa.ColumnElement[bool]:
+    """Return whether rows of a target table or its history are in the index by import."""
+    return rows.c._row_number <= sa.literal_column(str(FEW_ROWS))
+
+
+def _by_import(name: str) -> sa.Index:
+    return sa.Index(name, "_import_id", postgresql_where=sa.text(f"_row_number <= {FEW_ROWS}"))
 
 
 def ensure_targets(database: Database, feeds: Iterable[Feed]) -> None:
@@ -121,13 +137,6 @@ def rows_meet(connection: sa.Connection, feed: Feed) -> bool:
     return bool(connection.scalar(_ROWS_MEET, {"target": names[0], "history": names[1]}))
 
 
-def row_count(connection: sa.Connection, feed: Feed, account: str) -> int:
-    """Return how many rows are stored for an account."""
-    table = target_table(feed)
-    query = sa.select(sa.func.count()).select_from(table).where(table.c.account == account)
-    return connection.scalar(query) or 0
-
-
 def _applied(connection: sa.Connection) -> dict[str, str]:
     rows = connection.execute(sa.select(tables.target.c.feed, tables.target.c.definition))
     return {row.feed: row.definition for row in rows}
@@ -139,6 +148,8 @@ def _apply(connection: sa.Connection, feed: Feed, definition: str) -> None:
         if stored:
             _hold_to_key(connection, table)
             _add_columns(connection, table, stored)
+            for index in table.indexes:
+                index.create(connection, checkfirst=True)
         else:
             table.create(connection)
         isolate(connection, table)
@@ -220,14 +231,15 @@ def _add_columns(connection: sa.Connection, table: sa.Table, stored: dict[str, s
 
 def _definition(feed: Feed) -> str:
     """Return a digest of all that `_apply` would make."""
-    made = [
-        str(CreateTable(t).compile(dialect=_DIALECT))
-        for t in (target_table(feed), history_table(feed))
-    ]
-    made.append("forget_hash")
-    made += [f"{name} {VIEW} {query}" for name, query in feed.views.items()]
-    made.append(TARGET_POLICY)
-    return hashlib.sha256("\n".join(made).encode()).hexdigest()
+    made: list[ExecutableDDLElement] = []
+    for table in (target_table(feed), history_table(feed)):
+        indexes = sorted(table.indexes, key=lambda index: str(index.name))
+        made += [CreateTable(table), *(CreateIndex(index) for index in indexes)]
+    said = [str(one.compile(dialect=_DIALECT)) for one in made]
+    said.append("forget_hash")
+    said += [f"{name} {VIEW} {query}" for name, query in feed.views.items()]
+    said.append(TARGET_POLICY)
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()
 
 
 def _column(column: Column, feed: Feed) -> sa.Column[object]:

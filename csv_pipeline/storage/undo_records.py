@@ -86,7 +86,11 @@ def settle(connection: sa.Connection, report: ImportReport, undone: Undoable) ->
     arrival = tables.arrival
     connection.execute(
         sa.update(arrival)
-        .where(arrival.c.import_id == subject.import_id, arrival.c.status == before)
+        .where(
+            arrival.c.arrival_id == subject.arrival_id,
+            arrival.c.import_id == subject.import_id,
+            arrival.c.status == before,
+        )
         .values(status=after)
     )
     _mark_repairs(connection, subject.import_id, redo=undone.redo)

@@ -182,7 +182,7 @@ def _known(connection: sa.Connection, resolution: Resolution) -> StoredHashes | 
     incoming, claim = resolution.incoming, resolution.claim
     if incoming.replay is not None or incoming.expected < _FEW_ROWS:
         return None
-    stored = imports.rows_brought(connection, claim)
+    stored = imports.rows_stored(connection, claim.account, claim.feed)
     if stored > min(_TIMES_AS_MANY * incoming.expected, _MOST_HASHES):
         return None
     return StoredHashes(connection, resolution.target, claim.account)

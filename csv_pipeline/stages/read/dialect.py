@@ -104,17 +104,12 @@ def find_dialect(text: Text, hints: ReadHints) -> Dialect:
             hints.name, "a header was needed", f"the file has {size:,} bytes and no text in them"
         )
     best = best_reading(lines)
-    if not best.grammar.quote and _are_quoted(text, lines, best.grammar.delimiter):
+    delimiter = best.grammar.delimiter
+    perhaps = not best.grammar.quote and not begin_with_words(lines.lines, delimiter)
+    if perhaps and quotes_anywhere(text.path, text.start, delimiter):
         best = best_reading(replace(lines, quoted=True))
     _refuse(best, lines, hints.name)
     return _dialect(best, lines.lines, text.start)
-
-
-def _are_quoted(text: Text, lines: Lines, delimiter: str) -> bool:
-    """Return whether any cell of the text is quoted, and no writer that quotes none wrote it."""
-    if begin_with_words(lines.lines, delimiter):
-        return False
-    return quotes_anywhere(text.path, text.start, delimiter)
 
 
 def first_lines(text: Text, hints: ReadHints) -> Lines:

@@ -6,7 +6,7 @@ are rows. A quote inside an unquoted cell is text, as in 5" pipe, unless it may 
 quoted cell whose separator was lost: then what it hides is not known, and the line is a reject.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import pairwise
@@ -121,13 +121,9 @@ class Teller:
             if verdict is _Verdict.ONE:
                 told.unsure.add(first)
             return end + 1
-        told.strays.update((first, last, *self._between(marked, at, end)))
+        between = (marked.positions[n] for n in range(at + 1, end) if not marked.record[n])
+        told.strays.update((first, last, *between))
         return end + 1
-
-    def _between(self, marked: Marked, at: int, end: int) -> Iterator[int]:
-        for position in range(at + 1, end):
-            if not marked.record[position]:
-                yield marked.positions[position]
 
     @property
     def are_usual(self) -> bool:

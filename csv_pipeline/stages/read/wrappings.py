@@ -43,16 +43,10 @@ class _Wrapping:
         inner, grammar = self.off(line), self.reading.grammar
         if inner is None or not inner.strip():
             return inner
-        whole = grammar.is_record(inner) and len(grammar.cells(inner)) == self.width
-        return inner if whole or not self.needs_width else None
-
-    @property
-    def width(self) -> int:
-        return len(self.reading.header.names)
-
-    @property
-    def needs_width(self) -> bool:
-        return self.name == "quotes"
+        whole = grammar.is_record(inner) and len(grammar.cells(inner)) == len(
+            self.reading.header.names
+        )
+        return inner if whole or self.name != "quotes" else None
 
 
 def without_wrappings(

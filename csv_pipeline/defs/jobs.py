@@ -1,4 +1,4 @@
-"""The job that takes one import back: its form asks for the number that the import has."""
+"""Jobs about one import: undo it, or write its rejected rows to a file. A form asks which."""
 
 from collections.abc import Iterator
 
@@ -44,3 +44,28 @@ def undo(
 def undo_import() -> None:
     """Undo one import."""
     undo()
+
+
+class RejectsConfig(dg.Config):
+    """Whose rejected rows to write."""
+
+    import_id: int = Field(description="The number of the import.")
+
+
+@dg.op(description="Write the open rejected rows of one import to a file, to be corrected.")
+def rejects(
+    context: dg.OpExecutionContext, config: RejectsConfig, engine: dg.ResourceParam[Engine]
+) -> dg.Output[str]:
+    """Write the rejected rows that none has repaired yet, and say where they are."""
+    try:
+        path = str(engine.pipeline().leave_rejects(config.import_id) or "")
+    except PipelineError as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
+    context.log.info("Rows to correct: %s", path or "none is open")
+    return dg.Output(path, metadata={"to correct": path} if path else {})
+
+
+@dg.job(description="Writes the rejected rows of the import `import_id: …` to a file, to correct.")
+def export_rejects() -> None:
+    """Write rejected rows."""
+    rejects()
