@@ -51,10 +51,7 @@ class Case:
 
 
 FRESH = Case(name="fresh", file=GOOD)
-BAD = (
-    Case(name="fresh, all bad", file=ALL_BAD),
-    Case(name="fresh, 1 % bad", file=BAD_1PCT),
-)
+BAD = (Case(name="fresh, all bad", file=ALL_BAD), Case(name="fresh, 1 % bad", file=BAD_1PCT))
 UNCHANGED = Case(name="unchanged", file=REORDERED, again=True)
 CHANGED = Case(name="1 % changed", file=CHANGED_1PCT, again=True)
 REWRITTEN = Case(name="all changed", file=ALL_CHANGED, again=True)

@@ -137,10 +137,5 @@ def save(results: Results, path: Path = PATH) -> None:
     for name, part in dumped["parts"].items():
         for line, own in zip(part["lines"], results.parts[name].lines, strict=True):
             line["rows_per_second"] = own.rows_per_second
-    facts = {
-        **results.headlines,
-        "date": results.date,
-        "meanings": MEANINGS,
-        **dumped,
-    }
+    facts = {**results.headlines, "date": results.date, "meanings": MEANINGS, **dumped}
     path.write_bytes(TypeAdapter(dict[str, object]).dump_json(facts, indent=2) + b"\n")

@@ -118,12 +118,7 @@ TEST_FEEDS = (
     Feed(name="shifts", description="Shifts.", contract=Shift, key=("shift",)),
     Feed(name="parts", description="Parts.", contract=Part, key=("number",)),
     Feed(name="payments", description="Payments.", contract=Payment),
-    Feed(
-        name="people",
-        description="People.",
-        contract=Person,
-        key=("person_id",),
-    ),
+    Feed(name="people", description="People.", contract=Person, key=("person_id",)),
     Feed(
         name="versions",
         description="Versioned values.",

@@ -215,10 +215,7 @@ def test_any_text_and_any_blanks_are_surveyed(of: ModuleType, cells: list[str | 
 
 @pytest.mark.parametrize(
     ("feed", "rows"),
-    [
-        ("people", "ID,Born\n1,\n2,n/k\n"),
-        ("payments", "Payer,Amount,Paid\na,1.00,\nb,1.00,nope\n"),
-    ],
+    [("people", "ID,Born\n1,\n2,n/k\n"), ("payments", "Payer,Amount,Paid\na,1.00,\nb,1.00,nope\n")],
 )
 def test_an_unreadable_date_beside_blank_ones_is_a_reject(desk: Desk, feed: str, rows: str) -> None:
     report = desk.bring(rows, feed)

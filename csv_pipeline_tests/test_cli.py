@@ -511,9 +511,7 @@ def test_without_imports_the_list_says_how_to_begin(terminal: Terminal) -> None:
     assert str(terminal.pipeline.settings.landing_folder) in said.out
 
 
-def test_imports_of_an_account_that_is_none_name_the_one_that_was_meant(
-    terminal: Terminal,
-) -> None:
+def test_imports_of_an_account_that_is_none_name_the_one_that_was_meant(terminal: Terminal) -> None:
     terminal.call("account", terminal.account)
     said = terminal.call("imports", "--account", terminal.account.replace("imports", "import", 1))
     assert said.exit_code == 2

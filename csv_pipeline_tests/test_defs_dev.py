@@ -67,12 +67,7 @@ def ui(home: Path) -> Iterator[Ui]:
     log = home / "dev.log"
     with log.open("w") as output:
         dev = subprocess.Popen(  # noqa: S603
-            command,
-            cwd=ROOT,
-            env=environment,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
+            command, cwd=ROOT, env=environment, stdout=output, stderr=output, start_new_session=True
         )
     try:
         ui = Ui(port)

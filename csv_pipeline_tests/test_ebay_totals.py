@@ -172,9 +172,7 @@ def test_rows_of_an_import_that_stored_no_facts_are_typed_by_its_header(
     assert totals(desk) == OF_HUB
 
 
-def test_a_column_added_to_corrected_rows_does_not_make_their_file_another(
-    desk: Desk,
-) -> None:
+def test_a_column_added_to_corrected_rows_does_not_make_their_file_another(desk: Desk) -> None:
     report = desk.bring(OWN.replace("2026-05-20", "2026-05-40"), "ebay_orders")
     path = desk.folder / "rejects.csv"
     desk.pipeline.write_rejects(report.import_id, path)

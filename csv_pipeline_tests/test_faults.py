@@ -586,11 +586,7 @@ def mortal() -> Iterator[tuple[Pipeline, Server]]:
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGQUIT], ids=["killed", "stopped"])
 @pytest.mark.parametrize("moment", IN_THE_LOAD)
 def test_a_database_that_crashes_in_the_load_is_asked_again_until_it_is_back(
-    mortal: tuple[Pipeline, Server],
-    account: str,
-    tmp_path: Path,
-    moment: str,
-    how: signal.Signals,
+    mortal: tuple[Pipeline, Server], account: str, tmp_path: Path, moment: str, how: signal.Signals
 ) -> None:
     pipeline, server = mortal
     scene = Scene(Desk(pipeline, account, tmp_path))

@@ -345,9 +345,7 @@ def test_a_plan_leaves_out_what_stays(landing: Landing) -> None:
     assert archive.plan(settings, [(a, ArrivalStatus.REFUSED)]) == {a.arrival_id: refused}
 
 
-def test_a_file_replaced_before_it_is_fetched_is_refused_and_arrives_anew(
-    landing: Landing,
-) -> None:
+def test_a_file_replaced_before_it_is_fetched_is_refused_and_arrives_anew(landing: Landing) -> None:
     landing.drop("a.csv")
     (claimed,) = landing.claimed()
     landing.drop("a.csv", "ID,Name\n2,Bob\n3,Cid\n")

@@ -160,5 +160,5 @@ def test_choices_match_by_the_case_folding_they_are_declared_with() -> None:
         ["GROSSE STRASSE", "große_straße", "AÇIK", "aÇık", "ＧＲＯＳＳＥ straße", "x", None]
     )
     assert choices(values, state).to_list() == [
-        *("street", "street", "open", "open", "street", None, None),
+        *("street", "street", "open", "open", "street", None, None)
     ]

@@ -31,13 +31,7 @@ from csv_pipeline_tests.feeds import TEST_FEEDS
 PEOPLE = "ID,Name\n1,Ann\n"
 PATIENCE_SECONDS = 20
 # The keys that releases before took: of lanes, of the archive, of migrations, tables and readers.
-KEYS = (
-    "hashtextextended('{lane}', 0)",
-    "1, hashtext('{lane}')",
-    "6517622",
-    "6517623",
-    "6517624",
-)
+KEYS = ("hashtextextended('{lane}', 0)", "1, hashtext('{lane}')", "6517622", "6517623", "6517624")
 # Of migrations after the release that the last test here has a database of.
 NEW_INDEXES = (
     "arrival_open",

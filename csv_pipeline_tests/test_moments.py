@@ -48,12 +48,7 @@ def clock(*texts: str, **how: Any) -> list[dt.time | None]:
 
 @pytest.mark.parametrize(
     ("text", "iso"),
-    [
-        ("١٧:٠٢", "17:02"),
-        ("１７：０２", "17:02"),
-        ("१७:०२ PM", "17:02"),
-        ("١٧٠٢", None),
-    ],
+    [("١٧:٠٢", "17:02"), ("１７：０２", "17:02"), ("१७:०२ PM", "17:02"), ("١٧٠٢", None)],
 )
 def test_a_time_in_digits_of_any_script_is_read_or_none(text: str, iso: str | None) -> None:
     assert clock(text, "09:15")[0] == (dt.time.fromisoformat(iso) if iso else None)

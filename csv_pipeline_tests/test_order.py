@@ -117,9 +117,7 @@ def test_numbers_in_names_are_numbers(lane: Lane, names: list[str]) -> None:
     assert [claim.name for claim in lane.claim()] == names
 
 
-def test_a_file_that_failed_and_is_tried_again_does_not_replace_what_came_after(
-    lane: Lane,
-) -> None:
+def test_a_file_that_failed_and_is_tried_again_does_not_replace_what_came_after(lane: Lane) -> None:
     lane.bring("sunday.csv", "a,10,1 b,10,1 c,10,1")
     lane.fail("monday.csv", "a,11,1 b,11,1 d,11,1")
     lane.bring("tuesday.csv", "a,12,1")
@@ -278,10 +276,7 @@ def test_bytes_whose_rows_were_changed_since_are_imported_again(lane: Lane) -> N
 
 @pytest.mark.parametrize(
     "since",
-    [
-        pytest.param("more,1,1", id="rows added"),
-        pytest.param("early,2,1", id="other rows changed"),
-    ],
+    [pytest.param("more,1,1", id="rows added"), pytest.param("early,2,1", id="other rows changed")],
 )
 def test_bytes_whose_rows_stand_are_a_duplicate_whatever_became_of_others(
     lane: Lane, since: str

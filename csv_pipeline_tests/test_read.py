@@ -104,11 +104,7 @@ def test_a_footer_is_kept_as_a_fact_wherever_it_stands(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("last", "malformed"),
-    [
-        ("made 2026-05-02; by till 3; a", 0),
-        ("kg;m;s\nx;3;y\nz;4;y", 3),
-        ("3\ta\tb\tc", 1),
-    ],
+    [("made 2026-05-02; by till 3; a", 0), ("kg;m;s\nx;3;y\nz;4;y", 3), ("3\ta\tb\tc", 1)],
     ids=["footer", "other-delimiter", "more-cells"],
 )
 def test_rows_by_another_delimiter_are_no_footer(tmp_path: Path, last: str, malformed: int) -> None:
@@ -217,10 +213,7 @@ def test_a_header_without_end_is_refused(tmp_path: Path) -> None:
         reading(tmp_path, f"id,name,note,{names}\n", max_columns=100_000)
 
 
-_CELL = st.one_of(
-    st.none(),
-    st.text(st.sampled_from("ab1 ,;\"'\n\réß\u2028€|\t"), max_size=8),
-)
+_CELL = st.one_of(st.none(), st.text(st.sampled_from("ab1 ,;\"'\n\réß\u2028€|\t"), max_size=8))
 _TABLE = st.lists(st.tuples(_CELL, _CELL, _CELL), max_size=12)
 
 
@@ -268,10 +261,7 @@ def test_every_line_of_any_bytes_is_accounted_for(
 
 
 @settings(max_examples=80, deadline=None)
-@given(
-    content=st.text(st.sampled_from('ab",\n\r'), max_size=80),
-    block=st.integers(10, 60),
-)
+@given(content=st.text(st.sampled_from('ab",\n\r'), max_size=80), block=st.integers(10, 60))
 def test_the_block_size_never_changes_what_is_read(
     tmp_path_factory: pytest.TempPathFactory, content: str, block: int
 ) -> None:

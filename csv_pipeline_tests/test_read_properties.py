@@ -387,8 +387,7 @@ TOKENS = [
     *("漢".encode(), "漢".encode("gb18030"), b"\xed\xa0\x80", b"\x1a", b"\x85", b"=1+1"),
 ]
 ANY_BYTES = st.one_of(
-    st.binary(max_size=300),
-    st.lists(st.sampled_from(TOKENS), max_size=60).map(b"".join),
+    st.binary(max_size=300), st.lists(st.sampled_from(TOKENS), max_size=60).map(b"".join)
 )
 KNOWN = st.sampled_from([frozenset[str](), frozenset(["id", "name", "note"])])
 BEGINNING = st.sampled_from([b"", b"id,name,note\n", b"id;name;note\r\n1;a;b\r\n"])

@@ -97,8 +97,7 @@ def test_a_section_is_the_same_across_blocks(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "row",
-    ["A-2,Name,Hof", "A-2,name,City", "Name,Bob,Hof", "A-2,Customer ID,Hof", ",Name,Hof"],
+    "row", ["A-2,Name,Hof", "A-2,name,City", "Name,Bob,Hof", "A-2,Customer ID,Hof", ",Name,Hof"]
 )
 def test_a_row_may_hold_the_names_of_columns(tmp_path: Path, row: str) -> None:
     text = reading(tmp_path, f"{HEADER}A-1,Ann,Ulm\n{row}\nA-3,Cid,Bern\n")
@@ -244,8 +243,7 @@ def test_two_stray_quotes_cost_their_rows_however_far_apart(
 
 
 @pytest.mark.parametrize(
-    "cell",
-    ["Main St 5\nUlm", "Main St 5, 2nd floor\nUlm", "a, b, c\nd", "x\n\ny", "x\n"],
+    "cell", ["Main St 5\nUlm", "Main St 5, 2nd floor\nUlm", "a, b, c\nd", "x\n\ny", "x\n"]
 )
 def test_a_cell_of_several_lines_stays_one(tmp_path: Path, cell: str) -> None:
     text = reading(tmp_path, f'{HEADER}A-1,"{cell}",Ulm\nA-2,Bob,Hof\n')

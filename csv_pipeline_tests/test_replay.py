@@ -177,9 +177,7 @@ def test_the_same_corrected_file_again_is_a_duplicate(desk: Desk) -> None:
     assert desk.bring(text).outcome is Outcome.DUPLICATE
 
 
-def test_of_files_that_correct_a_row_at_once_each_is_judged_when_its_turn_comes(
-    desk: Desk,
-) -> None:
+def test_of_files_that_correct_a_row_at_once_each_is_judged_when_its_turn_comes(desk: Desk) -> None:
     first = desk.bring(FAULTY)
     text = sent_out(desk, first)
     imports = []

@@ -101,11 +101,7 @@ def by_day(rows: pl.LazyFrame) -> pl.LazyFrame:
 
 
 READINGS = Feed(
-    name="readings",
-    description="Readings.",
-    contract=Reading,
-    key=("day",),
-    transforms=(by_day,),
+    name="readings", description="Readings.", contract=Reading, key=("day",), transforms=(by_day,)
 )
 SAMPLE = "Day,Reading\n1,10\n2,30\n3,20\n3,20\n"
 

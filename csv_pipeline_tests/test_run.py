@@ -62,11 +62,7 @@ def test_an_error_nobody_foresaw_is_told_once_and_is_the_outcome_of_its_file(
     reports = run.run(desk.pipeline, waiting, events.append)
     assert [report.outcome for report in reports] == [Outcome.FAILED]
     (broke,) = [event for event in events if isinstance(event, run.StepBroke)]
-    assert (broke.stage, broke.recorded, str(broke.error)) == (
-        Stage.TRANSFORM,
-        True,
-        "file-0.csv",
-    )
+    assert (broke.stage, broke.recorded, str(broke.error)) == (Stage.TRANSFORM, True, "file-0.csv")
 
 
 def test_a_lost_claim_drops_its_file(desk: Desk) -> None:

@@ -125,11 +125,7 @@ def test_a_reject_quotes_its_own_row_however_a_transform_orders_them(
     (reject,) = own_desk.rejects(report)
     assert (reject.row_number, reject.raw, reject.value) == (4, "3,bad", "bad")
     rows = own_desk.rows(name, "day, kind, _row_number", "day")
-    assert [tuple(row) for row in rows] == [
-        (1, "day 1", 2),
-        (2, "day 2", 3),
-        (4, "day 4", 5),
-    ]
+    assert [tuple(row) for row in rows] == [(1, "day 1", 2), (2, "day 2", 3), (4, "day 4", 5)]
 
 
 @pytest.mark.parametrize("name", [feed.name for feed in FAITHFUL])

@@ -56,9 +56,7 @@ def progress_metadata(done: Sequence[Progress]) -> Metadata:
 
 
 def table_metadata(
-    reports: Sequence[ImportReport],
-    rows_stored: int,
-    files: Sequence[tuple[str, str, str]] = (),
+    reports: Sequence[ImportReport], rows_stored: int, files: Sequence[tuple[str, str, str]] = ()
 ) -> Metadata:
     """Return what the run did to the account's rows of the feed's table.
 

@@ -186,11 +186,7 @@ def _files(
 ) -> list[tuple[str, str, str]]:
     """Return the name of each file with where it is now and where the outcome of its rows is."""
     return [
-        (
-            report.name,
-            locations.get(report.arrival_id, ""),
-            str(pipeline.results_of(report) or ""),
-        )
+        (report.name, locations.get(report.arrival_id, ""), str(pipeline.results_of(report) or ""))
         for report in reports
     ]
 

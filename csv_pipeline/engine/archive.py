@@ -93,9 +93,7 @@ def let_returned_wait(connection: sa.Connection, found: Iterable[FoundFile]) -> 
 
 
 @contextlib.contextmanager
-def what_cannot_go_stays(
-    errors: tuple[type[Exception], ...] = CANNOT,
-) -> Iterator[None]:
+def what_cannot_go_stays(errors: tuple[type[Exception], ...] = CANNOT) -> Iterator[None]:
     """Log what system or store do not allow, and let it be tried again another time."""
     try:
         yield

@@ -245,10 +245,7 @@ class Group:
             )
         if (repaired := due[0].workspace.repaired) is not None:
             files = replace(
-                files,
-                replay=due[0].replay(),
-                styles=repaired.styles,
-                facts=due[0].facts(),
+                files, replay=due[0].replay(), styles=repaired.styles, facts=due[0].facts()
             )
         found = transform(files, self.feed, self.account)
         for import_, typed in zip(due, found, strict=True):

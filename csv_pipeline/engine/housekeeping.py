@@ -9,9 +9,7 @@ from pathlib import Path
 from csv_pipeline.engine import dry_runs
 from csv_pipeline.engine.result_files import leave_results
 from csv_pipeline.engine.workspace import Workspace
-from csv_pipeline.errors import (
-    UnknownImportError,
-)
+from csv_pipeline.errors import UnknownImportError
 from csv_pipeline.files.stores import CANNOT, store_of
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.feed import Feed

@@ -18,9 +18,7 @@ from csv_pipeline.engine.housekeeping import sweep
 from csv_pipeline.engine.lease_renewer import LeaseRenewer
 from csv_pipeline.engine.rejects_export import export_rejects, leave_rejects
 from csv_pipeline.engine.undo import undo
-from csv_pipeline.errors import (
-    SetupError,
-)
+from csv_pipeline.errors import SetupError
 from csv_pipeline.files.landing import ScanResult, found_file, scan_landing
 from csv_pipeline.files.stores import store_of, written_to
 from csv_pipeline.location import Location, is_below, location_of, parts_below, storable

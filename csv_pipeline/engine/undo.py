@@ -7,9 +7,7 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from csv_pipeline.errors import (
-    UndoError,
-)
+from csv_pipeline.errors import UndoError
 from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.spec.feed import Feed, feed_named
 from csv_pipeline.stages.load.writing import is_of_a_row

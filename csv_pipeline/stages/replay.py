@@ -97,11 +97,7 @@ def under_own_header(text: TextFile, work: Path, repaired: Repaired, *, name: st
             number,
         )
     back = replace(
-        text,
-        rows=rows.batches,
-        rejects=rejects.batches,
-        header=header,
-        malformed=rejects.rows,
+        text, rows=rows.batches, rejects=rejects.batches, header=header, malformed=rejects.rows
     )
     return Replay(import_id=repaired.import_id, text=back, rows=known.batches)
 

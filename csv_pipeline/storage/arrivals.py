@@ -12,12 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.dialects.postgresql import insert
 
-from csv_pipeline.model import (
-    ArrivalStatus,
-    Claim,
-    FileIdentity,
-    FoundFile,
-)
+from csv_pipeline.model import ArrivalStatus, Claim, FileIdentity, FoundFile
 from csv_pipeline.storage import accounts, lane_lock, order, tables
 from csv_pipeline.storage.worker import is_gone
 

@@ -14,13 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from csv_pipeline.errors import LostClaimError
-from csv_pipeline.model import (
-    ArrivalStatus,
-    Claim,
-    FoundFile,
-    ImportReport,
-    Outcome,
-)
+from csv_pipeline.model import ArrivalStatus, Claim, FoundFile, ImportReport, Outcome
 from csv_pipeline.storage import arrivals, imports, order, tables
 from csv_pipeline.storage.records import Record, record_imports
 from csv_pipeline.storage.worker import this_worker
@@ -139,9 +133,7 @@ def _poison(
     """Return an arrival to be claimed alone: a worker that dies once more dies over this one."""
     table = tables.arrival
     query = sa.select(sa.func.min(table.c.arrival_id)).where(
-        wanted,
-        table.c.status == ArrivalStatus.CLAIMED,
-        _deaths() >= most_deaths - 1,
+        wanted, table.c.status == ArrivalStatus.CLAIMED, _deaths() >= most_deaths - 1
     )
     found: int | None = connection.scalar(query)
     return found
@@ -153,12 +145,7 @@ def _set_aside(connection: sa.Connection, claim: Claim, deaths: int) -> None:
         "importing it, so it is no longer tried by itself; name it, in a run's config or to "
         "csv-pipeline import, to try it again"
     )
-    report = ImportReport.of(
-        claim,
-        Outcome.FAILED,
-        problem=problem,
-        problem_code="worker_died",
-    )
+    report = ImportReport.of(claim, Outcome.FAILED, problem=problem, problem_code="worker_died")
     record_imports(connection, [Record(report=report, claim=claim, deaths=deaths)])
 
 

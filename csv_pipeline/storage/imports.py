@@ -8,10 +8,7 @@ from pydantic import TypeAdapter
 from sqlalchemy.dialects import postgresql as pg
 
 from csv_pipeline.errors import UnknownImportError
-from csv_pipeline.model import (
-    Claim,
-    ImportReport,
-)
+from csv_pipeline.model import Claim, ImportReport
 from csv_pipeline.storage import order, tables
 from csv_pipeline.storage.situation import same_content
 

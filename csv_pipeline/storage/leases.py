@@ -6,9 +6,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from csv_pipeline.errors import LostClaimError
-from csv_pipeline.model import (
-    Claim,
-)
+from csv_pipeline.model import Claim
 from csv_pipeline.storage import tables
 from csv_pipeline.storage.claims import are_held, keys_of
 from csv_pipeline.storage.worker import is_gone, this_worker

@@ -4,9 +4,7 @@ from dataclasses import fields
 
 import sqlalchemy as sa
 
-from csv_pipeline.model import (
-    Reject,
-)
+from csv_pipeline.model import Reject
 from csv_pipeline.storage import tables
 
 

@@ -71,10 +71,7 @@ class Situation:
 
 
 def situation(
-    connection: sa.Connection,
-    feed: Feed,
-    asked: Sequence[Asked],
-    layouts: Collection[str] = (),
+    connection: sa.Connection, feed: Feed, asked: Sequence[Asked], layouts: Collection[str] = ()
 ) -> Situation:
     """Return what holds for claimed files of one account and feed; the lane must be locked.
 

@@ -150,12 +150,7 @@ import_ = sa.Table(
     sa.Column("outcome", sa.Text, nullable=False),
     sa.Column("fingerprint", sa.Text),
     sa.Column("run_id", sa.Text),
-    sa.Column(
-        "finished_at",
-        _aware,
-        nullable=False,
-        server_default=sa.func.now(),
-    ),
+    sa.Column("finished_at", _aware, nullable=False, server_default=sa.func.now()),
     sa.Column("read", sa.BigInteger, nullable=False),
     sa.Column("inserted", sa.BigInteger, nullable=False),
     sa.Column("updated", sa.BigInteger, nullable=False),
@@ -191,11 +186,7 @@ import_ = sa.Table(
     sa.Index("import_by_lane", "account", "feed", "import_id"),
     sa.Index("import_by_arrival", "arrival_id", "import_id"),
     sa.Index(
-        "import_by_turn",
-        "account",
-        "feed",
-        "turn",
-        postgresql_where=sa.text("turn IS NOT NULL"),
+        "import_by_turn", "account", "feed", "turn", postgresql_where=sa.text("turn IS NOT NULL")
     ),
     sa.Index(
         "import_without_history",

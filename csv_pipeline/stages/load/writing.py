@@ -53,11 +53,7 @@ class Written:
 
 
 def write(
-    connection: sa.Connection,
-    resolution: Resolution,
-    hold: Callable[[int], None],
-    *,
-    updates: bool,
+    connection: sa.Connection, resolution: Resolution, hold: Callable[[int], None], *, updates: bool
 ) -> Written:
     """Save history, update and insert, and return how many rows that were.
 
