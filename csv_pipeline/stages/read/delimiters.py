@@ -60,7 +60,7 @@ def best_reading(lines: Lines) -> Reading:
             break
     meant = [reading for reading in readings if _is_meant(reading, lines)]
     if meant:
-        best = max(meant, key=_score)
+        best = max(meant, key=_score) if len(meant) > 1 else meant[0]
         return _parted_twice(best, readings) or _doubted(best, readings)
     if readings and not any(reading.header.names for reading in readings):
         return readings[0]

@@ -64,8 +64,8 @@ class Record:
 
 def as_names(cells: Sequence[str | None]) -> tuple[str, ...]:
     """Return cells as names; NUL, which no table and no JSON takes, shows as ␀."""
-    names = ((cell or "").strip().strip("\ufeff").strip() for cell in cells)
-    return tuple(name.replace("\0", "\u2400") for name in names)
+    names = [(cell or "").strip().strip("\ufeff").strip() for cell in cells]
+    return tuple([name.replace("\0", "\u2400") for name in names])
 
 
 def unquoted(text: str, grammar: Grammar) -> list[str | None]:
@@ -128,10 +128,10 @@ def _record(lines: list[str], at: int, end: int, grammar: Grammar) -> Record:
 
 def _end(lines: list[str], at: int, grammar: Grammar) -> int:
     """Return the line after the record that begins at line `at`."""
-    if grammar.is_record(lines[at].rstrip("\r\n")):
+    quotes = grammar.count_quotes(lines[at])
+    if quotes % 2 == 0 or grammar.is_record(lines[at].rstrip("\r\n")):
         return at + 1
-    quotes = 0
-    for end in range(at, min(len(lines), at + SAMPLE_RECORDS)):
+    for end in range(at + 1, min(len(lines), at + SAMPLE_RECORDS)):
         quotes += grammar.count_quotes(lines[end])
         if quotes % 2 == 0:
             whole = "".join(lines[at : end + 1]).removesuffix("\n")
