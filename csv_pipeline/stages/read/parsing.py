@@ -22,6 +22,7 @@ _NEEDED = {
     "row.undecodable": "text in the file's encoding was needed, which the evidence names, and who "
     "declared it; the line's bytes are no such text",
 }
+_NO_REJECTS = REJECTS.to_frame()
 
 
 class Parsed(NamedTuple):
@@ -42,16 +43,11 @@ class Reader:
 
     def untouched(self, found: Lined, row: int, line: int) -> Parsed:
         """Return the rows of a block of plain lines, the first of which has these numbers."""
-        number = pl.int_range(pl.len(), dtype=pl.Int64)
-        position = found.records.select(
-            (number + row).alias("row_number"),
-            (number + line).alias("line_number"),
-            "offset",
-            "length",
-        )
-        return Parsed(
-            self.section.laid_out(found.cells).hstack(position), pl.DataFrame(schema=REJECTS)
-        )
+        height = found.cells.height
+        number = pl.int_range(row, row + height, eager=True).alias("row_number")
+        place = pl.int_range(line, line + height, eager=True).alias("line_number")
+        position = [number, place, *found.records]
+        return Parsed(self.section.laid_out(found.cells).hstack(position), _NO_REJECTS)
 
     def picked(self, frame: pl.DataFrame, cells: pl.DataFrame) -> Parsed:
         """Take the rows out of cells that are parsed, and parse those that were corrected."""

@@ -112,16 +112,15 @@ class Structure:
         section = section or self._section
         found = lined(block, self.dialect.grammar, section.width, self._looks_of(section))
         if found is not None and self._is_plain(found.records, block, section.width):
-            positions = found.records.select("offset", "length")
-            found = replace(found, records=positions, plain=True)
+            found = replace(found, records=found.records[["offset", "length"]], plain=True)
         return found
 
     def _is_plain(self, records: pl.DataFrame, block: Block, width: int) -> bool:
         """Return whether all records are data without a fault."""
         if b"\0" in block.data or (records["fields"] != width).any():
             return False
-        odd = records["text"].filter(records["text"].str.contains(self._odd))
-        return odd.is_empty() or not self._is_any_odd(odd)
+        odd = records["text"].str.contains(self._odd)
+        return not (odd.any() and self._is_any_odd(records["text"].filter(odd)))
 
     @cached_property
     def _odd(self) -> str:
