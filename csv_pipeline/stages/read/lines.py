@@ -152,8 +152,12 @@ def _fields(
     lengths = cells.select(pl.sum_horizontal(pl.all().str.len_bytes()).cast(pl.Int64)).to_series()
     found = lengths + (cells.width - 1) + lines["returns"]
     if quotes is not None:
-        position = quotes["position"]
-        found = found.scatter(position, found.gather(position) + _taken_off(quotes, cells, grammar))
+        found = _added(found, quotes["position"], quotes["quotes"])
+        doubled = quotes["position"].filter(quotes["doubled"])
+        if not doubled.is_empty():
+            inner = pl.all().gather(doubled).str.count_matches(grammar.quote, literal=True)
+            left = cells.select(pl.sum_horizontal(inner).cast(pl.Int64)).to_series()
+            found = _added(found, doubled, -left)
     fields = pl.Series("fields", [cells.width], dtype=pl.Int64).new_from_index(0, lines.height)
     if not (odd := found != lines["length"]).any():
         return fields
@@ -163,16 +167,11 @@ def _fields(
 def counted_fields(text: pl.Series, grammar: Grammar) -> pl.Series:
     """Return how many fields records have by their delimiters outside quotes."""
     quote = grammar.quote
-    bare = text.str.replace_all(f"{quote}[^{quote}]*{quote}", "") if quote else text
-    return bare.str.count_matches(grammar.delimiter, literal=True).cast(pl.Int64) + 1
+    bare = pl.col(text.name)
+    bare = bare.str.replace_all(f"{quote}[^{quote}]*{quote}", "") if quote else bare
+    count = bare.str.count_matches(grammar.delimiter, literal=True).cast(pl.Int64) + 1
+    return text.to_frame().select(count).to_series()
 
 
-def _taken_off(quotes: pl.DataFrame, cells: pl.DataFrame, grammar: Grammar) -> pl.Series:
-    """Return how many quotes of each line are not in its cells."""
-    doubled = quotes["doubled"].arg_true()
-    if doubled.is_empty():
-        return quotes["quotes"]
-    some = pl.all().gather(quotes["position"].gather(doubled))
-    count = pl.sum_horizontal(some.str.count_matches(grammar.quote, literal=True))
-    kept = cells.select(count.cast(pl.Int64)).to_series()
-    return quotes["quotes"].scatter(doubled, quotes["quotes"].gather(doubled) - kept)
+def _added(to: pl.Series, positions: pl.Series, more: pl.Series) -> pl.Series:
+    return to.scatter(positions, to[positions] + more)

@@ -53,9 +53,9 @@ class Reader:
         """Take the rows out of cells that are parsed, and parse those that were corrected."""
         good = (frame["kind"] == DATA) & frame["fault"].is_null()
         as_they_are = good & (frame["fields"] == cells.width)
-        rows = self._placed(cells.filter(as_they_are), frame.filter(as_they_are))
-        corrected = frame.filter(good & ~as_they_are)
-        if not corrected.is_empty():
+        rows = self._placed(cells, frame).filter(as_they_are)
+        if (others := good & ~as_they_are).any():
+            corrected = frame.filter(others)
             rows = pl.concat([rows, self._placed(self._parsed(corrected), corrected)]).sort(
                 "row_number"
             )
@@ -79,7 +79,7 @@ class Reader:
         return Parsed(self._placed(self._by_polars(b"", 0), frame.clear()), self._faults(frame))
 
     def _placed(self, cells: pl.DataFrame, frame: pl.DataFrame) -> pl.DataFrame:
-        return self.section.laid_out(cells).hstack(frame.select(ORIGIN))
+        return self.section.laid_out(cells).hstack([frame[name] for name in ORIGIN])
 
     def _parsed(self, good: pl.DataFrame) -> pl.DataFrame:
         """Return the cells of records one by one, in which something may be corrected."""
@@ -119,8 +119,9 @@ class Reader:
         return good.with_columns(written=pl.Series(texts, dtype=pl.String))
 
     def _faults(self, frame: pl.DataFrame) -> pl.DataFrame:
-        bad = frame.filter(pl.col("fault").is_not_null())
-        width = self.section.width
+        if frame["fault"].null_count() == frame.height:
+            return _NO_REJECTS
+        bad, width = frame.filter(pl.col("fault").is_not_null()), self.section.width
         counted = pl.format(f"{width} fields were needed, as in the header; found {{}}", "fields")
         what = pl.col("fault").replace_strict(_NEEDED, default=counted, return_dtype=pl.String)
         return record_faults(bad, pl.col("fault"), what)
