@@ -15,12 +15,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import groupby
 
 import structlog
 from polars.exceptions import PolarsError
 from sqlalchemy import Connection
 
-from csv_pipeline.batches import BatchWriter
+from csv_pipeline.batches import BatchWriter, in_order
 from csv_pipeline.engine import archive
 from csv_pipeline.engine.findings import refuse_without_good_row, settings_at_fault, warnings_of
 from csv_pipeline.engine.importer import Import
@@ -55,7 +56,7 @@ from csv_pipeline.stages.validate import hold_to_threshold, validate
 from csv_pipeline.storage import arrivals, claims, imports, leases, quarantine
 from csv_pipeline.storage.lane_lock import lock_lane
 from csv_pipeline.storage.records import Record, record_imports
-from csv_pipeline.storage.situation import Asked, SameContent, Situation, same_content, situation
+from csv_pipeline.storage.situation import Asked, Situation, same_contents, situation
 from csv_pipeline.storage.targets import rows_meet
 
 _MOST_BYTES = 16 * 1024**2
@@ -70,8 +71,10 @@ def groups_of(imports: Sequence[Import], stage: Stage) -> Iterator["Group"]:
     Each has done the stage before, and the groups are to be advanced one after the other: later
     files win over earlier ones.
     """
-    if stage in {Stage.ARRIVE, Stage.READ}:
-        yield from (Group([import_]) for import_ in imports)
+    if stage in {Stage.ARRIVE, Stage.READ}:  # where each is looked at by itself
+        for is_small, alike in groupby(imports, lambda import_: import_.is_small):
+            these = list(alike)
+            yield from [Group(these)] if is_small else (Group([one]) for one in these)
         return
     if stage is Stage.TRANSFORM and len(imports) > 1:
         one = imports[0]
@@ -204,28 +207,32 @@ class Group:
 
     def _each(self, of: Sequence[Import], do: Callable[[Import], object]) -> list[Import]:
         """Do something for each file, and return those that are not refused for it."""
-        for import_ in of:
+
+        def unless_refused(import_: Import) -> None:
             try:
                 do(import_)
             except FileRefusedError as refusal:
                 import_.end_as(Outcome.REFUSED, str(refusal), refusal.code)
+
+        for _ in in_order(unless_refused, of):
+            pass
         return [import_ for import_ in of if import_.is_due]
 
     def _arrive(self, of: Sequence[Import]) -> None:
+        arrived = []
         for import_ in self._each(_due(of), Import.plain):
             if import_.members:
                 import_.end_as_unpacked()
-                continue
-            with self._database.begin() as connection:
-                same = self._same_content(connection, import_)
+            elif not import_.claim.again:
+                arrived.append(import_)
+        if not arrived:
+            return
+        prints = [import_.fingerprint for import_ in arrived]
+        with self._database.begin() as connection:
+            found = same_contents(connection, arrived[0].claim, prints)
+        for import_, same in zip(arrived, found, strict=True):
             if same is not None and same.is_current:
                 import_.end_as_duplicate(same.import_id)
-
-    def _same_content(self, connection: Connection, of: Import) -> SameContent | None:
-        """Return the import that brought the same bytes, unless they are to come again."""
-        if of.fingerprint is None or of.claim.again:
-            return None
-        return same_content(connection, of.claim, of.fingerprint)
 
     def _read(self, of: Sequence[Import]) -> None:
         self._each(_due(of), Import.text)

@@ -17,7 +17,7 @@ from csv_pipeline.engine import dry_runs
 from csv_pipeline.engine.findings import first_rejects
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.report import report_so_far
-from csv_pipeline.engine.workspace import Workspace, workspace_in
+from csv_pipeline.engine.workspace import MOST_BYTES_OF_ONE, Workspace, workspace_in
 from csv_pipeline.errors import ContradictionError, WrongFeedError
 from csv_pipeline.handover import PlainFile, Replay, TextFile
 from csv_pipeline.model import (
@@ -104,6 +104,11 @@ class Import:
     def is_due(self) -> bool:
         """Whether its rows go on: the file is not refused, and not settled."""
         return self.workspace.ending is None and self.workspace.report is None
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the file that arrived is small, whatever is in it."""
+        return self.claim.size_bytes <= MOST_BYTES_OF_ONE
 
     @property
     def fingerprint(self) -> str | None:
