@@ -523,7 +523,7 @@ def test_results_of_a_load_that_came_to_nothing_are_not_left(
             workspace.results.path.write_text("of the load that failed")
         raise OSError("the disk is full")
 
-    monkeypatch.setattr("csv_pipeline.engine.group.draft_results", fail)
+    monkeypatch.setattr("csv_pipeline.engine.loader.draft_results", fail)
     reports = together(desk, arrived(desk, [f"{HEADER}{n},A,1.00\n" for n in range(2)]))
     assert [results(desk, r) for r in reports] == [
         f"{RESULTS}2,2,inserted,{n},\n" for n in range(2)
