@@ -98,8 +98,8 @@ class Loader:
         layouts = {typed.layout for import_ in due if (typed := import_.workspace.typed)}
         asked = [_asked(import_) for import_ in due]
         known = situation(connection, self.feed, asked, layouts)
-        same = self._brought_before(connection, known)
-        due = self._judged_anew(connection, due)
+        same = self._brought_before(connection, due, known)
+        due = self._judged_anew(connection, due_of(due))
         found: dict[int, Loaded] = {}
         incoming = replace(_incoming(due, known), careful=careful) if due else None
         for number, wave in enumerate(incoming.waves() if incoming else ()):
@@ -127,27 +127,34 @@ class Loader:
                 self._draft_results(wave, theirs)
         return found, {layout: known.headers.get(layout, ()) for layout in layouts}
 
-    def _brought_before(self, connection: Connection, known: Situation) -> int | None:
+    def _brought_before(
+        self, connection: Connection, due: Sequence[Import], known: Situation
+    ) -> int | None:
         """Return the import that brought the bytes of a file before, if that goes alone.
+
+        Of several the duplicates end here.
 
         Raises:
             UnchangedError: Nothing has changed the rows since.
             ApartError: Files that go together cannot.
         """
-        if len(known.files) == 1:
+        if len(due) == 1:
             same = known.files[0].same
             if same is not None and same.is_current:
                 raise UnchangedError(same.import_id)
             return same.import_id if same else None
-        if any(file.same or file.is_overtaken for file in known.files):
-            raise ApartError
+        for import_, file in zip(due, known.files, strict=True):
+            if file.same is not None and file.same.is_current:
+                import_.end_as_duplicate(file.same.import_id)
+            elif file.same is not None or file.is_overtaken:
+                raise ApartError
         if rows_meet(connection, self.feed):
             raise ApartError
         return None
 
     def _judged_anew(self, connection: Connection, due: Sequence[Import]) -> Sequence[Import]:
         """Judge the rows of a corrected file again if others were repaired since it was read."""
-        replay = due[0].workspace.replay
+        replay = due[0].workspace.replay if due else None
         if replay is None or not quarantine.changed(connection, replay):
             return due
         due[0].workspace.judge_again()
