@@ -113,7 +113,7 @@ class Loader:
                 )
             loaded = load(
                 connection,
-                wave if not number else replace(wave, any_stored=True),
+                wave,
                 left,
                 partial(_hold, theirs),
                 partial(self._draft_results, wave, theirs),
@@ -123,7 +123,7 @@ class Loader:
                 if same is not None and not its.counts.inserted + its.counts.updated:
                     raise UnchangedError(same)
                 found[import_.claim.import_id] = its
-            if theirs[0].workspace.is_in_memory:
+            if len(due) > 1 or theirs[0].workspace.is_in_memory:
                 self._draft_results(wave, theirs)
         return found, {layout: known.headers.get(layout, ()) for layout in layouts}
 
