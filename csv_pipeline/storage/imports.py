@@ -46,13 +46,14 @@ def settled(connection: sa.Connection, claim: Claim) -> ImportReport | None:
     return None if found is None else _REPORT.validate_python(found)
 
 
-def store_report(connection: sa.Connection, report: ImportReport) -> None:
-    """Replace the report of a settled import by one that knows more, such as the last seconds."""
+def mark_undone(connection: sa.Connection, report: ImportReport) -> None:
+    """Store in an import's report, and beside it, which import undid it, if any does."""
+    facts = {"report": _REPORT.dump_python(report, mode="json")}
     table = tables.import_
     connection.execute(
         sa.update(table)
         .where(table.c.import_id == report.import_id)
-        .values(report=_REPORT.dump_python(report, mode="json"))
+        .values(undone_by_import_id=report.undone_by, **facts)
     )
 
 

@@ -15,7 +15,6 @@ from csv_pipeline.account import Account
 from csv_pipeline.batches import Batches, BatchWriter, batches, in_order, scan
 from csv_pipeline.casts import cells
 from csv_pipeline.casts.identifiers import Rounded, rounded
-from csv_pipeline.casts.nulls import are_none
 from csv_pipeline.errors import FileRefusedError, MissingColumnError
 from csv_pipeline.handover import TYPED_ORIGIN, WHOLE, TypedFile
 from csv_pipeline.model import Evidence, FileFacts
@@ -215,7 +214,7 @@ def _filled(files: Files, header: Header, nulls: frozenset[str]) -> list[Collect
             column, values = columns[name], trimmed[position]
             blank = values.is_in(cells.null_words(feed.nulls | column.nulls))
             if column.kind is not Kind.TEXT:
-                blank |= are_none(values, column, nulls)
+                blank |= cells.are_none(values, column, nulls)
             has_value = batch.select("row_number").filter(~blank)
             for at, _ in by_part(has_value, files.parts):
                 filled[at].add(name)
