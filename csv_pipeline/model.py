@@ -153,8 +153,8 @@ class FoundFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """The right to import one arrival: `attempt` is the fencing token that load checks.
+class Claim(FoundFile):
+    """The right to import a file that arrived: `attempt` is the fencing token that load checks.
 
     `repairs` is the import whose rejected rows the file brings back, if somebody said so; a file
     may say it itself. `position` says where the arrival is among others, see
@@ -165,15 +165,6 @@ class Claim:
     import_id: int
     arrival_id: int
     attempt: int
-    account: str
-    feed: str
-    name: str
-    location: str
-    size_bytes: int
-    modified_at: datetime
-    etag: str = ""
-    moved_to: str | None = None
-    moved_etag: str = ""
     run_id: str | None = None
     dry_run: bool = False
     repairs: int | None = None

@@ -10,8 +10,9 @@ import pytest
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.files.landing import ScanResult, found_file, scan_landing
 from csv_pipeline.location import location_of
-from csv_pipeline.model import ArrivalStatus, Outcome
+from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.storage import arrivals, claims
+from csv_pipeline.storage.records import Record, record_imports
 from csv_pipeline_tests.conftest import Desk, ingest
 
 
@@ -212,7 +213,8 @@ def test_a_failed_file_waits_for_the_nightly_run_only(desk: Desk) -> None:
     desk.pipeline.scan(seconds=10)
     claim = desk.pipeline.claim(desk.account, "people")[0]
     with desk.pipeline.database.begin() as connection:
-        claims.end_claim(connection, claim, status=ArrivalStatus.FAILED, import_id=None)
+        failed = ImportReport.of(claim, Outcome.FAILED)
+        record_imports(connection, [Record(report=failed, claim=claim)])
 
     def lanes(*, with_failed: bool) -> set[str]:
         with desk.pipeline.database.begin() as connection:

@@ -14,7 +14,7 @@ from csv_pipeline.engine import run
 from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.files.landing import found_file
 from csv_pipeline.location import location_of
-from csv_pipeline.model import ArrivalStatus, Claim, ImportReport, Outcome
+from csv_pipeline.model import Claim, ImportReport, Outcome
 from csv_pipeline.storage import arrivals, claims
 from csv_pipeline.storage.records import Record, record_imports
 from csv_pipeline_tests.conftest import Desk, ingest
@@ -53,7 +53,8 @@ class Lane:
         self.drop(name, rows)
         (claim,) = self.claim_waiting()
         with self.pipeline.database.begin() as connection:
-            claims.end_claim(connection, claim, status=ArrivalStatus.FAILED)
+            failed = ImportReport.of(claim, Outcome.FAILED)
+            record_imports(connection, [Record(report=failed, claim=claim)])
         return claim.arrival_id
 
     def bring(self, name: str, rows: str) -> ImportReport:

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from csv_pipeline.engine.housekeeping import sweep
 from csv_pipeline.errors import LostClaimError
-from csv_pipeline.model import ArrivalStatus, ImportReport, Outcome
+from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.storage import claims, imports
 from csv_pipeline.storage.records import OUTBOX_DAYS, Record, record_imports
 from csv_pipeline_tests.conftest import Desk
@@ -42,7 +42,7 @@ def test_a_dry_run_tells_nobody(desk: Desk) -> None:
 def test_nobody_is_told_of_an_import_whose_transaction_fails(desk: Desk) -> None:
     lost, kept = desk.claimed("ID,Name\n1,Ann\n").claim, desk.claimed("ID,Name\n2,Bo\n").claim
     with desk.pipeline.database.begin() as connection:
-        claims.end_claim(connection, lost, status=ArrivalStatus.FAILED)
+        claims.release(connection, lost)
     records = [
         Record(claim=claim, report=ImportReport.of(claim, Outcome.REFUSED, problem="no"))
         for claim in (kept, lost)

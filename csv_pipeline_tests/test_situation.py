@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from csv_pipeline.errors import LostClaimError
-from csv_pipeline.model import ArrivalStatus, Claim
+from csv_pipeline.model import Claim
 from csv_pipeline.storage import claims
 from csv_pipeline.storage.situation import Asked, SameContent, Situation, situation
 from csv_pipeline_tests.conftest import Desk
@@ -106,7 +106,7 @@ def test_the_last_header_of_each_layout_is_told(desk: Desk) -> None:
 def test_a_claim_that_is_lost_is_named(desk: Desk) -> None:
     kept, lost = claimed(desk), claimed(desk)
     with desk.pipeline.database.begin() as connection:
-        claims.end_claim(connection, lost, status=ArrivalStatus.FAILED)
+        claims.release(connection, lost)
     with pytest.raises(LostClaimError, match=re.escape(str(lost.arrival_id))):
         ask(desk, Asked(claim=kept), Asked(claim=lost))
 

@@ -9,7 +9,7 @@ import os
 import resource
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection
@@ -120,7 +120,7 @@ def _work(orders: Orders, pipe: Connection) -> None:
     pipe.send("done")
 
 
-def _waiting(pipeline: Pipeline, orders: Orders) -> tuple[int, ...]:
+def _waiting(pipeline: Pipeline, orders: Orders) -> Sequence[int]:
     with pipeline.database.begin() as connection:
         lanes = arrivals.backlog(connection)
     ids = (lane.arrival_ids for lane in lanes if lane.account == orders.account)
@@ -175,7 +175,7 @@ class _Stop:
 
         def on_statement(_: Any, __: Any, statement: str, *___: Any) -> None:
             nonlocal settling
-            settling = settling or "INSERT INTO csv_pipeline.import " in statement
+            settling = settling or "INSERT INTO csv_pipeline.import (" in statement
 
         def stopping_commit(connection: Any) -> None:
             nonlocal settling

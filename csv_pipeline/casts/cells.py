@@ -9,6 +9,12 @@ import polars as pl
 from csv_pipeline.casts import identifiers, spreadsheets
 from csv_pipeline.spec.contract import Column, choice_key
 
+NO_VALUE = frozenset({"n/a", "null", r"\n", "-", "--", "\N{EN DASH}", "\N{EM DASH}"}) | {
+    word.casefold() for word in spreadsheets.NOT_AVAILABLE
+}
+"""Words that mean no value where a column is not text, case-folded: of databases (`NULL`, `\\N`),
+of spreadsheets in several languages, of people; not `none`, which may be a number: 0."""
+
 
 @lru_cache(maxsize=10_000)
 def null_words(declared: frozenset[str]) -> tuple[str, ...]:
@@ -70,6 +76,15 @@ def cleaned(values: pl.Series, column: Column, words: tuple[str, ...], *, is_id:
     if is_id:
         plain = identifiers.cleaned(plain, column)
     return plain.to_frame().select(pl.when(~pl.col(name).is_in(words)).then(name)).to_series()
+
+
+def are_none(values: pl.Series, column: Column, others: frozenset[str]) -> pl.Series:
+    """Return where a text that is no value of its column says that there is none.
+
+    `others` are the words of feed and account, case-folded.
+    """
+    words = NO_VALUE | others | {word.casefold() for word in column.nulls}
+    return values.str.to_lowercase().is_in(sorted(words)).fill_null(value=False)
 
 
 def damage(values: pl.Series, *, is_id: bool) -> Iterator[tuple[pl.Series, str, str]]:

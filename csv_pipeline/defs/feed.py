@@ -7,37 +7,14 @@ imported in `csv_pipeline.stages`; neither belongs here.
 from typing import Any
 
 import dagster as dg
-from pydantic import Field
 
 from csv_pipeline.defs.checks import CHECKS, check_specs
 from csv_pipeline.defs.metadata import table_definition
-from csv_pipeline.defs.ops import claim, load, read, report, transform, validate
+from csv_pipeline.defs.ops import ImportConfig, claim, load, read, report, transform, validate
 from csv_pipeline.defs.partitions import account_partitions
 from csv_pipeline.spec.feed import Feed
 
 OWNERS = ["team:imports"]
-
-
-class ImportConfig(dg.Config):
-    """What to import; without any of it, the first files that wait or failed, a run's worth."""
-
-    files: list[str] = Field(
-        default=[],
-        description="Names or locations of files in the landing area; a file named here is tried "
-        "again even if it was refused. No file and no arrival: the first files that wait or "
-        "failed, as many as fit in one run.",
-    )
-    arrival_ids: list[int] = Field(
-        default=[], description="The same by the numbers that the ledger gave the files."
-    )
-    dry_run: bool = Field(
-        default=False, description="Do everything but commit, and show what would become of it."
-    )
-    again: bool = Field(
-        default=False,
-        description="Import the files named though they, or their bytes, were imported before: "
-        "they count as the newest.",
-    )
 
 
 def feed_definitions(feed: Feed) -> dg.Definitions:

@@ -18,13 +18,16 @@ from csv_pipeline.storage.database import schema_url
 Data = ConfigurableClassData | None
 
 
-class Storage(DagsterPostgresStorage):
-    """Runs, events and schedules, in the schema `dagster` of the pipeline's database."""
+class _Unconfigured:
+    """Ask for no configuration."""
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
-        """Ask for no configuration."""
         return {}
+
+
+class Storage(_Unconfigured, DagsterPostgresStorage):
+    """Runs, events and schedules, in the schema `dagster` of the pipeline's database."""
 
     @classmethod
     def from_config_value(cls, inst_data: Data, config_value: Any) -> Self:
@@ -34,13 +37,8 @@ class Storage(DagsterPostgresStorage):
         return cls(url.render_as_string(hide_password=False), inst_data=inst_data)
 
 
-class Artifacts(LocalArtifactStorage):
+class Artifacts(_Unconfigured, LocalArtifactStorage):
     """What ops hand to one another."""
-
-    @classmethod
-    def config_type(cls) -> dict[str, Any]:
-        """Ask for no configuration."""
-        return {}
 
     @classmethod
     def from_config_value(cls, inst_data: Data, config_value: Any) -> Self:
@@ -48,13 +46,8 @@ class Artifacts(LocalArtifactStorage):
         return cls(str(settings().dagster_area), inst_data=inst_data)
 
 
-class ComputeLogs(LocalComputeLogManager):
+class ComputeLogs(_Unconfigured, LocalComputeLogManager):
     """What steps print."""
-
-    @classmethod
-    def config_type(cls) -> dict[str, Any]:
-        """Ask for no configuration."""
-        return {}
 
     @classmethod
     def from_config_value(cls, inst_data: Data, config_value: Any) -> Self:

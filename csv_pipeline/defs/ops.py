@@ -14,9 +14,8 @@ import dagster as dg
 from pydantic import Field
 
 from csv_pipeline.account import account_slug
-from csv_pipeline.defs.batch import Batch, batch_from
+from csv_pipeline.defs.batch import Batch, arrivals_named, batch_from, first_batch
 from csv_pipeline.defs.checks import CHECKS, check_results
-from csv_pipeline.defs.files import arrivals_named, first_batch
 from csv_pipeline.defs.metadata import (
     MOST_LINES,
     progress_metadata,
@@ -40,14 +39,32 @@ _OPTIONAL = dg.Out(dg.Nothing, is_required=False)
 _IN_PROCESS = {dg.in_process_executor.name, "execute_in_process_executor"}
 
 
-class ClaimConfig(dg.Config):
-    """Say which files of a feed to claim; none named means the first that wait or failed."""
+class ImportConfig(dg.Config):
+    """What to import; without any of it, the first files that wait or failed, a run's worth."""
+
+    files: list[str] = Field(
+        default=[],
+        description="Names or locations of files in the landing area; a file named here is tried "
+        "again even if it was refused. No file and no arrival: the first files that wait or "
+        "failed, as many as fit in one run.",
+    )
+    arrival_ids: list[int] = Field(
+        default=[], description="The same by the numbers that the ledger gave the files."
+    )
+    dry_run: bool = Field(
+        default=False, description="Do everything but commit, and show what would become of it."
+    )
+    again: bool = Field(
+        default=False,
+        description="Import the files named though they, or their bytes, were imported before: "
+        "they count as the newest.",
+    )
+
+
+class ClaimConfig(ImportConfig):
+    """The same, and of which feed."""
 
     feed: str
-    files: list[str] = Field(default=[])
-    arrival_ids: list[int] = Field(default=[])
-    dry_run: bool = False
-    again: bool = False
 
 
 @dg.op(

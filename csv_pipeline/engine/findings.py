@@ -181,7 +181,7 @@ def first_rejects(import_id: int, text: Path, faults: pl.LazyFrame, limit: int) 
     with text.open("rb") as file:
         for fault in first.iter_rows(named=True):
             file.seek(fault.pop("offset"))
-            raw = file.read(fault.pop("length")).decode()
+            raw = file.read(fault.pop("length")).decode().removesuffix("\r")
             found.append(Reject.of({"import_id": import_id, "raw": raw, **fault}))
     return found
 

@@ -15,11 +15,11 @@ from typing import Any
 
 import polars as pl
 
-from csv_pipeline.batches import batches
-from csv_pipeline.engine.findings import non_data_in
+from csv_pipeline.batches import batches, scan
+from csv_pipeline.engine.findings import count_rejects, first_rejects, non_data_in
 from csv_pipeline.engine.importer import hints_for
 from csv_pipeline.errors import FileRefusedError, SetupError, UndecidableError
-from csv_pipeline.handover import PARTIAL, Member, PlainFile, TextFile
+from csv_pipeline.handover import PARTIAL, REJECTS, Member, PlainFile, TextFile
 from csv_pipeline.model import Evidence, NonDataLine, Reject, StoredText
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.feed import Feed, feed_named
@@ -166,14 +166,15 @@ class _Desk:
         text = self._read_for(plain, feed, sampled=sampled)
         if out is not None:
             write_clean(text, out)
+        faults = scan(text.rejects, REJECTS)
         return replace(
             found,
             text=text,
             line_ends=_line_ends(plain.path, text.encoding),
             first_rows=tuple(_first_rows(text)),
-            faults=tuple(_first_faults(text)),
+            faults=tuple(first_rejects(0, text.text, faults, _FIRST_FAULTS)),
             non_data_lines=non_data_in(text).first,
-            faults_by_rule=tuple(_by_rule(text)),
+            faults_by_rule=tuple(count_rejects(faults)[0].items()),
             proposals=tuple(self._proposals(plain, text, feed)),
             evidence=(*plain.evidence, *text.evidence),
             unverified=tuple(self._unverified(plain, text)) if sampled else (),
@@ -295,22 +296,6 @@ def _first_rows(text: TextFile) -> Iterator[tuple[int, tuple[str | None, ...]]]:
     width = len(text.header)
     for row in islice(rows, _FIRST_ROWS):
         yield row[width], row[:width]
-
-
-def _first_faults(text: TextFile) -> Iterator[Reject]:
-    faults = (row for batch in batches(text.rejects) for row in batch.iter_rows(named=True))
-    with text.text.open("rb") as file:
-        for fault in islice(faults, _FIRST_FAULTS):
-            file.seek(fault.pop("offset"))
-            raw = file.read(fault.pop("length")).decode().removesuffix("\r")
-            yield Reject.of({"import_id": 0, "raw": raw, **fault})
-
-
-def _by_rule(text: TextFile) -> list[tuple[str, int]]:
-    counts: Counter[str] = Counter()
-    for batch in batches(text.rejects, ["rule"]):
-        counts.update(dict(batch["rule"].value_counts().iter_rows()))
-    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
 def write_clean(text: TextFile, out: Path) -> None:

@@ -1,13 +1,16 @@
 """What accounts declare of their files."""
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic import TypeAdapter
 from sqlalchemy.dialects.postgresql import insert
 
-from csv_pipeline.account import Account, DateOrder, DecimalMark
+from csv_pipeline.account import Account
 from csv_pipeline.storage import tables
+
+_ACCOUNT = TypeAdapter(Account)
 
 
 def add(connection: sa.Connection, account: str) -> None:
@@ -36,14 +39,5 @@ def every(connection: sa.Connection) -> list[Account]:
 
 
 def _account(row: Any) -> Account:
-    return Account(
-        account=row.account,
-        seller_id=row.seller_id,
-        date_order=None if row.date_order is None else DateOrder(row.date_order),
-        decimal_mark=None if row.decimal_mark is None else DecimalMark(row.decimal_mark),
-        encoding=row.encoding,
-        currency=row.currency,
-        null_words=tuple(row.null_words or ()),
-        max_file_bytes=row.max_file_bytes,
-        max_compressed_bytes=row.max_compressed_bytes,
-    )
+    facts = {field.name: getattr(row, field.name) for field in fields(Account)}
+    return _ACCOUNT.validate_python(facts | {"null_words": row.null_words or ()})

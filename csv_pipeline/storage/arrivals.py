@@ -17,6 +17,7 @@ from csv_pipeline.storage import accounts, lane_lock, order, tables
 from csv_pipeline.storage.worker import is_gone
 
 _OPEN = (ArrivalStatus.WAITING, ArrivalStatus.FAILED)
+_FOUND = sa.select(*(tables.arrival.c[field.name] for field in fields(FoundFile)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +29,8 @@ class Backlog:
 
     account: str
     feed: str
-    arrival_ids: tuple[int, ...]
-    sizes: tuple[int, ...]
+    arrival_ids: Sequence[int]
+    sizes: Sequence[int]
     requests: int
 
 
@@ -115,11 +116,7 @@ def of_file(connection: sa.Connection, file: FoundFile) -> Any:
 def members(connection: sa.Connection, archive: FoundFile) -> list[FoundFile]:
     """Return the files of an archive that was unpacked, as they were entered then."""
     table = tables.arrival
-    query = (
-        sa.select(*(table.c[field.name] for field in fields(FoundFile)))
-        .where(order.are_members(archive))
-        .order_by(table.c.arrival_id)
-    )
+    query = _FOUND.where(order.are_members(archive)).order_by(table.c.arrival_id)
     return [FoundFile(**row._mapping) for row in connection.execute(query)]
 
 
@@ -128,18 +125,14 @@ def moved_file(
 ) -> FoundFile | None:
     """Return the newest file that was moved and lies at a location `now`, or lay there before."""
     table = tables.arrival
-    query = (
-        sa.select(*(table.c[field.name] for field in fields(FoundFile)))
-        .where(
-            table.c.account == account,
-            table.c.feed == feed,
-            table.c.moved_to.is_not(None),
-            (table.c.moved_to if now else table.c.location) == location,
-        )
-        .order_by(table.c.arrival_id.desc())
-        .limit(1)
+    query = _FOUND.where(
+        table.c.account == account,
+        table.c.feed == feed,
+        table.c.moved_to.is_not(None),
+        (table.c.moved_to if now else table.c.location) == location,
     )
-    row = connection.execute(query).one_or_none()
+    newest = query.order_by(table.c.arrival_id.desc()).limit(1)
+    row = connection.execute(newest).one_or_none()
     return None if row is None else FoundFile(**row._mapping)
 
 
@@ -193,28 +186,20 @@ def backlog(
         waiting |= (table.c.status == ArrivalStatus.CLAIMED) & (table.c.run_id == run_id)
     if lane is not None:
         waiting &= (table.c.account == lane[0]) & (table.c.feed == lane[1])
+    ids, sizes = (
+        sa.func.array_agg(pg.aggregate_order_by(column, *order.as_they_go()))
+        for column in (table.c.arrival_id, table.c.size_bytes)
+    )
+    facts = {"arrival_ids": ids, "sizes": sizes, "requests": sa.func.sum(table.c.requests)}
     query = (
         sa.select(
-            table.c.account,
-            table.c.feed,
-            sa.func.array_agg(pg.aggregate_order_by(table.c.arrival_id, *order.as_they_go())),
-            sa.func.array_agg(pg.aggregate_order_by(table.c.size_bytes, *order.as_they_go())),
-            sa.func.sum(table.c.requests),
+            table.c.account, table.c.feed, *(fact.label(name) for name, fact in facts.items())
         )
         .where(waiting)
         .group_by(table.c.account, table.c.feed)
         .order_by(sa.func.min(table.c.arrival_id))
     )
-    return [
-        Backlog(
-            account=account,
-            feed=feed,
-            arrival_ids=tuple(ids),
-            sizes=tuple(sizes),
-            requests=requests,
-        )
-        for account, feed, ids, sizes, requests in connection.execute(query)
-    ]
+    return [Backlog(**row._mapping) for row in connection.execute(query)]
 
 
 def note_request(connection: sa.Connection, arrival_ids: Sequence[int]) -> None:

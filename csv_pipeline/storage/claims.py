@@ -4,16 +4,14 @@ Every function takes the connection of the caller's transaction, so that a settl
 rows it brought commit together.
 """
 
-import contextlib
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
-from csv_pipeline.errors import LostClaimError
 from csv_pipeline.model import ArrivalStatus, Claim, FoundFile, ImportReport, Outcome
 from csv_pipeline.storage import arrivals, imports, order, tables
 from csv_pipeline.storage.records import Record, record_imports
@@ -152,8 +150,14 @@ def _set_aside(connection: sa.Connection, claim: Claim, deaths: int) -> None:
 def for_dry_run(connection: sa.Connection, file: FoundFile, *, again: bool = False) -> Claim:
     """Return a claim for a dry run of a file that the ledger need not know and will not."""
     import_id = imports.next_import_id(connection)
-    facts = asdict(file) | {"dry_run": True, "again": again}
-    return Claim(import_id=import_id, arrival_id=_NOT_ENTERED, attempt=0, **facts)
+    return Claim(
+        **asdict(file),
+        import_id=import_id,
+        arrival_id=_NOT_ENTERED,
+        attempt=0,
+        dry_run=True,
+        again=again,
+    )
 
 
 def release(connection: sa.Connection, claim: Claim) -> None:
@@ -177,10 +181,10 @@ def release(connection: sa.Connection, claim: Claim) -> None:
         status = ArrivalStatus.UNDONE
     else:
         status = ArrivalStatus(before.outcome)
-    with contextlib.suppress(LostClaimError):
-        _change_claim(
-            connection,
-            claim,
+    connection.execute(
+        sa.update(tables.arrival)
+        .where(are_held(keys_of([claim])))
+        .values(
             status=sa.func.coalesce(tables.arrival.c.status_before_dry_run, status),
             lease_expires_at=None,
             status_before_dry_run=None,
@@ -190,18 +194,7 @@ def release(connection: sa.Connection, claim: Claim) -> None:
             worker=None,
             **({} if claim.dry_run else {"deaths": 0}),
         )
-
-
-def check(connection: sa.Connection, claims: Sequence[Claim]) -> None:
-    """Return if all these claims are the current ones of their arrivals; a dry run's always is.
-
-    Raises:
-        LostClaimError: One is not.
-    """
-    keys = keys_of(claims)
-    query = sa.select(sa.func.count()).select_from(tables.arrival).where(are_held(keys))
-    if keys and connection.scalar(query) != len(keys):
-        raise LostClaimError(*keys[0])
+    )
 
 
 def is_held(connection: sa.Connection, import_id: int, attempt: int) -> bool:
@@ -221,26 +214,6 @@ def _status_before() -> sa.ColumnElement[Any]:
     return sa.case((claimed, table.c.status_before_dry_run), else_=table.c.status)
 
 
-def end_claim(
-    connection: sa.Connection,
-    claim: Claim,
-    *,
-    status: ArrivalStatus,
-    problem: str | None = None,
-    **values: Any,
-) -> None:
-    """End a claim, and let its arrival be of another status from here on."""
-    _change_claim(
-        connection,
-        claim,
-        status=status,
-        lease_expires_at=None,
-        worker=None,
-        problem=problem,
-        **({"deaths": 0} | values),
-    )
-
-
 def keys_of(claims: Iterable[Claim]) -> list[tuple[int, int]]:
     """Return the claims' keys, (arrival, attempt) each; a dry run without arrival has none."""
     return [(claim.arrival_id, claim.attempt) for claim in claims if claim.arrival_id]
@@ -253,37 +226,6 @@ def are_held(claims: Collection[tuple[int, int]]) -> sa.ColumnElement[bool]:
     return key.in_(claims) & (table.c.status == ArrivalStatus.CLAIMED)
 
 
-def _change_claim(connection: sa.Connection, claim: Claim, **values: Any) -> None:
-    table = tables.arrival
-    changed = connection.execute(
-        sa.update(table)
-        .where(
-            table.c.arrival_id == claim.arrival_id,
-            table.c.attempt == claim.attempt,
-            table.c.status == ArrivalStatus.CLAIMED,
-        )
-        .values(values)
-    )
-    if changed.rowcount != 1:
-        raise LostClaimError(claim.arrival_id, claim.attempt)
-
-
 def _claim(row: Any, *, dry_run: bool) -> Claim:
-    return Claim(
-        import_id=row.import_id,
-        arrival_id=row.arrival_id,
-        attempt=row.attempt,
-        account=row.account,
-        feed=row.feed,
-        name=row.name,
-        location=row.location,
-        size_bytes=row.size_bytes,
-        modified_at=row.modified_at,
-        etag=row.etag,
-        moved_to=row.moved_to,
-        moved_etag=row.moved_etag,
-        run_id=row.run_id,
-        dry_run=dry_run,
-        position=row.position,
-        again=row.again,
-    )
+    stored = (field.name for field in fields(Claim) if field.name not in {"dry_run", "repairs"})
+    return Claim(**{name: getattr(row, name) for name in stored}, dry_run=dry_run)

@@ -12,10 +12,11 @@ import sqlalchemy as sa
 import structlog
 
 from csv_pipeline.errors import DatabaseUnavailableError
+from csv_pipeline.storage.session import DENIED, attempt, sqlstate
 
 _MOST_CONNECTIONS = 20
 _PATIENCE = "5s"  # with readers, where a table is to be changed
-_DENIED, _BUSY = "42501", "55P03"
+_BUSY = "55P03"
 log = structlog.get_logger(__name__)
 
 # A row is a right that a bound login has: the statement that takes it, and the one that must come
@@ -56,12 +57,7 @@ _RIGHTS = sa.text(rf"""
 def confine(connection: sa.Connection) -> None:
     """Take from bound logins what the pipeline's role may take; `left_open` tells the rest."""
     for statement in left_open(connection):
-        try:
-            with connection.begin_nested():
-                connection.exec_driver_sql(statement)
-        except sa.exc.DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) != _DENIED:
-                raise
+        attempt(connection, sa.text(statement.replace(":", r"\:")), DENIED)
 
 
 def left_open(connection: sa.Connection) -> Sequence[str]:
@@ -86,7 +82,7 @@ def change_tables(connection: sa.Connection, change: Callable[[], None]) -> None
                 change()
                 connection.execute(patience, {"patience": "0"})
         except sa.exc.OperationalError as error:
-            if getattr(error.orig, "sqlstate", None) != _BUSY:
+            if sqlstate(error) != _BUSY:
                 raise
             _end_readers(connection)
         else:
@@ -95,17 +91,13 @@ def change_tables(connection: sa.Connection, change: Callable[[], None]) -> None
 
 def _end_readers(connection: sa.Connection) -> None:
     for session in connection.execute(_IN_THE_WAY).all():
-        try:
-            with connection.begin_nested():
-                connection.execute(sa.select(sa.func.pg_terminate_backend(session.pid)))
-        except sa.exc.DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) != _DENIED:
-                raise
+        end = sa.select(sa.func.pg_terminate_backend(session.pid))
+        if attempt(connection, end, DENIED):
             raise DatabaseUnavailableError(
                 f"database {connection.engine.url.render_as_string()}: tables had to be changed, "
                 f"and a lock on them was needed; reader {session.usename!r} holds one. An "
                 f"administrator ends its session by SELECT pg_terminate_backend({session.pid})"
-            ) from error
+            )
         log.warning("session of a reader ended", role=session.usename, pid=session.pid)
 
 

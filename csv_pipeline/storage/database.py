@@ -30,7 +30,7 @@ from csv_pipeline.errors import (
 )
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage.confine import change_tables
-from csv_pipeline.storage.session import engine_for, with_settings
+from csv_pipeline.storage.session import attempt, engine_for, with_settings
 from csv_pipeline.storage.tables import SCHEMA
 from csv_pipeline.storage.worker import is_zombie
 
@@ -126,12 +126,7 @@ def make_schema(connection: sa.Connection, schema: str) -> None:
 
 def _make_once(connection: sa.Connection, statement: sa.Executable) -> None:
     """Make what others may make at the same moment: IF NOT EXISTS alone fails then."""
-    try:
-        with connection.begin_nested():
-            connection.execute(statement)
-    except sa.exc.DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) not in _EXISTS:
-            raise
+    attempt(connection, statement, *_EXISTS)
 
 
 def _refuse_old_server(connection: sa.Connection) -> None:

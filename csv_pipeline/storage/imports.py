@@ -1,11 +1,9 @@
 """Imports: what became of each arrival that was claimed."""
 
-from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter
-from sqlalchemy.dialects import postgresql as pg
 
 from csv_pipeline.errors import UnknownImportError
 from csv_pipeline.model import Claim, ImportReport
@@ -48,28 +46,15 @@ def settled(connection: sa.Connection, claim: Claim) -> ImportReport | None:
     return None if found is None else _REPORT.validate_python(found)
 
 
-def store_report(connection: sa.Connection, report: ImportReport) -> None:
-    """Replace the report of a settled import by one that knows more, such as the last seconds."""
+def mark_undone(connection: sa.Connection, report: ImportReport) -> None:
+    """Store in an import's report, and beside it, which import undid it, if any does."""
+    facts = {"report": _REPORT.dump_python(report, mode="json")}
     table = tables.import_
     connection.execute(
         sa.update(table)
         .where(table.c.import_id == report.import_id)
-        .values(report=_REPORT.dump_python(report, mode="json"))
+        .values(undone_by_import_id=report.undone_by, **facts)
     )
-
-
-def store_seconds(
-    connection: sa.Connection, import_ids: Sequence[int], seconds: Mapping[str, float]
-) -> None:
-    """Complete the reports of settled imports by the seconds that the stages of each took."""
-    table = tables.import_
-    said = sa.func.jsonb_set(
-        table.c.report,
-        sa.literal(["stage_seconds"], pg.ARRAY(sa.Text)),
-        sa.literal(dict(seconds), pg.JSONB),
-    )
-    mine = table.c.import_id.in_(import_ids)
-    connection.execute(sa.update(table).where(mine).values(report=said))
 
 
 def newest(

@@ -16,12 +16,12 @@ from sqlalchemy.dialects.postgresql import insert
 from csv_pipeline.errors import SetupError
 from csv_pipeline.storage import tables
 from csv_pipeline.storage.confine import confine
+from csv_pipeline.storage.session import DENIED, attempt
 
 READER = "csv_pipeline_reader"
 STATE = ("account", "arrival", "import", "reject", "superseded", "reader")
 VIEW = "WITH (security_invoker)"  # else a view reads with the rights of its owner: everything
 TARGET_POLICY = "account = ANY ((SELECT csv_pipeline.readable_accounts())::text[])"
-_DENIED = "42501"
 _EXISTS = {"42710", "23505"}
 _UNBOUND = sa.text(
     "SELECT rolsuper OR rolcreaterole OR rolbypassrls OR pg_has_role(oid, (SELECT relowner "
@@ -167,27 +167,14 @@ def _has_role(connection: sa.Connection, role: str) -> bool:
 
 
 def _make_role(connection: sa.Connection) -> bool:
-    try:
-        with connection.begin_nested():
-            connection.execute(sa.text(f"CREATE ROLE {READER} NOLOGIN"))
-    except sa.exc.DBAPIError as error:
-        code = getattr(error.orig, "sqlstate", None)
-        if code not in {_DENIED, *_EXISTS}:  # roles belong to the server: another database's may
-            raise
-        return code in _EXISTS
-    return True
+    """Return whether there is the role now; another database of the server may have made it."""
+    make = sa.text(f"CREATE ROLE {READER} NOLOGIN")
+    return attempt(connection, make, DENIED, *_EXISTS) != DENIED
 
 
 def _unless_allowed(connection: sa.Connection, statement: str) -> str | None:
     """Execute a statement, or return it if the pipeline's role may not."""
-    try:
-        with connection.begin_nested():
-            connection.execute(sa.text(statement))
-    except sa.exc.DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) != _DENIED:
-            raise
-        return statement
-    return None
+    return statement if attempt(connection, sa.text(statement), DENIED) else None
 
 
 def _quoted(connection: sa.Connection, name: str) -> str:

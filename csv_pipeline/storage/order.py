@@ -14,7 +14,6 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql as pg
 
 from csv_pipeline.model import ArrivalStatus, Claim, ImportReport, Outcome
 from csv_pipeline.storage import tables
@@ -34,7 +33,12 @@ def lock_waiting(connection: sa.Connection, account: str, feed: str) -> None:
 
     All lock the first such file, before any other arrival, so that no two wait in a circle.
     """
-    rows = sa.select(_arrival.c.arrival_id).where(_without_position(account, feed))
+    rows = sa.select(_arrival.c.arrival_id).where(
+        _arrival.c.account == account,
+        _arrival.c.feed == feed,
+        _arrival.c.position.is_(None),
+        _arrival.c.status != ArrivalStatus.MISPLACED,
+    )
     connection.execute(rows.order_by(_arrival.c.arrival_id).limit(1).with_for_update())
 
 
@@ -49,41 +53,41 @@ def assign(
 
     Those `arriving_now` go behind all others, whatever position they had.
     """
-    now, wanted = (
-        sa.literal(list(ids), pg.ARRAY(sa.BigInteger)) for ids in (arriving_now, arrival_ids)
-    )
+    facts = {"account": account, "feed": feed, "wanted": [*arrival_ids], "now": [*arriving_now]}
     if arriving_now:
-        anew = sa.update(_arrival).where(_arrival.c.arrival_id == sa.any_(now))
-        connection.execute(anew.values(position=None))
-    rank = sa.func.row_number().over(
-        order_by=(_arrival.c.arrival_id == sa.any_(now), *as_they_go())
-    )
-    ranked = (
-        sa.select(_arrival.c.arrival_id, rank.label("rank"))
-        .where(_without_position(account, feed))
-        .cte("ranked")
-    )
-    furthest = sa.select(sa.func.max(ranked.c.rank)).where(ranked.c.arrival_id == sa.any_(wanted))
-    turn = (
-        sa.select(ranked.c.arrival_id)
-        .where(ranked.c.rank <= furthest.scalar_subquery())
-        .order_by(ranked.c.rank)
-        .subquery("turn")
-    )
-    placed = sa.select(turn.c.arrival_id, tables.positions.next_value().label("position")).cte(
-        "placed"
-    )
-    connection.execute(
-        sa.update(_arrival)
-        .where(_arrival.c.arrival_id == placed.c.arrival_id, _arrival.c.position.is_(None))
-        .values(position=placed.c.position)
-    )
+        connection.execute(_LOSE_POSITION, facts)
+    connection.execute(_ASSIGN, facts)
 
 
-def _without_position(account: str, feed: str) -> sa.ColumnElement[bool]:
-    """Return the condition for arrivals of a lane that have no position yet."""
-    placed = _arrival.c.position.is_not(None) | (_arrival.c.status == ArrivalStatus.MISPLACED)
-    return (_arrival.c.account == account) & (_arrival.c.feed == feed) & ~placed
+_LOSE_POSITION = sa.text("""
+    UPDATE csv_pipeline.arrival SET position = NULL
+    WHERE arrival_id = ANY (CAST(:now AS bigint[]))
+""")
+
+# Positions are numbered along sorted rows, because an update visits rows in any order.
+_ASSIGN = sa.text("""
+    WITH ranked AS (
+        SELECT arrival_id, row_number() OVER (
+            ORDER BY arrival_id = ANY (CAST(:now AS bigint[])),
+                modified_at, natural_name, arrival_id
+        ) AS rank
+        FROM csv_pipeline.arrival
+        WHERE account = :account AND feed = :feed
+            AND position IS NULL AND status <> 'misplaced'
+    ),
+    turn AS (
+        SELECT arrival_id FROM ranked
+        WHERE rank <= (
+            SELECT max(rank) FROM ranked WHERE arrival_id = ANY (CAST(:wanted AS bigint[]))
+        )
+        ORDER BY rank
+    ),
+    placed AS (
+        SELECT arrival_id, nextval('csv_pipeline.position') AS position FROM turn
+    )
+    UPDATE csv_pipeline.arrival AS file SET position = placed.position
+    FROM placed WHERE file.arrival_id = placed.arrival_id AND file.position IS NULL
+""")
 
 
 def are_members(archive: Any) -> sa.ColumnElement[bool]:
@@ -150,24 +154,6 @@ def key_of(*columns: sa.ColumnElement[object]) -> sa.ColumnElement[bytes]:
     """Return what `confirmed_row` knows a row of an account and feed by: a digest of its key."""
     text = sa.cast(sa.func.jsonb_build_array(*columns), sa.Text)
     return sa.func.sha256(sa.func.convert_to(text, "UTF8"))
-
-
-def forget_confirmed(connection: sa.Connection, of: Claim) -> None:
-    """Forget which rows were confirmed, once no earlier file is waited for any more."""
-    earlier = sa.exists().where(
-        _arrival.c.account == of.account,
-        _arrival.c.feed == of.feed,
-        _arrival.c.status.in_(_OPEN),
-        _arrival.c.position < _import.c.position,
-    )
-    connection.execute(
-        sa.delete(_confirmed).where(
-            _confirmed.c.account == of.account,
-            _confirmed.c.feed == of.feed,
-            _confirmed.c.import_id == _import.c.import_id,
-            ~earlier,
-        )
-    )
 
 
 def standing(of: Claim | ImportReport) -> tuple[sa.ColumnElement[bool], ...]:

@@ -38,6 +38,9 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
 )
 """Settings of PostgreSQL, by name; all may be set by anyone."""
 
+DENIED = "42501"
+"""The SQLSTATE of what a role may not do."""
+
 _SINCE_17 = "SET transaction_timeout = '0';"
 _SET = "".join(f"SET {name} = '{value}';" for name, value in SETTINGS.items())
 # A commit that is lost in a crash of the server would cost a file that was archived since.
@@ -72,6 +75,26 @@ def engine_for(url: sa.URL, **how: Any) -> sa.Engine:
 
     sa.event.listen(engine, "do_connect", connect)
     return engine
+
+
+def attempt(connection: sa.Connection, statement: sa.Executable, *codes: str) -> str | None:
+    """Execute a statement, and return the SQLSTATE if the server refuses it with one of these.
+
+    What the transaction did before stays.
+    """
+    try:
+        with connection.begin_nested():
+            connection.execute(statement)
+    except sa.exc.DBAPIError as error:
+        if (code := sqlstate(error)) in codes:
+            return code
+        raise
+    return None
+
+
+def sqlstate(error: sa.exc.DBAPIError) -> str | None:
+    """Return the code of what the server did not like, if it said one."""
+    return getattr(error.orig, "sqlstate", None)
 
 
 def with_settings(url: sa.URL, **others: str) -> sa.URL:

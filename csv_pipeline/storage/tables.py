@@ -3,8 +3,13 @@
 The migrations make them; a test holds the two together. Column comments are in the docs.
 """
 
+from dataclasses import fields
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
+
+from csv_pipeline.model import Counts
 
 SCHEMA = "csv_pipeline"
 metadata = sa.MetaData(schema=SCHEMA)
@@ -15,6 +20,8 @@ _NATURAL = (
     f"regexp_replace(regexp_replace(lower(name), '([0-9]+)', '{'0' * 39}\\1', 'g'), "
     "'[0-9]*([0-9]{40})', '\\1', 'g')"
 )
+_BY_PREFIX = {"location": "text_pattern_ops"}
+_STANDING = "outcome = 'imported' AND undone_by_import_id IS NULL"
 
 
 class Role(sa.types.UserDefinedType[str]):
@@ -25,6 +32,13 @@ class Role(sa.types.UserDefinedType[str]):
     def get_col_spec(self, **_: object) -> str:
         """Return PostgreSQL's name of the type."""
         return "REGROLE"
+
+
+def _index(name: str, parts: str, where: str | None = None, **how: Any) -> sa.Index:
+    """Return an index by its columns or expressions, and of which rows, as in SQL."""
+    columns = (part if part.isidentifier() else sa.text(part) for part in parts.split(", "))
+    rows = None if where is None else sa.text(where)
+    return sa.Index(name, *columns, postgresql_where=rows, **how)
 
 
 account = sa.Table(
@@ -77,37 +91,20 @@ arrival = sa.Table(
         *("account", "feed", "location", "size_bytes", "modified_at", "etag"),
         name="arrival_is_found_once",
     ),
-    sa.Index(
-        "arrival_open",
-        "account",
-        "feed",
-        "position",
-        postgresql_where=sa.text("status IN ('waiting', 'claimed', 'failed')"),
-    ),
-    sa.Index(
+    _index("arrival_open", "account, feed, position", "status IN ('waiting', 'claimed', 'failed')"),
+    _index(
         "arrival_without_position",
-        "account",
-        "feed",
-        "arrival_id",
-        postgresql_where=sa.text("position IS NULL AND status <> 'misplaced'"),
+        "account, feed, arrival_id",
+        "position IS NULL AND status <> 'misplaced'",
     ),
-    sa.Index("arrival_by_location", "location", postgresql_ops={"location": "text_pattern_ops"}),
-    sa.Index(
-        "arrival_not_moved",
-        "location",
-        postgresql_ops={"location": "text_pattern_ops"},
-        postgresql_where=sa.text("moved_to IS NULL"),
-    ),
-    sa.Index("arrival_claimed", "worker", postgresql_where=sa.text("status = 'claimed'")),
-    sa.Index("arrival_to_move", "status", postgresql_where=sa.text("moved_at IS NULL")),
-    sa.Index("arrival_moving", "moving_to", postgresql_where=sa.text("moving_to IS NOT NULL")),
-    sa.Index("arrival_moved", "moved_to", postgresql_where=sa.text("moved_to IS NOT NULL")),
-    sa.Index(
-        "arrival_kept",
-        "account",
-        "feed",
-        "moved_at",
-        postgresql_where=sa.text("moved_to IS NOT NULL AND removed_at IS NULL"),
+    _index("arrival_by_location", "location", postgresql_ops=_BY_PREFIX),
+    _index("arrival_not_moved", "location", "moved_to IS NULL", postgresql_ops=_BY_PREFIX),
+    _index("arrival_claimed", "worker", "status = 'claimed'"),
+    _index("arrival_to_move", "status", "moved_at IS NULL"),
+    _index("arrival_moving", "moving_to", "moving_to IS NOT NULL"),
+    _index("arrival_moved", "moved_to", "moved_to IS NOT NULL"),
+    _index(
+        "arrival_kept", "account, feed, moved_at", "moved_to IS NOT NULL AND removed_at IS NULL"
     ),
 )
 
@@ -136,7 +133,7 @@ file_move = sa.Table(
     sa.Column("arrival_id", sa.BigInteger, sa.ForeignKey(arrival.c.arrival_id)),
     sa.Column("source", sa.Text, nullable=False),
     sa.Column("target", sa.Text),
-    sa.Index("file_move_by_arrival", "arrival_id"),
+    _index("file_move_by_arrival", "arrival_id"),
 )
 
 import_ = sa.Table(
@@ -151,15 +148,7 @@ import_ = sa.Table(
     sa.Column("fingerprint", sa.Text),
     sa.Column("run_id", sa.Text),
     sa.Column("finished_at", _aware, nullable=False, server_default=sa.func.now()),
-    sa.Column("read", sa.BigInteger, nullable=False),
-    sa.Column("inserted", sa.BigInteger, nullable=False),
-    sa.Column("updated", sa.BigInteger, nullable=False),
-    sa.Column("unchanged", sa.BigInteger, nullable=False),
-    sa.Column("kept", sa.BigInteger, nullable=False),
-    sa.Column("superseded", sa.BigInteger, nullable=False),
-    sa.Column("rejected", sa.BigInteger, nullable=False),
-    sa.Column("blank", sa.BigInteger, nullable=False),
-    sa.Column("non_data", sa.BigInteger, nullable=False),
+    *(sa.Column(field.name, sa.BigInteger, nullable=False) for field in fields(Counts)),
     sa.Column("problem", sa.Text),
     sa.Column("problem_code", sa.Text),
     sa.Column("same_as", sa.BigInteger),
@@ -176,62 +165,25 @@ import_ = sa.Table(
         "read = inserted + updated + unchanged + kept + superseded + rejected",
         name="every_row_has_one_outcome",
     ),
-    sa.Index(
-        "import_by_content",
-        "account",
-        "feed",
-        "fingerprint",
-        postgresql_where=sa.text("outcome = 'imported' AND undone_by_import_id IS NULL"),
-    ),
-    sa.Index("import_by_lane", "account", "feed", "import_id"),
-    sa.Index("import_by_arrival", "arrival_id", "import_id"),
-    sa.Index(
-        "import_by_turn", "account", "feed", "turn", postgresql_where=sa.text("turn IS NOT NULL")
-    ),
-    sa.Index(
-        "import_without_history",
-        "account",
-        "feed",
-        "turn",
-        postgresql_where=sa.text("history_pruned_at IS NOT NULL"),
-    ),
-    sa.Index(
-        "import_with_changes",
-        "account",
-        "feed",
-        "turn",
-        postgresql_where=sa.text("updated > 0 OR outcome = 'undo'"),
-    ),
-    sa.Index(
+    _index("import_by_content", "account, feed, fingerprint", _STANDING),
+    _index("import_by_lane", "account, feed, import_id"),
+    _index("import_by_arrival", "arrival_id, import_id"),
+    _index("import_by_turn", "account, feed, turn", "turn IS NOT NULL"),
+    _index("import_without_history", "account, feed, turn", "history_pruned_at IS NOT NULL"),
+    _index("import_with_changes", "account, feed, turn", "updated > 0 OR outcome = 'undo'"),
+    _index(
         "import_by_layout",
-        "account",
-        "feed",
-        sa.text("(report ->> 'layout')"),
-        "import_id",
-        postgresql_where=sa.text(
-            "outcome = 'imported' AND undone_by_import_id IS NULL AND repairs_import_id IS NULL"
-        ),
+        "account, feed, (report ->> 'layout'), import_id",
+        f"{_STANDING} AND repairs_import_id IS NULL",
     ),
-    sa.Index(
+    _index(
         "import_with_history",
         "finished_at",
-        postgresql_where=sa.text(
-            "history_pruned_at IS NULL AND undone_by_import_id IS NULL "
-            "AND (updated > 0 OR outcome = 'undo')"
-        ),
+        "history_pruned_at IS NULL AND undone_by_import_id IS NULL AND (updated > 0 OR "
+        "outcome = 'undo')",
     ),
-    sa.Index(
-        "import_by_position",
-        "account",
-        "feed",
-        "position",
-        postgresql_where=sa.text("outcome = 'imported' AND undone_by_import_id IS NULL"),
-    ),
-    sa.Index(
-        "import_by_repaired",
-        "repairs_import_id",
-        postgresql_where=sa.text("repairs_import_id IS NOT NULL"),
-    ),
+    _index("import_by_position", "account, feed, position", _STANDING),
+    _index("import_by_repaired", "repairs_import_id", "repairs_import_id IS NOT NULL"),
 )
 
 reject = sa.Table(
@@ -249,16 +201,10 @@ reject = sa.Table(
     sa.Column("repairs_row_number", sa.BigInteger),
     sa.Column("repaired_by_import_id", sa.BigInteger),
     sa.Column("repair_undone_import_id", sa.BigInteger),
-    sa.Index("reject_by_import", "import_id", "row_number"),
-    sa.Index(
-        "reject_by_repair",
-        "repaired_by_import_id",
-        postgresql_where=sa.text("repaired_by_import_id IS NOT NULL"),
-    ),
-    sa.Index(
-        "reject_by_undone_repair",
-        "repair_undone_import_id",
-        postgresql_where=sa.text("repair_undone_import_id IS NOT NULL"),
+    _index("reject_by_import", "import_id, row_number"),
+    _index("reject_by_repair", "repaired_by_import_id", "repaired_by_import_id IS NOT NULL"),
+    _index(
+        "reject_by_undone_repair", "repair_undone_import_id", "repair_undone_import_id IS NOT NULL"
     ),
 )
 
@@ -270,7 +216,7 @@ outbox = sa.Table(
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("created_at", _aware, nullable=False, server_default=sa.func.now()),
     sa.Column("payload", pg.JSONB, nullable=False),
-    sa.Index("outbox_by_age", "created_at"),
+    _index("outbox_by_age", "created_at"),
 )
 
 superseded = sa.Table(
@@ -279,7 +225,7 @@ superseded = sa.Table(
     sa.Column("import_id", sa.BigInteger, nullable=False),
     sa.Column("row_number", sa.BigInteger, nullable=False),
     sa.Column("by_row_number", sa.BigInteger, nullable=False),
-    sa.Index("superseded_by_import", "import_id", "row_number"),
+    _index("superseded_by_import", "import_id, row_number"),
 )
 
 confirmed_row = sa.Table(
@@ -289,7 +235,7 @@ confirmed_row = sa.Table(
     sa.Column("feed", sa.Text, nullable=False),
     sa.Column("key", sa.LargeBinary, nullable=False),
     sa.Column("import_id", sa.BigInteger, nullable=False),
-    sa.Index("confirmed_row_by_key", "account", "feed", "key"),
+    _index("confirmed_row_by_key", "account, feed, key"),
 )
 
 target = sa.Table(

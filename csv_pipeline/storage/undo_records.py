@@ -144,13 +144,7 @@ def _same_content_since(connection: sa.Connection, subject: ImportReport, undo: 
 
 
 def _mark(connection: sa.Connection, report: ImportReport, undone_by: int | None) -> None:
-    table = tables.import_
-    connection.execute(
-        sa.update(table)
-        .where(table.c.import_id == report.import_id)
-        .values(undone_by_import_id=undone_by)
-    )
-    imports.store_report(connection, replace(report, undone_by=undone_by))
+    imports.mark_undone(connection, replace(report, undone_by=undone_by))
 
 
 def _mark_repairs(connection: sa.Connection, import_id: int, *, redo: bool) -> None:

@@ -8,7 +8,6 @@ import polars as pl
 
 from csv_pipeline.casts import cells, currencies, decimals
 from csv_pipeline.casts.by_kind import CASTS, Reason
-from csv_pipeline.casts.nulls import are_none
 from csv_pipeline.handover import ORIGIN, REJECTS, TYPED_ORIGIN
 from csv_pipeline.rejects.faults import MASK, fault_rows
 from csv_pipeline.spec.contract import Column
@@ -42,7 +41,7 @@ def typed_rows(batch: pl.DataFrame, plan: Plan) -> tuple[pl.DataFrame, pl.DataFr
             reasons = cells.damage(values, is_id=is_id(column, feed))
         failed = _failed(values, cast, column, plan)
         if failed is not None:
-            values = values.set(failed & are_none(values, column, plan.nulls), None)
+            values = values.set(failed & cells.are_none(values, column, plan.nulls), None)
             text = text.with_columns(values)
             reasons = _reasons(values, failed & values.is_not_null(), column, plan)
         faults += [
