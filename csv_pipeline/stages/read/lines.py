@@ -120,11 +120,13 @@ def _quotes(text: pl.Series, grammar: Grammar) -> pl.DataFrame:
 def _cells(block: bytes, grammar: Grammar, width: int) -> pl.DataFrame | None:
     """Return what Polars finds in the block, row by row; None if it takes it for no table.
 
-    It refuses a first row of another width; so an empty one of the right width goes before it.
+    It refuses a first row of another width; then an empty one of the right width goes before it.
     """
-    first = grammar.delimiter.encode() * (width - 1) + b"\n"
+    edge = grammar.delimiter.encode()
+    above = int(block.count(edge, 0, block.find(b"\n")) != width - 1)
+    first = edge * (width - 1) + b"\n"
     try:
-        return parsed(first + block, grammar, width, cut=True).slice(1)
+        return parsed(first * above + block, grammar, width, cut=True).slice(above)
     except PolarsError:
         return None
 
