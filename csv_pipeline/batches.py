@@ -1,6 +1,6 @@
 """Batches of rows, in which every stage streams, so that memory does not grow with the file.
 
-Few rows stay in memory; more are a directory of numbered Arrow IPC files, one a batch.
+What is small stays in memory; else it is a directory of numbered Arrow IPC files, one a batch.
 """
 
 import shutil
@@ -22,7 +22,7 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 _FEW_ROWS = 5_000
-_MOST_BYTES_HELD = 8 * 1024**2
+_MOST_BYTES_HELD = 16 * 1024**2
 # Arrow has two forms. Polars reads and writes one, the file, by its streaming engine, which is the
 # faster way for many rows; for a hundred it takes ten times as long as the other, the stream.
 _FILE_BEGINS = b"ARROW1"
@@ -96,7 +96,7 @@ def nothing() -> Batches:
 
 
 class BatchWriter:
-    """Write batches, in memory while they have few rows, else to a directory, emptied first.
+    """Write batches, in memory while they are small, else to a directory, emptied first.
 
     Several threads may write at once, each the batch of a number of its own. The batches of the
     writer that has the `main` output of a stage are its progress.
@@ -106,6 +106,7 @@ class BatchWriter:
         self._held: dict[int, pl.DataFrame] | None = {}
         self.batches = Batches(directory, self._held)
         self._heights: dict[int, int] = {}
+        self._size_bytes = 0.0
         self._done = ROWS_DONE.get() if main else None
         self._lock = Lock()
 
@@ -123,8 +124,8 @@ class BatchWriter:
         """Write one batch, an empty one too, so that numbers of two writers agree."""
         with self._lock:
             self._heights[number] = batch.height
-            many = self.rows > _FEW_ROWS or batch.estimated_size() > _MOST_BYTES_HELD
-            if self._held is not None and many:
+            self._size_bytes += batch.estimated_size()
+            if self._held is not None and self._size_bytes > _MOST_BYTES_HELD:
                 self.batches.spill()
                 self._held = None
             if self._held is not None:

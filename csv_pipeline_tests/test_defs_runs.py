@@ -17,7 +17,7 @@ from csv_pipeline.defs.lanes import JOB
 from csv_pipeline.defs.metadata import MOST_LINES
 from csv_pipeline.defs.partitions import ACCOUNTS
 from csv_pipeline.defs.resource import Engine
-from csv_pipeline.engine import group, importer
+from csv_pipeline.engine import group, importer, loader
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import AccountingError, DatabaseUnavailableError
 from csv_pipeline.files.local import path_of
@@ -81,14 +81,14 @@ def break_load(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Let the load stage raise for files whose name begins with "bad"."""
 
     def broken(error: Exception) -> None:
-        load = vars(group)["load"]
+        load = vars(loader)["load"]
 
         def raising(connection: Any, incoming: Incoming, *rest: Any) -> Any:
             if any(claim.name.startswith("bad") for claim in incoming.claims):
                 raise error
             return load(connection, incoming, *rest)
 
-        monkeypatch.setattr(group, "load", raising)
+        monkeypatch.setattr(loader, "load", raising)
 
     return broken
 
@@ -308,7 +308,7 @@ def test_a_run_that_is_interrupted_gives_its_files_back_and_is_not_retried(
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(group, "load", interrupted)
+    monkeypatch.setattr(loader, "load", interrupted)
     dagster.drop("one.csv", GOOD)
     result = dagster.run()
     assert not result.success
@@ -322,14 +322,14 @@ def test_a_failure_that_cannot_be_recorded_fails_the_run_and_no_other_file(
     dagster.drop("bad.csv", GOOD)
     dagster.drop("one.csv", MESSY)
     break_load(ZeroDivisionError("a bug"))
-    record = vars(group)["record_imports"]
+    record = vars(loader)["record_imports"]
 
     def full(connection: Any, records: Any, *rest: Any) -> None:
         if records[0].claim.name == "bad.csv":
             raise ValueError("no room")
         record(connection, records, *rest)
 
-    monkeypatch.setattr(group, "record_imports", full)
+    monkeypatch.setattr(loader, "record_imports", full)
     result = dagster.run()
     assert not result.success
     assert dagster.statuses() == {"bad.csv": "claimed", "one.csv": "imported"}
@@ -352,7 +352,7 @@ def test_a_silent_database_is_waited_for(
     dagster: Dagster, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     answers = iter([DatabaseUnavailableError("database x: an answer was needed; none came")])
-    module = importer if step == "fetch" else group
+    module = {"fetch": importer, "transform": group, "load": loader}[step]
     does = vars(module)[step]
 
     def silent_once(*arguments: Any, **options: Any) -> Any:

@@ -478,7 +478,7 @@ def test_two_processes_do_not_work_on_one_claim(scene: Scene) -> None:
 def test_a_file_that_failed_three_times_is_tried_by_name_only(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("csv_pipeline.engine.group.load", _broken)
+    monkeypatch.setattr("csv_pipeline.engine.loader.load", _broken)
     scene = Scene(desk)
     scene.drop(BEFORE, "people.csv")
     for attempt in range(3):

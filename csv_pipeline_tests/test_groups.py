@@ -193,6 +193,14 @@ MIXED: dict[str, list[str | bytes]] = {
 }
 
 
+ALONE: dict[str, set[int]] = {
+    "headers and non-data lines": {7},
+    "names that nobody knows": {2},
+    "a file twice": {2},
+}
+"""Which of them go alone, by their positions: those that are refused before they are typed, those
+whose bytes came before, and those with no neighbour of the same header."""
+
 EARLIER = "Name,Shoe,ID,Amount\nZoe,4,z,9.00\n"
 
 
@@ -214,6 +222,9 @@ def test_what_becomes_of_files_is_the_same_whether_they_go_together_or_alone(
             other.bring(before)
         imports = arrived(other, MIXED[kind])
         reports = style(other, imports)
+        if style is together:
+            parted = {imports.index(one) for one in went_alone(imports)}
+            assert parted == ALONE.get(kind, set())
         files = [(told(r), results(other, r), faults(other, r)) for r in reports]
         found.append([*files, other.rows(columns=_PLAIN)])
     evidence = [[report.evidence for report, *_ in files] for *files, _ in found]
@@ -523,7 +534,7 @@ def test_results_of_a_load_that_came_to_nothing_are_not_left(
             workspace.results.path.write_text("of the load that failed")
         raise OSError("the disk is full")
 
-    monkeypatch.setattr("csv_pipeline.engine.group.draft_results", fail)
+    monkeypatch.setattr("csv_pipeline.engine.loader.draft_results", fail)
     reports = together(desk, arrived(desk, [f"{HEADER}{n},A,1.00\n" for n in range(2)]))
     assert [results(desk, r) for r in reports] == [
         f"{RESULTS}2,2,inserted,{n},\n" for n in range(2)

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from csv_pipeline.engine import group as ingest_module
+from csv_pipeline.engine import loader as ingest_module
 from csv_pipeline.engine.housekeeping import sweep
 from csv_pipeline.engine.importer import Import
 from csv_pipeline.engine.pipeline import Pipeline

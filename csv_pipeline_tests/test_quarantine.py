@@ -172,7 +172,7 @@ def test_a_failed_copy_quotes_no_row_in_the_ledger(
     import_ = Import(desk.pipeline, desk.pipeline.claim(desk.account, "people")[0])
     advance(import_, Stage.VALIDATE)
     bad = f"{SECRET},such,row\n".encode()
-    texts = iter([bad, None, bad])  # once for the table itself, once for staging
+    texts = iter([bad, None, bad, None, bad])  # twice for the table itself, once for staging
     monkeypatch.setattr("csv_pipeline.stages.load.copying._next_text", lambda _: next(texts, None))
     with pytest.raises(Exception, match="invalid input syntax") as raised:
         advance(import_, Stage.LOAD)

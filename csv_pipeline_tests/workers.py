@@ -175,7 +175,7 @@ class _Stop:
 
         def on_statement(_: Any, __: Any, statement: str, *___: Any) -> None:
             nonlocal settling
-            settling = settling or "INSERT INTO csv_pipeline.import " in statement
+            settling = settling or "INSERT INTO csv_pipeline.import (" in statement
 
         def stopping_commit(connection: Any) -> None:
             nonlocal settling

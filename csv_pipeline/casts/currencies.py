@@ -113,6 +113,10 @@ class Stated:
             return
         dashes = stated.is_not_null() & ~values.str.contains(r"\p{Nd}")
         self.dashes.add(dashes, values, row_numbers)
+        self.count(stated, row_numbers)
+
+    def count(self, stated: pl.Series, row_numbers: pl.Series) -> None:
+        """Count the currencies of amounts."""
         for currency in stated.unique().drop_nulls().sort():
             sightings = self.found.setdefault(meant(currency, self.declared), Sightings())
             sightings.add(stated == currency, stated, row_numbers)

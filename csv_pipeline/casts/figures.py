@@ -49,9 +49,13 @@ class Figures:
         `amounts` are the currencies and the texts of the columns that state any.
         """
         stated = [replace(one, found={}, dashes=Sightings()) for one in self.stated]
-        for one in stated:
+        for one, of_all in zip(stated, self.stated, strict=True):
             if one.column in amounts:
-                one.add(*amounts[one.column], rows)
+                currencies, texts = amounts[one.column]
+                if of_all.dashes.count:
+                    one.add(currencies, texts, rows)
+                else:
+                    one.count(currencies, rows)
         return replace(
             self,
             amounts=[surveys[survey.column] for survey in self.amounts],

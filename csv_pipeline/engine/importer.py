@@ -17,7 +17,7 @@ from csv_pipeline.engine import dry_runs
 from csv_pipeline.engine.findings import first_rejects
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.report import report_so_far
-from csv_pipeline.engine.workspace import Workspace, workspace_in
+from csv_pipeline.engine.workspace import MOST_BYTES_OF_ONE, Workspace, workspace_in
 from csv_pipeline.errors import ContradictionError, WrongFeedError
 from csv_pipeline.handover import PlainFile, Replay, TextFile
 from csv_pipeline.model import (
@@ -31,6 +31,7 @@ from csv_pipeline.model import (
     Reject,
     StoredText,
 )
+from csv_pipeline.parts import Files
 from csv_pipeline.rejects.rejects_file import is_rejects_file
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.contract import heading
@@ -104,6 +105,11 @@ class Import:
     def is_due(self) -> bool:
         """Whether its rows go on: the file is not refused, and not settled."""
         return self.workspace.ending is None and self.workspace.report is None
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the file that arrived is small, whatever is in it."""
+        return self.claim.size_bytes <= MOST_BYTES_OF_ONE
 
     @property
     def fingerprint(self) -> str | None:
@@ -298,3 +304,22 @@ class Import:
                 f"a header of feed {self.feed.name!r} was needed",
                 f"it knows {mine} of the {len(names)} names there, feed {likeliest!r} {most}",
             )
+
+
+def due_of(of: Sequence[Import]) -> list[Import]:
+    """Return those whose rows go on."""
+    return [import_ for import_ in of if import_.is_due]
+
+
+def files_of(of: Sequence[Import]) -> Files:
+    """Return files that were typed together, as one."""
+    shares = [share for import_ in of if (share := import_.workspace.shared)]
+    return Files(
+        work=shares[0].work,
+        names=tuple(import_.claim.name for import_ in of),
+        texts=tuple(import_.text() for import_ in of),
+        parts=tuple(share.part for share in shares),
+        rows=shares[0].rows,
+        rejects=shares[0].rejects,
+        replay=of[0].workspace.replay,
+    )

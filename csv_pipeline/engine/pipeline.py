@@ -175,7 +175,9 @@ class Pipeline:
         """
         landing = self.settings.landing_area
         with self.database.begin() as connection:
-            known = arrivals.known_files(connection, f"{landing / (account or '')}/")
+            known = arrivals.known_files(
+                connection, f"{landing / account if account else landing}/"
+            )
         seen = scan_landing(
             landing,
             self.feeds,

@@ -16,8 +16,10 @@ import polars as pl
 import structlog
 
 from csv_pipeline.batches import ROWS_DONE
-from csv_pipeline.engine.group import ApartError, Group, groups_of
+from csv_pipeline.engine.group import Group
+from csv_pipeline.engine.grouping import groups_of
 from csv_pipeline.engine.importer import Import, imports_of, remove_work
+from csv_pipeline.engine.loader import ApartError
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.workspace import Progress, Stage
 from csv_pipeline.errors import FileRefusedError, LostClaimError, UnavailableError

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
+from threading import Lock
 from typing import Any, Generic, Self, TypeVar, overload
 
 import polars as pl
@@ -157,7 +158,7 @@ class Workspace:
         self.directory = directory
         on_disk = any(directory.glob("*.json"))
         self._facts: dict[str, Any] | None = None if on_disk else {}
-        self.size_bytes = 0
+        self.size_bytes: int | None = None
 
     @property
     def is_in_memory(self) -> bool:
@@ -189,11 +190,10 @@ class Workspace:
 
     def hold(self, size_bytes: int) -> None:
         """Keep all facts in files from here on, unless a file of this size may be in memory."""
-        if self._facts is None or self.size_bytes:
+        if self._facts is None or self.size_bytes is not None:
             return
-        held = sum(workspace.size_bytes for workspace in _in_memory.values())
-        if size_bytes <= MOST_BYTES_OF_ONE and held + size_bytes <= _MOST_BYTES_IN_MEMORY:
-            self.size_bytes = max(1, size_bytes)
+        if size_bytes <= MOST_BYTES_OF_ONE and _in_memory.take(size_bytes):
+            self.size_bytes = size_bytes
             return
         facts, self._facts = self._facts, None
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -264,15 +264,43 @@ class Workspace:
 
     def remove(self) -> None:
         """Remove the work directory, and what is in memory."""
-        _in_memory.pop(self.directory, None)
+        _in_memory.drop(self)
         if self.directory.exists():
             shutil.rmtree(self.directory, ignore_errors=True)
 
 
 _PROGRESS = {stage: Fact(f"progress-{stage}", Progress) for stage in Stage}
-_in_memory: dict[Path, Workspace] = {}
+
+
+class _InMemory:
+    """The workspaces that this process works in, and how many bytes of files are in memory."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._workspaces: dict[Path, Workspace] = {}
+        self._size_bytes = 0
+
+    def of(self, directory: Path) -> Workspace:
+        with self._lock:
+            if (found := self._workspaces.get(directory)) is None:
+                found = self._workspaces[directory] = Workspace(directory)
+            return found
+
+    def take(self, size_bytes: int) -> bool:
+        with self._lock:
+            has_room = self._size_bytes + size_bytes <= _MOST_BYTES_IN_MEMORY
+            self._size_bytes += size_bytes if has_room else 0
+            return has_room
+
+    def drop(self, workspace: Workspace) -> None:
+        with self._lock:
+            if self._workspaces.pop(workspace.directory, None) is not None:
+                self._size_bytes -= workspace.size_bytes or 0
+
+
+_in_memory = _InMemory()
 
 
 def workspace_in(directory: Path) -> Workspace:
     """Return the workspace of a work directory, which this process may have in memory."""
-    return _in_memory.setdefault(directory, Workspace(directory))
+    return _in_memory.of(directory)

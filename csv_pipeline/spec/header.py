@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
+from functools import lru_cache
 
 from csv_pipeline.model import HeaderDrift
 from csv_pipeline.spec.contract import Column, heading
@@ -11,7 +12,8 @@ from csv_pipeline.spec.kinds import Kind
 _ALIKE = 0.6  # of two names, by difflib's ratio; "Order No." and "Order Number" have 0.67
 
 
-def sources_in(header: Sequence[str], feed: Feed) -> tuple[dict[str, int], dict[str, int]]:
+@lru_cache(maxsize=1_000)
+def sources_in(header: tuple[str, ...], feed: Feed) -> tuple[Mapping[str, int], Mapping[str, int]]:
     """Return each contract column's place in the header, and another that claims to be it.
 
     The place is that of the column's likeliest name; where a name comes twice, the first. The
@@ -68,7 +70,8 @@ def extras_in(header: Sequence[str], used: Iterable[int]) -> dict[str, int]:
     return extras
 
 
-def drift(header: Sequence[str], feed: Feed, before: Sequence[str] = ()) -> HeaderDrift:
+@lru_cache(maxsize=1_000)
+def drift(header: tuple[str, ...], feed: Feed, before: tuple[str, ...] = ()) -> HeaderDrift:
     """Return how a header differs from what the feed knows, and from the one `before` it."""
     sources, _ = sources_in(header, feed)
     layout = layout_of(sources, feed)

@@ -116,9 +116,16 @@ def same_content(
     connection: sa.Connection, of: Claim | ImportReport, fingerprint: str | None
 ) -> SameContent | None:
     """Return the last import that brought the same bytes for the same account and feed, if any."""
-    facts = {"account": of.account, "feed": of.feed, "fingerprint": fingerprint}
-    row = connection.execute(_SAME_CONTENT, facts).one_or_none()
-    return None if row is None else _same(row)
+    (found,) = same_contents(connection, of, [fingerprint])
+    return found
+
+
+def same_contents(
+    connection: sa.Connection, of: Claim | ImportReport, fingerprints: Sequence[str | None]
+) -> list[SameContent | None]:
+    """Return so for the bytes of several files of an account and feed."""
+    facts = {"account": of.account, "feed": of.feed, "fingerprints": list(fingerprints)}
+    return [_same(row) for row in connection.execute(_SAME_CONTENTS, facts)]
 
 
 def _same(row: sa.Row[tuple[int, bool]]) -> SameContent | None:
@@ -142,7 +149,12 @@ _SAME = f"""
     ORDER BY turn DESC, import_id DESC
     LIMIT 1
 """
-_SAME_CONTENT = sa.text(_SAME.format(fingerprint=":fingerprint"))
+_SAME_CONTENTS = sa.text(f"""
+    SELECT same.*
+    FROM unnest(CAST(:fingerprints AS text[])) WITH ORDINALITY AS file (fingerprint, nth)
+    LEFT JOIN LATERAL ({_SAME.format(fingerprint="file.fingerprint")}) AS same ON true
+    ORDER BY nth
+""")
 
 
 @cache

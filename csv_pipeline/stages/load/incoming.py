@@ -2,12 +2,22 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 
-from csv_pipeline.batches import batches, scan
-from csv_pipeline.handover import OWN, SUPERSEDED, TYPED_ORIGIN, WHOLE, Replay, TypedFile, ValidFile
+from csv_pipeline.batches import Batches, batches, scan
+from csv_pipeline.handover import (
+    OWN,
+    SUPERSEDED,
+    TYPED_ORIGIN,
+    WHOLE,
+    Part,
+    Replay,
+    TypedFile,
+    ValidFile,
+)
 from csv_pipeline.model import Claim
 from csv_pipeline.parts import Files, parts_of
 from csv_pipeline.spec.feed import Feed
@@ -56,27 +66,52 @@ class Incoming:
         """The number of rows to be stored."""
         return sum(valid.valid - valid.superseded for valid in self.valid)
 
-    def only(self, positions: Sequence[int]) -> "Incoming":
-        """Return the same without the other files."""
-        if len(positions) == len(self.claims):
-            return self
-        return replace(
-            self,
-            claims=tuple(self.claims[position] for position in positions),
-            files=self.files.only(positions),
-            valid=tuple(self.valid[position] for position in positions),
-            work=self.work / f"{positions[0]}-{len(positions)}",
-        )
-
-    def waves(self) -> Iterator["Incoming"]:
-        """Give the files in their order, those together of which no two have a row of one key."""
-        wave = [0]
+    def waves(self) -> "list[Incoming]":
+        """Return the files in their order, those together of which no two have a row of one key."""
+        waves = [[0]]
         for position, valid in enumerate(self.valid[1:], 1):
-            if valid.meets > self.files.parts[wave[0]].rows_up:
-                yield self.only(wave)
-                wave = []
-            wave.append(position)
-        yield self.only(wave)
+            if valid.meets > self.files.parts[waves[-1][0]].rows_up:
+                waves.append([])
+            waves[-1].append(position)
+        if len(waves) == 1:
+            return [self]
+        of = [number for number, wave in enumerate(waves) for _ in wave]
+        files, typed, first = self.files, self.typed, self.valid[0]
+        split = partial(_split, parts=files.parts, of=of)
+        pieces = zip(
+            split(files.rows),
+            split(files.rejects),
+            split(typed.rows, row=TYPED_ORIGIN[0]),
+            split(first.rows, row=TYPED_ORIGIN[0]),
+            split(first.rejects),
+            split(first.superseded_rows),
+            split(first.occurrences, row=TYPED_ORIGIN[0]),
+            strict=True,
+        )
+        return [
+            replace(
+                self,
+                claims=tuple(self.claims[at] for at in wave),
+                files=replace(files.only(wave), rows=rows, rejects=malformed),
+                typed=replace(typed, rows=its_typed),
+                valid=tuple(
+                    replace(
+                        self.valid[at],
+                        rows=good,
+                        rejects=rejects,
+                        superseded_rows=superseded,
+                        occurrences=occurrences,
+                    )
+                    for at in wave
+                ),
+                work=self.work / f"{wave[0]}-{len(wave)}",
+                any_stored=self.any_stored or number > 0,
+            )
+            for number, (
+                wave,
+                (rows, malformed, its_typed, good, rejects, superseded, occurrences),
+            ) in enumerate(zip(waves, pieces, strict=True))
+        ]
 
     def rows(self) -> Iterator[pl.DataFrame]:
         """Give the rows to be stored, batch by batch; with `OWN` if they are `moved`."""
@@ -104,3 +139,17 @@ class Incoming:
         ups = pl.Series([part.rows_up for part in parts])
         own = (import_ids.gather(position), (number - ups.gather(position)).alias(OWN[1]))
         return batch.with_columns(own).filter(position.is_not_null())
+
+
+def _split(
+    some: Batches, parts: Sequence[Part], of: Sequence[int], row: str = "row_number"
+) -> list[Batches]:
+    """Return the rows of each wave; `of` says which one those of a part are of."""
+    held: list[dict[int, pl.DataFrame]] = [{} for _ in range(of[-1] + 1)]
+    for number in some.numbers:
+        batch = some.read(number)
+        wave = pl.Series("_wave", of).gather(parts_of(batch[row], parts))
+        pieces = batch.with_columns(wave).partition_by("_wave", as_dict=True, include_key=False)
+        for at, its in enumerate(held):
+            its[number] = pieces.get((at,), batch.clear())
+    return [Batches(some.directory, its) for its in held]

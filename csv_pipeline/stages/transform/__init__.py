@@ -12,11 +12,11 @@ from datetime import date
 import polars as pl
 
 from csv_pipeline.account import Account
-from csv_pipeline.batches import BatchWriter, batches, in_order
+from csv_pipeline.batches import Batches, BatchWriter, batches, in_order, scan
 from csv_pipeline.casts import cells
 from csv_pipeline.casts.identifiers import Rounded, rounded
 from csv_pipeline.errors import FileRefusedError, MissingColumnError
-from csv_pipeline.handover import TYPED_ORIGIN, TypedFile
+from csv_pipeline.handover import TYPED_ORIGIN, WHOLE, TypedFile
 from csv_pipeline.model import Evidence, FileFacts
 from csv_pipeline.parts import Files, by_part, parts_of
 from csv_pipeline.spec.contract import Column, heading
@@ -118,12 +118,13 @@ def transform(
         for ids in found:
             _add_rounded(rounded_ids, ids, files)
     made: list[TypedFile | FileRefusedError] = []
+    own = _own_rows(rows.batches, files) if feed.file_checks else {}
     for at, plan in enumerate(plans):
         if isinstance(plan, FileRefusedError):
             made.append(plan)
             continue
         try:
-            checked = check_file(files, at, rows.batches, plan)
+            checked = check_file(files, at, own[at], plan) if own else []
         except FileRefusedError as refusal:
             made.append(refusal)
             continue
@@ -145,6 +146,19 @@ def transform(
             )
         )
     return made
+
+
+def _own_rows(rows: Batches, files: Files) -> dict[int, pl.LazyFrame]:
+    """Return the typed rows of each file, numbered as there."""
+    if files.parts == (WHOLE,):
+        return {0: scan(rows)}
+    number = TYPED_ORIGIN[0]
+    own = {at: pl.LazyFrame() for at in range(len(files.parts))}
+    for batch in batches(rows):
+        own = {at: batch.clear().lazy() for at in own}
+        for at, some in by_part(batch, files.parts, number):
+            own[at] = some.with_columns(some[number] - files.parts[at].rows_up).lazy()
+    return own
 
 
 _Alike = Sequence[tuple[Plan, Sequence[int]]]

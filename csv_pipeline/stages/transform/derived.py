@@ -5,11 +5,11 @@ from collections.abc import Callable
 import polars as pl
 from polars.exceptions import ColumnNotFoundError
 
-from csv_pipeline.batches import Batches, scan
+from csv_pipeline.batches import scan
 from csv_pipeline.errors import SetupError
 from csv_pipeline.handover import TYPED_ORIGIN
 from csv_pipeline.model import Evidence
-from csv_pipeline.parts import Files, scan_part
+from csv_pipeline.parts import Files
 from csv_pipeline.spec.feed import Feed, WholeFile, takes_facts
 from csv_pipeline.spec.names import EXTRA
 from csv_pipeline.stages.transform.plan import Plan
@@ -58,20 +58,18 @@ def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0]
 
 
-def check_file(files: Files, at: int, rows: Batches, plan: Plan) -> list[Evidence]:
+def check_file(files: Files, at: int, rows: pl.LazyFrame, plan: Plan) -> list[Evidence]:
     """Return the evidence that the feed's file checks give of one of the files.
 
     Raises:
         ContradictionError: The file says of itself what is not so.
     """
-    if not plan.feed.file_checks:
-        return []
-    text, part = files.texts[at], files.parts[at]
+    text = files.texts[at]
     whole = WholeFile(
         name=files.names[at],
         layout=plan.layout.name,
         account=plan.account,
-        rows=scan_part(rows, part, row=TYPED_ORIGIN[0]),
+        rows=rows,
         malformed=scan(text.rejects).select("line_number"),
         non_data=text.non_data,
     )

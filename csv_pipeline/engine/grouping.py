@@ -1,0 +1,75 @@
+"""Which files of a run go through a stage together."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from csv_pipeline.engine.group import Group
+from csv_pipeline.engine.importer import Import
+from csv_pipeline.engine.workspace import MOST_BYTES_OF_ONE, Stage
+from csv_pipeline.storage.targets import rows_meet
+
+_MOST_BYTES = 16 * 1024**2
+_MOST_FILES = 500
+
+
+def groups_of(imports: Sequence[Import], stage: Stage) -> Iterator[Group]:
+    """Give imports of one account and feed in their order, those together that go together.
+
+    Each has done the stage before, and the groups are to be advanced one after the other: later
+    files win over earlier ones.
+    """
+    if stage in {Stage.ARRIVE, Stage.READ}:  # where each is looked at by itself
+        for is_small, alike in groupby(imports, lambda import_: import_.is_small):
+            these = list(alike)
+            yield from [Group(these)] if is_small else (Group([one]) for one in these)
+        return
+    if stage is Stage.TRANSFORM and len(imports) > 1:
+        one = imports[0]
+        with one.pipeline.database.begin() as connection:
+            if rows_meet(connection, one.feed):
+                yield from (Group([import_]) for import_ in imports)
+                return
+    some: list[Import] = []
+    going: list[_Likeness] = []
+    for import_ in imports:
+        its = _likeness(import_) if import_.is_due else None
+        if len(some) >= _MOST_FILES or (its and going and not its.joins(going)):
+            yield Group(some)
+            some, going = [], []
+        some.append(import_)
+        if its:
+            going.append(its)
+    if some:
+        yield Group(some)
+
+
+@dataclass(frozen=True, slots=True)
+class _Likeness:
+    """What files have in common that go together, None of one that goes alone; and its bytes."""
+
+    known_by: object
+    size_bytes: int = 0
+    fingerprint: str = ""
+
+    def joins(self, others: "Sequence[_Likeness]") -> bool:
+        """Return whether the file goes with others before it, which go together."""
+        if self.known_by is None or self.known_by != others[0].known_by:
+            return False
+        size_bytes = self.size_bytes + sum(other.size_bytes for other in others)
+        # Of equal files the second is a duplicate, once the first is in.
+        return size_bytes <= _MOST_BYTES and all(
+            not self.fingerprint or self.fingerprint != other.fingerprint for other in others
+        )
+
+
+def _likeness(import_: Import) -> _Likeness:
+    workspace, claim = import_.workspace, import_.claim
+    if (shared := workspace.shared) is not None:  # so they went together in the stage before
+        return _Likeness(shared.work)
+    text, plain = workspace.text, workspace.plain
+    if text is None or plain is None or claim.dry_run or workspace.replay is not None:
+        return _Likeness(None)
+    if plain.size_bytes > MOST_BYTES_OF_ONE:
+        return _Likeness(None)
+    return _Likeness(text.header, plain.size_bytes, plain.fingerprint)
