@@ -49,6 +49,13 @@ def test_lines_taken_at_once_are_those_of_a_walk(seed: int) -> None:
         assert found.records[column].to_list() == cut[column].to_list(), column
 
 
+@pytest.mark.parametrize("first", ["", "a", "a,b,c,d"], ids=["blank", "short", "long"])
+def test_a_block_whose_first_line_is_no_row_is_taken_at_once(first: str) -> None:
+    found = lined(Block(f"{first}\n1,2,3\n".encode(), 0, final=True), Grammar(), 3)
+    assert found is not None
+    assert found.cells.row(1) == ("1", "2", "3")
+
+
 @pytest.mark.parametrize("seed", range(300))
 def test_what_is_told_of_a_native_grammar_is_what_the_patterns_of_any_tell(
     seed: int, monkeypatch: pytest.MonkeyPatch

@@ -154,12 +154,13 @@ def _fields(
     lengths = cells.select(pl.sum_horizontal(pl.all().str.len_bytes()).cast(pl.Int64)).to_series()
     found = lengths + (cells.width - 1) + lines["returns"]
     if quotes is not None:
-        found = _added(found, quotes["position"], quotes["quotes"])
-        doubled = quotes["position"].filter(quotes["doubled"])
+        at, doubled = quotes["position"], quotes["position"].filter(quotes["doubled"])
+        found = found.scatter(at, found[at] + quotes["quotes"])
         if not doubled.is_empty():
-            inner = pl.all().gather(doubled).str.count_matches(grammar.quote, literal=True)
-            left = cells.select(pl.sum_horizontal(inner).cast(pl.Int64)).to_series()
-            found = _added(found, doubled, -left)
+            whole = pl.concat_str(pl.all(), ignore_nulls=True)
+            count = whole.str.count_matches(grammar.quote, literal=True).cast(pl.Int64)
+            kept = cells[doubled].select(count).to_series()
+            found = found.scatter(doubled, found[doubled] - kept)
     fields = pl.Series("fields", [cells.width], dtype=pl.Int64).new_from_index(0, lines.height)
     if not (odd := found != lines["length"]).any():
         return fields
@@ -173,7 +174,3 @@ def counted_fields(text: pl.Series, grammar: Grammar) -> pl.Series:
     bare = bare.str.replace_all(f"{quote}[^{quote}]*{quote}", "") if quote else bare
     count = bare.str.count_matches(grammar.delimiter, literal=True).cast(pl.Int64) + 1
     return text.to_frame().select(count).to_series()
-
-
-def _added(to: pl.Series, positions: pl.Series, more: pl.Series) -> pl.Series:
-    return to.scatter(positions, to[positions] + more)
