@@ -50,7 +50,9 @@ _MOST_NAMES = 40
 
 def imports_of(pipeline: Pipeline, claims: Sequence[Claim]) -> list["Import"]:
     """Return the imports of claimed arrivals of one account."""
-    account = pipeline.account(claims[0].account) if claims else None
+    account = pipeline.declared.get(claims[0].account) if claims else None
+    if account is None and claims:
+        account = pipeline.account(claims[0].account)
     return [Import(pipeline, claim, account) for claim in claims]
 
 

@@ -6,7 +6,7 @@ imports; the path of one file is in `csv_pipeline.engine.importer`.
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -40,13 +40,15 @@ log = structlog.get_logger()
 class Pipeline:
     """What every import needs: the settings, the database with all tables in it, the feeds.
 
-    The lease renewer renews the leases of what was claimed here.
+    The lease renewer renews the leases of what was claimed here; `declared` is what the accounts
+    had declared then.
     """
 
     settings: Settings
     database: Database
     feeds: Mapping[str, Feed]
     leases: LeaseRenewer
+    declared: dict[str, Account] = field(default_factory=dict)
 
     def close(self) -> None:
         """Renew no lease any more and close the database."""
@@ -89,6 +91,7 @@ class Pipeline:
                 dry_run=dry_run,
                 again=again,
             )
+            self.declared[account] = accounts.named(connection, account)
         self.leases.hold(taken)
         return taken
 
@@ -109,6 +112,7 @@ class Pipeline:
         self._stay_in_lane(file)
         landed = is_below(location_of(file.location), self.settings.landing_area)
         with self.database.begin() as connection:
+            self.declared[file.account] = accounts.named(connection, file.account)
             if dry_run:
                 return claims.for_dry_run(connection, file, again=again)
             archive.let_returned_wait(connection, [file])
