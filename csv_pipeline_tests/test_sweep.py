@@ -1,5 +1,7 @@
 """The sweep takes the work of the dead, however it looks, and never that of a living dry run."""
 
+import errno
+import fcntl
 import os
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -104,12 +106,17 @@ def test_a_folder_of_somebody_else_in_the_work_area_is_left_alone(desk: Desk) ->
     other.rmdir()
 
 
-def test_work_is_kept_after_somebody_cleaned_the_area(tmp_path: Path) -> None:
-    dry_runs.keep(tmp_path, 1)
-    (tmp_path / "living").unlink()
-    dry_runs.keep(tmp_path, 2)
-    with dry_runs.unless_kept(tmp_path, 2) as free:
+def test_the_work_of_this_process_is_kept_where_there_are_no_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fcntl, "flock", _no_locks)
+    dry_runs.keep(tmp_path)
+    with dry_runs.unless_kept(tmp_path) as free:
         assert not free
-    dry_runs.drop(tmp_path, 2)
-    with dry_runs.unless_kept(tmp_path, 2) as free:
+    dry_runs.drop(tmp_path)
+    with dry_runs.unless_kept(tmp_path) as free:
         assert free
+
+
+def _no_locks(*_: object) -> None:
+    raise OSError(errno.ENOLCK, "no locks available")

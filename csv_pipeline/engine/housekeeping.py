@@ -29,13 +29,12 @@ def sweep(settings: Settings, database: Database, feeds: Mapping[str, Feed] | No
     """
     with database.begin() as connection:
         prune_outbox(connection)
-    dry_runs.prepare(settings.work_area)
     for left in settings.work_area.glob("[0-9]*-*"):
         if _is_left(left, settings):
             import_id, _, attempt = left.name.partition("-")
             with database.begin() as connection:
                 held = claims.is_held(connection, int(import_id), int(attempt))
-            with dry_runs.unless_kept(settings.work_area, int(import_id)) as free:
+            with dry_runs.unless_kept(left) as free:
                 if free and not held:
                     _leave_late_results(settings, database, left, int(import_id), feeds or {})
                     shutil.rmtree(left, ignore_errors=True)

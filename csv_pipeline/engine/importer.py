@@ -65,7 +65,7 @@ def remove_work(settings: Settings, claim: Claim) -> None:
     """Remove the work directory of an import that nobody works on any more."""
     workspace_in(work_of(settings, claim)).remove()
     if claim.dry_run:
-        dry_runs.drop(settings.work_area, claim.import_id)
+        dry_runs.drop(work_of(settings, claim))
 
 
 def hints_for(name: str, settings: Settings, feed: Feed | None) -> ReadHints:
@@ -100,7 +100,7 @@ class Import:
         self.work = work_of(pipeline.settings, claim)
         self.workspace = workspace_in(self.work)
         if claim.dry_run:
-            dry_runs.keep(pipeline.settings.work_area, claim.import_id)
+            dry_runs.keep(self.work)
         self.account = account or pipeline.account(claim.account)
 
     @property

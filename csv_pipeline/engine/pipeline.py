@@ -10,30 +10,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import structlog
-
 from csv_pipeline.account import Account
 from csv_pipeline.engine import archive, retention
 from csv_pipeline.engine.housekeeping import sweep
 from csv_pipeline.engine.lease_renewer import LeaseRenewer
-from csv_pipeline.engine.rejects_export import export_rejects, leave_rejects
 from csv_pipeline.engine.undo import undo
 from csv_pipeline.errors import SetupError
 from csv_pipeline.files.landing import ScanResult, found_file, scan_landing
 from csv_pipeline.files.stores import store_of, written_to
 from csv_pipeline.location import Location, is_below, location_of, parts_below, storable
 from csv_pipeline.model import Claim, FoundFile, ImportReport
+from csv_pipeline.rejects.rejects_file import write_rejects
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.feed import Feed, feed_named
 from csv_pipeline.spec.names import hold_apart
 from csv_pipeline.stages.read import ReadHints, read
+from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.replay import named_import
-from csv_pipeline.storage import accounts, arrivals, claims, imports, undo_records
+from csv_pipeline.storage import accounts, arrivals, claims, imports, quarantine, undo_records
 from csv_pipeline.storage.database import Database, open_database
 from csv_pipeline.storage.targets import ensure_targets
 
 _SECONDS_TO_PUT_AWAY = 5.0
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,20 +209,49 @@ class Pipeline:
         retention.remove_all_expired(self.database, self.settings, seconds)
 
     def write_rejects(
-        self, import_id: int, path: Path, *, verbatim: bool = False, repaired: bool = False
+        self,
+        import_id: int,
+        target: Path | Location,
+        *,
+        verbatim: bool = False,
+        repaired: bool = False,
     ) -> int:
-        """Write the rejected rows of an import to a file, at once and whole, if there are any.
+        """Write the rejected rows of an import for a person to correct and return their number.
 
-        One that is there stays if there are none. See `rejects_export.export_rejects`.
+        At once and whole; if there are none, no file is written, and one that is there stays. Rows
+        that another import repaired are left out unless `repaired`; `verbatim` is for machines: no
+        cell is kept from being a formula.
+
+        Raises:
+            UnknownImportError: The ledger has no such import.
         """
-        with written_to(location_of(path), self.settings.work_area) as out:
-            return export_rejects(
-                self.database, import_id, out, verbatim=verbatim, repaired=repaired
-            )
+        location = target if isinstance(target, Location) else location_of(target)
+        with (
+            self.database.begin() as connection,
+            written_to(location, self.settings.work_area) as path,
+        ):
+            report = imports.report_of(connection, import_id)
+            split = Grammar(report.delimiter, report.quote, report.escape).cells
+            encoding = "utf-8" if verbatim else "utf-8-sig"
+            with path.open("w", encoding=encoding, newline="") as out:
+                written = write_rejects(
+                    out,
+                    report.header,
+                    quarantine.rejected_rows(connection, report, split, repaired=repaired),
+                    delimiter=report.delimiter,
+                    split=split if report.repairs is None else lambda _: (),
+                    verbatim=verbatim,
+                )
+            if not written:
+                path.unlink()
+        return written
 
     def leave_rejects(self, import_id: int) -> Location | None:
-        """Write an import's open rejects to the area of rejects files, if it has any."""
-        return leave_rejects(self.settings, self.database, import_id)
+        """Write an import's open rejects, if it has any, to where people find them; say where."""
+        with self.database.begin() as connection:
+            report = imports.report_of(connection, import_id)
+        target = self.settings.rejects_file(report.account, report.feed, import_id)
+        return target if self.write_rejects(import_id, target) else None
 
     def undo(self, import_id: int, *, dry_run: bool = False) -> ImportReport:
         """Take back what an import wrote, or bring back what an undo took; see `undo.undo`."""
