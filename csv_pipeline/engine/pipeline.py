@@ -5,10 +5,11 @@ imports; the path of one file is in `csv_pipeline.engine.importer`.
 """
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Unpack
 
 from csv_pipeline.account import Account
 from csv_pipeline.engine import archive, retention
@@ -66,28 +67,16 @@ class Pipeline:
         with self.database.begin() as connection:
             return accounts.named(connection, name)
 
-    def claim(  # noqa: PLR0913  # as `claims.take`
-        self,
-        account: str,
-        feed: str,
-        *,
-        arrival_ids: Sequence[int] | None = None,
-        run_id: str | None = None,
-        dry_run: bool = False,
-        again: bool = False,
-    ) -> list[Claim]:
+    def claim(self, account: str, feed: str, **how: Unpack[claims.Taking]) -> list[Claim]:
         """Claim what waits for an account and feed, or the arrivals named; see `claims.take`."""
         with self.database.begin() as connection:
             taken = claims.take(
                 connection,
                 account,
                 self.feed(feed).name,
-                arrival_ids=arrival_ids,
-                run_id=run_id,
-                lease_seconds=self.settings.lease_seconds,
-                max_failures=self.settings.max_failures,
-                dry_run=dry_run,
-                again=again,
+                self.settings.lease_seconds,
+                self.settings.max_failures,
+                **how,
             )
             self.declared[account] = accounts.named(connection, account)
         self.leases.hold(taken)

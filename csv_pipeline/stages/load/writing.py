@@ -77,7 +77,7 @@ def write(
         connection.execute(sa.text(f"CREATE INDEX ON {name} (_row_number)"))
     rows = resolution.staging.c._row_number
     first, last = connection.execute(sa.select(sa.func.min(rows), sa.func.max(rows))).one()
-    return _by_halves(connection, resolution, hold, first, last, updates=updates)
+    return _by_halves(connection, resolution, hold, (first, last), updates=updates)
 
 
 def is_of_a_row(error: sa.exc.DBAPIError | psycopg.Error) -> bool:
@@ -115,16 +115,16 @@ def _at_once(
     return Written(affected(connection, resolution.insert(*block)), saved, updated)
 
 
-def _by_halves(  # noqa: PLR0913  # as `write`, and where to look
+def _by_halves(
     connection: sa.Connection,
     resolution: Resolution,
     hold: Callable[[int], None],
-    first: int,
-    last: int,
+    block: tuple[int, int],
     *,
     updates: bool,
 ) -> Written:
-    blocks, written = [(first, last)], Written()
+    """Write rows with numbers from the first to the last of a block."""
+    blocks, written = [block], Written()
     again: list[tuple[int, Any, int]] = []
     while blocks:
         first, last = blocks.pop()
