@@ -34,7 +34,7 @@ from csv_pipeline.location import location_of
 from csv_pipeline.model import Claim, ImportReport, Reject
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.feed import Feed
-from csv_pipeline.storage import accounts, arrivals, rejects
+from csv_pipeline.storage import accounts, arrivals, quarantine
 from csv_pipeline_tests.feeds import TEST_FEEDS
 from csv_pipeline_tests.postgres import ADDRESS
 
@@ -205,12 +205,12 @@ class Desk:
     def rejects(self, report: ImportReport) -> list[Reject]:
         """Return the faults of an import."""
         with self.pipeline.database.begin() as connection:
-            return rejects.of_import(connection, report.import_id)
+            return quarantine.faults_of(connection, report.import_id)
 
     def superseded(self, report: ImportReport) -> list[tuple[int, int]]:
         """Return pairs of superseded and superseding row numbers."""
         with self.pipeline.database.begin() as connection:
-            return rejects.superseded(connection, report.import_id)
+            return quarantine.superseded(connection, report.import_id)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from csv_pipeline.defs.sensors import landing
 from csv_pipeline.defs.stalled import stalled_runs
 from csv_pipeline.engine.housekeeping import sweep
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
-from csv_pipeline.storage import arrivals, imports, rejects, undo_records
+from csv_pipeline.storage import arrivals, imports, quarantine, undo_records
 from csv_pipeline.storage.targets import ensure_targets
 from csv_pipeline_tests.conftest import Desk, own_settings
 from csv_pipeline_tests.feeds import TEST_FEEDS
@@ -238,6 +238,6 @@ def test_no_list_of_imports_reads_a_large_table(crowded: Desk) -> None:
         newest = imports.newest(connection, account="acme", feed=FEED, limit=5)
         ids = [report.arrival_id for report, _ in newest]
         arrivals.locations(connection, ids)
-        rejects.of_import(connection, 1_000_001, 5)
+        quarantine.faults_of(connection, 1_000_001, 5)
         imports.newest(connection, limit=5)
         imports.rows_stored(connection, "acme", FEED)

@@ -207,7 +207,7 @@ def rejects(  # noqa: PLR0913  # what to show, how much of it, and where to
     """
     from csv_pipeline.cli import show, terminal
     from csv_pipeline.engine import views
-    from csv_pipeline.storage import imports, rejects
+    from csv_pipeline.storage import imports, quarantine
 
     pipeline = _pipeline()
     if out is not None:
@@ -225,8 +225,8 @@ def rejects(  # noqa: PLR0913  # what to show, how much of it, and where to
         return
     with pipeline.database.begin() as connection:
         report = imports.report_of(connection, import_id)
-        faults = rejects.of_import(connection, import_id, limit=limit)
-        superseded = rejects.superseded(connection, import_id, limit=limit)
+        faults = quarantine.faults_of(connection, import_id, limit=limit)
+        superseded = quarantine.superseded(connection, import_id, limit=limit)
     masked = views.masked(faults, pipeline.feeds.get(report.feed))
     if as_json:
         terminal.as_json(views.reject_facts(report, masked, superseded))

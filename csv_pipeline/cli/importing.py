@@ -26,7 +26,7 @@ from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.errors import LostClaimError
 from csv_pipeline.location import Location, location_of
 from csv_pipeline.model import ArrivalStatus, Claim, FoundFile, ImportReport, Outcome, Reject
-from csv_pipeline.storage import arrivals, imports, rejects
+from csv_pipeline.storage import arrivals, imports, quarantine
 
 FIRST = 10
 
@@ -110,7 +110,7 @@ def _import(
             raise LostClaimError(arrival.arrival_id, arrival.attempt)
         report = imports.report_of(connection, arrival.import_id)
         is_current = imports.is_current(connection, report)
-        faults = rejects.of_import(connection, arrival.import_id, limit=FIRST)
+        faults = quarantine.faults_of(connection, arrival.import_id, limit=FIRST)
         members = arrivals.members(connection, file)
     return Imported(
         report=report,

@@ -29,7 +29,7 @@ from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.workspace import Progress, Stage
 from csv_pipeline.errors import SetupError, UnavailableError
 from csv_pipeline.model import Claim, ImportReport, Outcome, Reject
-from csv_pipeline.storage import arrivals, imports, rejects
+from csv_pipeline.storage import arrivals, imports, quarantine
 
 PATIENCE = dg.RetryPolicy(
     max_retries=5, delay=1, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
@@ -213,7 +213,7 @@ def _first_rejects(pipeline: Pipeline, reports: list[ImportReport]) -> list[tupl
     with pipeline.database.begin() as connection:
         for report in reports:
             if report.counts.rejected and len(found) < MOST_LINES:
-                faults = rejects.of_import(connection, report.import_id, MOST_LINES)
+                faults = quarantine.faults_of(connection, report.import_id, MOST_LINES)
                 found += [(report.name, reject) for reject in faults]
     return found
 

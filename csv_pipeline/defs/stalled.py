@@ -17,7 +17,7 @@ from csv_pipeline.defs.feed import asset_keys
 from csv_pipeline.defs.jobs import export_rejects, undo_import
 from csv_pipeline.defs.lanes import JOB
 from csv_pipeline.defs.resource import Engine
-from csv_pipeline.storage import runs
+from csv_pipeline.storage import leases
 
 WORKED_ON = [
     dg.DagsterRunStatus.STARTING,
@@ -48,8 +48,8 @@ def stalled_runs(
         if _is_ours(record.dagster_run, ours)
     ]
     with pipeline.database.begin() as connection:
-        lost = runs.workers_lost(connection, [r.dagster_run.run_id for r in records])
-        runs.sign_off(connection)
+        lost = leases.workers_lost(connection, [r.dagster_run.run_id for r in records])
+        leases.sign_off(connection)
     ended = [
         record.dagster_run
         for record in records

@@ -18,7 +18,7 @@ import structlog
 
 from csv_pipeline.errors import DatabaseUnavailableError
 from csv_pipeline.model import Claim
-from csv_pipeline.storage import claims, leases, runs
+from csv_pipeline.storage import claims, leases
 from csv_pipeline.storage.database import Database
 
 _RENEWALS_PER_LEASE = 4
@@ -70,7 +70,7 @@ class LeaseRenewer:
         if self._runs.get(run_id) == whole:
             return
         with self._database.begin() as connection:
-            runs.sign_on(connection, {run_id: whole}, self._lease_seconds)
+            leases.sign_on(connection, {run_id: whole}, self._lease_seconds)
         with self._lock:
             self._runs[run_id] = whole
             self._start()
@@ -104,7 +104,7 @@ class LeaseRenewer:
                 keys, signed_on = set(self._claims), dict(self._runs)
             with self._database.begin() as connection:
                 lost = leases.renew_all(connection, keys, self._lease_seconds)
-                runs.sign_on(connection, signed_on, self._lease_seconds)
+                leases.sign_on(connection, signed_on, self._lease_seconds)
         with self._lock:
             lost = lost & self._claims.keys()  # the others were settled since
             for key in lost:
@@ -147,7 +147,7 @@ class LeaseRenewer:
             if keys or parted:
                 with self._database.begin() as connection:
                     leases.hand_over(connection, keys, lease_seconds)
-                    runs.sign_on(connection, parted, lease_seconds)
+                    leases.sign_on(connection, parted, lease_seconds)
             with self._lock:
                 self._claims.clear()
                 self._runs = dict.fromkeys(self._runs.keys() - parted.keys(), True)

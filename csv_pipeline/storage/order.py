@@ -18,7 +18,6 @@ import sqlalchemy as sa
 from csv_pipeline.model import ArrivalStatus, Claim, ImportReport, Outcome
 from csv_pipeline.storage import tables
 
-_OPEN = (ArrivalStatus.WAITING, ArrivalStatus.CLAIMED, ArrivalStatus.FAILED)
 _arrival, _import, _confirmed = tables.arrival, tables.import_, tables.confirmed_row
 
 

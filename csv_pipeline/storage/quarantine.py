@@ -1,4 +1,4 @@
-"""Rejected rows in the database: which are open, which row each repairs, who repaired them.
+"""Rejected and superseded rows in the database: which are open, which repairs which, and by whom.
 
 A row keeps its identity through any number of repairs: the import that rejected it first, and its
 number there. The rejects of a repairing import hold that number in `repairs_row_number`.
@@ -6,6 +6,7 @@ number there. The rejects of a repairing import hold that number in `repairs_row
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
 from itertools import groupby
 from typing import Any
 
@@ -16,7 +17,7 @@ from sqlalchemy.dialects import postgresql as pg
 from csv_pipeline.batches import scan
 from csv_pipeline.errors import ReplayError, UnknownImportError
 from csv_pipeline.handover import Replay
-from csv_pipeline.model import Claim, ImportReport, Outcome
+from csv_pipeline.model import Claim, ImportReport, Outcome, Reject
 from csv_pipeline.rejects.rejects_file import RejectedRow
 from csv_pipeline.storage import imports, tables
 
@@ -25,6 +26,32 @@ _ORIGINALS = pl.Schema(
     {"repairs": pl.Int64(), "cells": pl.List(pl.String), "faulty": pl.List(pl.String)}
 )
 _STATES = pl.Schema({"repairs": pl.Int64, "malformed": pl.Boolean, "repaired_by": pl.Int64})
+
+
+def faults_of(connection: sa.Connection, import_id: int, limit: int | None = None) -> list[Reject]:
+    """Return the faults of an import's rejected rows in the order of the file."""
+    table = tables.reject
+    query = (
+        sa.select(*(table.c[field.name] for field in fields(Reject)))
+        .where(table.c.import_id == import_id)
+        .order_by(table.c.row_number, table.c.line_number, table.c.column)
+        .limit(limit)
+    )
+    return [Reject.of(row._asdict()) for row in connection.execute(query)]
+
+
+def superseded(
+    connection: sa.Connection, import_id: int, limit: int | None = None
+) -> list[tuple[int, int]]:
+    """Return pairs of a superseded row's number and that of the row which came after it."""
+    table = tables.superseded
+    query = (
+        sa.select(table.c.row_number, table.c.by_row_number)
+        .where(table.c.import_id == import_id)
+        .order_by(table.c.row_number)
+        .limit(limit)
+    )
+    return [(row.row_number, row.by_row_number) for row in connection.execute(query)]
 
 
 def rejected_rows(

@@ -253,4 +253,3 @@ reader = sa.Table(
 )
 
 import_ids = sa.Sequence("import_id", schema=SCHEMA, metadata=metadata)
-positions = sa.Sequence("position", increment=1_048_576, schema=SCHEMA, metadata=metadata)
