@@ -78,15 +78,12 @@ class Batches:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _: Any, __: GetCoreSchemaHandler) -> CoreSchema:
-        """In JSON they are the directory, which what is in memory is written to."""
-
-        def as_path(batches: "Batches") -> str:
-            batches.spill()
-            return str(batches.directory)
-
+        """In JSON they are the directory, to which they must have been spilled."""
         return core_schema.no_info_plain_validator_function(
             lambda found: found if isinstance(found, cls) else cls(Path(found)),
-            serialization=core_schema.plain_serializer_function_ser_schema(as_path),
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda batches: str(batches.directory)
+            ),
         )
 
 

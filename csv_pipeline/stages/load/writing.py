@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from sqlalchemy.schema import CreateTable
 
 from csv_pipeline.errors import FileRefusedError, TableRefusesError
-from csv_pipeline.stages.load.resolution import OUTCOME, Resolution
+from csv_pipeline.stages.load.resolution import Resolution
+from csv_pipeline.stages.load.staged import OUTCOME
 from csv_pipeline.storage.database import affected
 
 MOST_REFUSED = 2_000
