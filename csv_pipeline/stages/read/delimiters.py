@@ -7,6 +7,7 @@ record agrees. What no delimiter explains is one column.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from csv_pipeline.spec.contract import heading
 from csv_pipeline.stages.read.grammar import Grammar
@@ -31,7 +32,7 @@ _SOME = 0.25
 _COMPARED = 50  # records
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Lines:
     """The first lines of a text and what is known of it; `complete` if these are all."""
 
@@ -41,7 +42,7 @@ class Lines:
     complete: bool
     quoted: bool = False
 
-    @property
+    @cached_property
     def first(self) -> list[str]:
         """Some lines, without what ends them."""
         return [line.rstrip("\r\n") for line in self.lines[:SAMPLE_RECORDS]]
@@ -60,7 +61,7 @@ def best_reading(lines: Lines) -> Reading:
             break
     meant = [reading for reading in readings if _is_meant(reading, lines)]
     if meant:
-        best = max(meant, key=_score)
+        best = max(meant, key=_score) if len(meant) > 1 else meant[0]
         return _parted_twice(best, readings) or _doubted(best, readings)
     if readings and not any(reading.header.names for reading in readings):
         return readings[0]
@@ -116,10 +117,10 @@ def _doubted(best: Reading, readings: list[Reading]) -> Reading:
 
 def _grammars(lines: Lines, delimiters: tuple[str, ...]) -> Iterator[Grammar]:
     """Give the grammars by these delimiters that the sample shows reason to try."""
-    some = lines.first
+    text = "\n".join(lines.first)
     for delimiter in delimiters:
-        if any(delimiter in line for line in some):
-            yield from by_quote(some, delimiter, quoted=lines.quoted)
+        if delimiter in text:
+            yield from by_quote(lines.first, delimiter, quoted=lines.quoted)
 
 
 def _reading(lines: Lines, grammar: Grammar, records: list[Record]) -> Reading:

@@ -45,7 +45,7 @@ class Tail:
         no line end.
         """
         before = None
-        short = (frame["kind"] == DATA) & (frame["fault"] == "row.too_short").fill_null(value=False)
+        short = frame["fault"].eq_missing("row.too_short")
         rows = ((frame["kind"] == DATA) & ~short).arg_true()
         start = 0
         if not rows.is_empty():

@@ -106,14 +106,12 @@ class Grammar:
         text = text.removesuffix("\r")
         if not self._may_quote(text):
             return [cell or None for cell in text.split(self.delimiter)]
-        cells: list[str | None] = []
-        at = 0
-        while match := self._cell.match(text, at):
-            cells.append(self._value(match.group(1)))
-            if match.end(1) == match.end():
-                return cells
-            at = match.end()
-        return [*cells, text[at:]]
+        if self.escape == "doubled" and text[0] == self.quote == text[-1]:
+            inner = text[1:-1].split(f"{self.quote}{self.delimiter}{self.quote}")
+            if text.count(self.quote) == 2 * len(inner):  # each is quoted, and has no quote inside
+                return [*inner]
+        written, rest = self._written(text)
+        return [*map(self._value, written), *rest]
 
     def _may_quote(self, text: str) -> bool:
         """Return whether some cell may be quoted; where none is, any text is a record."""
@@ -143,7 +141,7 @@ class Grammar:
         beside = any(cell.startswith(self.mark) for cell in cells)
         quoted = beside and bool(self.quote)
         if quoted:
-            cells = self._written(text)
+            cells, _ = self._written(text)
         counts = [0 if quoted and c.startswith(self.quote) else self._marks(c) for c in cells]
         odd = tuple(position for position, count in enumerate(counts) if count % 2)
         return Bare(
@@ -172,16 +170,11 @@ class Grammar:
     def _marks(self, cell: str) -> int:
         return self.count_quotes(cell) if self.quote else cell.count(self.mark)
 
-    def _written(self, text: str) -> list[str]:
-        """Return the cells of a record as they are written, quotes and all."""
-        cells: list[str] = []
-        at = 0
-        while match := self._cell.match(text, at):
-            cells.append(match.group(1))
-            if match.end(1) == match.end():
-                break
-            at = match.end()
-        return cells
+    def _written(self, text: str) -> tuple[list[str], list[str]]:
+        """Return the cells of a record as they are written, quotes and all, and what is no cell."""
+        cells: list[str] = self._cells.findall(text)
+        whole = re.fullmatch(self._body, cells[-1], re.DOTALL)
+        return (cells, []) if whole else (cells[:-1], cells[-1:])
 
     def count_quotes(self, text: str) -> int:
         """Return how many quotes may open or close a cell."""
@@ -199,13 +192,11 @@ class Grammar:
     def _body(self) -> str:
         """The pattern of one cell: quoted, or anything that does not begin with a quote."""
         delimiter = re.escape(self.delimiter)
-        loose = rf"(?:(?!{delimiter}).)+" if len(self.delimiter) > 1 else rf"[^{delimiter}]+"
+        loose = rf"(?:(?!{delimiter}).)++" if len(self.delimiter) > 1 else rf"[^{delimiter}]++"
         if not self.quote:
             return rf"(?:{loose}|)"
         quote = re.escape(self.quote)
-        escaped = r"|\\." if self.escape == "backslash" else ""
-        plain = rf"[^{quote}\\]" if escaped else rf"[^{quote}]"
-        return rf"(?:{quote}(?:{plain}{escaped}|{quote}{quote})*{quote}|(?!{quote}){loose}|)"
+        return rf"(?:{quote}{self._quoted}{quote}|(?!{quote}){loose}|)"
 
     @cached_property
     def _quoted(self) -> str:
@@ -213,7 +204,7 @@ class Grammar:
         quote = re.escape(self.quote)
         if self.escape == "backslash":
             return rf"(?:[^{quote}\\]|\\.|{quote}{quote})*+"
-        return rf"(?:[^{quote}]|{quote}{quote})*+"
+        return rf"[^{quote}]*+(?:{quote}{quote}[^{quote}]*+)*+"
 
     @cached_property
     def _sound(self) -> re.Pattern[str]:
@@ -233,11 +224,15 @@ class Grammar:
     @cached_property
     def _record(self) -> re.Pattern[str]:
         delimiter = re.escape(self.delimiter)
-        return re.compile(rf"{self._body}(?:{delimiter}{self._body})*\r?", re.DOTALL)
+        return re.compile(rf"{self._body}(?:{delimiter}{self._body})*+\r?", re.DOTALL)
 
     @cached_property
-    def _cell(self) -> re.Pattern[str]:
-        return re.compile(rf"({self._body})(?:{re.escape(self.delimiter)}|\Z)", re.DOTALL)
+    def _cells(self) -> re.Pattern[str]:
+        """The pattern of each cell; from one on whose quotes do not close, of all that is left."""
+        delimiter, quote = re.escape(self.delimiter), re.escape(self.quote)
+        return re.compile(
+            rf"(?:\A|{delimiter})({self._body}(?={delimiter}|\Z)|{quote}.*)", re.DOTALL
+        )
 
     def _value(self, cell: str) -> str | None:
         if not self.quote or not cell.startswith(self.quote):

@@ -7,6 +7,7 @@ feed may declare lines of its report, in which case its pattern has to explain t
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 
 import polars as pl
 
@@ -19,10 +20,10 @@ COMMENT, HEADER, FOOTER = "comment", "header", "footer"
 _DECLARED = "declared "
 
 
-def with_kinds(
+def kinds_of(
     frame: pl.DataFrame, grammar: Grammar, width: int, patterns: Sequence[NonDataPattern]
-) -> pl.DataFrame:
-    """Return records with their `kind`; a comment may yet be a row that is malformed."""
+) -> pl.Series:
+    """Return the `kind` of records; a comment may yet be a row that is malformed."""
     text = pl.col("text")
     kind = (
         pl.when(~text.str.contains(r"\S"))
@@ -36,7 +37,12 @@ def with_kinds(
         kind = kind.when(text.str.contains(_explaining(pattern, grammar))).then(
             pl.lit(f"{_DECLARED}{index}")
         )
-    return frame.with_columns(kind=kind.otherwise(pl.lit(DATA)))
+    return frame.select(kind=kind.otherwise(pl.lit(DATA))).to_series()
+
+
+def none_patterns(grammar: Grammar) -> list[str]:
+    """Return patterns of which a record has one if it is a comment, or has nothing in its cells."""
+    return ["^#", r"^\s*$", _padding(grammar)]
 
 
 def odd_patterns(grammar: Grammar, patterns: Sequence[NonDataPattern]) -> list[str]:
@@ -76,6 +82,7 @@ def non_data_line(
     return replace(line, reason=pattern.name, declared=True, facts=facts)
 
 
+@cache
 def _explaining(pattern: NonDataPattern, grammar: Grammar) -> str:
     """Return the pattern of a record that is all that one declares, but for empty cells behind."""
     behind = _trailing(grammar)

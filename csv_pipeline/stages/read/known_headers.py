@@ -86,9 +86,11 @@ def _named(sample: Sample, record: Record) -> Header:
 
 def _loosely_parted(sample: Sample, record: Record) -> Iterator[Names]:
     """Give what colons or blanks part, if it is a name of the feed for each column of most rows."""
+    if record.width != 1 or sample.width <= 1:
+        return
     rows = len(rows_below(sample, record))
     others = sum(other.first > record.last and not other.is_aside for other in sample.records)
-    if record.width == 1 < sample.width and 2 * rows > others:
+    if 2 * rows > others:
         for delimiter in LOOSE:
             names = as_names(unquoted(record.text, replace(sample.grammar, delimiter=delimiter)))
             if len(names) == sample.width == sample.known(names):
@@ -105,8 +107,8 @@ def _best_joined(sample: Sample, records: Sequence[Record], more_than: int = 0) 
                 continue
             names = joined(lines)
             known = sample.known(names)
-            alone = (sample.known(line.names) for line in lines)
-            if known > max(more_than, best.known if best else 0, *alone):
+            more = known > max(more_than, best.known if best else 0)
+            if more and all(known > sample.known(line.names) for line in lines):
                 best = Header(records=lines, names=names, known=known, likeness=Likeness.NAMES)
     return best if best and best.is_known else None
 

@@ -2,8 +2,9 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
+from itertools import islice
 
 Names = tuple[str, ...]
 
@@ -84,9 +85,10 @@ def likeness(names: Names, rows: Sequence[Names]) -> Likeness:
     return Likeness.ROW if _recur(names, some) else Likeness.LIKELY
 
 
-def typed_columns(rows: Sequence[Names]) -> int:
+def typed_columns(rows: Iterable[Names]) -> int:
     """Return how many columns hold values in all of the first rows."""
-    return len(set.intersection(*(set(values_in(row)) for row in rows[:20])))
+    found = [set(values_in(row)) for row in islice(rows, 20)]
+    return len(set.intersection(*found)) if found else 0
 
 
 def _of_column(name: str, cells: list[str]) -> Likeness:

@@ -43,9 +43,10 @@ def lined(
     data = block.data
     if not grammar.is_native or not data or not is_parsed_as_it_is(data):
         return None
-    text = _lines(data)
-    quotes = _quotes(text, grammar) if _has(data, grammar.quote) else _no_quotes()
-    if not quotes["sound"].all():
+    lines = _lines(data)
+    text = lines["text"]
+    quotes = _quotes(text, grammar) if _has(data, grammar.quote) else None
+    if quotes is not None and not quotes["sound"].all():
         return None
     if not grammar.quote and _has(data, grammar.mark):
         across = text.filter(text.str.contains(grammar.across))
@@ -54,24 +55,20 @@ def lined(
     cells = _cells(data, grammar, width)
     if cells is None or cells.height != len(text):
         return None
-    size = text.str.len_bytes().cast(pl.Int64)
+    number = pl.int_range(0, len(text), eager=True)
     records = pl.DataFrame(
         {
             "text": text,
             "written": text,
-            "fields": _fields(text, size, cells, quotes, grammar),
+            "fields": _fields(lines, cells, quotes, grammar),
             "stray": pl.Series([False]).new_from_index(0, len(text)),
             "cells": pl.Series([None], dtype=pl.List(pl.String)).new_from_index(0, len(text)),
+            "length": lines["length"],
+            "line": number,
+            "offset": lines["before"] + number + block.offset,
         }
     )
-    return Lined(_placed(records, size, block.offset), cells)
-
-
-def _placed(records: pl.DataFrame, size: pl.Series, offset: int) -> pl.DataFrame:
-    """Return records with their places: their number in the block, and their bytes in the file."""
-    number = pl.int_range(pl.len(), dtype=pl.Int64)
-    before = size.cum_sum() - size
-    return records.with_columns(length=size, line=number, offset=before + number + offset)
+    return Lined(records, cells)
 
 
 def is_parsed_as_it_is(block: bytes) -> bool:
@@ -84,40 +81,52 @@ def _has(block: bytes, quote: str) -> bool:
     return bool(quote) and quote.encode() in block
 
 
-def _lines(block: bytes) -> pl.Series:
-    """Return the lines without LF; the CR of CRLF stays."""
+def _lines(block: bytes) -> pl.DataFrame:
+    """Return the lines without LF, how long they are, and those before them together.
+
+    The CR of CRLF stays, and is counted in `returns`.
+    """
+    text = pl.col("text")
     if b"\r" not in block:
-        return pl.read_lines(BytesIO(block)).to_series().rename("text")
-    text = pl.Series("text", [block.removesuffix(b"\n")], dtype=pl.Binary).cast(pl.String)
-    return text.str.split("\n").explode()
-
-
-def _no_quotes() -> pl.DataFrame:
-    kinds = {"quotes": pl.Int64, "doubled": pl.Boolean, "sound": pl.Boolean}
-    return pl.DataFrame(schema={"position": pl.UInt32, **kinds})
+        lines = pl.read_lines(BytesIO(block), name="text").lazy()
+    else:
+        whole = pl.LazyFrame({"text": [block.removesuffix(b"\n")]})
+        lines = whole.select(text.cast(pl.String).str.split("\n").explode())
+    size = text.str.len_bytes().cast(pl.Int64)
+    returns = text.str.ends_with("\r").cast(pl.Int64)
+    return lines.select(
+        "text", length=size, returns=returns, before=size.cum_sum() - size
+    ).collect()
 
 
 def _quotes(text: pl.Series, grammar: Grammar) -> pl.DataFrame:
     """Return the lines that hold quotes, how many, and whether each is where it may be."""
-    positions = text.str.contains(grammar.quote, literal=True).arg_true()
     some = pl.col("text")
     return (
-        text.gather(positions)
-        .alias("text")
-        .to_frame()
+        text.to_frame()
+        .lazy()
+        .with_row_index("position")
+        .filter(some.str.contains(grammar.quote, literal=True))
         .select(
-            position=positions,
+            "position",
             quotes=some.str.count_matches(grammar.quote, literal=True).cast(pl.Int64),
             doubled=some.str.contains(2 * grammar.quote, literal=True),
             sound=some.str.contains(grammar.strict),
         )
+        .collect()
     )
 
 
 def _cells(block: bytes, grammar: Grammar, width: int) -> pl.DataFrame | None:
-    """Return what Polars finds in the block, row by row; None if it takes it for no table."""
+    """Return what Polars finds in the block, row by row; None if it takes it for no table.
+
+    It refuses a first row of another width; then an empty one of the right width goes before it.
+    """
+    edge = grammar.delimiter.encode()
+    above = int(block.count(edge, 0, block.find(b"\n")) != width - 1)
+    first = edge * (width - 1) + b"\n"
     try:
-        return parsed(block, grammar, width, cut=True)
+        return parsed(first * above + block, grammar, width, cut=True).slice(above)
     except PolarsError:
         return None
 
@@ -139,32 +148,32 @@ def parsed(data: bytes, grammar: Grammar, width: int, *, cut: bool = False) -> p
 
 
 def _fields(
-    text: pl.Series, size: pl.Series, cells: pl.DataFrame, quotes: pl.DataFrame, grammar: Grammar
+    lines: pl.DataFrame, cells: pl.DataFrame, quotes: pl.DataFrame | None, grammar: Grammar
 ) -> pl.Series:
     """Return how many fields each line has, counted only where the sizes do not add up."""
     lengths = cells.select(pl.sum_horizontal(pl.all().str.len_bytes()).cast(pl.Int64)).to_series()
-    found = lengths + (cells.width - 1) + text.str.ends_with("\r").cast(pl.Int64)
-    if not quotes.is_empty():
-        position = quotes["position"]
-        found = found.scatter(position, found.gather(position) + _taken_off(quotes, cells, grammar))
-    odd = (found != size).arg_true()
-    fields = pl.Series("fields", [cells.width], dtype=pl.Int64).new_from_index(0, len(text))
-    return fields.scatter(odd, counted_fields(text.gather(odd), grammar)) if len(odd) else fields
+    found = lengths + (cells.width - 1) + lines["returns"]
+    if quotes is not None:
+        found = _added(found, quotes["position"], quotes["quotes"])
+        doubled = quotes["position"].filter(quotes["doubled"])
+        if not doubled.is_empty():
+            inner = pl.all().gather(doubled).str.count_matches(grammar.quote, literal=True)
+            left = cells.select(pl.sum_horizontal(inner).cast(pl.Int64)).to_series()
+            found = _added(found, doubled, -left)
+    fields = pl.Series("fields", [cells.width], dtype=pl.Int64).new_from_index(0, lines.height)
+    if not (odd := found != lines["length"]).any():
+        return fields
+    return fields.scatter(odd.arg_true(), counted_fields(lines["text"].filter(odd), grammar))
 
 
 def counted_fields(text: pl.Series, grammar: Grammar) -> pl.Series:
     """Return how many fields records have by their delimiters outside quotes."""
     quote = grammar.quote
-    bare = text.str.replace_all(f"{quote}[^{quote}]*{quote}", "") if quote else text
-    return bare.str.count_matches(grammar.delimiter, literal=True).cast(pl.Int64) + 1
+    bare = pl.col(text.name)
+    bare = bare.str.replace_all(f"{quote}[^{quote}]*{quote}", "") if quote else bare
+    count = bare.str.count_matches(grammar.delimiter, literal=True).cast(pl.Int64) + 1
+    return text.to_frame().select(count).to_series()
 
 
-def _taken_off(quotes: pl.DataFrame, cells: pl.DataFrame, grammar: Grammar) -> pl.Series:
-    """Return how many quotes of each line are not in its cells."""
-    doubled = quotes["doubled"].arg_true()
-    if doubled.is_empty():
-        return quotes["quotes"]
-    count = pl.all().str.count_matches(grammar.quote, literal=True)
-    left = cells.select(pl.all().gather(quotes["position"].gather(doubled)))
-    kept = left.select(pl.sum_horizontal(count).cast(pl.Int64)).to_series()
-    return quotes["quotes"].scatter(doubled, quotes["quotes"].gather(doubled) - kept)
+def _added(to: pl.Series, positions: pl.Series, more: pl.Series) -> pl.Series:
+    return to.scatter(positions, to[positions] + more)

@@ -22,6 +22,7 @@ _NEEDED = {
     "row.undecodable": "text in the file's encoding was needed, which the evidence names, and who "
     "declared it; the line's bytes are no such text",
 }
+_NO_REJECTS = REJECTS.to_frame()
 
 
 class Parsed(NamedTuple):
@@ -42,24 +43,19 @@ class Reader:
 
     def untouched(self, found: Lined, row: int, line: int) -> Parsed:
         """Return the rows of a block of plain lines, the first of which has these numbers."""
-        number = pl.int_range(pl.len(), dtype=pl.Int64)
-        position = found.records.select(
-            (number + row).alias("row_number"),
-            (number + line).alias("line_number"),
-            "offset",
-            "length",
-        )
-        return Parsed(
-            self.section.laid_out(found.cells).hstack(position), pl.DataFrame(schema=REJECTS)
-        )
+        height = found.cells.height
+        number = pl.int_range(row, row + height, eager=True).alias("row_number")
+        place = pl.int_range(line, line + height, eager=True).alias("line_number")
+        position = [number, place, *found.records]
+        return Parsed(self.section.laid_out(found.cells).hstack(position), _NO_REJECTS)
 
     def picked(self, frame: pl.DataFrame, cells: pl.DataFrame) -> Parsed:
         """Take the rows out of cells that are parsed, and parse those that were corrected."""
         good = (frame["kind"] == DATA) & frame["fault"].is_null()
         as_they_are = good & (frame["fields"] == cells.width)
-        rows = self._placed(cells.filter(as_they_are), frame.filter(as_they_are))
-        corrected = frame.filter(good & ~as_they_are)
-        if not corrected.is_empty():
+        rows = self._placed(cells, frame).filter(as_they_are)
+        if (others := good & ~as_they_are).any():
+            corrected = frame.filter(others)
             rows = pl.concat([rows, self._placed(self._parsed(corrected), corrected)]).sort(
                 "row_number"
             )
@@ -83,7 +79,7 @@ class Reader:
         return Parsed(self._placed(self._by_polars(b"", 0), frame.clear()), self._faults(frame))
 
     def _placed(self, cells: pl.DataFrame, frame: pl.DataFrame) -> pl.DataFrame:
-        return self.section.laid_out(cells).hstack(frame.select(ORIGIN))
+        return self.section.laid_out(cells).hstack([frame[name] for name in ORIGIN])
 
     def _parsed(self, good: pl.DataFrame) -> pl.DataFrame:
         """Return the cells of records one by one, in which something may be corrected."""
@@ -123,8 +119,9 @@ class Reader:
         return good.with_columns(written=pl.Series(texts, dtype=pl.String))
 
     def _faults(self, frame: pl.DataFrame) -> pl.DataFrame:
-        bad = frame.filter(pl.col("fault").is_not_null())
-        width = self.section.width
+        if frame["fault"].null_count() == frame.height:
+            return _NO_REJECTS
+        bad, width = frame.filter(pl.col("fault").is_not_null()), self.section.width
         counted = pl.format(f"{width} fields were needed, as in the header; found {{}}", "fields")
         what = pl.col("fault").replace_strict(_NEEDED, default=counted, return_dtype=pl.String)
         return record_faults(bad, pl.col("fault"), what)

@@ -29,10 +29,10 @@ def by_quote(lines: list[str], delimiter: str, *, quoted: bool) -> Iterator[Gram
 
 def quotes_cells(lines: list[str], delimiter: str, quote: str) -> bool:
     """Return whether the quote opens cells, and closes some."""
-    edge = re.escape(delimiter)
+    edge, some = re.escape(delimiter), [line for line in lines if quote in line]
     opens = re.compile(rf"(?:^|{edge}){quote}")
     closes = re.compile(rf"{quote}(?:{edge}|$)")
-    return any(map(opens.search, lines)) and any(map(closes.search, lines))
+    return any(map(opens.search, some)) and any(map(closes.search, some))
 
 
 def quotes_anywhere(path: Path, start: int, delimiter: str) -> bool:

@@ -58,8 +58,8 @@ def share(records: list[Record], width: int) -> float:
 def typed(reading: Reading) -> float:
     """Return the share of columns that hold values throughout: numbers, dates, addresses."""
     width, header = len(reading.header.names), reading.header.records
-    rows = [r.names for r in reading.records if r.width == width and r not in header]
-    return typed_columns(rows) / width if rows else 0.0
+    rows = (r.names for r in reading.records if r.width == width and r not in header)
+    return typed_columns(rows) / width if width else 0.0
 
 
 def are_values(records: list[Record]) -> bool:

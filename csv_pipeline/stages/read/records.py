@@ -39,10 +39,11 @@ class Cutter:
         if records is None:
             self._before = Before()
             return
-        quoted = records["text"].str.contains(self.grammar.mark, literal=True)
-        anchors = (quoted | (records["fields"] == self.width)).arg_true()
-        if not anchors.is_empty():
-            self._before = Before(broken=bool(records["fields"][anchors[-1]] != self.width))
+        fields, text = records["fields"], records["text"]
+        for at in reversed(range(records.height)):
+            if fields[at] == self.width or self.grammar.mark in text[at]:
+                self._before = Before(broken=fields[at] != self.width)
+                return
 
     def cut(self, block: bytes, offset: int, *, final: bool) -> tuple[pl.DataFrame, int, int]:
         """Return the records of a block and how many of its lines and bytes they take up.

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from csv_pipeline.stages.read.grammar import Grammar
 
@@ -12,8 +12,7 @@ LETTER = re.compile(r"[^\W_]|[#%€$£]")
 _SEPARATOR_LINE = re.compile(r"\W*sep=\S{0,3}\W*", re.IGNORECASE)  # by which Excel is told
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A record of the sample: its raw text, its cells and the lines it stands on, from 1.
 
     `is_blank` says that no cell has text; `is_aside` that it is hardly a header or a row: blank, a
@@ -64,8 +63,8 @@ class Record:
 
 def as_names(cells: Sequence[str | None]) -> tuple[str, ...]:
     """Return cells as names; NUL, which no table and no JSON takes, shows as ␀."""
-    names = ((cell or "").strip().strip("\ufeff").strip() for cell in cells)
-    return tuple(name.replace("\0", "\u2400") for name in names)
+    names = [(cell or "").strip().strip("\ufeff").strip() for cell in cells]
+    return tuple([name.replace("\0", "\u2400") for name in names])
 
 
 def unquoted(text: str, grammar: Grammar) -> list[str | None]:
@@ -109,7 +108,7 @@ def _with_hash_signs(records: list[Record]) -> list[Record]:
     signed = [r for r in filled if r.is_comment and r.width > 1 and r.text[1:2].isalnum()]
     if 2 * len(signed) <= len(filled) or len({record.width for record in signed}) > 1:
         return records
-    return [replace(r, is_aside=False) if r in signed else r for r in records]
+    return [r._replace(is_aside=False) if r in signed else r for r in records]
 
 
 def usual_width(records: Sequence[Record]) -> int:
@@ -121,17 +120,17 @@ def usual_width(records: Sequence[Record]) -> int:
 def _record(lines: list[str], at: int, end: int, grammar: Grammar) -> Record:
     text = "".join(lines[at:end]).removesuffix("\n").removesuffix("\r")
     cells, sound = grammar.cells(text), grammar.is_record(text)
-    blank = not any(cell and not cell.isspace() for cell in cells)
+    blank = not any(map(str.strip, filter(None, cells)))
     aside = blank or text.startswith("#") or _SEPARATOR_LINE.fullmatch(text) is not None
     return Record(text, cells, at + 1, end, sound, blank, aside)
 
 
 def _end(lines: list[str], at: int, grammar: Grammar) -> int:
     """Return the line after the record that begins at line `at`."""
-    if grammar.is_record(lines[at].rstrip("\r\n")):
+    quotes = grammar.count_quotes(lines[at])
+    if quotes % 2 == 0 or grammar.is_record(lines[at].rstrip("\r\n")):
         return at + 1
-    quotes = 0
-    for end in range(at, min(len(lines), at + SAMPLE_RECORDS)):
+    for end in range(at + 1, min(len(lines), at + SAMPLE_RECORDS)):
         quotes += grammar.count_quotes(lines[end])
         if quotes % 2 == 0:
             whole = "".join(lines[at : end + 1]).removesuffix("\n")

@@ -77,8 +77,8 @@ class Headers:
         positions = text.str.contains(self.beginning).arg_true()
         if positions.is_empty():
             return positions
-        plain = text.gather(positions)
-        if not plain.str.len_bytes().eq(plain.str.len_chars()).all():
+        plain = text[positions]
+        if not all(map(str.isascii, plain)):
             plain = plain.str.normalize("NFKD").str.replace_all(r"\p{M}", "")
         return positions.filter(plain.str.count_matches(self._names) >= self._enough)
 

@@ -22,8 +22,9 @@ from csv_pipeline.stages.read.kinds import (
     DATA,
     HEADER,
     is_comment,
+    kinds_of,
+    none_patterns,
     odd_patterns,
-    with_kinds,
 )
 from csv_pipeline.stages.read.lines import Lined, lined
 from csv_pipeline.stages.read.looks import Looks, looks_of
@@ -112,16 +113,15 @@ class Structure:
         section = section or self._section
         found = lined(block, self.dialect.grammar, section.width, self._looks_of(section))
         if found is not None and self._is_plain(found.records, block, section.width):
-            positions = found.records.select("offset", "length")
-            found = replace(found, records=positions, plain=True)
+            found = replace(found, records=found.records[["offset", "length"]], plain=True)
         return found
 
     def _is_plain(self, records: pl.DataFrame, block: Block, width: int) -> bool:
         """Return whether all records are data without a fault."""
         if b"\0" in block.data or (records["fields"] != width).any():
             return False
-        odd = records["text"].filter(records["text"].str.contains(self._odd))
-        return odd.is_empty() or not self._is_any_odd(odd)
+        odd = records["text"].str.contains(self._odd)
+        return not (odd.any() and self._is_any_odd(records["text"].filter(odd)))
 
     @cached_property
     def _odd(self) -> str:
@@ -178,31 +178,32 @@ class Structure:
     def _with_kinds(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, Section | None]:
         """Say what each record is, up to a header under which others stand than before."""
         grammar, width = self.dialect.grammar, self._section.width
-        frame = with_kinds(frame, grammar, width, self.hints.non_data)
-        frame = frame.with_columns(line_number=pl.col("line") + self._line)
-        comments = (frame["kind"] == COMMENT).arg_true().to_list()
-        rows = [at for at in comments if not is_comment(frame["text"][at], grammar)]
-        if comments and self._section.first and self._looks.begin_with_hash:
-            rows = comments
-        if rows:
-            frame = frame.with_columns(kind=frame["kind"].scatter(rows, DATA))
-        headers = []
-        for position, names in self._headers.again(frame["text"]):
-            section = self._headers.section(names, frame["line_number"][position])
-            headers.append(position)
+        perhaps = "|".join([*none_patterns(grammar), self._odd])
+        odd = frame["text"].str.contains(perhaps).arg_true()
+        some = frame[odd]
+        kinds, text = kinds_of(some, grammar, width, self.hints.non_data).to_list(), some["text"]
+        comments = [at for at, kind in enumerate(kinds) if kind == COMMENT]
+        are_rows = bool(comments) and self._section.first and self._looks.begin_with_hash
+        for at in comments:
+            if are_rows or not is_comment(text[at], grammar):
+                kinds[at] = DATA
+        last, new = frame.height, None
+        for at, names in self._headers.again(text):
+            line = self._line + some["line"][at]
+            section = self._headers.section(names, line)
+            kinds[at] = HEADER
             if section != self._section:
-                frame = frame.with_columns(kind=frame["kind"].scatter(headers, HEADER))
-                self.sections.append(frame["line_number"][position])
-                return frame.head(position + 1), section
-        if headers:
-            frame = frame.with_columns(kind=frame["kind"].scatter(headers, HEADER))
-        return frame, None
+                self.sections.append(line)
+                last, new = odd[at] + 1, section
+                break
+        kind = pl.Series("kind", [DATA]).new_from_index(0, frame.height).scatter(odd, kinds)
+        line_number = (frame["line"] + self._line).alias("line_number")
+        return frame.hstack([kind, line_number]).head(last), new
 
     def _with_faults(self, frame: pl.DataFrame, lines: int) -> pl.DataFrame:
         """Return records with their numbers and faults, and correct those that can be corrected."""
-        frame = self._numbered_records(frame)
+        frame = frame.with_columns(row_number=self._row_numbers(frame), fault=self._fault())
         self._line += lines
-        frame = frame.with_columns(fault=self._fault())
         if not (self.hints.repair and self._section.first and frame["fault"].count()):
             return frame
         grammar, before = self.dialect.grammar, frame["fault"].null_count()
@@ -210,16 +211,16 @@ class Structure:
         self.repaired += frame["fault"].null_count() - before
         return frame
 
-    def _numbered_records(self, frame: pl.DataFrame) -> pl.DataFrame:
+    def _row_numbers(self, frame: pl.DataFrame) -> pl.Series:
         """Give row 2 to the first data record and count every record from there on."""
-        if not self._numbered:
-            first = (frame["kind"] == DATA).arg_true()
-            if first.is_empty():
-                return frame.with_columns(row_number=pl.lit(0, pl.Int64))
-            self._numbered = 2 - int(first[0])
         start = self._numbered
+        if not start:
+            first = next((at for at, kind in enumerate(frame["kind"]) if kind == DATA), None)
+            if first is None:
+                return pl.Series([0], dtype=pl.Int64).new_from_index(0, frame.height)
+            start = 2 - first
         self._number(start + frame.height)
-        return frame.with_columns(row_number=pl.int_range(pl.len(), dtype=pl.Int64) + start)
+        return pl.int_range(start, start + frame.height, eager=True)
 
     def _number(self, following: int) -> None:
         """Note the number of the row to come."""

@@ -74,16 +74,18 @@ class Tally:
             return
         lines = frame["text"].str.count_matches("\n", literal=True).cast(pl.Int64) + 1
         is_data, is_blank = frame["kind"] == DATA, frame["kind"] == BLANK
-        self._doubt(frame.filter(is_data & (lines > 1) & frame["fault"].is_null()))
+        several = is_data & (lines > 1) & frame["fault"].is_null()
+        if several.any():
+            self._doubt(frame.filter(several))
         self._records += int(lines.filter(is_data).sum())
         self.blank += int(is_blank.sum())
         self._blank_lines += int(lines.filter(is_blank).sum())
-        other = frame.filter(~(is_data | is_blank))
-        if not other.is_empty():
-            self._keep_padding(other.filter(pl.col("kind") == PADDING))
-            rest = other.filter(pl.col("kind") != PADDING)
-            patterns, grammar = self.hints.non_data, self.dialect.grammar
-            self._keep([non_data_line(r, patterns, grammar) for r in rest.iter_rows(named=True)])
+        is_padding = frame["kind"] == PADDING
+        if is_padding.any():
+            self._keep_padding(frame.filter(is_padding))
+        if (is_other := ~(is_data | is_blank | is_padding)).any():
+            rest, patterns = frame.filter(is_other).iter_rows(named=True), self.hints.non_data
+            self._keep([non_data_line(line, patterns, self.dialect.grammar) for line in rest])
 
     @property
     def warnings(self) -> tuple[ReportWarning, ...]:
@@ -145,7 +147,6 @@ class Tally:
         )
 
     def _write(self, batch: pl.DataFrame) -> None:
-        if not batch.is_empty():
-            self.non_data += batch.height
-            self._non_data_lines += int(batch["lines"].sum())
-            self._writer.write(batch.cast(NON_DATA), self._writer.count)
+        self.non_data += batch.height
+        self._non_data_lines += int(batch["lines"].sum())
+        self._writer.write(batch, self._writer.count)
