@@ -129,3 +129,38 @@ def _padded(number: pl.Expr, digits: int) -> pl.Expr:
 
 def _money(cents: pl.Expr) -> pl.Expr:
     return pl.format("{}.{}", cents // 100, _padded(cents % 100, 2))
+
+
+_EBAY = (
+    "Sales Record Number,Order Number,Buyer Username,Buyer Name,Buyer Email,Item Number,"
+    "Item Title,Custom Label,Quantity,Sold For,Shipping And Handling,Seller Collected Tax,"
+    "Total Price,Payment Method,Sale Date,Paid On Date,Ship By Date,Tracking Number,Transaction ID"
+)
+
+
+def write_ebay_report(path: Path, rows: int, start: int = 0) -> Path:
+    """Write a report of orders as eBay does: every cell quoted, blank lines, and a footer."""
+    header = ",".join(f'"{name}"' for name in _EBAY.split(","))
+    lines = ["", header, ""]
+    for number in range(start, start + rows):
+        cells = (
+            f"{number}", f"{number % 89 + 10}-{number:05}-{number * 7_919 % 100_000:05}",
+            f"buyer{number}", "Jane Doe", f"b{number}@example.com", f"{200_000_000_000 + number}",
+            f"Lamp {number}, blue", f"SKU-{number}", "1", "$10.00", "$2.00", "$0.50", "$12.50",
+            "PayPal", "Mar-05-26", "Mar-05-26", "Mar-08-26", "", f"{900_000_000 + number}",
+        )  # fmt: skip
+        lines.append(",".join(f'"{cell}"' for cell in cells))
+    lines += ["", f"{rows},record(s) downloaded,,", "Seller ID : a-seller", ""]
+    path.write_text("\r\n".join(lines), encoding="utf-8", newline="")
+    return path
+
+
+def write_customers(path: Path, rows: int, start: int = 0) -> Path:
+    """Write a plain list of customers."""
+    lines = ["Customer ID,Name,Email,Phone,City,Country,Created"]
+    lines += [
+        f"C{n},Jane {n},jane{n}@example.com,+44 20 7946 {n % 10_000:04},London,GB,2026-03-05"
+        for n in range(start, start + rows)
+    ]
+    path.write_text("\n".join([*lines, ""]), encoding="utf-8", newline="")
+    return path

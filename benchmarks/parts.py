@@ -21,11 +21,15 @@ from benchmarks.orders import (
     ORDERS,
     REORDERED,
     Variant,
+    write_customers,
+    write_ebay_report,
     write_orders,
 )
 from benchmarks.processes import Measured, measured
-from benchmarks.results import DLT, LIMIT, OURS, ROWS, Line
+from benchmarks.results import DLT, LIMIT, OURS, ROWS, SMALL_ALONE, Line
 from benchmarks.server import Server
+from csv_pipeline.feeds.customers import CUSTOMERS
+from csv_pipeline.feeds.ebay_orders import EBAY_ORDERS
 
 _SMALL_ROWS = 100
 _SMALL_ACCOUNTS = 50
@@ -200,20 +204,33 @@ def _ebay_orders(server: Server, rows: int, _: int) -> Iterator[Line]:
 
 
 def _small_files(server: Server, rows: int, _: int) -> Iterator[Line]:
-    """Measure many small files of many accounts in one process."""
+    """Measure many small files of many accounts in one process, and some of them one by one."""
+    for case, feed, write in (
+        ("small files", ORDERS.name, write_orders),
+        ("small files, as customers", CUSTOMERS.name, write_customers),
+        ("small files, as ebay_orders", EBAY_ORDERS.name, write_ebay_report),
+    ):
+        yield _small(server, case, feed, write, rows, alone=False)
+    yield _small(server, SMALL_ALONE, ORDERS.name, write_orders, rows // 50, alone=True)
+
+
+def _small(  # noqa: PLR0913, PLR0917  # what is measured, and how
+    server: Server, case: str, feed: str, write: Callable[..., object], rows: int, alone: bool
+) -> Line:
     server.empty()
     files = rows // _SMALL_ROWS
     landing = server.home / "landing"
     for number in range(files):
-        folder = landing / f"account-{number % _SMALL_ACCOUNTS}" / ORDERS.name
+        folder = landing / f"account-{number % _SMALL_ACCOUNTS}" / feed
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"orders-{number:05}.csv"
-        write_orders(path, _SMALL_ROWS, start=number * _SMALL_ROWS)
+        write(folder / f"{feed}-{number:05}.csv", _SMALL_ROWS, start=number * _SMALL_ROWS)
     server.checkpoint()
-    taken = measured("ours", "import_small_files", home=str(server.home), url=server.url)
+    where = {"home": str(server.home), "url": server.url}
+    taken = measured("ours", "import_small_files", **where, feed=feed, alone=alone)
     shutil.rmtree(landing)
-    assert (taken.said["files"], taken.said["written"]) == (files, rows)
-    yield replace(_line(OURS, "small files", rows, taken), files=files)
+    assert taken.said["written"] == rows
+    line = _line(OURS, case, rows, taken)
+    return replace(line, files=taken.said["files"], cpu_ms=taken.said["cpu_ms"])
 
 
 def _line(who: str, case: str, rows: int, taken: Measured) -> Line:

@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 _FEW_ROWS = 5_000
 _MOST_BYTES_HELD = 16 * 1024**2
+_THREADS = 2
 # Arrow has two forms. Polars reads and writes one, the file, by its streaming engine, which is the
 # faster way for many rows; for a hundred it takes ten times as long as the other, the stream.
 _FILE_BEGINS = b"ARROW1"
@@ -78,15 +79,12 @@ class Batches:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _: Any, __: GetCoreSchemaHandler) -> CoreSchema:
-        """In JSON they are the directory, which what is in memory is written to."""
-
-        def as_path(batches: "Batches") -> str:
-            batches.spill()
-            return str(batches.directory)
-
+        """In JSON they are the directory, to which they must have been spilled."""
         return core_schema.no_info_plain_validator_function(
             lambda found: found if isinstance(found, cls) else cls(Path(found)),
-            serialization=core_schema.plain_serializer_function_ser_schema(as_path),
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda batches: str(batches.directory)
+            ),
         )
 
 
@@ -174,7 +172,7 @@ def scan(of: Batches, schema: pl.Schema | None = None) -> pl.LazyFrame:
     return register_io_source(read, schema=of.read(numbers[0]).schema)
 
 
-def in_order(do: Callable[[S], T], items: Iterable[S], threads: int = 2) -> Iterator[T]:
+def in_order(do: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
     """Do something with every item, a few at a time, and give the results in the items' order.
 
     Polars leaves the interpreter while it works, so that threads use the cores that one frame
@@ -186,11 +184,11 @@ def in_order(do: Callable[[S], T], items: Iterable[S], threads: int = 2) -> Iter
     if len(first) == 1:
         yield do(first[0])
         return
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(_THREADS) as pool:
         pending: deque[Future[T]] = deque()
         for item in chain(first, coming):
             pending.append(pool.submit(do, item))
-            if len(pending) > threads:
+            if len(pending) > _THREADS:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()

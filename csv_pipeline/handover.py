@@ -5,7 +5,7 @@ All of it is scratch: whoever finds it missing does the stage before again.
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -216,11 +216,20 @@ _adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
 
 
 def save(path: Path, facts: object) -> None:
-    """Write a dataclass as JSON, whole or not at all."""
+    """Write a dataclass as JSON, whole or not at all, and its batches beside it."""
+    _spill(facts)
     partial = path.with_suffix(PARTIAL)
     partial.write_bytes(_adapter(type(facts)).dump_json(facts))
     partial.replace(path)
     _remember(path, path.stat(), facts)
+
+
+def _spill(facts: object) -> None:
+    if isinstance(facts, Batches):
+        facts.spill()
+    elif is_dataclass(facts):
+        for one in fields(facts):
+            _spill(getattr(facts, one.name))
 
 
 def saved(path: Path, kind: type[T]) -> T | None:

@@ -116,12 +116,11 @@ def by_part(
         yield int(str(number)), some.drop("_part")
 
 
-def scan_part(
-    of: Batches, part: Part, schema: pl.Schema | None = None, row: str = "row_number"
-) -> pl.LazyFrame:
+def scan_part(of: Batches, part: Part, schema: pl.Schema) -> pl.LazyFrame:
     """Return the rows of one part of batches, numbered as in the file."""
     rows = scan(of, schema)
     if part == WHOLE:
         return rows
-    mine = pl.col(row).is_between(part.rows_up + 1, part.last)
-    return rows.filter(mine).with_columns(pl.col(row) - part.rows_up)
+    number = pl.col("row_number")
+    mine = rows.filter(number.is_between(part.rows_up + 1, part.last))
+    return mine.with_columns(number - part.rows_up)

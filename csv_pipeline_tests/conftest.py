@@ -30,10 +30,13 @@ from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.engine.workspace import Progress, Stage
 from csv_pipeline.feeds import FEEDS
 from csv_pipeline.files.landing import found_file
+from csv_pipeline.handover import TypedFile
 from csv_pipeline.location import location_of
 from csv_pipeline.model import Claim, ImportReport, Reject
+from csv_pipeline.parts import Files
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.feed import Feed
+from csv_pipeline.stages.transform import transform
 from csv_pipeline.storage import accounts, arrivals, quarantine
 from csv_pipeline_tests.feeds import TEST_FEEDS
 from csv_pipeline_tests.postgres import ADDRESS
@@ -142,6 +145,14 @@ def account(request: pytest.FixtureRequest, pipeline: Pipeline) -> Iterator[str]
 
 
 _COUNTER = itertools.count()
+
+
+def typed_file(files: Files, feed: Feed, account: Account | None = None, **how: Any) -> TypedFile:
+    """Return what `transform` gives of a single file, or raise why it is refused."""
+    (typed,) = transform(files, feed, account or Account(account="sample"), **how)
+    if isinstance(typed, Exception):
+        raise typed
+    return typed
 
 
 def ingest(pipeline: Pipeline, claim: Claim) -> ImportReport:

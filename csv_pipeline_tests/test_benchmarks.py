@@ -60,7 +60,10 @@ RESULTS = Results(
         "small-files": Part(
             date="2026-11-22",
             rounds=1,
-            lines=(line("csv_pipeline", "small files", 500_000, 100.0, files=5_000),),
+            lines=(
+                line("csv_pipeline", "small files", 500_000, 100.0, files=5_000),
+                line("csv_pipeline", "small files, each alone", 10_000, 5.0, cpu_ms=40.0),
+            ),
         ),
     },
 )
@@ -125,6 +128,9 @@ def test_the_headlines_are_ratios_of_what_was_measured_together() -> None:
         "all_bad_ratio": 1.0,
         "peak_anon_mb_10m": 100,
         "small_files_per_second": 50.0,
+        "small_customers_per_second": None,
+        "small_ebay_files_per_second": None,
+        "small_file_cpu_ms": 40.0,
         "dlt_ratio": 3.0,
     }
 

@@ -10,12 +10,11 @@ import pytest
 import sqlalchemy as sa
 
 from csv_pipeline.batches import scan
-from csv_pipeline.engine.row_by_row import typed_file
 from csv_pipeline.feeds.ebay_orders import EBAY_ORDERS
 from csv_pipeline.model import ImportReport
 from csv_pipeline.parts import together
 from csv_pipeline.stages.read import ReadHints, read
-from csv_pipeline_tests.conftest import Desk
+from csv_pipeline_tests.conftest import Desk, typed_file
 
 HUB = (
     "Sales Record Number,Order Number,Buyer Username,Item Number,Transaction ID,Quantity,Sold For,"

@@ -4,6 +4,7 @@ import gzip
 import itertools
 import os
 import re
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -493,7 +494,11 @@ def test_files_that_go_together_survive_the_death_of_their_worker(desk: Desk, mo
     worker = Worker(orders_for(desk.pipeline, desk.account, stops=(moment,)))
     worker.comes_to(moment)
     worker.kill()
-    left = imports_of(desk.pipeline, desk.pipeline.claim(desk.account, "people"))
+    left: list[Import] = []
+    deadline = time.monotonic() + 20
+    while moment != "after load" and not left:  # the server may take a moment to see that it died
+        assert time.monotonic() < deadline
+        left = imports_of(desk.pipeline, desk.pipeline.claim(desk.account, "people"))
     assert len(left) == (0 if moment == "after load" else 3)
     together(desk, left)
     assert [name for (name,) in desk.rows(columns="person_id")] == ["0", "1", "2"]

@@ -20,14 +20,13 @@ from csv_pipeline.account import DateOrder, DecimalMark
 from csv_pipeline.batches import batches, scan
 from csv_pipeline.casts import dates, times, zones
 from csv_pipeline.casts.reading import Reading, years
-from csv_pipeline.engine.row_by_row import typed_file
 from csv_pipeline.handover import TypedFile
 from csv_pipeline.parts import together
 from csv_pipeline.spec.contract import Contract, Money, column, columns_of
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.kinds import Kind
 from csv_pipeline.stages.read import ReadHints, read
-from csv_pipeline_tests.conftest import Desk
+from csv_pipeline_tests.conftest import Desk, typed_file
 
 NEAR = Reading(since=1966, until=2026)
 

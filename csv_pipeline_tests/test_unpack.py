@@ -10,6 +10,7 @@ import tarfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from csv_pipeline.errors import FileRefusedError, LimitExceededError
 from csv_pipeline.handover import PlainFile
 from csv_pipeline.model import ArrivalStatus, ImportReport, Outcome, StoredText
-from csv_pipeline.stages.unpack import UnpackLimits, unpack
+from csv_pipeline.stages.unpack import UnpackLimits, Wanted, unpack
 from csv_pipeline.storage import arrivals
 from csv_pipeline_tests.conftest import Desk, ingest
 
@@ -40,12 +41,12 @@ def zipped(files: Mapping[str, str | bytes], method: int = zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
 
 
-def unpacked(content: bytes, folder: Path, **how: object) -> PlainFile:
+def unpacked(content: bytes, folder: Path, **how: Any) -> PlainFile:
     path = folder / "source"
     path.write_bytes(content)
     stored = StoredText(path=path, size_bytes=len(content), fingerprint="of the archive")
-    options = {"limits": UnpackLimits(), "name": "a.csv"} | how
-    return unpack(stored, folder, **options)  # type: ignore[arg-type]
+    limits = how.pop("limits", UnpackLimits())
+    return unpack(stored, folder, limits, Wanted(**{"name": "a.csv"} | how))
 
 
 def refusal(content: bytes, folder: Path, **how: object) -> str:

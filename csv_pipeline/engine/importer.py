@@ -42,7 +42,7 @@ from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.replay import Repaired, named_import, under_own_header
 from csv_pipeline.stages.transform import facts_by_header
-from csv_pipeline.stages.unpack import UnpackLimits, unpack
+from csv_pipeline.stages.unpack import UnpackLimits, Wanted, unpack
 from csv_pipeline.storage import quarantine
 
 _MOST_NAMES = 40
@@ -50,7 +50,9 @@ _MOST_NAMES = 40
 
 def imports_of(pipeline: Pipeline, claims: Sequence[Claim]) -> list["Import"]:
     """Return the imports of claimed arrivals of one account."""
-    account = pipeline.account(claims[0].account) if claims else None
+    account = pipeline.declared.get(claims[0].account) if claims else None
+    if account is None and claims:
+        account = pipeline.account(claims[0].account)
     return [Import(pipeline, claim, account) for claim in claims]
 
 
@@ -201,7 +203,7 @@ class Import:
         claim = self.claim
 
         def unpacked() -> PlainFile:
-            plain = unpack(self._stored(), self.work, limits, name=claim.name, member=claim.member)
+            plain = unpack(self._stored(), self.work, limits, Wanted(claim.name, claim.member))
             if claim.member is not None:
                 refuse_changed(claim)  # it came out of the archive where that lies
             return plain

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import polars as pl
 
@@ -25,7 +25,7 @@ from csv_pipeline.settings import Settings
 from csv_pipeline.spec.feed import Feed, feed_named
 from csv_pipeline.stages.read import read, sample
 from csv_pipeline.stages.transform import Fit, fit
-from csv_pipeline.stages.unpack import UnpackLimits, unpack
+from csv_pipeline.stages.unpack import UnpackLimits, Wanted, unpack
 
 SAMPLE_BYTES = 8 * 1024**2
 _FIRST_ROWS = 5
@@ -118,15 +118,17 @@ class Inspection:
         }
 
 
-def inspect_file(  # noqa: PLR0913  # an option for each question
-    path: Path,
-    settings: Settings,
-    feeds: Iterable[Feed],
-    *,
-    feed: str | None = None,
-    member: str | None = None,
-    full: bool = False,
-    out: Path | None = None,
+class Asked(TypedDict, total=False):
+    """What is asked of a file: as which feed, which member, all of it, its records to a file."""
+
+    feed: str | None
+    member: str | None
+    full: bool
+    out: Path | None
+
+
+def inspect_file(
+    path: Path, settings: Settings, feeds: Iterable[Feed], **asked: Unpack[Asked]
 ) -> Inspection:
     """Return what a file shows of itself; with `out` write its whole records there as well.
 
@@ -135,13 +137,15 @@ def inspect_file(  # noqa: PLR0913  # an option for each question
         SetupError: There is no such feed or member, or `out` is the file itself.
     """
     by_name = {one.name: one for one in feeds}
+    feed, out = asked.get("feed"), asked.get("out")
     if feed is not None:
         feed_named(by_name, feed)
     if out is not None and out.exists() and out.samefile(path):
         raise SetupError(f"{out}: another file was needed to write to; it is the one to be read")
     with tempfile.TemporaryDirectory(prefix="csv-pipeline-") as work:
         desk = _Desk(path, Path(work), settings, by_name)
-        return desk.inspect(feed, member, out, full=full or out is not None)
+        full = asked.get("full", False) or out is not None
+        return desk.inspect(feed, asked.get("member"), out, full=full)
 
 
 class _Desk:
@@ -193,7 +197,7 @@ class _Desk:
             max_members=self.settings.max_members,
         )
         enough = None if full else SAMPLE_BYTES + 1
-        return unpack(stored, self.work, limits, name=self.path.name, member=member, enough=enough)
+        return unpack(stored, self.work, limits, Wanted(self.path.name, member, enough))
 
     def _read_for(self, plain: PlainFile, feed: str | None, *, sampled: bool) -> TextFile:
         """Read a file for a feed, or for none; where its names alone settle the header, for it."""

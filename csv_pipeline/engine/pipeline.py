@@ -5,10 +5,11 @@ imports; the path of one file is in `csv_pipeline.engine.importer`.
 """
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Unpack
 
 from csv_pipeline.account import Account
 from csv_pipeline.engine import archive, retention
@@ -38,13 +39,15 @@ _SECONDS_TO_PUT_AWAY = 5.0
 class Pipeline:
     """What every import needs: the settings, the database with all tables in it, the feeds.
 
-    The lease renewer renews the leases of what was claimed here.
+    The lease renewer renews the leases of what was claimed here; `declared` is what the accounts
+    had declared then.
     """
 
     settings: Settings
     database: Database
     feeds: Mapping[str, Feed]
     leases: LeaseRenewer
+    declared: dict[str, Account] = field(default_factory=dict)
 
     def close(self) -> None:
         """Renew no lease any more and close the database."""
@@ -64,29 +67,18 @@ class Pipeline:
         with self.database.begin() as connection:
             return accounts.named(connection, name)
 
-    def claim(  # noqa: PLR0913  # as `claims.take`
-        self,
-        account: str,
-        feed: str,
-        *,
-        arrival_ids: Sequence[int] | None = None,
-        run_id: str | None = None,
-        dry_run: bool = False,
-        again: bool = False,
-    ) -> list[Claim]:
+    def claim(self, account: str, feed: str, **how: Unpack[claims.Taking]) -> list[Claim]:
         """Claim what waits for an account and feed, or the arrivals named; see `claims.take`."""
         with self.database.begin() as connection:
             taken = claims.take(
                 connection,
                 account,
                 self.feed(feed).name,
-                arrival_ids=arrival_ids,
-                run_id=run_id,
-                lease_seconds=self.settings.lease_seconds,
-                max_failures=self.settings.max_failures,
-                dry_run=dry_run,
-                again=again,
+                self.settings.lease_seconds,
+                self.settings.max_failures,
+                **how,
             )
+            self.declared[account] = accounts.named(connection, account)
         self.leases.hold(taken)
         return taken
 
@@ -107,6 +99,7 @@ class Pipeline:
         self._stay_in_lane(file)
         landed = is_below(location_of(file.location), self.settings.landing_area)
         with self.database.begin() as connection:
+            self.declared[file.account] = accounts.named(connection, file.account)
             if dry_run:
                 return claims.for_dry_run(connection, file, again=again)
             archive.let_returned_wait(connection, [file])

@@ -45,7 +45,7 @@ def rows_that_need_others(feed: Feed, sample: Path) -> list[int]:
         files = together([read(sample, work, hints)], [sample.name], work)
         # What a file says of its rows as a whole is asked of none of them alone.
         feed = replace(feed, file_checks=())
-        whole = typed_file(files, feed)
+        whole = _typed(files, feed)
         files = replace(files, styles=whole.styles, facts=whole.facts)
         among = _judged(files, feed)
         rows = scan(files.rows).collect()
@@ -58,9 +58,8 @@ def rows_that_need_others(feed: Feed, sample: Path) -> list[int]:
     return [number for number in numbers if among.get(number) != alone.get(number)]
 
 
-def typed_file(files: Files, feed: Feed, account: Account = _NOBODY, **how: Any) -> TypedFile:
-    """Return what `transform` gives of a single file, or raise why it is refused."""
-    (typed,) = transform(files, feed, account, **how)
+def _typed(files: Files, feed: Feed) -> TypedFile:
+    (typed,) = transform(files, feed, _NOBODY)
     if isinstance(typed, Exception):
         raise typed
     return typed
@@ -68,7 +67,7 @@ def typed_file(files: Files, feed: Feed, account: Account = _NOBODY, **how: Any)
 
 def _judged(files: Files, feed: Feed) -> dict[int, tuple[Any, ...]]:
     """Return the values and the faults of each row."""
-    typed = typed_file(files, feed)
+    typed = _typed(files, feed)
     (valid,) = validate(files, [typed], feed)
     faults = scan(valid.rejects, REJECTS).drop(_IN_THE_TEXT).collect()
     found = faults.filter(faults["rule"] != "key.duplicate").rows_by_key("row_number")

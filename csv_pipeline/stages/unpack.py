@@ -94,24 +94,26 @@ class _Stream(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
-def unpack(  # noqa: PLR0913  # what, where to, within which limits, and two ways to ask for less
-    source: StoredText,
-    work: Path,
-    limits: UnpackLimits,
-    *,
-    name: str,
-    member: str | None = None,
-    enough: int | None = None,
-) -> PlainFile:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A file by the `name` that messages call it, or one `member` of an archive of several.
+
+    Whoever only samples it has `enough` with about so many bytes.
+    """
+
+    name: str
+    member: str | None = None
+    enough: int | None = None
+
+
+def unpack(source: StoredText, work: Path, limits: UnpackLimits, wanted: Wanted) -> PlainFile:
     """Decompress a file into `work` and return it; one that is not compressed is returned as it is.
 
     Args:
         source: The bytes that arrived.
         work: The import's work directory.
         limits: How large the file may be, compressed and decompressed.
-        name: What the file is called in messages.
-        member: The one to take of an archive of several.
-        enough: Stop after about so many bytes; whoever only samples the file asks for it.
+        wanted: What is taken of it.
 
     Raises:
         LimitExceededError: It is larger than allowed, or grows out of all proportion.
@@ -119,8 +121,9 @@ def unpack(  # noqa: PLR0913  # what, where to, within which limits, and two way
         EmptyFileError: There is no file in the archive.
         SourceChangedError: The member is not in the archive.
     """
+    name = wanted.name
     kind = _kind(source.path, name)
-    if member is not None and kind != ZIP:
+    if wanted.member is not None and kind != ZIP:
         raise SourceChangedError(name, "the zip archive it arrived in was needed", "it is another")
     if kind is None:
         return PlainFile(
@@ -134,8 +137,8 @@ def unpack(  # noqa: PLR0913  # what, where to, within which limits, and two way
         )
     target = work / "unpacked"
     if kind == ZIP:
-        return _unzip(source, target, limits, name, member, enough)
-    budget = _Budget(name=name, stored_bytes=source.size_bytes, limits=limits, enough=enough)
+        return _unzip(source, target, limits, wanted)
+    budget = _Budget(name=name, stored_bytes=source.size_bytes, limits=limits, enough=wanted.enough)
     with _damage_refused(name, kind, _DAMAGE):
         opened = gzip.GzipFile if kind == GZIP else zstd.ZstdFile
         with opened(source.path) as stream:
@@ -205,14 +208,8 @@ def _pour(stream: _Stream, target: Path, budget: _Budget) -> tuple[int, str]:
     return size, digest.hexdigest()
 
 
-def _unzip(  # noqa: PLR0913, PLR0917  # as unpack
-    source: StoredText,
-    target: Path,
-    limits: UnpackLimits,
-    name: str,
-    member: str | None,
-    enough: int | None,
-) -> PlainFile:
+def _unzip(source: StoredText, target: Path, limits: UnpackLimits, wanted: Wanted) -> PlainFile:
+    name, member = wanted.name, wanted.member
     _refuse_long_directory(source.path, limits, name)
     with _damage_refused(name, ZIP, _ZIP_DAMAGE), zipfile.ZipFile(source.path) as archive:
         files, litter = _members(archive, limits, name)
@@ -225,14 +222,16 @@ def _unzip(  # noqa: PLR0913, PLR0917  # as unpack
                 members=members,
                 evidence=(_members_evidence(files, litter),),
             )
-        wanted = next((f for f in files if member in {None, f.filename}), None)
-        if wanted is None:
+        found = next((f for f in files if member in {None, f.filename}), None)
+        if found is None:
             raise SourceChangedError(
                 name, f"the member {member!r} was needed", f"the archive has {_listed(files)}"
             )
-        _refuse_method(wanted, name)
-        budget = _Budget(name=name, stored_bytes=wanted.compress_size, limits=limits, enough=enough)
-        with archive.open(wanted) as stream:
+        _refuse_method(found, name)
+        budget = _Budget(
+            name=name, stored_bytes=found.compress_size, limits=limits, enough=wanted.enough
+        )
+        with archive.open(found) as stream:
             size, fingerprint = _pour(stream, target, budget)
     _refuse_nested(target, name)
     only = None if member is not None else litter
@@ -240,7 +239,7 @@ def _unzip(  # noqa: PLR0913, PLR0917  # as unpack
         path=target,
         size_bytes=size,
         fingerprint=fingerprint,
-        evidence=(_evidence(ZIP, wanted.compress_size, size, wanted.filename, only),),
+        evidence=(_evidence(ZIP, found.compress_size, size, found.filename, only),),
     )
 
 

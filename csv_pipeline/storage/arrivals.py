@@ -218,7 +218,6 @@ def find(
     connection: sa.Connection,
     *,
     account: str | None = None,
-    statuses: Sequence[ArrivalStatus] = (),
     named: Sequence[str] = (),
     arrival_ids: Sequence[int] = (),
 ) -> list[Any]:
@@ -227,8 +226,6 @@ def find(
     query = sa.select(table).order_by(table.c.arrival_id.desc())
     if account is not None:
         query = query.where(table.c.account == account)
-    if statuses:
-        query = query.where(table.c.status.in_(statuses))
     if named or arrival_ids:
         known_as = (table.c.name, table.c.location, table.c.moved_to)
         by_name = (column.in_(named) for column in known_as)

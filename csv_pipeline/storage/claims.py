@@ -7,7 +7,7 @@ rows it brought commit together.
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
@@ -24,17 +24,22 @@ _DONE = (ArrivalStatus.IMPORTED, ArrivalStatus.UNPACKED)
 _LEAST_DEATHS = 2  # one alone may be anything
 
 
-def take(  # noqa: PLR0913  # each is a different question: whose, which, for whom, how long
+class Taking(TypedDict, total=False):
+    """Which arrivals are taken, for which run, and how they are to be imported."""
+
+    arrival_ids: Sequence[int] | None
+    run_id: str | None
+    dry_run: bool
+    again: bool
+
+
+def take(
     connection: sa.Connection,
     account: str,
     feed: str,
-    *,
-    arrival_ids: Sequence[int] | None = None,
-    run_id: str | None = None,
     lease_seconds: float,
     max_failures: int | None = None,
-    dry_run: bool = False,
-    again: bool = False,
+    **how: Unpack[Taking],
 ) -> list[Claim]:
     """Take the right to import waiting arrivals, the oldest first, and return the claims.
 
@@ -50,6 +55,8 @@ def take(  # noqa: PLR0913  # each is a different question: whose, which, for wh
     failed: then nothing else is claimed either, and the next call goes on without it.
     """
     table = tables.arrival
+    arrival_ids, run_id = how.get("arrival_ids"), how.get("run_id")
+    dry_run, again = how.get("dry_run", False), how.get("again", False)
     if arrival_ids is None:
         wanted = arrivals.claimable(connection, _OPEN, max_failures)
     else:

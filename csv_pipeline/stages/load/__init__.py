@@ -26,7 +26,8 @@ from csv_pipeline.stages.load.copying import StoredHashes, copy
 from csv_pipeline.stages.load.differences import first_differences
 from csv_pipeline.stages.load.faults import store_rejects, write_refused
 from csv_pipeline.stages.load.incoming import Incoming
-from csv_pipeline.stages.load.resolution import OUTCOME, Resolution
+from csv_pipeline.stages.load.resolution import Resolution
+from csv_pipeline.stages.load.staged import OUTCOME
 from csv_pipeline.stages.load.writing import RowRefusedError, is_of_a_row, write
 from csv_pipeline.storage import imports, order, tables
 from csv_pipeline.storage.database import affected
@@ -92,8 +93,8 @@ def load(
         write_refused(connection, resolution, found.late)
     rejected = store_rejects(connection, incoming, found.late.batches, meanwhile)
     if replay is not None:
-        if done.refused:
-            connection.execute(resolution.forget_refused_repairs())
+        if done.refused and resolution.corrected:
+            connection.execute(resolution.corrected.forget_refused_repairs())
         mark_repaired(connection, claim.import_id, replay.import_id, resolution.repaired)
     superseded = _copy_superseded(connection, incoming)
     counts = _counts(incoming, found, rejected)
@@ -258,10 +259,10 @@ def _resolve(
         # Without statistics the planner takes a temporary table for small, and nests loops over it.
         joined = ", ".join(f'"{name}"' for name in ("_row_number", *resolution.key))
         connection.execute(sa.text(f"ANALYZE staging ({joined})"))
-    if replay is not None and not resolution.feed.key:
+    if resolution.corrected and not resolution.feed.key:
         # By merging it would hold rows of the same content, be they thousands, against each other.
         connection.execute(sa.text("SET LOCAL enable_mergejoin = off"))
-        connection.execute(resolution.count_on())
+        connection.execute(resolution.corrected.count_on())
         connection.execute(sa.text("SET LOCAL enable_mergejoin = DEFAULT"))
     differences: tuple[Difference, ...] = ()
     classes = _matched(connection, resolution)

@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from sqlalchemy.schema import CreateTable
 
 from csv_pipeline.errors import FileRefusedError, TableRefusesError
-from csv_pipeline.stages.load.resolution import OUTCOME, Resolution
+from csv_pipeline.stages.load.resolution import Resolution
+from csv_pipeline.stages.load.staged import OUTCOME
 from csv_pipeline.storage.database import affected
 
 MOST_REFUSED = 2_000
@@ -77,7 +78,7 @@ def write(
         connection.execute(sa.text(f"CREATE INDEX ON {name} (_row_number)"))
     rows = resolution.staging.c._row_number
     first, last = connection.execute(sa.select(sa.func.min(rows), sa.func.max(rows))).one()
-    return _by_halves(connection, resolution, hold, first, last, updates=updates)
+    return _by_halves(connection, resolution, hold, (first, last), updates=updates)
 
 
 def is_of_a_row(error: sa.exc.DBAPIError | psycopg.Error) -> bool:
@@ -115,16 +116,16 @@ def _at_once(
     return Written(affected(connection, resolution.insert(*block)), saved, updated)
 
 
-def _by_halves(  # noqa: PLR0913  # as `write`, and where to look
+def _by_halves(
     connection: sa.Connection,
     resolution: Resolution,
     hold: Callable[[int], None],
-    first: int,
-    last: int,
+    block: tuple[int, int],
     *,
     updates: bool,
 ) -> Written:
-    blocks, written = [(first, last)], Written()
+    """Write rows with numbers from the first to the last of a block."""
+    blocks, written = [block], Written()
     again: list[tuple[int, Any, int]] = []
     while blocks:
         first, last = blocks.pop()

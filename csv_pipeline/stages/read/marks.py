@@ -48,9 +48,9 @@ class Marked:
             position += step
         return None
 
-    def size(self, first: int, last: int | None = None) -> int:
-        """Return how many characters lines have, from the first to before the last."""
-        return sum(len(line) + 1 for line in self.lines[first:last])
+    def size(self, first: int) -> int:
+        """Return how many characters the lines from the first on have."""
+        return sum(len(line) + 1 for line in self.lines[first:])
 
 
 @dataclass(slots=True)
