@@ -14,7 +14,7 @@ import polars as pl
 from csv_pipeline.account import Account
 from csv_pipeline.batches import Batches, BatchWriter, batches, in_order, scan
 from csv_pipeline.casts import cells
-from csv_pipeline.casts.identifiers import Rounded, rounded
+from csv_pipeline.casts.identifiers import Rounded, is_rounded, rounded
 from csv_pipeline.errors import FileRefusedError, MissingColumnError
 from csv_pipeline.handover import TYPED_ORIGIN, WHOLE, TypedFile
 from csv_pipeline.model import Evidence, FileFacts
@@ -190,6 +190,8 @@ def _add_rounded(to: Sequence[dict[str, Rounded]], ids: pl.DataFrame, files: Fil
     """Add what is known of the ids of a batch to what is known of those of each file."""
     number, line, *_ = TYPED_ORIGIN
     for name in ids.columns[len(TYPED_ORIGIN) :]:
+        if len(files.parts) > 1 and not is_rounded(ids[name]).any():
+            continue  # then no file has anything to be told
         for at, some in by_part(ids, files.parts, number):
             known = to[at].get(name, Rounded())
             to[at][name] = known + rounded(some[name], some[line])
