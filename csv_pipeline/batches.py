@@ -49,6 +49,7 @@ class Batches:
 
     def __init__(self, directory: Path, held: dict[int, pl.DataFrame] | None = None) -> None:
         self.directory, self._held = directory, held
+        self._lock = Lock()
 
     @property
     def numbers(self) -> list[int]:
@@ -68,14 +69,23 @@ class Batches:
             is_file = file.read(len(_FILE_BEGINS)) == _FILE_BEGINS
         return (pl.read_ipc if is_file else pl.read_ipc_stream)(path, columns=wanted)
 
+    def put(self, batch: pl.DataFrame, number: int) -> None:
+        """Add a batch, or replace the one of its number."""
+        with self._lock:
+            if self._held is not None:
+                self._held[number] = batch.rechunk()
+                return
+        _write(self.directory, batch, number)
+
     def spill(self) -> None:
         """Write what is in memory to the directory, emptied first."""
-        if self._held is None:
-            return
-        shutil.rmtree(self.directory, ignore_errors=True)
-        for number, batch in self._held.items():
-            _write(self.directory, batch, number)
-        self._held = None
+        with self._lock:
+            if self._held is None:
+                return
+            shutil.rmtree(self.directory, ignore_errors=True)
+            for number, batch in self._held.items():
+                _write(self.directory, batch, number)
+            self._held = None
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _: Any, __: GetCoreSchemaHandler) -> CoreSchema:
@@ -101,8 +111,7 @@ class BatchWriter:
     """
 
     def __init__(self, directory: Path, *, main: bool = False) -> None:
-        self._held: dict[int, pl.DataFrame] | None = {}
-        self.batches = Batches(directory, self._held)
+        self.batches = Batches(directory, {})
         self._heights: dict[int, int] = {}
         self._size_bytes = 0.0
         self._done = ROWS_DONE.get() if main else None
@@ -123,13 +132,9 @@ class BatchWriter:
         with self._lock:
             self._heights[number] = batch.height
             self._size_bytes += batch.estimated_size()
-            if self._held is not None and self._size_bytes > _MOST_BYTES_HELD:
-                self.batches.spill()
-                self._held = None
-            if self._held is not None:
-                self._held[number] = batch.rechunk()
-        if self._held is None:
-            _write(self.batches.directory, batch, number)
+        if self._size_bytes > _MOST_BYTES_HELD:
+            self.batches.spill()
+        self.batches.put(batch, number)
         if self._done is not None:
             self._done(batch)
 

@@ -465,6 +465,42 @@ def test_bytes_that_came_before_are_a_duplicate_among_others_too(desk: Desk) -> 
     assert reports[1].same_as == known.import_id
 
 
+def test_bytes_that_came_before_count_again_once_another_file_of_the_run_changed_their_rows(
+    desk: Desk,
+) -> None:
+    first = f"{HEADER}k,one,1.00\n"
+    desk.bring(first)
+    drop(desk, [f"{HEADER}k,two,1.00\n", first])
+    reports = run.run(desk.pipeline, desk.pipeline.claim(desk.account, "people"))
+    assert [report.counts.updated for report in reports] == [1, 1]
+    assert desk.rows(columns="name") == [("one",)]
+
+
+def test_a_duplicate_that_leaves_its_group_does_not_make_the_others_older(desk: Desk) -> None:
+    newest = arrived(desk, [f"{HEADER}x,X,1.00\n"])[0]
+    run.run(desk.pipeline, [newest.claim])
+    drop(desk, [f"{HEADER}x,X,1.00\n", f"{HEADER}k,C,1.00\n", f"{HEADER}k,B,1.00\n"])
+    reports = run.run(desk.pipeline, desk.pipeline.claim(desk.account, "people"))
+    assert [str(report.outcome) for report in reports] == ["duplicate", "imported", "imported"]
+    assert desk.rows(columns="name", order="person_id") == [("B",), ("X",)]
+
+
+def test_a_dry_run_of_several_files_gives_each_claim_back(desk: Desk) -> None:
+    drop(desk, ["Colour,Size\nred,3\n", f"{HEADER}a,A,1.00\n", "Colour,Size\nred,4\n"])
+    claims = desk.pipeline.claim(desk.account, "people", dry_run=True)
+    run.run(desk.pipeline, claims)
+    with desk.pipeline.database.begin() as connection:
+        found = arrivals.find(connection, account=desk.account)
+    assert {str(arrival.status) for arrival in found} == {"waiting"}
+
+
+def test_a_file_that_is_refused_when_it_is_read_does_not_part_those_around_it(desk: Desk) -> None:
+    contents = [f"{HEADER}a,A,1.00\n", "\n\n", f"{HEADER}b,B,1.00\n"]
+    imports = arrived(desk, contents)
+    assert [report.counts.inserted for report in together(desk, imports)] == [1, 0, 1]
+    assert went_alone(imports) == [imports[1]]
+
+
 def test_a_file_whose_claim_is_lost_is_not_stored_and_the_others_are(desk: Desk) -> None:
     imports = arrived(desk, [f"{HEADER}{n},Ann,1.00\n" for n in range(4)])
     advance_all(desk, imports, *list(Stage)[:-2])

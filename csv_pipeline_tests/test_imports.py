@@ -397,3 +397,15 @@ def test_a_claim_is_renewed_once_where_another_process_took_it(desk: Desk, *, he
         sa.event.remove(engine, "before_cursor_execute", note)
     import_.finish()
     assert renewals == ([] if here else [Stage.ARRIVE])
+
+
+@pytest.mark.parametrize("most_bytes", [256 * 1024, -1])
+def test_rows_that_meet_stored_ones_are_counted_whether_scratch_is_in_memory_or_not(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, most_bytes: int
+) -> None:
+    monkeypatch.setattr("csv_pipeline.engine.workspace.MOST_BYTES_OF_ONE", most_bytes)
+    too_long = "".join(map(str, range(9_000)))  # for any index
+    desk.bring("ID,Name\n1,Ann\n2,Bob\n")
+    report = desk.bring(f"ID,Name\n1,Ann\n2,Rob\n3,Cid\n{too_long},Dan\n")
+    assert outcomes(report.counts) == (1, 1, 1, 0, 0, 1)
+    assert desk.pipeline.results_of(report) is not None

@@ -20,7 +20,7 @@ from polars.exceptions import PolarsError
 from csv_pipeline.batches import in_order
 from csv_pipeline.engine import archive
 from csv_pipeline.engine.importer import Import, due_of, files_of
-from csv_pipeline.engine.loader import Loader, UnchangedError, hold_to_thresholds
+from csv_pipeline.engine.loader import Loader, UnchangedError, end_duplicates, hold_to_thresholds
 from csv_pipeline.engine.report import log_finished
 from csv_pipeline.engine.result_files import leave_results
 from csv_pipeline.engine.workspace import BEFORE, Progress, Shared, Stage, Workspace
@@ -32,7 +32,6 @@ from csv_pipeline.stages.load import RowRefusedError
 from csv_pipeline.stages.transform import transform
 from csv_pipeline.stages.validate import validate
 from csv_pipeline.storage import imports, leases
-from csv_pipeline.storage.situation import same_contents
 
 _QUOTED = re.compile(r"\[.*\]|\"[^\"]*\"|`[^`]*`", re.DOTALL)
 
@@ -40,12 +39,13 @@ _QUOTED = re.compile(r"\[.*\]|\"[^\"]*\"|`[^`]*`", re.DOTALL)
 class Group:
     """Files of one account and feed that go through the stages together, in their order."""
 
-    def __init__(self, imports: Sequence[Import]) -> None:
-        first = imports[0]
+    def __init__(self, imports: Sequence[Import], *, first: bool = False) -> None:
+        self._first_of_run = first
+        one = imports[0]
         self.imports = tuple(imports)
-        self.feed, self.account, self.pipeline = first.feed, first.account, first.pipeline
-        self._settings, self._database = first.pipeline.settings, first.pipeline.database
-        self._leases = first.pipeline.leases
+        self.feed, self.account, self.pipeline = one.feed, one.account, one.pipeline
+        self._settings, self._database = one.pipeline.settings, one.pipeline.database
+        self._leases = one.pipeline.leases
 
     @property
     def claims(self) -> tuple[Claim, ...]:
@@ -129,20 +129,14 @@ class Group:
         return [import_ for import_ in of if import_.is_due]
 
     def _arrive(self, of: Sequence[Import]) -> None:
-        arrived = []
-        for import_ in self._each(due_of(of), Import.plain):
+        arrived = self._each(due_of(of), Import.plain)
+        for import_ in arrived:
             if import_.members:
                 import_.end_as_unpacked()
-            elif not import_.claim.again:
-                arrived.append(import_)
-        if not arrived:
-            return
-        prints = [import_.fingerprint for import_ in arrived]
-        with self._database.begin() as connection:
-            found = same_contents(connection, arrived[0].claim, prints)
-        for import_, same in zip(arrived, found, strict=True):
-            if same is not None and same.is_current:
-                import_.end_as_duplicate(same.import_id)
+        # Of the others the load can tell, once the files before them are in.
+        if self._first_of_run and arrived and not arrived[0].members:
+            with self._database.begin() as connection:
+                end_duplicates(connection, arrived[:1])
 
     def _read(self, of: Sequence[Import]) -> None:
         self._each(due_of(of), Import.text)

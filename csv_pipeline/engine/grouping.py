@@ -20,9 +20,7 @@ def groups_of(imports: Sequence[Import], stage: Stage) -> Iterator[Group]:
     files win over earlier ones.
     """
     if stage in {Stage.ARRIVE, Stage.READ}:  # where each is looked at by itself
-        for is_small, alike in groupby(imports, lambda import_: import_.is_small):
-            these = list(alike)
-            yield from [Group(these)] if is_small else (Group([one]) for one in these)
+        yield from _looked_at(imports)
         return
     if stage is Stage.TRANSFORM and len(imports) > 1:
         one = imports[0]
@@ -30,16 +28,29 @@ def groups_of(imports: Sequence[Import], stage: Stage) -> Iterator[Group]:
             if rows_meet(connection, one.feed):
                 yield from (Group([import_]) for import_ in imports)
                 return
+    # Those that ended before their rows were typed change nothing: their order does not matter.
+    typed = [i for i in imports if i.is_due or i.workspace.shared is not None]
+    yield from _joined([i for i in imports if not i.is_due and i.workspace.shared is None])
+    yield from _joined(typed)
+
+
+def _looked_at(imports: Sequence[Import]) -> Iterator[Group]:
+    for is_small, alike in groupby(imports, lambda import_: import_.is_small):
+        these = list(alike)
+        for some in [these] if is_small else ([one] for one in these):
+            yield Group(some, first=some[0] is imports[0])
+
+
+def _joined(imports: Sequence[Import]) -> Iterator[Group]:
     some: list[Import] = []
     going: list[_Likeness] = []
     for import_ in imports:
-        its = _likeness(import_) if import_.is_due else None
-        if len(some) >= _MOST_FILES or (its and going and not its.joins(going)):
+        its = _likeness(import_)
+        if going and (len(some) >= _MOST_FILES or not its.joins(going)):
             yield Group(some)
             some, going = [], []
         some.append(import_)
-        if its:
-            going.append(its)
+        going.append(its)
     if some:
         yield Group(some)
 
@@ -67,6 +78,8 @@ def _likeness(import_: Import) -> _Likeness:
     workspace, claim = import_.workspace, import_.claim
     if (shared := workspace.shared) is not None:  # so they went together in the stage before
         return _Likeness(shared.work)
+    if not import_.is_due:
+        return _Likeness(None if claim.dry_run else "ended")
     text, plain = workspace.text, workspace.plain
     if text is None or plain is None or claim.dry_run or workspace.replay is not None:
         return _Likeness(None)

@@ -24,7 +24,7 @@ from csv_pipeline.stages.validate import hold_to_threshold
 from csv_pipeline.storage import arrivals, claims, imports, quarantine
 from csv_pipeline.storage.lane_lock import lock_lane
 from csv_pipeline.storage.records import Record, record_imports
-from csv_pipeline.storage.situation import Asked, Situation, situation
+from csv_pipeline.storage.situation import Asked, Situation, same_contents, situation
 from csv_pipeline.storage.targets import rows_meet
 
 
@@ -56,7 +56,8 @@ class Loader:
             reports = self._compared(connection, going, reports, headers)
             if dry_run is not None:
                 dry_run.rollback()
-                claims.release(connection, going[0].claim)
+                for import_ in going:
+                    claims.release(connection, import_.claim)
                 return reports
             seconds = round((time.monotonic() - began) / len(going), 4)
             reports = [
@@ -88,7 +89,7 @@ class Loader:
 
         Raises:
             FileRefusedError: The rows of one are bad.
-            ApartError: Several cannot go together.
+            NotTogetherError: Several cannot go together.
             UnchangedError: One changes nothing, and another has brought the same bytes.
             LostClaimError: Waiting for the lane may have cost the claim.
         """
@@ -99,9 +100,18 @@ class Loader:
         asked = [_asked(import_) for import_ in due]
         known = situation(connection, self.feed, asked, layouts)
         same = self._brought_before(connection, due, known)
+        of_due = [f for i, f in zip(due, known.files, strict=True) if i.is_due]
         due = self._judged_anew(connection, due_of(due))
         found: dict[int, Loaded] = {}
-        incoming = replace(_incoming(due, known), careful=careful) if due else None
+        incoming = None
+        if due:
+            incoming = replace(
+                _incoming(due),
+                any_stored=known.any_stored,
+                is_awaited=any(file.is_awaited for file in of_due),
+                behind=of_due[0].position if of_due[0].is_overtaken else None,
+                careful=careful,
+            )
         for number, wave in enumerate(incoming.waves() if incoming else ()):
             if number:
                 clear(connection)
@@ -132,24 +142,28 @@ class Loader:
     ) -> int | None:
         """Return the import that brought the bytes of a file before, if that goes alone.
 
-        Of several the duplicates end here.
+        Of several the first ones end here, if they are duplicates; whether one that comes after
+        others is one, is not known before those are in.
 
         Raises:
             UnchangedError: Nothing has changed the rows since.
-            ApartError: Files that go together cannot.
+            NotTogetherError: Files that go together cannot.
         """
         if len(due) == 1:
             same = known.files[0].same
             if same is not None and same.is_current:
                 raise UnchangedError(same.import_id)
             return same.import_id if same else None
+        going = False
         for import_, file in zip(due, known.files, strict=True):
-            if file.same is not None and file.same.is_current:
+            if file.same is not None and file.same.is_current and not going:
                 import_.end_as_duplicate(file.same.import_id)
             elif file.same is not None or file.is_overtaken:
-                raise ApartError
+                raise NotTogetherError
+            else:
+                going = True
         if rows_meet(connection, self.feed):
-            raise ApartError
+            raise NotTogetherError
         return None
 
     def _judged_anew(self, connection: Connection, due: Sequence[Import]) -> Sequence[Import]:
@@ -166,6 +180,14 @@ class Loader:
         refused = [
             import_
             for import_ in going
+            if (ending := import_.workspace.ending) is not None
+            and ending.outcome is Outcome.REFUSED
+        ]
+        # One whose bytes were taken before is a duplicate, whatever is thought of them now.
+        end_duplicates(connection, refused)
+        refused = [
+            import_
+            for import_ in refused
             if (ending := import_.workspace.ending) is not None
             and ending.outcome is Outcome.REFUSED
             and import_.workspace.valid is not None
@@ -202,16 +224,27 @@ class Loader:
             draft_results(incoming, [import_.workspace for import_ in of])
 
 
-class ApartError(Exception):
+class NotTogetherError(Exception):
     """Files that go together cannot be taken any further but alone."""
 
 
-class UnchangedError(Exception):
+class UnchangedError(NotTogetherError):
     """A file changes nothing, and another has brought the same bytes."""
 
     def __init__(self, same: int) -> None:
         self.same = same
         super().__init__(f"import {same}")
+
+
+def end_duplicates(connection: Connection, of: Sequence[Import]) -> None:
+    """End the files whose bytes an import has brought, if nothing has changed its rows since."""
+    asked = [i for i in of if i.fingerprint is not None and not i.claim.again]
+    if asked:
+        prints = [import_.fingerprint for import_ in asked]
+        found = same_contents(connection, asked[0].claim, prints)
+        for import_, same in zip(asked, found, strict=True):
+            if same is not None and same.is_current:
+                import_.end_as_duplicate(same.import_id)
 
 
 def hold_to_thresholds(import_: Import, counts: Counts | None = None) -> None:
@@ -233,7 +266,7 @@ def _hold(of: Sequence[Import], refused: int) -> None:
     if not refused:
         return
     if len(of) > 1:
-        raise ApartError
+        raise NotTogetherError
     text, valid = of[0].text(), of[0].workspace.valid
     if valid is not None and of[0].workspace.replay is None:
         rejected = text.malformed + valid.rejected + refused
@@ -258,7 +291,7 @@ def _asked(import_: Import) -> Asked:
     )
 
 
-def _incoming(of: Sequence[Import], known: Situation | None = None) -> Incoming:
+def _incoming(of: Sequence[Import]) -> Incoming:
     files, typed = files_of(of), of[0].workspace.typed
     assert typed is not None  # noqa: S101  # they are typed and checked
     valid = tuple(valid for import_ in of if (valid := import_.workspace.valid))
@@ -269,9 +302,6 @@ def _incoming(of: Sequence[Import], known: Situation | None = None) -> Incoming:
         typed=typed,
         valid=valid,
         work=files.work,
-        any_stored=known is None or known.any_stored,
-        is_awaited=known is not None and any(file.is_awaited for file in known.files),
-        behind=known.files[0].position if known and known.files[0].is_overtaken else None,
     )
 
 

@@ -19,11 +19,12 @@ from csv_pipeline.batches import ROWS_DONE
 from csv_pipeline.engine.group import Group
 from csv_pipeline.engine.grouping import groups_of
 from csv_pipeline.engine.importer import Import, imports_of, remove_work
-from csv_pipeline.engine.loader import ApartError
+from csv_pipeline.engine.loader import NotTogetherError
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.workspace import Progress, Stage
 from csv_pipeline.errors import FileRefusedError, LostClaimError, UnavailableError
 from csv_pipeline.model import Claim, FoundFile, ImportReport, Reject
+from csv_pipeline.stages.load import RowRefusedError
 
 _TELL_SECONDS = 0.4
 log = structlog.get_logger()
@@ -197,7 +198,7 @@ def _advance(group: Group, stage: Stage, on_event: OnEvent) -> Iterator[tuple[Cl
 
 def _tell_apart(stage: Stage, error: Exception) -> None:
     because = type(error).__name__
-    if isinstance(error, FileRefusedError | LostClaimError | ApartError):
+    if isinstance(error, FileRefusedError | LostClaimError | NotTogetherError | RowRefusedError):
         log.info("files go one by one", stage=stage, because=because)
         return
     trace = "".join(traceback.format_tb(error.__traceback__))  # its words may quote values
