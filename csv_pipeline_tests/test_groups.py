@@ -195,6 +195,7 @@ MIXED: dict[str, list[str | bytes]] = {
 
 
 ALONE: dict[str, set[int]] = {
+    "keys that come again": {4, 5},
     "headers and non-data lines": {7},
     "names that nobody knows": {2},
     "a file twice": {2},
@@ -483,6 +484,29 @@ def test_a_duplicate_that_leaves_its_group_does_not_make_the_others_older(desk: 
     reports = run.run(desk.pipeline, desk.pipeline.claim(desk.account, "people"))
     assert [str(report.outcome) for report in reports] == ["duplicate", "imported", "imported"]
     assert desk.rows(columns="name", order="person_id") == [("B",), ("X",)]
+
+
+def test_each_of_them_has_its_turn_when_bytes_come_again_or_an_undo_is_undone(desk: Desk) -> None:
+    contents = [f"{HEADER}a,A,1.00\n", f"{HEADER}a,B,1.00\n"]
+    first, _ = together(desk, arrived(desk, contents))
+    undone = desk.pipeline.undo(first.import_id)
+    desk.pipeline.undo(undone.import_id)
+    assert desk.rows(columns="name") == [("B",)]
+    again = desk.bring(contents[0])
+    assert again.outcome is Outcome.IMPORTED
+    assert desk.rows(columns="name") == [("A",)]
+
+
+def test_nobody_waits_for_a_file_of_the_same_group_that_is_refused(desk: Desk) -> None:
+    desk.bring("Key,Value,Version\nk,old,1\n", "limited")
+    bad = "".join(f"x{n},v,A\n" for n in range(9))
+    contents = [f"Key,Value,Version\n{bad}k,new,1\n", "Key,Value,Version\nk,old,1\nz,z,1\n"]
+    reports = together(desk, arrived(desk, contents, "limited"))
+    assert [report.outcome for report in reports] == [Outcome.REFUSED, Outcome.IMPORTED]
+    with desk.pipeline.database.begin() as connection:
+        confirmed = sa.select(sa.func.count()).select_from(tables.confirmed_row)
+        mine = tables.confirmed_row.c.account == desk.account
+        assert connection.scalar(confirmed.where(mine)) == 0
 
 
 def test_a_dry_run_of_several_files_gives_each_claim_back(desk: Desk) -> None:

@@ -29,9 +29,9 @@ def groups_of(imports: Sequence[Import], stage: Stage) -> Iterator[Group]:
                 yield from (Group([import_]) for import_ in imports)
                 return
     # Those that ended before their rows were typed change nothing: their order does not matter.
-    typed = [i for i in imports if i.is_due or i.workspace.shared is not None]
-    yield from _joined([i for i in imports if not i.is_due and i.workspace.shared is None])
-    yield from _joined(typed)
+    early = {i for i in imports if i.ends_for_good and i.workspace.shared is None}
+    yield from _joined([import_ for import_ in imports if import_ in early])
+    yield from _joined([import_ for import_ in imports if import_ not in early])
 
 
 def _looked_at(imports: Sequence[Import]) -> Iterator[Group]:
@@ -79,7 +79,7 @@ def _likeness(import_: Import) -> _Likeness:
     if (shared := workspace.shared) is not None:  # so they went together in the stage before
         return _Likeness(shared.work)
     if not import_.is_due:
-        return _Likeness(None if claim.dry_run else "ended")
+        return _Likeness("ended" if import_.ends_for_good and not claim.dry_run else None)
     text, plain = workspace.text, workspace.plain
     if text is None or plain is None or claim.dry_run or workspace.replay is not None:
         return _Likeness(None)

@@ -109,6 +109,12 @@ class Import:
         return self.workspace.ending is None and self.workspace.report is None
 
     @property
+    def ends_for_good(self) -> bool:
+        """Whether the file is refused or a duplicate, and is not tried again by itself."""
+        ending = self.workspace.ending
+        return ending is not None and ending.outcome in {Outcome.REFUSED, Outcome.DUPLICATE}
+
+    @property
     def is_small(self) -> bool:
         """Whether the file that arrived is small, whatever is in it."""
         return self.claim.size_bytes <= MOST_BYTES_OF_ONE
@@ -161,8 +167,11 @@ class Import:
 
     def first_rejects(self, limit: int) -> list[Reject]:
         """Return the first faults of the file's rows, of a dry run too, which stores none."""
-        text, valid = self.workspace.text_to_import, self.workspace.valid
-        if not (text and valid):
+        text, valid, ending = (
+            self.workspace.text_to_import, self.workspace.valid, self.workspace.ending
+        )  # fmt: skip
+        is_duplicate = ending is not None and ending.outcome is Outcome.DUPLICATE
+        if is_duplicate or not (text and valid):
             return []
         faults = self.workspace.faults(text, valid)
         return first_rejects(self.claim.import_id, text.text, faults, limit)

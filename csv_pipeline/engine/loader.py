@@ -50,7 +50,7 @@ class Loader:
             del import_.workspace.results  # of a load that came to nothing
         with self._database.begin() as connection:
             dry_run = connection.begin_nested() if going[0].claim.dry_run else None
-            loaded, headers = self._load_rows(connection, due_of(going), careful=careful)
+            loaded, headers = self._load_rows(connection, going, careful=careful)
             self._keep_rejects(connection, going)
             reports = [_report(import_, loaded) for import_ in going]
             reports = self._compared(connection, going, reports, headers)
@@ -81,7 +81,7 @@ class Loader:
         return reports
 
     def _load_rows(
-        self, connection: Connection, due: Sequence[Import], *, careful: bool
+        self, connection: Connection, going: Sequence[Import], *, careful: bool
     ) -> tuple[dict[int, Loaded], dict[str, tuple[str, ...]]]:
         """Store the rows of files and return, by import, what became of them.
 
@@ -93,12 +93,14 @@ class Loader:
             UnchangedError: One changes nothing, and another has brought the same bytes.
             LostClaimError: Waiting for the lane may have cost the claim.
         """
+        due: Sequence[Import] = due_of(going)
         if not due:
             return {}, {}
         lock_lane(connection, due[0].claim)
         layouts = {typed.layout for import_ in due if (typed := import_.workspace.typed)}
         asked = [_asked(import_) for import_ in due]
-        known = situation(connection, self.feed, asked, layouts)
+        ending = [i.claim.arrival_id for i in going if i.ends_for_good]
+        known = situation(connection, self.feed, asked, layouts, ending)
         same = self._brought_before(connection, due, known)
         of_due = [f for i, f in zip(due, known.files, strict=True) if i.is_due]
         due = self._judged_anew(connection, due_of(due))

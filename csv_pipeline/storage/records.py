@@ -143,13 +143,10 @@ ended AS (
     WHERE a.arrival_id = record.arrival_id AND a.attempt = record.attempt AND a.status = 'claimed'
     RETURNING a.arrival_id
 ),
--- What changes rows has a number, higher than all before whatever a clock says, and how many rows
--- the lane has since.
+-- What changes rows has a number of its own, higher than all before whatever a clock says, and how
+-- many rows the lane has since.
 stored AS (
-    SELECT
-        coalesce(max(last.turn), 0) + 1 AS turn,
-        coalesce(max(last.rows_stored), 0) + (SELECT sum(added) FROM record WHERE changes)
-            AS rows_stored
+    SELECT coalesce(max(last.turn), 0) AS turn, coalesce(max(last.rows_stored), 0) AS rows_stored
     FROM (
         SELECT turn, rows_stored FROM csv_pipeline.import
         WHERE account = :account AND feed = :feed AND turn IS NOT NULL
@@ -174,9 +171,12 @@ entered AS (
             WHERE repaired.import_id = record.repairs_import_id
         ) END,
         report,
-        CASE WHEN changes THEN stored.turn END,
-        CASE WHEN changes THEN stored.rows_stored END
+        CASE WHEN changes THEN stored.turn + count(*) FILTER (WHERE changes) OVER so_far END,
+        CASE WHEN changes THEN
+            stored.rows_stored + sum(added) FILTER (WHERE changes) OVER so_far
+        END
     FROM record, stored
+    WINDOW so_far AS (ORDER BY import_id)
 ),
 told AS (
     INSERT INTO csv_pipeline.outbox (import_id, kind, payload)

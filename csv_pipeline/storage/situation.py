@@ -71,9 +71,15 @@ class Situation:
 
 
 def situation(
-    connection: sa.Connection, feed: Feed, asked: Sequence[Asked], layouts: Collection[str] = ()
+    connection: sa.Connection,
+    feed: Feed,
+    asked: Sequence[Asked],
+    layouts: Collection[str] = (),
+    besides: Sequence[int] = (),
 ) -> Situation:
     """Return what holds for claimed files of one account and feed; the lane must be locked.
+
+    `besides` are arrivals that end in this transaction, so that nobody waits for them.
 
     Raises:
         LostClaimError: One of the claims is no longer its arrival's current one, or another process
@@ -92,6 +98,7 @@ def situation(
             "fingerprints": [one.fingerprint for one in asked],
             "repairs": [one.repairs for one in asked],
             "layouts": list(layouts),
+            "besides": list(besides),
         },
     ).all()
     for row, claim in zip(rows, claims, strict=True):
@@ -187,7 +194,7 @@ SELECT
         SELECT FROM csv_pipeline.arrival a
         WHERE a.account = :account AND a.feed = :feed
             AND a.status IN ('waiting', 'claimed', 'failed') AND a.position < file.own_position
-            AND a.arrival_id <> ALL (CAST(:arrival_ids AS bigint[]))
+            AND a.arrival_id <> ALL (CAST(:arrival_ids AS bigint[]) || CAST(:besides AS bigint[]))
     ) AS is_awaited,
     same.*,
     -- In the order of the key, so that it is looked for by the index.
