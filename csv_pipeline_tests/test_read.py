@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from csv_pipeline.batches import scan
@@ -261,7 +261,12 @@ def test_every_line_of_any_bytes_is_accounted_for(
 
 
 @settings(max_examples=80, deadline=None)
-@given(content=st.text(st.sampled_from('ab",\n\r'), max_size=80), block=st.integers(10, 60))
+@given(content=st.text(st.sampled_from('ab",\n\r'), max_size=80), block=st.integers(5, 60))
+@example(content='""\n"\n"', block=10)
+@example(content='""a\n"b"', block=6)
+@example(content='"\n,b"\n"', block=5)
+@example(content='"\na"\n"\n"b\n\n', block=6)
+@example(content='"x\n",,,",b,c\ny"\n1,a,b\n"a"b,c,d\n', block=24)
 def test_the_block_size_never_changes_what_is_read(
     tmp_path_factory: pytest.TempPathFactory, content: str, block: int
 ) -> None:

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 class Before:
     """What the last line with a quote or the header's width, before some others, leaves open.
 
-    `broken` says that a cell may go on, and `may_open` that a quote may open one just before;
-    `bare` says in which cells of a whole row quotes are text.
+    `broken` says that a cell may go on, `stray` that the quotes of the line itself do not close,
+    and `may_open` that a quote may open a cell just before; `bare` says in which cells of a whole
+    row quotes are text.
     """
 
     broken: bool = False
+    stray: bool = False
     may_open: bool = False
     bare: tuple[int, ...] = ()
 

@@ -7,7 +7,7 @@ broken, or if two of them fit one another as the ends of a cell do.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from csv_pipeline.stages.read.grammar import Bare, Grammar
@@ -21,9 +21,15 @@ class _Kind(Enum):
     BROKEN = auto()  # quotes that are stray, or in a record of another width than the header's
 
 
+_SOUND, _BROKEN, _TORN = Before(), Before(broken=True), Before(broken=True, may_open=True)
+
+
 @dataclass(slots=True)  # not frozen: there may be one for each line
 class _Record:
-    """A record with quotes or the header's width; `bare` says where its quotes are text."""
+    """A record with quotes or the header's width; `bare` says where its quotes are text.
+
+    `before` is what the one before it leaves open.
+    """
 
     first: int
     last: int
@@ -32,9 +38,7 @@ class _Record:
     may_open: bool = False
     quoted: bool = False
     bare: Bare | None = None
-
-
-_SOUND, _BROKEN, _TORN = Before(), Before(broken=True), Before(broken=True, may_open=True)
+    before: Before = _SOUND
 
 
 @dataclass(slots=True)
@@ -59,7 +63,8 @@ class Neighbours:
         earlier, last = before, None
         broken = before.broken
         for record in self._records(told.used):
-            self._weigh_pair(last, earlier, record)
+            record.before = earlier
+            self._weigh_pair(last, record)
             if record.kind is _Kind.OPEN:
                 undecided.append(record)
             elif record.kind is _Kind.BROKEN:
@@ -68,17 +73,14 @@ class Neighbours:
                 self._end(undecided, broken=broken)
                 undecided, broken = [], False
             earlier, last = self._left_by(record), record
-        first = undecided[0].first if undecided and not broken else None
-        if first is None and last is not None and last.first != last.last:
-            first = last.first if last.kind is _Kind.SOUND else None
-        if first is not None and not final and self.marked.size(first) <= max_record_bytes:
-            told.used = first
-            kept = list(self._records(told.used))
-            earlier = self._left_by(kept[-1]) if kept else before
-        else:
-            self._end(undecided, broken=broken)
-            if last is not None and last.kind is not _Kind.SOUND:
-                earlier = Before(broken or earlier.broken, earlier.may_open, earlier.bare)
+        self._end(undecided, broken=broken)
+        waiting = [] if broken else undecided
+        if last is not None and self._may_doubt(last):
+            waiting = [*waiting, last]
+        if waiting and not final and self.marked.size(waiting[0].first) <= max_record_bytes:
+            told.used, earlier = waiting[0].first, waiting[0].before
+        elif last is not None and last.kind is not _Kind.SOUND:
+            earlier = replace(earlier, broken=broken or earlier.broken)
         told.groups = [group for group in told.groups if group[0] < told.used]
         told.strays = {position for position in told.strays if position < told.used}
         told.before = earlier
@@ -134,17 +136,22 @@ class Neighbours:
             return _TORN if record.may_open else _BROKEN
         return Before(bare=record.bare.cells) if record.bare is not None else _SOUND
 
-    def _weigh_pair(self, last: _Record | None, earlier: Before, record: _Record) -> None:
+    def _may_doubt(self, record: _Record) -> bool:
+        """Return whether the next record may put this one, the last, in doubt, and none has yet."""
+        can = record.first != record.last or record.bare is not None
+        return can and record.first not in self.told.unsure | self.told.strays
+
+    def _weigh_pair(self, last: _Record | None, record: _Record) -> None:
         """Doubt a record by the one before it."""
         several = last is not None and last.first != last.last
-        if earlier.may_open and record.quoted:
+        if record.before.may_open and record.quoted:
             self._doubt(record)
         if several and last and record.kind is _Kind.BROKEN and record.closes:
             self._doubt(last)
         bare = record.bare
         if record.first != record.last or bare is None or record.kind is not _Kind.OPEN:
             return
-        fits = record.closes and len(bare.odd) == 1 and bare.odd[0] - 1 in earlier.bare
+        fits = record.closes and len(bare.odd) == 1 and bare.odd[0] - 1 in record.before.bare
         if fits:
             self._doubt(record)
             if last is not None:

@@ -34,6 +34,11 @@ class Cutter:
     def __post_init__(self) -> None:
         self._teller = Teller(self.grammar, self.width, self.max_record_bytes, self.looks)
 
+    @property
+    def is_torn(self) -> bool:
+        """Whether the quotes of the next line may go on with what the last one left open."""
+        return self._before.may_open or self._before.stray
+
     def passed_by(self, records: pl.DataFrame | None = None) -> None:
         """Note that sound records stand before what is to be cut next; rows if none are given."""
         if records is None:
@@ -89,14 +94,12 @@ class Cutter:
         if not total:
             self.passed_by(lined)
             return lined, lined.height
-        if not self.grammar.is_native or not self.grammar.quote:
+        if self.is_torn or not self.grammar.is_native or not self.grammar.quote:
             return None
         begins = (lined["quotes"].cum_sum() - lined["quotes"]) % 2 == 0
         whole = lined.height
         if total % 2:  # the last record goes on in the next block, or a quote is stray
             whole = 0 if final else int(begins.arg_true()[-1])
-        if not final:
-            whole = self._decided(lined, begins, whole)
         if not whole:
             return None
         frame = lined.with_columns(record=begins.cum_sum()).head(whole)
@@ -107,8 +110,11 @@ class Cutter:
         records = self._with_quotes(_joined(frame) if several else frame)
         if records is None or (several and not self._are_cells(frame, begins, lines, records)):
             return None
+        if not final:  # only now: a stray quote in what is left may concern the record before it
+            whole = self._decided(frame, begins, whole)
+            records = records.head(int(records["line"].search_sorted(whole)))
         self.passed_by(records)
-        return records, whole
+        return (records, whole) if whole else None
 
     def _decided(self, lined: pl.DataFrame, begins: pl.Series, whole: int) -> int:
         """Leave the last record if it has several lines: what follows may concern it."""
@@ -142,7 +148,8 @@ class Cutter:
         first, last = (begins & goes_on).arg_true(), (~begins & ~goes_on).arg_true()
         wide, full = lined["fields"] >= self.width, lined["fields"] == self.width
         doubtful = wide.gather(first) & wide.gather(last)
-        if (within := (~begins & goes_on & full).arg_true()).len():
+        perhaps = full | (wide & (lined["quotes"] > 0))  # these may have delimiters in quotes
+        if (within := (~begins & goes_on & perhaps).arg_true()).len():
             held = first.search_sorted(within, side="right") - 1
             doubtful = doubtful.scatter(held.unique(), values=True)
         if doubtful.any() and self._teller.are_usual:

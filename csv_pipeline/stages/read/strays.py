@@ -7,7 +7,7 @@ quoted cell whose separator was lost: then what it hides is not known, and the l
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from itertools import pairwise
 
@@ -39,13 +39,15 @@ class Teller:
     def told(self, marked: Marked, before: Before, *, final: bool) -> Told:
         """Return what each line is; without any more to come if they are the `final` ones."""
         told = Told(used=len(marked.lines))
-        self._opened(marked, told, before, final=final)
+        broken = self._opened(marked, told, before, final=final)
         neighbours = Neighbours(self.grammar, self.width, self.looks, marked, told)
         neighbours.weigh(before, self.max_record_bytes, final=final)
+        stray = self._follows(marked, told.used, before, broken)
+        told.before = replace(told.before, stray=stray)
         return told
 
-    def _opened(self, marked: Marked, told: Told, before: Before, *, final: bool) -> None:
-        """Find the lines that belong together, and those whose quotes do not close."""
+    def _opened(self, marked: Marked, told: Told, before: Before, *, final: bool) -> set[int]:
+        """Find the lines that belong together, and return the last of each whose quotes stray."""
         odd = [at for at, is_odd in enumerate(marked.odd) if is_odd]
         following = dict(pairwise(odd))
         at, broken = 0, set[int]()
@@ -60,17 +62,18 @@ class Teller:
                 verdict = _Verdict.NONE
             elif not final and self._is_open(marked, following, at):
                 told.used = position
-                return
+                return broken
             else:
                 verdict = self._verdict(marked, following, at, end)
             at = self._closed(marked, told, at, end, verdict)
             if verdict is not _Verdict.CELL:
                 broken.add(marked.positions[at - 1])
+        return broken
 
     def _follows(self, marked: Marked, position: int, before: Before, broken: set[int]) -> bool:
         """Return whether the last line that may matter to one is broken."""
         earlier = marked.anchor(position, -1)
-        return before.broken if earlier is None else earlier in broken
+        return before.stray if earlier is None else earlier in broken
 
     def _is_open(self, marked: Marked, following: Mapping[int, int], at: int) -> bool:
         """Return whether lines that are yet to come may change what begins at a line."""

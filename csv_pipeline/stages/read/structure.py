@@ -139,6 +139,8 @@ class Structure:
         self, block: Block, found: Lined | None
     ) -> tuple[list[Callable[[], Parsed]], int, bool]:
         """Return the ways to a block's records, the bytes they take up, and if a header is last."""
+        if self._cutter.is_torn:
+            found = None
         if found is not None:
             self._cutter.passed_by(None if found.plain else found.records)
         if found is not None and found.plain:
