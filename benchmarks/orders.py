@@ -144,7 +144,7 @@ def write_ebay_report(path: Path, rows: int, start: int = 0) -> Path:
     lines = ["", header, ""]
     for number in range(start, start + rows):
         cells = (
-            f"{number}", f"{number % 89 + 10}-{number:05}-{number * 7_919 % 100_000:05}",
+            f"{number}", f"{number % 89 + 10}-{number % 100_000:05}-{number * 7_919 % 100_000:05}",
             f"buyer{number}", "Jane Doe", f"b{number}@example.com", f"{200_000_000_000 + number}",
             f"Lamp {number}, blue", f"SKU-{number}", "1", "$10.00", "$2.00", "$0.50", "$12.50",
             "PayPal", "Mar-05-26", "Mar-05-26", "Mar-08-26", "", f"{900_000_000 + number}",
