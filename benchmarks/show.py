@@ -129,7 +129,7 @@ def _limit_of(part: Part, line: Line) -> Line:
 
 
 def _case(line: Line) -> str:
-    return f"{line.files:,} files" if line.files else line.case
+    return f"{line.files:,} {line.case}" if line.files else line.case
 
 
 def _speed(line: Line) -> str:
