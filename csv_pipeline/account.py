@@ -7,6 +7,19 @@ from enum import StrEnum
 from csv_pipeline.errors import InvalidAccountError
 
 
+class Declaration(StrEnum):
+    """What an account may declare."""
+
+    SELLER_ID = "seller-id"
+    DATE_ORDER = "date-order"
+    DECIMAL_MARK = "decimal-mark"
+    ENCODING = "encoding"
+    NULL_WORDS = "null-words"
+    MAX_FILE_BYTES = "max-file-bytes"
+    CURRENCY = "currency"
+    MAX_COMPRESSED_BYTES = "max-compressed-bytes"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
     """A setting of an account by its name, such as `date_order`; `value` None: not declared."""

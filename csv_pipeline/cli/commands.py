@@ -1,11 +1,11 @@
 """The commands and their options; each imports what it needs when it is called."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from csv_pipeline.account import Declaration
 from csv_pipeline.cli.group import Commands, log_warnings_only
 from csv_pipeline.errors import SetupError
 
@@ -25,19 +25,6 @@ Again = Annotated[
 Strict = Annotated[
     bool, typer.Option("--strict", help="Exit with 1 also if the import has a warning.")
 ]
-
-
-class Fact(StrEnum):
-    """What an account may declare."""
-
-    SELLER_ID = "seller-id"
-    DATE_ORDER = "date-order"
-    DECIMAL_MARK = "decimal-mark"
-    ENCODING = "encoding"
-    NULL_WORDS = "null-words"
-    MAX_FILE_BYTES = "max-file-bytes"
-    CURRENCY = "currency"
-    MAX_COMPRESSED_BYTES = "max-compressed-bytes"
 
 
 app = typer.Typer(
@@ -334,7 +321,8 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each fact
         int | None, typer.Option(min=1, help="How large a compressed file may be.")
     ] = None,
     forget: Annotated[
-        list[Fact] | None, typer.Option(help="Let the files decide this again; may be repeated.")
+        list[Declaration] | None,
+        typer.Option(help="Let the files decide this again; may be repeated."),
     ] = None,
     reader: Annotated[
         str | None, typer.Option(help="Let this login role read the account in the database.")
