@@ -2,14 +2,17 @@
 
 import re
 import shlex
+from collections.abc import Iterator
 
 import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner, Result
 
 from csv_pipeline.cli import commands
-from csv_pipeline.engine.pipeline import Pipeline
-from csv_pipeline_tests.conftest import Desk
+from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
+from csv_pipeline.feeds import FEEDS
+from csv_pipeline_tests.conftest import Desk, own_settings
+from csv_pipeline_tests.feeds import TEST_FEEDS
 from csv_pipeline_tests.test_house import DOCS
 
 CUSTOMERS = "Customer ID,Name,Email\nC1,Ann,ann@example.org\nC2,Bob,bob@example.org\nC3,Cid,none\n"
@@ -58,6 +61,15 @@ class Reader:
 
     def call(self, *words: str) -> Result:
         return CliRunner().invoke(commands.app, words)
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> Iterator[Pipeline]:
+    """A pipeline without the records that other tests make: commands show those of all accounts."""
+    with own_settings(settle_seconds=0) as settings:
+        opened = open_pipeline(settings, (*FEEDS, *TEST_FEEDS))
+        yield opened
+        opened.close()
 
 
 @pytest.fixture
