@@ -7,7 +7,7 @@ import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from itertools import chain, islice
 from pathlib import Path
 from threading import Lock
@@ -192,7 +192,7 @@ def in_order(do: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
     with ThreadPoolExecutor(_THREADS) as pool:
         pending: deque[Future[T]] = deque()
         for item in chain(first, coming):
-            pending.append(pool.submit(do, item))
+            pending.append(pool.submit(copy_context().run, do, item))  # so that `ROWS_DONE` is told
             if len(pending) > _THREADS:
                 yield pending.popleft().result()
         while pending:

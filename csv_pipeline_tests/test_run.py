@@ -50,6 +50,19 @@ def test_a_long_step_says_how_many_rows_are_done(
     assert loaded[-1].size_bytes > 30_000
 
 
+def test_small_files_that_are_read_together_say_how_many_rows_are_done(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "_TELL_SECONDS", 0.002)
+    events: list[run.Event] = []
+    contents = [f"ID,Name\n{n}-1,Ann\n{n}-2,Bob\n" for n in range(20)]
+    run.run(desk.pipeline, claimed(desk, *contents), events.append)
+    done = [event for event in events if isinstance(event, run.RowsDone)]
+    rows = [event.rows for event in done if event.stage is Stage.READ]
+    assert rows == sorted(rows)
+    assert 0 < max(rows) <= 40
+
+
 def test_an_error_nobody_foresaw_is_told_once_and_is_the_outcome_of_its_file(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
