@@ -43,14 +43,20 @@ def _looked_at(imports: Sequence[Import]) -> Iterator[Group]:
 
 def _joined(imports: Sequence[Import]) -> Iterator[Group]:
     some: list[Import] = []
-    going: list[_Likeness] = []
+    known_by: object = None
+    size_bytes, prints = 0, set[str]()
     for import_ in imports:
         its = _likeness(import_)
-        if going and (len(some) >= _MOST_FILES or not its.joins(going)):
+        size_bytes += its.size_bytes
+        alike = its.known_by is not None and its.known_by == known_by
+        # Of equal files the second is a duplicate, once the first is in.
+        fits = size_bytes <= _MOST_BYTES and its.fingerprint not in prints
+        if some and not (alike and fits and len(some) < _MOST_FILES):
             yield Group(some)
-            some, going = [], []
+            some, size_bytes, prints = [], its.size_bytes, set()
         some.append(import_)
-        going.append(its)
+        known_by = its.known_by
+        prints |= {its.fingerprint} - {""}
     if some:
         yield Group(some)
 
@@ -62,16 +68,6 @@ class _Likeness:
     known_by: object
     size_bytes: int = 0
     fingerprint: str = ""
-
-    def joins(self, others: "Sequence[_Likeness]") -> bool:
-        """Return whether the file goes with others before it, which go together."""
-        if self.known_by is None or self.known_by != others[0].known_by:
-            return False
-        size_bytes = self.size_bytes + sum(other.size_bytes for other in others)
-        # Of equal files the second is a duplicate, once the first is in.
-        return size_bytes <= _MOST_BYTES and all(
-            not self.fingerprint or self.fingerprint != other.fingerprint for other in others
-        )
 
 
 def _likeness(import_: Import) -> _Likeness:

@@ -111,8 +111,12 @@ class Import:
     @property
     def ends_for_good(self) -> bool:
         """Whether the file is refused or a duplicate, and is not tried again by itself."""
+        return self.ended_as(Outcome.REFUSED, Outcome.DUPLICATE)
+
+    def ended_as(self, *outcomes: Outcome) -> bool:
+        """Return whether the import ends by one of these outcomes before its rows are loaded."""
         ending = self.workspace.ending
-        return ending is not None and ending.outcome in {Outcome.REFUSED, Outcome.DUPLICATE}
+        return ending is not None and ending.outcome in outcomes
 
     @property
     def is_small(self) -> bool:
@@ -167,11 +171,8 @@ class Import:
 
     def first_rejects(self, limit: int) -> list[Reject]:
         """Return the first faults of the file's rows, of a dry run too, which stores none."""
-        text, valid, ending = (
-            self.workspace.text_to_import, self.workspace.valid, self.workspace.ending
-        )  # fmt: skip
-        is_duplicate = ending is not None and ending.outcome is Outcome.DUPLICATE
-        if is_duplicate or not (text and valid):
+        text, valid = self.workspace.text_to_import, self.workspace.valid
+        if self.ended_as(Outcome.DUPLICATE) or not (text and valid):
             return []
         faults = self.workspace.faults(text, valid)
         return first_rejects(self.claim.import_id, text.text, faults, limit)

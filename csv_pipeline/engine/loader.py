@@ -179,21 +179,9 @@ class Loader:
 
     def _keep_rejects(self, connection: Connection, going: Sequence[Import]) -> None:
         """Store the rejects of files that are refused for them."""
-        refused = [
-            import_
-            for import_ in going
-            if (ending := import_.workspace.ending) is not None
-            and ending.outcome is Outcome.REFUSED
-        ]
         # One whose bytes were taken before is a duplicate, whatever is thought of them now.
-        end_duplicates(connection, refused)
-        refused = [
-            import_
-            for import_ in refused
-            if (ending := import_.workspace.ending) is not None
-            and ending.outcome is Outcome.REFUSED
-            and import_.workspace.valid is not None
-        ]
+        end_duplicates(connection, [i for i in going if i.ended_as(Outcome.REFUSED)])
+        refused = [i for i in going if i.ended_as(Outcome.REFUSED) and i.workspace.valid]
         if refused:
             incoming = _incoming(refused)
             draft = partial(self._draft_results, incoming, refused)
