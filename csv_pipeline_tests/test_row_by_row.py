@@ -26,6 +26,11 @@ SAMPLES = {
         ",,Nobody,,,\n"
         "C1,ann,Ann again,ann@example.com,,\n"
     ),
+    "dme_supplier_services": (
+        "Suplr_NPI,HCPCS_Cd,Suplr_Rentl_Ind,Tot_Suplr_Benes,Avg_Suplr_Mdcr_Pymt_Amt\n"
+        "1234567893,E0601,Y,25,71.5\n1234567894,E0601,Y,*,71.5\n1234567893,601,N,#,x\n"
+        "1003000126,K0001,,,1.25\n"
+    ),
     "ebay_orders": (
         "Sales Record Number,Order Number,Buyer Username,Buyer Email,Item Number,Transaction ID,"
         "Quantity,Sold For,Shipping And Handling,Total Price,Sale Date,Paid On Date,Shoe\n"
