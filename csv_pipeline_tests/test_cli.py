@@ -24,6 +24,7 @@ from csv_pipeline.cli.dev import dagster_home, psql
 from csv_pipeline.cli.terminal import out
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError
+from csv_pipeline.feeds import FEEDS
 from csv_pipeline.files.landing import found_file
 from csv_pipeline.location import location_of
 from csv_pipeline.settings import Settings, settings
