@@ -62,12 +62,11 @@ def _iso(read: Callable[[str], Any]) -> Callable[[Any], Any]:
 _OF_TEXT = frozenset({"min_length", "max_length", "pattern", "categories", "values", "substitute"})
 _OF_TEXT |= {"fold_case", "pad", "identifier"}
 _OF_BOUNDS = frozenset(_CHECKS)
-_OF_NUMBERS = _OF_BOUNDS | {"decimal_char", "group_char", "bare_number"}
 FIELD_TYPES = {
     "string": TypeOfField(str, _only(str), "text in quotes", ("default", "email"), _OF_TEXT),
-    "integer": TypeOfField(int, _only(int), "a whole number", words=_OF_NUMBERS),
+    "integer": TypeOfField(int, _only(int), "a whole number", words=_OF_BOUNDS),
     "number": TypeOfField(
-        pl.Decimal, _only(int, Decimal), "a number", words=_OF_NUMBERS | {"precision", "scale"}
+        pl.Decimal, _only(int, Decimal), "a number", words=_OF_BOUNDS | {"precision", "scale"}
     ),
     "date": TypeOfField(
         pl.Date, _iso(date.fromisoformat), "a date as 2025-12-31", words=_OF_BOUNDS | {"past"}

@@ -22,14 +22,14 @@ Mark = tuple[int, int]
 """A line and a column, both from 1."""
 
 _DEEPEST = 20
-_WORDS = frozenset({"true", "false", "null", "y", "n", "yes", "no", "on", "off"})
+_WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off"})
 _MEANT = (
     dict.fromkeys(("", "~", "null", "Null", "NULL"))
     | dict.fromkeys(("true", "True", "TRUE"), True)
     | dict.fromkeys(("false", "False", "FALSE"), False)
 )
 _TWO_WAYS = re.compile(
-    r"(?i:y|n|yes|no|on|off)|[-+]?0[0-7_]+|[-+]?0[bxo][0-9a-fA-F_]+|[-+]?[0-9][0-9_]*_[0-9_]*"
+    r"(?i:yes|no|on|off)|[-+]?0[0-7_]+|[-+]?0[bxo][0-9a-fA-F_]+|[-+]?[0-9][0-9_]*_[0-9_]*"
     r"|[-+]?[0-9]+(?::[0-5]?[0-9])+(?:\.[0-9]*)?|[-+]?\.(?i:inf)|\.(?i:nan)"
 )
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
@@ -139,7 +139,7 @@ class _Reader:
 
     def _key(self, around: _Open, event: Any, mark: Mark) -> None:
         key = self._scalar(event, mark) if isinstance(event, yaml.ScalarEvent) else None
-        if not isinstance(key, str) or (key == "<<" and event.style is None):
+        if not isinstance(key, str):
             shown = repr(key) if key is not None else "another thing"
             self.refuse(mark, "a word as key, in quotes if it looks like anything else", shown)
         assert isinstance(around.value, dict)  # noqa: S101  # only these have keys

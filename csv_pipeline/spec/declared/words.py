@@ -92,16 +92,13 @@ class FieldOfFeed(_Standard):
         default_factory=Constraints, description="what a value must be"
     )
     categories: list[str | Labelled] = Field([], description="the words there are, in any case")
-    categories_ordered: bool = False
+    categories_ordered: bool = Field(False, description="for people")
     missing_values: list[str | Labelled] = Field([], description="words for no value")
-    decimal_char: str = Field("", description="the mark before decimals")
-    group_char: str = Field("", description="the mark between thousands")
-    bare_number: bool = Field(True, description="a number has nothing around it")
-    true_values: list[str] = Field([], description="words for true")
-    false_values: list[str] = Field([], description="words for false")
-    example: Any = None
-    rdf_type: str = ""
-    own: OwnOfField = Field(default_factory=OwnOfField, alias="csv_pipeline")
+    example: Any = Field(None, description="for people")
+    rdf_type: str = Field("", description="for people")
+    own: OwnOfField = Field(
+        default_factory=OwnOfField, alias="csv_pipeline", description="what the standard lacks"
+    )
 
 
 class LayoutOfFeed(_Own):
@@ -140,9 +137,9 @@ class OwnOfFeed(_Own):
 class FeedFile(_Standard):
     """A feed: a Table Schema, and the block `csv_pipeline`."""
 
-    schema_: str = Field("", alias="$schema")
+    schema_: str = Field("", alias="$schema", description="the standard's, for editors")
     name: str | None = Field(None, description="the feed's name; the file's, if not given")
-    title: str = ""
+    title: str = Field("", description="what files hold, in short")
     description: str = Field("", description="what files hold")
     fields: list[FieldOfFeed] = Field(min_length=1, description="the columns")
     primary_key: str | list[str] = Field([], description="the columns that make a row the same")
@@ -152,4 +149,6 @@ class FeedFile(_Standard):
         "partial",
         description="subset: the header has all columns; partial: those that are required",
     )
-    own: OwnOfFeed = Field(default_factory=OwnOfFeed, alias="csv_pipeline")
+    own: OwnOfFeed = Field(
+        default_factory=OwnOfFeed, alias="csv_pipeline", description="what the standard lacks"
+    )
