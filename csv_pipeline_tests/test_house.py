@@ -111,7 +111,11 @@ def uses(pattern: str, paths: Any) -> Iterator[str]:
 
 
 def test_the_docs_are_read_in_half_an_hour() -> None:
-    pages = "\n".join(page.read_text() for page in PAGES if page != README)
+    looked_up = {
+        README,
+        ROOT / "docs" / "reference.md",
+    }  # the reference is not read from end to end
+    pages = "\n".join(page.read_text() for page in PAGES if page not in looked_up)
     prose = re.sub(r"```.*?```|\]\([^)]*\)", "", pages, flags=re.DOTALL)
     words = [word for word in prose.split() if re.search(r"\w", word)]
     assert len(words) <= WORDS_IN_HALF_AN_HOUR

@@ -11,16 +11,16 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from csv_pipeline.account import account_slug
 from csv_pipeline.cli.terminal import notes
-from csv_pipeline.engine.pipeline import Pipeline
-from csv_pipeline.engine.run import (
+from csv_pipeline.engine.events import (
     Event,
     ImportSettled,
     OnEvent,
     RowsDone,
     StepDone,
     StepStarted,
-    run,
 )
+from csv_pipeline.engine.pipeline import Pipeline
+from csv_pipeline.engine.run import run
 from csv_pipeline.engine.views import import_facts
 from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.errors import LostClaimError

@@ -24,6 +24,7 @@ from csv_pipeline.defs.metadata import (
 )
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.engine import run
+from csv_pipeline.engine.events import ClaimLost, Event, StepBroke, StepDone
 from csv_pipeline.engine.importer import imports_of
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.workspace import Progress, Stage
@@ -164,13 +165,13 @@ def _advance_all(
     """Do one stage for every file and return the files that go on."""
     done: list[Progress] = []
 
-    def on_event(event: run.Event) -> None:
+    def on_event(event: Event) -> None:
         match event:
-            case run.StepDone(progress=progress):
+            case StepDone(progress=progress):
                 done.append(progress)
-            case run.ClaimLost(claim=claim, error=error):
+            case ClaimLost(claim=claim, error=error):
                 context.log.warning("%s: dropped; %s", claim.name, error)
-            case run.StepBroke(claim=claim, error=error, recorded=recorded):
+            case StepBroke(claim=claim, error=error, recorded=recorded):
                 but = "" if recorded else " and cannot be recorded"
                 context.log.error("%s: %s failed%s", claim.name, stage, but, exc_info=error)
 

@@ -13,6 +13,7 @@ from typing import Unpack
 
 from csv_pipeline.account import Account
 from csv_pipeline.engine import archive, retention
+from csv_pipeline.engine.events import OnEvent
 from csv_pipeline.engine.housekeeping import sweep
 from csv_pipeline.engine.lease_renewer import LeaseRenewer
 from csv_pipeline.engine.undo import undo
@@ -40,7 +41,7 @@ class Pipeline:
     """What every import needs: the settings, the database with all tables in it, the feeds.
 
     The lease renewer renews the leases of what was claimed here; `declared` is what the accounts
-    had declared then.
+    had declared then. `consumers` are told what an import does: see `csv_pipeline.engine.events`.
     """
 
     settings: Settings
@@ -48,6 +49,7 @@ class Pipeline:
     feeds: Mapping[str, Feed]
     leases: LeaseRenewer
     declared: dict[str, Account] = field(default_factory=dict)
+    consumers: tuple[OnEvent, ...] = ()
 
     def close(self) -> None:
         """Renew no lease any more and close the database."""
@@ -268,7 +270,9 @@ class Pipeline:
             return imports.report_of(connection, import_id)
 
 
-def open_pipeline(settings: Settings, feeds: Iterable[Feed]) -> Pipeline:
+def open_pipeline(
+    settings: Settings, feeds: Iterable[Feed], consumers: Iterable[OnEvent] = ()
+) -> Pipeline:
     """Return the pipeline ready to import: database open, state and target tables up to date."""
     declared = tuple(feeds)
     hold_apart((feed.name, feed.views) for feed in declared)
@@ -278,6 +282,12 @@ def open_pipeline(settings: Settings, feeds: Iterable[Feed]) -> Pipeline:
     sweep(settings, database, by_name)
     if settings.history_days is not None:
         undo_records.prune_history(database, by_name.values(), settings.history_days)
-    opened = Pipeline(settings, database, by_name, LeaseRenewer(database, settings.lease_seconds))
+    opened = Pipeline(
+        settings,
+        database,
+        by_name,
+        LeaseRenewer(database, settings.lease_seconds),
+        consumers=tuple(consumers),
+    )
     opened.put_away(_SECONDS_TO_PUT_AWAY)
     return opened

@@ -8,7 +8,7 @@ object store that does not answer stops the run; what is done stays done, and th
 
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -16,6 +16,17 @@ import polars as pl
 import structlog
 
 from csv_pipeline.batches import ROWS_DONE
+from csv_pipeline.engine.events import (
+    ClaimLost,
+    ImportSettled,
+    OnEvent,
+    RowsDone,
+    StepBroke,
+    StepDone,
+    StepStarted,
+    nobody,
+    told,
+)
 from csv_pipeline.engine.group import Group
 from csv_pipeline.engine.grouping import groups_of
 from csv_pipeline.engine.importer import Import, imports_of, remove_work
@@ -23,83 +34,11 @@ from csv_pipeline.engine.loader import NotTogetherError
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.workspace import Progress, Stage
 from csv_pipeline.errors import FileRefusedError, LostClaimError, UnavailableError
-from csv_pipeline.model import Claim, FoundFile, ImportReport, Reject
+from csv_pipeline.model import Claim, ImportReport
 from csv_pipeline.stages.load import RowRefusedError
 
 _TELL_SECONDS = 0.4
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepStarted:
-    """A step begins for so many files."""
-
-    stage: Stage
-    files: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RowsDone:
-    """So many rows, and bytes of them in memory, have passed a step that goes on.
-
-    They are those of a file, or of several that go together.
-
-    It comes from a thread of its own, two or three times a second.
-    """
-
-    claims: tuple[Claim, ...]
-    stage: Stage
-    rows: int
-    size_bytes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepDone:
-    """A step is done for one file."""
-
-    progress: Progress
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepBroke:
-    """An unforeseen error ended a file's step.
-
-    It is `recorded` as the outcome of the file; if that broke, too, the claim runs out.
-    """
-
-    claim: Claim
-    stage: Stage
-    error: Exception
-    recorded: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimLost:
-    """Another worker has a file by now, which is dropped here."""
-
-    claim: Claim
-    error: LostClaimError
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImportSettled:
-    """What became of every row of a file is known and stored.
-
-    `first_rejects` gives so many faults of its rows, of a dry run too; `members` are the files in
-    it, if it is an archive of several.
-    """
-
-    report: ImportReport
-    first_rejects: Callable[[int], list[Reject]]
-    members: tuple[FoundFile, ...]
-
-
-Event = StepStarted | RowsDone | StepDone | StepBroke | ClaimLost | ImportSettled
-OnEvent = Callable[[Event], None]
-
-
-def nobody(_: Event) -> None:
-    """Listen to nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,19 +63,20 @@ def run(
         LostClaimError: Other workers have all of the files by now.
         Exception: The ledger took neither the import of a file nor its failure.
     """
+    tell = told(pipeline.consumers, on_event)
     reports: list[ImportReport] = []
     lost: list[LostClaimError] = []
     try:
         with pipeline.leases.working_on(claims):
             going = imports_of(pipeline, claims)
             for stage in Stage:
-                result = _advance_all(going, stage, on_event)
+                result = _advance_all(going, stage, tell)
                 lost += result.lost
                 if result.unrecorded:
                     raise result.unrecorded[0].error
                 on = {claim.import_id for claim in result.claims}
                 going = [import_ for import_ in going if import_.claim.import_id in on]
-            reports = [_settled(import_, on_event) for import_ in going]
+            reports = [_settled(import_, tell) for import_ in going]
     finally:
         finish(pipeline, claims)
     if lost and not reports:
@@ -152,7 +92,8 @@ def advance(
     Raises:
         UnavailableError: Database or object store do not answer.
     """
-    return _advance_all(imports_of(pipeline, claims), stage, on_event)
+    tell = told(pipeline.consumers, on_event)
+    return _advance_all(imports_of(pipeline, claims), stage, tell)
 
 
 def _advance_all(imports: Sequence[Import], stage: Stage, on_event: OnEvent) -> StepResult:
@@ -256,7 +197,8 @@ def settled(
     pipeline: Pipeline, claims: Sequence[Claim], on_event: OnEvent = nobody
 ) -> list[ImportReport]:
     """Return what became of files whose last step is done."""
-    return [_settled(import_, on_event) for import_ in imports_of(pipeline, claims)]
+    tell = told(pipeline.consumers, on_event)
+    return [_settled(import_, tell) for import_ in imports_of(pipeline, claims)]
 
 
 def _settled(import_: Import, on_event: OnEvent) -> ImportReport:

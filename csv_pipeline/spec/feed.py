@@ -108,6 +108,8 @@ class Feed:
         asks_filled: Columns of which the transforms ask whether any row of the file has a value.
         file_checks: Functions that raise `ContradictionError` for a file that contradicts itself,
             and may return evidence of what they found.
+        extras: Patterns of names, from their beginning, that a header may have or lack besides:
+            they are kept in `_extra` as others are, and are no drift.
         nulls: Cells, trimmed, that mean no value besides the empty one.
         encodings: Tried in this order when a file is not Unicode.
         file_name: How files are named, and which derived columns the name tells.
@@ -130,6 +132,7 @@ class Feed:
     transforms: tuple[Transform, ...] = ()
     asks_filled: tuple[str, ...] = ()
     file_checks: tuple[Callable[[WholeFile], Evidence | None], ...] = ()
+    extras: tuple[str, ...] = ()
     nulls: frozenset[str] = frozenset()
     encodings: tuple[str, ...] = ("cp1252",)
     file_name: FileName | None = None
