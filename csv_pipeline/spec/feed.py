@@ -15,6 +15,7 @@ from csv_pipeline.spec.contract import Column, Contract, columns_of, headings_of
 from csv_pipeline.spec.duplicates import DuplicatePolicy, LastInFile
 from csv_pipeline.spec.file_name import FileName
 from csv_pipeline.spec.names import hold_names
+from csv_pipeline.spec.snapshot import Snapshot
 
 SHARE_FROM_ROWS = 20
 
@@ -100,6 +101,8 @@ class Feed:
         conflict: What happens when the key is stored and the rows differ.
         column_conflicts: The same for single columns, by name.
         duplicates: What happens when a key comes several times in a file.
+        snapshot: A file brings every row of a scope, and what becomes of stored rows that are not
+            in it. None: a file says nothing about rows that are not in it.
         layouts: Tried in this order; the first that a header fits is the file's.
         transforms: Functions over typed rows that make the derived columns, in this order. They
             see all columns of the contract, nulls where the file lacks them; how many rows come at
@@ -127,6 +130,7 @@ class Feed:
     conflict: ConflictPolicy = field(default_factory=Overwrite)
     column_conflicts: Mapping[str, ConflictPolicy] = field(default_factory=dict)
     duplicates: DuplicatePolicy = field(default_factory=LastInFile)
+    snapshot: Snapshot | None = None
     layouts: tuple[Layout, ...] = (Layout(name="standard"),)
     non_data: tuple[NonDataPattern, ...] = ()
     transforms: tuple[Transform, ...] = ()
@@ -145,6 +149,8 @@ class Feed:
     def __post_init__(self) -> None:
         """Hold the declaration to the contract's columns, and its names to what can hold them."""
         hold_names(self.name, self.contract, self.views)
+        if self.snapshot is not None:
+            self.snapshot.hold_to(self.name, self.columns)
         conflicts = (self.conflict, *self.column_conflicts.values())
         named = {*self.key, *self.column_conflicts, *self.duplicates.columns, *self.asks_filled}
         named.update(name for policy in conflicts for name in policy.columns)
