@@ -13,6 +13,7 @@ from csv_pipeline.model import Evidence, FileFacts, NonDataLine
 from csv_pipeline.spec.conflict import ConflictPolicy, Overwrite
 from csv_pipeline.spec.contract import Column, Contract, columns_of, headings_of, meanings_of
 from csv_pipeline.spec.duplicates import DuplicatePolicy, LastInFile
+from csv_pipeline.spec.file_name import FileName
 from csv_pipeline.spec.names import hold_names
 from csv_pipeline.spec.snapshot import Snapshot
 
@@ -114,6 +115,7 @@ class Feed:
             they are kept in `_extra` as others are, and are no drift.
         nulls: Cells, trimmed, that mean no value besides the empty one.
         encodings: Tried in this order when a file is not Unicode.
+        file_name: How files are named, and which derived columns the name tells.
         views: SELECT statements by view name, made in schema `data`.
         reject_rate_warning: The share of rejected rows above which the asset check warns.
         max_rejected_rows: A file with more rejected rows than these is refused; None: no limit.
@@ -137,6 +139,7 @@ class Feed:
     extras: tuple[str, ...] = ()
     nulls: frozenset[str] = frozenset()
     encodings: tuple[str, ...] = ("cp1252",)
+    file_name: FileName | None = None
     views: Mapping[str, str] = field(default_factory=dict)
     group: str = "default"
     reject_rate_warning: float = 0.05
@@ -155,6 +158,7 @@ class Feed:
             takes_facts(transform)
         for layout in self.layouts:
             named |= layout.marks | layout.required | layout.filled
+        told = self.file_name.columns if self.file_name else frozenset[str]()
         known = {column.name for column in self.columns}
         decided_by_key = sorted(self.column_conflicts.keys() & set(self.key))
         if unknown := sorted(named - known):
@@ -165,13 +169,15 @@ class Feed:
             if c.name in self.key and c.nullable and c.substitute is None
         ):
             found = f"{', '.join(map(repr, blank))} of the key may be null and has no substitute"
+        elif in_files := sorted(told - {c.name for c in self.columns if c.derived}):
+            found = f"the file's name tells {', '.join(map(repr, in_files))}, which is not derived"
         elif decided_by_key:
             found = f"{', '.join(map(repr, decided_by_key))} is of the key, which cannot differ"
         else:
             return
         raise SetupError(
             f"feed {self.name!r}: columns of its contract were needed for key, conflicts, "
-            f"duplicates, layouts and asks_filled; {found}"
+            f"duplicates, layouts, asks_filled and file_name; {found}"
         )
 
     @property
