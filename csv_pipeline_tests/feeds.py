@@ -1,12 +1,16 @@
 """Small feeds that show one thing each."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pandera.polars as pa
 import polars as pl
 from pandera.api.polars.types import PolarsData
 
+from csv_pipeline.spec import conflict
 from csv_pipeline.spec.conflict import (
+    ConflictPolicy,
     FillBlanks,
     Greatest,
     KeepStored,
@@ -91,7 +95,18 @@ def _versions(name: str, **policies: Any) -> Feed:
     )
 
 
+def _policy_of_the_docs() -> ConflictPolicy:
+    """Return the policy by whose example the docs say how to write one."""
+    page = Path(__file__).parent.parent / "docs" / "add-a-conflict-policy.md"
+    (code,) = re.findall(r"```python\n(@dataclass.*?)```", page.read_text(), re.DOTALL)
+    known: dict[str, Any] = {name: getattr(conflict, name) for name in vars(conflict)}
+    exec(code, known)  # noqa: S102  # it is our own
+    policy: ConflictPolicy = known["Longest"]()
+    return policy
+
+
 TEST_FEEDS = (
+    _versions("longest", column_conflicts={"value": _policy_of_the_docs()}),
     _versions("overwritten", conflict=Overwrite()),
     _versions("kept", conflict=KeepStored()),
     _versions("filled", conflict=FillBlanks()),

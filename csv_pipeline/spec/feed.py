@@ -114,6 +114,8 @@ class Feed:
         asks_filled: Columns of which the transforms ask whether any row of the file has a value.
         file_checks: Functions that raise `ContradictionError` for a file that contradicts itself,
             and may return evidence of what they found.
+        extras: Patterns of names, from their beginning, that a header may have or lack besides:
+            they are kept in `_extra` as others are, and are no drift.
         nulls: Cells, trimmed, that mean no value besides the empty one.
         encodings: Tried in this order when a file is not Unicode.
         confidential: No cell of its files is shown outside of the database, as if every column were
@@ -137,6 +139,7 @@ class Feed:
     transforms: tuple[Transform, ...] = ()
     asks_filled: tuple[str, ...] = ()
     file_checks: tuple[Callable[[WholeFile], Evidence | None], ...] = ()
+    extras: tuple[str, ...] = ()
     nulls: frozenset[str] = frozenset()
     encodings: tuple[str, ...] = ("cp1252",)
     confidential: bool = False

@@ -55,8 +55,7 @@ def named_import(text: TextFile, name: str, told: int | None = None) -> int:
         named = {in_name.group(1)}
     wanted = {str(told)} if told is not None else named
     if len(wanted) != 1 or named - wanted or not all(n.isdigit() for n in wanted):
-        numbers = sorted(name for name in named if name.isdigit())  # others may be any cell
-        found = f"it names {', '.join(numbers[:5]) or 'no number'}" if named else "it names none"
+        found = f"it names {', '.join(sorted(named)[:5])}" if named else "it names none"
         raise ReplayError(
             name,
             f"the rejected rows of import {told} were needed"
