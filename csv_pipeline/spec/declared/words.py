@@ -12,12 +12,19 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSche
 from pydantic.alias_generators import to_camel
 
 from csv_pipeline.spec.declared.policies import ConflictWord, DuplicateWord
+from csv_pipeline.spec.declared.types import FIELD_TYPES, FORMATS
+from csv_pipeline.spec.kinds import Kind
 
 Number = Annotated[
     int | Decimal, PlainSerializer(lambda its: its), WithJsonSchema({"type": "number"})
 ]
 Scalar = str | Number | bool
 """A value as YAML has it; dates and times are text."""
+
+
+_Type = Annotated[str, WithJsonSchema({"enum": list(FIELD_TYPES)})]
+_Format = Annotated[str, WithJsonSchema({"enum": list(FORMATS)})]
+_Kind = Annotated[str, WithJsonSchema({"enum": [kind.value for kind in Kind]})]
 
 
 class _Standard(BaseModel):
@@ -66,7 +73,7 @@ class OwnOfField(_Own):
     """What the standard cannot say of a column."""
 
     aliases: list[str] = Field([], description="other names of the column in headers")
-    kind: str | None = Field(None, description="how text becomes a value, if the type is not it")
+    kind: _Kind | None = Field(None, description="how text becomes a value, if the type is not it")
     precision: int | None = Field(None, ge=1, le=38, description="digits of a number at most")
     scale: int | None = Field(None, ge=0, le=38, description="digits behind the decimal mark")
     values: dict[str, str] = Field({}, description="words in files, and what each is stored as")
@@ -84,8 +91,8 @@ class FieldOfFeed(_Standard):
     """A column."""
 
     name: str = Field(description="the column of the table; also its name in headers")
-    type: str = Field("string", description="what values are")
-    format: str = Field("default", description="how values are written")
+    type: _Type = Field("string", description="what values are")
+    format: _Format = Field("default", description="what texts are")
     title: str = Field("", description="the column's usual name in headers")
     description: str = Field("", description="what the column holds")
     constraints: Constraints = Field(
