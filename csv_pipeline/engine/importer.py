@@ -166,12 +166,14 @@ class Import:
     def fail(self, error: Exception) -> None:
         """End the import by an unforeseen error, with its traceback.
 
-        The database's own words stay out of it: they quote values of rows.
+        The database's own words stay out of it: they quote values of rows, as any may of a
+        confidential feed.
         """
         if isinstance(error, OSError):
             self.workspace.make_room()
         trace = "".join(traceback.format_tb(error.__traceback__))
-        said = "" if isinstance(error, SQLAlchemyError | PsycopgError) else f": {error}"
+        quotes = self.feed.confidential or isinstance(error, SQLAlchemyError | PsycopgError)
+        said = "" if quotes else f": {error}"
         code = getattr(getattr(error, "orig", error), "sqlstate", None)
         state = f" (SQLSTATE {code})" if code else ""
         problem = f"Traceback (most recent call last):\n{trace}{type(error).__name__}{state}{said}"
@@ -321,6 +323,7 @@ class Import:
                 states=quarantine.states(connection, import_id),
                 originals=lambda rows: quarantine.originals(connection, report, rows, split),
                 columns=tuple(positions.get(position) for position in range(len(report.header))),
+                confidential=self.feed.confidential,
             )
             return under_own_header(text, self.work, repaired, name=claim.name)
 

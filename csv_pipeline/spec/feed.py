@@ -11,7 +11,14 @@ from csv_pipeline.account import Account
 from csv_pipeline.errors import SetupError, UnknownFeedError
 from csv_pipeline.model import Evidence, FileFacts, NonDataLine
 from csv_pipeline.spec.conflict import ConflictPolicy, Overwrite
-from csv_pipeline.spec.contract import Column, Contract, columns_of, headings_of, meanings_of
+from csv_pipeline.spec.contract import (
+    Column,
+    Contract,
+    columns_of,
+    headings_of,
+    meanings_of,
+    protected,
+)
 from csv_pipeline.spec.dialect import TableDialect
 from csv_pipeline.spec.duplicates import DuplicatePolicy, LastInFile
 from csv_pipeline.spec.file_name import FileName
@@ -117,6 +124,8 @@ class Feed:
         nulls: Cells, trimmed, that mean no value besides the empty one.
         dialect: How files are written that have no header. None: their bytes show it.
         encodings: Tried in this order when a file is not Unicode.
+        confidential: No cell of its files is shown outside of the database, as if every column were
+            protected: a row whose cells have shifted may hold a protected value in any of them.
         file_name: How files are named, and which derived columns the name tells.
         views: SELECT statements by view name, made in schema `data`.
         reject_rate_warning: The share of rejected rows above which the asset check warns.
@@ -143,6 +152,7 @@ class Feed:
     nulls: frozenset[str] = frozenset()
     dialect: TableDialect | None = None
     encodings: tuple[str, ...] = ("cp1252",)
+    confidential: bool = False
     file_name: FileName | None = None
     views: Mapping[str, str] = field(default_factory=dict)
     group: str = "default"
@@ -188,7 +198,7 @@ class Feed:
     @property
     def columns(self) -> tuple[Column, ...]:
         """The contract's columns in the order they are declared."""
-        return columns_of(self.contract)
+        return protected(self.contract) if self.confidential else columns_of(self.contract)
 
     @property
     def headings(self) -> frozenset[str]:

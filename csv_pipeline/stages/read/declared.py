@@ -34,7 +34,7 @@ def declared_dialect(text: Text, declared: TableDialect, hints: ReadHints) -> Di
     lines = first_lines(text, hints)
     refuse_without_text(text, lines, "a record", hints.name)
     if is_rejects_file(_CELL_ENDS.split(lines.lines[0])):
-        refuse_header(1, ["_row_number"], hints.name)
+        refuse_header(1, ["_row_number"], hints)
     if not declared.quote and all(_is_quoted(line, declared) for line in lines.lines):
         raise ContradictionError(
             hints.name,
@@ -72,16 +72,17 @@ def _is_quoted(line: str, declared: TableDialect) -> bool:
     return not text or (between and text[0] == '"' == text[-1])
 
 
-def refuse_header(line: int, names: list[str], name: str) -> NoReturn:
+def refuse_header(line: int, names: list[str], hints: ReadHints) -> NoReturn:
     """Refuse a file that has a header, whose line is neither a row nor to be dropped unseen.
 
     Raises:
         ContradictionError: Always.
     """
+    shown = "" if hints.confidential else f": {', '.join(map(repr, names))}"
     raise ContradictionError(
-        name,
+        hints.name,
         "rows alone were needed, as the feed declares that its files have no header",
-        f"line {line:,} holds names of columns: {', '.join(map(repr, names))}",
+        f"line {line:,} holds names of columns{shown}",
     )
 
 

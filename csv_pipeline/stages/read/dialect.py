@@ -35,7 +35,8 @@ class ReadHints:
     the file is taken as it is. `meanings` says of each what it names; some name the same.
     `encoding` is what the `account` declares, `encodings` what the feed expects of files that are
     not Unicode. `repair` allows the repairs that are certain. A feed whose files have no header
-    declares their `dialect`, and their `columns` in order.
+    declares their `dialect`, and their `columns` in order. Of a `confidential` feed's file no line
+    is kept to be shown.
     """
 
     name: str
@@ -48,6 +49,7 @@ class ReadHints:
     repair: bool = True
     dialect: TableDialect | None = None
     columns: tuple[str, ...] = ()
+    confidential: bool = False
     max_bytes: int = 2 * 1024**3
     max_columns: int = 4_096
     max_record_bytes: int = 8 * 1024**2
@@ -62,6 +64,7 @@ class ReadHints:
             meanings=feed.meanings,
             encodings=feed.encodings,
             non_data=feed.non_data,
+            confidential=feed.confidential,
             dialect=feed.dialect,
             columns=tuple(column.name for column in feed.columns if not column.derived),
         )

@@ -196,7 +196,7 @@ class Structure:
         for at, names in self._headers.again(text):
             line = self._line + some["line"][at]
             if self.dialect.is_declared:
-                refuse_header(line, names, self.hints.name)
+                refuse_header(line, names, self.hints)
             section = self._headers.section(names, line)
             kinds[at] = HEADER
             if section != self._section:
