@@ -3,7 +3,6 @@
 import json
 import sys
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -46,9 +45,9 @@ def show(
     form: Annotated[Form | None, typer.Option("--as", help="Write it in this form.")] = None,
 ) -> None:
     """Show the columns of a feed, or write it as a Table Schema, an ODCS contract or a page."""
-    from csv_pipeline.cli import opening, show_feeds, terminal
+    from csv_pipeline.cli import opening, show_feeds
     from csv_pipeline.feeds.sources import all_feeds
-    from csv_pipeline.spec.declared.writing import left_out, written
+    from csv_pipeline.spec.declared.forms import written
     from csv_pipeline.spec.feed import feed_named
 
     feed = feed_named({feed.name: feed for feed in all_feeds(opening.settings_found())}, name)
@@ -56,8 +55,6 @@ def show(
         show_feeds.feed(feed)
         return
     sys.stdout.write(written(feed, form))
-    if names := left_out(feed):
-        terminal.note(f"Not in it, because it is Python: {', '.join(names)}")
 
 
 @feeds.command()
@@ -66,28 +63,3 @@ def schema() -> None:
     from csv_pipeline.spec.declared.words import json_schema
 
     sys.stdout.write(json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n")
-
-
-@feeds.command()
-def propose(
-    files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="CSV files.")],
-    name: Annotated[
-        str | None, typer.Option(help="The feed's name; else the first file's.")
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(dir_okay=False, help="Write it to this file, such as feeds.d/x.yaml."),
-    ] = None,
-) -> None:
-    """Write a first YAML feed for files, by all of their values, with the evidence as comments."""
-    from csv_pipeline.cli import opening, terminal
-    from csv_pipeline.engine.proposing import propose as proposed
-
-    text = proposed(files, opening.settings_found(), name)
-    if out is None:
-        sys.stdout.write(text)
-        return
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with out.open("x", encoding="utf-8") as file:
-        file.write(text)
-    terminal.note(f"Written to {out}: read it, correct it, then import a file by --dry-run")

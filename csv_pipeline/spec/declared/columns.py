@@ -118,6 +118,7 @@ class _Making:
         return column(
             *dict.fromkeys((*([its.title] if its.title else []), *own.aliases, *self._own_name())),
             nullable=not required and own.substitute is None,
+            derived=own.derived,
             substitute=own.substitute,
             protected=own.protected,
             choices=self._choices(),
@@ -140,17 +141,13 @@ class _Making:
         kind = self.its.own.kind
         if kind is None:
             return None
-        fitting = [str(one) for one, t in TYPES.items() if t.frame is self._frame()]
+        fitting = [str(one) for one, t in TYPES.items() if t.frame is self.type.frame]
         if kind not in fitting:
             raise self.fault(
                 ("csv_pipeline", "kind"), f"one of {', '.join(fitting)}", repr(kind),
                 nearest(kind, fitting),
             )  # fmt: skip
         return Kind(kind)
-
-    def _frame(self) -> Any:
-        annotation = self.type.annotation
-        return {str: pl.String, int: pl.Int64}.get(annotation, annotation)
 
     def _choices(self) -> Mapping[str, str]:
         known = {word: word for word in words_in(self.its.categories)}

@@ -33,6 +33,11 @@ class TypeOfField:
     formats: tuple[str, ...] = ("default",)
     words: frozenset[str] = frozenset()
 
+    @property
+    def frame(self) -> Any:
+        """What values are in a frame."""
+        return {str: pl.String, int: pl.Int64}.get(self.annotation, self.annotation)
+
 
 def _only(*types: type) -> Callable[[Any], Any]:
     return lambda given: given if type(given) in types else None

@@ -4,14 +4,15 @@ from collections.abc import Iterable
 from dataclasses import fields
 from datetime import date, time
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 
 import polars as pl
 
 from csv_pipeline.spec.conflict import Overwrite
-from csv_pipeline.spec.contract import Column
+from csv_pipeline.spec.contract import Column, columns_of
 from csv_pipeline.spec.declared.policies import said
-from csv_pipeline.spec.declared.types import EMAIL, EMAIL_NEEDS
+from csv_pipeline.spec.declared.types import EMAIL, EMAIL_NEEDS, FIELD_TYPES
 from csv_pipeline.spec.duplicates import LastInFile
 from csv_pipeline.spec.feed import Feed, Layout
 from csv_pipeline.spec.kinds import TYPES, Kind, kind_of
@@ -22,7 +23,14 @@ _BOUNDS = {
     "greater_than": "exclusiveMinimum",
     "less_than": "exclusiveMaximum",
 }
-_PLAIN = ("group", "reject_rate_warning", "max_rejected_rows", "max_rejected_share")
+_PLAIN = (
+    "group",
+    "confidential",
+    "needs_good_row",
+    "reject_rate_warning",
+    "max_rejected_rows",
+    "max_rejected_share",
+)
 _DEFAULTS = {its.name: its.default for its in fields(Feed)}
 
 
@@ -32,9 +40,11 @@ def table_schema(feed: Feed) -> dict[str, Any]:
     made = {
         "name": feed.name,
         "description": feed.description,
-        "fields": [_field(its, feed, policies.get(its.name)) for its in feed.columns],
+        "fields": [_field(its, feed, policies.get(its.name)) for its in columns_of(feed.contract)],
         "primaryKey": list(feed.key),
         "missingValues": ["", *sorted(feed.nulls)],
+        "dialect": feed.dialect
+        and {"header": False, "delimiter": feed.dialect.delimiter, "quoteChar": feed.dialect.quote},
         "csv_pipeline": _own(feed),
     }
     return {word: its for word, its in made.items() if its}
@@ -59,6 +69,12 @@ def _own(feed: Feed) -> dict[str, Any]:
         own["layouts"] = [_layout(its) for its in feed.layouts]
     if feed.non_data:
         own["non_data"] = [{"name": its.name, "pattern": its.pattern} for its in feed.non_data]
+    if feed.snapshot is not None:
+        own["snapshot"] = _changed(feed.snapshot)
+    if feed.file_name is not None:
+        own["file_name"] = _changed(feed.file_name)
+    if feed.extras:
+        own["extras"] = list(feed.extras)
     if feed.encodings != _DEFAULTS["encodings"]:
         own["encodings"] = list(feed.encodings)
     if feed.views:
@@ -68,6 +84,12 @@ def _own(feed: Feed) -> dict[str, Any]:
         for name in _PLAIN
         if getattr(feed, name) != _DEFAULTS[name]
     }
+
+
+def _changed(its: Any) -> dict[str, Any]:
+    """Return the fields of a declaration that are not as they are by default."""
+    values = {one.name: (getattr(its, one.name), one.default) for one in fields(its)}
+    return {name: _value(value) for name, (value, default) in values.items() if value != default}
 
 
 def _layout(layout: Layout) -> dict[str, Any]:
@@ -80,7 +102,7 @@ def _field(column: Column, feed: Feed, conflict: Any) -> dict[str, Any]:
     constraints = _constraints(column, feed)
     made: dict[str, Any] = {
         "name": column.name,
-        "type": TYPES[column.kind].schema,
+        "type": _type(column),
         "format": "",
         "title": title,
         "description": column.description,
@@ -94,6 +116,11 @@ def _field(column: Column, feed: Feed, conflict: Any) -> dict[str, Any]:
         del constraints["pattern"], own["needs"]
     made["csv_pipeline"] = own
     return {word: its for word, its in made.items() if its}
+
+
+def _type(column: Column) -> str:
+    frame = TYPES[column.kind].frame
+    return next(name for name, its in FIELD_TYPES.items() if its.frame is frame)
 
 
 def _own_of(column: Column, aliases: Iterable[str], conflict: Any) -> dict[str, Any]:
@@ -112,6 +139,7 @@ def _own_of(column: Column, aliases: Iterable[str], conflict: Any) -> dict[str, 
         "pad": column.pad,
         "substitute": column.substitute,
         "past": column.past,
+        "derived": column.derived,
         "needs": column.needs,
     }
     kept = {"substitute", "scale"} if decimal else {"substitute"}
@@ -190,4 +218,6 @@ def _closes_last(pattern: str) -> bool:
 def _value(value: Any) -> Any:
     if isinstance(value, date | time):
         return value.isoformat()
+    if isinstance(value, tuple | StrEnum):
+        return list(value) if isinstance(value, tuple) else value.value
     return Decimal(str(value)) if isinstance(value, float) else value
