@@ -52,6 +52,14 @@ SAMPLES = {
         "2002,Hat,Color=Red,HAT-R,2,USD,9.00,--,\n"
         "2002,Hat,Color=Blue,HAT-B,x,USD,9.00,,\n"
     ),
+    "ebay_transactions": (
+        "Transaction creation date,Type,Order number,Net amount,Payout ID,Transaction ID,Fee\n"
+        "Aug-02-2026,Order,12-34567-89012,9.50,--,100,\n"
+        "Aug-02-2026,Hold,12-34567-89012,-9.50,--,100,\n"
+        "Aug-02-2026,Other fee,--,-1.00,--,--,1\n"
+        "Aug-02-2026,Other fee,--,-1.00,--,--,1\n"
+        "Aug-03-2026,Payout,--,x,55,--,\n"
+    ),
     "people": "ID,Name,Amount,Born\n1,Ann,1.50,2026-01-31\n2,,2.00,\n,Cid,x,\n1,Ann,-1.00,\n",
 }
 
