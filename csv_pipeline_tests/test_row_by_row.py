@@ -26,6 +26,12 @@ SAMPLES = {
         ",,Nobody,,,\n"
         "C1,ann,Ann again,ann@example.com,,\n"
     ),
+    "dme_equipment": (
+        "Asset Tag,HCPCS,Status,Purchased On,Price,Patient Ref,Shoe\n"
+        "A1,E0601,rented,2026-01-31,450.00,P1,38\n"
+        "A2,0601,in_stock,2025-12-24,,,\n"
+        "A3,,lost,2026-02-30,x,P3,\n"
+    ),
     "dme_supplier_services": (
         "Suplr_NPI,HCPCS_Cd,Suplr_Rentl_Ind,Tot_Suplr_Benes,Avg_Suplr_Mdcr_Pymt_Amt\n"
         "1234567893,E0601,Y,25,71.5\n1234567894,E0601,Y,*,71.5\n1234567893,601,N,#,x\n"
