@@ -68,13 +68,14 @@ def _own(feed: Feed) -> dict[str, Any]:
     if feed.layouts != (Layout(name="standard"),):
         own["layouts"] = [_layout(its) for its in feed.layouts]
     if feed.non_data:
-        own["non_data"] = [{"name": its.name, "pattern": its.pattern} for its in feed.non_data]
+        own["non_data"] = [_changed(its) for its in feed.non_data]
     if feed.snapshot is not None:
         own["snapshot"] = _changed(feed.snapshot)
     if feed.file_name is not None:
         own["file_name"] = _changed(feed.file_name)
-    if feed.extras:
-        own["extras"] = list(feed.extras)
+    for word in ("counted", "extras"):
+        if getattr(feed, word):
+            own[word] = list(getattr(feed, word))
     if feed.encodings != _DEFAULTS["encodings"]:
         own["encodings"] = list(feed.encodings)
     if feed.views:
