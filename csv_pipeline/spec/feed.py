@@ -11,7 +11,14 @@ from csv_pipeline.account import Account
 from csv_pipeline.errors import SetupError, UnknownFeedError
 from csv_pipeline.model import Evidence, FileFacts, NonDataLine
 from csv_pipeline.spec.conflict import ConflictPolicy, Overwrite
-from csv_pipeline.spec.contract import Column, Contract, columns_of, headings_of, meanings_of
+from csv_pipeline.spec.contract import (
+    Column,
+    Contract,
+    columns_of,
+    headings_of,
+    hold_zone,
+    meanings_of,
+)
 from csv_pipeline.spec.duplicates import DuplicatePolicy, LastInFile
 from csv_pipeline.spec.names import hold_names
 
@@ -109,6 +116,8 @@ class Feed:
             and may return evidence of what they found.
         nulls: Cells, trimmed, that mean no value besides the empty one.
         encodings: Tried in this order when a file is not Unicode.
+        time_zone: That of timestamps which state none, by its name of IANA, unless their
+            column declares one.
         views: SELECT statements by view name, made in schema `data`.
         reject_rate_warning: The share of rejected rows above which the asset check warns.
         max_rejected_rows: A file with more rejected rows than these is refused; None: no limit.
@@ -130,6 +139,7 @@ class Feed:
     file_checks: tuple[Callable[[WholeFile], Evidence | None], ...] = ()
     nulls: frozenset[str] = frozenset()
     encodings: tuple[str, ...] = ("cp1252",)
+    time_zone: str | None = None
     views: Mapping[str, str] = field(default_factory=dict)
     group: str = "default"
     reject_rate_warning: float = 0.05
@@ -139,6 +149,8 @@ class Feed:
     def __post_init__(self) -> None:
         """Hold the declaration to the contract's columns, and its names to what can hold them."""
         hold_names(self.name, self.contract, self.views)
+        if self.time_zone is not None:
+            hold_zone(self.time_zone)
         conflicts = (self.conflict, *self.column_conflicts.values())
         named = {*self.key, *self.column_conflicts, *self.duplicates.columns, *self.asks_filled}
         named.update(name for policy in conflicts for name in policy.columns)
