@@ -17,9 +17,10 @@ import polars as pl
 
 from csv_pipeline.batches import batches, scan
 from csv_pipeline.engine.findings import count_rejects, first_rejects, non_data_in
-from csv_pipeline.engine.importer import hints_for
+from csv_pipeline.engine.importer import hints_for, names_of
 from csv_pipeline.errors import FileRefusedError, SetupError, UndecidableError
 from csv_pipeline.handover import PARTIAL, REJECTS, Member, PlainFile, TextFile
+from csv_pipeline.location import location_of
 from csv_pipeline.model import Evidence, NonDataLine, Reject, StoredText
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.feed import Feed, feed_named
@@ -171,6 +172,7 @@ class _Desk:
         if out is not None:
             write_clean(text, out)
         faults = scan(text.rejects, REJECTS)
+        proposals = [self._by_file_name(plain, one) for one in self._proposals(plain, text, feed)]
         return replace(
             found,
             text=text,
@@ -179,8 +181,12 @@ class _Desk:
             faults=tuple(first_rejects(0, text.text, faults, _FIRST_FAULTS)),
             non_data_lines=non_data_in(text).first,
             faults_by_rule=tuple(count_rejects(faults)[0].items()),
-            proposals=tuple(self._proposals(plain, text, feed)),
-            evidence=(*plain.evidence, *text.evidence),
+            proposals=tuple(one for one, _ in proposals),
+            evidence=(
+                *plain.evidence,
+                *(its for one, told in proposals if one.fit.feed == feed for its in told),
+                *text.evidence,
+            ),
             unverified=tuple(self._unverified(plain, text)) if sampled else (),
             records_about=self._records_about(plain, text) if sampled else None,
             out=out,
@@ -245,6 +251,19 @@ class _Desk:
         again = _proposal(text, feed)
         by_name = (again.header_line, again.fit) != (proposal.header_line, proposal.fit)
         return replace(again, only_by_name=by_name)
+
+    def _by_file_name(
+        self, plain: PlainFile, proposal: Proposal
+    ) -> tuple[Proposal, tuple[Evidence, ...]]:
+        """Return a proposal, and what the file's name tells if it is for this feed."""
+        feed = self.feeds[proposal.fit.feed]
+        if feed.file_name is None or proposal.problem:
+            return proposal, ()
+        names = names_of(location_of(self.path), self.settings, plain.inner_name)
+        try:
+            return proposal, feed.file_name.read(feed.name, names).evidence
+        except FileRefusedError as refusal:
+            return replace(proposal, problem=f"{refusal.needed}; {refusal.found}"), ()
 
     def _unverified(self, plain: PlainFile, text: TextFile) -> Iterator[str]:
         seen = (self._read_in / "head").stat().st_size

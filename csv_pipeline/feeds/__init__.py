@@ -2,7 +2,8 @@
 
 from csv_pipeline.feeds.customers import CUSTOMERS
 from csv_pipeline.feeds.dme_supplier_services import DME_SUPPLIER_SERVICES
+from csv_pipeline.feeds.ebay_listings import EBAY_LISTINGS
 from csv_pipeline.feeds.ebay_orders import EBAY_ORDERS
 from csv_pipeline.spec.feed import Feed
 
-FEEDS: tuple[Feed, ...] = (EBAY_ORDERS, CUSTOMERS, DME_SUPPLIER_SERVICES)
+FEEDS: tuple[Feed, ...] = (EBAY_ORDERS, EBAY_LISTINGS, CUSTOMERS, DME_SUPPLIER_SERVICES)
