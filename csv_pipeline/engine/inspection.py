@@ -6,7 +6,7 @@ says what was not read.
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
@@ -22,7 +22,9 @@ from csv_pipeline.errors import FileRefusedError, SetupError, UndecidableError
 from csv_pipeline.handover import PARTIAL, REJECTS, Member, PlainFile, TextFile
 from csv_pipeline.location import location_of
 from csv_pipeline.model import Evidence, NonDataLine, Reject, StoredText
+from csv_pipeline.rejects.faults import MASK
 from csv_pipeline.settings import Settings
+from csv_pipeline.spec.contract import columns_of, heading
 from csv_pipeline.spec.feed import Feed, feed_named
 from csv_pipeline.stages.read import read, sample
 from csv_pipeline.stages.transform import Fit, fit
@@ -173,7 +175,7 @@ class _Desk:
             write_clean(text, out)
         faults = scan(text.rejects, REJECTS)
         proposals = [self._by_file_name(plain, one) for one in self._proposals(plain, text, feed)]
-        return replace(
+        inspected = replace(
             found,
             text=text,
             line_ends=_line_ends(plain.path, text.encoding),
@@ -190,6 +192,26 @@ class _Desk:
             unverified=tuple(self._unverified(plain, text)) if sampled else (),
             records_about=self._records_about(plain, text) if sampled else None,
             out=out,
+        )
+        return (
+            _masked(inspected)
+            if self._is_confidential(text, feed, inspected.proposals)
+            else inspected
+        )
+
+    def _is_confidential(
+        self, text: TextFile, feed: str | None, proposals: Sequence[Proposal]
+    ) -> bool:
+        """Return whether the file is, or may be, of a confidential feed."""
+        likeliest = feed or (proposals[0].fit.feed if proposals else None)
+        names = {heading(name) for name in text.header}
+        return any(
+            one.name == likeliest
+            or any(
+                column.protected and names & column.headings for column in columns_of(one.contract)
+            )
+            for one in self.feeds.values()
+            if one.confidential
         )
 
     def _plain(self, member: str | None, *, full: bool) -> PlainFile:
@@ -230,12 +252,12 @@ class _Desk:
         """Return the feeds that know any of the header's names, the best fit first."""
         found = [_proposal(text, feed) for feed in self.feeds.values()]
         known_only = any(one.fits for one in found)
-        found = [
-            self._by_name(plain, one)
-            if (one.fit.known or not known_only) and one.fit.feed != read_for
-            else one
-            for one in found
-        ]
+
+        def is_open(one: Proposal) -> bool:
+            of_names = self.feeds[one.fit.feed].dialect is None
+            return one.fit.feed != read_for and not (known_only and of_names and not one.fit.known)
+
+        found = [self._by_name(plain, one) if is_open(one) else one for one in found]
         known = [one for one in found if one.fit.known]
         return sorted(known, key=lambda one: (not one.fits, -one.share, one.fit.feed))
 
@@ -301,6 +323,17 @@ def _covered(text: TextFile) -> int:
         for batch in batches(some, ("offset", "length"))
     ]
     return max((end for end in ends if end is not None), default=0)
+
+
+def _masked(found: Inspection) -> Inspection:
+    """Return what may be told of a file of a confidential feed: nothing that is in its cells."""
+    rows = ((number, tuple(cell and MASK for cell in cells)) for number, cells in found.first_rows)
+    return replace(
+        found,
+        first_rows=tuple(rows),
+        faults=tuple(replace(fault, raw=MASK) for fault in found.faults),
+        non_data_lines=tuple(replace(line, text=MASK) for line in found.non_data_lines),
+    )
 
 
 def _line_ends(path: Path, encoding: str) -> str:
