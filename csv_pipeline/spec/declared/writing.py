@@ -196,9 +196,8 @@ def _value(value: Any) -> Any:
             return value.value
         case float():
             return Decimal(str(value))
-        case frozenset():
-            return sorted(value)
-        case tuple() | list():
-            return [_value(one) for one in value]
+        case frozenset() | tuple() | list():
+            several = sorted(value) if isinstance(value, frozenset) else value
+            return [_value(one) for one in several]
         case _:
             return _changed(value) if is_dataclass(value) else value
