@@ -71,6 +71,12 @@ SAMPLES = {
         't2;104;s;4;1725595228820;k;0;;[{"key":"operation","stringValue":"Vote"}];[];{};-1\n'
         "t3;103;s;4;1725595228821;k;0;;[];[];{};\nt4;105;s;4;x;k;0;;{;[];{};\nt1;104\n"
     ),
+    "products": (
+        "SKU,Title,Price,Cost,Currency,Quantity,EAN,Shoe\n"
+        "CUP,Cup,5.00,2.00,USD,3,4006381333931,\n"
+        "HAT,Hat,9.00,,USD,-1,4006381333932,L\n"
+        ",Bag,x,,,,123,\n"
+    ),
     "people": "ID,Name,Amount,Born\n1,Ann,1.50,2026-01-31\n2,,2.00,\n,Cid,x,\n1,Ann,-1.00,\n",
 }
 
