@@ -24,6 +24,7 @@ from csv_pipeline.location import Location, is_below, location_of, parts_below, 
 from csv_pipeline.model import Claim, FoundFile, ImportReport
 from csv_pipeline.rejects.rejects_file import write_rejects
 from csv_pipeline.settings import Settings
+from csv_pipeline.spec.derived import DerivedTable
 from csv_pipeline.spec.feed import Feed, feed_named
 from csv_pipeline.spec.names import hold_apart
 from csv_pipeline.stages.read import ReadHints, read
@@ -31,6 +32,8 @@ from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.replay import named_import
 from csv_pipeline.storage import accounts, arrivals, claims, imports, quarantine, undo_records
 from csv_pipeline.storage.database import Database, open_database
+from csv_pipeline.storage.derived import ensure_derived
+from csv_pipeline.storage.recompute import Recomputed, recompute
 from csv_pipeline.storage.targets import ensure_targets
 
 _SECONDS_TO_PUT_AWAY = 5.0
@@ -63,6 +66,11 @@ class Pipeline:
             UnknownFeedError: There is none.
         """
         return feed_named(self.feeds, name)
+
+    @property
+    def derived(self) -> Mapping[str, DerivedTable]:
+        """The tables derived from the feeds', by name."""
+        return {table.name: table for feed in self.feeds.values() for table in feed.derived}
 
     def account(self, name: str) -> Account:
         """Return what an account declared of its files."""
@@ -248,6 +256,12 @@ class Pipeline:
         """Take back what an import wrote, or bring back what an undo took; see `undo.undo`."""
         return undo(self.database, self.feeds, import_id, dry_run=dry_run)
 
+    def recompute(self, name: str, account: str, *, everything: bool = False) -> Recomputed:
+        """Recompute a derived table for an account, as far as imports and undos changed it."""
+        derived = self.derived[name]
+        feeds = [self.feed(feed) for feed in derived.touched]
+        return recompute(self.database, derived, feeds, account, everything=everything)
+
     def results_of(self, report: ImportReport) -> Location | None:
         """Return the file that says what became of each row of an import, if there is one."""
         file = self.settings.results_file(report.account, report.feed, report.import_id)
@@ -275,10 +289,11 @@ def open_pipeline(
 ) -> Pipeline:
     """Return the pipeline ready to import: database open, state and target tables up to date."""
     declared = tuple(feeds)
-    hold_apart((feed.name, feed.views) for feed in declared)
+    hold_apart((feed.name, feed.relations) for feed in declared)
     by_name = {feed.name: feed for feed in declared}
     database = open_database(settings)
     ensure_targets(database, by_name.values())
+    ensure_derived(database, [table for feed in declared for table in feed.derived])
     sweep(settings, database, by_name)
     if settings.history_days is not None:
         undo_records.prune_history(database, by_name.values(), settings.history_days)

@@ -12,6 +12,7 @@ from csv_pipeline.errors import SetupError, UnknownFeedError
 from csv_pipeline.model import Evidence, FileFacts, NonDataLine
 from csv_pipeline.spec.conflict import ConflictPolicy, Overwrite
 from csv_pipeline.spec.contract import Column, Contract, columns_of, headings_of, meanings_of
+from csv_pipeline.spec.derived import DerivedTable
 from csv_pipeline.spec.duplicates import DuplicatePolicy, LastInFile
 from csv_pipeline.spec.names import hold_names
 
@@ -110,6 +111,7 @@ class Feed:
         nulls: Cells, trimmed, that mean no value besides the empty one.
         encodings: Tried in this order when a file is not Unicode.
         views: SELECT statements by view name, made in schema `data`.
+        derived: Tables computed from its rows, made beside it, and recomputed after each import.
         reject_rate_warning: The share of rejected rows above which the asset check warns.
         max_rejected_rows: A file with more rejected rows than these is refused; None: no limit.
         max_rejected_share: So is one with a greater share of them, unless it has fewer than
@@ -131,6 +133,7 @@ class Feed:
     nulls: frozenset[str] = frozenset()
     encodings: tuple[str, ...] = ("cp1252",)
     views: Mapping[str, str] = field(default_factory=dict)
+    derived: tuple[DerivedTable, ...] = ()
     group: str = "default"
     reject_rate_warning: float = 0.05
     max_rejected_rows: int | None = None
@@ -138,7 +141,7 @@ class Feed:
 
     def __post_init__(self) -> None:
         """Hold the declaration to the contract's columns, and its names to what can hold them."""
-        hold_names(self.name, self.contract, self.views)
+        hold_names(self.name, self.contract, self.relations)
         conflicts = (self.conflict, *self.column_conflicts.values())
         named = {*self.key, *self.column_conflicts, *self.duplicates.columns, *self.asks_filled}
         named.update(name for policy in conflicts for name in policy.columns)
@@ -169,6 +172,11 @@ class Feed:
     def columns(self) -> tuple[Column, ...]:
         """The contract's columns in the order they are declared."""
         return columns_of(self.contract)
+
+    @property
+    def relations(self) -> tuple[str, ...]:
+        """The names of its views and derived tables."""
+        return (*self.views, *(table.name for table in self.derived))
 
     @property
     def headings(self) -> frozenset[str]:

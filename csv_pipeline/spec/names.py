@@ -17,6 +17,7 @@ _MOST_BYTES = 63  # NAMEDATALEN - 1; PostgreSQL cuts longer names off
 _SUFFIXES = (
     "_history",
     "_by_import",
+    "_by_block",
     "_history_by_import",
     "_history_by_writer",
     "_key",
