@@ -7,6 +7,7 @@ PipelineError
 │   ├── LimitExceededError      larger, wider or longer than the settings allow, or a bomb
 │   ├── MissingColumnError      the header lacks columns the feed needs
 │   ├── WrongFeedError          the header is that of another feed
+│   ├── FileNameError           the file is not named as the feed's files are
 │   ├── UndecidableError        a date order or decimal mark that no value settles
 │   ├── ContradictionError      the file contradicts itself, or what the account declares
 │   ├── MixedCurrenciesError    a column has amounts in several currencies and none says which
@@ -98,6 +99,12 @@ class WrongFeedError(FileRefusedError):
     """The header is that of another feed."""
 
     code = "wrong_feed"
+
+
+class FileNameError(FileRefusedError):
+    """The file is not named as the feed's files are."""
+
+    code = "file_name"
 
 
 class UndecidableError(FileRefusedError):

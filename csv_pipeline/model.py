@@ -86,14 +86,16 @@ class FileFacts:
     """What a transform is told of the whole file, of which it sees some rows at a time.
 
     `columns` are those of the contract that the header has; `filled` are those of the feed's
-    `asks_filled` in which any record has a value. They are stored with the import: its rejected
-    rows, when they come back corrected, are typed by the facts of their own file.
+    `asks_filled` in which any record has a value; `from_name` are the columns that the file's name
+    tells, each with its text. They are stored with the import: its rejected rows, when they come
+    back corrected, are typed by the facts of their own file.
     """
 
     layout: str
     columns: tuple[str, ...] = ()
     asked: tuple[str, ...] = ()
     filled: tuple[str, ...] = ()
+    from_name: tuple[tuple[str, str], ...] = ()
 
     def any_value(self, column: str) -> bool:
         """Return whether any record of the file has a value in a column.

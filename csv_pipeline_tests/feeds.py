@@ -1,12 +1,16 @@
 """Small feeds that show one thing each."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pandera.polars as pa
 import polars as pl
 from pandera.api.polars.types import PolarsData
 
+from csv_pipeline.spec import conflict
 from csv_pipeline.spec.conflict import (
+    ConflictPolicy,
     FillBlanks,
     Greatest,
     KeepStored,
@@ -18,6 +22,7 @@ from csv_pipeline.spec.conflict import (
 from csv_pipeline.spec.contract import Contract, Money, column
 from csv_pipeline.spec.duplicates import FirstInFile, NewestInFile, RejectDuplicates
 from csv_pipeline.spec.feed import Feed
+from csv_pipeline.spec.file_name import FileName
 
 
 class Person(Contract):
@@ -85,13 +90,34 @@ class Part(Contract):
     name: str = column("Name", nullable=True)
 
 
+class Price(Contract):
+    """A price of a day, which only the name of its file tells, in a region that its folder does."""
+
+    sku: str = column("SKU")
+    price: Money = column("Price")
+    day: pl.Date = column(derived=True)
+    edition: int = column(derived=True, nullable=True)
+    region: str = column(derived=True, nullable=True)
+
+
 def _versions(name: str, **policies: Any) -> Feed:
     return Feed(
         name=name, description="Versioned values.", contract=Version, key=("key",), **policies
     )
 
 
+def _policy_of_the_docs() -> ConflictPolicy:
+    """Return the policy by whose example the docs say how to write one."""
+    page = Path(__file__).parent.parent / "docs" / "add-a-conflict-policy.md"
+    (code,) = re.findall(r"```python\n(@dataclass.*?)```", page.read_text(), re.DOTALL)
+    known: dict[str, Any] = {name: getattr(conflict, name) for name in vars(conflict)}
+    exec(code, known)  # noqa: S102  # it is our own
+    policy: ConflictPolicy = known["Longest"]()
+    return policy
+
+
 TEST_FEEDS = (
+    _versions("longest", column_conflicts={"value": _policy_of_the_docs()}),
     _versions("overwritten", conflict=Overwrite()),
     _versions("kept", conflict=KeepStored()),
     _versions("filled", conflict=FillBlanks()),
@@ -114,6 +140,17 @@ TEST_FEEDS = (
             "maker": KeepStored(),
             "secret": RejectConflicts(),
         },
+    ),
+    Feed(
+        name="prices",
+        description="Prices of a day.",
+        contract=Price,
+        key=("sku", "day"),
+        file_name=FileName(
+            pattern=r"prices_(?P<day>[\d-]+)(?:_v(?P<edition>\d+))?\.csv",
+            shown="prices_<YYYY-MM-DD>[_v<edition>].csv",
+            folders=r"(?:.*/)?(?P<region>\d\d - [^/]+)",
+        ),
     ),
     Feed(name="shifts", description="Shifts.", contract=Shift, key=("shift",)),
     Feed(name="parts", description="Parts.", contract=Part, key=("number",)),

@@ -49,6 +49,10 @@ def values(desk: Desk, feed: str) -> list[tuple[str, str | None, int | None]]:
         ("greatest", "a,,2", "a,k,", "updated", ("a", "k", 2)),
         ("least", "a,m,1", "a,k,2", "updated", ("a", "k", 1)),
         ("least", "a,k,1", "a,,2", "kept", ("a", "k", 1)),
+        ("longest", "a,long,1", "a,longer,1", "updated", ("a", "longer", 1)),
+        ("longest", "a,long,1", "a,gone,1", "kept", ("a", "long", 1)),
+        ("longest", "a,,1", "a,x,1", "updated", ("a", "x", 1)),
+        ("longest", "a,long,1", "a,,1", "kept", ("a", "long", 1)),
         *((feed, "a,x,1", "a,x,1", "unchanged", ("a", "x", 1)) for feed in ("kept", "greatest")),
     ],
 )

@@ -44,6 +44,14 @@ SAMPLES = {
         "74,53-00000-00004,eve,,2552,3006,0,($6.00),,,May-20-26,,40\n"
         "71,53-00000-00001,ann,,2551,3002,1,$20.00,,,May-18-26,May-19-26,41\n"
     ),
+    "ebay_listings": (
+        "Item number,Title,Variation details,Custom label (SKU),Available quantity,Currency,"
+        "Start price,Start date,CD:Size\n"
+        "2001,Cup,,CUP,3,USD,5.00,Apr-29-26 17:02:34 PDT,\n"
+        "2002,Hat,Color=Red;Blue,HAT,5,USD,9.00,Apr-29-26 17:02:34 PDT,L\n"
+        "2002,Hat,Color=Red,HAT-R,2,USD,9.00,--,\n"
+        "2002,Hat,Color=Blue,HAT-B,x,USD,9.00,,\n"
+    ),
     "people": "ID,Name,Amount,Born\n1,Ann,1.50,2026-01-31\n2,,2.00,\n,Cid,x,\n1,Ann,-1.00,\n",
 }
 

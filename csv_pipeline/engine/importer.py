@@ -18,8 +18,9 @@ from csv_pipeline.engine.findings import first_rejects
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.report import report_so_far
 from csv_pipeline.engine.workspace import MOST_BYTES_OF_ONE, Workspace, workspace_in
-from csv_pipeline.errors import ContradictionError, WrongFeedError
+from csv_pipeline.errors import ContradictionError, FileNameError, FileRefusedError, WrongFeedError
 from csv_pipeline.handover import PlainFile, Replay, TextFile
+from csv_pipeline.location import Location, location_of, parts_below
 from csv_pipeline.model import (
     Claim,
     Ending,
@@ -36,6 +37,7 @@ from csv_pipeline.rejects.rejects_file import is_rejects_file
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.contract import heading
 from csv_pipeline.spec.feed import Feed
+from csv_pipeline.spec.file_name import FromName, NamedFile
 from csv_pipeline.spec.header import drift, sources_in
 from csv_pipeline.stages.fetch import fetch, refuse_changed
 from csv_pipeline.stages.read import ReadHints, read
@@ -86,7 +88,19 @@ def hints_for(name: str, settings: Settings, feed: Feed | None) -> ReadHints:
         meanings=feed.meanings,
         encodings=feed.encodings,
         non_data=feed.non_data,
+        confidential=feed.confidential,
     )
+
+
+def names_of(lies: Location, settings: Settings, inner_name: str | None) -> list[NamedFile]:
+    """Return the names that a file has: that in its archive, and the one it lies by.
+
+    Folders of the landing area tell something below that of the feed, others wherever they are.
+    """
+    parts = parts_below(lies, settings.landing_area)
+    folders = parts[2:-1] if parts else tuple(filter(None, lies.parent.key.split("/")))
+    own = [] if inner_name is None else [NamedFile.of(inner_name, folders)]
+    return [*own, NamedFile.of(lies.name, folders)]
 
 
 class Import:
@@ -125,9 +139,15 @@ class Import:
 
     @property
     def fingerprint(self) -> str | None:
-        """The fingerprint of the file's bytes, once it is unpacked."""
+        """The fingerprint of the file's bytes and what its name tells, once it is unpacked."""
         plain = self.workspace.plain
-        return plain.fingerprint if plain else None
+        if plain is None:
+            return None
+        try:
+            told = self.from_name()
+        except FileNameError:
+            told = None
+        return plain.fingerprint if told is None else told.fingerprint(plain.fingerprint)
 
     def end_as(self, outcome: Outcome, problem: str, code: str, same_as: int | None = None) -> None:
         """End the import here: its load stage will record this instead of rows."""
@@ -154,12 +174,14 @@ class Import:
     def fail(self, error: Exception) -> None:
         """End the import by an unforeseen error, with its traceback.
 
-        The database's own words stay out of it: they quote values of rows.
+        The database's own words stay out of it: they quote values of rows, as any may of a
+        confidential feed.
         """
         if isinstance(error, OSError):
             self.workspace.make_room()
         trace = "".join(traceback.format_tb(error.__traceback__))
-        said = "" if isinstance(error, SQLAlchemyError | PsycopgError) else f": {error}"
+        quotes = self.feed.confidential or isinstance(error, SQLAlchemyError | PsycopgError)
+        said = "" if quotes else f": {error}"
         code = getattr(getattr(error, "orig", error), "sqlstate", None)
         state = f" (SQLSTATE {code})" if code else ""
         problem = f"Traceback (most recent call last):\n{trace}{type(error).__name__}{state}{said}"
@@ -233,8 +255,29 @@ class Import:
 
     def text(self) -> TextFile:
         """Return the file's rows; rejected rows sent back under the header they came with."""
-        replay = self.replay()
-        return replay.text if replay else self._as_written()
+        try:
+            replay = self.replay()
+        except FileRefusedError:
+            self.from_name()  # one that is not named as the feed's files are may be anything
+            raise
+        if replay:
+            return replay.text
+        self.from_name()
+        return self._as_written()
+
+    def from_name(self) -> FromName | None:
+        """Return what the name tells; that of rejected rows sent back tells nothing of them.
+
+        Raises:
+            FileNameError: The file is not named as the feed's files are.
+        """
+        if self.feed.file_name is None or self.workspace.replay is not None:
+            return None
+        location = self.claim.location.removesuffix(f"!{self.claim.member}")
+        names = names_of(location_of(location), self._settings, self.plain().inner_name)
+        if self.claim.member is not None:
+            names = names[:1]  # the archive is named for all files in it
+        return self.feed.file_name.read(self.feed.name, names)
 
     def _as_written(self) -> TextFile:
         def both_ways() -> TextFile:
@@ -283,6 +326,7 @@ class Import:
                 states=quarantine.states(connection, import_id),
                 originals=lambda rows: quarantine.originals(connection, report, rows, split),
                 columns=tuple(positions.get(position) for position in range(len(report.header))),
+                confidential=self.feed.confidential,
             )
             return under_own_header(text, self.work, repaired, name=claim.name)
 
@@ -293,7 +337,8 @@ class Import:
             return None
         facts = repaired.facts
         if facts is None or facts.asked != self.feed.asks_filled:  # of an earlier version
-            return facts_by_header(repaired.header, self.feed)
+            known = facts.from_name if facts else ()
+            return replace(facts_by_header(repaired.header, self.feed), from_name=known)
         return facts
 
     def drift(self, before: tuple[str, ...] = ()) -> HeaderDrift:
@@ -333,5 +378,6 @@ def files_of(of: Sequence[Import]) -> Files:
         parts=tuple(share.part for share in shares),
         rows=shares[0].rows,
         rejects=shares[0].rejects,
+        from_names=tuple(import_.from_name() for import_ in of),
         replay=of[0].workspace.replay,
     )

@@ -32,6 +32,8 @@ def import_facts(
 def masked(faults: Iterable[Reject], feed: Feed | None) -> list[Reject]:
     """Return faults with the values of protected columns masked; of an unknown feed all are."""
     protected = {c.name for c in feed.columns if c.protected} if feed else None
+    if feed and feed.confidential:
+        protected = None
     return [
         replace(fault, value=MASK)
         if fault.value is not None and (protected is None or fault.column in protected)

@@ -8,7 +8,7 @@ reads data.
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import Annotated, Any
 
@@ -154,6 +154,12 @@ def columns_of(contract: type[Contract]) -> tuple[Column, ...]:
     """Return the contract's columns in the order they are declared."""
     declared = contract.to_schema().columns
     return tuple(_column(name, spec) for name, spec in declared.items())
+
+
+@cache
+def protected(contract: type[Contract]) -> tuple[Column, ...]:
+    """Return the contract's columns, every one of them protected."""
+    return tuple(replace(column, protected=True) for column in columns_of(contract))
 
 
 @cache

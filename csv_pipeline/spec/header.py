@@ -1,5 +1,6 @@
 """How a header fits a feed, and how it differs from the one before."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 from functools import lru_cache
@@ -76,7 +77,8 @@ def drift(header: tuple[str, ...], feed: Feed, before: tuple[str, ...] = ()) -> 
     sources, _ = sources_in(header, feed)
     layout = layout_of(sources, feed)
     # Without a name that is known it is not a header, and its cells may be anybody's data.
-    added = tuple(extras_in(header, sources.values())) if sources else ()
+    extras = extras_in(header, sources.values()) if sources else ()
+    added = tuple(name for name in extras if not _is_foreseen(name, feed))
     needed = {c.name for c in missing_columns(sources, layout, feed)} | layout.filled
     missing = {
         title(c): c.headings for c in feed.columns if c.name in needed and c.name not in sources
@@ -126,7 +128,15 @@ def _is_required(column: Column, layout: Layout) -> bool:
 def _identities(header: Sequence[str], feed: Feed) -> dict[str, str]:
     """Return what each name means, the column or else the bare name, with the name."""
     columns = {position: f"column {name}" for name, position in sources_in(header, feed)[0].items()}
-    return {columns.get(p, heading(name)): name for p, name in enumerate(header) if name}
+    return {
+        columns.get(p, heading(name)): name
+        for p, name in enumerate(header)
+        if name and (p in columns or not _is_foreseen(name, feed))
+    }
+
+
+def _is_foreseen(name: str, feed: Feed) -> bool:
+    return any(re.match(pattern, name) for pattern in feed.extras)
 
 
 def _gone(

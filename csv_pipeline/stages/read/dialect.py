@@ -33,7 +33,8 @@ class ReadHints:
     `headings` are names of columns the header may hold, reduced by `contract.heading`; without any
     the file is taken as it is. `meanings` says of each what it names; some name the same.
     `encoding` is what the `account` declares, `encodings` what the feed expects of files that are
-    not Unicode. `repair` allows the repairs that are certain.
+    not Unicode. `repair` allows the repairs that are certain. Of a `confidential` feed's file no
+    line is kept to be shown.
     """
 
     name: str
@@ -44,6 +45,7 @@ class ReadHints:
     encodings: tuple[str, ...] = ("cp1252",)
     non_data: tuple[NonDataPattern, ...] = ()
     repair: bool = True
+    confidential: bool = False
     max_bytes: int = 2 * 1024**3
     max_columns: int = 4_096
     max_record_bytes: int = 8 * 1024**2

@@ -6,9 +6,9 @@ header. Where that is not certain the file is refused: no cell is ever read unde
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import polars as pl
 
@@ -19,6 +19,7 @@ from csv_pipeline.stages.read.dialect import Dialect, ReadHints
 _NAME = re.compile(r"[^\W\d_]+(?:[\s_./()&:'’-]+[^\W\d_]+)*(?:[\s_]+\d+)?\W*")
 _ASCII_WORDS = r"[\x00-/:-\x7f]*"  # ASCII without digits
 _ASCII_FILLER = r"[\x00-+\--/:<-@\[-`{}-\x7f]"  # what is no letter, digit or separator
+_KEPT = 256  # patterns
 _SHORT = 8  # letters of all names together, below which a text may be made of them by chance
 
 
@@ -129,37 +130,17 @@ class Headers:
 
         Of ASCII without a digit there are names, too, which is told on the way: whole files are so.
         """
-        if not self._known:
-            return ""
-        begin = {name[:2] for name in self._known if name.isascii()}
-        any_two = "|".join(r"[^0-9A-Za-z]*".join(map(re.escape, two)) for two in sorted(begin))
-        own = f"(?i:{any_two})|" if any_two else ""
-        name = self._name(_ASCII_FILLER, [its for its in self._begin if its.isascii()])
-        words = f"{_ASCII_WORDS}(?:{name}{_ASCII_WORDS}){{{self._enough}}}"
-        return (
-            rf"^(?:[^0-9A-Za-z]*(?:{own}[^\x00-\x7f])"
-            rf"|{words}$|{_ASCII_WORDS}[^\x00-\x7f][^0-9]*$)"
-        )
+        return _beginning(self._known, self.dialect.grammar.delimiter, self._enough)
 
-    @cached_property
+    @property
     def _names(self) -> str:
         """The pattern of how a cell begins that may be a name."""
-        return self._name("[^0-9a-z,;|]", self._begin)
+        return _name("[^0-9a-z,;|]", _begin(self._known), self.dialect.grammar.delimiter)
 
     @property
     def _enough(self) -> int:
         """How many cells of a header begin as names do."""
         return min(2, len(self.dialect.header))
-
-    @property
-    def _begin(self) -> list[str]:
-        return sorted({name[:4] for name in self._known})
-
-    def _name(self, filler: str, begin: Iterable[str]) -> str:
-        """Return the pattern of a cell that begins as one of these names does."""
-        edge = f"(?:^|{re.escape(self.dialect.grammar.delimiter)}|[,;\\t|])"
-        names = "|".join(f"{filler}?".join(map(re.escape, name)) for name in begin)
-        return rf"(?i:{edge}{filler}*(?:{names}))"
 
     def _meaning(self, name: str) -> str:
         reduced = heading(name)
@@ -206,6 +187,35 @@ class Headers:
             f"line {line} looks like another header, with {shown}, and what is below it cannot "
             "be told for certain",
         )
+
+
+# Files of one feed have the same names: what is made of these is kept.
+
+
+@lru_cache(_KEPT)
+def _beginning(known: frozenset[str], delimiter: str, enough: int) -> str:
+    if not known:
+        return ""
+    begin = {name[:2] for name in known if name.isascii()}
+    any_two = "|".join(r"[^0-9A-Za-z]*".join(map(re.escape, two)) for two in sorted(begin))
+    own = f"(?i:{any_two})|" if any_two else ""
+    ascii_only = tuple(its for its in _begin(known) if its.isascii())
+    name = _name(_ASCII_FILLER, ascii_only, delimiter)
+    words = f"{_ASCII_WORDS}(?:{name}{_ASCII_WORDS}){{{enough}}}"
+    return rf"^(?:[^0-9A-Za-z]*(?:{own}[^\x00-\x7f])|{words}$|{_ASCII_WORDS}[^\x00-\x7f][^0-9]*$)"
+
+
+@lru_cache(_KEPT)
+def _begin(known: frozenset[str]) -> tuple[str, ...]:
+    return tuple(sorted({name[:4] for name in known}))
+
+
+@lru_cache(_KEPT)
+def _name(filler: str, begin: tuple[str, ...], delimiter: str) -> str:
+    """Return the pattern of a cell that begins as one of these names does."""
+    edge = f"(?:^|{re.escape(delimiter)}|[,;\\t|])"
+    names = "|".join(f"{filler}?".join(map(re.escape, name)) for name in begin)
+    return rf"(?i:{edge}{filler}*(?:{names}))"
 
 
 def _bare(cell: str | None) -> str:

@@ -5,7 +5,7 @@ the first value is cast. A value that does not cast leaves a null behind and a f
 the row goes on to be validated, so that all its faults are found.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -21,6 +21,7 @@ from csv_pipeline.model import Evidence, FileFacts
 from csv_pipeline.parts import Files, by_part, parts_of
 from csv_pipeline.spec.contract import Column, heading
 from csv_pipeline.spec.feed import Feed, Layout
+from csv_pipeline.spec.file_name import FromName
 from csv_pipeline.spec.header import (
     extras_in,
     layout_of,
@@ -32,8 +33,9 @@ from csv_pipeline.spec.header import (
 from csv_pipeline.spec.kinds import Kind
 from csv_pipeline.stages.transform.casting import typed_rows
 from csv_pipeline.stages.transform.derived import check_file
+from csv_pipeline.stages.transform.named import told_by_name
 from csv_pipeline.stages.transform.plan import Plan
-from csv_pipeline.stages.transform.surveys import Header, survey
+from csv_pipeline.stages.transform.surveys import Decided, Header, survey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,7 @@ def transform(
     - `UndecidableError`: Nothing settles the day order or decimal mark of a column.
     - `MixedCurrenciesError`: Amounts of a column are in several, and no column says in which.
     - `ContradictionError`: What the file says of itself is not what it holds.
+    - `FileNameError`: A part of its name is no value of the column that it tells.
     """
     sources, others = sources_in(files.header, feed)
     layout = _layout(sources, feed, files.facts)
@@ -77,25 +80,29 @@ def transform(
     headings = {column: files.header[position] for column, position in sources.items()}
     header = Header(feed=feed, account=account, sources=sources, headings=headings)
     nulls = frozenset(word.casefold() for word in (*feed.nulls, *account.null_words))
-    plans = [
-        one
-        if isinstance(one, FileRefusedError)
-        else Plan(
+    extras = extras_in(files.header, sources.values())
+
+    def planned(at: int, decided: Decided, filled: Collection[str]) -> Plan:
+        facts = files.facts or _facts_of(layout, sources, feed, filled, files.from_names[at])
+        return Plan(
             feed=feed,
             layout=layout,
             sources=sources,
             others=others,
-            extras=extras_in(files.header, sources.values()),
+            extras=extras,
             header=files.header,
             headings=headings,
             account=account,
             nulls=nulls,
-            decided=one,
-            facts=files.facts or _facts_of(layout, sources, feed, filled),
+            decided=decided,
+            facts=facts,
+            told=told_by_name(dict(facts.from_name), feed, account, files.names[at]),
         )
-        for one, filled in zip(
-            survey(files, header, today), _filled(files, header, nulls), strict=True
-        )
+
+    surveyed = zip(survey(files, header, today), _filled(files, header, nulls), strict=True)
+    plans = [
+        one if isinstance(one, FileRefusedError) else _unless_refused(planned, at, one, filled)
+        for at, (one, filled) in enumerate(surveyed)
     ]
     rows, rejects = (
         BatchWriter(files.work / "typed", main=True),
@@ -141,11 +148,28 @@ def transform(
                 layout=layout.name,
                 styles=plan.styles,
                 facts=plan.facts,
-                evidence=(_layout_evidence(layout, plan), *plan.decided.evidence, *checked),
+                evidence=(
+                    *(its.evidence if (its := files.from_names[at]) else ()),
+                    _layout_evidence(layout, plan),
+                    *plan.decided.evidence,
+                    *checked,
+                ),
                 warnings=(*plan.decided.warnings, *filter(None, damaged)),
             )
         )
     return made
+
+
+def _unless_refused(
+    planned: Callable[[int, Decided, Collection[str]], Plan],
+    at: int,
+    decided: Decided,
+    filled: Collection[str],
+) -> Plan | FileRefusedError:
+    try:
+        return planned(at, decided, filled)
+    except FileRefusedError as refusal:
+        return refusal
 
 
 def _own_rows(rows: Batches, files: Files) -> dict[int, pl.LazyFrame]:
@@ -226,13 +250,18 @@ def _filled(files: Files, header: Header, nulls: frozenset[str]) -> list[Collect
 
 
 def _facts_of(
-    layout: Layout, sources: Mapping[str, int], feed: Feed, filled: Collection[str]
+    layout: Layout,
+    sources: Mapping[str, int],
+    feed: Feed,
+    filled: Collection[str],
+    from_name: FromName | None = None,
 ) -> FileFacts:
     return FileFacts(
         layout=layout.name,
         columns=tuple(sources),
         asked=feed.asks_filled,
         filled=tuple(name for name in feed.asks_filled if name in filled),
+        from_name=tuple(from_name.texts.items()) if from_name else (),
     )
 
 
