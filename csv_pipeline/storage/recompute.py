@@ -182,7 +182,7 @@ class _Recompute:
         scope_table(self._derived).create(self._connection)
         self._execute(
             f"INSERT INTO scope ({names}) "
-            + " UNION ".join(f"SELECT {names} FROM ({query}) AS found" for query in found),
+            + " UNION ".join(f"SELECT DISTINCT {names} FROM ({query}) AS found" for query in found),
             **facts,
         )
         self._execute("ANALYZE scope")
