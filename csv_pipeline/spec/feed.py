@@ -20,6 +20,7 @@ from csv_pipeline.spec.contract import (
     protected,
 )
 from csv_pipeline.spec.derived import DerivedTable
+from csv_pipeline.spec.dialect import TableDialect
 from csv_pipeline.spec.duplicates import DuplicatePolicy, LastInFile
 from csv_pipeline.spec.file_name import FileName
 from csv_pipeline.spec.names import hold_names
@@ -122,6 +123,7 @@ class Feed:
         extras: Patterns of names, from their beginning, that a header may have or lack besides:
             they are kept in `_extra` as others are, and are no drift.
         nulls: Cells, trimmed, that mean no value besides the empty one.
+        dialect: How files are written that have no header. None: their bytes show it.
         encodings: Tried in this order when a file is not Unicode.
         confidential: No cell of its files is shown outside of the database, as if every column were
             protected: a row whose cells have shifted may hold a protected value in any of them.
@@ -132,6 +134,7 @@ class Feed:
         max_rejected_rows: A file with more rejected rows than these is refused; None: no limit.
         max_rejected_share: So is one with a greater share of them, unless it has fewer than
             `SHARE_FROM_ROWS` rows: a share says little about a handful.
+        needs_good_row: A file is refused if none of its rows can be stored, however few there are.
     """
 
     name: str
@@ -149,6 +152,7 @@ class Feed:
     file_checks: tuple[Callable[[WholeFile], Evidence | None], ...] = ()
     extras: tuple[str, ...] = ()
     nulls: frozenset[str] = frozenset()
+    dialect: TableDialect | None = None
     encodings: tuple[str, ...] = ("cp1252",)
     confidential: bool = False
     file_name: FileName | None = None
@@ -158,6 +162,7 @@ class Feed:
     reject_rate_warning: float = 0.05
     max_rejected_rows: int | None = None
     max_rejected_share: float | None = None
+    needs_good_row: bool = False
 
     def __post_init__(self) -> None:
         """Hold the declaration to the contract's columns, and its names to what can hold them."""

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from csv_pipeline.errors import EmptyFileError, LimitExceededError, UndecidableError
 from csv_pipeline.model import Evidence, NonDataLine
-from csv_pipeline.spec.feed import NonDataPattern
+from csv_pipeline.spec.dialect import TableDialect
+from csv_pipeline.spec.feed import Feed, NonDataPattern
 from csv_pipeline.stages.read.delimiters import Lines, best_reading
 from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.read.quoting import begin_with_words, quotes_anywhere
@@ -33,8 +34,9 @@ class ReadHints:
     `headings` are names of columns the header may hold, reduced by `contract.heading`; without any
     the file is taken as it is. `meanings` says of each what it names; some name the same.
     `encoding` is what the `account` declares, `encodings` what the feed expects of files that are
-    not Unicode. `repair` allows the repairs that are certain. Of a `confidential` feed's file no
-    line is kept to be shown.
+    not Unicode. `repair` allows the repairs that are certain. A feed whose files have no header
+    declares their `dialect`, and their `columns` in order. Of a `confidential` feed's file no line
+    is kept to be shown.
     """
 
     name: str
@@ -45,12 +47,27 @@ class ReadHints:
     encodings: tuple[str, ...] = ("cp1252",)
     non_data: tuple[NonDataPattern, ...] = ()
     repair: bool = True
+    dialect: TableDialect | None = None
+    columns: tuple[str, ...] = ()
     confidential: bool = False
     max_bytes: int = 2 * 1024**3
     max_columns: int = 4_096
     max_record_bytes: int = 8 * 1024**2
     max_records: int = 100_000_000
     block_bytes: int = 4 * 1024**2
+
+    def of_feed(self, feed: Feed) -> "ReadHints":
+        """Return what is known of a file of a feed besides."""
+        return replace(
+            self,
+            headings=feed.headings,
+            meanings=feed.meanings,
+            encodings=feed.encodings,
+            non_data=feed.non_data,
+            confidential=feed.confidential,
+            dialect=feed.dialect,
+            columns=tuple(column.name for column in feed.columns if not column.derived),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +92,8 @@ class Dialect:
     `header_texts` are the records of the header as they are in the file, without their line
     ends. Only if the header `is_sure` may a line below that equals it be the header again; else it
     may be a row as the first line may be. `preamble` holds the lines with text above the header,
-    `blank_above` counts those without.
+    `blank_above` counts those without. If the feed declares it (`is_declared`),
+    every line with text is a record.
     """
 
     grammar: Grammar
@@ -89,6 +107,7 @@ class Dialect:
     preamble: tuple[NonDataLine, ...]
     blank_above: int
     evidence: tuple[Evidence, ...]
+    is_declared: bool = False
 
 
 def find_dialect(text: Text, hints: ReadHints) -> Dialect:
@@ -100,11 +119,7 @@ def find_dialect(text: Text, hints: ReadHints) -> Dialect:
         UndecidableError: Rows are above the header, or its names cannot all be told.
     """
     lines = first_lines(text, hints)
-    if not any(line.strip() for line in lines.lines):
-        size = text.path.stat().st_size - text.start
-        raise EmptyFileError(
-            hints.name, "a header was needed", f"the file has {size:,} bytes and no text in them"
-        )
+    refuse_without_text(text, lines, "a header", hints.name)
     best = best_reading(lines)
     delimiter = best.grammar.delimiter
     perhaps = not best.grammar.quote and not begin_with_words(lines.lines, delimiter)
@@ -112,6 +127,18 @@ def find_dialect(text: Text, hints: ReadHints) -> Dialect:
         best = best_reading(replace(lines, quoted=True))
     _refuse(best, lines, hints.name)
     return _dialect(best, lines.lines, text.start)
+
+
+def refuse_without_text(text: Text, lines: Lines, needed: str, name: str) -> None:
+    """Refuse a file of blank lines.
+
+    Raises:
+        EmptyFileError: It is one.
+    """
+    if not any(line.strip() for line in lines.lines):
+        size = text.path.stat().st_size - text.start
+        found = f"the file has {size:,} bytes and no text in them"
+        raise EmptyFileError(name, f"{needed} was needed", found)
 
 
 def first_lines(text: Text, hints: ReadHints) -> Lines:
@@ -183,7 +210,7 @@ def _non_data(record: Record) -> NonDataLine:
 def _evidence(best: Reading) -> tuple[Evidence, ...]:
     grammar, columns = best.grammar, len(best.header.names)
     width = f"{columns} columns" if columns > 1 else "one column"
-    name = _NAMES.get(grammar.delimiter, repr(grammar.delimiter))
+    name = delimiter_name(grammar.delimiter)
     because = f"{best.steady:.0%} of the first records have its {width}"
     if best.is_one_column:
         name, because = "none", "no delimiter cuts most lines into as many cells"
@@ -198,6 +225,11 @@ def _evidence(best: Reading) -> tuple[Evidence, ...]:
         because = "with it more records have the table's width"
         found.append(Evidence(subject="escape", decision="backslash", because=because))
     return (*found, _header_evidence(best))
+
+
+def delimiter_name(delimiter: str) -> str:
+    """Return what a delimiter is called."""
+    return _NAMES.get(delimiter, repr(delimiter))
 
 
 def _header_evidence(best: Reading) -> Evidence:
