@@ -144,5 +144,6 @@ SALES_BY_DAY = DerivedTable(
         )
     },
     totals=("orders", "unpaid_orders", "items", "orders_without_amount"),
+    first="day DESC, currency",
     chart=LineChart(by="day", lines=("orders", "items")),
 )  # fmt: skip

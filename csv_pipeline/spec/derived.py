@@ -50,6 +50,7 @@ class DerivedTable:
         indexes: What the statements find rows of a feed's table by, under its name: what follows
             the table in CREATE INDEX. Each costs every load time.
         totals: Columns whose sums over all rows Dagster shows.
+        first: Which rows Dagster shows, as in ORDER BY; those first by key, if empty.
         chart: What Dagster draws of it.
         group: The group of the asset; the feed's, if empty.
     """
@@ -63,6 +64,7 @@ class DerivedTable:
     select: str
     indexes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     totals: tuple[str, ...] = ()
+    first: str = ""
     chart: LineChart | None = None
     group: str = ""
 

@@ -6,6 +6,7 @@ comes from the feeds' tables.
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
@@ -60,6 +61,39 @@ def scope_table(derived: DerivedTable) -> sa.Table:
         *(sa.Column(name, types[name], nullable=False) for name in derived.scope),
         prefixes=["TEMPORARY"],
         postgresql_on_commit="DROP",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What a derived table has of an account: some rows, sums of columns, and points of a chart."""
+
+    rows: int
+    totals: Mapping[str, int]
+    first: Sequence[Mapping[str, Any]]
+    points: Sequence[tuple[Any, ...]]
+
+
+def contents(connection: sa.Connection, derived: DerivedTable, account: str, most: int) -> Contents:
+    """Return what a derived table has of an account: so many rows, and all points of its chart."""
+    table, chart = derived_table(derived), derived.chart
+    of_account = table.c.account == account
+    sums = (sa.func.coalesce(sa.func.sum(table.c[name]), 0) for name in derived.totals)
+    count, *totals = connection.execute(sa.select(sa.func.count(), *sums).where(of_account)).one()
+    columns = [table.c[column.name] for column in derived.columns]
+    order = [sa.text(derived.first)] if derived.first else [table.c[name] for name in derived.key]
+    shown = connection.execute(sa.select(*columns).where(of_account).order_by(*order).limit(most))
+    points: list[tuple[Any, ...]] = []
+    if chart is not None:
+        by = table.c[chart.by]
+        lines = (sa.func.sum(table.c[name]) for name in chart.lines)
+        query = sa.select(by, *lines).where(of_account).group_by(by).order_by(by)
+        points = [tuple(row) for row in connection.execute(query)]
+    return Contents(
+        rows=count,
+        totals=dict(zip(derived.totals, map(int, totals), strict=True)),
+        first=[dict(row._mapping) for row in shown],
+        points=points,
     )
 
 
