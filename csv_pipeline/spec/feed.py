@@ -35,11 +35,13 @@ class NonDataPattern:
 
     `pattern` has to explain the whole raw text of the record, from its first character to its last,
     but for empty cells at the end; so it never takes a row that begins like a footer. Its groups
-    are kept as facts about the file.
+    are kept as facts about the file. One that is of the preamble is looked for `above` the header
+    as well.
     """
 
     name: str
     pattern: str
+    above: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +109,8 @@ class Feed:
         name: The folder in the landing area, the Dagster asset and the table in schema `data`.
         key: The columns that make a row the same, within an account. None: rows are the same that
             hold the same, counted, so that two identical rows of a file stay two.
+        counted: What rows without a key are the same by, if it is not all columns: the others may
+            change when the row comes again.
         conflict: What happens when the key is stored and the rows differ.
         column_conflicts: The same for single columns, by name.
         duplicates: What happens when a key comes several times in a file.
@@ -141,6 +145,7 @@ class Feed:
     description: str
     contract: type[Contract]
     key: tuple[str, ...] = ()
+    counted: tuple[str, ...] = ()
     conflict: ConflictPolicy = field(default_factory=Overwrite)
     column_conflicts: Mapping[str, ConflictPolicy] = field(default_factory=dict)
     duplicates: DuplicatePolicy = field(default_factory=LastInFile)
@@ -170,7 +175,13 @@ class Feed:
         if self.snapshot is not None:
             self.snapshot.hold_to(self.name, self.columns)
         conflicts = (self.conflict, *self.column_conflicts.values())
-        named = {*self.key, *self.column_conflicts, *self.duplicates.columns, *self.asks_filled}
+        named = {
+            *self.key,
+            *self.counted,
+            *self.column_conflicts,
+            *self.duplicates.columns,
+            *self.asks_filled,
+        }
         named.update(name for policy in conflicts for name in policy.columns)
         for transform in self.transforms:
             takes_facts(transform)
@@ -178,7 +189,7 @@ class Feed:
             named |= layout.marks | layout.required | layout.filled
         told = self.file_name.columns if self.file_name else frozenset[str]()
         known = {column.name for column in self.columns}
-        decided_by_key = sorted(self.column_conflicts.keys() & set(self.key))
+        decided_by_key = sorted(self.column_conflicts.keys() & {*self.key, *self.counted})
         if unknown := sorted(named - known):
             found = f"the contract has no {', '.join(map(repr, unknown))}"
         elif blank := sorted(
@@ -187,6 +198,8 @@ class Feed:
             if c.name in self.key and c.nullable and c.substitute is None
         ):
             found = f"{', '.join(map(repr, blank))} of the key may be null and has no substitute"
+        elif self.key and self.counted:
+            found = "rows that have a key are not counted"
         elif in_files := sorted(told - {c.name for c in self.columns if c.derived}):
             found = f"the file's name tells {', '.join(map(repr, in_files))}, which is not derived"
         elif decided_by_key:
@@ -194,8 +207,8 @@ class Feed:
         else:
             return
         raise SetupError(
-            f"feed {self.name!r}: columns of its contract were needed for key, conflicts, "
-            f"duplicates, layouts, asks_filled and file_name; {found}"
+            f"feed {self.name!r}: columns of its contract were needed for key or counted, "
+            f"conflicts, duplicates, layouts, asks_filled and file_name; {found}"
         )
 
     @property

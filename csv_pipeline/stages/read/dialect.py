@@ -8,7 +8,7 @@ looks like the rows below it. Where that is in doubt, the file is refused.
 
 import io
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from csv_pipeline.spec.dialect import TableDialect
 from csv_pipeline.spec.feed import Feed, NonDataPattern
 from csv_pipeline.stages.read.delimiters import Lines, best_reading
 from csv_pipeline.stages.read.grammar import Grammar
+from csv_pipeline.stages.read.kinds import line_above
 from csv_pipeline.stages.read.quoting import begin_with_words, quotes_anywhere
 from csv_pipeline.stages.read.readings import Reading
 from csv_pipeline.stages.read.sampling import Record
@@ -126,7 +127,7 @@ def find_dialect(text: Text, hints: ReadHints) -> Dialect:
     if perhaps and quotes_anywhere(text.path, text.start, delimiter):
         best = best_reading(replace(lines, quoted=True))
     _refuse(best, lines, hints.name)
-    return _dialect(best, lines.lines, text.start)
+    return _dialect(best, lines.lines, text.start, hints.non_data)
 
 
 def refuse_without_text(text: Text, lines: Lines, needed: str, name: str) -> None:
@@ -173,7 +174,9 @@ def _refuse(best: Reading, lines: Lines, name: str) -> None:
         raise UndecidableError(name, *header.doubt)
 
 
-def _dialect(best: Reading, lines: list[str], start: int) -> Dialect:
+def _dialect(
+    best: Reading, lines: list[str], start: int, patterns: Sequence[NonDataPattern]
+) -> Dialect:
     records, header = best.records, best.header
     above = [r for r in records if header.records and r.first < header.records[0].first]
     if not header.records and records[0].tells_delimiter:
@@ -189,7 +192,11 @@ def _dialect(best: Reading, lines: list[str], start: int) -> Dialect:
         is_sure=header.is_sure,
         data_offset=start + sum(len(line.encode()) for line in lines[:after]),
         data_line=after + 1,
-        preamble=tuple(_non_data(record) for record in above if record.text.strip()),
+        preamble=tuple(
+            line_above(_non_data(record), patterns, best.grammar)
+            for record in above
+            if record.text.strip()
+        ),
         blank_above=sum(1 for record in above if not record.text.strip()),
         evidence=_evidence(best),
     )
