@@ -230,6 +230,14 @@ def test_a_declaration_that_does_not_fit_its_columns_is_refused(change: dict[str
         DerivedTable(**{**facts, **change})
 
 
+@pytest.mark.parametrize("name", ["read", "config", "Sales", "a" * 64])
+def test_a_table_of_a_name_that_cannot_be_held_is_refused(name: str) -> None:
+    feed = next(feed for feed in TEST_FEEDS if feed.name == "visits")
+    named = DerivedTable(**{**vars(feed.derived[0]), "name": name})
+    with pytest.raises(SetupError, match=f"derived table.*{name}"):
+        type(feed)(**{**vars(feed), "derived": (named,)})
+
+
 @dataclass
 class Kind:
     """What files a player brings of a feed, and what has to be derived from its rows."""

@@ -171,7 +171,7 @@ class Feed:
 
     def __post_init__(self) -> None:
         """Hold the declaration to the contract's columns, and its names to what can hold them."""
-        hold_names(self.name, self.contract, self.relations)
+        hold_names(self.name, self.contract, self.views, (t.name for t in self.derived))
         if self.snapshot is not None:
             self.snapshot.hold_to(self.name, self.columns)
         conflicts = (self.conflict, *self.column_conflicts.values())
