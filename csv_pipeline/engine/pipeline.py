@@ -311,9 +311,10 @@ def open_pipeline(
     declared = tuple(feeds)
     hold_apart((feed.name, feed.relations) for feed in declared)
     by_name = {feed.name: feed for feed in declared}
+    derived = tuple(derived_tables(by_name).values())
     database = open_database(settings)
     ensure_targets(database, by_name.values())
-    ensure_derived(database, list(derived_tables(by_name).values()))
+    ensure_derived(database, derived)
     sweep(settings, database, by_name)
     if settings.history_days is not None:
         undo_records.prune_history(database, by_name.values(), settings.history_days)
