@@ -15,7 +15,7 @@ from csv_pipeline_tests.test_house import ROOT
 
 pytestmark = [  # both of what Dagster itself does to load a component
     pytest.mark.filterwarnings("ignore:`parse_obj_as` is deprecated"),
-    pytest.mark.filterwarnings("ignore:Class `LocalFileCodeReference` is currently in beta"),
+    pytest.mark.filterwarnings("ignore:.* is currently in beta"),
 ]
 
 TYPE = "csv_pipeline.FeedsComponent"
@@ -44,14 +44,15 @@ def test_a_scaffolded_component_has_a_feed_to_begin_with() -> None:
         assert "folder: feeds" in (path / "defs.yaml").read_text()
         with sandbox.load_component_and_build_defs(path) as (_, defs):
             keys = {spec.key.to_user_string() for spec in defs.resolve_all_asset_specs()}
-    assert keys == {"example", "example_rejects"}
+    assert keys >= {"example", "example_rejects"}
 
 
 def test_each_feed_of_the_folder_is_an_asset_with_its_checks_jobs_and_sensor() -> None:
     with loaded({"feeds/shops.yaml": SHOPS, "feeds/.hidden.yaml": "x"}) as defs:
         dg.Definitions.validate_loadable(defs)
         specs = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
-        assert specs.keys() == {"shops", "shops_rejects"}
+        assert specs.keys() >= {"shops", "shops_rejects"}
+        assert not any("hidden" in key for key in specs)
         assert specs["shops"].description == "Shops."
         assert {sensor.name for sensor in defs.sensors or ()} >= {"landing"}
 
