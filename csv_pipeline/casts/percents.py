@@ -13,7 +13,11 @@ from csv_pipeline.casts.evidence import Survey
 from csv_pipeline.spec.contract import Column
 
 HINT = "a percentage such as 12.5%, of which at most {scale} decimals are stored"
-BARE = "a percent sign, as the column does not declare what a number without one is"
+NEEDED = {
+    "percent_sign": "a percent sign, as the column does not declare what a number without one is"
+}
+"""What a value needs, by the rule that it breaks; the others apart."""
+
 _SIGNS = {"\u066a": "%", "\ufe6a": "%"}
 _AT_END = r"^([-+(]?) *% *| *% *(\)?)$"
 _SIGNED = "%"
@@ -38,7 +42,8 @@ def reasons(
     """Give where a number lacks its percent sign, or is too large."""
     numbers, signed = read(values)
     if column.bare_as is None:
-        yield numbers.is_not_null() & ~signed, "percent_sign", BARE
+        for rule, needed in NEEDED.items():
+            yield numbers.is_not_null() & ~signed, rule, needed
     exact, dtype = _exact(values, column, mark), _type(column)
     large = exact.is_not_null() & exact.cast(dtype, strict=False).is_null()
     digits = (dtype.precision or 38) - dtype.scale
