@@ -16,6 +16,7 @@ import pandera.backends.polars.builtin_checks  # noqa: F401  # else checks decla
 import pandera.polars as pa
 import polars as pl
 
+from csv_pipeline.account import DateOrder, DecimalMark
 from csv_pipeline.errors import SetupError
 from csv_pipeline.spec.kinds import Kind, kind_of
 from csv_pipeline.spec.sign import Sign
@@ -34,11 +35,14 @@ Normal = Literal["nfc", "blanks", "upper", "lower"]
 
 Share = Literal["percent", "fraction"]
 """What 12.5% is: 12.5 or 0.125."""
+Style = DecimalMark | DateOrder
 
 _METADATA = "csv_pipeline"
 _OFFSET = re.compile(r"[+-][0-9]{1,2}:[0-9]{2}")
-_TRUE = ("true", "t", "yes", "y", "1", "wahr", "ja", "vrai", "oui", "verdadero", "vero", "sí", "si")
-_FALSE = ("false", "f", "no", "n", "0", "falsch", "nein", "faux", "non", "falso")
+TRUE = ("true", "t", "yes", "y", "1", "wahr", "ja", "vrai", "oui", "verdadero", "vero", "sí", "si")
+FALSE = ("false", "f", "no", "n", "0", "falsch", "nein", "faux", "non", "falso")
+"""The words of a boolean, unless its column declares others."""
+
 _ASKS = {
     "greater_than_or_equal_to": "at least {}",
     "greater_than": "more than {}",
@@ -64,6 +68,9 @@ class Column:
     letters, and `unit` is what its numbers count since 1970. `normalise`, `stored_as`, `bare_as`
     and `sign` are as `column` has them. `needs` says in plain words what the column's checks ask
     for, as the contract declares it, and `asked` what a value must be, whoever says so.
+    letters, and `unit` is what its numbers count since 1970. The `style` is how values are written
+    that may be read in two ways. `needs` says in plain words what the column's checks ask for, as
+    the contract declares it, and `asked` what a value must be, whoever says so.
     """
 
     name: str
@@ -87,6 +94,7 @@ class Column:
     stored_as: Share
     bare_as: Share | None
     sign: Sign | None
+    style: Style | None
     needs: str
     asked: str
     description: str
@@ -139,6 +147,7 @@ def column(  # noqa: PLR0913  # a declaration, all by name
     stored_as: Share = "percent",
     bare_as: Share | None = None,
     sign: Sign | None = None,
+    style: Style | None = None,
     needs: str = "",
     description: str = "",
     **checks: Any,
@@ -173,6 +182,8 @@ def column(  # noqa: PLR0913  # a declaration, all by name
         stored_as: A percentage is stored as the `percent` that is written, or as a `fraction`.
         bare_as: What a percentage without its sign is; None: a reject.
         sign: Where the sign of an amount is from: `SignFrom` another column, or `TwoAmounts`.
+        style: The decimal mark of numbers, or the order of day and month. It settles what values
+            leave open, unless the account declares one; a file that proves another is refused.
         needs: What the checks ask for, in plain words, for the message of a reject.
         description: What the column holds, for the docs and the Dagster column schema.
         **checks: Pandera's built-in checks, such as `ge`, `str_matches`, `isin`.
@@ -209,6 +220,7 @@ def column(  # noqa: PLR0913  # a declaration, all by name
                 stored_as=stored_as,
                 bare_as=bare_as,
                 sign=sign,
+                style=style,
                 needs=needs,
             )
         },
@@ -310,7 +322,7 @@ def _column(name: str, spec: Any) -> Column:
     trues, falses = facts.pop("trues"), facts.pop("falses")
     if kind is Kind.BOOLEAN and not facts["choices"]:
         if not (trues or falses):
-            trues, falses = _TRUE, _FALSE
+            trues, falses = TRUE, FALSE
         facts["choices"] = dict.fromkeys(falses, "false") | dict.fromkeys(trues, "true")
     words = [f"one of {', '.join(facts['choices'])}"] if facts["choices"] else []
     return Column(
