@@ -23,6 +23,7 @@ from csv_pipeline.spec.duplicates import DuplicatePolicy, LastInFile
 from csv_pipeline.spec.file_name import FileName
 from csv_pipeline.spec.names import hold_names
 from csv_pipeline.spec.snapshot import Snapshot
+from csv_pipeline.spec.worklist import Worklist
 
 SHARE_FROM_ROWS = 20
 
@@ -120,11 +121,14 @@ class Feed:
             and may return evidence of what they found.
         extras: Patterns of names, from their beginning, that a header may have or lack besides:
             they are kept in `_extra` as others are, and are no drift.
+        extras_after: The name of a column behind which no column is the contract's, whatever it is
+            called.
         nulls: Cells, trimmed, that mean no value besides the empty one.
         encodings: Tried in this order when a file is not Unicode.
         confidential: No cell of its files is shown outside of the database, as if every column were
             protected: a row whose cells have shifted may hold a protected value in any of them.
         file_name: How files are named, and which derived columns the name tells.
+        worklist: Which rows are work that remains; a list of them is written after each import.
         views: SELECT statements by view name, made in schema `data`.
         reject_rate_warning: The share of rejected rows above which the asset check warns.
         max_rejected_rows: A file with more rejected rows than these is refused; None: no limit.
@@ -146,10 +150,12 @@ class Feed:
     asks_filled: tuple[str, ...] = ()
     file_checks: tuple[Callable[[WholeFile], Evidence | None], ...] = ()
     extras: tuple[str, ...] = ()
+    extras_after: str | None = None
     nulls: frozenset[str] = frozenset()
     encodings: tuple[str, ...] = ("cp1252",)
     confidential: bool = False
     file_name: FileName | None = None
+    worklist: Worklist | None = None
     views: Mapping[str, str] = field(default_factory=dict)
     group: str = "default"
     reject_rate_warning: float = 0.05
@@ -164,6 +170,7 @@ class Feed:
         conflicts = (self.conflict, *self.column_conflicts.values())
         named = {*self.key, *self.column_conflicts, *self.duplicates.columns, *self.asks_filled}
         named.update(name for policy in conflicts for name in policy.columns)
+        named.update(self.worklist.columns if self.worklist else ())
         for transform in self.transforms:
             takes_facts(transform)
         for layout in self.layouts:
@@ -181,13 +188,15 @@ class Feed:
             found = f"{', '.join(map(repr, blank))} of the key may be null and has no substitute"
         elif in_files := sorted(told - {c.name for c in self.columns if c.derived}):
             found = f"the file's name tells {', '.join(map(repr, in_files))}, which is not derived"
+        elif self.confidential and self.worklist:
+            found = "it is confidential, so that a worklist cannot show any"
         elif decided_by_key:
             found = f"{', '.join(map(repr, decided_by_key))} is of the key, which cannot differ"
         else:
             return
         raise SetupError(
             f"feed {self.name!r}: columns of its contract were needed for key, conflicts, "
-            f"duplicates, layouts, asks_filled and file_name; {found}"
+            f"duplicates, layouts, asks_filled, file_name and worklist; {found}"
         )
 
     @property

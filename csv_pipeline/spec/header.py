@@ -23,6 +23,8 @@ def sources_in(header: tuple[str, ...], feed: Feed) -> tuple[Mapping[str, int], 
     """
     positions: dict[str, list[int]] = {}
     for position, name in enumerate(header):
+        if name == feed.extras_after:
+            break
         positions.setdefault(heading(name), []).append(position)
     found = [
         [
