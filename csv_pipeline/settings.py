@@ -145,12 +145,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _apart(self) -> Self:
-        for area in (
-            *self.kept_areas,
-            self.results_area,
-            self.rejects_area,
-            self.worklists_area,
-        ):
+        for area in (*self.kept_areas, self.results_area, self.rejects_area, self.worklists_area):
             if is_below(area, self.landing_area):
                 raise ValueError(
                     f"a folder outside the landing area {self.landing_area} was needed for files "

@@ -41,9 +41,14 @@ def report_progress(
         SetupError: The feed has no such column, or a column of the key is not reported.
     """
     columns = {column.name: column for column in feed.columns if not column.derived}
-    unknown, missing = sorted(row.keys() - columns), sorted(set(feed.key) & columns.keys() - row.keys())
+    unknown, missing = (
+        sorted(row.keys() - columns),
+        sorted(set(feed.key) & columns.keys() - row.keys()),
+    )
     if unknown or missing:
-        found = f"it has no {', '.join(unknown)}" if unknown else f"{', '.join(missing)} is not told"
+        found = (
+            f"it has no {', '.join(unknown)}" if unknown else f"{', '.join(missing)} is not told"
+        )
         raise SetupError(
             f"feed {feed.name!r}: values by its columns, those of the key among them, were needed; "
             f"{found}"

@@ -69,10 +69,7 @@ def write_worklist(
     location = target or settings.worklist_file(account, feed.name)
     columns = {column.name: column for column in feed.columns}
     shown = [columns[name] for name in worklist.columns]
-    with (
-        database.begin() as connection,
-        written_to(location, settings.work_area) as draft,
-    ):
+    with database.begin() as connection, written_to(location, settings.work_area) as draft:
         rows = _write(draft, shown, remaining(connection, feed, worklist, account))
         with TemporaryDirectory(dir=settings.work_area) as work:
             earlier = Path(work, "earlier")

@@ -1,5 +1,6 @@
 """WHAT is imported: one module a feed, and the list of them."""
 
+from csv_pipeline.feeds.coupa_purchase_orders import COUPA_PURCHASE_ORDERS
 from csv_pipeline.feeds.customers import CUSTOMERS
 from csv_pipeline.feeds.dme_equipment import DME_EQUIPMENT
 from csv_pipeline.feeds.dme_supplier_services import DME_SUPPLIER_SERVICES
@@ -13,4 +14,5 @@ FEEDS: tuple[Feed, ...] = (
     CUSTOMERS,
     DME_SUPPLIER_SERVICES,
     DME_EQUIPMENT,
+    COUPA_PURCHASE_ORDERS,
 )

@@ -5,10 +5,10 @@ arrive in any order, and any worker may be killed:
 
 - The report with the newest LAST_PROCESSED counts. One of the same time, or without a time, leaves
   the stored row as it is; so does a file that lacks a purchase order.
-- LAST_PROCESSED has no zone in these files. It is read as UTC, so that the order of reports is that
-  of the times as they are written, and no hour is skipped or comes twice; `last_processed_local` has
-  the text. Workers whose clocks show another zone call too much work remaining, never too little,
-  if they are ahead of UTC, and see times of the next hours as past if they are behind it.
+- LAST_PROCESSED has no zone in these files. It is read as UTC, so that reports are in the order of
+  their times as written, and no hour is skipped or comes twice; `last_processed_local` has the
+  text. Where workers' clocks are ahead of UTC, an order counts as remaining some hours too long;
+  where they are behind it, a time of the next hours is not seen to be one to come.
 - Reports of one purchase order are to be told apart by their times: workers should write
   microseconds, as `report_progress` does.
 
