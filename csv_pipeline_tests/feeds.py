@@ -20,6 +20,7 @@ from csv_pipeline.spec.conflict import (
     RejectConflicts,
 )
 from csv_pipeline.spec.contract import Contract, Money, column
+from csv_pipeline.spec.dialect import TableDialect
 from csv_pipeline.spec.duplicates import FirstInFile, NewestInFile, RejectDuplicates
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.file_name import FileName
@@ -100,6 +101,14 @@ class Price(Contract):
     region: str = column(derived=True, nullable=True)
 
 
+class Entry(Contract):
+    """An entry of a list without a header."""
+
+    code: str = column()
+    note: str = column(nullable=True)
+    amount: Money = column(nullable=True)
+
+
 def _versions(name: str, **policies: Any) -> Feed:
     return Feed(
         name=name, description="Versioned values.", contract=Version, key=("key",), **policies
@@ -140,6 +149,15 @@ TEST_FEEDS = (
             "maker": KeepStored(),
             "secret": RejectConflicts(),
         },
+    ),
+    Feed(
+        name="entries",
+        description="Entries of files without a header.",
+        contract=Entry,
+        key=("code",),
+        dialect=TableDialect(delimiter=";"),
+        encodings=("cp1251",),
+        needs_good_row=True,
     ),
     Feed(
         name="prices",
