@@ -90,7 +90,8 @@ class WholeFile:
     """What a feed's file checks may look at: the typed rows and what the file says of itself.
 
     `rows` has the contract's columns plus `_row_number` and `_line_number`, rows with faults among
-    them; `malformed` has the `line_number` of each record that never became a row.
+    them; `malformed` has the `line_number` of each record that never became a row. `preamble` are
+    the first lines with text above the header.
     """
 
     name: str
@@ -99,6 +100,7 @@ class WholeFile:
     rows: pl.LazyFrame
     malformed: pl.LazyFrame
     non_data: tuple[NonDataLine, ...]
+    preamble: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)  # a feed is itself; what follows of it is cached
