@@ -16,6 +16,7 @@ from csv_pipeline.spec.contract import (
     Contract,
     columns_of,
     headings_of,
+    hold_zone,
     meanings_of,
     protected,
 )
@@ -135,6 +136,8 @@ class Feed:
         encodings: Tried in this order when a file is not Unicode.
         confidential: No cell of its files is shown outside of the database, as if every column were
             protected: a row whose cells have shifted may hold a protected value in any of them.
+        time_zone: That of timestamps which state none, by its name of IANA, unless their
+            column declares one.
         file_name: How files are named, and which derived columns the name tells.
         worklist: Which rows are work that remains; a list of them is written after each import.
         views: SELECT statements by view name, made in schema `data`.
@@ -165,6 +168,7 @@ class Feed:
     dialect: TableDialect | None = None
     encodings: tuple[str, ...] = ("cp1252",)
     confidential: bool = False
+    time_zone: str | None = None
     file_name: FileName | None = None
     worklist: Worklist | None = None
     views: Mapping[str, str] = field(default_factory=dict)
@@ -177,6 +181,8 @@ class Feed:
     def __post_init__(self) -> None:
         """Hold the declaration to the contract's columns, and its names to what can hold them."""
         hold_names(self.name, self.contract, self.views)
+        if self.time_zone is not None:
+            hold_zone(self.time_zone)
         if self.snapshot is not None:
             self.snapshot.hold_to(self.name, self.columns)
         conflicts = (self.conflict, *self.column_conflicts.values())
