@@ -12,8 +12,10 @@ from csv_pipeline.spec import conflict
 from csv_pipeline.spec.conflict import (
     ConflictPolicy,
     FillBlanks,
+    FirstKnown,
     Greatest,
     KeepStored,
+    LaterWins,
     Least,
     NewestWins,
     Overwrite,
@@ -150,8 +152,10 @@ def _policy_of_the_docs() -> ConflictPolicy:
 TEST_FEEDS = (
     _versions("longest", column_conflicts={"value": _policy_of_the_docs()}),
     _versions("overwritten", conflict=Overwrite()),
+    _versions("later", conflict=LaterWins("version")),
     _versions("kept", conflict=KeepStored()),
     _versions("filled", conflict=FillBlanks()),
+    _versions("first_known", column_conflicts={"value": FirstKnown()}),
     _versions("greatest", conflict=Greatest()),
     _versions("least", conflict=Least()),
     _versions("without_conflict", conflict=RejectConflicts()),
@@ -191,6 +195,14 @@ TEST_FEEDS = (
             shown="prices_<YYYY-MM-DD>[_v<edition>].csv",
             folders=r"(?:.*/)?(?P<region>\d\d - [^/]+)",
         ),
+    ),
+    Feed(
+        name="latest_prices",
+        description="The price of the last day that a file's name tells.",
+        contract=Price,
+        key=("sku",),
+        conflict=LaterWins("day"),
+        file_name=FileName(pattern=r"(?P<day>[\d-]+)(?:_.*)?\.csv", shown="<YYYY-MM-DD>[_…].csv"),
     ),
     Feed(name="shifts", description="Shifts.", contract=Shift, key=("shift",)),
     Feed(

@@ -185,6 +185,38 @@ class Feed:
             hold_zone(self.time_zone)
         if self.snapshot is not None:
             self.snapshot.hold_to(self.name, self.columns)
+        if self.confidential and self.worklist:
+            raise SetupError(f"feed {self.name!r}: a confidential feed cannot have a worklist")
+        for transform in self.transforms:
+            takes_facts(transform)
+        if fault := self._fault():
+            raise SetupError(
+                f"feed {self.name!r}: columns of its contract were needed for key or counted, "
+                f"conflicts, duplicates, layouts, asks_filled, file_name and worklist; {fault}"
+            )
+
+    def _fault(self) -> str:
+        """Return what the declaration says of a column that cannot be."""
+        told = self.file_name.columns if self.file_name else frozenset[str]()
+        decided_by_key = sorted(self.column_conflicts.keys() & {*self.key, *self.counted})
+        if unknown := sorted(self._named() - {column.name for column in self.columns}):
+            return f"the contract has no {', '.join(map(repr, unknown))}"
+        if blank := sorted(
+            c.name
+            for c in self.columns
+            if c.name in self.key and c.nullable and c.substitute is None
+        ):
+            return f"{', '.join(map(repr, blank))} of the key may be null and has no substitute"
+        if self.key and self.counted:
+            return "rows that have a key are not counted"
+        if in_files := sorted(told - {c.name for c in self.columns if c.derived}):
+            return f"the file's name tells {', '.join(map(repr, in_files))}, which is not derived"
+        if decided_by_key:
+            return f"{', '.join(map(repr, decided_by_key))} is of the key, which cannot differ"
+        return ""
+
+    def _named(self) -> set[str]:
+        """Return the columns that the declaration names."""
         conflicts = (self.conflict, *self.column_conflicts.values())
         named = {
             *self.key,
@@ -195,35 +227,9 @@ class Feed:
         }
         named.update(name for policy in conflicts for name in policy.columns)
         named.update(self.worklist.columns if self.worklist else ())
-        for transform in self.transforms:
-            takes_facts(transform)
         for layout in self.layouts:
             named |= layout.marks | layout.required | layout.filled
-        told = self.file_name.columns if self.file_name else frozenset[str]()
-        known = {column.name for column in self.columns}
-        decided_by_key = sorted(self.column_conflicts.keys() & {*self.key, *self.counted})
-        if unknown := sorted(named - known):
-            found = f"the contract has no {', '.join(map(repr, unknown))}"
-        elif blank := sorted(
-            c.name
-            for c in self.columns
-            if c.name in self.key and c.nullable and c.substitute is None
-        ):
-            found = f"{', '.join(map(repr, blank))} of the key may be null and has no substitute"
-        elif self.key and self.counted:
-            found = "rows that have a key are not counted"
-        elif in_files := sorted(told - {c.name for c in self.columns if c.derived}):
-            found = f"the file's name tells {', '.join(map(repr, in_files))}, which is not derived"
-        elif self.confidential and self.worklist:
-            found = "it is confidential, so that a worklist cannot show any"
-        elif decided_by_key:
-            found = f"{', '.join(map(repr, decided_by_key))} is of the key, which cannot differ"
-        else:
-            return
-        raise SetupError(
-            f"feed {self.name!r}: columns of its contract were needed for key or counted, "
-            f"conflicts, duplicates, layouts, asks_filled, file_name and worklist; {found}"
-        )
+        return named
 
     @property
     def columns(self) -> tuple[Column, ...]:

@@ -6,7 +6,7 @@ from difflib import SequenceMatcher
 from functools import lru_cache
 
 from csv_pipeline.model import HeaderDrift
-from csv_pipeline.spec.contract import Column, heading
+from csv_pipeline.spec.contract import Column, Gathers, heading
 from csv_pipeline.spec.feed import Feed, Layout
 from csv_pipeline.spec.kinds import Kind
 
@@ -27,7 +27,7 @@ def sources_in(header: tuple[str, ...], feed: Feed) -> tuple[Mapping[str, int], 
             break
         positions.setdefault(heading(name), []).append(position)
     found = [
-        list(gathered_in(header, column))[:1]
+        list(gathered_in(header, column.gathers))[:1]
         if column.gathers
         else [
             position
@@ -54,14 +54,14 @@ def sources_in(header: tuple[str, ...], feed: Feed) -> tuple[Mapping[str, int], 
 
 
 @lru_cache(maxsize=1_000)
-def gathered_in(header: tuple[str, ...], column: Column) -> Mapping[int, tuple[str, ...]]:
+def gathered_in(header: tuple[str, ...], gathers: Gathers) -> Mapping[int, tuple[str, ...]]:
     """Return the places of the header that a column gathers, with the keys that each name tells.
 
     Of two that tell the same the first is meant; the other is a column that the feed does not know.
     """
     found: dict[tuple[str, ...], int] = {}
     for position, name in enumerate(header):
-        if column.gathers is not None and (keys := column.gathers.keys(name)):
+        if keys := gathers.keys(name):
             found.setdefault(keys, position)
     return {position: keys for keys, position in found.items()}
 
@@ -69,7 +69,7 @@ def gathered_in(header: tuple[str, ...], column: Column) -> Mapping[int, tuple[s
 def used_in(header: tuple[str, ...], feed: Feed) -> set[int]:
     """Return the places of the header that any column of the contract is taken from."""
     sources, _ = sources_in(header, feed)
-    gathered = (gathered_in(header, column) for column in feed.columns if column.gathers)
+    gathered = (gathered_in(header, c.gathers) for c in feed.columns if c.gathers)
     return set(sources.values()).union(*gathered)
 
 

@@ -79,7 +79,7 @@ def _gathered(
 
     A row all of whose cells are blank has no value.
     """
-    places = gathered_in(plan.header, column)
+    places = gathered_in(plan.header, gathers)
     kind = replace(column, kind=Kind.DECIMAL, dtype=pl.Decimal(18, gathers.scale), gathers=None)
     parts = [replace(kind, name=str(position)) for position in places]
     text, _ = _text(batch, parts, {part.name: int(part.name) for part in parts}, plan.feed)
