@@ -134,10 +134,10 @@ class Feed:
         nulls: Cells, trimmed, that mean no value besides the empty one.
         dialect: How files are written that have no header. None: their bytes show it.
         encodings: Tried in this order when a file is not Unicode.
-        confidential: No cell of its files is shown outside of the database, as if every column were
-            protected: a row whose cells have shifted may hold a protected value in any of them.
         time_zone: That of timestamps which state none, by its name of IANA, unless their
             column declares one.
+        confidential: No cell of its files is shown outside of the database, as if every column were
+            protected: a row whose cells have shifted may hold a protected value in any of them.
         file_name: How files are named, and which derived columns the name tells.
         worklist: Which rows are work that remains; a list of them is written after each import.
         views: SELECT statements by view name, made in schema `data`.
@@ -167,8 +167,8 @@ class Feed:
     nulls: frozenset[str] = frozenset()
     dialect: TableDialect | None = None
     encodings: tuple[str, ...] = ("cp1252",)
-    confidential: bool = False
     time_zone: str | None = None
+    confidential: bool = False
     file_name: FileName | None = None
     worklist: Worklist | None = None
     views: Mapping[str, str] = field(default_factory=dict)

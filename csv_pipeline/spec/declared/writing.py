@@ -71,12 +71,9 @@ def _own(feed: Feed) -> dict[str, Any]:
         own["layouts"] = [_layout(its) for its in feed.layouts]
     if feed.non_data:
         own["non_data"] = [{"name": its.name, "pattern": its.pattern} for its in feed.non_data]
-    if feed.snapshot is not None:
-        own["snapshot"] = _changed(feed.snapshot)
-    if feed.file_name is not None:
-        own["file_name"] = _changed(feed.file_name)
-    if feed.worklist is not None:
-        own["worklist"] = _changed(feed.worklist)
+    for name in ("snapshot", "file_name", "worklist"):
+        if (declared := getattr(feed, name)) is not None:
+            own[name] = _changed(declared)
     if feed.extras:
         own["extras"] = list(feed.extras)
     if feed.encodings != _DEFAULTS["encodings"]:
