@@ -60,6 +60,7 @@ def feed_of(file: FeedFile, document: Document, stem: str) -> Feed:
             extras_after=own.extras_after,
             worklist=building.worklist(),
             encodings=tuple(own.encodings),
+            time_zone=own.time_zone,
             confidential=own.confidential,
             needs_good_row=own.needs_good_row,
             views=own.views,

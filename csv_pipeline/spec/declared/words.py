@@ -177,6 +177,7 @@ class OwnOfFeed(_Own):
     snapshot: SnapshotOfFeed | None = Field(None, description="a file brings every row")
     file_name: NameOfFile | None = Field(None, description="how files are named")
     extras: list[str] = Field([], description="patterns of names that are no drift")
+    time_zone: str | None = Field(None, description="of moments that state none")
     extras_after: str | None = Field(None, description="columns behind this one are the account's")
     worklist: WorklistOfFeed | None = Field(None, description="rows that are work which remains")
     confidential: bool = Field(False, description="no cell is shown outside of the database")

@@ -12,7 +12,7 @@ import polars as pl
 from csv_pipeline.spec.conflict import ConflictPolicy
 from csv_pipeline.spec.contract import Column, columns_of
 from csv_pipeline.spec.declared.policies import said
-from csv_pipeline.spec.declared.types import EMAIL, EMAIL_NEEDS, FIELD_TYPES
+from csv_pipeline.spec.declared.types import EMAIL, EMAIL_NEEDS
 from csv_pipeline.spec.declared.words import OwnOfFeed
 from csv_pipeline.spec.duplicates import DuplicatePolicy
 from csv_pipeline.spec.feed import Feed
@@ -90,8 +90,7 @@ def _field(column: Column, feed: Feed, conflict: Any) -> dict[str, Any]:
 
 
 def _type(column: Column) -> str:
-    frame = TYPES[column.kind].frame
-    return next(name for name, its in FIELD_TYPES.items() if its.frame is frame)
+    return TYPES[column.kind].schema
 
 
 def _own_of(column: Column, aliases: Iterable[str], conflict: Any) -> dict[str, Any]:
