@@ -53,8 +53,8 @@ class Version(Contract):
     version: int = column("Version", nullable=True)
 
 
-class Product(Contract):
-    """A product whose columns have policies of their own."""
+class Ware(Contract):
+    """A ware whose columns have policies of their own."""
 
     sku: str = column("SKU", substitute="none")
     title: str = column("Title", nullable=True)
@@ -164,9 +164,9 @@ TEST_FEEDS = (
     _versions("once_in_file", duplicates=RejectDuplicates()),
     _versions("watched"),
     Feed(
-        name="products",
-        description="Products.",
-        contract=Product,
+        name="wares",
+        description="Wares.",
+        contract=Ware,
         key=("sku",),
         column_conflicts={
             "note": FillBlanks(),
