@@ -22,6 +22,7 @@ from csv_pipeline.spec.conflict import (
     RejectConflicts,
 )
 from csv_pipeline.spec.contract import Contract, Money, Timestamp, column
+from csv_pipeline.spec.derived import DerivedColumn, DerivedTable
 from csv_pipeline.spec.dialect import TableDialect
 from csv_pipeline.spec.duplicates import FirstInFile, NewestInFile, RejectDuplicates
 from csv_pipeline.spec.feed import Feed
@@ -85,6 +86,36 @@ class Shift(Contract):
     break_minutes: int = column("Break", nullable=True, nulls=("open",))
     pay: Money = column("Pay", nullable=True)
     note: str = column("Note", nullable=True, nulls=("(blank)",))
+
+
+class Visit(Contract):
+    """A visit to a shop."""
+
+    visit: str = column("Visit")
+    day: pl.Date = column("Day", nullable=True)
+    spent: int = column("Spent", nullable=True)
+
+
+def _by_day(name: str, feed: str, day: str, spent: str) -> DerivedTable:
+    """Return what was spent on each day, which is derived from one column of a feed."""
+    scope = f"SELECT coalesce({day}::text, 'unknown') AS day FROM {{touched}} AS touched"  # noqa: S608
+    return DerivedTable(
+        name=name,
+        description="What was spent on each day.",
+        columns=(
+            DerivedColumn(name="day", type="text", description="the day"),
+            DerivedColumn(name="rows", type="integer", description="how many rows"),
+            DerivedColumn(name="spent", type="decimal", description="what was spent"),
+        ),
+        key=("day",),
+        scope=("day",),
+        touched={feed: scope},
+        select=f"""
+            SELECT coalesce({day}::text, 'unknown') AS day, count(*) AS rows, sum({spent}) AS spent
+            FROM {{{feed}}} AS its GROUP BY 1
+        """,  # noqa: S608  # names of this module
+        totals=("rows",),
+    )
 
 
 class Event(Contract):
@@ -214,7 +245,19 @@ TEST_FEEDS = (
     ),
     Feed(name="messages", description="Messages.", contract=Message),
     Feed(name="parts", description="Parts.", contract=Part, key=("number",)),
-    Feed(name="payments", description="Payments.", contract=Payment),
+    Feed(
+        name="payments",
+        description="Payments.",
+        contract=Payment,
+        derived=(_by_day("paid_by_day", "payments", "paid_on", "amount"),),
+    ),
+    Feed(
+        name="visits",
+        description="Visits.",
+        contract=Visit,
+        key=("visit",),
+        derived=(_by_day("visits_by_day", "visits", "day", "spent"),),
+    ),
     Feed(name="people", description="People.", contract=Person, key=("person_id",)),
     Feed(
         name="versions",

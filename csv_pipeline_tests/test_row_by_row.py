@@ -93,7 +93,9 @@ SAMPLES = {
 
 NAMES = {
     "dme_fee_schedule": "DMEPOS24_JAN.csv",
-    "election_transactions": "AsrxMqfGWsXEgTmvdw95omtQ4Gv1Vi4mGAvLYy23DHpM_2024-09-06_0800-0900.csv",
+    "election_transactions": (
+        "AsrxMqfGWsXEgTmvdw95omtQ4Gv1Vi4mGAvLYy23DHpM_2024-09-06_0800-0900.csv"
+    ),
 }
 OWN_LIST = (
     "Order ID,Buyer Name,Order Total,Order Date,Order Status,Quantity,Colour\n"

@@ -14,10 +14,16 @@ from datetime import UTC, datetime, timedelta
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from typer.testing import CliRunner
 
 from csv_pipeline.cli import commands
+from csv_pipeline.defs.assembly import assemble
+from csv_pipeline.defs.feed import asset_keys
+from csv_pipeline.defs.lanes import JOB
+from csv_pipeline.defs.partitions import ACCOUNTS
+from csv_pipeline.defs.resource import Engine
 from csv_pipeline.engine import run, worklist
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.progress import Value, report_progress
@@ -169,6 +175,25 @@ def test_the_command_says_how_much_remains_and_where(
     assert "1 row remains" in said.stdout
     assert numbers(path) == ["PO100001"]
     assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_run_of_dagster_writes_the_worklist_after_its_import(
+    desk: Desk, pipeline: Pipeline
+) -> None:
+    folder = pipeline.settings.landing_folder / desk.account / FEED
+    folder.mkdir(parents=True)
+    (folder / "orders.csv").write_text(HEADER + "PO100001,PENDING,,,,\n")
+    feed = COUPA_PURCHASE_ORDERS
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions(ACCOUNTS, [desk.account])
+        job = assemble([feed], Engine(lambda: pipeline)).resolve_job_def(JOB)
+        result = job.execute_in_process(
+            instance=instance, partition_key=desk.account, asset_selection=asset_keys(feed)
+        )
+    (event,) = result.asset_materializations_for_node(f"{FEED}_worklist")
+    assert event.metadata["rows"].value == 1
+    path = path_of(pipeline.settings.worklist_file(desk.account, FEED))
+    assert numbers(path) == ["PO100001"]
 
 
 def reported(desk: Desk) -> None:

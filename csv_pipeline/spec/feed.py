@@ -20,6 +20,7 @@ from csv_pipeline.spec.contract import (
     meanings_of,
     protected,
 )
+from csv_pipeline.spec.derived import DerivedTable
 from csv_pipeline.spec.dialect import TableDialect
 from csv_pipeline.spec.duplicates import DuplicatePolicy, LastInFile
 from csv_pipeline.spec.file_name import FileName
@@ -141,6 +142,7 @@ class Feed:
         file_name: How files are named, and which derived columns the name tells.
         worklist: Which rows are work that remains; a list of them is written after each import.
         views: SELECT statements by view name, made in schema `data`.
+        derived: Tables computed from its rows, made beside it, and recomputed after each import.
         reject_rate_warning: The share of rejected rows above which the asset check warns.
         max_rejected_rows: A file with more rejected rows than these is refused; None: no limit.
         max_rejected_share: So is one with a greater share of them, unless it has fewer than
@@ -172,6 +174,7 @@ class Feed:
     file_name: FileName | None = None
     worklist: Worklist | None = None
     views: Mapping[str, str] = field(default_factory=dict)
+    derived: tuple[DerivedTable, ...] = ()
     group: str = "default"
     reject_rate_warning: float = 0.05
     max_rejected_rows: int | None = None
@@ -180,7 +183,7 @@ class Feed:
 
     def __post_init__(self) -> None:
         """Hold the declaration to the contract's columns, and its names to what can hold them."""
-        hold_names(self.name, self.contract, self.views)
+        hold_names(self.name, self.contract, self.views, (t.name for t in self.derived))
         if self.time_zone is not None:
             hold_zone(self.time_zone)
         if self.snapshot is not None:
@@ -235,6 +238,11 @@ class Feed:
     def columns(self) -> tuple[Column, ...]:
         """The contract's columns in the order they are declared."""
         return protected(self.contract) if self.confidential else columns_of(self.contract)
+
+    @property
+    def relations(self) -> tuple[str, ...]:
+        """The names of its views and derived tables."""
+        return (*self.views, *(table.name for table in self.derived))
 
     @property
     def headings(self) -> frozenset[str]:
