@@ -7,12 +7,10 @@ import sqlalchemy as sa
 
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.worklist import Worklist
+from csv_pipeline.storage.lane_lock import Lane, lock_lane
 from csv_pipeline.storage.targets import key_columns, target_table
 
 _SOME = 10_000
-
-# One list is read and written after another, so that an older one never replaces a newer one.
-_TAKE_TURNS = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:worklist, 0))")
 
 
 def remaining(
@@ -20,9 +18,10 @@ def remaining(
 ) -> Iterator[Sequence[Any]]:
     """Give what the list shows of each row, in the order of the key.
 
-    Until the transaction ends no other one reads the same list.
+    Until the transaction ends no load and no other list of the lane goes on, so that a list that is
+    written in it never replaces a newer one.
     """
-    connection.execute(_TAKE_TURNS, {"worklist": f"worklist {account}/{feed.name}"})
+    lock_lane(connection, Lane(account, feed.name))
     table = target_table(feed)
     rows = (
         sa.select(*(table.c[name] for name in worklist.columns))
