@@ -25,6 +25,7 @@ from csv_pipeline.spec.dialect import TableDialect
 from csv_pipeline.spec.duplicates import DuplicatePolicy, LastInFile
 from csv_pipeline.spec.file_name import FileName
 from csv_pipeline.spec.names import hold_names
+from csv_pipeline.spec.sign import hold_signs
 from csv_pipeline.spec.snapshot import Snapshot
 
 SHARE_FROM_ROWS = 20
@@ -178,6 +179,7 @@ class Feed:
         hold_names(self.name, self.contract, self.views, (t.name for t in self.derived))
         if self.time_zone is not None:
             hold_zone(self.time_zone)
+        hold_signs(self.name, self.columns)
         if self.snapshot is not None:
             self.snapshot.hold_to(self.name, self.columns)
         conflicts = (self.conflict, *self.column_conflicts.values())
