@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandera.polars as pa
 import polars as pl
@@ -28,6 +28,7 @@ from csv_pipeline.spec.duplicates import FirstInFile, NewestInFile, RejectDuplic
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.file_name import FileName
 from csv_pipeline.spec.kinds import Kind
+from csv_pipeline.spec.sign import SignFrom, TwoAmounts
 
 
 class Person(Contract):
@@ -130,6 +131,33 @@ class Event(Contract):
     open: bool = column("Open", nullable=True)
     listed: bool = column("Listed", nullable=True, trues=("on",), falses=("off", "0"))
     carries: str = column("Carries", nullable=True, kind=Kind.JSON)
+
+
+class Booking(Contract):
+    """A booking whose amounts have their sign elsewhere."""
+
+    booking: str = column("Booking", kind=Kind.UUID)
+    amount: Money = column(
+        "Amount",
+        nullable=True,
+        sign=SignFrom(column="side", plus=("H", "Haben", "CR"), minus=("S", "Soll", "DR")),
+    )
+    side: str = column("Side", nullable=True, normalise=("nfc", "blanks", "upper"))
+    debit: Money = column("Debit", nullable=True)
+    credit: Money = column("Credit", nullable=True)
+    turnover: Money = column(
+        derived=True, nullable=True, sign=TwoAmounts(plus="credit", minus="debit")
+    )
+    rate: Annotated[pl.Decimal, 9, 4] = column(
+        "Rate", nullable=True, kind=Kind.PERCENT, stored_as="fraction"
+    )
+    share: Annotated[pl.Decimal, 9, 2] = column(
+        "Share", nullable=True, kind=Kind.PERCENT, bare_as="fraction"
+    )
+    currency: str = column(
+        "Currency", nullable=True, kind=Kind.CURRENCY, choices={"Mark": "DEM", "Euronen": "EUR"}
+    )
+    status: str = column("Status", nullable=True, choices={"Versendet": "shipped"})
 
 
 class Message(Contract):
@@ -243,6 +271,7 @@ TEST_FEEDS = (
         key=("event",),
         time_zone="Europe/Berlin",
     ),
+    Feed(name="bookings", description="Bookings.", contract=Booking, key=("booking",)),
     Feed(name="messages", description="Messages.", contract=Message),
     Feed(name="parts", description="Parts.", contract=Part, key=("number",)),
     Feed(
