@@ -250,6 +250,30 @@ def replay(  # noqa: PLR0913  # an option for each question
 
 
 @app.command()
+def worklist(
+    feed: Annotated[str, typer.Argument(help="A feed that declares what work is.")],
+    account: AccountOption,
+    out: Annotated[
+        Path | None,
+        typer.Option(dir_okay=False, help="Write it there, not where the settings say."),
+    ] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Write the work that remains to a CSV file; the earlier file is kept beside it."""
+    from csv_pipeline.cli import show, terminal
+
+    try:
+        written = _pipeline().write_worklist(account, feed, out)
+    except OSError as error:
+        raise SetupError(f"{out}: a file to write to was needed; {error.strerror}") from error
+    if as_json:
+        terminal.as_json(written.facts())
+    else:
+        show.worklist(written)
+
+
+@app.command()
 def undo(
     import_id: Annotated[int, typer.Argument(help="The number that `imports` shows.")],
     *,
