@@ -35,6 +35,7 @@ Normal = Literal["nfc", "blanks", "upper", "lower"]
 
 Share = Literal["percent", "fraction"]
 """What 12.5% is: 12.5 or 0.125."""
+
 Style = DecimalMark | DateOrder
 
 _METADATA = "csv_pipeline"
@@ -87,11 +88,9 @@ class Column:
     column holds dates of what happened. A timestamp that states no zone is of the `zone`, by its
     name of IANA; `zones` are the offsets of abbreviations that only this column knows, in small
     letters, and `unit` is what its numbers count since 1970. `normalise`, `stored_as`, `bare_as`
-    and `sign` are as `column` has them. `needs` says in plain words what the column's checks ask
-    for, as the contract declares it, and `asked` what a value must be, whoever says so.
-    letters, and `unit` is what its numbers count since 1970. The `style` is how values are written
-    that may be read in two ways. `needs` says in plain words what the column's checks ask for, as
-    the contract declares it, and `asked` what a value must be, whoever says so.
+    and `sign` are as `column` has them. The `style` is how values are written that may be read in
+    two ways. `needs` says in plain words what the column's checks ask for, as the contract declares
+    it, and `asked` what a value must be, whoever says so.
     """
 
     name: str
