@@ -42,7 +42,7 @@ app.add_typer(feeds, name="feeds")
 
 @app.command()
 def demo() -> None:
-    """Import sixteen files of three accounts and show what became of every row."""
+    """Import twenty files of three accounts and show what became of every row."""
     from dagster import DagsterInstance
 
     from csv_pipeline.cli import show_demo, terminal
