@@ -292,6 +292,18 @@ def undo(
 
 
 @app.command()
+def new(
+    folder: Annotated[Path, typer.Argument(help="The package's folder, which has its name.")],
+) -> None:
+    """Begin a package with feeds of your own: one feed, a sample and a test."""
+    from csv_pipeline.cli import terminal
+    from csv_pipeline.engine.new_project import new_project
+
+    for path in new_project(folder):
+        terminal.out.print(str(path))
+
+
+@app.command()
 def accounts() -> None:
     """List the accounts, what they declared, who may read them, and how many files wait."""
     from csv_pipeline.cli import show_feeds

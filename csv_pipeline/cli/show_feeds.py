@@ -9,6 +9,7 @@ from csv_pipeline.spec.contract import Column
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.header import title
 from csv_pipeline.storage.arrivals import Backlog
+from csv_pipeline.storage.changes import Change
 
 
 def feeds(all_feeds: Iterable[Feed]) -> None:
@@ -90,3 +91,35 @@ def accounts(
         if one.null_words:
             words = ", ".join(map(repr, one.null_words))
             out.print(labelled("No value", plain(f"for account {one.account}, also {words}", 500)))
+
+
+def changes(one: Feed, found: Sequence[Change]) -> None:
+    """Print what differs between a feed and its stored rows."""
+    if not found:
+        out.print(f"The stored rows are what feed {one.name} declares.")
+        return
+    made = table("what", "stored", "declared", "rows", "do not fit", right=("rows", "do not fit"))
+    for its in found:
+        shown = f"{its.unfit:,}" + (f": {', '.join(its.examples)}" if its.examples else "")
+        made.add_row(
+            its.column or "key",
+            its.before or "not there",
+            its.after or "no more: kept as it is, new rows have none",
+            f"{its.rows:,}",
+            plain(shown) if its.unfit else "",
+        )
+    print_under(one.name, made)
+    out.print(f"To make the tables so: {command()} feeds apply {one.name}")
+
+
+def applied(one: Feed, found: Sequence[Change], *, fresh: bool) -> None:
+    """Print what was changed."""
+    if fresh:
+        out.print(
+            f"The tables of {one.name} were put away as data.{one.name}_before_…, and are empty "
+            f"now. {command()} import FILE --again brings files back."
+        )
+        return
+    for its in found:
+        out.print(f"{its.column or 'key'}: {its.before or 'not there'} → {its.after or 'kept'}")
+    out.print(f"The tables are what feed {one.name} declares.")
