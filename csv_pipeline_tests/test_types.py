@@ -307,6 +307,49 @@ def test_every_json_value_reads_back_however_it_is_spelled(
     assert spelled(made) == made
 
 
+SIGNS = st.text(st.sampled_from('":,{}[]\\\1ab.e-0 й'), max_size=5)
+MACHINE_MADE = st.recursive(
+    st.booleans() | st.integers(-200, 200) | st.sampled_from([2**63, 2**64, 0.5, 1e30]) | SIGNS,
+    lambda its: st.lists(its, max_size=4) | st.dictionaries(SIGNS, its, max_size=4),
+    max_leaves=10,
+)
+
+
+@settings(deadline=None, max_examples=500)
+@given(values=st.lists(MACHINE_MADE, min_size=1, max_size=4), in_order=st.booleans())
+def test_a_value_in_its_one_spelling_is_told_from_those_in_another(
+    values: list[object], *, in_order: bool
+) -> None:
+    texts = [
+        json.dumps(one, ensure_ascii=False, sort_keys=in_order, separators=(",", ":"))
+        for one in values
+    ]
+    one_by_one = [documents._judged(text)[0] for text in texts]  # noqa: SLF001
+    assert documents.cast(pl.Series(texts, dtype=pl.String)).to_list() == one_by_one
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ('{"b":":x","a":1,"c":2}', '{"a":1,"b":":x","c":2}'),
+        ('{"a":1,"a":1}', None),
+        ('{"a":1.0}', '{"a":1}'),
+        ('[{"key":"b","a":1}]', '[{"a":1,"key":"b"}]'),
+        ('{"k10":1,"k9":2}', '{"k10":1,"k9":2}'),
+        ('{"k9":1,"k10":2}', '{"k10":2,"k9":1}'),
+        ('{"a":"\\u0000"}', None),
+        ('{"a":-0}', '{"a":0}'),
+        ('{"a":{"b":1},"a2":[{"c":1},{"b":2}]}', '{"a":{"b":1},"a2":[{"c":1},{"b":2}]}'),
+        ('[{"key":["\\u0001",1],"a":"\\u0001"}]', '[{"a":"\\u0001","key":["\\u0001",1]}]'),
+        ("null", "null"),
+    ],
+)
+def test_values_that_look_as_if_they_were_in_their_one_spelling(
+    text: str, wanted: str | None
+) -> None:
+    assert spelled(text) == wanted
+
+
 @settings(deadline=None, max_examples=200)
 @given(text=st.text(st.sampled_from('{}[],:"\\u0123456789abef.-+ntrls '), max_size=20))
 def test_a_text_reads_as_json_only_if_it_is(text: str) -> None:
