@@ -15,6 +15,8 @@ from typing import Any
 
 import polars as pl
 
+from csv_pipeline.casts import shapes
+
 HINT = "JSON"
 MOST_LEVELS = 500
 NEEDED = {
@@ -32,14 +34,11 @@ _MARK = "\0"  # of a number among texts, none of which may have it
 _MARKED = re.compile(r'"\\u0000([^"]*)"')
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 _TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
-_KEY = "\1"  # behind a key, whose quote and colon it replaces; no JSON has it as it is
-_VALUE = rf'"[^"\\{_KEY}]*(?:\\.[^"\\{_KEY}]*)*"'
-_TO_BE_SPELLED = rf'[0-9][.eE]|-0|\\|"[^"{_KEY}]*[0-9]'
+_TO_BE_SPELLED = rf'[0-9][.eE]|-0|[\\{shapes.ESCAPED}]|"[^"{shapes.KEY}]*[0-9]'
 """What stands beside the texts of a value that may have another spelling, or in a key."""
-_BETWEEN = r',"\u0001",'
-_NOT_PARTED = r'\\u000[01]|[\[{,:]":'
-"""What the database refuses, what stands between values, and what may be no end of a key."""
-_KEYS = re.compile(rf'[{{}}]|"[^"{_KEY}]*{_KEY}')
+_NOT_PARTED = r'\\u000[0-2]|[\[{,:]":|\\\\":'
+"""What the database refuses, and what may be no end of a key."""
+_MANY = 50  # values of a shape; of fewer each is read alone
 
 
 class _Fault(Exception):  # noqa: N818  # a rule that a text breaks
@@ -49,53 +48,35 @@ class _Fault(Exception):  # noqa: N818  # a rule that a text breaks
 def cast(values: pl.Series) -> pl.Series:
     """Return values as they are stored; null where the text is none."""
     distinct = values.unique().drop_nulls()
-    compact, ordered = _as_programs_write(distinct)
-    unordered, others = distinct.filter(compact & ~ordered), distinct.filter(~compact)
-    spelled = [*_ordered(unordered), *(_judged(text)[0] for text in others)]
-    if not spelled:
+    marked = shapes.marked(distinct)
+    frame = pl.DataFrame({"text": distinct, "marked": marked, "shape": _shapes(distinct, marked)})
+    ordered = [one for one in frame["shape"].unique().drop_nulls() if shapes.in_order(one)]
+    others = frame.filter(~pl.col("shape").is_in(ordered).fill_null(value=False))
+    if others.is_empty():
         return values
-    return values.replace(pl.concat([unordered, others]), pl.Series(spelled, dtype=pl.String))
+    parts = others.partition_by("shape")
+    spelled = pl.concat(_spelled_alike(some, some["shape"][0]) for some in parts)
+    return values.replace(pl.concat(some["text"] for some in parts), spelled)
 
 
-def _as_programs_write(values: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """Return which values surely are in their one spelling, but for the order of keys, and with it.
+def _spelled_alike(some: pl.DataFrame, shape: str | None) -> pl.Series:
+    """Return values of one shape, or of none, as they are stored."""
+    flat = shapes.Flat.of(shape) if shape is not None and some.height >= _MANY else None
+    if flat is not None:
+        return flat.ordered(some["marked"])
+    return pl.Series([_judged(text)[0] for text in some["text"]], dtype=pl.String)
+
+
+def _shapes(values: pl.Series, marked: pl.Series) -> pl.Series:
+    """Return the shapes of values that surely are in their one spelling but for the order of keys.
 
     Most are, and to read each alone takes many times as long. Polars writes JSON again with each
-    key once, without blanks, and whole numbers of up to 64 bits as they were. It keeps the order of
-    keys, which is looked at in what is left of a value without its texts: many have that in common.
+    key once, without blanks, and whole numbers of up to 64 bits as they were.
     """
-    again = values.str.json_path_match("$")
-    keys = values.str.replace_all('":', _KEY, literal=True).str.replace_all(_VALUE, "")
-    compact = (again == values).fill_null(value=False)
-    compact &= ~(keys.str.contains(_TO_BE_SPELLED) | values.str.contains(_NOT_PARTED))
-    shapes = keys.str.replace_all("[0-9]+", "0")
-    known = shapes.filter(compact).unique()
-    in_order = pl.Series(map(_in_order, known), dtype=pl.Boolean)
-    return compact, compact & shapes.is_in(known.filter(in_order))
-
-
-def _in_order(shape: str) -> bool:
-    """Return whether the keys of each object stand in their order."""
-    last = [""]
-    for part in _KEYS.findall(shape):
-        if part == "{":
-            last.append("")
-        elif part == "}":
-            last.pop()
-        elif last[-1] and part <= last[-1]:
-            return False
-        else:
-            last[-1] = part
-    return True
-
-
-def _ordered(values: pl.Series) -> list[str]:
-    """Return values with their keys in order; all are read and written at once, a sign between."""
-    if values.is_empty():
-        return []
-    read = json.loads(f"[{values.str.join(',').item()}]")
-    parted = [part for value in read for part in (value, _KEY)]
-    return _WRITER.encode(parted[:-1])[1:-1].split(_BETWEEN)
+    bare = shapes.without_texts(marked)
+    compact = (values.str.json_path_match("$") == values).fill_null(value=False)
+    compact &= ~(bare.str.contains(_TO_BE_SPELLED) | values.str.contains(_NOT_PARTED))
+    return shapes.shapes_of(bare).set(~compact, None)
 
 
 def reasons(values: pl.Series) -> Iterator[tuple[pl.Series, str, str]]:
