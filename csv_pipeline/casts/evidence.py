@@ -195,7 +195,7 @@ def decide(
     evidence = []
     proven = {survey.proven for survey in surveys} - {None}
     for survey in surveys:
-        style, because = setting.value, "the account declares it"
+        style, because = setting.value, setting.evidence
         if setting.value is not None and settled.get(survey.column) is None:
             refuse_disproved(survey, setting.value, setting.because, file_name, setting)
         if setting.value is None:

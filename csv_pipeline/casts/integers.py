@@ -91,7 +91,7 @@ def marks(
     evidence: list[Evidence] = []
     for one in surveys:
         reasons = (
-            (setting.value, "the account declares it"),
+            (setting.value, setting.evidence),
             (settled.get(one.column), "so was the import read that is repaired"),
             (amounts_mark, f"amounts of the file prove {amounts_mark}"),
         )

@@ -10,9 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from psycopg import Error as PsycopgError
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from csv_pipeline.account import Account
+from csv_pipeline.account import Account, Declared
 from csv_pipeline.engine import dry_runs
 from csv_pipeline.engine.findings import first_rejects
 from csv_pipeline.engine.pipeline import Pipeline
@@ -35,25 +36,26 @@ from csv_pipeline.parts import Files
 from csv_pipeline.rejects.rejects_file import is_rejects_file
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.contract import heading
-from csv_pipeline.spec.feed import Feed
-from csv_pipeline.spec.header import drift, sources_in
+from csv_pipeline.spec.feed import Feed, as_declared
+from csv_pipeline.spec.header import drift, header_fingerprint, sources_in
 from csv_pipeline.stages.fetch import fetch, refuse_changed
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.replay import Repaired, named_import, under_own_header
 from csv_pipeline.stages.transform import facts_by_header
 from csv_pipeline.stages.unpack import UnpackLimits, Wanted, unpack
-from csv_pipeline.storage import quarantine
+from csv_pipeline.storage import accounts, quarantine
 
 _MOST_NAMES = 40
 
 
 def imports_of(pipeline: Pipeline, claims: Sequence[Claim]) -> list["Import"]:
     """Return the imports of claimed arrivals of one account."""
-    account = pipeline.declared.get(claims[0].account) if claims else None
-    if account is None and claims:
-        account = pipeline.account(claims[0].account)
-    return [Import(pipeline, claim, account) for claim in claims]
+    if not claims:
+        return []
+    lane = claims[0].account, claims[0].feed
+    declared = pipeline.declared.get(lane) or pipeline.declared_of(*lane)
+    return [Import(pipeline, claim, declared) for claim in claims]
 
 
 def work_of(settings: Settings, claim: Claim) -> Path:
@@ -92,16 +94,40 @@ def hints_for(name: str, settings: Settings, feed: Feed | None) -> ReadHints:
 class Import:
     """The processing of one arrival, from its claim to its report."""
 
-    def __init__(self, pipeline: Pipeline, claim: Claim, account: Account | None = None) -> None:
+    def __init__(self, pipeline: Pipeline, claim: Claim, declared: Declared | None = None) -> None:
         self.claim = claim
-        self.feed = pipeline.feed(claim.feed)
+        self._feed = pipeline.feed(claim.feed)
         self.pipeline = pipeline
         self._settings = pipeline.settings
         self.work = work_of(pipeline.settings, claim)
         self.workspace = workspace_in(self.work)
         if claim.dry_run:
             dry_runs.keep(self.work)
-        self.account = account or pipeline.account(claim.account)
+        self._lane = claim.account, claim.feed
+        self._declared_now = declared
+
+    @property
+    def declared(self) -> Declared:
+        """What the account declared of the lane's files when the import began, whatever since."""
+        return Workspace.declared.once(
+            self.workspace, lambda: self._declared_now or self.pipeline.declared_of(*self._lane)
+        )
+
+    @property
+    def account(self) -> Account:
+        """What the account declares of this file: by its header, once that is known."""
+        text, repaired = self.workspace.text, self.workspace.repaired
+        if text is None:
+            return self.declared.of_any()
+        return self._declared_for(repaired.header if repaired else text.header)
+
+    def _declared_for(self, header: tuple[str, ...]) -> Account:
+        return self.declared.of(header_fingerprint(header, self._feed.name))
+
+    @property
+    def feed(self) -> Feed:
+        """The feed as the account declares it."""
+        return as_declared(self._feed, self.account)
 
     @property
     def is_due(self) -> bool:
@@ -167,7 +193,8 @@ class Import:
 
     def report(self) -> ImportReport:
         """Return what is known so far."""
-        return report_so_far(self.claim, self.account, self.workspace)
+        report = report_so_far(self.claim, self.account, self.workspace)
+        return replace(report, settings_version=self.declared.version)
 
     def first_rejects(self, limit: int) -> list[Reject]:
         """Return the first faults of the file's rows, of a dry run too, which stores none."""
@@ -238,29 +265,31 @@ class Import:
 
     def _as_written(self) -> TextFile:
         def both_ways() -> TextFile:
-            declared = self.account.encoding
-            if declared is None:
-                return self._read_by(None)
+            if self.account.encoding is None and self.account.delimiter is None:
+                return self._read_by(declared=True)
             # What an account declared of its files is not known to the spreadsheet of a person.
             try:
-                found = self._read_by(declared)
+                found = self._read_by(declared=True)
             except ContradictionError:
-                found = self._read_by(None)
+                found = self._read_by(declared=False)
                 if is_rejects_file(found.header):
                     return found
                 raise
-            return self._read_by(None) if is_rejects_file(found.header) else found
+            return self._read_by(declared=False) if is_rejects_file(found.header) else found
 
         return Workspace.text.once(self.workspace, both_ways)
 
-    def _read_by(self, encoding: str | None) -> TextFile:
-        return read(self.plain().path, self.work, self.hints(encoding))
+    def _read_by(self, *, declared: bool) -> TextFile:
+        return read(self.plain().path, self.work, self.hints(declared=declared))
 
-    def hints(self, encoding: str | None) -> ReadHints:
-        """Return what is known of the file before it is read."""
-        known = hints_for(self.claim.name, self._settings, self.feed)
-        account = self.account.account
-        return replace(known, account=account, encoding=encoding, max_bytes=self._max_file_bytes)
+    def hints(self, *, declared: bool) -> ReadHints:
+        """Return what is known of the file before it is read; perhaps without how it is written."""
+        account = self.declared.of_any()
+        known = hints_for(self.claim.name, self._settings, as_declared(self._feed, account))
+        known = replace(known, max_bytes=self._max_file_bytes, feed=self._feed.name)
+        if not declared:
+            return replace(known, account=Account(account=account.account))
+        return replace(known, account=account, delimiters=self.declared.delimiters())
 
     def replay(self) -> Replay | None:
         """Return which rows of which import these are, if the file holds rejected rows."""
@@ -275,6 +304,7 @@ class Import:
         with self.pipeline.database.begin() as connection:
             report = quarantine.repairable(connection, claim, import_id)
             self.workspace.repaired = report
+            self.workspace.declared = self._declared_then(connection, report)
             split = Grammar(report.delimiter, report.quote, report.escape).cells
             positions = {at: name for name, at in sources_in(report.header, self.feed)[0].items()}
             repaired = Repaired(
@@ -285,6 +315,13 @@ class Import:
                 columns=tuple(positions.get(position) for position in range(len(report.header))),
             )
             return under_own_header(text, self.work, repaired, name=claim.name)
+
+    def _declared_then(self, connection: Connection, report: ImportReport) -> Declared:
+        """Return by what the file was read whose rows come back, and the words known since."""
+        if report.settings_version is None:  # of an earlier release
+            return self.declared
+        then = accounts.declared(connection, *self._lane, report.settings_version)
+        return then.with_words_of(self.declared)
 
     def facts(self) -> FileFacts | None:
         """Return what transforms were told of the file whose rows come back corrected."""
@@ -307,7 +344,8 @@ class Import:
             WrongFeedError: It is so.
         """
         names = {heading(name) for name in header if name}
-        known = {feed.name: len(names & feed.headings) for feed in self.pipeline.feeds.values()}
+        feeds = {**self.pipeline.feeds, self.feed.name: self.feed}
+        known = {feed.name: len(names & feed.headings) for feed in feeds.values()}
         likeliest = max(known, key=lambda name: known[name])
         mine, most = known[self.feed.name], known[likeliest]
         if most > 2 * mine and 2 * mine < len(names) < 2 * most:

@@ -1,6 +1,7 @@
 """How a header fits a feed, and how it differs from the one before."""
 
 import re
+from hashlib import sha256
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 from functools import lru_cache
@@ -11,6 +12,16 @@ from csv_pipeline.spec.feed import Feed, Layout
 from csv_pipeline.spec.kinds import Kind
 
 _ALIKE = 0.6  # of two names, by difflib's ratio; "Order No." and "Order Number" have 0.67
+
+
+@lru_cache(maxsize=1_000)
+def header_fingerprint(header: tuple[str, ...], feed: str) -> str:
+    """Return by what files of a feed are known to have the same header: its names in their order.
+
+    Case, spaces, punctuation and accents do not matter.
+    """
+    names = "\n".join((feed, *map(heading, header)))
+    return sha256(names.encode()).hexdigest()[:12]
 
 
 @lru_cache(maxsize=1_000)

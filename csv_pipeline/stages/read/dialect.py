@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from csv_pipeline.account import Account
 from csv_pipeline.errors import EmptyFileError, LimitExceededError, UndecidableError
 from csv_pipeline.model import Evidence, NonDataLine
 from csv_pipeline.spec.feed import NonDataPattern
@@ -32,15 +33,17 @@ class ReadHints:
 
     `headings` are names of columns the header may hold, reduced by `contract.heading`; without any
     the file is taken as it is. `meanings` says of each what it names; some name the same.
-    `encoding` is what the `account` declares, `encodings` what the feed expects of files that are
-    not Unicode. `repair` allows the repairs that are certain.
+    `account` is what the account declares, `delimiters` what was settled for files of the `feed`
+    with a header, by its fingerprint; `encodings` is what the feed expects of files that are not
+    Unicode. `repair` allows the repairs that are certain.
     """
 
     name: str
     headings: frozenset[str] = frozenset()
     meanings: Mapping[str, str] = field(default_factory=dict)
-    account: str = "ACCOUNT"
-    encoding: str | None = None
+    feed: str = ""
+    account: Account = Account(account="ACCOUNT")
+    delimiters: Mapping[str, str] = field(default_factory=dict)
     encodings: tuple[str, ...] = ("cp1252",)
     non_data: tuple[NonDataPattern, ...] = ()
     repair: bool = True
