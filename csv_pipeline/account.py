@@ -3,7 +3,7 @@
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -166,9 +166,12 @@ class Account:
     max_rejected_share: float | None = None
     origins: "Mapping[str, Version]" = field(default_factory=dict)
 
-    def setting(self, name: str) -> Setting:
-        """Return what is declared by the name of a fact; of what is not, where it would be."""
-        value, origin = getattr(self, name), self.origins.get(name)
+    def setting(self, name: str, entry: str = "") -> Setting:
+        """Return what is declared by the name of a fact; of what is not, where it would be.
+
+        Of several aliases, maps or null words an `entry` may be meant, by what `entry_of` gives.
+        """
+        value, origin = getattr(self, name), self.origins.get(f"{name}:{entry}" if entry else name)
         if value is None or origin is None:
             scope, on = self, ""
         else:
@@ -204,6 +207,12 @@ def joined(wide: tuple[Any, ...], narrow: tuple[Any, ...]) -> tuple[Any, ...]:
     return (*(one for one in wide if _key(one) not in anew), *narrow)
 
 
+def entry_of(one: str | tuple[str, ...]) -> str:
+    """Return how an alias, map or null word is named: heading, column and word, or word."""
+    parts = (one,) if isinstance(one, str) else one[:-1]
+    return ":".join(parts).casefold()
+
+
 def _key(one: str | tuple[str, ...]) -> object:
     """Return by what two entries are the same: word, heading with its column, column with word."""
     return one if isinstance(one, str) else tuple(part.casefold() for part in one[:2])
@@ -217,6 +226,14 @@ class Version:
     declared_at: datetime
     declared_by: str
     facts: Account
+
+
+def _origins(one: Version) -> dict[str, Version]:
+    """Return the version for the name of each setting, and of each alias, map and null word."""
+    declared = one.facts.declared()
+    lists = {name: value for name, value in declared.items() if isinstance(value, tuple)}
+    entries = (f"{name}:{entry_of(each)}" for name, value in lists.items() for each in value)
+    return dict.fromkeys((*declared, *entries), one)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,9 +257,27 @@ class Declared:
         found = Account(account=self.account)
         for one in self.versions:
             if one.facts.header in {"", header}:
-                origins = dict.fromkeys(one.facts.declared(), one)
-                found = replace(one.facts, origins=origins).over(found)
+                found = replace(one.facts, origins=_origins(one)).over(found)
         return replace(found, feed=self.feed, header=header)
+
+    @property
+    def settings(self) -> list[tuple[Version, str, Any]]:
+        """Each setting of any scope, with the version it is from."""
+        return [
+            (v, name, value) for v in self.versions for name, value in v.facts.declared().items()
+        ]
+
+    @property
+    def held(self) -> list[tuple[Version, str, Any]]:
+        """Those that hold for files of the feed, of whichever header."""
+        by_feed = {
+            name for one, name, _ in self.settings if one.facts.feed and not one.facts.header
+        }
+        return [
+            (one, name, value)
+            for one, name, value in self.settings
+            if one.facts.feed or name not in by_feed or isinstance(value, tuple)
+        ]
 
     def with_words_of(self, later: "Declared") -> "Declared":
         """Return the same with the maps and null words of a later version, where it has none."""
@@ -269,10 +304,9 @@ class Declared:
             found = replace(found, aliases=joined(found.aliases, one.facts.aliases))
         return found
 
-    def delimiters(self) -> dict[str, str]:
+    def delimiters(self) -> dict[str, Setting]:
         """Return the delimiters that were settled for files with a header, by its fingerprint."""
         settled = (one.facts for one in self.versions if one.facts.header)
-        return {one.header: one.delimiter for one in settled if one.delimiter}
-
-
-FACTS = frozenset(one.name for one in fields(Account)) - {"account", "feed", "header", "origins"}
+        return {
+            one.header: self.of(one.header).setting("delimiter") for one in settled if one.delimiter
+        }

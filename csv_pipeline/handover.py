@@ -75,13 +75,15 @@ class Member:
 class PlainFile:
     """What `unpack` gives: the file decompressed, and the SHA-256 of its content.
 
-    Of an archive with several files it is the archive itself, and `members` says what is in it.
+    Of an archive with several files it is the archive itself, and `members` says what is in it; of
+    one with a single file `inner_name` is the name there.
     """
 
     path: Path
     size_bytes: int
     fingerprint: str
     members: tuple[Member, ...] = ()
+    inner_name: str | None = None
     evidence: tuple[Evidence, ...] = ()
 
 

@@ -86,14 +86,16 @@ class FileFacts:
     """What a transform is told of the whole file, of which it sees some rows at a time.
 
     `columns` are those of the contract that the header has; `filled` are those of the feed's
-    `asks_filled` in which any record has a value. They are stored with the import: its rejected
-    rows, when they come back corrected, are typed by the facts of their own file.
+    `asks_filled` in which any record has a value; `from_name` are the columns that the file's name
+    tells, each with its text. They are stored with the import: its rejected rows, when they come
+    back corrected, are typed by the facts of their own file.
     """
 
     layout: str
     columns: tuple[str, ...] = ()
     asked: tuple[str, ...] = ()
     filled: tuple[str, ...] = ()
+    from_name: tuple[tuple[str, str], ...] = ()
 
     def any_value(self, column: str) -> bool:
         """Return whether any record of the file has a value in a column.
@@ -304,7 +306,8 @@ class ImportReport:
     `delimiter`, `quote` and `escape` are the file's, so that its rejected rows can be written as
     they came; `styles` is how amounts and dates were read, by column, and `facts` what transforms
     were told. `settings_version` is the last version of what the account declared when the file was
-    read, 0 if it had declared nothing; None is not known. `lines` says where every line of the file is, and `non_data_lines` are the first
+    read, 0 if it had declared nothing; None is not known. `lines` says where every line of the
+    file is, and `non_data_lines` are the first
     hundred that are no data. `differences` are the first values that a dry run would change. `undo`
     says what an undo did, which is an import record of its own, and `undone_by` which one took this
     import back. `stage_seconds` holds the wall time of each stage.

@@ -14,6 +14,7 @@ import polars as pl
 from csv_pipeline.batches import Batches, BatchWriter, batches, scan
 from csv_pipeline.handover import WHOLE, Part, Replay, TextFile
 from csv_pipeline.model import FileFacts
+from csv_pipeline.spec.file_name import FromName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +23,8 @@ class Files:
 
     They are one file of any size, or several small ones, and what a stage gives it gives for each.
     `rows` and `rejects` are as in `TextFile`, but for the numbers of the rows, which `parts` tell.
-    Where rows come back corrected, `styles` and `facts` are those of the file that they are from.
+    `from_names` is what the name of each tells. Where rows come back corrected, `styles` and
+    `facts` are those of the file that they are from.
     """
 
     work: Path
@@ -31,6 +33,7 @@ class Files:
     parts: tuple[Part, ...]
     rows: Batches
     rejects: Batches
+    from_names: tuple[FromName | None, ...] = (None,)
     replay: Replay | None = None
     styles: Mapping[str, str | None] = field(default_factory=dict)
     facts: FileFacts | None = None
@@ -47,14 +50,21 @@ class Files:
             names=tuple(self.names[position] for position in positions),
             texts=tuple(self.texts[position] for position in positions),
             parts=tuple(self.parts[position] for position in positions),
+            from_names=tuple(self.from_names[position] for position in positions),
         )
 
 
-def together(texts: Sequence[TextFile], names: Sequence[str], work: Path) -> Files:
+def together(
+    texts: Sequence[TextFile],
+    names: Sequence[str],
+    work: Path,
+    from_names: Sequence[FromName | None] = (),
+) -> Files:
     """Return files as one; of several the rows are copied to `work`, which must be few.
 
     All have the same header.
     """
+    told = tuple(from_names) or (None,) * len(names)
     if len(texts) == 1:
         text = texts[0]
         return Files(
@@ -64,6 +74,7 @@ def together(texts: Sequence[TextFile], names: Sequence[str], work: Path) -> Fil
             parts=(WHOLE,),
             rows=text.rows,
             rejects=text.rejects,
+            from_names=told,
         )
     rows, rejects = BatchWriter(work / "text"), BatchWriter(work / "rejects-read")
     parts: list[Part] = []
@@ -88,6 +99,7 @@ def together(texts: Sequence[TextFile], names: Sequence[str], work: Path) -> Fil
         parts=tuple(parts),
         rows=rows.batches,
         rejects=rejects.batches,
+        from_names=told,
     )
 
 

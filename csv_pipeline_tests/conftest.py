@@ -155,7 +155,7 @@ def typed_file(files: Files, feed: Feed, account: Account | None = None, **how: 
     return typed
 
 
-def declares(encoding: str) -> Account:
+def declares(encoding: str | None) -> Account:
     """Return an account that declares an encoding."""
     return Account(account="ACCOUNT", encoding=encoding)
 

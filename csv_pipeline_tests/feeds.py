@@ -22,6 +22,7 @@ from csv_pipeline.spec.conflict import (
 from csv_pipeline.spec.contract import Contract, Money, column
 from csv_pipeline.spec.duplicates import FirstInFile, NewestInFile, RejectDuplicates
 from csv_pipeline.spec.feed import Feed
+from csv_pipeline.spec.file_name import FileName
 
 
 class Person(Contract):
@@ -89,6 +90,16 @@ class Part(Contract):
     name: str = column("Name", nullable=True)
 
 
+class Price(Contract):
+    """A price of a day, which only the name of its file tells, in a region that its folder does."""
+
+    sku: str = column("SKU")
+    price: Money = column("Price")
+    day: pl.Date = column(derived=True)
+    edition: int = column(derived=True, nullable=True)
+    region: str = column(derived=True, nullable=True)
+
+
 def _versions(name: str, **policies: Any) -> Feed:
     return Feed(
         name=name, description="Versioned values.", contract=Version, key=("key",), **policies
@@ -129,6 +140,17 @@ TEST_FEEDS = (
             "maker": KeepStored(),
             "secret": RejectConflicts(),
         },
+    ),
+    Feed(
+        name="prices",
+        description="Prices of a day.",
+        contract=Price,
+        key=("sku", "day"),
+        file_name=FileName(
+            pattern=r"prices_(?P<day>[\d-]+)(?:_v(?P<edition>\d+))?\.csv",
+            shown="prices_<YYYY-MM-DD>[_v<edition>].csv",
+            folders=r"(?:.*/)?(?P<region>\d\d - [^/]+)",
+        ),
     ),
     Feed(name="shifts", description="Shifts.", contract=Shift, key=("shift",)),
     Feed(name="parts", description="Parts.", contract=Part, key=("number",)),

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner, Result
 
-from csv_pipeline.cli import commands
+from csv_pipeline.cli import commands, opening
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.feeds import FEEDS
 from csv_pipeline_tests.conftest import Desk, own_settings
@@ -75,7 +75,7 @@ def pipeline() -> Iterator[Pipeline]:
 @pytest.fixture
 def reader(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Reader:
     """A reader whose commands work on the pipeline of the tests."""
-    monkeypatch.setattr(commands, "_pipeline", lambda: desk.pipeline)
+    monkeypatch.setattr(opening, "pipeline", lambda: desk.pipeline)
     return Reader(desk)
 
 

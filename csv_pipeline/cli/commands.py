@@ -1,31 +1,23 @@
 """The commands and their options; each imports what it needs when it is called."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from csv_pipeline.account import Declaration
-from csv_pipeline.cli.group import Commands, log_warnings_only
+from csv_pipeline.cli import declaring, opening
+from csv_pipeline.cli.group import Commands
+from csv_pipeline.cli.options import (
+    AccountOption,
+    Again,
+    DryRun,
+    FeedOption,
+    Json,
+    OnlyAccount,
+    OnlyFeed,
+    Strict,
+)
 from csv_pipeline.errors import SetupError
-
-if TYPE_CHECKING:
-    from csv_pipeline.engine.pipeline import Pipeline
-    from csv_pipeline.settings import Settings
-
-AccountOption = Annotated[str, typer.Option("--account", "-a", help="Whose file it is.")]
-FeedOption = Annotated[str, typer.Option("--feed", "-f", help="What it holds; see `feeds`.")]
-OnlyAccount = Annotated[str | None, typer.Option("--account", "-a", help="Only of this account.")]
-OnlyFeed = Annotated[str | None, typer.Option("--feed", "-f", help="Only of this feed.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of tables.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would happen; store nothing.")]
-Again = Annotated[
-    bool, typer.Option("--again", help="Import it though its bytes were imported, as the newest.")
-]
-Strict = Annotated[
-    bool, typer.Option("--strict", help="Exit with 1 also if the import has a warning.")
-]
-
 
 app = typer.Typer(
     cls=Commands,
@@ -46,7 +38,7 @@ def demo() -> None:
     from csv_pipeline.cli.dev import dagster_home
     from csv_pipeline.demo.run import run_demo
 
-    pipeline = _pipeline()
+    pipeline = opening.pipeline()
     with DagsterInstance.from_config(str(dagster_home(pipeline.settings))) as instance:
         result = run_demo(pipeline, instance, on_step=terminal.note)
     show_demo.demo(result, pipeline.settings)
@@ -62,7 +54,7 @@ def dev(
     """Start the database, Dagster's web page and its daemon; stop them with Ctrl-C."""
     from csv_pipeline.cli.dev import serve
 
-    raise typer.Exit(serve(_pipeline(), host, port, verbose=verbose))
+    raise typer.Exit(serve(opening.pipeline(), host, port, verbose=verbose))
 
 
 @app.command("import")
@@ -85,7 +77,7 @@ def import_(  # noqa: PLR0913  # an option for each question
     from csv_pipeline.cli import importing, show, terminal
     from csv_pipeline.location import location_of
 
-    pipeline = _pipeline()
+    pipeline = opening.pipeline()
     imported = importing.import_file(
         pipeline, location_of(file), account, feed, dry_run=dry_run, again=again
     )
@@ -116,10 +108,11 @@ def inspect(  # noqa: PLR0913  # an option for each question
     """Show how a file is written, its first rows and faults, and the feeds it fits."""
     from csv_pipeline.cli import show_inspection, terminal
     from csv_pipeline.engine import inspection
-    from csv_pipeline.feeds import FEEDS
+    from csv_pipeline.feeds.sources import all_feeds
 
+    settings = opening.settings()
     found = inspection.inspect_file(
-        file, _settings(), FEEDS, feed=feed, member=member, full=full, out=out
+        file, settings, all_feeds(settings), feed=feed, member=member, full=full, out=out
     )
     if as_json:
         terminal.as_json(found.facts())
@@ -143,11 +136,11 @@ def imports(
     from csv_pipeline.errors import UnknownAccountError
     from csv_pipeline.storage import accounts, arrivals, imports
 
-    pipeline = _pipeline()
+    pipeline = opening.pipeline()
     with pipeline.database.begin() as connection:
         found = imports.newest(connection, account=account, feed=feed, limit=limit)
         locations = arrivals.locations(connection, [report.arrival_id for report, _ in found])
-        known = [one.account for one in accounts.every(connection)]
+        known = accounts.names(connection)
     if not found and feed is not None:
         pipeline.feed(feed)  # which may be no feed at all
     if not found and account is not None and account not in known:
@@ -196,7 +189,7 @@ def rejects(  # noqa: PLR0913  # what to show, how much of it, and where to
     from csv_pipeline.engine import views
     from csv_pipeline.storage import imports, quarantine
 
-    pipeline = _pipeline()
+    pipeline = opening.pipeline()
     if out is not None:
         if out.exists() and not overwrite:
             raise SetupError(
@@ -236,7 +229,7 @@ def replay(  # noqa: PLR0913  # an option for each question
     """Import rejected rows that were written by `rejects --out` and corrected since."""
     from csv_pipeline.cli import importing, show, terminal
 
-    pipeline = _pipeline()
+    pipeline = opening.pipeline()
     imported = importing.replay(pipeline, file, import_id, dry_run=dry_run, again=again)
     if as_json:
         terminal.as_json(imported.facts())
@@ -256,7 +249,7 @@ def undo(
     from csv_pipeline.cli import show, terminal
     from csv_pipeline.engine import views
 
-    report = _pipeline().undo(import_id, dry_run=dry_run)
+    report = opening.pipeline().undo(import_id, dry_run=dry_run)
     if as_json:
         terminal.as_json(views.import_facts(report))
     else:
@@ -269,124 +262,15 @@ def feeds(
 ) -> None:
     """List the feeds, or the columns of one with the names they have in headers."""
     from csv_pipeline.cli import show_feeds
-    from csv_pipeline.feeds import FEEDS
+    from csv_pipeline.feeds.sources import all_feeds
     from csv_pipeline.spec.feed import feed_named
 
+    known = all_feeds(opening.settings())
     if name is None:
-        show_feeds.feeds(FEEDS)
+        show_feeds.feeds(known)
     else:
-        show_feeds.feed(feed_named({feed.name: feed for feed in FEEDS}, name))
+        show_feeds.feed(feed_named({feed.name: feed for feed in known}, name))
 
 
-@app.command()
-def accounts() -> None:
-    """List the accounts, what they declared, who may read them, and how many files wait."""
-    from csv_pipeline.cli import show_feeds
-    from csv_pipeline.storage import accounts, arrivals, isolation
-
-    with _pipeline().database.begin() as connection:
-        show_feeds.accounts(
-            accounts.every(connection),
-            arrivals.backlog(connection, with_failed=True),
-            isolation.readers(connection),
-        )
-
-
-@app.command()
-def account(  # noqa: PLR0913, PLR0917  # an option for each fact
-    name: Annotated[str, typer.Argument(help="The account; it is made if it is new.")],
-    seller_id: Annotated[
-        str | None, typer.Option(help="Refuse files that name another seller.")
-    ] = None,
-    date_order: Annotated[
-        Literal["day-first", "month-first"] | None, typer.Option(help="What 03/04/2025 means.")
-    ] = None,
-    decimal_mark: Annotated[
-        Literal["point", "comma"] | None, typer.Option(help="What 1.234 means.")
-    ] = None,
-    encoding: Annotated[
-        str | None, typer.Option(help="Of files that are not Unicode, such as cp1252.")
-    ] = None,
-    currency: Annotated[
-        str | None, typer.Option(help="What $ or kr means, by ISO 4217, such as USD or SEK.")
-    ] = None,
-    null_word: Annotated[
-        list[str] | None,
-        typer.Option(help="Stands for no value where a column is not text; may be repeated."),
-    ] = None,
-    max_file_bytes: Annotated[
-        int | None, typer.Option(min=1, help="How large a file may be, decompressed.")
-    ] = None,
-    max_compressed_bytes: Annotated[
-        int | None, typer.Option(min=1, help="How large a compressed file may be.")
-    ] = None,
-    forget: Annotated[
-        list[Declaration] | None,
-        typer.Option(help="Let the files decide this again; may be repeated."),
-    ] = None,
-    reader: Annotated[
-        str | None, typer.Option(help="Let this login role read the account in the database.")
-    ] = None,
-    no_reader: Annotated[str | None, typer.Option(help="Let it read the account no more.")] = None,
-) -> None:
-    """Declare what overrules the evidence in an account's files, and who may read its rows."""
-    from csv_pipeline.cli import show_feeds, terminal
-    from csv_pipeline.engine.accounts import bind_reader, declare, unbind_reader
-    from csv_pipeline.storage import arrivals, confine, isolation
-
-    changes = {
-        "seller_id": seller_id,
-        "date_order": date_order,
-        "decimal_mark": decimal_mark,
-        "encoding": encoding,
-        "currency": currency,
-        "null_words": tuple(null_word) if null_word else None,
-        "max_file_bytes": max_file_bytes,
-        "max_compressed_bytes": max_compressed_bytes,
-    }
-    pipeline = _pipeline()
-    declared = declare(pipeline, name, changes, forget or [])
-    for role, change in ((reader, bind_reader), (no_reader, unbind_reader)):
-        if role is not None and (needed := change(pipeline, role, name)) is not None:
-            terminal.note(f"For an administrator of the database: {needed}")
-    with pipeline.database.begin() as connection:
-        for needed in confine.left_open(connection) if reader is not None else ():
-            terminal.note(f"For an administrator, so that no reader holds up others: {needed}")
-        waiting = arrivals.backlog(connection, with_failed=True)
-        show_feeds.accounts([declared], waiting, isolation.readers(connection))
-
-
-def _pipeline() -> "Pipeline":
-    from csv_pipeline.engine.pipeline import open_pipeline
-    from csv_pipeline.feeds import FEEDS
-
-    log_warnings_only()
-    found = _settings()
-    _note_new_home(found)
-    return open_pipeline(found, FEEDS)
-
-
-def _note_new_home(settings: "Settings") -> None:
-    """Say so if a database is made here: it may be another folder's that was meant."""
-    if settings.database_url is None and not settings.postgres_area.exists():
-        from csv_pipeline.cli.terminal import note
-
-        note(
-            f"A new, empty database is made in {settings.postgres_area}. "
-            "CSV_PIPELINE_HOME names the folder to work in, wherever you are."
-        )
-
-
-def _settings() -> "Settings":
-    from pydantic import ValidationError
-
-    from csv_pipeline.settings import settings
-
-    try:
-        return settings()
-    except ValidationError as error:
-        faults = "; ".join(
-            f"CSV_PIPELINE_{'_'.join(map(str, fault['loc'])).upper() or '…'}: {fault['msg']}"
-            for fault in error.errors(include_input=False)
-        )
-        raise SetupError(f"settings: {faults}") from error
+app.command()(declaring.accounts)
+app.command()(declaring.account)

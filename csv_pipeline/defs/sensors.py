@@ -55,7 +55,7 @@ def _new_partitions(
 ) -> Sequence[dg.AddDynamicPartitionsRequest]:
     known = set(instance.get_dynamic_partitions(ACCOUNTS))
     with pipeline.database.begin() as connection:
-        new = [a.account for a in accounts.every(connection) if a.account not in known]
+        new = [name for name in accounts.names(connection) if name not in known]
     return [account_partitions.build_add_request(new)] if new else []
 
 

@@ -154,7 +154,8 @@ class Group:
             Workspace.drift.once(import_.workspace, import_.drift)
         texts = [import_.text() for import_ in due]
         work = due[0].work if len(due) == 1 else due[0].work / f"group-{len(due)}"
-        files = together(texts, [import_.claim.name for import_ in due], work)
+        from_names = [import_.from_name() for import_ in due]
+        files = together(texts, [import_.claim.name for import_ in due], work, from_names)
         for import_, part in zip(due, files.parts, strict=True):
             import_.workspace.shared = Shared(
                 work=files.work, rows=files.rows, rejects=files.rejects, part=part

@@ -81,4 +81,4 @@ def _likeness(import_: Import) -> _Likeness:
         return _Likeness(None)
     if plain.size_bytes > MOST_BYTES_OF_ONE:
         return _Likeness(None)
-    return _Likeness(text.header, plain.size_bytes, plain.fingerprint)
+    return _Likeness(text.header, plain.size_bytes, import_.fingerprint or "")

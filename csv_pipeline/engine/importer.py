@@ -15,12 +15,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from csv_pipeline.account import Account, Declared
 from csv_pipeline.engine import dry_runs
+from csv_pipeline.engine.beforehand import hints_for, names_of
 from csv_pipeline.engine.findings import first_rejects
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.report import report_so_far
 from csv_pipeline.engine.workspace import MOST_BYTES_OF_ONE, Workspace, workspace_in
-from csv_pipeline.errors import ContradictionError, WrongFeedError
+from csv_pipeline.errors import ContradictionError, FileNameError, FileRefusedError, WrongFeedError
 from csv_pipeline.handover import PlainFile, Replay, TextFile
+from csv_pipeline.location import location_of
 from csv_pipeline.model import (
     Claim,
     Ending,
@@ -37,6 +39,7 @@ from csv_pipeline.rejects.rejects_file import is_rejects_file
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.contract import heading
 from csv_pipeline.spec.feed import Feed, as_declared
+from csv_pipeline.spec.file_name import FromName
 from csv_pipeline.spec.header import drift, header_fingerprint, sources_in
 from csv_pipeline.stages.fetch import fetch, refuse_changed
 from csv_pipeline.stages.read import ReadHints, read
@@ -68,27 +71,6 @@ def remove_work(settings: Settings, claim: Claim) -> None:
     workspace_in(work_of(settings, claim)).remove()
     if claim.dry_run:
         dry_runs.drop(work_of(settings, claim))
-
-
-def hints_for(name: str, settings: Settings, feed: Feed | None) -> ReadHints:
-    """Return what is known of a file of a feed, or of none, before it is read."""
-    hints = ReadHints(
-        name=name,
-        max_bytes=settings.max_file_bytes,
-        max_columns=settings.max_columns,
-        max_record_bytes=settings.max_record_bytes,
-        max_records=settings.max_records,
-        block_bytes=settings.block_bytes,
-    )
-    if feed is None:
-        return hints
-    return replace(
-        hints,
-        headings=feed.headings,
-        meanings=feed.meanings,
-        encodings=feed.encodings,
-        non_data=feed.non_data,
-    )
 
 
 class Import:
@@ -151,9 +133,15 @@ class Import:
 
     @property
     def fingerprint(self) -> str | None:
-        """The fingerprint of the file's bytes, once it is unpacked."""
+        """The fingerprint of the file's bytes and what its name tells, once it is unpacked."""
         plain = self.workspace.plain
-        return plain.fingerprint if plain else None
+        if plain is None:
+            return None
+        try:
+            told = self.from_name()
+        except FileNameError:
+            told = None
+        return plain.fingerprint if told is None else told.fingerprint(plain.fingerprint)
 
     def end_as(self, outcome: Outcome, problem: str, code: str, same_as: int | None = None) -> None:
         """End the import here: its load stage will record this instead of rows."""
@@ -180,12 +168,14 @@ class Import:
     def fail(self, error: Exception) -> None:
         """End the import by an unforeseen error, with its traceback.
 
-        The database's own words stay out of it: they quote values of rows.
+        The database's own words stay out of it: they quote values of rows, as any may of a
+        confidential feed.
         """
         if isinstance(error, OSError):
             self.workspace.make_room()
         trace = "".join(traceback.format_tb(error.__traceback__))
-        said = "" if isinstance(error, SQLAlchemyError | PsycopgError) else f": {error}"
+        quotes = self.feed.confidential or isinstance(error, SQLAlchemyError | PsycopgError)
+        said = "" if quotes else f": {error}"
         code = getattr(getattr(error, "orig", error), "sqlstate", None)
         state = f" (SQLSTATE {code})" if code else ""
         problem = f"Traceback (most recent call last):\n{trace}{type(error).__name__}{state}{said}"
@@ -260,8 +250,29 @@ class Import:
 
     def text(self) -> TextFile:
         """Return the file's rows; rejected rows sent back under the header they came with."""
-        replay = self.replay()
-        return replay.text if replay else self._as_written()
+        try:
+            replay = self.replay()
+        except FileRefusedError:
+            self.from_name()  # one that is not named as the feed's files are may be anything
+            raise
+        if replay:
+            return replay.text
+        self.from_name()
+        return self._as_written()
+
+    def from_name(self) -> FromName | None:
+        """Return what the name tells; that of rejected rows sent back tells nothing of them.
+
+        Raises:
+            FileNameError: The file is not named as the feed's files are.
+        """
+        if self.feed.file_name is None or self.workspace.replay is not None:
+            return None
+        location = self.claim.location.removesuffix(f"!{self.claim.member}")
+        names = names_of(location_of(location), self._settings, self.plain().inner_name)
+        if self.claim.member is not None:
+            names = names[:1]  # the archive is named for all files in it
+        return self.feed.file_name.read(self.feed.name, names)
 
     def _as_written(self) -> TextFile:
         def both_ways() -> TextFile:
@@ -313,6 +324,7 @@ class Import:
                 states=quarantine.states(connection, import_id),
                 originals=lambda rows: quarantine.originals(connection, report, rows, split),
                 columns=tuple(positions.get(position) for position in range(len(report.header))),
+                confidential=self.feed.confidential,
             )
             return under_own_header(text, self.work, repaired, name=claim.name)
 
@@ -330,7 +342,8 @@ class Import:
             return None
         facts = repaired.facts
         if facts is None or facts.asked != self.feed.asks_filled:  # of an earlier version
-            return facts_by_header(repaired.header, self.feed)
+            known = facts.from_name if facts else ()
+            return replace(facts_by_header(repaired.header, self.feed), from_name=known)
         return facts
 
     def drift(self, before: tuple[str, ...] = ()) -> HeaderDrift:
@@ -371,5 +384,6 @@ def files_of(of: Sequence[Import]) -> Files:
         parts=tuple(share.part for share in shares),
         rows=shares[0].rows,
         rejects=shares[0].rejects,
+        from_names=tuple(import_.from_name() for import_ in of),
         replay=of[0].workspace.replay,
     )

@@ -6,7 +6,7 @@ says what was not read.
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
@@ -16,12 +16,15 @@ from typing import Any, TypedDict, Unpack
 import polars as pl
 
 from csv_pipeline.batches import batches, scan
+from csv_pipeline.engine.beforehand import hints_for, names_of
 from csv_pipeline.engine.findings import count_rejects, first_rejects, non_data_in
-from csv_pipeline.engine.importer import hints_for
 from csv_pipeline.errors import FileRefusedError, SetupError, UndecidableError
 from csv_pipeline.handover import PARTIAL, REJECTS, Member, PlainFile, TextFile
+from csv_pipeline.location import location_of
 from csv_pipeline.model import Evidence, NonDataLine, Reject, StoredText
+from csv_pipeline.rejects.faults import MASK
 from csv_pipeline.settings import Settings
+from csv_pipeline.spec.contract import columns_of, heading
 from csv_pipeline.spec.feed import Feed, feed_named
 from csv_pipeline.stages.read import read, sample
 from csv_pipeline.stages.transform import Fit, fit
@@ -171,7 +174,8 @@ class _Desk:
         if out is not None:
             write_clean(text, out)
         faults = scan(text.rejects, REJECTS)
-        return replace(
+        proposals = [self._by_file_name(plain, one) for one in self._proposals(plain, text, feed)]
+        inspected = replace(
             found,
             text=text,
             line_ends=_line_ends(plain.path, text.encoding),
@@ -179,11 +183,35 @@ class _Desk:
             faults=tuple(first_rejects(0, text.text, faults, _FIRST_FAULTS)),
             non_data_lines=non_data_in(text).first,
             faults_by_rule=tuple(count_rejects(faults)[0].items()),
-            proposals=tuple(self._proposals(plain, text, feed)),
-            evidence=(*plain.evidence, *text.evidence),
+            proposals=tuple(one for one, _ in proposals),
+            evidence=(
+                *plain.evidence,
+                *(its for one, told in proposals if one.fit.feed == feed for its in told),
+                *text.evidence,
+            ),
             unverified=tuple(self._unverified(plain, text)) if sampled else (),
             records_about=self._records_about(plain, text) if sampled else None,
             out=out,
+        )
+        return (
+            _masked(inspected)
+            if self._is_confidential(text, feed, inspected.proposals)
+            else inspected
+        )
+
+    def _is_confidential(
+        self, text: TextFile, feed: str | None, proposals: Sequence[Proposal]
+    ) -> bool:
+        """Return whether the file is, or may be, of a confidential feed."""
+        likeliest = feed or (proposals[0].fit.feed if proposals else None)
+        names = {heading(name) for name in text.header}
+        return any(
+            one.name == likeliest
+            or any(
+                column.protected and names & column.headings for column in columns_of(one.contract)
+            )
+            for one in self.feeds.values()
+            if one.confidential
         )
 
     def _plain(self, member: str | None, *, full: bool) -> PlainFile:
@@ -246,6 +274,19 @@ class _Desk:
         by_name = (again.header_line, again.fit) != (proposal.header_line, proposal.fit)
         return replace(again, only_by_name=by_name)
 
+    def _by_file_name(
+        self, plain: PlainFile, proposal: Proposal
+    ) -> tuple[Proposal, tuple[Evidence, ...]]:
+        """Return a proposal, and what the file's name tells if it is for this feed."""
+        feed = self.feeds[proposal.fit.feed]
+        if feed.file_name is None or proposal.problem:
+            return proposal, ()
+        names = names_of(location_of(self.path), self.settings, plain.inner_name)
+        try:
+            return proposal, feed.file_name.read(feed.name, names).evidence
+        except FileRefusedError as refusal:
+            return replace(proposal, problem=f"{refusal.needed}; {refusal.found}"), ()
+
     def _unverified(self, plain: PlainFile, text: TextFile) -> Iterator[str]:
         seen = (self._read_in / "head").stat().st_size
         whole = "all of it" if plain.path != self.path else f"all {plain.size_bytes:,} bytes"
@@ -282,6 +323,17 @@ def _covered(text: TextFile) -> int:
         for batch in batches(some, ("offset", "length"))
     ]
     return max((end for end in ends if end is not None), default=0)
+
+
+def _masked(found: Inspection) -> Inspection:
+    """Return what may be told of a file of a confidential feed: nothing that is in its cells."""
+    rows = ((number, tuple(cell and MASK for cell in cells)) for number, cells in found.first_rows)
+    return replace(
+        found,
+        first_rows=tuple(rows),
+        faults=tuple(replace(fault, raw=MASK) for fault in found.faults),
+        non_data_lines=tuple(replace(line, text=MASK) for line in found.non_data_lines),
+    )
 
 
 def _line_ends(path: Path, encoding: str) -> str:

@@ -217,10 +217,13 @@ class Pipeline:
 
         At once and whole; if there are none, no file is written, and one that is there stays. Rows
         that another import repaired are left out unless `repaired`; `verbatim` is for machines: no
-        cell is kept from being a formula.
+        cell is kept from being a formula. Cells of a confidential feed are masked; a mask that
+        comes back is the cell as it was.
 
         Raises:
             UnknownImportError: The ledger has no such import.
+            SetupError: The import repairs another one of a confidential feed, by which a mask would
+                have two meanings.
         """
         location = target if isinstance(target, Location) else location_of(target)
         with (
@@ -228,6 +231,13 @@ class Pipeline:
             written_to(location, self.settings.work_area) as path,
         ):
             report = imports.report_of(connection, import_id)
+            confidential = self.feed(report.feed).confidential
+            if confidential and report.repairs is not None:
+                raise SetupError(
+                    f"import {import_id}: the import that it repairs was needed, because cells of "
+                    f"feed {report.feed!r} are not shown; write out the rejects of import "
+                    f"{report.repairs}"
+                )
             split = Grammar(report.delimiter, report.quote, report.escape).cells
             encoding = "utf-8" if verbatim else "utf-8-sig"
             with path.open("w", encoding=encoding, newline="") as out:
@@ -238,6 +248,7 @@ class Pipeline:
                     delimiter=report.delimiter,
                     split=split if report.repairs is None else lambda _: (),
                     verbatim=verbatim,
+                    confidential=confidential,
                 )
             if not written:
                 path.unlink()

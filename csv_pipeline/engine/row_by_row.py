@@ -15,6 +15,7 @@ from csv_pipeline.batches import BatchWriter, scan
 from csv_pipeline.handover import REJECTS, TYPED_ORIGIN, TypedFile
 from csv_pipeline.parts import Files, together
 from csv_pipeline.spec.feed import Feed
+from csv_pipeline.spec.file_name import NamedFile
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.transform import transform
 from csv_pipeline.stages.validate import validate
@@ -42,7 +43,9 @@ def rows_that_need_others(feed: Feed, sample: Path) -> list[int]:
             meanings=feed.meanings,
             encodings=feed.encodings,
         )
-        files = together([read(sample, work, hints)], [sample.name], work)
+        names = [NamedFile.of(sample.name)]
+        told = feed.file_name.read(feed.name, names) if feed.file_name else None
+        files = together([read(sample, work, hints)], [sample.name], work, [told])
         # What a file says of its rows as a whole is asked of none of them alone.
         feed = replace(feed, file_checks=())
         whole = _typed(files, feed)

@@ -1,9 +1,16 @@
 """WHAT is imported: one module a feed, and the list of them."""
 
 from csv_pipeline.feeds.customers import CUSTOMERS
+from csv_pipeline.feeds.dme_equipment import DME_EQUIPMENT
 from csv_pipeline.feeds.dme_supplier_services import DME_SUPPLIER_SERVICES
 from csv_pipeline.feeds.ebay_listings import EBAY_LISTINGS
 from csv_pipeline.feeds.ebay_orders import EBAY_ORDERS
 from csv_pipeline.spec.feed import Feed
 
-FEEDS: tuple[Feed, ...] = (EBAY_ORDERS, EBAY_LISTINGS, CUSTOMERS, DME_SUPPLIER_SERVICES)
+FEEDS: tuple[Feed, ...] = (
+    EBAY_ORDERS,
+    EBAY_LISTINGS,
+    CUSTOMERS,
+    DME_SUPPLIER_SERVICES,
+    DME_EQUIPMENT,
+)

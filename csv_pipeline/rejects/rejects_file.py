@@ -18,6 +18,8 @@ from typing import TextIO
 
 import polars as pl
 
+from csv_pipeline.rejects.faults import MASK
+
 IMPORT_ID = "_import_id"
 ROW_NUMBER = "_row_number"
 ERRORS = "_errors"
@@ -89,12 +91,17 @@ def write_rejects(  # noqa: PLR0913  # what to write, and how
     delimiter: str,
     split: Callable[[str], Sequence[str | None]],
     verbatim: bool = False,
+    confidential: bool = False,
 ) -> int:
     """Write a line for each row and return their number.
 
-    What `split` tells apart of a malformed record is shown under the columns in their order.
+    What `split` tells apart of a malformed record is shown under the columns in their order. If
+    they are `confidential`, cells are masked, and of a malformed record there are none.
     """
     show = _as_it_is if verbatim else kept
+    show_cell = _mask if confidential else show
+    if confidential:
+        split = _no_cells
     separator = delimiter if len(delimiter) == 1 else ","
     writer = csv.writer(out, delimiter=separator, lineterminator="\r\n")
     ours = (VERBATIM,) if verbatim else ()
@@ -104,9 +111,9 @@ def write_rejects(  # noqa: PLR0913  # what to write, and how
         told = row.cells if row.cells is not None else split(row.raw)[: len(header)]
         cells = [*told, *[None] * (len(header) - len(told))]
         facts = (row.import_id, row.row_number, show(" | ".join(row.errors)))
-        raw = "" if row.cells is not None else show(row.raw)
+        raw = "" if row.cells is not None else show_cell(row.raw)
         marks = ("yes",) if verbatim else ()
-        writer.writerow([*facts, *(show(cell or "") for cell in cells), raw, *marks])
+        writer.writerow([*facts, *(show_cell(cell or "") for cell in cells), raw, *marks])
     return written
 
 
@@ -151,3 +158,11 @@ def restored(cells: pl.Expr) -> pl.Expr:
 
 def _as_it_is(cell: str) -> str:
     return cell
+
+
+def _mask(cell: str) -> str:
+    return MASK if cell else ""
+
+
+def _no_cells(_: str) -> tuple[str, ...]:
+    return ()

@@ -11,9 +11,18 @@ from csv_pipeline.account import Account
 from csv_pipeline.errors import SetupError, UnknownFeedError
 from csv_pipeline.model import Evidence, FileFacts, NonDataLine
 from csv_pipeline.spec.conflict import ConflictPolicy, Overwrite
-from csv_pipeline.spec.contract import Column, Contract, columns_of, headings_of, meanings_of
+from csv_pipeline.spec.contract import (
+    Column,
+    Contract,
+    columns_of,
+    headings_of,
+    meanings_of,
+    protected,
+)
 from csv_pipeline.spec.duplicates import DuplicatePolicy, LastInFile
+from csv_pipeline.spec.file_name import FileName
 from csv_pipeline.spec.names import hold_names
+from csv_pipeline.spec.snapshot import Snapshot
 
 SHARE_FROM_ROWS = 20
 
@@ -99,6 +108,8 @@ class Feed:
         conflict: What happens when the key is stored and the rows differ.
         column_conflicts: The same for single columns, by name.
         duplicates: What happens when a key comes several times in a file.
+        snapshot: A file brings every row of a scope, and what becomes of stored rows that are not
+            in it. None: a file says nothing about rows that are not in it.
         layouts: Tried in this order; the first that a header fits is the file's.
         transforms: Functions over typed rows that make the derived columns, in this order. They
             see all columns of the contract, nulls where the file lacks them; how many rows come at
@@ -111,6 +122,9 @@ class Feed:
             they are kept in `_extra` as others are, and are no drift.
         nulls: Cells, trimmed, that mean no value besides the empty one.
         encodings: Tried in this order when a file is not Unicode.
+        confidential: No cell of its files is shown outside of the database, as if every column were
+            protected: a row whose cells have shifted may hold a protected value in any of them.
+        file_name: How files are named, and which derived columns the name tells.
         views: SELECT statements by view name, made in schema `data`.
         reject_rate_warning: The share of rejected rows above which the asset check warns.
         max_rejected_rows: A file with more rejected rows than these is refused; None: no limit.
@@ -128,6 +142,7 @@ class Feed:
     conflict: ConflictPolicy = field(default_factory=Overwrite)
     column_conflicts: Mapping[str, ConflictPolicy] = field(default_factory=dict)
     duplicates: DuplicatePolicy = field(default_factory=LastInFile)
+    snapshot: Snapshot | None = None
     layouts: tuple[Layout, ...] = (Layout(name="standard"),)
     non_data: tuple[NonDataPattern, ...] = ()
     transforms: tuple[Transform, ...] = ()
@@ -136,6 +151,8 @@ class Feed:
     extras: tuple[str, ...] = ()
     nulls: frozenset[str] = frozenset()
     encodings: tuple[str, ...] = ("cp1252",)
+    confidential: bool = False
+    file_name: FileName | None = None
     views: Mapping[str, str] = field(default_factory=dict)
     group: str = "default"
     reject_rate_warning: float = 0.05
@@ -147,6 +164,8 @@ class Feed:
     def __post_init__(self) -> None:
         """Hold the declaration to the contract's columns, and its names to what can hold them."""
         hold_names(self.name, self.contract, self.views)
+        if self.snapshot is not None:
+            self.snapshot.hold_to(self.name, self.columns)
         conflicts = (self.conflict, *self.column_conflicts.values())
         named = {*self.key, *self.column_conflicts, *self.duplicates.columns, *self.asks_filled}
         named.update(name for policy in conflicts for name in policy.columns)
@@ -154,6 +173,7 @@ class Feed:
             takes_facts(transform)
         for layout in self.layouts:
             named |= layout.marks | layout.required | layout.filled
+        told = self.file_name.columns if self.file_name else frozenset[str]()
         known = {column.name for column in self.columns}
         decided_by_key = sorted(self.column_conflicts.keys() & set(self.key))
         if unknown := sorted(named - known):
@@ -164,19 +184,21 @@ class Feed:
             if c.name in self.key and c.nullable and c.substitute is None
         ):
             found = f"{', '.join(map(repr, blank))} of the key may be null and has no substitute"
+        elif in_files := sorted(told - {c.name for c in self.columns if c.derived}):
+            found = f"the file's name tells {', '.join(map(repr, in_files))}, which is not derived"
         elif decided_by_key:
             found = f"{', '.join(map(repr, decided_by_key))} is of the key, which cannot differ"
         else:
             return
         raise SetupError(
             f"feed {self.name!r}: columns of its contract were needed for key, conflicts, "
-            f"duplicates, layouts and asks_filled; {found}"
+            f"duplicates, layouts, asks_filled and file_name; {found}"
         )
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
         """The contract's columns in the order they are declared."""
-        columns = columns_of(self.contract)
+        columns = protected(self.contract) if self.confidential else columns_of(self.contract)
         return tuple(map(self._named, columns)) if self.aliases or self.maps else columns
 
     def _named(self, column: Column) -> Column:

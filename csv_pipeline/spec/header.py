@@ -1,16 +1,17 @@
 """How a header fits a feed, and how it differs from the one before."""
 
 import re
-from hashlib import sha256
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 from functools import lru_cache
+from hashlib import sha256
 
 from csv_pipeline.model import HeaderDrift
 from csv_pipeline.spec.contract import Column, heading
 from csv_pipeline.spec.feed import Feed, Layout
 from csv_pipeline.spec.kinds import Kind
 
+FINGERPRINT = re.compile(r"[0-9a-f]{12}")
 _ALIKE = 0.6  # of two names, by difflib's ratio; "Order No." and "Order Number" have 0.67
 
 

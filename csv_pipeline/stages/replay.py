@@ -17,7 +17,7 @@ import polars as pl
 from csv_pipeline.batches import BatchWriter, batches
 from csv_pipeline.errors import ReplayError
 from csv_pipeline.handover import ORIGIN, PAIRS, Replay, TextFile
-from csv_pipeline.rejects.faults import record_faults
+from csv_pipeline.rejects.faults import MASK, record_faults
 from csv_pipeline.rejects.rejects_file import IMPORT_ID, OURS, RAW, ROW_NUMBER, VERBATIM, restored
 
 _IN_NAME = re.compile(r"import-(\d+)")
@@ -30,7 +30,8 @@ class Repaired:
     """The import whose rejected rows come back.
 
     `states` is as `quarantine.states` gives it, `originals` gives the rows of some numbers as
-    `quarantine.originals` does, and `columns` says which column each place of the header is.
+    `quarantine.originals` does, and `columns` says which column each place of the header is. Cells
+    of a `confidential` feed were sent out masked.
     """
 
     import_id: int
@@ -38,6 +39,7 @@ class Repaired:
     states: pl.DataFrame
     originals: Callable[[Sequence[int]], pl.DataFrame]
     columns: tuple[str | None, ...]
+    confidential: bool = False
 
 
 def named_import(text: TextFile, name: str, told: int | None = None) -> int:
@@ -79,12 +81,14 @@ def under_own_header(text: TextFile, work: Path, repaired: Repaired, *, name: st
     pairs = zip(batches(text.rows), batches(text.rejects), strict=True)
     for number, (batch, malformed) in enumerate(pairs):
         judged = _judged(batch, text.header, repaired, seen)
+        if repaired.confidential:
+            judged = _unmasked(judged, positions[: len(repaired.header)], repaired)
         judged = _compared(judged, positions, repaired, verbatim=verbatim)
         seen = pl.concat([seen, judged["repairs"].drop_nulls()])
         good = judged.filter(pl.col("rule").is_null()).select(
             *(
                 cell.alias(str(index))
-                for index, cell in enumerate(_as_sent(positions, verbatim=verbatim))
+                for index, cell in enumerate(_as_sent(judged, positions, verbatim=verbatim))
             ),
             *ORIGIN,
         )
@@ -193,10 +197,49 @@ def _judged(
     )
 
 
-def _as_sent(positions: Sequence[int], *, verbatim: bool) -> list[pl.Expr]:
+def _unmasked(judged: pl.DataFrame, positions: Sequence[int], repaired: Repaired) -> pl.DataFrame:
+    """Return the rows with what each mask hides as `hidden`; a mask that hides nothing is a fault.
+
+    A malformed record has no cells, so that all of its cells have to be written anew.
+    """
+    masked = [_is_mask(position) for position in positions]
+    wanted = judged.filter(pl.any_horizontal(masked) & pl.col("rule").is_null())["repairs"]
+    cells = pl.col("cells").list
+    frame = repaired.originals(wanted.to_list()).select(
+        "repairs",
+        *(
+            cells.get(index, null_on_oob=True).alias(_hidden(position))
+            for index, position in enumerate(positions)
+        ),
+    )
+    rows = judged.join(frame, on="repairs", how="left", maintain_order="left")
+    hides_nothing = pl.any_horizontal(
+        mask & pl.col(_hidden(position)).is_null()
+        for mask, position in zip(masked, positions, strict=True)
+    )
+    refused = pl.col("rule").is_null() & hides_nothing
+    return rows.with_columns(
+        rule=pl.when(refused).then(pl.lit("row.not_corrected")).otherwise("rule")
+    )
+
+
+def _is_mask(position: int) -> pl.Expr:
+    return (pl.col(str(position)).str.strip_chars() == MASK).fill_null(value=False)
+
+
+def _hidden(position: int) -> str:
+    return f"hidden {position}"
+
+
+def _as_sent(judged: pl.DataFrame, positions: Sequence[int], *, verbatim: bool) -> list[pl.Expr]:
     """Return the cells in the order of the repaired header, as they were before they were sent."""
-    cells = (pl.col(str(position)) for position in positions)
-    return [cell if verbatim else restored(cell) for cell in cells]
+    cells = []
+    for position in positions:
+        cell = pl.col(str(position)) if verbatim else restored(pl.col(str(position)))
+        if _hidden(position) in judged.columns:
+            cell = pl.when(_is_mask(position)).then(_hidden(position)).otherwise(cell)
+        cells.append(cell)
+    return cells
 
 
 def _compared(
@@ -228,7 +271,7 @@ def _compared(
     rows = judged.join(frame, on="repairs", how="left", maintain_order="left")
     well, same, tells = [], [], []
     for name, sent, column in zip(
-        names, _as_sent(positions, verbatim=verbatim), repaired.columns, strict=False
+        names, _as_sent(judged, positions, verbatim=verbatim), repaired.columns, strict=False
     ):
         fault = pl.lit(column) if column is not None else pl.lit("")
         well.append((pl.col(name).fill_null("") != "") & ~pl.col("faulty").list.contains(fault))
@@ -271,7 +314,7 @@ def _faults(judged: pl.DataFrame, repaired: Repaired) -> pl.DataFrame:
             f"the {ROW_NUMBER} of a row that {repairs} rejected was needed; found {{}}",
             pl.when(pl.col("number").fill_null("") == "")
             .then(pl.lit("an empty cell"))
-            .otherwise(pl.format("'{}'", "number")),
+            .otherwise(pl.lit(MASK) if repaired.confidential else pl.format("'{}'", "number")),
         ),
         "row.repaired_before": pl.format(
             f"an open reject was needed; row {{}} of {repairs} was repaired by import {{}}",
@@ -288,7 +331,7 @@ def _faults(judged: pl.DataFrame, repaired: Repaired) -> pl.DataFrame:
         ),
         "row.not_corrected": pl.lit(
             f"its cells corrected and {RAW} emptied were needed; {RAW} still holds the record, "
-            "whose cells could not be told apart"
+            f"whose cells could not be told apart, or a cell {MASK}"
         ),
     }
     message = pl.coalesce(pl.when(pl.col("rule") == rule).then(text) for rule, text in what.items())

@@ -239,6 +239,7 @@ def _unzip(source: StoredText, target: Path, limits: UnpackLimits, wanted: Wante
         path=target,
         size_bytes=size,
         fingerprint=fingerprint,
+        inner_name=found.filename,
         evidence=(_evidence(ZIP, found.compress_size, size, found.filename, only),),
     )
 

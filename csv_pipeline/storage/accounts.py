@@ -57,20 +57,27 @@ def declared(
     connection: sa.Connection, account: str, feed: str = "", version: int | None = None
 ) -> Declared:
     """Return what an account declares of its files of a feed, now or as of a version."""
+    found = latest(connection, account, feed, version)
+    return Declared(account=account, feed=feed, versions=found)
+
+
+def latest(
+    connection: sa.Connection,
+    account: str | None = None,
+    feed: str | None = None,
+    version: int | None = None,
+) -> tuple[Version, ...]:
+    """Return the last version of each scope, of all or one account and feed, the widest first."""
     table = tables.declaration
-    query = (
-        sa.select(table)
-        .ext(distinct_on(table.c.feed, table.c.header))
-        .where(table.c.account == account, table.c.feed.in_(["", feed]))
-        .order_by(table.c.feed, table.c.header, table.c.version.desc())
-    )
+    scope = table.c.account, table.c.feed, table.c.header
+    query = sa.select(table).ext(distinct_on(*scope)).order_by(*scope, table.c.version.desc())
+    if account is not None:
+        query = query.where(table.c.account == account)
+    if feed is not None:
+        query = query.where(table.c.feed.in_(["", feed]))
     if version is not None:
         query = query.where(table.c.version <= version)
-    return Declared(
-        account=account,
-        feed=feed,
-        versions=tuple(_version(row) for row in connection.execute(query)),
-    )
+    return tuple(_version(row) for row in connection.execute(query))
 
 
 def history(connection: sa.Connection, account: str) -> Sequence[Version]:
@@ -83,11 +90,6 @@ def history(connection: sa.Connection, account: str) -> Sequence[Version]:
 def named(connection: sa.Connection, name: str, feed: str = "") -> Account:
     """Return what an account declares; an unknown account has declared nothing."""
     return declared(connection, name, feed).of()
-
-
-def every(connection: sa.Connection) -> list[Account]:
-    """Return all accounts by name, with what they declare of all their files."""
-    return [named(connection, name) for name in names(connection)]
 
 
 def _version(row: Any) -> Version:

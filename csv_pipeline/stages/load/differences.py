@@ -12,19 +12,21 @@ _MOST_ROWS = 20
 
 def first_differences(connection: sa.Connection, resolution: Resolution) -> tuple[Difference, ...]:
     """Return the values that the first rows to be updated would change, in the file's order."""
-    columns = {column.name: column for column in resolution.feed.columns}
+    open_ = {column.name for column in resolution.feed.columns if not column.protected}
+    if not resolution.feed.confidential:
+        open_.add(EXTRA)
     names = (*resolution.values, EXTRA)
     first_cell, last_cell = len(resolution.key), len(resolution.key) + len(names)
     differences = []
     for number, *values in connection.execute(resolution.updates().limit(_MOST_ROWS)):
         shown = [
-            MASK if name in columns and columns[name].protected else value
+            value if name in open_ else MASK
             for name, value in zip(resolution.key, values, strict=False)
         ]
         before, after = values[first_cell:last_cell], values[last_cell:]
         for name, was, becomes in zip(names, before, after, strict=True):
             if was != becomes:
-                masked = name in columns and columns[name].protected
+                masked = name not in open_
                 differences.append(
                     Difference(
                         row_number=number,

@@ -9,7 +9,7 @@ from csv_pipeline.batches import BatchWriter, in_order
 from csv_pipeline.errors import LimitExceededError
 from csv_pipeline.handover import TextFile
 from csv_pipeline.model import Evidence, LineCounts
-from csv_pipeline.stages.read.dialect import Dialect, ReadHints, Text, find_dialect
+from csv_pipeline.stages.read.dialect import ReadHints, find_dialect
 from csv_pipeline.stages.read.encoding import as_utf8
 from csv_pipeline.stages.read.parsing import Parsed
 from csv_pipeline.stages.read.sections import NewColumnsError
@@ -78,25 +78,21 @@ def _read(source: Path, work: Path, hints: ReadHints, blocks: int | None = None)
         )
     columns = dialect.header
     while True:
+        structure = Structure(
+            text, dialect, hints, columns, Tally(dialect, hints, work / "non-data")
+        )
         try:
-            return _rows(text, work, hints, dialect, columns, (encoding, *wrappings), blocks)
+            found = _rows(structure, work, blocks)
         except NewColumnsError as more:
             columns = (*columns, *more.names)
+        else:
+            return replace(found, evidence=(encoding, *wrappings, *found.evidence))
 
 
-def _rows(  # noqa: PLR0913, PLR0917  # what is known of the text so far
-    text: Text,
-    work: Path,
-    hints: ReadHints,
-    dialect: Dialect,
-    columns: tuple[str, ...],
-    evidence: tuple[Evidence, ...],
-    blocks: int | None,
-) -> TextFile:
-    """Write the rows below the header, the cells of each in the order of `columns`."""
+def _rows(structure: Structure, work: Path, blocks: int | None) -> TextFile:
+    """Write the rows below the header, the cells of each in the order of the columns."""
     rows, rejects = BatchWriter(work / "text", main=True), BatchWriter(work / "rejects-read")
-    tally = Tally(dialect, hints, work / "non-data")
-    structure = Structure(text, dialect, hints, columns, tally)
+    text, dialect, tally = structure.text, structure.dialect, structure.tally
 
     def parse(block: tuple[int, Callable[[], Parsed]]) -> None:
         number, parsed = block[0], block[1]()
@@ -115,7 +111,7 @@ def _rows(  # noqa: PLR0913, PLR0917  # what is known of the text so far
         delimiter=dialect.grammar.delimiter,
         quote=dialect.grammar.quote,
         escape=dialect.grammar.escape,
-        header=columns,
+        header=structure.columns,
         header_line=dialect.header_line,
         records=rows.rows + rejects.rows,
         malformed=rejects.rows,
@@ -123,7 +119,7 @@ def _rows(  # noqa: PLR0913, PLR0917  # what is known of the text so far
         blank=tally.blank,
         non_data=tuple(tally.declared),
         non_data_count=tally.non_data,
-        evidence=(*evidence, *dialect.evidence, *_sections(structure.sections)),
+        evidence=(*dialect.evidence, *_sections(structure.sections)),
         lines=tally.lines if blocks is None else LineCounts(),
         non_data_lines=tally.batches,
         sections=1 + len(structure.sections),

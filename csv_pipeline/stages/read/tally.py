@@ -10,6 +10,7 @@ from csv_pipeline.batches import Batches, BatchWriter
 from csv_pipeline.errors import AccountingError
 from csv_pipeline.handover import NON_DATA
 from csv_pipeline.model import LineCounts, NonDataLine, ReportWarning
+from csv_pipeline.rejects.faults import MASK
 from csv_pipeline.stages.read.blocks import Block
 from csv_pipeline.stages.read.dialect import Dialect, ReadHints
 from csv_pipeline.stages.read.kinds import BLANK, DATA, PADDING, non_data_line
@@ -147,6 +148,8 @@ class Tally:
         )
 
     def _write(self, batch: pl.DataFrame) -> None:
+        if self.hints.confidential:
+            batch = batch.with_columns(text=pl.lit(MASK))
         self.non_data += batch.height
         self._non_data_lines += int(batch["lines"].sum())
         self._writer.write(batch, self._writer.count)

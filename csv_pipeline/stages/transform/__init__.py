@@ -5,13 +5,14 @@ the first value is cast. A value that does not cast leaves a null behind and a f
 the row goes on to be validated, so that all its faults are found.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 import polars as pl
 
-from csv_pipeline.account import Account
+from csv_pipeline.account import Account, account_command, entry_of
 from csv_pipeline.batches import Batches, BatchWriter, batches, in_order, scan
 from csv_pipeline.casts import cells
 from csv_pipeline.casts.identifiers import Rounded, is_rounded, rounded
@@ -21,6 +22,7 @@ from csv_pipeline.model import Evidence, FileFacts
 from csv_pipeline.parts import Files, by_part, parts_of
 from csv_pipeline.spec.contract import Column, heading
 from csv_pipeline.spec.feed import Feed, Layout
+from csv_pipeline.spec.file_name import FromName
 from csv_pipeline.spec.header import (
     extras_in,
     layout_of,
@@ -32,8 +34,9 @@ from csv_pipeline.spec.header import (
 from csv_pipeline.spec.kinds import Kind
 from csv_pipeline.stages.transform.casting import typed_rows
 from csv_pipeline.stages.transform.derived import check_file
+from csv_pipeline.stages.transform.named import told_by_name
 from csv_pipeline.stages.transform.plan import Plan
-from csv_pipeline.stages.transform.surveys import Header, survey
+from csv_pipeline.stages.transform.surveys import Decided, Header, survey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,33 +72,39 @@ def transform(
     - `UndecidableError`: Nothing settles the day order or decimal mark of a column.
     - `MixedCurrenciesError`: Amounts of a column are in several, and no column says in which.
     - `ContradictionError`: What the file says of itself is not what it holds.
+    - `FileNameError`: A part of its name is no value of the column that it tells.
     """
     sources, others = sources_in(files.header, feed)
     layout = _layout(sources, feed, files.facts)
     if missing := missing_columns(sources, layout, feed):
-        return [_without(missing, sources, files.header, feed, name) for name in files.names]
+        without = Header(feed=feed, account=account, sources=sources, headings={})
+        return [_without(missing, without, files.header, name) for name in files.names]
     headings = {column: files.header[position] for column, position in sources.items()}
     header = Header(feed=feed, account=account, sources=sources, headings=headings)
     nulls = frozenset(word.casefold() for word in (*feed.nulls, *account.null_words))
-    plans = [
-        one
-        if isinstance(one, FileRefusedError)
-        else Plan(
+    extras = extras_in(files.header, sources.values())
+
+    def planned(at: int, decided: Decided, filled: Collection[str]) -> Plan:
+        facts = files.facts or _facts_of(layout, sources, feed, filled, files.from_names[at])
+        return Plan(
             feed=feed,
             layout=layout,
             sources=sources,
             others=others,
-            extras=extras_in(files.header, sources.values()),
+            extras=extras,
             header=files.header,
             headings=headings,
             account=account,
             nulls=nulls,
-            decided=one,
-            facts=files.facts or _facts_of(layout, sources, feed, filled),
+            decided=decided,
+            facts=facts,
+            told=told_by_name(dict(facts.from_name), feed, account, files.names[at]),
         )
-        for one, filled in zip(
-            survey(files, header, today), _filled(files, header, nulls), strict=True
-        )
+
+    surveyed = zip(survey(files, header, today), _filled(files, header, nulls), strict=True)
+    plans = [
+        one if isinstance(one, FileRefusedError) else _unless_refused(planned, at, one, filled)
+        for at, (one, filled) in enumerate(surveyed)
     ]
     rows, rejects = (
         BatchWriter(files.work / "typed", main=True),
@@ -141,11 +150,29 @@ def transform(
                 layout=layout.name,
                 styles=plan.styles,
                 facts=plan.facts,
-                evidence=(_layout_evidence(layout, plan), *plan.decided.evidence, *checked),
+                evidence=(
+                    *(its.evidence if (its := files.from_names[at]) else ()),
+                    _layout_evidence(layout, plan),
+                    *_declared(plan),
+                    *plan.decided.evidence,
+                    *checked,
+                ),
                 warnings=(*plan.decided.warnings, *filter(None, damaged)),
             )
         )
     return made
+
+
+def _unless_refused(
+    planned: Callable[[int, Decided, Collection[str]], Plan],
+    at: int,
+    decided: Decided,
+    filled: Collection[str],
+) -> Plan | FileRefusedError:
+    try:
+        return planned(at, decided, filled)
+    except FileRefusedError as refusal:
+        return refusal
 
 
 def _own_rows(rows: Batches, files: Files) -> dict[int, pl.LazyFrame]:
@@ -226,13 +253,18 @@ def _filled(files: Files, header: Header, nulls: frozenset[str]) -> list[Collect
 
 
 def _facts_of(
-    layout: Layout, sources: Mapping[str, int], feed: Feed, filled: Collection[str]
+    layout: Layout,
+    sources: Mapping[str, int],
+    feed: Feed,
+    filled: Collection[str],
+    from_name: FromName | None = None,
 ) -> FileFacts:
     return FileFacts(
         layout=layout.name,
         columns=tuple(sources),
         asked=feed.asks_filled,
         filled=tuple(name for name in feed.asks_filled if name in filled),
+        from_name=tuple(from_name.texts.items()) if from_name else (),
     )
 
 
@@ -250,14 +282,27 @@ def _layout_evidence(layout: Layout, plan: Plan) -> Evidence:
     return Evidence(subject="layout", decision=layout.name, because=because)
 
 
+def _declared(plan: Plan) -> Iterator[Evidence]:
+    """Give which columns have a name, or words, that the account declares."""
+    account = plan.account
+    for alias in account.aliases:
+        title, name = alias
+        position = plan.sources.get(name)
+        if position is not None and heading(plan.header[position]) == heading(title):
+            because = account.setting("aliases", entry_of(alias)).evidence
+            yield Evidence(subject=f"column {title!r}", decision=name, because=because)
+    for name in dict.fromkeys(column for column, *_ in account.maps if column in plan.sources):
+        its = [one for one in account.maps if one[0] == name]
+        because = account.setting("maps", entry_of(its[-1])).evidence
+        words = f"words of {plan.headings[name]}"
+        yield Evidence(subject=words, decision=f"{len(its)} more", because=because)
+
+
 def _without(
-    missing: Sequence[Column],
-    sources: Mapping[str, int],
-    header: tuple[str, ...],
-    feed: Feed,
-    name: str,
+    missing: Sequence[Column], known: Header, header: tuple[str, ...], name: str
 ) -> FileRefusedError:
     """Return why a file is refused that lacks columns."""
+    sources, feed = known.sources, known.feed
     # Without a name that is known it is not a header, and its cells may be anybody's data.
     shown = header if sources else ()
     likely = likeliest(
@@ -265,7 +310,13 @@ def _without(
         tuple(extras_in(shown, sources.values())),
     )
     wanted = [(title(column), _other_names(column)) for column in missing]
-    return MissingColumnError(name, feed.name, wanted, shown, likely)
+    settle = ""
+    if len(likely) == len(missing):
+        names = {title(column): column.name for column in missing}
+        aliases = (shlex.quote(f"{added}={names[its]}") for its, added in likely.items())
+        command = account_command(known.account.account, feed.name, known.account.header)
+        settle = f"; if so: {command} {' '.join(f'--alias {alias}' for alias in aliases)}"
+    return MissingColumnError(name, feed.name, wanted, shown, likely, settle)
 
 
 def _other_names(column: Column) -> tuple[str, ...]:

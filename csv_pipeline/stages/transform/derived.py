@@ -18,7 +18,7 @@ from csv_pipeline.stages.transform.plan import Plan
 def with_derived(typed: pl.DataFrame, plan: Plan) -> pl.DataFrame:
     """Add what the feed derives; the columns that the file lacks are there to derive from only."""
     absent = [
-        pl.lit(column.substitute, column.dtype).alias(column.name)
+        pl.lit(plan.told.get(column.name, column.substitute), column.dtype).alias(column.name)
         for column in plan.feed.columns
         if column.name not in plan.sources
     ]

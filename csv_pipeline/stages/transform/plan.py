@@ -29,6 +29,7 @@ class Plan:
     nulls: frozenset[str]  # words for no value, case-folded, where a column is not text
     decided: Decided
     facts: FileFacts
+    told: Mapping[str, object]  # contract column → its value in all rows, by the file's name
 
     @property
     def styles(self) -> dict[str, str | None]:

@@ -5,10 +5,10 @@ What an account declared before is the first version of what it declares of all 
 
 from alembic import op
 
-revision = "0019"
-down_revision = "0018"
+revision = "0018"
+down_revision = "0017"
 
-_CHANGES = """
+_TABLE = """
 CREATE TABLE csv_pipeline.declaration (
     account text NOT NULL REFERENCES csv_pipeline.account,
     version integer NOT NULL,
@@ -19,7 +19,9 @@ CREATE TABLE csv_pipeline.declaration (
     declared_by text NOT NULL,
     PRIMARY KEY (account, version)
 );
+"""
 
+FIRST_VERSIONS = """
 INSERT INTO csv_pipeline.declaration (account, version, feed, header, facts, declared_by)
     SELECT account, 1, '', '', facts, ''
     FROM (
@@ -32,7 +34,9 @@ INSERT INTO csv_pipeline.declaration (account, version, feed, header, facts, dec
         FROM csv_pipeline.account
     ) AS known
     WHERE facts <> '{}';
+"""
 
+_CHANGES = """
 ALTER TABLE csv_pipeline.account
     DROP COLUMN seller_id, DROP COLUMN date_order, DROP COLUMN decimal_mark, DROP COLUMN encoding,
     DROP COLUMN currency, DROP COLUMN null_words, DROP COLUMN max_file_bytes,
@@ -46,4 +50,5 @@ CREATE POLICY own_account ON csv_pipeline.declaration FOR SELECT
 
 def upgrade() -> None:
     """Add the table, fill it, and drop the columns that it replaces."""
-    op.execute(_CHANGES)
+    for statements in (_TABLE, FIRST_VERSIONS, _CHANGES):
+        op.execute(statements)
