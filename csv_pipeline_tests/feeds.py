@@ -12,14 +12,17 @@ from csv_pipeline.spec import conflict
 from csv_pipeline.spec.conflict import (
     ConflictPolicy,
     FillBlanks,
+    FirstKnown,
     Greatest,
     KeepStored,
+    LaterWins,
     Least,
     NewestWins,
     Overwrite,
     RejectConflicts,
 )
 from csv_pipeline.spec.contract import Contract, Money, column
+from csv_pipeline.spec.dialect import TableDialect
 from csv_pipeline.spec.duplicates import FirstInFile, NewestInFile, RejectDuplicates
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.file_name import FileName
@@ -100,6 +103,14 @@ class Price(Contract):
     region: str = column(derived=True, nullable=True)
 
 
+class Entry(Contract):
+    """An entry of a list without a header."""
+
+    code: str = column()
+    note: str = column(nullable=True)
+    amount: Money = column(nullable=True)
+
+
 def _versions(name: str, **policies: Any) -> Feed:
     return Feed(
         name=name, description="Versioned values.", contract=Version, key=("key",), **policies
@@ -119,8 +130,10 @@ def _policy_of_the_docs() -> ConflictPolicy:
 TEST_FEEDS = (
     _versions("longest", column_conflicts={"value": _policy_of_the_docs()}),
     _versions("overwritten", conflict=Overwrite()),
+    _versions("later", conflict=LaterWins("version")),
     _versions("kept", conflict=KeepStored()),
     _versions("filled", conflict=FillBlanks()),
+    _versions("first_known", column_conflicts={"value": FirstKnown()}),
     _versions("greatest", conflict=Greatest()),
     _versions("least", conflict=Least()),
     _versions("without_conflict", conflict=RejectConflicts()),
@@ -142,6 +155,15 @@ TEST_FEEDS = (
         },
     ),
     Feed(
+        name="entries",
+        description="Entries of files without a header.",
+        contract=Entry,
+        key=("code",),
+        dialect=TableDialect(delimiter=";"),
+        encodings=("cp1251",),
+        needs_good_row=True,
+    ),
+    Feed(
         name="prices",
         description="Prices of a day.",
         contract=Price,
@@ -151,6 +173,14 @@ TEST_FEEDS = (
             shown="prices_<YYYY-MM-DD>[_v<edition>].csv",
             folders=r"(?:.*/)?(?P<region>\d\d - [^/]+)",
         ),
+    ),
+    Feed(
+        name="latest_prices",
+        description="The price of the last day that a file's name tells.",
+        contract=Price,
+        key=("sku",),
+        conflict=LaterWins("day"),
+        file_name=FileName(pattern=r"(?P<day>[\d-]+)(?:_.*)?\.csv", shown="<YYYY-MM-DD>[_…].csv"),
     ),
     Feed(name="shifts", description="Shifts.", contract=Shift, key=("shift",)),
     Feed(name="parts", description="Parts.", contract=Part, key=("number",)),

@@ -216,8 +216,10 @@ def commands() -> dict[str, Any]:
 
 
 def options_of(command: str) -> set[str]:
+    its = commands()[command]
+    below = getattr(its, "commands", {}).values()
     known = {"--help", "-h"}
-    for option in commands()[command].params:
+    for option in (one for each in (its, *below) for one in each.params):
         known.update(option.opts, option.secondary_opts)
     return known
 

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from csv_pipeline.account import Account, DateOrder
 from csv_pipeline.cli import commands, opening
+from csv_pipeline.cli.terminal import command
 from csv_pipeline.engine.accounts import declare
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.model import ImportReport, Outcome
@@ -330,7 +331,7 @@ def test_a_refused_file_that_is_tried_again_is_read_by_the_settings_of_today(sho
     shop.declare("--date-order", "day-first")
     said = shop.call("import", str(path), *lane)
     assert ": imported (import" in said
-    assert f"Settings: version 1, see csv-pipeline account {shop.name} --history" in said
+    assert f"Settings: version 1, see {command()} account {shop.name} --history" in said
     assert "imported, settings 1" in shop.call("imports", "-a", shop.name)
 
 

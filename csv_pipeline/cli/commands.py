@@ -1,11 +1,12 @@
 """The commands and their options; each imports what it needs when it is called."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from csv_pipeline.cli import declaring, opening
+from csv_pipeline.cli import declaring
+from csv_pipeline.cli.feed_commands import feeds
 from csv_pipeline.cli.group import Commands
 from csv_pipeline.cli.options import (
     AccountOption,
@@ -19,6 +20,10 @@ from csv_pipeline.cli.options import (
 )
 from csv_pipeline.errors import SetupError
 
+if TYPE_CHECKING:
+    from csv_pipeline.engine.pipeline import Pipeline
+    from csv_pipeline.settings import Settings
+
 app = typer.Typer(
     cls=Commands,
     help="CSV imports you can trust, account by account.",
@@ -27,6 +32,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(feeds, name="feeds")
 
 
 @app.command()
@@ -38,7 +45,7 @@ def demo() -> None:
     from csv_pipeline.cli.dev import dagster_home
     from csv_pipeline.demo.run import run_demo
 
-    pipeline = opening.pipeline()
+    pipeline = _pipeline()
     with DagsterInstance.from_config(str(dagster_home(pipeline.settings))) as instance:
         result = run_demo(pipeline, instance, on_step=terminal.note)
     show_demo.demo(result, pipeline.settings)
@@ -54,7 +61,7 @@ def dev(
     """Start the database, Dagster's web page and its daemon; stop them with Ctrl-C."""
     from csv_pipeline.cli.dev import serve
 
-    raise typer.Exit(serve(opening.pipeline(), host, port, verbose=verbose))
+    raise typer.Exit(serve(_pipeline(), host, port, verbose=verbose))
 
 
 @app.command("import")
@@ -77,7 +84,7 @@ def import_(  # noqa: PLR0913  # an option for each question
     from csv_pipeline.cli import importing, show, terminal
     from csv_pipeline.location import location_of
 
-    pipeline = opening.pipeline()
+    pipeline = _pipeline()
     imported = importing.import_file(
         pipeline, location_of(file), account, feed, dry_run=dry_run, again=again
     )
@@ -110,7 +117,7 @@ def inspect(  # noqa: PLR0913  # an option for each question
     from csv_pipeline.engine import inspection
     from csv_pipeline.feeds.sources import all_feeds
 
-    settings = opening.settings()
+    settings = _settings()
     found = inspection.inspect_file(
         file, settings, all_feeds(settings), feed=feed, member=member, full=full, out=out
     )
@@ -136,7 +143,7 @@ def imports(
     from csv_pipeline.errors import UnknownAccountError
     from csv_pipeline.storage import accounts, arrivals, imports
 
-    pipeline = opening.pipeline()
+    pipeline = _pipeline()
     with pipeline.database.begin() as connection:
         found = imports.newest(connection, account=account, feed=feed, limit=limit)
         locations = arrivals.locations(connection, [report.arrival_id for report, _ in found])
@@ -189,7 +196,7 @@ def rejects(  # noqa: PLR0913  # what to show, how much of it, and where to
     from csv_pipeline.engine import views
     from csv_pipeline.storage import imports, quarantine
 
-    pipeline = opening.pipeline()
+    pipeline = _pipeline()
     if out is not None:
         if out.exists() and not overwrite:
             raise SetupError(
@@ -229,7 +236,7 @@ def replay(  # noqa: PLR0913  # an option for each question
     """Import rejected rows that were written by `rejects --out` and corrected since."""
     from csv_pipeline.cli import importing, show, terminal
 
-    pipeline = opening.pipeline()
+    pipeline = _pipeline()
     imported = importing.replay(pipeline, file, import_id, dry_run=dry_run, again=again)
     if as_json:
         terminal.as_json(imported.facts())
@@ -249,28 +256,24 @@ def undo(
     from csv_pipeline.cli import show, terminal
     from csv_pipeline.engine import views
 
-    report = opening.pipeline().undo(import_id, dry_run=dry_run)
+    report = _pipeline().undo(import_id, dry_run=dry_run)
     if as_json:
         terminal.as_json(views.import_facts(report))
     else:
         show.undone(report, import_id, dry_run=dry_run)
 
 
-@app.command()
-def feeds(
-    name: Annotated[str | None, typer.Argument(help="Show the columns of this feed.")] = None,
-) -> None:
-    """List the feeds, or the columns of one with the names they have in headers."""
-    from csv_pipeline.cli import show_feeds
-    from csv_pipeline.feeds.sources import all_feeds
-    from csv_pipeline.spec.feed import feed_named
-
-    known = all_feeds(opening.settings())
-    if name is None:
-        show_feeds.feeds(known)
-    else:
-        show_feeds.feed(feed_named({feed.name: feed for feed in known}, name))
-
-
 app.command()(declaring.accounts)
 app.command()(declaring.account)
+
+
+def _pipeline() -> "Pipeline":
+    from csv_pipeline.cli import opening
+
+    return opening.pipeline()
+
+
+def _settings() -> "Settings":
+    from csv_pipeline.cli import opening
+
+    return opening.settings_found()

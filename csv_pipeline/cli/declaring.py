@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from csv_pipeline.cli import opening
 from csv_pipeline.cli.options import Json
 
 if TYPE_CHECKING:
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 
 def accounts() -> None:
     """List the accounts, what they declared, who may read them, and how many files wait."""
-    from csv_pipeline.cli import show_settings
+    from csv_pipeline.cli import opening, show_settings
     from csv_pipeline.storage import accounts, arrivals, isolation
 
     with opening.pipeline().database.begin() as connection:
@@ -98,7 +97,7 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each setting
 ) -> None:
     """Declare what overrules the evidence in an account's files, and who may read its rows."""
     from csv_pipeline.account import Account, Declared
-    from csv_pipeline.cli import show_settings, terminal
+    from csv_pipeline.cli import opening, show_settings, terminal
     from csv_pipeline.engine import views
     from csv_pipeline.engine.accounts import declare
     from csv_pipeline.storage import accounts

@@ -1,47 +1,38 @@
-"""Open the pipeline for a command, by the settings of the environment."""
+"""What a command works with: the settings, and the pipeline of all feeds."""
 
-from typing import TYPE_CHECKING
+from pydantic import ValidationError
 
 from csv_pipeline.cli.group import log_warnings_only
+from csv_pipeline.cli.terminal import note
+from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.errors import SetupError
-
-if TYPE_CHECKING:
-    from csv_pipeline.engine.pipeline import Pipeline
-    from csv_pipeline.settings import Settings
+from csv_pipeline.feeds.sources import all_feeds
+from csv_pipeline.settings import Settings, settings
 
 
-def pipeline() -> "Pipeline":
-    """Return the pipeline, open, with all feeds there are."""
-    from csv_pipeline.engine.pipeline import open_pipeline
-    from csv_pipeline.feeds.sources import all_feeds
-
+def pipeline() -> Pipeline:
+    """Open the pipeline of all feeds."""
     log_warnings_only()
-    found = settings()
+    found = settings_found()
     _note_new_home(found)
     return open_pipeline(found, all_feeds(found))
 
 
-def _note_new_home(settings: "Settings") -> None:
+def _note_new_home(settings: Settings) -> None:
     """Say so if a database is made here: it may be another folder's that was meant."""
     if settings.database_url is None and not settings.postgres_area.exists():
-        from csv_pipeline.cli.terminal import note
-
         note(
             f"A new, empty database is made in {settings.postgres_area}. "
             "CSV_PIPELINE_HOME names the folder to work in, wherever you are."
         )
 
 
-def settings() -> "Settings":
-    """Return the settings of the environment.
+def settings_found() -> Settings:
+    """Return the settings.
 
     Raises:
-        SetupError: One is wrong.
+        SetupError: A variable of the environment is wrong.
     """
-    from pydantic import ValidationError
-
-    from csv_pipeline.settings import settings
-
     try:
         return settings()
     except ValidationError as error:

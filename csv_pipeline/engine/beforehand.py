@@ -1,7 +1,5 @@
 """What is known of a file before it is read: by its feed, and by its name."""
 
-from dataclasses import replace
-
 from csv_pipeline.location import Location, parts_below
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.feed import Feed
@@ -19,17 +17,7 @@ def hints_for(name: str, settings: Settings, feed: Feed | None) -> ReadHints:
         max_records=settings.max_records,
         block_bytes=settings.block_bytes,
     )
-    if feed is None:
-        return hints
-    return replace(
-        hints,
-        headings=feed.headings,
-        meanings=feed.meanings,
-        encodings=feed.encodings,
-        non_data=feed.non_data,
-        confidential=feed.confidential,
-        has_protected=any(column.protected for column in feed.columns),
-    )
+    return hints if feed is None else hints.of_feed(feed)
 
 
 def names_of(lies: Location, settings: Settings, inner_name: str | None) -> list[NamedFile]:

@@ -6,6 +6,7 @@ to the rows from there on is done to several files at a time, see `csv_pipeline.
 
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -276,15 +277,17 @@ class Import:
 
     def _as_written(self) -> TextFile:
         def both_ways() -> TextFile:
-            if self.account.encoding is None and self.account.delimiter is None:
+            account = self.declared.of_any()
+            if not (account.encoding or account.delimiter or self._feed.dialect):
                 return self._read_by(declared=True)
-            # What an account declared of its files is not known to the spreadsheet of a person.
+            # What was declared of files is not known to the spreadsheet of a person.
             try:
                 found = self._read_by(declared=True)
             except ContradictionError:
-                found = self._read_by(declared=False)
-                if is_rejects_file(found.header):
-                    return found
+                with suppress(FileRefusedError):
+                    found = self._read_by(declared=False)
+                    if is_rejects_file(found.header):
+                        return found
                 raise
             return self._read_by(declared=False) if is_rejects_file(found.header) else found
 
@@ -294,13 +297,13 @@ class Import:
         return read(self.plain().path, self.work, self.hints(declared=declared))
 
     def hints(self, *, declared: bool) -> ReadHints:
-        """Return what is known of the file before it is read; perhaps without how it is written."""
+        """Return what is known of the file before it is read, how it is `declared` to be or not."""
         account = self.declared.of_any()
         known = hints_for(self.claim.name, self._settings, as_declared(self._feed, account))
-        known = replace(known, max_bytes=self._max_file_bytes, feed=self._feed.name)
-        if not declared:
-            return replace(known, account=Account(account=account.account))
-        return replace(known, account=account, delimiters=self.declared.delimiters())
+        known = replace(known, max_bytes=self._max_file_bytes)
+        if declared:
+            return replace(known, account=account, delimiters=self.declared.delimiters())
+        return replace(known, account=Account(account=account.account), dialect=None)
 
     def replay(self) -> Replay | None:
         """Return which rows of which import these are, if the file holds rejected rows."""

@@ -172,9 +172,11 @@ class Resolution(Staged):
         """The policies in force, each with its columns."""
         groups: dict[ConflictPolicy, list[str]] = {}
         for name in self.values:
-            policy = self.feed.column_conflicts.get(name, self.feed.conflict)
-            groups.setdefault(policy, []).append(name)
+            groups.setdefault(self._policy_of(name), []).append(name)
         return groups
+
+    def _policy_of(self, name: str) -> ConflictPolicy:
+        return self.feed.column_conflicts.get(name, self.feed.conflict)
 
     def block(self, first: int, last: int) -> Conditions:
         """Return the condition for staged rows with these row numbers."""
@@ -186,7 +188,7 @@ class Resolution(Staged):
     def _differs(self, name: str, rows: sa.FromClause) -> sa.ColumnElement[bool]:
         if name == EXTRA:
             return self._cells_differ(Overwrite(), rows)
-        return self.target.c[name].is_distinct_from(rows.c[name])
+        return self._policy_of(name).differ(self.target.c[name], rows.c[name])
 
     def _refuses(self) -> sa.ColumnElement[bool]:
         differ = [self._differs(name, self.staging) for name in self._of_refusing_policies()]
@@ -259,7 +261,8 @@ class Resolution(Staged):
     def by_arrival(self) -> bool:
         """Whether the order of arrivals decides on any value of a row that is stored."""
         groups = (*self._groups, self.feed.conflict)
-        return bool(self.feed.key) and any(policy.by_arrival for policy in groups)
+        may_differ = bool(self.feed.key or self.feed.counted)  # two rows of the same content do not
+        return may_differ and any(policy.by_arrival for policy in groups)
 
     def _stored_as_sent(self) -> bool:
         """Return whether an updated row holds what the file brought, and is known by its hash."""

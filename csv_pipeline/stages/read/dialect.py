@@ -20,10 +20,12 @@ from csv_pipeline.errors import (
     UndecidableError,
 )
 from csv_pipeline.model import Evidence, NonDataLine
-from csv_pipeline.spec.feed import NonDataPattern
+from csv_pipeline.spec.dialect import TableDialect
+from csv_pipeline.spec.feed import Feed, NonDataPattern
 from csv_pipeline.spec.header import header_fingerprint
 from csv_pipeline.stages.read.delimiters import Lines, best_reading, reading_by
 from csv_pipeline.stages.read.grammar import Grammar
+from csv_pipeline.stages.read.kinds import line_above
 from csv_pipeline.stages.read.quoting import begin_with_words, quotes_anywhere
 from csv_pipeline.stages.read.readings import Reading
 from csv_pipeline.stages.read.sampling import Record
@@ -41,7 +43,8 @@ class ReadHints:
     the file is taken as it is. `meanings` says of each what it names; some name the same.
     `account` is what the account declares, `delimiters` what was settled for files of the `feed`
     with a header, by its fingerprint; `encodings` is what the feed expects of files that are not
-    Unicode. `repair` allows the repairs that are certain. Of a `confidential` feed's file no line
+    Unicode. `repair` allows the repairs that are certain. A feed whose files have no header
+    declares their `dialect`, and their `columns` in order. Of a `confidential` feed's file no line
     is kept to be shown, and no cell of one that `has_protected` columns.
     """
 
@@ -54,6 +57,8 @@ class ReadHints:
     encodings: tuple[str, ...] = ("cp1252",)
     non_data: tuple[NonDataPattern, ...] = ()
     repair: bool = True
+    dialect: TableDialect | None = None
+    columns: tuple[str, ...] = ()
     confidential: bool = False
     has_protected: bool = False
     max_bytes: int = 2 * 1024**3
@@ -61,6 +66,21 @@ class ReadHints:
     max_record_bytes: int = 8 * 1024**2
     max_records: int = 100_000_000
     block_bytes: int = 4 * 1024**2
+
+    def of_feed(self, feed: Feed) -> "ReadHints":
+        """Return what is known of a file of a feed besides."""
+        return replace(
+            self,
+            headings=feed.headings,
+            meanings=feed.meanings,
+            encodings=feed.encodings,
+            non_data=feed.non_data,
+            confidential=feed.confidential,
+            has_protected=any(column.protected for column in feed.columns),
+            feed=feed.name,
+            dialect=feed.dialect,
+            columns=tuple(column.name for column in feed.columns if not column.derived),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +105,8 @@ class Dialect:
     `header_texts` are the records of the header as they are in the file, without their line
     ends. Only if the header `is_sure` may a line below that equals it be the header again; else it
     may be a row as the first line may be. `preamble` holds the lines with text above the header,
-    `blank_above` counts those without.
+    `blank_above` counts those without. If the feed declares it (`is_declared`),
+    every line with text is a record.
     """
 
     grammar: Grammar
@@ -99,6 +120,7 @@ class Dialect:
     preamble: tuple[NonDataLine, ...]
     blank_above: int
     evidence: tuple[Evidence, ...]
+    is_declared: bool = False
 
 
 def find_dialect(text: Text, hints: ReadHints) -> Dialect:
@@ -110,11 +132,7 @@ def find_dialect(text: Text, hints: ReadHints) -> Dialect:
         UndecidableError: Rows are above the header, or its names cannot all be told.
     """
     lines = first_lines(text, hints)
-    if not any(line.strip() for line in lines.lines):
-        size = text.path.stat().st_size - text.start
-        raise EmptyFileError(
-            hints.name, "a header was needed", f"the file has {size:,} bytes and no text in them"
-        )
+    refuse_without_text(text, lines, "a header", hints.name)
     best, declared = _held_to_declared(best_reading(lines), lines, hints)
     delimiter = best.grammar.delimiter
     perhaps = not best.grammar.quote and not begin_with_words(lines.lines, delimiter)
@@ -122,7 +140,7 @@ def find_dialect(text: Text, hints: ReadHints) -> Dialect:
         lines = replace(lines, quoted=True)
         best, declared = _held_to_declared(best_reading(lines), lines, hints)
     _refuse(best, lines, hints)
-    return _dialect(best, lines.lines, text.start, declared)
+    return _dialect(best, lines.lines, text.start, hints, declared)
 
 
 def _held_to_declared(
@@ -143,8 +161,9 @@ def _held_to_declared(
     own = reading_by(lines, setting.value)
     known, others = own.header.known, best.header.known
     if known < others:
-        needed = f"cells by the delimiter {_name(setting.value)} were needed, as {setting.because}"
-        line, other = best.header.records[0].first, _name(best.grammar.delimiter)
+        told = delimiter_name(setting.value)
+        needed = f"cells by the delimiter {told} were needed, as {setting.because}"
+        line, other = best.header.records[0].first, delimiter_name(best.grammar.delimiter)
         shown = f"line {line:,} has {others} names of the feed by the {other}, {known} by the other"
         raise ContradictionError(
             hints.name, needed, f"{shown}; to let each file tell: {setting.forget}"
@@ -156,8 +175,16 @@ def _fingerprint(best: Reading, hints: ReadHints) -> str:
     return header_fingerprint(best.header.names, hints.feed)
 
 
-def _name(delimiter: str) -> str:
-    return _NAMES.get(delimiter, repr(delimiter))
+def refuse_without_text(text: Text, lines: Lines, needed: str, name: str) -> None:
+    """Refuse a file of blank lines.
+
+    Raises:
+        EmptyFileError: It is one.
+    """
+    if not any(line.strip() for line in lines.lines):
+        size = text.path.stat().st_size - text.start
+        found = f"the file has {size:,} bytes and no text in them"
+        raise EmptyFileError(name, f"{needed} was needed", found)
 
 
 def first_lines(text: Text, hints: ReadHints) -> Lines:
@@ -201,14 +228,16 @@ def _way_out(best: Reading, hints: ReadHints) -> str:
     row = next((one.text for one in best.filled if one.first > last), None)
     shown = ""
     if row is not None and not hints.has_protected:
-        read = (f"{Grammar(mark).cells(row)} by the {_name(mark)}" for mark in marks)
+        read = (f"{Grammar(mark).cells(row)} by the {delimiter_name(mark)}" for mark in marks)
         shown = f"; the first row is {' and '.join(read)}"
     scope = replace(hints.account, header=_fingerprint(best, hints))
     one, other = (scope.setting("delimiter").declare(mark) for mark in marks)
     return f"{shown}; to settle it: {one} or {other}"
 
 
-def _dialect(best: Reading, lines: list[str], start: int, declared: Setting | None) -> Dialect:
+def _dialect(
+    best: Reading, lines: list[str], start: int, hints: ReadHints, declared: Setting | None
+) -> Dialect:
     records, header = best.records, best.header
     above = [r for r in records if header.records and r.first < header.records[0].first]
     if not header.records and records[0].tells_delimiter:
@@ -224,7 +253,11 @@ def _dialect(best: Reading, lines: list[str], start: int, declared: Setting | No
         is_sure=header.is_sure,
         data_offset=start + sum(len(line.encode()) for line in lines[:after]),
         data_line=after + 1,
-        preamble=tuple(_non_data(record) for record in above if record.text.strip()),
+        preamble=tuple(
+            line_above(_non_data(record), hints.non_data, best.grammar)
+            for record in above
+            if record.text.strip()
+        ),
         blank_above=sum(1 for record in above if not record.text.strip()),
         evidence=_evidence(best, declared),
     )
@@ -245,7 +278,7 @@ def _non_data(record: Record) -> NonDataLine:
 def _evidence(best: Reading, declared: Setting | None) -> tuple[Evidence, ...]:
     grammar, columns = best.grammar, len(best.header.names)
     width = f"{columns} columns" if columns > 1 else "one column"
-    name = _name(grammar.delimiter)
+    name = delimiter_name(grammar.delimiter)
     because = f"{best.steady:.0%} of the first records have its {width}"
     if declared is not None:
         because = f"{declared.evidence}; {because}"
@@ -263,6 +296,11 @@ def _evidence(best: Reading, declared: Setting | None) -> tuple[Evidence, ...]:
         because = "with it more records have the table's width"
         found.append(Evidence(subject="escape", decision="backslash", because=because))
     return (*found, _header_evidence(best))
+
+
+def delimiter_name(delimiter: str) -> str:
+    """Return what a delimiter is called."""
+    return _NAMES.get(delimiter, repr(delimiter))
 
 
 def _header_evidence(best: Reading) -> Evidence:
