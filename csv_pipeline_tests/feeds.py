@@ -21,11 +21,12 @@ from csv_pipeline.spec.conflict import (
     Overwrite,
     RejectConflicts,
 )
-from csv_pipeline.spec.contract import Contract, Money, column
+from csv_pipeline.spec.contract import Contract, Money, Timestamp, column
 from csv_pipeline.spec.dialect import TableDialect
 from csv_pipeline.spec.duplicates import FirstInFile, NewestInFile, RejectDuplicates
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.file_name import FileName
+from csv_pipeline.spec.kinds import Kind
 
 
 class Person(Contract):
@@ -84,6 +85,27 @@ class Shift(Contract):
     break_minutes: int = column("Break", nullable=True, nulls=("open",))
     pay: Money = column("Pay", nullable=True)
     note: str = column("Note", nullable=True, nulls=("(blank)",))
+
+
+class Event(Contract):
+    """An event with moments, a flag and what it carries."""
+
+    event: str = column("Event")
+    happened_at: Timestamp = column("Happened", nullable=True, zones={"IST": "+05:30"})
+    happened_as_written: str = column("Happened", nullable=True)
+    paid_at: Timestamp = column("Paid", nullable=True, zone="America/Los_Angeles")
+    sent_at: Timestamp = column("Sent", nullable=True)
+    seen_at: Timestamp = column("Seen", nullable=True, unit="ms")
+    open: bool = column("Open", nullable=True)
+    listed: bool = column("Listed", nullable=True, trues=("on",), falses=("off", "0"))
+    carries: str = column("Carries", nullable=True, kind=Kind.JSON)
+
+
+class Message(Contract):
+    """A message; nothing in it says which it is."""
+
+    carries: str = column("Carries", kind=Kind.JSON)
+    at: Timestamp = column("At")
 
 
 class Part(Contract):
@@ -183,6 +205,14 @@ TEST_FEEDS = (
         file_name=FileName(pattern=r"(?P<day>[\d-]+)(?:_.*)?\.csv", shown="<YYYY-MM-DD>[_…].csv"),
     ),
     Feed(name="shifts", description="Shifts.", contract=Shift, key=("shift",)),
+    Feed(
+        name="events",
+        description="Events.",
+        contract=Event,
+        key=("event",),
+        time_zone="Europe/Berlin",
+    ),
+    Feed(name="messages", description="Messages.", contract=Message),
     Feed(name="parts", description="Parts.", contract=Part, key=("number",)),
     Feed(name="payments", description="Payments.", contract=Payment),
     Feed(name="people", description="People.", contract=Person, key=("person_id",)),

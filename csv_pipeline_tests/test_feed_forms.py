@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import fields
 from decimal import Decimal
 from importlib import resources
 from pathlib import Path
@@ -20,7 +21,7 @@ from csv_pipeline.spec.declared import read_feed
 from csv_pipeline.spec.declared.document import parse
 from csv_pipeline.spec.declared.emitting import yaml_of
 from csv_pipeline.spec.declared.forms import written
-from csv_pipeline.spec.declared.words import json_schema
+from csv_pipeline.spec.declared.words import OwnOfFeed, json_schema
 from csv_pipeline.spec.declared.writing import left_out
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline_tests.test_yaml_feeds import EXAMPLE, ORDERS, checks, same
@@ -33,6 +34,8 @@ fields:
 dialect: {header: false, delimiter: "\\t", quoteChar: ""}
 csv_pipeline:
   file_name: {pattern: 'x_(?P<month>\\d{4}-\\d{2}-\\d{2})\\.csv', shown: x_<date>.csv}
+  counted: [amount, shop]
+  non_data: [{name: title, pattern: Prices, above: true}]
   extras: ["CD:"]
   confidential: true
   needs_good_row: true
@@ -59,6 +62,13 @@ def test_a_feed_that_is_written_and_read_is_the_same(
 ) -> None:
     feed = declared(text)
     same(declared(written(feed, form), "other.yaml"), feed)
+
+
+def test_all_that_a_feed_declares_without_code_has_a_word() -> None:
+    code = {"contract", "transforms", "asks_filled", "file_checks"}
+    elsewhere = {"name", "description", "key", "column_conflicts", "nulls", "dialect"}
+    words = set(OwnOfFeed.model_fields)
+    assert {one.name for one in fields(Feed)} - code - elsewhere - words == set()
 
 
 def test_a_feed_in_python_without_code_is_the_same_in_yaml(declared: Callable[..., Feed]) -> None:

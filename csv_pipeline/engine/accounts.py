@@ -20,7 +20,7 @@ from csv_pipeline.account import (
 from csv_pipeline.casts.currencies import is_code
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError, UnknownAccountError
-from csv_pipeline.spec.contract import choice_key, columns_of, heading
+from csv_pipeline.spec.contract import choice_key, columns_of, heading, hold_zone
 from csv_pipeline.spec.feed import Feed, as_declared
 from csv_pipeline.spec.header import FINGERPRINT
 from csv_pipeline.storage import accounts, isolation
@@ -154,10 +154,12 @@ def _currency(account: str, name: str, _: Feed | None) -> str:
 
 
 def _zone(account: str, name: str, _: Feed | None) -> str:
-    known = available_timezones()
-    if name not in known:
+    try:
+        hold_zone(name)
+    except SetupError as error:
         needed = "a time zone by its name of IANA, such as Europe/Berlin,"
-        raise _unknown(f"account {account!r}", needed, name, sorted(known))
+        known = sorted(available_timezones())
+        raise _unknown(f"account {account!r}", needed, name, known) from error
     return name
 
 

@@ -37,6 +37,9 @@ def feed_of(file: FeedFile, document: Document, stem: str) -> Feed:
             description=own.description or file.description or file.title,
             contract=contract,
             key=building.key(),
+            counted=tuple(
+                building.column(name, (*_OWN, "counted", at)) for at, name in enumerate(own.counted)
+            ),
             conflict=building.policy(own.conflict or Overwrite(), (*_OWN, "conflict")),
             column_conflicts={
                 building.named[its.name]: building.policy(
@@ -159,7 +162,8 @@ class _Building:
         for at, its in enumerate(self.file.own.non_data):
             self._regular(its.pattern, (*_OWN, "non_data", at, "pattern"))
         return tuple(
-            NonDataPattern(name=its.name, pattern=its.pattern) for its in self.file.own.non_data
+            NonDataPattern(name=its.name, pattern=its.pattern, above=its.above)
+            for its in self.file.own.non_data
         )
 
     def snapshot(self) -> Snapshot | None:

@@ -125,6 +125,7 @@ class NonData(_Own):
 
     name: str
     pattern: str = Field(description="a regular expression for the whole line")
+    above: bool = Field(False, description="it may be above the header as well")
 
 
 class SnapshotOfFeed(_Own):
@@ -160,6 +161,7 @@ class OwnOfFeed(_Own):
     name: str | None = Field(None, description="the feed's name; the file's, if not given")
     description: str | None = Field(None, description="what files hold")
     group: str = Field("default", description="feeds of a group are shown together")
+    counted: list[str] = Field([], description="what rows without a key are known by")
     conflict: ConflictWord | None = Field(None, description="what happens if the key is stored")
     duplicates: DuplicateWord | None = Field(None, description="if it comes twice in a file")
     layouts: list[LayoutOfFeed] = Field([], description="tried in this order")

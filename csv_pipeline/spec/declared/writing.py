@@ -1,7 +1,7 @@
 """Write a feed as a Table Schema with the block `csv_pipeline`, which `read_feed` reads back."""
 
 from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import MISSING, fields, is_dataclass
 from datetime import date, time
 from decimal import Decimal
 from enum import StrEnum
@@ -9,12 +9,13 @@ from typing import Any
 
 import polars as pl
 
-from csv_pipeline.spec.conflict import Overwrite
+from csv_pipeline.spec.conflict import ConflictPolicy
 from csv_pipeline.spec.contract import Column, columns_of
 from csv_pipeline.spec.declared.policies import said
 from csv_pipeline.spec.declared.types import EMAIL, EMAIL_NEEDS, FIELD_TYPES
-from csv_pipeline.spec.duplicates import LastInFile
-from csv_pipeline.spec.feed import Feed, Layout
+from csv_pipeline.spec.declared.words import OwnOfFeed
+from csv_pipeline.spec.duplicates import DuplicatePolicy
+from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.kinds import TYPES, Kind, kind_of
 
 _BOUNDS = {
@@ -23,15 +24,6 @@ _BOUNDS = {
     "greater_than": "exclusiveMinimum",
     "less_than": "exclusiveMaximum",
 }
-_PLAIN = (
-    "group",
-    "confidential",
-    "needs_good_row",
-    "reject_rate_warning",
-    "max_rejected_rows",
-    "max_rejected_share",
-)
-_DEFAULTS = {its.name: its.default for its in fields(Feed)}
 
 
 def table_schema(feed: Feed) -> dict[str, Any]:
@@ -60,41 +52,19 @@ def left_out(feed: Feed) -> list[str]:
 
 
 def _own(feed: Feed) -> dict[str, Any]:
-    own: dict[str, Any] = {}
-    if feed.conflict != Overwrite():
-        own["conflict"] = said(feed.conflict)
-    if feed.duplicates != LastInFile():
-        own["duplicates"] = said(feed.duplicates)
-    if feed.layouts != (Layout(name="standard"),):
-        own["layouts"] = [_layout(its) for its in feed.layouts]
-    if feed.non_data:
-        own["non_data"] = [{"name": its.name, "pattern": its.pattern} for its in feed.non_data]
-    if feed.snapshot is not None:
-        own["snapshot"] = _changed(feed.snapshot)
-    if feed.file_name is not None:
-        own["file_name"] = _changed(feed.file_name)
-    if feed.extras:
-        own["extras"] = list(feed.extras)
-    if feed.encodings != _DEFAULTS["encodings"]:
-        own["encodings"] = list(feed.encodings)
-    if feed.views:
-        own["views"] = dict(feed.views)
-    return own | {
-        name: _value(getattr(feed, name))
-        for name in _PLAIN
-        if getattr(feed, name) != _DEFAULTS[name]
-    }
+    words = OwnOfFeed.model_fields.keys() - {"name", "description"}
+    return {word: its for word, its in _changed(feed).items() if word in words}
 
 
-def _changed(its: Any) -> dict[str, Any]:
+def _changed(declared: Any) -> dict[str, Any]:
     """Return the fields of a declaration that are not as they are by default."""
-    values = {one.name: (getattr(its, one.name), one.default) for one in fields(its)}
-    return {name: _value(value) for name, (value, default) in values.items() if value != default}
-
-
-def _layout(layout: Layout) -> dict[str, Any]:
-    sets = {word: sorted(getattr(layout, word)) for word in ("marks", "required", "filled")}
-    return {"name": layout.name, **{word: its for word, its in sets.items() if its}}
+    made: dict[str, Any] = {}
+    for one in fields(declared):
+        default = one.default if one.default_factory is MISSING else one.default_factory()
+        value = getattr(declared, one.name)
+        if value != default:
+            made[one.name] = _value(value)
+    return made
 
 
 def _field(column: Column, feed: Feed, conflict: Any) -> dict[str, Any]:
@@ -216,8 +186,18 @@ def _closes_last(pattern: str) -> bool:
 
 
 def _value(value: Any) -> Any:
-    if isinstance(value, date | time):
-        return value.isoformat()
-    if isinstance(value, tuple | StrEnum):
-        return list(value) if isinstance(value, tuple) else value.value
-    return Decimal(str(value)) if isinstance(value, float) else value
+    """Return a value as files have it."""
+    match value:
+        case ConflictPolicy() | DuplicatePolicy():
+            return said(value)
+        case date() | time():
+            return value.isoformat()
+        case StrEnum():
+            return value.value
+        case float():
+            return Decimal(str(value))
+        case frozenset() | tuple() | list():
+            several = sorted(value) if isinstance(value, frozenset) else value
+            return [_value(one) for one in several]
+        case _:
+            return _changed(value) if is_dataclass(value) else value
