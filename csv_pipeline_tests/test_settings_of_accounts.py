@@ -359,7 +359,7 @@ def test_account_shows_what_holds_for_a_feed_with_its_source(shop: Shop) -> None
 def test_what_was_declared_before_settings_had_versions_is_the_first_of_them(
     pipeline: Pipeline, account: str
 ) -> None:
-    migration = import_module("csv_pipeline.storage.migrations.versions.0018_declarations")
+    migration = import_module("csv_pipeline.storage.migrations.versions.0019_declarations")
     statement = migration.FIRST_VERSIONS
     with pipeline.database.engine.connect() as connection:
         connection.execute(sa.text(BEFORE))

@@ -5,8 +5,8 @@ What an account declared before is the first version of what it declares of all 
 
 from alembic import op
 
-revision = "0018"
-down_revision = "0017"
+revision = "0019"
+down_revision = "0018"
 
 _TABLE = """
 CREATE TABLE csv_pipeline.declaration (
