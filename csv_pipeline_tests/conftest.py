@@ -204,13 +204,13 @@ class Desk:
         reports = [ingest(self.pipeline, claim) for claim in claims]
         return next(report for report in reports if report.name == path.name)
 
-    def claimed(self, content: str, **how: Any) -> Import:
+    def claimed(self, content: str, feed: str = "people", **how: Any) -> Import:
         """Claim a file of this content and return its import, no stage of it done."""
         path = self.folder / f"file-{next(_COUNTER)}.csv"
         path.write_text(content)
         with self.pipeline.database.begin() as connection:
-            arrivals.register(connection, [found_file(location_of(path), self.account, "people")])
-        return Import(self.pipeline, self.pipeline.claim(self.account, "people", **how)[0])
+            arrivals.register(connection, [found_file(location_of(path), self.account, feed)])
+        return Import(self.pipeline, self.pipeline.claim(self.account, feed, **how)[0])
 
     def rows(self, table: str = "people", columns: str = "*", order: str = "1") -> list[Any]:
         """Return the account's rows of a table in schema `data`."""

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandera.polars as pa
 import polars as pl
@@ -22,11 +22,13 @@ from csv_pipeline.spec.conflict import (
     RejectConflicts,
 )
 from csv_pipeline.spec.contract import Contract, Money, Timestamp, column
+from csv_pipeline.spec.derived import DerivedColumn, DerivedTable
 from csv_pipeline.spec.dialect import TableDialect
 from csv_pipeline.spec.duplicates import FirstInFile, NewestInFile, RejectDuplicates
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.file_name import FileName
 from csv_pipeline.spec.kinds import Kind
+from csv_pipeline.spec.sign import SignFrom, TwoAmounts
 
 
 class Person(Contract):
@@ -53,8 +55,8 @@ class Version(Contract):
     version: int = column("Version", nullable=True)
 
 
-class Product(Contract):
-    """A product whose columns have policies of their own."""
+class Ware(Contract):
+    """A ware whose columns have policies of their own."""
 
     sku: str = column("SKU", substitute="none")
     title: str = column("Title", nullable=True)
@@ -87,6 +89,36 @@ class Shift(Contract):
     note: str = column("Note", nullable=True, nulls=("(blank)",))
 
 
+class Visit(Contract):
+    """A visit to a shop."""
+
+    visit: str = column("Visit")
+    day: pl.Date = column("Day", nullable=True)
+    spent: int = column("Spent", nullable=True)
+
+
+def _by_day(name: str, feed: str, day: str, spent: str) -> DerivedTable:
+    """Return what was spent on each day, which is derived from one column of a feed."""
+    scope = f"SELECT coalesce({day}::text, 'unknown') AS day FROM {{touched}} AS touched"  # noqa: S608
+    return DerivedTable(
+        name=name,
+        description="What was spent on each day.",
+        columns=(
+            DerivedColumn(name="day", type="text", description="the day"),
+            DerivedColumn(name="rows", type="integer", description="how many rows"),
+            DerivedColumn(name="spent", type="decimal", description="what was spent"),
+        ),
+        key=("day",),
+        scope=("day",),
+        touched={feed: scope},
+        select=f"""
+            SELECT coalesce({day}::text, 'unknown') AS day, count(*) AS rows, sum({spent}) AS spent
+            FROM {{{feed}}} AS its GROUP BY 1
+        """,  # noqa: S608  # names of this module
+        totals=("rows",),
+    )
+
+
 class Event(Contract):
     """An event with moments, a flag and what it carries."""
 
@@ -99,6 +131,33 @@ class Event(Contract):
     open: bool = column("Open", nullable=True)
     listed: bool = column("Listed", nullable=True, trues=("on",), falses=("off", "0"))
     carries: str = column("Carries", nullable=True, kind=Kind.JSON)
+
+
+class Booking(Contract):
+    """A booking whose amounts have their sign elsewhere."""
+
+    booking: str = column("Booking", kind=Kind.UUID)
+    amount: Money = column(
+        "Amount",
+        nullable=True,
+        sign=SignFrom(column="side", plus=("H", "Haben", "CR"), minus=("S", "Soll", "DR")),
+    )
+    side: str = column("Side", nullable=True, normalise=("nfc", "blanks", "upper"))
+    debit: Money = column("Debit", nullable=True)
+    credit: Money = column("Credit", nullable=True)
+    turnover: Money = column(
+        derived=True, nullable=True, sign=TwoAmounts(plus="credit", minus="debit")
+    )
+    rate: Annotated[pl.Decimal, 9, 4] = column(
+        "Rate", nullable=True, kind=Kind.PERCENT, stored_as="fraction"
+    )
+    share: Annotated[pl.Decimal, 9, 2] = column(
+        "Share", nullable=True, kind=Kind.PERCENT, bare_as="fraction"
+    )
+    currency: str = column(
+        "Currency", nullable=True, kind=Kind.CURRENCY, choices={"Mark": "DEM", "Euronen": "EUR"}
+    )
+    status: str = column("Status", nullable=True, choices={"Versendet": "shipped"})
 
 
 class Message(Contract):
@@ -164,9 +223,9 @@ TEST_FEEDS = (
     _versions("once_in_file", duplicates=RejectDuplicates()),
     _versions("watched"),
     Feed(
-        name="products",
-        description="Products.",
-        contract=Product,
+        name="wares",
+        description="Wares.",
+        contract=Ware,
         key=("sku",),
         column_conflicts={
             "note": FillBlanks(),
@@ -212,9 +271,22 @@ TEST_FEEDS = (
         key=("event",),
         time_zone="Europe/Berlin",
     ),
+    Feed(name="bookings", description="Bookings.", contract=Booking, key=("booking",)),
     Feed(name="messages", description="Messages.", contract=Message),
     Feed(name="parts", description="Parts.", contract=Part, key=("number",)),
-    Feed(name="payments", description="Payments.", contract=Payment),
+    Feed(
+        name="payments",
+        description="Payments.",
+        contract=Payment,
+        derived=(_by_day("paid_by_day", "payments", "paid_on", "amount"),),
+    ),
+    Feed(
+        name="visits",
+        description="Visits.",
+        contract=Visit,
+        key=("visit",),
+        derived=(_by_day("visits_by_day", "visits", "day", "spent"),),
+    ),
     Feed(name="people", description="People.", contract=Person, key=("person_id",)),
     Feed(
         name="versions",

@@ -110,6 +110,7 @@ def survey(column: Column, heading: str) -> Survey:
         column=column.name,
         heading=heading,
         protected=column.protected,
+        declared=column.style,
         styles=(DateOrder.DAY_FIRST, DateOrder.MONTH_FIRST),
         proofs=(
             proof(lambda day, month: f"(?:{day}){mark}(?:{month})", "(?:00|3[2-9]|[4-9][0-9])"),

@@ -48,6 +48,7 @@ def survey(column: Column, heading: str) -> Survey:
         column=column.name,
         heading=heading,
         protected=column.protected,
+        declared=column.style,
         styles=(DecimalMark.POINT, DecimalMark.COMMA),
         proofs=(proof(DecimalMark.POINT), proof(DecimalMark.COMMA)),
         ambiguous=r"^-?[1-9][0-9]{0,2}[.,][0-9]{3}$",

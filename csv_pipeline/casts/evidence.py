@@ -70,8 +70,8 @@ class Survey:
     only the one or the other can match, and `ambiguous` the one that both can. `plain`, if there is
     one, matches values that prove the first way; most are like that, and it is quickly asked.
     `read` gives of the others, and their row numbers, the part that the patterns are about.
-    `notes` are what else is asked of the values on this occasion. `meaning` says what a value is by
-    one of the styles, if it is anything.
+    `declared` is the way that the feed declares, if it does. `notes` are what else is asked of the
+    values on this occasion. `meaning` says what a value is by one of the styles, if it is anything.
     """
 
     column: str
@@ -82,6 +82,7 @@ class Survey:
     ambiguous: str
     plain: str | None = None
     read: Callable[[pl.Series, pl.Series], pl.Series] | None = None
+    declared: str | None = None
     notes: Notes = field(default_factory=Notes)
     meaning: Callable[[str, str], str | None] = lambda *_: None
     seen: tuple[Sightings, Sightings] = field(default_factory=lambda: (Sightings(), Sightings()))
@@ -142,6 +143,12 @@ class Survey:
         notes = self.notes.of(own[3:], values)
         return replace(self, notes=notes, seen=seen[:2], open=seen[2])
 
+    def told(self, setting: Setting) -> tuple[str | None, str]:
+        """Return the way that is declared, whatever the values are, and who declares it."""
+        if setting.value is not None:
+            return setting.value, setting.evidence
+        return self.declared, "the feed declares it"
+
     @property
     def proven(self) -> str | None:
         """The one way that values prove, if they do not prove both."""
@@ -193,22 +200,23 @@ def decide(
 ) -> tuple[dict[str, str | None], list[Evidence]]:
     """Return each column's way and the evidence for it; None means each value speaks for itself.
 
-    What the account declared settles what is open; then what is `settled` of a column beforehand,
-    because the file holds rows of one that was read before. A column that proves nothing follows
-    the other columns of the file if these agree.
+    What the account declared settles what is open; then what the feed did; then what is `settled`
+    of a column beforehand, because the file holds rows of one that was read before. A column that
+    proves nothing follows the other columns of the file if these agree.
 
     Raises:
-        ContradictionError: A value proves another way than the account declared.
+        ContradictionError: A value proves another way than account or feed declared.
         UndecidableError: A column has values that could be either and nothing settles which.
     """
     decisions: dict[str, str | None] = {}
     evidence = []
     proven = {survey.proven for survey in surveys} - {None}
     for survey in surveys:
-        style, because = setting.value, setting.evidence
-        if setting.value is not None and settled.get(survey.column) is None:
-            refuse_disproved(survey, setting.value, setting.because, file_name, setting)
-        if setting.value is None:
+        style, because = survey.told(setting)
+        if style is not None and settled.get(survey.column) is None:
+            who = setting.because if setting.value else because
+            refuse_disproved(survey, style, who, file_name, setting)
+        if style is None:
             style, because = settled.get(survey.column), "so was the import read that is repaired"
         if survey.silent:
             decisions[survey.column] = style

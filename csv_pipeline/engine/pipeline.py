@@ -13,7 +13,8 @@ from typing import Unpack
 
 from csv_pipeline.account import Account, Declared
 from csv_pipeline.engine import archive, retention
-from csv_pipeline.engine.events import OnEvent
+from csv_pipeline.engine.derive import derived_tables, recompute, recompute_touched
+from csv_pipeline.engine.events import OnEvent, nobody, told
 from csv_pipeline.engine.housekeeping import sweep
 from csv_pipeline.engine.lease_renewer import LeaseRenewer
 from csv_pipeline.engine.undo import undo
@@ -24,6 +25,7 @@ from csv_pipeline.location import Location, is_below, location_of, parts_below, 
 from csv_pipeline.model import Claim, FoundFile, ImportReport
 from csv_pipeline.rejects.rejects_file import write_rejects
 from csv_pipeline.settings import Settings
+from csv_pipeline.spec.derived import DerivedTable
 from csv_pipeline.spec.feed import Feed, feed_named
 from csv_pipeline.spec.names import hold_apart
 from csv_pipeline.stages.read import ReadHints, read
@@ -31,6 +33,8 @@ from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.replay import named_import
 from csv_pipeline.storage import accounts, arrivals, claims, imports, quarantine, undo_records
 from csv_pipeline.storage.database import Database, open_database
+from csv_pipeline.storage.derived import ensure_derived
+from csv_pipeline.storage.recompute import Recomputed
 from csv_pipeline.storage.targets import ensure_targets
 
 _SECONDS_TO_PUT_AWAY = 5.0
@@ -63,6 +67,11 @@ class Pipeline:
             UnknownFeedError: There is none.
         """
         return feed_named(self.feeds, name)
+
+    @property
+    def derived(self) -> Mapping[str, DerivedTable]:
+        """The tables derived from the feeds', by name."""
+        return derived_tables(self.feeds)
 
     def account(self, name: str, feed: str = "") -> Account:
         """Return what an account declares of its files of a feed, or of all of them."""
@@ -261,9 +270,23 @@ class Pipeline:
         target = self.settings.rejects_file(report.account, report.feed, import_id)
         return target if self.write_rejects(import_id, target) else None
 
-    def undo(self, import_id: int, *, dry_run: bool = False) -> ImportReport:
-        """Take back what an import wrote, or bring back what an undo took; see `undo.undo`."""
-        return undo(self.database, self.feeds, import_id, dry_run=dry_run)
+    def undo(
+        self, import_id: int, *, dry_run: bool = False, on_event: OnEvent = nobody
+    ) -> ImportReport:
+        """Take back what an import wrote, or bring back what an undo took; see `undo.undo`.
+
+        Then what is derived from the feed is recomputed.
+        """
+        report = undo(self.database, self.feeds, import_id, dry_run=dry_run)
+        if not dry_run:
+            tell = told(self.consumers, on_event)
+            recompute_touched(self.database, self.feeds, report.account, report.feed, tell)
+        return report
+
+    def recompute(self, name: str, account: str, *, everything: bool = False) -> Recomputed:
+        """Recompute a derived table for an account; see `derive.recompute`."""
+        table = self.derived[name]
+        return recompute(self.database, self.feeds, table, account, everything=everything)
 
     def results_of(self, report: ImportReport) -> Location | None:
         """Return the file that says what became of each row of an import, if there is one."""
@@ -292,10 +315,12 @@ def open_pipeline(
 ) -> Pipeline:
     """Return the pipeline ready to import: database open, state and target tables up to date."""
     declared = tuple(feeds)
-    hold_apart((feed.name, feed.views) for feed in declared)
+    hold_apart((feed.name, feed.relations) for feed in declared)
     by_name = {feed.name: feed for feed in declared}
+    derived = tuple(derived_tables(by_name).values())
     database = open_database(settings)
     ensure_targets(database, by_name.values())
+    ensure_derived(database, derived)
     sweep(settings, database, by_name)
     if settings.history_days is not None:
         undo_records.prune_history(database, by_name.values(), settings.history_days)

@@ -16,8 +16,10 @@ import pandera.backends.polars.builtin_checks  # noqa: F401  # else checks decla
 import pandera.polars as pa
 import polars as pl
 
+from csv_pipeline.account import DateOrder, DecimalMark
 from csv_pipeline.errors import SetupError
 from csv_pipeline.spec.kinds import Kind, kind_of
+from csv_pipeline.spec.sign import Sign
 
 Money = Annotated[pl.Decimal, 18, 2]
 """An amount with two decimal places; it never passes through a float."""
@@ -28,10 +30,19 @@ Timestamp = Annotated[pl.Datetime, "us", "UTC"]
 Unit = Literal["s", "ms", "us"]
 """What a number since 1970 counts."""
 
+Normal = Literal["nfc", "blanks", "upper", "lower"]
+"""What is made one in texts."""
+
+Share = Literal["percent", "fraction"]
+"""What 12.5% is: 12.5 or 0.125."""
+Style = DecimalMark | DateOrder
+
 _METADATA = "csv_pipeline"
 _OFFSET = re.compile(r"[+-][0-9]{1,2}:[0-9]{2}")
-_TRUE = ("true", "t", "yes", "y", "1", "wahr", "ja", "vrai", "oui", "verdadero", "vero", "sí", "si")
-_FALSE = ("false", "f", "no", "n", "0", "falsch", "nein", "faux", "non", "falso")
+TRUE = ("true", "t", "yes", "y", "1", "wahr", "ja", "vrai", "oui", "verdadero", "vero", "sí", "si")
+FALSE = ("false", "f", "no", "n", "0", "falsch", "nein", "faux", "non", "falso")
+"""The words of a boolean, unless its column declares others."""
+
 _ASKS = {
     "greater_than_or_equal_to": "at least {}",
     "greater_than": "more than {}",
@@ -54,9 +65,12 @@ class Column:
     spelling matters: see `casts.identifiers`. `nulls` are words that mean no value here. A `past`
     column holds dates of what happened. A timestamp that states no zone is of the `zone`, by its
     name of IANA; `zones` are the offsets of abbreviations that only this column knows, in small
-    letters, and `unit` is what its numbers count since 1970. `needs` says in plain words what the
-    column's checks ask for, as the contract declares it, and `asked` what a value must be, whoever
-    says so.
+    letters, and `unit` is what its numbers count since 1970. `normalise`, `stored_as`, `bare_as`
+    and `sign` are as `column` has them. `needs` says in plain words what the column's checks ask
+    for, as the contract declares it, and `asked` what a value must be, whoever says so.
+    letters, and `unit` is what its numbers count since 1970. The `style` is how values are written
+    that may be read in two ways. `needs` says in plain words what the column's checks ask for, as
+    the contract declares it, and `asked` what a value must be, whoever says so.
     """
 
     name: str
@@ -76,6 +90,11 @@ class Column:
     zone: str | None
     zones: Mapping[str, str]
     unit: Unit | None
+    normalise: tuple[Normal, ...]
+    stored_as: Share
+    bare_as: Share | None
+    sign: Sign | None
+    style: Style | None
     needs: str
     asked: str
     description: str
@@ -124,6 +143,11 @@ def column(  # noqa: PLR0913  # a declaration, all by name
     zone: str | None = None,
     zones: Mapping[str, str] | None = None,
     unit: Unit | None = None,
+    normalise: Iterable[Normal] = (),
+    stored_as: Share = "percent",
+    bare_as: Share | None = None,
+    sign: Sign | None = None,
+    style: Style | None = None,
     needs: str = "",
     description: str = "",
     **checks: Any,
@@ -153,6 +177,13 @@ def column(  # noqa: PLR0913  # a declaration, all by name
         zone: The time zone, such as `Europe/Berlin`, of timestamps that state none.
         zones: What abbreviations of time zones mean here, such as `{"IST": "+05:30"}`.
         unit: Timestamps are numbers of seconds `s`, or of `ms` or `us`, since 1970 in UTC.
+        normalise: What is made one in texts: `nfc` of Unicode, `blanks` by one space each, letters
+            `upper` or `lower`.
+        stored_as: A percentage is stored as the `percent` that is written, or as a `fraction`.
+        bare_as: What a percentage without its sign is; None: a reject.
+        sign: Where the sign of an amount is from: `SignFrom` another column, or `TwoAmounts`.
+        style: The decimal mark of numbers, or the order of day and month. It settles what values
+            leave open, unless the account declares one; a file that proves another is refused.
         needs: What the checks ask for, in plain words, for the message of a reject.
         description: What the column holds, for the docs and the Dagster column schema.
         **checks: Pandera's built-in checks, such as `ge`, `str_matches`, `isin`.
@@ -185,6 +216,11 @@ def column(  # noqa: PLR0913  # a declaration, all by name
                 zone=zone,
                 zones={name.lower(): its for name, its in (zones or {}).items()},
                 unit=unit,
+                normalise=tuple(normalise),
+                stored_as=stored_as,
+                bare_as=bare_as,
+                sign=sign,
+                style=style,
                 needs=needs,
             )
         },
@@ -284,7 +320,7 @@ def _column(name: str, spec: Any) -> Column:
     trues, falses = facts.pop("trues"), facts.pop("falses")
     if kind is Kind.BOOLEAN and not facts["choices"]:
         if not (trues or falses):
-            trues, falses = _TRUE, _FALSE
+            trues, falses = TRUE, FALSE
         facts["choices"] = dict.fromkeys(falses, "false") | dict.fromkeys(trues, "true")
     words = [f"one of {', '.join(facts['choices'])}"] if facts["choices"] else []
     return Column(

@@ -20,10 +20,12 @@ from csv_pipeline.spec.contract import (
     meanings_of,
     protected,
 )
+from csv_pipeline.spec.derived import DerivedTable
 from csv_pipeline.spec.dialect import TableDialect
 from csv_pipeline.spec.duplicates import DuplicatePolicy, LastInFile
 from csv_pipeline.spec.file_name import FileName
 from csv_pipeline.spec.names import hold_names
+from csv_pipeline.spec.sign import hold_signs
 from csv_pipeline.spec.snapshot import Snapshot
 
 SHARE_FROM_ROWS = 20
@@ -135,6 +137,7 @@ class Feed:
             protected: a row whose cells have shifted may hold a protected value in any of them.
         file_name: How files are named, and which derived columns the name tells.
         views: SELECT statements by view name, made in schema `data`.
+        derived: Tables computed from its rows, made beside it, and recomputed after each import.
         reject_rate_warning: The share of rejected rows above which the asset check warns.
         max_rejected_rows: A file with more rejected rows than these is refused; None: no limit.
         max_rejected_share: So is one with a greater share of them, unless it has fewer than
@@ -167,6 +170,7 @@ class Feed:
     confidential: bool = False
     file_name: FileName | None = None
     views: Mapping[str, str] = field(default_factory=dict)
+    derived: tuple[DerivedTable, ...] = ()
     group: str = "default"
     reject_rate_warning: float = 0.05
     max_rejected_rows: int | None = None
@@ -177,9 +181,10 @@ class Feed:
 
     def __post_init__(self) -> None:
         """Hold the declaration to the contract's columns, and its names to what can hold them."""
-        hold_names(self.name, self.contract, self.views)
+        hold_names(self.name, self.contract, self.views, (t.name for t in self.derived))
         if self.time_zone is not None:
             hold_zone(self.time_zone)
+        hold_signs(self.name, self.columns)
         if self.snapshot is not None:
             self.snapshot.hold_to(self.name, self.columns)
         conflicts = (self.conflict, *self.column_conflicts.values())
@@ -233,6 +238,11 @@ class Feed:
             aliases=(*column.aliases, *names),
             choices={**column.choices, **words} if words else column.choices,
         )
+
+    @property
+    def relations(self) -> tuple[str, ...]:
+        """The names of its views and derived tables."""
+        return (*self.views, *(table.name for table in self.derived))
 
     @cached_property
     def headings(self) -> frozenset[str]:

@@ -29,6 +29,8 @@ class Kind(StrEnum):
     TIMESTAMP = "timestamp"
     BOOLEAN = "boolean"
     JSON = "json"
+    UUID = "uuid"
+    PERCENT = "percent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ TYPES = {
     Kind.TIMESTAMP: ValueType(pl.Datetime, lambda _: sa.DateTime(timezone=True), "datetime"),
     Kind.BOOLEAN: ValueType(pl.Boolean, lambda _: sa.Boolean(), "boolean"),
     Kind.JSON: ValueType(pl.String, lambda _: pg.JSONB(), "any"),
+    Kind.UUID: ValueType(pl.String, lambda _: sa.Uuid(), "string", "uuid"),
+    Kind.PERCENT: ValueType(pl.Decimal, lambda its: sa.Numeric(its.precision, its.scale), "number"),
 }
 """The type of each kind; of several kinds of one type, the first is meant if none is declared."""
 

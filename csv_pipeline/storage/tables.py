@@ -249,6 +249,16 @@ target = sa.Table(
     sa.Column("definition", sa.Text, nullable=False),
 )
 
+recomputed = sa.Table(
+    "recomputed",
+    metadata,
+    sa.Column("derived", sa.Text, primary_key=True),
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("feed", sa.Text, primary_key=True),
+    sa.Column("turn", sa.BigInteger, nullable=False),
+    sa.Column("recomputed_at", _aware, nullable=False, server_default=sa.func.now()),
+)
+
 reader = sa.Table(
     "reader",
     metadata,

@@ -43,7 +43,13 @@ def read_feed(path: Path) -> Feed:
 
 
 def read_folder(folder: Path) -> Iterator[tuple[Path, Feed]]:
-    """Give the feeds of a folder's files with these, by name; hidden files are none."""
+    """Give the feeds of a folder's files with these, by name; hidden files are none.
+
+    Raises:
+        SetupError: There is no such folder, or a file declares none.
+    """
+    if not folder.is_dir():
+        raise SetupError(f"{folder}: a folder of feeds was needed; there is none")
     for path in sorted(folder.iterdir()):
         if path.suffix in SUFFIXES and not path.name.startswith("."):
             yield path, read_feed(path)

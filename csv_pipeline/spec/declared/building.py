@@ -57,6 +57,7 @@ def feed_of(file: FeedFile, document: Document, stem: str) -> Feed:
             dialect=building.dialect(),
             extras=tuple(own.extras),
             encodings=tuple(own.encodings),
+            time_zone=own.time_zone,
             confidential=own.confidential,
             needs_good_row=own.needs_good_row,
             views=own.views,

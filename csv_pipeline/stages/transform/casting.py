@@ -16,6 +16,7 @@ from csv_pipeline.spec.kinds import Kind
 from csv_pipeline.spec.names import EXTRA
 from csv_pipeline.stages.transform.derived import with_derived
 from csv_pipeline.stages.transform.plan import Plan, is_id
+from csv_pipeline.stages.transform.signing import signed
 
 _FEW = 2_000  # rows
 
@@ -59,6 +60,8 @@ def typed_rows(batch: pl.DataFrame, plan: Plan) -> tuple[pl.DataFrame, pl.DataFr
     if plan.decided.stating or plan.account.currency:
         typed, more = _with_currency(typed, text, plan)
         faults += more
+    typed, more = signed(typed, text, plan)
+    faults += more
     ids = text.select(*TYPED_ORIGIN, *(name for name, its in odd.items() if its.rounded))
     return with_derived(typed, plan), pl.concat(faults), ids
 

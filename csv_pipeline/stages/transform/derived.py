@@ -20,7 +20,7 @@ def with_derived(typed: pl.DataFrame, plan: Plan) -> pl.DataFrame:
     absent = [
         pl.lit(plan.told.get(column.name, column.substitute), column.dtype).alias(column.name)
         for column in plan.feed.columns
-        if column.name not in plan.sources
+        if column.name not in typed.columns
     ]
     rows = typed.lazy().with_columns(*absent)
     for derive in plan.feed.transforms:
