@@ -265,6 +265,7 @@ def undo(
 
 app.command()(declaring.accounts)
 app.command()(declaring.account)
+app.command()(declaring.suggest)
 
 
 def _pipeline() -> "Pipeline":

@@ -136,6 +136,23 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each setting
         _bind(pipeline, name, reader, no_reader)
 
 
+def suggest(
+    import_id: Annotated[int, typer.Argument(help="The number that `imports` shows.")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Suggest settings by what an import rejected, or why it was refused; apply none."""
+    from csv_pipeline.cli import opening, show_settings, terminal
+    from csv_pipeline.engine import views
+    from csv_pipeline.engine.suggest import suggest
+
+    report, found = suggest(opening.pipeline(), import_id)
+    if as_json:
+        terminal.as_json(views.suggestion_facts(report, found))
+    else:
+        show_settings.suggestions(report, found)
+
+
 def _bind(pipeline: "Pipeline", name: str, reader: str | None, no_reader: str | None) -> None:
     """Let a role read the account, or no more, and say who else may."""
     from csv_pipeline.cli import show_settings, terminal
