@@ -160,6 +160,17 @@ class Booking(Contract):
     status: str = column("Status", nullable=True, choices={"Versendet": "shipped"})
 
 
+class Signal(Contract):
+    """A signal that is known by values of many types."""
+
+    at: Timestamp = column("At", zone="UTC")
+    flag: bool = column("Flag")
+    document: str = column("Document", kind=Kind.JSON)
+    share: Money = column("Share", kind=Kind.PERCENT)
+    value: str = column("Value", nullable=True, kind=Kind.JSON)
+    last: Timestamp = column("Last", nullable=True, zone="UTC")
+
+
 class Message(Contract):
     """A message; nothing in it says which it is."""
 
@@ -279,6 +290,13 @@ TEST_FEEDS = (
         time_zone="Europe/Berlin",
     ),
     Feed(name="bookings", description="Bookings.", contract=Booking, key=("booking",)),
+    Feed(
+        name="signals",
+        description="Signals.",
+        contract=Signal,
+        key=("at", "flag", "document", "share"),
+        column_conflicts={"last": Greatest()},
+    ),
     Feed(name="messages", description="Messages.", contract=Message),
     Feed(name="parts", description="Parts.", contract=Part, key=("number",)),
     Feed(

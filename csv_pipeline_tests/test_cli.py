@@ -592,6 +592,7 @@ def test_feeds_lists_every_feed(terminal: Terminal) -> None:
     said = terminal.call("feeds")
     assert "data.ebay_orders" in said.out
     assert "data.customers" in said.out
+    assert "movement, counted in its file" in " ".join(said.out.split())
 
 
 def test_feeds_shows_the_names_that_columns_have_in_headers(terminal: Terminal) -> None:

@@ -50,8 +50,11 @@ class Reader:
             "FILE": str(self.corrected if verb in {"replay", "rejects"} else self.new),
             "correct.csv": str(self.corrected),
             "clean.csv": str(self.desk.folder / "clean.csv"),
-            **dict.fromkeys(("A", "ACCOUNT", "my-shop"), self.desk.account),
-            **dict.fromkeys(("F", "FEED"), "customers"),
+            "todo.csv": str(self.desk.folder / "todo.csv"),
+            **dict.fromkeys(("A", "ACCOUNT", "my-shop", "acme"), self.desk.account),
+            **dict.fromkeys(
+                ("F", "FEED"), "coupa_purchase_orders" if verb == "worklist" else "customers"
+            ),
             "NAME": "customers" if verb == "feeds" else self.desk.account,
             "N": "1000000",
         }
@@ -117,4 +120,4 @@ def test_every_statement_in_the_docs_runs(pipeline: Pipeline) -> None:
 def test_the_docs_have_commands_of_every_kind() -> None:
     verbs = {line.split()[1] for line in commands_in_docs()}
     wanted = {"account", "accounts", "feeds", "import", "imports", "inspect"}
-    assert verbs == wanted | {"rejects", "replay", "undo"}
+    assert verbs == wanted | {"rejects", "replay", "undo", "worklist"}

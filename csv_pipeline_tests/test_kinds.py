@@ -27,6 +27,7 @@ from csv_pipeline.feeds import FEEDS
 from csv_pipeline.spec.contract import Contract, Money, column
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline_tests.conftest import ingest, own_settings
+from csv_pipeline_tests.feeds import TEST_FEEDS
 
 KINDS = Path(__file__).parent / "corpus" / "kinds"
 CASES = sorted(path.name for path in KINDS.iterdir() if path.is_dir())
@@ -52,6 +53,7 @@ class Shift(Contract):
 SKETCHED = (
     Feed(name="products", description="Products.", contract=Product, key=("sku",)),
     Feed(name="shifts", description="Shifts.", contract=Shift, key=("shift",)),
+    next(feed for feed in TEST_FEEDS if feed.name == "events"),
 )
 KNOWN = tuple({feed.name: feed for feed in (*FEEDS, *SKETCHED)}.values())
 """The shipped feeds, and what the cases sketch instead of one of their name."""

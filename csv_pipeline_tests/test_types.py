@@ -453,6 +453,20 @@ def test_a_row_hash_is_the_same_for_the_same_moment_flag_and_json(desk: Desk) ->
     assert report.counts.unchanged == 2_000
 
 
+def test_a_key_of_such_values_is_known_again_however_it_is_spelled(desk: Desk) -> None:
+    header = "At,Flag,Document,Share,Value,Last\n"
+    first = '2026-05-02 17:02,yes,"{""a"": 1.0}",5%,"[2, 1]",2026-01-01 0:00\n'
+    again = '2026-05-02T19:02+02:00,TRUE,"{ ""a"":1}",5.00 %,[1],2026-01-02 0:00\n'
+    desk.bring(header + first, "signals")
+    second = desk.bring(header + again, "signals")
+    assert second.counts.updated == 1
+    assert desk.rows("signals", "value, last::text") == [([1], "2026-01-02 00:00:00+00")]
+    older = desk.bring(header + again.replace("01-02", "01-01"), "signals")
+    assert (older.counts.kept, older.counts.updated) == (1, 0)
+    desk.pipeline.undo(second.import_id)
+    assert desk.rows("signals", "value, last::text") == [([2, 1], "2026-01-01 00:00:00+00")]
+
+
 def test_a_zone_that_there_is_not_is_refused_where_it_is_declared() -> None:
     with pytest.raises(SetupError, match="Europe/Berlin, was needed; found 'Mars/Olympus'"):
         column(zone="Mars/Olympus")

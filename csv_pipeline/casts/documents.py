@@ -31,7 +31,6 @@ _MOST_WRITTEN_OUT = 40
 _MARK = "\0"  # of a number among texts, none of which may have it
 _MARKED = re.compile(r'"\\u0000([^"]*)"')
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
-_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 class _Fault(Exception):  # noqa: N818  # a rule that a text breaks
@@ -67,31 +66,29 @@ def _judged(text: str | None) -> tuple[str | None, str | None]:
 
 
 def _spelled(text: str) -> str:
-    if text.count("[") + text.count("{") > MOST_LEVELS:
-        _hold_levels(text)
+    may_be_deep = text.count("[") + text.count("{") > MOST_LEVELS
     if "\\u0000" in text and _NUL.search(text):
         raise _Fault("not_storable")
-    value = json.loads(
-        text,
-        object_pairs_hook=_object,
-        parse_int=_number,
-        parse_float=_number,
-        parse_constant=_constant,
-    )
-    spelled = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    value = _READER.decode(text)
+    if may_be_deep:
+        _hold_levels(value)
+    spelled = _WRITER.encode(value)
     try:
         spelled.encode()
     except UnicodeEncodeError:
         raise _Fault("not_storable") from None
-    return _MARKED.sub(r"\1", spelled)
+    return _MARKED.sub(r"\1", spelled) if "\\u0000" in spelled else spelled
 
 
-def _hold_levels(text: str) -> None:
-    level = 0
-    for sign in re.findall(r"[\[\]{}]", _TEXT.sub("", text)):
-        level += 1 if sign in "[{" else -1
-        if level > MOST_LEVELS:
+def _hold_levels(value: Any) -> None:
+    levels, within = 0, [value]
+    while within := [one for one in within if isinstance(one, dict | list)]:
+        levels += 1
+        if levels > MOST_LEVELS:
             raise _Fault("too_deep")
+        within = [
+            each for one in within for each in (one.values() if isinstance(one, dict) else one)
+        ]
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -127,3 +124,9 @@ def _number(text: str) -> str:
         else f"{'-' * made.is_signed()}{digits}E{exponent}"
     )
     return _MARK + out
+
+
+_READER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_number, parse_float=_number, parse_constant=_constant
+)
+_WRITER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))

@@ -38,7 +38,7 @@ app.add_typer(feeds, name="feeds")
 
 @app.command()
 def demo() -> None:
-    """Import sixteen files of three accounts and show what became of every row."""
+    """Import twenty files of three accounts and show what became of every row."""
     from dagster import DagsterInstance
 
     from csv_pipeline.cli import show_demo, terminal
@@ -243,6 +243,30 @@ def replay(  # noqa: PLR0913  # an option for each question
     else:
         show.imported(imported, pipeline.feed(imported.report.feed))
     raise typer.Exit(imported.exit_code(strict=strict))
+
+
+@app.command()
+def worklist(
+    feed: Annotated[str, typer.Argument(help="A feed that declares what work is.")],
+    account: AccountOption,
+    out: Annotated[
+        Path | None,
+        typer.Option(dir_okay=False, help="Write it there, not where the settings say."),
+    ] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Write the work that remains to a CSV file; the earlier file is kept beside it."""
+    from csv_pipeline.cli import show, terminal
+
+    try:
+        written = _pipeline().write_worklist(account, feed, out)
+    except OSError as error:
+        raise SetupError(f"{out}: a file to write to was needed; {error.strerror}") from error
+    if as_json:
+        terminal.as_json(written.facts())
+    else:
+        show.worklist(written)
 
 
 @app.command()

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from csv_pipeline.cli.terminal import command, labelled, out, plain, print_under, table
 from csv_pipeline.engine.views import masked
+from csv_pipeline.engine.worklist import Written
 from csv_pipeline.model import (
     Counts,
     Evidence,
@@ -165,6 +166,14 @@ def undone(report: ImportReport, import_id: int, *, dry_run: bool) -> None:
         out.print(f"  {rows:,} rows stay as import {by} left them, which changed them since")
     if not dry_run and not undo.redone:
         out.print(f"To have it back: {command()} undo {report.import_id}")
+
+
+def worklist(written: Written) -> None:
+    """Say how much work remains, and where it is listed."""
+    rows = "1 row remains" if written.rows == 1 else f"{written.rows:,} rows remain"
+    said = f"{rows}: {written.location}" + ("" if written.changed else ", which says so already")
+    kept = f" The earlier list: {written.backup}" if written.backup else ""
+    out.print(f"{said}.{kept}", soft_wrap=True)
 
 
 def sent_out(written: int, report: ImportReport, path: Path) -> None:

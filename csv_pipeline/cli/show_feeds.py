@@ -14,7 +14,8 @@ def feeds(all_feeds: Iterable[Feed]) -> None:
     made = table("feed", "what it holds", "table", "key within an account", "on conflict")
     for one in all_feeds:
         policy = type(one.conflict).__name__
-        key = ", ".join(one.key) or "what the row holds"
+        counted = f"{', '.join(one.counted) or 'what the row holds'}, counted in its file"
+        key = ", ".join(one.key) or counted
         made.add_row(one.name, one.description, f"data.{one.name}", key, in_words(policy))
     out.print(made)
     out.print(f"The columns of one: {command()} feeds NAME")

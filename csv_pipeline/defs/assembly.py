@@ -12,6 +12,7 @@ from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.schedules import nightly
 from csv_pipeline.defs.sensors import landing
 from csv_pipeline.defs.stalled import stalled_runs
+from csv_pipeline.defs.worklists import worklist_asset
 from csv_pipeline.spec.feed import Feed
 
 
@@ -33,5 +34,6 @@ def assemble(feeds: Sequence[Feed], engine: Engine) -> dg.Definitions:
         executor=dg.in_process_executor,
     )
     derived = [derived_asset(table, feed) for feed in feeds for table in feed.derived]
-    tables = dg.Definitions(assets=derived)
+    worklists = [worklist_asset(feed, feed.worklist) for feed in feeds if feed.worklist]
+    tables = dg.Definitions(assets=[*derived, *worklists])
     return dg.Definitions.merge(shared, *map(feed_definitions, feeds), tables)

@@ -40,7 +40,13 @@ def feed_definitions(feed: Feed) -> dg.Definitions:
 def asset_keys(feed: Feed) -> list[dg.AssetKey]:
     """Return the keys of a feed's table, of its rejects and of what is derived from it."""
     names = (feed.name, f"{feed.name}_rejects", *(table.name for table in feed.derived))
-    return [dg.AssetKey(name) for name in names]
+    worklists = [worklist_key(feed)] if feed.worklist else []
+    return [*map(dg.AssetKey, names), *worklists]
+
+
+def worklist_key(feed: Feed) -> dg.AssetKey:
+    """Return the key of the list of a feed's work that remains."""
+    return dg.AssetKey(f"{feed.name}_worklist")
 
 
 def landing_key(feed: Feed) -> dg.AssetKey:

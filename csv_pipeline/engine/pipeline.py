@@ -11,13 +11,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Unpack
 
-from csv_pipeline.account import Account, Declared
+from csv_pipeline.account import Account, Declared, account_slug
 from csv_pipeline.engine import archive, retention
 from csv_pipeline.engine.derive import derived_tables, recompute, recompute_touched
 from csv_pipeline.engine.events import OnEvent, nobody, told
 from csv_pipeline.engine.housekeeping import sweep
 from csv_pipeline.engine.lease_renewer import LeaseRenewer
+from csv_pipeline.engine.progress import Value, report_progress
 from csv_pipeline.engine.undo import undo
+from csv_pipeline.engine.worklist import Written, write_worklist
 from csv_pipeline.errors import SetupError
 from csv_pipeline.files.landing import ScanResult, found_file, scan_landing
 from csv_pipeline.files.stores import store_of, written_to
@@ -269,6 +271,19 @@ class Pipeline:
             report = imports.report_of(connection, import_id)
         target = self.settings.rejects_file(report.account, report.feed, import_id)
         return target if self.write_rejects(import_id, target) else None
+
+    def write_worklist(
+        self, account: str, feed: str, target: Path | Location | None = None
+    ) -> Written:
+        """Write the work that remains of an account and feed; see `worklist.write_worklist`."""
+        location = location_of(target) if isinstance(target, Path) else target
+        return write_worklist(
+            self.settings, self.database, self.feed(feed), account_slug(account), location
+        )
+
+    def report_progress(self, account: str, feed: str, **row: Value) -> Location:
+        """Report what became of a piece of work; see `progress.report_progress`."""
+        return report_progress(self.settings, self.feed(feed), account, row)
 
     def undo(
         self, import_id: int, *, dry_run: bool = False, on_event: OnEvent = nobody

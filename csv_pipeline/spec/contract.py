@@ -35,6 +35,7 @@ Normal = Literal["nfc", "blanks", "upper", "lower"]
 
 Share = Literal["percent", "fraction"]
 """What 12.5% is: 12.5 or 0.125."""
+
 Style = DecimalMark | DateOrder
 
 _METADATA = "csv_pipeline"
@@ -54,6 +55,27 @@ _ASKS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Gathers:
+    r"""The columns of a file that are one of the contract, told by their names.
+
+    `pattern` explains the whole name, and its groups are the keys under which the cell is found in
+    a JSON object, an object in it, and so on. Cells are amounts with a decimal point, unless the
+    account declares another mark; they are kept as text with `scale` decimals, blank ones as null.
+
+    >>> Gathers(r"([A-Z]{2}) \((NR|R)\)", scale=2).keys("AL (NR)")
+    ('AL', 'NR')
+    """
+
+    pattern: str
+    scale: int
+
+    def keys(self, name: str) -> tuple[str, ...]:
+        """Return the keys that a name tells, none if it is that of another column."""
+        match = re.fullmatch(self.pattern, name.strip())
+        return match.groups() if match else ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
     """One column of a contract.
@@ -66,11 +88,9 @@ class Column:
     column holds dates of what happened. A timestamp that states no zone is of the `zone`, by its
     name of IANA; `zones` are the offsets of abbreviations that only this column knows, in small
     letters, and `unit` is what its numbers count since 1970. `normalise`, `stored_as`, `bare_as`
-    and `sign` are as `column` has them. `needs` says in plain words what the column's checks ask
-    for, as the contract declares it, and `asked` what a value must be, whoever says so.
-    letters, and `unit` is what its numbers count since 1970. The `style` is how values are written
-    that may be read in two ways. `needs` says in plain words what the column's checks ask for, as
-    the contract declares it, and `asked` what a value must be, whoever says so.
+    and `sign` are as `column` has them. The `style` is how values are written that may be read in
+    two ways. `needs` says in plain words what the column's checks ask for, as the contract declares
+    it, and `asked` what a value must be, whoever says so.
     """
 
     name: str
@@ -85,6 +105,7 @@ class Column:
     identifier: bool
     fold_case: bool
     pad: int
+    gathers: Gathers | None
     nulls: frozenset[str]
     past: bool
     zone: str | None
@@ -135,6 +156,7 @@ def column(  # noqa: PLR0913  # a declaration, all by name
     identifier: bool = False,
     fold_case: bool = False,
     pad: int = 0,
+    gathers: Gathers | None = None,
     kind: Kind | None = None,
     nulls: Iterable[str] = (),
     past: bool = False,
@@ -165,6 +187,7 @@ def column(  # noqa: PLR0913  # a declaration, all by name
         identifier: The value says which thing is meant, as those of the feed's key do.
         fold_case: Ids that differ in case only are the same; stored in small letters.
         pad: Ids of digits get zeros in front up to this length.
+        gathers: Which columns of a file are this one, as JSON; then aliases are examples of names.
         kind: How the text becomes a value, where the type does not say it. `Kind.CURRENCY` is the
             currency of the row's amounts, by ISO 4217: in a column of its own, or as the amounts
             state it; a contract has one such column at most.
@@ -208,6 +231,7 @@ def column(  # noqa: PLR0913  # a declaration, all by name
                 identifier=identifier or fold_case or pad > 0,
                 fold_case=fold_case,
                 pad=pad,
+                gathers=gathers,
                 kind=kind,
                 nulls=frozenset(nulls),
                 past=past,

@@ -22,6 +22,7 @@ _SUFFIXES = (
     "_history_by_writer",
     "_key",
     "_rejects",
+    "_worklist",
 )
 """What tables, indexes and assets of a feed are called behind its name."""
 

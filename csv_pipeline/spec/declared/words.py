@@ -159,6 +159,14 @@ class NameOfFile(_Own):
     folders: str = Field("", description="the same of the folders below the feed's")
 
 
+class WorklistOfFeed(_Own):
+    """Rows that are work which remains."""
+
+    description: str = Field("", description="which rows these are")
+    where: str = Field(description="an SQL condition over the columns")
+    columns: list[str] = Field(min_length=1, description="what the list shows")
+
+
 class DialectOfFiles(_Standard):
     """How files are written that have no header; of others the bytes show it."""
 
@@ -182,6 +190,8 @@ class OwnOfFeed(_Own):
     file_name: NameOfFile | None = Field(None, description="how files are named")
     extras: list[str] = Field([], description="patterns of names that are no drift")
     time_zone: str | None = Field(None, description="of moments that state none")
+    extras_after: str | None = Field(None, description="columns behind this one are the account's")
+    worklist: WorklistOfFeed | None = Field(None, description="rows that are work which remains")
     confidential: bool = Field(False, description="no cell is shown outside of the database")
     needs_good_row: bool = Field(False, description="without a good row a file is refused")
     encodings: list[str] = Field(["cp1252"], description="tried if a file is not Unicode")

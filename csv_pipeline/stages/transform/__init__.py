@@ -30,6 +30,7 @@ from csv_pipeline.spec.header import (
     missing_columns,
     sources_in,
     title,
+    used_in,
 )
 from csv_pipeline.spec.kinds import Kind
 from csv_pipeline.stages.transform.casting import typed_rows
@@ -56,7 +57,10 @@ def fit(header: tuple[str, ...], feed: Feed) -> Fit:
     return Fit(
         feed=feed.name,
         layout=layout.name,
-        known=sum(heading(name) in feed.headings for name in header),
+        known=len(
+            used_in(header, feed)
+            | {at for at, name in enumerate(header) if heading(name) in feed.headings}
+        ),
         missing=tuple(title(column) for column in missing_columns(sources, layout, feed)),
     )
 
@@ -82,7 +86,7 @@ def transform(
     headings = {column: files.header[position] for column, position in sources.items()}
     header = Header(feed=feed, account=account, sources=sources, headings=headings)
     nulls = frozenset(word.casefold() for word in (*feed.nulls, *account.null_words))
-    extras = extras_in(files.header, sources.values())
+    extras = extras_in(files.header, used_in(files.header, feed))
 
     def planned(at: int, decided: Decided, filled: Collection[str]) -> Plan:
         facts = files.facts or _facts_of(layout, sources, feed, filled, files.from_names[at])
