@@ -49,6 +49,7 @@ class Reader:
         known = {
             "FILE": str(self.corrected if verb in {"replay", "rejects"} else self.new),
             "correct.csv": str(self.corrected),
+            "feeds.d/products.yaml": str(self.desk.folder / "products.yaml"),
             "clean.csv": str(self.desk.folder / "clean.csv"),
             "todo.csv": str(self.desk.folder / "todo.csv"),
             **dict.fromkeys(("A", "ACCOUNT", "my-shop", "acme"), self.desk.account),

@@ -18,7 +18,7 @@ import polars as pl
 
 from csv_pipeline.account import DateOrder, DecimalMark
 from csv_pipeline.errors import SetupError
-from csv_pipeline.spec.kinds import Kind, kind_of
+from csv_pipeline.spec.kinds import Kind, hold_facts, kind_of
 from csv_pipeline.spec.sign import Sign
 
 Money = Annotated[pl.Decimal, 18, 2]
@@ -341,6 +341,7 @@ def _column(name: str, spec: Any) -> Column:
     kind = facts["kind"] or kind_of(dtype)
     if facts["choices"] and kind is Kind.TEXT:
         kind = Kind.CHOICE
+    hold_facts(name, kind, dtype, facts)
     trues, falses = facts.pop("trues"), facts.pop("falses")
     if kind is Kind.BOOLEAN and not facts["choices"]:
         if not (trues or falses):
