@@ -270,19 +270,17 @@ def protected(contract: type[Contract]) -> tuple[Column, ...]:
     return tuple(replace(column, protected=True) for column in columns_of(contract))
 
 
-@cache
-def headings_of(contract: type[Contract]) -> frozenset[str]:
+def headings_of(columns: Iterable[Column]) -> frozenset[str]:
     """Return every spelling, as `heading` reduces it, that names any column but the derived."""
-    return frozenset().union(*(c.headings for c in columns_of(contract) if not c.derived))
+    return frozenset().union(*(c.headings for c in columns if not c.derived))
 
 
-@cache
-def meanings_of(contract: type[Contract]) -> Mapping[str, str]:
+def meanings_of(columns: Iterable[Column]) -> Mapping[str, str]:
     """Return for each of these spellings what it names: the columns that it is a heading of."""
-    columns = [column for column in columns_of(contract) if not column.derived]
+    named = [column for column in columns if not column.derived]
     return {
-        name: " ".join(column.name for column in columns if name in column.headings)
-        for name in headings_of(contract)
+        name: " ".join(column.name for column in named if name in column.headings)
+        for name in headings_of(named)
     }
 
 
