@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -162,6 +163,37 @@ def test_a_worklist_that_cannot_be_written_leaves_the_earlier_one(
 def test_a_feed_without_worklist_says_so(desk: Desk) -> None:
     with pytest.raises(SetupError, match="feed 'people': a feed that declares a worklist"):
         desk.pipeline.write_worklist(desk.account, "people")
+
+
+def of_people(desk: Desk, where: str) -> Feed:
+    columns = ("person_id", "name")
+    worklist = Worklist(description="Some.", where=where, columns=columns)
+    return replace(desk.pipeline.feed("people"), worklist=worklist)
+
+
+def test_a_condition_is_sql_as_it_is_written(desk: Desk, tmp_path: Path) -> None:
+    desk.bring("ID,Name\n1,a:b\n2,100%\n3,c\n")
+    feed = of_people(desk, "name LIKE '%:b' OR name LIKE '100%' AND '1'::int = 1 OR false")
+    location = location_of(tmp_path / "work.csv")
+    worklist.write_worklist(
+        desk.pipeline.settings, desk.pipeline.database, feed, desk.account, location
+    )
+    assert [line["ID"] for line in listed(tmp_path / "work.csv")] == ["1", "2"]
+
+
+def test_a_condition_that_is_no_sql_says_whose_it_is(desk: Desk, tmp_path: Path) -> None:
+    feed, location = of_people(desk, "colour = 'red'"), location_of(tmp_path / "work.csv")
+    with pytest.raises(SetupError, match=r'feed .people.: an SQL condition .* "colour"'):
+        worklist.write_worklist(
+            desk.pipeline.settings, desk.pipeline.database, feed, desk.account, location
+        )
+    assert list(tmp_path.glob("*.csv")) == []
+
+
+@pytest.mark.parametrize("feed", ["dme_fee_schedule", "election_transactions"])
+def test_a_file_that_is_more_than_a_row_is_no_report(desk: Desk, feed: str) -> None:
+    with pytest.raises(SetupError, match="a feed was needed whose files may hold one row"):
+        desk.pipeline.report_progress(desk.account, feed)
 
 
 def test_the_command_says_how_much_remains_and_where(
