@@ -160,6 +160,17 @@ class Booking(Contract):
     status: str = column("Status", nullable=True, choices={"Versendet": "shipped"})
 
 
+class Signal(Contract):
+    """A signal that is known by values of many types."""
+
+    at: Timestamp = column("At", zone="UTC")
+    flag: bool = column("Flag")
+    document: str = column("Document", kind=Kind.JSON)
+    share: Money = column("Share", kind=Kind.PERCENT)
+    value: str = column("Value", nullable=True, kind=Kind.JSON)
+    last: Timestamp = column("Last", nullable=True, zone="UTC")
+
+
 class Message(Contract):
     """A message; nothing in it says which it is."""
 
@@ -190,6 +201,13 @@ class Entry(Contract):
     code: str = column()
     note: str = column(nullable=True)
     amount: Money = column(nullable=True)
+
+
+class Mood(Contract):
+    """A thing and one of a few words."""
+
+    tag: str = column("Tag")
+    mood: str = column("Mood", choices=("rented", "sold", "in_repair"))
 
 
 def _versions(name: str, **policies: Any) -> Feed:
@@ -272,6 +290,13 @@ TEST_FEEDS = (
         time_zone="Europe/Berlin",
     ),
     Feed(name="bookings", description="Bookings.", contract=Booking, key=("booking",)),
+    Feed(
+        name="signals",
+        description="Signals.",
+        contract=Signal,
+        key=("at", "flag", "document", "share"),
+        column_conflicts={"last": Greatest()},
+    ),
     Feed(name="messages", description="Messages.", contract=Message),
     Feed(name="parts", description="Parts.", contract=Part, key=("number",)),
     Feed(
@@ -288,6 +313,7 @@ TEST_FEEDS = (
         derived=(_by_day("visits_by_day", "visits", "day", "spent"),),
     ),
     Feed(name="people", description="People.", contract=Person, key=("person_id",)),
+    Feed(name="moods", description="Words.", contract=Mood, key=("tag",)),
     Feed(
         name="versions",
         description="Versioned values.",

@@ -246,7 +246,9 @@ class Kind:
     table: str
     file: Callable[[random.Random], str]
     corrected: tuple[str, str]
-    expected: str
+    expected: str = ""
+    """What all rows give; if empty, what a recompute of everything leaves."""
+    name: Callable[[random.Random], str] | None = None
 
 
 DAYS = ("2026-05-01", "2026-05-02", "2026-05-03", "")
@@ -295,6 +297,43 @@ def orders(chance: random.Random) -> str:
     return HUB + "".join(rows)
 
 
+def listings(chance: random.Random) -> str:
+    """Give parents, variations and single listings of a few items, some of them told twice."""
+    rows = []
+    for _ in range(chance.randint(1, 5)):
+        details = chance.choice(["", "Color=Red;Blue", "Color=Red", "Color=Blue"])
+        sku, quantity = chance.choice(["", "A"]), chance.choice(["1", "2", "", "?"])
+        rows.append(f"{chance.choice('123')},Hat,{details},{sku},{quantity}\n")
+    return "Item number,Title,Variation details,Custom label (SKU),Available quantity\n" + "".join(
+        rows
+    )
+
+
+CONTRACTS = ("A" * 40, "B" * 40)
+
+
+def transactions(chance: random.Random) -> str:
+    """Give lists of voters, ballots and votes of a few hours, accepted or not."""
+    lines = []
+    for number in chance.sample(range(12), chance.randint(1, 4)):
+        hour = 1725595200000 + 3_600_000 * chance.randint(0, 2) + number
+        called = chance.choice(["addVotersList", "blindSigIssue", "vote", "vote"])
+        count = chance.choice(["5", "7", '"x"'])
+        diff = chance.choice(["[]", '[{"key":"VOTE_a"}]', '[{"key":"VOTE_a"},{"key":"FAIL_b"}]'])
+        params = (
+            f'[{{"key":"operation","stringValue":"{called}"}},'
+            f'{{"key":"votersCount","intValue":{count}}}]'
+        )
+        back = chance.choice(["", "", "-1", "?"])
+        lines.append(f"tx{number};104;s;4;{hour};k;0;;{params};{diff};{{}};{back}\n")
+    return "".join(lines)
+
+
+def dump_name(chance: random.Random) -> str:
+    day = chance.randint(1, 28)
+    return f"{chance.choice(CONTRACTS)}_2024-09-{day:02}_0800-0900.csv"
+
+
 KINDS = (
     Kind(
         feed="visits",
@@ -323,6 +362,14 @@ KINDS = (
                 coalesce(sum(revenue), 0), count(*) FILTER (WHERE revenue IS NULL)
             FROM data.ebay_order_totals GROUP BY 1, 2, 3
         """,
+    ),
+    Kind(feed="ebay_listings", table="listing_stock", file=listings, corrected=("?", "3")),
+    Kind(
+        feed="election_transactions",
+        table="constituency_metrics",
+        file=transactions,
+        corrected=("?", "0"),
+        name=dump_name,
     ),
 )
 
@@ -361,7 +408,8 @@ class Player:
             self.compare()
 
     def bring(self, content: str) -> None:
-        report = self.desk.bring(content, self.kind.feed)
+        name = self.kind.name(self.random) if self.kind.name else None
+        report = self.desk.bring(content, self.kind.feed, name)
         self.log.append(f"{report.import_id} {report.outcome}: {content}")
         if report.outcome is Outcome.IMPORTED:
             self.standing.append(report.import_id)
@@ -369,31 +417,33 @@ class Player:
                 self.rejected.append(report)
 
     def compare(self) -> None:
-        done = self.desk.pipeline.recompute(self.kind.table, self.desk.account)
+        recompute = self.desk.pipeline.recompute
+        done = recompute(self.kind.table, self.desk.account)
         self.incremental += not done.everything
         self.log.append(f"recomputed {done}")
+        stored = [tuple(row)[:-1] for row in self.desk.rows(self.kind.table, order="2, 3")]
+        assert stored == self.needed(), "\n".join(self.log)
+
+    def needed(self) -> list[tuple[Any, ...]]:
+        if not self.kind.expected:
+            self.desk.pipeline.recompute(self.kind.table, self.desk.account, everything=True)
+            return [tuple(row)[:-1] for row in self.desk.rows(self.kind.table, order="2, 3")]
         query = (
             f"SELECT * FROM ({self.kind.expected}) AS its WHERE account = :account ORDER BY 2, 3"  # noqa: S608
         )
-        needed = [tuple(row) for row in execute(self.desk, query)]
-        stored = self.desk.rows(self.kind.table, order="2, 3")
-        assert [tuple(row)[:-1] for row in stored] == needed, "\n".join(self.log)
+        return [tuple(row) for row in execute(self.desk, query)]
 
 
-@pytest.fixture(params=[1_000, 3])
-def few_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let files of more rows than these count as large."""
-    monkeypatch.setattr(recompute, "FEW_ROWS", request.param)
-
-
-@pytest.mark.usefixtures("not_by_itself", "few_rows")
+@pytest.mark.usefixtures("not_by_itself")
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.table)
 @pytest.mark.parametrize(
-    "seed", [*range(3), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 40))]
+    "seed", [*range(2), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 40))]
 )
 def test_what_is_recomputed_is_what_all_rows_give_whatever_the_order(
-    desk: Desk, kind: Kind, seed: int
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, kind: Kind, seed: int
 ) -> None:
+    """For every second seed files of more than three lines are large: no index has their rows."""
+    monkeypatch.setattr(recompute, "FEW_ROWS", 3 if seed % 2 else 1_000)
     player = Player(desk, kind, seed)
     for _ in range(16):
         player.step()

@@ -13,6 +13,7 @@ What a category asks for besides comes in columns `CD:…` and `CDA:…`, which 
 
 import polars as pl
 
+from csv_pipeline.feeds.ebay_stock import LISTING_STOCK
 from csv_pipeline.model import Evidence
 from csv_pipeline.spec.contract import Contract, Money, Timestamp, column, optional
 from csv_pipeline.spec.feed import Feed, Layout, WholeFile
@@ -136,6 +137,7 @@ EBAY_LISTINGS = Feed(
     file_checks=(variations_are_told,),
     extras=(r"CDA?:",),
     nulls=frozenset({"--"}),
+    derived=(LISTING_STOCK,),
     max_rejected_share=0.5,
     group="ebay",
 )

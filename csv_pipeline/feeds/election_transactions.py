@@ -8,6 +8,7 @@ election and the constituency. Files repeat transactions, which are then unchang
 
 import polars as pl
 
+from csv_pipeline.feeds.election_metrics import CONSTITUENCY_METRICS
 from csv_pipeline.spec.conflict import FirstKnown, RejectConflicts
 from csv_pipeline.spec.contract import Contract, Timestamp, column, optional
 from csv_pipeline.spec.dialect import TableDialect
@@ -87,5 +88,6 @@ ELECTION_TRANSACTIONS = Feed(
     transforms=(operation,),
     max_rejected_share=0.5,
     needs_good_row=True,
+    derived=(CONSTITUENCY_METRICS,),
     group="elections",
 )

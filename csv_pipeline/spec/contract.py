@@ -18,7 +18,7 @@ import polars as pl
 
 from csv_pipeline.account import DateOrder, DecimalMark
 from csv_pipeline.errors import SetupError
-from csv_pipeline.spec.kinds import Kind, kind_of
+from csv_pipeline.spec.kinds import Kind, hold_facts, kind_of
 from csv_pipeline.spec.sign import Sign
 
 Money = Annotated[pl.Decimal, 18, 2]
@@ -35,6 +35,7 @@ Normal = Literal["nfc", "blanks", "upper", "lower"]
 
 Share = Literal["percent", "fraction"]
 """What 12.5% is: 12.5 or 0.125."""
+
 Style = DecimalMark | DateOrder
 
 _METADATA = "csv_pipeline"
@@ -87,11 +88,9 @@ class Column:
     column holds dates of what happened. A timestamp that states no zone is of the `zone`, by its
     name of IANA; `zones` are the offsets of abbreviations that only this column knows, in small
     letters, and `unit` is what its numbers count since 1970. `normalise`, `stored_as`, `bare_as`
-    and `sign` are as `column` has them. `needs` says in plain words what the column's checks ask
-    for, as the contract declares it, and `asked` what a value must be, whoever says so.
-    letters, and `unit` is what its numbers count since 1970. The `style` is how values are written
-    that may be read in two ways. `needs` says in plain words what the column's checks ask for, as
-    the contract declares it, and `asked` what a value must be, whoever says so.
+    and `sign` are as `column` has them. The `style` is how values are written that may be read in
+    two ways. `needs` says in plain words what the column's checks ask for, as the contract declares
+    it, and `asked` what a value must be, whoever says so.
     """
 
     name: str
@@ -271,19 +270,17 @@ def protected(contract: type[Contract]) -> tuple[Column, ...]:
     return tuple(replace(column, protected=True) for column in columns_of(contract))
 
 
-@cache
-def headings_of(contract: type[Contract]) -> frozenset[str]:
+def headings_of(columns: Iterable[Column]) -> frozenset[str]:
     """Return every spelling, as `heading` reduces it, that names any column but the derived."""
-    return frozenset().union(*(c.headings for c in columns_of(contract) if not c.derived))
+    return frozenset().union(*(c.headings for c in columns if not c.derived))
 
 
-@cache
-def meanings_of(contract: type[Contract]) -> Mapping[str, str]:
+def meanings_of(columns: Iterable[Column]) -> Mapping[str, str]:
     """Return for each of these spellings what it names: the columns that it is a heading of."""
-    columns = [column for column in columns_of(contract) if not column.derived]
+    named = [column for column in columns if not column.derived]
     return {
-        name: " ".join(column.name for column in columns if name in column.headings)
-        for name in headings_of(contract)
+        name: " ".join(column.name for column in named if name in column.headings)
+        for name in headings_of(named)
     }
 
 
@@ -344,6 +341,7 @@ def _column(name: str, spec: Any) -> Column:
     kind = facts["kind"] or kind_of(dtype)
     if facts["choices"] and kind is Kind.TEXT:
         kind = Kind.CHOICE
+    hold_facts(name, kind, dtype, facts)
     trues, falses = facts.pop("trues"), facts.pop("falses")
     if kind is Kind.BOOLEAN and not facts["choices"]:
         if not (trues or falses):

@@ -36,10 +36,19 @@ def read_feed(path: Path) -> Feed:
         raise SetupError(
             f"{path}: a file of at most {MOST_BYTES:,} bytes was needed; it has {len(text):,}"
         )
-    document = parse(text, str(path))
+    return feed_in(text, str(path), path.stem)
+
+
+def feed_in(text: bytes, source: str, name: str) -> Feed:
+    """Return the feed that a text declares, of this name if it says no other.
+
+    Raises:
+        SetupError: It declares none; every fault is named with its line and column in `source`.
+    """
+    document = parse(text, source)
     if is_contract(document):
         document = schema_of(document)
-    return feed_of(checked(document, FeedFile), document, path.stem)
+    return feed_of(checked(document, FeedFile), document, name)
 
 
 def read_folder(folder: Path) -> Iterator[tuple[Path, Feed]]:

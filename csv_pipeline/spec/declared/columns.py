@@ -29,6 +29,7 @@ from csv_pipeline.spec.declared.types import (
 from csv_pipeline.spec.declared.words import FieldOfFeed, words_in
 from csv_pipeline.spec.kinds import TYPES, Kind
 
+_LONGEST = 55  # of the 63 letters that PostgreSQL takes, some are left for a number
 _SLUG = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -36,13 +37,25 @@ def column_name(its: FieldOfFeed, document: Document, path: Path) -> str:
     """Return the column of the table for a field's name: `Order ID` is `order_id`."""
     if _SLUG.fullmatch(its.name):
         return its.name
-    plain = unicodedata.normalize("NFKD", its.name).casefold()
-    plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
-    name = re.sub(r"[^a-z0-9_]+", "_", plain).strip("_") if not its.name.startswith("_") else ""
+    name = "" if its.name.startswith("_") else slug_of(its.name, "")
     if not re.match(r"[a-z]", name):
         raise fault(
             document, path, "a name that begins with a letter from a to z", f"found {its.name!r}"
         )
+    return name
+
+
+def slug_of(title: str, otherwise: str = "column") -> str:
+    """Return a column's name for a title; what begins with no letter from a to z is `otherwise`.
+
+    >>> slug_of("Numéro d'Ordre"), slug_of("2024"), slug_of("日付")
+    ('numero_d_ordre', 'column_2024', 'column')
+    """
+    plain = unicodedata.normalize("NFKD", title).casefold()
+    plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
+    name = re.sub(r"[^a-z0-9_]+", "_", plain).strip("_")[:_LONGEST].rstrip("_")
+    if not re.match(r"[a-z]", name):
+        return f"{otherwise}_{name}".rstrip("_") if otherwise else ""
     return name
 
 
