@@ -305,7 +305,9 @@ class ImportReport:
     same content before; `repairs` the one whose rejected rows this one brings back. `header`,
     `delimiter`, `quote` and `escape` are the file's, so that its rejected rows can be written as
     they came; `styles` is how amounts and dates were read, by column, and `facts` what transforms
-    were told. `lines` says where every line of the file is, and `non_data_lines` are the first
+    were told. `settings_version` is the last version of what the account declared when the file was
+    read, 0 if it had declared nothing; None is not known. `lines` says where every line of the
+    file is, and `non_data_lines` are the first
     hundred that are no data. `differences` are the first values that a dry run would change. `undo`
     says what an undo did, which is an import record of its own, and `undone_by` which one took this
     import back. `stage_seconds` holds the wall time of each stage.
@@ -331,6 +333,7 @@ class ImportReport:
     layout: str | None = None
     styles: Mapping[str, str | None] = field(default_factory=dict)
     facts: FileFacts | None = None
+    settings_version: int | None = None
     evidence: tuple[Evidence, ...] = ()
     warnings: tuple[ReportWarning, ...] = ()
     lines: LineCounts = field(default_factory=LineCounts)

@@ -155,6 +155,11 @@ def typed_file(files: Files, feed: Feed, account: Account | None = None, **how: 
     return typed
 
 
+def declares(encoding: str | None) -> Account:
+    """Return an account that declares an encoding."""
+    return Account(account="ACCOUNT", encoding=encoding)
+
+
 def ingest(pipeline: Pipeline, claim: Claim) -> ImportReport:
     """Import one claimed file and return what became of every row."""
     (report,) = run.run(pipeline, [claim])
@@ -180,7 +185,7 @@ class Desk:
         self.pipeline, self.account, self.folder = pipeline, account, folder
 
     def declare(self, **facts: Any) -> None:
-        """Declare settings of the account."""
+        """Declare settings of the account, perhaps for a `feed` or a `header` only."""
         with self.pipeline.database.begin() as connection:
             accounts.declare(connection, Account(account=self.account, **facts))
 

@@ -203,6 +203,13 @@ class Entry(Contract):
     amount: Money = column(nullable=True)
 
 
+class Mood(Contract):
+    """A thing and one of a few words."""
+
+    tag: str = column("Tag")
+    mood: str = column("Mood", choices=("rented", "sold", "in_repair"))
+
+
 def _versions(name: str, **policies: Any) -> Feed:
     return Feed(
         name=name, description="Versioned values.", contract=Version, key=("key",), **policies
@@ -306,6 +313,7 @@ TEST_FEEDS = (
         derived=(_by_day("visits_by_day", "visits", "day", "spent"),),
     ),
     Feed(name="people", description="People.", contract=Person, key=("person_id",)),
+    Feed(name="moods", description="Words.", contract=Mood, key=("tag",)),
     Feed(
         name="versions",
         description="Versioned values.",

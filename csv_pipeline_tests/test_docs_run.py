@@ -62,6 +62,7 @@ class Reader:
                 ("F", "FEED"), "coupa_purchase_orders" if verb == "worklist" else "customers"
             ),
             "NAME": "customers" if verb == "feeds" else self.desk.account,
+            **({"NAME": str(self.desk.folder / "my_package")} if verb == "new" else {}),
             "N": "1000000",
         }
         ids = {"ID", *(word for word in words if word.isdigit())}
@@ -84,7 +85,7 @@ def pipeline() -> Iterator[Pipeline]:
 @pytest.fixture
 def reader(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Reader:
     """A reader whose commands work on the pipeline of the tests."""
-    monkeypatch.setattr(commands, "_pipeline", lambda: desk.pipeline)
+    monkeypatch.setattr(opening, "pipeline", lambda: desk.pipeline)
     monkeypatch.setattr(opening, "database", lambda: nullcontext(desk.pipeline.database))
     return Reader(desk)
 
@@ -127,7 +128,7 @@ def test_every_statement_in_the_docs_runs(pipeline: Pipeline) -> None:
 def test_the_docs_have_commands_of_every_kind() -> None:
     verbs = {line.split()[1] for line in commands_in_docs()}
     wanted = {"account", "accounts", "feeds", "import", "imports", "inspect"}
-    assert verbs == wanted | {"rejects", "replay", "undo", "worklist"}
+    assert verbs == wanted | {"rejects", "new", "replay", "suggest", "undo", "worklist"}
 
 
 def test_a_project_of_ones_own_is_started_from_nothing(

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 import structlog
 from typer.testing import CliRunner
 
-from csv_pipeline.cli import commands
+from csv_pipeline.cli import commands, opening
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.feeds import FEEDS
 from csv_pipeline.spec.contract import Contract, Money, column
@@ -80,7 +80,7 @@ class Case:
         self.account = re.sub(r"[^a-z0-9]", "-", name)[:60]
         self.found: list[dict[str, Any]] = []
         self._rejects_file = Path()
-        patch.setattr(commands, "_pipeline", lambda: self.pipeline)
+        patch.setattr(opening, "pipeline", lambda: self.pipeline)
 
     def run(self) -> None:
         """Take all steps."""

@@ -227,6 +227,29 @@ def test_a_sign_that_cannot_be_told_is_refused_where_it_is_declared(sign: Any, t
         Feed(name="wrong", description="", contract=Wrong, key=("side",))
 
 
+@pytest.mark.parametrize(
+    ("type_", "facts", "told"),
+    [
+        (int, {"choices": ("a",)}, "kind boolean or choice or currency was needed for choices"),
+        (str, {"trues": ("x",)}, "kind boolean was needed for trues"),
+        (pl.Date, {"zone": "UTC"}, "kind timestamp was needed for zone"),
+        (Money, {"bare_as": "percent"}, "kind percent was needed for bare_as"),
+        (int, {"normalise": ("upper",)}, "kind text was needed for normalise"),
+        (str, {"sign": TwoAmounts(plus="a", minus="b")}, "kind decimal was needed for sign"),
+        (int, {"kind": Kind.JSON}, "another type was needed for kind json"),
+        (bool, {"choices": {"ja": "yes"}}, "choices of true and false were needed"),
+    ],
+)
+def test_what_a_column_of_this_kind_cannot_mean_is_refused(
+    type_: Any, facts: dict[str, Any], told: str
+) -> None:
+    class Wrong(Contract):
+        it: type_ = column(**facts)
+
+    with pytest.raises(SetupError, match=told):
+        columns_of(Wrong)
+
+
 def test_texts_are_normalised_as_declared() -> None:
     class Tidy(Contract):
         one: str = column(normalise=("nfc", "blanks", "upper"))

@@ -53,6 +53,7 @@ def _currency(values: pl.Series, column: Column) -> pl.Series:
     return cells.choices(values, column).fill_null(stated) if column.choices else stated
 
 
+_FLAGS = {"true": True, "false": False}
 _MARK = ("decimal_mark", tuple(DecimalMark))
 _ORDER = ("date_order", tuple(DateOrder))
 CASTS = {
@@ -96,7 +97,9 @@ CASTS = {
         timestamps.cast, "timestamp", timestamps.needed, timestamps.reasons, _ORDER
     ),
     Kind.BOOLEAN: Cast(
-        lambda values, its, _: cells.choices(values, its) == "true",
+        lambda values, its, _: cells.choices(values, its).replace_strict(
+            _FLAGS, default=None, return_dtype=pl.Boolean
+        ),
         "boolean",
         lambda its: f"one of {', '.join(its.choices)}",
     ),

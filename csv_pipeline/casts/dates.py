@@ -25,6 +25,7 @@ NEEDED = {
     "date": HINT,
     "time": clocks.HINT,
     "zone": zones.NEEDED,
+    "too_fine": "at most six digits of a second",
     "century": "a year of four digits, as the century of this one is open",
     "year": "a year of four digits, or a date order that the account declares, as the date may "
     "begin with its year",
@@ -116,6 +117,7 @@ def survey(column: Column, heading: str) -> Survey:
             proof(lambda day, month: f"(?:{day}){mark}(?:{month})", "(?:00|3[2-9]|[4-9][0-9])"),
             proof(lambda day, month: f"(?:{month}){mark}(?:{day})", "[0-9][0-9]"),
         ),
+        meaning=_meaning,
         ambiguous=rf"^(?:(?:{unequal})(?:{end}|-\s?[0-9]{{2}}{clock})|{two}-\s?(?:{low})-\s?{two}{clock})",
         notes=Notes(
             {
@@ -127,6 +129,12 @@ def survey(column: Column, heading: str) -> Survey:
             }
         ),
     )
+
+
+def _meaning(text: str, order: str) -> str | None:
+    """Return in words which day a text is by an order."""
+    day = read(pl.Series([text]), Reading(order, year_last=True))["date"][0]
+    return f"{day.day} {day:%B %Y}" if day else None
 
 
 def cast(values: pl.Series, reading: Reading) -> pl.Series:

@@ -70,8 +70,8 @@ class Survey:
     only the one or the other can match, and `ambiguous` the one that both can. `plain`, if there is
     one, matches values that prove the first way; most are like that, and it is quickly asked.
     `read` gives of the others, and their row numbers, the part that the patterns are about.
-    `declared` is the way that the feed declares, if it does.
-    `notes` are what else is asked of the values on this occasion.
+    `declared` is the way that the feed declares, if it does. `notes` are what else is asked of the
+    values on this occasion. `meaning` says what a value is by one of the styles, if it is anything.
     """
 
     column: str
@@ -84,6 +84,7 @@ class Survey:
     read: Callable[[pl.Series, pl.Series], pl.Series] | None = None
     declared: str | None = None
     notes: Notes = field(default_factory=Notes)
+    meaning: Callable[[str, str], str | None] = lambda *_: None
     seen: tuple[Sightings, Sightings] = field(default_factory=lambda: (Sightings(), Sightings()))
     open: Sightings = field(default_factory=Sightings)
 
@@ -145,7 +146,7 @@ class Survey:
     def told(self, setting: Setting) -> tuple[str | None, str]:
         """Return the way that is declared, whatever the values are, and who declares it."""
         if setting.value is not None:
-            return setting.value, "the account declares it"
+            return setting.value, setting.evidence
         return self.declared, "the feed declares it"
 
     @property
@@ -171,6 +172,14 @@ class Survey:
         rest = f"; it decides {self.open.count:,} that could be either" if self.open.count else ""
         more = f", like {proof.count - 1:,} more of the column" if proof.count > 1 else ""
         return f"{self.shown(proof)} can be nothing else{more}{rest}"
+
+    def both_ways(self) -> str:
+        """Return what the first open value is by each style; "" if it is protected."""
+        if self.protected:
+            return ""
+        meanings = ((self.meaning(self.open.value, style), style) for style in self.styles)
+        read = [f"{meant} by {style}" for meant, style in meanings if meant]
+        return f": {', '.join(read)}" if len(read) == len(self.styles) else ""
 
     def shown(self, sightings: Sightings) -> str:
         """Return the first value seen and its row, the value masked if it is protected."""
@@ -263,7 +272,7 @@ def _by_the_others(
     if len(proven) == 1 and not both:
         style = next(iter(proven))
         return style, f"the column settles nothing; other columns of the file prove {style}"
-    found = f"{survey.shown(survey.open)} could be either"
+    found = f"{survey.shown(survey.open)} could be either{survey.both_ways()}"
     if survey.open.count > 1:
         found += f", like {survey.open.count - 1:,} more of the column"
     first, second = survey.styles
@@ -274,5 +283,8 @@ def _by_the_others(
     else:
         needed = f"needs a value that settles {first} or {second}, or the setting {setting.name!r} "
         needed += f"of account {setting.account!r}"
-        found += f"; to settle it: {setting.declare(first)}, or {second.replace(' ', '-')}"
+        if len(proven) > 1:
+            found += "; other columns of the file prove both"
+        else:
+            found += f"; to settle it: {setting.declare(first)} or {setting.declare(second)}"
     raise UndecidableError(file_name, f"column {survey.heading!r} {needed}", found)

@@ -78,13 +78,16 @@ class Figures:
         mark = account.setting("decimal_mark")
         marks, of_marks = decide([*self.amounts, *self.shares], mark, settled, name)
         wholes, of_wholes = integers.marks(self.wholes, self.amounts, mark, settled, name)
-        return marks | wholes, [*of_marks, *of_wholes, *self._currencies(name, feed)]
+        return marks | wholes, [*of_marks, *of_wholes, *self._currencies(account, name, feed)]
 
-    def _currencies(self, name: str, feed: str) -> Iterable[Evidence]:
+    def _currencies(self, account: Account, name: str, feed: str) -> Iterable[Evidence]:
         yield from (one.of_dashes() for one in self.stated if one.dashes.count)
         for one in () if self.has_currency else self.stated:
             if one.found and one.one is None:
-                raise MixedCurrenciesError(name, feed, one.heading, str(one))
+                codes = one.codes_of_signs()
+                settle = (account.setting("currency").declare(code) for code in codes)
+                told = f"; to settle what the sign means: {' or '.join(settle)}" if codes else ""
+                raise MixedCurrenciesError(name, feed, one.heading, str(one), told)
             if one.found:
                 yield one.evidence()
 

@@ -41,6 +41,7 @@ def survey(column: Column, heading: str) -> Survey:
         ),
         ambiguous=r"^-?[1-9][0-9]{0,2}[.,]000$",
         read=_marked,
+        meaning=decimals.meaning,
     )
 
 

@@ -54,6 +54,9 @@ def imported(done: "Imported", feed: Feed) -> None:
     if report.repairs is not None:
         some = "" if _repairs_any(report) else "none of the "
         out.print(labelled("Repairs", Text(f"{some}rejected rows of import {report.repairs}")))
+    if report.settings_version:
+        see = f"see {command()} account {report.account} --history"
+        out.print(labelled("Settings", Text(f"version {report.settings_version}, {see}")))
     if report.outcome in {Outcome.IMPORTED, Outcome.DRY_RUN}:
         _print_accounting(report)
     print_warnings(report.warnings)
@@ -106,10 +109,15 @@ def imports(
             report.account,
             report.feed,
             _name_and_location(report, locations, settings),
-            outcome_of(report),
+            _outcome_and_settings(report),
             rows_of(report),
         )
     out.print(made)
+
+
+def _outcome_and_settings(report: ImportReport) -> Text:
+    version = report.settings_version
+    return outcome_of(report).append(f", settings {version}" if version else "")
 
 
 def _name_and_location(

@@ -56,7 +56,7 @@ def new_partitions(
     """Return the request for partitions of accounts that Dagster does not know yet."""
     known = set(instance.get_dynamic_partitions(ACCOUNTS))
     with pipeline.database.begin() as connection:
-        new = [a.account for a in accounts.every(connection) if a.account not in known]
+        new = [name for name in accounts.names(connection) if name not in known]
     return [account_partitions.build_add_request(new)] if new else []
 
 

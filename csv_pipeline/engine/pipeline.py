@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Unpack
 
-from csv_pipeline.account import Account, account_slug
+from csv_pipeline.account import Account, Declared, account_slug
 from csv_pipeline.engine import archive, retention
 from csv_pipeline.engine.derive import derived_tables, recompute, recompute_touched
 from csv_pipeline.engine.events import OnEvent, nobody, told
@@ -54,7 +54,7 @@ class Pipeline:
     database: Database
     feeds: Mapping[str, Feed]
     leases: LeaseRenewer
-    declared: dict[str, Account] = field(default_factory=dict)
+    declared: dict[tuple[str, str], Declared] = field(default_factory=dict)
     consumers: tuple[OnEvent, ...] = ()
 
     def close(self) -> None:
@@ -75,10 +75,15 @@ class Pipeline:
         """The tables derived from the feeds', by name."""
         return derived_tables(self.feeds)
 
-    def account(self, name: str) -> Account:
-        """Return what an account declared of its files."""
+    def account(self, name: str, feed: str = "") -> Account:
+        """Return what an account declares of its files of a feed, or of all of them."""
         with self.database.begin() as connection:
-            return accounts.named(connection, name)
+            return accounts.named(connection, name, feed)
+
+    def declared_of(self, account: str, feed: str, version: int | None = None) -> Declared:
+        """Return what an account declares of its files of a feed: now, or as of a version."""
+        with self.database.begin() as connection:
+            return accounts.declared(connection, account, feed, version)
 
     def claim(self, account: str, feed: str, **how: Unpack[claims.Taking]) -> list[Claim]:
         """Claim what waits for an account and feed, or the arrivals named; see `claims.take`."""
@@ -91,7 +96,7 @@ class Pipeline:
                 self.settings.max_failures,
                 **how,
             )
-            self.declared[account] = accounts.named(connection, account)
+            self.declared[account, feed] = accounts.declared(connection, account, feed)
         self.leases.hold(taken)
         return taken
 
@@ -112,7 +117,8 @@ class Pipeline:
         self._stay_in_lane(file)
         landed = is_below(location_of(file.location), self.settings.landing_area)
         with self.database.begin() as connection:
-            self.declared[file.account] = accounts.named(connection, file.account)
+            lane = file.account, file.feed
+            self.declared[lane] = accounts.declared(connection, *lane)
             if dry_run:
                 return claims.for_dry_run(connection, file, again=again)
             archive.let_returned_wait(connection, [file])

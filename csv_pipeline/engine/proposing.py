@@ -15,9 +15,9 @@ import polars as pl
 
 from csv_pipeline.account import Account
 from csv_pipeline.batches import scan
+from csv_pipeline.engine.beforehand import hints_for
 from csv_pipeline.engine.column_proposals import ColumnOfFiles
 from csv_pipeline.engine.findings import count_rejects
-from csv_pipeline.engine.importer import hints_for
 from csv_pipeline.errors import SetupError
 from csv_pipeline.handover import REJECTS
 from csv_pipeline.model import StoredText

@@ -18,7 +18,7 @@ import polars as pl
 
 from csv_pipeline.account import DateOrder, DecimalMark
 from csv_pipeline.errors import SetupError
-from csv_pipeline.spec.kinds import Kind, kind_of
+from csv_pipeline.spec.kinds import Kind, hold_facts, kind_of
 from csv_pipeline.spec.sign import Sign
 
 Money = Annotated[pl.Decimal, 18, 2]
@@ -270,19 +270,17 @@ def protected(contract: type[Contract]) -> tuple[Column, ...]:
     return tuple(replace(column, protected=True) for column in columns_of(contract))
 
 
-@cache
-def headings_of(contract: type[Contract]) -> frozenset[str]:
+def headings_of(columns: Iterable[Column]) -> frozenset[str]:
     """Return every spelling, as `heading` reduces it, that names any column but the derived."""
-    return frozenset().union(*(c.headings for c in columns_of(contract) if not c.derived))
+    return frozenset().union(*(c.headings for c in columns if not c.derived))
 
 
-@cache
-def meanings_of(contract: type[Contract]) -> Mapping[str, str]:
+def meanings_of(columns: Iterable[Column]) -> Mapping[str, str]:
     """Return for each of these spellings what it names: the columns that it is a heading of."""
-    columns = [column for column in columns_of(contract) if not column.derived]
+    named = [column for column in columns if not column.derived]
     return {
-        name: " ".join(column.name for column in columns if name in column.headings)
-        for name in headings_of(contract)
+        name: " ".join(column.name for column in named if name in column.headings)
+        for name in headings_of(named)
     }
 
 
@@ -343,6 +341,7 @@ def _column(name: str, spec: Any) -> Column:
     kind = facts["kind"] or kind_of(dtype)
     if facts["choices"] and kind is Kind.TEXT:
         kind = Kind.CHOICE
+    hold_facts(name, kind, dtype, facts)
     trues, falses = facts.pop("trues"), facts.pop("falses")
     if kind is Kind.BOOLEAN and not facts["choices"]:
         if not (trues or falses):

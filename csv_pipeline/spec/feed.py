@@ -2,8 +2,8 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 
 import polars as pl
 
@@ -137,7 +137,7 @@ class Feed:
         dialect: How files are written that have no header. None: their bytes show it.
         encodings: Tried in this order when a file is not Unicode.
         time_zone: That of timestamps which state none, by its name of IANA, unless their
-            column declares one.
+            column or the account declares one.
         confidential: No cell of its files is shown outside of the database, as if every column were
             protected: a row whose cells have shifted may hold a protected value in any of them.
         file_name: How files are named, and which derived columns the name tells.
@@ -149,6 +149,9 @@ class Feed:
         max_rejected_share: So is one with a greater share of them, unless it has fewer than
             `SHARE_FROM_ROWS` rows: a share says little about a handful.
         needs_good_row: A file is refused if none of its rows can be stored, however few there are.
+        aliases: Names in headers with the columns that they name, besides those of the contract.
+        maps: Columns with a word and what is stored for it, besides the words of the contract.
+            These two are for `as_declared`.
     """
 
     name: str
@@ -181,6 +184,8 @@ class Feed:
     max_rejected_rows: int | None = None
     max_rejected_share: float | None = None
     needs_good_row: bool = False
+    aliases: tuple[tuple[str, str], ...] = ()
+    maps: tuple[tuple[str, str, str], ...] = ()
 
     def __post_init__(self) -> None:
         """Hold the declaration to the contract's columns, and its names to what can hold them."""
@@ -236,25 +241,63 @@ class Feed:
             named |= layout.marks | layout.required | layout.filled
         return named
 
-    @property
+    @cached_property
     def columns(self) -> tuple[Column, ...]:
         """The contract's columns in the order they are declared."""
-        return protected(self.contract) if self.confidential else columns_of(self.contract)
+        columns = protected(self.contract) if self.confidential else columns_of(self.contract)
+        return tuple(map(self._declared, columns)) if self.aliases or self.maps else columns
+
+    def _declared(self, column: Column) -> Column:
+        names = (name for name, named in self.aliases if named == column.name)
+        words = {word.casefold(): stored for name, word, stored in self.maps if name == column.name}
+        return replace(
+            column,
+            aliases=(*column.aliases, *names),
+            choices={**column.choices, **words} if words else column.choices,
+        )
 
     @property
     def relations(self) -> tuple[str, ...]:
         """The names of its views and derived tables."""
         return (*self.views, *(table.name for table in self.derived))
 
-    @property
+    @cached_property
     def headings(self) -> frozenset[str]:
         """Every name, reduced by `contract.heading`, that a header of this feed may hold."""
-        return headings_of(self.contract)
+        return headings_of(self.columns)
 
-    @property
+    @cached_property
     def meanings(self) -> Mapping[str, str]:
         """What each of these names means; two that mean the same name the same columns."""
-        return meanings_of(self.contract)
+        return meanings_of(self.columns)
+
+
+def as_declared(feed: Feed, account: Account) -> Feed:
+    """Return a feed as the files of an account are read by it: with its aliases, maps, thresholds.
+
+    The same for the same settings, as much is known by the feed.
+    """
+    rows, share = account.max_rejected_rows, account.max_rejected_share
+    return _as_declared(feed, account.aliases, account.maps, rows, share)
+
+
+@cache
+def _as_declared(
+    feed: Feed,
+    aliases: tuple[tuple[str, str], ...],
+    maps: tuple[tuple[str, str, str], ...],
+    rows: int | None,
+    share: float | None,
+) -> Feed:
+    if not (aliases or maps) and rows is None and share is None:
+        return feed
+    return replace(
+        feed,
+        aliases=aliases,
+        maps=maps,
+        max_rejected_rows=feed.max_rejected_rows if rows is None else rows,
+        max_rejected_share=feed.max_rejected_share if share is None else share,
+    )
 
 
 def feed_named(feeds: Mapping[str, Feed], name: str) -> Feed:

@@ -4,13 +4,25 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 from functools import lru_cache
+from hashlib import sha256
 
 from csv_pipeline.model import HeaderDrift
 from csv_pipeline.spec.contract import Column, Gathers, heading
 from csv_pipeline.spec.feed import Feed, Layout
 from csv_pipeline.spec.kinds import Kind
 
+FINGERPRINT = re.compile(r"[0-9a-f]{12}")
 _ALIKE = 0.6  # of two names, by difflib's ratio; "Order No." and "Order Number" have 0.67
+
+
+@lru_cache(maxsize=1_000)
+def header_fingerprint(header: tuple[str, ...], feed: str) -> str:
+    """Return by what files of a feed are known to have the same header: its names in their order.
+
+    Case, spaces, punctuation and accents do not matter.
+    """
+    names = "\n".join((feed, *map(heading, header)))
+    return sha256(names.encode()).hexdigest()[:12]
 
 
 @lru_cache(maxsize=1_000)
