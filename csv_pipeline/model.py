@@ -13,6 +13,7 @@ from typing import Any
 
 from csv_pipeline.errors import SetupError
 from csv_pipeline.location import Location, location_of
+from csv_pipeline.scope import ScopeCounts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +162,7 @@ class Claim(FoundFile):
     `repairs` is the import whose rejected rows the file brings back, if somebody said so; a file
     may say it itself. `position` says where the arrival is among others, see
     `csv_pipeline.storage.order`; a dry run has none. A file that comes `again` is imported even
-    if its bytes were.
+    if its bytes were. `max_missing` is what a person allows to go missing by this import.
     """
 
     import_id: int
@@ -172,6 +173,7 @@ class Claim(FoundFile):
     repairs: int | None = None
     position: int | None = None
     again: bool = False
+    max_missing: int | None = None
 
     @property
     def member(self) -> str | None:
@@ -207,7 +209,10 @@ class HeaderDrift:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """What became of every row; `read` counts records below the header, no other lines."""
+    """What became of every row; `read` counts records below the header, no other lines.
+
+    `missing` are stored rows that were flagged or deleted, because a snapshot lacks them.
+    """
 
     read: int = 0
     inserted: int = 0
@@ -218,18 +223,13 @@ class Counts:
     rejected: int = 0
     blank: int = 0
     non_data: int = 0
+    missing: int = 0
 
     @property
     def settled(self) -> int:
         """The rows that have an outcome."""
-        return (
-            self.inserted
-            + self.updated
-            + self.unchanged
-            + self.kept
-            + self.superseded
-            + self.rejected
-        )
+        stored = self.inserted + self.updated + self.unchanged + self.kept
+        return stored + self.superseded + self.rejected
 
     @property
     def balance(self) -> bool:
@@ -281,6 +281,7 @@ class Undo:
     `import_id` is that import. Its rows were `deleted` or had their earlier values `restored`;
     where it was redone, they were `inserted` again or had its values restored. `kept` counts rows
     that a later import changed, by that import, and `gone` those that are not there any more.
+    Among the restored are rows that a snapshot had deleted: `revived` more are stored by that.
     """
 
     import_id: int
@@ -290,6 +291,12 @@ class Undo:
     restored: int = 0
     kept: Mapping[int, int] = field(default_factory=dict)
     gone: int = 0
+    revived: int = 0
+
+    @property
+    def added(self) -> int:
+        """By how many rows the table grew."""
+        return self.inserted - self.deleted + self.revived
 
     @property
     def reversed(self) -> int:
@@ -333,6 +340,7 @@ class ImportReport:
     facts: FileFacts | None = None
     evidence: tuple[Evidence, ...] = ()
     warnings: tuple[ReportWarning, ...] = ()
+    scope: ScopeCounts | None = None
     lines: LineCounts = field(default_factory=LineCounts)
     non_data_lines: tuple[NonDataLine, ...] = ()
     drift: HeaderDrift = field(default_factory=HeaderDrift)

@@ -23,6 +23,7 @@ from csv_pipeline.spec.contract import Contract, Money, column
 from csv_pipeline.spec.duplicates import FirstInFile, NewestInFile, RejectDuplicates
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.file_name import FileName
+from csv_pipeline.spec.snapshot import Missing, Snapshot
 
 
 class Person(Contract):
@@ -100,6 +101,21 @@ class Price(Contract):
     region: str = column(derived=True, nullable=True)
 
 
+class Stock(Contract):
+    """How many units of an article a warehouse has."""
+
+    sku: str = column("SKU")
+    warehouse: str = column("Warehouse")
+    units: int = column("Units", nullable=True, ge=0)
+    place: str = column("Place", nullable=True)
+
+
+def stock(name: str, **policies: Any) -> Feed:
+    """Return a feed of stock lists, which are snapshots."""
+    key = {"key": ("sku",)} | policies
+    return Feed(name=name, description="Stock lists.", contract=Stock, **key)
+
+
 def _versions(name: str, **policies: Any) -> Feed:
     return Feed(
         name=name, description="Versioned values.", contract=Version, key=("key",), **policies
@@ -116,7 +132,32 @@ def _policy_of_the_docs() -> ConflictPolicy:
     return policy
 
 
+_OF_WAREHOUSE = ("warehouse",)
+
 TEST_FEEDS = (
+    stock("stock_listed", snapshot=Snapshot()),
+    stock("stock_flagged", snapshot=Snapshot(missing=Missing.FLAG, max_missing_share=None)),
+    stock("stock_deleted", snapshot=Snapshot(missing=Missing.DELETE, max_missing_share=None)),
+    stock(
+        "warehouse_flagged",
+        snapshot=Snapshot(scope=_OF_WAREHOUSE, missing=Missing.FLAG, max_missing_share=None),
+    ),
+    stock(
+        "warehouse_deleted",
+        snapshot=Snapshot(scope=_OF_WAREHOUSE, missing=Missing.DELETE, max_missing_share=None),
+    ),
+    stock(
+        "stock_kept",
+        conflict=KeepStored(),
+        snapshot=Snapshot(missing=Missing.FLAG, max_missing_share=None),
+    ),
+    stock(
+        "stock_bounded",
+        snapshot=Snapshot(missing=Missing.DELETE, max_missing_rows=30, max_missing_share=0.2),
+    ),
+    stock(
+        "stock_keyless", key=(), snapshot=Snapshot(missing=Missing.DELETE, max_missing_share=None)
+    ),
     _versions("longest", column_conflicts={"value": _policy_of_the_docs()}),
     _versions("overwritten", conflict=Overwrite()),
     _versions("kept", conflict=KeepStored()),

@@ -5,18 +5,12 @@ The scope is the account, or the rows that have the values of some columns which
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 
 from csv_pipeline.errors import SetupError
+from csv_pipeline.scope import Missing
 from csv_pipeline.spec.contract import Column
 
-
-class Missing(StrEnum):
-    """What becomes of a stored row of the scope that is not in the file."""
-
-    KEEP = "keep"
-    FLAG = "flag"
-    DELETE = "delete"
+__all__ = ["Missing", "Snapshot"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
