@@ -1,4 +1,4 @@
-"""What `dagster dev` loads: the feeds of this package and their one engine."""
+"""What `dagster dev` loads: all feeds and their one engine."""
 
 import logging
 
@@ -7,15 +7,17 @@ import structlog
 from csv_pipeline.defs.assembly import assemble
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
-from csv_pipeline.feeds import FEEDS
+from csv_pipeline.feeds.sources import all_feeds
 from csv_pipeline.settings import settings
+
+_FEEDS = all_feeds(settings())
 
 
 def _opened() -> Pipeline:
     """Open the pipeline, and let its log say a line for each file, not one for each stage."""
     if not structlog.is_configured():
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
-    return open_pipeline(settings(), FEEDS)
+    return open_pipeline(settings(), _FEEDS)
 
 
-defs = assemble(FEEDS, Engine(_opened))
+defs = assemble(_FEEDS, Engine(_opened))

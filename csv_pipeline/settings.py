@@ -36,6 +36,13 @@ def _area(given: Any) -> Any:
     return location
 
 
+def _parted(given: Any) -> Any:
+    """Return text with commas as its parts."""
+    if not isinstance(given, str):
+        return given
+    return tuple(part for part in map(str.strip, given.split(",")) if part)
+
+
 _Area = Annotated[Location | None, NoDecode, BeforeValidator(_area)]
 
 
@@ -47,6 +54,9 @@ class Settings(BaseSettings):
     home: Path = Field(Path("data"), description="where everything below lives unless set apart")
     landing: _Area = Field(
         None, description="landing area, a folder or s3://bucket/prefix; `home`/landing if not set"
+    )
+    feeds: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parted)] = Field(
+        (), description="folders of YAML feeds, or module:NAME of feeds in Python, with commas"
     )
     database_url: SecretStr | None = Field(
         None, description="PostgreSQL 15 or newer; not set: an embedded server in `home`/postgres"
@@ -128,6 +138,11 @@ class Settings(BaseSettings):
                     f"that are done with; found {area}"
                 )
         return self
+
+    @property
+    def feed_folders(self) -> tuple[Path, ...]:
+        """Where feeds are declared besides `feeds`, in `home` and where the command is called."""
+        return self.home / "feeds.d", Path("feeds.d")
 
     @property
     def landing_area(self) -> Location:

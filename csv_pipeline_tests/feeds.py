@@ -20,6 +20,7 @@ from csv_pipeline.spec.conflict import (
     RejectConflicts,
 )
 from csv_pipeline.spec.contract import Contract, Money, column
+from csv_pipeline.spec.dialect import TableDialect
 from csv_pipeline.spec.duplicates import FirstInFile, NewestInFile, RejectDuplicates
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.file_name import FileName
@@ -110,10 +111,40 @@ class Stock(Contract):
     place: str = column("Place", nullable=True)
 
 
+class Article(Contract):
+    """An article, known by its maker and number."""
+
+    maker: str = column("Maker")
+    number: int = column("Number", nullable=True)
+    size: int = column("Size", nullable=True)
+    article: str = column(derived=True)
+
+
+def with_article(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Make the key of what the row has."""
+    number = pl.col("number").cast(pl.String).fill_null("")
+    return rows.with_columns(article=pl.concat_str("maker", number))
+
+
+class Member(Contract):
+    """A member whose name nobody is to see."""
+
+    name: str = column("Name", protected=True)
+    born_on: pl.Date = column("Born")
+
+
 def stock(name: str, **policies: Any) -> Feed:
     """Return a feed of stock lists, which are snapshots."""
     key = {"key": ("sku",)} | policies
     return Feed(name=name, description="Stock lists.", contract=Stock, **key)
+
+
+class Entry(Contract):
+    """An entry of a list without a header."""
+
+    code: str = column()
+    note: str = column(nullable=True)
+    amount: Money = column(nullable=True)
 
 
 def _versions(name: str, **policies: Any) -> Feed:
@@ -133,11 +164,39 @@ def _policy_of_the_docs() -> ConflictPolicy:
 
 
 _OF_WAREHOUSE = ("warehouse",)
+_FLAGGING = Snapshot(missing=Missing.FLAG, max_missing_share=None)
 
 TEST_FEEDS = (
     stock("stock_listed", snapshot=Snapshot()),
-    stock("stock_flagged", snapshot=Snapshot(missing=Missing.FLAG, max_missing_share=None)),
+    stock("stock_flagged", snapshot=_FLAGGING),
     stock("stock_deleted", snapshot=Snapshot(missing=Missing.DELETE, max_missing_share=None)),
+    _versions("versions_flagged", snapshot=_FLAGGING, duplicates=FirstInFile()),
+    _versions(
+        "versions_deleted", snapshot=Snapshot(missing=Missing.DELETE, max_missing_share=None)
+    ),
+    Feed(
+        name="days_deleted",
+        description="All prices of a day.",
+        contract=Price,
+        key=("sku", "day"),
+        file_name=FileName(pattern=r"day_(?P<day>[\d-]+)\.csv", shown="day_<YYYY-MM-DD>.csv"),
+        snapshot=Snapshot(scope=("day",), missing=Missing.DELETE, max_missing_share=None),
+    ),
+    Feed(
+        name="articles_deleted",
+        description="Articles whose key is made of cells.",
+        contract=Article,
+        key=("article",),
+        transforms=(with_article,),
+        snapshot=Snapshot(missing=Missing.DELETE, max_missing_share=None),
+    ),
+    Feed(
+        name="people_bounded",
+        description="People with protected names, of whom few may be missing.",
+        contract=Member,
+        key=("name", "born_on"),
+        snapshot=Snapshot(missing=Missing.DELETE, max_missing_rows=2),
+    ),
     stock(
         "warehouse_flagged",
         snapshot=Snapshot(scope=_OF_WAREHOUSE, missing=Missing.FLAG, max_missing_share=None),
@@ -181,6 +240,15 @@ TEST_FEEDS = (
             "maker": KeepStored(),
             "secret": RejectConflicts(),
         },
+    ),
+    Feed(
+        name="entries",
+        description="Entries of files without a header.",
+        contract=Entry,
+        key=("code",),
+        dialect=TableDialect(delimiter=";"),
+        encodings=("cp1251",),
+        needs_good_row=True,
     ),
     Feed(
         name="prices",

@@ -46,7 +46,7 @@ def _imported(pipeline: Pipeline, path: Path, feed: str, work: Path) -> TextFile
         size_bytes=path.stat().st_size,
         modified_at=datetime.now(UTC),
     )
-    hints = Import(pipeline, claim, Account(account="anybody")).hints(None)
+    hints = Import(pipeline, claim, Account(account="anybody")).hints(declared=True)
     try:
         return read(path, work, hints)
     except FileRefusedError as refusal:

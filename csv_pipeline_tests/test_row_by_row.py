@@ -26,6 +26,12 @@ SAMPLES = {
         ",,Nobody,,,\n"
         "C1,ann,Ann again,ann@example.com,,\n"
     ),
+    "dme_equipment": (
+        "Asset Tag,HCPCS,Status,Purchased On,Price,Patient Ref,Shoe\n"
+        "A1,E0601,rented,2026-01-31,450.00,P1,38\n"
+        "A2,0601,in_stock,2025-12-24,,,\n"
+        "A3,,lost,2026-02-30,x,P3,\n"
+    ),
     "dme_supplier_services": (
         "Suplr_NPI,HCPCS_Cd,Suplr_Rentl_Ind,Tot_Suplr_Benes,Avg_Suplr_Mdcr_Pymt_Amt\n"
         "1234567893,E0601,Y,25,71.5\n1234567894,E0601,Y,*,71.5\n1234567893,601,N,#,x\n"
@@ -51,6 +57,14 @@ SAMPLES = {
         "2002,Hat,Color=Red;Blue,HAT,5,USD,9.00,Apr-29-26 17:02:34 PDT,L\n"
         "2002,Hat,Color=Red,HAT-R,2,USD,9.00,--,\n"
         "2002,Hat,Color=Blue,HAT-B,x,USD,9.00,,\n"
+    ),
+    "ebay_transactions": (
+        "Transaction creation date,Type,Order number,Net amount,Payout ID,Transaction ID,Fee\n"
+        "Aug-02-2026,Order,12-34567-89012,9.50,--,100,\n"
+        "Aug-02-2026,Hold,12-34567-89012,-9.50,--,100,\n"
+        "Aug-02-2026,Other fee,--,-1.00,--,--,1\n"
+        "Aug-02-2026,Other fee,--,-1.00,--,--,1\n"
+        "Aug-03-2026,Payout,--,x,55,--,\n"
     ),
     "people": "ID,Name,Amount,Born\n1,Ann,1.50,2026-01-31\n2,,2.00,\n,Cid,x,\n1,Ann,-1.00,\n",
 }

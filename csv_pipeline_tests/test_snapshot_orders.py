@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from csv_pipeline.model import ImportReport
+from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.storage import imports
 from csv_pipeline_tests.conftest import Desk
 
@@ -88,6 +88,7 @@ class Player:
         lines = text.replace("\n", ",\n")
         report = self.desk.bring(note + lines, self.feed)
         missing = self.model.bring(report.import_id, rows)
+        assert report.outcome is Outcome.IMPORTED, report.problem
         self.compare(f"import {report.import_id} {rows}")
         scope, said = report.scope, "\n".join(self.log)
         assert report.counts.balance, said

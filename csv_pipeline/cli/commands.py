@@ -127,10 +127,11 @@ def inspect(  # noqa: PLR0913  # an option for each question
     """Show how a file is written, its first rows and faults, and the feeds it fits."""
     from csv_pipeline.cli import show_inspection, terminal
     from csv_pipeline.engine import inspection
-    from csv_pipeline.feeds import FEEDS
+    from csv_pipeline.feeds.sources import all_feeds
 
+    settings = _settings()
     found = inspection.inspect_file(
-        file, _settings(), FEEDS, feed=feed, member=member, full=full, out=out
+        file, settings, all_feeds(settings), feed=feed, member=member, full=full, out=out
     )
     if as_json:
         terminal.as_json(found.facts())
@@ -280,13 +281,14 @@ def feeds(
 ) -> None:
     """List the feeds, or the columns of one with the names they have in headers."""
     from csv_pipeline.cli import show_feeds
-    from csv_pipeline.feeds import FEEDS
+    from csv_pipeline.feeds.sources import all_feeds
     from csv_pipeline.spec.feed import feed_named
 
+    known = all_feeds(_settings())
     if name is None:
-        show_feeds.feeds(FEEDS)
+        show_feeds.feeds(known)
     else:
-        show_feeds.feed(feed_named({feed.name: feed for feed in FEEDS}, name))
+        show_feeds.feed(feed_named({feed.name: feed for feed in known}, name))
 
 
 @app.command()
@@ -369,12 +371,12 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each fact
 
 def _pipeline() -> "Pipeline":
     from csv_pipeline.engine.pipeline import open_pipeline
-    from csv_pipeline.feeds import FEEDS
+    from csv_pipeline.feeds.sources import all_feeds
 
     log_warnings_only()
     found = _settings()
     _note_new_home(found)
-    return open_pipeline(found, FEEDS)
+    return open_pipeline(found, all_feeds(found))
 
 
 def _note_new_home(settings: "Settings") -> None:

@@ -16,7 +16,7 @@ from csv_pipeline.errors import (
 )
 from csv_pipeline.handover import NON_DATA, TextFile
 from csv_pipeline.model import Counts, ImportReport, NonDataLine, Reject, ReportWarning
-from csv_pipeline.spec.feed import SHARE_FROM_ROWS
+from csv_pipeline.spec.feed import SHARE_FROM_ROWS, Feed
 
 MAY_BE_DECLARED = frozenset(
     error.code
@@ -135,16 +135,18 @@ def warnings_of(
     return tuple(found)
 
 
-def refuse_without_good_row(read: int, rejected: int, non_data: NonData, *, name: str) -> None:
+def refuse_without_good_row(
+    feed: Feed, read: int, rejected: int, non_data: NonData, *, name: str
+) -> None:
     """Refuse a file with so many lines below its header and no row that can be stored.
 
     Raises:
         NoGoodRowError: All of at least `SHARE_FROM_ROWS` rows are rejected, or there are as many
-            undeclared lines and no row.
+            undeclared lines and no row; or the feed needs a row and there is none.
     """
     needed = "a row that can be stored was needed"
-    if read >= SHARE_FROM_ROWS and rejected == read:
-        found = f"each of its {read:,} rows was rejected"
+    if rejected == read and (read >= SHARE_FROM_ROWS or feed.needs_good_row):
+        found = f"each of its {read:,} rows was rejected" if read else "the file has no row"
         raise NoGoodRowError(name, needed, found)
     if not read and non_data.below >= SHARE_FROM_ROWS:
         found = f"{non_data.below:,} lines with text stand below the header, and none is a row"

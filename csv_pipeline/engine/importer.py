@@ -6,6 +6,7 @@ to the rows from there on is done to several files at a time, see `csv_pipeline.
 
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -80,16 +81,7 @@ def hints_for(name: str, settings: Settings, feed: Feed | None) -> ReadHints:
         max_records=settings.max_records,
         block_bytes=settings.block_bytes,
     )
-    if feed is None:
-        return hints
-    return replace(
-        hints,
-        headings=feed.headings,
-        meanings=feed.meanings,
-        encodings=feed.encodings,
-        non_data=feed.non_data,
-        confidential=feed.confidential,
-    )
+    return hints if feed is None else hints.of_feed(feed)
 
 
 def names_of(lies: Location, settings: Settings, inner_name: str | None) -> list[NamedFile]:
@@ -281,29 +273,34 @@ class Import:
 
     def _as_written(self) -> TextFile:
         def both_ways() -> TextFile:
-            declared = self.account.encoding
-            if declared is None:
-                return self._read_by(None)
-            # What an account declared of its files is not known to the spreadsheet of a person.
+            if self.account.encoding is None and self.feed.dialect is None:
+                return self._read(declared=False)
+            # What was declared of files is not known to the spreadsheet of a person.
             try:
-                found = self._read_by(declared)
+                found = self._read(declared=True)
             except ContradictionError:
-                found = self._read_by(None)
-                if is_rejects_file(found.header):
-                    return found
+                with suppress(FileRefusedError):
+                    found = self._read(declared=False)
+                    if is_rejects_file(found.header):
+                        return found
                 raise
-            return self._read_by(None) if is_rejects_file(found.header) else found
+            return self._read(declared=False) if is_rejects_file(found.header) else found
 
         return Workspace.text.once(self.workspace, both_ways)
 
-    def _read_by(self, encoding: str | None) -> TextFile:
-        return read(self.plain().path, self.work, self.hints(encoding))
+    def _read(self, *, declared: bool) -> TextFile:
+        return read(self.plain().path, self.work, self.hints(declared=declared))
 
-    def hints(self, encoding: str | None) -> ReadHints:
-        """Return what is known of the file before it is read."""
+    def hints(self, *, declared: bool) -> ReadHints:
+        """Return what is known of the file before it is read, what is `declared` or not that."""
         known = hints_for(self.claim.name, self._settings, self.feed)
-        account = self.account.account
-        return replace(known, account=account, encoding=encoding, max_bytes=self._max_file_bytes)
+        return replace(
+            known,
+            account=self.account.account,
+            encoding=self.account.encoding if declared else None,
+            dialect=self.feed.dialect if declared else None,
+            max_bytes=self._max_file_bytes,
+        )
 
     def replay(self) -> Replay | None:
         """Return which rows of which import these are, if the file holds rejected rows."""

@@ -252,12 +252,12 @@ class _Desk:
         """Return the feeds that know any of the header's names, the best fit first."""
         found = [_proposal(text, feed) for feed in self.feeds.values()]
         known_only = any(one.fits for one in found)
-        found = [
-            self._by_name(plain, one)
-            if (one.fit.known or not known_only) and one.fit.feed != read_for
-            else one
-            for one in found
-        ]
+
+        def is_open(one: Proposal) -> bool:
+            of_names = self.feeds[one.fit.feed].dialect is None
+            return one.fit.feed != read_for and not (known_only and of_names and not one.fit.known)
+
+        found = [self._by_name(plain, one) if is_open(one) else one for one in found]
         known = [one for one in found if one.fit.known]
         return sorted(known, key=lambda one: (not one.fits, -one.share, one.fit.feed))
 

@@ -260,7 +260,8 @@ def hold_to_thresholds(import_: Import, counts: Counts | None = None) -> None:
     name, read = import_.claim.name, text.records
     rejected = counts.rejected if counts else text.malformed + valid.rejected
     hold_to_threshold(import_.feed, rejected, read, name=name)
-    refuse_without_good_row(read, rejected, non_data_of(import_.workspace, text), name=name)
+    non_data = non_data_of(import_.workspace, text)
+    refuse_without_good_row(import_.feed, read, rejected, non_data, name=name)
 
 
 def _hold(of: Sequence[Import], refused: int) -> None:

@@ -37,12 +37,7 @@ def rows_that_need_others(feed: Feed, sample: Path) -> list[int]:
     """
     with TemporaryDirectory() as folder:
         work = Path(folder)
-        hints = ReadHints(
-            name=sample.name,
-            headings=feed.headings,
-            meanings=feed.meanings,
-            encodings=feed.encodings,
-        )
+        hints = ReadHints(name=sample.name).of_feed(feed)
         names = [NamedFile.of(sample.name)]
         told = feed.file_name.read(feed.name, names) if feed.file_name else None
         files = together([read(sample, work, hints)], [sample.name], work, [told])

@@ -19,6 +19,7 @@ from csv_pipeline.spec.contract import (
     meanings_of,
     protected,
 )
+from csv_pipeline.spec.dialect import TableDialect
 from csv_pipeline.spec.duplicates import DuplicatePolicy, LastInFile
 from csv_pipeline.spec.file_name import FileName
 from csv_pipeline.spec.names import hold_names
@@ -33,11 +34,13 @@ class NonDataPattern:
 
     `pattern` has to explain the whole raw text of the record, from its first character to its last,
     but for empty cells at the end; so it never takes a row that begins like a footer. Its groups
-    are kept as facts about the file.
+    are kept as facts about the file. One that is of the preamble is looked for `above` the header
+    as well.
     """
 
     name: str
     pattern: str
+    above: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +108,8 @@ class Feed:
         name: The folder in the landing area, the Dagster asset and the table in schema `data`.
         key: The columns that make a row the same, within an account. None: rows are the same that
             hold the same, counted, so that two identical rows of a file stay two.
+        counted: What rows without a key are the same by, if it is not all columns: the others may
+            change when the row comes again.
         conflict: What happens when the key is stored and the rows differ.
         column_conflicts: The same for single columns, by name.
         duplicates: What happens when a key comes several times in a file.
@@ -121,6 +126,7 @@ class Feed:
         extras: Patterns of names, from their beginning, that a header may have or lack besides:
             they are kept in `_extra` as others are, and are no drift.
         nulls: Cells, trimmed, that mean no value besides the empty one.
+        dialect: How files are written that have no header. None: their bytes show it.
         encodings: Tried in this order when a file is not Unicode.
         confidential: No cell of its files is shown outside of the database, as if every column were
             protected: a row whose cells have shifted may hold a protected value in any of them.
@@ -130,12 +136,14 @@ class Feed:
         max_rejected_rows: A file with more rejected rows than these is refused; None: no limit.
         max_rejected_share: So is one with a greater share of them, unless it has fewer than
             `SHARE_FROM_ROWS` rows: a share says little about a handful.
+        needs_good_row: A file is refused if none of its rows can be stored, however few there are.
     """
 
     name: str
     description: str
     contract: type[Contract]
     key: tuple[str, ...] = ()
+    counted: tuple[str, ...] = ()
     conflict: ConflictPolicy = field(default_factory=Overwrite)
     column_conflicts: Mapping[str, ConflictPolicy] = field(default_factory=dict)
     duplicates: DuplicatePolicy = field(default_factory=LastInFile)
@@ -147,6 +155,7 @@ class Feed:
     file_checks: tuple[Callable[[WholeFile], Evidence | None], ...] = ()
     extras: tuple[str, ...] = ()
     nulls: frozenset[str] = frozenset()
+    dialect: TableDialect | None = None
     encodings: tuple[str, ...] = ("cp1252",)
     confidential: bool = False
     file_name: FileName | None = None
@@ -155,6 +164,7 @@ class Feed:
     reject_rate_warning: float = 0.05
     max_rejected_rows: int | None = None
     max_rejected_share: float | None = None
+    needs_good_row: bool = False
 
     def __post_init__(self) -> None:
         """Hold the declaration to the contract's columns, and its names to what can hold them."""
@@ -162,7 +172,13 @@ class Feed:
         if self.snapshot is not None:
             self.snapshot.hold_to(self.name, self.columns)
         conflicts = (self.conflict, *self.column_conflicts.values())
-        named = {*self.key, *self.column_conflicts, *self.duplicates.columns, *self.asks_filled}
+        named = {
+            *self.key,
+            *self.counted,
+            *self.column_conflicts,
+            *self.duplicates.columns,
+            *self.asks_filled,
+        }
         named.update(name for policy in conflicts for name in policy.columns)
         for transform in self.transforms:
             takes_facts(transform)
@@ -170,7 +186,7 @@ class Feed:
             named |= layout.marks | layout.required | layout.filled
         told = self.file_name.columns if self.file_name else frozenset[str]()
         known = {column.name for column in self.columns}
-        decided_by_key = sorted(self.column_conflicts.keys() & set(self.key))
+        decided_by_key = sorted(self.column_conflicts.keys() & {*self.key, *self.counted})
         if unknown := sorted(named - known):
             found = f"the contract has no {', '.join(map(repr, unknown))}"
         elif blank := sorted(
@@ -179,6 +195,8 @@ class Feed:
             if c.name in self.key and c.nullable and c.substitute is None
         ):
             found = f"{', '.join(map(repr, blank))} of the key may be null and has no substitute"
+        elif self.key and self.counted:
+            found = "rows that have a key are not counted"
         elif in_files := sorted(told - {c.name for c in self.columns if c.derived}):
             found = f"the file's name tells {', '.join(map(repr, in_files))}, which is not derived"
         elif decided_by_key:
@@ -186,8 +204,8 @@ class Feed:
         else:
             return
         raise SetupError(
-            f"feed {self.name!r}: columns of its contract were needed for key, conflicts, "
-            f"duplicates, layouts, asks_filled and file_name; {found}"
+            f"feed {self.name!r}: columns of its contract were needed for key or counted, "
+            f"conflicts, duplicates, layouts, asks_filled and file_name; {found}"
         )
 
     @property

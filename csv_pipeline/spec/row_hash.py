@@ -43,15 +43,23 @@ class KnownBy:
         return rows.select(self.values).select(self.sums)
 
 
-def known_by(columns: Iterable[Column], *, keyed: bool, extras: Sequence[str] = ()) -> KnownBy:
+def known_by(
+    columns: Iterable[Column],
+    *,
+    keyed: bool,
+    extras: Sequence[str] = (),
+    counted: Sequence[str] = (),
+) -> KnownBy:
     """Return how rows of a file that has these columns are known again.
 
     `extras` are those that the feed does not know: a file in which one is blank and a file that
-    lacks it bring other rows.
+    lacks it bring other rows. The content is that of the `counted` columns, or else of all.
     """
     some = list(columns)
     values = {EXTRA: _hashed(EXTRA, pl.String())} | {c.name: _hashed(c.name, c.dtype) for c in some}
-    content = () if keyed else (_content([column.name for column in some]),)
+    content = (
+        () if keyed else (_content([c.name for c in some if c.name in counted or not counted]),)
+    )
     return KnownBy(
         tuple(value.alias(name) for name, value in values.items()),
         (*_row_hash(list(values), extras), *content),

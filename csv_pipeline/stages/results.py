@@ -98,15 +98,16 @@ def _non_data(text: TextFile, key: Sequence[str]) -> Iterator[pl.DataFrame]:
 
 def _missing(keys: pl.DataFrame, decided: Decided) -> pl.DataFrame:
     """Return the stored rows that a snapshot lacks, shaped as records."""
-    return keys.select(
-        *(pl.lit(None, pl.Int64).alias(name) for name in (ROW_NUMBER, LINE_NUMBER)),
-        pl.lit(MISSING).alias(OUTCOME),
-        *(
-            pl.lit(MASK).alias(name) if name in decided.protected else neutralised(pl.col(name))
-            for name in decided.key
-        ),
-        pl.lit(None, pl.String).alias(ERRORS),
+    shown = (
+        pl.lit(MASK).alias(name) if name in decided.protected else neutralised(pl.col(name))
+        for name in decided.key
     )
+    return keys.with_columns(
+        *(pl.lit(None, pl.Int64).alias(name) for name in (ROW_NUMBER, LINE_NUMBER)),
+        *shown,
+        pl.lit(MISSING).alias(OUTCOME),
+        pl.lit(None, pl.String).alias(ERRORS),
+    ).select(ROW_NUMBER, LINE_NUMBER, OUTCOME, *decided.key, ERRORS)
 
 
 def _numbered(files: Files) -> Iterator[tuple[pl.DataFrame | None, pl.DataFrame | None]]:

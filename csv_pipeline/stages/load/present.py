@@ -16,7 +16,7 @@ class PresentKeys:
 
     The key of a rejected row can be read if its record has the file's shape and no column of the
     key has a fault. It cannot where a transform makes the key, maybe of the very cells that are
-    wrong, nor where a row is known by all that it holds.
+    wrong, nor where a row is known by all that it holds. A key that the file's name tells is good.
     """
 
     def __init__(self, incoming: Incoming) -> None:
@@ -60,4 +60,5 @@ class PresentKeys:
 
 def _is_made_of_others(feed: Feed) -> bool:
     derived = {column.name for column in feed.columns if column.derived}
-    return not feed.key or bool(derived & set(feed.key))
+    by_name = feed.file_name.columns if feed.file_name else frozenset[str]()
+    return not feed.key or bool(derived & set(feed.key) - by_name)

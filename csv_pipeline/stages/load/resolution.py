@@ -284,7 +284,8 @@ class Resolution(Staged):
     def by_arrival(self) -> bool:
         """Whether the order of arrivals decides on any value of a row that is stored."""
         groups = (*self._groups, self.feed.conflict)
-        return bool(self.feed.key) and any(policy.by_arrival for policy in groups)
+        may_differ = bool(self.feed.key or self.feed.counted)  # two rows of the same content do not
+        return may_differ and any(policy.by_arrival for policy in groups)
 
     def _stored_as_sent(self, rows: sa.FromClause) -> sa.ColumnElement[bool]:
         """Return whether an updated row holds what the file brought, and is known by its hash.

@@ -123,6 +123,7 @@ class SnapshotLoad:
             before.c.account == target.c.account,
             *(before.c[name] == target.c[name] for name in self._key),
             before.c._replaced_by_import_id == self._claim.import_id,
+            before.c[DELETED].is_(None),  # what was deleted is inserted
         )
         moved, left = self._connection.execute(query).one()
         return moved, left

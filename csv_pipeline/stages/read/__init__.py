@@ -9,6 +9,7 @@ from csv_pipeline.batches import BatchWriter, in_order
 from csv_pipeline.errors import LimitExceededError
 from csv_pipeline.handover import TextFile
 from csv_pipeline.model import Evidence, LineCounts
+from csv_pipeline.stages.read.declared import declared_dialect, hold_to_records
 from csv_pipeline.stages.read.dialect import ReadHints, find_dialect
 from csv_pipeline.stages.read.encoding import as_utf8
 from csv_pipeline.stages.read.parsing import Parsed
@@ -68,8 +69,12 @@ def sample(source: Path, work: Path, hints: ReadHints, size: int) -> TextFile:
 
 def _read(source: Path, work: Path, hints: ReadHints, blocks: int | None = None) -> TextFile:
     text, encoding = as_utf8(source, work / "text.csv", hints)
-    text, wrappings = without_wrappings(text, work / "text.csv", hints)
-    dialect = find_dialect(text, hints)
+    wrappings: tuple[Evidence, ...] = ()
+    if hints.dialect is not None:
+        dialect = declared_dialect(text, hints.dialect, hints)
+    else:
+        text, wrappings = without_wrappings(text, work / "text.csv", hints)
+        dialect = find_dialect(text, hints)
     if len(dialect.header) > hints.max_columns:
         raise LimitExceededError(
             hints.name,
@@ -103,6 +108,7 @@ def _rows(structure: Structure, work: Path, blocks: int | None) -> TextFile:
         pass
     if blocks is None:
         tally.check()
+    hold_to_records(text, dialect, structure.hints, rows.rows, rows.rows + rejects.rows)
     return TextFile(
         text=text.path,
         rows=rows.batches,

@@ -8,15 +8,17 @@ looks like the rows below it. Where that is in doubt, the file is refused.
 
 import io
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from csv_pipeline.errors import EmptyFileError, LimitExceededError, UndecidableError
 from csv_pipeline.model import Evidence, NonDataLine
-from csv_pipeline.spec.feed import NonDataPattern
+from csv_pipeline.spec.dialect import TableDialect
+from csv_pipeline.spec.feed import Feed, NonDataPattern
 from csv_pipeline.stages.read.delimiters import Lines, best_reading
 from csv_pipeline.stages.read.grammar import Grammar
+from csv_pipeline.stages.read.kinds import line_above
 from csv_pipeline.stages.read.quoting import begin_with_words, quotes_anywhere
 from csv_pipeline.stages.read.readings import Reading
 from csv_pipeline.stages.read.sampling import Record
@@ -33,8 +35,9 @@ class ReadHints:
     `headings` are names of columns the header may hold, reduced by `contract.heading`; without any
     the file is taken as it is. `meanings` says of each what it names; some name the same.
     `encoding` is what the `account` declares, `encodings` what the feed expects of files that are
-    not Unicode. `repair` allows the repairs that are certain. Of a `confidential` feed's file no
-    line is kept to be shown.
+    not Unicode. `repair` allows the repairs that are certain. A feed whose files have no header
+    declares their `dialect`, and their `columns` in order. Of a `confidential` feed's file no line
+    is kept to be shown.
     """
 
     name: str
@@ -45,12 +48,27 @@ class ReadHints:
     encodings: tuple[str, ...] = ("cp1252",)
     non_data: tuple[NonDataPattern, ...] = ()
     repair: bool = True
+    dialect: TableDialect | None = None
+    columns: tuple[str, ...] = ()
     confidential: bool = False
     max_bytes: int = 2 * 1024**3
     max_columns: int = 4_096
     max_record_bytes: int = 8 * 1024**2
     max_records: int = 100_000_000
     block_bytes: int = 4 * 1024**2
+
+    def of_feed(self, feed: Feed) -> "ReadHints":
+        """Return what is known of a file of a feed besides."""
+        return replace(
+            self,
+            headings=feed.headings,
+            meanings=feed.meanings,
+            encodings=feed.encodings,
+            non_data=feed.non_data,
+            confidential=feed.confidential,
+            dialect=feed.dialect,
+            columns=tuple(column.name for column in feed.columns if not column.derived),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +93,8 @@ class Dialect:
     `header_texts` are the records of the header as they are in the file, without their line
     ends. Only if the header `is_sure` may a line below that equals it be the header again; else it
     may be a row as the first line may be. `preamble` holds the lines with text above the header,
-    `blank_above` counts those without.
+    `blank_above` counts those without. If the feed declares it (`is_declared`),
+    every line with text is a record.
     """
 
     grammar: Grammar
@@ -89,6 +108,7 @@ class Dialect:
     preamble: tuple[NonDataLine, ...]
     blank_above: int
     evidence: tuple[Evidence, ...]
+    is_declared: bool = False
 
 
 def find_dialect(text: Text, hints: ReadHints) -> Dialect:
@@ -100,18 +120,26 @@ def find_dialect(text: Text, hints: ReadHints) -> Dialect:
         UndecidableError: Rows are above the header, or its names cannot all be told.
     """
     lines = first_lines(text, hints)
-    if not any(line.strip() for line in lines.lines):
-        size = text.path.stat().st_size - text.start
-        raise EmptyFileError(
-            hints.name, "a header was needed", f"the file has {size:,} bytes and no text in them"
-        )
+    refuse_without_text(text, lines, "a header", hints.name)
     best = best_reading(lines)
     delimiter = best.grammar.delimiter
     perhaps = not best.grammar.quote and not begin_with_words(lines.lines, delimiter)
     if perhaps and quotes_anywhere(text.path, text.start, delimiter):
         best = best_reading(replace(lines, quoted=True))
     _refuse(best, lines, hints.name)
-    return _dialect(best, lines.lines, text.start)
+    return _dialect(best, lines.lines, text.start, hints.non_data)
+
+
+def refuse_without_text(text: Text, lines: Lines, needed: str, name: str) -> None:
+    """Refuse a file of blank lines.
+
+    Raises:
+        EmptyFileError: It is one.
+    """
+    if not any(line.strip() for line in lines.lines):
+        size = text.path.stat().st_size - text.start
+        found = f"the file has {size:,} bytes and no text in them"
+        raise EmptyFileError(name, f"{needed} was needed", found)
 
 
 def first_lines(text: Text, hints: ReadHints) -> Lines:
@@ -146,7 +174,9 @@ def _refuse(best: Reading, lines: Lines, name: str) -> None:
         raise UndecidableError(name, *header.doubt)
 
 
-def _dialect(best: Reading, lines: list[str], start: int) -> Dialect:
+def _dialect(
+    best: Reading, lines: list[str], start: int, patterns: Sequence[NonDataPattern]
+) -> Dialect:
     records, header = best.records, best.header
     above = [r for r in records if header.records and r.first < header.records[0].first]
     if not header.records and records[0].tells_delimiter:
@@ -162,7 +192,11 @@ def _dialect(best: Reading, lines: list[str], start: int) -> Dialect:
         is_sure=header.is_sure,
         data_offset=start + sum(len(line.encode()) for line in lines[:after]),
         data_line=after + 1,
-        preamble=tuple(_non_data(record) for record in above if record.text.strip()),
+        preamble=tuple(
+            line_above(_non_data(record), patterns, best.grammar)
+            for record in above
+            if record.text.strip()
+        ),
         blank_above=sum(1 for record in above if not record.text.strip()),
         evidence=_evidence(best),
     )
@@ -183,7 +217,7 @@ def _non_data(record: Record) -> NonDataLine:
 def _evidence(best: Reading) -> tuple[Evidence, ...]:
     grammar, columns = best.grammar, len(best.header.names)
     width = f"{columns} columns" if columns > 1 else "one column"
-    name = _NAMES.get(grammar.delimiter, repr(grammar.delimiter))
+    name = delimiter_name(grammar.delimiter)
     because = f"{best.steady:.0%} of the first records have its {width}"
     if best.is_one_column:
         name, because = "none", "no delimiter cuts most lines into as many cells"
@@ -198,6 +232,11 @@ def _evidence(best: Reading) -> tuple[Evidence, ...]:
         because = "with it more records have the table's width"
         found.append(Evidence(subject="escape", decision="backslash", because=because))
     return (*found, _header_evidence(best))
+
+
+def delimiter_name(delimiter: str) -> str:
+    """Return what a delimiter is called."""
+    return _NAMES.get(delimiter, repr(delimiter))
 
 
 def _header_evidence(best: Reading) -> Evidence:

@@ -27,13 +27,14 @@ class Tail:
     grammar: Grammar
     width: int
     looks: Callable[[], Looks]
+    may_be: bool = True
     _held: pl.DataFrame | None = None
     _count: int = 0
     _is_open: bool = False
 
     def followed(self) -> pl.DataFrame | None:
         """Return records that were held back, now that a row follows them."""
-        before, self._held, self._count, self._is_open = self._held, None, 0, True
+        before, self._held, self._count, self._is_open = self._held, None, 0, self.may_be
         return before
 
     def released(

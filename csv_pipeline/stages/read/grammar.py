@@ -30,12 +30,14 @@ class Bare:
 class Grammar:
     """The three things that say how cells are told apart.
 
-    `quote` is "" if cells are never quoted; `escape` is "doubled" or "backslash".
+    `quote` is "" if cells are never quoted; `escape` is "doubled" or "backslash". That no cell is
+    quoted may be a mistake in a line, unless it is `literal`: then each quote is text.
     """
 
     delimiter: str = ","
     quote: str = '"'
     escape: str = "doubled"
+    literal: bool = False
 
     @property
     def is_native(self) -> bool:
@@ -154,8 +156,8 @@ class Grammar:
 
     @property
     def mark(self) -> str:
-        """The sign that quotes cells, or would if any were quoted."""
-        return self.quote or '"'
+        """The sign that quotes cells, or would if any were quoted; "" if none can be."""
+        return self.quote or ("" if self.literal else '"')
 
     @property
     def across(self) -> str:

@@ -75,9 +75,23 @@ def non_data_line(
     )
     if not kind.startswith(_DECLARED):
         return line
-    pattern = patterns[int(kind.removeprefix(_DECLARED))]
-    bare = re.sub(_trailing(grammar) + r"\Z", "", text)
-    match = re.search(pattern.pattern, bare) or re.search(pattern.pattern, text)
+    return _declared(line, patterns[int(kind.removeprefix(_DECLARED))], grammar)
+
+
+def line_above(
+    line: NonDataLine, patterns: Sequence[NonDataPattern], grammar: Grammar
+) -> NonDataLine:
+    """Return a line above the header as what a pattern of the preamble declares, if one does."""
+    text = line.text.removesuffix("\r")
+    for pattern in patterns:
+        if pattern.above and re.search(_explaining(pattern, grammar), text):
+            return _declared(line, pattern, grammar)
+    return line
+
+
+def _declared(line: NonDataLine, pattern: NonDataPattern, grammar: Grammar) -> NonDataLine:
+    bare = re.sub(_trailing(grammar) + r"\Z", "", line.text)
+    match = re.search(pattern.pattern, bare) or re.search(pattern.pattern, line.text)
     facts = tuple(group or "" for group in match.groups()) if match else ()
     return replace(line, reason=pattern.name, declared=True, facts=facts)
 

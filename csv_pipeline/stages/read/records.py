@@ -62,7 +62,8 @@ class Cutter:
         if not lines[-1]:
             lines.pop()  # the block ends with a line end
         lined = self._lined(lines, offset)
-        found = self._at_once(lined, lines, final=final) if is_parsed_as_it_is(block) else None
+        at_once = self.grammar.literal or is_parsed_as_it_is(block)
+        found = self._at_once(lined, lines, final=final) if at_once else None
         frame, used = found if found is not None else self._told(lined, lines, final=final)
         whole = used == len(lines)
         return frame.select(_COLUMNS), used, len(block) if whole else lined["offset"][used] - offset
@@ -74,12 +75,13 @@ class Cutter:
         fields = text.str.count_matches(self.grammar.delimiter, literal=True) + 1
         escaped = self.grammar.escape == "backslash"
         bare = text.str.replace_all(r"\\.", "") if escaped else text
-        quotes = bare.str.count_matches(self.grammar.mark, literal=True).cast(pl.Int64)
+        mark = self.grammar.mark
+        quotes = bare.str.count_matches(mark, literal=True) if mark else pl.lit(0)
         return pl.DataFrame(
             {"text": text, "length": sizes, "offset": (sizes + 1).cum_sum() - sizes - 1 + offset}
         ).with_columns(
             fields=fields.cast(pl.Int64),
-            quotes=quotes,
+            quotes=quotes.cast(pl.Int64),
             line=pl.int_range(pl.len(), dtype=pl.Int64),
             stray=pl.lit(value=False),
             cells=pl.lit(None, pl.List(pl.String)),

@@ -14,6 +14,7 @@ import polars as pl
 from csv_pipeline.batches import in_order
 from csv_pipeline.errors import AccountingError, LimitExceededError
 from csv_pipeline.stages.read.blocks import Block, blocks
+from csv_pipeline.stages.read.declared import refuse_header
 from csv_pipeline.stages.read.dialect import Dialect, ReadHints, Text
 from csv_pipeline.stages.read.encoding import UNDECODABLE
 from csv_pipeline.stages.read.footers import Tail
@@ -69,7 +70,7 @@ class Structure:
         self._section, looks = section, self._looks_of(section)
         size, grammar = self.hints.max_record_bytes, self.dialect.grammar
         self._cutter = Cutter(grammar, section.width, size, looks)
-        self._tail = Tail(grammar, section.width, looks)
+        self._tail = Tail(grammar, section.width, looks, not self.dialect.is_declared)
         returns_only = self.text.returns_only
         self._reader = Reader(grammar, section, self.hints.name, returns_only=returns_only)
 
@@ -185,13 +186,17 @@ class Structure:
         some = frame[odd]
         kinds, text = kinds_of(some, grammar, width, self.hints.non_data).to_list(), some["text"]
         comments = [at for at, kind in enumerate(kinds) if kind == COMMENT]
-        are_rows = bool(comments) and self._section.first and self._looks.begin_with_hash
+        are_rows = self.dialect.is_declared or (
+            bool(comments) and self._section.first and self._looks.begin_with_hash
+        )
         for at in comments:
             if are_rows or not is_comment(text[at], grammar):
                 kinds[at] = DATA
         last, new = frame.height, None
         for at, names in self._headers.again(text):
             line = self._line + some["line"][at]
+            if self.dialect.is_declared:
+                refuse_header(line, names, self.hints)
             section = self._headers.section(names, line)
             kinds[at] = HEADER
             if section != self._section:
@@ -206,7 +211,8 @@ class Structure:
         """Return records with their numbers and faults, and correct those that can be corrected."""
         frame = frame.with_columns(row_number=self._row_numbers(frame), fault=self._fault())
         self._line += lines
-        if not (self.hints.repair and self._section.first and frame["fault"].count()):
+        may_be = self.hints.repair and self._section.first and not self.dialect.is_declared
+        if not (may_be and frame["fault"].count()):
             return frame
         grammar, before = self.dialect.grammar, frame["fault"].null_count()
         frame = repaired(frame, grammar, self._section.width, self._looks)

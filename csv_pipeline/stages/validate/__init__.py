@@ -55,7 +55,7 @@ def validate(files: Files, typed: Sequence[TypedFile], feed: Feed) -> list[Valid
     rules = rules_of(feed, first.columns, first.headings)
     rows = BatchWriter(files.work / "valid", main=True)
     rejects, keys = BatchWriter(files.work / "rejects"), BatchWriter(files.work / "keys")
-    identity = rows_known_by(feed.contract, first.columns, first.extras, keyed=bool(feed.key))
+    identity = rows_known_by(feed, first.columns, first.extras)
     numbers, positions = files.rows.numbers, sources_in(files.header, feed)[0]
     found = [_Found() for _ in files.parts]
 

@@ -10,18 +10,15 @@ from csv_pipeline.handover import ORIGIN, TYPED_ORIGIN, Part, Replay
 from csv_pipeline.model import ReportWarning
 from csv_pipeline.parts import parts_of
 from csv_pipeline.rejects.faults import record_faults
-from csv_pipeline.spec.contract import Contract, columns_of
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.row_hash import CONTENT, HASH, OCCURRENCE, KnownBy, known_by
 
 
 @lru_cache(maxsize=100)
-def rows_known_by(
-    contract: type[Contract], present: tuple[str, ...], extras: tuple[str, ...], *, keyed: bool
-) -> KnownBy:
+def rows_known_by(feed: Feed, present: tuple[str, ...], extras: tuple[str, ...]) -> KnownBy:
     """Return how rows are known: by the hash of their values, and by content without a key."""
-    columns = (column for column in columns_of(contract) if column.name in present)
-    return known_by(columns, keyed=keyed, extras=extras)
+    columns = (column for column in feed.columns if column.name in present)
+    return known_by(columns, keyed=bool(feed.key), extras=extras, counted=feed.counted)
 
 
 def key_columns(feed: Feed) -> tuple[str, ...]:

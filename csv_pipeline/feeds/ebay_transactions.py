@@ -1,0 +1,196 @@
+"""eBay transactions: what the seller earned, paid in fees, had held back and was paid out.
+
+Above the header the report says whose it is and of which days; below it one row is one movement of
+money. `type` says which: Order, Refund, Payout, Hold, Other fee and others that eBay adds.
+
+Which row comes again when reports overlap:
+
+- An Order row of an item by order, item and transaction. A Hold row reuses that transaction, so
+  that a transaction alone says nothing.
+- A Payout row by the number of the payout, while its status goes on.
+- Any other row, such as a fee, by what happened: day, texts and amounts, counted within the file.
+  Two identical fees of a day are two, and the same two when they come again.
+
+A report that has an item of an order twice was joined of several that overlap: its fees would be
+counted twice, and it is refused.
+"""
+
+from typing import Annotated
+
+import polars as pl
+
+from csv_pipeline.errors import ContradictionError
+from csv_pipeline.feeds.ebay_sellers import seller_agrees
+from csv_pipeline.model import Evidence
+from csv_pipeline.spec.contract import Contract, Money, column, optional
+from csv_pipeline.spec.feed import Feed, Layout, NonDataPattern, WholeFile
+
+Rate = Annotated[pl.Decimal, 20, 10]
+"""An exchange rate, exactly as the report has it."""
+
+_ISO_4217 = r"^[A-Z]{3}$"
+_ISO_4217_NEEDS = "a currency's code of ISO 4217, such as USD"
+
+
+class EbayTransaction(Contract):
+    """One movement of money on the account of an eBay seller."""
+
+    movement: str = column(derived=True, description="which movement it is, by what it is known by")
+    created_on: pl.Date = column("Transaction creation date", past=True)
+    type: str = column("Type", description="Order, Refund, Payout, Hold, Other fee, …")
+    order_number: str = optional("Order number", identifier=True)
+    legacy_order_id: str = optional("Legacy order ID", identifier=True)
+    buyer_username: str = optional("Buyer username", identifier=True)
+    buyer_name: str = optional("Buyer name", protected=True)
+    ship_to_city: str = optional("Ship to city")
+    ship_to_state: str = optional("Ship to province/region/state")
+    ship_to_zip: str = optional("Ship to zip")
+    ship_to_country: str = optional("Ship to country")
+    net_amount: Money = optional(
+        "Net amount", description="what the movement adds to the seller's funds, or takes"
+    )
+    payout_currency: str = optional("Payout currency", str_matches=_ISO_4217, needs=_ISO_4217_NEEDS)
+    payout_on: pl.Date = optional("Payout date")
+    payout_id: str = optional("Payout ID", identifier=True)
+    payout_method: str = optional("Payout method")
+    payout_status: str = optional("Payout status")
+    reason_for_hold: str = optional("Reason for hold")
+    item_id: str = optional("Item ID", identifier=True)
+    transaction_id: str = optional(
+        "Transaction ID", identifier=True, description="of Order and Hold rows alike"
+    )
+    item_title: str = optional("Item title")
+    custom_label: str = optional("Custom label", identifier=True)
+    quantity: int = optional("Quantity", ge=0)
+    item_subtotal: Money = optional("Item subtotal")
+    shipping_and_handling: Money = optional("Shipping and handling")
+    seller_collected_tax: Money = optional("Seller collected tax")
+    ebay_collected_tax: Money = optional("eBay collected tax")
+    final_value_fee_fixed: Money = optional("Final Value Fee - fixed")
+    final_value_fee_variable: Money = optional("Final Value Fee - variable")
+    regulatory_operating_fee: Money = optional("Regulatory operating fee")
+    not_as_described_fee: Money = optional('Very high "item not as described" fee')
+    below_standard_fee: Money = optional("Below standard performance fee")
+    international_fee: Money = optional("International fee")
+    charity_donation: Money = optional("Charity donation")
+    deposit_processing_fee: Money = optional("Deposit processing fee")
+    gross_amount: Money = optional("Gross transaction amount")
+    transaction_currency: str = optional(
+        "Transaction currency", str_matches=_ISO_4217, needs=_ISO_4217_NEEDS
+    )
+    exchange_rate: Rate = optional("Exchange rate", gt=0)
+    reference_id: str = optional("Reference ID", identifier=True)
+    description: str = optional("Description")
+
+
+_OF_AN_ITEM = ("order_number", "item_id", "transaction_id")
+_WHAT_HAPPENED = (
+    "created_on", "order_number", "item_id", "transaction_id", "reference_id", "description",
+    "quantity", "net_amount", "gross_amount", "transaction_currency",
+)  # fmt: skip
+"""What stays as it is: eBay takes out names in time, and payout and hold go on."""
+
+
+def _is_type(name: str) -> pl.Expr:
+    return pl.col("type").str.to_lowercase() == name
+
+
+_IS_OF_AN_ITEM = _is_type("order") & pl.col("transaction_id").is_not_null()
+
+
+def _joined(*columns: str) -> pl.Expr:
+    texts = [pl.col(name).cast(pl.String).fill_null("") for name in columns]
+    return pl.concat_str("type", *texts, separator="|")
+
+
+def movement(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Name what each row is known by when it comes again."""
+    return rows.with_columns(
+        movement=pl.when(_IS_OF_AN_ITEM)
+        .then(_joined(*_OF_AN_ITEM))
+        .when(_is_type("payout") & pl.col("payout_id").is_not_null())
+        .then(_joined("payout_id"))
+        .otherwise(_joined(*_WHAT_HAPPENED))
+    )
+
+
+def seller(file: WholeFile) -> Evidence | None:
+    """Hold the seller of the preamble against the one that the account declares."""
+    lines = [line for line in file.non_data if line.reason == "seller"]
+    for line in lines:
+        seller_agrees(file, line, "line of the seller")
+    if not lines:
+        return None
+    return Evidence(
+        subject="seller",
+        decision=lines[0].facts[0],
+        because=f"line {lines[0].line_number} names the seller",
+    )
+
+
+def period(file: WholeFile) -> Evidence | None:
+    """Say which days the report is of, by its preamble."""
+    found = {line.reason: line for line in reversed(file.non_data)}
+    if not {"start", "end"} <= found.keys():
+        return None
+    start, end = found["start"], found["end"]
+    return Evidence(
+        subject="period",
+        decision=f"{start.facts[0]} to {end.facts[0]}",
+        because=f"lines {start.line_number} and {end.line_number} say so",
+    )
+
+
+def items_come_once(file: WholeFile) -> None:
+    """Refuse a report that was joined of several that overlap.
+
+    Raises:
+        ContradictionError: An item of an order has two Order rows.
+    """
+    again = (
+        file.rows.filter(_IS_OF_AN_ITEM)
+        .group_by(_OF_AN_ITEM)
+        .agg(lines=pl.col("_line_number").sort().head(2))
+        .filter(pl.col("lines").list.len() > 1)
+        .sort(pl.col("lines").list.first())
+        .head(1)
+        .collect()
+    )
+    for order, item, transaction, (first, second) in again.iter_rows():
+        raise ContradictionError(
+            file.name,
+            f"one Order row for item {item} and transaction {transaction} of order {order} was "
+            "needed",
+            f"lines {first:,} and {second:,} have it, as reports that overlap do once they are "
+            "joined; bring each of them by itself",
+        )
+
+
+def _told(name: str) -> str:
+    """Return the pattern of a line of two cells, the name and what the report says under it."""
+    return rf'^[\s"\ufeff]*{name}"?\s*[,;\t]\s*"?([^",;\t\n]*[^",;\t\n\s])"?\s*$'
+
+
+EBAY_TRANSACTIONS = Feed(
+    name="ebay_transactions",
+    description="Every movement of an eBay seller's money: orders, refunds, fees, holds, payouts.",
+    contract=EbayTransaction,
+    counted=("movement",),
+    layouts=(
+        Layout(
+            name="transaction report",
+            required=frozenset({"created_on", "type", "net_amount", "order_number"}),
+        ),
+    ),
+    non_data=(
+        NonDataPattern(name="rule", pattern=r'^(?:"?--"?[,;\t]?)+$', above=True),
+        NonDataPattern(name="seller", pattern=_told("Seller"), above=True),
+        NonDataPattern(name="start", pattern=_told("Start date"), above=True),
+        NonDataPattern(name="end", pattern=_told("End date"), above=True),
+    ),
+    transforms=(movement,),
+    file_checks=(seller, period, items_come_once),
+    nulls=frozenset({"--"}),
+    max_rejected_share=0.5,
+    group="ebay",
+)

@@ -1,0 +1,101 @@
+"""All feeds there are: shipped, of other packages, of a module or folder that a setting names.
+
+Commands, Dagster and the demo ask here, so that a feed that one of them knows all of them know.
+"""
+
+from collections.abc import Iterable, Iterator
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+from csv_pipeline.errors import SetupError
+from csv_pipeline.feeds import FEEDS
+from csv_pipeline.settings import Settings
+from csv_pipeline.spec.declared import read_folder
+from csv_pipeline.spec.feed import Feed
+
+GROUP = "csv_pipeline.feeds"
+"""The entry points of packages that have feeds."""
+
+_Found = Iterator[tuple[Feed, str]]
+
+
+def all_feeds(settings: Settings) -> tuple[Feed, ...]:
+    """Return all feeds, the shipped ones first.
+
+    Raises:
+        SetupError: A source has no feeds, a declaration is wrong, or two have the same name.
+    """
+    sources: dict[str, str] = {}
+    feeds: list[Feed] = []
+    for feed, source in _everywhere(settings):
+        if feed.name in sources:
+            raise SetupError(
+                f"feed {feed.name!r}: a name of its own was needed; {sources[feed.name]} and "
+                f"{source} both have it"
+            )
+        sources[feed.name] = source
+        feeds.append(feed)
+    return tuple(feeds)
+
+
+def _everywhere(settings: Settings) -> _Found:
+    for feed in FEEDS:
+        yield feed, "csv_pipeline"
+    for entry in entry_points(group=GROUP):
+        yield from _of_entry(entry)
+    for named in settings.feeds:
+        yield from _of_module(named) if _is_module(named) else _of_folder(Path(named))
+    own = {folder.resolve() for folder in map(Path, settings.feeds) if folder.is_dir()}
+    for folder in settings.feed_folders:
+        if folder.is_dir() and folder.resolve() not in own:
+            own.add(folder.resolve())
+            yield from _of_folder(folder)
+
+
+def _of_entry(entry: EntryPoint) -> _Found:
+    source = f"entry point {entry.name} = {entry.value}"
+    try:
+        given = entry.load()
+    except (ImportError, AttributeError) as error:
+        raise SetupError(f"{source}: feeds were needed; {error}") from error
+    yield from _given(given, source)
+
+
+def _is_module(named: str) -> bool:
+    module, colon, name = named.partition(":")
+    return bool(colon) and name.isidentifier() and module.replace(".", "_").isidentifier()
+
+
+def _of_module(named: str) -> _Found:
+    source = f"CSV_PIPELINE_FEEDS {named}"
+    module, _, name = named.partition(":")
+    try:
+        given = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise SetupError(f"{source}: feeds were needed; {error}") from error
+    yield from _given(given, source)
+
+
+def _given(given: Any, source: str) -> _Found:
+    """Give the feeds of an object: a feed, several, or the folder that their files are in."""
+    if isinstance(given, str | Path):
+        yield from _of_folder(Path(given))
+        return
+    several: Iterable[Any] = (given,) if isinstance(given, Feed) else given
+    if not isinstance(several, Iterable):
+        raise SetupError(f"{source}: feeds, or their folder, were needed; found {given!r}")
+    for one in several:
+        if not isinstance(one, Feed):
+            raise SetupError(f"{source}: feeds, or their folder, were needed; found {one!r}")
+        yield one, source
+
+
+def _of_folder(folder: Path) -> _Found:
+    if not folder.is_dir():
+        raise SetupError(
+            f"{folder}: a folder of feeds, or module:NAME, was needed; there is no such folder"
+        )
+    for path, feed in read_folder(folder):
+        yield feed, str(path)

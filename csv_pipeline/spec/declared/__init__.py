@@ -1,0 +1,46 @@
+"""Feeds declared in files: a Frictionless Table Schema plus one block of the pipeline's own.
+
+A file gives the same `Feed` as Python does: its contract is a Pandera model, made of the same
+`column()`, so that nothing else in the pipeline knows where a feed was declared. `words` is the
+one description of what may stand in a file; it checks files and makes the JSON Schema for editors.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from csv_pipeline.errors import SetupError
+from csv_pipeline.spec.declared.building import feed_of
+from csv_pipeline.spec.declared.document import parse
+from csv_pipeline.spec.declared.faults import checked
+from csv_pipeline.spec.declared.words import FeedFile
+from csv_pipeline.spec.feed import Feed
+
+SUFFIXES = (".yaml", ".yml", ".json")
+MOST_BYTES = 1024**2
+
+
+def read_feed(path: Path) -> Feed:
+    """Return the feed that a file declares.
+
+    Raises:
+        SetupError: It declares none; every fault is named with its line and column.
+    """
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise SetupError(f"{path}: a file that declares a feed was needed; {error.strerror}") from (
+            error
+        )
+    if len(text) > MOST_BYTES:
+        raise SetupError(
+            f"{path}: a file of at most {MOST_BYTES:,} bytes was needed; it has {len(text):,}"
+        )
+    document = parse(text, str(path))
+    return feed_of(checked(document, FeedFile), document, path.stem)
+
+
+def read_folder(folder: Path) -> Iterator[tuple[Path, Feed]]:
+    """Give the feeds of a folder's files with these, by name; hidden files are none."""
+    for path in sorted(folder.iterdir()):
+        if path.suffix in SUFFIXES and not path.name.startswith("."):
+            yield path, read_feed(path)

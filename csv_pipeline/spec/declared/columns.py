@@ -1,0 +1,262 @@
+"""Make a column of a contract of a field's words."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, time
+from decimal import Decimal
+from functools import cache
+from typing import Annotated, Any
+
+import polars as pl
+from pydantic import BaseModel
+from pydantic.alias_generators import to_camel
+
+from csv_pipeline.errors import SetupError
+from csv_pipeline.spec.contract import column
+from csv_pipeline.spec.declared.document import Document, Path
+from csv_pipeline.spec.declared.faults import fault, nearest
+from csv_pipeline.spec.declared.words import FieldOfFeed, words_in
+from csv_pipeline.spec.kinds import TYPES, Kind
+
+PRECISION, SCALE = 38, 9
+"""Digits of a number of which the file says nothing: as many as there can be."""
+
+EMAIL = r"[^@\s]+@[^@\s]+\.[^@\s.]+"
+EMAIL_NEEDS = "an address such as name@example.com"
+_SLUG = re.compile(r"[a-z][a-z0-9_]*")
+_CHECKS = {"minimum": "ge", "maximum": "le", "exclusive_minimum": "gt", "exclusive_maximum": "lt"}
+"""What the standard's bounds are called as checks of Pandera."""
+
+
+@dataclass(frozen=True, slots=True)
+class TypeOfField:
+    """A type of the standard: the contract's, and what a bound or a listed value of it is.
+
+    `value` returns None for what is none, which `needs` to be something else. `words` are those of
+    a field that are about some types only, and about this one.
+    """
+
+    annotation: Any
+    value: Callable[[Any], Any]
+    needs: str
+    formats: tuple[str, ...] = ("default",)
+    words: frozenset[str] = frozenset()
+
+
+def _only(*types: type) -> Callable[[Any], Any]:
+    return lambda given: given if type(given) in types else None
+
+
+def _iso(read: Callable[[str], Any]) -> Callable[[Any], Any]:
+    def value(given: Any) -> Any:
+        try:
+            return read(given) if isinstance(given, str) else None
+        except ValueError:
+            return None
+
+    return value
+
+
+_OF_TEXT = frozenset({"min_length", "max_length", "pattern", "categories", "values", "substitute"})
+_OF_TEXT |= {"fold_case", "pad", "identifier"}
+_OF_BOUNDS = frozenset(_CHECKS)
+FIELD_TYPES = {
+    "string": TypeOfField(str, _only(str), "text in quotes", ("default", "email"), _OF_TEXT),
+    "integer": TypeOfField(int, _only(int), "a whole number", words=_OF_BOUNDS),
+    "number": TypeOfField(
+        pl.Decimal, _only(int, Decimal), "a number", words=_OF_BOUNDS | {"precision", "scale"}
+    ),
+    "date": TypeOfField(
+        pl.Date, _iso(date.fromisoformat), "a date as 2025-12-31", words=_OF_BOUNDS | {"past"}
+    ),
+    "time": TypeOfField(
+        pl.Time, _iso(time.fromisoformat), "a time as '17:30'", words=_OF_BOUNDS | {"past"}
+    ),
+}
+"""The types of the standard that columns can have."""
+
+_BOUND: frozenset[str] = frozenset().union(*(its.words for its in FIELD_TYPES.values()))
+
+
+def column_name(its: FieldOfFeed, document: Document, path: Path) -> str:
+    """Return the column of the table for a field's name: `Order ID` is `order_id`."""
+    if _SLUG.fullmatch(its.name):
+        return its.name
+    plain = unicodedata.normalize("NFKD", its.name).casefold()
+    plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
+    name = re.sub(r"[^a-z0-9_]+", "_", plain).strip("_") if not its.name.startswith("_") else ""
+    if not re.match(r"[a-z]", name):
+        raise fault(
+            document, path, "a name that begins with a letter from a to z", f"found {its.name!r}"
+        )
+    return name
+
+
+def column_of(its: FieldOfFeed, document: Document, path: Path, *, in_key: bool) -> tuple[Any, Any]:
+    """Return the type and the Pandera field of a column.
+
+    Raises:
+        SetupError: Words of the field do not go together.
+    """
+    making = _Making(its, document, path)
+    return making.annotation(), making.field(in_key=in_key)
+
+
+@cache
+def _no_pattern(pattern: str) -> str:
+    """Return why Polars cannot look for a pattern; "" if it can."""
+    try:
+        pl.select(pl.lit("").str.contains(pattern))
+    except pl.exceptions.ComputeError as error:
+        return " ".join(str(error).split())
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Making:
+    its: FieldOfFeed
+    document: Document
+    path: Path
+
+    @property
+    def type(self) -> TypeOfField:
+        return FIELD_TYPES[self.its.type]
+
+    def annotation(self) -> Any:
+        """Return the column's type in the contract."""
+        its, known = self.its, list(FIELD_TYPES)
+        if its.type not in known:
+            raise self.fault(
+                ("type",), f"one of {', '.join(known)}", repr(its.type), nearest(its.type, known)
+            )
+        if its.format not in self.type.formats:
+            known = list(self.type.formats)
+            raise self.fault(
+                ("format",), f"one of {', '.join(known)}", repr(its.format),
+                nearest(its.format, known),
+            )  # fmt: skip
+        for model, above in self._models():
+            for word in sorted(model.model_fields_set & (_BOUND - self.type.words)):
+                types = [name for name, one in FIELD_TYPES.items() if word in one.words]
+                place = type(model).model_fields[word].alias or word
+                needed = f"type {' or '.join(types)} for {place}"
+                raise self.fault((*above, place), needed, its.type)
+        if self.type.annotation is not pl.Decimal:
+            return self.type.annotation
+        precision = its.own.precision or PRECISION
+        scale = min(SCALE, precision) if its.own.scale is None else its.own.scale
+        if scale > precision:
+            raise self.fault(
+                ("csv_pipeline", "scale"), f"at most the precision {precision}", str(scale)
+            )
+        return Annotated[pl.Decimal, precision, scale]
+
+    def _models(self) -> Iterable[tuple[BaseModel, Path]]:
+        """Give what holds the words of this field, and where."""
+        yield self.its, ()
+        yield self.its.constraints, ("constraints",)
+        yield self.its.own, ("csv_pipeline",)
+
+    def field(self, *, in_key: bool) -> Any:
+        """Return the Pandera field."""
+        its, own = self.its, self.its.own
+        asked = its.constraints
+        required = asked.required or in_key
+        return column(
+            *dict.fromkeys((*([its.title] if its.title else []), *own.aliases, *self._own_name())),
+            nullable=not required and own.substitute is None,
+            substitute=own.substitute,
+            protected=own.protected,
+            choices=self._choices(),
+            identifier=own.identifier,
+            fold_case=own.fold_case,
+            pad=own.pad,
+            kind=self._kind(),
+            nulls=words_in(its.missing_values),
+            past=own.past,
+            needs=own.needs or self._needs(),
+            description=its.description,
+            **self._checks(),
+        )
+
+    def _own_name(self) -> list[str]:
+        """Return the field's name if headers have it and the column is called otherwise."""
+        return [] if _SLUG.fullmatch(self.its.name) else [self.its.name]
+
+    def _kind(self) -> Kind | None:
+        kind = self.its.own.kind
+        if kind is None:
+            return None
+        fitting = [str(one) for one, t in TYPES.items() if t.frame is self._frame()]
+        if kind not in fitting:
+            raise self.fault(
+                ("csv_pipeline", "kind"), f"one of {', '.join(fitting)}", repr(kind),
+                nearest(kind, fitting),
+            )  # fmt: skip
+        return Kind(kind)
+
+    def _frame(self) -> Any:
+        annotation = self.type.annotation
+        return {str: pl.String, int: pl.Int64}.get(annotation, annotation)
+
+    def _choices(self) -> Mapping[str, str]:
+        known = {word: word for word in words_in(self.its.categories)}
+        for word, stored in self.its.own.values.items():
+            if known and stored not in known:
+                raise self.fault(
+                    ("csv_pipeline", "values", word), f"one of {', '.join(known)}", repr(stored),
+                    nearest(stored, known),
+                )  # fmt: skip
+        return known | self.its.own.values
+
+    def _needs(self) -> str:
+        if self.its.format == "email":
+            return EMAIL_NEEDS
+        asked = self.its.constraints
+        if asked.pattern is not None or (asked.min_length is None and asked.max_length is None):
+            return ""
+        if asked.min_length == asked.max_length:
+            return f"text of {asked.min_length} letters"
+        least = f"at least {asked.min_length}" if asked.min_length is not None else ""
+        most = f"at most {asked.max_length}" if asked.max_length is not None else ""
+        return f"text of {' and '.join(filter(None, (least, most)))} letters"
+
+    def _checks(self) -> dict[str, Any]:
+        asked = self.its.constraints
+        checks: dict[str, Any] = {
+            check: self._value(given, ("constraints", to_camel(word)))
+            for word, check in _CHECKS.items()
+            if (given := getattr(asked, word)) is not None
+        }
+        if asked.enum is not None:
+            checks["isin"] = [
+                self._value(one, ("constraints", "enum", at)) for at, one in enumerate(asked.enum)
+            ]
+        if asked.min_length is not None or asked.max_length is not None:
+            checks["str_length"] = {"min_value": asked.min_length, "max_value": asked.max_length}
+        pattern = asked.pattern
+        if self.its.format == "email":
+            if pattern is not None:
+                raise self.fault(("constraints", "pattern"), "no pattern beside an email", pattern)
+            pattern = EMAIL
+        if pattern is not None:
+            checks["str_matches"] = self._pattern(pattern)
+        return checks
+
+    def _pattern(self, given: str) -> str:
+        """Return a pattern that explains the whole value, as the standard has it."""
+        whole = f"^(?:{given})$"
+        if why := _no_pattern(whole):
+            raise self.fault(("constraints", "pattern"), "a regular expression as Rust has it", why)
+        return whole
+
+    def _value(self, given: Any, place: Path) -> Any:
+        value = self.type.value(given)
+        if value is None:
+            raise self.fault(place, self.type.needs, repr(given))
+        return value
+
+    def fault(self, place: Path, needed: str, found: str, near: str = "") -> SetupError:
+        return fault(self.document, (*self.path, *place), needed, f"found {found}", near)

@@ -1,0 +1,154 @@
+"""What may stand in a file that declares a feed: the one description of it.
+
+The standard's words are those of a Frictionless Table Schema 2, as it writes them; what it lacks is
+in blocks named `csv_pipeline`. Python names are those of the file in small letters with `_`.
+"""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic.alias_generators import to_camel
+
+from csv_pipeline.spec.declared.policies import ConflictWord, DuplicateWord
+
+Number = Annotated[
+    int | Decimal, PlainSerializer(lambda its: its), WithJsonSchema({"type": "number"})
+]
+Scalar = str | Number | bool
+"""A value as YAML has it; dates and times are text."""
+
+
+class _Standard(BaseModel):
+    """Words of the standard, which are written `likeThis`."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, alias_generator=to_camel, populate_by_name=True
+    )
+
+
+class _Own(BaseModel):
+    """Words of the pipeline's own, which are written `like_this`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Labelled(_Standard):
+    """A value and what it means to people."""
+
+    value: str
+    label: str = ""
+
+
+def words_in(given: Iterable[str | Labelled]) -> list[str]:
+    """Return the words of a list without their labels, and without the empty one."""
+    words = (one.value if isinstance(one, Labelled) else one for one in given)
+    return [word for word in words if word]
+
+
+class Constraints(_Standard):
+    """What a value must be, besides of its type."""
+
+    required: bool = Field(False, description="each row has a value, and each header the column")
+    unique: bool = Field(False, description="the column alone is the key")
+    min_length: int | None = Field(None, ge=0, description="letters of a text at least")
+    max_length: int | None = Field(None, ge=0, description="letters of a text at most")
+    minimum: Scalar | None = Field(None, description="the least value")
+    maximum: Scalar | None = Field(None, description="the greatest value")
+    exclusive_minimum: Scalar | None = Field(None, description="values are greater")
+    exclusive_maximum: Scalar | None = Field(None, description="values are less")
+    pattern: str | None = Field(None, description="a regular expression for the whole value")
+    enum: list[Scalar] | None = Field(None, min_length=1, description="the values there are")
+
+
+class OwnOfField(_Own):
+    """What the standard cannot say of a column."""
+
+    aliases: list[str] = Field([], description="other names of the column in headers")
+    kind: str | None = Field(None, description="how text becomes a value, if the type is not it")
+    precision: int | None = Field(None, ge=1, le=38, description="digits of a number at most")
+    scale: int | None = Field(None, ge=0, le=38, description="digits behind the decimal mark")
+    values: dict[str, str] = Field({}, description="words in files, and what each is stored as")
+    conflict: ConflictWord | None = Field(None, description="if the key is stored, of this column")
+    protected: bool = Field(False, description="personal data, masked in messages and logs")
+    identifier: bool = Field(False, description="says which thing is meant; one spelling is stored")
+    fold_case: bool = Field(False, description="ids that differ in case only are the same")
+    pad: int = Field(0, ge=0, description="ids of digits get zeros in front up to this length")
+    substitute: str | None = Field(None, description="stored where there is no value")
+    past: bool = Field(False, description="dates of what has happened")
+    needs: str = Field("", description="what a value must be, in plain words for messages")
+
+
+class FieldOfFeed(_Standard):
+    """A column."""
+
+    name: str = Field(description="the column of the table; also its name in headers")
+    type: str = Field("string", description="what values are")
+    format: str = Field("default", description="how values are written")
+    title: str = Field("", description="the column's usual name in headers")
+    description: str = Field("", description="what the column holds")
+    constraints: Constraints = Field(
+        default_factory=Constraints, description="what a value must be"
+    )
+    categories: list[str | Labelled] = Field([], description="the words there are, in any case")
+    categories_ordered: bool = Field(False, description="for people")
+    missing_values: list[str | Labelled] = Field([], description="words for no value")
+    example: Any = Field(None, description="for people")
+    rdf_type: str = Field("", description="for people")
+    own: OwnOfField = Field(
+        default_factory=OwnOfField, alias="csv_pipeline", description="what the standard lacks"
+    )
+
+
+class LayoutOfFeed(_Own):
+    """One shape in which files come."""
+
+    name: str
+    marks: list[str] = Field([], description="a file with any of these columns has this layout")
+    required: list[str] = Field([], description="columns the header needs then")
+    filled: list[str] = Field([], description="columns that each row needs a value in then")
+
+
+class NonData(_Own):
+    """Lines that are no rows, such as a footer."""
+
+    name: str
+    pattern: str = Field(description="a regular expression for the whole line")
+
+
+class OwnOfFeed(_Own):
+    """What the standard cannot say of a feed."""
+
+    name: str | None = Field(None, description="the feed's name; the file's, if not given")
+    description: str | None = Field(None, description="what files hold")
+    group: str = Field("default", description="feeds of a group are shown together")
+    conflict: ConflictWord | None = Field(None, description="what happens if the key is stored")
+    duplicates: DuplicateWord | None = Field(None, description="if it comes twice in a file")
+    layouts: list[LayoutOfFeed] = Field([], description="tried in this order")
+    non_data: list[NonData] = Field([], description="lines that are no rows")
+    encodings: list[str] = Field(["cp1252"], description="tried if a file is not Unicode")
+    views: dict[str, str] = Field({}, description="SELECT statements by the name of a view")
+    reject_rate_warning: Number = Field(Decimal("0.05"), description="share of rejects to warn of")
+    max_rejected_rows: int | None = Field(None, ge=0, description="more, and a file is refused")
+    max_rejected_share: Number | None = Field(None, description="more, and a file is refused")
+
+
+class FeedFile(_Standard):
+    """A feed: a Table Schema, and the block `csv_pipeline`."""
+
+    schema_: str = Field("", alias="$schema", description="the standard's, for editors")
+    name: str | None = Field(None, description="the feed's name; the file's, if not given")
+    title: str = Field("", description="what files hold, in short")
+    description: str = Field("", description="what files hold")
+    fields: list[FieldOfFeed] = Field(min_length=1, description="the columns")
+    primary_key: str | list[str] = Field([], description="the columns that make a row the same")
+    unique_keys: list[list[str]] = Field([], description="no others than the primary key")
+    missing_values: list[str | Labelled] = Field([""], description="words for no value")
+    fields_match: Literal["subset", "partial"] = Field(
+        "partial",
+        description="subset: the header has all columns; partial: those that are required",
+    )
+    own: OwnOfFeed = Field(
+        default_factory=OwnOfFeed, alias="csv_pipeline", description="what the standard lacks"
+    )

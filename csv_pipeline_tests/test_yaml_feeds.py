@@ -1,0 +1,367 @@
+"""A feed in YAML is the feed that Python would declare, and what is wrong in it is named."""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+
+import polars as pl
+import pytest
+
+from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
+from csv_pipeline.errors import SetupError
+from csv_pipeline.spec.conflict import Greatest, NewestWins, Precedence
+from csv_pipeline.spec.contract import Contract, column, columns_of, optional
+from csv_pipeline.spec.declared import read_feed, read_folder
+from csv_pipeline.spec.declared.words import (
+    Constraints,
+    FeedFile,
+    FieldOfFeed,
+    LayoutOfFeed,
+    NonData,
+    OwnOfFeed,
+    OwnOfField,
+)
+from csv_pipeline.spec.duplicates import NewestInFile
+from csv_pipeline.spec.feed import Feed, Layout, NonDataPattern
+from csv_pipeline_tests.conftest import Desk, own_settings
+from csv_pipeline_tests.test_house import REFERENCE, ROOT, section
+
+EXAMPLE = re.findall(
+    r"```yaml\n(.*?)```", (ROOT / "docs" / "yaml-feeds.md").read_text(), re.DOTALL
+)[0]
+
+INVOICES = """\
+Rechnungsnummer;Supplier Email;Issued;Lines;Total;Status
+AB0001;ann@example.org;31.12.2024;2;1.234,50;bezahlt
+AB0002;;30.12.2024;1;9,00;OPEN
+ab0003;bob;29.12.2024;0;n/a;lost
+Total: 2 invoices
+"""
+
+
+@pytest.fixture
+def declared(tmp_path: Path) -> Callable[..., Feed]:
+    """Return the feed that a text declares."""
+
+    def declare(text: str, name: str = "orders.yaml") -> Feed:
+        path = tmp_path / name
+        path.write_text(text)
+        return read_feed(path)
+
+    return declare
+
+
+class Order(Contract):
+    """One row of orders."""
+
+    order_id: str = column("Order ID", str_matches=r"^(?:[0-9]{3})$", identifier=True)
+    ordered_on: pl.Date = optional("Date", "Day", ge=date(2020, 1, 1), past=True)
+    total: Annotated[pl.Decimal, 18, 2] = optional(gt=Decimal("0.5"), description="What is paid.")
+    rate: Annotated[pl.Decimal, 38, 9] = optional()
+    status: str = optional(choices={"open": "open", "paid": "paid", "bezahlt": "paid"})
+    email: str = optional(
+        str_matches=r"^(?:[^@\s]+@[^@\s]+\.[^@\s.]+)$",
+        needs="an address such as name@example.com",
+        protected=True,
+        nulls=("none",),
+    )
+    size: str = optional(
+        isin=["S", "M"], str_length={"min_value": 1, "max_value": 1}, needs="text of 1 letters"
+    )
+    pieces: int = optional(le=10)
+    part: str = column("Part", substitute="", fold_case=True, pad=6)
+
+
+ORDERS = """\
+description: One row of orders.
+fields:
+  - name: Order ID
+    constraints: {required: true, pattern: "[0-9]{3}"}
+    csv_pipeline: {identifier: true}
+  - name: ordered_on
+    type: date
+    title: Date
+    constraints: {minimum: 2020-01-01}
+    csv_pipeline: {aliases: [Day], past: true}
+  - name: total
+    type: number
+    description: What is paid.
+    constraints: {exclusiveMinimum: 0.5}
+    csv_pipeline: {precision: 18, scale: 2, conflict: greatest}
+  - {name: rate, type: number}
+  - {name: status, categories: [open, paid], csv_pipeline: {values: {bezahlt: paid}}}
+  - {name: email, format: email, missingValues: [none], csv_pipeline: {protected: true}}
+  - {name: size, constraints: {enum: [S, M], minLength: 1, maxLength: 1}}
+  - {name: pieces, type: integer, constraints: {maximum: 10}}
+  - {name: part, title: Part, csv_pipeline: {substitute: "", fold_case: true, pad: 6}}
+primaryKey: [Order ID, part]
+missingValues: ["", "-"]
+csv_pipeline:
+  group: shop
+  conflict: {newest_wins: ordered_on}
+  duplicates: {newest_in_file: ordered_on}
+  layouts:
+    - {name: with status, marks: [status], required: [total], filled: [Order ID]}
+    - {name: other}
+  non_data:
+    - {name: footer, pattern: 'Total: (\\d+)'}
+  encodings: [cp1250]
+  views: {orders_open: "SELECT account FROM data.orders"}
+  reject_rate_warning: 0.1
+  max_rejected_rows: 7
+  max_rejected_share: 0.25
+"""
+
+
+def test_a_yaml_feed_is_the_feed_that_python_declares(declared: Callable[..., Feed]) -> None:
+    python = Feed(
+        name="orders",
+        description="One row of orders.",
+        contract=Order,
+        key=("order_id", "part"),
+        conflict=NewestWins("ordered_on"),
+        column_conflicts={"total": Greatest()},
+        duplicates=NewestInFile("ordered_on"),
+        layouts=(
+            Layout(
+                name="with status",
+                marks=frozenset({"status"}),
+                required=frozenset({"total"}),
+                filled=frozenset({"order_id"}),
+            ),
+            Layout(name="other"),
+        ),
+        non_data=(NonDataPattern(name="footer", pattern=r"Total: (\d+)"),),
+        nulls=frozenset({"-"}),
+        encodings=("cp1250",),
+        views={"orders_open": "SELECT account FROM data.orders"},
+        group="shop",
+        reject_rate_warning=0.1,
+        max_rejected_rows=7,
+        max_rejected_share=0.25,
+    )
+    same(declared(ORDERS), python)
+
+
+def same(one: Feed, other: Feed) -> None:
+    """Hold two feeds to be the same, contract and checks as well."""
+    own = {f.name: getattr(one, f.name) for f in fields(Feed) if f.name != "contract"}
+    its = {f.name: getattr(other, f.name) for f in fields(Feed) if f.name != "contract"}
+    assert own == its
+    assert columns_of(one.contract) == columns_of(other.contract)
+    assert checks(one) == checks(other)
+
+
+def checks(feed: Feed) -> dict[str, Any]:
+    declared = feed.contract.to_schema().columns
+    return {
+        name: [(check.name, check.statistics) for check in its.checks]
+        for name, its in declared.items()
+    }
+
+
+def test_rows_are_the_same_that_hold_the_same_where_there_is_no_key(
+    declared: Callable[..., Feed],
+) -> None:
+    assert declared("fields: [{name: a}]").key == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "fields: [{name: a, constraints: {unique: true}}, {name: b}]",
+        "fields: [{name: a}, {name: b}]\nuniqueKeys: [[a]]",
+        "fields: [{name: a, constraints: {unique: true}}, {name: b}]\nprimaryKey: a",
+        "fields: [{name: a}, {name: b}]\nprimaryKey: [a]\nuniqueKeys: [[a, b]]",
+    ],
+)
+def test_what_is_unique_is_the_key(text: str, declared: Callable[..., Feed]) -> None:
+    assert declared(text).key == ("a",)
+
+
+def test_a_file_has_to_have_all_columns_of_a_subset(declared: Callable[..., Feed]) -> None:
+    feed = declared("fields: [{name: a}, {name: b}]\nfieldsMatch: subset")
+    assert feed.layouts == (Layout(name="standard", required=frozenset({"a", "b"})),)
+
+
+def test_a_policy_with_several_arguments_names_them(declared: Callable[..., Feed]) -> None:
+    policy = "{precedence: {column: b, order: [x, y]}}"
+    feed = declared(f"fields: [{{name: B}}]\ncsv_pipeline: {{conflict: {policy}}}")
+    assert feed.conflict == Precedence("b", ("x", "y"))
+
+
+def test_a_table_schema_in_json_is_a_feed(declared: Callable[..., Feed]) -> None:
+    text = '{\n\t"fields": [\n\t\t{"name": "a", "type": "integer"}\n\t],\n\t"primaryKey": "a"\n}'
+    assert declared(text, "things.json").name == "things"
+
+
+FIELD = "fields:\n  - name: a\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "message"),
+    [
+        ("fields: [{name: a, typ: date}]", 1, 20, "found 'typ' (did you mean type?)"),
+        (FIELD + "    type: dat\n", 3, 11, "found 'dat' (did you mean date?)"),
+        (FIELD + "    type: integer\n    format: email\n", 4, 13, "one of default was needed"),
+        (FIELD + "csv_pipeline:\n  grup: x\n", 4, 3, "(did you mean group?)"),
+        (FIELD + "    csv_pipeline: {alias: [x]}", 3, 20, "(did you mean aliases?)"),
+        (FIELD + "    constraints: {requierd: true}", 3, 19, "(did you mean required?)"),
+        (FIELD + "primaryKey: [b]", 3, 14, "one of a was needed; found 'b'"),
+        (FIELD + "csv_pipeline: {conflict: newest}", 3, 26, "(did you mean newest_wins?)"),
+        (FIELD + "csv_pipeline: {conflict: {newest_wins: c}}", 3, 26, "found 'c'"),
+        (FIELD + "csv_pipeline: {conflict: {newest_wins: [a]}}", 3, 26, "the name of a column"),
+        (FIELD + "csv_pipeline: {conflict: {overwrite: a}}", 3, 26, "without arguments"),
+        (FIELD + "csv_pipeline: {conflict: {precedence: a}}", 3, 26, "with column, order"),
+        (FIELD + "csv_pipeline: {layouts: [{name: x, marks: [y]}]}", 3, 44, "found 'y'"),
+        (FIELD + "csv_pipeline: {non_data: [{name: x, pattern: '('}]}", 3, 46, "a regular"),
+        (FIELD + "fieldsMatch: exact", 3, 14, "one of subset, partial was needed; found 'exact'"),
+        (FIELD + "    constraints: {required: yes}", 3, 29, "found yes without"),
+        (FIELD + "    constraints: {required: 1}", 3, 29, "true or false was needed; found 1"),
+        (FIELD + "    constraints: {pattern: '('}", 3, 28, "a regular expression as Rust has it"),
+        (FIELD + "    constraints: {pattern: '(?=x)'}", 3, 28, "look-around"),
+        (FIELD + "    constraints: {minimum: 1}", 3, 28, "type integer or number or date or time"),
+        (FIELD + "    type: date\n    constraints: {minimum: 2020-13-01}", 4, 28, "2025-12-31"),
+        (FIELD + "    type: integer\n    constraints: {minimum: 0.5}", 4, 28, "a whole number was"),
+        (FIELD + "    type: integer\n    csv_pipeline: {scale: 2}", 4, 27, "type number for scale"),
+        (FIELD + "    type: number\n    csv_pipeline: {precision: 2, scale: 3}", 4, 41, "found 3"),
+        (FIELD + "    csv_pipeline: {kind: date}", 3, 26, "one of text, choice, currency was"),
+        (FIELD + "    csv_pipeline: {pad: -1}", 3, 25, "greater than or equal to 0 was needed"),
+        (FIELD + "    categories: [x]\n    csv_pipeline: {values: {z: y}}", 4, 32, "found 'y'"),
+        (FIELD + "    title: [x]\n", 3, 12, "text was needed; found a list"),
+        (FIELD + "    title: 2024\n", 3, 12, "text was needed; found 2024; put it in quotes"),
+        ("fields: [{name: 2024}]", 1, 17, "text was needed; found 2024; put it in quotes"),
+        ("fields: [{name: 2024-01-01}]", 1, 17, "begins with a letter from a to z was needed"),
+        ("fields: [{name: no}]", 1, 17, "text in quotes, as 'no'"),
+        ("fields: [{name: _x}]", 1, 17, "begins with a letter from a to z was needed"),
+        ("fields: [{name: account}]", 1, 1, "a column of another name than account"),
+        ("fields: [{name: a}, {name: A}]", 1, 28, "'a' is there already"),
+        ("fields: [{type: date}]", 1, 10, "a name was needed; there is none"),
+        ("fields: []", 1, 9, "at least 1 item"),
+        ("fields: {a: date}", 1, 9, "a list was needed; found keys with values"),
+        ("feilds: [{name: a}]", 1, 1, "a fields was needed"),
+        ("- a\n", 1, 1, "keys with values was needed; found a list"),
+        ("", 1, 1, "keys with values was needed; found nothing"),
+        (FIELD + "    constraints: {unique: true}\nprimaryKey: b\n", 3, 27, "the primary key b"),
+        (FIELD + "fields: []\n", 3, 1, "a key once was needed; 'fields' is also in line 1"),
+        (FIELD + "    1: x\n", 3, 5, "a word as key"),
+        (FIELD + "    <<: {title: x}\n", 3, 5, "found '<<'"),
+        (FIELD + "    ? [x]\n    : y\n", 3, 7, "a word as key"),
+        (FIELD + "    title: 0x10\n", 3, 12, "text in quotes, as '0x10'"),
+        (FIELD + "    example: 12:30\n", 3, 14, "text in quotes, as '12:30'"),
+        (FIELD + "    title: !!python/object:os.system x\n", 3, 12, "a value without a tag"),
+        (FIELD + "    title: &x y\n", 3, 12, "a value without an anchor was needed; found &x"),
+        (FIELD + "    title: *x\n", 3, 12, "found the alias *x"),
+        (FIELD + "---\na: b\n", 3, 1, "one document was needed"),
+        (FIELD + "    title: 'x\n", 4, 1, "YAML was needed"),
+        (FIELD + "\ttitle: x\n", 3, 1, "YAML was needed"),
+        (FIELD + "    title: \x07\n", 1, 1, "YAML in UTF-8 was needed"),
+        ("a: " + "[" * 100_000, 1, 23, "a depth of at most 20"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named_with_its_place(
+    text: str, line: int, column: int, message: str, declared: Callable[..., Feed]
+) -> None:
+    with pytest.raises(SetupError) as caught:
+        declared(text)
+    told = str(caught.value)
+    assert f"orders.yaml, line {line}, column {column}: " in told
+    assert message in told
+
+
+def test_anchors_that_multiply_are_refused_at_once(declared: Callable[..., Feed]) -> None:
+    bomb = "a: &a [x]\n" + "".join(
+        f"{new}: &{new} [{', '.join(f'*{old}' for _ in range(9))}]\n"
+        for old, new in zip("abcdefghi", "bcdefghij", strict=True)
+    )
+    with pytest.raises(SetupError, match="without an anchor"):
+        declared(bomb)
+
+
+def test_all_faults_of_a_file_are_named(declared: Callable[..., Feed]) -> None:
+    with pytest.raises(SetupError) as caught:
+        declared("fields:\n  - {name: a, typ: date}\nprimarykey: a\n")
+    assert [
+        line.partition(": ")[0].partition(", ")[2] for line in str(caught.value).split("\n")
+    ] == ["line 2, column 15", "line 3, column 1"]
+
+
+def test_files_that_are_no_text_or_too_large_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "f.yaml"
+    path.write_bytes(b"fields: \xff\xfe\x00")
+    with pytest.raises(SetupError, match="YAML in UTF-8 was needed"):
+        read_feed(path)
+    path.write_bytes(b"#" * (1024**2 + 1))
+    with pytest.raises(SetupError, match="at most 1,048,576 bytes was needed"):
+        read_feed(path)
+    with pytest.raises(SetupError, match="No such file"):
+        read_feed(tmp_path / "none.yaml")
+
+
+def test_the_reference_has_every_word_of_a_yaml_feed() -> None:
+    words = (FeedFile, FieldOfFeed, Constraints, OwnOfField, OwnOfFeed, LayoutOfFeed, NonData)
+    named = set(re.findall(r"`([\w$]+)`", section(REFERENCE, "Words of a YAML feed")))
+    wanted = {f.alias or n for model in words for n, f in model.model_fields.items()}
+    assert wanted - named == set()
+
+
+def test_feeds_in_yaml_are_loaded_almost_as_fast_as_pandera_makes_their_models(
+    tmp_path: Path,
+) -> None:
+    for number in range(100):
+        text = ORDERS.replace("orders_open", f"open_{number}")
+        (tmp_path / f"feed_{number}.yaml").write_text(text)
+    loaded = quickest(lambda: list(read_folder(tmp_path)))
+    made = quickest(lambda: [columns_of(same_model()) for _ in range(100)])
+    assert loaded < 4 * made  # 0.25 s on two idle cores
+
+
+def same_model() -> type[Contract]:
+    """Return a model like that of the feeds, which Pandera has not seen."""
+
+    class Same(Order):
+        """One row of orders."""
+
+    return Same
+
+
+def quickest(call: Callable[[], Any]) -> float:
+    """Return the CPU seconds of a call, which others that run at the same time prolong."""
+    took = []
+    for _ in range(3):
+        start = time.process_time()
+        call()
+        took.append(time.process_time() - start)
+    return min(took)
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    """A pipeline whose one feed is the example of the docs."""
+    path = tmp_path_factory.mktemp("feeds") / "invoices.yaml"
+    path.write_text(EXAMPLE)
+    with own_settings(settle_seconds=0) as settings:
+        opened = open_pipeline(settings, [read_feed(path)])
+        yield opened
+        opened.close()
+
+
+def test_the_example_of_the_docs_imports_a_file(desk: Desk) -> None:
+    report = desk.bring(INVOICES, "invoices")
+    assert (report.counts.inserted, report.counts.rejected) == (2, 1)
+    assert [row.status for row in desk.rows("invoices", "status, number", "number")] == [
+        "paid",
+        "open",
+    ]
+    assert desk.rows("invoices", "total, number", "number")[0].total == Decimal("1234.50")
+    assert {reject.rule for reject in desk.rejects(report)} == {
+        "number.matches",
+        "supplier_email.matches",
+        "lines.ge",
+        "status.choice",
+    }
