@@ -12,19 +12,22 @@ from csv_pipeline.spec import conflict
 from csv_pipeline.spec.conflict import (
     ConflictPolicy,
     FillBlanks,
+    FirstKnown,
     Greatest,
     KeepStored,
+    LaterWins,
     Least,
     NewestWins,
     Overwrite,
     RejectConflicts,
 )
-from csv_pipeline.spec.contract import Contract, Money, column
+from csv_pipeline.spec.contract import Contract, Money, Timestamp, column
 from csv_pipeline.spec.dialect import TableDialect
 from csv_pipeline.spec.duplicates import FirstInFile, NewestInFile, RejectDuplicates
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.file_name import FileName
-from csv_pipeline.spec.snapshot import Missing, Snapshot
+from csv_pipeline.spec.kinds import Kind
+from csv_pipeline_tests.snapshot_feeds import SNAPSHOT_FEEDS
 
 
 class Person(Contract):
@@ -51,8 +54,8 @@ class Version(Contract):
     version: int = column("Version", nullable=True)
 
 
-class Product(Contract):
-    """A product whose columns have policies of their own."""
+class Ware(Contract):
+    """A ware whose columns have policies of their own."""
 
     sku: str = column("SKU", substitute="none")
     title: str = column("Title", nullable=True)
@@ -85,6 +88,27 @@ class Shift(Contract):
     note: str = column("Note", nullable=True, nulls=("(blank)",))
 
 
+class Event(Contract):
+    """An event with moments, a flag and what it carries."""
+
+    event: str = column("Event")
+    happened_at: Timestamp = column("Happened", nullable=True, zones={"IST": "+05:30"})
+    happened_as_written: str = column("Happened", nullable=True)
+    paid_at: Timestamp = column("Paid", nullable=True, zone="America/Los_Angeles")
+    sent_at: Timestamp = column("Sent", nullable=True)
+    seen_at: Timestamp = column("Seen", nullable=True, unit="ms")
+    open: bool = column("Open", nullable=True)
+    listed: bool = column("Listed", nullable=True, trues=("on",), falses=("off", "0"))
+    carries: str = column("Carries", nullable=True, kind=Kind.JSON)
+
+
+class Message(Contract):
+    """A message; nothing in it says which it is."""
+
+    carries: str = column("Carries", kind=Kind.JSON)
+    at: Timestamp = column("At")
+
+
 class Part(Contract):
     """A part whose id is written in any case, and with or without its zeros."""
 
@@ -100,43 +124,6 @@ class Price(Contract):
     day: pl.Date = column(derived=True)
     edition: int = column(derived=True, nullable=True)
     region: str = column(derived=True, nullable=True)
-
-
-class Stock(Contract):
-    """How many units of an article a warehouse has."""
-
-    sku: str = column("SKU")
-    warehouse: str = column("Warehouse")
-    units: int = column("Units", nullable=True, ge=0)
-    place: str = column("Place", nullable=True)
-
-
-class Article(Contract):
-    """An article, known by its maker and number."""
-
-    maker: str = column("Maker")
-    number: int = column("Number", nullable=True)
-    size: int = column("Size", nullable=True)
-    article: str = column(derived=True)
-
-
-def with_article(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """Make the key of what the row has."""
-    number = pl.col("number").cast(pl.String).fill_null("")
-    return rows.with_columns(article=pl.concat_str("maker", number))
-
-
-class Member(Contract):
-    """A member whose name nobody is to see."""
-
-    name: str = column("Name", protected=True)
-    born_on: pl.Date = column("Born")
-
-
-def stock(name: str, **policies: Any) -> Feed:
-    """Return a feed of stock lists, which are snapshots."""
-    key = {"key": ("sku",)} | policies
-    return Feed(name=name, description="Stock lists.", contract=Stock, **key)
 
 
 class Entry(Contract):
@@ -163,64 +150,14 @@ def _policy_of_the_docs() -> ConflictPolicy:
     return policy
 
 
-_OF_WAREHOUSE = ("warehouse",)
-_FLAGGING = Snapshot(missing=Missing.FLAG, max_missing_share=None)
-
 TEST_FEEDS = (
-    stock("stock_listed", snapshot=Snapshot()),
-    stock("stock_flagged", snapshot=_FLAGGING),
-    stock("stock_deleted", snapshot=Snapshot(missing=Missing.DELETE, max_missing_share=None)),
-    _versions("versions_flagged", snapshot=_FLAGGING, duplicates=FirstInFile()),
-    _versions(
-        "versions_deleted", snapshot=Snapshot(missing=Missing.DELETE, max_missing_share=None)
-    ),
-    Feed(
-        name="days_deleted",
-        description="All prices of a day.",
-        contract=Price,
-        key=("sku", "day"),
-        file_name=FileName(pattern=r"day_(?P<day>[\d-]+)\.csv", shown="day_<YYYY-MM-DD>.csv"),
-        snapshot=Snapshot(scope=("day",), missing=Missing.DELETE, max_missing_share=None),
-    ),
-    Feed(
-        name="articles_deleted",
-        description="Articles whose key is made of cells.",
-        contract=Article,
-        key=("article",),
-        transforms=(with_article,),
-        snapshot=Snapshot(missing=Missing.DELETE, max_missing_share=None),
-    ),
-    Feed(
-        name="people_bounded",
-        description="People with protected names, of whom few may be missing.",
-        contract=Member,
-        key=("name", "born_on"),
-        snapshot=Snapshot(missing=Missing.DELETE, max_missing_rows=2),
-    ),
-    stock(
-        "warehouse_flagged",
-        snapshot=Snapshot(scope=_OF_WAREHOUSE, missing=Missing.FLAG, max_missing_share=None),
-    ),
-    stock(
-        "warehouse_deleted",
-        snapshot=Snapshot(scope=_OF_WAREHOUSE, missing=Missing.DELETE, max_missing_share=None),
-    ),
-    stock(
-        "stock_kept",
-        conflict=KeepStored(),
-        snapshot=Snapshot(missing=Missing.FLAG, max_missing_share=None),
-    ),
-    stock(
-        "stock_bounded",
-        snapshot=Snapshot(missing=Missing.DELETE, max_missing_rows=30, max_missing_share=0.2),
-    ),
-    stock(
-        "stock_keyless", key=(), snapshot=Snapshot(missing=Missing.DELETE, max_missing_share=None)
-    ),
+    *SNAPSHOT_FEEDS,
     _versions("longest", column_conflicts={"value": _policy_of_the_docs()}),
     _versions("overwritten", conflict=Overwrite()),
+    _versions("later", conflict=LaterWins("version")),
     _versions("kept", conflict=KeepStored()),
     _versions("filled", conflict=FillBlanks()),
+    _versions("first_known", column_conflicts={"value": FirstKnown()}),
     _versions("greatest", conflict=Greatest()),
     _versions("least", conflict=Least()),
     _versions("without_conflict", conflict=RejectConflicts()),
@@ -229,9 +166,9 @@ TEST_FEEDS = (
     _versions("once_in_file", duplicates=RejectDuplicates()),
     _versions("watched"),
     Feed(
-        name="products",
-        description="Products.",
-        contract=Product,
+        name="wares",
+        description="Wares.",
+        contract=Ware,
         key=("sku",),
         column_conflicts={
             "note": FillBlanks(),
@@ -261,7 +198,23 @@ TEST_FEEDS = (
             folders=r"(?:.*/)?(?P<region>\d\d - [^/]+)",
         ),
     ),
+    Feed(
+        name="latest_prices",
+        description="The price of the last day that a file's name tells.",
+        contract=Price,
+        key=("sku",),
+        conflict=LaterWins("day"),
+        file_name=FileName(pattern=r"(?P<day>[\d-]+)(?:_.*)?\.csv", shown="<YYYY-MM-DD>[_…].csv"),
+    ),
     Feed(name="shifts", description="Shifts.", contract=Shift, key=("shift",)),
+    Feed(
+        name="events",
+        description="Events.",
+        contract=Event,
+        key=("event",),
+        time_zone="Europe/Berlin",
+    ),
+    Feed(name="messages", description="Messages.", contract=Message),
     Feed(name="parts", description="Parts.", contract=Part, key=("number",)),
     Feed(name="payments", description="Payments.", contract=Payment),
     Feed(name="people", description="People.", contract=Person, key=("person_id",)),

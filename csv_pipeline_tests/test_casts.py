@@ -13,7 +13,7 @@ from csv_pipeline.account import DateOrder, DecimalMark
 from csv_pipeline.casts import dates, decimals, times
 from csv_pipeline.casts.by_kind import CASTS
 from csv_pipeline.casts.reading import Reading
-from csv_pipeline.spec.contract import Column, Contract, Money, column, columns_of
+from csv_pipeline.spec.contract import Column, Contract, Money, Timestamp, column, columns_of
 from csv_pipeline.spec.kinds import TYPES, Kind
 from csv_pipeline_tests.conftest import Desk
 
@@ -30,6 +30,9 @@ class OneOfEachKind(Contract):
     amount: Money = column()
     day: pl.Date = column()
     time: pl.Time = column()
+    moment: Timestamp = column()
+    flag: bool = column()
+    document: str = column(kind=Kind.JSON)
 
 
 def money(text: str, mark: str | None = None) -> Decimal | None:

@@ -38,12 +38,22 @@ def values(desk: Desk, feed: str) -> list[tuple[str, str | None, int | None]]:
         ("filled", "a,old,", "a,new,2", "updated", ("a", "old", 2)),
         ("filled", "a,old,1", "a,new,2", "kept", ("a", "old", 1)),
         ("filled", "a,old,1", "a,,", "kept", ("a", "old", 1)),
+        ("first_known", "a,old,1", "a,new,1", "unchanged", ("a", "old", 1)),
+        ("first_known", "a,old,1", "a,,1", "unchanged", ("a", "old", 1)),
+        ("first_known", "a,,1", "a,new,1", "updated", ("a", "new", 1)),
+        ("first_known", "a,old,1", "a,new,2", "updated", ("a", "old", 2)),
         ("versions", "a,old,1", "a,new,2", "updated", ("a", "new", 2)),
         ("versions", "a,old,2", "a,new,1", "kept", ("a", "old", 2)),
         ("versions", "a,old,2", "a,new,2", "kept", ("a", "old", 2)),
         ("versions", "a,old,2", "a,new,", "kept", ("a", "old", 2)),
         ("versions", "a,old,", "a,new,1", "updated", ("a", "new", 1)),
         ("versions", "a,old,", "a,new,", "kept", ("a", "old", None)),
+        ("later", "a,old,1", "a,new,2", "updated", ("a", "new", 2)),
+        ("later", "a,old,2", "a,new,2", "updated", ("a", "new", 2)),
+        ("later", "a,old,2", "a,new,1", "kept", ("a", "old", 2)),
+        ("later", "a,old,2", "a,new,", "kept", ("a", "old", 2)),
+        ("later", "a,old,", "a,new,", "updated", ("a", "new", None)),
+        ("later", "a,old,", "a,new,1", "updated", ("a", "new", 1)),
         ("greatest", "a,m,1", "a,k,2", "updated", ("a", "m", 2)),
         ("greatest", "a,m,2", "a,k,1", "kept", ("a", "m", 2)),
         ("greatest", "a,,2", "a,k,", "updated", ("a", "k", 2)),
@@ -103,18 +113,18 @@ def test_a_column_more_contradicts_nothing(desk: Desk) -> None:
 
 def test_columns_have_policies_of_their_own(desk: Desk) -> None:
     header = "SKU,Title,Note,First Seen,Best Price,Maker\n"
-    desk.bring(f"{header}1,old,,2025-02-01,5.00,Acme\n", "products")
-    report = desk.bring(f"{header}1,new,a note,2025-01-01,4.00,Other\n", "products")
+    desk.bring(f"{header}1,old,,2025-02-01,5.00,Acme\n", "wares")
+    report = desk.bring(f"{header}1,new,a note,2025-01-01,4.00,Other\n", "wares")
     assert outcomes(report) == {"updated": 1}
-    (row,) = desk.rows("products", "title, note, first_seen_on::text, best_price::text, maker")
+    (row,) = desk.rows("wares", "title, note, first_seen_on::text, best_price::text, maker")
     assert tuple(row) == ("new", "a note", "2025-01-01", "5.00", "Acme")
-    again = desk.bring(f"{header}1,new,b note,2025-03-01,3.00,Third\n", "products")
+    again = desk.bring(f"{header}1,new,b note,2025-03-01,3.00,Third\n", "wares")
     assert outcomes(again) == {"kept": 1}
 
 
 def test_a_conflict_of_protected_values_shows_neither(desk: Desk) -> None:
-    desk.bring("SKU,Secret\n1,1111\n", "products")
-    report = desk.bring("SKU,Secret\n1,2222\n", "products")
+    desk.bring("SKU,Secret\n1,1111\n", "wares")
+    report = desk.bring("SKU,Secret\n1,2222\n", "wares")
     (reject,) = desk.rejects(report)
     assert reject.rule == "secret.conflict"
     assert not {"1111", "2222"} & set(reject.message.replace("'", " ").split())
@@ -122,9 +132,9 @@ def test_a_conflict_of_protected_values_shows_neither(desk: Desk) -> None:
 
 def test_a_dry_run_shows_what_would_change_and_changes_nothing(desk: Desk) -> None:
     header = "SKU,Title,Note,Colour\n"
-    desk.bring(f"{header}1,old,,red\n2,same,kept,\n3,gone,,\n", "products")
+    desk.bring(f"{header}1,old,,red\n2,same,kept,\n3,gone,,\n", "wares")
     rows = f"{header}1,new,a note,blue\n2,same,other,\n3,,,\n4,made,,\n"
-    report = desk.bring(rows, "products", dry_run=True)
+    report = desk.bring(rows, "wares", dry_run=True)
     assert (report.counts.inserted, report.counts.updated, report.counts.kept) == (1, 2, 1)
     seen = [(d.row_number, d.key, d.column, d.before, d.after) for d in report.differences]
     assert seen == [
@@ -133,14 +143,14 @@ def test_a_dry_run_shows_what_would_change_and_changes_nothing(desk: Desk) -> No
         (2, "1", "_extra", '{"Colour": "red"}', '{"Colour": "blue"}'),
         (4, "3", "title", "gone", None),
     ]
-    assert [row.title for row in desk.rows("products", "title", "sku")] == ["old", "same", "gone"]
+    assert [row.title for row in desk.rows("wares", "title", "sku")] == ["old", "same", "gone"]
     assert desk.rows("products_history") == []
 
 
 def test_a_null_in_the_key_is_stored_as_the_declared_substitute(desk: Desk) -> None:
-    report = desk.bring("SKU,Title\n,nameless\n", "products")
+    report = desk.bring("SKU,Title\n,nameless\n", "wares")
     assert outcomes(report) == {"inserted": 1}
-    assert desk.rows("products", "sku")[0].sku == "none"
+    assert desk.rows("wares", "sku")[0].sku == "none"
 
 
 def test_a_null_in_a_key_without_substitute_is_a_reject(desk: Desk) -> None:

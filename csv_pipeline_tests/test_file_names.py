@@ -142,6 +142,18 @@ def test_corrected_rows_have_what_the_name_of_their_own_file_told(desk: Desk) ->
     assert stored(desk)[1] == ("2", "6.00", date(2024, 9, 6), None, "90 - Пермский край")
 
 
+def test_the_day_of_a_name_decides_which_file_is_newer_and_then_the_arrival(desk: Desk) -> None:
+    def price(name: str, value: str) -> str:
+        desk.bring(f"SKU,Price\n1,{value}\n", "latest_prices", name)
+        ((found,),) = desk.rows("latest_prices", "price::text")
+        return str(found)
+
+    assert price("2024-09-06.csv", "5.00") == "5.00"
+    assert price("2024-09-08.csv", "5.00") == "5.00"  # which says that it is so on the 8th, too
+    assert price("2024-09-07.csv", "7.00") == "5.00"
+    assert price("2024-09-08_corrected.csv", "8.00") == "8.00"
+
+
 def test_an_inspection_shows_what_the_name_tells_and_why_it_would_be_refused(desk: Desk) -> None:
     for name in (NAME, "prices.csv"):
         (desk.folder / name).write_text(PRICES)

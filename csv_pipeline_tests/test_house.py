@@ -15,8 +15,8 @@ import pytest
 from typer.main import get_command
 
 from csv_pipeline import errors
+from csv_pipeline.casts import dates, documents, timestamps
 from csv_pipeline.casts.by_kind import CASTS
-from csv_pipeline.casts.dates import NEEDED
 from csv_pipeline.cli.commands import app
 from csv_pipeline.feeds import FEEDS
 from csv_pipeline.model import ArrivalStatus, Counts, Outcome
@@ -192,7 +192,9 @@ def test_the_reference_has_every_rule_once_and_no_other() -> None:
         *causes,
         *(cast.rule for cast in CASTS.values() if cast.rule),
         "conflict",
-        *NEEDED,
+        *dates.NEEDED,
+        *timestamps.NEEDED,
+        *documents.NEEDED,
         *RULES.values(),
     }
     rules = {*whole, "database.{constraint}", *(f"{{column}}.{check}" for check in checks)}
@@ -216,8 +218,10 @@ def commands() -> dict[str, Any]:
 
 
 def options_of(command: str) -> set[str]:
+    its = commands()[command]
+    below = getattr(its, "commands", {}).values()
     known = {"--help", "-h"}
-    for option in commands()[command].params:
+    for option in (one for each in (its, *below) for one in each.params):
         known.update(option.opts, option.secondary_opts)
     return known
 

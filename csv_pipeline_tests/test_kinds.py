@@ -53,6 +53,8 @@ SKETCHED = (
     Feed(name="products", description="Products.", contract=Product, key=("sku",)),
     Feed(name="shifts", description="Shifts.", contract=Shift, key=("shift",)),
 )
+KNOWN = tuple({feed.name: feed for feed in (*FEEDS, *SKETCHED)}.values())
+"""The shipped feeds, and what the cases sketch instead of one of their name."""
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +62,7 @@ def own_pipeline() -> Iterator[Pipeline]:
     """A pipeline with the shipped feeds and those that the cases sketch."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     with own_settings(settle_seconds=0) as settings:
-        opened = open_pipeline(settings, (*FEEDS, *SKETCHED))
+        opened = open_pipeline(settings, KNOWN)
         yield opened
         opened.close()
 
@@ -262,7 +264,7 @@ def test_a_file_of_this_kind_ends_as_a_person_expects(
     if env := told.get("env"):
         for variable, value in env.items():
             monkeypatch.setenv(variable, value)
-        pipeline = open_pipeline(own_pipeline.settings, (*FEEDS, *SKETCHED))
+        pipeline = open_pipeline(own_pipeline.settings, KNOWN)
     case = Case(name, pipeline, tmp_path, monkeypatch)
     case.run()
     missed = [case.misses(ending) for ending in case.endings()]

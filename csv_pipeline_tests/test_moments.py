@@ -22,7 +22,7 @@ from csv_pipeline.casts import dates, times, zones
 from csv_pipeline.casts.reading import Reading, years
 from csv_pipeline.handover import TypedFile
 from csv_pipeline.parts import together
-from csv_pipeline.spec.contract import Contract, Money, column, columns_of
+from csv_pipeline.spec.contract import Contract, Money, Timestamp, column, columns_of
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.kinds import Kind
 from csv_pipeline.stages.read import ReadHints, read
@@ -373,10 +373,13 @@ class Moment(Contract):
     time: pl.Time = column("Time", nullable=True)
     logged_on: pl.Date = column("Logged", nullable=True)
     logged_time: pl.Time = column("Logged", nullable=True)
+    at: Timestamp = column("At", nullable=True, zone="Europe/Berlin")
+    flag: bool = column("Flag", nullable=True)
+    document: str = column("Document", nullable=True, kind=Kind.JSON)
 
 
 MOMENTS = Feed(name="moments", description="Moments.", contract=Moment)
-HEADER = ("Choice", "Whole", "Amount", "Day", "Time", "Logged")
+HEADER = ("Choice", "Whole", "Amount", "Day", "Time", "Logged", "At", "Flag", "Document")
 
 
 def typed(
@@ -384,7 +387,8 @@ def typed(
 ) -> tuple[pl.DataFrame, TypedFile]:
     """Return the cells that were read, by heading, and what became of them."""
     out = io.StringIO()
-    csv.writer(out).writerows([HEADER, *rows])
+    padded = ([*row, *[""] * (len(HEADER) - len(row))] for row in rows)
+    csv.writer(out).writerows([HEADER, *padded])
     path = work / "file.csv"
     path.write_text(out.getvalue(), encoding="utf-8")
     text = read(path, work, ReadHints(name=path.name, headings=MOMENTS.headings))
@@ -433,7 +437,7 @@ def _becomes_a_value_or_a_reject(rows: list[tuple[str, ...]], *, day_first: bool
     order = DateOrder.DAY_FIRST if day_first else DateOrder.MONTH_FIRST
     rows = [("sold", "1", "1.00", "2026-05-02", "17:02", "2026-05-02"), *rows]
     with tempfile.TemporaryDirectory() as folder:
-        settled = {"day": order, "logged_on": order, "amount": DecimalMark.POINT}
+        settled = {"day": order, "logged_on": order, "at": order, "amount": DecimalMark.POINT}
         cells, made = typed(rows, Path(folder), settled=settled)
         values = scan(made.rows).collect()
         faults = set(scan(made.rejects).select("row_number", "column").collect().iter_rows())

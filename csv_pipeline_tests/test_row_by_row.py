@@ -66,6 +66,12 @@ SAMPLES = {
         "Aug-02-2026,Other fee,--,-1.00,--,--,1\n"
         "Aug-03-2026,Payout,--,x,55,--,\n"
     ),
+    "products": (
+        "SKU,Title,Price,Cost,Currency,Quantity,EAN,Shoe\n"
+        "CUP,Cup,5.00,2.00,USD,3,4006381333931,\n"
+        "HAT,Hat,9.00,,USD,-1,4006381333932,L\n"
+        ",Bag,x,,,,123,\n"
+    ),
     "people": "ID,Name,Amount,Born\n1,Ann,1.50,2026-01-31\n2,,2.00,\n,Cid,x,\n1,Ann,-1.00,\n",
 }
 

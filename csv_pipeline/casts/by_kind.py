@@ -6,7 +6,16 @@ from dataclasses import dataclass
 import polars as pl
 
 from csv_pipeline.account import DateOrder, DecimalMark
-from csv_pipeline.casts import cells, currencies, dates, decimals, integers, times
+from csv_pipeline.casts import (
+    cells,
+    currencies,
+    dates,
+    decimals,
+    documents,
+    integers,
+    times,
+    timestamps,
+)
 from csv_pipeline.casts.reading import Reading
 from csv_pipeline.spec.contract import Column
 from csv_pipeline.spec.kinds import Kind
@@ -37,6 +46,7 @@ def _amount(column: Column) -> pl.Decimal:
 
 
 _MARK = ("decimal_mark", tuple(DecimalMark))
+_ORDER = ("date_order", tuple(DateOrder))
 CASTS = {
     Kind.TEXT: Cast(lambda values, its, _: cells.text(values, its)),
     Kind.CHOICE: Cast(
@@ -66,12 +76,26 @@ CASTS = {
         "date",
         lambda _: dates.HINT,
         lambda values, _, how: dates.reasons(dates.read(values, how), "date"),
-        ("date_order", tuple(DateOrder)),
+        _ORDER,
     ),
     Kind.TIME: Cast(
         lambda values, _, how: times.cast(values, how),
         "time",
         lambda _: times.NEEDED,
         lambda values, _, how: dates.reasons(times.read(values, how), "time"),
+    ),
+    Kind.TIMESTAMP: Cast(
+        timestamps.cast, "timestamp", timestamps.needed, timestamps.reasons, _ORDER
+    ),
+    Kind.BOOLEAN: Cast(
+        lambda values, its, _: cells.choices(values, its) == "true",
+        "boolean",
+        lambda its: f"one of {', '.join(its.choices)}",
+    ),
+    Kind.JSON: Cast(
+        lambda values, *_: documents.cast(values),
+        "json",
+        lambda _: documents.HINT,
+        lambda values, *_: documents.reasons(values),
     ),
 }

@@ -75,7 +75,12 @@ _SHIFTED = (
         + (pl.col("micros").fill_null(0) - _SHIFT).cast(pl.Duration("us"))
     ).alias("moment"),
 )
-_NO_DATE = {"date": pl.lit(None), "time": pl.lit(None), "fault": pl.lit("date")}
+_NO_DATE = {
+    "date": pl.lit(None),
+    "time": pl.lit(None),
+    "zoned": pl.lit(value=False),
+    "fault": pl.lit("date"),
+}
 
 
 def survey(column: Column, heading: str) -> Survey:
@@ -136,7 +141,9 @@ def reasons(found: pl.DataFrame, rule: str) -> Iterator[tuple[pl.Series, str, st
 
 
 def by_distinct(
-    values: pl.Series, convert: Callable[[pl.Series], pl.Series], dtype: type[pl.DataType]
+    values: pl.Series,
+    convert: Callable[[pl.Series], pl.Series],
+    dtype: pl.DataType | type[pl.DataType],
 ) -> pl.Series:
     """Convert every distinct text once: a column of dates repeats few of them."""
     if values.null_count() == len(values):
@@ -148,7 +155,8 @@ def by_distinct(
 def read(values: pl.Series, reading: Reading) -> pl.DataFrame:
     """Return what each text says; what has no usual form is rewritten and read once more.
 
-    Shape: `date`, `time`, and `fault`, the rule of `NEEDED` that a text without a date breaks.
+    Shape: `date`, `time`, whether it is `zoned`, that is states the zone of its time, and `fault`,
+    the rule of `NEEDED` that a text without a date breaks.
     """
     text = pl.col("text").str.normalize("NFC").str.to_lowercase()
     texts = values.alias("text").to_frame()
@@ -251,7 +259,9 @@ def _read(
         fault = found.select(
             pl.when(pl.col("date").is_null()).then(_why(seen, reading))
         ).to_series()
-    return pl.DataFrame({"date": dates, "time": none.cast(pl.Time), "fault": fault})
+    return pl.DataFrame(
+        {"date": dates, "time": none.cast(pl.Time), "zoned": none.is_not_null(), "fault": fault}
+    )
 
 
 def _timed(found: pl.DataFrame, seen: tuple[str, ...], reading: Reading) -> pl.DataFrame:
@@ -260,11 +270,12 @@ def _timed(found: pl.DataFrame, seen: tuple[str, ...], reading: Reading) -> pl.D
     parts = found.select("date", why.alias("why"), *_clock(seen)).with_columns(
         clocks.micros().alias("micros")
     )
-    zoned = zones.converted(parts["zone"], reading.zone)
-    made = parts.hstack(zoned).select("date", "why", "micros", *_SHIFTED, timed=_TIMED)
+    zoned = zones.converted(parts["zone"], reading.zone, reading.zones)
+    made = parts.hstack(zoned).select("date", "why", "micros", "zone", *_SHIFTED, timed=_TIMED)
     return made.select(
         date=pl.when("sound").then(pl.col("moment").dt.date()),
         time=pl.when(pl.col("sound") & pl.col("timed")).then(pl.col("moment").dt.time()),
+        zoned=pl.col("zone").is_not_null(),
         fault=pl.when(pl.col("date").is_null())
         .then("why")
         .when(pl.col("timed") & pl.col("micros").is_null())

@@ -41,7 +41,17 @@ class Moments:
 
     def holds(self, kind: Kind) -> bool:
         """Return whether the contract stores this of it."""
-        return any(column.kind is kind for column in self.columns)
+        return self.stamps or any(column.kind is kind for column in self.columns)
+
+    @property
+    def stamps(self) -> bool:
+        """Whether the contract stores moments in time; other columns may store parts of them."""
+        return self.columns[0].kind is Kind.TIMESTAMP
+
+    @property
+    def zones(self) -> Mapping[str, str]:
+        """The offsets of abbreviations that the columns declare."""
+        return {name: its for column in self.columns for name, its in column.zones.items()}
 
     @property
     def is_whole(self) -> bool:
@@ -68,24 +78,44 @@ class Settled:
     warnings: list[ReportWarning]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """What account and feed declare of dates and times.
+
+    The order of dates is declared if they are `ordered`; the `zone` is that of timestamps which
+    state none and whose column declares none, and `because` says who declares it.
+    """
+
+    ordered: bool = False
+    zone: str | None = None
+    because: str = ""
+
+
 def moments_of(
     columns: Sequence[Column], sources: Mapping[str, int], headings: Mapping[str, str]
 ) -> list[Moments]:
-    """Return the columns of a file that give dates and times; each place once."""
-    by_position: dict[int, list[Column]] = {}
+    """Return the columns of a file that give dates and times; each place once.
+
+    Each timestamp is one more, because it is read by itself; numbers since 1970 are none.
+    """
+    by_place: dict[tuple[int, str], list[Column]] = {}
     for column in columns:
-        if column.kind in {Kind.DATE, Kind.TIME} and column.name in sources:
-            by_position.setdefault(sources[column.name], []).append(column)
-    return [_moments(position, its, headings[its[0].name]) for position, its in by_position.items()]
+        stamps = column.kind is Kind.TIMESTAMP and column.unit is None
+        if (stamps or column.kind in {Kind.DATE, Kind.TIME}) and column.name in sources:
+            place = sources[column.name], column.name if stamps else ""
+            by_place.setdefault(place, []).append(column)
+    return [
+        _moments(position, its, headings[its[0].name]) for (position, _), its in by_place.items()
+    ]
 
 
 def _moments(position: int, columns: list[Column], heading: str) -> Moments:
     columns.sort(key=lambda column: column.kind is Kind.TIME)
     first = columns[0]
     survey: Survey | Forms = (
-        dates.survey(first, heading)
-        if first.kind is Kind.DATE
-        else Forms(first.name, heading, first.protected)
+        Forms(first.name, heading, first.protected)
+        if first.kind is Kind.TIME
+        else dates.survey(first, heading)
     )
     return Moments(
         position=position,
@@ -110,13 +140,12 @@ def settle(
     censuses: Mapping[int, Census],
     settled: Mapping[str, str | None],
     year: int,
-    *,
-    ordered: bool,
+    declared: Declared,
 ) -> Settled:
     """Return how the moments of a file are read; what is `settled` beforehand is kept.
 
     `censuses` are those of places where any value states a zone; `year` is the latest that it is
-    anywhere on the day of the import. The order of dates is declared if they are `ordered`.
+    anywhere on the day of the import.
     """
     made = Settled(styles={}, evidence=[], warnings=[])
     for one in moments:
@@ -125,14 +154,19 @@ def settle(
             form = settled.get(name) or one.survey.style()
             made.styles.update({name: form} if form else {})
             made.evidence.extend(one.survey.evidence(form))
-    made.styles.update(_out_of_doubt(moments, settled, ordered=ordered))
+    made.styles.update(_out_of_doubt(moments, settled, ordered=declared.ordered))
     of_utc = False
     for one in sorted(moments, key=lambda one: not one.is_whole):
         census = censuses.get(one.position)
-        style = settled.get(one.style_of_zone) or _way_of_zone(one, census, of_utc=of_utc)
-        of_utc |= one.is_whole and style == zones.UTC
+        style = settled.get(one.style_of_zone)
+        if one.stamps:
+            style, of_utc = style or one.columns[0].zone or declared.zone, True
+            made.evidence.extend(_of_stamps(one, census, style, declared))
+        else:
+            style = style or _way_of_zone(one, census, of_utc=of_utc)
+            of_utc |= one.is_whole and style == zones.UTC
+            made.evidence.extend(_of_zones(one, census, style))
         made.styles.update({one.style_of_zone: style} if style else {})
-        made.evidence.extend(_of_zones(one, census, style))
         made.warnings.extend(_to_look_at(one, census, style))
     if moments:
         _settle_years(moments, settled, year, made)
@@ -172,7 +206,26 @@ def reading(column: Column, of: Moments, styles: Mapping[str, str | None]) -> Re
         follows=column.kind is Kind.TIME and of.holds(Kind.DATE),
         year_last=styles.get(of.style_of_year) is not None,
         language=styles.get(_LANGUAGE),
+        zones=of.zones,
     )
+
+
+def _of_stamps(
+    of: Moments, census: Census | None, style: str | None, declared: Declared
+) -> list[Evidence]:
+    """Return which zone the timestamps of a column have that state none, and which others state."""
+    if census is None and TIMED not in of.notes.found:
+        return []
+    because = [census.because()] if census else []
+    decision = "converted to UTC"
+    if style and (census is None or census.bare.count):
+        decision = f"{style} where none is stated, {decision}"
+        own = style == of.columns[0].zone
+        because.append("the column declares it" if own else declared.because)
+    elif census is None:
+        because.append("no value states its zone, and none is declared")
+    subject = f"time zone of {of.heading}"
+    return [Evidence(subject=subject, decision=decision, because="; ".join(because))]
 
 
 def _of_zones(of: Moments, census: Census | None, style: str | None) -> list[Evidence]:

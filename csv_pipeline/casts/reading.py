@@ -1,6 +1,7 @@
 """How the values of a column are read, as its file, its account and its feed settled."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 _YEARS_BACK, _YEARS_AHEAD = 60, 10  # of two digits; beyond them a century is as likely as the next
 
@@ -13,7 +14,9 @@ class Reading:
     settled `zone` are read by the one that each states. A year of two digits is one of `since` to
     `until`; digits alone are times of the `form` that the column proves. A time that `follows` a
     date may be absent where the date is alone. `26-05-18` may begin with its year unless that is
-    known to be `year_last`, and `lip` is a month in a known `language` only.
+    known to be `year_last`, and `lip` is a month in a known `language` only. `zones` are the
+    offsets of abbreviations that the column declares. Of a timestamp, `zone` is that of the values
+    which state none, by its name of IANA.
     """
 
     style: str | None = None
@@ -24,6 +27,7 @@ class Reading:
     follows: bool = False
     year_last: bool = False
     language: str | None = None
+    zones: Mapping[str, str] = field(default_factory=dict)
 
 
 def years(year: int, *, past: bool) -> tuple[int, int]:

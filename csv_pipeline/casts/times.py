@@ -126,7 +126,7 @@ def read(values: pl.Series, reading: Reading) -> pl.DataFrame:
     )
     parts = groups.to_series().struct.unnest()
     parts = parts.rename(dict(zip(parts.columns, clocks.PARTS, strict=True)))
-    zoned = zones.converted(parts["zone"], reading.zone)
+    zoned = zones.converted(parts["zone"], reading.zone, reading.zones)
     clock = pl.col("sound") & (pl.col("shift") == 0)  # no day, so that no other zone's time either
     found = parts.hstack(zoned).select(
         time=pl.when(clock).then((clocks.micros() * 1_000).cast(pl.Time)),

@@ -7,6 +7,7 @@ Australia. `CST`, `IST` or `BST` are the zones of several countries: nothing tel
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -64,12 +65,15 @@ _ZONES = {
 }
 
 
-def zone(text: str) -> Zone | None:
+def zone(text: str, declared: Mapping[str, str] | None = None) -> Zone | None:
     """Return the zone of a text in lower case, or None if it is not known for certain.
+
+    `declared` are the offsets of what else is one.
 
     >>> zone("pdt"), zone("+0530"), zone("cst")
     (Zone(place='PST/PDT', offset=-420), Zone(place='+05:30', offset=330), None)
     """
+    text = (declared or {}).get(text, text)
     if (found := _OFFSET.fullmatch(text)) is None:
         return _ZONES.get(text)
     sign, hours, minutes = found.group(1), int(found.group(2)), int(found.group(3) or 0)
@@ -79,7 +83,9 @@ def zone(text: str) -> Zone | None:
     return Zone(f"{sign}{hours:02}:{minutes:02}" if offset else UTC, offset)
 
 
-def converted(zones: pl.Series, style: str | None) -> pl.DataFrame:
+def converted(
+    zones: pl.Series, style: str | None, declared: Mapping[str, str] | None = None
+) -> pl.DataFrame:
     """Return for the zone of each value that has a time whether it is sound, and its shift.
 
     Shape: `sound` (Boolean) and `shift`, minutes to take off the time. `zones` is in lower case and
@@ -89,7 +95,7 @@ def converted(zones: pl.Series, style: str | None) -> pl.DataFrame:
         none = pl.Series("sound", [style in {None, NONE}]).new_from_index(0, len(zones))
         return pl.DataFrame([none, none.cast(pl.Int64).alias("shift") * 0])
     names = zones.unique().drop_nulls().to_list()
-    known = {name: found for name in names if (found := zone(name))}
+    known = {name: found for name in names if (found := zone(name, declared))}
     as_written = style not in {None, UTC}
     sound = {
         name: name in known and (not as_written or known[name].place == style) for name in names
@@ -107,19 +113,23 @@ def converted(zones: pl.Series, style: str | None) -> pl.DataFrame:
 
 @dataclass(slots=True)
 class Census:
-    """How many times of day of a column state which zone, and how many none."""
+    """How many times of day of a column state which zone, and how many none.
+
+    `declared` are the offsets of the zones that only this column knows.
+    """
 
     bare: Sightings = field(default_factory=Sightings)
     stated: Sightings = field(default_factory=Sightings)
     places: Counter[str] = field(default_factory=Counter)
     unknown: Counter[str] = field(default_factory=Counter)
+    declared: Mapping[str, str] = field(default_factory=dict)
 
     def add(self, zones: pl.Series, values: pl.Series, row_numbers: pl.Series) -> None:
         """Take in the zones, in lower case, of values that have a time of day."""
         self.bare.add(zones.is_null(), values, row_numbers)
         self.stated.add(zones.is_not_null(), values, row_numbers)
         for name, count in zones.drop_nulls().value_counts().iter_rows():
-            if (found := zone(name)) is not None:
+            if (found := zone(name, self.declared)) is not None:
                 self.places[found.place] += count
             else:
                 self.unknown[name.upper()] += count

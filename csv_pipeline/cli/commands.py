@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from csv_pipeline.account import Declaration
-from csv_pipeline.cli.group import Commands, log_warnings_only
+from csv_pipeline.cli.feed_commands import feeds
+from csv_pipeline.cli.group import Commands
 from csv_pipeline.errors import SetupError
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(feeds, name="feeds")
 
 
 @app.command()
@@ -276,22 +279,6 @@ def undo(
 
 
 @app.command()
-def feeds(
-    name: Annotated[str | None, typer.Argument(help="Show the columns of this feed.")] = None,
-) -> None:
-    """List the feeds, or the columns of one with the names they have in headers."""
-    from csv_pipeline.cli import show_feeds
-    from csv_pipeline.feeds.sources import all_feeds
-    from csv_pipeline.spec.feed import feed_named
-
-    known = all_feeds(_settings())
-    if name is None:
-        show_feeds.feeds(known)
-    else:
-        show_feeds.feed(feed_named({feed.name: feed for feed in known}, name))
-
-
-@app.command()
 def accounts() -> None:
     """List the accounts, what they declared, who may read them, and how many files wait."""
     from csv_pipeline.cli import show_feeds
@@ -370,36 +357,12 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each fact
 
 
 def _pipeline() -> "Pipeline":
-    from csv_pipeline.engine.pipeline import open_pipeline
-    from csv_pipeline.feeds.sources import all_feeds
+    from csv_pipeline.cli import opening
 
-    log_warnings_only()
-    found = _settings()
-    _note_new_home(found)
-    return open_pipeline(found, all_feeds(found))
-
-
-def _note_new_home(settings: "Settings") -> None:
-    """Say so if a database is made here: it may be another folder's that was meant."""
-    if settings.database_url is None and not settings.postgres_area.exists():
-        from csv_pipeline.cli.terminal import note
-
-        note(
-            f"A new, empty database is made in {settings.postgres_area}. "
-            "CSV_PIPELINE_HOME names the folder to work in, wherever you are."
-        )
+    return opening.pipeline()
 
 
 def _settings() -> "Settings":
-    from pydantic import ValidationError
+    from csv_pipeline.cli import opening
 
-    from csv_pipeline.settings import settings
-
-    try:
-        return settings()
-    except ValidationError as error:
-        faults = "; ".join(
-            f"CSV_PIPELINE_{'_'.join(map(str, fault['loc'])).upper() or '…'}: {fault['msg']}"
-            for fault in error.errors(include_input=False)
-        )
-        raise SetupError(f"settings: {faults}") from error
+    return opening.settings_found()

@@ -2,8 +2,9 @@
 
 import polars as pl
 
-EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s.]+$"
-EMAIL_NEEDS = "an address such as name@example.com"
+from csv_pipeline.spec.declared import types
+
+EMAIL, EMAIL_NEEDS = f"^{types.EMAIL}$", types.EMAIL_NEEDS
 
 HCPCS = r"^[A-Z][0-9]{4}$"
 HCPCS_NEEDS = "a HCPCS code: a letter and four digits, such as E0601"

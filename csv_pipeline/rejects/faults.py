@@ -6,6 +6,7 @@ from csv_pipeline.handover import REJECTS
 from csv_pipeline.spec.contract import Column
 
 MASK = "•••"
+_MOST_SHOWN = 1_000  # characters of a value in its message; the reject has all of it besides
 
 
 def fault_rows(  # noqa: PLR0913, PLR0917  # the parts of a message
@@ -22,7 +23,10 @@ def fault_rows(  # noqa: PLR0913, PLR0917  # the parts of a message
     column stay out of the message, which reads *column: what was found, the rule, what was needed*.
     """
     value = pl.col(column.name).cast(pl.String)
-    shown = pl.lit(MASK) if column.protected else pl.format("'{}'", value)
+    short = pl.when(value.str.len_chars() > _MOST_SHOWN).then(
+        pl.format("{}…", value.str.slice(0, _MOST_SHOWN))
+    )
+    shown = pl.lit(MASK) if column.protected else pl.format("'{}'", short.otherwise(value))
     known_as = f" ({heading!r})" if heading and heading != column.name else ""
     if isinstance(needed, str):
         needs = pl.lit(f" ({needed})" if needed else "")

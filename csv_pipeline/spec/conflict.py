@@ -43,6 +43,12 @@ class ConflictPolicy:
         """Return what a column holds once the incoming row is applied."""
         return incoming
 
+    def differ(
+        self, stored: ColumnElement[Any], incoming: ColumnElement[Any]
+    ) -> ColumnElement[bool]:
+        """Return whether two values make their rows differ; never null."""
+        return stored.is_distinct_from(incoming)
+
     def cells(
         self, stored: ColumnElement[Any], incoming: ColumnElement[Any], names: ColumnElement[Any]
     ) -> ColumnElement[Any]:
@@ -88,6 +94,21 @@ class FillBlanks(ConflictPolicy):
     def value(self, stored: ColumnElement[Any], incoming: ColumnElement[Any]) -> ColumnElement[Any]:
         """Return the stored value, or else the incoming one."""
         return func.coalesce(stored, incoming)
+
+
+@dataclass(frozen=True, slots=True)
+class FirstKnown(ConflictPolicy):
+    """The first value stays, and rows do not differ by another: it says where the row was found."""
+
+    def value(self, stored: ColumnElement[Any], incoming: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Return the stored value, or else the incoming one."""
+        return func.coalesce(stored, incoming)
+
+    def differ(
+        self, stored: ColumnElement[Any], incoming: ColumnElement[Any]
+    ) -> ColumnElement[bool]:
+        """Return whether only the incoming row has a value."""
+        return stored.is_(None) & incoming.is_not(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +159,34 @@ class Precedence(ConflictPolicy):
     def _rank(self, row: Values) -> ColumnElement[int]:
         ranks = {value: rank for rank, value in enumerate(self.order, 1)}
         return case(ranks, value=row[self.column], else_=0)
+
+
+@dataclass(frozen=True, slots=True)
+class LaterWins(ConflictPolicy):
+    """The row with the greater value of `column` wins; of equal ones the later import's.
+
+    So what the name of a file tells, such as its day, decides before the order of arrival. A null
+    is less than any value.
+    """
+
+    by_arrival: ClassVar[bool] = True
+
+    column: str
+
+    def wins(self, stored: Values, incoming: Values) -> ColumnElement[bool]:
+        """Return whether the incoming row is not the earlier one."""
+        old, new = stored[self.column], incoming[self.column]
+        return self.outranks(stored, incoming) | new.is_not_distinct_from(old)
+
+    def outranks(self, stored: Values, incoming: Values) -> ColumnElement[bool]:
+        """Return whether it is the later one."""
+        old, new = stored[self.column], incoming[self.column]
+        return new.is_not(None) & (old.is_(None) | (new > old))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The one that decides."""
+        return (self.column,)
 
 
 @dataclass(frozen=True, slots=True)

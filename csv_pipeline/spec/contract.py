@@ -10,18 +10,28 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pandera.backends.polars.builtin_checks  # noqa: F401  # else checks declared here lack them
 import pandera.polars as pa
 import polars as pl
 
+from csv_pipeline.errors import SetupError
 from csv_pipeline.spec.kinds import Kind, kind_of
 
 Money = Annotated[pl.Decimal, 18, 2]
 """An amount with two decimal places; it never passes through a float."""
 
+Timestamp = Annotated[pl.Datetime, "us", "UTC"]
+"""A moment, in UTC."""
+
+Unit = Literal["s", "ms", "us"]
+"""What a number since 1970 counts."""
+
 _METADATA = "csv_pipeline"
+_OFFSET = re.compile(r"[+-][0-9]{1,2}:[0-9]{2}")
+_TRUE = ("true", "t", "yes", "y", "1", "wahr", "ja", "vrai", "oui", "verdadero", "vero", "sí", "si")
+_FALSE = ("false", "f", "no", "n", "0", "falsch", "nein", "faux", "non", "falso")
 _ASKS = {
     "greater_than_or_equal_to": "at least {}",
     "greater_than": "more than {}",
@@ -39,11 +49,14 @@ class Column:
 
     `aliases` are the names it has in headers, the likeliest first; a `derived` column has none and
     is made by the feed's transforms. `substitute` is used where the file has no value, so that the
-    column can be part of a key. `choices` maps every accepted word, case-folded, to what is stored.
-    An `identifier` says which thing is meant, so that spelling matters: see `casts.identifiers`.
-    `nulls` are words that mean no value here. A `past` column holds dates of what happened.
-    `needs` says in plain words what the column's checks ask for, as the contract declares it, and
-    `asked` what a value must be, whoever says so.
+    column can be part of a key. `choices` maps every accepted word, case-folded, to what is stored;
+    of a boolean that is `true` or `false`. An `identifier` says which thing is meant, so that
+    spelling matters: see `casts.identifiers`. `nulls` are words that mean no value here. A `past`
+    column holds dates of what happened. A timestamp that states no zone is of the `zone`, by its
+    name of IANA; `zones` are the offsets of abbreviations that only this column knows, in small
+    letters, and `unit` is what its numbers count since 1970. `needs` says in plain words what the
+    column's checks ask for, as the contract declares it, and `asked` what a value must be, whoever
+    says so.
     """
 
     name: str
@@ -60,6 +73,9 @@ class Column:
     pad: int
     nulls: frozenset[str]
     past: bool
+    zone: str | None
+    zones: Mapping[str, str]
+    unit: Unit | None
     needs: str
     asked: str
     description: str
@@ -103,6 +119,11 @@ def column(  # noqa: PLR0913  # a declaration, all by name
     kind: Kind | None = None,
     nulls: Iterable[str] = (),
     past: bool = False,
+    trues: Iterable[str] = (),
+    falses: Iterable[str] = (),
+    zone: str | None = None,
+    zones: Mapping[str, str] | None = None,
+    unit: Unit | None = None,
     needs: str = "",
     description: str = "",
     **checks: Any,
@@ -126,11 +147,23 @@ def column(  # noqa: PLR0913  # a declaration, all by name
         nulls: Words for no value, besides those of the feed and, where the column is not text, the
             usual ones such as `N/A`.
         past: The dates are of what has happened, so that no year of two digits is one to come.
+        trues: The words of a boolean that mean true, in the place of the usual ones of several
+            languages; so do the `falses`, if either is declared.
+        falses: The words that mean false.
+        zone: The time zone, such as `Europe/Berlin`, of timestamps that state none.
+        zones: What abbreviations of time zones mean here, such as `{"IST": "+05:30"}`.
+        unit: Timestamps are numbers of seconds `s`, or of `ms` or `us`, since 1970 in UTC.
         needs: What the checks ask for, in plain words, for the message of a reject.
         description: What the column holds, for the docs and the Dagster column schema.
         **checks: Pandera's built-in checks, such as `ge`, `str_matches`, `isin`.
     """
     words = dict(choices) if isinstance(choices, Mapping) else {word: word for word in choices}
+    if zone is not None:
+        hold_zone(zone)
+    if wrong := [its for its in (zones or {}).values() if not _OFFSET.fullmatch(its)]:
+        raise SetupError(f"zones: offsets such as +05:30 were needed; found {', '.join(wrong)}")
+    if both := {choice_key(word) for word in trues} & {choice_key(word) for word in falses}:
+        raise SetupError(f"a word that means one was needed; {', '.join(both)} is true and false")
     return pa.Field(
         nullable=nullable,
         description=description,
@@ -144,9 +177,14 @@ def column(  # noqa: PLR0913  # a declaration, all by name
                 identifier=identifier or fold_case or pad > 0,
                 fold_case=fold_case,
                 pad=pad,
-                kind=kind or (Kind.CHOICE if words else None),
+                kind=kind,
                 nulls=frozenset(nulls),
                 past=past,
+                trues=tuple(trues),
+                falses=tuple(falses),
+                zone=zone,
+                zones={name.lower(): its for name, its in (zones or {}).items()},
+                unit=unit,
                 needs=needs,
             )
         },
@@ -212,6 +250,20 @@ def choice_key(word: str) -> str:
     return re.sub(r"[\s_-]+", "_", folded.replace("i\u0307", "i").replace("\u0131", "i"))
 
 
+def hold_zone(name: str) -> None:
+    """Hold the name of a time zone to those of IANA.
+
+    Raises:
+        SetupError: There is none of this name.
+    """
+    try:
+        pl.select(pl.datetime(2000, 1, 1, time_zone=name))
+    except pl.exceptions.ComputeError as error:
+        raise SetupError(
+            f"a time zone by its name of IANA, such as Europe/Berlin, was needed; found {name!r}"
+        ) from error
+
+
 def asked_by(check: Any) -> str:
     """Return in plain words what a Pandera check asks of a value.
 
@@ -225,9 +277,17 @@ def asked_by(check: Any) -> str:
 
 
 def _column(name: str, spec: Any) -> Column:
-    facts = (spec.metadata or {})[_METADATA]
+    facts = dict((spec.metadata or {})[_METADATA])
     declared = spec.dtype.type
     dtype = declared() if isinstance(declared, type) else declared
+    kind = facts["kind"] or kind_of(dtype)
+    if facts["choices"] and kind is Kind.TEXT:
+        kind = Kind.CHOICE
+    trues, falses = facts.pop("trues"), facts.pop("falses")
+    if kind is Kind.BOOLEAN and not facts["choices"]:
+        if not (trues or falses):
+            trues, falses = _TRUE, _FALSE
+        facts["choices"] = dict.fromkeys(falses, "false") | dict.fromkeys(trues, "true")
     words = [f"one of {', '.join(facts['choices'])}"] if facts["choices"] else []
     return Column(
         name=name,
@@ -235,5 +295,5 @@ def _column(name: str, spec: Any) -> Column:
         nullable=spec.nullable,
         asked=facts["needs"] or "; ".join([*words, *map(asked_by, spec.checks)]),
         description=spec.description or "",
-        **facts | {"kind": facts["kind"] or kind_of(dtype)},
+        **facts | {"kind": kind},
     )

@@ -16,6 +16,7 @@ from csv_pipeline.spec.contract import (
     Contract,
     columns_of,
     headings_of,
+    hold_zone,
     meanings_of,
     protected,
 )
@@ -128,6 +129,8 @@ class Feed:
         nulls: Cells, trimmed, that mean no value besides the empty one.
         dialect: How files are written that have no header. None: their bytes show it.
         encodings: Tried in this order when a file is not Unicode.
+        time_zone: That of timestamps which state none, by its name of IANA, unless their
+            column declares one.
         confidential: No cell of its files is shown outside of the database, as if every column were
             protected: a row whose cells have shifted may hold a protected value in any of them.
         file_name: How files are named, and which derived columns the name tells.
@@ -157,6 +160,7 @@ class Feed:
     nulls: frozenset[str] = frozenset()
     dialect: TableDialect | None = None
     encodings: tuple[str, ...] = ("cp1252",)
+    time_zone: str | None = None
     confidential: bool = False
     file_name: FileName | None = None
     views: Mapping[str, str] = field(default_factory=dict)
@@ -169,6 +173,8 @@ class Feed:
     def __post_init__(self) -> None:
         """Hold the declaration to the contract's columns, and its names to what can hold them."""
         hold_names(self.name, self.contract, self.views)
+        if self.time_zone is not None:
+            hold_zone(self.time_zone)
         if self.snapshot is not None:
             self.snapshot.hold_to(self.name, self.columns)
         conflicts = (self.conflict, *self.column_conflicts.values())

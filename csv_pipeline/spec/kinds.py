@@ -13,6 +13,7 @@ from typing import Any
 
 import polars as pl
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
 
 
 class Kind(StrEnum):
@@ -25,34 +26,48 @@ class Kind(StrEnum):
     DECIMAL = "decimal"
     DATE = "date"
     TIME = "time"
+    TIMESTAMP = "timestamp"
+    BOOLEAN = "boolean"
+    JSON = "json"
 
 
 @dataclass(frozen=True, slots=True)
 class ValueType:
-    """What the values of a kind are, in a frame and in a table."""
+    """What the values of a kind are: in a frame, in a table, and by Table Schema."""
 
     frame: type[pl.DataType]
     table: Callable[[Any], sa.types.TypeEngine[Any]]
     """Make the type of the table's column, given the one of the frame."""
+    schema: str
+    """The name of the type in a Table Schema."""
+    schema_format: str = "default"
+    """The format of the type there."""
 
 
-_TEXT = ValueType(pl.String, lambda _: sa.Text())
+_TEXT = ValueType(pl.String, lambda _: sa.Text(), "string")
 TYPES = {
     Kind.TEXT: _TEXT,
     Kind.CHOICE: _TEXT,
     Kind.CURRENCY: _TEXT,
-    Kind.INTEGER: ValueType(pl.Int64, lambda _: sa.BigInteger()),
-    Kind.DECIMAL: ValueType(pl.Decimal, lambda its: sa.Numeric(its.precision, its.scale)),
-    Kind.DATE: ValueType(pl.Date, lambda _: sa.Date()),
-    Kind.TIME: ValueType(pl.Time, lambda _: sa.Time()),
+    Kind.INTEGER: ValueType(pl.Int64, lambda _: sa.BigInteger(), "integer"),
+    Kind.DECIMAL: ValueType(pl.Decimal, lambda its: sa.Numeric(its.precision, its.scale), "number"),
+    Kind.DATE: ValueType(pl.Date, lambda _: sa.Date(), "date"),
+    Kind.TIME: ValueType(pl.Time, lambda _: sa.Time(), "time"),
+    Kind.TIMESTAMP: ValueType(pl.Datetime, lambda _: sa.DateTime(timezone=True), "datetime"),
+    Kind.BOOLEAN: ValueType(pl.Boolean, lambda _: sa.Boolean(), "boolean"),
+    Kind.JSON: ValueType(pl.String, lambda _: pg.JSONB(), "any"),
 }
 """The type of each kind; of several kinds of one type, the first is meant if none is declared."""
+
+
+MOMENT = pl.Datetime("us", "UTC")
+"""The one type of a timestamp: PostgreSQL keeps microseconds."""
 
 
 def kind_of(dtype: pl.DataType) -> Kind:
     """Return the kind of a column that declares nothing but its type."""
     for kind, its in TYPES.items():
-        if isinstance(dtype, its.frame):
+        if isinstance(dtype, its.frame) and (kind is not Kind.TIMESTAMP or dtype == MOMENT):
             return kind
     known = ", ".join(dict.fromkeys(its.frame.__name__ for its in TYPES.values()))
     raise TypeError(f"contract columns are of the types {known}; found {dtype}")

@@ -12,6 +12,7 @@ from csv_pipeline.errors import SetupError
 from csv_pipeline.spec.declared.building import feed_of
 from csv_pipeline.spec.declared.document import parse
 from csv_pipeline.spec.declared.faults import checked
+from csv_pipeline.spec.declared.odcs import is_contract, schema_of
 from csv_pipeline.spec.declared.words import FeedFile
 from csv_pipeline.spec.feed import Feed
 
@@ -36,6 +37,8 @@ def read_feed(path: Path) -> Feed:
             f"{path}: a file of at most {MOST_BYTES:,} bytes was needed; it has {len(text):,}"
         )
     document = parse(text, str(path))
+    if is_contract(document):
+        document = schema_of(document)
     return feed_of(checked(document, FeedFile), document, path.stem)
 
 

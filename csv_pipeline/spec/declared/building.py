@@ -12,8 +12,11 @@ from csv_pipeline.spec.declared.columns import column_name, column_of
 from csv_pipeline.spec.declared.document import Document, Path
 from csv_pipeline.spec.declared.faults import fault, nearest
 from csv_pipeline.spec.declared.words import FeedFile, LayoutOfFeed, words_in
+from csv_pipeline.spec.dialect import TableDialect
 from csv_pipeline.spec.duplicates import DuplicatePolicy, LastInFile
 from csv_pipeline.spec.feed import Feed, Layout, NonDataPattern
+from csv_pipeline.spec.file_name import FileName
+from csv_pipeline.spec.snapshot import Missing, Snapshot
 
 Policy = TypeVar("Policy", ConflictPolicy, DuplicatePolicy)
 _OWN: Path = ("csv_pipeline",)
@@ -34,6 +37,9 @@ def feed_of(file: FeedFile, document: Document, stem: str) -> Feed:
             description=own.description or file.description or file.title,
             contract=contract,
             key=building.key(),
+            counted=tuple(
+                building.column(name, (*_OWN, "counted", at)) for at, name in enumerate(own.counted)
+            ),
             conflict=building.policy(own.conflict or Overwrite(), (*_OWN, "conflict")),
             column_conflicts={
                 building.named[its.name]: building.policy(
@@ -46,7 +52,13 @@ def feed_of(file: FeedFile, document: Document, stem: str) -> Feed:
             layouts=building.layouts(),
             non_data=building.non_data(),
             nulls=frozenset(words_in(file.missing_values)),
+            snapshot=building.snapshot(),
+            file_name=building.file_name(),
+            dialect=building.dialect(),
+            extras=tuple(own.extras),
             encodings=tuple(own.encodings),
+            confidential=own.confidential,
+            needs_good_row=own.needs_good_row,
             views=own.views,
             group=own.group,
             reject_rate_warning=float(own.reject_rate_warning),
@@ -148,14 +160,60 @@ class _Building:
     def non_data(self) -> tuple[NonDataPattern, ...]:
         """Return the patterns of lines that are no rows."""
         for at, its in enumerate(self.file.own.non_data):
-            try:
-                re.compile(its.pattern)
-            except re.error as error:
-                path = (*_OWN, "non_data", at, "pattern")
-                raise self._fault(path, "a regular expression", str(error)) from error
+            self._regular(its.pattern, (*_OWN, "non_data", at, "pattern"))
         return tuple(
-            NonDataPattern(name=its.name, pattern=its.pattern) for its in self.file.own.non_data
+            NonDataPattern(name=its.name, pattern=its.pattern, above=its.above)
+            for its in self.file.own.non_data
         )
+
+    def snapshot(self) -> Snapshot | None:
+        """Return what becomes of stored rows that a file lacks."""
+        its, path = self.file.own.snapshot, (*_OWN, "snapshot")
+        if its is None:
+            return None
+        known = [one.value for one in Missing]
+        if its.missing not in known:
+            found = f"found {its.missing!r}"
+            needed = f"one of {', '.join(known)}"
+            raise self._fault((*path, "missing"), needed, found, nearest(its.missing, known))
+        share = its.max_missing_share
+        return Snapshot(
+            scope=tuple(
+                self.column(name, (*path, "scope", at)) for at, name in enumerate(its.scope)
+            ),
+            missing=Missing(its.missing),
+            max_missing_rows=its.max_missing_rows,
+            max_missing_share=None if share is None else float(share),
+        )
+
+    def file_name(self) -> FileName | None:
+        """Return how files are named; a derived column is one that the name tells."""
+        its, path = self.file.own.file_name, (*_OWN, "file_name")
+        made = None
+        if its is not None:
+            for word in ("pattern", "folders"):
+                self._regular(getattr(its, word), (*path, word))
+            made = FileName(pattern=its.pattern, shown=its.shown, folders=its.folders)
+        for at, one in enumerate(self.file.fields):
+            if one.own.derived and not (made and self.named[one.name] in made.columns):
+                place: Path = ("fields", at, *_OWN, "derived")
+                raise self._fault(
+                    place, f"a group {self.named[one.name]!r} of file_name", "there is none"
+                )
+        return made
+
+    def dialect(self) -> TableDialect | None:
+        """Return how files without a header are written."""
+        its = self.file.dialect
+        if its is None:
+            return None
+        return TableDialect(delimiter=its.delimiter, quote=its.quote_char)
+
+    def _regular(self, pattern: str, path: Path) -> None:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise self._fault(path, "a regular expression", str(error)) from error
 
     def column(self, name: str, path: Path) -> str:
         """Return the column of a field's name."""

@@ -2,10 +2,8 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, time
-from decimal import Decimal
 from functools import cache
 from typing import Annotated, Any
 
@@ -17,67 +15,20 @@ from csv_pipeline.errors import SetupError
 from csv_pipeline.spec.contract import column
 from csv_pipeline.spec.declared.document import Document, Path
 from csv_pipeline.spec.declared.faults import fault, nearest
+from csv_pipeline.spec.declared.types import (
+    BOUND,
+    CHECKS,
+    EMAIL,
+    EMAIL_NEEDS,
+    FIELD_TYPES,
+    PRECISION,
+    SCALE,
+    TypeOfField,
+)
 from csv_pipeline.spec.declared.words import FieldOfFeed, words_in
 from csv_pipeline.spec.kinds import TYPES, Kind
 
-PRECISION, SCALE = 38, 9
-"""Digits of a number of which the file says nothing: as many as there can be."""
-
-EMAIL = r"[^@\s]+@[^@\s]+\.[^@\s.]+"
-EMAIL_NEEDS = "an address such as name@example.com"
 _SLUG = re.compile(r"[a-z][a-z0-9_]*")
-_CHECKS = {"minimum": "ge", "maximum": "le", "exclusive_minimum": "gt", "exclusive_maximum": "lt"}
-"""What the standard's bounds are called as checks of Pandera."""
-
-
-@dataclass(frozen=True, slots=True)
-class TypeOfField:
-    """A type of the standard: the contract's, and what a bound or a listed value of it is.
-
-    `value` returns None for what is none, which `needs` to be something else. `words` are those of
-    a field that are about some types only, and about this one.
-    """
-
-    annotation: Any
-    value: Callable[[Any], Any]
-    needs: str
-    formats: tuple[str, ...] = ("default",)
-    words: frozenset[str] = frozenset()
-
-
-def _only(*types: type) -> Callable[[Any], Any]:
-    return lambda given: given if type(given) in types else None
-
-
-def _iso(read: Callable[[str], Any]) -> Callable[[Any], Any]:
-    def value(given: Any) -> Any:
-        try:
-            return read(given) if isinstance(given, str) else None
-        except ValueError:
-            return None
-
-    return value
-
-
-_OF_TEXT = frozenset({"min_length", "max_length", "pattern", "categories", "values", "substitute"})
-_OF_TEXT |= {"fold_case", "pad", "identifier"}
-_OF_BOUNDS = frozenset(_CHECKS)
-FIELD_TYPES = {
-    "string": TypeOfField(str, _only(str), "text in quotes", ("default", "email"), _OF_TEXT),
-    "integer": TypeOfField(int, _only(int), "a whole number", words=_OF_BOUNDS),
-    "number": TypeOfField(
-        pl.Decimal, _only(int, Decimal), "a number", words=_OF_BOUNDS | {"precision", "scale"}
-    ),
-    "date": TypeOfField(
-        pl.Date, _iso(date.fromisoformat), "a date as 2025-12-31", words=_OF_BOUNDS | {"past"}
-    ),
-    "time": TypeOfField(
-        pl.Time, _iso(time.fromisoformat), "a time as '17:30'", words=_OF_BOUNDS | {"past"}
-    ),
-}
-"""The types of the standard that columns can have."""
-
-_BOUND: frozenset[str] = frozenset().union(*(its.words for its in FIELD_TYPES.values()))
 
 
 def column_name(its: FieldOfFeed, document: Document, path: Path) -> str:
@@ -138,7 +89,7 @@ class _Making:
                 nearest(its.format, known),
             )  # fmt: skip
         for model, above in self._models():
-            for word in sorted(model.model_fields_set & (_BOUND - self.type.words)):
+            for word in sorted(model.model_fields_set & (BOUND - self.type.words)):
                 types = [name for name, one in FIELD_TYPES.items() if word in one.words]
                 place = type(model).model_fields[word].alias or word
                 needed = f"type {' or '.join(types)} for {place}"
@@ -167,6 +118,7 @@ class _Making:
         return column(
             *dict.fromkeys((*([its.title] if its.title else []), *own.aliases, *self._own_name())),
             nullable=not required and own.substitute is None,
+            derived=own.derived,
             substitute=own.substitute,
             protected=own.protected,
             choices=self._choices(),
@@ -189,17 +141,13 @@ class _Making:
         kind = self.its.own.kind
         if kind is None:
             return None
-        fitting = [str(one) for one, t in TYPES.items() if t.frame is self._frame()]
+        fitting = [str(one) for one, t in TYPES.items() if t.frame is self.type.frame]
         if kind not in fitting:
             raise self.fault(
                 ("csv_pipeline", "kind"), f"one of {', '.join(fitting)}", repr(kind),
                 nearest(kind, fitting),
             )  # fmt: skip
         return Kind(kind)
-
-    def _frame(self) -> Any:
-        annotation = self.type.annotation
-        return {str: pl.String, int: pl.Int64}.get(annotation, annotation)
 
     def _choices(self) -> Mapping[str, str]:
         known = {word: word for word in words_in(self.its.categories)}
@@ -227,7 +175,7 @@ class _Making:
         asked = self.its.constraints
         checks: dict[str, Any] = {
             check: self._value(given, ("constraints", to_camel(word)))
-            for word, check in _CHECKS.items()
+            for word, check in CHECKS.items()
             if (given := getattr(asked, word)) is not None
         }
         if asked.enum is not None:
@@ -247,7 +195,7 @@ class _Making:
 
     def _pattern(self, given: str) -> str:
         """Return a pattern that explains the whole value, as the standard has it."""
-        whole = f"^(?:{given})$"
+        whole = f"^(?:{given})$" if "|" in given else f"^{given}$"
         if why := _no_pattern(whole):
             raise self.fault(("constraints", "pattern"), "a regular expression as Rust has it", why)
         return whole

@@ -22,7 +22,7 @@ Mark = tuple[int, int]
 """A line and a column, both from 1."""
 
 _DEEPEST = 20
-_WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off"})
+_WORDS = frozenset({"true", "false", "null", "y", "n", "yes", "no", "on", "off"})
 _MEANT = (
     dict.fromkeys(("", "~", "null", "Null", "NULL"))
     | dict.fromkeys(("true", "True", "TRUE"), True)
@@ -36,6 +36,7 @@ _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)\.[0-9]+")
 _BEGINS = frozenset({yaml.MappingStartEvent, yaml.SequenceStartEvent})
 _ENDS = frozenset({yaml.MappingEndEvent, yaml.SequenceEndEvent})
+_LIKE_A_NUMBER = re.compile(r"[-+.]?[0-9][0-9eE.+:/_-]*")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -74,6 +75,14 @@ def parse(text: bytes | str, name: str) -> Document:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reader.refuse((1, 1), "YAML in UTF-8", " ".join(str(error).split()))
     return reader.document
+
+
+def reads_as_text(word: str) -> bool:
+    """Return whether a word without quotes is text to every reader of YAML."""
+    if word.lower() in _WORDS or word in _MEANT:
+        return False
+    others = (_TWO_WAYS, _INTEGER, _NUMBER, _LIKE_A_NUMBER)
+    return not any(pattern.fullmatch(word) for pattern in others)
 
 
 def _indented(error: yaml.MarkedYAMLError) -> str:

@@ -12,12 +12,21 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSche
 from pydantic.alias_generators import to_camel
 
 from csv_pipeline.spec.declared.policies import ConflictWord, DuplicateWord
+from csv_pipeline.spec.declared.types import FIELD_TYPES, FORMATS
+from csv_pipeline.spec.kinds import Kind
+from csv_pipeline.spec.snapshot import Missing
 
 Number = Annotated[
     int | Decimal, PlainSerializer(lambda its: its), WithJsonSchema({"type": "number"})
 ]
 Scalar = str | Number | bool
 """A value as YAML has it; dates and times are text."""
+
+
+_Type = Annotated[str, WithJsonSchema({"enum": list(FIELD_TYPES)})]
+_Format = Annotated[str, WithJsonSchema({"enum": list(FORMATS)})]
+_Missing = Annotated[str, WithJsonSchema({"enum": [its.value for its in Missing]})]
+_Kind = Annotated[str, WithJsonSchema({"enum": [kind.value for kind in Kind]})]
 
 
 class _Standard(BaseModel):
@@ -66,7 +75,7 @@ class OwnOfField(_Own):
     """What the standard cannot say of a column."""
 
     aliases: list[str] = Field([], description="other names of the column in headers")
-    kind: str | None = Field(None, description="how text becomes a value, if the type is not it")
+    kind: _Kind | None = Field(None, description="how text becomes a value, if the type is not it")
     precision: int | None = Field(None, ge=1, le=38, description="digits of a number at most")
     scale: int | None = Field(None, ge=0, le=38, description="digits behind the decimal mark")
     values: dict[str, str] = Field({}, description="words in files, and what each is stored as")
@@ -77,6 +86,7 @@ class OwnOfField(_Own):
     pad: int = Field(0, ge=0, description="ids of digits get zeros in front up to this length")
     substitute: str | None = Field(None, description="stored where there is no value")
     past: bool = Field(False, description="dates of what has happened")
+    derived: bool = Field(False, description="the name of the file tells it")
     needs: str = Field("", description="what a value must be, in plain words for messages")
 
 
@@ -84,8 +94,8 @@ class FieldOfFeed(_Standard):
     """A column."""
 
     name: str = Field(description="the column of the table; also its name in headers")
-    type: str = Field("string", description="what values are")
-    format: str = Field("default", description="how values are written")
+    type: _Type = Field("string", description="what values are")
+    format: _Format = Field("default", description="what texts are")
     title: str = Field("", description="the column's usual name in headers")
     description: str = Field("", description="what the column holds")
     constraints: Constraints = Field(
@@ -115,6 +125,34 @@ class NonData(_Own):
 
     name: str
     pattern: str = Field(description="a regular expression for the whole line")
+    above: bool = Field(False, description="it may be above the header as well")
+
+
+class SnapshotOfFeed(_Own):
+    """A file brings every row of a scope."""
+
+    scope: list[str] = Field([], description="columns that say which; none: of the account")
+    missing: _Missing = Field("keep", description="what becomes of stored rows not in the file")
+    max_missing_rows: int | None = Field(None, ge=0, description="more, and a file is refused")
+    max_missing_share: Number | None = Field(
+        Decimal("0.2"), ge=0, le=1, description="more, and a file is refused"
+    )
+
+
+class NameOfFile(_Own):
+    """How files are named."""
+
+    pattern: str = Field(description="of the whole name; groups tell derived columns")
+    shown: str = Field(description="the pattern as a person reads it")
+    folders: str = Field("", description="the same of the folders below the feed's")
+
+
+class DialectOfFiles(_Standard):
+    """How files are written that have no header; of others the bytes show it."""
+
+    header: Literal[False] = Field(description="there is none: fields come in the order declared")
+    delimiter: str = Field(",", min_length=1, max_length=1, description="between fields")
+    quote_char: str = Field('"', max_length=1, description="around fields; empty: none")
 
 
 class OwnOfFeed(_Own):
@@ -123,10 +161,16 @@ class OwnOfFeed(_Own):
     name: str | None = Field(None, description="the feed's name; the file's, if not given")
     description: str | None = Field(None, description="what files hold")
     group: str = Field("default", description="feeds of a group are shown together")
+    counted: list[str] = Field([], description="what rows without a key are known by")
     conflict: ConflictWord | None = Field(None, description="what happens if the key is stored")
     duplicates: DuplicateWord | None = Field(None, description="if it comes twice in a file")
     layouts: list[LayoutOfFeed] = Field([], description="tried in this order")
     non_data: list[NonData] = Field([], description="lines that are no rows")
+    snapshot: SnapshotOfFeed | None = Field(None, description="a file brings every row")
+    file_name: NameOfFile | None = Field(None, description="how files are named")
+    extras: list[str] = Field([], description="patterns of names that are no drift")
+    confidential: bool = Field(False, description="no cell is shown outside of the database")
+    needs_good_row: bool = Field(False, description="without a good row a file is refused")
     encodings: list[str] = Field(["cp1252"], description="tried if a file is not Unicode")
     views: dict[str, str] = Field({}, description="SELECT statements by the name of a view")
     reject_rate_warning: Number = Field(Decimal("0.05"), description="share of rejects to warn of")
@@ -149,6 +193,15 @@ class FeedFile(_Standard):
         "partial",
         description="subset: the header has all columns; partial: those that are required",
     )
+    dialect: DialectOfFiles | None = Field(None, description="of files without a header")
     own: OwnOfFeed = Field(
         default_factory=OwnOfFeed, alias="csv_pipeline", description="what the standard lacks"
     )
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of files, for editors."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **FeedFile.model_json_schema(by_alias=True),
+    }

@@ -186,9 +186,11 @@ class Resolution(Staged):
         """The policies in force, each with its columns."""
         groups: dict[ConflictPolicy, list[str]] = {}
         for name in self.values:
-            policy = self.feed.column_conflicts.get(name, self.feed.conflict)
-            groups.setdefault(policy, []).append(name)
+            groups.setdefault(self._policy_of(name), []).append(name)
         return groups
+
+    def _policy_of(self, name: str) -> ConflictPolicy:
+        return self.feed.column_conflicts.get(name, self.feed.conflict)
 
     def block(self, first: int, last: int) -> Conditions:
         """Return the condition for staged rows with these row numbers."""
@@ -200,7 +202,7 @@ class Resolution(Staged):
     def _differs(self, name: str, rows: sa.FromClause) -> sa.ColumnElement[bool]:
         if name == EXTRA:
             return self._cells_differ(Overwrite(), rows)
-        return self.target.c[name].is_distinct_from(rows.c[name])
+        return self._policy_of(name).differ(self.target.c[name], rows.c[name])
 
     def _refuses(self) -> sa.ColumnElement[bool]:
         differ = [self._differs(name, self.staging) for name in self._of_refusing_policies()]

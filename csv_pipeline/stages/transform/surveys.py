@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import chain
 
 import polars as pl
 
@@ -13,7 +14,7 @@ from csv_pipeline.casts.dates import DOUBTED, ZONED
 from csv_pipeline.casts.doubts import Doubts
 from csv_pipeline.casts.evidence import Survey, decide
 from csv_pipeline.casts.figures import Figures, figures_of
-from csv_pipeline.casts.moments import Moments, moments_of, settle, take_census
+from csv_pipeline.casts.moments import Declared, Moments, moments_of, settle, take_census
 from csv_pipeline.casts.times import Forms
 from csv_pipeline.casts.zones import Census
 from csv_pipeline.errors import FileRefusedError
@@ -70,7 +71,7 @@ def _all_values(files: Files, header: Header) -> "_Seen":
         trimmed = batch.with_columns(pl.col(pl.String).str.strip_chars())
         for survey in asked:
             survey.add(trimmed[str(sources[survey.column])], batch["row_number"])
-    censuses = {m.position: Census() for m in surveys.moments if ZONED in m.notes.found}
+    censuses = {m.position: surveys.census(m) for m in surveys.moments if ZONED in m.notes.found}
     columns = ["row_number", *map(str, censuses)]
     for batch in batches(files.rows, columns) if censuses else ():
         for position, census in censuses.items():
@@ -118,7 +119,7 @@ def _values_by_part(files: Files, header: Header) -> "Iterator[_Seen]":
             seen = of.of(values, numbers) if isinstance(of, Forms) else taken(of)
             moments.append(replace(one, survey=seen, doubts=Doubts()))
             if ZONED in seen.notes.found:
-                censuses[one.position] = Census()
+                censuses[one.position] = whole.census(one)
                 take_census(censuses[one.position], values, numbers)
         if any(DOUBTED in one.notes.found for one in moments):
             for one in moments:
@@ -140,6 +141,11 @@ class Surveys:
         """All of them."""
         return (*self.figures.surveys, *(one.survey for one in self.moments))
 
+    def census(self, of: Moments) -> Census:
+        """Return the census, of no value yet, of the time zones at the place of a column."""
+        there = [one.zones.items() for one in self.moments if one.position == of.position]
+        return Census(declared=dict(chain.from_iterable(there)))
+
     def decided(
         self,
         header: Header,
@@ -156,8 +162,12 @@ class Surveys:
         days = [one.survey for one in self.moments if isinstance(one.survey, Survey)]
         marks, of_marks = self.figures.decided(account, settled, name, feed.name)
         orders, of_orders = decide(days, account.setting("date_order"), settled, name)
-        ordered = account.date_order is not None
-        others = settle(self.moments, censuses, settled, year, ordered=ordered)
+        declared = Declared(
+            ordered=account.date_order is not None,
+            zone=feed.time_zone,
+            because=f"feed {feed.name!r} declares it",
+        )
+        others = settle(self.moments, censuses, settled, year, declared)
         return Decided(
             styles=marks | orders | others.styles,
             evidence=[*others.evidence, *of_orders, *of_marks],

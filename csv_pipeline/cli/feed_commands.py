@@ -1,0 +1,65 @@
+"""The commands below `feeds`; `feeds NAME` shows a feed, whatever else a word there means."""
+
+import json
+import sys
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+
+class Form(StrEnum):
+    """How a feed can be written."""
+
+    TABLE_SCHEMA = "table-schema"
+    ODCS = "odcs"
+    MARKDOWN = "markdown"
+
+
+class _ByName(TyperGroup):
+    """Take the name of a feed for the command that shows it."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in self.commands:
+            args = ["show", *args]
+        return super().resolve_command(ctx, args)
+
+
+feeds = typer.Typer(cls=_ByName, help="List the feeds, show one, or write a new one.")
+
+
+@feeds.callback(invoke_without_command=True)
+def every(ctx: typer.Context) -> None:
+    """List the feeds; `feeds NAME` shows the columns of one with their names in headers."""
+    if ctx.invoked_subcommand is None:
+        from csv_pipeline.cli import opening, show_feeds
+        from csv_pipeline.feeds.sources import all_feeds
+
+        show_feeds.feeds(all_feeds(opening.settings_found()))
+
+
+@feeds.command()
+def show(
+    name: Annotated[str, typer.Argument(help="The feed.")],
+    form: Annotated[Form | None, typer.Option("--as", help="Write it in this form.")] = None,
+) -> None:
+    """Show the columns of a feed, or write it as a Table Schema, an ODCS contract or a page."""
+    from csv_pipeline.cli import opening, show_feeds
+    from csv_pipeline.feeds.sources import all_feeds
+    from csv_pipeline.spec.declared.forms import written
+    from csv_pipeline.spec.feed import feed_named
+
+    feed = feed_named({feed.name: feed for feed in all_feeds(opening.settings_found())}, name)
+    if form is None:
+        show_feeds.feed(feed)
+        return
+    sys.stdout.write(written(feed, form))
+
+
+@feeds.command()
+def schema() -> None:
+    """Print the JSON Schema of YAML feeds, for editors."""
+    from csv_pipeline.spec.declared.words import json_schema
+
+    sys.stdout.write(json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n")

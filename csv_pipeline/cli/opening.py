@@ -1,0 +1,43 @@
+"""What a command works with: the settings, and the pipeline of all feeds."""
+
+from pydantic import ValidationError
+
+from csv_pipeline.cli.group import log_warnings_only
+from csv_pipeline.cli.terminal import note
+from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
+from csv_pipeline.errors import SetupError
+from csv_pipeline.feeds.sources import all_feeds
+from csv_pipeline.settings import Settings, settings
+
+
+def pipeline() -> Pipeline:
+    """Open the pipeline of all feeds."""
+    log_warnings_only()
+    found = settings_found()
+    _note_new_home(found)
+    return open_pipeline(found, all_feeds(found))
+
+
+def _note_new_home(settings: Settings) -> None:
+    """Say so if a database is made here: it may be another folder's that was meant."""
+    if settings.database_url is None and not settings.postgres_area.exists():
+        note(
+            f"A new, empty database is made in {settings.postgres_area}. "
+            "CSV_PIPELINE_HOME names the folder to work in, wherever you are."
+        )
+
+
+def settings_found() -> Settings:
+    """Return the settings.
+
+    Raises:
+        SetupError: A variable of the environment is wrong.
+    """
+    try:
+        return settings()
+    except ValidationError as error:
+        faults = "; ".join(
+            f"CSV_PIPELINE_{'_'.join(map(str, fault['loc'])).upper() or '…'}: {fault['msg']}"
+            for fault in error.errors(include_input=False)
+        )
+        raise SetupError(f"settings: {faults}") from error
