@@ -2,20 +2,30 @@
 
 import csv
 import io
+import json
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+import dagster as dg
 import pytest
 import sqlalchemy as sa
+from typer.testing import CliRunner
 
+from csv_pipeline.cli import commands
 from csv_pipeline.cli.importing import import_file
+from csv_pipeline.defs.assembly import assemble
+from csv_pipeline.defs.lanes import JOB
+from csv_pipeline.defs.partitions import ACCOUNTS
+from csv_pipeline.defs.resource import Engine
 from csv_pipeline.errors import SetupError, UndoError
 from csv_pipeline.files.local import path_of
 from csv_pipeline.location import location_of
 from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.rejects.faults import MASK
 from csv_pipeline.scope import Missing, ScopeCounts
+from csv_pipeline.spec.conflict import LaterWins
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.snapshot import Snapshot
 from csv_pipeline.storage.undo_records import prune_history
@@ -77,6 +87,28 @@ def test_a_wrong_snapshot_is_refused_when_it_is_declared(wrong: dict[str, Any], 
             key=("key",),
             snapshot=Snapshot(**wrong),
         )
+
+
+@pytest.mark.parametrize(
+    ("missing", "scope"), [(Missing.DELETE, ()), (Missing.FLAG, ("key",)), (Missing.KEEP, ())]
+)
+def test_a_snapshot_that_marks_rows_goes_by_arrival_only(
+    missing: Missing, scope: tuple[str, ...]
+) -> None:
+    feed = partial(
+        Feed,
+        name="x",
+        description="",
+        contract=Version,
+        key=("key",),
+        conflict=LaterWins("version"),
+    )
+    snapshot = Snapshot(missing=missing, scope=scope)
+    if missing is Missing.KEEP:
+        assert feed(snapshot=snapshot).snapshot == snapshot
+    else:
+        with pytest.raises(SetupError, match="a scope that has 'version' was needed"):
+            feed(snapshot=snapshot)
 
 
 def test_rows_that_the_file_lacks_stay_unless_the_feed_says_otherwise(desk: Desk) -> None:
@@ -629,3 +661,62 @@ def test_rows_of_a_large_file_are_missing_and_come_again(desk: Desk, feed: str) 
 
 def test_the_policies_of_the_docs_are_those_there_are() -> None:
     assert [policy.value for policy in Missing] == ["keep", "flag", "delete"]
+
+
+# How it is shown
+
+
+def test_the_command_shows_the_scope_and_takes_what_a_person_allows(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "_pipeline", lambda: desk.pipeline)
+    bring(desk, "stock_bounded", lines(100))
+    path = desk.folder / "half.csv"
+    path.write_text(HEADER + lines(50).replace(" ", "\n") + "\n")
+
+    def call(*options: str) -> tuple[int, str]:
+        words = ("import", str(path), "-a", desk.account, "-f", "stock_bounded", *options)
+        result = CliRunner().invoke(commands.app, words)
+        return result.exit_code, " ".join(result.output.split())
+
+    assert call()[0] == 1
+    code, shown = call("--max-missing", "50", "--dry-run")
+    assert code == 0
+    assert "Rows stored of the account before 100 - missing, deleted 50 = after 50" in shown
+    assert "Not in the file: s50, s51, s52, s53, s54, s55, s56, s57, s58, s59, …" in shown
+    assert call("--max-missing", "50")[0] == 0
+    told = CliRunner().invoke(commands.app, ["imports", "-a", desk.account, "--json"])
+    newest = json.loads(told.output)[0]
+    assert newest["counts"]["missing"] == 50
+    assert (newest["scope"]["before"], newest["scope"]["after"]) == (100, 50)
+    table = CliRunner().invoke(commands.app, ["imports", "-a", desk.account])
+    assert "50 missing" in " ".join(table.output.split())
+
+
+def test_a_run_takes_what_a_person_allows_and_shows_the_scope(desk: Desk) -> None:
+    feed = desk.pipeline.feed("stock_bounded")
+    bring(desk, feed.name, lines(100))
+    path = desk.pipeline.settings.landing_folder / desk.account / feed.name / "half.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text(HEADER + lines(50).replace(" ", "\n") + "\n")
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions(ACCOUNTS, [desk.account])
+        job = assemble([feed], Engine(lambda: desk.pipeline)).resolve_job_def(JOB)
+
+        def run(**config: Any) -> dg.ExecuteInProcessResult:
+            return job.execute_in_process(
+                instance=instance,
+                partition_key=desk.account,
+                run_config={"ops": {feed.name: {"config": config}}},
+                raise_on_error=False,
+            )
+
+        assert not run(max_missing=50).success
+        run(files=["half.csv"])
+        assert len(desk.rows(feed.name)) == 100
+        done = run(files=["half.csv"], max_missing=50)
+    facts: Any = done.asset_materializations_for_node(f"{feed.name}.report")[0].metadata
+    assert facts["missing"].value == 50
+    (line,) = (record.data for record in facts["snapshots"].records)
+    assert (line["before"], line["missing"], line["after"]) == (100, 50, 50)
+    assert facts["dagster/partition_row_count"].value == 50

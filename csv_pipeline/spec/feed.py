@@ -176,7 +176,8 @@ class Feed:
         if self.time_zone is not None:
             hold_zone(self.time_zone)
         if self.snapshot is not None:
-            self.snapshot.hold_to(self.name, self.columns)
+            policies = (self.conflict, *self.column_conflicts.values())
+            self.snapshot.hold_to(self.name, self.columns, policies)
         conflicts = (self.conflict, *self.column_conflicts.values())
         named = {
             *self.key,
