@@ -76,13 +76,14 @@ class MissingColumnError(FileRefusedError):
 
     code = "missing_column"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  # what was found, and the way out
         self,
         name: str,
         feed: str,
         missing: Sequence[tuple[str, Sequence[str]]],
         header: Sequence[str],
         likely: Mapping[str, str],
+        settle: str = "",
     ) -> None:
         self.feed, self.missing, self.header = feed, tuple(missing), tuple(header)
         self.likely = dict(likely)
@@ -91,7 +92,7 @@ class MissingColumnError(FileRefusedError):
         super().__init__(
             name,
             f"feed {feed!r} needs the {plural} {wanted}",
-            f"the header has {_listed(header)}{_likely(likely)}"
+            f"the header has {_listed(header)}{_likely(likely)}{settle}"
             if header
             else "no line of it looks like a header",
         )
@@ -126,13 +127,15 @@ class MixedCurrenciesError(FileRefusedError):
 
     code = "mixed_currencies"
 
-    def __init__(self, name: str, feed: str, column: str, found: str) -> None:
+    def __init__(  # what was found, and the way out
+        self, name: str, feed: str, column: str, found: str, settle: str = ""
+    ) -> None:
         self.feed, self.column = feed, column
         super().__init__(
             name,
             f"column {column!r} needs amounts in one currency, as feed {feed!r} has no column "
             "that says in which they are",
-            f"they state {found}",
+            f"they state {found}{settle}",
         )
 
 

@@ -209,10 +209,7 @@ class HeaderDrift:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """What became of every row; `read` counts records below the header, no other lines.
-
-    `missing` are stored rows that were flagged or deleted, because a snapshot lacks them.
-    """
+    """What became of every row `read`, records below the header; `missing` are stored ones."""
 
     read: int = 0
     inserted: int = 0
@@ -280,8 +277,8 @@ class Undo:
 
     `import_id` is that import. Its rows were `deleted` or had their earlier values `restored`;
     where it was redone, they were `inserted` again or had its values restored. `kept` counts rows
-    that a later import changed, by that import, and `gone` those that are not there any more.
-    Among the restored are rows that a snapshot had deleted: `revived` more are stored by that.
+    that a later import changed, by that import, and `gone` those that are not there any more. By
+    what a snapshot had deleted among the restored, `revived` rows more are stored.
     """
 
     import_id: int
@@ -312,10 +309,11 @@ class ImportReport:
     same content before; `repairs` the one whose rejected rows this one brings back. `header`,
     `delimiter`, `quote` and `escape` are the file's, so that its rejected rows can be written as
     they came; `styles` is how amounts and dates were read, by column, and `facts` what transforms
-    were told. `lines` says where every line of the file is, and `non_data_lines` are the first
-    hundred that are no data. `differences` are the first values that a dry run would change. `undo`
-    says what an undo did, which is an import record of its own, and `undone_by` which one took this
-    import back. `stage_seconds` holds the wall time of each stage.
+    were told. `settings_version` is the last version of what the account declared when the file was
+    read, 0 if it had declared nothing; None is not known. `lines` says where every line of the file
+    is, and `non_data_lines` are the first hundred that are no data. `differences` are the first
+    values that a dry run would change. `undo` says what an undo did, which is an import of its own,
+    and `undone_by` which one took this back. `stage_seconds` holds the wall time of each stage.
     """
 
     import_id: int
@@ -338,6 +336,7 @@ class ImportReport:
     layout: str | None = None
     styles: Mapping[str, str | None] = field(default_factory=dict)
     facts: FileFacts | None = None
+    settings_version: int | None = None
     evidence: tuple[Evidence, ...] = ()
     warnings: tuple[ReportWarning, ...] = ()
     scope: ScopeCounts | None = None

@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import structlog
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, SecretStr, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from csv_pipeline.errors import SetupError
@@ -92,6 +100,12 @@ class Settings(BaseSettings):
     rejects_folder: _Area = Field(
         None, description="where rejects files are left; rejects in `home` or beside the prefix"
     )
+    worklists_folder: _Area = Field(
+        None, description="where worklists are left; worklists in `home` or beside the prefix"
+    )
+    worklist_backups: NonNegativeInt = Field(
+        10, description="earlier worklists kept beside each account's and feed's"
+    )
     keep_files: PositiveInt | None = Field(
         None, description="files kept of an account and feed, of each kind; all if not set"
     )
@@ -131,7 +145,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _apart(self) -> Self:
-        for area in (*self.kept_areas, self.results_area, self.rejects_area):
+        for area in (*self.kept_areas, self.results_area, self.rejects_area, self.worklists_area):
             if is_below(area, self.landing_area):
                 raise ValueError(
                     f"a folder outside the landing area {self.landing_area} was needed for files "
@@ -182,6 +196,15 @@ class Settings(BaseSettings):
     def rejects_area(self) -> Location:
         """Where runs leave the rejected rows of their files, for people to correct."""
         return self.rejects_folder or self._beside("rejects")
+
+    @property
+    def worklists_area(self) -> Location:
+        """Where the remaining work of each account and feed is listed."""
+        return self.worklists_folder or self._beside("worklists")
+
+    def worklist_file(self, account: str, feed: str) -> Location:
+        """Where the remaining work of one account and feed is listed."""
+        return self.worklists_area / account / f"{feed}.csv"
 
     def results_file(self, account: str, feed: str, import_id: int) -> Location:
         """Where one import leaves what became of each row."""

@@ -155,6 +155,11 @@ def typed_file(files: Files, feed: Feed, account: Account | None = None, **how: 
     return typed
 
 
+def declares(encoding: str | None) -> Account:
+    """Return an account that declares an encoding."""
+    return Account(account="ACCOUNT", encoding=encoding)
+
+
 def ingest(pipeline: Pipeline, claim: Claim) -> ImportReport:
     """Import one claimed file and return what became of every row."""
     (report,) = run.run(pipeline, [claim])
@@ -180,7 +185,7 @@ class Desk:
         self.pipeline, self.account, self.folder = pipeline, account, folder
 
     def declare(self, **facts: Any) -> None:
-        """Declare settings of the account."""
+        """Declare settings of the account, perhaps for a `feed` or a `header` only."""
         with self.pipeline.database.begin() as connection:
             accounts.declare(connection, Account(account=self.account, **facts))
 
@@ -199,13 +204,13 @@ class Desk:
         reports = [ingest(self.pipeline, claim) for claim in claims]
         return next(report for report in reports if report.name == path.name)
 
-    def claimed(self, content: str, **how: Any) -> Import:
+    def claimed(self, content: str, feed: str = "people", **how: Any) -> Import:
         """Claim a file of this content and return its import, no stage of it done."""
         path = self.folder / f"file-{next(_COUNTER)}.csv"
         path.write_text(content)
         with self.pipeline.database.begin() as connection:
-            arrivals.register(connection, [found_file(location_of(path), self.account, "people")])
-        return Import(self.pipeline, self.pipeline.claim(self.account, "people", **how)[0])
+            arrivals.register(connection, [found_file(location_of(path), self.account, feed)])
+        return Import(self.pipeline, self.pipeline.claim(self.account, feed, **how)[0])
 
     def rows(self, table: str = "people", columns: str = "*", order: str = "1") -> list[Any]:
         """Return the account's rows of a table in schema `data`."""

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandera.polars as pa
 import polars as pl
@@ -22,11 +22,13 @@ from csv_pipeline.spec.conflict import (
     RejectConflicts,
 )
 from csv_pipeline.spec.contract import Contract, Money, Timestamp, column
+from csv_pipeline.spec.derived import DerivedColumn, DerivedTable
 from csv_pipeline.spec.dialect import TableDialect
 from csv_pipeline.spec.duplicates import FirstInFile, NewestInFile, RejectDuplicates
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.file_name import FileName
 from csv_pipeline.spec.kinds import Kind
+from csv_pipeline.spec.sign import SignFrom, TwoAmounts
 from csv_pipeline_tests.snapshot_feeds import SNAPSHOT_FEEDS
 
 
@@ -88,6 +90,36 @@ class Shift(Contract):
     note: str = column("Note", nullable=True, nulls=("(blank)",))
 
 
+class Visit(Contract):
+    """A visit to a shop."""
+
+    visit: str = column("Visit")
+    day: pl.Date = column("Day", nullable=True)
+    spent: int = column("Spent", nullable=True)
+
+
+def _by_day(name: str, feed: str, day: str, spent: str) -> DerivedTable:
+    """Return what was spent on each day, which is derived from one column of a feed."""
+    scope = f"SELECT coalesce({day}::text, 'unknown') AS day FROM {{touched}} AS touched"  # noqa: S608
+    return DerivedTable(
+        name=name,
+        description="What was spent on each day.",
+        columns=(
+            DerivedColumn(name="day", type="text", description="the day"),
+            DerivedColumn(name="rows", type="integer", description="how many rows"),
+            DerivedColumn(name="spent", type="decimal", description="what was spent"),
+        ),
+        key=("day",),
+        scope=("day",),
+        touched={feed: scope},
+        select=f"""
+            SELECT coalesce({day}::text, 'unknown') AS day, count(*) AS rows, sum({spent}) AS spent
+            FROM {{{feed}}} AS its GROUP BY 1
+        """,  # noqa: S608  # names of this module
+        totals=("rows",),
+    )
+
+
 class Event(Contract):
     """An event with moments, a flag and what it carries."""
 
@@ -100,6 +132,44 @@ class Event(Contract):
     open: bool = column("Open", nullable=True)
     listed: bool = column("Listed", nullable=True, trues=("on",), falses=("off", "0"))
     carries: str = column("Carries", nullable=True, kind=Kind.JSON)
+
+
+class Booking(Contract):
+    """A booking whose amounts have their sign elsewhere."""
+
+    booking: str = column("Booking", kind=Kind.UUID)
+    amount: Money = column(
+        "Amount",
+        nullable=True,
+        sign=SignFrom(column="side", plus=("H", "Haben", "CR"), minus=("S", "Soll", "DR")),
+    )
+    side: str = column("Side", nullable=True, normalise=("nfc", "blanks", "upper"))
+    debit: Money = column("Debit", nullable=True)
+    credit: Money = column("Credit", nullable=True)
+    turnover: Money = column(
+        derived=True, nullable=True, sign=TwoAmounts(plus="credit", minus="debit")
+    )
+    rate: Annotated[pl.Decimal, 9, 4] = column(
+        "Rate", nullable=True, kind=Kind.PERCENT, stored_as="fraction"
+    )
+    share: Annotated[pl.Decimal, 9, 2] = column(
+        "Share", nullable=True, kind=Kind.PERCENT, bare_as="fraction"
+    )
+    currency: str = column(
+        "Currency", nullable=True, kind=Kind.CURRENCY, choices={"Mark": "DEM", "Euronen": "EUR"}
+    )
+    status: str = column("Status", nullable=True, choices={"Versendet": "shipped"})
+
+
+class Signal(Contract):
+    """A signal that is known by values of many types."""
+
+    at: Timestamp = column("At", zone="UTC")
+    flag: bool = column("Flag")
+    document: str = column("Document", kind=Kind.JSON)
+    share: Money = column("Share", kind=Kind.PERCENT)
+    value: str = column("Value", nullable=True, kind=Kind.JSON)
+    last: Timestamp = column("Last", nullable=True, zone="UTC")
 
 
 class Message(Contract):
@@ -132,6 +202,13 @@ class Entry(Contract):
     code: str = column()
     note: str = column(nullable=True)
     amount: Money = column(nullable=True)
+
+
+class Mood(Contract):
+    """A thing and one of a few words."""
+
+    tag: str = column("Tag")
+    mood: str = column("Mood", choices=("rented", "sold", "in_repair"))
 
 
 def _versions(name: str, **policies: Any) -> Feed:
@@ -214,10 +291,31 @@ TEST_FEEDS = (
         key=("event",),
         time_zone="Europe/Berlin",
     ),
+    Feed(name="bookings", description="Bookings.", contract=Booking, key=("booking",)),
+    Feed(
+        name="signals",
+        description="Signals.",
+        contract=Signal,
+        key=("at", "flag", "document", "share"),
+        column_conflicts={"last": Greatest()},
+    ),
     Feed(name="messages", description="Messages.", contract=Message),
     Feed(name="parts", description="Parts.", contract=Part, key=("number",)),
-    Feed(name="payments", description="Payments.", contract=Payment),
+    Feed(
+        name="payments",
+        description="Payments.",
+        contract=Payment,
+        derived=(_by_day("paid_by_day", "payments", "paid_on", "amount"),),
+    ),
+    Feed(
+        name="visits",
+        description="Visits.",
+        contract=Visit,
+        key=("visit",),
+        derived=(_by_day("visits_by_day", "visits", "day", "spent"),),
+    ),
     Feed(name="people", description="People.", contract=Person, key=("person_id",)),
+    Feed(name="moods", description="Words.", contract=Mood, key=("tag",)),
     Feed(
         name="versions",
         description="Versioned values.",

@@ -7,7 +7,7 @@ from decimal import Decimal
 import polars as pl
 import pytest
 
-from csv_pipeline.account import DecimalMark
+from csv_pipeline.account import Account, DecimalMark
 from csv_pipeline.casts import decimals, integers
 from csv_pipeline.casts.currencies import stated
 from csv_pipeline.casts.signs import digits
@@ -252,11 +252,11 @@ def test_a_currency_that_a_sign_cannot_be_does_not_replace_it(desk: Desk) -> Non
 
 def test_what_is_no_currency_is_declared_by_nobody(desk: Desk) -> None:
     with pytest.raises(SetupError, match="found 'DOLLAR'"):
-        declare(desk.pipeline, desk.account, {"currency": "dollar"}, [])
+        declare(desk.pipeline, Account(account=desk.account), {"currency": "dollar"})
 
 
 def test_a_declared_currency_is_kept_by_its_code(desk: Desk) -> None:
-    declare(desk.pipeline, desk.account, {"currency": "sek"}, [])
+    declare(desk.pipeline, Account(account=desk.account), {"currency": "sek"})
     assert desk.pipeline.account(desk.account).currency == "SEK"
 
 

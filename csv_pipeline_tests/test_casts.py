@@ -3,6 +3,7 @@
 import datetime as dt
 from decimal import Decimal
 from types import ModuleType
+from typing import Annotated
 
 import polars as pl
 import pytest
@@ -33,6 +34,8 @@ class OneOfEachKind(Contract):
     moment: Timestamp = column()
     flag: bool = column()
     document: str = column(kind=Kind.JSON)
+    uuid: str = column(kind=Kind.UUID)
+    share: Annotated[pl.Decimal, 9, 4] = column(kind=Kind.PERCENT, bare_as="percent")
 
 
 def money(text: str, mark: str | None = None) -> Decimal | None:

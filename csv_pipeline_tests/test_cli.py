@@ -19,7 +19,7 @@ import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner
 
-from csv_pipeline.cli import commands, show_feeds
+from csv_pipeline.cli import commands, opening, show_feeds
 from csv_pipeline.cli.dev import dagster_home, psql
 from csv_pipeline.cli.terminal import out
 from csv_pipeline.engine.pipeline import Pipeline
@@ -76,7 +76,7 @@ class Terminal:
 def terminal(
     pipeline: Pipeline, account: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Terminal:
-    monkeypatch.setattr(commands, "_pipeline", lambda: pipeline)
+    monkeypatch.setattr(opening, "pipeline", lambda: pipeline)
     return Terminal(pipeline, account, tmp_path)
 
 
@@ -592,6 +592,7 @@ def test_feeds_lists_every_feed(terminal: Terminal) -> None:
     said = terminal.call("feeds")
     assert "data.ebay_orders" in said.out
     assert "data.customers" in said.out
+    assert "movement, counted in its file" in " ".join(said.out.split())
 
 
 def test_feeds_shows_the_names_that_columns_have_in_headers(terminal: Terminal) -> None:

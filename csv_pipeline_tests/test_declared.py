@@ -20,8 +20,6 @@ def test_a_setting_is_declared_and_forgotten_by_a_command() -> None:
 @pytest.mark.parametrize(
     ("declared", "content", "way_out"),
     [
-        pytest.param({}, "ID,Born\n1,03/04/2025\n", "--date-order day-first, or", id="open"),
-        pytest.param({}, "ID,Amount\n1,1.234\n", "--decimal-mark point, or comma", id="open mark"),
         pytest.param(
             {"date_order": DAY}, "ID,Born\n1,12/25/2025\n", "--date-order month-first", id="days"
         ),

@@ -75,7 +75,7 @@ def test_all_files_of_a_run_with_a_process_for_each_step_are_imported_once(
             dg.reconstructable(job),
             instance,
             tags={"dagster/partition": account},
-            asset_selection=asset_keys("people"),
+            asset_selection=asset_keys(pipeline.feed("people")),
         ) as result,
     ):
         assert result.success

@@ -75,6 +75,14 @@ def test_the_same_files_are_written_every_time() -> None:
         ),
         pytest.param("acorn/customers.csv", Counts(read=240, inserted=240), id="customers"),
         pytest.param("customers-export", Counts(), id="header only"),
+        pytest.param("listings-report", Counts(read=60, inserted=59, rejected=1), id="listings"),
+        pytest.param("report-Sep-08", Counts(read=14, inserted=14, non_data=7), id="transactions"),
+        pytest.param(
+            "report-Sep-14",
+            Counts(read=20, inserted=6, updated=9, unchanged=5, non_data=7),
+            id="transactions that overlap",
+        ),
+        pytest.param("acorn/products.csv", Counts(read=30, inserted=29, rejected=1), id="products"),
     ],
 )
 def test_every_row_of_an_imported_file_has_its_outcome(
@@ -110,8 +118,8 @@ def test_revenue_counts_no_order_twice(result: DemoResult) -> None:
 
 
 def test_the_runs_are_in_dagsters_history(result: DemoResult, instance: dg.DagsterInstance) -> None:
-    assert result.runs == 7
-    assert [run.status for run in instance.get_runs()] == [dg.DagsterRunStatus.SUCCESS] * 7
+    assert result.runs == 10
+    assert [run.status for run in instance.get_runs()] == [dg.DagsterRunStatus.SUCCESS] * 10
 
 
 def test_a_second_demo_adds_nothing(

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner, Result
 
-from csv_pipeline.cli import commands
+from csv_pipeline.cli import commands, opening
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.feeds import FEEDS
 from csv_pipeline_tests.conftest import Desk, own_settings
@@ -49,9 +49,13 @@ class Reader:
         known = {
             "FILE": str(self.corrected if verb in {"replay", "rejects"} else self.new),
             "correct.csv": str(self.corrected),
+            "feeds.d/products.yaml": str(self.desk.folder / "products.yaml"),
             "clean.csv": str(self.desk.folder / "clean.csv"),
-            **dict.fromkeys(("A", "ACCOUNT", "my-shop"), self.desk.account),
-            **dict.fromkeys(("F", "FEED"), "customers"),
+            "todo.csv": str(self.desk.folder / "todo.csv"),
+            **dict.fromkeys(("A", "ACCOUNT", "my-shop", "acme"), self.desk.account),
+            **dict.fromkeys(
+                ("F", "FEED"), "coupa_purchase_orders" if verb == "worklist" else "customers"
+            ),
             "NAME": "customers" if verb == "feeds" else self.desk.account,
             "N": "1000000",
         }
@@ -75,7 +79,7 @@ def pipeline() -> Iterator[Pipeline]:
 @pytest.fixture
 def reader(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Reader:
     """A reader whose commands work on the pipeline of the tests."""
-    monkeypatch.setattr(commands, "_pipeline", lambda: desk.pipeline)
+    monkeypatch.setattr(opening, "pipeline", lambda: desk.pipeline)
     return Reader(desk)
 
 
@@ -117,4 +121,4 @@ def test_every_statement_in_the_docs_runs(pipeline: Pipeline) -> None:
 def test_the_docs_have_commands_of_every_kind() -> None:
     verbs = {line.split()[1] for line in commands_in_docs()}
     wanted = {"account", "accounts", "feeds", "import", "imports", "inspect"}
-    assert verbs == wanted | {"rejects", "replay", "undo"}
+    assert verbs == wanted | {"rejects", "replay", "suggest", "undo", "worklist"}

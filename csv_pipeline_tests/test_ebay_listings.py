@@ -108,10 +108,26 @@ def test_a_variation_whose_value_has_a_semicolon_is_said_to_be_in_doubt(desk: De
     assert not told(desk.bring(f"{WHOLE}\n{rows}", "ebay_listings"))[1]
 
 
-def test_the_start_is_kept_with_its_time_of_utc(desk: Desk) -> None:
-    desk.bring(f"{WHOLE}\n{hat('', 'HAT', 3)}\n", "ebay_listings")
-    (row,) = desk.rows("ebay_listings", "started_on, started_time")
-    assert tuple(row) == (dt.date(2026, 4, 30), dt.time(0, 2, 34))
+@pytest.mark.parametrize(
+    ("written", "moment"),
+    [
+        pytest.param("Apr-29-26 17:02:34 PDT", "2026-04-30T00:02:34", id="summer"),
+        pytest.param("Jan-29-26 17:02:34 PST", "2026-01-30T01:02:34", id="winter"),
+        pytest.param("Sep-28-2026 16:31:55 PM PDT", "2026-09-28T23:31:55", id="24 hours and PM"),
+        pytest.param("Sep-28-2026 00:31:55 AM PDT", "2026-09-28T07:31:55", id="24 hours and AM"),
+    ],
+)
+def test_the_start_is_the_moment_of_its_zone(desk: Desk, written: str, moment: str) -> None:
+    line = hat("", "HAT", 3).replace("Apr-29-26 17:02:34 PDT", written)
+    desk.bring(f"{WHOLE}\n{line}\n", "ebay_listings")
+    (row,) = desk.rows("ebay_listings", "started_at")
+    assert row.started_at == dt.datetime.fromisoformat(f"{moment}+00:00")
+
+
+def test_a_start_without_a_zone_is_rejected_for_nobody_knows_when_it_was(desk: Desk) -> None:
+    line = hat("", "HAT", 3).replace(" PDT", "")
+    report = desk.bring(f"{WHOLE}\n{line}\n", "ebay_listings")
+    assert [reject.rule for reject in desk.rejects(report)] == ["started_at.zone"]
 
 
 @pytest.mark.parametrize("code", ["012345678905", "0000000000017", "Does not apply"])

@@ -203,3 +203,89 @@ def test_a_late_older_report_takes_no_payment_and_no_shipment_back(desk: Desk) -
     assert report.counts.updated == 1, report.problem
     (row,) = desk.rows("ebay_orders", "buyer_name, paid_on::text, shipped_on::text")
     assert tuple(row) == ("Anna", "2025-01-03", "2025-01-04")
+
+
+@pytest.mark.parametrize(
+    ("written", "day"),
+    [
+        ("Sep-18-26", "2026-09-18"),
+        ("26-May-26", "2026-05-26"),
+        ("10-Dez-25", "2025-12-10"),
+        ("01-Mär-26", "2026-03-01"),
+        ("05-oct.-26", "2026-10-05"),
+        ('"Aug 31, 2026"', "2026-08-31"),
+        ("24-Feb-25", "2025-02-24"),
+    ],
+)
+def test_a_day_of_each_language_and_age_is_read(desk: Desk, written: str, day: str) -> None:
+    desk.bring(f"{HEADER}\n{ROW.replace('Sep-18-26', written)}\n", "ebay_orders")
+    assert desk.rows("ebay_orders", "sold_on::text")[0][0] == day
+
+
+@pytest.mark.parametrize(
+    ("written", "amount", "currency"),
+    [
+        ('"$1,022.25"', "1022.25", "$"),
+        ('"AU $3,000.00"', "3000.00", "AUD"),
+        ('"EUR 90,00"', "90.00", "EUR"),
+        ('"£1,012.50"', "1012.50", "GBP"),
+        ('"1\u00a0234,50 €"', "1234.50", "EUR"),
+        ('"1\u202f234,50\u00a0€"', "1234.50", "EUR"),
+        ("($25.99)", "-25.99", "$"),
+        ('"-3,666.78"', "-3666.78", None),
+        ("65.0", "65.00", None),
+    ],
+)
+def test_an_amount_of_each_country_is_read(
+    desk: Desk, written: str, amount: str, currency: str | None
+) -> None:
+    desk.bring(f"Order Number,Sold For\n11-10000-00001,{written}\n", "ebay_orders")
+    assert tuple(desk.rows("ebay_orders", "sold_for::text, currency")[0]) == (amount, currency)
+
+
+@pytest.mark.parametrize("number", ["11-10000-00001", "1100000000000000001"])
+def test_an_order_number_of_either_form_is_taken(desk: Desk, number: str) -> None:
+    desk.bring(f"{HEADER}\n{ROW.replace('11-10000-00001', number)}\n", "ebay_orders")
+    assert desk.rows("ebay_orders", "order_id")[0].order_id == number
+
+
+@pytest.mark.parametrize("number", ["11-10000-0001", "110000000000000001", "11 10000 00001"])
+def test_an_order_number_of_no_form_is_rejected(desk: Desk, number: str) -> None:
+    report = desk.bring(f"{HEADER}\n{ROW.replace('11-10000-00001', number)}\n", "ebay_orders")
+    assert [reject.rule for reject in desk.rejects(report)] == ["order_id.matches"]
+
+
+def test_zips_and_tracking_numbers_are_text(desk: Desk) -> None:
+    desk.bring(
+        f"{HEADER},Ship To Zip,Buyer Zip,Tracking Number\n"
+        f"{ROW},02139,00501,9400100000000000000001\n",
+        "ebay_orders",
+    )
+    row = desk.rows("ebay_orders", "ship_to_zip, buyer_zip, tracking_number")[0]
+    assert tuple(row) == ("02139", "00501", "9400100000000000000001")
+
+
+@pytest.mark.parametrize("none", ["", '""', "--", '"--"'])
+def test_what_says_that_there_is_no_value_is_null(desk: Desk, none: str) -> None:
+    desk.bring(
+        f"{HEADER},Buyer Name\n{ROW.replace('$5.00', none).replace('Sep-18-26', none)},{none}\n",
+        "ebay_orders",
+    )
+    row = desk.rows("ebay_orders", "sold_for, sold_on, buyer_name")[0]
+    assert tuple(row) == (None, None, None)
+
+
+def test_items_keep_out_of_the_address_and_the_total_of_their_order(desk: Desk) -> None:
+    desk.bring(
+        f"{HEADER},Ship To City\n"
+        "7,11-10000-00001,,,$9.00,$12.00,Sep-18-26,Boston\n"
+        "7,11-10000-00001,220,100,$4.00,,Sep-18-26,\n"
+        "7,11-10000-00001,221,101,$5.00,,Sep-18-26,\n",
+        "ebay_orders",
+    )
+    columns = "item_number, line_kind, total_price::text, ship_to_city"
+    assert [tuple(row) for row in desk.rows("ebay_orders", columns)] == [
+        ("", "summary", "12.00", "Boston"),
+        ("220", "item", None, None),
+        ("221", "item", None, None),
+    ]

@@ -200,6 +200,15 @@ def test_reports_that_overlap_and_were_joined_are_refused(desk: Desk) -> None:
     )
 
 
+def test_reports_that_were_joined_with_what_stands_above_them_are_refused(desk: Desk) -> None:
+    joined = text(ORDER, FEE) + text(line("Refund", "-9.50") | ITEM, FEE)
+    report = desk.bring(joined, "ebay_transactions", name="both.csv")
+    assert report.problem == (
+        "both.csv: one report was needed; periods start on lines 6 and 18; bring each report by "
+        "itself"
+    )
+
+
 def test_a_fee_that_was_rejected_and_comes_back_is_one_more_beside_its_like(desk: Desk) -> None:
     report = bring(desk, FEE, FEE | {"Transaction creation date": "Aug-40-2026"})
     assert [reject.rule for reject in desk.rejects(report)] == ["created_on.date"]

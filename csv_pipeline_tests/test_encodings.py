@@ -10,7 +10,7 @@ from csv_pipeline.errors import ContradictionError, UnreadableFileError
 from csv_pipeline.handover import TextFile
 from csv_pipeline.model import Evidence, Outcome
 from csv_pipeline.stages.read import ReadHints, as_utf8, read
-from csv_pipeline_tests.conftest import Desk
+from csv_pipeline_tests.conftest import Desk, declares
 from csv_pipeline_tests.test_inspect import inspect
 from csv_pipeline_tests.test_replay import sent_out
 
@@ -138,7 +138,7 @@ def test_bytes_that_contradict_the_declared_encoding_refuse_the_file(
         f"list.csv: text in the encoding {declared} was needed, as account 'ACCOUNT' declares it; "
     )
     with pytest.raises(ContradictionError, match=f"{needed}by its bytes it is .*{proof}"):
-        decoded(content, tmp_path, encoding=declared)
+        decoded(content, tmp_path, account=declares(declared))
 
 
 ROMANIAN = "Ștefan Țepeș Brașov Iași Ploiești Bistrița Năsăud Călărași Ionuț Rădulescu Șerban Niță"
@@ -170,7 +170,7 @@ def test_two_letters_that_are_utf_8_by_chance_contradict_no_declared_encoding(
 ) -> None:
     rows = "".join(f"{n};{one}\n" for n, one in enumerate(name.split(";")))
     content = f"id;name\n{rows}".encode("cp1252")
-    text, evidence = decoded(content, tmp_path, encoding="cp1252")
+    text, evidence = decoded(content, tmp_path, account=declares("cp1252"))
     assert text == f"id;name\n{rows}"
     assert "UTF-8" not in evidence.because or not evidence.proven
 
@@ -180,26 +180,26 @@ def test_letters_of_no_known_language_contradict_a_declared_encoding_too(
     text: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ContradictionError, match="by its bytes it is UTF-8"):
-        decoded(f"id;name\n1;{text}\n".encode(), tmp_path, encoding="cp437")
+        decoded(f"id;name\n1;{text}\n".encode(), tmp_path, account=declares("cp437"))
 
 
 @pytest.mark.parametrize("name", ["José", "Café", "Ö", "é", "Åsa", "Łukasz", "金", "12 €"])
 def test_one_name_in_utf_8_contradicts_a_declared_encoding(name: str, tmp_path: Path) -> None:
     with pytest.raises(ContradictionError, match="by its bytes it is UTF-8"):
-        decoded(f"id,name\n1,{name}\n".encode(), tmp_path, encoding="cp1252")
+        decoded(f"id,name\n1,{name}\n".encode(), tmp_path, account=declares("cp1252"))
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "utf-8", "cp1252"])
 def test_text_of_single_bytes_contradicts_wide_characters(encoding: str, tmp_path: Path) -> None:
     content = "id,name\n1,Zoë\n".encode(encoding, errors="replace")
     with pytest.raises(ContradictionError, match=r"utf-16 was needed.*has no zero bytes"):
-        decoded(content, tmp_path, encoding="utf-16")
+        decoded(content, tmp_path, account=declares("utf-16"))
 
 
 def test_a_nul_in_utf_8_makes_it_no_wide_characters(tmp_path: Path) -> None:
     content = "id,name\n1,Zoë\n2,Müller\n3,\0\n".encode()
     with pytest.raises(ContradictionError, match=r"utf-16 was needed.*by its bytes it is UTF-8"):
-        decoded(content, tmp_path, encoding="utf-16")
+        decoded(content, tmp_path, account=declares("utf-16"))
 
 
 @pytest.mark.parametrize(
@@ -221,17 +221,17 @@ def test_a_nul_in_utf_8_makes_it_no_wide_characters(tmp_path: Path) -> None:
 def test_what_is_declared_settles_what_the_bytes_leave_open(
     text: str, declared: str, written: str, tmp_path: Path
 ) -> None:
-    assert decoded(text.encode(written), tmp_path, encoding=declared)[0] == text
+    assert decoded(text.encode(written), tmp_path, account=declares(declared))[0] == text
 
 
 def test_big_endian_text_with_a_mark_is_read_where_utf_16_is_declared(tmp_path: Path) -> None:
     content = b"\xfe\xff" + UNICODE.encode("utf-16-be")
-    assert decoded(content, tmp_path, encoding="utf-16")[0] == UNICODE
+    assert decoded(content, tmp_path, account=declares("utf-16"))[0] == UNICODE
 
 
 def test_lines_that_do_not_decode_by_the_declared_encoding_are_rejects(tmp_path: Path) -> None:
     content = "id,name\n1,Zoë\n2,Jo\n3,Łukasz\n".encode() + b"4,Andr\xe9\n"
-    text = reading(content, tmp_path, encoding="utf-8")
+    text = reading(content, tmp_path, account=declares("utf-8"))
     assert faults(text) == [(5, "row.undecodable")]
 
 
@@ -239,7 +239,7 @@ def test_lines_of_utf_8_in_a_file_of_an_older_encoding_are_rejects(tmp_path: Pat
     rows = [f"{n},{name}\n".encode("cp1252") for n, name in enumerate(["Jürgen", "Köln", "Zoë"])]
     content = b"id,name\n" + b"".join(rows) + "7,Bärbel\n8,plain\n".encode()
     for declared in (None, "cp1252"):
-        text = reading(content, tmp_path, encoding=declared)
+        text = reading(content, tmp_path, account=declares(declared))
         assert faults(text) == [(5, "row.undecodable")]
         assert cells(text) == [("0", "Jürgen"), ("1", "Köln"), ("2", "Zoë"), ("8", "plain")]
 

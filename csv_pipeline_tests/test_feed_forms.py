@@ -65,7 +65,7 @@ def test_a_feed_that_is_written_and_read_is_the_same(
 
 
 def test_all_that_a_feed_declares_without_code_has_a_word() -> None:
-    code = {"contract", "transforms", "asks_filled", "file_checks"}
+    code = {"contract", "transforms", "asks_filled", "file_checks", "derived"}
     elsewhere = {"name", "description", "key", "column_conflicts", "nulls", "dialect"}
     words = set(OwnOfFeed.model_fields)
     assert {one.name for one in fields(Feed)} - code - elsewhere - words == set()

@@ -253,6 +253,37 @@ def test_what_an_account_declares_is_the_same_evidence_together_and_alone(
     assert found[0] == found[1]
 
 
+KEY = "123e4567-e89b-12d3-a456-42661417400"
+TYPED = {
+    "events": [
+        "Event,Happened,Paid,Open\na,2026-05-02T22:15:00Z,2026-07-01 12:00,yes\n",
+        "Event,Happened,Paid,Open\nb,2026-05-02 22:15,2026-07-01 12:00 EST,no\n",
+        "Event,Happened,Paid,Open\nc,2026-05-02 22:15 IST,2026-11-01 01:30,2\n",
+        "Event,Happened,Paid,Open\nd,14-Jun-26 9:00,,\ne,2026-05-02 22:15 CST,03/04/2025 9:00,\n",
+        "Event,Happened,Paid,Open\nf,,25/12/2025 9:00 PDT,1\ng,,03/04/2025 9:00,0\n",
+    ],
+    "bookings": [
+        f"Booking,Rate,Amount,Side,Credit,Debit\n{KEY}1,12.5%,5.00,H,1.00,\n",
+        f'Booking,Rate,Amount,Side,Credit,Debit\n{KEY}2,"12,5 %","5,00",S,,"1,00"\n',
+        f'Booking,Rate,Amount,Side,Credit,Debit\n{KEY}3,"1,250 %",5.50,S,,1.00\n',
+        f'Booking,Rate,Amount,Side,Credit,Debit\n{KEY}4,"1,250 %",5,X,1,1\n',
+    ],
+}
+
+
+@pytest.mark.parametrize("feed", TYPED)
+def test_columns_of_all_types_are_read_the_same_together_or_alone(desk: Desk, feed: str) -> None:
+    found: list[Any] = []
+    for style in (together, alone):
+        other = Desk(desk.pipeline, f"{style.__name__}-{desk.account[-40:]}", desk.folder)
+        reports = style(other, arrived(other, TYPED[feed], feed))
+        files = [(told(r), r.evidence, faults(other, r)) for r in reports]
+        columns = ", ".join(column.name for column in desk.pipeline.feed(feed).columns)
+        found.append([*files, other.rows(feed, columns)])
+    assert found[0] == found[1]
+    assert found[0][-1]
+
+
 def test_times_are_read_as_each_file_proves_them(desk: Desk) -> None:
     contents = [
         "Shift,Begins,Logged\na,1702,2026-05-02T22:15:00Z\n",

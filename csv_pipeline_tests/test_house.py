@@ -15,7 +15,7 @@ import pytest
 from typer.main import get_command
 
 from csv_pipeline import errors
-from csv_pipeline.casts import dates, documents, timestamps
+from csv_pipeline.casts import dates, documents, percents, timestamps
 from csv_pipeline.casts.by_kind import CASTS
 from csv_pipeline.cli.commands import app
 from csv_pipeline.feeds import FEEDS
@@ -195,6 +195,7 @@ def test_the_reference_has_every_rule_once_and_no_other() -> None:
         *dates.NEEDED,
         *timestamps.NEEDED,
         *documents.NEEDED,
+        *percents.NEEDED,
         *RULES.values(),
     }
     rules = {*whole, "database.{constraint}", *(f"{{column}}.{check}" for check in checks)}

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from csv_pipeline.batches import batches
-from csv_pipeline.cli import commands
+from csv_pipeline.cli import commands, opening
 from csv_pipeline.engine import inspection
 from csv_pipeline.engine.inspection import write_clean
 from csv_pipeline.errors import FileRefusedError
@@ -36,7 +36,7 @@ def small_samples(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def no_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
     """An inspection opens no database."""
-    monkeypatch.delattr(commands, "_pipeline")
+    monkeypatch.delattr(opening, "pipeline")
 
 
 def inspect(file: Path, *options: str | Path) -> Said:

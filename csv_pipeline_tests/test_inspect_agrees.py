@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from csv_pipeline.account import Account
+from csv_pipeline.account import Declared
 from csv_pipeline.batches import scan
 from csv_pipeline.engine.findings import non_data_in
 from csv_pipeline.engine.importer import Import
@@ -46,7 +46,7 @@ def _imported(pipeline: Pipeline, path: Path, feed: str, work: Path) -> TextFile
         size_bytes=path.stat().st_size,
         modified_at=datetime.now(UTC),
     )
-    hints = Import(pipeline, claim, Account(account="anybody")).hints(declared=True)
+    hints = Import(pipeline, claim, Declared(account="anybody")).hints(declared=True)
     try:
         return read(path, work, hints)
     except FileRefusedError as refusal:

@@ -37,6 +37,7 @@ CHANGED = "ID,Name,Secret\n1,{0} three,444\n"
 PASSWORD = uuid.uuid4().hex
 TABLES = (
     "csv_pipeline.account",
+    "csv_pipeline.declaration",
     "csv_pipeline.arrival",
     "csv_pipeline.import",
     "csv_pipeline.reject",
@@ -88,6 +89,7 @@ def stage(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Itera
     ours, theirs = f"ours-{number}", f"theirs-{number}"
     for account in (ours, theirs):
         desk = Desk(pipeline, account, folder)
+        desk.declare(feed="people", aliases=((f"Name of {account}", "name"),))
         desk.bring(PEOPLE.format(account), name=f"{account}.csv")
         desk.bring(CHANGED.format(account), name=f"{account}-changed.csv")
         desk.bring(EBAY, "ebay_orders", name=f"{account}-ebay.csv")

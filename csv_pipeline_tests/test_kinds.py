@@ -21,12 +21,13 @@ import sqlalchemy as sa
 import structlog
 from typer.testing import CliRunner
 
-from csv_pipeline.cli import commands
+from csv_pipeline.cli import commands, opening
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.feeds import FEEDS
 from csv_pipeline.spec.contract import Contract, Money, column
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline_tests.conftest import ingest, own_settings
+from csv_pipeline_tests.feeds import TEST_FEEDS
 
 KINDS = Path(__file__).parent / "corpus" / "kinds"
 CASES = sorted(path.name for path in KINDS.iterdir() if path.is_dir())
@@ -52,6 +53,7 @@ class Shift(Contract):
 SKETCHED = (
     Feed(name="products", description="Products.", contract=Product, key=("sku",)),
     Feed(name="shifts", description="Shifts.", contract=Shift, key=("shift",)),
+    next(feed for feed in TEST_FEEDS if feed.name == "events"),
 )
 KNOWN = tuple({feed.name: feed for feed in (*FEEDS, *SKETCHED)}.values())
 """The shipped feeds, and what the cases sketch instead of one of their name."""
@@ -78,7 +80,7 @@ class Case:
         self.account = re.sub(r"[^a-z0-9]", "-", name)[:60]
         self.found: list[dict[str, Any]] = []
         self._rejects_file = Path()
-        patch.setattr(commands, "_pipeline", lambda: self.pipeline)
+        patch.setattr(opening, "pipeline", lambda: self.pipeline)
 
     def run(self) -> None:
         """Take all steps."""

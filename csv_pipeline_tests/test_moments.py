@@ -376,10 +376,24 @@ class Moment(Contract):
     at: Timestamp = column("At", nullable=True, zone="Europe/Berlin")
     flag: bool = column("Flag", nullable=True)
     document: str = column("Document", nullable=True, kind=Kind.JSON)
+    uuid: str = column("UUID", nullable=True, kind=Kind.UUID)
+    share: Money = column("Share", nullable=True, kind=Kind.PERCENT)
 
 
 MOMENTS = Feed(name="moments", description="Moments.", contract=Moment)
-HEADER = ("Choice", "Whole", "Amount", "Day", "Time", "Logged", "At", "Flag", "Document")
+HEADER = (
+    "Choice",
+    "Whole",
+    "Amount",
+    "Day",
+    "Time",
+    "Logged",
+    "At",
+    "Flag",
+    "Document",
+    "UUID",
+    "Share",
+)
 
 
 def typed(
@@ -438,6 +452,7 @@ def _becomes_a_value_or_a_reject(rows: list[tuple[str, ...]], *, day_first: bool
     rows = [("sold", "1", "1.00", "2026-05-02", "17:02", "2026-05-02"), *rows]
     with tempfile.TemporaryDirectory() as folder:
         settled = {"day": order, "logged_on": order, "at": order, "amount": DecimalMark.POINT}
+        settled["share"] = DecimalMark.POINT
         cells, made = typed(rows, Path(folder), settled=settled)
         values = scan(made.rows).collect()
         faults = set(scan(made.rejects).select("row_number", "column").collect().iter_rows())

@@ -12,6 +12,7 @@ from csv_pipeline.handover import TextFile
 from csv_pipeline.spec.contract import heading
 from csv_pipeline.spec.feed import NonDataPattern
 from csv_pipeline.stages.read import ReadHints, read
+from csv_pipeline_tests.conftest import declares
 
 KNOWN = frozenset(map(heading, ["id", "name", "note"]))
 
@@ -189,7 +190,7 @@ def test_bytes_that_are_no_text_are_refused_with_their_place(tmp_path: Path) -> 
 
 
 def test_the_account_s_encoding_overrules(tmp_path: Path) -> None:
-    text = reading(tmp_path, "id,name,note\n1,Жук,b\n".encode("cp1251"), encoding="cp1251")
+    text = reading(tmp_path, "id,name,note\n1,Жук,b\n".encode("cp1251"), account=declares("cp1251"))
     assert cells(text) == [("1", "Жук", "b")]
 
 

@@ -17,6 +17,7 @@ from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.read.lines import lined
 from csv_pipeline.stages.read.looks import Looks
 from csv_pipeline.stages.read.records import Cutter
+from csv_pipeline_tests.conftest import declares
 
 KNOWN = frozenset(map(heading, ["id", "name", "note"]))
 PIECES = [
@@ -110,7 +111,8 @@ def test_in_a_file_in_carriage_returns_bad_bytes_cost_their_line(tmp_path: Path)
     rows = "".join(f"{n},Müller,Größe\r" for n in range(30)).encode("cp1252")
     source = tmp_path / "file.csv"
     source.write_bytes(b"id,name,note\r" + rows + b"30,\x81,b\r" + rows)
-    text = read(source, tmp_path, ReadHints(name="file.csv", headings=KNOWN, encoding="cp1252"))
+    hints = ReadHints(name="file.csv", headings=KNOWN, account=declares("cp1252"))
+    text = read(source, tmp_path, hints)
     rejects = scan(text.rejects).select("line_number", "rule").collect().rows()
     assert (text.records, rejects) == (61, [(32, "row.undecodable")])
 

@@ -20,6 +20,7 @@ from csv_pipeline.errors import FileRefusedError, UndecidableError
 from csv_pipeline.handover import REJECTS, TextFile
 from csv_pipeline.spec.contract import heading
 from csv_pipeline.stages.read import ReadHints, read
+from csv_pipeline_tests.conftest import declares
 from csv_pipeline_tests.test_read_misplaced import has_rows
 
 CASES = Path(__file__).parent / "corpus" / "cases"
@@ -228,7 +229,7 @@ def test_many_tables_in_any_dialect_come_back_exactly(
 def _comes_back(data: st.DataObject, dialect: Dialect, width: int, block: int) -> None:
     table = data.draw(tables(dialect, width))
     header = HEADER[:width]
-    hints = {"encoding": dialect.encoding} if dialect.declared else {}
+    hints = {"account": declares(dialect.encoding)} if dialect.declared else {}
     content = dialect.written(header, table)
     known = frozenset(map(heading, HEADER))
     try:

@@ -7,6 +7,7 @@ import io
 import json
 from decimal import Decimal
 from typing import Any
+from unittest.mock import patch
 
 import polars as pl
 import pytest
@@ -307,6 +308,57 @@ def test_every_json_value_reads_back_however_it_is_spelled(
     assert spelled(made) == made
 
 
+SIGNS = st.text(st.sampled_from('":,{}[]\\\1ab.e-0 й'), max_size=5)
+MACHINE_MADE = st.recursive(
+    st.booleans() | st.integers(-200, 200) | st.sampled_from([2**63, 2**64, 0.5, 1e30]) | SIGNS,
+    lambda its: st.lists(its, max_size=4) | st.dictionaries(SIGNS, its, max_size=4),
+    max_leaves=10,
+)
+
+
+@settings(deadline=None, max_examples=500)
+@given(values=st.lists(MACHINE_MADE, min_size=1, max_size=4), in_order=st.booleans())
+def test_a_value_in_its_one_spelling_is_told_from_those_in_another(
+    values: list[object], *, in_order: bool
+) -> None:
+    texts = [
+        json.dumps(one, ensure_ascii=False, sort_keys=in_order, separators=(",", ":"))
+        for one in values
+    ]
+    one_by_one = [documents._judged(text)[0] for text in texts]  # noqa: SLF001
+    with patch.object(documents, "_MANY", 1):
+        assert documents.cast(pl.Series(texts, dtype=pl.String)).to_list() == one_by_one
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ('{"b":":x","a":1,"c":2}', '{"a":1,"b":":x","c":2}'),
+        ('{"a":1,"a":1}', None),
+        ('{"a":1.0}', '{"a":1}'),
+        ('[{"key":"b","a":1}]', '[{"a":1,"key":"b"}]'),
+        ('{"k10":1,"k9":2}', '{"k10":1,"k9":2}'),
+        ('{"k9":1,"k10":2}', '{"k10":2,"k9":1}'),
+        ('{"a":"\\u0000"}', None),
+        ('{"a":-0}', '{"a":0}'),
+        ('{"a":{"b":1},"a2":[{"c":1},{"b":2}]}', '{"a":{"b":1},"a2":[{"c":1},{"b":2}]}'),
+        ('[{"key":["\\u0001",1],"a":"\\u0001"}]', '[{"a":"\\u0001","key":["\\u0001",1]}]'),
+        ('[{"key":"a","b":1},7,{"d":1,"c":2}]', '[{"b":1,"key":"a"},7,{"c":2,"d":1}]'),
+        ('[{"key":"a","b":1},"x",{"d":1}]', '[{"b":1,"key":"a"},"x",{"d":1}]'),
+        ('[{"key":"a","b":["x"]}]', '[{"b":["x"],"key":"a"}]'),
+        ('{"k":"\\"a\\":1,","b":-12}', '{"b":-12,"k":"\\"a\\":1,"}'),
+        ('{"k\\\\":1,"b":2}', '{"b":2,"k\\\\":1}'),
+        ('[{"b":-8,"\\":c":"/"," x":-2}]', '[{" x":-2,"\\":c":"/","b":-8}]'),
+        ("null", "null"),
+    ],
+)
+def test_values_that_look_as_if_they_were_in_their_one_spelling(
+    text: str, wanted: str | None
+) -> None:
+    with patch.object(documents, "_MANY", 1):
+        assert spelled(text) == wanted
+
+
 @settings(deadline=None, max_examples=200)
 @given(text=st.text(st.sampled_from('{}[],:"\\u0123456789abef.-+ntrls '), max_size=20))
 def test_a_text_reads_as_json_only_if_it_is(text: str) -> None:
@@ -451,6 +503,20 @@ def test_a_row_hash_is_the_same_for_the_same_moment_flag_and_json(desk: Desk) ->
     assert again != rows
     report = desk.bring(again, FEED)
     assert report.counts.unchanged == 2_000
+
+
+def test_a_key_of_such_values_is_known_again_however_it_is_spelled(desk: Desk) -> None:
+    header = "At,Flag,Document,Share,Value,Last\n"
+    first = '2026-05-02 17:02,yes,"{""a"": 1.0}",5%,"[2, 1]",2026-01-01 0:00\n'
+    again = '2026-05-02T19:02+02:00,TRUE,"{ ""a"":1}",5.00 %,[1],2026-01-02 0:00\n'
+    desk.bring(header + first, "signals")
+    second = desk.bring(header + again, "signals")
+    assert second.counts.updated == 1
+    assert desk.rows("signals", "value, last::text") == [([1], "2026-01-02 00:00:00+00")]
+    older = desk.bring(header + again.replace("01-02", "01-01"), "signals")
+    assert (older.counts.kept, older.counts.updated) == (1, 0)
+    desk.pipeline.undo(second.import_id)
+    assert desk.rows("signals", "value, last::text") == [([2, 1], "2026-01-01 00:00:00+00")]
 
 
 def test_a_zone_that_there_is_not_is_refused_where_it_is_declared() -> None:

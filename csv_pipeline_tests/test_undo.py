@@ -39,8 +39,8 @@ def values(desk: Desk) -> dict[str, str]:
     return {row.key: row.value for row in desk.rows(FEED, "key, value")}
 
 
-def undo(desk: Desk, report: ImportReport, **how: bool) -> ImportReport:
-    return desk.pipeline.undo(report.import_id, **how)
+def undo(desk: Desk, report: ImportReport, *, dry_run: bool = False) -> ImportReport:
+    return desk.pipeline.undo(report.import_id, dry_run=dry_run)
 
 
 def test_rows_it_made_go_and_rows_it_changed_are_as_before_to_the_last_column(

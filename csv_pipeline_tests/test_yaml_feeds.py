@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import fields
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,14 +13,16 @@ import polars as pl
 import pytest
 from pydantic import BaseModel
 
+from csv_pipeline.account import DateOrder, DecimalMark
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.errors import SetupError
 from csv_pipeline.spec.conflict import Greatest, NewestWins, Precedence
-from csv_pipeline.spec.contract import Contract, column, columns_of, optional
+from csv_pipeline.spec.contract import Contract, Timestamp, column, columns_of, optional
 from csv_pipeline.spec.declared import read_feed, read_folder
 from csv_pipeline.spec.declared import words as declared_words
 from csv_pipeline.spec.duplicates import NewestInFile
 from csv_pipeline.spec.feed import Feed, Layout, NonDataPattern
+from csv_pipeline.spec.kinds import Kind
 from csv_pipeline_tests.conftest import Desk, own_settings
 from csv_pipeline_tests.test_house import REFERENCE, ROOT, section
 
@@ -68,6 +70,18 @@ class Order(Contract):
     )
     pieces: int = optional(le=10)
     part: str = column("Part", substitute="", fold_case=True, pad=6)
+    paid: bool = optional(trues=("x",), falses=("o",))
+    seen_at: Timestamp = optional(
+        ge=datetime(2020, 1, 1, tzinfo=UTC),
+        zone="Europe/Berlin",
+        zones={"IST": "+05:30"},
+        style=DateOrder.MONTH_FIRST,
+    )
+    logged_at: Timestamp = optional(unit="ms")
+    details: str = optional(kind=Kind.JSON)
+    tax: Annotated[pl.Decimal, 38, 9] = optional(style=DecimalMark.COMMA)
+    shipped_on: pl.Date = optional(style=DateOrder.DAY_FIRST)
+    currency: str = optional(kind=Kind.CURRENCY)
 
 
 ORDERS = """\
@@ -92,6 +106,17 @@ fields:
   - {name: size, constraints: {enum: [S, M], minLength: 1, maxLength: 1}}
   - {name: pieces, type: integer, constraints: {maximum: 10}}
   - {name: part, title: Part, csv_pipeline: {substitute: "", fold_case: true, pad: 6}}
+  - {name: paid, type: boolean, trueValues: [x], falseValues: [o]}
+  - name: seen_at
+    type: datetime
+    format: "%m/%d/%Y %H:%M"
+    constraints: {minimum: "2020-01-01T00:00:00Z"}
+    csv_pipeline: {zone: Europe/Berlin, zones: {IST: "+05:30"}}
+  - {name: logged_at, type: datetime, csv_pipeline: {unit: ms}}
+  - {name: details, type: any}
+  - {name: tax, type: number, decimalChar: ",", groupChar: "."}
+  - {name: shipped_on, type: date, format: "%d.%m.%Y"}
+  - {name: currency, csv_pipeline: {kind: currency}}
 primaryKey: [Order ID, part]
 missingValues: ["", "-"]
 csv_pipeline:
@@ -104,6 +129,7 @@ csv_pipeline:
   non_data:
     - {name: footer, pattern: 'Total: (\\d+)'}
   encodings: [cp1250]
+  time_zone: America/New_York
   views: {orders_open: "SELECT account FROM data.orders"}
   reject_rate_warning: 0.1
   max_rejected_rows: 7
@@ -132,6 +158,7 @@ def test_a_yaml_feed_is_the_feed_that_python_declares(declared: Callable[..., Fe
         non_data=(NonDataPattern(name="footer", pattern=r"Total: (\d+)"),),
         nulls=frozenset({"-"}),
         encodings=("cp1250",),
+        time_zone="America/New_York",
         views={"orders_open": "SELECT account FROM data.orders"},
         group="shop",
         reject_rate_warning=0.1,
@@ -218,12 +245,21 @@ FIELD = "fields:\n  - name: a\n"
         (FIELD + "    constraints: {required: 1}", 3, 29, "true or false was needed; found 1"),
         (FIELD + "    constraints: {pattern: '('}", 3, 28, "a regular expression as Rust has it"),
         (FIELD + "    constraints: {pattern: '(?=x)'}", 3, 28, "look-around"),
-        (FIELD + "    constraints: {minimum: 1}", 3, 28, "type integer or number or date or time"),
+        (FIELD + "    constraints: {minimum: 1}", 3, 28, "type integer or number or date"),
         (FIELD + "    type: date\n    constraints: {minimum: 2020-13-01}", 4, 28, "2025-12-31"),
         (FIELD + "    type: integer\n    constraints: {minimum: 0.5}", 4, 28, "a whole number was"),
         (FIELD + "    type: integer\n    csv_pipeline: {scale: 2}", 4, 27, "type number for scale"),
         (FIELD + "    type: number\n    csv_pipeline: {precision: 2, scale: 3}", 4, 41, "found 3"),
-        (FIELD + "    csv_pipeline: {kind: date}", 3, 26, "one of text, choice, currency was"),
+        (FIELD + "    csv_pipeline: {kind: date}", 3, 26, "one of text, choice, currency"),
+        (FIELD + "    type: boolean\n    trueValues: [yes]", 4, 18, "text in quotes, as 'yes'"),
+        (FIELD + "    type: boolean\n    trueValues: [x]\n    falseValues: [X]", 2, 5, "true and"),
+        (FIELD + "    trueValues: [x]", 3, 17, "type boolean for trueValues was needed"),
+        (FIELD + "    type: number\n    decimalChar: ;", 4, 18, "one of . and , was needed"),
+        (FIELD + "    type: number\n    groupChar: .", 4, 16, "another mark than that of decimals"),
+        (FIELD + "    type: datetime\n    csv_pipeline: {unit: sec}", 4, 26, "one of s, ms, us"),
+        (FIELD + "    type: datetime\n    csv_pipeline: {zone: Berlin}", 2, 5, "a time zone"),
+        (FIELD + "    type: datetime\n    constraints: {minimum: 2020-01-01}", 4, 28, "a moment"),
+        (FIELD + "    type: any\n    constraints: {enum: [x]}", 4, 26, "no listed value"),
         (FIELD + "    csv_pipeline: {pad: -1}", 3, 25, "greater than or equal to 0 was needed"),
         (FIELD + "    categories: [x]\n    csv_pipeline: {values: {z: y}}", 4, 32, "found 'y'"),
         (FIELD + "    title: [x]\n", 3, 12, "text was needed; found a list"),
@@ -342,13 +378,51 @@ def quickest(call: Callable[[], Any]) -> float:
 
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
-    """A pipeline whose one feed is the example of the docs."""
-    path = tmp_path_factory.mktemp("feeds") / "invoices.yaml"
-    path.write_text(EXAMPLE)
+    """A pipeline of the example of the docs and a feed that declares how values are written."""
+    folder = tmp_path_factory.mktemp("feeds")
+    (folder / "invoices.yaml").write_text(EXAMPLE)
+    (folder / "marked.yaml").write_text(MARKED)
     with own_settings(settle_seconds=0) as settings:
-        opened = open_pipeline(settings, [read_feed(path)])
+        opened = open_pipeline(settings, [feed for _, feed in read_folder(folder)])
         yield opened
         opened.close()
+
+
+MARKED = """\
+fields:
+  - {name: id}
+  - {name: tax, type: number, decimalChar: ","}
+  - {name: pieces, type: integer, decimalChar: ","}
+  - {name: day, type: date, format: "%d/%m/%Y"}
+primaryKey: id
+"""
+
+
+def test_what_a_feed_declares_settles_what_the_values_leave_open(desk: Desk) -> None:
+    desk.bring("id,tax,pieces,day\n1,1.234,1.000,03/04/2025\n", "marked")
+    (row,) = desk.rows("marked", "tax, pieces, day")
+    assert (row.tax, row.pieces, row.day) == (Decimal(1234), 1000, date(2025, 4, 3))
+
+
+def test_what_an_account_declares_comes_before_what_the_feed_does(desk: Desk) -> None:
+    desk.declare(decimal_mark=DecimalMark.POINT, date_order=DateOrder.MONTH_FIRST)
+    desk.bring("id,tax,pieces,day\n1,1.234,1.000,03/04/2025\n", "marked")
+    (row,) = desk.rows("marked", "tax, pieces, day")
+    assert (row.tax, row.pieces, row.day) == (Decimal("1.234"), 1, date(2025, 3, 4))
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ("1,1.50,,", "column 'tax' needs the decimal mark comma, as the feed declares it"),
+        ("1,,,12/25/2025", "column 'day' needs the date order day first, as the feed declares it"),
+    ],
+)
+def test_a_file_that_proves_another_style_than_the_feed_declares_is_refused(
+    row: str, problem: str, desk: Desk
+) -> None:
+    report = desk.bring(f"id,tax,pieces,day\n{row}\n", "marked")
+    assert problem in str(report.problem)
 
 
 def test_the_example_of_the_docs_imports_a_file(desk: Desk) -> None:

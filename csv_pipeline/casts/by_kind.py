@@ -13,8 +13,10 @@ from csv_pipeline.casts import (
     decimals,
     documents,
     integers,
+    percents,
     times,
     timestamps,
+    uuids,
 )
 from csv_pipeline.casts.reading import Reading
 from csv_pipeline.spec.contract import Column
@@ -45,6 +47,13 @@ def _amount(column: Column) -> pl.Decimal:
     return column.dtype
 
 
+def _currency(values: pl.Series, column: Column) -> pl.Series:
+    """Return currencies, by the words that the column declares and by their own names."""
+    stated = decimals.currency(values)
+    return cells.choices(values, column).fill_null(stated) if column.choices else stated
+
+
+_FLAGS = {"true": True, "false": False}
 _MARK = ("decimal_mark", tuple(DecimalMark))
 _ORDER = ("date_order", tuple(DateOrder))
 CASTS = {
@@ -55,7 +64,7 @@ CASTS = {
         lambda its: f"one of {', '.join(its.choices)}",
     ),
     Kind.CURRENCY: Cast(
-        lambda values, *_: decimals.currency(values), "currency", lambda _: currencies.HINT
+        lambda values, its, _: _currency(values, its), "currency", lambda _: currencies.HINT
     ),
     Kind.INTEGER: Cast(
         lambda values, _, how: integers.cast(values, how.style),
@@ -88,7 +97,9 @@ CASTS = {
         timestamps.cast, "timestamp", timestamps.needed, timestamps.reasons, _ORDER
     ),
     Kind.BOOLEAN: Cast(
-        lambda values, its, _: cells.choices(values, its) == "true",
+        lambda values, its, _: cells.choices(values, its).replace_strict(
+            _FLAGS, default=None, return_dtype=pl.Boolean
+        ),
         "boolean",
         lambda its: f"one of {', '.join(its.choices)}",
     ),
@@ -97,5 +108,13 @@ CASTS = {
         "json",
         lambda _: documents.HINT,
         lambda values, *_: documents.reasons(values),
+    ),
+    Kind.UUID: Cast(lambda values, *_: uuids.cast(values), "uuid", lambda _: uuids.HINT),
+    Kind.PERCENT: Cast(
+        lambda values, its, how: percents.cast(values, its, how.style),
+        "percent",
+        lambda its: percents.HINT.format(scale=_amount(its).scale),
+        lambda values, its, how: percents.reasons(values, its, how.style),
+        _MARK,
     ),
 }

@@ -1,13 +1,13 @@
 """Cells of every kind, before a value is made of them: what a spreadsheet has done, and ids."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import polars as pl
 
 from csv_pipeline.casts import identifiers, spreadsheets
-from csv_pipeline.spec.contract import Column, choice_key
+from csv_pipeline.spec.contract import Column, Normal, choice_key
 
 NO_VALUE = frozenset({"n/a", "null", r"\n", "-", "--", "\N{EN DASH}", "\N{EM DASH}"}) | {
     word.casefold() for word in spreadsheets.NOT_AVAILABLE
@@ -94,8 +94,18 @@ def damage(values: pl.Series, *, is_id: bool) -> Iterator[tuple[pl.Series, str, 
         yield spreadsheets.is_number(values), "spreadsheet_number", spreadsheets.NUMBER_HINT
 
 
+_NORMAL: dict[Normal, Callable[[pl.Series], pl.Series]] = {
+    "nfc": lambda values: values.str.normalize("NFC"),
+    "blanks": lambda values: values.str.replace_all(r"\s+", " "),
+    "upper": lambda values: values.str.to_uppercase(),
+    "lower": lambda values: values.str.to_lowercase(),
+}
+
+
 def text(values: pl.Series, column: Column) -> pl.Series:
-    """Return texts as they are, with the column's substitute where there is none."""
+    """Return texts as the column normalises them, with its substitute where there is none."""
+    for normal in column.normalise:
+        values = _NORMAL[normal](values)
     return values if column.substitute is None else values.fill_null(column.substitute)
 
 

@@ -128,6 +128,13 @@ class Stated:
         whole = next(iter(codes or self.found), None)
         return whole if whole and all(_agrees(some, whole) for some in self.found) else None
 
+    def codes_of_signs(self) -> list[str]:
+        """Return the codes by any of which, declared, all amounts would be in one currency."""
+        if self.declared is not None:
+            return []
+        codes = sorted({code for sign in self.found for code in SHARED.get(sign, ())})
+        return [code for code in codes if len({meant(one, code) for one in self.found}) == 1]
+
     def __str__(self) -> str:
         return ", ".join(
             f"{currency} in {seen.count:,} (the first"

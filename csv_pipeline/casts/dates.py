@@ -110,11 +110,13 @@ def survey(column: Column, heading: str) -> Survey:
         column=column.name,
         heading=heading,
         protected=column.protected,
+        declared=column.style,
         styles=(DateOrder.DAY_FIRST, DateOrder.MONTH_FIRST),
         proofs=(
             proof(lambda day, month: f"(?:{day}){mark}(?:{month})", "(?:00|3[2-9]|[4-9][0-9])"),
             proof(lambda day, month: f"(?:{month}){mark}(?:{day})", "[0-9][0-9]"),
         ),
+        meaning=_meaning,
         ambiguous=rf"^(?:(?:{unequal})(?:{end}|-\s?[0-9]{{2}}{clock})|{two}-\s?(?:{low})-\s?{two}{clock})",
         notes=Notes(
             {
@@ -126,6 +128,12 @@ def survey(column: Column, heading: str) -> Survey:
             }
         ),
     )
+
+
+def _meaning(text: str, order: str) -> str | None:
+    """Return in words which day a text is by an order."""
+    day = read(pl.Series([text]), Reading(order, year_last=True))["date"][0]
+    return f"{day.day} {day:%B %Y}" if day else None
 
 
 def cast(values: pl.Series, reading: Reading) -> pl.Series:

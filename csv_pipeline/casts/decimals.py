@@ -48,11 +48,19 @@ def survey(column: Column, heading: str) -> Survey:
         column=column.name,
         heading=heading,
         protected=column.protected,
+        declared=column.style,
         styles=(DecimalMark.POINT, DecimalMark.COMMA),
         proofs=(proof(DecimalMark.POINT), proof(DecimalMark.COMMA)),
         ambiguous=r"^-?[1-9][0-9]{0,2}[.,][0-9]{3}$",
         plain=r"^[0-9]+\.[0-9]{1,2}$",
+        meaning=meaning,
     )
+
+
+def meaning(text: str, mark: str) -> str | None:
+    """Return the number that a text is by a decimal mark, written without groups."""
+    found: str | None = by_mark(read(pl.Series([text]))[0], mark, "[0-9]+")[0]
+    return found
 
 
 def proof(mark: str) -> str:

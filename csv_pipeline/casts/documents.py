@@ -15,6 +15,8 @@ from typing import Any
 
 import polars as pl
 
+from csv_pipeline.casts import shapes
+
 HINT = "JSON"
 MOST_LEVELS = 500
 NEEDED = {
@@ -31,7 +33,11 @@ _MOST_WRITTEN_OUT = 40
 _MARK = "\0"  # of a number among texts, none of which may have it
 _MARKED = re.compile(r'"\\u0000([^"]*)"')
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
-_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
+_TO_BE_SPELLED = rf'[0-9][.eE]|-0|[\\{shapes.ESCAPED}]|"[^"{shapes.KEY}]*[0-9]'
+"""What stands beside the texts of a value that may have another spelling, or in a key."""
+_NOT_PARTED = r'\\u000[0-2]|[\[{,:]":|\\\\":'
+"""What the database refuses, and what may be no end of a key."""
+_MANY = 50  # values of a shape; of fewer each is read alone
 
 
 class _Fault(Exception):  # noqa: N818  # a rule that a text breaks
@@ -41,8 +47,35 @@ class _Fault(Exception):  # noqa: N818  # a rule that a text breaks
 def cast(values: pl.Series) -> pl.Series:
     """Return values as they are stored; null where the text is none."""
     distinct = values.unique().drop_nulls()
-    spelled = pl.Series([_judged(text)[0] for text in distinct], dtype=pl.String)
-    return values.replace_strict(distinct, spelled, default=None, return_dtype=pl.String)
+    marked = shapes.marked(distinct)
+    frame = pl.DataFrame({"text": distinct, "marked": marked, "shape": _shapes(distinct, marked)})
+    ordered = [one for one in frame["shape"].unique().drop_nulls() if shapes.in_order(one)]
+    others = frame.filter(~pl.col("shape").is_in(ordered).fill_null(value=False))
+    if others.is_empty():
+        return values
+    parts = others.partition_by("shape")
+    spelled = pl.concat(_spelled_alike(some, some["shape"][0]) for some in parts)
+    return values.replace(pl.concat(some["text"] for some in parts), spelled)
+
+
+def _spelled_alike(some: pl.DataFrame, shape: str | None) -> pl.Series:
+    """Return values of one shape, or of none, as they are stored."""
+    flat = shapes.Flat.of(shape) if shape is not None and some.height >= _MANY else None
+    if flat is not None:
+        return flat.ordered(some["marked"])
+    return pl.Series([_judged(text)[0] for text in some["text"]], dtype=pl.String)
+
+
+def _shapes(values: pl.Series, marked: pl.Series) -> pl.Series:
+    """Return the shapes of values that surely are in their one spelling but for the order of keys.
+
+    Most are, and to read each alone takes many times as long. Polars writes JSON again with each
+    key once, without blanks, and whole numbers of up to 64 bits as they were.
+    """
+    bare = shapes.without_texts(marked)
+    compact = (values.str.json_path_match("$") == values).fill_null(value=False)
+    compact &= ~(bare.str.contains(_TO_BE_SPELLED) | values.str.contains(_NOT_PARTED))
+    return shapes.shapes_of(bare).set(~compact, None)
 
 
 def reasons(values: pl.Series) -> Iterator[tuple[pl.Series, str, str]]:
@@ -67,31 +100,29 @@ def _judged(text: str | None) -> tuple[str | None, str | None]:
 
 
 def _spelled(text: str) -> str:
-    if text.count("[") + text.count("{") > MOST_LEVELS:
-        _hold_levels(text)
+    may_be_deep = text.count("[") + text.count("{") > MOST_LEVELS
     if "\\u0000" in text and _NUL.search(text):
         raise _Fault("not_storable")
-    value = json.loads(
-        text,
-        object_pairs_hook=_object,
-        parse_int=_number,
-        parse_float=_number,
-        parse_constant=_constant,
-    )
-    spelled = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    value = _READER.decode(text)
+    if may_be_deep:
+        _hold_levels(value)
+    spelled = _WRITER.encode(value)
     try:
         spelled.encode()
     except UnicodeEncodeError:
         raise _Fault("not_storable") from None
-    return _MARKED.sub(r"\1", spelled)
+    return _MARKED.sub(r"\1", spelled) if "\\u0000" in spelled else spelled
 
 
-def _hold_levels(text: str) -> None:
-    level = 0
-    for sign in re.findall(r"[\[\]{}]", _TEXT.sub("", text)):
-        level += 1 if sign in "[{" else -1
-        if level > MOST_LEVELS:
+def _hold_levels(value: Any) -> None:
+    levels, within = 0, [value]
+    while within := [one for one in within if isinstance(one, dict | list)]:
+        levels += 1
+        if levels > MOST_LEVELS:
             raise _Fault("too_deep")
+        within = [
+            each for one in within for each in (one.values() if isinstance(one, dict) else one)
+        ]
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -127,3 +158,9 @@ def _number(text: str) -> str:
         else f"{'-' * made.is_signed()}{digits}E{exponent}"
     )
     return _MARK + out
+
+
+_READER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_number, parse_float=_number, parse_constant=_constant
+)
+_WRITER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))

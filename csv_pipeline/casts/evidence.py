@@ -70,7 +70,8 @@ class Survey:
     only the one or the other can match, and `ambiguous` the one that both can. `plain`, if there is
     one, matches values that prove the first way; most are like that, and it is quickly asked.
     `read` gives of the others, and their row numbers, the part that the patterns are about.
-    `notes` are what else is asked of the values on this occasion.
+    `declared` is the way that the feed declares, if it does. `notes` are what else is asked of the
+    values on this occasion. `meaning` says what a value is by one of the styles, if it is anything.
     """
 
     column: str
@@ -81,7 +82,9 @@ class Survey:
     ambiguous: str
     plain: str | None = None
     read: Callable[[pl.Series, pl.Series], pl.Series] | None = None
+    declared: str | None = None
     notes: Notes = field(default_factory=Notes)
+    meaning: Callable[[str, str], str | None] = lambda *_: None
     seen: tuple[Sightings, Sightings] = field(default_factory=lambda: (Sightings(), Sightings()))
     open: Sightings = field(default_factory=Sightings)
 
@@ -140,6 +143,12 @@ class Survey:
         notes = self.notes.of(own[3:], values)
         return replace(self, notes=notes, seen=seen[:2], open=seen[2])
 
+    def told(self, setting: Setting) -> tuple[str | None, str]:
+        """Return the way that is declared, whatever the values are, and who declares it."""
+        if setting.value is not None:
+            return setting.value, setting.evidence
+        return self.declared, "the feed declares it"
+
     @property
     def proven(self) -> str | None:
         """The one way that values prove, if they do not prove both."""
@@ -164,6 +173,14 @@ class Survey:
         more = f", like {proof.count - 1:,} more of the column" if proof.count > 1 else ""
         return f"{self.shown(proof)} can be nothing else{more}{rest}"
 
+    def both_ways(self) -> str:
+        """Return what the first open value is by each style; "" if it is protected."""
+        if self.protected:
+            return ""
+        meanings = ((self.meaning(self.open.value, style), style) for style in self.styles)
+        read = [f"{meant} by {style}" for meant, style in meanings if meant]
+        return f": {', '.join(read)}" if len(read) == len(self.styles) else ""
+
     def shown(self, sightings: Sightings) -> str:
         """Return the first value seen and its row, the value masked if it is protected."""
         value = "the value" if self.protected else repr(sightings.value)
@@ -183,22 +200,23 @@ def decide(
 ) -> tuple[dict[str, str | None], list[Evidence]]:
     """Return each column's way and the evidence for it; None means each value speaks for itself.
 
-    What the account declared settles what is open; then what is `settled` of a column beforehand,
-    because the file holds rows of one that was read before. A column that proves nothing follows
-    the other columns of the file if these agree.
+    What the account declared settles what is open; then what the feed did; then what is `settled`
+    of a column beforehand, because the file holds rows of one that was read before. A column that
+    proves nothing follows the other columns of the file if these agree.
 
     Raises:
-        ContradictionError: A value proves another way than the account declared.
+        ContradictionError: A value proves another way than account or feed declared.
         UndecidableError: A column has values that could be either and nothing settles which.
     """
     decisions: dict[str, str | None] = {}
     evidence = []
     proven = {survey.proven for survey in surveys} - {None}
     for survey in surveys:
-        style, because = setting.value, "the account declares it"
-        if setting.value is not None and settled.get(survey.column) is None:
-            refuse_disproved(survey, setting.value, setting.because, file_name, setting)
-        if setting.value is None:
+        style, because = survey.told(setting)
+        if style is not None and settled.get(survey.column) is None:
+            who = setting.because if setting.value else because
+            refuse_disproved(survey, style, who, file_name, setting)
+        if style is None:
             style, because = settled.get(survey.column), "so was the import read that is repaired"
         if survey.silent:
             decisions[survey.column] = style
@@ -254,7 +272,7 @@ def _by_the_others(
     if len(proven) == 1 and not both:
         style = next(iter(proven))
         return style, f"the column settles nothing; other columns of the file prove {style}"
-    found = f"{survey.shown(survey.open)} could be either"
+    found = f"{survey.shown(survey.open)} could be either{survey.both_ways()}"
     if survey.open.count > 1:
         found += f", like {survey.open.count - 1:,} more of the column"
     first, second = survey.styles
@@ -265,5 +283,8 @@ def _by_the_others(
     else:
         needed = f"needs a value that settles {first} or {second}, or the setting {setting.name!r} "
         needed += f"of account {setting.account!r}"
-        found += f"; to settle it: {setting.declare(first)}, or {second.replace(' ', '-')}"
+        if len(proven) > 1:
+            found += "; other columns of the file prove both"
+        else:
+            found += f"; to settle it: {setting.declare(first)} or {setting.declare(second)}"
     raise UndecidableError(file_name, f"column {survey.heading!r} {needed}", found)

@@ -7,7 +7,7 @@ from functools import partial
 import polars as pl
 
 from csv_pipeline.account import Account
-from csv_pipeline.casts import decimals, integers
+from csv_pipeline.casts import decimals, integers, percents
 from csv_pipeline.casts.currencies import Stated
 from csv_pipeline.casts.evidence import Sightings, Survey, decide
 from csv_pipeline.errors import MixedCurrenciesError
@@ -18,20 +18,21 @@ from csv_pipeline.spec.kinds import Kind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """What the values of the columns of amounts and of whole numbers prove.
+    """What the values of the columns of amounts, whole numbers and percentages prove.
 
     `stated` are the currencies of the amounts; the rows keep them if the file `has_currency`.
     """
 
     amounts: list[Survey]
     wholes: list[Survey]
+    shares: list[Survey]
     stated: list[Stated]
     has_currency: bool
 
     @property
     def surveys(self) -> tuple[Survey, ...]:
         """All of them."""
-        return (*self.amounts, *self.wholes)
+        return (*self.amounts, *self.wholes, *self.shares)
 
     @property
     def stating(self) -> tuple[str, ...]:
@@ -60,6 +61,7 @@ class Figures:
             self,
             amounts=[surveys[survey.column] for survey in self.amounts],
             wholes=[surveys[survey.column] for survey in self.wholes],
+            shares=[surveys[survey.column] for survey in self.shares],
             stated=stated,
         )
 
@@ -74,15 +76,18 @@ class Figures:
             MixedCurrenciesError: A column is in several currencies, and none says in which.
         """
         mark = account.setting("decimal_mark")
-        marks, of_marks = decide(self.amounts, mark, settled, name)
+        marks, of_marks = decide([*self.amounts, *self.shares], mark, settled, name)
         wholes, of_wholes = integers.marks(self.wholes, self.amounts, mark, settled, name)
-        return marks | wholes, [*of_marks, *of_wholes, *self._currencies(name, feed)]
+        return marks | wholes, [*of_marks, *of_wholes, *self._currencies(account, name, feed)]
 
-    def _currencies(self, name: str, feed: str) -> Iterable[Evidence]:
+    def _currencies(self, account: Account, name: str, feed: str) -> Iterable[Evidence]:
         yield from (one.of_dashes() for one in self.stated if one.dashes.count)
         for one in () if self.has_currency else self.stated:
             if one.found and one.one is None:
-                raise MixedCurrenciesError(name, feed, one.heading, str(one))
+                codes = one.codes_of_signs()
+                settle = (account.setting("currency").declare(code) for code in codes)
+                told = f"; to settle what the sign means: {' or '.join(settle)}" if codes else ""
+                raise MixedCurrenciesError(name, feed, one.heading, str(one), told)
             if one.found:
                 yield one.evidence()
 
@@ -109,6 +114,11 @@ def figures_of(
             integers.survey(column, headings[column.name])
             for column in present
             if column.kind is Kind.INTEGER
+        ],
+        shares=[
+            percents.survey(column, headings[column.name])
+            for column in present
+            if column.kind is Kind.PERCENT
         ],
         stated=stated,
         has_currency=any(column.kind is Kind.CURRENCY for column in present),

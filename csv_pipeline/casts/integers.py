@@ -33,6 +33,7 @@ def survey(column: Column, heading: str) -> Survey:
         column=column.name,
         heading=heading,
         protected=column.protected,
+        declared=column.style,
         styles=styles,
         proofs=(
             f"{decimals.proof(styles[0])}|{grouped.format(',')}",
@@ -40,6 +41,7 @@ def survey(column: Column, heading: str) -> Survey:
         ),
         ambiguous=r"^-?[1-9][0-9]{0,2}[.,]000$",
         read=_marked,
+        meaning=decimals.meaning,
     )
 
 
@@ -91,7 +93,7 @@ def marks(
     evidence: list[Evidence] = []
     for one in surveys:
         reasons = (
-            (setting.value, "the account declares it"),
+            one.told(setting),
             (settled.get(one.column), "so was the import read that is repaired"),
             (amounts_mark, f"amounts of the file prove {amounts_mark}"),
         )

@@ -1,7 +1,7 @@
 """Moments in time, stored in UTC: `2026-05-02T17:02:34Z`, `Sep-28-2026 16:31:55 PM PDT`.
 
 A text that states its zone, by an offset or by an abbreviation that is known, is one moment. One
-that states none is read in the zone that the column or the feed declares; an hour that
+that states none is read in the zone that the column, the account or the feed declares; an hour that
 the clocks of that zone skip, or go through twice, is none. A number since 1970 is one only where
 the column declares what it counts. The database keeps six digits of a second: a text with more,
 other than zeros, is none. `9999-12-31` stands for no end, whatever the zone.

@@ -1,34 +1,28 @@
 """The commands and their options; each imports what it needs when it is called."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from csv_pipeline.account import Declaration
+from csv_pipeline.cli import declaring
 from csv_pipeline.cli.feed_commands import feeds
 from csv_pipeline.cli.group import Commands
+from csv_pipeline.cli.options import (
+    AccountOption,
+    Again,
+    DryRun,
+    FeedOption,
+    Json,
+    OnlyAccount,
+    OnlyFeed,
+    Strict,
+)
 from csv_pipeline.errors import SetupError
 
 if TYPE_CHECKING:
     from csv_pipeline.engine.pipeline import Pipeline
     from csv_pipeline.settings import Settings
-
-AccountOption = Annotated[str, typer.Option("--account", "-a", help="Whose file it is.")]
-FeedOption = Annotated[str, typer.Option("--feed", "-f", help="What it holds; see `feeds`.")]
-OnlyAccount = Annotated[str | None, typer.Option("--account", "-a", help="Only of this account.")]
-OnlyFeed = Annotated[str | None, typer.Option("--feed", "-f", help="Only of this feed.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of tables.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would happen; store nothing.")]
-Again = Annotated[
-    bool, typer.Option("--again", help="Import it though its bytes were imported, as the newest.")
-]
-Strict = Annotated[
-    bool, typer.Option("--strict", help="Exit with 1 also if the import has a warning.")
-]
-MaxMissing = Annotated[
-    int | None, typer.Option(min=0, help="Let a snapshot lack so many stored rows, this once.")
-]
 
 app = typer.Typer(
     cls=Commands,
@@ -44,7 +38,7 @@ app.add_typer(feeds, name="feeds")
 
 @app.command()
 def demo() -> None:
-    """Import sixteen files of three accounts and show what became of every row."""
+    """Import twenty files of three accounts and show what became of every row."""
     from dagster import DagsterInstance
 
     from csv_pipeline.cli import show_demo, terminal
@@ -162,7 +156,7 @@ def imports(
     with pipeline.database.begin() as connection:
         found = imports.newest(connection, account=account, feed=feed, limit=limit)
         locations = arrivals.locations(connection, [report.arrival_id for report, _ in found])
-        known = [one.account for one in accounts.every(connection)]
+        known = accounts.names(connection)
     if not found and feed is not None:
         pipeline.feed(feed)  # which may be no feed at all
     if not found and account is not None and account not in known:
@@ -261,6 +255,30 @@ def replay(  # noqa: PLR0913  # an option for each question
 
 
 @app.command()
+def worklist(
+    feed: Annotated[str, typer.Argument(help="A feed that declares what work is.")],
+    account: AccountOption,
+    out: Annotated[
+        Path | None,
+        typer.Option(dir_okay=False, help="Write it there, not where the settings say."),
+    ] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Write the work that remains to a CSV file; the earlier file is kept beside it."""
+    from csv_pipeline.cli import show, terminal
+
+    try:
+        written = _pipeline().write_worklist(account, feed, out)
+    except OSError as error:
+        raise SetupError(f"{out}: a file to write to was needed; {error.strerror}") from error
+    if as_json:
+        terminal.as_json(written.facts())
+    else:
+        show.worklist(written)
+
+
+@app.command()
 def undo(
     import_id: Annotated[int, typer.Argument(help="The number that `imports` shows.")],
     *,
@@ -278,82 +296,9 @@ def undo(
         show.undone(report, import_id, dry_run=dry_run)
 
 
-@app.command()
-def accounts() -> None:
-    """List the accounts, what they declared, who may read them, and how many files wait."""
-    from csv_pipeline.cli import show_feeds
-    from csv_pipeline.storage import accounts, arrivals, isolation
-
-    with _pipeline().database.begin() as connection:
-        show_feeds.accounts(
-            accounts.every(connection),
-            arrivals.backlog(connection, with_failed=True),
-            isolation.readers(connection),
-        )
-
-
-@app.command()
-def account(  # noqa: PLR0913, PLR0917  # an option for each fact
-    name: Annotated[str, typer.Argument(help="The account; it is made if it is new.")],
-    seller_id: Annotated[
-        str | None, typer.Option(help="Refuse files that name another seller.")
-    ] = None,
-    date_order: Annotated[
-        Literal["day-first", "month-first"] | None, typer.Option(help="What 03/04/2025 means.")
-    ] = None,
-    decimal_mark: Annotated[
-        Literal["point", "comma"] | None, typer.Option(help="What 1.234 means.")
-    ] = None,
-    encoding: Annotated[
-        str | None, typer.Option(help="Of files that are not Unicode, such as cp1252.")
-    ] = None,
-    currency: Annotated[
-        str | None, typer.Option(help="What $ or kr means, by ISO 4217, such as USD or SEK.")
-    ] = None,
-    null_word: Annotated[
-        list[str] | None,
-        typer.Option(help="Stands for no value where a column is not text; may be repeated."),
-    ] = None,
-    max_file_bytes: Annotated[
-        int | None, typer.Option(min=1, help="How large a file may be, decompressed.")
-    ] = None,
-    max_compressed_bytes: Annotated[
-        int | None, typer.Option(min=1, help="How large a compressed file may be.")
-    ] = None,
-    forget: Annotated[
-        list[Declaration] | None,
-        typer.Option(help="Let the files decide this again; may be repeated."),
-    ] = None,
-    reader: Annotated[
-        str | None, typer.Option(help="Let this login role read the account in the database.")
-    ] = None,
-    no_reader: Annotated[str | None, typer.Option(help="Let it read the account no more.")] = None,
-) -> None:
-    """Declare what overrules the evidence in an account's files, and who may read its rows."""
-    from csv_pipeline.cli import show_feeds, terminal
-    from csv_pipeline.engine.accounts import bind_reader, declare, unbind_reader
-    from csv_pipeline.storage import arrivals, confine, isolation
-
-    changes = {
-        "seller_id": seller_id,
-        "date_order": date_order,
-        "decimal_mark": decimal_mark,
-        "encoding": encoding,
-        "currency": currency,
-        "null_words": tuple(null_word) if null_word else None,
-        "max_file_bytes": max_file_bytes,
-        "max_compressed_bytes": max_compressed_bytes,
-    }
-    pipeline = _pipeline()
-    declared = declare(pipeline, name, changes, forget or [])
-    for role, change in ((reader, bind_reader), (no_reader, unbind_reader)):
-        if role is not None and (needed := change(pipeline, role, name)) is not None:
-            terminal.note(f"For an administrator of the database: {needed}")
-    with pipeline.database.begin() as connection:
-        for needed in confine.left_open(connection) if reader is not None else ():
-            terminal.note(f"For an administrator, so that no reader holds up others: {needed}")
-        waiting = arrivals.backlog(connection, with_failed=True)
-        show_feeds.accounts([declared], waiting, isolation.readers(connection))
+app.command()(declaring.accounts)
+app.command()(declaring.account)
+app.command()(declaring.suggest)
 
 
 def _pipeline() -> "Pipeline":

@@ -3,10 +3,13 @@
 import json
 import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+
+from csv_pipeline.errors import SetupError
 
 
 class Form(StrEnum):
@@ -63,3 +66,29 @@ def schema() -> None:
     from csv_pipeline.spec.declared.words import json_schema
 
     sys.stdout.write(json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n")
+
+
+@feeds.command()
+def propose(
+    files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="CSV files.")],
+    name: Annotated[
+        str | None, typer.Option(help="The feed's name; else the first file's.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(dir_okay=False, help="Write it to this file, such as feeds.d/x.yaml."),
+    ] = None,
+) -> None:
+    """Write a first YAML feed for files, by all of their values, with the evidence as comments."""
+    from csv_pipeline.cli import opening, terminal
+    from csv_pipeline.engine.proposing import propose as proposed
+
+    text = proposed(files, opening.settings_found(), name)
+    if out is None:
+        sys.stdout.write(text)
+        return
+    if out.exists():
+        raise SetupError(f"{out}: a new file to write to was needed; there is one: name another")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(text, encoding="utf-8")
+    terminal.out.print(f"Written to {out}")

@@ -12,6 +12,7 @@ from rich.text import Text
 from csv_pipeline.cli.show_scope import print_scope
 from csv_pipeline.cli.terminal import command, labelled, out, plain, print_under, table
 from csv_pipeline.engine.views import masked
+from csv_pipeline.engine.worklist import Written
 from csv_pipeline.model import (
     Counts,
     Evidence,
@@ -54,6 +55,9 @@ def imported(done: "Imported", feed: Feed) -> None:
     if report.repairs is not None:
         some = "" if _repairs_any(report) else "none of the "
         out.print(labelled("Repairs", Text(f"{some}rejected rows of import {report.repairs}")))
+    if report.settings_version:
+        see = f"see {command()} account {report.account} --history"
+        out.print(labelled("Settings", Text(f"version {report.settings_version}, {see}")))
     if report.outcome in {Outcome.IMPORTED, Outcome.DRY_RUN}:
         _print_accounting(report)
     print_warnings(report.warnings)
@@ -106,10 +110,15 @@ def imports(
             report.account,
             report.feed,
             _name_and_location(report, locations, settings),
-            outcome_of(report),
+            _outcome_and_settings(report),
             rows_of(report),
         )
     out.print(made)
+
+
+def _outcome_and_settings(report: ImportReport) -> Text:
+    version = report.settings_version
+    return outcome_of(report).append(f", settings {version}" if version else "")
 
 
 def _name_and_location(
@@ -158,6 +167,14 @@ def undone(report: ImportReport, import_id: int, *, dry_run: bool) -> None:
         out.print(f"  {rows:,} rows stay as import {by} left them, which changed them since")
     if not dry_run and not undo.redone:
         out.print(f"To have it back: {command()} undo {report.import_id}")
+
+
+def worklist(written: Written) -> None:
+    """Say how much work remains, and where it is listed."""
+    rows = "1 row remains" if written.rows == 1 else f"{written.rows:,} rows remain"
+    said = f"{rows}: {written.location}" + ("" if written.changed else ", which says so already")
+    kept = f" The earlier list: {written.backup}" if written.backup else ""
+    out.print(f"{said}.{kept}", soft_wrap=True)
 
 
 def sent_out(written: int, report: ImportReport, path: Path) -> None:

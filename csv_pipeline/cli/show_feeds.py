@@ -1,14 +1,12 @@
-"""Show feeds, their columns, and accounts."""
+"""Show feeds and their columns."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 
-from csv_pipeline.account import Account
 from csv_pipeline.cli.show import in_words
-from csv_pipeline.cli.terminal import command, labelled, out, plain, print_under, table
+from csv_pipeline.cli.terminal import command, out, print_under, table
 from csv_pipeline.spec.contract import Column
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.header import title
-from csv_pipeline.storage.arrivals import Backlog
 
 
 def feeds(all_feeds: Iterable[Feed]) -> None:
@@ -16,7 +14,8 @@ def feeds(all_feeds: Iterable[Feed]) -> None:
     made = table("feed", "what it holds", "table", "key within an account", "on conflict")
     for one in all_feeds:
         policy = type(one.conflict).__name__
-        key = ", ".join(one.key) or "what the row holds"
+        counted = f"{', '.join(one.counted) or 'what the row holds'}, counted in its file"
+        key = ", ".join(one.key) or counted
         made.add_row(one.name, one.description, f"data.{one.name}", key, in_words(policy))
     out.print(made)
     out.print(f"The columns of one: {command()} feeds NAME")
@@ -58,34 +57,3 @@ def _needed(column: Column, feed: Feed) -> str:
     required = [x.name for x in feed.layouts if column.name in x.required - x.filled]
     said = (("header", required), ("each row", filled))
     return ", ".join(what + named.format(", ".join(where)) for what, where in said if where)
-
-
-def accounts(
-    declared: Sequence[Account], waiting: Sequence[Backlog], readers: Mapping[str, Sequence[str]]
-) -> None:
-    """Print the accounts with what they declared, and the roles that may read each alone."""
-    if not declared:
-        out.print(
-            f"No accounts yet. One is made by its first file, or by {command()} account NAME."
-        )
-        return
-    sizes = ("max file bytes", "max compressed bytes")
-    facts = ("seller id", "date order", "amounts", "encoding", *sizes)
-    made = table("account", *facts, "readers", "files waiting", right=sizes)
-    for one in declared:
-        files = sum(len(lane.arrival_ids) for lane in waiting if lane.account == one.account)
-        amounts = ", ".join(filter(None, (one.decimal_mark, one.currency)))
-        known = (one.seller_id, one.date_order, amounts, one.encoding)
-        most = (one.max_file_bytes, one.max_compressed_bytes)
-        made.add_row(
-            one.account,
-            *(plain(fact or "") for fact in known),
-            *(f"{size:,}" if size else "" for size in most),
-            plain(", ".join(readers.get(one.account, ())), 200),
-            f"{files or ''}",
-        )
-    out.print(made)
-    for one in declared:
-        if one.null_words:
-            words = ", ".join(map(repr, one.null_words))
-            out.print(labelled("No value", plain(f"for account {one.account}, also {words}", 500)))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from csv_pipeline.defs.derived import derived_asset, derived_tables
 from csv_pipeline.defs.feed import asset_keys, feed_definitions
 from csv_pipeline.defs.jobs import export_rejects, undo_import
 from csv_pipeline.defs.lanes import JOB
@@ -11,6 +12,7 @@ from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.schedules import nightly
 from csv_pipeline.defs.sensors import landing
 from csv_pipeline.defs.stalled import stalled_runs
+from csv_pipeline.defs.worklists import worklist_asset
 from csv_pipeline.spec.feed import Feed
 
 
@@ -21,14 +23,17 @@ def assemble(feeds: Sequence[Feed], engine: Engine) -> dg.Definitions:
     """
     job = dg.define_asset_job(
         JOB,
-        selection=[key for feed in feeds for key in asset_keys(feed.name)],
+        selection=[key for feed in feeds for key in asset_keys(feed)],
         description="Imports files of one account.",
     )
     shared = dg.Definitions(
         jobs=[job, undo_import, export_rejects],
-        sensors=[landing, stalled_runs],
+        sensors=[landing, derived_tables, stalled_runs],
         schedules=[nightly],
         resources={"engine": engine},
         executor=dg.in_process_executor,
     )
-    return dg.Definitions.merge(shared, *map(feed_definitions, feeds))
+    derived = [derived_asset(table, feed) for feed in feeds for table in feed.derived]
+    worklists = [worklist_asset(feed, feed.worklist) for feed in feeds if feed.worklist]
+    tables = dg.Definitions(assets=[*derived, *worklists])
+    return dg.Definitions.merge(shared, *map(feed_definitions, feeds), tables)

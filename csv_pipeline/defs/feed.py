@@ -22,23 +22,49 @@ def feed_definitions(feed: Feed) -> dg.Definitions:
 
     @dg.graph_multi_asset(
         name=feed.name,
+        ins={"files": dg.AssetIn(landing_key(feed), dagster_type=dg.Nothing)},
         outs={"table": _table(feed), "rejects": _rejects(feed)},
         partitions_def=account_partitions,
         group_name=feed.group,
         check_specs=check_specs(feed),
         config=_config(feed),
     )
-    def path_of_the_files() -> dict[str, Any]:
-        outs = report(load(validate(transform(read(claim())))))
+    def path_of_the_files(files: Any) -> dict[str, Any]:
+        outs = report(load(validate(transform(read(claim(files))))))
         results = {f"{feed.name}_{name}": getattr(outs, name) for name in CHECKS}
         return {"table": outs.table, "rejects": outs.rejects, **results}
 
-    return dg.Definitions(assets=[path_of_the_files])
+    return dg.Definitions(assets=[_landing(feed), path_of_the_files])
 
 
-def asset_keys(feed: str) -> list[dg.AssetKey]:
-    """Return the keys of a feed's table and of its rejects."""
-    return [dg.AssetKey(feed), dg.AssetKey(f"{feed}_rejects")]
+def asset_keys(feed: Feed) -> list[dg.AssetKey]:
+    """Return the keys of a feed's table, of its rejects and of what is derived from it."""
+    names = (feed.name, f"{feed.name}_rejects", *(table.name for table in feed.derived))
+    worklists = [worklist_key(feed)] if feed.worklist else []
+    return [*map(dg.AssetKey, names), *worklists]
+
+
+def worklist_key(feed: Feed) -> dg.AssetKey:
+    """Return the key of the list of a feed's work that remains."""
+    return dg.AssetKey(f"{feed.name}_worklist")
+
+
+def landing_key(feed: Feed) -> dg.AssetKey:
+    """Return the key of a feed's files in the landing area, which others bring."""
+    return dg.AssetKey(["landing", feed.name])
+
+
+def _landing(feed: Feed) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        landing_key(feed),
+        description=f"Files of {feed.name} as they arrive, in the folder {{account}}/{feed.name} "
+        "of the landing area. A file that lies still is imported within seconds.",
+        group_name=feed.group,
+        kinds={"csv", "file"},
+        owners=OWNERS,
+        tags={"csv_pipeline/feed": feed.name},
+        partitions_def=account_partitions,
+    )
 
 
 def _table(feed: Feed) -> dg.AssetOut:

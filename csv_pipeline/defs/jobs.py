@@ -5,9 +5,12 @@ from collections.abc import Iterator
 import dagster as dg
 from pydantic import Field
 
+from csv_pipeline.defs.derived import recompute_facts
 from csv_pipeline.defs.metadata import undo_metadata
 from csv_pipeline.defs.resource import Engine
+from csv_pipeline.engine.events import Event, RecomputeBroke, TableRecomputed
 from csv_pipeline.errors import PipelineError, SetupError
+from csv_pipeline.storage.recompute import Recomputed
 
 
 class UndoConfig(dg.Config):
@@ -20,12 +23,21 @@ class UndoConfig(dg.Config):
 @dg.op(description="Take back all that one import wrote, in one transaction.")
 def undo(
     context: dg.OpExecutionContext, config: UndoConfig, engine: dg.ResourceParam[Engine]
-) -> Iterator[dg.AssetObservation | dg.Output[int]]:
+) -> Iterator[dg.AssetObservation | dg.AssetMaterialization | dg.Output[int]]:
     """Undo one import and show what became of its rows, here and on the feed's asset."""
     pipeline = engine.pipeline()
     pipeline.leases.work_on(context.run.run_id, whole=True)
+    recomputed: list[Recomputed] = []
+
+    def on_event(event: Event) -> None:
+        match event:
+            case TableRecomputed(recomputed=done):
+                recomputed.append(done)
+            case RecomputeBroke(derived=name, error=error):
+                context.log.error("%s: not recomputed; %s", name, error)
+
     try:
-        report = pipeline.undo(config.import_id, dry_run=config.dry_run)
+        report = pipeline.undo(config.import_id, dry_run=config.dry_run, on_event=on_event)
     except PipelineError as error:
         unforeseen = None if isinstance(error, SetupError) else error
         raise dg.Failure(str(error), allow_retries=False) from unforeseen
@@ -34,6 +46,9 @@ def undo(
     context.log.info("Import %s %s; what became of its rows is below.", config.import_id, done)
     if not config.dry_run:
         yield dg.AssetObservation(report.feed, partition=report.account, metadata=facts)
+    for its in recomputed:
+        told = recompute_facts(pipeline, its)
+        yield dg.AssetMaterialization(its.derived, partition=its.account, metadata=told)
     yield dg.Output(report.import_id, metadata=facts)
 
 

@@ -10,6 +10,7 @@ import dagster as dg
 from csv_pipeline.defs.batch import batches
 from csv_pipeline.defs.feed import asset_keys
 from csv_pipeline.engine.pipeline import Pipeline
+from csv_pipeline.spec.feed import Feed
 from csv_pipeline.storage import arrivals
 from csv_pipeline.storage.arrivals import Backlog
 
@@ -57,17 +58,17 @@ def request_runs(
             for arrival_ids in islice(batches(lane, settings), each)
         ]
         arrivals.note_request(connection, [one for _, some in due for one in some])
-    return [_request(lane, arrival_ids) for lane, arrival_ids in due]
+    return [_request(pipeline.feed(lane.feed), lane, arrival_ids) for lane, arrival_ids in due]
 
 
-def _request(lane: Backlog, arrival_ids: Sequence[int]) -> dg.RunRequest:
+def _request(feed: Feed, lane: Backlog, arrival_ids: Sequence[int]) -> dg.RunRequest:
     """Return the request to import these arrivals; the key differs at every attempt."""
     ids = ",".join(map(str, arrival_ids))
     digest = hashlib.sha256(ids.encode()).hexdigest()[:16]
     return dg.RunRequest(
         run_key=f"{lane_name(lane)}/{digest}/{lane.requests}",
         partition_key=lane.account,
-        asset_selection=asset_keys(lane.feed),
+        asset_selection=asset_keys(feed),
         run_config={"ops": {lane.feed: {"config": {"arrival_ids": list(arrival_ids)}}}},
         tags={LANE: lane_name(lane)},
     )

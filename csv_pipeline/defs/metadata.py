@@ -12,11 +12,14 @@ from typing import Any
 
 import dagster as dg
 
-from csv_pipeline.defs.chart import outcome_chart
+from csv_pipeline.defs.chart import line_chart, outcome_chart
 from csv_pipeline.engine.workspace import Progress, Stage
 from csv_pipeline.model import Counts, ImportReport, Outcome, Reject
 from csv_pipeline.spec.contract import Column
+from csv_pipeline.spec.derived import DerivedTable
 from csv_pipeline.spec.feed import Feed
+from csv_pipeline.storage.derived import Contents
+from csv_pipeline.storage.recompute import Recomputed
 from csv_pipeline.storage.targets import SCHEMA
 
 Metadata = Mapping[str, Any]
@@ -42,6 +45,43 @@ def table_definition(feed: Feed) -> Metadata:
     return {
         "dagster/table_name": f"{SCHEMA}.{feed.name}",
         "dagster/column_schema": dg.TableSchema(columns=[_column(c, feed) for c in feed.columns]),
+    }
+
+
+def derived_definition(table: DerivedTable) -> Metadata:
+    """Return what is known of a derived table before it is computed."""
+    columns = [
+        dg.TableColumn(
+            column.name,
+            type=column.type,
+            description=column.description,
+            constraints=dg.TableColumnConstraints(
+                nullable=column.name not in table.key,
+                other=["key"] if column.name in table.key else [],
+            ),
+        )
+        for column in table.columns
+    ]
+    return {
+        "dagster/table_name": f"{SCHEMA}.{table.name}",
+        "dagster/column_schema": dg.TableSchema(columns=columns),
+    }
+
+
+def derived_metadata(derived: DerivedTable, done: Recomputed, has: Contents) -> Metadata:
+    """Return what was recomputed of a derived table, and what it has of the account."""
+    chart = derived.chart
+    drawn = line_chart(derived.name, chart.lines, has.points) if chart else ""
+    return {
+        **({"by " + chart.by: dg.MetadataValue.md(drawn)} if chart else {}),
+        "dagster/partition_row_count": has.rows,
+        **has.totals,
+        "imports since the last time": done.imports,
+        "scopes recomputed": done.scopes,
+        "rows recomputed": done.rows,
+        "rows before": done.rows_before,
+        "everything": done.everything,
+        **table("first rows", ({n: _cell(v) for n, v in row.items()} for row in has.first)),
     }
 
 
@@ -144,6 +184,12 @@ def in_short(problem: str | None, name: str) -> str:
     """
     lines = (problem or "").strip().splitlines()
     return lines[-1].removeprefix(f"{name}: ")[:1_000] if lines else ""
+
+
+def _cell(value: object) -> str | int | float:
+    if value is None:
+        return ""
+    return value if isinstance(value, int) else str(value)
 
 
 def _column(column: Column, feed: Feed) -> dg.TableColumn:

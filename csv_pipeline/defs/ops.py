@@ -78,13 +78,14 @@ class ClaimConfig(ImportConfig):
 @dg.op(
     out=_BATCH,
     retry_policy=PATIENCE,
+    ins={"files": dg.In(dg.Nothing, description="the landing area")},
     description="Take the right to import what waits, and bring each file to this machine.",
 )
 def claim(
     context: dg.OpExecutionContext, config: ClaimConfig, engine: dg.ResourceParam[Engine]
 ) -> dg.Output[dict[str, Any]]:
     """Claim the account's files of one feed and fetch them."""
-    with _step(context, engine) as pipeline:
+    with step(context, engine) as pipeline:
         batch = _claim(context, config, pipeline)
         if not batch.claims:
             context.log.info("Nothing to import for %s/%s.", batch.account, batch.feed)
@@ -100,7 +101,7 @@ def _stage_op(stage: Stage, description: str) -> dg.OpDefinition:
     def advance(
         context: dg.OpExecutionContext, engine: dg.ResourceParam[Engine], batch: dict[str, Any]
     ) -> dg.Output[dict[str, Any]]:
-        with _step(context, engine) as pipeline:
+        with step(context, engine) as pipeline:
             return _advance_all(context, pipeline, batch_from(batch), stage)
 
     return advance
@@ -121,7 +122,7 @@ def report(
     context: dg.OpExecutionContext, engine: dg.ResourceParam[Engine], batch: dict[str, Any]
 ) -> Iterator[Any]:
     """Report on all files of the run; only then fail it, if there is reason to."""
-    with _step(context, engine) as pipeline:
+    with step(context, engine) as pipeline:
         told = batch_from(_advance_all(context, pipeline, batch_from(batch), Stage.REPORT).value)
         reports = run.settled(pipeline, told.claims)
         results = list(_results(pipeline, told, reports))
@@ -243,7 +244,7 @@ def _fail_if_due(batch: Batch, reports: list[ImportReport]) -> None:
 
 
 @contextmanager
-def _step(context: dg.OpExecutionContext, engine: Engine) -> Iterator[Pipeline]:
+def step(context: dg.OpExecutionContext, engine: Engine) -> Iterator[Pipeline]:
     """Give the pipeline to do one step of a run with, and leave the run's claims to the next step.
 
     It is let known which process works on the run; see `csv_pipeline.defs.stalled`. Where each step

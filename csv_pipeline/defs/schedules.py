@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from csv_pipeline.defs.derived import request_recomputes
 from csv_pipeline.defs.lanes import JOB, request_runs
 from csv_pipeline.defs.partitions import ACCOUNTS
 from csv_pipeline.defs.resource import Engine
@@ -14,7 +15,7 @@ from csv_pipeline.defs.resource import Engine
     cron_schedule="0 2 * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Asks for runs over failed and waiting files, in order.",
+    description="Asks for runs over failed and waiting files, in order, and derived tables.",
 )
 def nightly(
     context: dg.ScheduleEvaluationContext, engine: dg.ResourceParam[Engine]
@@ -23,9 +24,10 @@ def nightly(
     pipeline = engine.pipeline()
     pipeline.remove_all_expired(pipeline.settings.tick_seconds)
     requests = request_runs(pipeline, night=True)
+    requests += request_recomputes(pipeline, again=f"{context.scheduled_execution_time:%Y-%m-%d}")
     # A schedule cannot request partitions, and an account may be newer than the last sensor tick.
     added = sorted({str(request.partition_key) for request in requests})
     context.instance.add_dynamic_partitions(ACCOUNTS, added)
     yield from requests
     if not requests:
-        yield dg.SkipReason("No file waits and none failed.")
+        yield dg.SkipReason("No file waits, none failed, and no derived table is behind.")

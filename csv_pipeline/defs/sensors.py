@@ -35,27 +35,28 @@ def landing(
     seconds = pipeline.settings.tick_seconds / 2
     seen = pipeline.scan(seconds=seconds, start_at=context.cursor or None)
     pipeline.put_away(seconds / 2)
-    requests = request_runs(pipeline, _busy_lanes(context.instance))
+    requests = request_runs(pipeline, busy_lanes(context.instance))
     return dg.SensorResult(
         run_requests=requests,
         skip_reason=None if requests else _why_not(seen),
-        dynamic_partitions_requests=_new_partitions(pipeline, context.instance),
+        dynamic_partitions_requests=new_partitions(pipeline, context.instance),
         cursor=seen.stopped_at or "",
     )
 
 
-def _busy_lanes(instance: dg.DagsterInstance) -> set[str]:
+def busy_lanes(instance: dg.DagsterInstance) -> set[str]:
     """Return the lanes that have a run already; what waits there now is for the next one."""
     runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
     return {run.tags[LANE] for run in runs if LANE in run.tags}
 
 
-def _new_partitions(
+def new_partitions(
     pipeline: Pipeline, instance: dg.DagsterInstance
 ) -> Sequence[dg.AddDynamicPartitionsRequest]:
+    """Return the request for partitions of accounts that Dagster does not know yet."""
     known = set(instance.get_dynamic_partitions(ACCOUNTS))
     with pipeline.database.begin() as connection:
-        new = [a.account for a in accounts.every(connection) if a.account not in known]
+        new = [name for name in accounts.names(connection) if name not in known]
     return [account_partitions.build_add_request(new)] if new else []
 
 

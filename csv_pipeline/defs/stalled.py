@@ -41,7 +41,7 @@ def stalled_runs(
 ) -> dg.SkipReason:
     """Report runs as failed, or as canceled if they were to be, when no process works on them."""
     pipeline = engine.pipeline()
-    ours = {key for feed in pipeline.feeds for key in asset_keys(feed)}
+    ours = {key for feed in pipeline.feeds.values() for key in asset_keys(feed)}
     records = [
         record
         for record in context.instance.get_run_records(dg.RunsFilter(statuses=WORKED_ON))

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from csv_pipeline.account import Account
+from csv_pipeline.demo import shop
 from csv_pipeline.demo.ebay import DE, UK, US, Row, Sale, Site, report, rows, sales
 
 ACCOUNTS = (
@@ -64,6 +65,18 @@ def deliveries() -> tuple[tuple[Delivery, ...], tuple[Delivery, ...]]:
                       _strangers_export(), at),
             Delivery("acorn", _CUSTOMERS, "customers.csv",
                       "UTF-8 with a byte order mark, zips with leading zeros", _customers(), at),
+            Delivery("acorn", "ebay_listings",
+                      "eBay-all-active-listings-report-2026-09-15-12315361660.csv",
+                      "parents and variations told apart, one faulty quantity",
+                      shop.listings(), at),
+            Delivery("acorn", "ebay_transactions", "Transaction-report-Sep-08-2026.csv",
+                      "a preamble, two identical fees that stay two, a hold",
+                      shop.transactions(range(1, 9)), at - timedelta(7)),
+            Delivery("acorn", "ebay_transactions", "Transaction-report-Sep-14-2026.csv",
+                      "overlaps the report before it; its payouts went on",
+                      shop.transactions(range(1, 15)), at),
+            Delivery("acorn", "products", "products.csv",
+                      "a list of one's own, one wrong barcode", shop.products(), at),
             Delivery("bergwerk", _EBAY, "eBay-Bestellungen-01-Mrz-2026.csv",
                       "German: semicolons, Windows-1252, 1.234,50, Mär and Dez",
                       _bergwerk_orders(), at),

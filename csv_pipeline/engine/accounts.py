@@ -1,56 +1,264 @@
 """What accounts declare of their files, and which logins of the database may read them."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
 from typing import Any
+from zoneinfo import available_timezones
 
-from csv_pipeline.account import Account, DateOrder, DecimalMark, account_slug
+from csv_pipeline.account import (
+    DELIMITERS,
+    Account,
+    DateOrder,
+    DecimalMark,
+    Declaration,
+    Declared,
+    account_slug,
+    entry_of,
+    joined,
+)
 from csv_pipeline.casts.currencies import is_code
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError, UnknownAccountError
+from csv_pipeline.spec.contract import choice_key, columns_of, heading, hold_zone
+from csv_pipeline.spec.feed import Feed, as_declared
+from csv_pipeline.spec.header import FINGERPRINT
 from csv_pipeline.storage import accounts, isolation
+
+_BY_HEADER = {"date_order", "decimal_mark", "time_zone", "currency", "delimiter", "aliases"}
+"""What can be settled for files with one header: what is decided once that is known."""
+
+_OF_FEED = {"aliases", "maps"}
+_ENTRIES = {"null_words": "null-word", "aliases": "alias", "maps": "map"}
 
 
 def declare(
-    pipeline: Pipeline, name: str, changes: Mapping[str, Any], forget: Sequence[str]
-) -> Account:
-    """Store the facts given, drop those to forget, keep the others, and return them all.
+    pipeline: Pipeline,
+    scope: Account,
+    changes: Mapping[str, Any],
+    forget: Sequence[str] = (),
+    by: str = "",
+) -> Declared:
+    """Store the settings given, drop those to forget, keep the others, and return all.
+
+    They are for all files of an account, those of a feed, or those of it with one header, as the
+    `scope` says; what is `changes` is as a person writes it.
 
     Raises:
-        SetupError: There is no such encoding or currency.
+        SetupError: A setting is none, or not one of the feed.
+        UnknownFeedError: There is no such feed.
         UnknownAccountError: There is no such account to forget anything of.
     """
-    given = {fact: value for fact, value in changes.items() if value is not None}
-    if "encoding" in given:
-        try:
-            "a".encode(given["encoding"])  # codecs has others, such as hex, that give no text
-        except (LookupError, UnicodeError) as error:
-            raise SetupError(
-                f"account {name!r}: an encoding that Python knows was needed; "
-                f"found {given['encoding']!r}"
-            ) from error
-    if "currency" in given:
-        given["currency"] = given["currency"].upper()
-        if not is_code(given["currency"]):
-            raise SetupError(
-                f"account {name!r}: a currency by its code of ISO 4217, such as USD, was needed; "
-                f"found {given['currency']!r}"
-            )
-    unset = asdict(Account(account=name))
-    forgotten = {fact.replace("-", "_") for fact in forget}
-    facts: dict[str, Any] = {fact: unset[fact] for fact in forgotten} | given
-    if "date_order" in given:
-        facts["date_order"] = DateOrder(given["date_order"].replace("-", " "))
-    if "decimal_mark" in given:
-        facts["decimal_mark"] = DecimalMark(given["decimal_mark"])
+    name = account_slug(scope.account)
+    feed = pipeline.feed(scope.feed) if scope.feed else None
+    given = {fact: value for fact, value in changes.items() if value not in {None, ()}}
+    _hold_to_scope(scope, given)
     with pipeline.database.begin() as connection:
-        known = [one.account for one in accounts.every(connection)] if forget else [name]
+        known = accounts.names(connection) if forget else [name]
         if name not in known:
             raise UnknownAccountError(name, known)
-        accounts.add(connection, account_slug(name))
-        declared = replace(accounts.named(connection, name), **facts)
-        accounts.declare(connection, declared)
-    return declared
+        accounts.lock(connection, name)
+        before = accounts.declared(connection, name, scope.feed)
+        held = next((v.facts for v in before.versions if _is_of(v.facts, scope)), scope)
+        facts = _without(held, forget)
+        own = as_declared(feed, before.of(scope.header)) if feed else None
+        for fact, value in given.items():
+            new = _READ[fact](name, value, own)
+            if isinstance(new, tuple):
+                new = joined(getattr(facts, fact), tuple(dict.fromkeys(new)))
+            facts = _with(facts, fact, new)
+        if facts != held:
+            accounts.declare(connection, facts, by)
+        return accounts.declared(connection, name, scope.feed)
+
+
+def _is_of(facts: Account, scope: Account) -> bool:
+    return (facts.feed, facts.header) == (scope.feed, scope.header)
+
+
+def _hold_to_scope(scope: Account, given: Mapping[str, Any]) -> None:
+    """Hold settings to what their scope can settle.
+
+    Raises:
+        SetupError: A feed is needed and not named; or a header cannot settle it.
+    """
+    who = f"account {scope.account!r}"
+    if (scope.header or given.keys() & _OF_FEED) and not scope.feed:
+        raise SetupError(f"{who}: a feed was needed (--feed) for a header, aliases and maps")
+    if scope.header and not FINGERPRINT.fullmatch(scope.header):
+        raise SetupError(
+            f"{who}: the fingerprint of a header was needed, 12 digits and letters as a message "
+            f"shows it; found {scope.header!r}"
+        )
+    if scope.header and (others := sorted(given.keys() - _BY_HEADER)):
+        found = ", ".join(name.replace("_", " ") for name in others)
+        allowed = ", ".join(name.replace("_", " ") for name in sorted(_BY_HEADER))
+        raise SetupError(f"{who}: for one header {allowed} can be settled; found {found}")
+
+
+def _with(facts: Account, name: str, value: Any) -> Account:
+    changed: dict[str, Any] = {name: value}
+    return replace(facts, **changed)
+
+
+def _without(facts: Account, forget: Sequence[str]) -> Account:
+    """Return settings without those to forget: by name, or a single `alias:`, `map:`, `null-word:`.
+
+    Raises:
+        SetupError: There is no such setting, or no such entry.
+    """
+    empty = Account(account=facts.account)
+    for told in forget:
+        option, _, entry = told.partition(":")
+        fact = next((name for name, its in _ENTRIES.items() if its == option and entry), None)
+        if fact is None:
+            known = [*Declaration, *(f"{one}:…" for one in _ENTRIES.values())]
+            if told not in set(Declaration):
+                raise _unknown(f"forget {told!r}", "a setting", told, known)
+            fact = Declaration(told).fact
+            facts = _with(facts, fact, getattr(empty, fact))
+            continue
+        entries = {entry_of(one): one for one in getattr(facts, fact)}
+        left = tuple(one for one in getattr(facts, fact) if entry_of(one) != entry.casefold())
+        if entry.casefold() not in entries:
+            raise _unknown(f"forget {told!r}", f"a declared {option}", entry, entries)
+        facts = _with(facts, fact, left)
+    return facts
+
+
+def _unknown(where: str, needed: str, word: str, known: Iterable[str]) -> SetupError:
+    words = list(map(str, known))
+    alike = get_close_matches(word, words, n=1, cutoff=0.5)
+    shown = f" (did you mean {alike[0]!r}?)" if alike else ""
+    listed = f" of {', '.join(words)}" if 0 < len(words) <= 12 else ""
+    return SetupError(f"{where}: {needed}{listed} was needed; found {word!r}{shown}")
+
+
+def _encoding(account: str, name: str, _: Feed | None) -> str:
+    try:
+        "a".encode(name)  # codecs has others, such as hex, that give no text
+    except (LookupError, UnicodeError) as error:
+        raise SetupError(
+            f"account {account!r}: an encoding that Python knows was needed; found {name!r}"
+        ) from error
+    return name
+
+
+def _currency(account: str, name: str, _: Feed | None) -> str:
+    if not is_code(code := name.upper()):
+        raise SetupError(
+            f"account {account!r}: a currency by its code of ISO 4217, such as USD, was needed; "
+            f"found {code!r}"
+        )
+    return code
+
+
+def _zone(account: str, name: str, _: Feed | None) -> str:
+    try:
+        hold_zone(name)
+    except SetupError as error:
+        needed = "a time zone by its name of IANA, such as Europe/Berlin,"
+        known = sorted(available_timezones())
+        raise _unknown(f"account {account!r}", needed, name, known) from error
+    return name
+
+
+def _delimiter(account: str, name: str, _: Feed | None) -> str:
+    mark = DELIMITERS.get(name, name)
+    if not 0 < len(mark) <= 3 or any(c.isalnum() or c in "\"'\r\n" for c in mark):
+        named = ", ".join(DELIMITERS)
+        raise SetupError(
+            f"account {account!r}: a delimiter was needed, {named}, or one to three signs; "
+            f"found {name!r}"
+        )
+    return mark
+
+
+def _null_words(account: str, words: Sequence[str], _: Feed | None) -> tuple[str, ...]:
+    if not all(word.strip() for word in words):
+        raise SetupError(f"account {account!r}: a word for no value was needed; found a blank one")
+    return tuple(word.strip() for word in words)
+
+
+def _aliases(_: str, told: Sequence[str], feed: Feed | None) -> tuple[tuple[str, str], ...]:
+    return tuple(_alias(one, feed) for one in told if feed)
+
+
+def _alias(told: str, feed: Feed) -> tuple[str, str]:
+    """Return a name in headers and the column that it is to name.
+
+    Raises:
+        SetupError: There is no such column, or another one has the name.
+    """
+    title, _, name = (part.strip() for part in told.rpartition("="))
+    where = f"alias {told!r}"
+    columns = {column.name: column for column in feed.columns if not column.derived}
+    if not heading(title):
+        raise SetupError(f"{where}: a name and its column, 'Artikel Nr=sku', was needed")
+    if name not in columns:
+        raise _unknown(where, f"a column of feed {feed.name!r}", name, columns)
+    own = {column.name: column.headings for column in columns_of(feed.contract)}
+    for other in columns.values():  # a date and its time share a name
+        shares = own[name] & own[other.name]
+        if other.name != name and not shares and heading(title) in other.headings:
+            raise SetupError(
+                f"{where}: a name that no other column has was needed; {title!r} names "
+                f"{other.name!r}"
+            )
+    return title, name
+
+
+def _maps(_: str, told: Sequence[str], feed: Feed | None) -> tuple[tuple[str, str, str], ...]:
+    return tuple(_map(one, feed) for one in told if feed)
+
+
+def _map(told: str, feed: Feed) -> tuple[str, str, str]:
+    """Return a column, a word that its cells hold, and what is stored for it.
+
+    Raises:
+        SetupError: The column is none of words, does not store this one, or knows the word.
+    """
+    left, _, stored = told.rpartition("=")
+    name, _, word = (part.strip() for part in left.partition(":"))
+    where, stored = f"map {told!r}", stored.strip()
+    columns = {column.name: column for column in feed.columns if column.choices}
+    if not (name and word):
+        raise SetupError(f"{where}: 'order_status:Versendet=shipped' was needed")
+    if name not in columns:
+        needed = f"a column of feed {feed.name!r} that accepts certain words"
+        raise _unknown(where, needed, name, columns)
+    choices = {column.name: column.choices for column in columns_of(feed.contract)}[name]
+    meant = {choice_key(one): kept for one, kept in choices.items()}
+    by_word = meant | {choice_key(kept): kept for kept in choices.values()}
+    if choice_key(stored) not in by_word:
+        raise _unknown(where, f"a word that column {name!r} accepts", stored, sorted(choices))
+    if meant.get(choice_key(word), by_word[choice_key(stored)]) != by_word[choice_key(stored)]:
+        raise SetupError(
+            f"{where}: a word that the feed does not know was needed; it stores "
+            f"{meant[choice_key(word)]!r} for {word!r}"
+        )
+    return name, word, by_word[choice_key(stored)]
+
+
+_READ: dict[str, Callable[[str, Any, Feed | None], Any]] = {
+    "encoding": _encoding,
+    "currency": _currency,
+    "time_zone": _zone,
+    "delimiter": _delimiter,
+    "null_words": _null_words,
+    "aliases": _aliases,
+    "maps": _maps,
+    "date_order": lambda _, value, __: DateOrder(value.replace("-", " ")),
+    "decimal_mark": lambda _, value, __: DecimalMark(value),
+    **dict.fromkeys(
+        (
+            *("seller_id", "max_file_bytes", "max_compressed_bytes"),
+            *("max_rejected_rows", "max_rejected_share"),
+        ),
+        lambda _, value, __: value,
+    ),
+}
+"""How each setting is made of what a person writes."""
 
 
 def bind_reader(pipeline: Pipeline, role: str, account: str) -> str | None:

@@ -15,6 +15,7 @@ import structlog
 from csv_pipeline.engine.workspace import Progress, Stage
 from csv_pipeline.errors import LostClaimError
 from csv_pipeline.model import Claim, FoundFile, ImportReport, Reject
+from csv_pipeline.storage.recompute import Recomputed
 
 log = structlog.get_logger()
 
@@ -83,7 +84,32 @@ class ImportSettled:
     members: tuple[FoundFile, ...]
 
 
-Event = StepStarted | RowsDone | StepDone | StepBroke | ClaimLost | ImportSettled
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableRecomputed:
+    """A derived table has what an import or an undo changed."""
+
+    recomputed: Recomputed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecomputeBroke:
+    """An error kept a derived table from being recomputed; what was imported stays stored."""
+
+    derived: str
+    account: str
+    error: Exception
+
+
+Event = (
+    StepStarted
+    | RowsDone
+    | StepDone
+    | StepBroke
+    | ClaimLost
+    | ImportSettled
+    | TableRecomputed
+    | RecomputeBroke
+)
 OnEvent = Callable[[Event], None]
 
 

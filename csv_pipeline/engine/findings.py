@@ -84,6 +84,8 @@ def settings_at_fault(account: Account, report: ImportReport) -> str:
         "encoding": by_letters,
         "date_order": "date" in rules,
         "decimal_mark": bool(rules & {"decimal", "integer"}),
+        "max_rejected_rows": report.problem_code == ThresholdExceededError.code,
+        "max_rejected_share": report.problem_code == ThresholdExceededError.code,
         "currency": "currency" in rules or report.problem_code == MixedCurrenciesError.code,
     }
     settings = [account.setting(name) for name, is_it in may_be.items() if is_it]

@@ -28,6 +28,7 @@ from csv_pipeline.errors import FileRefusedError, LostClaimError
 from csv_pipeline.model import Claim, Outcome
 from csv_pipeline.parts import together
 from csv_pipeline.rejects.faults import MASK
+from csv_pipeline.spec.feed import Feed
 from csv_pipeline.stages.load import RowRefusedError
 from csv_pipeline.stages.transform import transform
 from csv_pipeline.stages.validate import validate
@@ -41,11 +42,15 @@ class Group:
 
     def __init__(self, imports: Sequence[Import], *, first: bool = False) -> None:
         self._first_of_run = first
-        one = imports[0]
         self.imports = tuple(imports)
-        self.feed, self.account, self.pipeline = one.feed, one.account, one.pipeline
-        self._settings, self._database = one.pipeline.settings, one.pipeline.database
-        self._leases = one.pipeline.leases
+        self.pipeline = imports[0].pipeline
+        self._settings, self._database = self.pipeline.settings, self.pipeline.database
+        self._leases = self.pipeline.leases
+
+    @property
+    def feed(self) -> Feed:
+        """Their feed as the account declares it, for their header once that is known."""
+        return self.imports[0].feed
 
     @property
     def claims(self) -> tuple[Claim, ...]:
@@ -159,7 +164,7 @@ class Group:
             files = replace(
                 files, replay=due[0].replay(), styles=repaired.styles, facts=due[0].facts()
             )
-        found = transform(files, self.feed, self.account)
+        found = transform(files, due[0].feed, due[0].account)
         for import_, typed in zip(due, found, strict=True):
             if isinstance(typed, FileRefusedError):
                 import_.end_as(Outcome.REFUSED, str(typed), typed.code)
@@ -171,7 +176,7 @@ class Group:
         if not due:
             return
         typed = [import_.workspace.typed for import_ in due]
-        found = validate(files_of(due), [its for its in typed if its], self.feed)
+        found = validate(files_of(due), [its for its in typed if its], due[0].feed)
         for import_, valid in zip(due, found, strict=True):
             import_.workspace.valid = valid
         self._each(due, hold_to_thresholds)

@@ -11,17 +11,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from psycopg import Error as PsycopgError
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from csv_pipeline.account import Account
+from csv_pipeline.account import Account, Declared
 from csv_pipeline.engine import dry_runs
+from csv_pipeline.engine.beforehand import hints_for, names_of
 from csv_pipeline.engine.findings import first_rejects
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.report import report_so_far
 from csv_pipeline.engine.workspace import MOST_BYTES_OF_ONE, Workspace, workspace_in
 from csv_pipeline.errors import ContradictionError, FileNameError, FileRefusedError, WrongFeedError
 from csv_pipeline.handover import PlainFile, Replay, TextFile
-from csv_pipeline.location import Location, location_of, parts_below
+from csv_pipeline.location import location_of
 from csv_pipeline.model import (
     Claim,
     Ending,
@@ -37,26 +39,27 @@ from csv_pipeline.parts import Files
 from csv_pipeline.rejects.rejects_file import is_rejects_file
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.contract import heading
-from csv_pipeline.spec.feed import Feed
-from csv_pipeline.spec.file_name import FromName, NamedFile
-from csv_pipeline.spec.header import drift, sources_in
+from csv_pipeline.spec.feed import Feed, as_declared
+from csv_pipeline.spec.file_name import FromName
+from csv_pipeline.spec.header import drift, header_fingerprint, sources_in
 from csv_pipeline.stages.fetch import fetch, refuse_changed
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.replay import Repaired, named_import, under_own_header
 from csv_pipeline.stages.transform import facts_by_header
 from csv_pipeline.stages.unpack import UnpackLimits, Wanted, unpack
-from csv_pipeline.storage import quarantine
+from csv_pipeline.storage import accounts, quarantine
 
 _MOST_NAMES = 40
 
 
 def imports_of(pipeline: Pipeline, claims: Sequence[Claim]) -> list["Import"]:
     """Return the imports of claimed arrivals of one account."""
-    account = pipeline.declared.get(claims[0].account) if claims else None
-    if account is None and claims:
-        account = pipeline.account(claims[0].account)
-    return [Import(pipeline, claim, account) for claim in claims]
+    if not claims:
+        return []
+    lane = claims[0].account, claims[0].feed
+    declared = pipeline.declared.get(lane) or pipeline.declared_of(*lane)
+    return [Import(pipeline, claim, declared) for claim in claims]
 
 
 def work_of(settings: Settings, claim: Claim) -> Path:
@@ -71,43 +74,43 @@ def remove_work(settings: Settings, claim: Claim) -> None:
         dry_runs.drop(work_of(settings, claim))
 
 
-def hints_for(name: str, settings: Settings, feed: Feed | None) -> ReadHints:
-    """Return what is known of a file of a feed, or of none, before it is read."""
-    hints = ReadHints(
-        name=name,
-        max_bytes=settings.max_file_bytes,
-        max_columns=settings.max_columns,
-        max_record_bytes=settings.max_record_bytes,
-        max_records=settings.max_records,
-        block_bytes=settings.block_bytes,
-    )
-    return hints if feed is None else hints.of_feed(feed)
-
-
-def names_of(lies: Location, settings: Settings, inner_name: str | None) -> list[NamedFile]:
-    """Return the names that a file has: that in its archive, and the one it lies by.
-
-    Folders of the landing area tell something below that of the feed, others wherever they are.
-    """
-    parts = parts_below(lies, settings.landing_area)
-    folders = parts[2:-1] if parts else tuple(filter(None, lies.parent.key.split("/")))
-    own = [] if inner_name is None else [NamedFile.of(inner_name, folders)]
-    return [*own, NamedFile.of(lies.name, folders)]
-
-
 class Import:
     """The processing of one arrival, from its claim to its report."""
 
-    def __init__(self, pipeline: Pipeline, claim: Claim, account: Account | None = None) -> None:
+    def __init__(self, pipeline: Pipeline, claim: Claim, declared: Declared | None = None) -> None:
         self.claim = claim
-        self.feed = pipeline.feed(claim.feed)
+        self._feed = pipeline.feed(claim.feed)
         self.pipeline = pipeline
         self._settings = pipeline.settings
         self.work = work_of(pipeline.settings, claim)
         self.workspace = workspace_in(self.work)
         if claim.dry_run:
             dry_runs.keep(self.work)
-        self.account = account or pipeline.account(claim.account)
+        self._lane = claim.account, claim.feed
+        self._declared_now = declared
+
+    @property
+    def declared(self) -> Declared:
+        """What the account declared of the lane's files when the import began, whatever since."""
+        return Workspace.declared.once(
+            self.workspace, lambda: self._declared_now or self.pipeline.declared_of(*self._lane)
+        )
+
+    @property
+    def account(self) -> Account:
+        """What the account declares of this file: by its header, once that is known."""
+        text, repaired = self.workspace.text, self.workspace.repaired
+        if text is None:
+            return self.declared.of_any()
+        return self._declared_for(repaired.header if repaired else text.header)
+
+    def _declared_for(self, header: tuple[str, ...]) -> Account:
+        return self.declared.of(header_fingerprint(header, self._feed.name))
+
+    @property
+    def feed(self) -> Feed:
+        """The feed as the account declares it."""
+        return as_declared(self._feed, self.account)
 
     @property
     def is_due(self) -> bool:
@@ -181,7 +184,8 @@ class Import:
 
     def report(self) -> ImportReport:
         """Return what is known so far."""
-        return report_so_far(self.claim, self.account, self.workspace)
+        report = report_so_far(self.claim, self.account, self.workspace)
+        return replace(report, settings_version=self.declared.version)
 
     def first_rejects(self, limit: int) -> list[Reject]:
         """Return the first faults of the file's rows, of a dry run too, which stores none."""
@@ -273,34 +277,33 @@ class Import:
 
     def _as_written(self) -> TextFile:
         def both_ways() -> TextFile:
-            if self.account.encoding is None and self.feed.dialect is None:
-                return self._read(declared=False)
+            account = self.declared.of_any()
+            if not (account.encoding or account.delimiter or self._feed.dialect):
+                return self._read_by(declared=True)
             # What was declared of files is not known to the spreadsheet of a person.
             try:
-                found = self._read(declared=True)
+                found = self._read_by(declared=True)
             except ContradictionError:
                 with suppress(FileRefusedError):
-                    found = self._read(declared=False)
+                    found = self._read_by(declared=False)
                     if is_rejects_file(found.header):
                         return found
                 raise
-            return self._read(declared=False) if is_rejects_file(found.header) else found
+            return self._read_by(declared=False) if is_rejects_file(found.header) else found
 
         return Workspace.text.once(self.workspace, both_ways)
 
-    def _read(self, *, declared: bool) -> TextFile:
+    def _read_by(self, *, declared: bool) -> TextFile:
         return read(self.plain().path, self.work, self.hints(declared=declared))
 
     def hints(self, *, declared: bool) -> ReadHints:
-        """Return what is known of the file before it is read, what is `declared` or not that."""
-        known = hints_for(self.claim.name, self._settings, self.feed)
-        return replace(
-            known,
-            account=self.account.account,
-            encoding=self.account.encoding if declared else None,
-            dialect=self.feed.dialect if declared else None,
-            max_bytes=self._max_file_bytes,
-        )
+        """Return what is known of the file before it is read, how it is `declared` to be or not."""
+        account = self.declared.of_any()
+        known = hints_for(self.claim.name, self._settings, as_declared(self._feed, account))
+        known = replace(known, max_bytes=self._max_file_bytes)
+        if declared:
+            return replace(known, account=account, delimiters=self.declared.delimiters())
+        return replace(known, account=Account(account=account.account), dialect=None)
 
     def replay(self) -> Replay | None:
         """Return which rows of which import these are, if the file holds rejected rows."""
@@ -315,6 +318,7 @@ class Import:
         with self.pipeline.database.begin() as connection:
             report = quarantine.repairable(connection, claim, import_id)
             self.workspace.repaired = report
+            self.workspace.declared = self._declared_then(connection, report)
             split = Grammar(report.delimiter, report.quote, report.escape).cells
             positions = {at: name for name, at in sources_in(report.header, self.feed)[0].items()}
             repaired = Repaired(
@@ -326,6 +330,13 @@ class Import:
                 confidential=self.feed.confidential,
             )
             return under_own_header(text, self.work, repaired, name=claim.name)
+
+    def _declared_then(self, connection: Connection, report: ImportReport) -> Declared:
+        """Return by what the file was read whose rows come back, and the words known since."""
+        if report.settings_version is None:  # of an earlier release
+            return self.declared
+        then = accounts.declared(connection, *self._lane, report.settings_version)
+        return then.with_words_of(self.declared)
 
     def facts(self) -> FileFacts | None:
         """Return what transforms were told of the file whose rows come back corrected."""
@@ -349,7 +360,8 @@ class Import:
             WrongFeedError: It is so.
         """
         names = {heading(name) for name in header if name}
-        known = {feed.name: len(names & feed.headings) for feed in self.pipeline.feeds.values()}
+        feeds = {**self.pipeline.feeds, self.feed.name: self.feed}
+        known = {feed.name: len(names & feed.headings) for feed in feeds.values()}
         likeliest = max(known, key=lambda name: known[name])
         mine, most = known[self.feed.name], known[likeliest]
         if most > 2 * mine and 2 * mine < len(names) < 2 * most:

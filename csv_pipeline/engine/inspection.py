@@ -16,8 +16,8 @@ from typing import Any, TypedDict, Unpack
 import polars as pl
 
 from csv_pipeline.batches import batches, scan
+from csv_pipeline.engine.beforehand import hints_for, names_of
 from csv_pipeline.engine.findings import count_rejects, first_rejects, non_data_in
-from csv_pipeline.engine.importer import hints_for, names_of
 from csv_pipeline.errors import FileRefusedError, SetupError, UndecidableError
 from csv_pipeline.handover import PARTIAL, REJECTS, Member, PlainFile, TextFile
 from csv_pipeline.location import location_of

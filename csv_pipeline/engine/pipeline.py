@@ -11,12 +11,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Unpack
 
-from csv_pipeline.account import Account
+from csv_pipeline.account import Account, Declared, account_slug
 from csv_pipeline.engine import archive, retention
-from csv_pipeline.engine.events import OnEvent
+from csv_pipeline.engine.derive import derived_tables, recompute, recompute_touched
+from csv_pipeline.engine.events import OnEvent, nobody, told
 from csv_pipeline.engine.housekeeping import sweep
 from csv_pipeline.engine.lease_renewer import LeaseRenewer
+from csv_pipeline.engine.progress import Value, report_progress
 from csv_pipeline.engine.undo import undo
+from csv_pipeline.engine.worklist import Written, write_worklist
 from csv_pipeline.errors import SetupError
 from csv_pipeline.files.landing import ScanResult, found_file, scan_landing
 from csv_pipeline.files.stores import store_of, written_to
@@ -24,6 +27,7 @@ from csv_pipeline.location import Location, is_below, location_of, parts_below, 
 from csv_pipeline.model import Claim, FoundFile, ImportReport
 from csv_pipeline.rejects.rejects_file import write_rejects
 from csv_pipeline.settings import Settings
+from csv_pipeline.spec.derived import DerivedTable
 from csv_pipeline.spec.feed import Feed, feed_named
 from csv_pipeline.spec.names import hold_apart
 from csv_pipeline.stages.read import ReadHints, read
@@ -31,6 +35,8 @@ from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.replay import named_import
 from csv_pipeline.storage import accounts, arrivals, claims, imports, quarantine, undo_records
 from csv_pipeline.storage.database import Database, open_database
+from csv_pipeline.storage.derived import ensure_derived
+from csv_pipeline.storage.recompute import Recomputed
 from csv_pipeline.storage.targets import ensure_targets
 
 _SECONDS_TO_PUT_AWAY = 5.0
@@ -48,7 +54,7 @@ class Pipeline:
     database: Database
     feeds: Mapping[str, Feed]
     leases: LeaseRenewer
-    declared: dict[str, Account] = field(default_factory=dict)
+    declared: dict[tuple[str, str], Declared] = field(default_factory=dict)
     consumers: tuple[OnEvent, ...] = ()
 
     def close(self) -> None:
@@ -64,10 +70,20 @@ class Pipeline:
         """
         return feed_named(self.feeds, name)
 
-    def account(self, name: str) -> Account:
-        """Return what an account declared of its files."""
+    @property
+    def derived(self) -> Mapping[str, DerivedTable]:
+        """The tables derived from the feeds', by name."""
+        return derived_tables(self.feeds)
+
+    def account(self, name: str, feed: str = "") -> Account:
+        """Return what an account declares of its files of a feed, or of all of them."""
         with self.database.begin() as connection:
-            return accounts.named(connection, name)
+            return accounts.named(connection, name, feed)
+
+    def declared_of(self, account: str, feed: str, version: int | None = None) -> Declared:
+        """Return what an account declares of its files of a feed: now, or as of a version."""
+        with self.database.begin() as connection:
+            return accounts.declared(connection, account, feed, version)
 
     def claim(self, account: str, feed: str, **how: Unpack[claims.Taking]) -> list[Claim]:
         """Claim what waits for an account and feed, or the arrivals named; see `claims.take`."""
@@ -80,7 +96,7 @@ class Pipeline:
                 self.settings.max_failures,
                 **how,
             )
-            self.declared[account] = accounts.named(connection, account)
+            self.declared[account, feed] = accounts.declared(connection, account, feed)
         self.leases.hold(taken)
         return taken
 
@@ -101,7 +117,8 @@ class Pipeline:
         self._stay_in_lane(file)
         landed = is_below(location_of(file.location), self.settings.landing_area)
         with self.database.begin() as connection:
-            self.declared[file.account] = accounts.named(connection, file.account)
+            lane = file.account, file.feed
+            self.declared[lane] = accounts.declared(connection, *lane)
             if dry_run:
                 return claims.for_dry_run(connection, file, again=again)
             archive.let_returned_wait(connection, [file])
@@ -255,9 +272,36 @@ class Pipeline:
         target = self.settings.rejects_file(report.account, report.feed, import_id)
         return target if self.write_rejects(import_id, target) else None
 
-    def undo(self, import_id: int, *, dry_run: bool = False) -> ImportReport:
-        """Take back what an import wrote, or bring back what an undo took; see `undo.undo`."""
-        return undo(self.database, self.feeds, import_id, dry_run=dry_run)
+    def write_worklist(
+        self, account: str, feed: str, target: Path | Location | None = None
+    ) -> Written:
+        """Write the work that remains of an account and feed; see `worklist.write_worklist`."""
+        location = location_of(target) if isinstance(target, Path) else target
+        return write_worklist(
+            self.settings, self.database, self.feed(feed), account_slug(account), location
+        )
+
+    def report_progress(self, account: str, feed: str, **row: Value) -> Location:
+        """Report what became of a piece of work; see `progress.report_progress`."""
+        return report_progress(self.settings, self.feed(feed), account, row)
+
+    def undo(
+        self, import_id: int, *, dry_run: bool = False, on_event: OnEvent = nobody
+    ) -> ImportReport:
+        """Take back what an import wrote, or bring back what an undo took; see `undo.undo`.
+
+        Then what is derived from the feed is recomputed.
+        """
+        report = undo(self.database, self.feeds, import_id, dry_run=dry_run)
+        if not dry_run:
+            tell = told(self.consumers, on_event)
+            recompute_touched(self.database, self.feeds, report.account, report.feed, tell)
+        return report
+
+    def recompute(self, name: str, account: str, *, everything: bool = False) -> Recomputed:
+        """Recompute a derived table for an account; see `derive.recompute`."""
+        table = self.derived[name]
+        return recompute(self.database, self.feeds, table, account, everything=everything)
 
     def results_of(self, report: ImportReport) -> Location | None:
         """Return the file that says what became of each row of an import, if there is one."""
@@ -286,10 +330,12 @@ def open_pipeline(
 ) -> Pipeline:
     """Return the pipeline ready to import: database open, state and target tables up to date."""
     declared = tuple(feeds)
-    hold_apart((feed.name, feed.views) for feed in declared)
+    hold_apart((feed.name, feed.relations) for feed in declared)
     by_name = {feed.name: feed for feed in declared}
+    derived = tuple(derived_tables(by_name).values())
     database = open_database(settings)
     ensure_targets(database, by_name.values())
+    ensure_derived(database, derived)
     sweep(settings, database, by_name)
     if settings.history_days is not None:
         undo_records.prune_history(database, by_name.values(), settings.history_days)

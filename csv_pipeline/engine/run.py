@@ -16,6 +16,7 @@ import polars as pl
 import structlog
 
 from csv_pipeline.batches import ROWS_DONE
+from csv_pipeline.engine.derive import recompute_touched
 from csv_pipeline.engine.events import (
     ClaimLost,
     ImportSettled,
@@ -34,7 +35,7 @@ from csv_pipeline.engine.loader import NotTogetherError
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.workspace import Progress, Stage
 from csv_pipeline.errors import FileRefusedError, LostClaimError, UnavailableError
-from csv_pipeline.model import Claim, ImportReport
+from csv_pipeline.model import Claim, ImportReport, Outcome
 from csv_pipeline.stages.load import RowRefusedError
 
 _TELL_SECONDS = 0.4
@@ -55,7 +56,7 @@ def run(
 ) -> list[ImportReport]:
     """Import claimed files of one account and feed and return what became of each.
 
-    An interrupt gives all claims back.
+    Then what is derived from the feed is recomputed. An interrupt gives all claims back.
 
     Raises:
         UnavailableError: Database or object store do not answer; the claims run out and the files
@@ -79,6 +80,9 @@ def run(
             reports = [_settled(import_, tell) for import_ in going]
     finally:
         finish(pipeline, claims)
+    if any(report.outcome is Outcome.IMPORTED for report in reports):
+        lane = claims[0].account, claims[0].feed
+        recompute_touched(pipeline.database, pipeline.feeds, *lane, tell)
     if lost and not reports:
         raise lost[0]
     return reports

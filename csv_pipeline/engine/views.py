@@ -7,6 +7,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from csv_pipeline.account import Version
+from csv_pipeline.engine.suggest import Suggestion
 from csv_pipeline.location import Location
 from csv_pipeline.model import ImportReport, Reject
 from csv_pipeline.rejects.faults import MASK
@@ -27,6 +29,45 @@ def import_facts(
     facts["import_id"] = report.import_id or None
     facts |= {"moved_to": moved_to, "results": None if results is None else str(results)}
     return facts if finished_at is None else facts | {"finished_at": finished_at.isoformat()}
+
+
+def settings_facts(
+    account: str,
+    feed: str,
+    held: Iterable[tuple[Version, str, Any]],
+    history: Iterable[Version] | None = None,
+) -> dict[str, Any]:
+    """Return the settings of an account, or those that hold for a feed, as JSON types."""
+    changes = [{"settings": one.facts.declared()} | version_facts(one) for one in history or ()]
+    return ({} if history is None else {"history": changes}) | {
+        "account": account,
+        "feed": feed or None,
+        "settings": [
+            {"name": name, "value": value} | version_facts(one) for one, name, value in held
+        ],
+    }
+
+
+def version_facts(one: Version) -> dict[str, Any]:
+    """Return which change of the settings it is, for which files, by whom and when."""
+    return {
+        "feed": one.facts.feed or None,
+        "header": one.facts.header or None,
+        "version": one.version,
+        "declared_at": one.declared_at.isoformat(),
+        "declared_by": one.declared_by or None,
+    }
+
+
+def suggestion_facts(report: ImportReport, found: Iterable[Suggestion]) -> dict[str, Any]:
+    """Return what may be meant in the file of an import, and the command for each."""
+    return {
+        "import_id": report.import_id,
+        "account": report.account,
+        "feed": report.feed,
+        "name": report.name,
+        "suggestions": [asdict(one) for one in found],
+    }
 
 
 def masked(faults: Iterable[Reject], feed: Feed | None) -> list[Reject]:

@@ -15,6 +15,7 @@ from typing import Any, Generic, Self, TypeVar, overload
 
 import polars as pl
 
+from csv_pipeline.account import Declared
 from csv_pipeline.batches import Batches, nothing, scan
 from csv_pipeline.engine.findings import NonData
 from csv_pipeline.handover import (
@@ -137,6 +138,8 @@ class Workspace:
     for each fact, so that the stages of one import may run in different processes.
     """
 
+    declared = Fact("declared", Declared)
+    """What the account declared when the import began, or that of the import it repairs."""
     stored = Fact("arrive", StoredText)
     plain = Fact("unpack", PlainFile)
     text = Fact("read", TextFile)

@@ -1,11 +1,14 @@
 """WHAT is imported: one module a feed, and the list of them."""
 
+from csv_pipeline.feeds.coupa_purchase_orders import COUPA_PURCHASE_ORDERS
 from csv_pipeline.feeds.customers import CUSTOMERS
 from csv_pipeline.feeds.dme_equipment import DME_EQUIPMENT
+from csv_pipeline.feeds.dme_fee_schedule import DME_FEE_SCHEDULE
 from csv_pipeline.feeds.dme_supplier_services import DME_SUPPLIER_SERVICES
 from csv_pipeline.feeds.ebay_listings import EBAY_LISTINGS
 from csv_pipeline.feeds.ebay_orders import EBAY_ORDERS
 from csv_pipeline.feeds.ebay_transactions import EBAY_TRANSACTIONS
+from csv_pipeline.feeds.election_transactions import ELECTION_TRANSACTIONS
 from csv_pipeline.feeds.products import PRODUCTS
 from csv_pipeline.spec.feed import Feed
 
@@ -17,4 +20,7 @@ FEEDS: tuple[Feed, ...] = (
     CUSTOMERS,
     DME_SUPPLIER_SERVICES,
     DME_EQUIPMENT,
+    DME_FEE_SCHEDULE,
+    COUPA_PURCHASE_ORDERS,
+    ELECTION_TRANSACTIONS,
 )

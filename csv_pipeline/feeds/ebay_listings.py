@@ -13,8 +13,9 @@ What a category asks for besides comes in columns `CD:…` and `CDA:…`, which 
 
 import polars as pl
 
+from csv_pipeline.feeds.ebay_stock import LISTING_STOCK
 from csv_pipeline.model import Evidence
-from csv_pipeline.spec.contract import Contract, Money, column, optional
+from csv_pipeline.spec.contract import Contract, Money, Timestamp, column, optional
 from csv_pipeline.spec.feed import Feed, Layout, WholeFile
 from csv_pipeline.spec.kinds import Kind
 
@@ -55,10 +56,8 @@ class EbayListing(Contract):
     sold_quantity: int = optional("Sold quantity", ge=0, description="pieces sold so far")
     watchers: int = optional("Watchers", ge=0)
     bids: int = optional("Bids", ge=0)
-    started_on: pl.Date = optional("Start date", past=True)
-    started_time: pl.Time = optional("Start date", past=True)
-    ends_on: pl.Date = optional("End date", description="empty: until it is ended")
-    ends_time: pl.Time = optional("End date")
+    started_at: Timestamp = optional("Start date", past=True)
+    ends_at: Timestamp = optional("End date", description="empty: until it is ended")
     category_1_name: str = optional("eBay category 1 name")
     category_1_number: str = optional("eBay category 1 number", identifier=True)
     category_2_name: str = optional("eBay category 2 name")
@@ -138,6 +137,7 @@ EBAY_LISTINGS = Feed(
     file_checks=(variations_are_told,),
     extras=(r"CDA?:",),
     nulls=frozenset({"--"}),
+    derived=(LISTING_STOCK,),
     max_rejected_share=0.5,
     group="ebay",
 )

@@ -12,6 +12,7 @@ import polars as pl
 
 from csv_pipeline.feeds.ebay_footers import FOOTERS, HUB, footer_agrees
 from csv_pipeline.feeds.ebay_order_columns import EbayOrder
+from csv_pipeline.feeds.ebay_sales import ORDER_TOTALS, SALES_BY_DAY
 from csv_pipeline.model import FileFacts
 from csv_pipeline.spec.conflict import Greatest, Precedence
 from csv_pipeline.spec.contract import columns_of
@@ -77,54 +78,8 @@ EBAY_ORDERS = Feed(
     asks_filled=("item_number", "total_price"),
     file_checks=(footer_agrees,),
     nulls=frozenset({"--"}),
-    views={
-        "ebay_order_totals": """
-            SELECT
-                account,
-                order_key,
-                max(order_id) AS order_id,
-                max(sales_record_number) AS sales_record_number,
-                max(currency) AS currency,
-                max(sold_on) AS sold_on,
-                max(paid_on) AS paid_on,
-                coalesce(bool_or(order_id IS NULL AND paid_on IS NULL), false) AS is_unpaid,
-                -- A seller's own list tells of the same order: its rows count where no report does.
-                greatest(1, coalesce(
-                    nullif(count(*) FILTER (
-                        WHERE line_kind <> 'summary' AND layout = 'seller_hub'
-                    ), 0),
-                    count(*) FILTER (WHERE line_kind <> 'summary')
-                )) AS items,
-                coalesce(
-                    sum(coalesce(quantity, 1) * sold_for) FILTER (
-                        WHERE line_kind <> 'summary' AND layout = 'seller_hub'
-                    ),
-                    max(sold_for) FILTER (WHERE line_kind = 'summary'),
-                    max(total_price)
-                ) AS revenue,
-                max(shipping_and_handling) FILTER (WHERE line_kind <> 'item') AS shipping,
-                coalesce(
-                    max(total_price) FILTER (WHERE line_kind <> 'item' AND layout = 'seller_hub'),
-                    max(total_price) FILTER (WHERE line_kind <> 'item')
-                ) AS total
-            FROM data.ebay_orders AS line
-            WHERE NOT (
-                order_id IS NULL AND EXISTS (
-                    SELECT FROM data.ebay_orders AS paid
-                    WHERE paid.account = line.account
-                        AND paid.order_id IS NOT NULL
-                        AND paid.item_number = line.item_number
-                        AND paid.transaction_id = line.transaction_id
-                        -- Sales that are paid for together get another record number.
-                        AND (
-                            paid.sales_record_number = line.sales_record_number
-                            OR paid.transaction_id <> ''
-                        )
-                )
-            )
-            GROUP BY account, order_key
-        """
-    },
+    views={"ebay_order_totals": ORDER_TOTALS},
+    derived=(SALES_BY_DAY,),
     max_rejected_share=0.5,
     group="ebay",
 )

@@ -11,8 +11,8 @@ Which row comes again when reports overlap:
 - Any other row, such as a fee, by what happened: day, texts and amounts, counted within the file.
   Two identical fees of a day are two, and the same two when they come again.
 
-A report that has an item of an order twice was joined of several that overlap: its fees would be
-counted twice, and it is refused.
+A file that has two periods, or an item of an order twice, was joined of several reports. Where
+these overlap, its fees would be counted twice; so it is refused, and each is to come by itself.
 """
 
 from typing import Annotated
@@ -129,8 +129,19 @@ def seller(file: WholeFile) -> Evidence | None:
 
 
 def period(file: WholeFile) -> Evidence | None:
-    """Say which days the report is of, by its preamble."""
-    found = {line.reason: line for line in reversed(file.non_data)}
+    """Say which days the report is of, by its preamble.
+
+    Raises:
+        ContradictionError: The file has several, as of several reports.
+    """
+    first, *more = [line.line_number for line in file.non_data if line.reason == "start"] or [0]
+    if more:
+        raise ContradictionError(
+            file.name,
+            "one report was needed",
+            f"periods start on lines {first:,} and {more[0]:,}; bring each report by itself",
+        )
+    found = {line.reason: line for line in file.non_data}
     if not {"start", "end"} <= found.keys():
         return None
     start, end = found["start"], found["end"]

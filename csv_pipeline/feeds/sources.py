@@ -93,9 +93,5 @@ def _given(given: Any, source: str) -> _Found:
 
 
 def _of_folder(folder: Path) -> _Found:
-    if not folder.is_dir():
-        raise SetupError(
-            f"{folder}: a folder of feeds, or module:NAME, was needed; there is no such folder"
-        )
     for path, feed in read_folder(folder):
         yield feed, str(path)

@@ -218,7 +218,7 @@ def _move_by_copy(source: Path, target: Path) -> None:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    _flush(target.parent)
+    flush(target.parent)
     source.unlink()
 
 
@@ -248,7 +248,7 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _flush(folder: Path) -> None:
+def flush(folder: Path) -> None:
     """Let the disk have a folder's names."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:

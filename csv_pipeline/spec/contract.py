@@ -16,8 +16,10 @@ import pandera.backends.polars.builtin_checks  # noqa: F401  # else checks decla
 import pandera.polars as pa
 import polars as pl
 
+from csv_pipeline.account import DateOrder, DecimalMark
 from csv_pipeline.errors import SetupError
-from csv_pipeline.spec.kinds import Kind, kind_of
+from csv_pipeline.spec.kinds import Kind, hold_facts, kind_of
+from csv_pipeline.spec.sign import Sign
 
 Money = Annotated[pl.Decimal, 18, 2]
 """An amount with two decimal places; it never passes through a float."""
@@ -28,10 +30,20 @@ Timestamp = Annotated[pl.Datetime, "us", "UTC"]
 Unit = Literal["s", "ms", "us"]
 """What a number since 1970 counts."""
 
+Normal = Literal["nfc", "blanks", "upper", "lower"]
+"""What is made one in texts."""
+
+Share = Literal["percent", "fraction"]
+"""What 12.5% is: 12.5 or 0.125."""
+
+Style = DecimalMark | DateOrder
+
 _METADATA = "csv_pipeline"
 _OFFSET = re.compile(r"[+-][0-9]{1,2}:[0-9]{2}")
-_TRUE = ("true", "t", "yes", "y", "1", "wahr", "ja", "vrai", "oui", "verdadero", "vero", "sí", "si")
-_FALSE = ("false", "f", "no", "n", "0", "falsch", "nein", "faux", "non", "falso")
+TRUE = ("true", "t", "yes", "y", "1", "wahr", "ja", "vrai", "oui", "verdadero", "vero", "sí", "si")
+FALSE = ("false", "f", "no", "n", "0", "falsch", "nein", "faux", "non", "falso")
+"""The words of a boolean, unless its column declares others."""
+
 _ASKS = {
     "greater_than_or_equal_to": "at least {}",
     "greater_than": "more than {}",
@@ -41,6 +53,27 @@ _ASKS = {
     "notin": "none of {}",
     "str_matches": "text like {}",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Gathers:
+    r"""The columns of a file that are one of the contract, told by their names.
+
+    `pattern` explains the whole name, and its groups are the keys under which the cell is found in
+    a JSON object, an object in it, and so on. Cells are amounts with a decimal point, unless the
+    account declares another mark; they are kept as text with `scale` decimals, blank ones as null.
+
+    >>> Gathers(r"([A-Z]{2}) \((NR|R)\)", scale=2).keys("AL (NR)")
+    ('AL', 'NR')
+    """
+
+    pattern: str
+    scale: int
+
+    def keys(self, name: str) -> tuple[str, ...]:
+        """Return the keys that a name tells, none if it is that of another column."""
+        match = re.fullmatch(self.pattern, name.strip())
+        return match.groups() if match else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +87,10 @@ class Column:
     spelling matters: see `casts.identifiers`. `nulls` are words that mean no value here. A `past`
     column holds dates of what happened. A timestamp that states no zone is of the `zone`, by its
     name of IANA; `zones` are the offsets of abbreviations that only this column knows, in small
-    letters, and `unit` is what its numbers count since 1970. `needs` says in plain words what the
-    column's checks ask for, as the contract declares it, and `asked` what a value must be, whoever
-    says so.
+    letters, and `unit` is what its numbers count since 1970. `normalise`, `stored_as`, `bare_as`
+    and `sign` are as `column` has them. The `style` is how values are written that may be read in
+    two ways. `needs` says in plain words what the column's checks ask for, as the contract declares
+    it, and `asked` what a value must be, whoever says so.
     """
 
     name: str
@@ -71,11 +105,17 @@ class Column:
     identifier: bool
     fold_case: bool
     pad: int
+    gathers: Gathers | None
     nulls: frozenset[str]
     past: bool
     zone: str | None
     zones: Mapping[str, str]
     unit: Unit | None
+    normalise: tuple[Normal, ...]
+    stored_as: Share
+    bare_as: Share | None
+    sign: Sign | None
+    style: Style | None
     needs: str
     asked: str
     description: str
@@ -116,6 +156,7 @@ def column(  # noqa: PLR0913  # a declaration, all by name
     identifier: bool = False,
     fold_case: bool = False,
     pad: int = 0,
+    gathers: Gathers | None = None,
     kind: Kind | None = None,
     nulls: Iterable[str] = (),
     past: bool = False,
@@ -124,6 +165,11 @@ def column(  # noqa: PLR0913  # a declaration, all by name
     zone: str | None = None,
     zones: Mapping[str, str] | None = None,
     unit: Unit | None = None,
+    normalise: Iterable[Normal] = (),
+    stored_as: Share = "percent",
+    bare_as: Share | None = None,
+    sign: Sign | None = None,
+    style: Style | None = None,
     needs: str = "",
     description: str = "",
     **checks: Any,
@@ -141,6 +187,7 @@ def column(  # noqa: PLR0913  # a declaration, all by name
         identifier: The value says which thing is meant, as those of the feed's key do.
         fold_case: Ids that differ in case only are the same; stored in small letters.
         pad: Ids of digits get zeros in front up to this length.
+        gathers: Which columns of a file are this one, as JSON; then aliases are examples of names.
         kind: How the text becomes a value, where the type does not say it. `Kind.CURRENCY` is the
             currency of the row's amounts, by ISO 4217: in a column of its own, or as the amounts
             state it; a contract has one such column at most.
@@ -153,6 +200,13 @@ def column(  # noqa: PLR0913  # a declaration, all by name
         zone: The time zone, such as `Europe/Berlin`, of timestamps that state none.
         zones: What abbreviations of time zones mean here, such as `{"IST": "+05:30"}`.
         unit: Timestamps are numbers of seconds `s`, or of `ms` or `us`, since 1970 in UTC.
+        normalise: What is made one in texts: `nfc` of Unicode, `blanks` by one space each, letters
+            `upper` or `lower`.
+        stored_as: A percentage is stored as the `percent` that is written, or as a `fraction`.
+        bare_as: What a percentage without its sign is; None: a reject.
+        sign: Where the sign of an amount is from: `SignFrom` another column, or `TwoAmounts`.
+        style: The decimal mark of numbers, or the order of day and month. It settles what values
+            leave open, unless the account declares one; a file that proves another is refused.
         needs: What the checks ask for, in plain words, for the message of a reject.
         description: What the column holds, for the docs and the Dagster column schema.
         **checks: Pandera's built-in checks, such as `ge`, `str_matches`, `isin`.
@@ -177,6 +231,7 @@ def column(  # noqa: PLR0913  # a declaration, all by name
                 identifier=identifier or fold_case or pad > 0,
                 fold_case=fold_case,
                 pad=pad,
+                gathers=gathers,
                 kind=kind,
                 nulls=frozenset(nulls),
                 past=past,
@@ -185,6 +240,11 @@ def column(  # noqa: PLR0913  # a declaration, all by name
                 zone=zone,
                 zones={name.lower(): its for name, its in (zones or {}).items()},
                 unit=unit,
+                normalise=tuple(normalise),
+                stored_as=stored_as,
+                bare_as=bare_as,
+                sign=sign,
+                style=style,
                 needs=needs,
             )
         },
@@ -210,19 +270,17 @@ def protected(contract: type[Contract]) -> tuple[Column, ...]:
     return tuple(replace(column, protected=True) for column in columns_of(contract))
 
 
-@cache
-def headings_of(contract: type[Contract]) -> frozenset[str]:
+def headings_of(columns: Iterable[Column]) -> frozenset[str]:
     """Return every spelling, as `heading` reduces it, that names any column but the derived."""
-    return frozenset().union(*(c.headings for c in columns_of(contract) if not c.derived))
+    return frozenset().union(*(c.headings for c in columns if not c.derived))
 
 
-@cache
-def meanings_of(contract: type[Contract]) -> Mapping[str, str]:
+def meanings_of(columns: Iterable[Column]) -> Mapping[str, str]:
     """Return for each of these spellings what it names: the columns that it is a heading of."""
-    columns = [column for column in columns_of(contract) if not column.derived]
+    named = [column for column in columns if not column.derived]
     return {
-        name: " ".join(column.name for column in columns if name in column.headings)
-        for name in headings_of(contract)
+        name: " ".join(column.name for column in named if name in column.headings)
+        for name in headings_of(named)
     }
 
 
@@ -283,10 +341,11 @@ def _column(name: str, spec: Any) -> Column:
     kind = facts["kind"] or kind_of(dtype)
     if facts["choices"] and kind is Kind.TEXT:
         kind = Kind.CHOICE
+    hold_facts(name, kind, dtype, facts)
     trues, falses = facts.pop("trues"), facts.pop("falses")
     if kind is Kind.BOOLEAN and not facts["choices"]:
         if not (trues or falses):
-            trues, falses = _TRUE, _FALSE
+            trues, falses = TRUE, FALSE
         facts["choices"] = dict.fromkeys(falses, "false") | dict.fromkeys(trues, "true")
     words = [f"one of {', '.join(facts['choices'])}"] if facts["choices"] else []
     return Column(

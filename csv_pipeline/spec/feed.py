@@ -2,8 +2,8 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 
 import polars as pl
 
@@ -20,11 +20,14 @@ from csv_pipeline.spec.contract import (
     meanings_of,
     protected,
 )
+from csv_pipeline.spec.derived import DerivedTable
 from csv_pipeline.spec.dialect import TableDialect
 from csv_pipeline.spec.duplicates import DuplicatePolicy, LastInFile
 from csv_pipeline.spec.file_name import FileName
 from csv_pipeline.spec.names import hold_names
+from csv_pipeline.spec.sign import hold_signs
 from csv_pipeline.spec.snapshot import Snapshot
+from csv_pipeline.spec.worklist import Worklist
 
 SHARE_FROM_ROWS = 20
 
@@ -90,7 +93,8 @@ class WholeFile:
     """What a feed's file checks may look at: the typed rows and what the file says of itself.
 
     `rows` has the contract's columns plus `_row_number` and `_line_number`, rows with faults among
-    them; `malformed` has the `line_number` of each record that never became a row.
+    them; `malformed` has the `line_number` of each record that never became a row. `preamble` are
+    the first lines with text above the header.
     """
 
     name: str
@@ -99,6 +103,7 @@ class WholeFile:
     rows: pl.LazyFrame
     malformed: pl.LazyFrame
     non_data: tuple[NonDataLine, ...]
+    preamble: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)  # a feed is itself; what follows of it is cached
@@ -126,20 +131,27 @@ class Feed:
             and may return evidence of what they found.
         extras: Patterns of names, from their beginning, that a header may have or lack besides:
             they are kept in `_extra` as others are, and are no drift.
+        extras_after: The name of a column behind which no column is the contract's, whatever it is
+            called.
         nulls: Cells, trimmed, that mean no value besides the empty one.
         dialect: How files are written that have no header. None: their bytes show it.
         encodings: Tried in this order when a file is not Unicode.
         time_zone: That of timestamps which state none, by its name of IANA, unless their
-            column declares one.
+            column or the account declares one.
         confidential: No cell of its files is shown outside of the database, as if every column were
             protected: a row whose cells have shifted may hold a protected value in any of them.
         file_name: How files are named, and which derived columns the name tells.
+        worklist: Which rows are work that remains; a list of them is written after each import.
         views: SELECT statements by view name, made in schema `data`.
+        derived: Tables computed from its rows, made beside it, and recomputed after each import.
         reject_rate_warning: The share of rejected rows above which the asset check warns.
         max_rejected_rows: A file with more rejected rows than these is refused; None: no limit.
         max_rejected_share: So is one with a greater share of them, unless it has fewer than
             `SHARE_FROM_ROWS` rows: a share says little about a handful.
         needs_good_row: A file is refused if none of its rows can be stored, however few there are.
+        aliases: Names in headers with the columns that they name, besides those of the contract.
+        maps: Columns with a word and what is stored for it, besides the words of the contract.
+            These two are for `as_declared`.
     """
 
     name: str
@@ -157,27 +169,65 @@ class Feed:
     asks_filled: tuple[str, ...] = ()
     file_checks: tuple[Callable[[WholeFile], Evidence | None], ...] = ()
     extras: tuple[str, ...] = ()
+    extras_after: str | None = None
     nulls: frozenset[str] = frozenset()
     dialect: TableDialect | None = None
     encodings: tuple[str, ...] = ("cp1252",)
     time_zone: str | None = None
     confidential: bool = False
     file_name: FileName | None = None
+    worklist: Worklist | None = None
     views: Mapping[str, str] = field(default_factory=dict)
+    derived: tuple[DerivedTable, ...] = ()
     group: str = "default"
     reject_rate_warning: float = 0.05
     max_rejected_rows: int | None = None
     max_rejected_share: float | None = None
     needs_good_row: bool = False
+    aliases: tuple[tuple[str, str], ...] = ()
+    maps: tuple[tuple[str, str, str], ...] = ()
 
     def __post_init__(self) -> None:
         """Hold the declaration to the contract's columns, and its names to what can hold them."""
-        hold_names(self.name, self.contract, self.views)
+        hold_names(self.name, self.contract, self.views, (t.name for t in self.derived))
         if self.time_zone is not None:
             hold_zone(self.time_zone)
+        hold_signs(self.name, self.columns)
         if self.snapshot is not None:
             policies = (self.conflict, *self.column_conflicts.values())
             self.snapshot.hold_to(self.name, self.columns, policies)
+        if self.confidential and self.worklist:
+            raise SetupError(f"feed {self.name!r}: a confidential feed cannot have a worklist")
+        for transform in self.transforms:
+            takes_facts(transform)
+        if fault := self._fault():
+            raise SetupError(
+                f"feed {self.name!r}: columns of its contract were needed for key or counted, "
+                f"conflicts, duplicates, layouts, asks_filled, file_name and worklist; {fault}"
+            )
+
+    def _fault(self) -> str:
+        """Return what the declaration says of a column that cannot be."""
+        told = self.file_name.columns if self.file_name else frozenset[str]()
+        decided_by_key = sorted(self.column_conflicts.keys() & {*self.key, *self.counted})
+        if unknown := sorted(self._named() - {column.name for column in self.columns}):
+            return f"the contract has no {', '.join(map(repr, unknown))}"
+        if blank := sorted(
+            c.name
+            for c in self.columns
+            if c.name in self.key and c.nullable and c.substitute is None
+        ):
+            return f"{', '.join(map(repr, blank))} of the key may be null and has no substitute"
+        if self.key and self.counted:
+            return "rows that have a key are not counted"
+        if in_files := sorted(told - {c.name for c in self.columns if c.derived}):
+            return f"the file's name tells {', '.join(map(repr, in_files))}, which is not derived"
+        if decided_by_key:
+            return f"{', '.join(map(repr, decided_by_key))} is of the key, which cannot differ"
+        return ""
+
+    def _named(self) -> set[str]:
+        """Return the columns that the declaration names."""
         conflicts = (self.conflict, *self.column_conflicts.values())
         named = {
             *self.key,
@@ -187,48 +237,68 @@ class Feed:
             *self.asks_filled,
         }
         named.update(name for policy in conflicts for name in policy.columns)
-        for transform in self.transforms:
-            takes_facts(transform)
+        named.update(self.worklist.columns if self.worklist else ())
         for layout in self.layouts:
             named |= layout.marks | layout.required | layout.filled
-        told = self.file_name.columns if self.file_name else frozenset[str]()
-        known = {column.name for column in self.columns}
-        decided_by_key = sorted(self.column_conflicts.keys() & {*self.key, *self.counted})
-        if unknown := sorted(named - known):
-            found = f"the contract has no {', '.join(map(repr, unknown))}"
-        elif blank := sorted(
-            c.name
-            for c in self.columns
-            if c.name in self.key and c.nullable and c.substitute is None
-        ):
-            found = f"{', '.join(map(repr, blank))} of the key may be null and has no substitute"
-        elif self.key and self.counted:
-            found = "rows that have a key are not counted"
-        elif in_files := sorted(told - {c.name for c in self.columns if c.derived}):
-            found = f"the file's name tells {', '.join(map(repr, in_files))}, which is not derived"
-        elif decided_by_key:
-            found = f"{', '.join(map(repr, decided_by_key))} is of the key, which cannot differ"
-        else:
-            return
-        raise SetupError(
-            f"feed {self.name!r}: columns of its contract were needed for key or counted, "
-            f"conflicts, duplicates, layouts, asks_filled and file_name; {found}"
+        return named
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """The contract's columns in the order they are declared."""
+        columns = protected(self.contract) if self.confidential else columns_of(self.contract)
+        return tuple(map(self._declared, columns)) if self.aliases or self.maps else columns
+
+    def _declared(self, column: Column) -> Column:
+        names = (name for name, named in self.aliases if named == column.name)
+        words = {word.casefold(): stored for name, word, stored in self.maps if name == column.name}
+        return replace(
+            column,
+            aliases=(*column.aliases, *names),
+            choices={**column.choices, **words} if words else column.choices,
         )
 
     @property
-    def columns(self) -> tuple[Column, ...]:
-        """The contract's columns in the order they are declared."""
-        return protected(self.contract) if self.confidential else columns_of(self.contract)
+    def relations(self) -> tuple[str, ...]:
+        """The names of its views and derived tables."""
+        return (*self.views, *(table.name for table in self.derived))
 
-    @property
+    @cached_property
     def headings(self) -> frozenset[str]:
         """Every name, reduced by `contract.heading`, that a header of this feed may hold."""
-        return headings_of(self.contract)
+        return headings_of(self.columns)
 
-    @property
+    @cached_property
     def meanings(self) -> Mapping[str, str]:
         """What each of these names means; two that mean the same name the same columns."""
-        return meanings_of(self.contract)
+        return meanings_of(self.columns)
+
+
+def as_declared(feed: Feed, account: Account) -> Feed:
+    """Return a feed as the files of an account are read by it: with its aliases, maps, thresholds.
+
+    The same for the same settings, as much is known by the feed.
+    """
+    rows, share = account.max_rejected_rows, account.max_rejected_share
+    return _as_declared(feed, account.aliases, account.maps, rows, share)
+
+
+@cache
+def _as_declared(
+    feed: Feed,
+    aliases: tuple[tuple[str, str], ...],
+    maps: tuple[tuple[str, str, str], ...],
+    rows: int | None,
+    share: float | None,
+) -> Feed:
+    if not (aliases or maps) and rows is None and share is None:
+        return feed
+    return replace(
+        feed,
+        aliases=aliases,
+        maps=maps,
+        max_rejected_rows=feed.max_rejected_rows if rows is None else rows,
+        max_rejected_share=feed.max_rejected_share if share is None else share,
+    )
 
 
 def feed_named(feeds: Mapping[str, Feed], name: str) -> Feed:

@@ -4,13 +4,25 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 from functools import lru_cache
+from hashlib import sha256
 
 from csv_pipeline.model import HeaderDrift
-from csv_pipeline.spec.contract import Column, heading
+from csv_pipeline.spec.contract import Column, Gathers, heading
 from csv_pipeline.spec.feed import Feed, Layout
 from csv_pipeline.spec.kinds import Kind
 
+FINGERPRINT = re.compile(r"[0-9a-f]{12}")
 _ALIKE = 0.6  # of two names, by difflib's ratio; "Order No." and "Order Number" have 0.67
+
+
+@lru_cache(maxsize=1_000)
+def header_fingerprint(header: tuple[str, ...], feed: str) -> str:
+    """Return by what files of a feed are known to have the same header: its names in their order.
+
+    Case, spaces, punctuation and accents do not matter.
+    """
+    names = "\n".join((feed, *map(heading, header)))
+    return sha256(names.encode()).hexdigest()[:12]
 
 
 @lru_cache(maxsize=1_000)
@@ -23,9 +35,13 @@ def sources_in(header: tuple[str, ...], feed: Feed) -> tuple[Mapping[str, int], 
     """
     positions: dict[str, list[int]] = {}
     for position, name in enumerate(header):
+        if name == feed.extras_after:
+            break
         positions.setdefault(heading(name), []).append(position)
     found = [
-        [
+        list(gathered_in(header, column.gathers))[:1]
+        if column.gathers
+        else [
             position
             for name in (() if column.derived else (*column.aliases, column.name))
             for position in positions.get(heading(name), ())
@@ -47,6 +63,26 @@ def sources_in(header: tuple[str, ...], feed: Feed) -> tuple[Mapping[str, int], 
                 others[column.name] = more[0]
     used = set(sources.values())
     return sources, {name: position for name, position in others.items() if position not in used}
+
+
+@lru_cache(maxsize=1_000)
+def gathered_in(header: tuple[str, ...], gathers: Gathers) -> Mapping[int, tuple[str, ...]]:
+    """Return the places of the header that a column gathers, with the keys that each name tells.
+
+    Of two that tell the same the first is meant; the other is a column that the feed does not know.
+    """
+    found: dict[tuple[str, ...], int] = {}
+    for position, name in enumerate(header):
+        if keys := gathers.keys(name):
+            found.setdefault(keys, position)
+    return {position: keys for keys, position in found.items()}
+
+
+def used_in(header: tuple[str, ...], feed: Feed) -> set[int]:
+    """Return the places of the header that any column of the contract is taken from."""
+    sources, _ = sources_in(header, feed)
+    gathered = (gathered_in(header, c.gathers) for c in feed.columns if c.gathers)
+    return set(sources.values()).union(*gathered)
 
 
 def layout_of(sources: Mapping[str, int], feed: Feed) -> Layout:
@@ -77,7 +113,7 @@ def drift(header: tuple[str, ...], feed: Feed, before: tuple[str, ...] = ()) -> 
     sources, _ = sources_in(header, feed)
     layout = layout_of(sources, feed)
     # Without a name that is known it is not a header, and its cells may be anybody's data.
-    extras = extras_in(header, sources.values()) if sources else ()
+    extras = extras_in(header, used_in(header, feed)) if sources else ()
     added = tuple(name for name in extras if not _is_foreseen(name, feed))
     needed = {c.name for c in missing_columns(sources, layout, feed)} | layout.filled
     missing = {

@@ -6,7 +6,7 @@ kind whose cast depends on the whole column is also asked for by a survey, in `c
 number that a value is stored as, if that has 64 bits, and its text otherwise.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -14,6 +14,8 @@ from typing import Any
 import polars as pl
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
+
+from csv_pipeline.errors import SetupError
 
 
 class Kind(StrEnum):
@@ -29,6 +31,8 @@ class Kind(StrEnum):
     TIMESTAMP = "timestamp"
     BOOLEAN = "boolean"
     JSON = "json"
+    UUID = "uuid"
+    PERCENT = "percent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,8 @@ TYPES = {
     Kind.TIMESTAMP: ValueType(pl.Datetime, lambda _: sa.DateTime(timezone=True), "datetime"),
     Kind.BOOLEAN: ValueType(pl.Boolean, lambda _: sa.Boolean(), "boolean"),
     Kind.JSON: ValueType(pl.String, lambda _: pg.JSONB(), "any"),
+    Kind.UUID: ValueType(pl.String, lambda _: sa.Uuid(), "string", "uuid"),
+    Kind.PERCENT: ValueType(pl.Decimal, lambda its: sa.Numeric(its.precision, its.scale), "number"),
 }
 """The type of each kind; of several kinds of one type, the first is meant if none is declared."""
 
@@ -86,3 +92,33 @@ def is_number(dtype: pl.DataType) -> bool:
 
 
 _LARGEST_EXACT = 18  # digits that fit into 64 bits
+
+
+_ONLY_OF = {
+    "choices": {Kind.CHOICE, Kind.BOOLEAN, Kind.CURRENCY},
+    "trues": {Kind.BOOLEAN},
+    "falses": {Kind.BOOLEAN},
+    "zone": {Kind.TIMESTAMP},
+    "zones": {Kind.TIMESTAMP, Kind.DATE, Kind.TIME},
+    "unit": {Kind.TIMESTAMP},
+    "normalise": {Kind.TEXT},
+    "bare_as": {Kind.PERCENT},
+    "sign": {Kind.DECIMAL},
+}
+"""What only columns of these kinds can declare: of others it would say nothing."""
+
+
+def hold_facts(name: str, kind: Kind, dtype: pl.DataType, facts: Mapping[str, Any]) -> None:
+    """Hold what a column declares to its kind.
+
+    Raises:
+        SetupError: It is about another kind, or the kind is one of another type.
+    """
+    if not isinstance(dtype, TYPES[kind].frame):
+        raise SetupError(f"column {name!r}: another type was needed for kind {kind}; it is {dtype}")
+    for fact, kinds in _ONLY_OF.items():
+        if facts[fact] and kind not in kinds:
+            needed = " or ".join(sorted(kinds))
+            raise SetupError(f"column {name!r}: kind {needed} was needed for {fact}; it is {kind}")
+    if kind is Kind.BOOLEAN and (wrong := {*facts["choices"].values()} - {"true", "false"}):
+        raise SetupError(f"column {name!r}: choices of true and false were needed; found {wrong}")

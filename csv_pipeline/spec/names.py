@@ -17,11 +17,13 @@ _MOST_BYTES = 63  # NAMEDATALEN - 1; PostgreSQL cuts longer names off
 _SUFFIXES = (
     "_history",
     "_by_import",
+    "_by_block",
     "_history_by_import",
     "_history_by_writer",
     "_history_deleted",
     "_key",
     "_rejects",
+    "_worklist",
 )
 """What tables, indexes and assets of a feed are called behind its name."""
 
@@ -50,7 +52,9 @@ _OF_DAGSTER = frozenset(
 _SLUG_WORDS = "a small letter first, then small letters, digits and `_`"
 
 
-def hold_names(feed: str, contract: type[Contract], views: Iterable[str]) -> None:
+def hold_names(
+    feed: str, contract: type[Contract], views: Iterable[str], derived: Iterable[str] = ()
+) -> None:
     """Check the names that a feed declares.
 
     Raises:
@@ -61,6 +65,13 @@ def hold_names(feed: str, contract: type[Contract], views: Iterable[str]) -> Non
         raise SetupError(
             f"feed {feed!r}: another name was needed; Dagster, or the pipeline in it, has this one"
         )
+    for table in derived:
+        _hold(f"feed {feed!r}: a derived table", table, _MOST_BYTES)
+        if table in _OF_DAGSTER:
+            raise SetupError(
+                f"feed {feed!r}: another name of its derived table was needed; Dagster, or the "
+                f"pipeline in it, has {table!r}"
+            )
     for view in views:
         _hold(f"feed {feed!r}: a view", view, _MOST_BYTES)
     columns = {column.name for column in columns_of(contract)}

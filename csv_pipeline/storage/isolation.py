@@ -19,7 +19,7 @@ from csv_pipeline.storage.confine import confine
 from csv_pipeline.storage.session import DENIED, attempt
 
 READER = "csv_pipeline_reader"
-STATE = ("account", "arrival", "import", "reject", "superseded", "reader")
+STATE = ("account", "declaration", "arrival", "import", "reject", "superseded", "reader")
 VIEW = "WITH (security_invoker)"  # else a view reads with the rights of its owner: everything
 TARGET_POLICY = "account = ANY ((SELECT csv_pipeline.readable_accounts())::text[])"
 _EXISTS = {"42710", "23505"}

@@ -9,6 +9,7 @@ the order they came. The lock ends with its transaction, or its connection.
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import sqlalchemy as sa
 import structlog
@@ -22,13 +23,20 @@ _LOOK_SECONDS = 1.0  # between looks, from another session, whether a lost load 
 log = structlog.get_logger()
 
 
+class Lane(NamedTuple):
+    """An account and feed, whoever asks."""
+
+    account: str
+    feed: str
+
+
 def enter_lanes(connection: sa.Connection, lanes: set[tuple[str, str]]) -> None:
     """Enter lanes, account and feed each, that are new, so that they can be locked."""
     rows = [{"account": account, "feed": feed} for account, feed in sorted(lanes)]
     connection.execute(insert(tables.lane).values(rows).on_conflict_do_nothing())
 
 
-def lock_lane(connection: sa.Connection, of: Claim | ImportReport) -> None:
+def lock_lane(connection: sa.Connection, of: Claim | ImportReport | Lane) -> None:
     """Wait until no other transaction loads for the same account and feed, and keep them out.
 
     Who waits is served in turn. The load of a worker that lost its claim is not waited for: it may

@@ -6,7 +6,7 @@ number there. The rejects of a repairing import hold that number in `repairs_row
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from itertools import groupby
 from typing import Any
 
@@ -38,6 +38,40 @@ def faults_of(connection: sa.Connection, import_id: int, limit: int | None = Non
         .limit(limit)
     )
     return [Reject.of(row._asdict()) for row in connection.execute(query)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueAtFault:
+    """A value that broke a rule in some rows which are rejected and not repaired."""
+
+    column: str
+    rule: str
+    value: str
+    count: int
+
+
+def values_at_fault(
+    connection: sa.Connection, import_id: int, limit: int = 500
+) -> list[ValueAtFault]:
+    """Return the values for which rows of an import are rejected, the most frequent first."""
+    table = tables.reject
+    count = sa.func.count()
+    query = (
+        sa.select(table.c.column, table.c.rule, table.c.value, count)
+        .where(
+            table.c.import_id == import_id,
+            table.c.value.is_not(None),
+            table.c.column.is_not(None),
+            table.c.repaired_by_import_id.is_(None),
+        )
+        .group_by(table.c.column, table.c.rule, table.c.value)
+        .order_by(count.desc(), table.c.column, table.c.value)
+        .limit(limit)
+    )
+    return [
+        ValueAtFault(column=column, rule=rule, value=value, count=rows)
+        for column, rule, value, rows in connection.execute(query)
+    ]
 
 
 def superseded(

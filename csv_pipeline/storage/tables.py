@@ -45,15 +45,19 @@ account = sa.Table(
     "account",
     metadata,
     sa.Column("account", sa.Text, primary_key=True),
-    sa.Column("seller_id", sa.Text),
-    sa.Column("date_order", sa.Text),
-    sa.Column("decimal_mark", sa.Text),
-    sa.Column("encoding", sa.Text),
-    sa.Column("currency", sa.Text),
-    sa.Column("null_words", sa.ARRAY(sa.Text)),
-    sa.Column("max_file_bytes", sa.BigInteger),
-    sa.Column("max_compressed_bytes", sa.BigInteger),
     sa.Column("created_at", _aware, nullable=False, server_default=sa.func.now()),
+)
+
+declaration = sa.Table(
+    "declaration",
+    metadata,
+    sa.Column("account", sa.Text, sa.ForeignKey(account.c.account), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("feed", sa.Text, nullable=False),
+    sa.Column("header", sa.Text, nullable=False),
+    sa.Column("facts", pg.JSONB, nullable=False),
+    sa.Column("declared_at", _aware, nullable=False, server_default=sa.func.now()),
+    sa.Column("declared_by", sa.Text, nullable=False),
 )
 
 arrival = sa.Table(
@@ -258,6 +262,16 @@ target = sa.Table(
     metadata,
     sa.Column("feed", sa.Text, primary_key=True),
     sa.Column("definition", sa.Text, nullable=False),
+)
+
+recomputed = sa.Table(
+    "recomputed",
+    metadata,
+    sa.Column("derived", sa.Text, primary_key=True),
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("feed", sa.Text, primary_key=True),
+    sa.Column("turn", sa.BigInteger, nullable=False),
+    sa.Column("recomputed_at", _aware, nullable=False, server_default=sa.func.now()),
 )
 
 reader = sa.Table(

@@ -36,14 +36,29 @@ def read_feed(path: Path) -> Feed:
         raise SetupError(
             f"{path}: a file of at most {MOST_BYTES:,} bytes was needed; it has {len(text):,}"
         )
-    document = parse(text, str(path))
+    return feed_in(text, str(path), path.stem)
+
+
+def feed_in(text: bytes, source: str, name: str) -> Feed:
+    """Return the feed that a text declares, of this name if it says no other.
+
+    Raises:
+        SetupError: It declares none; every fault is named with its line and column in `source`.
+    """
+    document = parse(text, source)
     if is_contract(document):
         document = schema_of(document)
-    return feed_of(checked(document, FeedFile), document, path.stem)
+    return feed_of(checked(document, FeedFile), document, name)
 
 
 def read_folder(folder: Path) -> Iterator[tuple[Path, Feed]]:
-    """Give the feeds of a folder's files with these, by name; hidden files are none."""
+    """Give the feeds of a folder's files with these, by name; hidden files are none.
+
+    Raises:
+        SetupError: There is no such folder, or a file declares none.
+    """
+    if not folder.is_dir():
+        raise SetupError(f"{folder}: a folder of feeds was needed; there is none")
     for path in sorted(folder.iterdir()):
         if path.suffix in SUFFIXES and not path.name.startswith("."):
             yield path, read_feed(path)

@@ -17,6 +17,7 @@ from csv_pipeline.spec.duplicates import DuplicatePolicy, LastInFile
 from csv_pipeline.spec.feed import Feed, Layout, NonDataPattern
 from csv_pipeline.spec.file_name import FileName
 from csv_pipeline.spec.snapshot import Missing, Snapshot
+from csv_pipeline.spec.worklist import Worklist
 
 Policy = TypeVar("Policy", ConflictPolicy, DuplicatePolicy)
 _OWN: Path = ("csv_pipeline",)
@@ -56,7 +57,10 @@ def feed_of(file: FeedFile, document: Document, stem: str) -> Feed:
             file_name=building.file_name(),
             dialect=building.dialect(),
             extras=tuple(own.extras),
+            extras_after=own.extras_after,
+            worklist=building.worklist(),
             encodings=tuple(own.encodings),
+            time_zone=own.time_zone,
             confidential=own.confidential,
             needs_good_row=own.needs_good_row,
             views=own.views,
@@ -165,6 +169,14 @@ class _Building:
             NonDataPattern(name=its.name, pattern=its.pattern, above=its.above)
             for its in self.file.own.non_data
         )
+
+    def worklist(self) -> Worklist | None:
+        """Return which rows are work that remains."""
+        its, path = self.file.own.worklist, (*_OWN, "worklist", "columns")
+        if its is None:
+            return None
+        columns = (self.column(name, (*path, at)) for at, name in enumerate(its.columns))
+        return Worklist(description=its.description, where=its.where, columns=tuple(columns))
 
     def snapshot(self) -> Snapshot | None:
         """Return what becomes of stored rows that a file lacks."""

@@ -5,14 +5,15 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import polars as pl
 from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
+from csv_pipeline.account import DateOrder, DecimalMark
 from csv_pipeline.errors import SetupError
-from csv_pipeline.spec.contract import column
+from csv_pipeline.spec.contract import Style, Unit, column
 from csv_pipeline.spec.declared.document import Document, Path
 from csv_pipeline.spec.declared.faults import fault, nearest
 from csv_pipeline.spec.declared.types import (
@@ -28,6 +29,7 @@ from csv_pipeline.spec.declared.types import (
 from csv_pipeline.spec.declared.words import FieldOfFeed, words_in
 from csv_pipeline.spec.kinds import TYPES, Kind
 
+_LONGEST = 55  # of the 63 letters that PostgreSQL takes, some are left for a number
 _SLUG = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -35,13 +37,25 @@ def column_name(its: FieldOfFeed, document: Document, path: Path) -> str:
     """Return the column of the table for a field's name: `Order ID` is `order_id`."""
     if _SLUG.fullmatch(its.name):
         return its.name
-    plain = unicodedata.normalize("NFKD", its.name).casefold()
-    plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
-    name = re.sub(r"[^a-z0-9_]+", "_", plain).strip("_") if not its.name.startswith("_") else ""
+    name = "" if its.name.startswith("_") else slug_of(its.name, "")
     if not re.match(r"[a-z]", name):
         raise fault(
             document, path, "a name that begins with a letter from a to z", f"found {its.name!r}"
         )
+    return name
+
+
+def slug_of(title: str, otherwise: str = "column") -> str:
+    """Return a column's name for a title; what begins with no letter from a to z is `otherwise`.
+
+    >>> slug_of("Numéro d'Ordre"), slug_of("2024"), slug_of("日付")
+    ('numero_d_ordre', 'column_2024', 'column')
+    """
+    plain = unicodedata.normalize("NFKD", title).casefold()
+    plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
+    name = re.sub(r"[^a-z0-9_]+", "_", plain).strip("_")[:_LONGEST].rstrip("_")
+    if not re.match(r"[a-z]", name):
+        return f"{otherwise}_{name}".rstrip("_") if otherwise else ""
     return name
 
 
@@ -52,7 +66,13 @@ def column_of(its: FieldOfFeed, document: Document, path: Path, *, in_key: bool)
         SetupError: Words of the field do not go together.
     """
     making = _Making(its, document, path)
-    return making.annotation(), making.field(in_key=in_key)
+    annotation = making.annotation()
+    try:
+        return annotation, making.field(in_key=in_key)
+    except SetupError as error:
+        if str(error).startswith(document.name):
+            raise
+        raise SetupError(f"{document.place(path)}: {error}") from error
 
 
 @cache
@@ -82,7 +102,7 @@ class _Making:
             raise self.fault(
                 ("type",), f"one of {', '.join(known)}", repr(its.type), nearest(its.type, known)
             )
-        if its.format not in self.type.formats:
+        if its.format not in self.type.formats and not self._is_pattern():
             known = list(self.type.formats)
             raise self.fault(
                 ("format",), f"one of {', '.join(known)}", repr(its.format),
@@ -128,6 +148,12 @@ class _Making:
             kind=self._kind(),
             nulls=words_in(its.missing_values),
             past=own.past,
+            trues=its.true_values,
+            falses=its.false_values,
+            zone=own.zone,
+            zones=own.zones,
+            unit=self._unit(),
+            style=self._style(),
             needs=own.needs or self._needs(),
             description=its.description,
             **self._checks(),
@@ -137,10 +163,40 @@ class _Making:
         """Return the field's name if headers have it and the column is called otherwise."""
         return [] if _SLUG.fullmatch(self.its.name) else [self.its.name]
 
+    def _is_pattern(self) -> bool:
+        return "%" in self.type.formats and "%" in self.its.format
+
+    def _style(self) -> Style | None:
+        """Return the decimal mark, or the order of day and month, that the file is certain of."""
+        its = self.its
+        day, month = its.format.find("%d"), its.format.find("%m")
+        if self._is_pattern() and min(day, month) >= 0:
+            return DateOrder.DAY_FIRST if day < month else DateOrder.MONTH_FIRST
+        marks = {".": DecimalMark.POINT, ",": DecimalMark.COMMA}
+        for word in ("decimal_char", "group_char"):
+            given = getattr(its, word)
+            if word == "decimal_char" and given and given not in marks:
+                raise self.fault((to_camel(word),), "one of . and ,", repr(given))
+        if its.group_char and its.group_char == (its.decimal_char or "."):
+            raise self.fault(("groupChar",), "another mark than that of decimals", its.group_char)
+        if its.decimal_char:
+            return marks[its.decimal_char]
+        return DecimalMark.POINT if its.group_char else None
+
+    def _unit(self) -> Unit | None:
+        known: tuple[Unit, ...] = get_args(Unit)
+        given = self.its.own.unit
+        if given is None:
+            return None
+        for one in known:
+            if one == given:
+                return one
+        raise self.fault(("csv_pipeline", "unit"), f"one of {', '.join(known)}", repr(given))
+
     def _kind(self) -> Kind | None:
         kind = self.its.own.kind
         if kind is None:
-            return None
+            return self.type.kind if self.type.kind is Kind.JSON else None
         fitting = [str(one) for one, t in TYPES.items() if t.frame is self.type.frame]
         if kind not in fitting:
             raise self.fault(

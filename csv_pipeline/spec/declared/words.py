@@ -6,11 +6,12 @@ in blocks named `csv_pipeline`. Python names are those of the file in small lett
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
+from csv_pipeline.spec.contract import Unit
 from csv_pipeline.spec.declared.policies import ConflictWord, DuplicateWord
 from csv_pipeline.spec.declared.types import FIELD_TYPES, FORMATS
 from csv_pipeline.spec.kinds import Kind
@@ -24,7 +25,10 @@ Scalar = str | Number | bool
 
 
 _Type = Annotated[str, WithJsonSchema({"enum": list(FIELD_TYPES)})]
-_Format = Annotated[str, WithJsonSchema({"enum": list(FORMATS)})]
+_Format = Annotated[
+    str, WithJsonSchema({"anyOf": [{"enum": list(FORMATS)}, {"type": "string", "pattern": "%"}]})
+]
+_Unit = Annotated[str, WithJsonSchema({"enum": list(get_args(Unit))})]
 _Missing = Annotated[str, WithJsonSchema({"enum": [its.value for its in Missing]})]
 _Kind = Annotated[str, WithJsonSchema({"enum": [kind.value for kind in Kind]})]
 
@@ -86,6 +90,9 @@ class OwnOfField(_Own):
     pad: int = Field(0, ge=0, description="ids of digits get zeros in front up to this length")
     substitute: str | None = Field(None, description="stored where there is no value")
     past: bool = Field(False, description="dates of what has happened")
+    zone: str | None = Field(None, description="time zone of moments that state none")
+    zones: dict[str, str] = Field({}, description="what abbreviations of zones mean: +05:30")
+    unit: _Unit | None = Field(None, description="what numbers count since 1970")
     derived: bool = Field(False, description="the name of the file tells it")
     needs: str = Field("", description="what a value must be, in plain words for messages")
 
@@ -104,6 +111,11 @@ class FieldOfFeed(_Standard):
     categories: list[str | Labelled] = Field([], description="the words there are, in any case")
     categories_ordered: bool = Field(False, description="for people")
     missing_values: list[str | Labelled] = Field([], description="words for no value")
+    decimal_char: str = Field("", description="the mark before decimals, if it is certain")
+    group_char: str = Field("", description="the mark between thousands; any is read")
+    bare_number: bool = Field(True, description="without effect: signs of currencies are read")
+    true_values: list[str] = Field([], description="the words for true")
+    false_values: list[str] = Field([], description="the words for false")
     example: Any = Field(None, description="for people")
     rdf_type: str = Field("", description="for people")
     own: OwnOfField = Field(
@@ -147,6 +159,14 @@ class NameOfFile(_Own):
     folders: str = Field("", description="the same of the folders below the feed's")
 
 
+class WorklistOfFeed(_Own):
+    """Rows that are work which remains."""
+
+    description: str = Field("", description="which rows these are")
+    where: str = Field(description="an SQL condition over the columns")
+    columns: list[str] = Field(min_length=1, description="what the list shows")
+
+
 class DialectOfFiles(_Standard):
     """How files are written that have no header; of others the bytes show it."""
 
@@ -169,6 +189,9 @@ class OwnOfFeed(_Own):
     snapshot: SnapshotOfFeed | None = Field(None, description="a file brings every row")
     file_name: NameOfFile | None = Field(None, description="how files are named")
     extras: list[str] = Field([], description="patterns of names that are no drift")
+    time_zone: str | None = Field(None, description="of moments that state none")
+    extras_after: str | None = Field(None, description="columns behind this one are the account's")
+    worklist: WorklistOfFeed | None = Field(None, description="rows that are work which remains")
     confidential: bool = Field(False, description="no cell is shown outside of the database")
     needs_good_row: bool = Field(False, description="without a good row a file is refused")
     encodings: list[str] = Field(["cp1252"], description="tried if a file is not Unicode")

@@ -1,6 +1,6 @@
 """Write a feed as a Table Schema with the block `csv_pipeline`, which `read_feed` reads back."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import date, time
 from decimal import Decimal
@@ -9,10 +9,11 @@ from typing import Any
 
 import polars as pl
 
+from csv_pipeline.account import DateOrder, DecimalMark
 from csv_pipeline.spec.conflict import ConflictPolicy
-from csv_pipeline.spec.contract import Column, columns_of
+from csv_pipeline.spec.contract import FALSE, TRUE, Column, Style, columns_of
 from csv_pipeline.spec.declared.policies import said
-from csv_pipeline.spec.declared.types import EMAIL, EMAIL_NEEDS, FIELD_TYPES
+from csv_pipeline.spec.declared.types import EMAIL, EMAIL_NEEDS
 from csv_pipeline.spec.declared.words import OwnOfFeed
 from csv_pipeline.spec.duplicates import DuplicatePolicy
 from csv_pipeline.spec.feed import Feed
@@ -24,6 +25,7 @@ _BOUNDS = {
     "greater_than": "exclusiveMinimum",
     "less_than": "exclusiveMaximum",
 }
+_MARKS: Mapping[Style | None, str] = {DecimalMark.POINT: ".", DecimalMark.COMMA: ","}
 
 
 def table_schema(feed: Feed) -> dict[str, Any]:
@@ -46,6 +48,8 @@ def left_out(feed: Feed) -> list[str]:
     """Return what a feed does in Python that no word says."""
     code = [*feed.transforms, *feed.file_checks]
     names = [getattr(one, "__name__", repr(one)) for one in code]
+    names += [table.name for table in feed.derived]
+    names += [f"{one.name}.gathers" for one in feed.columns if one.gathers]
     for name, its in feed.contract.to_schema().columns.items():
         names += [f"{name}.{check.name}" for check in its.checks if not _constraint(check)]
     return names
@@ -72,13 +76,15 @@ def _field(column: Column, feed: Feed, conflict: Any) -> dict[str, Any]:
     constraints = _constraints(column, feed)
     made: dict[str, Any] = {
         "name": column.name,
-        "type": _type(column),
-        "format": "",
+        "type": TYPES[column.kind].schema,
+        "format": _format(column),
         "title": title,
         "description": column.description,
         "constraints": constraints,
         "categories": _categories(column),
         "missingValues": sorted(column.nulls),
+        "decimalChar": _MARKS.get(column.style, ""),
+        **_words_of_truth(column),
     }
     own = _own_of(column, aliases, conflict)
     if constraints.get("pattern") == EMAIL and column.needs == EMAIL_NEEDS:
@@ -88,17 +94,12 @@ def _field(column: Column, feed: Feed, conflict: Any) -> dict[str, Any]:
     return {word: its for word, its in made.items() if its}
 
 
-def _type(column: Column) -> str:
-    frame = TYPES[column.kind].frame
-    return next(name for name, its in FIELD_TYPES.items() if its.frame is frame)
-
-
 def _own_of(column: Column, aliases: Iterable[str], conflict: Any) -> dict[str, Any]:
     decimal = isinstance(column.dtype, pl.Decimal)
-    plain_kind = Kind.CHOICE if column.choices else kind_of(column.dtype)
+    plain = {kind_of(column.dtype), Kind.JSON, *([Kind.CHOICE] if column.choices else [])}
     own: dict[str, Any] = {
         "aliases": list(aliases),
-        "kind": column.kind.value if column.kind is not plain_kind else "",
+        "kind": column.kind.value if column.kind not in plain else "",
         "precision": column.dtype.precision if isinstance(column.dtype, pl.Decimal) else None,
         "scale": column.dtype.scale if isinstance(column.dtype, pl.Decimal) else None,
         "values": _values(column),
@@ -109,6 +110,9 @@ def _own_of(column: Column, aliases: Iterable[str], conflict: Any) -> dict[str, 
         "pad": column.pad,
         "substitute": column.substitute,
         "past": column.past,
+        "zone": column.zone,
+        "zones": dict(column.zones),
+        "unit": column.unit,
         "derived": column.derived,
         "needs": column.needs,
     }
@@ -116,14 +120,39 @@ def _own_of(column: Column, aliases: Iterable[str], conflict: Any) -> dict[str, 
     return {w: its for w, its in own.items() if its or (w in kept and its is not None)}
 
 
+def _format(column: Column) -> str:
+    match column.style:
+        case DateOrder.DAY_FIRST:
+            return "%d/%m/%Y"
+        case DateOrder.MONTH_FIRST:
+            return "%m/%d/%Y"
+        case _:
+            return ""
+
+
+def _words_of_truth(column: Column) -> dict[str, list[str]]:
+    """Return the words of a boolean, if they are not the usual ones."""
+    usual = dict.fromkeys(FALSE, "false") | dict.fromkeys(TRUE, "true")
+    if column.kind is not Kind.BOOLEAN or column.choices == usual:
+        return {}
+    return {
+        f"{meaning}Values": [word for word, its in column.choices.items() if its == meaning]
+        for meaning in ("true", "false")
+    }
+
+
 def _categories(column: Column) -> list[str]:
     """Return the stored words, if each is accepted as it is."""
+    if column.kind is Kind.BOOLEAN:
+        return []
     stored = list(dict.fromkeys(column.choices.values()))
     accepted = all(column.choices.get(word.casefold()) == word for word in stored)
     return stored if accepted else []
 
 
 def _values(column: Column) -> dict[str, str]:
+    if column.kind is Kind.BOOLEAN:
+        return {}
     known = {word.casefold() for word in _categories(column)}
     return {word: stored for word, stored in column.choices.items() if word not in known}
 

@@ -68,6 +68,13 @@ def best_reading(lines: Lines) -> Reading:
     return _one_column(lines)
 
 
+def reading_by(lines: Lines, delimiter: str) -> Reading:
+    """Return the best reading by a delimiter, whatever the others would give."""
+    grammars = by_quote(lines.first, delimiter, quoted=lines.quoted)
+    readings = [_reading(lines, one, sampled(lines.lines, one)) for one in grammars]
+    return max(readings, key=_score)
+
+
 def _has_names(reading: Reading) -> bool:
     """Return whether its delimiter parts a header with several names of the feed."""
     header = reading.header
@@ -84,7 +91,8 @@ def _parted_twice(best: Reading, readings: list[Reading]) -> Reading | None:
     both, other = loose[0].grammar.delimiter, others[0].grammar.delimiter
     line = best.header.records[0].first
     said = f"{both!r} parts line {line:,} and most below it, {other!r} most of these as well"
-    return _in_doubt(best, said)
+    rival = other if best.grammar.delimiter == both else both
+    return replace(_in_doubt(best, said), rival=rival)
 
 
 def _in_doubt(reading: Reading, found: str) -> Reading:

@@ -8,22 +8,29 @@ looks like the rows below it. Where that is in doubt, the file is refused.
 
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from csv_pipeline.errors import EmptyFileError, LimitExceededError, UndecidableError
+from csv_pipeline.account import DELIMITERS, Account, Setting
+from csv_pipeline.errors import (
+    ContradictionError,
+    EmptyFileError,
+    LimitExceededError,
+    UndecidableError,
+)
 from csv_pipeline.model import Evidence, NonDataLine
 from csv_pipeline.spec.dialect import TableDialect
 from csv_pipeline.spec.feed import Feed, NonDataPattern
-from csv_pipeline.stages.read.delimiters import Lines, best_reading
+from csv_pipeline.spec.header import header_fingerprint
+from csv_pipeline.stages.read.delimiters import Lines, best_reading, reading_by
 from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.read.kinds import line_above
 from csv_pipeline.stages.read.quoting import begin_with_words, quotes_anywhere
 from csv_pipeline.stages.read.readings import Reading
 from csv_pipeline.stages.read.sampling import Record
 
-_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", ":": "colon", " ": "blank"}
+_NAMES = {mark: name for name, mark in DELIMITERS.items()}
 _SAMPLE_BYTES = 1024**2
 _PADDING = " \r\n,;\t|"  # empty cells at the end of a line, by any delimiter
 
@@ -34,23 +41,26 @@ class ReadHints:
 
     `headings` are names of columns the header may hold, reduced by `contract.heading`; without any
     the file is taken as it is. `meanings` says of each what it names; some name the same.
-    `encoding` is what the `account` declares, `encodings` what the feed expects of files that are
-    not Unicode. `repair` allows the repairs that are certain. A feed whose files have no header
+    `account` is what the account declares, `delimiters` what was settled for files of the `feed`
+    with a header, by its fingerprint; `encodings` is what the feed expects of files that are not
+    Unicode. `repair` allows the repairs that are certain. A feed whose files have no header
     declares their `dialect`, and their `columns` in order. Of a `confidential` feed's file no line
-    is kept to be shown.
+    is kept to be shown, and no cell of one that `has_protected` columns.
     """
 
     name: str
     headings: frozenset[str] = frozenset()
     meanings: Mapping[str, str] = field(default_factory=dict)
-    account: str = "ACCOUNT"
-    encoding: str | None = None
+    feed: str = ""
+    account: Account = field(default_factory=lambda: Account(account="ACCOUNT"))
+    delimiters: Mapping[str, Setting] = field(default_factory=dict)
     encodings: tuple[str, ...] = ("cp1252",)
     non_data: tuple[NonDataPattern, ...] = ()
     repair: bool = True
     dialect: TableDialect | None = None
     columns: tuple[str, ...] = ()
     confidential: bool = False
+    has_protected: bool = False
     max_bytes: int = 2 * 1024**3
     max_columns: int = 4_096
     max_record_bytes: int = 8 * 1024**2
@@ -66,6 +76,8 @@ class ReadHints:
             encodings=feed.encodings,
             non_data=feed.non_data,
             confidential=feed.confidential,
+            has_protected=any(column.protected for column in feed.columns),
+            feed=feed.name,
             dialect=feed.dialect,
             columns=tuple(column.name for column in feed.columns if not column.derived),
         )
@@ -121,13 +133,46 @@ def find_dialect(text: Text, hints: ReadHints) -> Dialect:
     """
     lines = first_lines(text, hints)
     refuse_without_text(text, lines, "a header", hints.name)
-    best = best_reading(lines)
+    best, declared = _held_to_declared(best_reading(lines), lines, hints)
     delimiter = best.grammar.delimiter
     perhaps = not best.grammar.quote and not begin_with_words(lines.lines, delimiter)
     if perhaps and quotes_anywhere(text.path, text.start, delimiter):
-        best = best_reading(replace(lines, quoted=True))
-    _refuse(best, lines, hints.name)
-    return _dialect(best, lines.lines, text.start, hints.non_data)
+        lines = replace(lines, quoted=True)
+        best, declared = _held_to_declared(best_reading(lines), lines, hints)
+    _refuse(best, lines, hints)
+    return _dialect(best, lines.lines, text.start, hints, declared)
+
+
+def _held_to_declared(
+    best: Reading, lines: Lines, hints: ReadHints
+) -> tuple[Reading, Setting | None]:
+    """Return the reading by the delimiter that the account declares, if it does, and its setting.
+
+    Raises:
+        ContradictionError: The file shows more of the feed's names by another delimiter.
+    """
+    setting: Setting | None = hints.account.setting("delimiter")
+    if setting is None or setting.value is None:
+        setting = hints.delimiters.get(_fingerprint(best, hints))
+    if setting is None or setting.value is None or best.is_one_column:
+        return best, None
+    if setting.value == best.grammar.delimiter and best.header.doubt is None:
+        return best, setting
+    own = reading_by(lines, setting.value)
+    known, others = own.header.known, best.header.known
+    if known < others:
+        told = delimiter_name(setting.value)
+        needed = f"cells by the delimiter {told} were needed, as {setting.because}"
+        line, other = best.header.records[0].first, delimiter_name(best.grammar.delimiter)
+        shown = f"line {line:,} has {others} names of the feed by the {other}, {known} by the other"
+        raise ContradictionError(
+            hints.name, needed, f"{shown}; to let each file tell: {setting.forget}"
+        )
+    return own, setting
+
+
+def _fingerprint(best: Reading, hints: ReadHints) -> str:
+    return header_fingerprint(best.header.names, hints.feed)
 
 
 def refuse_without_text(text: Text, lines: Lines, needed: str, name: str) -> None:
@@ -159,9 +204,9 @@ def _declared_by(patterns: tuple[NonDataPattern, ...]) -> Callable[[str], bool]:
     return lambda text: any(re.search(one.pattern, text.rstrip(_PADDING)) for one in patterns)
 
 
-def _refuse(best: Reading, lines: Lines, name: str) -> None:
+def _refuse(best: Reading, lines: Lines, hints: ReadHints) -> None:
     """Refuse a file without names, without the end of its header, or with a header in doubt."""
-    header = best.header
+    header, name = best.header, hints.name
     if not header.names:
         raise EmptyFileError(name, "a header was needed", "no line has more than delimiters")
     if not lines.complete and header.records and header.records[-1].last == len(lines.lines):
@@ -171,11 +216,27 @@ def _refuse(best: Reading, lines: Lines, name: str) -> None:
             f"the record on line {header.records[0].first} does not end there",
         )
     if header.doubt is not None:
-        raise UndecidableError(name, *header.doubt)
+        needed, found = header.doubt
+        raise UndecidableError(name, needed, f"{found}{_way_out(best, hints)}")
+
+
+def _way_out(best: Reading, hints: ReadHints) -> str:
+    """Return how a row would be read by each of two delimiters, and what settles which it is."""
+    if best.rival is None or not hints.feed:
+        return ""
+    marks, last = (best.grammar.delimiter, best.rival), best.header.records[-1].last
+    row = next((one.text for one in best.filled if one.first > last), None)
+    shown = ""
+    if row is not None and not hints.has_protected:
+        read = (f"{Grammar(mark).cells(row)} by the {delimiter_name(mark)}" for mark in marks)
+        shown = f"; the first row is {' and '.join(read)}"
+    scope = replace(hints.account, header=_fingerprint(best, hints))
+    one, other = (scope.setting("delimiter").declare(mark) for mark in marks)
+    return f"{shown}; to settle it: {one} or {other}"
 
 
 def _dialect(
-    best: Reading, lines: list[str], start: int, patterns: Sequence[NonDataPattern]
+    best: Reading, lines: list[str], start: int, hints: ReadHints, declared: Setting | None
 ) -> Dialect:
     records, header = best.records, best.header
     above = [r for r in records if header.records and r.first < header.records[0].first]
@@ -193,12 +254,12 @@ def _dialect(
         data_offset=start + sum(len(line.encode()) for line in lines[:after]),
         data_line=after + 1,
         preamble=tuple(
-            line_above(_non_data(record), patterns, best.grammar)
+            line_above(_non_data(record), hints.non_data, best.grammar)
             for record in above
             if record.text.strip()
         ),
         blank_above=sum(1 for record in above if not record.text.strip()),
-        evidence=_evidence(best),
+        evidence=_evidence(best, declared),
     )
 
 
@@ -214,14 +275,17 @@ def _non_data(record: Record) -> NonDataLine:
     )
 
 
-def _evidence(best: Reading) -> tuple[Evidence, ...]:
+def _evidence(best: Reading, declared: Setting | None) -> tuple[Evidence, ...]:
     grammar, columns = best.grammar, len(best.header.names)
     width = f"{columns} columns" if columns > 1 else "one column"
     name = delimiter_name(grammar.delimiter)
     because = f"{best.steady:.0%} of the first records have its {width}"
+    if declared is not None:
+        because = f"{declared.evidence}; {because}"
     if best.is_one_column:
         name, because = "none", "no delimiter cuts most lines into as many cells"
-    found = [Evidence(subject="delimiter", decision=name, because=because, proven=best.is_proven)]
+    proven = declared is not None or best.is_proven
+    found = [Evidence(subject="delimiter", decision=name, because=because, proven=proven)]
     if grammar.quote != '"':
         none = "no cell is quoted whole, or hardly any of those that begin with a quote"
         because = "cells have it" if grammar.quote else none

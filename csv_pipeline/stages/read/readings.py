@@ -16,7 +16,8 @@ class Reading:
     """The sample as one grammar reads it: its header, if it has one, and how well that fits.
 
     `steady` is the share of records below the header that have its width. `is_one_column` says that
-    no delimiter was found to part cells.
+    no delimiter was found to part cells. `rival` is another delimiter that is as likely: then the
+    header is in doubt, and to declare either settles it.
     """
 
     grammar: Grammar
@@ -25,6 +26,7 @@ class Reading:
     steady: float = 0.0
     quoted: bool = False
     is_one_column: bool = False
+    rival: str | None = None
 
     @property
     def filled(self) -> list[Record]:

@@ -5,13 +5,14 @@ the first value is cast. A value that does not cast leaves a null behind and a f
 the row goes on to be validated, so that all its faults are found.
 """
 
+import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 import polars as pl
 
-from csv_pipeline.account import Account
+from csv_pipeline.account import Account, account_command, entry_of
 from csv_pipeline.batches import Batches, BatchWriter, batches, in_order, scan
 from csv_pipeline.casts import cells
 from csv_pipeline.casts.identifiers import Rounded, is_rounded, rounded
@@ -29,6 +30,7 @@ from csv_pipeline.spec.header import (
     missing_columns,
     sources_in,
     title,
+    used_in,
 )
 from csv_pipeline.spec.kinds import Kind
 from csv_pipeline.stages.transform.casting import typed_rows
@@ -55,7 +57,10 @@ def fit(header: tuple[str, ...], feed: Feed) -> Fit:
     return Fit(
         feed=feed.name,
         layout=layout.name,
-        known=sum(heading(name) in feed.headings for name in header),
+        known=len(
+            used_in(header, feed)
+            | {at for at, name in enumerate(header) if heading(name) in feed.headings}
+        ),
         missing=tuple(title(column) for column in missing_columns(sources, layout, feed)),
     )
 
@@ -76,11 +81,12 @@ def transform(
     sources, others = sources_in(files.header, feed)
     layout = _layout(sources, feed, files.facts)
     if missing := missing_columns(sources, layout, feed):
-        return [_without(missing, sources, files.header, feed, name) for name in files.names]
+        without = Header(feed=feed, account=account, sources=sources, headings={})
+        return [_without(missing, without, files.header, name) for name in files.names]
     headings = {column: files.header[position] for column, position in sources.items()}
     header = Header(feed=feed, account=account, sources=sources, headings=headings)
     nulls = frozenset(word.casefold() for word in (*feed.nulls, *account.null_words))
-    extras = extras_in(files.header, sources.values())
+    extras = extras_in(files.header, used_in(files.header, feed))
 
     def planned(at: int, decided: Decided, filled: Collection[str]) -> Plan:
         facts = files.facts or _facts_of(layout, sources, feed, filled, files.from_names[at])
@@ -151,6 +157,7 @@ def transform(
                 evidence=(
                     *(its.evidence if (its := files.from_names[at]) else ()),
                     _layout_evidence(layout, plan),
+                    *_declared(plan),
                     *plan.decided.evidence,
                     *checked,
                 ),
@@ -279,14 +286,27 @@ def _layout_evidence(layout: Layout, plan: Plan) -> Evidence:
     return Evidence(subject="layout", decision=layout.name, because=because)
 
 
+def _declared(plan: Plan) -> Iterator[Evidence]:
+    """Give which columns have a name, or words, that the account declares."""
+    account = plan.account
+    for alias in account.aliases:
+        title, name = alias
+        position = plan.sources.get(name)
+        if position is not None and heading(plan.header[position]) == heading(title):
+            because = account.setting("aliases", entry_of(alias)).evidence
+            yield Evidence(subject=f"column {title!r}", decision=name, because=because)
+    for name in dict.fromkeys(column for column, *_ in account.maps if column in plan.sources):
+        its = [one for one in account.maps if one[0] == name]
+        because = account.setting("maps", entry_of(its[-1])).evidence
+        words = f"words of {plan.headings[name]}"
+        yield Evidence(subject=words, decision=f"{len(its)} more", because=because)
+
+
 def _without(
-    missing: Sequence[Column],
-    sources: Mapping[str, int],
-    header: tuple[str, ...],
-    feed: Feed,
-    name: str,
+    missing: Sequence[Column], known: Header, header: tuple[str, ...], name: str
 ) -> FileRefusedError:
     """Return why a file is refused that lacks columns."""
+    sources, feed = known.sources, known.feed
     # Without a name that is known it is not a header, and its cells may be anybody's data.
     shown = header if sources else ()
     likely = likeliest(
@@ -294,7 +314,13 @@ def _without(
         tuple(extras_in(shown, sources.values())),
     )
     wanted = [(title(column), _other_names(column)) for column in missing]
-    return MissingColumnError(name, feed.name, wanted, shown, likely)
+    settle = ""
+    if len(likely) == len(missing):
+        names = {title(column): column.name for column in missing}
+        aliases = (shlex.quote(f"{added}={names[its]}") for its, added in likely.items())
+        command = account_command(known.account.account, feed.name, known.account.header)
+        settle = f"; if so: {command} {' '.join(f'--alias {alias}' for alias in aliases)}"
+    return MissingColumnError(name, feed.name, wanted, shown, likely, settle)
 
 
 def _other_names(column: Column) -> tuple[str, ...]:

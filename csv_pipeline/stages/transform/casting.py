@@ -6,16 +6,20 @@ from itertools import chain, islice
 
 import polars as pl
 
+from csv_pipeline.account import DecimalMark
 from csv_pipeline.casts import cells, currencies, decimals
 from csv_pipeline.casts.by_kind import CASTS, Reason
+from csv_pipeline.casts.reading import Reading
 from csv_pipeline.handover import ORIGIN, REJECTS, TYPED_ORIGIN
 from csv_pipeline.rejects.faults import MASK, fault_rows
-from csv_pipeline.spec.contract import Column
+from csv_pipeline.spec.contract import Column, Gathers
 from csv_pipeline.spec.feed import Feed
+from csv_pipeline.spec.header import gathered_in
 from csv_pipeline.spec.kinds import Kind
 from csv_pipeline.spec.names import EXTRA
 from csv_pipeline.stages.transform.derived import with_derived
 from csv_pipeline.stages.transform.plan import Plan, is_id
+from csv_pipeline.stages.transform.signing import signed
 
 _FEW = 2_000  # rows
 
@@ -27,7 +31,8 @@ def typed_rows(batch: pl.DataFrame, plan: Plan) -> tuple[pl.DataFrame, pl.DataFr
     `TYPED_ORIGIN`, of which a spreadsheet may have rounded any.
     """
     feed = plan.feed
-    present = [column for column in feed.columns if column.name in plan.sources]
+    every = [column for column in feed.columns if column.name in plan.sources]
+    present = [column for column in every if column.gathers is None]
     text, odd = _text(batch, present, plan.sources, feed)
     contested = _contested(batch, text, plan) if plan.others else {}
     made: list[pl.Series] = []
@@ -55,12 +60,60 @@ def typed_rows(batch: pl.DataFrame, plan: Plan) -> tuple[pl.DataFrame, pl.DataFr
             faults.append(
                 fault_rows(text, values.is_null(), column, shown, "required", "a value in each row")
             )
+    for column in every:
+        if column.gathers is not None:
+            gathered, more = _gathered(batch, column, column.gathers, plan)
+            made.append(gathered)
+            faults += more
     typed = pl.DataFrame([*made, *text.select(TYPED_ORIGIN), _extra(batch, plan)])
     if plan.decided.stating or plan.account.currency:
         typed, more = _with_currency(typed, text, plan)
         faults += more
+    typed, more = signed(typed, text, plan)
+    faults += more
     ids = text.select(*TYPED_ORIGIN, *(name for name, its in odd.items() if its.rounded))
     return with_derived(typed, plan), pl.concat(faults), ids
+
+
+def _gathered(
+    batch: pl.DataFrame, column: Column, gathers: Gathers, plan: Plan
+) -> tuple[pl.Series, list[pl.DataFrame]]:
+    """Return the cells of the columns that one gathers as JSON, and a fault for each that is none.
+
+    A row all of whose cells are blank has no value.
+    """
+    places = gathered_in(plan.header, gathers)
+    kind = replace(column, kind=Kind.DECIMAL, dtype=pl.Decimal(18, gathers.scale), gathers=None)
+    parts = [replace(kind, name=str(position)) for position in places]
+    text, _ = _text(batch, parts, {part.name: int(part.name) for part in parts}, plan.feed)
+    how = Reading(plan.account.decimal_mark or DecimalMark.POINT)
+    cast = CASTS[Kind.DECIMAL]
+    made: list[pl.Series] = []
+    faults: list[pl.DataFrame] = []
+    for part in parts:
+        values = text[part.name]
+        amounts = cast.values(values, part, how)
+        made.append(amounts.cast(pl.String).alias(part.name))
+        failed = amounts.is_null() & values.is_not_null()
+        failed &= ~cells.are_none(values, part, plan.nulls)
+        if failed.any():
+            rows = text.select(values.alias(column.name), *TYPED_ORIGIN)
+            shown = plan.header[int(part.name)]
+            faults.append(fault_rows(rows, failed, column, shown, cast.rule, cast.needed(part)))
+    filled = pl.any_horizontal(pl.all().is_not_null())
+    document = _document({keys: str(position) for position, keys in places.items()})
+    value = pl.when(filled).then(document.struct.json_encode())
+    return pl.DataFrame(made).select(value.alias(column.name)).to_series(), faults
+
+
+def _document(names: Mapping[tuple[str, ...], str]) -> pl.Expr:
+    """Return columns as a struct by their keys, and structs in it by the keys that follow."""
+    parts = []
+    for key in sorted({keys[0] for keys in names}):
+        below = {keys[1:]: name for keys, name in names.items() if keys[0] == key}
+        part = pl.col(below[()]) if () in below else _document(below)
+        parts.append(part.alias(key))
+    return pl.struct(parts)
 
 
 def _contested(batch: pl.DataFrame, text: pl.DataFrame, plan: Plan) -> dict[str, pl.DataFrame]:

@@ -7,7 +7,7 @@ from polars.exceptions import ColumnNotFoundError
 
 from csv_pipeline.batches import scan
 from csv_pipeline.errors import SetupError
-from csv_pipeline.handover import TYPED_ORIGIN
+from csv_pipeline.handover import NON_DATA, TYPED_ORIGIN, TextFile
 from csv_pipeline.model import Evidence
 from csv_pipeline.parts import Files
 from csv_pipeline.spec.feed import Feed, WholeFile, takes_facts
@@ -20,7 +20,7 @@ def with_derived(typed: pl.DataFrame, plan: Plan) -> pl.DataFrame:
     absent = [
         pl.lit(plan.told.get(column.name, column.substitute), column.dtype).alias(column.name)
         for column in plan.feed.columns
-        if column.name not in plan.sources
+        if column.name not in typed.columns
     ]
     rows = typed.lazy().with_columns(*absent)
     for derive in plan.feed.transforms:
@@ -54,6 +54,17 @@ def _in_order_of(typed: pl.DataFrame, made: pl.DataFrame, feed: Feed) -> pl.Data
     )
 
 
+def _above(text: TextFile) -> tuple[str, ...]:
+    if text.non_data_lines is None:
+        return ()
+    lines = scan(text.non_data_lines, NON_DATA)
+    above = lines.filter(pl.col("line_number") < text.header_line).head(_MOST_ABOVE)
+    return tuple(above.select("text").collect()["text"])
+
+
+_MOST_ABOVE = 20
+
+
 def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0]
 
@@ -72,6 +83,7 @@ def check_file(files: Files, at: int, rows: pl.LazyFrame, plan: Plan) -> list[Ev
         rows=rows,
         malformed=scan(text.rejects).select("line_number"),
         non_data=text.non_data,
+        preamble=_above(text),
     )
     found = (check(whole) for check in plan.feed.file_checks)
     return [evidence for evidence in found if evidence is not None]

@@ -11,6 +11,7 @@ from csv_pipeline.casts.reading import Reading
 from csv_pipeline.errors import FileNameError
 from csv_pipeline.spec.contract import Column
 from csv_pipeline.spec.feed import Feed
+from csv_pipeline.spec.kinds import Kind
 from csv_pipeline.stages.transform.plan import is_id
 
 
@@ -30,7 +31,8 @@ def _value(text: str, column: Column, feed: Feed, account: Account, name: str) -
     cast, words = CASTS[column.kind], cells.null_words(feed.nulls | column.nulls)
     values = pl.Series(column.name, [text.strip()], dtype=pl.String)
     values = cells.cleaned(values, column, words, is_id=is_id(column, feed))
-    readings = (Reading(style) for style in _styles(column, account))
+    zone = (column.zone or feed.time_zone) if column.kind is Kind.TIMESTAMP else None
+    readings = (Reading(style, zone) for style in _styles(column, account))
     found = {cast.values(values, column, reading).item() for reading in readings} - {None}
     if len(found) == 1 or values.item() is None:
         return found.pop() if found else None

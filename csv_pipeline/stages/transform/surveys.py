@@ -162,10 +162,11 @@ class Surveys:
         days = [one.survey for one in self.moments if isinstance(one.survey, Survey)]
         marks, of_marks = self.figures.decided(account, settled, name, feed.name)
         orders, of_orders = decide(days, account.setting("date_order"), settled, name)
+        zone = account.setting("time_zone")
         declared = Declared(
             ordered=account.date_order is not None,
-            zone=feed.time_zone,
-            because=f"feed {feed.name!r} declares it",
+            zone=zone.value or feed.time_zone,
+            because=zone.evidence if zone.value else f"feed {feed.name!r} declares it",
         )
         others = settle(self.moments, censuses, settled, year, declared)
         return Decided(

@@ -10,7 +10,6 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from csv_pipeline.account import Setting
 from csv_pipeline.errors import ContradictionError, UnreadableFileError
 from csv_pipeline.stages.read.dialect import ReadHints
 from csv_pipeline.stages.read.encoding.legacy import (
@@ -60,8 +59,8 @@ def decided(
         UnreadableFileError: By no encoding are they words.
     """
     proof = proof or _by_escapes(head, survey)
-    if hints.encoding is not None:
-        found = _declared(source, survey, proof, hints, hints.encoding)
+    if hints.account.encoding is not None:
+        found = _declared(source, survey, proof, hints, hints.account.encoding)
     elif proof is not None:
         found = proof
     elif survey.is_utf8:
@@ -94,7 +93,7 @@ def _by_escapes(head: bytes, survey: Survey) -> Decision | None:
 def _declared(
     source: Path, survey: Survey, proof: Decision | None, hints: ReadHints, encoding: str
 ) -> Decision:
-    name, declared = codecs.lookup(encoding).name, "the account declares it"
+    name, declared = codecs.lookup(encoding).name, hints.account.setting("encoding").evidence
     if proof is not None:
         if proof.name.startswith(name.removesuffix("-sig")):
             return proof
@@ -119,7 +118,7 @@ def _declared(
 
 
 def _contradiction(hints: ReadHints, encoding: str, found: str) -> ContradictionError:
-    setting = Setting(account=hints.account, name="encoding", value=hints.encoding)
+    setting = hints.account.setting("encoding")
     needed = f"text in the encoding {encoding} was needed, as {setting.because}"
     found = f"{found}; to let each file tell: {setting.forget}"
     return ContradictionError(hints.name, needed, found)

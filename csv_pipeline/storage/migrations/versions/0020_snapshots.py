@@ -5,8 +5,8 @@ What flags or deletes rows changes them, as an update does.
 
 from alembic import op
 
-revision = "0018"
-down_revision = "0017"
+revision = "0020"
+down_revision = "0019"
 
 _CHANGES = """
 ALTER TABLE csv_pipeline.import ADD COLUMN missing bigint NOT NULL DEFAULT 0;

@@ -1,0 +1,105 @@
+"""Show what accounts declare of their files, since when, and what they may declare besides."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.text import Text
+
+from csv_pipeline.account import DELIMITERS, Version
+from csv_pipeline.cli.terminal import command, labelled, out, plain, print_under, table
+from csv_pipeline.engine.suggest import Suggestion
+from csv_pipeline.model import ImportReport, Outcome
+from csv_pipeline.storage.arrivals import Backlog
+
+_MARKS = {mark: name for name, mark in DELIMITERS.items()}
+
+
+def accounts(
+    names: Sequence[str],
+    versions: Iterable[Version],
+    waiting: Sequence[Backlog],
+    readers: Mapping[str, Sequence[str]],
+) -> None:
+    """Print the accounts with what they declare, and the roles that may read each alone."""
+    if not names:
+        out.print(
+            f"No accounts yet. One is made by its first file, or by {command()} account NAME."
+        )
+        return
+    said: dict[str, list[str]] = {}
+    for one in versions:
+        if settings := _in_words(one):
+            of = f"{one.facts.feed}: " if one.facts.feed else ""
+            said.setdefault(one.facts.account, []).append(of + settings)
+    made = table("account", "settings", "readers", "files waiting")
+    for name in names:
+        files = sum(len(lane.arrival_ids) for lane in waiting if lane.account == name)
+        declared = plain("; ".join(said.get(name, ())), 2_000)
+        made.add_row(name, declared, plain(", ".join(readers.get(name, ())), 200), f"{files or ''}")
+    out.print(made)
+
+
+def readers(roles: Sequence[str]) -> None:
+    """Print the roles that may read an account and no other."""
+    out.print(labelled("Readers", plain(", ".join(roles) or "none", 2_000)))
+
+
+def settings(title: str, held: Iterable[tuple[Version, str, Any]]) -> None:
+    """Print settings, a line each, with the files that they are for and the change they are of."""
+    made = table("setting", "value", "for", "since (UTC)", "by", "version", right=("version",))
+    for one, name, value in held:
+        made.add_row(name.replace("_", " "), plain(_shown(name, value), 2_000), *_of(one))
+    if made.row_count:
+        print_under(title, made)
+    else:
+        out.print(f"{title}: none; the files decide")
+
+
+def history(title: str, versions: Iterable[Version]) -> None:
+    """Print each change, the newest first, with all that holds in its scope since."""
+    made = table("settings", "for", "since (UTC)", "by", "version", right=("version",))
+    for one in versions:
+        made.add_row(plain(_in_words(one) or "none", 2_000), *_of(one))
+    print_under(title, made)
+
+
+def _in_words(one: Version) -> str:
+    settings = one.facts.declared().items()
+    return "; ".join(f"{name.replace('_', ' ')} {_shown(name, its)}" for name, its in settings)
+
+
+def suggestions(report: ImportReport, found: Sequence[Suggestion]) -> None:
+    """Print what may be meant in a file, each with the command for it; nothing is applied."""
+    if not found:
+        out.print(f"Nothing to suggest for import {report.import_id}.")
+        return
+    out.print(labelled(f"Import {report.import_id}", plain(report.name, 200)))
+    for one in found:
+        out.print(plain(one.question, 1_000), soft_wrap=True)
+        if one.command is not None:
+            out.print(Text.assemble("  ", plain(one.command, 1_000)), soft_wrap=True)
+    number = report.import_id
+    again = f"{command()} import {report.name} --account {report.account} --feed {report.feed}"
+    rows = f"{command()} rejects {number} --out FILE, then {command()} replay FILE"
+    out.print(f"Afterwards: {again if report.outcome is Outcome.REFUSED else rows}", soft_wrap=True)
+
+
+def _of(one: Version) -> tuple[Any, ...]:
+    feed = f"feed {one.facts.feed}" if one.facts.feed else "all feeds"
+    header = f", header {one.facts.header}" if one.facts.header else ""
+    by = plain(one.declared_by)
+    return feed + header, f"{one.declared_at:%Y-%m-%d %H:%M}", by, str(one.version)
+
+
+def _shown(name: str, value: Any) -> str:
+    match name:
+        case "aliases":
+            return ", ".join(f"{title!r} = {column}" for title, column in value)
+        case "maps":
+            return ", ".join(f"{column}: {word!r} = {stored}" for column, word, stored in value)
+        case "null_words":
+            return ", ".join(map(repr, value))
+        case "delimiter":
+            return _MARKS.get(value, repr(value))
+        case _:
+            return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,31 @@
+"""What is known of a file before it is read: by its feed, and by its name."""
+
+from csv_pipeline.location import Location, parts_below
+from csv_pipeline.settings import Settings
+from csv_pipeline.spec.feed import Feed
+from csv_pipeline.spec.file_name import NamedFile
+from csv_pipeline.stages.read import ReadHints
+
+
+def hints_for(name: str, settings: Settings, feed: Feed | None) -> ReadHints:
+    """Return what is known of a file of a feed, or of none, before it is read."""
+    hints = ReadHints(
+        name=name,
+        max_bytes=settings.max_file_bytes,
+        max_columns=settings.max_columns,
+        max_record_bytes=settings.max_record_bytes,
+        max_records=settings.max_records,
+        block_bytes=settings.block_bytes,
+    )
+    return hints if feed is None else hints.of_feed(feed)
+
+
+def names_of(lies: Location, settings: Settings, inner_name: str | None) -> list[NamedFile]:
+    """Return the names that a file has: that in its archive, and the one it lies by.
+
+    Folders of the landing area tell something below that of the feed, others wherever they are.
+    """
+    parts = parts_below(lies, settings.landing_area)
+    folders = parts[2:-1] if parts else tuple(filter(None, lies.parent.key.split("/")))
+    own = [] if inner_name is None else [NamedFile.of(inner_name, folders)]
+    return [*own, NamedFile.of(lies.name, folders)]

@@ -1,0 +1,120 @@
+"""Medicare's fees for medical equipment (DMEPOS): one row a code, its modifiers and a period.
+
+CMS publishes the schedule four times a year, as a grid with two columns a state: `AL (NR)` the fee
+in its non-rural areas, `AL (R)` that in its rural ones. The states are one column here, `fees`:
+
+    {"AL": {"NR": "12.34", "R": "0.00"}, "AK": {"NR": "15.50", "R": null}}
+
+A fee of 0.00 says "not applicable". It is stored as it is in the file, so that nothing of the file
+is lost, and it is no price: the view `dme_fees` has a row a state, whose fees are null there. A
+blank cell is null in both.
+
+The period is told by the name of the file, as in `DMEPOS24_JAN.csv` or `DME24-A.csv`. A file whose
+name does not tell it is refused, as is one whose title above the header names another year.
+"""
+
+import re
+
+import polars as pl
+
+from csv_pipeline.errors import ContradictionError
+from csv_pipeline.feeds.common import HCPCS, HCPCS_NEEDS
+from csv_pipeline.model import Evidence
+from csv_pipeline.spec.contract import Contract, Gathers, Money, column, optional
+from csv_pipeline.spec.feed import Feed, WholeFile
+from csv_pipeline.spec.file_name import FileName
+from csv_pipeline.spec.kinds import Kind
+
+_QUARTERS = {
+    "01": ("JAN", "A", "Q1", "1"),
+    "04": ("APR", "B", "Q2", "4"),
+    "07": ("JUL", "C", "Q3", "7"),
+    "10": ("OCT", "D", "Q4"),
+}
+_MONTH_OF = {word: month for month, words in _QUARTERS.items() for word in (month, *words)}
+
+
+class Fee(Contract):
+    """The fees of one code with its modifiers in one quarter, by state."""
+
+    hcpcs_code: str = column("HCPCS", "HCPCS Code", str_matches=HCPCS, needs=HCPCS_NEEDS)
+    modifier: str = column("Mod", "Modifier", substitute="", description="such as NU, RR or UE")
+    modifier_2: str = column("Mod2", "Modifier 2", substitute="")
+    schedule_period: str = column(
+        derived=True, str_matches=r"^20[0-9]{2}-(?:01|04|07|10)$", description="such as 2024-01"
+    )
+    jurisdiction: str = optional("JURIS", "Jurisdiction", description="D: DME MAC, L: local MAC")
+    category: str = optional("CATG", "Category", description="CR is capped rental, for example")
+    ceiling: Money = optional("Ceiling", ge=0)
+    floor: Money = optional("Floor", ge=0)
+    fees: str = column(
+        "AL (NR)",
+        "AL (R)",
+        gathers=Gathers(r"([A-Z]{2}) *\((NR|R)\)", scale=2),
+        kind=Kind.JSON,
+        description='by state, NR non-rural and R rural; "0.00" is not applicable, and no price',
+    )
+    description: str = optional("Description", "Short Description")
+
+
+def period(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Write the period that the file's name tells as year and month: `24_JAN` is `2024-01`."""
+    told = pl.col("schedule_period").str.to_uppercase()
+    year = told.str.extract(r"^(?:20)?([0-9]{2})")
+    part = told.str.extract(r"^(?:20)?[0-9]{2}[ _-]*(.+)$")
+    month = part.replace_strict(_MONTH_OF, default=None, return_dtype=pl.String)
+    return rows.with_columns(schedule_period=pl.format("20{}-{}", year, month))
+
+
+def title_agrees(file: WholeFile) -> Evidence | None:
+    """Hold the year that the title above the header names against the one of the file's name.
+
+    Raises:
+        ContradictionError: The title names other years only.
+    """
+    told = file.rows.select(pl.col("schedule_period").drop_nulls().first()).collect().item()
+    titles = [line for line in file.preamble if re.search("fee schedule", line, re.IGNORECASE)]
+    years = sorted({year for line in titles for year in re.findall(r"\b20[0-9]{2}\b", line)})
+    if told is None or not years:
+        return None
+    if told[:4] not in years:
+        raise ContradictionError(
+            file.name,
+            f"the schedule of {told}, as the file's name says, was needed",
+            f"the title above the header is of {', '.join(years)}",
+        )
+    because = f"the title above the header names {told[:4]}, too"
+    return Evidence(subject="schedule period", decision=told, because=because)
+
+
+DME_FEE_SCHEDULE = Feed(
+    name="dme_fee_schedule",
+    description="What Medicare pays for medical equipment, by code, quarter and state.",
+    contract=Fee,
+    key=("hcpcs_code", "modifier", "modifier_2", "schedule_period"),
+    file_name=FileName(
+        pattern=r"(?i:.*DME(?:POS)?[ _-]*)(?P<schedule_period>(?:20)?[0-9]{2}[ _-]*"
+        r"(?i:JAN|APR|JUL|OCT|Q[1-4]|[A-D]|01|04|07|10))(?:[^0-9A-Za-z].*)?",
+        shown="DMEPOS<YY>_<JAN|APR|JUL|OCT>.csv or DME<YY>-<A|B|C|D>.csv",
+    ),
+    transforms=(period,),
+    file_checks=(title_agrees,),
+    views={
+        "dme_fees": """
+            SELECT
+                fee.account,
+                fee.hcpcs_code,
+                fee.modifier,
+                fee.modifier_2,
+                fee.schedule_period,
+                state.key AS state,
+                area.key = 'R' AS is_rural,
+                nullif(area.value::numeric(18, 2), 0) AS fee
+            FROM data.dme_fee_schedule AS fee
+            CROSS JOIN jsonb_each(fee.fees) AS state
+            CROSS JOIN jsonb_each_text(state.value) AS area
+        """
+    },
+    max_rejected_share=0.5,
+    group="medical_equipment",
+)

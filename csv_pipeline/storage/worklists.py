@@ -1,0 +1,31 @@
+"""The rows of a feed's table that are work which remains."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from csv_pipeline.spec.feed import Feed
+from csv_pipeline.spec.worklist import Worklist
+from csv_pipeline.storage.lane_lock import Lane, lock_lane
+from csv_pipeline.storage.targets import key_columns, target_table
+
+_SOME = 10_000
+
+
+def remaining(
+    connection: sa.Connection, feed: Feed, worklist: Worklist, account: str
+) -> Iterator[Sequence[Any]]:
+    """Give what the list shows of each row, in the order of the key.
+
+    Until the transaction ends no load and no other list of the lane goes on, so that a list that is
+    written in it never replaces a newer one.
+    """
+    lock_lane(connection, Lane(account, feed.name))
+    table = target_table(feed)
+    rows = (
+        sa.select(*(table.c[name] for name in worklist.columns))
+        .where(table.c.account == account, sa.text(f"({worklist.where})"))
+        .order_by(*(table.c[name] for name in key_columns(feed)))
+    )
+    yield from connection.execute(rows, execution_options={"yield_per": _SOME})

@@ -1,0 +1,89 @@
+"""A folder of YAML feeds is a Dagster component that `dg` finds, scaffolds and loads."""
+
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+import pytest
+from dagster.components.testing import create_defs_folder_sandbox
+
+import csv_pipeline
+from csv_pipeline.defs.component import FeedsComponent
+from csv_pipeline.errors import SetupError
+from csv_pipeline_tests.test_house import ROOT
+
+pytestmark = [  # both of what Dagster itself does to load a component
+    pytest.mark.filterwarnings("ignore:`parse_obj_as` is deprecated"),
+    pytest.mark.filterwarnings("ignore:.* is currently in beta"),
+]
+
+TYPE = "csv_pipeline.FeedsComponent"
+SHOPS = "description: Shops.\nfields: [{name: shop}, {name: city}]\nprimaryKey: shop\n"
+
+
+@contextmanager
+def loaded(feeds: dict[str, str], **attributes: str) -> Iterator[dg.Definitions]:
+    """Give the definitions of a component with these files in its folder."""
+    with create_defs_folder_sandbox() as sandbox:
+        path = sandbox.scaffold_component(
+            FeedsComponent, defs_yaml_contents={"type": TYPE, "attributes": attributes}
+        )
+        (path / "feeds" / "example.yaml").unlink()
+        for name, text in feeds.items():
+            (path / name).parent.mkdir(exist_ok=True)
+            (path / name).write_text(text)
+        with sandbox.load_component_and_build_defs(path) as (component, defs):
+            assert isinstance(component, FeedsComponent)
+            yield defs
+
+
+def test_a_scaffolded_component_has_a_feed_to_begin_with() -> None:
+    with create_defs_folder_sandbox() as sandbox:
+        path = sandbox.scaffold_component(FeedsComponent)
+        assert "folder: feeds" in (path / "defs.yaml").read_text()
+        with sandbox.load_component_and_build_defs(path) as (_, defs):
+            keys = {spec.key.to_user_string() for spec in defs.resolve_all_asset_specs()}
+    assert keys >= {"example", "example_rejects"}
+
+
+def test_each_feed_of_the_folder_is_an_asset_with_its_checks_jobs_and_sensor() -> None:
+    with loaded({"feeds/shops.yaml": SHOPS, "feeds/.hidden.yaml": "x"}) as defs:
+        dg.Definitions.validate_loadable(defs)
+        specs = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
+        assert specs.keys() >= {"shops", "shops_rejects"}
+        assert not any("hidden" in key for key in specs)
+        assert specs["shops"].description == "Shops."
+        assert {sensor.name for sensor in defs.sensors or ()} >= {"landing"}
+
+
+def test_the_folder_can_be_another() -> None:
+    with loaded({"here/shops.yaml": SHOPS}, folder="here") as defs:
+        assert defs.resolve_assets_def("shops")
+
+
+@pytest.mark.parametrize(
+    ("feeds", "attributes", "message"),
+    [
+        ({"feeds/shops.yaml": SHOPS + "grup: x\n"}, {}, "shops.yaml, line 4, column 1: "),
+        ({}, {"folder": "nowhere"}, "nowhere: a folder of feeds was needed"),
+    ],
+)
+def test_what_is_wrong_in_the_folder_is_named_with_its_line(
+    feeds: dict[str, str], attributes: dict[str, str], message: str
+) -> None:
+    with pytest.raises(Exception) as caught, loaded(feeds, **attributes):  # noqa: PT011
+        pass
+    told = [str(caught.value), str(caught.value.__cause__)]
+    assert any(message in text for text in told)
+    assert isinstance(caught.value, SetupError) or isinstance(caught.value.__cause__, SetupError)
+
+
+def test_dg_is_told_where_the_component_is() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    modules = project["entry-points"]["dagster_dg_cli.registry_modules"]
+    assert modules == {"csv_pipeline": "csv_pipeline"}
+    assert "FeedsComponent" in dir(csv_pipeline)
+    assert csv_pipeline.FeedsComponent is FeedsComponent
+    with pytest.raises(AttributeError, match="has no attribute 'Feeds'"):
+        _ = csv_pipeline.Feeds

@@ -1,0 +1,197 @@
+"""A feed that is proposed for files loads, and imports these files without a reject."""
+
+import gzip
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from csv_pipeline.cli import commands
+from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
+from csv_pipeline.engine.proposing import propose
+from csv_pipeline.errors import EmptyFileError, SetupError
+from csv_pipeline.files.landing import found_file
+from csv_pipeline.location import location_of
+from csv_pipeline.settings import Settings
+from csv_pipeline.spec.declared import feed_in
+from csv_pipeline.storage import arrivals
+from csv_pipeline_tests.conftest import SAMPLES, ingest, own_settings
+
+STOCK = """\
+Art.-Nr.;Bezeichnung;Preis;Bestand;Aktiv;Geändert am;Warengruppe
+00123;Schraube M4;1.234,50 €;12;ja;03.04.2026;Eisen
+00124;Mutter M4;0,05 €;1.200;nein;25.12.2025;Eisen
+00125;Dübel;2,00 €;;ja;;Kunststoff
+"""
+READINGS = "at,device,reading,state,more\n" + "".join(
+    f"2026-01-{n % 28 + 1:02d}T10:{n // 28:02d}:00Z,dev-{n % 3},{n}.1234,"
+    f'{("OK", "WARN")[n % 2]},"{{""n"": {n}}}"\n'
+    for n in range(60)
+)
+VISITS = "Member No\tE-Mail\tLast Visit\tPhone\tSteps\n" + "".join(
+    f"{1000 + n}\tm{n}@example.org\t2025-06-{n + 1:02d} 14:{n:02d}\t+49 30 {n}\t{n * 1000}\n"
+    for n in range(28)
+)
+
+
+@pytest.fixture(scope="module")
+def settings() -> Iterator[Settings]:
+    with own_settings(settle_seconds=0) as its:
+        yield its
+
+
+@pytest.fixture
+def fields(tmp_path: Path) -> Any:
+    """Return the fields that are proposed for a text, by name."""
+
+    def fields_of(*texts: str) -> dict[str, Any]:
+        paths = []
+        for at, text in enumerate(texts):
+            path = tmp_path / f"things-{at}.csv"
+            path.write_text(text)
+            paths.append(path)
+        schema = yaml.safe_load(propose(paths, Settings(home=tmp_path)))
+        return {its["name"]: its for its in schema["fields"]} | {"key": schema.get("primaryKey")}
+
+    return fields_of
+
+
+@pytest.mark.parametrize("text", [STOCK, READINGS, VISITS], ids=["stock", "readings", "visits"])
+def test_the_files_it_was_proposed_for_are_imported_without_a_reject(
+    text: str, settings: Settings, tmp_path: Path
+) -> None:
+    path = tmp_path / "first try.csv"
+    path.write_text(text)
+    proposed = propose([path], settings, "tried")
+    assert f"# first try.csv: {len(text.splitlines()) - 1} rows, no rejects" in proposed
+    report = imported(path, proposed, settings)
+    assert report.counts.inserted == report.counts.read == len(text.splitlines()) - 1
+
+
+@pytest.mark.parametrize("path", sorted(SAMPLES.glob("*.csv")), ids=lambda path: path.name)
+def test_what_is_proposed_for_any_sample_says_what_it_rejects(
+    path: Path, settings: Settings
+) -> None:
+    proposed = propose([path], settings, "tried")
+    report = imported(path, proposed, settings)
+    assert (report.counts.rejected == 0) == ("no rejects" in proposed or "superseded" in proposed)
+
+
+def imported(path: Path, proposed: str, settings: Settings) -> Any:
+    """Import a file for a feed of its own and return the report."""
+    name = f"tried_{abs(hash(proposed))}"
+    feed = feed_in(proposed.encode(), "proposed", name)
+    opened: Pipeline = open_pipeline(settings, [feed])
+    with opened.database.begin() as connection:
+        arrivals.register(connection, [found_file(location_of(path), "somebody", name)])
+    (claim,) = opened.claim("somebody", name)
+    report = ingest(opened, claim)
+    opened.close()
+    assert report.problem is None
+    return report
+
+
+def test_columns_are_what_all_of_their_values_are(fields: Any) -> None:
+    found = fields(STOCK)
+    assert found["art_nr"] == {
+        "name": "art_nr", "title": "Art.-Nr.", "csv_pipeline": {"identifier": True}
+    }  # fmt: skip
+    assert found["preis"]["csv_pipeline"] == {"precision": 18, "scale": 2}
+    assert found["bestand"]["type"] == "integer"
+    assert "constraints" not in found["bestand"]
+    assert found["aktiv"]["type"] == "boolean"
+    assert (found["geandert_am"]["type"], found["geandert_am"]["title"]) == ("date", "Geändert am")
+    assert found["key"] == ["art_nr"]
+
+
+def test_one_value_that_is_none_makes_a_column_text(fields: Any) -> None:
+    rows = "".join(f"x{n},{n}\n" for n in range(500))
+    assert fields(f"a,b\n{rows}")["b"]["type"] == "integer"
+    assert "type" not in fields(f"a,b\n{rows}y,about 7\n")["b"]
+
+
+def test_a_column_is_what_it_is_in_all_files(fields: Any) -> None:
+    found = fields("name,size\nx,1\n", "Size,colour\n2.5,red\n")
+    assert found["size"] == {
+        "name": "size", "type": "number", "csv_pipeline": {"precision": 18, "scale": 2},
+        "constraints": {"required": True},
+    }  # fmt: skip
+    assert "constraints" not in found["colour"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [["007", "12"], ["4006381333931", "4006381333948"], ["+4930123", "12"]],
+    ids=["zeros", "long", "plus"],
+)
+def test_digits_that_are_no_quantity_are_ids(values: list[str], fields: Any) -> None:
+    found = fields("what\n" + "\n".join(values) + "\n")["what"]
+    assert found["csv_pipeline"] == {"identifier": True}
+
+
+def test_dates_that_nothing_settles_are_text(fields: Any) -> None:
+    assert "type" not in fields("a,b\nx,03/04/2025\n")["b"]
+
+
+def test_the_time_of_a_day_is_not_lost(fields: Any) -> None:
+    found = fields(VISITS)
+    assert (found["last_visit"]["type"], found["last_visit_time"]["type"]) == ("date", "time")
+    assert found["last_visit"]["title"] == found["last_visit_time"]["title"] == "Last Visit"
+
+
+def test_digits_behind_the_mark_are_not_lost(fields: Any) -> None:
+    assert fields("a,b\nx,0.12345\ny,12345678901234567.1\n")["b"]["csv_pipeline"] == {
+        "precision": 38,
+        "scale": 5,
+    }
+
+
+def test_words_that_differ_in_case_only_are_no_list(fields: Any) -> None:
+    same, apart = "a\n" + "open\nOpen\n" * 20, "a\n" + "open\nshut\n" * 20
+    assert "categories" not in fields(same)["a"]
+    assert fields(apart)["a"]["categories"] == ["open", "shut"]
+
+
+def test_a_key_may_be_a_pair_and_a_moment_is_none_alone(fields: Any) -> None:
+    assert fields("day,shop,sold\n" + "".join(
+        f"2025-01-{n // 2 + 1:02d},s{n % 2},{n}.5\n" for n in range(20)
+    ))["key"] == ["day", "shop"]  # fmt: skip
+    assert fields("day,sold\n2025-01-01,1.5\n2025-01-02,2.5\n")["key"] is None
+
+
+def test_names_that_no_column_can_have_get_others(fields: Any) -> None:
+    found = fields("Account,2024,日付,Größe,größe!,,_id\nx,1.5,y,b,c,d,e\n")
+    assert list(found) == ["account_2", "column_2024", "column", "grosse", "id", "key"]
+
+
+def test_an_archive_is_read_and_one_of_several_files_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "stock.csv.gz"
+    path.write_bytes(gzip.compress(STOCK.encode()))
+    assert "# stock.csv.gz: 3 rows, no rejects" in propose([path], Settings(home=tmp_path))
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as made:
+        made.writestr("one.csv", STOCK)
+        made.writestr("two.csv", STOCK)
+    with pytest.raises(SetupError, match="a single file was needed; the archive has 2"):
+        propose([tmp_path / "all.zip"], Settings(home=tmp_path))
+
+
+def test_an_empty_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "none.csv").touch()
+    with pytest.raises(EmptyFileError):
+        propose([tmp_path / "none.csv"], Settings(home=tmp_path))
+
+
+def test_the_command_writes_no_file_that_is_there(tmp_path: Path) -> None:
+    (tmp_path / "stock 2025.csv").write_text(STOCK)
+    out = tmp_path / "feeds.d" / "stock.yaml"
+    words = ["feeds", "propose", str(tmp_path / "stock 2025.csv"), "--out", str(out)]
+    said = CliRunner().invoke(commands.app, words)
+    assert said.exit_code == 0
+    assert out.read_text().startswith("# Proposed feed stock: ")
+    again = CliRunner().invoke(commands.app, words)
+    assert again.exit_code == 2
+    assert "a new file to write to was needed" in again.stderr
