@@ -24,6 +24,7 @@ _SUFFIXES = (
     "_key",
     "_rejects",
     "_worklist",
+    "_files",
 )
 """What tables, indexes and assets of a feed are called behind its name."""
 
