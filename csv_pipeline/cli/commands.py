@@ -77,6 +77,9 @@ def import_(  # noqa: PLR0913  # an option for each question
     *,
     dry_run: DryRun = False,
     again: Again = False,
+    max_missing: Annotated[
+        int | None, typer.Option(min=0, help="Let a snapshot lack so many stored rows, this once.")
+    ] = None,
     strict: Strict = False,
     as_json: Json = False,
 ) -> None:
@@ -86,7 +89,13 @@ def import_(  # noqa: PLR0913  # an option for each question
 
     pipeline = _pipeline()
     imported = importing.import_file(
-        pipeline, location_of(file), account, feed, dry_run=dry_run, again=again
+        pipeline,
+        location_of(file),
+        account,
+        feed,
+        dry_run=dry_run,
+        again=again,
+        max_missing=max_missing,
     )
     if as_json:
         terminal.as_json(imported.facts())

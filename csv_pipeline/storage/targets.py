@@ -15,10 +15,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable, ExecutableDDLElement
 
 from csv_pipeline.errors import SetupError
+from csv_pipeline.scope import Missing
 from csv_pipeline.spec.contract import Column
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.kinds import sql_type
-from csv_pipeline.spec.names import EXTRA
+from csv_pipeline.spec.names import EXTRA, MISSING_SINCE
 from csv_pipeline.spec.row_hash import CONTENT, HASH, OCCURRENCE
 from csv_pipeline.storage import tables
 from csv_pipeline.storage.confine import change_tables, confine, left_open
@@ -37,6 +38,11 @@ FEW_ROWS = 1_000
 that they are found in a table of any size, and so few of a large one that its load takes no longer.
 """
 
+DELETED = "_deleted"
+"""The column of a history that says of a version that a snapshot deleted the row. As the last one
+of a row it is a tombstone: no import replaced it."""
+
+_NONE: sa.ColumnElement[int] = sa.literal_column("0")
 _DIALECT = pg.dialect()  # type: ignore[no-untyped-call]
 
 
@@ -92,6 +98,7 @@ def history_table(feed: Feed) -> sa.Table:
         *(_column(column, feed) for column in feed.columns),
         *_lineage(feed),
         sa.Column("_left_import_id", sa.BigInteger),
+        *_of_tombstones(feed),
         sa.Index(f"{feed.name}_history_by_import", "_replaced_by_import_id"),
         _by_import(f"{feed.name}_history_by_writer"),
     )
@@ -100,6 +107,20 @@ def history_table(feed: Feed) -> sa.Table:
 def is_indexed(rows: sa.FromClause) -> sa.ColumnElement[bool]:
     """Return whether rows of a target table or its history are in the index by import."""
     return rows.c._row_number <= sa.literal_column(str(FEW_ROWS))
+
+
+def is_tombstone(history: sa.FromClause) -> sa.ColumnElement[bool]:
+    """Return whether a version says that its row is deleted, and is the last of it."""
+    return history.c._replaced_by_import_id == _NONE
+
+
+def _of_tombstones(feed: Feed) -> tuple[sa.schema.SchemaItem, ...]:
+    """Return what the history of a feed of snapshots has besides."""
+    if feed.snapshot is None:
+        return ()
+    few = sa.text("_replaced_by_import_id = 0")
+    name, key = f"{feed.name}_history_deleted", ("account", *key_columns(feed))
+    return sa.Column(DELETED, sa.Boolean), sa.Index(name, *key, postgresql_where=few)
 
 
 def _by_import(name: str) -> sa.Index:
@@ -271,10 +292,12 @@ def _lineage(feed: Feed) -> tuple[sa.Column[object], ...]:
         sa.Column(CONTENT, sa.Uuid, nullable=False),
         sa.Column(OCCURRENCE, sa.BigInteger, nullable=False),
     )
+    flags = feed.snapshot is not None and feed.snapshot.missing is Missing.FLAG
     return (
         *(() if feed.key else content),
         sa.Column(EXTRA, pg.JSONB),
         *(sa.Column(name, sa.BigInteger) for name in HASH),
+        *((sa.Column(MISSING_SINCE, sa.DateTime(timezone=True)),) if flags else ()),
         sa.Column("_import_id", sa.BigInteger, nullable=False),
         sa.Column("_created_import_id", sa.BigInteger, nullable=False),
         sa.Column("_row_number", sa.BigInteger, nullable=False),
