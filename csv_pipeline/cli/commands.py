@@ -296,6 +296,18 @@ def undo(
         show.undone(report, import_id, dry_run=dry_run)
 
 
+@app.command()
+def new(
+    folder: Annotated[Path, typer.Argument(help="The package's folder, which has its name.")],
+) -> None:
+    """Begin a package with feeds of your own: one feed, a sample and a test."""
+    from csv_pipeline.cli import terminal
+    from csv_pipeline.engine.new_project import new_project
+
+    for path in new_project(folder):
+        terminal.out.print(str(path))
+
+
 app.command()(declaring.accounts)
 app.command()(declaring.account)
 app.command()(declaring.suggest)
