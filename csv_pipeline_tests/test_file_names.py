@@ -6,6 +6,7 @@ from datetime import date
 
 import pytest
 
+from csv_pipeline.account import DateOrder
 from csv_pipeline.engine import run
 from csv_pipeline.engine.inspection import inspect_file
 from csv_pipeline.errors import FileNameError, SetupError
@@ -91,7 +92,7 @@ def test_a_day_that_may_be_two_refuses_the_file_unless_the_account_says_which(de
     report = imported(desk, "prices_03-04-2024.csv")
     assert report.problem is not None
     assert report.problem.endswith("'03-04-2024' may be several values")
-    desk.declare(date_order="day first")
+    desk.declare(date_order=DateOrder.DAY_FIRST)
     assert imported(desk, "prices_03-05-2024.csv").outcome is Outcome.IMPORTED
     assert stored(desk)[0][2] == date(2024, 5, 3)
 
