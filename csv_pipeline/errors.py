@@ -14,6 +14,8 @@ PipelineError
 │   ├── ThresholdExceededError  more rows broke a rule than the feed allows
 │   ├── NoGoodRowError          many lines below the header and not one row that can be stored
 │   ├── TableRefusesError       the table refuses so many rows that no more are looked for
+│   ├── TooManyMissingError     a snapshot lacks more stored rows than the feed allows
+│   ├── MissingRefusedError     the table does not let a row that a snapshot lacks be marked
 │   ├── ReplayError             rejected rows sent back in a way that fits no import
 │   └── SourceChangedError      the file is not the one that arrived, or is gone
 ├── SetupError                  a feed, a setting or a name is wrong; a person must correct it
@@ -172,6 +174,36 @@ class TableRefusesError(FileRefusedError):
             f"rows that table {table} takes were needed",
             f"it refused {refused:,} that were tried one by one, most often by {rule}, so no row "
             "of the file is stored",
+        )
+
+
+class TooManyMissingError(FileRefusedError):
+    """A snapshot lacks more stored rows of its scope than the feed allows."""
+
+    code = "too_many_missing"
+
+    def __init__(self, name: str, feed: str, limit: str, absent: int, stored: int) -> None:
+        self.feed, self.limit, self.absent, self.stored = feed, limit, absent, stored
+        super().__init__(
+            name,
+            f"feed {feed!r} allows a snapshot to lack at most {limit} stored in its scope",
+            f"it lacks {absent:,} of {stored:,} rows ({absent / max(stored, 1):.1%}), so nothing "
+            "of the file is stored; if it is whole, import it and allow these by --max-missing "
+            f"{absent} (in a run's config max_missing: {absent})",
+        )
+
+
+class MissingRefusedError(FileRefusedError):
+    """The table does not let stored rows that a snapshot lacks be flagged or deleted."""
+
+    code = "missing_refused"
+
+    def __init__(self, name: str, table: str, absent: int, by: str) -> None:
+        self.table, self.absent = table, absent
+        super().__init__(
+            name,
+            f"a table {table} that lets {absent:,} stored rows be marked as missing was needed",
+            f"{by} refuses it, so nothing of the file is stored",
         )
 
 

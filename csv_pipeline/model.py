@@ -13,6 +13,7 @@ from typing import Any
 
 from csv_pipeline.errors import SetupError
 from csv_pipeline.location import Location, location_of
+from csv_pipeline.scope import ScopeCounts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +162,7 @@ class Claim(FoundFile):
     `repairs` is the import whose rejected rows the file brings back, if somebody said so; a file
     may say it itself. `position` says where the arrival is among others, see
     `csv_pipeline.storage.order`; a dry run has none. A file that comes `again` is imported even
-    if its bytes were.
+    if its bytes were. `max_missing` is what a person allows to go missing by this import.
     """
 
     import_id: int
@@ -172,6 +173,7 @@ class Claim(FoundFile):
     repairs: int | None = None
     position: int | None = None
     again: bool = False
+    max_missing: int | None = None
 
     @property
     def member(self) -> str | None:
@@ -207,7 +209,7 @@ class HeaderDrift:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """What became of every row; `read` counts records below the header, no other lines."""
+    """What became of every row `read`, records below the header; `missing` are stored ones."""
 
     read: int = 0
     inserted: int = 0
@@ -218,18 +220,13 @@ class Counts:
     rejected: int = 0
     blank: int = 0
     non_data: int = 0
+    missing: int = 0
 
     @property
     def settled(self) -> int:
         """The rows that have an outcome."""
-        return (
-            self.inserted
-            + self.updated
-            + self.unchanged
-            + self.kept
-            + self.superseded
-            + self.rejected
-        )
+        stored = self.inserted + self.updated + self.unchanged + self.kept
+        return stored + self.superseded + self.rejected
 
     @property
     def balance(self) -> bool:
@@ -280,7 +277,8 @@ class Undo:
 
     `import_id` is that import. Its rows were `deleted` or had their earlier values `restored`;
     where it was redone, they were `inserted` again or had its values restored. `kept` counts rows
-    that a later import changed, by that import, and `gone` those that are not there any more.
+    that a later import changed, by that import, and `gone` those that are not there any more. By
+    what a snapshot had deleted among the restored, `revived` rows more are stored.
     """
 
     import_id: int
@@ -290,6 +288,12 @@ class Undo:
     restored: int = 0
     kept: Mapping[int, int] = field(default_factory=dict)
     gone: int = 0
+    revived: int = 0
+
+    @property
+    def added(self) -> int:
+        """By how many rows the table grew."""
+        return self.inserted - self.deleted + self.revived
 
     @property
     def reversed(self) -> int:
@@ -306,11 +310,10 @@ class ImportReport:
     `delimiter`, `quote` and `escape` are the file's, so that its rejected rows can be written as
     they came; `styles` is how amounts and dates were read, by column, and `facts` what transforms
     were told. `settings_version` is the last version of what the account declared when the file was
-    read, 0 if it had declared nothing; None is not known. `lines` says where every line of the
-    file is, and `non_data_lines` are the first
-    hundred that are no data. `differences` are the first values that a dry run would change. `undo`
-    says what an undo did, which is an import record of its own, and `undone_by` which one took this
-    import back. `stage_seconds` holds the wall time of each stage.
+    read, 0 if it had declared nothing; None is not known. `lines` says where every line of the file
+    is, and `non_data_lines` are the first hundred that are no data. `differences` are the first
+    values that a dry run would change. `undo` says what an undo did, which is an import of its own,
+    and `undone_by` which one took this back. `stage_seconds` holds the wall time of each stage.
     """
 
     import_id: int
@@ -336,6 +339,7 @@ class ImportReport:
     settings_version: int | None = None
     evidence: tuple[Evidence, ...] = ()
     warnings: tuple[ReportWarning, ...] = ()
+    scope: ScopeCounts | None = None
     lines: LineCounts = field(default_factory=LineCounts)
     non_data_lines: tuple[NonDataLine, ...] = ()
     drift: HeaderDrift = field(default_factory=HeaderDrift)

@@ -29,6 +29,7 @@ from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.file_name import FileName
 from csv_pipeline.spec.kinds import Kind
 from csv_pipeline.spec.sign import SignFrom, TwoAmounts
+from csv_pipeline_tests.snapshot_feeds import SNAPSHOT_FEEDS
 
 
 class Person(Contract):
@@ -227,6 +228,7 @@ def _policy_of_the_docs() -> ConflictPolicy:
 
 
 TEST_FEEDS = (
+    *SNAPSHOT_FEEDS,
     _versions("longest", column_conflicts={"value": _policy_of_the_docs()}),
     _versions("overwritten", conflict=Overwrite()),
     _versions("later", conflict=LaterWins("version")),

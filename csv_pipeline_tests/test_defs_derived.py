@@ -1,5 +1,6 @@
 """Derived tables in Dagster: recomputed by the run that imports, by hand, and by a sensor."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -136,10 +137,13 @@ def test_the_job_that_undoes_an_import_recomputes_what_is_derived(
     assert desk.rows("visits_by_day") == []
 
 
-def test_what_is_derived_lies_between_its_feed_and_nothing(dagster: Dagster) -> None:
+def test_the_graph_goes_from_the_source_to_what_is_derived(dagster: Dagster) -> None:
     graph = assemble([dagster.feed], dagster.engine).resolve_asset_graph()
-    assert graph.get(TABLE).parent_keys == {dg.AssetKey("visits")}
-    assert graph.get(dg.AssetKey("visits")).parent_keys == {dg.AssetKey(["landing", "visits"])}
+    path = ("default_source", "visits_files", "visits", "visits_by_day")
+    for before, after in pairwise(path):
+        assert graph.get(dg.AssetKey(after)).parent_keys == {dg.AssetKey(before)}
+    assert graph.get(dg.AssetKey("visits_rejects")).parent_keys == {dg.AssetKey("visits_files")}
+    assert all(graph.get(dg.AssetKey(name)).description for name in path)
 
 
 def test_a_line_goes_from_the_first_to_the_last_point_up_to_the_highest() -> None:

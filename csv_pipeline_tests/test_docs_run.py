@@ -2,7 +2,11 @@
 
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
+from contextlib import nullcontext
+from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -10,15 +14,16 @@ from typer.testing import CliRunner, Result
 
 from csv_pipeline.cli import commands, opening
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
-from csv_pipeline.feeds import FEEDS
+from csv_pipeline.feeds import FEEDS, sources
 from csv_pipeline_tests.conftest import Desk, own_settings
 from csv_pipeline_tests.feeds import TEST_FEEDS
-from csv_pipeline_tests.test_house import DOCS
+from csv_pipeline_tests.test_house import DOCS, ROOT
 
 CUSTOMERS = "Customer ID,Name,Email\nC1,Ann,ann@example.org\nC2,Bob,bob@example.org\nC3,Cid,none\n"
 SERVING = {"demo", "dev"}  # the demo has tests of its own; the other runs until it is ended
 NEED_NOTHING = {"accounts", "feeds", "imports"}
-BLOCKS = re.findall(r"```(sh|sql)\n(.*?)```", DOCS, re.DOTALL)
+PROJECT = (ROOT / "docs" / "your-own-project.md").read_text()  # followed as a whole, below
+BLOCKS = re.findall(r"```(sh|sql)\n(.*?)```", DOCS.replace(PROJECT, ""), re.DOTALL)
 
 
 def commands_in_docs() -> list[str]:
@@ -57,6 +62,7 @@ class Reader:
                 ("F", "FEED"), "coupa_purchase_orders" if verb == "worklist" else "customers"
             ),
             "NAME": "customers" if verb == "feeds" else self.desk.account,
+            **({"NAME": str(self.desk.folder / "my_package")} if verb == "new" else {}),
             "N": "1000000",
         }
         ids = {"ID", *(word for word in words if word.isdigit())}
@@ -80,6 +86,7 @@ def pipeline() -> Iterator[Pipeline]:
 def reader(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Reader:
     """A reader whose commands work on the pipeline of the tests."""
     monkeypatch.setattr(opening, "pipeline", lambda: desk.pipeline)
+    monkeypatch.setattr(opening, "database", lambda: nullcontext(desk.pipeline.database))
     return Reader(desk)
 
 
@@ -121,4 +128,34 @@ def test_every_statement_in_the_docs_runs(pipeline: Pipeline) -> None:
 def test_the_docs_have_commands_of_every_kind() -> None:
     verbs = {line.split()[1] for line in commands_in_docs()}
     wanted = {"account", "accounts", "feeds", "import", "imports", "inspect"}
-    assert verbs == wanted | {"rejects", "replay", "suggest", "undo", "worklist"}
+    assert verbs == wanted | {"rejects", "new", "replay", "suggest", "undo", "worklist"}
+
+
+def test_a_project_of_ones_own_is_started_from_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Follow the page line by line, but for the installation, of which the entry point is taken."""
+    (block,) = re.findall(r"```sh\n(.*?)```", PROJECT, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    with own_settings(settle_seconds=0) as found:
+        monkeypatch.setattr(opening, "settings", lambda: found)
+        for line in block.splitlines():
+            verb, *words = shlex.split(line, comments=True)
+            if verb == "cd":
+                monkeypatch.chdir(words[0])
+            elif verb == "pip":
+                install(Path.cwd(), monkeypatch)
+            elif verb == "pytest":
+                assert pytest.main(["-q", "-p", "no:randomly", "tests"]) == 0
+            else:
+                done = CliRunner().invoke(commands.app, words)
+                assert (done.exit_code, line) == (0, line), done.output
+                assert "inserted 2" in " ".join(done.stdout.split()) or words[0] != "import"
+
+
+def install(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do for this process what an installation does."""
+    declared = tomllib.loads((project / "pyproject.toml").read_text())["project"]["entry-points"]
+    entries = [EntryPoint(n, value, sources.GROUP) for n, value in declared[sources.GROUP].items()]
+    monkeypatch.syspath_prepend(project)
+    monkeypatch.setattr(sources, "entry_points", lambda group: entries)

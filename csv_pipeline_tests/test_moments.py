@@ -245,6 +245,22 @@ def test_a_column_of_times_stores_them_or_rejects_them(desk: Desk) -> None:
     assert (reject.rule, reject.value) == ("begins.time", "soon")
 
 
+def test_no_digit_of_a_second_is_lost(desk: Desk) -> None:
+    report = desk.bring(
+        "Shift,Begins,Logged\nA,17:02:03.1234560,2026-05-02 17:02\nB,17:02:03.1234567,\n"
+        "C,,2026-05-02 17:02:03.1234567\nD,,2026-05-02 17:02:03.1234560\n",
+        "shifts",
+    )
+    stored = desk.rows("shifts", "begins::text, logged_time::text, shift", "3")
+    assert [tuple(row) for row in stored] == [
+        ("17:02:03.123456", "17:02:00", "A"), (None, "17:02:03.123456", "D"),
+    ]  # fmt: skip
+    assert [(reject.row_number, reject.rule) for reject in desk.rejects(report)] == [
+        (3, "begins.too_fine"),
+        (4, "logged_time.too_fine"),
+    ]
+
+
 def test_digits_alone_beside_times_with_marks_are_rejects(desk: Desk) -> None:
     report = desk.bring("Shift,Begins\nA,17:02\nB,930\n", "shifts")
     assert [reject.row_number for reject in desk.rejects(report)] == [3]

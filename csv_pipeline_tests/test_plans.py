@@ -64,10 +64,11 @@ FILL = (
     f"""
     INSERT INTO csv_pipeline.import (
         import_id, arrival_id, account, feed, name, outcome, fingerprint, read, inserted, updated,
-        unchanged, kept, superseded, rejected, blank, non_data, position, turn, rows_stored, report
+        unchanged, kept, superseded, rejected, blank, non_data, missing, position, turn,
+        rows_stored, report
     )
     SELECT 1000000 + n, a.arrival_id, {OWNER}, i.feed, i.name, 'imported', 'bytes ' || n, 2, 1, 1,
-        0, 0, 0, 0, 0, 0, n * 1048576, 1 + n, n, i.report
+        0, 0, 0, 0, 0, 0, 0, n * 1048576, 1 + n, n, i.report
     FROM csv_pipeline.import i, {NUMBERS}
     JOIN csv_pipeline.arrival a ON a.import_id = 1000000 + n
     WHERE i.import_id = :of

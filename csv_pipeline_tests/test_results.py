@@ -100,6 +100,7 @@ class Left:
             valid=valid,
             outcomes=self.left("outcomes"),
             late=self.left("late"),
+            missing=self.left("missing"),
             **facts,
         )
         for number, (_, frame) in enumerate(result_lines(decided)):

@@ -63,7 +63,7 @@ def test_the_first_line_is_a_row_and_the_last_one_needs_no_end(desk: Desk) -> No
 
 def test_a_record_of_another_width_is_a_reject_whatever_it_looks_like(desk: Desk) -> None:
     odd = ["b;y", "c;z;3.00;", "# comment", "d,w,4.00", "e;v;5.00;;", "2 records downloaded"]
-    report = brought(desk, "\n".join(["a;x;1.00", *odd]))
+    report = brought(desk, "\n".join(["a;x;1.00", *odd, ""]))
     rule = ["row.too_short", "row.too_long", "row.too_short"]
     rule = [*rule, "row.too_short", "row.too_long", "row.too_short"]
     assert rules(desk, report) == [*zip(range(2, 8), rule, odd, strict=True)]

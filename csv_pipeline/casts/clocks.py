@@ -21,6 +21,9 @@ CLOCK = (
 TIMED = r"[0-9][:hH][0-9][0-9]|[0-9]\s?[aApP]\.?\s?[mM]\b|[0-9]{8}[tT]?[0-9]{4}"
 """What only a text with a time of day holds."""
 
+TOO_FINE = r"[0-9][.,][0-9]{6}0*[1-9]"
+"""A fraction of a second of which PostgreSQL, which keeps six digits, would lose some."""
+
 A_MINUTE = 60 * 1_000_000
 """In microseconds."""
 
@@ -46,8 +49,8 @@ REWRITTEN = (
 def micros() -> pl.Expr:
     """Return the microseconds since midnight that the columns `PARTS` say; null if no clock does.
 
-    PostgreSQL keeps six digits of a fraction; a seventh and those behind it are dropped. `00:30 AM`
-    and `16:31 PM` are a 24-hour clock whose half of the day says nothing more.
+    Of a fraction six digits are taken: see `TOO_FINE`. `00:30 AM`, `16:31 PM` are a 24-hour clock
+    whose half of the day says nothing more.
     """
     hour, minute = (pl.col(name).cast(pl.Int64) for name in PARTS[:2])
     second = pl.col("second").cast(pl.Int64).fill_null(0)

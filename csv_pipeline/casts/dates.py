@@ -25,6 +25,7 @@ NEEDED = {
     "date": HINT,
     "time": clocks.HINT,
     "zone": zones.NEEDED,
+    "too_fine": "at most six digits of a second",
     "century": "a year of four digits, as the century of this one is open",
     "year": "a year of four digits, or a date order that the account declares, as the date may "
     "begin with its year",

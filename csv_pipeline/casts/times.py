@@ -106,7 +106,8 @@ def cast(values: pl.Series, reading: Reading) -> pl.Series:
     finance reports write it.
     """
     found = dates.read if reading.follows else read
-    return dates.by_distinct(values, lambda distinct: found(distinct, reading)["time"], pl.Time)
+    exact = values.set(values.str.contains(clocks.TOO_FINE), None)
+    return dates.by_distinct(exact, lambda distinct: found(distinct, reading)["time"], pl.Time)
 
 
 def read(values: pl.Series, reading: Reading) -> pl.DataFrame:
@@ -143,4 +144,5 @@ def read(values: pl.Series, reading: Reading) -> pl.DataFrame:
         found = found.with_columns(
             found["time"].scatter(others, dated["time"]), found["fault"].scatter(others, fault)
         )
-    return found
+    fine = found["time"].is_not_null() & values.str.contains(clocks.TOO_FINE)
+    return found.with_columns(found["time"].set(fine, None), found["fault"].set(fine, "too_fine"))

@@ -13,7 +13,7 @@ from typing import Literal
 
 import polars as pl
 
-from csv_pipeline.casts import dates
+from csv_pipeline.casts import clocks, dates
 from csv_pipeline.casts.reading import Reading
 from csv_pipeline.spec.contract import Column, Unit
 from csv_pipeline.spec.kinds import MOMENT
@@ -24,13 +24,11 @@ NEEDED = {
     **dates.NEEDED,
     "time": "a time of day after the date, such as 2026-09-18 17:02:34",
     "zone": "a time zone known by its offset, such as Z, +02:00 or PDT, or one that is declared",
-    "too_fine": "at most six digits of a second",
     "skipped": "an hour that the clocks of {zone} have on that day, or the time zone beside it",
     "repeated": "the time zone beside it, as the clocks of {zone} have this hour twice on that day",
 }
 """What a value needs, by the rule that it breaks."""
 
-_TOO_FINE = r"[0-9][.,][0-9]{6}0*[1-9]"
 _LABELLED = r"[)\]]$"  # which is left out of a date, and may name a zone
 _OPEN_END = pl.col("date") == pl.date(9999, 12, 31)
 _DIGITS: dict[Unit, int] = {"s": 6, "ms": 3, "us": 0}
@@ -75,7 +73,7 @@ def read(values: pl.Series, reading: Reading) -> pl.DataFrame:
         .then("fault")
         .when(pl.col("time").is_null() & pl.col("date").is_not_null())
         .then(pl.lit("time"))
-        .when(text.str.contains(_TOO_FINE))
+        .when(text.str.contains(clocks.TOO_FINE))
         .then(pl.lit("too_fine"))
         .when(unknown)
         .then(pl.lit("zone"))

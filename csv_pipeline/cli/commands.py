@@ -77,6 +77,9 @@ def import_(  # noqa: PLR0913  # an option for each question
     *,
     dry_run: DryRun = False,
     again: Again = False,
+    max_missing: Annotated[
+        int | None, typer.Option(min=0, help="Let a snapshot lack so many stored rows, this once.")
+    ] = None,
     strict: Strict = False,
     as_json: Json = False,
 ) -> None:
@@ -86,7 +89,13 @@ def import_(  # noqa: PLR0913  # an option for each question
 
     pipeline = _pipeline()
     imported = importing.import_file(
-        pipeline, location_of(file), account, feed, dry_run=dry_run, again=again
+        pipeline,
+        location_of(file),
+        account,
+        feed,
+        dry_run=dry_run,
+        again=again,
+        max_missing=max_missing,
     )
     if as_json:
         terminal.as_json(imported.facts())
@@ -285,6 +294,18 @@ def undo(
         terminal.as_json(views.import_facts(report))
     else:
         show.undone(report, import_id, dry_run=dry_run)
+
+
+@app.command()
+def new(
+    folder: Annotated[Path, typer.Argument(help="The package's folder, which has its name.")],
+) -> None:
+    """Begin a package with feeds of your own: one feed, a sample and a test."""
+    from csv_pipeline.cli import terminal
+    from csv_pipeline.engine.new_project import new_project
+
+    for path in new_project(folder):
+        terminal.out.print(str(path))
 
 
 app.command()(declaring.accounts)

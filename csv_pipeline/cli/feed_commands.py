@@ -49,11 +49,9 @@ def show(
 ) -> None:
     """Show the columns of a feed, or write it as a Table Schema, an ODCS contract or a page."""
     from csv_pipeline.cli import opening, show_feeds
-    from csv_pipeline.feeds.sources import all_feeds
     from csv_pipeline.spec.declared.forms import written
-    from csv_pipeline.spec.feed import feed_named
 
-    feed = feed_named({feed.name: feed for feed in all_feeds(opening.settings_found())}, name)
+    feed = opening.feed(name)
     if form is None:
         show_feeds.feed(feed)
         return
@@ -92,3 +90,35 @@ def propose(
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text, encoding="utf-8")
     terminal.out.print(f"Written to {out}")
+
+
+@feeds.command()
+def diff(name: Annotated[str, typer.Argument(help="The feed.")]) -> None:
+    """Show what a changed declaration of a feed does to its stored rows."""
+    from csv_pipeline.cli import opening, show_feeds
+    from csv_pipeline.storage.changes import changes_of
+
+    feed = opening.feed(name)
+    with opening.database() as database:
+        show_feeds.changes(feed, changes_of(database, feed))
+
+
+@feeds.command("apply")
+def apply_(
+    name: Annotated[str, typer.Argument(help="The feed.")],
+    *,
+    set_aside: Annotated[
+        bool, typer.Option("--set-aside", help="Keep values that do not fit in _extra.")
+    ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Put the tables away, and begin with empty ones.")
+    ] = False,
+) -> None:
+    """Make the tables of a feed what it declares; all of it, or nothing is changed."""
+    from csv_pipeline.cli import opening, show_feeds
+    from csv_pipeline.storage.changes import apply_changes
+
+    feed = opening.feed(name)
+    with opening.database() as database:
+        found = apply_changes(database, feed, set_aside=set_aside, fresh=fresh)
+    show_feeds.applied(feed, found, fresh=fresh)

@@ -85,25 +85,37 @@ def import_file(  # noqa: PLR0913  # a file, whose it is, and how
     dry_run: bool,
     again: bool = False,
     repairs: int | None = None,
+    max_missing: int | None = None,
 ) -> Imported:
     """Import a file, or only as a dry run; one imported before only if it is to be `again`.
 
-    With `repairs` its rows are rejected ones of that import.
+    With `repairs` its rows are rejected ones of that import. `max_missing` is how many stored rows
+    it may lack as a snapshot, whatever its feed allows.
 
     Raises:
         SetupError: Account, feed and file do not belong together.
         LostClaimError: Another worker has the file.
     """
     file = pipeline.find(location, account_slug(account), feed)
-    return _import(pipeline, file, dry_run=dry_run, again=again, repairs=repairs)
+    asked = _Asked(dry_run=dry_run, again=again, max_missing=max_missing)
+    return _import(pipeline, file, asked, repairs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """How a file, or those of an archive, are to be imported."""
+
+    dry_run: bool
+    again: bool
+    max_missing: int | None
 
 
 def _import(
-    pipeline: Pipeline, file: FoundFile, *, dry_run: bool, again: bool, repairs: int | None = None
+    pipeline: Pipeline, file: FoundFile, asked: _Asked, repairs: int | None = None
 ) -> Imported:
-    claim = pipeline.claim_file(file, dry_run=dry_run, again=again)
+    claim = pipeline.claim_file(file, dry_run=asked.dry_run, again=asked.again)
     if claim is not None:
-        return _run(pipeline, replace(claim, repairs=repairs))
+        return _run(pipeline, replace(claim, repairs=repairs, max_missing=asked.max_missing), asked)
     with pipeline.database.begin() as connection:
         arrival = arrivals.of_file(connection, file)
         if arrival.status not in {ArrivalStatus.IMPORTED, ArrivalStatus.UNPACKED}:
@@ -118,9 +130,7 @@ def _import(
         before=True,
         is_current=is_current,
         **_locations(pipeline, report),
-        members=tuple(
-            _import(pipeline, member, dry_run=dry_run, again=again) for member in members
-        ),
+        members=tuple(_import(pipeline, member, asked) for member in members),
     )
 
 
@@ -146,7 +156,7 @@ def replay(
     )
 
 
-def _run(pipeline: Pipeline, claim: Claim) -> Imported:
+def _run(pipeline: Pipeline, claim: Claim, asked: _Asked) -> Imported:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # give the claim back on that, too
     faults: tuple[Reject, ...] = ()
     members: tuple[FoundFile, ...] = ()
@@ -166,9 +176,7 @@ def _run(pipeline: Pipeline, claim: Claim) -> Imported:
         first_rejects=faults,
         stored=not claim.dry_run,
         **_locations(pipeline, report),
-        members=tuple(
-            _import(pipeline, file, dry_run=claim.dry_run, again=claim.again) for file in members
-        ),
+        members=tuple(_import(pipeline, file, asked) for file in members),
     )
 
 

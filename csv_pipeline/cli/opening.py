@@ -1,5 +1,8 @@
 """What a command works with: the settings, and the pipeline of all feeds."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from pydantic import ValidationError
 
 from csv_pipeline.cli.group import log_warnings_only
@@ -8,6 +11,8 @@ from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.errors import SetupError
 from csv_pipeline.feeds.sources import all_feeds
 from csv_pipeline.settings import Settings, settings
+from csv_pipeline.spec.feed import Feed, feed_named
+from csv_pipeline.storage.database import Database, open_database
 
 
 def pipeline() -> Pipeline:
@@ -16,6 +21,22 @@ def pipeline() -> Pipeline:
     found = settings_found()
     _note_new_home(found)
     return open_pipeline(found, all_feeds(found))
+
+
+@contextmanager
+def database() -> Iterator[Database]:
+    """Give the database without holding its tables to the feeds."""
+    log_warnings_only()
+    opened = open_database(settings_found())
+    try:
+        yield opened
+    finally:
+        opened.engine.dispose()
+
+
+def feed(name: str) -> Feed:
+    """Return the feed of this name."""
+    return feed_named({one.name: one for one in all_feeds(settings_found())}, name)
 
 
 def _note_new_home(settings: Settings) -> None:

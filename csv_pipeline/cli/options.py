@@ -16,3 +16,6 @@ Again = Annotated[
 Strict = Annotated[
     bool, typer.Option("--strict", help="Exit with 1 also if the import has a warning.")
 ]
+MaxMissing = Annotated[
+    int | None, typer.Option(min=0, help="Let a snapshot lack so many stored rows, this once.")
+]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from csv_pipeline.cli.show_scope import print_scope
 from csv_pipeline.cli.terminal import command, labelled, out, plain, print_under, table
 from csv_pipeline.engine.views import masked
 from csv_pipeline.engine.worklist import Written
@@ -222,13 +223,13 @@ def rows_of(report: ImportReport) -> Text:
 
 def identity_of(counts: Counts) -> Text:
     """Return the sum of all outcomes, as it is checked."""
-    if not counts.read:
-        return Text("no rows")
-    text = Text(f"{counts.read:,} read")
+    text = Text(f"{counts.read:,} read" if counts.read else "no rows")
     parts = [(name, getattr(counts, name)) for name in _OUTCOMES]
     for location, (name, count) in enumerate(part for part in parts if part[1]):
         text.append(" + " if location else " = ")
         text.append(f"{count:,} {name}", style="red" if name == "rejected" else "")
+    if counts.missing:
+        text.append(f"; {counts.missing:,} missing", style="yellow")
     return text
 
 
@@ -272,6 +273,8 @@ def _print_accounting(report: ImportReport) -> None:
     out.print(Text("What became of every row", style="bold"))
     for sign, name in zip(" =+++++", ("read", *_OUTCOMES), strict=True):
         out.print(f"  {sign} {name:<11}{getattr(counts, name):>11,}")
+    if (scope := report.scope) is not None:
+        print_scope(scope)
     locations = (
         f"{lines.header:,} of the header, {lines.records:,} of records, {lines.blank:,} blank"
     )

@@ -1,12 +1,13 @@
 """Show feeds and their columns."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from csv_pipeline.cli.show import in_words
-from csv_pipeline.cli.terminal import command, out, print_under, table
+from csv_pipeline.cli.terminal import command, out, plain, print_under, table
 from csv_pipeline.spec.contract import Column
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.header import title
+from csv_pipeline.storage.changes import Change
 
 
 def feeds(all_feeds: Iterable[Feed]) -> None:
@@ -57,3 +58,35 @@ def _needed(column: Column, feed: Feed) -> str:
     required = [x.name for x in feed.layouts if column.name in x.required - x.filled]
     said = (("header", required), ("each row", filled))
     return ", ".join(what + named.format(", ".join(where)) for what, where in said if where)
+
+
+def changes(one: Feed, found: Sequence[Change]) -> None:
+    """Print what differs between a feed and its stored rows."""
+    if not found:
+        out.print(f"The stored rows are what feed {one.name} declares.")
+        return
+    made = table("what", "stored", "declared", "rows", "do not fit", right=("rows", "do not fit"))
+    for its in found:
+        shown = f"{its.unfit:,}" + (f": {', '.join(its.examples)}" if its.examples else "")
+        made.add_row(
+            its.column or "key",
+            its.before or "not there",
+            its.after or "no more: kept as it is, new rows have none",
+            f"{its.rows:,}",
+            plain(shown) if its.unfit else "",
+        )
+    print_under(one.name, made)
+    out.print(f"To make the tables so: {command()} feeds apply {one.name}")
+
+
+def applied(one: Feed, found: Sequence[Change], *, fresh: bool) -> None:
+    """Print what was changed."""
+    if fresh:
+        out.print(
+            f"The tables of {one.name} were put away as data.{one.name}_before_…, and are empty "
+            f"now. {command()} import FILE --again brings files back."
+        )
+        return
+    for its in found:
+        out.print(f"{its.column or 'key'}: {its.before or 'not there'} → {its.after or 'kept'}")
+    out.print(f"The tables are what feed {one.name} declares.")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from csv_pipeline.defs.derived import derived_asset, derived_tables
-from csv_pipeline.defs.feed import asset_keys, feed_definitions
+from csv_pipeline.defs.feed import asset_keys, feed_definitions, outside
 from csv_pipeline.defs.jobs import export_rejects, undo_import
 from csv_pipeline.defs.lanes import JOB
 from csv_pipeline.defs.resource import Engine
@@ -35,5 +35,5 @@ def assemble(feeds: Sequence[Feed], engine: Engine) -> dg.Definitions:
     )
     derived = [derived_asset(table, feed) for feed in feeds for table in feed.derived]
     worklists = [worklist_asset(feed, feed.worklist) for feed in feeds if feed.worklist]
-    tables = dg.Definitions(assets=[*derived, *worklists])
+    tables = dg.Definitions(assets=[*outside(feeds), *derived, *worklists])
     return dg.Definitions.merge(shared, *map(feed_definitions, feeds), tables)

@@ -4,6 +4,7 @@ The graph is the same for all feeds. Feeds are declared in `csv_pipeline.feeds`;
 imported in `csv_pipeline.stages`; neither belongs here.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
@@ -22,7 +23,7 @@ def feed_definitions(feed: Feed) -> dg.Definitions:
 
     @dg.graph_multi_asset(
         name=feed.name,
-        ins={"files": dg.AssetIn(landing_key(feed), dagster_type=dg.Nothing)},
+        ins={"files": dg.AssetIn(_landing_key(feed), dagster_type=dg.Nothing)},
         outs={"table": _table(feed), "rejects": _rejects(feed)},
         partitions_def=account_partitions,
         group_name=feed.group,
@@ -34,7 +35,7 @@ def feed_definitions(feed: Feed) -> dg.Definitions:
         results = {f"{feed.name}_{name}": getattr(outs, name) for name in CHECKS}
         return {"table": outs.table, "rejects": outs.rejects, **results}
 
-    return dg.Definitions(assets=[_landing(feed), path_of_the_files])
+    return dg.Definitions(assets=[path_of_the_files])
 
 
 def asset_keys(feed: Feed) -> list[dg.AssetKey]:
@@ -49,21 +50,43 @@ def worklist_key(feed: Feed) -> dg.AssetKey:
     return dg.AssetKey(f"{feed.name}_worklist")
 
 
-def landing_key(feed: Feed) -> dg.AssetKey:
-    """Return the key of a feed's files in the landing area, which others bring."""
-    return dg.AssetKey(["landing", feed.name])
+def outside(feeds: Sequence[Feed]) -> list[dg.AssetSpec]:
+    """Return what is before the pipeline: who writes files, and where they arrive, for each feed.
+
+    Nothing here makes them; they show in the graph where rows come from.
+    """
+    written: dict[str, list[str]] = {}
+    for feed in feeds:
+        written.setdefault(feed.group, []).append(feed.name)
+    sources = [
+        dg.AssetSpec(
+            _source_key(group),
+            description=f"The systems and people who write the files of {', '.join(names)}.",
+            group_name=group,
+        )
+        for group, names in written.items()
+    ]
+    return [*sources, *map(_landing, feeds)]
+
+
+def _source_key(group: str) -> dg.AssetKey:
+    return dg.AssetKey(f"{group}_source")
+
+
+def _landing_key(feed: Feed) -> dg.AssetKey:
+    return dg.AssetKey(f"{feed.name}_files")
 
 
 def _landing(feed: Feed) -> dg.AssetSpec:
     return dg.AssetSpec(
-        landing_key(feed),
-        description=f"Files of {feed.name} as they arrive, in the folder {{account}}/{feed.name} "
-        "of the landing area. A file that lies still is imported within seconds.",
+        _landing_key(feed),
+        deps=[_source_key(feed.group)],
+        description=f"Files of {feed.name} as they arrive in the landing area, in the folder "
+        f"{{account}}/{feed.name}. A complete file is imported within seconds.",
         group_name=feed.group,
         kinds={"csv", "file"},
         owners=OWNERS,
         tags={"csv_pipeline/feed": feed.name},
-        partitions_def=account_partitions,
     )
 
 

@@ -28,6 +28,7 @@ MOST_LINES = 20
 LOADED = frozenset({Outcome.IMPORTED, Outcome.DRY_RUN})
 _ALWAYS = frozenset({"read", "inserted", "rejected"})
 _PER_FILE = ("read", "inserted", "updated", "unchanged", "kept", "superseded", "rejected")
+_OF_SCOPE = ("before", "entered", "left", "absent", "missing", "after")
 _TROUBLE_FIRST = (
     Outcome.FAILED,
     Outcome.REFUSED,
@@ -117,6 +118,7 @@ def table_metadata(
         "warnings": sum(len(report.warnings) for report in reports),
         **table("what to look at", _warning_lines(reports)),
         **table("lines that are no data", _non_data_lines(reports)),
+        **table("snapshots", _snapshot_lines(reports)),
         **table("would change", _difference_lines(reports)),
         **table("stage seconds", _stage_lines(reports)),
         **table("evidence", _evidence_lines(reports)),
@@ -138,6 +140,7 @@ def undo_metadata(report: ImportReport) -> Metadata:
         "restored": undo.restored,
         "kept": sum(undo.kept.values()),
         "gone": undo.gone,
+        "rows more": undo.added,
         **table("kept", ({"changed by import": by, "rows": n} for by, n in undo.kept.items())),
     }
 
@@ -228,6 +231,13 @@ def _problem_lines(reports: Iterable[ImportReport]) -> Iterable[Line]:
     for report in reports:
         if report.problem:
             yield {"file": report.name, "problem": in_short(report.problem, report.name)}
+
+
+def _snapshot_lines(reports: Iterable[ImportReport]) -> Iterable[Line]:
+    for report in reports:
+        if (scope := report.scope) is not None and report.outcome in LOADED:
+            line = {name: getattr(scope, name) for name in _OF_SCOPE}
+            yield {"file": report.name, "not in the file": f"{scope.policy}", **line}
 
 
 def _difference_lines(reports: Iterable[ImportReport]) -> Iterable[Line]:

@@ -8,6 +8,7 @@ answer stops the op; its retry policy waits and tries again, and what is done fo
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -59,6 +60,12 @@ class ImportConfig(dg.Config):
         default=False,
         description="Import the files named though they, or their bytes, were imported before: "
         "they count as the newest.",
+    )
+    max_missing: int | None = Field(
+        default=None,
+        ge=0,
+        description="How many stored rows each of the files named may lack as a snapshot, whatever "
+        "the feed allows.",
     )
 
 
@@ -132,6 +139,8 @@ def _claim(context: dg.OpExecutionContext, config: ClaimConfig, pipeline: Pipeli
         wanted = arrivals_named(pipeline, account, config.feed, config.files, config.arrival_ids)
     elif config.again:
         raise SetupError("config 'again': files or arrival_ids were needed; none is named")
+    elif config.max_missing is not None:
+        raise SetupError("config 'max_missing': files or arrival_ids were needed; none is named")
     else:
         wanted = first_batch(pipeline, account, config.feed, context.run.run_id)
     claims = pipeline.claim(
@@ -142,6 +151,7 @@ def _claim(context: dg.OpExecutionContext, config: ClaimConfig, pipeline: Pipeli
         dry_run=config.dry_run,
         again=config.again,
     )
+    claims = [replace(claim, max_missing=config.max_missing) for claim in claims]
     return Batch(account=account, feed=config.feed, claims=tuple(claims), dry_run=config.dry_run)
 
 
@@ -156,7 +166,9 @@ def _with_members(pipeline: Pipeline, batch: Batch) -> Batch:
         members = (
             pipeline.claim_file(member, dry_run=True, again=again) for member in import_.members
         )
-        claims += [import_.claim, *members]
+        allowed = import_.claim.max_missing
+        claims.append(import_.claim)
+        claims += [replace(its, max_missing=allowed) for its in members if its is not None]
     return batch.with_claims(filter(None, claims), batch.unrecorded)
 
 

@@ -25,7 +25,8 @@ def groups_of(imports: Sequence[Import], stage: Stage) -> Iterator[Group]:
     if stage is Stage.TRANSFORM and len(imports) > 1:
         one = imports[0]
         with one.pipeline.database.begin() as connection:
-            if rows_meet(connection, one.feed):
+            # What a snapshot lacks, and so what becomes of rows, depends on the files before it.
+            if one.feed.snapshot is not None or rows_meet(connection, one.feed):
                 yield from (Group([import_]) for import_ in imports)
                 return
     # Those that ended before their rows were typed change nothing: their order does not matter.

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 
 from sqlalchemy import Connection
@@ -26,6 +26,8 @@ from csv_pipeline.storage.lane_lock import lock_lane
 from csv_pipeline.storage.records import Record, record_imports
 from csv_pipeline.storage.situation import Asked, Situation, same_contents, situation
 from csv_pipeline.storage.targets import rows_meet
+
+_FOUND = tuple(field.name for field in fields(Found))
 
 
 class Loader:
@@ -118,10 +120,12 @@ class Loader:
             if number:
                 clear(connection)
             theirs = [i for i in due if i.claim in wave.claims]
-            left = Found(BatchWriter(wave.work / "outcomes"), BatchWriter(wave.work / "late"))
+            left = Found(*(BatchWriter(wave.work / name) for name in _FOUND))
             for import_ in theirs:
                 import_.workspace.found = LoadFound(
-                    outcomes=left.outcomes.batches, late=left.late.batches
+                    outcomes=left.outcomes.batches,
+                    late=left.late.batches,
+                    missing=left.missing.batches,
                 )
             loaded = load(
                 connection,
@@ -132,7 +136,8 @@ class Loader:
             )
             for import_, its in zip(theirs, loaded, strict=True):
                 hold_to_thresholds(import_, its.counts)
-                if same is not None and not its.counts.inserted + its.counts.updated:
+                changed = its.counts.inserted + its.counts.updated + its.counts.missing
+                if same is not None and not changed:
                     raise UnchangedError(same)
                 found[import_.claim.import_id] = its
             if len(due) > 1 or theirs[0].workspace.is_in_memory:
@@ -153,7 +158,8 @@ class Loader:
         """
         if len(due) == 1:
             same = known.files[0].same
-            if same is not None and same.is_current:
+            # A snapshot may lack rows that others have inserted since.
+            if same is not None and same.is_current and self.feed.snapshot is None:
                 raise UnchangedError(same.import_id)
             return same.import_id if same else None
         going = False
@@ -228,7 +234,13 @@ class UnchangedError(NotTogetherError):
 
 def end_duplicates(connection: Connection, of: Sequence[Import]) -> None:
     """End the files whose bytes an import has brought, if nothing has changed its rows since."""
-    asked = [i for i in of if i.fingerprint is not None and not i.claim.again]
+    asked = [
+        import_
+        for import_ in of
+        if import_.fingerprint is not None
+        and not import_.claim.again
+        and import_.feed.snapshot is None
+    ]
     if asked:
         prints = [import_.fingerprint for import_ in asked]
         found = same_contents(connection, asked[0].claim, prints)
@@ -309,6 +321,7 @@ def _report(import_: Import, loaded: Mapping[int, Loaded]) -> ImportReport:
     return replace(
         report,
         counts=its.counts,
+        scope=its.scope,
         differences=its.differences,
         warnings=(*report.warnings, *its.warnings, *told),
     )

@@ -334,8 +334,12 @@ def open_pipeline(
     by_name = {feed.name: feed for feed in declared}
     derived = tuple(derived_tables(by_name).values())
     database = open_database(settings)
-    ensure_targets(database, by_name.values())
-    ensure_derived(database, derived)
+    try:
+        ensure_targets(database, by_name.values())
+        ensure_derived(database, derived)
+    except SetupError:
+        database.engine.dispose()
+        raise
     sweep(settings, database, by_name)
     if settings.history_days is not None:
         undo_records.prune_history(database, by_name.values(), settings.history_days)

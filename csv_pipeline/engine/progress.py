@@ -38,8 +38,15 @@ def report_progress(
 
     Raises:
         InvalidAccountError: The account is not a slug.
-        SetupError: The feed has no such column, or a column of the key is not reported.
+        SetupError: The feed has no such column, or a column of the key is not reported; or a file
+            of one row is no report of it, but a whole snapshot, or one that its name or its dialect
+            would have to explain.
     """
+    if feed.snapshot or feed.file_name or feed.dialect:
+        raise SetupError(
+            f"feed {feed.name!r}: a feed was needed whose files may hold one row, under any name; "
+            "it declares a snapshot, a file_name or a dialect"
+        )
     columns = {column.name: column for column in feed.columns if not column.derived}
     unknown, missing = (
         sorted(row.keys() - columns),

@@ -68,6 +68,17 @@ def propose(paths: Sequence[Path], settings: Settings, name: str | None = None) 
     return "".join(f"# {line}\n" for line in _head(called, checked)) + text
 
 
+def rejects_of(path: Path, feed: Feed) -> dict[str, int]:
+    """Return the rules that rows of a sample break, and how many do, without a database.
+
+    Raises:
+        FileRefusedError: The sample is not a file of this feed.
+    """
+    with TemporaryDirectory(prefix="csv-pipeline-") as folder:
+        work = Path(folder)
+        return _checked(path, work / "check", Settings(), feed, work / "plain")[2]
+
+
 def _called(path: Path) -> str:
     """Return a feed's name for a file's: `Orders 2025-03.csv` is `orders`."""
     words = re.findall(r"[a-z]+", path.name.partition(".")[0].casefold())

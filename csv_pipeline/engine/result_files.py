@@ -23,6 +23,7 @@ from csv_pipeline.settings import Settings
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.stages.load import Incoming
 from csv_pipeline.stages.results import (
+    MISSING,
     NON_DATA_LINE,
     OUTCOME,
     REFUSED,
@@ -96,6 +97,7 @@ def _decided(
         valid=valid,
         outcomes=found.outcomes if found else nothing(),
         late=found.late if found else nothing(),
+        missing=found.missing if found else nothing(),
         key=feed.key,
         protected=frozenset(column.name for column in feed.columns if column.protected),
         refused=refused,
@@ -163,4 +165,5 @@ class _Draft:
 
 def _counts(tally: Mapping[str, int]) -> Counts:
     told = {name: n for name, n in tally.items() if name not in {REFUSED, NON_DATA_LINE}}
-    return Counts(read=sum(tally.values()) - tally.get(NON_DATA_LINE, 0), **told)
+    of_no_record = tally.get(NON_DATA_LINE, 0) + tally.get(MISSING, 0)
+    return Counts(read=sum(tally.values()) - of_no_record, **told)

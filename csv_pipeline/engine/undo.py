@@ -36,7 +36,15 @@ def undo(
         lock_lane(connection, imports.report_of(connection, import_id))
         found = undo_records.undoable(connection, import_id)
         subject = found.subject
-        versions = Versions(connection, feed_named(feeds, subject.feed), subject.account)
+        feed = feed_named(feeds, subject.feed)
+        if subject.scope and subject.scope.deleted and feed.snapshot is None:
+            raise UndoError(
+                import_id,
+                "a feed of snapshots",
+                f"it deleted {subject.scope.deleted:,} rows, and feed {feed.name!r} declares no "
+                "snapshot by now",
+            )
+        versions = Versions(connection, feed, subject.account)
         number = imports.next_import_id(connection)
         connection.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
         attempt = connection.begin_nested()

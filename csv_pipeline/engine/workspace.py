@@ -84,10 +84,14 @@ class Shared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadFound:
-    """What became of rows that were not inserted, and the faults that the database found."""
+    """What became of rows that were not inserted, and the faults that the database found.
+
+    `missing` are the keys of stored rows that a snapshot lacks.
+    """
 
     outcomes: Batches
     late: Batches
+    missing: Batches
 
 
 MOST_BYTES_OF_ONE = 256 * 1024

@@ -194,7 +194,8 @@ class Feed:
             hold_zone(self.time_zone)
         hold_signs(self.name, self.columns)
         if self.snapshot is not None:
-            self.snapshot.hold_to(self.name, self.columns)
+            policies = (self.conflict, *self.column_conflicts.values())
+            self.snapshot.hold_to(self.name, self.columns, policies)
         if self.confidential and self.worklist:
             raise SetupError(f"feed {self.name!r}: a confidential feed cannot have a worklist")
         for transform in self.transforms:

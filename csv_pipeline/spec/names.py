@@ -20,9 +20,11 @@ _SUFFIXES = (
     "_by_block",
     "_history_by_import",
     "_history_by_writer",
+    "_history_deleted",
     "_key",
     "_rejects",
     "_worklist",
+    "_files",
 )
 """What tables, indexes and assets of a feed are called behind its name."""
 
@@ -117,3 +119,6 @@ def _left_out(contract: type[Contract]) -> set[str]:
 
 EXTRA = "_extra"
 """The column of a row's cells that the feed does not know, as one JSON object."""
+
+MISSING_SINCE = "_missing_since"
+"""When a snapshot flagged a row that is not in it, in tables of feeds that flag them."""

@@ -5,18 +5,13 @@ The scope is the account, or the rows that have the values of some columns which
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 
 from csv_pipeline.errors import SetupError
+from csv_pipeline.scope import Missing
+from csv_pipeline.spec.conflict import ConflictPolicy, LaterWins
 from csv_pipeline.spec.contract import Column
 
-
-class Missing(StrEnum):
-    """What becomes of a stored row of the scope that is not in the file."""
-
-    KEEP = "keep"
-    FLAG = "flag"
-    DELETE = "delete"
+__all__ = ["Missing", "Snapshot"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +37,13 @@ class Snapshot:
         """Whether rows that are not in the file are changed at all."""
         return self.missing is not Missing.KEEP
 
-    def hold_to(self, feed: str, columns: Iterable[Column]) -> None:
-        """Check the declaration against the columns of the feed's contract.
+    def hold_to(
+        self, feed: str, columns: Iterable[Column], conflicts: Iterable[ConflictPolicy]
+    ) -> None:
+        """Check the declaration against the feed's columns and conflict policies.
+
+        A snapshot marks rows by the order of arrival, so that no column may be another order of
+        files, unless each of its values is a scope of its own.
 
         Raises:
             SetupError: A column of the scope is not there or may be null, or a limit is none.
@@ -61,6 +61,12 @@ class Snapshot:
         if len(set(self.scope)) < len(self.scope):
             raise SetupError(
                 f"{needed} each column of the scope once was needed; found {self.scope}"
+            )
+        orders = {policy.column for policy in conflicts if isinstance(policy, LaterWins)}
+        if self.marks and (others := sorted(orders - set(self.scope))):
+            raise SetupError(
+                f"{needed} a scope that has {others[0]!r} was needed, as LaterWins takes it for "
+                f"the order of files; found {self.scope}"
             )
         rows, share = self.max_missing_rows, self.max_missing_share
         if (rows is not None and rows < 0) or (share is not None and not 0 <= share <= 1):

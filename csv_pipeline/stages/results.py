@@ -22,6 +22,8 @@ REFUSED = "refused"
 """The outcome of a row without fault in a file that was refused for its other rows."""
 NON_DATA_LINE = "non-data"
 """The outcome of a line with text that is neither header nor record."""
+MISSING = "missing"
+"""The outcome of a stored row that a snapshot lacks."""
 
 _REJECTED = "rejected"
 # A row that nothing was noted about was inserted.
@@ -34,7 +36,8 @@ class Decided:
     """What the stages decided about files.
 
     `outcomes` has `row_number` and `outcome` of the rows that met a stored one; `late` the faults
-    that only the database found, as `handover.REJECTS`. `key` are the feed's key columns,
+    that only the database found, as `handover.REJECTS`; `missing` the keys of stored rows that a
+    snapshot lacks, as text. `key` are the feed's key columns,
     `protected` those of them that are masked.
     """
 
@@ -43,6 +46,7 @@ class Decided:
     valid: ValidFile
     outcomes: Batches
     late: Batches
+    missing: Batches
     key: tuple[str, ...]
     protected: frozenset[str]
     refused: bool = False
@@ -52,7 +56,7 @@ def result_lines(decided: Decided) -> Iterator[tuple[int, pl.DataFrame]]:
     """Give a line for every record in the order of the files, each batch with its file's position.
 
     The lines of a file with text that are no data follow, with the outcome `non-data` and why they
-    are none.
+    are none, and the stored rows that it lacks as a snapshot, with the outcome `missing`.
 
     Shape: `_row_number`, `_line_number`, `_outcome`, the key columns as they are stored, `_errors`,
     where several faults are separated by " | ".
@@ -65,6 +69,8 @@ def result_lines(decided: Decided) -> Iterator[tuple[int, pl.DataFrame]]:
     for at, text in enumerate(decided.files.texts):
         for frame in _non_data(text, decided.key):
             yield at, frame
+    for batch in batches(decided.missing):  # of a file that goes alone
+        yield 0, _missing(batch, decided)
 
 
 def write_lines(out: BinaryIO, frame: pl.DataFrame, *, first: bool) -> None:
@@ -88,6 +94,20 @@ def _non_data(text: TextFile, key: Sequence[str]) -> Iterator[pl.DataFrame]:
             *(pl.lit(None, pl.String).alias(name) for name in key),
             neutralised(said).alias(ERRORS),
         )
+
+
+def _missing(keys: pl.DataFrame, decided: Decided) -> pl.DataFrame:
+    """Return the stored rows that a snapshot lacks, shaped as records."""
+    shown = (
+        pl.lit(MASK).alias(name) if name in decided.protected else neutralised(pl.col(name))
+        for name in decided.key
+    )
+    return keys.with_columns(
+        *(pl.lit(None, pl.Int64).alias(name) for name in (ROW_NUMBER, LINE_NUMBER)),
+        *shown,
+        pl.lit(MISSING).alias(OUTCOME),
+        pl.lit(None, pl.String).alias(ERRORS),
+    ).select(ROW_NUMBER, LINE_NUMBER, OUTCOME, *decided.key, ERRORS)
 
 
 def _numbered(files: Files) -> Iterator[tuple[pl.DataFrame | None, pl.DataFrame | None]]:

@@ -234,5 +234,6 @@ def are_held(claims: Collection[tuple[int, int]]) -> sa.ColumnElement[bool]:
 
 
 def _claim(row: Any, *, dry_run: bool) -> Claim:
-    stored = (field.name for field in fields(Claim) if field.name not in {"dry_run", "repairs"})
+    asked = {"dry_run", "repairs", "max_missing"}
+    stored = (field.name for field in fields(Claim) if field.name not in asked)
     return Claim(**{name: getattr(row, name) for name in stored}, dry_run=dry_run)

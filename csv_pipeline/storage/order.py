@@ -8,9 +8,12 @@ arrival, a replay that of the import it repairs.
 A stored row says which import wrote it, and so whether that one is newer. It does not say which
 imports found it unchanged: while a file with an earlier position is yet to be imported, their
 loads note those rows in `confirmed_row`.
+
+A row that is not stored does not say why. So the scopes of snapshots are noted, see
+`csv_pipeline.spec.snapshot`: what a later one lacks, an earlier file does not bring back.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,6 +22,7 @@ from csv_pipeline.model import ArrivalStatus, Claim, ImportReport, Outcome
 from csv_pipeline.storage import tables
 
 _arrival, _import, _confirmed = tables.arrival, tables.import_, tables.confirmed_row
+_scope = tables.snapshot_scope
 
 
 def as_they_go() -> tuple[sa.ColumnElement[Any], ...]:
@@ -147,6 +151,24 @@ def is_newer(
         _import.c.position > position,
     )
     return (sa.func.coalesce(wrote.scalar_subquery(), 0) > position) | confirmed
+
+
+def is_covered(of: Claim, scope: sa.ColumnElement[bytes], position: int) -> sa.ColumnElement[bool]:
+    """Return whether a snapshot that arrived later than `position` had a scope; see `scope_of`."""
+    return sa.exists().where(
+        _scope.c.account == of.account,
+        _scope.c.feed == of.feed,
+        _scope.c.scope == scope,
+        _import.c.import_id == _scope.c.import_id,
+        *standing(of),
+        _import.c.position > position,
+    )
+
+
+def scope_of(values: Mapping[str, sa.ColumnElement[Any]]) -> sa.ColumnElement[bytes]:
+    """Return what `snapshot_scope` knows a scope by: a digest of the values of its columns."""
+    pairs = (part for name, value in values.items() for part in (sa.literal(name), value))
+    return key_of(sa.func.jsonb_build_object(*pairs))
 
 
 def key_of(*columns: sa.ColumnElement[object]) -> sa.ColumnElement[bytes]:

@@ -78,7 +78,8 @@ def _claims(records: Iterable[Record]) -> Iterable[Claim]:
 
 def _facts(record: Record) -> dict[str, Any]:
     report, claim, undo = record.report, record.claim, record.report.undo
-    added = undo.inserted - undo.deleted if undo else report.counts.inserted
+    deleted = report.scope.deleted if report.scope else 0
+    added = undo.added if undo else report.counts.inserted - deleted
     return {
         "import_id": report.import_id,
         "arrival_id": report.arrival_id,
@@ -113,7 +114,7 @@ WITH record AS MATERIALIZED (
         problem text, problem_code text, same_as bigint, repairs_import_id bigint,
         undoes_import_id bigint, report jsonb, read bigint, inserted bigint, updated bigint,
         unchanged bigint, kept bigint, superseded bigint, rejected bigint, blank bigint,
-        non_data bigint
+        non_data bigint, missing bigint
     )
 ),
 failing AS (
@@ -157,14 +158,14 @@ stored AS (
 entered AS (
     INSERT INTO csv_pipeline.import (
         import_id, arrival_id, account, feed, name, outcome, fingerprint, run_id, finished_at,
-        read, inserted, updated, unchanged, kept, superseded, rejected, blank, non_data,
+        read, inserted, updated, unchanged, kept, superseded, rejected, blank, non_data, missing,
         problem, problem_code, same_as, repairs_import_id, undoes_import_id, position, report,
         turn, rows_stored
     )
     SELECT
         import_id, arrival_id, :account, :feed, name, outcome, fingerprint, run_id,
         clock_timestamp(),  -- now() is when the transaction began
-        read, inserted, updated, unchanged, kept, superseded, rejected, blank, non_data,
+        read, inserted, updated, unchanged, kept, superseded, rejected, blank, non_data, missing,
         problem, problem_code, same_as, repairs_import_id, undoes_import_id,
         CASE WHEN repairs_import_id IS NULL THEN record.position ELSE (
             SELECT repaired.position FROM csv_pipeline.import repaired
@@ -185,7 +186,7 @@ told AS (
         'run_id', run_id, 'problem_code', problem_code, 'same_as', same_as,
         'repairs', repairs_import_id, 'undoes', undoes_import_id, 'read', read,
         'inserted', inserted, 'updated', updated, 'unchanged', unchanged, 'kept', kept,
-        'superseded', superseded, 'rejected', rejected
+        'superseded', superseded, 'rejected', rejected, 'missing', missing
     )
     FROM record
 ),

@@ -149,7 +149,8 @@ _STANDING = (
 _SAME = f"""
     SELECT import_id AS same_as, turn >= coalesce((
         SELECT max(turn) FROM csv_pipeline.import
-        WHERE account = :account AND feed = :feed AND (updated > 0 OR outcome = 'undo')
+        WHERE account = :account AND feed = :feed
+            AND (updated > 0 OR missing > 0 OR outcome = 'undo')
     ), 0) AS is_current
     FROM csv_pipeline.import
     WHERE {_STANDING} AND fingerprint = {{fingerprint}}

@@ -174,7 +174,11 @@ import_ = sa.Table(
     _index("import_by_arrival", "arrival_id, import_id"),
     _index("import_by_turn", "account, feed, turn", "turn IS NOT NULL"),
     _index("import_without_history", "account, feed, turn", "history_pruned_at IS NOT NULL"),
-    _index("import_with_changes", "account, feed, turn", "updated > 0 OR outcome = 'undo'"),
+    _index(
+        "import_with_changes",
+        "account, feed, turn",
+        "updated > 0 OR missing > 0 OR outcome = 'undo'",
+    ),
     _index(
         "import_by_layout",
         "account, feed, (report ->> 'layout'), import_id",
@@ -184,7 +188,7 @@ import_ = sa.Table(
         "import_with_history",
         "finished_at",
         "history_pruned_at IS NULL AND undone_by_import_id IS NULL AND (updated > 0 OR "
-        "outcome = 'undo')",
+        "missing > 0 OR outcome = 'undo')",
     ),
     _index("import_by_position", "account, feed, position", _STANDING),
     _index("import_by_repaired", "repairs_import_id", "repairs_import_id IS NOT NULL"),
@@ -240,6 +244,17 @@ confirmed_row = sa.Table(
     sa.Column("key", sa.LargeBinary, nullable=False),
     sa.Column("import_id", sa.BigInteger, nullable=False),
     _index("confirmed_row_by_key", "account, feed, key"),
+)
+
+snapshot_scope = sa.Table(
+    "snapshot_scope",
+    metadata,
+    sa.Column("account", sa.Text, nullable=False),
+    sa.Column("feed", sa.Text, nullable=False),
+    sa.Column("scope", sa.LargeBinary, nullable=False),
+    sa.Column("import_id", sa.BigInteger, nullable=False),
+    _index("snapshot_scope_by_scope", "account, feed, scope"),
+    _index("snapshot_scope_by_import", "import_id"),
 )
 
 target = sa.Table(

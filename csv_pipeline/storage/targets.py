@@ -1,8 +1,8 @@
 """The target tables: one a feed in schema `data`, its history beside it, and its views.
 
 They follow the contracts: a column that a contract gains is added; a column whose type a contract
-changed is refused, because rows would have to be rewritten. What was applied is remembered in
-`csv_pipeline.target`, so that a process that finds nothing new asks one question.
+changed is refused, because rows would have to be rewritten: see `changes`. What was applied is
+remembered in `csv_pipeline.target`, so that a process that finds nothing new asks one question.
 """
 
 import hashlib
@@ -15,10 +15,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable, ExecutableDDLElement
 
 from csv_pipeline.errors import SetupError
+from csv_pipeline.scope import Missing
 from csv_pipeline.spec.contract import Column
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.kinds import sql_type
-from csv_pipeline.spec.names import EXTRA
+from csv_pipeline.spec.names import EXTRA, MISSING_SINCE
 from csv_pipeline.spec.row_hash import CONTENT, HASH, OCCURRENCE
 from csv_pipeline.storage import tables
 from csv_pipeline.storage.confine import change_tables, confine, left_open
@@ -37,6 +38,11 @@ FEW_ROWS = 1_000
 that they are found in a table of any size, and so few of a large one that its load takes no longer.
 """
 
+DELETED = "_deleted"
+"""The column of a history that says of a version that a snapshot deleted the row. As the last one
+of a row it is a tombstone: no import replaced it."""
+
+_NONE: sa.ColumnElement[int] = sa.literal_column("0")
 _DIALECT = pg.dialect()  # type: ignore[no-untyped-call]
 
 
@@ -92,6 +98,7 @@ def history_table(feed: Feed) -> sa.Table:
         *(_column(column, feed) for column in feed.columns),
         *_lineage(feed),
         sa.Column("_left_import_id", sa.BigInteger),
+        *_of_tombstones(feed),
         sa.Index(f"{feed.name}_history_by_import", "_replaced_by_import_id"),
         _by_import(f"{feed.name}_history_by_writer"),
     )
@@ -100,6 +107,20 @@ def history_table(feed: Feed) -> sa.Table:
 def is_indexed(rows: sa.FromClause) -> sa.ColumnElement[bool]:
     """Return whether rows of a target table or its history are in the index by import."""
     return rows.c._row_number <= sa.literal_column(str(FEW_ROWS))
+
+
+def is_tombstone(history: sa.FromClause) -> sa.ColumnElement[bool]:
+    """Return whether a version says that its row is deleted, and is the last of it."""
+    return history.c._replaced_by_import_id == _NONE
+
+
+def _of_tombstones(feed: Feed) -> tuple[sa.schema.SchemaItem, ...]:
+    """Return what the history of a feed of snapshots has besides."""
+    if feed.snapshot is None:
+        return ()
+    few = sa.text("_replaced_by_import_id = 0")
+    name, key = f"{feed.name}_history_deleted", ("account", *key_columns(feed))
+    return sa.Column(DELETED, sa.Boolean), sa.Index(name, *key, postgresql_where=few)
 
 
 def _by_import(name: str) -> sa.Index:
@@ -120,7 +141,7 @@ def ensure_targets(database: Database, feeds: Iterable[Feed]) -> None:
             make_schema(connection, SCHEMA)
             for feed in feeds:
                 if applied.get(feed.name) != wanted[feed.name]:
-                    change_tables(connection, partial(_apply, connection, feed, wanted[feed.name]))
+                    change_tables(connection, partial(make, connection, feed))
         let_readers_in(connection, (name for feed in feeds for name in _names(feed)))
         if left_open(connection):
             lock_definitions(connection)
@@ -142,12 +163,17 @@ def _applied(connection: sa.Connection) -> dict[str, str]:
     return {row.feed: row.definition for row in rows}
 
 
-def _apply(connection: sa.Connection, feed: Feed, definition: str) -> None:
+def make(connection: sa.Connection, feed: Feed) -> None:
+    """Make the tables and views of a feed, or add to them what its contract gained.
+
+    Raises:
+        SetupError: The stored rows have another key, or a column another type.
+    """
     for table in (target_table(feed), history_table(feed)):
-        stored = _stored_types(connection, table)
+        stored = stored_types(connection, table)
         if stored:
-            _hold_to_key(connection, table)
-            _add_columns(connection, table, stored)
+            _hold_to_key(connection, feed, table)
+            _add_columns(connection, feed, table, stored)
             for index in table.indexes:
                 index.create(connection, checkfirst=True)
         else:
@@ -158,7 +184,7 @@ def _apply(connection: sa.Connection, feed: Feed, definition: str) -> None:
         connection.execute(sa.text(f'DROP VIEW IF EXISTS {SCHEMA}."{name}"'))
     for name, query in feed.views.items():
         connection.execute(sa.text(f'CREATE VIEW {SCHEMA}."{name}" {VIEW} AS {query}'))
-    statement = insert(tables.target).values(feed=feed.name, definition=definition)
+    statement = insert(tables.target).values(feed=feed.name, definition=_definition(feed))
     connection.execute(
         statement.on_conflict_do_update(
             index_elements=["feed"], set_={"definition": statement.excluded.definition}
@@ -187,7 +213,8 @@ def _names(feed: Feed) -> list[str]:
     return [f'{SCHEMA}."{name}"' for name in names]
 
 
-def _stored_types(connection: sa.Connection, table: sa.Table) -> dict[str, str]:
+def stored_types(connection: sa.Connection, table: sa.Table) -> dict[str, str]:
+    """Return the types of a stored table's columns by name; none if it is not there."""
     query = sa.text(
         "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
         "WHERE attrelid = to_regclass(:name) AND attnum > 0 AND NOT attisdropped"
@@ -198,25 +225,36 @@ def _stored_types(connection: sa.Connection, table: sa.Table) -> dict[str, str]:
     }
 
 
-def _hold_to_key(connection: sa.Connection, table: sa.Table) -> None:
+def stored_key(connection: sa.Connection, table: sa.Table) -> list[str]:
+    """Return the columns of a stored table's primary key."""
     query = sa.text(
         "SELECT attname FROM pg_constraint, unnest(conkey) WITH ORDINALITY AS k (attnum, place) "
         "JOIN pg_attribute a USING (attnum) "
         "WHERE conrelid = to_regclass(:name) AND contype = 'p' AND attrelid = conrelid "
         "ORDER BY place"
     )
-    stored = list(connection.scalars(query, {"name": f'{SCHEMA}."{table.name}"'}))
+    return list(connection.scalars(query, {"name": f'{SCHEMA}."{table.name}"'}))
+
+
+def _hold_to_key(connection: sa.Connection, feed: Feed, table: sa.Table) -> None:
+    stored = stored_key(connection, table)
     declared = [column.name for column in table.primary_key.columns]
     if stored != declared:
         raise SetupError(
             f"table {SCHEMA}.{table.name}: the key {', '.join(declared)} was needed, as the feed "
-            f"declares; the stored rows have {', '.join(stored)}"
+            f"declares; the stored rows have {', '.join(stored)}{_way_out(feed)}"
         )
 
 
-def _add_columns(connection: sa.Connection, table: sa.Table, stored: dict[str, str]) -> None:
+def _way_out(feed: Feed) -> str:
+    return f": see `csv-pipeline feeds diff {feed.name}`"
+
+
+def _add_columns(
+    connection: sa.Connection, feed: Feed, table: sa.Table, stored: dict[str, str]
+) -> None:
     for column in table.columns:
-        found, needed = stored.get(column.name), _type_name(column)
+        found, needed = stored.get(column.name), type_name(column)
         if found is None:
             definition = CreateColumn(column).compile(dialect=_DIALECT)
             connection.execute(
@@ -225,12 +263,12 @@ def _add_columns(connection: sa.Connection, table: sa.Table, stored: dict[str, s
         elif found != needed:
             raise SetupError(
                 f"table {SCHEMA}.{table.name}, column {column.name}: type {needed} was needed, as "
-                f"the contract declares; the stored rows have {found}"
+                f"the contract declares; the stored rows have {found}{_way_out(feed)}"
             )
 
 
 def _definition(feed: Feed) -> str:
-    """Return a digest of all that `_apply` would make."""
+    """Return a digest of all that `make` would make."""
     made: list[ExecutableDDLElement] = []
     for table in (target_table(feed), history_table(feed)):
         indexes = sorted(table.indexes, key=lambda index: str(index.name))
@@ -254,10 +292,12 @@ def _lineage(feed: Feed) -> tuple[sa.Column[object], ...]:
         sa.Column(CONTENT, sa.Uuid, nullable=False),
         sa.Column(OCCURRENCE, sa.BigInteger, nullable=False),
     )
+    flags = feed.snapshot is not None and feed.snapshot.missing is Missing.FLAG
     return (
         *(() if feed.key else content),
         sa.Column(EXTRA, pg.JSONB),
         *(sa.Column(name, sa.BigInteger) for name in HASH),
+        *((sa.Column(MISSING_SINCE, sa.DateTime(timezone=True)),) if flags else ()),
         sa.Column("_import_id", sa.BigInteger, nullable=False),
         sa.Column("_created_import_id", sa.BigInteger, nullable=False),
         sa.Column("_row_number", sa.BigInteger, nullable=False),
@@ -270,7 +310,7 @@ def _key_text() -> sa.Text:
     return sa.Text(collation="C")
 
 
-def _type_name(column: sa.Column[object]) -> str:
+def type_name(column: sa.Column[object]) -> str:
     """Return the name of a column's type as PostgreSQL's `format_type` has it."""
     name, _, _collation = column.type.compile(dialect=_DIALECT).partition(" COLLATE ")
     return name.lower().replace(", ", ",")

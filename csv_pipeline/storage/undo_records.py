@@ -14,7 +14,7 @@ from csv_pipeline.storage.database import Database
 from csv_pipeline.storage.lane_lock import try_lane
 from csv_pipeline.storage.records import Record, record_imports
 from csv_pipeline.storage.situation import same_content
-from csv_pipeline.storage.targets import history_table
+from csv_pipeline.storage.targets import history_table, is_tombstone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +109,7 @@ def prune_history(database: Database, feeds: Iterable[Feed], days: int) -> int:
         (table.c.finished_at < sa.func.now() - timedelta(days=days))
         & table.c.history_pruned_at.is_(None)
         & table.c.undone_by_import_id.is_(None)
-        & ((table.c.updated > 0) | (table.c.outcome == Outcome.UNDO))
+        & ((table.c.updated > 0) | (table.c.missing > 0) | (table.c.outcome == Outcome.UNDO))
     )
     by_name = {feed.name: feed for feed in feeds}
     query = sa.select(table.c.account, table.c.feed).where(old, table.c.feed.in_(by_name))
@@ -127,9 +127,11 @@ def prune_history(database: Database, feeds: Iterable[Feed], days: int) -> int:
                 .returning(table.c.import_id)
             )
             if ids := list(pruned.scalars()):
-                history = history_table(by_name[name])
-                gone = sa.delete(history).where(history.c._replaced_by_import_id.in_(ids))
+                history, scope = history_table(by_name[name]), tables.snapshot_scope
+                last = is_tombstone(history) & history.c._import_id.in_(ids)
+                gone = sa.delete(history).where(history.c._replaced_by_import_id.in_(ids) | last)
                 dropped += connection.execute(gone).rowcount
+                connection.execute(sa.delete(scope).where(scope.c.import_id.in_(ids)))
     return dropped
 
 

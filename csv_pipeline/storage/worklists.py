@@ -5,6 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from csv_pipeline.errors import SetupError
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.worklist import Worklist
 from csv_pipeline.storage.lane_lock import Lane, lock_lane
@@ -20,12 +21,22 @@ def remaining(
 
     Until the transaction ends no load and no other list of the lane goes on, so that a list that is
     written in it never replaces a newer one.
+
+    Raises:
+        SetupError: The worklist's condition is none that the database understands.
     """
     lock_lane(connection, Lane(account, feed.name))
     table = target_table(feed)
     rows = (
         sa.select(*(table.c[name] for name in worklist.columns))
-        .where(table.c.account == account, sa.text(f"({worklist.where})"))
+        .where(table.c.account == account, sa.literal_column(f"({worklist.where})", sa.Boolean))
         .order_by(*(table.c[name] for name in key_columns(feed)))
     )
-    yield from connection.execute(rows, execution_options={"yield_per": _SOME})
+    try:
+        found = connection.execute(rows, execution_options={"yield_per": _SOME})
+    except sa.exc.ProgrammingError as error:
+        raise SetupError(
+            f"feed {feed.name!r}: an SQL condition over its columns was needed for its worklist; "
+            f"{str(error.orig).partition(chr(10))[0]}"
+        ) from None
+    yield from found

@@ -7,9 +7,9 @@ rows of an account, which can meet none, are copied where they belong, and rows 
 the last value are known by their hash and never sent.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import polars as pl
@@ -17,19 +17,21 @@ import psycopg
 import sqlalchemy as sa
 
 from csv_pipeline.batches import ROWS_DONE, BatchWriter, batches, scan
-from csv_pipeline.errors import AccountingError, FileRefusedError
-from csv_pipeline.handover import OUTCOMES, OWN, PAIRS, SUPERSEDED, Replay
-from csv_pipeline.model import Claim, Counts, Difference, ReportWarning
-from csv_pipeline.parts import by_part
+from csv_pipeline.errors import FileRefusedError
+from csv_pipeline.handover import OUTCOMES, OWN, PAIRS, Replay
+from csv_pipeline.model import Counts, Difference, ReportWarning
+from csv_pipeline.scope import ScopeCounts
 from csv_pipeline.spec.row_hash import OCCURRENCE
 from csv_pipeline.stages.load.copying import StoredHashes, copy
 from csv_pipeline.stages.load.differences import first_differences
 from csv_pipeline.stages.load.faults import store_rejects, write_refused
 from csv_pipeline.stages.load.incoming import Incoming
+from csv_pipeline.stages.load.outcomes import copy_superseded, counts_of, write_outcomes
 from csv_pipeline.stages.load.resolution import Resolution
-from csv_pipeline.stages.load.staged import OUTCOME
+from csv_pipeline.stages.load.snapshot import SnapshotLoad, revive
+from csv_pipeline.stages.load.staged import OUTCOME, check
 from csv_pipeline.stages.load.writing import RowRefusedError, is_of_a_row, write
-from csv_pipeline.storage import imports, order, tables
+from csv_pipeline.storage import imports, order
 from csv_pipeline.storage.database import affected
 from csv_pipeline.storage.quarantine import mark_repaired
 
@@ -38,18 +40,19 @@ __all__ = ["Found", "Incoming", "Loaded", "RowRefusedError", "clear", "load", "s
 _FEW_ROWS = 5_000
 _TIMES_AS_MANY = 4
 _MOST_HASHES = 12_000_000  # of 16 bytes each in memory
-_SOME = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """What a load finds out: `outcomes` of rows that were not inserted, and `late` faults.
 
-    As `handover.OUTCOMES` and `handover.REJECTS`.
+    As `handover.OUTCOMES` and `handover.REJECTS`. `missing` are keys, as text, of the rows that a
+    snapshot lacks.
     """
 
     outcomes: BatchWriter
     late: BatchWriter
+    missing: BatchWriter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +60,7 @@ class Loaded:
     """What became of the rows of one file, of a dry run the first values that would change."""
 
     counts: Counts
+    scope: ScopeCounts | None = None
     differences: tuple[Difference, ...] = ()
     warnings: tuple[ReportWarning, ...] = ()
 
@@ -84,6 +88,7 @@ def load(
     """
     claim, replay = incoming.claim, incoming.replay
     resolution = Resolution(incoming)
+    snapshot = _snapshot(connection, resolution)
     try:
         done = _bring(connection, resolution, found.outcomes, hold)
     except FileRefusedError:
@@ -91,23 +96,44 @@ def load(
         raise
     if done.refused:
         write_refused(connection, resolution, found.late)
+    scope, warnings = None, _order_warnings(connection, resolution, done)
+    if snapshot is not None:
+        written = Counts(inserted=done.inserted, updated=done.updated)
+        scope, more = snapshot.mark(written, found.missing)
+        warnings += more
     rejected = store_rejects(connection, incoming, found.late.batches, meanwhile)
     if replay is not None:
         if done.refused and resolution.corrected:
             connection.execute(resolution.corrected.forget_refused_repairs())
         mark_repaired(connection, claim.import_id, replay.import_id, resolution.repaired)
-    superseded = _copy_superseded(connection, incoming)
-    counts = _counts(incoming, found, rejected)
+    superseded = copy_superseded(connection, incoming)
+    counts = counts_of(incoming, found.outcomes, found.late, rejected)
     for name in ("inserted", "updated", "unchanged", "kept"):
         counted = sum(getattr(its, name) for its in counts)
-        _check(claim, f"rows {name}", getattr(done, name), counted)
-    _check(claim, "valid rows", incoming.expected, done.rows)
-    _check(claim, "rows superseded", superseded, sum(its.superseded for its in counts))
+        check(claim, f"rows {name}", getattr(done, name), counted)
+    check(claim, "valid rows", incoming.expected, done.rows)
+    check(claim, "rows superseded", superseded, sum(its.superseded for its in counts))
     for its, of, text in zip(counts, incoming.claims, incoming.files.texts, strict=True):
-        _check(of, "rows with an outcome", its.read, its.settled)
-        _check(of, "lines accounted for", text.lines.total, text.lines.accounted)
-    warnings = _order_warnings(connection, resolution, done)
-    return [Loaded(counts=its, differences=done.differences, warnings=warnings) for its in counts]
+        check(of, "rows with an outcome", its.read, its.settled)
+        check(of, "lines accounted for", text.lines.total, text.lines.accounted)
+    if scope is not None:
+        came, went = scope.before + scope.entered, scope.left + scope.missing
+        check(claim, "rows of the scope", came - went, scope.after)
+        counts = [replace(its, missing=scope.missing) for its in counts]
+    return [
+        Loaded(counts=its, scope=scope, differences=done.differences, warnings=warnings)
+        for its in counts
+    ]
+
+
+def _snapshot(connection: sa.Connection, resolution: Resolution) -> SnapshotLoad | None:
+    """Return what a file does as a snapshot, begun; corrected rows are none."""
+    declared = resolution.feed.snapshot
+    if declared is None or resolution.replay is not None:
+        return None
+    snapshot = SnapshotLoad(connection, resolution, declared)
+    snapshot.begin()
+    return snapshot
 
 
 def clear(connection: sa.Connection) -> None:
@@ -115,38 +141,16 @@ def clear(connection: sa.Connection) -> None:
     connection.execute(sa.text("DROP TABLE IF EXISTS staging, matched, refused, repaired"))
 
 
-def _counts(incoming: Incoming, found: Found, rejected: Sequence[int]) -> list[Counts]:
-    """Return what became of the rows of each file; what nothing is noted of was inserted."""
-    parts = incoming.files.parts
-    noted: list[dict[str, int]] = [{} for _ in parts]
-    for batch in batches(found.outcomes.batches):
-        for at, some in by_part(batch, parts):
-            for outcome, rows in some[OUTCOME].value_counts().iter_rows():
-                noted[at][outcome] = noted[at].get(outcome, 0) + rows
-    refused = [0] * len(parts)
-    for batch in batches(found.late.batches):
-        for at, some in by_part(batch.select(pl.col("row_number").unique()), parts):
-            refused[at] += some.height
-    return [
-        Counts(
-            read=text.records,
-            inserted=valid.valid - valid.superseded - sum(its.values()) - no,
-            superseded=valid.superseded,
-            rejected=rejects,
-            blank=text.lines.blank,
-            non_data=text.non_data_count,
-            **its,
-        )
-        for text, valid, its, no, rejects in zip(
-            incoming.files.texts, incoming.valid, noted, refused, rejected, strict=True
-        )
-    ]
-
-
 def _order_warnings(
     connection: sa.Connection, resolution: Resolution, done: "_Done"
 ) -> tuple[ReportWarning, ...]:
     behind, claim = resolution.incoming.behind, resolution.claim
+    if done.kept_out:
+        message = (
+            f"{done.kept_out:,} rows are not stored, because snapshots that arrived later do not "
+            "have them"
+        )
+        return (ReportWarning(code="snapshot.overtaken", message=message, count=done.kept_out),)
     if not done.updated or behind is None or resolution.replay is not None:
         return ()
     if not order.may_have_been_confirmed(connection, claim, behind):
@@ -167,12 +171,16 @@ def _bring(
 ) -> "_Done":
     """Write the valid rows by the shortest path there is."""
     connection.exec_driver_sql(resolution.preparation)
-    incoming = resolution.incoming
-    if incoming.replay is None and not incoming.any_stored:
+    incoming, declared = resolution.incoming, resolution.feed.snapshot
+    late = declared is not None and incoming.behind is not None
+    done = None
+    if incoming.replay is None and not incoming.any_stored and not late:
         done = _copy_first(connection, resolution)
-        if done is not None:
-            return done
-    return _resolve(connection, resolution, outcomes, hold)
+    if done is None:
+        done = _resolve(connection, resolution, outcomes, hold)
+    if declared is not None and done.inserted:
+        revive(connection, resolution)
+    return done
 
 
 def _known(connection: sa.Connection, resolution: Resolution) -> StoredHashes | None:
@@ -198,6 +206,7 @@ class _Done:
     unchanged: int = 0
     kept: int = 0
     refused: int = 0
+    kept_out: int = 0
     differences: tuple[Difference, ...] = ()
 
     @property
@@ -265,7 +274,7 @@ def _resolve(
         connection.execute(resolution.corrected.count_on())
         connection.execute(sa.text("SET LOCAL enable_mergejoin = DEFAULT"))
     differences: tuple[Difference, ...] = ()
-    classes = _matched(connection, resolution)
+    classes, kept_out = _matched(connection, resolution)
     if confirms:
         connection.execute(resolution.confirm())
     if "rejected" in classes:
@@ -283,17 +292,18 @@ def _resolve(
     )
     if written.refused:
         classes = _classes(connection, resolution)
-    _check(claim, "rows saved to history", written.saved, written.updated)
-    _check(claim, "rows updated", classes.get("updated", 0), written.updated)
-    _check(claim, "rows inserted", staged - sum(classes.values()), written.inserted)
+    check(claim, "rows saved to history", written.saved, written.updated)
+    check(claim, "rows updated", classes.get("updated", 0), written.updated)
+    check(claim, "rows inserted", staged - sum(classes.values()), written.inserted)
     if classes:
-        _write_outcomes(connection, resolution, outcomes)
+        write_outcomes(connection, resolution, outcomes)
     return _Done(
         inserted=written.inserted,
         updated=written.updated,
         unchanged=classes.get("unchanged", 0) + same,
         kept=classes.get("kept", 0),
         refused=classes.get("rejected", 0),
+        kept_out=kept_out,
         differences=differences,
     )
 
@@ -330,14 +340,19 @@ def _unknown(
         yield rows.filter(~stored)
 
 
-def _matched(connection: sa.Connection, resolution: Resolution) -> dict[str, int]:
-    """Class the staged rows whose key is stored, and return how many there are of each class."""
-    matched = affected(connection, resolution.match())
-    if not matched:
-        return {}
+def _matched(connection: sa.Connection, resolution: Resolution) -> tuple[dict[str, int], int]:
+    """Class the staged rows whose key is stored, and return how many there are of each class.
+
+    Returns also how many are kept out, because a later snapshot lacks them.
+    """
+    matched, kept_out = affected(connection, resolution.match()), 0
+    if resolution.feed.snapshot is not None and resolution.incoming.behind is not None:
+        kept_out = affected(connection, resolution.keep_out())
+    if not matched + kept_out:
+        return {}, 0
     if matched > _FEW_ROWS:
         connection.execute(sa.text("ANALYZE matched"))
-    return _classes(connection, resolution)
+    return _classes(connection, resolution), kept_out
 
 
 def _classes(connection: sa.Connection, resolution: Resolution) -> dict[str, int]:
@@ -345,19 +360,6 @@ def _classes(connection: sa.Connection, resolution: Resolution) -> dict[str, int
     outcome = resolution.matched.c[OUTCOME]
     query = sa.select(outcome, sa.func.count()).group_by(outcome)
     return {row[0]: row[1] for row in connection.execute(query)}
-
-
-def _write_outcomes(
-    connection: sa.Connection, resolution: Resolution, outcomes: BatchWriter
-) -> None:
-    matched = resolution.matched
-    query = sa.select(*(matched.c[n] for n in ("_row_number", OUTCOME))).where(
-        matched.c[OUTCOME] != "rejected"
-    )
-    found = connection.execute(query, execution_options={"yield_per": _SOME})
-    for number, some in enumerate(found.partitions(_SOME), outcomes.count):
-        frame = pl.DataFrame([tuple(row) for row in some], schema=OUTCOMES, orient="row")
-        outcomes.write(frame, number)
 
 
 def _stage_repaired(connection: sa.Connection, resolution: Resolution, replay: Replay) -> None:
@@ -368,26 +370,3 @@ def _stage_repaired(connection: sa.Connection, resolution: Resolution, replay: R
     copy(connection, "repaired", list(PAIRS), pairs)
     connection.execute(sa.text("CREATE INDEX ON repaired (row_number)"))
     connection.execute(sa.text("ANALYZE repaired"))
-
-
-def _copy_superseded(connection: sa.Connection, incoming: Incoming) -> int:
-    if not any(valid.superseded for valid in incoming.valid):
-        return 0
-    names = [column.name for column in tables.superseded.columns]
-    pairs = scan(incoming.valid[0].superseded_rows, SUPERSEDED).collect()
-    frames = (
-        some.select(
-            pl.lit(incoming.claims[at].import_id).alias("import_id"),
-            pl.col(list(SUPERSEDED)) - incoming.files.parts[at].rows_up,
-        ).select(names)
-        for at, some in by_part(pairs, incoming.files.parts)
-    )
-    return copy(connection, "csv_pipeline.superseded", names, frames)
-
-
-def _check(claim: Claim, what: str, needed: int, found: int) -> None:
-    if needed != found:
-        raise AccountingError(
-            f"{claim.name}, import {claim.import_id}: {needed:,} {what} were needed; {found:,} "
-            "were counted, so nothing of it is stored"
-        )

@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 
+from csv_pipeline.spec.names import MISSING_SINCE
 from csv_pipeline.spec.row_hash import CONTENT, OCCURRENCE
 from csv_pipeline.stages.load.staged import OUTCOME, Staged
 from csv_pipeline.storage import tables
@@ -92,7 +93,10 @@ class Corrected:
             for table, position in ((rows, stood_at), (target, stored_at))
         )
         wins = self._staged.feed.duplicates.wins(corrected, stored)
-        return sa.case((self._is_of_file(target.c._import_id), wins))
+        brought = self._is_of_file(target.c._import_id)
+        if MISSING_SINCE in target.c:  # what its file flagged it has not brought
+            brought &= target.c[MISSING_SINCE].is_(None)
+        return sa.case((brought, wins))
 
     def renewals(self) -> sa.ColumnElement[bool]:
         """Return whether a corrected row counts as one that none but its file has brought.

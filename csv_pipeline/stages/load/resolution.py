@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql as pg
 from csv_pipeline.handover import OWN
 from csv_pipeline.rejects.faults import MASK
 from csv_pipeline.spec.conflict import ConflictPolicy, Overwrite
-from csv_pipeline.spec.names import EXTRA
+from csv_pipeline.spec.names import EXTRA, MISSING_SINCE
 from csv_pipeline.spec.row_hash import HASH
 from csv_pipeline.stages.load.corrected import Corrected
 from csv_pipeline.stages.load.incoming import Incoming
@@ -40,14 +40,24 @@ class Resolution(Staged):
         differs = sa.or_(*(self._differs(name, rows) for name in (*self.values, EXTRA)))
         outcome = sa.case(
             *(self.corrected.among_rows_of_its_file(differs) if self.corrected else ()),
-            (~differs, "unchanged"),
+            (~differs & ~self._comes_again(), "unchanged"),
             (self._refuses(), "rejected"),
-            (self._changes(), "updated"),
+            (self._changes() | self._comes_again(), "updated"),
             else_="kept",
         )
         whole = self.corrected.renewals() if self.corrected else sa.false()
         query = sa.select(rows.c._row_number, outcome, whole).where(*self.same_key(rows))
         return sa.insert(self.matched).from_select(["_row_number", OUTCOME, WHOLE_ROW], query)
+
+    def keep_out(self) -> sa.Insert:
+        """Class as kept the staged rows that are not stored and that a later snapshot lacks."""
+        rows, behind = self.staging, self.incoming.behind
+        stored = sa.exists().where(self.matched.c._row_number == rows.c._row_number)
+        scope = order.scope_of({name: rows.c[name] for name in self.scope})
+        covered = sa.false() if behind is None else order.is_covered(self.claim, scope, behind)
+        query = sa.select(rows.c._row_number, sa.literal("kept"), sa.false())
+        names = ["_row_number", OUTCOME, WHOLE_ROW]
+        return sa.insert(self.matched).from_select(names, query.where(~stored, covered))
 
     def refuse_conflicts(self) -> Iterable[sa.Insert]:
         """Say of each column that may not differ which rows do, with both values."""
@@ -132,8 +142,8 @@ class Resolution(Staged):
         """Write what the staged rows change in the stored ones."""
         rows = self.classed("updated", *block)
         lineage = dict(zip(LINEAGE, self._lineage(rows), strict=True))
-        whole = self._stored_as_sent()
-        hashes = {name: rows.c[name] if whole else sa.null() for name in HASH}
+        whole = self._stored_as_sent(rows)
+        hashes = {name: sa.case((whole, rows.c[name])) for name in HASH}
         return (
             sa.update(self.target)
             .values(self._resolved(rows) | hashes | lineage)
@@ -165,7 +175,11 @@ class Resolution(Staged):
         if self.replay is not None:
             whole = rows.c[WHOLE_ROW]
             resolved = {n: sa.case((whole, rows.c[n]), else_=v) for n, v in resolved.items()}
-        return {name: resolved[name] for name in (*self.values, EXTRA)}
+        own = {name: resolved[name] for name in (*self.values, EXTRA)}
+        if MISSING_SINCE in self.target.c:
+            flag = self.target.c[MISSING_SINCE]
+            own[MISSING_SINCE] = sa.case((self._comes_again(), sa.null()), else_=flag)
+        return own
 
     @cached_property
     def _groups(self) -> dict[ConflictPolicy, list[str]]:
@@ -253,9 +267,20 @@ class Resolution(Staged):
         wins = policy.wins(stored, incoming)
         if self.incoming.behind is None or not policy.by_arrival:
             return wins
+        return wins & (~self._is_newer() | policy.outranks(stored, incoming))
+
+    def _is_newer(self) -> sa.ColumnElement[bool]:
+        """Return whether a stored row is of a file that arrived after the one that is loaded."""
+        if self.incoming.behind is None:
+            return sa.false()
         key = order.key_of(*(self.target.c[name] for name in self.key))
-        newer = order.is_newer(self.claim, self.target.c._import_id, key, self.incoming.behind)
-        return wins & (~newer | policy.outranks(stored, incoming))
+        return order.is_newer(self.claim, self.target.c._import_id, key, self.incoming.behind)
+
+    def _comes_again(self) -> sa.ColumnElement[bool]:
+        """Return whether a stored row was flagged as missing, by a file that arrived before."""
+        if MISSING_SINCE not in self.target.c:
+            return sa.false()
+        return self.target.c[MISSING_SINCE].is_not(None) & ~self._is_newer()
 
     @property
     def by_arrival(self) -> bool:
@@ -264,12 +289,18 @@ class Resolution(Staged):
         may_differ = bool(self.feed.key or self.feed.counted)  # two rows of the same content do not
         return may_differ and any(policy.by_arrival for policy in groups)
 
-    def _stored_as_sent(self) -> bool:
-        """Return whether an updated row holds what the file brought, and is known by its hash."""
+    def _stored_as_sent(self, rows: sa.FromClause) -> sa.ColumnElement[bool]:
+        """Return whether an updated row holds what the file brought, and is known by its hash.
+
+        One that only came again may hold what it did.
+        """
         column: sa.ColumnElement[Any] = sa.column("value")
-        return len(self._groups) == 1 and all(
-            policy.value(sa.null(), column) is column for policy in self._groups
-        )
+        if len(self._groups) != 1:
+            return sa.false()
+        (policy,) = self._groups
+        if policy.value(sa.null(), column) is not column:
+            return sa.false()
+        return self._wins(policy, rows) if MISSING_SINCE in self.target.c else sa.true()
 
     def _lineage(self, rows: sa.FromClause) -> tuple[sa.ColumnElement[Any], ...]:
         return (

@@ -7,7 +7,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.schema import CreateTable
 
+from csv_pipeline.errors import AccountingError
 from csv_pipeline.handover import OWN
+from csv_pipeline.model import Claim
 from csv_pipeline.spec.conflict import Values
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.names import EXTRA
@@ -46,6 +48,7 @@ class Staged:
         self.staging = _staging(feed, (*(OWN if incoming.moved else ()), *self.sent))
         self.matched, self.refused, self.repaired = _MATCHED, _REFUSED, _REPAIRED
         self.values = tuple(name for name in present if name not in self.key)
+        self.scope = feed.snapshot.scope if feed.snapshot else ()
 
     @property
     def preparation(self) -> str:
@@ -88,14 +91,28 @@ class Staged:
         return rows.c[OWN[0]] if self.incoming.moved else sa.literal(self.claim.import_id)
 
 
+def check(claim: Claim, what: str, needed: int, found: int) -> None:
+    """Hold two counts of the same together.
+
+    Raises:
+        AccountingError: They differ.
+    """
+    if needed != found:
+        raise AccountingError(
+            f"{claim.name}, import {claim.import_id}: {needed:,} {what} were needed; {found:,} "
+            "were counted, so nothing of it is stored"
+        )
+
+
 @cache  # as its statements are compiled once, if the table is the same
 def _staging(feed: Feed, names: tuple[str, ...]) -> sa.Table:
     target = target_table(feed)
     types = {name: sa.BigInteger() if name in OWN else target.columns[name].type for name in names}
-    return _temporary("staging", {"_row_number": sa.BigInteger()} | types)
+    return temporary("staging", {"_row_number": sa.BigInteger()} | types)
 
 
-def _temporary(name: str, columns: dict[str, Any]) -> sa.Table:
+def temporary(name: str, columns: dict[str, Any]) -> sa.Table:
+    """Return a table of the load, which ends with the transaction."""
     return sa.Table(
         name,
         sa.MetaData(),
@@ -105,14 +122,14 @@ def _temporary(name: str, columns: dict[str, Any]) -> sa.Table:
     )
 
 
-_MATCHED = _temporary(
+_MATCHED = temporary(
     "matched", {"_row_number": sa.BigInteger(), OUTCOME: sa.Text(), WHOLE_ROW: sa.Boolean()}
 )
-_REFUSED = _temporary(
+_REFUSED = temporary(
     "refused",
     {"_row_number": sa.BigInteger()}
     | dict.fromkeys(("column", "rule", "value", "message"), sa.Text()),
 )
-_REPAIRED = _temporary(
+_REPAIRED = temporary(
     "repaired", {"row_number": sa.BigInteger(), "repairs_row_number": sa.BigInteger()}
 )

@@ -7,7 +7,7 @@ from itertools import chain, islice
 import polars as pl
 
 from csv_pipeline.account import DecimalMark
-from csv_pipeline.casts import cells, currencies, decimals
+from csv_pipeline.casts import cells, clocks, currencies, decimals
 from csv_pipeline.casts.by_kind import CASTS, Reason
 from csv_pipeline.casts.reading import Reading
 from csv_pipeline.handover import ORIGIN, REJECTS, TYPED_ORIGIN
@@ -184,11 +184,12 @@ def _cleaned(position: int, words: tuple[str, ...]) -> pl.Expr:
 def _failed(values: pl.Series, cast: pl.Series, column: Column, plan: Plan) -> pl.Series | None:
     """Return where the file gives a value that is none of its kind; None if that is nowhere.
 
-    Of a time that follows a date, the date says it: where that was read, so was the time; and so
-    the amount says whether what it states is a currency.
+    Of a time that follows a date, the date says it: where that was read, so was the time, unless it
+    is too fine; and so the amount says whether what it states is a currency.
     """
     if plan.readings[column.name].follows:
-        return None
+        fine = values.str.contains(clocks.TOO_FINE).fill_null(value=False)
+        return fine if fine.any() else None
     if column.kind is Kind.CURRENCY and plan.amount_at(plan.sources[column.name]):
         return None
     if cast.null_count() <= values.null_count():

@@ -8,12 +8,15 @@ number; when it is undone they go back to their place, which is by the turn in w
 stored. All versions of a chain have one `_created_import_id`; what is left of a row that somebody
 deleted has another.
 
+A row that a snapshot deleted has a tombstone as its last version. Of a feed of snapshots the stored
+rows and the tombstones are one table meanwhile, see `csv_pipeline.stages.undo.stored`.
+
 What an import of few rows wrote is found by the indexes of `csv_pipeline.storage.targets`, however
 large the tables are, and followed row by row. A larger one reads the tables.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import distinct_on
@@ -21,9 +24,11 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from csv_pipeline.errors import AccountingError
 from csv_pipeline.model import ImportReport, Outcome, Undo
 from csv_pipeline.spec.feed import Feed
+from csv_pipeline.stages.undo.stored import StoredRows
 from csv_pipeline.storage import tables
 from csv_pipeline.storage.database import affected
 from csv_pipeline.storage.targets import (
+    DELETED,
     FEW_ROWS,
     history_table,
     is_indexed,
@@ -43,6 +48,7 @@ class Versions:
         self._key = key_columns(feed)
         self._columns = [column.name for column in self._target.columns]
         self._few = False
+        self._stored = StoredRows(connection, feed, account) if feed.snapshot else None
 
     def undo(self, subject: ImportReport, by: int) -> Undo:
         """Take back the rows that an import inserted or updated.
@@ -53,8 +59,10 @@ class Versions:
             AccountingError: A row of the import is neither as it left it, nor changed, nor gone.
         """
         import_id = subject.import_id
-        self._few = 0 < subject.lines.total <= FEW_ROWS and self._has_all_history(import_id)
+        few = max(subject.lines.total, subject.counts.missing) <= FEW_ROWS
+        self._few = few and subject.lines.total > 0 and self._has_all_history(import_id)
         self._plan()
+        self._take(lambda rows: self._is_of(rows, import_id), self._target, self._history)
         kept = self._kept(import_id)
         self._link_out(import_id, by)
         saved = self._save(import_id, by)
@@ -63,7 +71,14 @@ class Versions:
         self._hold_to(import_id, saved, deleted + restored)
         self._forget(import_id)
         gone = self._gone(subject, saved, kept)
-        return Undo(import_id=import_id, deleted=deleted, restored=restored, kept=kept, gone=gone)
+        return Undo(
+            import_id=import_id,
+            deleted=deleted,
+            restored=restored,
+            kept=kept,
+            gone=gone,
+            revived=self._put_back(-deleted),
+        )
 
     def redo(self, subject: ImportReport, undone_by: int) -> Undo:
         """Bring back what the undo `undone_by` took from an import.
@@ -75,6 +90,7 @@ class Versions:
         """
         import_id = subject.import_id
         self._plan()
+        self._take(lambda rows: rows.c._replaced_by_import_id == undone_by, self._history)
         self._leave_deleted(undone_by)
         self._link_in(import_id, undone_by)
         restored = self._put_on_top(import_id, undone_by)
@@ -88,7 +104,25 @@ class Versions:
             restored=restored,
             kept=kept,
             gone=self._gone(subject, inserted + restored, kept),
+            revived=self._put_back(inserted),
         )
+
+    def _take(self, concerned: Callable[[sa.FromClause], _Condition], *tables_: sa.Table) -> None:
+        """Work on the rows that have a version concerned, with those that are deleted."""
+        if self._stored is not None:
+            keys = (
+                sa.select(*(table.c[name] for name in self._key)).where(
+                    self._in(table), concerned(table)
+                )
+                for table in tables_
+            )
+            self._stored.take(sa.union(*keys))
+            self._target = self._stored.table
+            self._columns.append(DELETED)
+
+    def _put_back(self, added: int) -> int:
+        """Store the rows as they are now, and return how many are stored besides those `added`."""
+        return 0 if self._stored is None else self._stored.put_back() - added
 
     def _plan(self) -> None:
         """Let the server follow few rows by their indexes, and join many.
@@ -322,7 +356,7 @@ class Versions:
 
     def _gone(self, subject: ImportReport, reversed_: int, kept: Counter[int]) -> int:
         """Return how many rows are neither; somebody deleted these."""
-        written = subject.counts.inserted + subject.counts.updated
+        written = subject.counts.inserted + subject.counts.updated + subject.counts.missing
         gone = written - reversed_ - kept.total()
         if gone < 0:
             raise AccountingError(

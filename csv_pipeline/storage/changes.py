@@ -1,0 +1,254 @@
+"""What a changed declaration does to stored rows, and the migration that does it.
+
+Columns that a contract gains are added when the pipeline opens. Another type of a column, and
+another key, are for somebody to see first. Values are converted in one transaction, target and
+history alike, and only if each comes back the same; what does not fit can be set aside in `_extra`.
+Where rows cannot be converted, because several have the new key, the tables can be put away under
+another name, so that imports begin with empty ones.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import sqlalchemy as sa
+
+from csv_pipeline.errors import SetupError
+from csv_pipeline.spec.feed import Feed
+from csv_pipeline.spec.names import EXTRA
+from csv_pipeline.spec.row_hash import HASH
+from csv_pipeline.storage import targets
+from csv_pipeline.storage.confine import change_tables
+from csv_pipeline.storage.database import Database
+from csv_pipeline.storage.isolation import lock_definitions
+from csv_pipeline.storage.targets import SCHEMA, history_table, key_columns, target_table
+
+_EXAMPLES = 3
+_NUMBERS = ("bigint", "numeric", "integer")
+_BY_MEANING = ("jsonb", "uuid")
+"""Types whose values have a spelling of their own, so that text need not come back the same."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One difference between a feed and what is stored of it.
+
+    `column` None is the key. `rows` have a value there; `unfit` of them cannot be converted, such
+    as `examples`.
+    """
+
+    column: str | None
+    before: str
+    after: str
+    rows: int = 0
+    unfit: int = 0
+    examples: tuple[str, ...] = ()
+
+    @property
+    def converts(self) -> bool:
+        """Whether stored values are written anew."""
+        return bool(self.before and self.after)
+
+
+def changes_of(database: Database, feed: Feed) -> list[Change]:
+    """Return how a feed differs from its stored rows; nothing is changed."""
+    with database.begin() as connection:
+        found = list(_changes(connection, feed))
+        connection.rollback()
+    return found
+
+
+def apply_changes(
+    database: Database, feed: Feed, *, set_aside: bool = False, fresh: bool = False
+) -> list[Change]:
+    """Make the tables of a feed what it declares, in one transaction, and return what differed.
+
+    Values that do not fit are `set_aside` in `_extra`. With `fresh` the tables are put away under
+    another name.
+
+    Raises:
+        SetupError: Stored values do not fit, and neither is asked for; nothing is changed.
+    """
+    with database.begin() as connection:
+        lock_definitions(connection)
+        found = list(_changes(connection, feed))
+        if fresh:
+            change_tables(connection, partial(_put_away, connection, feed))
+        else:
+            _hold_to_fit(feed, found, set_aside=set_aside)
+            change_tables(connection, partial(_convert, connection, feed, found))
+        change_tables(connection, partial(targets.make, connection, feed))
+    return found
+
+
+def _changes(connection: sa.Connection, feed: Feed) -> Iterator[Change]:
+    table = target_table(feed)
+    stored = targets.stored_types(connection, table)
+    if not stored:
+        return
+    for column in table.columns:
+        needed = targets.type_name(column)
+        before = stored.get(column.name, "")
+        if before != needed:
+            yield _change(connection, feed, column.name, before, needed)
+    for name in stored.keys() - table.columns.keys():
+        if not name.startswith("_"):
+            rows = _count(connection, feed, f'"{name}" IS NOT NULL')
+            yield Change(column=name, before=stored[name], after="", rows=rows)
+    yield from _key_change(connection, feed, stored)
+
+
+def _change(connection: sa.Connection, feed: Feed, name: str, before: str, after: str) -> Change:
+    if not before:
+        return Change(column=name, before="", after=after)
+    unfit = _unfit(connection, name, before, after)
+    query = (
+        f'SELECT DISTINCT "{name}"::text FROM {_table(feed.name)} WHERE {unfit} '  # noqa: S608
+        f"ORDER BY 1 LIMIT {_EXAMPLES}"
+    )
+    protected = any(one.protected for one in feed.columns if one.name == name)
+    examples = () if protected else tuple(connection.exec_driver_sql(query).scalars())
+    return Change(
+        column=name,
+        before=before,
+        after=after,
+        rows=_count(connection, feed, f'"{name}" IS NOT NULL'),
+        unfit=_count(connection, feed, unfit),
+        examples=examples,
+    )
+
+
+def _key_change(connection: sa.Connection, feed: Feed, stored: dict[str, str]) -> Iterator[Change]:
+    before = targets.stored_key(connection, target_table(feed))
+    after = ["account", *key_columns(feed)]
+    if before == after:
+        return
+    columns = [name for name in after if name in stored]
+    known = len(columns) == len(after)
+    names = ", ".join(f'"{name}"' for name in columns)
+    unfit = "true"
+    if known:
+        blank = " OR ".join(f'"{name}" IS NULL' for name in columns)
+        unfit = (
+            f"{blank} OR ({names}) IN (SELECT {names} FROM {_table(feed.name)} "  # noqa: S608
+            f"GROUP BY {names} HAVING count(*) > 1)"
+        )
+    yield Change(
+        column=None,
+        before=", ".join(before[1:]),
+        after=", ".join(after[1:]),
+        rows=_count(connection, feed, "true"),
+        unfit=_count(connection, feed, unfit),
+    )
+
+
+def _unfit(connection: sa.Connection, name: str, before: str, after: str) -> str:
+    """Return the condition of a value that is none of its new type, or comes back another."""
+    value, there = f'"{name}"', _converter(connection, after)
+    made = f"{there}({value}::text)"
+    if after in _BY_MEANING:
+        return f"({value} IS NOT NULL AND {made} IS NULL)"
+    if before.startswith(_NUMBERS) and after.startswith(_NUMBERS):
+        same = f"{made}::numeric = {value}::numeric"
+    else:
+        same = f"{_converter(connection, before)}({made}::text) = {value}"
+    return f"({value} IS NOT NULL AND ({same}) IS NOT TRUE)"
+
+
+def _converter(connection: sa.Connection, kind: str) -> str:
+    """Make a function of the transaction that gives a value of a type, null for a text of none."""
+    name = f"pg_temp.as_{''.join(c if c.isalnum() else '_' for c in kind)}"
+    connection.exec_driver_sql(
+        f"CREATE OR REPLACE FUNCTION {name}(given text) RETURNS {kind} LANGUAGE plpgsql AS "
+        f"$$ BEGIN RETURN CAST(given AS {kind}); EXCEPTION WHEN others THEN RETURN NULL; END $$"
+    )
+    return name
+
+
+def _hold_to_fit(feed: Feed, changes: list[Change], *, set_aside: bool) -> None:
+    """Refuse to convert what does not fit.
+
+    Raises:
+        SetupError: Values or rows do not fit; it says what may be asked for.
+    """
+    for one in changes:
+        in_key = one.column is None or one.column in key_columns(feed)
+        if not one.unfit or (set_aside and not in_key):
+            continue
+        what = f"column {one.column}" if one.column else "the key"
+        ways = "--fresh" if in_key else "--set-aside or --fresh"
+        shown = f", such as {', '.join(map(repr, one.examples))}" if one.examples else ""
+        raise SetupError(
+            f"feed {feed.name!r}, {what}: rows that fit {one.after} were needed; {one.unfit:,} of "
+            f"{one.rows:,} do not{shown}: `csv-pipeline feeds apply {feed.name}` takes {ways}"
+        )
+    if not feed.key and any(one.converts for one in changes):
+        raise SetupError(
+            f"feed {feed.name!r}: rows without a key are known by all of their values, so that "
+            f"these cannot be converted: `csv-pipeline feeds apply {feed.name}` takes --fresh"
+        )
+
+
+def _convert(connection: sa.Connection, feed: Feed, changes: list[Change]) -> None:
+    connection.exec_driver_sql("SET LOCAL TimeZone TO 'UTC'")
+    for view in reversed(list(feed.views)):
+        connection.exec_driver_sql(f"DROP VIEW IF EXISTS {_table(view)}")
+    for table in (target_table(feed), history_table(feed)):
+        stored = targets.stored_types(connection, table)
+        for one in changes:
+            if one.column in stored and one.converts:
+                _retype(connection, table, one)
+    if any(one.column is None for one in changes):
+        name, key = f"{feed.name}_key", ", ".join(f'"{its}"' for its in key_columns(feed))
+        for statement in (
+            f'ALTER TABLE {_table(feed.name)} DROP CONSTRAINT "{name}"',
+            f'ALTER TABLE {_table(feed.name)} ADD CONSTRAINT "{name}" PRIMARY KEY (account, {key})',
+        ):
+            connection.exec_driver_sql(statement)
+
+
+def _retype(connection: sa.Connection, table: sa.Table, change: Change) -> None:
+    """Give a column another type; what does not fit goes to `_extra`, and rows lose their hash."""
+    name, whole = change.column, _table(table.name)
+    assert name is not None  # noqa: S101  # the key has no type
+    unfit = _unfit(connection, name, change.before, change.after)
+    aside = f"jsonb_build_object('{name}', \"{name}\"::text)"
+    forget = ", ".join(f"{one} = NULL" for one in HASH)
+    made = f'{_converter(connection, change.after)}("{name}"::text)'
+    declared = change.after
+    if str(table.columns[name].type.compile(dialect=connection.dialect)).endswith('COLLATE "C"'):
+        declared += ' COLLATE "C"'
+    for statement in (
+        f"UPDATE {whole} SET {EXTRA} = coalesce({EXTRA}, '{{}}') || {aside} WHERE {unfit}",  # noqa: S608
+        f'ALTER TABLE {whole} ALTER COLUMN "{name}" TYPE {declared} '
+        f"USING CASE WHEN {unfit} THEN NULL ELSE {made} END",
+        f"UPDATE {whole} SET {forget} WHERE {HASH[0]} IS NOT NULL",  # noqa: S608
+    ):
+        connection.exec_driver_sql(statement)
+
+
+def _put_away(connection: sa.Connection, feed: Feed) -> None:
+    """Rename the tables of a feed, and what belongs to them, to a name that none has."""
+    for view in reversed(list(feed.views)):
+        connection.exec_driver_sql(f"DROP VIEW IF EXISTS {_table(view)}")
+    taken = set(sa.inspect(connection).get_table_names(SCHEMA))
+    number = next(n for n in range(1, len(taken) + 2) if f"{feed.name}_before_{n}" not in taken)
+    for table in (history_table(feed), target_table(feed)):
+        indexes = sa.inspect(connection).get_indexes(table.name, SCHEMA)
+        names = [str(one["name"]) for one in indexes]
+        if table.primary_key.columns:
+            names.append(f"{feed.name}_key")
+        for name in names:
+            new = f"{name[:50]}_before_{number}"
+            connection.exec_driver_sql(f'ALTER INDEX {_table(name)} RENAME TO "{new}"')
+        new = f"{table.name}_before_{number}"
+        connection.exec_driver_sql(f'ALTER TABLE {_table(table.name)} RENAME TO "{new}"')
+
+
+def _count(connection: sa.Connection, feed: Feed, condition: str) -> int:
+    query = f"SELECT count(*) FROM {_table(feed.name)} WHERE {condition}"  # noqa: S608
+    return int(connection.exec_driver_sql(query).scalar() or 0)
+
+
+def _table(name: str) -> str:
+    return f'{SCHEMA}."{name}"'

@@ -1,0 +1,194 @@
+"""A changed declaration shows what it does to stored rows, and a command does it, or says how."""
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from typer.testing import CliRunner
+
+from csv_pipeline.cli import commands, opening
+from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
+from csv_pipeline.errors import SetupError
+from csv_pipeline.files.landing import found_file
+from csv_pipeline.location import location_of
+from csv_pipeline.model import ImportReport
+from csv_pipeline.spec.declared import feed_in
+from csv_pipeline.spec.feed import Feed
+from csv_pipeline.storage import arrivals
+from csv_pipeline.storage.changes import apply_changes, changes_of
+from csv_pipeline_tests.conftest import ingest, own_settings
+
+ROWS = "id,code,price,seen\n1,7,1.25,2025-01-02\n2,x8,2.00,2025-02-03\n3,09,,\n"
+FIELDS = {
+    "id": "{name: id}",
+    "code": "{name: code}",
+    "price": "{name: price, type: number, csv_pipeline: {precision: 10, scale: 2}}",
+    "seen": "{name: seen, type: date}",
+}
+
+
+class Shelf:
+    """A feed that changes, its rows, and the pipeline of each of its declarations."""
+
+    def __init__(self, pipeline: Pipeline, name: str, folder: Path) -> None:
+        self.database, self.settings = pipeline.database, pipeline.settings
+        self.name, self.folder = name, folder
+        self.files = 0
+
+    def feed(self, key: str | None = "id", **fields: str) -> Feed:
+        """Return the feed with some fields changed, added, or left out if they are empty."""
+        listed = [one for one in (FIELDS | fields).values() if one]
+        text = "fields:\n" + "".join(f"  - {one}\n" for one in listed)
+        text += f"primaryKey: {key}\n" if key else ""
+        text += f"csv_pipeline: {{views: {{{self.name}_view: SELECT * FROM data.{self.name}}}}}\n"  # noqa: S608
+        return feed_in(text.encode(), "x.yaml", self.name)
+
+    def open(self, feed: Feed) -> Pipeline:
+        return open_pipeline(self.settings, [feed])
+
+    def bring(self, feed: Feed, content: str = ROWS) -> ImportReport:
+        """Import a file for a declaration of the feed."""
+        pipeline = self.open(feed)
+        self.files += 1
+        path = self.folder / f"file-{self.files}.csv"
+        path.write_text(content)
+        with pipeline.database.begin() as connection:
+            arrivals.register(connection, [found_file(location_of(path), "acme", self.name)])
+        (claim,) = pipeline.claim("acme", self.name)
+        report = ingest(pipeline, claim)
+        pipeline.close()
+        assert report.problem is None
+        return report
+
+    def rows(self, columns: str, table: str = "") -> list[Any]:
+        query = f"SELECT {columns} FROM data.{self.name}{table} ORDER BY id"  # noqa: S608
+        with self.database.begin() as connection:
+            return [tuple(row) for row in connection.execute(sa.text(query))]
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> Iterator[Pipeline]:
+    with own_settings(settle_seconds=0) as settings:
+        opened = open_pipeline(settings, [])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def shelf(pipeline: Pipeline, request: pytest.FixtureRequest, tmp_path: Path) -> Shelf:
+    made = Shelf(pipeline, f"shelf_{abs(hash(request.node.name)) % 10**9}", tmp_path)
+    made.bring(made.feed())
+    return made
+
+
+def test_what_has_not_changed_has_no_changes(shelf: Shelf) -> None:
+    assert changes_of(shelf.database, shelf.feed()) == []
+
+
+def test_a_wider_type_keeps_all_values_and_what_is_imported_again_is_unchanged(
+    shelf: Shelf,
+) -> None:
+    wider = "{name: price, type: number, csv_pipeline: {precision: 18, scale: 4}}"
+    feed = shelf.feed(price=wider)
+    with pytest.raises(SetupError, match=rf"see `csv-pipeline feeds diff {shelf.name}`"):
+        shelf.open(feed)
+    (change,) = changes_of(shelf.database, feed)
+    assert (change.before, change.after) == ("numeric(10,2)", "numeric(18,4)")
+    assert (change.rows, change.unfit) == (2, 0)
+    with pytest.raises(SetupError):
+        shelf.open(feed)  # to look has changed nothing
+    apply_changes(shelf.database, feed)
+    assert shelf.rows("price") == [(Decimal("1.2500"),), (Decimal("2.0000"),), (None,)]
+    again = shelf.bring(feed, ROWS + "4,x,1.2345,\n")
+    assert (again.counts.unchanged, again.counts.inserted) == (3, 1)
+
+
+def test_values_that_do_not_fit_are_shown_and_refused_and_can_be_set_aside(shelf: Shelf) -> None:
+    feed = shelf.feed(code="{name: code, type: integer}")
+    (change,) = changes_of(shelf.database, feed)
+    assert (change.rows, change.unfit, change.examples) == (3, 2, ("09", "x8"))
+    with pytest.raises(SetupError, match=r"2 of 3 do not, such as '09', 'x8'.*--set-aside or"):
+        apply_changes(shelf.database, feed)
+    assert shelf.rows("code") == [("7",), ("x8",), ("09",)]
+    apply_changes(shelf.database, feed, set_aside=True)
+    assert shelf.rows("code, _extra") == [(7, None), (None, {"code": "x8"}), (None, {"code": "09"})]
+    assert shelf.rows("code", "_view") == [(7,), (None,), (None,)]
+    shelf.open(feed).close()
+
+
+def test_digits_that_would_be_rounded_do_not_fit(shelf: Shelf) -> None:
+    narrow = "{name: price, type: number, csv_pipeline: {precision: 10, scale: 1}}"
+    (change,) = changes_of(shelf.database, shelf.feed(price=narrow))
+    assert (change.unfit, change.examples) == (1, ("1.25",))
+
+
+def test_rows_of_the_history_are_converted_as_well(shelf: Shelf) -> None:
+    shelf.bring(shelf.feed(), ROWS.replace("1.25", "9.75"))
+    feed = shelf.feed(price="{name: price}")
+    apply_changes(shelf.database, feed)
+    assert shelf.rows("price", "_history") == [("1.25",)]
+    assert shelf.rows("price")[0] == ("9.75",)
+
+
+def test_an_import_can_be_undone_after_a_change(shelf: Shelf) -> None:
+    changed = shelf.bring(shelf.feed(), ROWS.replace("1.25", "9.75"))
+    feed = shelf.feed(price="{name: price}")
+    apply_changes(shelf.database, feed)
+    pipeline = shelf.open(feed)
+    pipeline.undo(changed.import_id)
+    pipeline.close()
+    assert shelf.rows("price")[0] == ("1.25",)
+
+
+def test_a_new_column_is_added_and_one_that_is_left_out_stays(shelf: Shelf) -> None:
+    feed = shelf.feed(code="", more="{name: more, type: boolean}")
+    found = {one.column: (one.before, one.after) for one in changes_of(shelf.database, feed)}
+    assert found == {"more": ("", "boolean"), "code": ("text", "")}
+    shelf.bring(feed, "id,more\n1,yes\n")
+    assert shelf.rows("code, more")[0] == ("7", True)
+
+
+def test_a_new_key_by_which_all_rows_differ_is_taken(shelf: Shelf) -> None:
+    feed = shelf.feed(key="[id, code]")
+    (change,) = changes_of(shelf.database, feed)
+    assert (change.column, change.before, change.after) == (None, "id", "id, code")
+    assert change.unfit == 0
+    apply_changes(shelf.database, feed)
+    assert (
+        shelf.bring(feed, "id,code,price,seen\n1,8,,\n1,7,1.25,2025-01-02\n").counts.inserted == 1
+    )
+
+
+@pytest.mark.parametrize("key", ["seen", None, "[id, other]"], ids=["null", "none", "new column"])
+def test_a_key_that_rows_cannot_have_begins_with_empty_tables(
+    key: str | None, shelf: Shelf
+) -> None:
+    feed = shelf.feed(key=key, other="{name: other}")
+    with pytest.raises(SetupError, match="takes --fresh"):
+        apply_changes(shelf.database, feed, set_aside=True)
+    for number in (1, 2):
+        apply_changes(shelf.database, feed, fresh=True)
+        assert shelf.rows("id") == []
+        assert len(shelf.rows("id", f"_before_{number}")) == (3 if number == 1 else 0)
+    assert shelf.bring(feed, "id,seen,other\n1,2025-01-02,x\n").counts.inserted == 1
+
+
+def test_the_commands_show_and_apply(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    feed = shelf.feed(code="{name: code, type: integer}")
+    monkeypatch.setattr(opening, "feed", lambda _: feed)
+    monkeypatch.setattr(opening, "database", lambda: nullcontext(shelf.database))
+
+    def call(*words: str) -> Any:
+        return CliRunner().invoke(commands.app, ["feeds", *words])
+
+    said = call("diff", shelf.name)
+    assert (said.exit_code, "2: 09, x8" in said.stdout) == (0, True)
+    refused = call("apply", shelf.name)
+    assert (refused.exit_code, "takes --set-aside or --fresh" in refused.stderr) == (2, True)
+    done = call("apply", shelf.name, "--set-aside")
+    assert (done.exit_code, "code: text → bigint" in done.stdout) == (0, True)
+    assert "The stored rows are what feed" in call("diff", shelf.name).stdout
