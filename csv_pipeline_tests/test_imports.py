@@ -273,7 +273,7 @@ def test_a_dry_run_counts_and_stores_nothing(desk: Desk) -> None:
 def test_counts_that_do_not_meet_leave_nothing_visible(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("csv_pipeline.stages.load._copy_superseded", lambda *_: 7)
+    monkeypatch.setattr("csv_pipeline.stages.load.copy_superseded", lambda *_: 7)
     report = desk.bring("ID,Name\n1,Ann\n")
     assert (report.outcome, report.problem_code) == (Outcome.FAILED, "AccountingError")
     assert "nothing of it is stored" in str(report.problem)
