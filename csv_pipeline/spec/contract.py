@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import Annotated, Any, Literal
-from zoneinfo import available_timezones
 
 import pandera.backends.polars.builtin_checks  # noqa: F401  # else checks declared here lack them
 import pandera.polars as pa
@@ -40,7 +39,6 @@ Share = Literal["percent", "fraction"]
 Style = DecimalMark | DateOrder
 
 _METADATA = "csv_pipeline"
-_time_zones = cache(available_timezones)
 _OFFSET = re.compile(r"[+-][0-9]{1,2}:[0-9]{2}")
 TRUE = ("true", "t", "yes", "y", "1", "wahr", "ja", "vrai", "oui", "verdadero", "vero", "sí", "si")
 FALSE = ("false", "f", "no", "n", "0", "falsch", "nein", "faux", "non", "falso")
@@ -316,10 +314,13 @@ def hold_zone(name: str) -> None:
     Raises:
         SetupError: There is none of this name.
     """
-    if name not in _time_zones():  # not asked of Polars: a process may fork after this
+    try:
+        # Not by a query, which starts threads: no process forks from one that has them.
+        pl.Series([0], dtype=pl.Datetime("us", name))
+    except pl.exceptions.ComputeError as error:
         raise SetupError(
             f"a time zone by its name of IANA, such as Europe/Berlin, was needed; found {name!r}"
-        )
+        ) from error
 
 
 def asked_by(check: Any) -> str:
