@@ -16,13 +16,13 @@ from typer.testing import CliRunner
 from csv_pipeline.cli import commands
 from csv_pipeline.errors import SetupError
 from csv_pipeline.feeds import FEEDS
-from csv_pipeline.spec.contract import Contract, column
+from csv_pipeline.spec.contract import Column, Contract, column
 from csv_pipeline.spec.declared import read_feed
 from csv_pipeline.spec.declared.document import parse
 from csv_pipeline.spec.declared.emitting import yaml_of
 from csv_pipeline.spec.declared.forms import written
-from csv_pipeline.spec.declared.words import OwnOfFeed, json_schema
-from csv_pipeline.spec.declared.writing import left_out
+from csv_pipeline.spec.declared.words import OwnOfFeed, OwnOfField, json_schema
+from csv_pipeline.spec.declared.writing import CODE_OF_COLUMN, left_out
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline_tests.test_yaml_feeds import EXAMPLE, ORDERS, checks, same
 
@@ -70,6 +70,12 @@ def test_all_that_a_feed_declares_without_code_has_a_word() -> None:
     elsewhere = {"name", "description", "key", "column_conflicts", "nulls", "dialect"}
     words = set(OwnOfFeed.model_fields)
     assert {one.name for one in fields(Feed)} - code - of_accounts - elsewhere - words == set()
+
+
+def test_all_that_a_column_declares_without_code_has_a_word() -> None:
+    of_standard = {"name", "dtype", "nullable", "choices", "nulls", "style", "asked", "description"}
+    declared = {one.name for one in fields(Column)} - of_standard - set(CODE_OF_COLUMN)
+    assert declared - set(OwnOfField.model_fields) == set()
 
 
 def test_a_feed_in_python_without_code_is_the_same_in_yaml(declared: Callable[..., Feed]) -> None:

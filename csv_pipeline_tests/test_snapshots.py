@@ -139,10 +139,10 @@ def test_they_are_flagged_with_the_time_of_the_import_until_they_come_again(desk
 def test_a_flag_keeps_the_time_of_the_first_snapshot_that_lacked_the_row(desk: Desk) -> None:
     bring(desk, FLAGGED, "a,N,1 b,N,1")
     bring(desk, FLAGGED, "a,N,1")
-    flagged = desk.rows(FLAGGED)
+    flagged = desk.rows(FLAGGED, order="sku")
     report = bring(desk, FLAGGED, "a,N,1 c,N,1")
     assert report.counts.missing == 0
-    assert desk.rows(FLAGGED)[:2] == flagged
+    assert desk.rows(FLAGGED, order="sku")[:2] == flagged
 
 
 def test_they_are_deleted_and_stay_in_the_history(desk: Desk) -> None:
@@ -208,10 +208,10 @@ def test_the_day_in_the_name_of_a_file_can_be_its_scope(desk: Desk) -> None:
 def test_rows_of_another_account_are_never_missing(desk: Desk, feed: str) -> None:
     other = Desk(desk.pipeline, f"{desk.account}-2", desk.folder)
     bring(other, feed, "a,N,1 b,N,1")
-    before = other.rows(feed)
+    before = other.rows(feed, order="sku")
     bring(desk, feed, "a,N,1 b,N,1")
     assert bring(desk, feed, "b,N,1").counts.missing == 1
-    assert other.rows(feed) == before
+    assert other.rows(feed, order="sku") == before
 
 
 @BOTH
@@ -333,7 +333,7 @@ def test_rows_without_a_key_are_missing_by_what_they_hold(desk: Desk) -> None:
 )
 def test_a_file_that_lacks_too_many_rows_is_refused(desk: Desk, file: str, lacks: str) -> None:
     bring(desk, "stock_bounded", lines(100))
-    before = desk.rows("stock_bounded")
+    before = desk.rows("stock_bounded", order="sku")
     report = bring(desk, "stock_bounded", file)
     absent = 100 - len(file.split())
     assert (report.outcome, report.problem_code) == (Outcome.REFUSED, "too_many_missing")
@@ -342,7 +342,7 @@ def test_a_file_that_lacks_too_many_rows_is_refused(desk: Desk, file: str, lacks
     assert f"--max-missing {absent} (in a run's config max_missing: {absent})" in str(
         report.problem
     )
-    assert desk.rows("stock_bounded") == before
+    assert desk.rows("stock_bounded", order="sku") == before
 
 
 def test_a_file_at_the_limit_is_imported(desk: Desk) -> None:
@@ -377,7 +377,7 @@ def test_a_person_allows_as_many_rows_for_one_import_as_the_message_says(desk: D
         )
         assert found.report.outcome is outcome
     assert "at most 59 rows, as this import was told" in str(_first_problem(desk, refused))
-    assert len(desk.rows("stock_bounded")) == 40
+    assert len(desk.rows("stock_bounded", order="sku")) == 40
     assert bring(desk, "stock_bounded", lines(1)).outcome is Outcome.REFUSED
 
 
@@ -394,12 +394,12 @@ def _first_problem(desk: Desk, refused: ImportReport) -> object:
 def test_a_dry_run_tells_how_many_and_the_first_keys_without_protected_values(desk: Desk) -> None:
     rows = [f"Ann {n:02},19{n + 10}-01-02\n" for n in range(20)]
     desk.bring("Name,Born\n" + "".join(rows), "people_bounded")
-    before = desk.rows("people_bounded")
+    before = desk.rows("people_bounded", order="born_on")
     report = desk.bring("Name,Born\n" + "".join(rows[2:]), "people_bounded", dry_run=True)
     assert report.outcome is Outcome.DRY_RUN
     assert report.counts.missing == 2
     assert scope_of(report).first_absent == (f"{MASK} + 1910-01-02", f"{MASK} + 1911-01-02")
-    assert desk.rows("people_bounded") == before
+    assert desk.rows("people_bounded", order="born_on") == before
 
 
 def test_a_stored_report_has_no_keys(desk: Desk) -> None:

@@ -82,6 +82,11 @@ class Order(Contract):
     tax: Annotated[pl.Decimal, 38, 9] = optional(style=DecimalMark.COMMA)
     shipped_on: pl.Date = optional(style=DateOrder.DAY_FIRST)
     currency: str = optional(kind=Kind.CURRENCY)
+    token: str = optional(kind=Kind.UUID)
+    share: Annotated[pl.Decimal, 38, 9] = optional(
+        kind=Kind.PERCENT, stored_as="fraction", bare_as="percent"
+    )
+    city: str = optional(normalise=("nfc", "upper"))
 
 
 ORDERS = """\
@@ -117,6 +122,11 @@ fields:
   - {name: tax, type: number, decimalChar: ",", groupChar: "."}
   - {name: shipped_on, type: date, format: "%d.%m.%Y"}
   - {name: currency, csv_pipeline: {kind: currency}}
+  - {name: token, format: uuid}
+  - name: share
+    type: number
+    csv_pipeline: {kind: percent, stored_as: fraction, bare_as: percent}
+  - {name: city, csv_pipeline: {normalise: [nfc, upper]}}
 primaryKey: [Order ID, part]
 missingValues: ["", "-"]
 csv_pipeline:
@@ -256,7 +266,7 @@ FIELD = "fields:\n  - name: a\n"
         (FIELD + "    trueValues: [x]", 3, 17, "type boolean for trueValues was needed"),
         (FIELD + "    type: number\n    decimalChar: ;", 4, 18, "one of . and , was needed"),
         (FIELD + "    type: number\n    groupChar: .", 4, 16, "another mark than that of decimals"),
-        (FIELD + "    type: datetime\n    csv_pipeline: {unit: sec}", 4, 26, "one of s, ms, us"),
+        (FIELD + "    type: datetime\n    csv_pipeline: {unit: sec}", 4, 26, "found 'sec'"),
         (FIELD + "    type: datetime\n    csv_pipeline: {zone: Berlin}", 2, 5, "a time zone"),
         (FIELD + "    type: datetime\n    constraints: {minimum: 2020-01-01}", 4, 28, "a moment"),
         (FIELD + "    type: any\n    constraints: {enum: [x]}", 4, 26, "no listed value"),

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import polars as pl
 from pydantic import BaseModel
@@ -13,7 +13,7 @@ from pydantic.alias_generators import to_camel
 
 from csv_pipeline.account import DateOrder, DecimalMark
 from csv_pipeline.errors import SetupError
-from csv_pipeline.spec.contract import Style, Unit, column
+from csv_pipeline.spec.contract import Style, column
 from csv_pipeline.spec.declared.document import Document, Path
 from csv_pipeline.spec.declared.faults import fault, nearest
 from csv_pipeline.spec.declared.types import (
@@ -152,7 +152,10 @@ class _Making:
             falses=its.false_values,
             zone=own.zone,
             zones=own.zones,
-            unit=self._unit(),
+            unit=own.unit,
+            normalise=own.normalise,
+            stored_as=own.stored_as,
+            bare_as=own.bare_as,
             style=self._style(),
             needs=own.needs or self._needs(),
             description=its.description,
@@ -183,19 +186,11 @@ class _Making:
             return marks[its.decimal_char]
         return DecimalMark.POINT if its.group_char else None
 
-    def _unit(self) -> Unit | None:
-        known: tuple[Unit, ...] = get_args(Unit)
-        given = self.its.own.unit
-        if given is None:
-            return None
-        for one in known:
-            if one == given:
-                return one
-        raise self.fault(("csv_pipeline", "unit"), f"one of {', '.join(known)}", repr(given))
-
     def _kind(self) -> Kind | None:
         kind = self.its.own.kind
         if kind is None:
+            if self.its.format == "uuid":
+                return Kind.UUID
             return self.type.kind if self.type.kind is Kind.JSON else None
         fitting = [str(one) for one, t in TYPES.items() if t.frame is self.type.frame]
         if kind not in fitting:

@@ -65,19 +65,19 @@ def _moment(text: str) -> datetime:
 
 
 _OF_TEXT = frozenset({"min_length", "max_length", "pattern", "categories", "values", "substitute"})
-_OF_TEXT |= {"fold_case", "pad", "identifier"}
+_OF_TEXT |= {"fold_case", "pad", "identifier", "normalise"}
 _OF_BOUNDS = frozenset(CHECKS)
 _OF_NUMBERS = _OF_BOUNDS | {"decimal_char", "group_char", "bare_number"}
 _ZONED = frozenset({"zone", "zones", "unit"})
 _WRITTEN = ("default", "any", "%")
 FIELD_TYPES = {
     "string": TypeOfField(
-        str, Kind.TEXT, _only(str), "text in quotes", ("default", "email"), _OF_TEXT
+        str, Kind.TEXT, _only(str), "text in quotes", ("default", "email", "uuid"), _OF_TEXT
     ),
     "integer": TypeOfField(int, Kind.INTEGER, _only(int), "a whole number", words=_OF_NUMBERS),
     "number": TypeOfField(
         pl.Decimal, Kind.DECIMAL, _only(int, Decimal), "a number",
-        words=_OF_NUMBERS | {"precision", "scale"},
+        words=_OF_NUMBERS | {"precision", "scale", "stored_as", "bare_as"},
     ),
     "boolean": TypeOfField(
         bool, Kind.BOOLEAN, _only(bool), "true or false",

@@ -6,12 +6,12 @@ in blocks named `csv_pipeline`. Python names are those of the file in small lett
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
-from csv_pipeline.spec.contract import Unit
+from csv_pipeline.spec.contract import Normal, Share, Unit
 from csv_pipeline.spec.declared.policies import ConflictWord, DuplicateWord
 from csv_pipeline.spec.declared.types import FIELD_TYPES, FORMATS
 from csv_pipeline.spec.kinds import Kind
@@ -28,7 +28,6 @@ _Type = Annotated[str, WithJsonSchema({"enum": list(FIELD_TYPES)})]
 _Format = Annotated[
     str, WithJsonSchema({"anyOf": [{"enum": list(FORMATS)}, {"type": "string", "pattern": "%"}]})
 ]
-_Unit = Annotated[str, WithJsonSchema({"enum": list(get_args(Unit))})]
 _Missing = Annotated[str, WithJsonSchema({"enum": [its.value for its in Missing]})]
 _Kind = Annotated[str, WithJsonSchema({"enum": [kind.value for kind in Kind]})]
 
@@ -92,7 +91,10 @@ class OwnOfField(_Own):
     past: bool = Field(False, description="dates of what has happened")
     zone: str | None = Field(None, description="time zone of moments that state none")
     zones: dict[str, str] = Field({}, description="what abbreviations of zones mean: +05:30")
-    unit: _Unit | None = Field(None, description="what numbers count since 1970")
+    unit: Unit | None = Field(None, description="what numbers count since 1970")
+    normalise: list[Normal] = Field([], description="what is made one in texts")
+    stored_as: Share = Field("percent", description="what 12.5% is stored as")
+    bare_as: Share | None = Field(None, description="what a percentage without its sign is")
     derived: bool = Field(False, description="the name of the file tells it")
     needs: str = Field("", description="what a value must be, in plain words for messages")
 

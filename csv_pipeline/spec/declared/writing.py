@@ -25,6 +25,9 @@ _BOUNDS = {
     "greater_than": "exclusiveMinimum",
     "less_than": "exclusiveMaximum",
 }
+CODE_OF_COLUMN = ("gathers", "sign")
+"""What a column declares that no word says."""
+
 _MARKS: Mapping[Style | None, str] = {DecimalMark.POINT: ".", DecimalMark.COMMA: ","}
 
 
@@ -50,6 +53,8 @@ def left_out(feed: Feed) -> list[str]:
     names = [getattr(one, "__name__", repr(one)) for one in code]
     names += [table.name for table in feed.derived]
     names += [f"{one.name}.gathers" for one in feed.columns if one.gathers]
+    for one in columns_of(feed.contract):
+        names += [f"{one.name}.{word}" for word in CODE_OF_COLUMN if getattr(one, word)]
     for name, its in feed.contract.to_schema().columns.items():
         names += [f"{name}.{check.name}" for check in its.checks if not _constraint(check)]
     return names
@@ -96,7 +101,12 @@ def _field(column: Column, feed: Feed, conflict: Any) -> dict[str, Any]:
 
 def _own_of(column: Column, aliases: Iterable[str], conflict: Any) -> dict[str, Any]:
     decimal = isinstance(column.dtype, pl.Decimal)
-    plain = {kind_of(column.dtype), Kind.JSON, *([Kind.CHOICE] if column.choices else [])}
+    plain = {
+        kind_of(column.dtype),
+        Kind.JSON,
+        Kind.UUID,
+        *([Kind.CHOICE] if column.choices else []),
+    }
     own: dict[str, Any] = {
         "aliases": list(aliases),
         "kind": column.kind.value if column.kind not in plain else "",
@@ -113,6 +123,9 @@ def _own_of(column: Column, aliases: Iterable[str], conflict: Any) -> dict[str, 
         "zone": column.zone,
         "zones": dict(column.zones),
         "unit": column.unit,
+        "normalise": list(column.normalise),
+        "stored_as": column.stored_as if column.stored_as != "percent" else "",
+        "bare_as": column.bare_as,
         "derived": column.derived,
         "needs": column.needs,
     }
@@ -127,7 +140,8 @@ def _format(column: Column) -> str:
         case DateOrder.MONTH_FIRST:
             return "%m/%d/%Y"
         case _:
-            return ""
+            known = TYPES[column.kind].schema_format
+            return "" if known == "default" else known
 
 
 def _words_of_truth(column: Column) -> dict[str, list[str]]:

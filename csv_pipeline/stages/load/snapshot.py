@@ -108,7 +108,10 @@ class SnapshotLoad:
         keys = sa.select(*(target.c[name] for name in self._key))
         rows = keys.where(self._resolution.of_account(), self._is_live(target), ~in_file)
         query = rows.where(self._in_scope(target))
-        return self._run(sa.insert(self._absent).from_select(list(self._key), query))
+        absent = self._run(sa.insert(self._absent).from_select(list(self._key), query))
+        if absent:  # or the server reads all that is stored for a few rows
+            self._connection.execute(sa.text("ANALYZE absent"))
+        return absent
 
     def _moved(self) -> tuple[int, int]:
         """Return how many of the rows updated came into the scope, and how many left it."""
