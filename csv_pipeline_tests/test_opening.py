@@ -1,5 +1,7 @@
 """Several threads and processes may open one pipeline at the same moment, a new one too."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -98,3 +100,16 @@ def test_processes_that_open_a_new_home_at_once_share_its_server_and_tables() ->
             process.join()
     assert [process.exitcode for process in processes] == [0] * 4
     assert len({str(one) for one in found}) == 1
+
+
+def test_to_know_the_feeds_starts_no_thread_that_a_fork_would_lose() -> None:
+    code = (
+        "import os, pandera.polars, polars\n"
+        "threads = lambda: len(os.listdir('/proc/self/task'))\n"
+        "before = threads()\n"
+        "import csv_pipeline.feeds\n"
+        "print(threads() - before)"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603  # our own
+    assert done.stdout == "0\n"
