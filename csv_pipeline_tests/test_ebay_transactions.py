@@ -176,6 +176,12 @@ def test_a_payout_that_the_bank_returned_later_is_beside_it(desk: Desk) -> None:
     ]
 
 
+def test_fees_whose_texts_differ_in_where_a_bar_stands_are_two(desk: Desk) -> None:
+    bring(desk, line("Other fee", "-1.00", **{"Reference ID": "a|b", "Description": "c\\"}))
+    bring(desk, line("Other fee", "-1.00", **{"Reference ID": "a", "Description": "b|c\\"}))
+    assert stored(desk, "reference_id, description") == [("a", "b|c\\"), ("a|b", "c\\")]
+
+
 def test_a_report_with_few_columns_is_read(desk: Desk) -> None:
     report = desk.bring(
         "Transaction creation date,Type,Order number,Net amount\nAug-02-2026,Other fee,--,-1.00\n",

@@ -100,8 +100,9 @@ _IS_OF_AN_ITEM = _is_type("order") & pl.col("transaction_id").is_not_null()
 
 
 def _joined(*columns: str) -> pl.Expr:
-    texts = [pl.col(name).cast(pl.String).fill_null("") for name in columns]
-    return pl.concat_str("type", *texts, separator="|")
+    """Return what is known of a row as one text; a `|` within a cell separates nothing."""
+    texts = pl.col("type", *columns).cast(pl.String).fill_null("")
+    return pl.concat_str(texts.str.replace_all(r"([\\|])", r"\$1"), separator="|")
 
 
 def movement(rows: pl.LazyFrame) -> pl.LazyFrame:
