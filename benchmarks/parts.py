@@ -7,11 +7,13 @@ of the median ratio is kept.
 """
 
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median_low
 
+from benchmarks.feeds import EBAY_ORDERS, ELECTIONS, SAMPLES, SUPPLIER_SERVICES, Sample
 from benchmarks.orders import (
     ALL_BAD,
     ALL_CHANGED,
@@ -29,7 +31,6 @@ from benchmarks.processes import Measured, measured
 from benchmarks.results import DLT, LIMIT, OURS, ROWS, SMALL_ALONE, Line
 from benchmarks.server import Server
 from csv_pipeline.feeds.customers import CUSTOMERS
-from csv_pipeline.feeds.ebay_orders import EBAY_ORDERS
 
 _SMALL_ROWS = 100
 _SMALL_ACCOUNTS = 50
@@ -82,6 +83,13 @@ def plans(*, full: bool = False) -> tuple[Plan, ...]:
         Plan(name="dlt", rows=1_000_000, rounds=1, measure=_dlt),
         Plan(name="row-by-row", rows=20_000, rounds=1, measure=_row_by_row),
         Plan(name="ebay-orders", rows=1_000_000, rounds=1, measure=_ebay_orders),
+        Plan(name="feeds", rows=200_000, rounds=1, measure=_feeds(SAMPLES)),
+        Plan(
+            name="large-feeds",
+            rows=1_000_000,
+            rounds=1,
+            measure=_feeds((EBAY_ORDERS, SUPPLIER_SERVICES, ELECTIONS)),
+        ),
         Plan(name="small-files", rows=500_000, rounds=1, measure=_small_files),
         Plan(name="10m", rows=10_000_000, rounds=1, measure=_against_the_limit(tenfold)),
     )
@@ -203,12 +211,31 @@ def _ebay_orders(server: Server, rows: int, _: int) -> Iterator[Line]:
         yield replace(line, ratio=round(taken.seconds / limit.seconds, 2))
 
 
+def _feeds(samples: tuple[Sample, ...]) -> Callable[[Server, int, int], Iterable[Line]]:
+    """Measure a file of each feed; its ratio is the time of a cell by that of the first feed's."""
+
+    def measure(server: Server, rows: int, _: int) -> Iterator[Line]:
+        of_a_cell: list[float] = []
+        with tempfile.TemporaryDirectory(dir=server.home) as folder:
+            for sample in samples:
+                path = Path(folder) / sample.name
+                sample.write(path, rows)
+                server.empty()
+                server.checkpoint()
+                taken = _ours(server, path, FRESH, rows, sample.feed)
+                of_a_cell.append(taken.seconds / sample.columns)
+                line = _line(OURS, f"fresh, {sample.feed}, {sample.columns} columns", rows, taken)
+                yield replace(line, ratio=round(of_a_cell[-1] / of_a_cell[0], 2))
+
+    return measure
+
+
 def _small_files(server: Server, rows: int, _: int) -> Iterator[Line]:
     """Measure many small files of many accounts in one process, and some of them one by one."""
     for case, feed, write in (
         ("small files", ORDERS.name, write_orders),
         ("small files, as customers", CUSTOMERS.name, write_customers),
-        ("small files, as ebay_orders", EBAY_ORDERS.name, write_ebay_report),
+        ("small files, as ebay_orders", EBAY_ORDERS.feed, write_ebay_report),
     ):
         yield _small(server, case, feed, write, rows, alone=False)
     yield _small(server, SMALL_ALONE, ORDERS.name, write_orders, rows // 50, alone=True)

@@ -143,6 +143,19 @@ def test_concatenated_reports_are_held_each_against_its_own_footer(desk: Desk) -
     assert (report.counts.read, report.counts.inserted, report.counts.non_data) == (3, 3, 5)
 
 
+@pytest.mark.parametrize("mark", ["\ufeff\n", f"\ufeff{',' * 6}\n", "\ufeff"])
+def test_the_byte_order_mark_of_a_report_that_was_joined_is_no_row(desk: Desk, mark: str) -> None:
+    other = ROW.replace("7,11-10000-00001", "8,11-10000-00002")
+    sections = (f"{mark}{HEADER}\n{row}\n{footer(1)}" for row in (ROW, other))
+    report = desk.bring("".join(sections), "ebay_orders")
+    assert (report.counts.read, report.counts.inserted) == (2, 2)
+
+
+def test_a_footer_counts_orders_where_the_report_has_no_sales_records(desk: Desk) -> None:
+    header, row = (line.split(",", 1)[1] for line in (HEADER, ROW))
+    assert desk.bring(f"{header}\n{row}\n{footer(1)}", "ebay_orders").counts.inserted == 1
+
+
 def test_a_report_of_another_feed_is_refused(desk: Desk) -> None:
     report = desk.bring(
         "Transaction creation date,Type,Order number,Item ID,Transaction ID,Net amount\n"

@@ -167,6 +167,29 @@ def test_a_payout_that_went_on_is_updated_and_counts_once(desk: Desk) -> None:
     ]
 
 
+def test_a_payout_that_the_bank_returned_later_is_beside_it(desk: Desk) -> None:
+    bring(desk, PAYOUT)
+    bring(desk, PAYOUT | {"Net amount": "1,009.50", "Payout status": "Returned"})
+    assert stored(desk, "type, net_amount::text, payout_status") == [
+        ("Payout", "-1009.50", "In progress"),
+        ("Payout", "1009.50", "Returned"),
+    ]
+
+
+def test_fees_whose_texts_differ_in_where_a_bar_stands_are_two(desk: Desk) -> None:
+    bring(desk, line("Other fee", "-1.00", **{"Reference ID": "a|b", "Description": "c\\"}))
+    bring(desk, line("Other fee", "-1.00", **{"Reference ID": "a", "Description": "b|c\\"}))
+    assert stored(desk, "reference_id, description") == [("a", "b|c\\"), ("a|b", "c\\")]
+
+
+def test_a_report_with_few_columns_is_read(desk: Desk) -> None:
+    report = desk.bring(
+        "Transaction creation date,Type,Order number,Net amount\nAug-02-2026,Other fee,--,-1.00\n",
+        "ebay_transactions",
+    )
+    assert (report.problem, report.counts.inserted) == (None, 1)
+
+
 def test_an_older_report_that_is_imported_late_takes_no_payout_back(desk: Desk) -> None:
     sent = PAYOUT | {"Payout status": "Funds sent"}
     older, newer = claimed(desk, (PAYOUT, FEE), (sent, FEE))

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 import structlog
 from pydantic import ValidationError
 
+from csv_pipeline.account import DateOrder
 from csv_pipeline.engine import archive
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.workspace import Stage
@@ -433,7 +434,7 @@ def test_a_file_that_somebody_still_writes_to_stays_until_it_is_closed(folder: L
 def test_a_refused_file_that_is_imported_at_last_goes_to_the_archive(landing: Landing) -> None:
     landing.drop("a.csv", "ID,Born\n1,03/04/2025\n")
     (refused,) = landing.bring()
-    landing.declare(date_order="day first")
+    landing.declare(date_order=DateOrder.DAY_FIRST)
     (report,) = landing.bring(refused.arrival_id)
     assert report.outcome is Outcome.IMPORTED
     assert (landing.lying("refused"), landing.lying("archive")) == ([], [f"{TODAY}/a.csv"])
@@ -450,7 +451,7 @@ def test_a_refused_file_that_somebody_changed_is_refused(landing: Landing) -> No
 def test_a_refused_file_put_back_into_the_landing_area_is_tried_again(folder: Landing) -> None:
     path = path_of(folder.drop("a.csv", "ID,Born\n1,03/04/2025\n"))
     (refused,) = folder.bring()
-    folder.declare(date_order="day first")
+    folder.declare(date_order=DateOrder.DAY_FIRST)
     shutil.move(folder.arrivals()["a.csv"].moved_to, path)
     (report,) = folder.bring()
     assert (report.outcome, report.arrival_id) == (Outcome.IMPORTED, refused.arrival_id)
@@ -465,7 +466,7 @@ def test_a_refused_file_that_an_earlier_release_moved_is_imported_and_archived(
     (refused,) = landing.keeping(refused_folder=before).bring()
     monkeypatch.setattr(Settings, "_beside", lambda *_: before)
     assert landing.lying("quarantine") == [f"{TODAY}/a.csv"]
-    landing.declare(date_order="day first")
+    landing.declare(date_order=DateOrder.DAY_FIRST)
     assert landing.bring(refused.arrival_id)[0].outcome is Outcome.IMPORTED
     assert (landing.lying("quarantine"), landing.lying("archive")) == ([], [f"{TODAY}/a.csv"])
 
@@ -547,7 +548,7 @@ def test_a_file_of_a_moved_zip_can_be_named_again(landing: Landing) -> None:
     landing.bring()
     refused = landing.arrivals()["two.csv"]
     assert refused.status == "refused"
-    landing.declare(date_order="day first")
+    landing.declare(date_order=DateOrder.DAY_FIRST)
     assert landing.bring(refused.arrival_id)[0].outcome is Outcome.IMPORTED
     assert landing.lying("archive") == [f"{TODAY}/all.zip"]
 

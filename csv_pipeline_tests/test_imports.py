@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from csv_pipeline.account import DateOrder
 from csv_pipeline.engine import loader as ingest_module
 from csv_pipeline.engine.housekeeping import sweep
 from csv_pipeline.engine.importer import Import
@@ -240,6 +241,13 @@ def test_two_columns_that_claim_to_be_one_and_differ_reject_the_row(desk: Desk) 
     assert report.counts.inserted == 2
 
 
+def test_a_value_that_only_the_other_of_such_columns_has_rejects_the_row(desk: Desk) -> None:
+    report = desk.bring("ID,Name,name,Name\n1,Ann,,Ann\n2,,Bob,\n3,,,Cid\n4,Dee,Dee,Eva\n5,,,\n")
+    faults = [(reject.row_number, reject.rule) for reject in desk.rejects(report)]
+    assert [row for row, rule in faults if rule == "name.contested"] == [3, 4, 5]
+    assert desk.rows(columns="person_id, name") == [("1", "Ann"), ("5", None)]
+
+
 def test_a_nul_in_a_heading_is_shown_and_stored(desk: Desk) -> None:
     report = desk.bring("ID,fo\0o\n1,x\n")
     assert report.drift.added == ("fo\u2400o",)
@@ -257,7 +265,7 @@ def test_a_key_too_long_for_the_table_is_a_reject(desk: Desk) -> None:
 
 def test_a_refused_file_can_be_named_again(desk: Desk) -> None:
     report = desk.bring("ID,Born\n1,03/04/2025\n")
-    desk.declare(date_order="day first")
+    desk.declare(date_order=DateOrder.DAY_FIRST)
     claims = desk.pipeline.claim(desk.account, "people", arrival_ids=[report.arrival_id])
     assert ingest(desk.pipeline, claims[0]).outcome is Outcome.IMPORTED
 
@@ -272,7 +280,7 @@ def test_a_dry_run_counts_and_stores_nothing(desk: Desk) -> None:
 def test_counts_that_do_not_meet_leave_nothing_visible(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("csv_pipeline.stages.load._copy_superseded", lambda *_: 7)
+    monkeypatch.setattr("csv_pipeline.stages.load.copy_superseded", lambda *_: 7)
     report = desk.bring("ID,Name\n1,Ann\n")
     assert (report.outcome, report.problem_code) == (Outcome.FAILED, "AccountingError")
     assert "nothing of it is stored" in str(report.problem)

@@ -297,10 +297,15 @@ def test_imports_of_an_earlier_release_can_be_undone_in_their_order(tmp_path: Pa
         undone = [old.undo(report.import_id) for report in (one, two)]
         with old.database.begin() as connection:
             for statement in (
-                "DROP TABLE csv_pipeline.outbox",
+                "DROP TABLE csv_pipeline.outbox, csv_pipeline.recomputed,"
+                " csv_pipeline.declaration, csv_pipeline.snapshot_scope",
+                "ALTER TABLE csv_pipeline.account ADD COLUMN seller_id text,"
+                " ADD COLUMN date_order text, ADD COLUMN decimal_mark text,"
+                " ADD COLUMN encoding text, ADD COLUMN currency text, ADD COLUMN null_words text[],"
+                " ADD COLUMN max_file_bytes bigint, ADD COLUMN max_compressed_bytes bigint",
                 "DROP INDEX " + ", ".join(f"csv_pipeline.{name}" for name in NEW_INDEXES),
                 "CREATE INDEX arrival_open ON csv_pipeline.arrival (account, feed)",
-                "ALTER TABLE csv_pipeline.import DROP COLUMN rows_stored",
+                "ALTER TABLE csv_pipeline.import DROP COLUMN rows_stored, DROP COLUMN missing",
                 "ALTER TABLE csv_pipeline.arrival RENAME COLUMN moved_at TO placed_at",
                 "ALTER TABLE csv_pipeline.arrival"
                 " RENAME COLUMN status_before_dry_run TO rehearsed_as",

@@ -1,6 +1,7 @@
 """An account declares settings for a feed and for a header; each holds for these files only."""
 
 import json
+import re
 import shlex
 from importlib import import_module
 from typing import Any
@@ -47,7 +48,7 @@ class Shop:
     def settle(self, report: ImportReport, option: str) -> None:
         """Run the command of a refusal that has this option, as it is written there."""
         _, *told = str(report.problem).split("csv-pipeline ")
-        (line,) = {one.removesuffix(" or ") for one in told if option in one}
+        (line,) = {re.split(" or |, or", one)[0] for one in told if option in one}
         self.call(*shlex.split(line))
 
     def refuses(self, message: str, *words: str) -> None:
@@ -111,6 +112,16 @@ def test_the_command_of_a_refusal_settles_it_and_the_next_file_is_read_as_last_t
     told = {one.because for one in report.evidence}
     if "currency" not in option:
         assert any("as settled for files with this header on 20" in one for one in told)
+
+
+def test_times_without_a_zone_are_refused_each_way_and_settled_once(shop: Shop) -> None:
+    content = "Carries,At\n1,2026-07-01 12:00\n"
+    refused = shop.desk.bring(content, "messages")
+    assert "10:00 UTC by Europe/Berlin, 12:00 UTC by UTC" in str(refused.problem)
+    shop.settle(refused, "--time-zone Europe/Berlin")
+    report = shop.desk.bring(content + "\n", "messages")
+    assert (report.outcome, report.counts.inserted) == (Outcome.IMPORTED, 1)
+    assert "as settled for files with this header" in evidence(report, "time zone of At")
 
 
 def test_a_different_header_asks_again(shop: Shop) -> None:

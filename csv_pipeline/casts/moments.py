@@ -6,9 +6,12 @@ store, and what was converted, is said in the evidence; no zone is dropped silen
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from csv_pipeline.account import Setting
 from csv_pipeline.casts import clocks, dates, times, zones
 from csv_pipeline.casts.dates import DOUBTED, TIMED, TWO_DIGITS
 from csv_pipeline.casts.doubts import Doubts, language
@@ -16,10 +19,12 @@ from csv_pipeline.casts.evidence import Notes, Survey
 from csv_pipeline.casts.reading import Reading, years
 from csv_pipeline.casts.times import Forms
 from csv_pipeline.casts.zones import Census
+from csv_pipeline.errors import UndecidableError
 from csv_pipeline.model import Evidence, ReportWarning
 from csv_pipeline.spec.contract import Column
 from csv_pipeline.spec.kinds import Kind
 
+_SUCH_AS = "Europe/Berlin"
 _LANGUAGE, _LAST = "language of months", "last"
 
 
@@ -83,12 +88,15 @@ class Declared:
     """What account and feed declare of dates and times.
 
     The order of dates is declared if they are `ordered`; the `zone` is that of timestamps which
-    state none and whose column declares none, and `because` says who declares it.
+    state none and whose column declares none, and `because` says who declares it. `setting` is
+    where the account would, of the file of this `name`.
     """
 
     ordered: bool = False
     zone: str | None = None
     because: str = ""
+    setting: Setting | None = None
+    name: str = ""
 
 
 def moments_of(
@@ -161,6 +169,8 @@ def settle(
         style = settled.get(one.style_of_zone)
         if one.stamps:
             style, of_utc = style or one.columns[0].zone or declared.zone, True
+            if style is None and census is None and TIMED in one.notes.found:
+                _refuse_without_zone(one, declared)
             made.evidence.extend(_of_stamps(one, census, style, declared))
         else:
             style = style or _way_of_zone(one, census, of_utc=of_utc)
@@ -207,6 +217,29 @@ def reading(column: Column, of: Moments, styles: Mapping[str, str | None]) -> Re
         year_last=styles.get(of.style_of_year) is not None,
         language=styles.get(_LANGUAGE),
         zones=of.zones,
+    )
+
+
+def _refuse_without_zone(of: Moments, declared: Declared) -> None:
+    """Refuse a file if no time of a column states its zone, and nothing declares it.
+
+    Raises:
+        UndecidableError: The account may declare it.
+    """
+    if declared.setting is None:
+        return
+    value = of.notes.found[TIMED]
+    shown = "the first of its times" if of.protected else repr(value)
+    at = dates.read(pl.Series([value]), Reading(year_last=True)).row(0, named=True)
+    meant = ""
+    if not of.protected and at["date"] and at["time"]:
+        local = datetime.combine(at["date"], at["time"], ZoneInfo(_SUCH_AS))
+        meant = f": {local.astimezone(UTC):%H:%M} UTC by {_SUCH_AS}, {local:%H:%M} UTC by UTC"
+    raise UndecidableError(
+        declared.name,
+        f"column {of.heading!r} needs the time zone of its times, which none of them states",
+        f"{shown} could be of any{meant}; to settle it: {declared.setting.declare('UTC')} or "
+        f"{declared.setting.declare(_SUCH_AS)}, or by another name of IANA",
     )
 
 

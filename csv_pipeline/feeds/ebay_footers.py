@@ -5,7 +5,8 @@ Below the rows the report says how many sales records it has, of which days, and
     4,record(s) downloaded,from Aug-01-26 to Sep-30-26
     Seller ID : test_seller_1
 
-Reports that were joined have several, each of the rows above it. A footer is padded to the width of
+Reports that were joined have several, each of the rows above it, and a byte order mark on the empty
+first line of each. A footer is padded to the width of
 the report, or one cell, or of as many cells as it has commas.
 """
 
@@ -40,6 +41,7 @@ FOOTERS = (
         pattern=rf"{_BEGIN}{_COUNT}{_SEPARATOR}{_RECORDS}(?:\(\w\))?\s+{_DOWNLOADED}"
         rf"(?:{_SEPARATOR}{_PERIOD})?{_END}",
     ),
+    NonDataPattern(name="byte order mark", pattern=r"^\ufeff[,;\t]*$"),
     NonDataPattern(name="seller", pattern=rf'{_BEGIN}{_SELLER}\s*:\s*([^",;\t|\s]+){_END}'),
 )
 

@@ -7,7 +7,8 @@ Which row comes again when reports overlap:
 
 - An Order row of an item by order, item and transaction. A Hold row reuses that transaction, so
   that a transaction alone says nothing.
-- A Payout row by the number of the payout, while its status goes on.
+- A Payout row by the number of the payout and its amount, while its status goes on. What a bank
+  returns has the other sign.
 - Any other row, such as a fee, by what happened: day, texts and amounts, counted within the file.
   Two identical fees of a day are two, and the same two when they come again.
 
@@ -99,8 +100,9 @@ _IS_OF_AN_ITEM = _is_type("order") & pl.col("transaction_id").is_not_null()
 
 
 def _joined(*columns: str) -> pl.Expr:
-    texts = [pl.col(name).cast(pl.String).fill_null("") for name in columns]
-    return pl.concat_str("type", *texts, separator="|")
+    """Return what is known of a row as one text; a `|` within a cell separates nothing."""
+    texts = pl.col("type", *columns).cast(pl.String).fill_null("")
+    return pl.concat_str(texts.str.replace_all(r"([\\|])", r"\$1"), separator="|")
 
 
 def movement(rows: pl.LazyFrame) -> pl.LazyFrame:
@@ -109,7 +111,7 @@ def movement(rows: pl.LazyFrame) -> pl.LazyFrame:
         movement=pl.when(_IS_OF_AN_ITEM)
         .then(_joined(*_OF_AN_ITEM))
         .when(_is_type("payout") & pl.col("payout_id").is_not_null())
-        .then(_joined("payout_id"))
+        .then(_joined("payout_id", "net_amount"))
         .otherwise(_joined(*_WHAT_HAPPENED))
     )
 

@@ -92,9 +92,9 @@ def takes_facts(transform: Transform) -> bool:
 class WholeFile:
     """What a feed's file checks may look at: the typed rows and what the file says of itself.
 
-    `rows` has the contract's columns plus `_row_number` and `_line_number`, rows with faults among
-    them; `malformed` has the `line_number` of each record that never became a row. `preamble` are
-    the first lines with text above the header.
+    `rows` has the contract's columns, null where the file lacks one, plus `_row_number` and
+    `_line_number`, rows with faults among them; `malformed` has the `line_number` of each record
+    that never became a row. `preamble` are the first lines with text above the header.
     """
 
     name: str

@@ -1,6 +1,6 @@
 """Make the columns that a feed derives, and check the file as a whole."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import polars as pl
 from polars.exceptions import ColumnNotFoundError
@@ -17,12 +17,7 @@ from csv_pipeline.stages.transform.plan import Plan
 
 def with_derived(typed: pl.DataFrame, plan: Plan) -> pl.DataFrame:
     """Add what the feed derives; the columns that the file lacks are there to derive from only."""
-    absent = [
-        pl.lit(plan.told.get(column.name, column.substitute), column.dtype).alias(column.name)
-        for column in plan.feed.columns
-        if column.name not in typed.columns
-    ]
-    rows = typed.lazy().with_columns(*absent)
+    rows = typed.lazy().with_columns(*_absent(plan, typed.columns))
     for derive in plan.feed.transforms:
         make: Callable[..., pl.LazyFrame] = derive
         rows = make(rows, plan.facts) if takes_facts(derive) else make(rows)
@@ -34,6 +29,15 @@ def with_derived(typed: pl.DataFrame, plan: Plan) -> pl.DataFrame:
             f"others were needed; {_first_line(error)}"
         ) from error
     return _in_order_of(typed, made, plan.feed)
+
+
+def _absent(plan: Plan, present: Collection[str]) -> list[pl.Expr]:
+    """Return the columns of the contract that rows lack, as the value that each row has there."""
+    return [
+        pl.lit(plan.told.get(column.name, column.substitute), column.dtype).alias(column.name)
+        for column in plan.feed.columns
+        if column.name not in present
+    ]
 
 
 def _in_order_of(typed: pl.DataFrame, made: pl.DataFrame, feed: Feed) -> pl.DataFrame:
@@ -80,7 +84,7 @@ def check_file(files: Files, at: int, rows: pl.LazyFrame, plan: Plan) -> list[Ev
         name=files.names[at],
         layout=plan.layout.name,
         account=plan.account,
-        rows=rows,
+        rows=rows.with_columns(*_absent(plan, plan.columns())),
         malformed=scan(text.rejects).select("line_number"),
         non_data=text.non_data,
         preamble=_above(text),

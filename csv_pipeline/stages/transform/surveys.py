@@ -167,6 +167,8 @@ class Surveys:
             ordered=account.date_order is not None,
             zone=zone.value or feed.time_zone,
             because=zone.evidence if zone.value else f"feed {feed.name!r} declares it",
+            setting=zone,
+            name=name,
         )
         others = settle(self.moments, censuses, settled, year, declared)
         return Decided(
