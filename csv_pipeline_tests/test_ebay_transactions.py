@@ -120,7 +120,7 @@ def test_a_report_of_another_seller_is_refused(desk: Desk, line: str) -> None:
     report = bring(desk, ORDER, preamble=preamble, name="money.csv")
     assert report.problem == (
         f"money.csv: the seller 'test' of account {desk.account!r} was needed; "
-        "the line of the seller on line 5 names 'test.seller'"
+        "line 5 names 'test.seller'"
     )
 
 
@@ -174,6 +174,12 @@ def test_a_payout_that_the_bank_returned_later_is_beside_it(desk: Desk) -> None:
         ("Payout", "-1009.50", "In progress"),
         ("Payout", "1009.50", "Returned"),
     ]
+
+
+def test_fees_whose_texts_differ_in_where_a_bar_stands_are_two(desk: Desk) -> None:
+    bring(desk, line("Other fee", "-1.00", **{"Reference ID": "a|b", "Description": "c\\"}))
+    bring(desk, line("Other fee", "-1.00", **{"Reference ID": "a", "Description": "b|c\\"}))
+    assert stored(desk, "reference_id, description") == [("a", "b|c\\"), ("a|b", "c\\")]
 
 
 def test_a_report_with_few_columns_is_read(desk: Desk) -> None:

@@ -241,6 +241,13 @@ def test_two_columns_that_claim_to_be_one_and_differ_reject_the_row(desk: Desk) 
     assert report.counts.inserted == 2
 
 
+def test_a_value_that_only_the_other_of_such_columns_has_rejects_the_row(desk: Desk) -> None:
+    report = desk.bring("ID,Name,name,Name\n1,Ann,,Ann\n2,,Bob,\n3,,,Cid\n4,Dee,Dee,Eva\n5,,,\n")
+    faults = [(reject.row_number, reject.rule) for reject in desk.rejects(report)]
+    assert [row for row, rule in faults if rule == "name.contested"] == [3, 4, 5]
+    assert desk.rows(columns="person_id, name") == [("1", "Ann"), ("5", None)]
+
+
 def test_a_nul_in_a_heading_is_shown_and_stored(desk: Desk) -> None:
     report = desk.bring("ID,fo\0o\n1,x\n")
     assert report.drift.added == ("fo\u2400o",)

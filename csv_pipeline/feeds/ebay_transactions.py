@@ -21,7 +21,7 @@ from typing import Annotated
 import polars as pl
 
 from csv_pipeline.errors import ContradictionError
-from csv_pipeline.feeds.ebay_sellers import seller_agrees
+from csv_pipeline.feeds.ebay_sellers import seller
 from csv_pipeline.model import Evidence
 from csv_pipeline.spec.contract import Contract, Money, column, optional
 from csv_pipeline.spec.feed import Feed, Layout, NonDataPattern, WholeFile
@@ -100,8 +100,9 @@ _IS_OF_AN_ITEM = _is_type("order") & pl.col("transaction_id").is_not_null()
 
 
 def _joined(*columns: str) -> pl.Expr:
-    texts = [pl.col(name).cast(pl.String).fill_null("") for name in columns]
-    return pl.concat_str("type", *texts, separator="|")
+    """Return what is known of a row as one text; a `|` within a cell separates nothing."""
+    texts = pl.col("type", *columns).cast(pl.String).fill_null("")
+    return pl.concat_str(texts.str.replace_all(r"([\\|])", r"\$1"), separator="|")
 
 
 def movement(rows: pl.LazyFrame) -> pl.LazyFrame:
@@ -112,20 +113,6 @@ def movement(rows: pl.LazyFrame) -> pl.LazyFrame:
         .when(_is_type("payout") & pl.col("payout_id").is_not_null())
         .then(_joined("payout_id", "net_amount"))
         .otherwise(_joined(*_WHAT_HAPPENED))
-    )
-
-
-def seller(file: WholeFile) -> Evidence | None:
-    """Hold the seller of the preamble against the one that the account declares."""
-    lines = [line for line in file.non_data if line.reason == "seller"]
-    for line in lines:
-        seller_agrees(file, line, "line of the seller")
-    if not lines:
-        return None
-    return Evidence(
-        subject="seller",
-        decision=lines[0].facts[0],
-        because=f"line {lines[0].line_number} names the seller",
     )
 
 

@@ -26,11 +26,13 @@ def header_fingerprint(header: tuple[str, ...], feed: str) -> str:
 
 
 @lru_cache(maxsize=1_000)
-def sources_in(header: tuple[str, ...], feed: Feed) -> tuple[Mapping[str, int], Mapping[str, int]]:
-    """Return each contract column's place in the header, and another that claims to be it.
+def sources_in(
+    header: tuple[str, ...], feed: Feed
+) -> tuple[Mapping[str, int], Mapping[str, tuple[int, ...]]]:
+    """Return each contract column's place in the header, and the others that claim to be it.
 
     The place is that of the column's likeliest name; where a name comes twice, the first. The
-    other is one that is no other column's place. A currency is taken from a column that holds
+    others are those that are no other column's place. A currency is taken from a column that holds
     nothing else, if there is one; amounts that state it claim nothing.
     """
     positions: dict[str, list[int]] = {}
@@ -51,7 +53,7 @@ def sources_in(header: tuple[str, ...], feed: Feed) -> tuple[Mapping[str, int], 
     columns = list(zip(feed.columns, found, strict=True))
     of_values = {p for c, its in columns if c.kind is not Kind.CURRENCY for p in its}
     sources: dict[str, int] = {}
-    others: dict[str, int] = {}
+    others: dict[str, list[int]] = {}
     for column, its in columns:
         own = its
         if column.kind is Kind.CURRENCY:
@@ -59,10 +61,10 @@ def sources_in(header: tuple[str, ...], feed: Feed) -> tuple[Mapping[str, int], 
         first, *more = dict.fromkeys(own) or (None,)
         if first is not None:
             sources[column.name] = first
-            if more:
-                others[column.name] = more[0]
+            others[column.name] = more
     used = set(sources.values())
-    return sources, {name: position for name, position in others.items() if position not in used}
+    unused = {name: tuple(p for p in its if p not in used) for name, its in others.items()}
+    return sources, {name: positions for name, positions in unused.items() if positions}
 
 
 @lru_cache(maxsize=1_000)

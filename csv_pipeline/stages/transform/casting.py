@@ -117,25 +117,33 @@ def _document(names: Mapping[tuple[str, ...], str]) -> pl.Expr:
 
 
 def _contested(batch: pl.DataFrame, text: pl.DataFrame, plan: Plan) -> dict[str, pl.DataFrame]:
-    """Return the faults where two columns of the file claim to be one and differ, by column."""
-    columns = [column for column in plan.feed.columns if column.name in plan.others]
-    others, _ = _text(batch, columns, plan.others, plan.feed)
+    """Return the faults where columns of the file that claim to be one differ, by column."""
     found: dict[str, pl.DataFrame] = {}
-    for column in columns:
-        one, other = text[column.name], others[column.name]
-        differ = (one != other).fill_null(value=False)
-        if differ.any():
-            title = plan.header[plan.others[column.name]]
-            held = pl.lit(MASK) if column.protected else pl.format("'{}'", pl.col("_other"))
+    for column in plan.feed.columns:
+        for position in plan.others.get(column.name, ()):
+            differ, other = _differing(batch, text[column.name], column, position, plan)
+            if not differ.any():
+                continue
             needed = pl.format(
                 "one value; {} of the file claims to be it, too, and holds {}",
-                pl.lit(repr(title)),
-                held,
+                pl.lit(repr(plan.header[position])),
+                pl.lit(MASK) if column.protected else pl.format("'{}'", pl.col("_other")),
             )
-            rows = text.with_columns(other.alias("_other"))
-            shown = plan.headings[column.name]
-            found[column.name] = fault_rows(rows, differ, column, shown, "contested", needed)
+            rows, shown = text.with_columns(other.alias("_other")), plan.headings[column.name]
+            faults = fault_rows(rows, differ, column, shown, "contested", needed)
+            found[column.name] = pl.concat([found.get(column.name, faults.clear()), faults])
     return found
+
+
+def _differing(
+    batch: pl.DataFrame, one: pl.Series, column: Column, position: int, plan: Plan
+) -> tuple[pl.Series, pl.Series]:
+    """Return where another column of the file holds another value, or one alone; and its values."""
+    text, _ = _text(batch, [column], {column.name: position}, plan.feed)
+    other = text[column.name]
+    if column.kind is not Kind.TEXT:
+        other = other.set(cells.are_none(other, column, plan.nulls), None)
+    return other.is_not_null() & one.ne_missing(other), other
 
 
 def _text(

@@ -21,7 +21,7 @@ class Plan:
     feed: Feed
     layout: Layout
     sources: Mapping[str, int]  # contract column → place in the header
-    others: Mapping[str, int]  # contract column → another place that claims to be it
+    others: Mapping[str, tuple[int, ...]]  # contract column → other places that claim to be it
     extras: Mapping[str, int]  # other heading → place in the header
     header: tuple[str, ...]
     headings: dict[str, str]
