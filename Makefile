@@ -12,7 +12,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --com
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: .venv/ready ## import twenty files of three accounts, show what became of every row
+demo: .venv/ready ## import 30 files of 6 accounts, of every shipped feed, and show what became of each row
 	@$(BIN)/csv-pipeline demo
 
 dev: .venv/ready ## start the database and Dagster; files dropped into the landing area are imported

@@ -38,13 +38,15 @@ app.add_typer(feeds, name="feeds")
 
 @app.command()
 def demo() -> None:
-    """Import twenty files of three accounts and show what became of every row."""
+    """Import 30 files of 6 accounts, of every shipped feed, and show what became of each row."""
     from dagster import DagsterInstance
 
     from csv_pipeline.cli import show_demo, terminal
     from csv_pipeline.cli.dev import dagster_home
     from csv_pipeline.demo.run import run_demo
+    from csv_pipeline.demo.story import declare_feed
 
+    declare_feed(_settings())
     pipeline = _pipeline()
     with DagsterInstance.from_config(str(dagster_home(pipeline.settings))) as instance:
         result = run_demo(pipeline, instance, on_step=terminal.note)

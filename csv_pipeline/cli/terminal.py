@@ -60,7 +60,7 @@ def table(*columns: str, right: Sequence[str] = ("import", "row", "line")) -> Ta
     return made
 
 
-def print_under(title: str, made: Table) -> None:
+def print_under(title: str | Text, made: Table) -> None:
     """Print a table under a title; the table's own title would be as narrow as the table."""
-    out.print(Text(title, style="bold"))
+    out.print(title if isinstance(title, Text) else Text(title, style="bold"))
     out.print(made)

@@ -1,5 +1,6 @@
-"""A demonstration with generated files: good, faulty, repeated and late ones.
+"""A demonstration with generated files of every shipped feed, and of one declared in YAML.
 
-`ebay` writes exports as eBay does, `story` says which files arrive for whom and why, `run` lets
-Dagster import them. Everything is the same at every run: names, bytes and modification times.
+They are good, faulty, repeated and late. `ebay`, `shop`, `medical`, `purchases` and `ballots` write
+them, `story` says which arrive for whom and why, `run` lets Dagster import them, `topics` looks at
+the tables. Everything is the same at every run: names, bytes and modification times.
 """

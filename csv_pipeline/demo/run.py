@@ -5,9 +5,8 @@ pages are there when Dagster's web page is opened later.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 import dagster as dg
@@ -18,7 +17,9 @@ from csv_pipeline.defs.lanes import JOB, LANE
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.sensors import landing as landing_sensor
 from csv_pipeline.demo.story import ACCOUNTS, Delivery, deliveries
+from csv_pipeline.demo.topics import Found, look
 from csv_pipeline.engine.pipeline import Pipeline
+from csv_pipeline.engine.worklist import Written
 from csv_pipeline.model import ArrivalStatus, ImportReport
 from csv_pipeline.storage import accounts, arrivals, imports
 
@@ -38,45 +39,16 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Revenue:
-    """An account's revenue, and how much more its rows would give if all were added up.
-
-    The difference is the summary rows: each repeats the sum of its order's items.
-    """
-
-    account: str
-    currency: str
-    orders: int
-    unpaid: int
-    revenue: Decimal
-    counted_twice: Decimal | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class DemoResult:
-    """What became of all files, in the order they came, and how many runs that took now."""
+    """What became of all files, in the order they came, and how many runs that took now.
+
+    `found` are rows of the tables, `worklists` what remains to be done, by account.
+    """
 
     told: tuple[Told, ...]
-    revenue: tuple[Revenue, ...]
+    found: tuple[Found, ...]
+    worklists: Mapping[str, Written]
     runs: int
-
-
-_REVENUE = sa.text(
-    """
-    SELECT account, coalesce(currency, '') AS currency, count(*) AS orders,
-        count(*) FILTER (WHERE is_unpaid) AS unpaid, sum(revenue) AS revenue,
-        (
-            SELECT sum(sold_for)
-            FROM data.ebay_orders AS line
-            WHERE line.account = totals.account AND line_kind = 'summary'
-                AND line.currency IS NOT DISTINCT FROM totals.currency
-        ) AS counted_twice
-    FROM data.ebay_order_totals AS totals
-    WHERE account = ANY (:accounts)
-    GROUP BY account, totals.currency
-    ORDER BY account, totals.currency
-    """
-)
 
 
 def run_demo(
@@ -100,7 +72,9 @@ def run_demo(
             runs += 1
         _wait_for_others(pipeline, lot)
     told = _told(pipeline, [delivery for lot in lots for delivery in lot])
-    return DemoResult(told=told, revenue=_revenue(pipeline), runs=runs)
+    with pipeline.database.begin() as connection:
+        found = look(connection)
+    return DemoResult(told=told, found=found, worklists=_worklists(pipeline, told), runs=runs)
 
 
 def _new(pipeline: Pipeline, lot: Sequence[Delivery]) -> list[Delivery]:
@@ -160,8 +134,10 @@ def _tell(connection: sa.Connection, delivery: Delivery, arrival: Any) -> Told:
     return Told(delivery=delivery, report=report, status=arrival.status)
 
 
-def _revenue(pipeline: Pipeline) -> tuple[Revenue, ...]:
-    accounts = [account.account for account in ACCOUNTS]
-    with pipeline.database.begin() as connection:
-        rows = connection.execute(_REVENUE, {"accounts": accounts}).mappings()
-        return tuple(Revenue(**row) for row in rows)
+def _worklists(pipeline: Pipeline, told: Sequence[Told]) -> dict[str, Written]:
+    """Return the work that remains, by account; the runs wrote it, and it is not written again."""
+    return {
+        one.delivery.account: pipeline.write_worklist(one.delivery.account, one.delivery.feed)
+        for one in told
+        if one.delivery.feed in pipeline.feeds and pipeline.feed(one.delivery.feed).worklist
+    }

@@ -1,8 +1,6 @@
 """Write what a shop has beside its orders: listings, movements of money, and its own products."""
 
-import csv
-import io
-from collections.abc import Sequence
+from csv_pipeline.demo.cells import table
 
 _BINDINGS = ("Cloth", "Leather", "Paper")
 _PREAMBLE = """--,--,--,--
@@ -16,7 +14,7 @@ End date,Sep-14-2026 23:59:59 PM PDT,,
 
 
 def listings() -> bytes:
-    """Return 30 listings, every third with three variations, and one with a quantity in words."""
+    """Return 30 listings, every third with variations; one quantity is in words, one too many."""
     header = (
         "Item number", "Title", "Variation details", "Custom label (SKU)", "Available quantity",
         "Format", "Currency", "Start price", "Sold quantity", "Start date", "Condition",
@@ -38,7 +36,8 @@ def listings() -> bytes:
             for one, left in zip(_BINDINGS, stock, strict=True)
         )
     lines[7] = (*lines[7][:4], "plenty", *lines[7][5:])
-    return _table([header, *lines], mark="\ufeff")
+    lines[8] = (*lines[8][:4], "25", *lines[8][5:])
+    return table([header, *lines], encoding="utf-8-sig")
 
 
 def transactions(days: range) -> bytes:
@@ -66,7 +65,7 @@ def transactions(days: range) -> bytes:
             lines.extend([fee, fee])
         if n == 8:
             lines.append((day, "Payout", none, "-31.70", *paid, *[none] * 4, "USD", none))
-    return _PREAMBLE.encode() + _table([header, *lines])
+    return _PREAMBLE.encode() + table([header, *lines])
 
 
 def products() -> bytes:
@@ -80,10 +79,4 @@ def products() -> bytes:
         for n in range(1, 31)
     ]  # fmt: skip
     lines[4] = (*lines[4][:7], "4006381333913")
-    return _table([header, *lines])
-
-
-def _table(lines: Sequence[Sequence[str]], mark: str = "") -> bytes:
-    out = io.StringIO()
-    csv.writer(out).writerows(lines)
-    return (mark + out.getvalue()).encode()
+    return table([header, *lines])

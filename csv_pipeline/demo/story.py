@@ -1,7 +1,5 @@
 """Define the demo's files: their account, order and faults."""
 
-import csv
-import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,15 +7,23 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from csv_pipeline.account import Account
-from csv_pipeline.demo import shop
+from csv_pipeline.demo import ballots, medical, purchases, shop
+from csv_pipeline.demo.cells import table
 from csv_pipeline.demo.ebay import DE, UK, US, Row, Sale, Site, report, rows, sales
+from csv_pipeline.settings import Settings
 
 ACCOUNTS = (
     Account(account="acorn", seller_id="acorn_books"),
     Account(account="bergwerk"),
     Account(account="cove"),
+    Account(account="dalton"),
+    Account(account="elgin"),
+    Account(account="forum"),
 )
-_EBAY, _CUSTOMERS = "ebay_orders", "customers"
+YAML_FEED = Path(__file__).parent / "feeds.d" / "demo_invoices.yaml"
+_EBAY, _CUSTOMERS, _COUPA = "ebay_orders", "customers", "coupa_purchase_orders"
+_ELECTION = "election_transactions"
+_PLACE = "90 - Пермский край/Выборы депутатов"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,17 @@ class Delivery:
             partial.replace(path)
 
 
+def declare_feed(settings: Settings) -> Path:
+    """Put the demo's YAML feed where every command finds it; one that is there stays."""
+    path = settings.feed_folders[0] / YAML_FEED.name
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.name}.part")
+        partial.write_bytes(YAML_FEED.read_bytes())
+        partial.replace(path)
+    return path
+
+
 def deliveries() -> tuple[tuple[Delivery, ...], tuple[Delivery, ...]]:
     """Return the files in the order they come: a first lot, and what arrives after it."""
     first_week, second_week = _acorn_week(date(2026, 9, 1), 1_000), _acorn_second_week()
@@ -67,7 +84,7 @@ def deliveries() -> tuple[tuple[Delivery, ...], tuple[Delivery, ...]]:
                       "UTF-8 with a byte order mark, zips with leading zeros", _customers(), at),
             Delivery("acorn", "ebay_listings",
                       "eBay-all-active-listings-report-2026-09-15-12315361660.csv",
-                      "parents and variations told apart, one faulty quantity",
+                      "parents and variations told apart, one faulty quantity, one that differs",
                       shop.listings(), at),
             Delivery("acorn", "ebay_transactions", "Transaction-report-Sep-08-2026.csv",
                       "a preamble, two identical fees that stay two, a hold",
@@ -99,6 +116,30 @@ def deliveries() -> tuple[tuple[Delivery, ...], tuple[Delivery, ...]]:
                       b"Customer ID,Name,Email,Postcode\r\n", at),
             Delivery("cove", "ebay_order", "eBay-OrdersReport-Jun-08-2026-11335390442.csv",
                       "a folder that no feed has", _acorn_week(date(2026, 6, 1), 7_000), at),
+            Delivery("dalton", "dme_supplier_services", "mup_dme_dy24_supr.csv",
+                      "suppressed counts are no 0; one number that is no NPI",
+                      medical.supplier_services(), at),
+            Delivery("dalton", "dme_fee_schedule", "DMEPOS26_JUL.csv",
+                      "a grid of two columns a state; the quarter is in its name",
+                      medical.fee_schedule(), at),
+            Delivery("dalton", "dme_equipment", "equipment.csv",
+                      "confidential: its cells are in the table, and nowhere else",
+                      medical.equipment(), at),
+            Delivery("elgin", _COUPA, "worker-1.csv",
+                      "a worker's report; one row counts too many attachments",
+                      purchases.first_report(), at),
+            Delivery("elgin", YAML_FEED.stem, "invoices.csv",
+                      "a feed declared in YAML; one number of another form",
+                      purchases.invoices(), at),
+            Delivery("forum", _ELECTION,
+                      f"{_PLACE}/Округ 1/{ballots.FIRST}_2024-09-06_0800-0900.csv",
+                      "UTF-8; one line cut short; folders name the constituency",
+                      ballots.first_hour(), at),
+            Delivery("forum", _ELECTION,
+                      f"{_PLACE}/Округ 2/{ballots.SECOND}_2024-09-06_0800-0900.csv",
+                      "Windows-1251", ballots.elsewhere(), at),
+            Delivery("forum", _ELECTION, "dump.csv",
+                      "its name tells no constituency", ballots.elsewhere(), at),
         ),
         (
             Delivery("acorn", _EBAY,
@@ -107,6 +148,12 @@ def deliveries() -> tuple[tuple[Delivery, ...], tuple[Delivery, ...]]:
             Delivery("acorn", _EBAY, "eBay-OrdersReport-Sep-01-2026-06_00_00-0700-11333104417.csv",
                       "late: older than all the others, and last to come",
                       _acorn_week(date(2026, 8, 25), 700), at - timedelta(14)),
+            Delivery("elgin", _COUPA, "worker-2.csv",
+                      "another worker's: older of one order, newer of another, one is new",
+                      purchases.second_report(), at),
+            Delivery("forum", _ELECTION,
+                      f"{_PLACE}/Округ 1/{ballots.FIRST}_2024-09-06_0900-1000.csv",
+                      "the next hour repeats a transaction", ballots.second_hour(), at),
         ),
     )  # fmt: skip
 
@@ -181,7 +228,7 @@ def _undecidable() -> bytes:
             for n in range(1, 25)
         ),
     ]
-    return _table(lines)
+    return table(lines)
 
 
 def _own_list() -> bytes:
@@ -205,7 +252,7 @@ def _own_list() -> bytes:
         "Order ID", "Buyer Name", "Buyer Email", "Order Total", "Order Date", "Order Status",
         "Payment Status", "Shipping Status", "Shipping Postal Code",
     )  # fmt: skip
-    return _table([header, *good[:30], *faulty, *good[30:], *again])
+    return table([header, *good[:30], *faulty, *good[30:], *again])
 
 
 def _customers() -> bytes:
@@ -225,7 +272,7 @@ def _customers() -> bytes:
                 'Collects "first editions"\nand maps' if n % 40 == 0 else "",
             )
         )  # fmt: skip
-    return b"\xef\xbb\xbf" + _table([header, *lines])
+    return b"\xef\xbb\xbf" + table([header, *lines])
 
 
 def _kunden() -> bytes:
@@ -246,10 +293,4 @@ def _kunden() -> bytes:
     lines += [(*line[:4], "Am Stollen 7", *line[5:]) for line in lines[10:13]]
     lines[20] = (*lines[20][:3], "keine", *lines[20][4:])
     lines[50] = (*lines[50][:3], "kunde@", *lines[50][4:])
-    return _table([header, *lines], delimiter=";", encoding="cp1252")
-
-
-def _table(lines: Sequence[Sequence[str]], delimiter: str = ",", encoding: str = "utf-8") -> bytes:
-    out = io.StringIO()
-    csv.writer(out, delimiter=delimiter).writerows(lines)
-    return out.getvalue().encode(encoding)
+    return table([header, *lines], delimiter=";", encoding="cp1252")
