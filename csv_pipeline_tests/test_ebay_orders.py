@@ -130,8 +130,24 @@ def test_a_footer_of_another_seller_refuses_the_file(desk: Desk) -> None:
     report = desk.bring(f"{HEADER}\n{ROW}\n{footer(1)}", "ebay_orders", name="orders.csv")
     assert report.problem == (
         f"orders.csv: the seller 'mine' of account {desk.account!r} was needed; "
-        "the footer on line 5 names 'shop'"
+        "line 5 names 'shop'"
     )
+
+
+@pytest.mark.parametrize("name", ["Seller ID : an other", "Vendor : other"])
+def test_a_report_whose_seller_is_not_told_says_so(desk: Desk, name: str) -> None:
+    desk.declare(seller_id="shop")
+    text = f"{HEADER}\n{ROW}\n{footer(1)}".replace("Seller ID : shop", name)
+    told = [one.told for one in desk.bring(text, "ebay_orders").evidence]
+    assert "shop (not proven)" in told
+
+
+def test_a_report_says_which_sellers_it_names(desk: Desk) -> None:
+    other = ROW.replace("7,11-10000-00001", "8,11-10000-00002")
+    report = desk.bring(
+        f"{HEADER}\n{ROW}\n{footer(1)}{HEADER}\n{other}\n{footer(1, 'other')}", "ebay_orders"
+    )
+    assert "shop, other" in [one.told for one in report.evidence if one.subject == "seller"]
 
 
 def test_concatenated_reports_are_held_each_against_its_own_footer(desk: Desk) -> None:

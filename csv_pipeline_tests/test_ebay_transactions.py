@@ -120,7 +120,7 @@ def test_a_report_of_another_seller_is_refused(desk: Desk, line: str) -> None:
     report = bring(desk, ORDER, preamble=preamble, name="money.csv")
     assert report.problem == (
         f"money.csv: the seller 'test' of account {desk.account!r} was needed; "
-        "the line of the seller on line 5 names 'test.seller'"
+        "line 5 names 'test.seller'"
     )
 
 

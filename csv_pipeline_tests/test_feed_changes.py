@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,14 @@ from typer.testing import CliRunner
 
 from csv_pipeline.cli import commands, opening
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
-from csv_pipeline.errors import SetupError
+from csv_pipeline.errors import DatabaseUnavailableError, SetupError, UndoError
 from csv_pipeline.files.landing import found_file
 from csv_pipeline.location import location_of
 from csv_pipeline.model import ImportReport
 from csv_pipeline.spec.declared import feed_in
+from csv_pipeline.spec.derived import DerivedColumn, DerivedTable
 from csv_pipeline.spec.feed import Feed
-from csv_pipeline.storage import arrivals
+from csv_pipeline.storage import arrivals, changes, imports
 from csv_pipeline.storage.changes import apply_changes, changes_of
 from csv_pipeline_tests.conftest import ingest, own_settings
 
@@ -142,6 +144,122 @@ def test_an_import_can_be_undone_after_a_change(shelf: Shelf) -> None:
     pipeline.undo(changed.import_id)
     pipeline.close()
     assert shelf.rows("price")[0] == ("1.25",)
+
+
+def test_values_of_the_history_that_do_not_fit_are_refused_as_well(shelf: Shelf) -> None:
+    changed = shelf.bring(shelf.feed(), ROWS.replace("x8", "8").replace("09", "9"))
+    feed = shelf.feed(code="{name: code, type: integer}")
+    (change,) = changes_of(shelf.database, feed)
+    assert (change.rows, change.unfit, change.examples) == (5, 2, ("09", "x8"))
+    with pytest.raises(SetupError, match="2 of 5 do not"):
+        apply_changes(shelf.database, feed)
+    apply_changes(shelf.database, feed, set_aside=True)
+    pipeline = shelf.open(feed)
+    pipeline.undo(changed.import_id)
+    pipeline.close()
+    assert shelf.rows("code, _extra")[1] == (None, {"code": "x8"})
+
+
+def test_a_key_of_the_history_that_does_not_fit_is_refused(shelf: Shelf) -> None:
+    added = shelf.bring(shelf.feed(), "id\nx\n")
+    pipeline = shelf.open(shelf.feed())
+    pipeline.undo(added.import_id)
+    pipeline.close()
+    with pytest.raises(SetupError, match=r"column id: .* 1 of 4 do not, such as 'x'"):
+        apply_changes(shelf.database, shelf.feed(id="{name: id, type: integer}"))
+
+
+def test_no_value_of_a_confidential_feed_is_shown(shelf: Shelf) -> None:
+    feed = shelf.feed(code="{name: code, type: integer}")
+    (change,) = changes_of(shelf.database, replace(feed, confidential=True))
+    assert (change.unfit, change.examples) == (2, ())
+
+
+def test_no_import_stores_a_value_between_the_look_and_the_conversion(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = shelf.feed(code="{name: code, type: integer}")
+    hold, waited = changes._hold_to_fit, []  # noqa: SLF001
+
+    def meanwhile(*given: Any, **how: Any) -> None:
+        hold(*given, **how)
+        late = f"SET LOCAL lock_timeout = '50ms'; UPDATE data.{shelf.name} SET code = 'late'"  # noqa: S608
+        with pytest.raises(DatabaseUnavailableError), shelf.database.begin() as other:
+            other.exec_driver_sql(late)
+        waited.append(True)
+
+    monkeypatch.setattr(changes, "_hold_to_fit", meanwhile)
+    apply_changes(shelf.database, feed, set_aside=True)
+    assert waited
+
+
+def test_what_an_import_changed_under_another_key_cannot_be_undone_and_what_it_added_can(
+    shelf: Shelf,
+) -> None:
+    changed = shelf.bring(shelf.feed(), ROWS.replace("x8", "y8"))
+    added = shelf.bring(shelf.feed(), "id,code\n4,44\n")
+    feed = shelf.feed(key="code")
+    apply_changes(shelf.database, feed)
+    assert shelf.rows("id, code", "_history_before_1") == [("2", "x8")]
+    pipeline = shelf.open(feed)
+    with pytest.raises(UndoError, match="because the feed was changed"):
+        pipeline.undo(changed.import_id)
+    pipeline.undo(added.import_id)
+    later = shelf.bring(feed, "id,code\n20,y8\n")
+    pipeline.undo(later.import_id)
+    pipeline.close()
+    assert shelf.rows("id, code") == [("1", "7"), ("2", "y8"), ("3", "09")]
+
+
+def test_a_column_that_joins_the_key_may_have_been_empty_before(shelf: Shelf) -> None:
+    shelf.bring(shelf.feed(), ROWS.replace("3,09,,", "3,09,,2025-03-04"))
+    feed = shelf.feed(key="seen")
+    apply_changes(shelf.database, feed)
+    assert shelf.bring(feed, "id,code,seen\n3,10,2025-03-04\n").counts.updated == 1
+
+
+def test_nothing_of_an_import_whose_rows_are_put_away_can_be_undone(shelf: Shelf) -> None:
+    undone = shelf.bring(shelf.feed(), "id,code\n4,44\n")
+    pipeline = shelf.open(shelf.feed())
+    undo = pipeline.undo(undone.import_id)
+    pipeline.close()
+    feed = shelf.feed()
+    apply_changes(shelf.database, feed, fresh=True)
+    pipeline = shelf.open(feed)
+    for import_id in (undone.import_id - 1, undo.import_id):
+        with pytest.raises(UndoError, match="because the feed was changed"):
+            pipeline.undo(import_id)
+    pipeline.close()
+    shelf.bring(feed, "id,code\n5,55\n")
+    with shelf.database.begin() as connection:
+        assert imports.rows_stored(connection, "acme", shelf.name) == 1
+
+
+def test_what_is_derived_from_a_changed_feed_is_computed_anew(shelf: Shelf) -> None:
+    def derives(feed: Feed) -> Feed:
+        return replace(feed, derived=(_codes(shelf.name),))
+
+    shelf.bring(derives(shelf.feed()), "id,code\n4,44\n")
+    feed = derives(shelf.feed(code="{name: code, type: integer}"))
+    apply_changes(shelf.database, feed, set_aside=True)
+    shelf.bring(feed, "id,code\n5,55\n")
+    codes = [("1", "7"), ("2", None), ("3", None), ("4", "44"), ("5", "55")]
+    assert shelf.rows("id, code", "_codes") == codes
+    apply_changes(shelf.database, feed, fresh=True)
+    shelf.bring(feed, "id,code\n6,66\n")
+    assert shelf.rows("id, code", "_codes") == [("6", "66")]
+
+
+def _codes(feed: str) -> DerivedTable:
+    return DerivedTable(
+        name=f"{feed}_codes",
+        description="The code of each row.",
+        columns=tuple(DerivedColumn(name=n, type="text", description=n) for n in ("id", "code")),
+        key=("id",),
+        scope=("id",),
+        touched={feed: "SELECT id FROM {touched} AS touched"},
+        select=f"SELECT id, code::text AS code FROM {{{feed}}} AS its",  # noqa: S608
+    )
 
 
 def test_a_new_column_is_added_and_one_that_is_left_out_stays(shelf: Shelf) -> None:

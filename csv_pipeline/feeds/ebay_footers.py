@@ -15,7 +15,6 @@ import re
 import polars as pl
 
 from csv_pipeline.errors import ContradictionError
-from csv_pipeline.feeds.ebay_sellers import seller_agrees
 from csv_pipeline.model import Evidence, NonDataLine
 from csv_pipeline.spec.feed import NonDataPattern, WholeFile
 
@@ -47,21 +46,19 @@ FOOTERS = (
 
 
 def footer_agrees(file: WholeFile) -> Evidence | None:
-    """Hold each footer against the rows above it, up to the footer before.
+    """Hold the number of each footer against the rows above it, up to the footer before.
 
-    Its number counts sales records, not rows; a malformed record may hold one that no row shows,
+    It counts sales records, not rows; a malformed record may hold one that no row shows,
     and so may a row without any number. A report without a footer may have been cut off.
 
     Raises:
-        ContradictionError: The number or the seller of a footer is not that of the file.
+        ContradictionError: The number of a footer is not that of the file.
     """
     above = 0
     for footer in file.non_data:
         if footer.reason == "record count":
             _count_agrees(file, footer, above)
             above = footer.line_number
-        elif footer.reason == "seller":
-            seller_agrees(file, footer, "footer")
     if file.layout != HUB:
         return None
     return Evidence(

@@ -21,7 +21,7 @@ from typing import Annotated
 import polars as pl
 
 from csv_pipeline.errors import ContradictionError
-from csv_pipeline.feeds.ebay_sellers import seller_agrees
+from csv_pipeline.feeds.ebay_sellers import seller
 from csv_pipeline.model import Evidence
 from csv_pipeline.spec.contract import Contract, Money, column, optional
 from csv_pipeline.spec.feed import Feed, Layout, NonDataPattern, WholeFile
@@ -113,20 +113,6 @@ def movement(rows: pl.LazyFrame) -> pl.LazyFrame:
         .when(_is_type("payout") & pl.col("payout_id").is_not_null())
         .then(_joined("payout_id", "net_amount"))
         .otherwise(_joined(*_WHAT_HAPPENED))
-    )
-
-
-def seller(file: WholeFile) -> Evidence | None:
-    """Hold the seller of the preamble against the one that the account declares."""
-    lines = [line for line in file.non_data if line.reason == "seller"]
-    for line in lines:
-        seller_agrees(file, line, "line of the seller")
-    if not lines:
-        return None
-    return Evidence(
-        subject="seller",
-        decision=lines[0].facts[0],
-        because=f"line {lines[0].line_number} names the seller",
     )
 
 

@@ -3,11 +3,13 @@
 Columns that a contract gains are added when the pipeline opens. Another type of a column, and
 another key, are for somebody to see first. Values are converted in one transaction, target and
 history alike, and only if each comes back the same; what does not fit can be set aside in `_extra`.
-Where rows cannot be converted, because several have the new key, the tables can be put away under
-another name, so that imports begin with empty ones.
+With a new key the history is put away under another name, because its versions are known by the old
+one. Where rows cannot be converted, because several have the new key, so can both tables be, and
+imports begin with empty ones.
 """
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,11 +19,12 @@ from csv_pipeline.errors import SetupError
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.names import EXTRA
 from csv_pipeline.spec.row_hash import HASH
-from csv_pipeline.storage import targets
+from csv_pipeline.storage import tables, targets
 from csv_pipeline.storage.confine import change_tables
 from csv_pipeline.storage.database import Database
 from csv_pipeline.storage.isolation import lock_definitions
 from csv_pipeline.storage.targets import SCHEMA, history_table, key_columns, target_table
+from csv_pipeline.storage.undo_records import history_is_put_away
 
 _EXAMPLES = 3
 _NUMBERS = ("bigint", "numeric", "integer")
@@ -33,8 +36,8 @@ _BY_MEANING = ("jsonb", "uuid")
 class Change:
     """One difference between a feed and what is stored of it.
 
-    `column` None is the key. `rows` have a value there; `unfit` of them cannot be converted, such
-    as `examples`.
+    `column` None is the key. `rows` have a value there, those of the history included if they are
+    converted; `unfit` of them cannot be, such as `examples`.
     """
 
     column: str | None
@@ -71,14 +74,27 @@ def apply_changes(
     """
     with database.begin() as connection:
         lock_definitions(connection)
+        change_tables(connection, partial(_lock, connection, feed))
         found = list(_changes(connection, feed))
         if fresh:
-            change_tables(connection, partial(_put_away, connection, feed))
+            both = (history_table(feed), target_table(feed))
+            change_tables(connection, partial(_put_away, connection, feed, both))
         else:
             _hold_to_fit(feed, found, set_aside=set_aside)
             change_tables(connection, partial(_convert, connection, feed, found))
         change_tables(connection, partial(targets.make, connection, feed))
+        if fresh or any(one.column is None for one in found):
+            history_is_put_away(connection, feed, with_rows=fresh)
+        done = tables.recomputed  # what is derived from other values is computed anew
+        connection.execute(sa.delete(done).where(done.c.feed == feed.name))
     return found
+
+
+def _lock(connection: sa.Connection, feed: Feed) -> None:
+    """Let no import store a value between the look at them and their conversion."""
+    for table in (target_table(feed), history_table(feed)):
+        if targets.stored_types(connection, table):
+            connection.exec_driver_sql(f"LOCK TABLE {_table(table.name)}")
 
 
 def _changes(connection: sa.Connection, feed: Feed) -> Iterator[Change]:
@@ -93,7 +109,7 @@ def _changes(connection: sa.Connection, feed: Feed) -> Iterator[Change]:
             yield _change(connection, feed, column.name, before, needed)
     for name in stored.keys() - table.columns.keys():
         if not name.startswith("_"):
-            rows = _count(connection, feed, f'"{name}" IS NOT NULL')
+            rows = _count(connection, _table(feed.name), f'"{name}" IS NOT NULL')
             yield Change(column=name, before=stored[name], after="", rows=rows)
     yield from _key_change(connection, feed, stored)
 
@@ -102,20 +118,31 @@ def _change(connection: sa.Connection, feed: Feed, name: str, before: str, after
     if not before:
         return Change(column=name, before="", after=after)
     unfit = _unfit(connection, name, before, after)
+    values = " UNION ALL ".join(
+        f'SELECT "{name}" FROM {_table(table.name)}'  # noqa: S608
+        for table in _converted(connection, feed)
+    )
     query = (
-        f'SELECT DISTINCT "{name}"::text FROM {_table(feed.name)} WHERE {unfit} '  # noqa: S608
+        f'SELECT DISTINCT "{name}"::text FROM ({values}) AS its WHERE {unfit} '  # noqa: S608
         f"ORDER BY 1 LIMIT {_EXAMPLES}"
     )
-    protected = any(one.protected for one in feed.columns if one.name == name)
+    protected = feed.confidential or any(one.protected for one in feed.columns if one.name == name)
     examples = () if protected else tuple(connection.exec_driver_sql(query).scalars())
     return Change(
         column=name,
         before=before,
         after=after,
-        rows=_count(connection, feed, f'"{name}" IS NOT NULL'),
-        unfit=_count(connection, feed, unfit),
+        rows=_count(connection, f"({values}) AS its", f'"{name}" IS NOT NULL'),
+        unfit=_count(connection, f"({values}) AS its", unfit),
         examples=examples,
     )
+
+
+def _converted(connection: sa.Connection, feed: Feed) -> tuple[sa.Table, ...]:
+    """Return the tables whose values are converted: not a history that another key puts away."""
+    target, history = target_table(feed), history_table(feed)
+    same_key = targets.stored_key(connection, target) == ["account", *key_columns(feed)]
+    return (target, history) if same_key else (target,)
 
 
 def _key_change(connection: sa.Connection, feed: Feed, stored: dict[str, str]) -> Iterator[Change]:
@@ -137,8 +164,8 @@ def _key_change(connection: sa.Connection, feed: Feed, stored: dict[str, str]) -
         column=None,
         before=", ".join(before[1:]),
         after=", ".join(after[1:]),
-        rows=_count(connection, feed, "true"),
-        unfit=_count(connection, feed, unfit),
+        rows=_count(connection, _table(feed.name), "true"),
+        unfit=_count(connection, _table(feed.name), unfit),
     )
 
 
@@ -193,18 +220,27 @@ def _convert(connection: sa.Connection, feed: Feed, changes: list[Change]) -> No
     connection.exec_driver_sql("SET LOCAL TimeZone TO 'UTC'")
     for view in reversed(list(feed.views)):
         connection.exec_driver_sql(f"DROP VIEW IF EXISTS {_table(view)}")
-    for table in (target_table(feed), history_table(feed)):
+    for table in _converted(connection, feed):
         stored = targets.stored_types(connection, table)
         for one in changes:
             if one.column in stored and one.converts:
                 _retype(connection, table, one)
     if any(one.column is None for one in changes):
-        name, key = f"{feed.name}_key", ", ".join(f'"{its}"' for its in key_columns(feed))
-        for statement in (
-            f'ALTER TABLE {_table(feed.name)} DROP CONSTRAINT "{name}"',
-            f'ALTER TABLE {_table(feed.name)} ADD CONSTRAINT "{name}" PRIMARY KEY (account, {key})',
-        ):
-            connection.exec_driver_sql(statement)
+        _give_key(connection, feed)
+
+
+def _give_key(connection: sa.Connection, feed: Feed) -> None:
+    """Let the stored rows be known by another key; their history is put away."""
+    _put_away(connection, feed, (history_table(feed),))
+    target, whole = target_table(feed), _table(feed.name)
+    name, key = f"{feed.name}_key", ", ".join(f'"{its}"' for its in key_columns(feed))
+    texts = [its for its in key_columns(feed) if isinstance(target.columns[its].type, sa.Text)]
+    for statement in (
+        f'ALTER TABLE {whole} DROP CONSTRAINT "{name}"',
+        *(f'ALTER TABLE {whole} ALTER COLUMN "{its}" TYPE text COLLATE "C"' for its in texts),
+        f'ALTER TABLE {whole} ADD CONSTRAINT "{name}" PRIMARY KEY (account, {key})',
+    ):
+        connection.exec_driver_sql(statement)
 
 
 def _retype(connection: sa.Connection, table: sa.Table, change: Change) -> None:
@@ -227,13 +263,16 @@ def _retype(connection: sa.Connection, table: sa.Table, change: Change) -> None:
         connection.exec_driver_sql(statement)
 
 
-def _put_away(connection: sa.Connection, feed: Feed) -> None:
-    """Rename the tables of a feed, and what belongs to them, to a name that none has."""
+def _put_away(connection: sa.Connection, feed: Feed, which: Iterable[sa.Table]) -> None:
+    """Rename tables of a feed, and what belongs to them, to a name that none has."""
     for view in reversed(list(feed.views)):
         connection.exec_driver_sql(f"DROP VIEW IF EXISTS {_table(view)}")
     taken = set(sa.inspect(connection).get_table_names(SCHEMA))
-    number = next(n for n in range(1, len(taken) + 2) if f"{feed.name}_before_{n}" not in taken)
-    for table in (history_table(feed), target_table(feed)):
+    mine = (feed.name, f"{feed.name}_history")
+    number = next(
+        n for n in itertools.count(1) if taken.isdisjoint(f"{one}_before_{n}" for one in mine)
+    )
+    for table in which:
         indexes = sa.inspect(connection).get_indexes(table.name, SCHEMA)
         names = [str(one["name"]) for one in indexes]
         if table.primary_key.columns:
@@ -245,8 +284,8 @@ def _put_away(connection: sa.Connection, feed: Feed) -> None:
         connection.exec_driver_sql(f'ALTER TABLE {_table(table.name)} RENAME TO "{new}"')
 
 
-def _count(connection: sa.Connection, feed: Feed, condition: str) -> int:
-    query = f"SELECT count(*) FROM {_table(feed.name)} WHERE {condition}"  # noqa: S608
+def _count(connection: sa.Connection, rows: str, condition: str) -> int:
+    query = f"SELECT count(*) FROM {rows} WHERE {condition}"  # noqa: S608
     return int(connection.exec_driver_sql(query).scalar() or 0)
 
 

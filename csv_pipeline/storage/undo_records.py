@@ -16,6 +16,12 @@ from csv_pipeline.storage.records import Record, record_imports
 from csv_pipeline.storage.situation import same_content
 from csv_pipeline.storage.targets import history_table, is_tombstone
 
+_HAS_HISTORY = (
+    (tables.import_.c.updated > 0)
+    | (tables.import_.c.missing > 0)
+    | (tables.import_.c.outcome == Outcome.UNDO)
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undoable:
@@ -60,7 +66,8 @@ def undoable(connection: sa.Connection, import_id: int) -> Undoable:
         raise UndoError(
             import_id,
             "the history of what it changed",
-            f"it was dropped on {facts.history_pruned_at:%Y-%m-%d}, by the setting history_days",
+            f"it was dropped on {facts.history_pruned_at:%Y-%m-%d}, by the setting history_days or "
+            "because the feed was changed",
         )
     if redo:
         again = _same_content_since(connection, subject, import_id)
@@ -109,7 +116,7 @@ def prune_history(database: Database, feeds: Iterable[Feed], days: int) -> int:
         (table.c.finished_at < sa.func.now() - timedelta(days=days))
         & table.c.history_pruned_at.is_(None)
         & table.c.undone_by_import_id.is_(None)
-        & ((table.c.updated > 0) | (table.c.missing > 0) | (table.c.outcome == Outcome.UNDO))
+        & _HAS_HISTORY
     )
     by_name = {feed.name: feed for feed in feeds}
     query = sa.select(table.c.account, table.c.feed).where(old, table.c.feed.in_(by_name))
@@ -133,6 +140,23 @@ def prune_history(database: Database, feeds: Iterable[Feed], days: int) -> int:
                 dropped += connection.execute(gone).rowcount
                 connection.execute(sa.delete(scope).where(scope.c.import_id.in_(ids)))
     return dropped
+
+
+def history_is_put_away(connection: sa.Connection, feed: Feed, *, with_rows: bool) -> None:
+    """Note that the history of a feed is put away, of all accounts, or that its rows are, too.
+
+    What an import changed cannot be undone then. If its rows are put away, nothing of it can.
+    """
+    import_, scope, confirmed = tables.import_, tables.snapshot_scope, tables.confirmed_row
+    of_feed = (import_.c.feed == feed.name, import_.c.outcome.in_((Outcome.IMPORTED, Outcome.UNDO)))
+    lost = sa.update(import_).where(*of_feed, import_.c.history_pruned_at.is_(None))
+    connection.execute(
+        (lost if with_rows else lost.where(_HAS_HISTORY)).values(history_pruned_at=sa.func.now())
+    )
+    connection.execute(sa.delete(confirmed).where(confirmed.c.feed == feed.name))
+    if with_rows:
+        connection.execute(sa.update(import_).where(*of_feed).values(rows_stored=0))
+        connection.execute(sa.delete(scope).where(scope.c.feed == feed.name))
 
 
 def _same_content_since(connection: sa.Connection, subject: ImportReport, undo: int) -> int | None:
