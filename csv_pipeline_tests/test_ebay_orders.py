@@ -129,8 +129,7 @@ def test_a_footer_of_another_seller_refuses_the_file(desk: Desk) -> None:
     desk.declare(seller_id="mine")
     report = desk.bring(f"{HEADER}\n{ROW}\n{footer(1)}", "ebay_orders", name="orders.csv")
     assert report.problem == (
-        f"orders.csv: the seller 'mine' of account {desk.account!r} was needed; "
-        "line 5 names 'shop'"
+        f"orders.csv: the seller 'mine' of account {desk.account!r} was needed; line 5 names 'shop'"
     )
 
 
