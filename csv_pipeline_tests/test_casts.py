@@ -137,10 +137,13 @@ def test_the_whole_column_decides_how_a_date_is_read(desk: Desk) -> None:
 def test_a_date_that_nothing_settles_refuses_the_file(desk: Desk) -> None:
     report = desk.bring("ID,Born\n1,03/04/2025\n2,05/05/2025\n", name="birthdays.csv")
     assert report.problem_code == "undecidable"
+    lane = f"{desk.account} --feed people --header a301b09c6129"
+    settles = f"csv-pipeline account {lane} --date-order"
     assert report.problem == (
         "birthdays.csv: column 'Born' needs a value that settles day first or month first, or the "
-        f"setting 'date_order' of account {desk.account!r}; '03/04/2025' in row 2 could be either; "
-        f"to settle it: csv-pipeline account {desk.account} --date-order day-first, or month-first"
+        f"setting 'date_order' of account {desk.account!r}; '03/04/2025' in row 2 could be either: "
+        "3 April 2025 by day first, 4 March 2025 by month first; to settle it: "
+        f"{settles} day-first or {settles} month-first"
     )
 
 

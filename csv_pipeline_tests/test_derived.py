@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -194,7 +194,7 @@ def test_a_changed_declaration_makes_the_table_anew() -> None:
             touched=old.touched,
             select=old.select.replace("count(*)", "10 * count(*)"),
         )
-        changed = type(feed)(**{**vars(feed), "derived": (new,)})
+        changed = replace(feed, derived=(new,))
         pipeline = open_pipeline(settings, [changed])
         with pipeline.database.begin() as connection:
             late = recompute.behind(connection, pipeline.derived.values())
@@ -212,7 +212,7 @@ def test_a_table_of_a_feed_that_is_not_there_is_refused() -> None:
         own_settings() as settings,
         pytest.raises(SetupError, match=r"'visits_by_day': feeds .* were needed .*; 'visit' is"),
     ):
-        open_pipeline(settings, [type(feed)(**{**vars(feed), "derived": (new,)})])
+        open_pipeline(settings, [replace(feed, derived=(new,))])
 
 
 @pytest.mark.parametrize("change", [{"key": ("days",)}, {"scope": ("rows",)}, {"touched": {}}])
@@ -235,7 +235,7 @@ def test_a_table_of_a_name_that_cannot_be_held_is_refused(name: str) -> None:
     feed = next(feed for feed in TEST_FEEDS if feed.name == "visits")
     named = DerivedTable(**{**vars(feed.derived[0]), "name": name})
     with pytest.raises(SetupError, match=f"derived table.*{name}"):
-        type(feed)(**{**vars(feed), "derived": (named,)})
+        replace(feed, derived=(named,))
 
 
 @dataclass

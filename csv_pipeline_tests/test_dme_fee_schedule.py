@@ -115,6 +115,10 @@ def test_a_code_has_a_row_for_each_pair_of_modifiers_and_period(desk: Desk) -> N
         ("DME24-D.csv", "2024-10"),
         ("DMEPOS_2024-04 final.csv", "2024-04"),
         ("CMS dmepos 2024 Q3.csv", "2024-07"),
+        ("dme_fee_schedule_2024_oct.csv", "2024-10"),
+        ("DMEPOS_JUL_2024.csv", "2024-07"),
+        ("DMEPOS Apr24.csv", "2024-04"),
+        ("DMEPOS_Q1-2024_v2.csv", "2024-01"),
     ],
 )
 def test_the_period_is_told_by_the_name(desk: Desk, name: str, period: str) -> None:
@@ -123,7 +127,16 @@ def test_the_period_is_told_by_the_name(desk: Desk, name: str, period: str) -> N
 
 
 @pytest.mark.parametrize(
-    "name", ["fees.csv", "DMEPOS24.csv", "DMEPOS_JAN.csv", "DMEPOS24_FEB.csv", "DMEPOS24_JANUS.csv"]
+    "name",
+    [
+        "fees.csv",
+        "DMEPOS24.csv",
+        "DMEPOS_JAN.csv",
+        "DMEPOS24_FEB.csv",
+        "DMEPOS24_JANUS.csv",
+        "dme 2024-04-15.csv",
+        "dme_major24.csv",
+    ],
 )
 def test_a_name_without_period_is_refused_and_nothing_guessed(desk: Desk, name: str) -> None:
     report = bring(desk, name=name)

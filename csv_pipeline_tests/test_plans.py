@@ -4,6 +4,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import dagster as dg
@@ -192,7 +193,11 @@ def test_no_tick_of_a_sensor_reads_a_large_table(crowded: Desk) -> None:
 def test_no_night_reads_a_large_table(crowded: Desk) -> None:
     engine = Engine(lambda: crowded.pipeline)
     with dg.instance_for_test() as instance, watched(crowded.pipeline):
-        context = dg.build_schedule_context(instance=instance, resources={"engine": engine})
+        context = dg.build_schedule_context(
+            instance=instance,
+            resources={"engine": engine},
+            scheduled_execution_time=datetime(2026, 11, 26, 3, tzinfo=UTC),
+        )
         assert list(cast("Iterator[Any]", nightly(context)))
 
 

@@ -31,6 +31,10 @@ _QUARTERS = {
     "07": ("JUL", "C", "Q3", "7"),
     "10": ("OCT", "D", "Q4"),
 }
+_YEAR_FIRST, _YEAR_LAST = (
+    r"^(?:20)?([0-9]{2})[ _-]*([A-Z0-9]+)$",
+    r"^([A-Z]+[1-4]?)[ _-]*(?:20)?([0-9]{2})$",
+)
 _MONTH_OF = {word: month for month, words in _QUARTERS.items() for word in (month, *words)}
 
 
@@ -60,8 +64,8 @@ class Fee(Contract):
 def period(rows: pl.LazyFrame) -> pl.LazyFrame:
     """Write the period that the file's name tells as year and month: `24_JAN` is `2024-01`."""
     told = pl.col("schedule_period").str.to_uppercase()
-    year = told.str.extract(r"^(?:20)?([0-9]{2})")
-    part = told.str.extract(r"^(?:20)?[0-9]{2}[ _-]*(.+)$")
+    year = pl.coalesce(told.str.extract(_YEAR_FIRST, 1), told.str.extract(_YEAR_LAST, 2))
+    part = pl.coalesce(told.str.extract(_YEAR_FIRST, 2), told.str.extract(_YEAR_LAST, 1))
     month = part.replace_strict(_MONTH_OF, default=None, return_dtype=pl.String)
     return rows.with_columns(schedule_period=pl.format("20{}-{}", year, month))
 
@@ -93,8 +97,10 @@ DME_FEE_SCHEDULE = Feed(
     contract=Fee,
     key=("hcpcs_code", "modifier", "modifier_2", "schedule_period"),
     file_name=FileName(
-        pattern=r"(?i:.*DME(?:POS)?[ _-]*)(?P<schedule_period>(?:20)?[0-9]{2}[ _-]*"
-        r"(?i:JAN|APR|JUL|OCT|Q[1-4]|[A-D]|01|04|07|10))(?:[^0-9A-Za-z].*)?",
+        # A month in digits that a day follows is a date, and not of the schedule.
+        pattern=r"(?i:.*?DME[^0-9]*?)(?P<schedule_period>(?:20)?[0-9]{2}[ _-]*"
+        r"(?i:JAN|APR|JUL|OCT|Q[1-4]|[A-D]|(?:01|04|07|10)(?![ _-]?[0-9]))"
+        r"|(?<![A-Za-z])(?i:JAN|APR|JUL|OCT|Q[1-4])[ _-]*(?:20)?[0-9]{2})(?:[^0-9A-Za-z].*)?",
         shown="DMEPOS<YY>_<JAN|APR|JUL|OCT>.csv or DME<YY>-<A|B|C|D>.csv",
     ),
     transforms=(period,),
