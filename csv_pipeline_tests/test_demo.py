@@ -220,8 +220,8 @@ def test_what_is_said_of_the_demo_is_so(text: str) -> None:
 
 
 def test_the_runs_are_in_dagsters_history(result: DemoResult, instance: dg.DagsterInstance) -> None:
-    assert result.runs == 18
-    assert [run.status for run in instance.get_runs()] == [dg.DagsterRunStatus.SUCCESS] * 18
+    assert result.runs == 16
+    assert [run.status for run in instance.get_runs()] == [dg.DagsterRunStatus.SUCCESS] * 16
 
 
 def test_a_second_demo_adds_nothing(

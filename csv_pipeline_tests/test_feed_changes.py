@@ -128,6 +128,20 @@ def test_digits_that_would_be_rounded_do_not_fit(shelf: Shelf) -> None:
     assert (change.unfit, change.examples) == (1, ("1.25",))
 
 
+def test_json_with_a_key_twice_does_not_fit(shelf: Shelf) -> None:
+    twice, once = '{"a":[{"b":1,"b":2}]}', '{"b":[{"a":1},{"a":2}]}'
+    quoted = (one.replace('"', '""') for one in (twice, once))
+    shelf.bring(shelf.feed(), 'id,code\n2,"{}"\n3,"{}"\n'.format(*quoted))
+    (change,) = changes_of(shelf.database, shelf.feed(code="{name: code, type: any}"))
+    assert change.examples == ("09", "x8", twice)  # the others are in the history
+
+
+def test_a_date_is_no_moment(shelf: Shelf) -> None:
+    feed = shelf.feed(seen="{name: seen, type: datetime, csv_pipeline: {zone: Europe/Berlin}}")
+    (change,) = changes_of(shelf.database, feed)
+    assert (change.rows, change.unfit) == (2, 2)
+
+
 def test_rows_of_the_history_are_converted_as_well(shelf: Shelf) -> None:
     shelf.bring(shelf.feed(), ROWS.replace("1.25", "9.75"))
     feed = shelf.feed(price="{name: price}")

@@ -133,6 +133,17 @@ def test_the_docs_name_every_feed_and_policy(name: str) -> None:
     assert f"`{name}`" in DOCS or f"`{name}(" in DOCS
 
 
+def test_the_readme_lists_every_feed_with_what_is_derived_from_it() -> None:
+    rows = re.findall(
+        r"^\| `(\w+)` \|(.*)", section(README.read_text(), "Accounts and feeds"), re.M
+    )
+    assert Counter(name for name, _ in rows) == Counter(feed.name for feed in FEEDS)
+    text = dict(rows)
+    for feed in FEEDS:
+        for table in (feed.name, *feed.views, *(table.name for table in feed.derived)):
+            assert f"`data.{table}`" in text[feed.name]
+
+
 def test_the_glossary_has_every_status_of_an_arrival_and_no_other() -> None:
     listed = named(first_cells(section(GLOSSARY, "Status of an arrival")))
     assert Counter(listed) == Counter(status.value for status in ArrivalStatus)

@@ -29,7 +29,10 @@ class _ByName(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
-feeds = typer.Typer(cls=_ByName, help="List the feeds, show one, or write a new one.")
+feeds = typer.Typer(
+    cls=_ByName,
+    help="List the feeds, show one by `feeds NAME`, write a new one, or apply a changed one.",
+)
 
 
 @feeds.callback(invoke_without_command=True)

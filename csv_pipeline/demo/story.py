@@ -23,6 +23,7 @@ ACCOUNTS = (
 YAML_FEED = Path(__file__).parent / "feeds.d" / "demo_invoices.yaml"
 _EBAY, _CUSTOMERS, _COUPA = "ebay_orders", "customers", "coupa_purchase_orders"
 _ELECTION = "election_transactions"
+_HOUR = timedelta(hours=1)
 _PLACE = "90 - Пермский край/Выборы депутатов"
 
 
@@ -128,6 +129,9 @@ def deliveries() -> tuple[tuple[Delivery, ...], tuple[Delivery, ...]]:
             Delivery("elgin", _COUPA, "worker-1.csv",
                       "a worker's report; one row counts too many attachments",
                       purchases.first_report(), at),
+            Delivery("elgin", _COUPA, "worker-2.csv",
+                      "another worker's: older of one order, newer of another, one is new",
+                      purchases.second_report(), at + _HOUR),
             Delivery("elgin", YAML_FEED.stem, "invoices.csv",
                       "a feed declared in YAML; one number of another form",
                       purchases.invoices(), at),
@@ -138,6 +142,9 @@ def deliveries() -> tuple[tuple[Delivery, ...], tuple[Delivery, ...]]:
             Delivery("forum", _ELECTION,
                       f"{_PLACE}/Округ 2/{ballots.SECOND}_2024-09-06_0800-0900.csv",
                       "Windows-1251", ballots.elsewhere(), at),
+            Delivery("forum", _ELECTION,
+                      f"{_PLACE}/Округ 1/{ballots.FIRST}_2024-09-06_0900-1000.csv",
+                      "the next hour repeats a transaction", ballots.second_hour(), at + _HOUR),
             Delivery("forum", _ELECTION, "dump.csv",
                       "its name tells no constituency", ballots.elsewhere(), at),
         ),
@@ -148,12 +155,6 @@ def deliveries() -> tuple[tuple[Delivery, ...], tuple[Delivery, ...]]:
             Delivery("acorn", _EBAY, "eBay-OrdersReport-Sep-01-2026-06_00_00-0700-11333104417.csv",
                       "late: older than all the others, and last to come",
                       _acorn_week(date(2026, 8, 25), 700), at - timedelta(14)),
-            Delivery("elgin", _COUPA, "worker-2.csv",
-                      "another worker's: older of one order, newer of another, one is new",
-                      purchases.second_report(), at),
-            Delivery("forum", _ELECTION,
-                      f"{_PLACE}/Округ 1/{ballots.FIRST}_2024-09-06_0900-1000.csv",
-                      "the next hour repeats a transaction", ballots.second_hour(), at),
         ),
     )  # fmt: skip
 

@@ -30,6 +30,26 @@ _EXAMPLES = 3
 _NUMBERS = ("bigint", "numeric", "integer")
 _BY_MEANING = ("jsonb", "uuid")
 """Types whose values have a spelling of their own, so that text need not come back the same."""
+_NO_ZONE_TELLS = {"date", "timestamp with time zone"}
+"""Types between which only a zone could convert, which no stored value has."""
+_UNIQUE_KEYS = """
+    CREATE OR REPLACE FUNCTION pg_temp.unique_keys(given json) RETURNS boolean LANGUAGE plpgsql AS
+    $$ BEGIN
+        RETURN CASE json_typeof(given)
+            WHEN 'object' THEN (
+                SELECT count(*) = count(DISTINCT key)
+                    AND coalesce(bool_and(pg_temp.unique_keys(value)), true)
+                FROM json_each(given)
+            )
+            WHEN 'array' THEN (
+                SELECT coalesce(bool_and(pg_temp.unique_keys(value)), true)
+                FROM json_array_elements(given)
+            )
+            ELSE true
+        END;
+    END $$
+"""
+"""JSON whose objects have no key twice, of which `jsonb` would keep one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +192,8 @@ def _key_change(connection: sa.Connection, feed: Feed, stored: dict[str, str]) -
 def _unfit(connection: sa.Connection, name: str, before: str, after: str) -> str:
     """Return the condition of a value that is none of its new type, or comes back another."""
     value, there = f'"{name}"', _converter(connection, after)
+    if {before, after} == _NO_ZONE_TELLS:
+        return f"({value} IS NOT NULL)"
     made = f"{there}({value}::text)"
     if after in _BY_MEANING:
         return f"({value} IS NOT NULL AND {made} IS NULL)"
@@ -185,9 +207,13 @@ def _unfit(connection: sa.Connection, name: str, before: str, after: str) -> str
 def _converter(connection: sa.Connection, kind: str) -> str:
     """Make a function of the transaction that gives a value of a type, null for a text of none."""
     name = f"pg_temp.as_{''.join(c if c.isalnum() else '_' for c in kind)}"
+    made = f"CAST(given AS {kind})"
+    if kind == "jsonb":
+        connection.exec_driver_sql(_UNIQUE_KEYS)
+        made = f"CASE WHEN pg_temp.unique_keys(CAST(given AS json)) THEN {made} END"
     connection.exec_driver_sql(
         f"CREATE OR REPLACE FUNCTION {name}(given text) RETURNS {kind} LANGUAGE plpgsql AS "
-        f"$$ BEGIN RETURN CAST(given AS {kind}); EXCEPTION WHEN others THEN RETURN NULL; END $$"
+        f"$$ BEGIN RETURN {made}; EXCEPTION WHEN others THEN RETURN NULL; END $$"
     )
     return name
 
