@@ -149,6 +149,7 @@ def test_a_row_of_11_fields_is_a_reject_with_its_text(desk: Desk) -> None:
 def test_faults_of_a_cell_are_rejects_of_its_row(desk: Desk) -> None:
     text = line("a") + line("b", diff="{'x':1}") + line("c", kind=105) + line("d", rollback="no")
     text += line("e").replace("1725595228819", "2024-09-06") + line("")
+    text += line("f").replace("1725595228819", "1725595228")
     report = imported(desk, NAME, text)
     assert rules(desk, report) == [
         (2, "diff.json"),
@@ -156,6 +157,7 @@ def test_faults_of_a_cell_are_rejects_of_its_row(desk: Desk) -> None:
         (4, "rollback.integer"),
         (5, "ts.timestamp"),
         (6, "nested_tx_id.required"),
+        (7, "ts.ge"),
     ]
 
 
@@ -223,6 +225,7 @@ def test_folders_tell_region_election_and_constituency(
         f"{CONTRACT}_2024-09-06.csv",
         f"{CONTRACT}_06.09.2024_0800-0900.csv",
         f"{CONTRACT}_2024-02-30_0800-0900.csv",
+        f"{CONTRACT}_2024-09-06_2430-2459.csv",
         f"{CONTRACT}_2024-09-06_0860-0900.csv",
         f"{CONTRACT}_2024-09-06_0800-0900 (1).csv",
         f"90 - Пермский край/{'x' * 44}/{NAME}",  # the folder of another contract

@@ -6,6 +6,8 @@ file is named after its contract, day and hours; the folders it lies in may name
 election and the constituency. Files repeat transactions, which are then unchanged.
 """
 
+from datetime import UTC, datetime
+
 import polars as pl
 
 from csv_pipeline.feeds.election_metrics import CONSTITUENCY_METRICS
@@ -27,6 +29,10 @@ OPERATIONS = (
 """What a call may be."""
 
 
+_FIRST_CHAIN = datetime(2009, 1, 3, tzinfo=UTC)
+"""Seconds taken for milliseconds are of 1970; source: the first block of the first blockchain."""
+
+
 class ElectionTransaction(Contract):
     """One transaction; the contract that it belongs to is the constituency."""
 
@@ -34,7 +40,12 @@ class ElectionTransaction(Contract):
     type: int = column(isin=[CREATES, CALLS], description="103 creates a contract, 104 calls it")
     signature: str = optional(identifier=True)
     version: int = optional()
-    ts: Timestamp = column(unit="ms", description="when it was made")
+    ts: Timestamp = column(
+        unit="ms",
+        ge=_FIRST_CHAIN,
+        needs="milliseconds since 1970 of a day since 2009, before which no such contract was",
+        description="when it was made",
+    )
     sender_public_key: str = optional(identifier=True)
     fee: int = optional()
     fee_asset_id: str = optional(identifier=True)
@@ -64,7 +75,7 @@ def operation(rows: pl.LazyFrame) -> pl.LazyFrame:
 
 
 _ID = "[1-9A-HJ-NP-Za-km-z]{32,}"  # base58
-_TIME = r"(?:[01]\d|2[0-4])[0-5]\d"
+_TIME = r"(?:(?:[01]\d|2[0-3])[0-5]\d|2400)"
 
 ELECTION_TRANSACTIONS = Feed(
     name="election_transactions",
