@@ -153,7 +153,8 @@ class Import:
         """End the import, as another has brought the same bytes."""
         self.end_as(
             Outcome.DUPLICATE,
-            f"{self.claim.name}: new content was needed; import {same} brought the same bytes",
+            f"{self.claim.name}: new content was needed; import {same} brought the same bytes. "
+            "To read it by what the feed and the account declare now: import it with --again",
             "duplicate",
             same,
         )
