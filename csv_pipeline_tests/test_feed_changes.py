@@ -225,6 +225,15 @@ def test_what_an_import_changed_under_another_key_cannot_be_undone_and_what_it_a
     assert shelf.rows("id, code") == [("1", "7"), ("2", "y8"), ("3", "09")]
 
 
+@pytest.mark.parametrize("before", ["id", None], ids=["another key", "no key"])
+def test_rows_of_a_new_key_need_nothing_of_the_key_before(before: str | None, shelf: Shelf) -> None:
+    apply_changes(shelf.database, shelf.feed(key=before), fresh=True)
+    shelf.bring(shelf.feed(key=before), "id,code\n4,44\n")
+    feed = shelf.feed(key="code")
+    apply_changes(shelf.database, feed)
+    assert shelf.bring(feed, "id,code\n,55\n").counts.inserted == 1
+
+
 def test_a_column_that_joins_the_key_may_have_been_empty_before(shelf: Shelf) -> None:
     shelf.bring(shelf.feed(), ROWS.replace("3,09,,", "3,09,,2025-03-04"))
     feed = shelf.feed(key="seen")

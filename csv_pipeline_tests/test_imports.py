@@ -4,6 +4,7 @@ import csv
 import io
 import itertools
 import os
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from importlib import import_module
@@ -211,6 +212,17 @@ def test_a_header_that_another_feed_knows_refuses_the_file(desk: Desk) -> None:
         "orders.csv: a header of feed 'customers' was needed; it knows 2 of the 6 names there, "
         "feed 'ebay_orders' 6"
     )
+
+
+def test_a_feed_declared_later_claims_no_header_that_another_has_always_taken(desk: Desk) -> None:
+    names = "Customer ID,Email,Sales Record Number,Order Number,Sold For,Sale Date,Item Number"
+    row = "{},a@example.com,2,3,4,5,6\n"
+    refused = desk.bring(f"{names}\n{row.format(1)}", "customers")
+    assert refused.problem_code == "wrong_feed"
+    customers = {"customers": desk.pipeline.feed("customers")}
+    before = Desk(replace(desk.pipeline, feeds=customers), desk.account, desk.folder)
+    assert before.bring(f"{names}\n{row.format(2)}", "customers").counts.inserted == 1
+    assert desk.bring(f"{names}\n{row.format(3)}", "customers").counts.inserted == 1
 
 
 def test_work_left_behind_by_a_dead_worker_is_removed(desk: Desk) -> None:

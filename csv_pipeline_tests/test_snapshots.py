@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -19,6 +20,7 @@ from csv_pipeline.defs.assembly import assemble
 from csv_pipeline.defs.lanes import JOB
 from csv_pipeline.defs.partitions import ACCOUNTS
 from csv_pipeline.defs.resource import Engine
+from csv_pipeline.engine.pipeline import open_pipeline
 from csv_pipeline.errors import SetupError, UndoError
 from csv_pipeline.files.local import path_of
 from csv_pipeline.location import location_of
@@ -29,8 +31,9 @@ from csv_pipeline.spec.conflict import LaterWins
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.snapshot import Snapshot
 from csv_pipeline.storage.undo_records import prune_history
-from csv_pipeline_tests.conftest import Desk, ingest
+from csv_pipeline_tests.conftest import Desk, ingest, own_settings
 from csv_pipeline_tests.feeds import Version
+from csv_pipeline_tests.snapshot_feeds import SNAPSHOT_FEEDS
 from csv_pipeline_tests.test_order import Lane
 
 HEADER = "SKU,Warehouse,Units\n"
@@ -492,6 +495,33 @@ def test_an_import_that_deleted_rows_is_not_undone_for_a_feed_without_snapshots(
     pipeline = replace(desk.pipeline, feeds={DELETED: plain})
     with pytest.raises(UndoError, match="a feed of snapshots was needed"):
         pipeline.undo(second.import_id)
+
+
+def test_a_row_stored_while_the_feed_was_no_snapshot_is_kept_by_an_undo() -> None:
+    deletes = next(feed for feed in SNAPSHOT_FEEDS if feed.name == DELETED)
+    with own_settings(settle_seconds=0) as settings:
+        imports = []
+        with ExitStack() as opened:
+            for feed, rows in (
+                (deletes, "a,N,1 b,N,2"),
+                (deletes, "a,N,1"),
+                (replace(deletes, snapshot=None), "a,N,1 b,N,7"),
+                (replace(deletes, snapshot=None), "a,N,1 b,N,8"),
+            ):
+                desk = Desk(open_pipeline(settings, [feed]), "acme", settings.home)
+                opened.callback(desk.pipeline.close)
+                imports.append(bring(desk, DELETED, rows).import_id)
+            desk = Desk(open_pipeline(settings, [deletes]), "acme", settings.home)
+            opened.callback(desk.pipeline.close)
+            _, deletion, stored_anew, changed = imports
+            undone = desk.pipeline.undo(deletion).undo
+            assert undone is not None
+            assert (undone.reversed, undone.kept) == (0, {changed: 1})
+            assert desk.rows(DELETED, "sku, units") == [("a", 1), ("b", 8)]
+            desk.pipeline.undo(changed)
+            assert desk.rows(DELETED, "sku, units") == [("a", 1), ("b", 7)]
+            desk.pipeline.undo(stored_anew)
+            assert desk.rows(DELETED, "sku, units") == [("a", 1), ("b", 2)]
 
 
 @BOTH

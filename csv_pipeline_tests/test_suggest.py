@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -91,6 +92,21 @@ def test_the_commands_of_a_refusal_are_suggested_whole(shop: Shop) -> None:
     assert "3 April 2025 by day first, 4 March 2025 by month first" in found[0]["question"]
     run(shop, found[0]["command"])
     assert shop.desk.bring("ID,Born\n1,03/04/2025\n\n").counts.inserted == 1
+
+
+def test_a_column_that_no_name_is_like_is_asked_for_with_the_names_there_are(shop: Shop) -> None:
+    report = shop.desk.bring("Artikel,Mood\nA1,sold\n", "moods")
+    (one,) = suggested(shop, report)
+    assert one["question"].startswith("no name is like 'Tag': is it 'Artikel'? Then csv-pipeline")
+    run(shop, one["question"].partition("Then ")[2].replace("NAME", "Artikel"))
+    assert suggested(shop, report) == []
+    assert shop.desk.bring("Artikel,Mood\nA1,sold\n\n", "moods").counts.inserted == 1
+
+
+def test_what_to_import_again_is_named_by_where_it_is(shop: Shop) -> None:
+    report = shop.desk.bring("Artikel,Mood\nA1,sold\n", "moods", name="a b.csv")
+    words = shlex.split(shop.call("suggest", str(report.import_id)).partition("Afterwards: ")[2])
+    assert Path(words[2]).is_file()
 
 
 def test_another_day_order_than_declared_is_suggested_if_it_reads_what_failed(shop: Shop) -> None:

@@ -146,11 +146,11 @@ def suggest(
     from csv_pipeline.engine import views
     from csv_pipeline.engine.suggest import suggest
 
-    report, found = suggest(opening.pipeline(), import_id)
+    found = suggest(opening.pipeline(), import_id)
     if as_json:
-        terminal.as_json(views.suggestion_facts(report, found))
+        terminal.as_json(views.suggestion_facts(found))
     else:
-        show_settings.suggestions(report, found)
+        show_settings.suggestions(found)
 
 
 def _bind(pipeline: "Pipeline", name: str, reader: str | None, no_reader: str | None) -> None:

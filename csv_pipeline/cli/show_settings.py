@@ -1,5 +1,6 @@
 """Show what accounts declare of their files, since when, and what they may declare besides."""
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -7,8 +8,8 @@ from rich.text import Text
 
 from csv_pipeline.account import DELIMITERS, Version
 from csv_pipeline.cli.terminal import command, labelled, out, plain, print_under, table
-from csv_pipeline.engine.suggest import Suggestion
-from csv_pipeline.model import ImportReport, Outcome
+from csv_pipeline.engine.suggest import Suggestions
+from csv_pipeline.model import Outcome
 from csv_pipeline.storage.arrivals import Backlog
 
 _MARKS = {mark: name for name, mark in DELIMITERS.items()}
@@ -68,18 +69,20 @@ def _in_words(one: Version) -> str:
     return "; ".join(f"{name.replace('_', ' ')} {_shown(name, its)}" for name, its in settings)
 
 
-def suggestions(report: ImportReport, found: Sequence[Suggestion]) -> None:
+def suggestions(some: Suggestions) -> None:
     """Print what may be meant in a file, each with the command for it; nothing is applied."""
-    if not found:
+    report = some.report
+    if not some.found:
         out.print(f"Nothing to suggest for import {report.import_id}.")
         return
     out.print(labelled(f"Import {report.import_id}", plain(report.name, 200)))
-    for one in found:
+    for one in some.found:
         out.print(plain(one.question, 1_000), soft_wrap=True)
         if one.command is not None:
             out.print(Text.assemble("  ", plain(one.command, 1_000)), soft_wrap=True)
     number = report.import_id
-    again = f"{command()} import {report.name} --account {report.account} --feed {report.feed}"
+    file = shlex.quote(some.location)
+    again = f"{command()} import {file} --account {report.account} --feed {report.feed}"
     rows = f"{command()} rejects {number} --out FILE, then {command()} replay FILE"
     out.print(f"Afterwards: {again if report.outcome is Outcome.REFUSED else rows}", soft_wrap=True)
 

@@ -48,7 +48,7 @@ from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.replay import Repaired, named_import, under_own_header
 from csv_pipeline.stages.transform import facts_by_header
 from csv_pipeline.stages.unpack import UnpackLimits, Wanted, unpack
-from csv_pipeline.storage import accounts, quarantine
+from csv_pipeline.storage import accounts, imports, quarantine
 
 _MOST_NAMES = 40
 
@@ -356,6 +356,8 @@ class Import:
     def refuse_other_feeds_header(self, header: tuple[str, ...]) -> None:
         """Do that if another feed knows most of a header, and this one few of it.
 
+        A feed that is declared later does not claim the files that another one has always taken.
+
         Raises:
             WrongFeedError: It is so.
         """
@@ -364,12 +366,16 @@ class Import:
         known = {feed.name: len(names & feed.headings) for feed in feeds.values()}
         likeliest = max(known, key=lambda name: known[name])
         mine, most = known[self.feed.name], known[likeliest]
-        if most > 2 * mine and 2 * mine < len(names) < 2 * most:
+        if most > 2 * mine and 2 * mine < len(names) < 2 * most and not self._has_had(header):
             raise WrongFeedError(
                 self.claim.name,
                 f"a header of feed {self.feed.name!r} was needed",
                 f"it knows {mine} of the {len(names)} names there, feed {likeliest!r} {most}",
             )
+
+    def _has_had(self, header: tuple[str, ...]) -> bool:
+        with self.pipeline.database.begin() as connection:
+            return imports.has_header(connection, self.claim, header)
 
 
 def due_of(of: Sequence[Import]) -> list[Import]:

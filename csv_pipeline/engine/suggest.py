@@ -20,9 +20,17 @@ from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.model import ImportReport
 from csv_pipeline.spec.contract import Column, choice_key
 from csv_pipeline.spec.feed import Feed, as_declared
-from csv_pipeline.spec.header import extras_in, header_fingerprint, likeliest, sources_in, title
+from csv_pipeline.spec.header import (
+    extras_in,
+    header_fingerprint,
+    layout_of,
+    likeliest,
+    missing_columns,
+    sources_in,
+    title,
+)
 from csv_pipeline.spec.kinds import Kind
-from csv_pipeline.storage import accounts, imports, quarantine
+from csv_pipeline.storage import accounts, arrivals, imports, quarantine
 from csv_pipeline.storage.quarantine import ValueAtFault
 
 _COMMAND = re.compile(
@@ -69,8 +77,17 @@ class Suggestion:
     count: int = 1
 
 
-def suggest(pipeline: Pipeline, import_id: int) -> tuple[ImportReport, list[Suggestion]]:
-    """Return an import, refused or not, and the settings that may be what its file lacked.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suggestions:
+    """An import, refused or not, where its file is, and what may be meant in it."""
+
+    report: ImportReport
+    location: str
+    found: tuple[Suggestion, ...]
+
+
+def suggest(pipeline: Pipeline, import_id: int) -> Suggestions:
+    """Return the settings that may be what the file of an import lacked.
 
     Raises:
         UnknownImportError: The ledger has no such import.
@@ -79,10 +96,12 @@ def suggest(pipeline: Pipeline, import_id: int) -> tuple[ImportReport, list[Sugg
         report = imports.report_of(connection, import_id)
         faults = quarantine.values_at_fault(connection, import_id)
         declared = accounts.declared(connection, report.account, report.feed)
+        location = arrivals.location(connection, report.arrival_id)
     plain = pipeline.feed(report.feed)
     account = declared.of(header_fingerprint(report.header, plain.name))
     desk = _Desk(report, as_declared(plain, account), account)
-    return report, [*desk.of_refusal(), *desk.aliases(), *desk.of_values(faults)]
+    found = (*desk.of_refusal(), *desk.missing(), *desk.aliases(), *desk.of_values(faults))
+    return Suggestions(report=report, location=location, found=found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +118,21 @@ class _Desk:
         for command in dict.fromkeys(_COMMAND.findall(problem)):
             said = problem.partition("csv-pipeline account")[0].rpartition("; ")[0]
             yield Suggestion(question=said.removeprefix(f"{self.report.name}: "), command=command)
+
+    def missing(self) -> Iterator[Suggestion]:
+        """Ask which name is that of a column which the file was refused for and no name is like."""
+        sources, _ = sources_in(self.report.header, self.feed)
+        if not sources or self.report.problem_code != "missing_column":
+            return
+        names = tuple(extras_in(self.report.header, sources.values()))
+        lacking = missing_columns(sources, layout_of(sources, self.feed), self.feed)
+        told = likeliest({title(column): column.headings for column in lacking}, names)
+        for column in lacking if names else ():
+            if title(column) not in told:
+                shown = ", ".join(map(repr, names))
+                command = self._command("alias", f"NAME={column.name}")
+                said = f"no name is like {title(column)!r}: is it {shown}? Then {command}"
+                yield Suggestion(question=said, command=None)
 
     def aliases(self) -> Iterator[Suggestion]:
         """Give names that the feed does not know and that are like a column that the file lacks."""

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from csv_pipeline.account import Version
-from csv_pipeline.engine.suggest import Suggestion
+from csv_pipeline.engine.suggest import Suggestions
 from csv_pipeline.location import Location
 from csv_pipeline.model import ImportReport, Reject
 from csv_pipeline.rejects.faults import MASK
@@ -59,14 +59,15 @@ def version_facts(one: Version) -> dict[str, Any]:
     }
 
 
-def suggestion_facts(report: ImportReport, found: Iterable[Suggestion]) -> dict[str, Any]:
+def suggestion_facts(some: Suggestions) -> dict[str, Any]:
     """Return what may be meant in the file of an import, and the command for each."""
     return {
-        "import_id": report.import_id,
-        "account": report.account,
-        "feed": report.feed,
-        "name": report.name,
-        "suggestions": [asdict(one) for one in found],
+        "import_id": some.report.import_id,
+        "account": some.report.account,
+        "feed": some.report.feed,
+        "name": some.report.name,
+        "location": some.location,
+        "suggestions": [asdict(one) for one in some.found],
     }
 
 

@@ -147,6 +147,14 @@ def locations(connection: sa.Connection, arrival_ids: Iterable[int]) -> dict[int
     return {row.arrival_id: row.moved_to for row in connection.execute(query)}
 
 
+def location(connection: sa.Connection, arrival_id: int) -> str:
+    """Return where the file of an arrival is, or was when it was last seen."""
+    table = tables.arrival
+    where = sa.func.coalesce(table.c.moved_to, table.c.location)
+    query = sa.select(where).where(table.c.arrival_id == arrival_id)
+    return str(connection.execute(query).scalar_one())
+
+
 def known_files(connection: sa.Connection, under: str) -> set[FileIdentity]:
     """Return what tells files from others, of every one below `under` that was seen.
 

@@ -261,8 +261,11 @@ def _give_key(connection: sa.Connection, feed: Feed) -> None:
     target, whole = target_table(feed), _table(feed.name)
     name, key = f"{feed.name}_key", ", ".join(f'"{its}"' for its in key_columns(feed))
     texts = [its for its in key_columns(feed) if isinstance(target.columns[its].type, sa.Text)]
+    before = targets.stored_key(connection, target)
+    left = [its for its in before if its not in {"account", *key_columns(feed)}]
     for statement in (
         f'ALTER TABLE {whole} DROP CONSTRAINT "{name}"',
+        *(f'ALTER TABLE {whole} ALTER COLUMN "{its}" DROP NOT NULL' for its in left),
         *(f'ALTER TABLE {whole} ALTER COLUMN "{its}" TYPE text COLLATE "C"' for its in texts),
         f'ALTER TABLE {whole} ADD CONSTRAINT "{name}" PRIMARY KEY (account, {key})',
     ):

@@ -4,6 +4,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter
+from sqlalchemy.dialects.postgresql import JSONB
 
 from csv_pipeline.errors import UnknownImportError
 from csv_pipeline.model import Claim, ImportReport
@@ -86,6 +87,13 @@ def report_of(connection: sa.Connection, import_id: int) -> ImportReport:
     if found is None:
         raise UnknownImportError(import_id)
     return _REPORT.validate_python(found)
+
+
+def has_header(connection: sa.Connection, claim: Claim, header: tuple[str, ...]) -> bool:
+    """Return whether an import of the same account and feed that counts had this very header."""
+    table = tables.import_
+    same = table.c.report["header"] == sa.cast(list(header), JSONB)
+    return bool(connection.scalar(sa.select(sa.exists().where(*order.standing(claim), same))))
 
 
 def last_header(connection: sa.Connection, claim: Claim, layout: str) -> tuple[str, ...]:

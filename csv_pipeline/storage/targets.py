@@ -180,6 +180,8 @@ def make(connection: sa.Connection, feed: Feed) -> None:
             table.create(connection)
         isolate(connection, table)
     _forget_hash_of_edited_rows(connection, feed)
+    if feed.snapshot is not None:
+        _let_rows_go_on(connection, feed)
     for name in reversed(list(feed.views)):
         connection.execute(sa.text(f'DROP VIEW IF EXISTS {SCHEMA}."{name}"'))
     for name, query in feed.views.items():
@@ -206,6 +208,33 @@ def _forget_hash_of_edited_rows(connection: sa.Connection, feed: Feed) -> None:
             f"EXECUTE FUNCTION {tables.SCHEMA}.forget_hash()"
         )
     )
+
+
+def _let_rows_go_on(connection: sa.Connection, feed: Feed) -> None:
+    """Link rows that are stored to the tombstones of their keys, as a load of snapshots does.
+
+    They were stored anew while the feed declared no snapshot, and would be deleted rows besides.
+    """
+    target, history = (f'{SCHEMA}."{name}"' for name in (feed.name, f"{feed.name}_history"))
+    names = ", ".join(f'"{name}"' for name in ("account", *key_columns(feed)))
+    key = ", ".join(f'its."{name}"' for name in ("account", *key_columns(feed)))
+    again = f"({key}) = ({key.replace('its.', 'again.')})"
+    connection.exec_driver_sql(f"""
+        WITH again AS (
+            SELECT {names}, t._created_import_id AS stored_by, d._created_import_id AS made_by
+            FROM {target} t JOIN {history} d USING ({names}) WHERE d._replaced_by_import_id = 0
+        ),
+        linked AS (
+            UPDATE {history} its SET _replaced_by_import_id = stored_by
+            FROM again WHERE {again} AND its._replaced_by_import_id = 0
+        ),
+        joined AS (
+            UPDATE {history} its SET _created_import_id = made_by
+            FROM again WHERE {again} AND its._created_import_id = stored_by
+                AND its._replaced_by_import_id <> 0
+        )
+        UPDATE {target} its SET _created_import_id = made_by FROM again WHERE {again}
+    """)  # noqa: S608  # names of the feed
 
 
 def _names(feed: Feed) -> list[str]:
