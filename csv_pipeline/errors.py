@@ -230,6 +230,7 @@ class UnknownFeedError(SetupError):
         self.name, self.feeds = name, tuple(feeds)
         super().__init__(
             f"feed {name!r}: one of {_listed(feeds)} was needed; no feed has this name"
+            f"{_alike(name, feeds)}"
         )
 
 
@@ -249,10 +250,9 @@ class UnknownAccountError(SetupError):
 
     def __init__(self, name: str, accounts: Sequence[str]) -> None:
         self.name = name
-        alike = get_close_matches(name, accounts, n=3)
         super().__init__(
             f"account {name!r}: an account that exists was needed; none has this name"
-            + (f" (did you mean {' or '.join(map(repr, alike))}?)" if alike else "")
+            f"{_alike(name, accounts)}"
         )
 
 
@@ -306,6 +306,11 @@ class AccountingError(PipelineError):
 def _listed(names: Sequence[str], limit: int = 40) -> str:
     shown = ", ".join(repr(name) for name in names[:limit]) or "nothing"
     return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
+
+
+def _alike(name: str, known: Sequence[str]) -> str:
+    alike = get_close_matches(name, known, n=3)
+    return f" (did you mean {' or '.join(map(repr, alike))}?)" if alike else ""
 
 
 def _likely(names: Mapping[str, str]) -> str:

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from csv_pipeline.cli import commands
 from csv_pipeline.errors import SetupError
 from csv_pipeline.feeds import FEEDS
-from csv_pipeline.spec.contract import Column, Contract, column
+from csv_pipeline.spec.contract import Column, Contract, Money, Timestamp, column
 from csv_pipeline.spec.declared import read_feed
 from csv_pipeline.spec.declared.document import parse
 from csv_pipeline.spec.declared.emitting import yaml_of
@@ -24,6 +24,7 @@ from csv_pipeline.spec.declared.forms import written
 from csv_pipeline.spec.declared.words import OwnOfFeed, OwnOfField, json_schema
 from csv_pipeline.spec.declared.writing import CODE_OF_COLUMN, left_out
 from csv_pipeline.spec.feed import Feed
+from csv_pipeline.spec.kinds import Kind
 from csv_pipeline_tests.test_yaml_feeds import EXAMPLE, ORDERS, checks, same
 
 TOLD_BY_NAME = """\
@@ -126,6 +127,25 @@ def test_the_contract_is_one_by_the_standard(feed: Feed) -> None:
     standard = resources.files("open_data_contract_standard") / "schema.json"
     made = yaml.safe_load(written(feed, "odcs"))
     jsonschema.validate(made, json.loads(standard.read_text()))
+
+
+def test_a_contract_has_the_types_of_the_table() -> None:
+    class Typed(Contract):
+        """All types."""
+
+        token: str = column(kind=Kind.UUID)
+        seen_at: Timestamp = column()
+        more: str = column(kind=Kind.JSON)
+        total: Money = column()
+
+    made = yaml.safe_load(written(Feed(name="typed", description="", contract=Typed), "odcs"))
+    types = {its["name"]: its["physicalType"] for its in made["schema"][0]["properties"]}
+    assert types == {
+        "token": "uuid",
+        "seen_at": "timestamp with time zone",
+        "more": "jsonb",
+        "total": "numeric(18, 2)",
+    }
 
 
 def test_a_contract_of_others_is_a_feed(declared: Callable[..., Feed]) -> None:

@@ -20,8 +20,9 @@ from csv_pipeline.spec.conflict import Greatest, NewestWins, Precedence
 from csv_pipeline.spec.contract import Contract, Timestamp, column, columns_of, optional
 from csv_pipeline.spec.declared import read_feed, read_folder
 from csv_pipeline.spec.declared import words as declared_words
+from csv_pipeline.spec.declared.forms import written
 from csv_pipeline.spec.duplicates import NewestInFile
-from csv_pipeline.spec.feed import Feed, Layout, NonDataPattern
+from csv_pipeline.spec.feed import Feed, Layout, NonDataPattern, feed_named
 from csv_pipeline.spec.kinds import Kind
 from csv_pipeline_tests.conftest import Desk, own_settings
 from csv_pipeline_tests.test_house import REFERENCE, ROOT, section
@@ -195,6 +196,60 @@ def checks(feed: Feed) -> dict[str, Any]:
     }
 
 
+def test_two_columns_of_a_heading_list_it_both(declared: Callable[..., Feed]) -> None:
+    two = "{name: day, type: date, title: At}, {name: at, type: time, title: At}"
+    assert declared(f"fields: [{two}]").meanings["at"] == "day at"
+    with pytest.raises(SetupError, match="'At' is also of 'at'"):
+        declared(f"fields: [{two.replace('time, title: At', 'time')}]")
+
+
+@pytest.mark.parametrize(
+    ("words", "known"),
+    [
+        ("trueValues: [x]", {"x": "true", "false": "false", "0": "false"}),
+        ("falseValues: [o]", {"o": "false", "true": "true", "1": "true"}),
+        ("trueValues: [x], falseValues: []", {"x": "true"}),
+    ],
+)
+def test_the_words_of_the_standard_stay_where_one_list_is_declared(
+    words: str, known: dict[str, str], declared: Callable[..., Feed]
+) -> None:
+    feed = declared(f"fields: [{{name: a, type: boolean, {words}}}]")
+    assert feed.columns[0].choices == known
+    again = declared(written(feed, "table-schema"), "again.yaml")
+    assert again.columns[0].choices == known
+
+
+class Thing(Contract):
+    """One thing."""
+
+    a: str = column()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"key": ("a", "a")},
+        {"counted": ("a", "a")},
+        {"max_rejected_share": 50},
+        {"max_rejected_share": float("nan")},
+        {"max_rejected_rows": -1},
+        {"reject_rate_warning": -0.1},
+    ],
+    ids=str,
+)
+def test_python_is_held_to_the_same_limits(wrong: dict[str, Any]) -> None:
+    with pytest.raises(SetupError, match=r"twice|from 0 to 1"):
+        Feed(name="things", description="", contract=Thing, **wrong)
+
+
+def test_an_unknown_feed_is_told_the_nearest_one() -> None:
+    with pytest.raises(SetupError, match=r"did you mean 'inventory'\?"):
+        feed_named(
+            {"inventory": Feed(name="inventory", description="", contract=Thing)}, "invntory"
+        )
+
+
 def test_rows_are_the_same_that_hold_the_same_where_there_is_no_key(
     declared: Callable[..., Feed],
 ) -> None:
@@ -251,7 +306,23 @@ FIELD = "fields:\n  - name: a\n"
         (FIELD + "csv_pipeline: {layouts: [{name: x, marks: [y]}]}", 3, 44, "found 'y'"),
         (FIELD + "csv_pipeline: {non_data: [{name: x, pattern: '('}]}", 3, 46, "a regular"),
         (FIELD + "fieldsMatch: exact", 3, 14, "one of subset, partial was needed; found 'exact'"),
-        (FIELD + "    constraints: {required: yes}", 3, 29, "found yes without"),
+        (FIELD + "    constraints: {required: yes}", 3, 29, "true or false, or text in"),
+        (FIELD + "    required: true", 3, 5, "'required', which belongs in constraints"),
+        (FIELD + "    aliases: [x]", 3, 5, "'aliases', which belongs in csv_pipeline"),
+        (FIELD + "conflict: overwrite", 3, 1, "'conflict', which belongs in csv_pipeline"),
+        (FIELD + "    type: date\n    format: DD.MM.YYYY", 4, 13, "(did you mean %d.%m.%Y?)"),
+        (FIELD + "    type: time\n    format: hh:mm", 4, 13, "(did you mean %H:%M?)"),
+        (FIELD + "primaryKey: [a, a]", 3, 17, "each column once was needed; found 'a' twice"),
+        ("fields: [{name: A B}]\nprimaryKey: [A B, a_b]", 2, 19, "found 'a_b' twice"),
+        (FIELD + "csv_pipeline: {max_rejected_share: 50}", 3, 36, "less than or equal to 1"),
+        (FIELD + "csv_pipeline: {max_rejected_share: -0.1}", 3, 36, "greater than or equal to 0"),
+        (FIELD + "csv_pipeline: {reject_rate_warning: 5}", 3, 37, "less than or equal to 1"),
+        (FIELD + "csv_pipeline: {snapshot: {max_missing_share: 20}}", 3, 46, "or equal to 1"),
+        (FIELD + "  - {name: b, title: A}", 3, 22, "'A' is also of 'a'"),
+        (FIELD + "  - {name: b, csv_pipeline: {aliases: [x, A]}}", 3, 43, "'A' is also of 'a'"),
+        (FIELD + "    title: B\n  - {name: b, type: date}", 3, 12, "'B' is also of 'b'"),
+        (FIELD + "    title: X\n  - {name: b, title: x}", 3, 12, "'X' is also of 'b'"),
+        ("fields: [{name: a_b}, {name: ab}]", 1, 17, "'a_b' is also of 'ab'"),
         (FIELD + "    constraints: {required: 1}", 3, 29, "true or false was needed; found 1"),
         (FIELD + "    constraints: {pattern: '('}", 3, 28, "a regular expression as Rust has it"),
         (FIELD + "    constraints: {pattern: '(?=x)'}", 3, 28, "look-around"),

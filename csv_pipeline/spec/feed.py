@@ -200,6 +200,13 @@ class Feed:
             raise SetupError(f"feed {self.name!r}: a confidential feed cannot have a worklist")
         for transform in self.transforms:
             takes_facts(transform)
+        shares = (self.reject_rate_warning, self.max_rejected_share or 0)
+        if not all(0 <= share <= 1 for share in shares) or (self.max_rejected_rows or 0) < 0:
+            raise SetupError(
+                f"feed {self.name!r}: reject_rate_warning and max_rejected_share from 0 to 1, and "
+                "max_rejected_rows of 0 or more were needed; found "
+                f"{self.reject_rate_warning}, {self.max_rejected_share}, {self.max_rejected_rows}"
+            )
         if fault := self._fault():
             raise SetupError(
                 f"feed {self.name!r}: columns of its contract were needed for key or counted, "
@@ -212,19 +219,26 @@ class Feed:
         decided_by_key = sorted(self.column_conflicts.keys() & {*self.key, *self.counted})
         if unknown := sorted(self._named() - {column.name for column in self.columns}):
             return f"the contract has no {', '.join(map(repr, unknown))}"
+        if wrong := self._fault_of_key():
+            return wrong
+        if in_files := sorted(told - {c.name for c in self.columns if c.derived}):
+            return f"the file's name tells {', '.join(map(repr, in_files))}, which is not derived"
+        if decided_by_key:
+            return f"{', '.join(map(repr, decided_by_key))} is of the key, which cannot differ"
+        return ""
+
+    def _fault_of_key(self) -> str:
+        """Return why rows cannot be told apart by the columns declared; "" if they can."""
         if blank := sorted(
             c.name
             for c in self.columns
             if c.name in self.key and c.nullable and c.substitute is None
         ):
             return f"{', '.join(map(repr, blank))} of the key may be null and has no substitute"
-        if self.key and self.counted:
-            return "rows that have a key are not counted"
-        if in_files := sorted(told - {c.name for c in self.columns if c.derived}):
-            return f"the file's name tells {', '.join(map(repr, in_files))}, which is not derived"
-        if decided_by_key:
-            return f"{', '.join(map(repr, decided_by_key))} is of the key, which cannot differ"
-        return ""
+        for names in (self.key, self.counted):
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                return f"{', '.join(map(repr, twice))} is named twice"
+        return "rows that have a key are not counted" if self.key and self.counted else ""
 
     def _named(self) -> set[str]:
         """Return the columns that the declaration names."""

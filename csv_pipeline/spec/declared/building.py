@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 
 from csv_pipeline.errors import SetupError
 from csv_pipeline.spec.conflict import ConflictPolicy, Overwrite
-from csv_pipeline.spec.contract import Contract
+from csv_pipeline.spec.contract import Contract, heading
 from csv_pipeline.spec.declared.columns import column_name, column_of
 from csv_pipeline.spec.declared.document import Document, Path
 from csv_pipeline.spec.declared.faults import fault, nearest
-from csv_pipeline.spec.declared.words import FeedFile, LayoutOfFeed, words_in
+from csv_pipeline.spec.declared.words import FeedFile, FieldOfFeed, LayoutOfFeed, words_in
 from csv_pipeline.spec.dialect import TableDialect
 from csv_pipeline.spec.duplicates import DuplicatePolicy, LastInFile
 from csv_pipeline.spec.feed import Feed, Layout, NonDataPattern
@@ -103,13 +103,43 @@ class _Building:
         title = re.sub(r"\W", "_", feed).title().replace("_", "") or "Feed"
         described = {"__doc__": self.file.description or f"One row of {feed}."}
         names = {"__module__": __name__, "__annotations__": annotations, **described, **made}
+        self._hold_headings()
         return type(title, (Contract,), names)
+
+    def _hold_headings(self) -> None:
+        """Hold each name in headers to one column, or to several types that all list it.
+
+        Raises:
+            SetupError: A column has a name that is another's.
+        """
+        read = [(at, its) for at, its in enumerate(self.file.fields) if not its.own.derived]
+        listed: list[tuple[int, str, Path]] = []
+        for at, its in read:
+            listed.append((at, its.title, ("title",)))
+            listed += [(at, n, (*_OWN, "aliases", no)) for no, n in enumerate(its.own.aliases)]
+        listed += [(at, its.name, ("name",)) for at, its in read]
+        owners: dict[str, set[int]] = {}
+        for at, name, _ in listed:
+            owners.setdefault(heading(name), set()).add(at)
+        for at, name, place in listed:
+            its = self.file.fields[at]
+            for other in (self.file.fields[one] for one in owners[heading(name)] - {at}):
+                if name and not _share(heading(name), its, other):
+                    raise self._fault(
+                        ("fields", at, *place),
+                        f"a name in headers that is of {its.name!r} only",
+                        f"{name!r} is also of {other.name!r}",
+                    )
 
     def key(self) -> tuple[str, ...]:
         """Return the columns of the key."""
-        return tuple(
-            self.column(name, ("primaryKey", at)) for at, name in enumerate(self._key_names())
-        )
+        key: list[str] = []
+        for at, name in enumerate(self._key_names()):
+            column = self.column(name, ("primaryKey", at))
+            if column in key:
+                raise self._fault(("primaryKey", at), "each column once", f"found {name!r} twice")
+            key.append(column)
+        return tuple(key)
 
     def _key_names(self) -> list[str]:
         """Return the key as the file names its columns; what else is unique has to be it.
@@ -243,3 +273,10 @@ class _Building:
 
     def _fault(self, path: Path, needed: str, found: str, near: str = "") -> SetupError:
         return fault(self.document, path, needed, found, near)
+
+
+def _share(name: str, *fields: FieldOfFeed) -> bool:
+    """Return whether columns are read from one heading on purpose: each lists it, to its type."""
+    listed = (map(heading, (its.title, *its.own.aliases)) for its in fields)
+    types = {(its.type, its.own.kind) for its in fields}
+    return len(types) == len(fields) and all(name in names for names in listed)

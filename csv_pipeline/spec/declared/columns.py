@@ -75,6 +75,31 @@ def column_of(its: FieldOfFeed, document: Document, path: Path, *, in_key: bool)
         raise SetupError(f"{document.place(path)}: {error}") from error
 
 
+_DAY_OR_TIME = re.compile(r"(?i)(?:y{4}|y{2}|m{1,2}|d{1,2}|h{1,2}|s{1,2}|[ .,:/T-])+")
+_OF_STRPTIME = {
+    r"(?<=h:)m{1,2}": "%M",
+    "y{4}": "%Y",
+    "y{2}": "%y",
+    "d{1,2}": "%d",
+    "h{1,2}": "%H",
+    "s{1,2}": "%S",
+    "(?<!%)m{1,2}": "%m",
+}
+
+
+def strptime_of(letters: str) -> str:
+    """Return the pattern of strptime that letters of days and times mean; "" if they mean none.
+
+    >>> strptime_of("DD.MM.YYYY"), strptime_of("yyyy-mm-dd HH:mm"), strptime_of("daily")
+    ('%d.%m.%Y', '%Y-%m-%d %H:%M', '')
+    """
+    if not _DAY_OR_TIME.fullmatch(letters):
+        return ""
+    for its, directive in _OF_STRPTIME.items():
+        letters = re.sub(f"(?i)(?<!%){its}", directive, letters)
+    return letters
+
+
 @cache
 def _no_pattern(pattern: str) -> str:
     """Return why Polars cannot look for a pattern; "" if it can."""
@@ -103,11 +128,11 @@ class _Making:
                 ("type",), f"one of {', '.join(known)}", repr(its.type), nearest(its.type, known)
             )
         if its.format not in self.type.formats and not self._is_pattern():
-            known = list(self.type.formats)
-            raise self.fault(
-                ("format",), f"one of {', '.join(known)}", repr(its.format),
-                nearest(its.format, known),
-            )  # fmt: skip
+            known = [one for one in self.type.formats if one != "%"]
+            pattern = strptime_of(its.format) if "%" in self.type.formats else ""
+            needed = f"one of {', '.join(known)}" + (", or a pattern of strptime" * bool(pattern))
+            near = pattern or nearest(its.format, known)
+            raise self.fault(("format",), needed, repr(its.format), near)
         for model, above in self._models():
             for word in sorted(model.model_fields_set & (BOUND - self.type.words)):
                 types = [name for name, one in FIELD_TYPES.items() if word in one.words]
@@ -135,6 +160,7 @@ class _Making:
         its, own = self.its, self.its.own
         asked = its.constraints
         required = asked.required or in_key
+        trues, falses = self._words_of_truth()
         return column(
             *dict.fromkeys((*([its.title] if its.title else []), *own.aliases, *self._own_name())),
             nullable=not required and own.substitute is None,
@@ -148,8 +174,6 @@ class _Making:
             kind=self._kind(),
             nulls=words_in(its.missing_values),
             past=own.past,
-            trues=its.true_values,
-            falses=its.false_values,
             zone=own.zone,
             zones=own.zones,
             unit=own.unit,
@@ -159,8 +183,16 @@ class _Making:
             style=self._style(),
             needs=own.needs or self._needs(),
             description=its.description,
+            trues=trues,
+            falses=falses,
             **self._checks(),
         )
+
+    def _words_of_truth(self) -> tuple[list[str], list[str]]:
+        """Return the words of a boolean: the standard's for those that are not declared of two."""
+        its = self.its
+        declared = its.model_fields_set & {"true_values", "false_values"}
+        return (its.true_values, its.false_values) if declared else ([], [])
 
     def _own_name(self) -> list[str]:
         """Return the field's name if headers have it and the column is called otherwise."""

@@ -85,6 +85,11 @@ def reads_as_text(word: str) -> bool:
     return not any(pattern.fullmatch(word) for pattern in others)
 
 
+def _otherwise(word: str) -> str:
+    """Return what besides text a word may be meant to be."""
+    return "true or false" if word.isalpha() else "a plain number"
+
+
 def _indented(error: yaml.MarkedYAMLError) -> str:
     return f", {error.context}" if error.context else ""
 
@@ -183,7 +188,7 @@ class _Reader:
             return _MEANT[text]
         if _TWO_WAYS.fullmatch(text):
             self.refuse(
-                mark, f"text in quotes, as {text!r}, or true, false or a plain number",
+                mark, f"{_otherwise(text)}, or text in quotes, as {text!r},",
                 f"found {text} without, which YAML does not read as text",
             )  # fmt: skip
         number = int if _INTEGER.fullmatch(text) else Decimal if _NUMBER.fullmatch(text) else str

@@ -81,6 +81,8 @@ def _of(document: Document, model: type[BaseModel], errors: list[Any]) -> str:
         word = str(path[-1])
         place = document.place(path, key=True)
         needed = f"one of {', '.join(known)}" if known else "another word"
+        if block := _block_of(model, path):
+            return f"{_told(place, needed, f'found {word!r}')}, which belongs in {block}"
         return _told(place, needed, f"found {word!r}", nearest(word, known))
     if error["type"] == "missing":
         return _told(document.place(path[:-1]), f"a {path[-1]}", "there is none")
@@ -103,13 +105,21 @@ def _needed(error: Any) -> str:
 
 
 def _known_at(model: type[BaseModel], path: Path) -> list[str]:
-    """Return the words that may stand at a place."""
+    """Return the words that may stand at a place, none where there is no block."""
     at: Any = model
     for step in path:
         if isinstance(step, str):
             field = next(f for n, f in at.model_fields.items() if step in {n, f.alias})
             at = _model_in(field.annotation)
-    return [its.alias or name for name, its in at.model_fields.items()]
+    return [its.alias or name for name, its in at.model_fields.items()] if at else []
+
+
+def _block_of(model: type[BaseModel], path: Path) -> str:
+    """Return the block beside a word that is not known, which has the word; "" if none has."""
+    for block in _known_at(model, path[:-1]):
+        if path[-1] in _known_at(model, (*path[:-1], block)):
+            return block
+    return ""
 
 
 def _model_in(annotation: Any) -> Any:

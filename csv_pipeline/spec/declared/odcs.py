@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from sqlalchemy.dialects import postgresql
+
 from csv_pipeline.spec.contract import Column, columns_of
 from csv_pipeline.spec.declared.document import Document, Path
 from csv_pipeline.spec.declared.faults import fault
@@ -83,7 +85,7 @@ def _property(field: Mapping[str, Any], key: list[str], column: Column) -> dict[
             "businessName": field.get("title", ""),
             "description": field.get("description", ""),
             "logicalType": _LOGICAL.get(field["type"], field["type"]),
-            "physicalType": str(sql_type(column.kind, column.dtype)).lower(),
+            "physicalType": _physical(column),
             "required": required,
             "primaryKey": field["name"] in key,
             "primaryKeyPosition": key.index(field["name"]) + 1 if field["name"] in key else 0,
@@ -92,6 +94,12 @@ def _property(field: Mapping[str, Any], key: list[str], column: Column) -> dict[
             "customProperties": _custom(rest, field.get("csv_pipeline", {})),
         }
     )
+
+
+def _physical(column: Column) -> str:
+    """Return the type of a column in the table."""
+    its = sql_type(column.kind, column.dtype)
+    return its.compile(dialect=postgresql.dialect()).lower()  # type: ignore[no-untyped-call]
 
 
 def _custom(schema: Mapping[str, Any], own: Mapping[str, Any]) -> list[dict[str, Any]]:

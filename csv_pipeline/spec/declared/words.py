@@ -116,8 +116,8 @@ class FieldOfFeed(_Standard):
     decimal_char: str = Field("", description="the mark before decimals, if it is certain")
     group_char: str = Field("", description="the mark between thousands; any is read")
     bare_number: bool = Field(True, description="without effect: signs of currencies are read")
-    true_values: list[str] = Field([], description="the words for true")
-    false_values: list[str] = Field([], description="the words for false")
+    true_values: list[str] = Field(["true", "1"], description="the words for true, in any case")
+    false_values: list[str] = Field(["false", "0"], description="the words for false, in any case")
     example: Any = Field(None, description="for people")
     rdf_type: str = Field("", description="for people")
     own: OwnOfField = Field(
@@ -198,9 +198,13 @@ class OwnOfFeed(_Own):
     needs_good_row: bool = Field(False, description="without a good row a file is refused")
     encodings: list[str] = Field(["cp1252"], description="tried if a file is not Unicode")
     views: dict[str, str] = Field({}, description="SELECT statements by the name of a view")
-    reject_rate_warning: Number = Field(Decimal("0.05"), description="share of rejects to warn of")
+    reject_rate_warning: Number = Field(
+        Decimal("0.05"), ge=0, le=1, description="share of rejects to warn of"
+    )
     max_rejected_rows: int | None = Field(None, ge=0, description="more, and a file is refused")
-    max_rejected_share: Number | None = Field(None, description="more, and a file is refused")
+    max_rejected_share: Number | None = Field(
+        None, ge=0, le=1, description="more, and a file is refused"
+    )
 
 
 class FeedFile(_Standard):

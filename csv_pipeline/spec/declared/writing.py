@@ -89,14 +89,13 @@ def _field(column: Column, feed: Feed, conflict: Any) -> dict[str, Any]:
         "categories": _categories(column),
         "missingValues": sorted(column.nulls),
         "decimalChar": _MARKS.get(column.style, ""),
-        **_words_of_truth(column),
     }
     own = _own_of(column, aliases, conflict)
     if constraints.get("pattern") == EMAIL and column.needs == EMAIL_NEEDS:
         made["format"] = "email"
         del constraints["pattern"], own["needs"]
     made["csv_pipeline"] = own
-    return {word: its for word, its in made.items() if its}
+    return {word: its for word, its in made.items() if its} | _words_of_truth(column)
 
 
 def _own_of(column: Column, aliases: Iterable[str], conflict: Any) -> dict[str, Any]:
