@@ -101,6 +101,13 @@ def test_what_stands_above_the_header_is_no_row_and_nothing_to_look_at(desk: Des
     ]
 
 
+def test_a_refund_is_a_row_beside_its_order_and_comes_again_unchanged(desk: Desk) -> None:
+    refund = line("Refund", "-9.50") | ITEM
+    assert bring(desk, ORDER, refund).counts.inserted == 2
+    again = bring(desk, ORDER, refund, FEE, name="later.csv")
+    assert (again.counts.unchanged, again.counts.inserted) == (2, 1)
+
+
 def test_seller_and_period_of_the_preamble_are_evidence(desk: Desk) -> None:
     report = bring(desk, ORDER)
     assert told(report, "seller") == "test.seller"

@@ -2,6 +2,8 @@
 
 from decimal import Decimal
 
+import pytest
+
 from csv_pipeline.model import Outcome
 from csv_pipeline_tests.conftest import SAMPLES, Desk
 
@@ -103,6 +105,30 @@ def test_the_seed_file_maps_completed_to_delivered(desk: Desk) -> None:
     desk.bring(SEED, "ebay_orders")
     statuses = desk.rows("ebay_orders", "order_status", order="_row_number")
     assert [row.order_status for row in statuses] == ["DELIVERED", "PENDING", "DELIVERED"]
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        ("order_status", "pending processing shipped delivered cancelled returned completed"),
+        ("payment_status", "pending paid failed refunded"),
+        ("shipping_status", "not_shipped processing shipped delivered returned"),
+    ],
+)
+@pytest.mark.parametrize("order_id", ["ORDER_ID", "order id", "OrderId"])
+def test_each_status_of_a_seed_file_is_stored_and_an_unknown_one_is_a_reject(
+    desk: Desk, column: str, words: str, order_id: str
+) -> None:
+    header = f"{order_id},Buyer_Name,ORDER TOTAL,orderdate,{column.upper()}\n"
+    rows = [
+        f"11-10000-{n:05},Ann,5.00,2026-05-18,{word}\n"
+        for n, word in enumerate((*words.split(), "lost", "PENDING?"))
+    ]
+    report = desk.bring(header + "".join(rows), "ebay_orders")
+    assert report.rejects_by_rule == {f"{column}.choice": 2}
+    stored = desk.rows("ebay_orders", column, order="_row_number")
+    wanted = ["DELIVERED" if word == "completed" else word.upper() for word in words.split()]
+    assert [row[0] for row in stored] == wanted
 
 
 def test_a_reject_keeps_the_record_as_it_stands_in_the_file(desk: Desk) -> None:
