@@ -1,6 +1,7 @@
 """A feed that is proposed for files loads, and imports these files without a reject."""
 
 import gzip
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import yaml
 from typer.testing import CliRunner
 
 from csv_pipeline.cli import commands
+from csv_pipeline.engine.new_project import new_project
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.engine.proposing import propose
 from csv_pipeline.errors import EmptyFileError, SetupError
@@ -163,9 +165,125 @@ def test_a_key_may_be_a_pair_and_a_moment_is_none_alone(fields: Any) -> None:
     assert fields("day,sold\n2025-01-01,1.5\n2025-01-02,2.5\n")["key"] is None
 
 
+DAYS = [f"2025-{n // 28 + 1:02d}-{n % 28 + 1:02d}" for n in range(200)]
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("day,total,{0}", "{day},{n}.5,A{n}"),
+        ("seen,{0}", "{epoch},x{n}"),
+        ("ms,{0}", "{epoch}000,{n}"),
+        ("pieces,{0}", "{n},A{n}"),
+    ],
+)
+@pytest.mark.parametrize("id_", ["order_id", "Invoice Number", "Beleg-Nr.", "SKU", "ItemID"])
+def test_an_id_is_the_key_before_what_is_unique_by_chance(
+    header: str, row: str, id_: str, fields: Any
+) -> None:
+    rows = [row.format(day=day, n=n, epoch=1_700_000_000 + n) for n, day in enumerate(DAYS)]
+    key = fields("\n".join([header.format(id_), *rows]) + "\n")["key"]
+    assert key == [re.sub("[^a-z]+", "_", id_.lower()).strip("_")]
+
+
+def test_an_id_that_one_row_in_a_hundred_lacks_is_the_key_and_the_reject_is_told(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "orders.csv"
+    rows = [f"{day},{'' if n == 7 else f'A{n}'}" for n, day in enumerate(DAYS)]
+    path.write_text("\n".join(["day,order_id", *rows]) + "\n")
+    told = propose([path], Settings(home=tmp_path))
+    assert (
+        "# no two of 200 rows have the same; rows without one are rejected: 1\nprimaryKey" in told
+    )
+    assert "# orders.csv: 200 rows, 1 × order_id" in told
+    path.write_text("\n".join(["day,order_id", *rows[:50]]) + "\n")
+    assert "primaryKey" not in propose([path], Settings(home=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("day,kind\n2025-01-01,x\n2025-01-02,x\n2025-01-03,y\n", "day alone"),
+        ("epoch,kind\n1700000001,x\n1700000002,x\n1700000003,y\n", "epoch alone"),
+        ("ms,kind\n1700000001000,x\n1700000002000,x\n1700000003000,y\n", "ms alone"),
+        ("paid,kind\n7,x\n8,x\n9,y\n", "paid alone"),
+        ("paid,kind\n7.5,x\n8.5,x\n7.5,y\n", "paid and kind together"),
+        ("paid,kind\n7.5,x\n7.5,x\n7.5,y\n", "no column or pair"),
+    ],
+)
+def test_what_may_be_unique_by_chance_is_no_key_and_told(
+    text: str, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "things.csv").write_text(text)
+    told = propose([tmp_path / "things.csv"], Settings(home=tmp_path))
+    assert "primaryKey" not in told
+    assert f"# rows without a key: {said}" in told
+
+
+def test_letters_before_digits_are_an_id_and_no_currency(fields: Any) -> None:
+    found = fields("Receipt,Date\nR-1,2025-01-31\nR-2,2025-01-31\nR-1001,2025-01-31\n")
+    assert found["receipt"]["csv_pipeline"] == {"identifier": True}
+    assert found["key"] == ["receipt"]
+    assert fields("Price\nR 1.50\nR 2.50\n")["price"]["type"] == "number"
+
+
+def test_the_sample_of_a_new_project_has_its_receipts_as_the_key(tmp_path: Path) -> None:
+    new_project(tmp_path / "my_shop")
+    told = propose([tmp_path / "my_shop" / "samples" / "sales.csv"], Settings(home=tmp_path))
+    assert "primaryKey: [receipt]" in told
+
+
+def test_uuids_and_percentages_are_proposed(fields: Any) -> None:
+    uuids = [f"0b0f8a2e-1111-4a4a-8a8a-0123456789{n:02x}" for n in range(3)]
+    found = fields("Key,Share\n" + "".join(f"{its},{n}.5%\n" for n, its in enumerate(uuids)))
+    assert found["key"] == ["key"]
+    assert found["share"]["csv_pipeline"] == {"kind": "percent", "precision": 18, "scale": 2}
+    assert fields("token\n" + "\n".join(uuids) + "\n")["token"]["format"] == "uuid"
+    assert "format" not in fields("md5\n" + "0b0f8a2e11114a4a8a8a012345678900\n")["md5"]
+    assert "csv_pipeline" not in fields("share\n5%\n6%\n7 of 9\n")["share"]
+
+
+@pytest.mark.parametrize(
+    ("title", "values", "odd", "said"),
+    [
+        ("day", DAYS, "31/02/2025", "a date in 199 of 200 values; row 9 '31/02/2025' is none"),
+        ("size", [f"{n}.5" for n in range(200)], "big", "a number in 199 of 200 values; row 9 "),
+        ("on", ["yes", "no"] * 100, "perhaps", "a boolean in 199 of 200 values; row 9 'perhaps'"),
+        ("t", [f"0b0f8a2e-1111-4a4a-8a8a-{n:012}" for n in range(200)], "?x", "a UUID in 199"),
+        ("Phone", [f"30{n}" for n in range(200)], "ask", "a number in 199 of 200 values; row 9 is"),
+        ("who", [f"30{n}" for n in range(200)], "a@b.de", "200 values; row 9 is none"),
+    ],
+)  # fmt: skip
+def test_a_value_that_keeps_a_column_text_is_told(
+    title: str, values: list[str], odd: str, said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "things.csv"
+    rows = [odd if n == 7 else value for n, value in enumerate(values)]
+    path.write_text("\n".join([f"{title},x", *(f"{value},y" for value in rows)]) + "\n")
+    told = propose([path], Settings(home=tmp_path))
+    assert f"  # {said}" in told or ("200 values" in told and said in told)
+    rows[50:100] = [odd] * 50
+    path.write_text("\n".join([f"{title},x", *(f"{value},y" for value in rows)]) + "\n")
+    assert " is none" not in propose([path], Settings(home=tmp_path))
+
+
+def test_a_date_and_its_time_of_a_plain_name_are_one_heading(fields: Any) -> None:
+    found = fields("seen\n" + "".join(f"2025-06-{n + 1:02d} 14:{n:02d}\n" for n in range(28)))
+    assert found["seen"]["title"] == found["seen_time"]["title"] == "seen"
+
+
 def test_names_that_no_column_can_have_get_others(fields: Any) -> None:
     found = fields("Account,2024,日付,Größe,größe!,,_id\nx,1.5,y,b,c,d,e\n")
     assert list(found) == ["account_2", "column_2024", "column", "grosse", "id", "key"]
+
+
+def test_no_name_is_what_headers_call_another_column(fields: Any) -> None:
+    found = fields("Account,Account 2\nx,y\n")
+    assert list(found) == ["account_3", "account_2", "key"]
+    rows = "".join(f"2025-06-{n + 1:02d} 14:{n:02d},{n}\n" for n in range(28))
+    found = fields(f"Seen,Seen time\n{rows}")
+    assert list(found) == ["seen", "seen_time_2", "seen_time", "key"]
 
 
 def test_an_archive_is_read_and_one_of_several_files_is_refused(tmp_path: Path) -> None:

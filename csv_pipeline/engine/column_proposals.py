@@ -1,12 +1,13 @@
 """What a column of files is, by all of its values: tried by the casts that import them.
 
 A type is proposed only if every value of every file is one of it and nothing of a value is lost:
-numbers with leading zeros, and long ones, are ids, which are text.
+numbers with leading zeros, long ones, and those behind letters and `-` are ids, which are text. If
+nearly every value is one of a type, that is said, and the first that is none.
 """
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ import polars as pl
 
 from csv_pipeline.account import Account
 from csv_pipeline.batches import scan
+from csv_pipeline.handover import REJECTS
 from csv_pipeline.parts import Files
 from csv_pipeline.spec.contract import Contract, Timestamp, choice_key, column
 from csv_pipeline.spec.declared.types import EMAIL, PRECISION, SCALE
@@ -31,6 +33,21 @@ _NAMES_AN_ID = re.compile(
     r"postcode|postal|phone|tel|telephone|ref|reference|tag|serial|account|iban)(?:$|[^a-z])"
 )
 _JSON = r"^\s*[\[{]"
+_LETTERS_DIGITS = r"^\pL+-[0-9]+$"
+_NAMES_A_PERSON = re.compile(
+    r"(?i)mail|phone|tel|fax|mobil|name|birth|geburt|dob|addr|street|stra(?:ß|ss)e|iban|ssn|patient"
+)
+_NEARLY = 0.9
+_DECIMAL = Annotated[pl.Decimal, PRECISION, SCALE]
+_TYPES: tuple[tuple[str, Any, Kind | None], ...] = (
+    ("a UUID", str, Kind.UUID),
+    ("a number", _DECIMAL, None),
+    ("a percentage", _DECIMAL, Kind.PERCENT),
+    ("a boolean", bool, None),
+    ("a moment", Timestamp, None),
+    ("a date", pl.Date, None),
+    ("a time", pl.Time, None),
+)
 _NOBODY = Account(account="proposal")
 
 
@@ -40,6 +57,8 @@ class Proposed:
 
     words: dict[str, Any]
     because: str
+    values: Sequence[pl.Series] = ()
+    """What the values are by a type other than text, file by file."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +68,7 @@ class ColumnOfFiles:
     title: str
     files: tuple[tuple[Files, int], ...]
     all_: int
-    tried: dict[str, list[pl.Series] | None] = field(default_factory=dict)
+    tried: dict[tuple[str, Kind | None], list["_Tried"]] = field(default_factory=dict)
 
     @cached_property
     def values(self) -> pl.Series:
@@ -66,44 +85,54 @@ class ColumnOfFiles:
         """The cells that have any text."""
         return self.values.drop_nulls()
 
-    def fields(self, name: str) -> list[Proposed]:
-        """Return the fields that hold the column; a date with a time of day takes two."""
+    def fields(self, name: str, time: str) -> list[Proposed]:
+        """Return the fields that hold the column; a date with a `time` of day takes two."""
         return [
-            Proposed({"name": name} | its.words | self._missing(its), its.because)
-            for its in self._found(name)
+            replace(its, words={"name": name} | its.words | self._missing(its))
+            for its in self._found(name, time)
         ]
 
-    def _found(self, name: str) -> Iterator[Proposed]:
+    def _found(self, name: str, time: str) -> Iterator[Proposed]:
         if self.filled.is_empty():
             yield Proposed(self._titled(name), "no value in any row")
+        elif self.filled.str.contains("-").all() and (uuids := self._as(str, Kind.UUID)):
+            yield Proposed(self._titled(name) | {"format": "uuid"}, "every value is a UUID", uuids)
         elif self.is_id:
-            own = {"identifier": True}
-            yield Proposed(self._titled(name) | {"csv_pipeline": own}, "an id, which is text")
+            id_ = {"csv_pipeline": {"identifier": True}}
+            yield Proposed(self._titled(name) | id_, "an id, which is text")
+        elif self.filled.str.contains("%").all() and (shares := self._as(_DECIMAL, Kind.PERCENT)):
+            titled, digits = self._titled(name, "number"), _digits(shares)
+            own = {"csv_pipeline": {"kind": "percent"} | digits}
+            yield Proposed(titled | own, f"{_range(shares)}, in percent", shares)
         elif numbers := self._as(int):
-            yield Proposed(self._titled(name, "integer"), _range(numbers))
-        elif numbers := self._as(Annotated[pl.Decimal, PRECISION, SCALE]):
-            yield Proposed(self._titled(name, "number") | _digits(numbers), _range(numbers))
-        elif self._as(bool):
+            yield Proposed(self._titled(name, "integer"), _range(numbers), numbers)
+        elif numbers := self._as(_DECIMAL):
+            own = {"csv_pipeline": _digits(numbers)}
+            yield Proposed(self._titled(name, "number") | own, _range(numbers), numbers)
+        elif truths := self._as(bool):
             words = ", ".join(sorted(self.filled.unique()))
-            yield Proposed(self._titled(name, "boolean"), f"the words are {words}")
+            yield Proposed(self._titled(name, "boolean"), f"the words are {words}", truths)
         elif moments := self._as(Timestamp):
-            yield Proposed(self._titled(name, "datetime"), f"{_range(moments)}, in UTC")
+            because = f"{_range(moments)}, in UTC"
+            yield Proposed(self._titled(name, "datetime"), because, moments)
         else:
-            yield from self._days_and_times(name)
+            yield from self._days_and_times(name, time)
 
-    def _days_and_times(self, name: str) -> Iterator[Proposed]:
+    def _days_and_times(self, name: str, time: str) -> Iterator[Proposed]:
         days, times = self._as(pl.Date), self._as(pl.Time)
+        both = {"title": self.title} if days and times else {}
         if days:
-            yield Proposed(self._titled(name, "date"), _range(days))
+            yield Proposed(self._titled(name, "date") | both, _range(days), days)
         if times:
-            at = f"{name}_time" if days else name
-            yield Proposed({"name": at} | self._titled(at, "time"), _range(times))
+            at = time if days else name
+            yield Proposed({"name": at} | self._titled(at, "time") | both, _range(times), times)
         if not (days or times):
-            yield self._text(name)
+            text, nearly = self._text(name), self._nearly()
+            yield replace(text, because="\n".join(filter(None, (text.because, nearly))))
 
     def _text(self, name: str) -> Proposed:
         titled, filled = self._titled(name), self.filled
-        if filled.str.contains(_JSON).all() and self._as(str, kind=Kind.JSON):
+        if filled.str.contains(_JSON).all() and self._as(str, Kind.JSON):
             return Proposed({**titled, "type": "any"}, "every value is JSON")
         if filled.str.contains(f"^{EMAIL}$").all():
             own = {"csv_pipeline": {"protected": True}}
@@ -123,7 +152,9 @@ class ColumnOfFiles:
 
     @cached_property
     def is_id(self) -> bool:
-        """Whether values are digits that are no quantity, or the title says so of a text."""
+        """Whether values are digits that are no quantity, or a prefix or the title says so."""
+        if self.filled.str.contains(_LETTERS_DIGITS).all():
+            return True
         digits = self.filled.str.contains(r"^\+?[0-9]+$")
         if not digits.all():
             has_digits = self.filled.str.contains(r"^[\w./+ -]*[0-9][\w./+ -]*$").all()
@@ -139,38 +170,65 @@ class ColumnOfFiles:
     def _missing(self, its: Proposed) -> dict[str, Any]:
         """Return whether each row has a value, and each file the column."""
         everywhere = len(self.files) == self.all_ and not self.values.is_empty()
-        cast = self.tried.get(str(its.words.get("type", "")), None)
-        nulls = sum(one.null_count() for one in cast) if cast else self.values.null_count()
+        nulls = sum(one.null_count() for one in its.values or [self.values])
         return {"constraints": {"required": True}} if everywhere and not nulls else {}
 
     def _as(self, annotation: Any, kind: Kind | None = None) -> list[pl.Series]:
         """Return the column's values by a type, file by file; none if any cell is no such value."""
-        known = _SCHEMA_NAMES.get(str(annotation), str(kind))
-        if known not in self.tried:
-            self.tried[known] = self._cast(annotation, kind)
-        return self.tried[known] or []
+        tried = self._tried(annotation, kind)
+        made = [its.values for its in tried if its.faults.is_empty()]
+        valued = len(made) == len(self.files) and any(one.null_count() < one.len() for one in made)
+        return made if valued else []
 
-    def _cast(self, annotation: Any, kind: Kind | None) -> list[pl.Series] | None:
+    def _nearly(self) -> str:
+        """Return what nearly all values are, and the first that is none; "" if they are nothing."""
+        for what, annotation, kind in _TYPES:
+            tried = self._tried(annotation, kind)
+            faults = sum(its.faults.height for its in tried)
+            cast = sum(its.values.len() - its.values.null_count() for its in tried)
+            if faults and cast >= _NEARLY * (cast + faults):
+                return f"{what} in {cast:,} of {cast + faults:,} values; {self._outlier(tried)}"
+        return ""
+
+    def _outlier(self, tried: Sequence["_Tried"]) -> str:
+        """Return where the first value is that is none of a type, and which if anybody may see."""
+        its = next(its for its in tried if its.faults.height)
+        row, value = its.faults.row(0)
+        where = f"row {row:,}" + (f" of {its.file}" if len(self.files) > 1 else "")
+        personal = _NAMES_A_PERSON.search(self.title) or "@" in value
+        return f"{where} is none" if personal else f"{where} {_shown(value)!r} is none"
+
+    def _tried(self, annotation: Any, kind: Kind | None) -> list["_Tried"]:
+        """Return the column's values by a type, file by file; none if a file is refused by it."""
+        known = (str(annotation), kind)
+        if known not in self.tried:
+            made = [self._cast(files, annotation, kind) for files, _ in self.files]
+            self.tried[known] = [its for its in made if its] if all(made) else []
+        return self.tried[known]
+
+    def _cast(self, files: Files, annotation: Any, kind: Kind | None) -> "_Tried | None":
         names = {"value": column(self.title, nullable=True, kind=kind)}
         contract = type("Tried", (Contract,), {"__annotations__": {"value": annotation}, **names})
         feed = Feed(name="tried", description="", contract=contract)
-        made = []
-        for files, _ in self.files:
-            (typed,) = transform(files, feed, _NOBODY)
-            if isinstance(typed, Exception) or typed.rows_at_fault:
-                return None
-            made.append(scan(typed.rows).select("value").collect()["value"])
-        return made if any(one.null_count() < one.len() for one in made) else None
+        (typed,) = transform(files, feed, _NOBODY)
+        if isinstance(typed, Exception):
+            return None
+        faults = scan(typed.rejects, REJECTS).select("row_number", "value").collect()
+        values = scan(typed.rows).select("value").collect()["value"]
+        return _Tried(files.names[0], values, faults.unique("row_number").sort("row_number"))
 
 
-_SCHEMA_NAMES = {
-    str(int): "integer",
-    str(Annotated[pl.Decimal, PRECISION, SCALE]): "number",
-    str(bool): "boolean",
-    str(Timestamp): "datetime",
-    str(pl.Date): "date",
-    str(pl.Time): "time",
-}
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """The values of a file by a type, null where a cell is none, and which cells these are."""
+
+    file: str
+    values: pl.Series
+    faults: pl.DataFrame
+
+
+def _shown(value: str) -> str:
+    return value if len(value) <= _LONGEST_CATEGORY else f"{value[:_LONGEST_CATEGORY]}…"
 
 
 def _range(values: Sequence[pl.Series]) -> str:
@@ -184,7 +242,7 @@ def _digits(values: Sequence[pl.Series]) -> dict[str, Any]:
     scale = max(_MONEY[1], _longest(parts.list.get(1).str.strip_chars_end("0")))
     precision = _longest(parts.list.get(0)) + scale
     fits = precision <= _MONEY[0]
-    return {"csv_pipeline": {"precision": _MONEY[0] if fits else PRECISION, "scale": scale}}
+    return {"precision": _MONEY[0] if fits else PRECISION, "scale": scale}
 
 
 def _longest(texts: pl.Series) -> int:

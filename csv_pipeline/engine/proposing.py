@@ -5,8 +5,8 @@ their rows it takes.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import combinations
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import combinations, count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -38,7 +38,16 @@ _KEY_COLUMNS = 12
 """Of so many columns pairs are tried as well."""
 
 _NO_KEY_OF = frozenset({"number", "boolean", "any", "time"})
-_NO_KEY_ALONE = frozenset({"date", "datetime"})
+_NO_KEY_ALONE = frozenset({"integer", "date", "datetime"})
+_NAMES_A_KEY = re.compile(
+    r"(?i:(?:^|[^a-z])(?:id|no|nr|num|number|nummer|key|sku|uuid|guid)(?:$|[^a-z]))|[a-z]I[Dd]$"
+)
+_FILLED = 0.99
+"""Of so many rows an id has to have a value that is to be the key."""
+
+_EPOCH = r"^(?:9[5-9][0-9]|1[0-9]{3})[0-9]{6}(?:[0-9]{3}|[0-9]{6})?$"
+"""Seconds since 1970, or milliseconds or microseconds, from the year 2000 to 2033."""
+
 _UNICODE = ("utf", "ascii", "cp1252")
 _NOBODY = Account(account="proposal")
 
@@ -125,8 +134,11 @@ def _schema(
     fields: list[dict[str, Any]] = []
     sources: dict[str, ColumnOfFiles] = {}
     comments: dict[PathIn, str] = {}
+    titles = {heading(one.title) for one in columns}
     for one in columns:
-        for its in one.fields(_free(slug_of(one.title), sources)):
+        name = _free(slug_of(one.title), one.title, sources, titles)
+        time = _free(f"{name}_time", one.title, sources, titles)
+        for its in one.fields(name, time):
             comments["fields", len(fields)] = its.because
             sources[its.words["name"]] = one
             fields.append(its.words)
@@ -136,7 +148,7 @@ def _schema(
         schema["primaryKey"] = list(key)
         for field in fields:
             if field["name"] in key:
-                del field["constraints"]
+                field.pop("constraints", None)
         comments["primaryKey",] = because
     else:
         comments["fields",] = because
@@ -146,27 +158,84 @@ def _schema(
     return schema, comments
 
 
-def _free(name: str, taken: Iterable[str]) -> str:
-    """Return a name that no column has."""
-    known = {*taken, "account"}
-    numbered = (name if at == 1 else f"{name[:58]}_{at}" for at in range(1, len(known) + 2))
-    return next(one for one in numbered if one not in known)
+def _free(name: str, title: str, names: Iterable[str], titles: Collection[str]) -> str:
+    """Return a name that no column has, and that is not what headers call another one."""
+    known, own = {*names, "account"}, heading(title)
+    numbered = (name if at == 1 else f"{name[:58]}_{at}" for at in count(1))
+    return next(
+        one
+        for one in numbered
+        if one not in known and (heading(one) == own or heading(one) not in titles)
+    )
 
 
 def _key(
     fields: Sequence[dict[str, Any]], sources: dict[str, ColumnOfFiles]
 ) -> tuple[tuple[str, ...], str]:
-    """Return the columns by which rows differ, and how that is known; ids are tried first."""
-    fit = [its for its in fields if its.get("constraints") and its.get("type") not in _NO_KEY_OF]
-    fit.sort(key=lambda its: "identifier" not in its.get("csv_pipeline", {}))
-    names = [its["name"] for its in fit]
-    alone = [(its["name"],) for its in fit if its.get("type") not in _NO_KEY_ALONE]
-    rows = max((sources[name].values.len() for name in names), default=0)
-    for columns in (*alone, *combinations(names[:_KEY_COLUMNS], 2)):
-        frame = pl.DataFrame({name: sources[name].values for name in columns})
-        if rows > 1 and frame.n_unique() == rows:
-            return columns, f"no two of {rows:,} rows have the same"
-    return (), "no column or pair that has a value in each row differs in all: rows without a key"
+    """Return the columns by which rows differ, and how that is known; ids are tried first.
+
+    A date, a number or an epoch that differs in all rows may do so by chance: it is no key, and
+    neither is a pair with one.
+    """
+    rows = max((its.values.len() for its in sources.values()), default=0)
+    if rows < 2:
+        return (), "of one row no key is known: rows without a key"
+    ids = [its["name"] for its in fields if _is_id(its, sources[its["name"]])]
+    ids.sort(key=lambda name: not _NAMES_A_KEY.search(sources[name].title))
+    for name in ids:
+        filled = sources[name].filled
+        if filled.len() >= _FILLED * rows and filled.n_unique() == filled.len():
+            lack = rows - filled.len()
+            lacking = f"; rows without one are rejected: {lack:,}" if lack else ""
+            return (name,), f"no two of {rows:,} rows have the same{lacking}"
+    whole = [its for its in fields if its.get("constraints")]
+    alone = [its for its in whole if _differ([its["name"]], sources)]
+    for its in alone:
+        if _may_be_key(its, sources) and its.get("type") not in _NO_KEY_ALONE:
+            return (its["name"],), f"no two of {rows:,} rows have the same"
+    fit = [its["name"] for its in whole if its not in alone and _may_be_key(its, sources)]
+    fit.sort(key=lambda name: name not in ids)
+    for pair in combinations(fit[:_KEY_COLUMNS], 2):
+        if _differ(pair, sources):
+            return pair, f"no two of {rows:,} rows have the same"
+    return (), f"rows without a key: {_chance(whole, alone, sources)}"
+
+
+def _is_id(its: dict[str, Any], column: ColumnOfFiles) -> bool:
+    """Return whether a column says which thing is meant, by its values or by its name."""
+    if its.get("type") in _NO_KEY_OF | {"date", "datetime"} or its.get("format") == "email":
+        return False
+    marked = its.get("format") == "uuid" or "identifier" in its.get("csv_pipeline", {})
+    return bool(_NAMES_A_KEY.search(column.title)) or (marked and not _is_epoch(column))
+
+
+def _may_be_key(its: dict[str, Any], sources: dict[str, ColumnOfFiles]) -> bool:
+    return its.get("type") not in _NO_KEY_OF and not _is_epoch(sources[its["name"]])
+
+
+def _is_epoch(column: ColumnOfFiles) -> bool:
+    return bool(column.filled.str.contains(_EPOCH).all())
+
+
+def _differ(names: Sequence[str], sources: dict[str, ColumnOfFiles]) -> bool:
+    """Return whether no two rows have the same in these columns."""
+    frame = pl.DataFrame({name: sources[name].values for name in names})
+    return frame.n_unique() == frame.height
+
+
+def _chance(
+    whole: Sequence[dict[str, Any]],
+    alone: Sequence[dict[str, Any]],
+    sources: dict[str, ColumnOfFiles],
+) -> str:
+    """Return which columns that are no ids differ in all rows."""
+    if alone:
+        names = " and ".join(its["name"] for its in alone)
+        return f"{names} alone differ in all rows, which may be chance"
+    for pair in combinations([its["name"] for its in whole][:_KEY_COLUMNS], 2):
+        if _differ(pair, sources):
+            return f"{' and '.join(pair)} together differ in all rows, which may be chance"
+    return "no column or pair that has a value in each row differs in all"
 
 
 def _checked(
@@ -188,5 +257,5 @@ def _checked(
 def _head(name: str, checked: Iterable[tuple[str, int, dict[str, int]]]) -> Iterator[str]:
     yield f"Proposed feed {name}: read it, correct it, and keep it as feeds.d/{name}.yaml"
     for file, rows, rules in checked:
-        broken = ", ".join(f"{count:,} × {rule}" for rule, count in rules.items())
+        broken = ", ".join(f"{many:,} × {rule}" for rule, many in rules.items())
         yield f"{file}: {rows:,} rows, {broken or 'no rejects'}"
