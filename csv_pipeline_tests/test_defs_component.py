@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import dagster as dg
 import pytest
+from dagster._core.storage.defs_state import base
 from dagster.components.testing import create_defs_folder_sandbox
 
 import csv_pipeline
@@ -20,6 +21,13 @@ pytestmark = [  # both of what Dagster itself does to load a component
 
 TYPE = "csv_pipeline.FeedsComponent"
 SHOPS = "description: Shops.\nfields: [{name: shop}, {name: city}]\nprimaryKey: shop\n"
+
+
+@pytest.fixture(autouse=True)
+def _no_instance_of_another_test() -> Iterator[None]:
+    """Let definitions be loaded without the Dagster instance that another test has left behind."""
+    with base.set_defs_state_storage(None):
+        yield
 
 
 @contextmanager
