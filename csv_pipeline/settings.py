@@ -132,6 +132,9 @@ class Settings(BaseSettings):
         512 * 1024**2, description="bytes the sensor puts in one run"
     )
     runs_per_tick: PositiveInt = Field(40, description="runs the sensor requests in one tick")
+    dagster_url: str = Field(
+        "http://127.0.0.1:3000", description="where Dagster's web server answers the API"
+    )
     tick_seconds: PositiveFloat = Field(20.0, description="time the sensor takes for one tick")
 
     @model_validator(mode="before")

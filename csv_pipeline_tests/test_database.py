@@ -13,8 +13,8 @@ from csv_pipeline.errors import DatabaseUnavailableError, SetupError, Unsupporte
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.contract import column
 from csv_pipeline.spec.feed import Feed
+from csv_pipeline.storage import api_tables, tables, targets
 from csv_pipeline.storage import database as module
-from csv_pipeline.storage import tables, targets
 from csv_pipeline.storage.database import open_database
 from csv_pipeline_tests.feeds import Version
 
@@ -26,7 +26,7 @@ def test_the_migrations_make_the_tables_that_the_code_knows(
     options = {"include_schemas": True, "include_name": lambda name, kind, _: _ours(name, kind)}
     with pipeline.database.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts=options)
-        differences = compare_metadata(context, tables.metadata)
+        differences = compare_metadata(context, api_tables.metadata)
     assert differences == []
 
 

@@ -66,6 +66,23 @@ def dev(
     raise typer.Exit(serve(_pipeline(), host, port, verbose=verbose))
 
 
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="The address it listens on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port it listens on.")] = 8000,
+) -> None:
+    """Serve the HTTP API and its page, beside a Dagster that runs (CSV_PIPELINE_DAGSTER_URL)."""
+    try:
+        from csv_pipeline.cli import serving
+    except ImportError as error:
+        raise SetupError(
+            f"serve: the extra 'api' was needed; {error.name} is not installed "
+            "(pip install 'csv-pipeline[api]')"
+        ) from error
+
+    serving.serve(_pipeline(), host, port)
+
+
 @app.command("import")
 def import_(  # noqa: PLR0913  # an option for each question
     file: Annotated[

@@ -19,7 +19,10 @@ from csv_pipeline.storage.confine import confine
 from csv_pipeline.storage.session import DENIED, attempt
 
 READER = "csv_pipeline_reader"
-STATE = ("account", "declaration", "arrival", "import", "reject", "superseded", "reader")
+STATE = (
+    *("account", "declaration", "arrival", "import", "reject", "superseded", "reader"),
+    *("upload", "progress", "correction", "audit"),
+)
 VIEW = "WITH (security_invoker)"  # else a view reads with the rights of its owner: everything
 TARGET_POLICY = "account = ANY ((SELECT csv_pipeline.readable_accounts())::text[])"
 _EXISTS = {"42710", "23505"}
@@ -151,6 +154,25 @@ def readers(connection: sa.Connection) -> dict[str, list[str]]:
         "FROM csv_pipeline.reader JOIN pg_roles ON pg_roles.oid = role GROUP BY account"
     )
     return {row.account: row.roles for row in connection.execute(query)}
+
+
+def choose_account(connection: sa.Connection, account: str) -> None:
+    """Let a transaction of the pipeline see the rows of one account, as a reader does, and no more.
+
+    It is bound by the policies of the tables; what it may not see it cannot change, either.
+
+    Raises:
+        SetupError: There is no role of readers, and the pipeline may not make it.
+    """
+    if not _has_role(connection, READER):
+        raise SetupError(
+            f"account {account!r}: the role {READER} was needed; there is none, and the pipeline "
+            f"may not make it. An administrator makes it by CREATE ROLE {READER} NOLOGIN"
+        )
+    connection.execute(
+        sa.text("SELECT set_config('csv_pipeline.account', :account, true)"), {"account": account}
+    )
+    connection.execute(sa.text(f"SET LOCAL ROLE {READER}"))
 
 
 def _not_granted(connection: sa.Connection, wanted: list[str]) -> list[str]:

@@ -14,7 +14,7 @@ from csv_pipeline.model import Counts
 SCHEMA = "csv_pipeline"
 metadata = sa.MetaData(schema=SCHEMA)
 
-_aware = sa.DateTime(timezone=True)
+AWARE = sa.DateTime(timezone=True)
 # Every number in it has forty digits, so that the order of text is natural order.
 _NATURAL = (
     f"regexp_replace(regexp_replace(lower(name), '([0-9]+)', '{'0' * 39}\\1', 'g'), "
@@ -34,7 +34,7 @@ class Role(sa.types.UserDefinedType[str]):
         return "REGROLE"
 
 
-def _index(name: str, parts: str, where: str | None = None, **how: Any) -> sa.Index:
+def index(name: str, parts: str, where: str | None = None, **how: Any) -> sa.Index:
     """Return an index by its columns or expressions, and of which rows, as in SQL."""
     columns = (part if part.isidentifier() else sa.text(part) for part in parts.split(", "))
     rows = None if where is None else sa.text(where)
@@ -45,7 +45,7 @@ account = sa.Table(
     "account",
     metadata,
     sa.Column("account", sa.Text, primary_key=True),
-    sa.Column("created_at", _aware, nullable=False, server_default=sa.func.now()),
+    sa.Column("created_at", AWARE, nullable=False, server_default=sa.func.now()),
 )
 
 declaration = sa.Table(
@@ -56,7 +56,7 @@ declaration = sa.Table(
     sa.Column("feed", sa.Text, nullable=False),
     sa.Column("header", sa.Text, nullable=False),
     sa.Column("facts", pg.JSONB, nullable=False),
-    sa.Column("declared_at", _aware, nullable=False, server_default=sa.func.now()),
+    sa.Column("declared_at", AWARE, nullable=False, server_default=sa.func.now()),
     sa.Column("declared_by", sa.Text, nullable=False),
 )
 
@@ -69,13 +69,13 @@ arrival = sa.Table(
     sa.Column("location", sa.Text, nullable=False),
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("size_bytes", sa.BigInteger, nullable=False),
-    sa.Column("modified_at", _aware, nullable=False),
+    sa.Column("modified_at", AWARE, nullable=False),
     sa.Column("etag", sa.Text, nullable=False, server_default=""),
-    sa.Column("seen_at", _aware, nullable=False, server_default=sa.func.now()),
+    sa.Column("seen_at", AWARE, nullable=False, server_default=sa.func.now()),
     sa.Column("status", sa.Text, nullable=False, server_default="waiting"),
     sa.Column("requests", sa.Integer, nullable=False, server_default="0"),
     sa.Column("attempt", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("lease_expires_at", _aware),
+    sa.Column("lease_expires_at", AWARE),
     sa.Column("run_id", sa.Text),
     sa.Column("import_id", sa.BigInteger),
     sa.Column("problem", sa.Text),
@@ -85,8 +85,8 @@ arrival = sa.Table(
     sa.Column("status_before_dry_run", sa.Text),
     sa.Column("moved_to", sa.Text),
     sa.Column("moving_to", sa.Text),
-    sa.Column("moved_at", _aware),
-    sa.Column("removed_at", _aware),
+    sa.Column("moved_at", AWARE),
+    sa.Column("removed_at", AWARE),
     sa.Column("moved_etag", sa.Text, nullable=False, server_default=""),
     sa.Column("position", sa.BigInteger),
     sa.Column("natural_name", sa.Text(collation="C"), sa.Computed(_NATURAL, persisted=True)),
@@ -95,21 +95,19 @@ arrival = sa.Table(
         *("account", "feed", "location", "size_bytes", "modified_at", "etag"),
         name="arrival_is_found_once",
     ),
-    _index("arrival_open", "account, feed, position", "status IN ('waiting', 'claimed', 'failed')"),
-    _index(
+    index("arrival_open", "account, feed, position", "status IN ('waiting', 'claimed', 'failed')"),
+    index(
         "arrival_without_position",
         "account, feed, arrival_id",
         "position IS NULL AND status <> 'misplaced'",
     ),
-    _index("arrival_by_location", "location", postgresql_ops=_BY_PREFIX),
-    _index("arrival_not_moved", "location", "moved_to IS NULL", postgresql_ops=_BY_PREFIX),
-    _index("arrival_claimed", "worker", "status = 'claimed'"),
-    _index("arrival_to_move", "status", "moved_at IS NULL"),
-    _index("arrival_moving", "moving_to", "moving_to IS NOT NULL"),
-    _index("arrival_moved", "moved_to", "moved_to IS NOT NULL"),
-    _index(
-        "arrival_kept", "account, feed, moved_at", "moved_to IS NOT NULL AND removed_at IS NULL"
-    ),
+    index("arrival_by_location", "location", postgresql_ops=_BY_PREFIX),
+    index("arrival_not_moved", "location", "moved_to IS NULL", postgresql_ops=_BY_PREFIX),
+    index("arrival_claimed", "worker", "status = 'claimed'"),
+    index("arrival_to_move", "status", "moved_at IS NULL"),
+    index("arrival_moving", "moving_to", "moving_to IS NOT NULL"),
+    index("arrival_moved", "moved_to", "moved_to IS NOT NULL"),
+    index("arrival_kept", "account, feed, moved_at", "moved_to IS NOT NULL AND removed_at IS NULL"),
 )
 
 lane = sa.Table(
@@ -124,20 +122,20 @@ worker = sa.Table(
     metadata,
     sa.Column("run_id", sa.Text, primary_key=True),
     sa.Column("worker", sa.Text),
-    sa.Column("lease_expires_at", _aware, nullable=False),
+    sa.Column("lease_expires_at", AWARE, nullable=False),
 )
 
 file_move = sa.Table(
     "file_move",
     metadata,
     sa.Column("file_move_id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
-    sa.Column("moved_at", _aware, nullable=False, server_default=sa.func.now()),
+    sa.Column("moved_at", AWARE, nullable=False, server_default=sa.func.now()),
     sa.Column("account", sa.Text, nullable=False),
     sa.Column("feed", sa.Text, nullable=False),
     sa.Column("arrival_id", sa.BigInteger, sa.ForeignKey(arrival.c.arrival_id)),
     sa.Column("source", sa.Text, nullable=False),
     sa.Column("target", sa.Text),
-    _index("file_move_by_arrival", "arrival_id"),
+    index("file_move_by_arrival", "arrival_id"),
 )
 
 import_ = sa.Table(
@@ -151,7 +149,7 @@ import_ = sa.Table(
     sa.Column("outcome", sa.Text, nullable=False),
     sa.Column("fingerprint", sa.Text),
     sa.Column("run_id", sa.Text),
-    sa.Column("finished_at", _aware, nullable=False, server_default=sa.func.now()),
+    sa.Column("finished_at", AWARE, nullable=False, server_default=sa.func.now()),
     *(sa.Column(field.name, sa.BigInteger, nullable=False) for field in fields(Counts)),
     sa.Column("problem", sa.Text),
     sa.Column("problem_code", sa.Text),
@@ -159,7 +157,7 @@ import_ = sa.Table(
     sa.Column("repairs_import_id", sa.BigInteger),
     sa.Column("undoes_import_id", sa.BigInteger),
     sa.Column("undone_by_import_id", sa.BigInteger),
-    sa.Column("history_pruned_at", _aware),
+    sa.Column("history_pruned_at", AWARE),
     sa.Column("position", sa.BigInteger),
     sa.Column("turn", sa.BigInteger),
     sa.Column("report", pg.JSONB, nullable=False),
@@ -169,29 +167,29 @@ import_ = sa.Table(
         "read = inserted + updated + unchanged + kept + superseded + rejected",
         name="every_row_has_one_outcome",
     ),
-    _index("import_by_content", "account, feed, fingerprint", _STANDING),
-    _index("import_by_lane", "account, feed, import_id"),
-    _index("import_by_arrival", "arrival_id, import_id"),
-    _index("import_by_turn", "account, feed, turn", "turn IS NOT NULL"),
-    _index("import_without_history", "account, feed, turn", "history_pruned_at IS NOT NULL"),
-    _index(
+    index("import_by_content", "account, feed, fingerprint", _STANDING),
+    index("import_by_lane", "account, feed, import_id"),
+    index("import_by_arrival", "arrival_id, import_id"),
+    index("import_by_turn", "account, feed, turn", "turn IS NOT NULL"),
+    index("import_without_history", "account, feed, turn", "history_pruned_at IS NOT NULL"),
+    index(
         "import_with_changes",
         "account, feed, turn",
         "updated > 0 OR missing > 0 OR outcome = 'undo'",
     ),
-    _index(
+    index(
         "import_by_layout",
         "account, feed, (report ->> 'layout'), import_id",
         f"{_STANDING} AND repairs_import_id IS NULL",
     ),
-    _index(
+    index(
         "import_with_history",
         "finished_at",
         "history_pruned_at IS NULL AND undone_by_import_id IS NULL AND (updated > 0 OR "
         "missing > 0 OR outcome = 'undo')",
     ),
-    _index("import_by_position", "account, feed, position", _STANDING),
-    _index("import_by_repaired", "repairs_import_id", "repairs_import_id IS NOT NULL"),
+    index("import_by_position", "account, feed, position", _STANDING),
+    index("import_by_repaired", "repairs_import_id", "repairs_import_id IS NOT NULL"),
 )
 
 reject = sa.Table(
@@ -209,9 +207,9 @@ reject = sa.Table(
     sa.Column("repairs_row_number", sa.BigInteger),
     sa.Column("repaired_by_import_id", sa.BigInteger),
     sa.Column("repair_undone_import_id", sa.BigInteger),
-    _index("reject_by_import", "import_id, row_number"),
-    _index("reject_by_repair", "repaired_by_import_id", "repaired_by_import_id IS NOT NULL"),
-    _index(
+    index("reject_by_import", "import_id, row_number"),
+    index("reject_by_repair", "repaired_by_import_id", "repaired_by_import_id IS NOT NULL"),
+    index(
         "reject_by_undone_repair", "repair_undone_import_id", "repair_undone_import_id IS NOT NULL"
     ),
 )
@@ -222,9 +220,9 @@ outbox = sa.Table(
     sa.Column("outbox_id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
     sa.Column("import_id", sa.BigInteger, nullable=False),
     sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("created_at", _aware, nullable=False, server_default=sa.func.now()),
+    sa.Column("created_at", AWARE, nullable=False, server_default=sa.func.now()),
     sa.Column("payload", pg.JSONB, nullable=False),
-    _index("outbox_by_age", "created_at"),
+    index("outbox_by_age", "created_at"),
 )
 
 superseded = sa.Table(
@@ -233,7 +231,7 @@ superseded = sa.Table(
     sa.Column("import_id", sa.BigInteger, nullable=False),
     sa.Column("row_number", sa.BigInteger, nullable=False),
     sa.Column("by_row_number", sa.BigInteger, nullable=False),
-    _index("superseded_by_import", "import_id, row_number"),
+    index("superseded_by_import", "import_id, row_number"),
 )
 
 confirmed_row = sa.Table(
@@ -243,7 +241,7 @@ confirmed_row = sa.Table(
     sa.Column("feed", sa.Text, nullable=False),
     sa.Column("key", sa.LargeBinary, nullable=False),
     sa.Column("import_id", sa.BigInteger, nullable=False),
-    _index("confirmed_row_by_key", "account, feed, key"),
+    index("confirmed_row_by_key", "account, feed, key"),
 )
 
 snapshot_scope = sa.Table(
@@ -253,8 +251,8 @@ snapshot_scope = sa.Table(
     sa.Column("feed", sa.Text, nullable=False),
     sa.Column("scope", sa.LargeBinary, nullable=False),
     sa.Column("import_id", sa.BigInteger, nullable=False),
-    _index("snapshot_scope_by_scope", "account, feed, scope"),
-    _index("snapshot_scope_by_import", "import_id"),
+    index("snapshot_scope_by_scope", "account, feed, scope"),
+    index("snapshot_scope_by_import", "import_id"),
 )
 
 target = sa.Table(
@@ -271,7 +269,7 @@ recomputed = sa.Table(
     sa.Column("account", sa.Text, primary_key=True),
     sa.Column("feed", sa.Text, primary_key=True),
     sa.Column("turn", sa.BigInteger, nullable=False),
-    sa.Column("recomputed_at", _aware, nullable=False, server_default=sa.func.now()),
+    sa.Column("recomputed_at", AWARE, nullable=False, server_default=sa.func.now()),
 )
 
 reader = sa.Table(

@@ -1,0 +1,30 @@
+"""The app: the gate, the routes below `/api/v1`, and every refusal as a problem."""
+
+from fastapi import APIRouter, FastAPI
+
+from csv_pipeline.api.gate import Gate
+from csv_pipeline.api.problems import add_handlers
+from csv_pipeline.api.routes import health, imports
+from csv_pipeline.api.service import Service
+
+ROOT = "/api/v1"
+_ROUTERS: tuple[APIRouter, ...] = (imports.router,)
+
+
+def make_app(service: Service) -> FastAPI:
+    """Return the app of a service."""
+    app = FastAPI(
+        title="csv_pipeline",
+        version="1",
+        summary="CSV imports you can trust, account by account.",
+        openapi_url=f"{ROOT}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.service = service
+    add_handlers(app)
+    for router in _ROUTERS:
+        app.include_router(router, prefix=ROOT)
+    app.include_router(health.router)
+    app.add_middleware(Gate, service=service)
+    return app

@@ -1,0 +1,65 @@
+"""Who asks, and what they may: found out from the headers, before a byte of the body is read."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from csv_pipeline.api.problems import ProblemError
+from csv_pipeline.storage.tokens import Scope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who asks: for one `account`, or for all if that is None; `csrf` is that of a session."""
+
+    who: str
+    account: str | None
+    scopes: frozenset[Scope]
+    token_id: int | None = None
+    address: str = ""
+    csrf: str | None = None
+
+    def may(self, scope: Scope) -> bool:
+        """Return whether the caller's token allows something."""
+        return scope in self.scopes or Scope.ADMIN in self.scopes
+
+    def sees(self, account: str) -> bool:
+        """Return whether the caller's token is for an account."""
+        return self.account in {None, account}
+
+    def hold_to(self, scope: Scope, account: str | None = None) -> None:
+        """Let only a caller go on who may do something, for an account if one is named.
+
+        Raises:
+            ProblemError: The token does not allow it, or is for another account.
+        """
+        if not self.may(scope):
+            has = ", ".join(sorted(self.scopes)) or "none"
+            raise ProblemError("not_allowed", f"scope {scope.value!r} was needed; found {has}")
+        if account is not None and not self.sees(account):
+            raise ProblemError(
+                "unknown_account", f"account {account!r}: the token is for another account"
+            )
+
+
+def caller_of(request: Request) -> Caller:
+    """Return who asks, as the gate found out; see `csv_pipeline.api.gate`."""
+    found: Caller = request.state.caller
+    return found
+
+
+def _allowed(scope: Scope) -> object:
+    def hold(request: Request) -> Caller:
+        caller = caller_of(request)
+        caller.hold_to(scope)
+        return caller
+
+    return Depends(hold)
+
+
+Reader = Annotated[Caller, _allowed(Scope.READ)]
+Uploader = Annotated[Caller, _allowed(Scope.UPLOAD)]
+Corrector = Annotated[Caller, _allowed(Scope.CORRECT)]
+Undoer = Annotated[Caller, _allowed(Scope.UNDO)]
+Admin = Annotated[Caller, _allowed(Scope.ADMIN)]

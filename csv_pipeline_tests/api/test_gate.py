@@ -1,0 +1,69 @@
+"""Nobody passes the gate who may not; what is refused is refused before the body is read."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from fastapi.testclient import TestClient
+
+from csv_pipeline.api.app import make_app
+from csv_pipeline.api.service import Service
+from csv_pipeline.storage import tokens
+from csv_pipeline.storage.tokens import Scope
+from csv_pipeline_tests.conftest import Desk
+
+Api = Callable[..., TestClient]
+PEOPLE = "ID,Name,Secret,Amount\n1,one,111,1.00\n"
+
+
+def test_without_a_token_nothing_is_told(anyone: TestClient) -> None:
+    answer = anyone.get("/api/v1/imports/1")
+    assert answer.status_code == 401
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["code"] == "unauthenticated"
+
+
+def test_an_import_of_another_account_is_not_there(desk: Desk, api_of: Api) -> None:
+    report = desk.bring(PEOPLE)
+    assert api_of(desk.account).get(f"/api/v1/imports/{report.import_id}").status_code == 200
+    answer = api_of("somebody-else").get(f"/api/v1/imports/{report.import_id}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "unknown_import")
+
+
+@pytest.mark.parametrize("how", ["expired", "revoked", "of a revoked token"])
+def test_a_token_that_ended_is_none(service: Service, anyone: TestClient, how: str) -> None:
+    with service.pipeline.database.begin() as connection:
+        lasts = timedelta(seconds=-1) if how == "expired" else None
+        text, token = tokens.make(
+            connection, "short", account=None, scopes=[Scope.READ], lasts=lasts
+        )
+        if how == "of a revoked token":
+            text, _ = tokens.make(
+                connection, "page", account=None, scopes=[], session_of=token.token_id
+            )
+        if how != "expired":
+            tokens.revoke(connection, token.token_id)
+    answer = anyone.get("/api/v1/imports/1", headers={"Authorization": f"Bearer {text}"})
+    assert answer.status_code == 401
+
+
+def test_a_scope_that_a_token_lacks_is_named(api_of: Api) -> None:
+    answer = api_of(None, Scope.UPLOAD).get("/api/v1/imports/1")
+    assert (answer.status_code, answer.json()["code"]) == (403, "not_allowed")
+    assert "'read'" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example"])
+def test_an_open_service_answers_to_this_machine_only(service: Service, host: str) -> None:
+    open_service = Service(pipeline=service.pipeline, runs=service.runs, open=True)
+    caller = TestClient(make_app(open_service), base_url="http://127.0.0.1")
+    assert caller.get("/api/v1/imports/0").json()["code"] == "unknown_import"
+    answer = caller.get("/api/v1/imports/0", headers={"Host": host})
+    assert (answer.status_code, answer.json()["code"]) == (403, "other_site")
+
+
+def test_what_another_site_sends_is_refused(service: Service) -> None:
+    open_service = Service(pipeline=service.pipeline, runs=service.runs, open=True)
+    caller = TestClient(make_app(open_service), base_url="http://127.0.0.1")
+    answer = caller.post("/api/v1/imports/1", headers={"Origin": "http://evil.example"})
+    assert (answer.status_code, answer.json()["code"]) == (403, "other_site")
