@@ -132,6 +132,9 @@ class Settings(BaseSettings):
         512 * 1024**2, description="bytes the sensor puts in one run"
     )
     runs_per_tick: PositiveInt = Field(40, description="runs the sensor requests in one tick")
+    upload_hours: PositiveFloat = Field(
+        24.0, description="hours that an upload waits for its next byte, or for a person"
+    )
     dagster_url: str = Field(
         "http://127.0.0.1:3000", description="where Dagster's web server answers the API"
     )
@@ -227,6 +230,11 @@ class Settings(BaseSettings):
     def work_area(self) -> Path:
         """Scratch space: one directory an import, removed when it is settled."""
         return (self.home / "work").absolute()
+
+    @property
+    def uploads_area(self) -> Path:
+        """Where files lie that are uploaded, until they go into the landing area."""
+        return (self.home / "uploads").absolute()
 
     @property
     def postgres_area(self) -> Path:

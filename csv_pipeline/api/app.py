@@ -4,11 +4,11 @@ from fastapi import APIRouter, FastAPI
 
 from csv_pipeline.api.gate import Gate
 from csv_pipeline.api.problems import add_handlers
-from csv_pipeline.api.routes import health, imports
+from csv_pipeline.api.routes import health, imports, uploads
 from csv_pipeline.api.service import Service
 
 ROOT = "/api/v1"
-_ROUTERS: tuple[APIRouter, ...] = (imports.router,)
+_ROUTERS: tuple[APIRouter, ...] = (imports.router, uploads.router)
 
 
 def make_app(service: Service) -> FastAPI:

@@ -28,16 +28,23 @@ class Caller:
         """Return whether the caller's token is for an account."""
         return self.account in {None, account}
 
-    def hold_to(self, scope: Scope, account: str | None = None) -> None:
-        """Let only a caller go on who may do something, for an account if one is named.
+    def hold_to(self, scope: Scope) -> None:
+        """Let only a caller go on who may do something.
 
         Raises:
-            ProblemError: The token does not allow it, or is for another account.
+            ProblemError: The token does not allow it.
         """
         if not self.may(scope):
             has = ", ".join(sorted(self.scopes)) or "none"
             raise ProblemError("not_allowed", f"scope {scope.value!r} was needed; found {has}")
-        if account is not None and not self.sees(account):
+
+    def hold_to_account(self, account: str) -> None:
+        """Let only a caller go on whose token is for an account.
+
+        Raises:
+            ProblemError: It is for another one.
+        """
+        if not self.sees(account):
             raise ProblemError(
                 "unknown_account", f"account {account!r}: the token is for another account"
             )

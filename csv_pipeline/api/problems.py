@@ -24,6 +24,7 @@ from csv_pipeline.errors import (
     UnknownFeedError,
     UnknownImportError,
 )
+from csv_pipeline.storage.uploads import UnknownUploadError, UploadStateError
 
 log = structlog.get_logger()
 MEDIA_TYPE = "application/problem+json"
@@ -103,6 +104,8 @@ _OF_STATUS = {
     422: "invalid_request",
 }
 _OF_ERROR: Mapping[type[PipelineError], str] = {
+    UnknownUploadError: "unknown_upload",
+    UploadStateError: "wrong_state",
     UnknownFeedError: "unknown_feed",
     UnknownAccountError: "unknown_account",
     UnknownImportError: "unknown_import",

@@ -12,6 +12,7 @@ from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.schedules import nightly
 from csv_pipeline.defs.sensors import landing
 from csv_pipeline.defs.stalled import stalled_runs
+from csv_pipeline.defs.uploads import check_upload
 from csv_pipeline.defs.worklists import worklist_asset
 from csv_pipeline.spec.feed import Feed
 
@@ -27,7 +28,7 @@ def assemble(feeds: Sequence[Feed], engine: Engine) -> dg.Definitions:
         description="Imports files of one account.",
     )
     shared = dg.Definitions(
-        jobs=[job, undo_import, export_rejects],
+        jobs=[job, undo_import, export_rejects, check_upload],
         sensors=[landing, derived_tables, stalled_runs],
         schedules=[nightly],
         resources={"engine": engine},

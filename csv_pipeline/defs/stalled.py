@@ -17,6 +17,7 @@ from csv_pipeline.defs.feed import asset_keys
 from csv_pipeline.defs.jobs import export_rejects, undo_import
 from csv_pipeline.defs.lanes import JOB
 from csv_pipeline.defs.resource import Engine
+from csv_pipeline.defs.uploads import check_upload
 from csv_pipeline.storage import leases
 
 WORKED_ON = [
@@ -65,7 +66,7 @@ def _is_ours(run: dg.DagsterRun, ours: Set[dg.AssetKey]) -> bool:
     """Return whether all that a run does are our steps; others have no entry."""
     if run.asset_selection:
         return run.asset_selection <= ours
-    return run.job_name in {JOB, undo_import.name, export_rejects.name}
+    return run.job_name in {JOB, undo_import.name, export_rejects.name, check_upload.name}
 
 
 def _has_been_silent(record: dg.RunRecord, seconds: float) -> bool:

@@ -10,6 +10,7 @@ must not miss an import reads the outbox, written in the import's transaction: s
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import polars as pl
 import structlog
 
 from csv_pipeline.engine.workspace import Progress, Stage
@@ -75,12 +76,14 @@ class ClaimLost:
 class ImportSettled:
     """What became of every row of a file is known and stored.
 
-    `first_rejects` gives so many faults of its rows, of a dry run too; `members` are the files in
-    it, if it is an archive of several.
+    `first_rejects` gives so many faults of its rows, of a dry run too, and `first_rows` so many of
+    its rows as they are stored, protected values masked; `members` are the files in it, if it is an
+    archive of several.
     """
 
     report: ImportReport
     first_rejects: Callable[[int], list[Reject]]
+    first_rows: Callable[[int], pl.DataFrame]
     members: tuple[FoundFile, ...]
 
 

@@ -14,8 +14,10 @@ from csv_pipeline.errors import (
     ThresholdExceededError,
     WrongFeedError,
 )
-from csv_pipeline.handover import NON_DATA, TextFile
+from csv_pipeline.handover import NON_DATA, TextFile, ValidFile
 from csv_pipeline.model import Counts, ImportReport, NonDataLine, Reject, ReportWarning
+from csv_pipeline.handover import WHOLE
+from csv_pipeline.rejects.faults import MASK
 from csv_pipeline.spec.feed import SHARE_FROM_ROWS, Feed
 
 MAY_BE_DECLARED = frozenset(
@@ -188,6 +190,25 @@ def first_rejects(import_id: int, text: Path, faults: pl.LazyFrame, limit: int) 
             raw = file.read(fault.pop("length")).decode().removesuffix("\r")
             found.append(Reject.of({"import_id": import_id, "raw": raw, **fault}))
     return found
+
+
+def first_rows(valid: ValidFile | None, feed: Feed, limit: int) -> pl.DataFrame:
+    """Return the first rows without a fault as they are stored, protected values masked."""
+    if valid is None:
+        return pl.DataFrame()
+    shown = [column.name for column in feed.columns]
+    masked = [c.name for c in feed.columns if c.protected or feed.confidential]
+    rows = scan(valid.rows)
+    if valid.part != WHOLE:
+        rows = rows.filter(
+            pl.col("_row_number").is_between(valid.part.rows_up + 1, valid.part.last)
+        )
+    first = rows.bottom_k(limit, by="_row_number").sort("_row_number")
+    return (
+        first.select("_row_number", *shown)
+        .with_columns(pl.lit(MASK).alias(n) for n in masked)
+        .collect(engine="streaming")
+    )
 
 
 def _totals(counted: pl.DataFrame, by: str) -> dict[str, int]:

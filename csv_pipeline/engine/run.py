@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import polars as pl
 import structlog
@@ -28,6 +29,7 @@ from csv_pipeline.engine.events import (
     nobody,
     told,
 )
+from csv_pipeline.engine.findings import first_rows
 from csv_pipeline.engine.group import Group
 from csv_pipeline.engine.grouping import groups_of
 from csv_pipeline.engine.importer import Import, imports_of, remove_work
@@ -211,7 +213,12 @@ def _settled(import_: Import, on_event: OnEvent) -> ImportReport:
         report = import_.workspace.report
     assert report is not None  # noqa: S101  # the load has settled it
     on_event(
-        ImportSettled(report=report, first_rejects=import_.first_rejects, members=import_.members)
+        ImportSettled(
+            report=report,
+            first_rejects=import_.first_rejects,
+            first_rows=partial(first_rows, import_.workspace.valid, import_.feed),
+            members=import_.members,
+        )
     )
     return report
 

@@ -57,7 +57,7 @@ def scan_landing(  # noqa: PLR0913  # where, for what, what is known, and three 
     stopped_at = None
     store = store_of(landing)
     store.prepare(landing)
-    for listed in store.listing(landing, start_at or "", _ignored, only=account or ""):
+    for listed in store.listing(landing, start_at or "", is_ignored, only=account or ""):
         if time.monotonic() > deadline:
             stopped_at = listed.at
             break
@@ -119,7 +119,8 @@ def _age(file: FoundFile) -> float:
     return time.time() - file.modified_at.timestamp()
 
 
-def _ignored(name: str) -> bool:
+def is_ignored(name: str) -> bool:
+    """Return whether what has this name is hidden, or not finished, and waits."""
     return name.startswith((".", "~")) or name.casefold().endswith(_UNFINISHED)
 
 
