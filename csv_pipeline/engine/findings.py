@@ -14,9 +14,8 @@ from csv_pipeline.errors import (
     ThresholdExceededError,
     WrongFeedError,
 )
-from csv_pipeline.handover import NON_DATA, TextFile, ValidFile
+from csv_pipeline.handover import NON_DATA, WHOLE, TextFile, ValidFile
 from csv_pipeline.model import Counts, ImportReport, NonDataLine, Reject, ReportWarning
-from csv_pipeline.handover import WHOLE
 from csv_pipeline.rejects.faults import MASK
 from csv_pipeline.spec.feed import SHARE_FROM_ROWS, Feed
 
