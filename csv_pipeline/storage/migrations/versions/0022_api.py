@@ -103,6 +103,11 @@ CREATE TABLE csv_pipeline.webhook (
     suspended_until timestamptz,
     problem text
 );
+
+CREATE UNLOGGED TABLE csv_pipeline.rate_limit (
+    key text PRIMARY KEY,
+    paid_until timestamptz NOT NULL
+);
 """
 
 _BY_ACCOUNT = """
@@ -124,5 +129,5 @@ def upgrade() -> None:
     for table in ("upload", "progress", "audit"):
         op.execute(_BY_ACCOUNT.format(table=table))
     op.execute(_BY_IMPORT)
-    for table in ("token", "idempotency_key", "webhook"):  # nothing for readers
+    for table in ("token", "idempotency_key", "webhook", "rate_limit"):  # nothing for readers
         op.execute(f"ALTER TABLE csv_pipeline.{table} ENABLE ROW LEVEL SECURITY")
