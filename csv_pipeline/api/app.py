@@ -6,11 +6,11 @@ from starlette.middleware.gzip import GZipMiddleware
 from csv_pipeline.api.entity_tags import EntityTags
 from csv_pipeline.api.gate import Gate
 from csv_pipeline.api.problems import add_handlers
-from csv_pipeline.api.routes import health, imports, uploads
+from csv_pipeline.api.routes import health, imports, uploads, webhooks
 from csv_pipeline.api.service import Service
 
 ROOT = "/api/v1"
-_ROUTERS: tuple[APIRouter, ...] = (imports.router, uploads.router)
+_ROUTERS: tuple[APIRouter, ...] = (imports.router, uploads.router, webhooks.router)
 
 
 def make_app(service: Service) -> FastAPI:
