@@ -3,12 +3,13 @@
 from fastapi import APIRouter, FastAPI
 
 from csv_pipeline.api.gate import Gate
+from csv_pipeline.api.idempotency import Idempotency
 from csv_pipeline.api.problems import add_handlers
-from csv_pipeline.api.routes import health, imports, uploads
+from csv_pipeline.api.routes import health, imports, tus, uploads
 from csv_pipeline.api.service import Service
 
 ROOT = "/api/v1"
-_ROUTERS: tuple[APIRouter, ...] = (imports.router, uploads.router)
+_ROUTERS: tuple[APIRouter, ...] = (imports.router, uploads.router, tus.router)
 
 
 def make_app(service: Service) -> FastAPI:
@@ -26,5 +27,6 @@ def make_app(service: Service) -> FastAPI:
     for router in _ROUTERS:
         app.include_router(router, prefix=ROOT)
     app.include_router(health.router)
+    app.add_middleware(Idempotency, service=service)
     app.add_middleware(Gate, service=service)
     return app

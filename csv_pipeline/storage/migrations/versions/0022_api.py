@@ -26,7 +26,9 @@ CREATE TABLE csv_pipeline.upload (
     arrival_id bigint REFERENCES csv_pipeline.arrival,
     report jsonb,
     problem text,
-    problem_code text
+    problem_code text,
+    writer text,
+    writer_until timestamptz
 );
 CREATE INDEX upload_by_account ON csv_pipeline.upload (account, upload_id);
 CREATE INDEX upload_by_arrival ON csv_pipeline.upload (arrival_id) WHERE arrival_id IS NOT NULL;
@@ -117,6 +119,11 @@ CREATE POLICY own_account ON csv_pipeline.correction FOR SELECT
     USING (import_id = ANY (ARRAY(SELECT import_id FROM csv_pipeline.import)));
 """
 
+_BY_UPLOAD = """
+CREATE POLICY own_uploads ON csv_pipeline.reject FOR SELECT
+    USING (import_id = ANY (ARRAY(SELECT upload_id FROM csv_pipeline.upload)));
+"""
+
 
 def upgrade() -> None:
     """Add the tables and the policies."""
@@ -124,5 +131,6 @@ def upgrade() -> None:
     for table in ("upload", "progress", "audit"):
         op.execute(_BY_ACCOUNT.format(table=table))
     op.execute(_BY_IMPORT)
+    op.execute(_BY_UPLOAD)
     for table in ("token", "idempotency_key", "webhook"):  # nothing for readers
         op.execute(f"ALTER TABLE csv_pipeline.{table} ENABLE ROW LEVEL SECURITY")
