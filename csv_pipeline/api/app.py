@@ -1,7 +1,9 @@
 """The app: the gate, the routes below `/api/v1`, and every refusal as a problem."""
 
 from fastapi import APIRouter, FastAPI
+from starlette.middleware.gzip import GZipMiddleware
 
+from csv_pipeline.api.entity_tags import EntityTags
 from csv_pipeline.api.gate import Gate
 from csv_pipeline.api.idempotency import Idempotency
 from csv_pipeline.api.problems import add_handlers
@@ -23,10 +25,13 @@ def make_app(service: Service) -> FastAPI:
         redoc_url=None,
     )
     app.state.service = service
+    app.state.root = ROOT
     add_handlers(app)
     for router in _ROUTERS:
         app.include_router(router, prefix=ROOT)
     app.include_router(health.router)
     app.add_middleware(Idempotency, service=service)
+    app.add_middleware(EntityTags)
+    app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=5)
     app.add_middleware(Gate, service=service)
     return app
