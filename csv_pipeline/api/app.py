@@ -7,11 +7,11 @@ from csv_pipeline.api.entity_tags import EntityTags
 from csv_pipeline.api.gate import Gate
 from csv_pipeline.api.idempotency import Idempotency
 from csv_pipeline.api.problems import add_handlers
-from csv_pipeline.api.routes import health, imports, tus, uploads
+from csv_pipeline.api.routes import health, imports, tus, uploads, webhooks
 from csv_pipeline.api.service import Service
 
 ROOT = "/api/v1"
-_ROUTERS: tuple[APIRouter, ...] = (imports.router, uploads.router, tus.router)
+_ROUTERS: tuple[APIRouter, ...] = (imports.router, uploads.router, tus.router, webhooks.router)
 
 
 def make_app(service: Service) -> FastAPI:
