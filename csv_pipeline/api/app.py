@@ -5,6 +5,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from csv_pipeline.api.entity_tags import EntityTags
 from csv_pipeline.api.gate import Gate
+from csv_pipeline.api.idempotency import Idempotency
 from csv_pipeline.api.problems import add_handlers
 from csv_pipeline.api.routes import (
     accounts,
@@ -13,6 +14,7 @@ from csv_pipeline.api.routes import (
     imports,
     metrics,
     tokens,
+    tus,
     uploads,
     webhooks,
 )
@@ -22,6 +24,7 @@ ROOT = "/api/v1"
 _ROUTERS: tuple[APIRouter, ...] = (
     imports.router,
     uploads.router,
+    tus.router,
     accounts.router,
     tokens.router,
     webhooks.router,
@@ -46,6 +49,7 @@ def make_app(service: Service) -> FastAPI:
         app.include_router(router, prefix=ROOT)
     app.include_router(health.router)
     app.include_router(metrics.router)
+    app.add_middleware(Idempotency, service=service)
     app.add_middleware(EntityTags)
     app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=5)
     app.add_middleware(Gate, service=service)
