@@ -46,7 +46,7 @@ class Source:
         self.stop()
         self.of_server, self.ready = None, False
         self.process = subprocess.Popen(  # our own interpreter, and no shell
-            [sys.executable, "-m", "csv_pipeline.defs.preforked"],
+            [sys.executable, "-m", "csv_pipeline.defs.preforked", _MODULE],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
