@@ -1,8 +1,9 @@
 """A process that has imported everything and forks one child for each run that it is told of.
 
-The launcher, `csv_pipeline.defs.launcher`, starts it with the module of the definitions. It says READY, reads a line
-for each run, which are the arguments of Dagster's `execute_run` as Dagster writes them, and answers
-with the child's process id. It ends when its input does; the runs of its children go on.
+The launcher, `csv_pipeline.defs.launcher`, starts it with the module of the definitions. It says
+READY, reads a line for each run, which are the arguments of Dagster's `execute_run` as Dagster
+writes them, and answers with the child's process id. It ends when its input does; the runs of its
+children go on.
 
 Polars may be imported before a fork, but must not have run: a child would wait for threads that it
 does not have. So the process looks at its threads before each fork, and ends rather than fork then.
