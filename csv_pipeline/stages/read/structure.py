@@ -228,7 +228,7 @@ class Structure:
             if first is None:
                 return pl.Series([0], dtype=pl.Int64).new_from_index(0, frame.height)
             start = 2 - first
-        self._number(start + frame.height, frame["kind"].eq(DATA).sum())
+        self._number(start + frame.height, int(frame["kind"].eq(DATA).sum()))
         return pl.int_range(start, start + frame.height, eager=True)
 
     def _number(self, following: int, records: int) -> None:
