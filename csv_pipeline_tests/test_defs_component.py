@@ -89,7 +89,7 @@ def test_the_feeds_of_several_components_share_one_sensor_and_one_engine() -> No
 
 def test_this_package_itself_takes_no_component() -> None:
     inside = ROOT / "csv_pipeline" / "defs" / "imports"
-    request = dg.ScaffoldRequest(TYPE, inside, "yaml", None, None)
+    request = dg.ScaffoldRequest(TYPE, inside, "yaml", None, dg.Model())
     with pytest.raises(SetupError, match="a project of your own was needed"):
         FeedsScaffolder().scaffold(request)
     assert not inside.exists()
