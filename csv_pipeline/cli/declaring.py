@@ -71,11 +71,23 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each setting
     max_compressed_bytes: Annotated[
         int | None, typer.Option(min=1, help="How large a compressed file may be.")
     ] = None,
+    max_columns: Annotated[
+        int | None, typer.Option(min=1, help="How many columns a header may have.")
+    ] = None,
+    max_records: Annotated[
+        int | None, typer.Option(min=1, help="How many records a file may have.")
+    ] = None,
     max_rejected_rows: Annotated[
         int | None, typer.Option(min=0, help="Refuse files with more rejected rows.")
     ] = None,
     max_rejected_share: Annotated[
         float | None, typer.Option(min=0, max=1, help="Refuse files with a greater share of them.")
+    ] = None,
+    max_missing_rows: Annotated[
+        int | None, typer.Option(min=0, help="Refuse snapshots that lack more stored rows.")
+    ] = None,
+    max_missing_share: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Refuse those that lack a greater share.")
     ] = None,
     forget: Annotated[
         list[str] | None,
@@ -114,8 +126,12 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each setting
         "maps": tuple(map_ or ()),
         "max_file_bytes": max_file_bytes,
         "max_compressed_bytes": max_compressed_bytes,
+        "max_columns": max_columns,
+        "max_records": max_records,
         "max_rejected_rows": max_rejected_rows,
         "max_rejected_share": max_rejected_share,
+        "max_missing_rows": max_missing_rows,
+        "max_missing_share": max_missing_share,
     }
     pipeline = opening.pipeline()
     scope = Account(account=name, feed=feed, header=header)

@@ -52,12 +52,13 @@ def show(
 ) -> None:
     """Show the columns of a feed, or write it as a Table Schema, an ODCS contract or a page."""
     from csv_pipeline.cli import opening, show_feeds
-    from csv_pipeline.spec.declared.forms import written
 
     feed = opening.feed(name)
     if form is None:
         show_feeds.feed(feed)
         return
+    from csv_pipeline.spec.declared.forms import written
+
     sys.stdout.write(written(feed, form))
 
 

@@ -1,13 +1,15 @@
 """Show feeds and their columns."""
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from csv_pipeline.cli.show import in_words
 from csv_pipeline.cli.terminal import command, out, plain, print_under, table
 from csv_pipeline.spec.contract import Column
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.header import title
-from csv_pipeline.storage.differences import Change
+
+if TYPE_CHECKING:
+    from csv_pipeline.storage.differences import Change
 
 
 def feeds(all_feeds: Iterable[Feed]) -> None:
@@ -17,7 +19,7 @@ def feeds(all_feeds: Iterable[Feed]) -> None:
         policy = type(one.conflict).__name__
         counted = f"{', '.join(one.counted) or 'what the row holds'}, counted in its file"
         key = ", ".join(one.key) or counted
-        made.add_row(one.name, one.description, f"data.{one.name}", key, in_words(policy))
+        made.add_row(one.name, one.description, f"data.{one.name}", key, _in_words(policy))
     out.print(made)
     out.print(f"The columns of one: {command()} feeds NAME")
 
@@ -60,7 +62,7 @@ def _needed(column: Column, feed: Feed) -> str:
     return ", ".join(what + named.format(", ".join(where)) for what, where in said if where)
 
 
-def changes(one: Feed, found: Sequence[Change]) -> None:
+def changes(one: Feed, found: "Sequence[Change]") -> None:
     """Print what differs between a feed and its stored rows."""
     if not found:
         out.print(f"The stored rows are what feed {one.name} declares.")
@@ -79,7 +81,7 @@ def changes(one: Feed, found: Sequence[Change]) -> None:
     out.print(f"To make the tables so: {command()} feeds apply {one.name}")
 
 
-def _meanwhile(its: Change) -> str:
+def _meanwhile(its: "Change") -> str:
     """Return what becomes of stored rows whose column is read in another way."""
     if not its.reading:
         return ""
@@ -90,7 +92,7 @@ def _meanwhile(its: Change) -> str:
     return " (stored rows keep what they have)"
 
 
-def applied(one: Feed, found: Sequence[Change], *, fresh: bool) -> None:
+def applied(one: Feed, found: "Sequence[Change]", *, fresh: bool) -> None:
     """Print what was changed."""
     if fresh:
         out.print(
@@ -101,3 +103,12 @@ def applied(one: Feed, found: Sequence[Change], *, fresh: bool) -> None:
     for its in found:
         out.print(f"{its.column or 'key'}: {its.before or 'not there'} → {its.after or 'kept'}")
     out.print(f"The tables are what feed {one.name} declares.")
+
+
+def _in_words(name: str) -> str:
+    """Return a class name as words.
+
+    >>> _in_words("NewestWins")
+    'newest wins'
+    """
+    return "".join(f" {c.lower()}" if c.isupper() else c for c in name).strip()

@@ -300,8 +300,8 @@ class Import:
     def hints(self, *, declared: bool) -> ReadHints:
         """Return what is known of the file before it is read, how it is `declared` to be or not."""
         account = self.declared.of_any()
-        known = hints_for(self.claim.name, self._settings, as_declared(self._feed, account))
-        known = replace(known, max_bytes=self._max_file_bytes)
+        feed = as_declared(self._feed, account)
+        known = hints_for(self.claim.name, self._settings, feed, account)
         if declared:
             return replace(known, account=account, delimiters=self.declared.delimiters())
         return replace(known, account=Account(account=account.account), dialect=None)
