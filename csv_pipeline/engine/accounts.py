@@ -6,6 +6,8 @@ from difflib import get_close_matches
 from typing import Any
 from zoneinfo import available_timezones
 
+import polars as pl
+
 from csv_pipeline.account import (
     DELIMITERS,
     Account,
@@ -17,12 +19,16 @@ from csv_pipeline.account import (
     entry_of,
     joined,
 )
+from csv_pipeline.casts import cells
 from csv_pipeline.casts.currencies import is_code
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError, UnknownAccountError
-from csv_pipeline.spec.contract import choice_key, columns_of, heading, hold_zone
+from csv_pipeline.spec.contract import Column, choice_key, columns_of, heading, hold_zone
 from csv_pipeline.spec.feed import Feed, as_declared
 from csv_pipeline.spec.header import FINGERPRINT
+from csv_pipeline.spec.kinds import Kind
+from csv_pipeline.stages.transform.plan import is_id
+from csv_pipeline.stages.validate.rules import unmet
 from csv_pipeline.storage import accounts, isolation
 
 _BY_HEADER = {"date_order", "decimal_mark", "time_zone", "currency", "delimiter", "aliases"}
@@ -174,6 +180,15 @@ def _delimiter(account: str, name: str, _: Feed | None) -> str:
     return mark
 
 
+def _of_snapshots(_: str, value: float, feed: Feed | None) -> float:
+    if feed is not None and (feed.snapshot is None or not feed.snapshot.marks):
+        raise SetupError(
+            f"feed {feed.name!r}: a snapshot that flags or deletes stored rows was needed for "
+            "max missing rows and max missing share; it declares none"
+        )
+    return value
+
+
 def _null_words(account: str, words: Sequence[str], _: Feed | None) -> tuple[str, ...]:
     if not all(word.strip() for word in words):
         raise SetupError(f"account {account!r}: a word for no value was needed; found a blank one")
@@ -221,15 +236,20 @@ def _map(told: str, feed: Feed) -> tuple[str, str, str]:
     left, _, stored = told.rpartition("=")
     name, _, word = (part.strip() for part in left.partition(":"))
     where, stored = f"map {told!r}", stored.strip()
-    columns = {column.name: column for column in feed.columns if column.choices}
-    if not (name and word):
+    columns = {c.name: c for c in columns_of(feed.contract) if c.kind in _WORDS and not c.derived}
+    if not (name and word and stored):
         raise SetupError(f"{where}: 'order_status:Versendet=shipped' was needed")
     if name not in columns:
-        needed = f"a column of feed {feed.name!r} that accepts certain words"
-        raise _unknown(where, needed, name, columns)
-    choices = {column.name: column.choices for column in columns_of(feed.contract)}[name]
+        raise _unknown(where, f"a column of words of feed {feed.name!r}", name, columns)
+    column = columns[name]
+    if column.kind is Kind.TEXT:
+        return name, word, _text_of(stored, column, feed, where)
+    choices = column.choices
     meant = {choice_key(one): kept for one, kept in choices.items()}
     by_word = meant | {choice_key(kept): kept for kept in choices.values()}
+    if column.kind is Kind.CURRENCY:
+        codes = {choice_key(one): one.upper() for one in (word, stored) if is_code(one.upper())}
+        meant, by_word = codes | meant, codes | by_word
     if choice_key(stored) not in by_word:
         raise _unknown(where, f"a word that column {name!r} accepts", stored, sorted(choices))
     if meant.get(choice_key(word), by_word[choice_key(stored)]) != by_word[choice_key(stored)]:
@@ -238,6 +258,25 @@ def _map(told: str, feed: Feed) -> tuple[str, str, str]:
             f"{meant[choice_key(word)]!r} for {word!r}"
         )
     return name, word, by_word[choice_key(stored)]
+
+
+def _text_of(stored: str, column: Column, feed: Feed, where: str) -> str:
+    """Return a text that a column stores as it is declared to be.
+
+    Raises:
+        SetupError: It means no value there, or breaks a rule of the contract.
+    """
+    words = cells.null_words(feed.nulls | column.nulls)
+    texts = pl.Series(column.name, [stored])
+    made = cells.cleaned(texts, column, words, is_id=is_id(column, feed))
+    (value,) = cells.text(made, replace(column, substitute=None))
+    needed = "a text that is a value" if value is None else unmet(feed.contract, column.name, value)
+    if needed is not None:
+        raise SetupError(f"{where}: column {column.name!r} needs {needed}; found {stored!r}")
+    return stored
+
+
+_WORDS = {Kind.TEXT, Kind.CHOICE, Kind.BOOLEAN, Kind.CURRENCY}
 
 
 _READ: dict[str, Callable[[str, Any, Feed | None], Any]] = {
@@ -252,11 +291,12 @@ _READ: dict[str, Callable[[str, Any, Feed | None], Any]] = {
     "decimal_mark": lambda _, value, __: DecimalMark(value),
     **dict.fromkeys(
         (
-            *("seller_id", "max_file_bytes", "max_compressed_bytes"),
+            *("seller_id", "max_file_bytes", "max_compressed_bytes", "max_columns", "max_records"),
             *("max_rejected_rows", "max_rejected_share"),
         ),
         lambda _, value, __: value,
     ),
+    **dict.fromkeys(("max_missing_rows", "max_missing_share"), _of_snapshots),
 }
 """How each setting is made of what a person writes."""
 

@@ -18,9 +18,10 @@ from csv_pipeline.batches import scan
 from csv_pipeline.handover import REJECTS
 from csv_pipeline.parts import Files
 from csv_pipeline.spec.contract import Contract, Timestamp, choice_key, column
-from csv_pipeline.spec.declared.types import EMAIL, PRECISION, SCALE
+from csv_pipeline.spec.declared.types import PRECISION, SCALE
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.kinds import Kind
+from csv_pipeline.spec.patterns import EMAIL
 from csv_pipeline.stages.transform import transform
 
 MOST_CATEGORIES = 12

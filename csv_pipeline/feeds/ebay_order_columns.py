@@ -13,9 +13,9 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from csv_pipeline.feeds.common import EMAIL, EMAIL_NEEDS
 from csv_pipeline.spec.contract import Contract, Money, column, optional
 from csv_pipeline.spec.kinds import Kind
+from csv_pipeline.spec.patterns import EMAIL, EMAIL_NEEDS
 
 _ORDER_STATUS = ("pending", "processing", "shipped", "delivered", "cancelled", "returned")
 _PAYMENT_STATUS = ("pending", "paid", "failed", "refunded")
@@ -170,7 +170,7 @@ class EbayOrder(Contract):
     )  # fmt: skip
     buyer_email: str = optional(
         "Buyer Email", "E-Mail des Käufers", "E-mail de l’acheteur",
-        str_matches=EMAIL, needs=EMAIL_NEEDS, protected=True,
+        str_matches=f"^{EMAIL}$", needs=EMAIL_NEEDS, protected=True,
     )  # fmt: skip
     buyer_phone: str = optional(
         "Buyer Phone", "Buyer Phone Number", "Telefonnummer des Käufers", identifier=True,

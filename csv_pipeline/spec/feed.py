@@ -292,27 +292,22 @@ def as_declared(feed: Feed, account: Account) -> Feed:
 
     The same for the same settings, as much is known by the feed.
     """
-    rows, share = account.max_rejected_rows, account.max_rejected_share
-    return _as_declared(feed, account.aliases, account.maps, rows, share)
+    said = {name: its for name in _OF_ACCOUNT if (its := getattr(account, name)) not in {None, ()}}
+    return _as_declared(feed, Account(account="", **said)) if said else feed
 
 
 @cache
-def _as_declared(
-    feed: Feed,
-    aliases: tuple[tuple[str, str], ...],
-    maps: tuple[tuple[str, str, str], ...],
-    rows: int | None,
-    share: float | None,
-) -> Feed:
-    if not (aliases or maps) and rows is None and share is None:
-        return feed
-    return replace(
-        feed,
-        aliases=aliases,
-        maps=maps,
-        max_rejected_rows=feed.max_rejected_rows if rows is None else rows,
-        max_rejected_share=feed.max_rejected_share if share is None else share,
-    )
+def _as_declared(feed: Feed, account: Account) -> Feed:
+    """Return a feed with what an account, whoever it is, declares of it."""
+    said = {name: its for name, its in account.declared().items() if name not in _OF_SNAPSHOT}
+    limits = {name: its for name, its in account.declared().items() if name in _OF_SNAPSHOT}
+    snapshot = feed.snapshot and replace(feed.snapshot, **limits)
+    return replace(feed, **said, snapshot=snapshot)
+
+
+_OF_SNAPSHOT = ("max_missing_rows", "max_missing_share")
+_OF_ACCOUNT = ("aliases", "maps", "max_rejected_rows", "max_rejected_share", *_OF_SNAPSHOT)
+"""What an account may declare of a feed, by the same names."""
 
 
 def feed_named(feeds: Mapping[str, Feed], name: str) -> Feed:

@@ -19,8 +19,6 @@ from csv_pipeline.spec.declared.faults import fault, nearest
 from csv_pipeline.spec.declared.types import (
     BOUND,
     CHECKS,
-    EMAIL,
-    EMAIL_NEEDS,
     FIELD_TYPES,
     PRECISION,
     SCALE,
@@ -28,6 +26,7 @@ from csv_pipeline.spec.declared.types import (
 )
 from csv_pipeline.spec.declared.words import FieldOfFeed, words_in
 from csv_pipeline.spec.kinds import TYPES, Kind
+from csv_pipeline.spec.patterns import EMAIL, EMAIL_NEEDS
 
 _LONGEST = 55  # of the 63 letters that PostgreSQL takes, some are left for a number
 _SLUG = re.compile(r"[a-z][a-z0-9_]*")

@@ -13,11 +13,11 @@ from csv_pipeline.account import DateOrder, DecimalMark
 from csv_pipeline.spec.conflict import ConflictPolicy
 from csv_pipeline.spec.contract import FALSE, TRUE, Column, Style, columns_of
 from csv_pipeline.spec.declared.policies import said
-from csv_pipeline.spec.declared.types import EMAIL, EMAIL_NEEDS
 from csv_pipeline.spec.declared.words import OwnOfFeed
 from csv_pipeline.spec.duplicates import DuplicatePolicy
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.kinds import TYPES, Kind, kind_of
+from csv_pipeline.spec.patterns import EMAIL, EMAIL_NEEDS
 
 _BOUNDS = {
     "greater_than_or_equal_to": "minimum",

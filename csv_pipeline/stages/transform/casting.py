@@ -176,7 +176,7 @@ def _text(
     clean = [
         cells.cleaned(trimmed[c.name], c, words, is_id=names_things)
         for c, words, names_things in known
-        if odd[c.name].cell or c.fold_case or c.pad
+        if odd[c.name].cell or c.fold_case or c.pad or cells.is_mapped(c)
     ]
     return trimmed.with_columns(clean) if clean else trimmed, odd
 
