@@ -14,7 +14,7 @@ from csv_pipeline.spec.header import title
 from csv_pipeline.spec.snapshot import Missing, Snapshot
 
 if TYPE_CHECKING:
-    from csv_pipeline.storage.changes import Change
+    from csv_pipeline.storage.differences import Change
 
 
 def feeds(all_feeds: Iterable[Feed]) -> None:
@@ -139,12 +139,23 @@ def changes(one: Feed, found: "Sequence[Change]") -> None:
         made.add_row(
             its.column or "key",
             its.before or "not there",
-            its.after or "no more: kept as it is, new rows have none",
+            (its.after or "no more: kept as it is, new rows have none") + _meanwhile(its),
             f"{its.rows:,}",
             plain(shown) if its.unfit else "",
         )
     print_under(one.name, made)
     out.print(f"To make the tables so: {command()} feeds apply {one.name}")
+
+
+def _meanwhile(its: "Change") -> str:
+    """Return what becomes of stored rows whose column is read in another way."""
+    if not its.reading:
+        return ""
+    if its.read_again:
+        return " (stored rows are read again)"
+    if its.identifies:
+        return " (what stored rows would be is not known)"
+    return " (stored rows keep what they have)"
 
 
 def applied(one: Feed, found: "Sequence[Change]", *, fresh: bool) -> None:
