@@ -195,6 +195,13 @@ def test_a_row_without_any_number_is_rejected(desk: Desk) -> None:
     assert [reject.rule for reject in desk.rejects(report)] == ["order_key.required"]
 
 
+@pytest.mark.parametrize("word", ["Total", "Summe:", "1.5"])
+def test_a_line_of_totals_is_no_unpaid_sale(desk: Desk, word: str) -> None:
+    report = desk.bring(f"{HEADER}\n{ROW}\n{word},,,,$5.00,$6.00,\n", "ebay_orders")
+    assert report.rejects_by_rule == {"sales_record_number.of_unpaid": 1}
+    assert report.counts.inserted == 1
+
+
 def test_an_order_row_of_several_items_counts_its_items_only(desk: Desk) -> None:
     desk.bring(
         f"{HEADER},Quantity\n"
