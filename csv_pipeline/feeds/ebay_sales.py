@@ -42,28 +42,33 @@ def _order_totals(lines: str, paid: str) -> str:
             max(total_price) FILTER (WHERE line_kind <> 'item')
         ) AS total
     FROM {lines} AS line
-    WHERE NOT (
-        order_id IS NULL AND EXISTS (
-            SELECT FROM {paid} AS paid
-            WHERE paid.account = line.account
-                AND paid.order_id IS NOT NULL
-                AND paid.item_number = line.item_number
-                AND paid.transaction_id = line.transaction_id
-                -- Sales that are paid for together get another record number.
-                AND (
-                    paid.sales_record_number = line.sales_record_number
-                    OR paid.transaction_id <> ''
-                )
-        )
-    )
+    WHERE NOT EXISTS ({_paid(paid, "paid.sales_record_number = line.sales_record_number")})
+        -- Sales that are paid for together get another record number.
+        AND NOT EXISTS ({_paid(paid, "paid.transaction_id <> ''")})
     GROUP BY account, order_key
     """  # noqa: S608  # names of tables
+
+
+def _paid(paid: str, how: str) -> str:
+    """Return the SELECT of the paid rows of an unpaid `line`; a paid one has none.
+
+    All but `how` are equations, and none holds for a paid line: so the two are joined by hashes,
+    however many rows are not paid, or are of one item.
+    """
+    return f"""
+        SELECT FROM {paid} AS paid
+        WHERE paid.account = line.account
+            AND paid.order_id IS NOT NULL
+            AND paid.item_number = CASE WHEN line.order_id IS NULL THEN line.item_number END
+            AND paid.transaction_id = line.transaction_id
+            AND {how}
+    """
 
 
 ORDER_TOTALS = _order_totals("data.ebay_orders", "data.ebay_orders")
 
 _DAY = f"coalesce(to_char(sold_on, 'YYYY-MM-DD'), '{UNKNOWN}')"
-_OF_THE_DAYS = """(
+_OF_THE_DAYS = """
     SELECT * FROM {ebay_orders} AS of_account
     WHERE order_key IN (
         SELECT on_day.order_key
@@ -73,7 +78,7 @@ _OF_THE_DAYS = """(
         SELECT order_key FROM {ebay_orders} AS without_day
         WHERE sold_on IS NULL AND EXISTS (SELECT FROM {scope} AS scope WHERE day = 'unknown')
     )
-)"""
+"""
 
 SALES_BY_DAY = DerivedTable(
     name="sales_by_day",
@@ -134,9 +139,10 @@ SALES_BY_DAY = DerivedTable(
             sum(items) AS items,
             coalesce(sum(revenue), 0) AS revenue,
             count(*) FILTER (WHERE revenue IS NULL) AS orders_without_amount
-        FROM ({_order_totals(_OF_THE_DAYS, "{ebay_orders}")}) AS sale
+        FROM ({_order_totals("{ebay_orders_of_scopes}", "{ebay_orders}")}) AS sale
         GROUP BY 1, 2
     """,  # noqa: S608  # constants of this module
+    of_scopes={"ebay_orders": _OF_THE_DAYS},
     indexes={
         "ebay_orders": (
             "(account, sold_on)",
