@@ -43,6 +43,12 @@ DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "colon":
 """Delimiters by the names that they are declared and shown by."""
 
 
+def delimiter_name(delimiter: str) -> str:
+    """Return what a delimiter is called."""
+    named = (name for name, mark in DELIMITERS.items() if mark == delimiter)
+    return next(named, repr(delimiter))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
     """A setting of an account by its name, such as `date_order`; `value` None: not declared.

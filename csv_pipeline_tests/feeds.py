@@ -283,6 +283,16 @@ TEST_FEEDS = (
         conflict=LaterWins("day"),
         file_name=FileName(pattern=r"(?P<day>[\d-]+)(?:_.*)?\.csv", shown="<YYYY-MM-DD>[_…].csv"),
     ),
+    Feed(
+        name="prices_of_accounts",
+        description="Prices of a day, by files that are named after their account.",
+        contract=Price,
+        key=("sku", "day"),
+        file_name=FileName(
+            pattern=r"(?P<account>[\w-]+)_(?P<day>\d{4}-\d\d-\d\d)\.csv",
+            shown="<account>_<YYYY-MM-DD>.csv",
+        ),
+    ),
     Feed(name="shifts", description="Shifts.", contract=Shift, key=("shift",)),
     Feed(
         name="events",

@@ -12,6 +12,8 @@ import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from csv_pipeline.cli import commands, opening
+from csv_pipeline.engine.feed_changes import apply as apply_changes
+from csv_pipeline.engine.feed_changes import diff as changes_of
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.errors import DatabaseUnavailableError, SetupError, UndoError
 from csv_pipeline.files.landing import found_file
@@ -21,7 +23,6 @@ from csv_pipeline.spec.declared import feed_in
 from csv_pipeline.spec.derived import DerivedColumn, DerivedTable
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.storage import arrivals, changes, imports
-from csv_pipeline.storage.changes import apply_changes, changes_of
 from csv_pipeline_tests.conftest import ingest, own_settings
 
 ROWS = "id,code,price,seen\n1,7,1.25,2025-01-02\n2,x8,2.00,2025-02-03\n3,09,,\n"
@@ -295,7 +296,12 @@ def test_a_new_column_is_added_and_one_that_is_left_out_stays(shelf: Shelf) -> N
 
 def test_a_new_key_by_which_all_rows_differ_is_taken(shelf: Shelf) -> None:
     feed = shelf.feed(key="[id, code]")
-    (change,) = changes_of(shelf.database, feed)
+    change, reading = changes_of(shelf.database, feed)
+    assert (reading.column, reading.after, reading.unfit) == (
+        "code",
+        "identifier: in one spelling",
+        0,
+    )
     assert (change.column, change.before, change.after) == (None, "id", "id, code")
     assert change.unfit == 0
     apply_changes(shelf.database, feed)

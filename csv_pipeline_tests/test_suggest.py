@@ -139,3 +139,10 @@ def test_suggest_applies_nothing_and_says_how_to_go_on(shop: Shop) -> None:
 def test_an_import_that_is_not_there_has_no_suggestions(shop: Shop) -> None:
     result = CliRunner().invoke(commands.app, ["suggest", "999999"])
     assert (result.exit_code, "no import of this id" in result.stderr) == (2, True)
+
+
+def test_a_question_with_several_answers_is_asked_once(shop: Shop) -> None:
+    report = shop.desk.bring("ID,Born\n1,03/04/2025\n")
+    said = shop.call("suggest", str(report.import_id))
+    assert said.count("could be either") == 1
+    assert said.count("--date-order") == 2

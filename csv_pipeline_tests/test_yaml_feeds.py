@@ -24,6 +24,7 @@ from csv_pipeline.spec.declared.forms import written
 from csv_pipeline.spec.duplicates import NewestInFile
 from csv_pipeline.spec.feed import Feed, Layout, NonDataPattern, feed_named
 from csv_pipeline.spec.kinds import Kind
+from csv_pipeline.spec.readings import readings_of
 from csv_pipeline_tests.conftest import Desk, own_settings
 from csv_pipeline_tests.test_house import REFERENCE, ROOT, section
 
@@ -185,6 +186,7 @@ def same(one: Feed, other: Feed) -> None:
     its = {f.name: getattr(other, f.name) for f in fields(Feed) if f.name != "contract"}
     assert own == its
     assert columns_of(one.contract) == columns_of(other.contract)
+    assert readings_of(one).as_json() == readings_of(other).as_json()
     assert checks(one) == checks(other)
 
 

@@ -1,6 +1,5 @@
 """The commands about accounts: what they declare of their files, and who may read their rows."""
 
-import getpass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -136,7 +135,7 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each setting
     }
     pipeline = opening.pipeline()
     scope = Account(account=name, feed=feed, header=header)
-    declared = declare(pipeline, scope, changes, forget or (), _who())
+    declared = declare(pipeline, scope, changes, forget or (), terminal.who())
     with pipeline.database.begin() as connection:
         versions = accounts.history(connection, name) if history else []
         if not feed:
@@ -182,10 +181,3 @@ def _bind(pipeline: "Pipeline", name: str, reader: str | None, no_reader: str | 
         for needed in confine.left_open(connection) if reader is not None else ():
             terminal.note(f"For an administrator, so that no reader holds up others: {needed}")
         show_settings.readers(isolation.readers(connection).get(name, ()))
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # no name is known of the user of a container
-        return ""

@@ -1,5 +1,6 @@
 """Sum up what the stages found, for the report."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from csv_pipeline.errors import (
 from csv_pipeline.handover import NON_DATA, TextFile
 from csv_pipeline.model import Counts, ImportReport, NonDataLine, Reject, ReportWarning
 from csv_pipeline.spec.feed import SHARE_FROM_ROWS, Feed
+from csv_pipeline.spec.readings import ChangedReading
 
 MAY_BE_DECLARED = frozenset(
     error.code
@@ -150,6 +152,18 @@ def warnings_of(
             )
         )
     return tuple(found)
+
+
+def reading_warnings(changed: Iterable[ChangedReading]) -> tuple[ReportWarning, ...]:
+    """Return that rows stored before were read in another way, for each column of which it is."""
+    return tuple(
+        ReportWarning(
+            code="column.reading_changed",
+            message=f"column {one.column!r} is read in another way than in rows stored before, "
+            f"which stay as they are: {one.before} → {one.now}",
+        )
+        for one in changed
+    )
 
 
 def refuse_without_good_row(

@@ -267,6 +267,7 @@ class Import:
 
         Raises:
             FileNameError: The file is not named as the feed's files are.
+            WrongAccountError: Its name tells another account.
         """
         if self.feed.file_name is None or self.workspace.replay is not None:
             return None
@@ -274,7 +275,7 @@ class Import:
         names = names_of(location_of(location), self._settings, self.plain().inner_name)
         if self.claim.member is not None:
             names = names[:1]  # the archive is named for all files in it
-        return self.feed.file_name.read(self.feed.name, names)
+        return self.feed.file_name.read(self.feed.name, names, self.claim.account)
 
     def _as_written(self) -> TextFile:
         def both_ways() -> TextFile:

@@ -33,7 +33,15 @@ from csv_pipeline.spec.names import hold_apart
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.stages.replay import named_import
-from csv_pipeline.storage import accounts, arrivals, claims, imports, quarantine, undo_records
+from csv_pipeline.storage import (
+    accounts,
+    arrivals,
+    claims,
+    imports,
+    quarantine,
+    readings,
+    undo_records,
+)
 from csv_pipeline.storage.database import Database, open_database
 from csv_pipeline.storage.derived import ensure_derived
 from csv_pipeline.storage.recompute import Recomputed
@@ -86,12 +94,17 @@ class Pipeline:
             return accounts.declared(connection, account, feed, version)
 
     def claim(self, account: str, feed: str, **how: Unpack[claims.Taking]) -> list[Claim]:
-        """Claim what waits for an account and feed, or the arrivals named; see `claims.take`."""
+        """Claim what waits for an account and feed, or the arrivals named; see `claims.take`.
+
+        Raises:
+            SetupError: The feed reads a column in another way, by which rows are known.
+        """
         with self.database.begin() as connection:
+            readings.hold(connection, self.feed(feed))
             taken = claims.take(
                 connection,
                 account,
-                self.feed(feed).name,
+                feed,
                 self.settings.lease_seconds,
                 self.settings.max_failures,
                 **how,
@@ -111,12 +124,14 @@ class Pipeline:
 
         Raises:
             UnknownFeedError: No feed has the name the file was found for.
-            SetupError: The file lies in another account's or feed's folder of the landing area.
+            SetupError: The file lies in another account's or feed's folder of the landing area; or
+                the feed reads a column in another way, by which rows are known.
         """
-        self.feed(file.feed)
+        feed = self.feed(file.feed)
         self._stay_in_lane(file)
         landed = is_below(location_of(file.location), self.settings.landing_area)
         with self.database.begin() as connection:
+            readings.hold(connection, feed)
             lane = file.account, file.feed
             self.declared[lane] = accounts.declared(connection, *lane)
             if dry_run:

@@ -65,6 +65,7 @@ class Gathers:
     `pattern` explains the whole name, and its groups are the keys under which the cell is found in
     a JSON object, an object in it, and so on. Cells are amounts with a decimal point, unless the
     account declares another mark; they are kept as text with `scale` decimals, blank ones as null.
+    All are in one `currency`, and none is below `ge`; without a `currency`, none states any.
 
     >>> Gathers(r"([A-Z]{2}) \((NR|R)\)", scale=2).keys("AL (NR)")
     ('AL', 'NR')
@@ -72,6 +73,8 @@ class Gathers:
 
     pattern: str
     scale: int
+    ge: int | None = None
+    currency: str | None = None
 
     def keys(self, name: str) -> tuple[str, ...]:
         """Return the keys that a name tells, none if it is that of another column."""

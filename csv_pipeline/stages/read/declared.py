@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 from typing import NoReturn
 
-from csv_pipeline.account import Setting
+from csv_pipeline.account import Setting, delimiter_name
 from csv_pipeline.errors import ContradictionError
 from csv_pipeline.model import Evidence
 from csv_pipeline.rejects.rejects_file import is_rejects_file
@@ -17,7 +17,6 @@ from csv_pipeline.stages.read.dialect import (
     Dialect,
     ReadHints,
     Text,
-    delimiter_name,
     first_lines,
     refuse_without_text,
 )
