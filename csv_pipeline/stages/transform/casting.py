@@ -7,7 +7,7 @@ from itertools import chain, islice
 import polars as pl
 
 from csv_pipeline.account import DecimalMark
-from csv_pipeline.casts import cells, clocks, currencies, decimals
+from csv_pipeline.casts import cells, clocks, currencies, decimals, timestamps
 from csv_pipeline.casts.by_kind import CASTS, Reason
 from csv_pipeline.casts.reading import Reading
 from csv_pipeline.handover import ORIGIN, REJECTS, TYPED_ORIGIN
@@ -39,6 +39,8 @@ def typed_rows(batch: pl.DataFrame, plan: Plan) -> tuple[pl.DataFrame, pl.DataFr
     faults = [pl.DataFrame(schema=REJECTS)]
     for column in present:
         values, shown = text[column.name], plan.headings[column.name]
+        if column.local_of in plan.readings:
+            values = timestamps.local(values, plan.readings[column.local_of])
         cast = CASTS[column.kind].values(values, column, plan.readings[column.name])
         made.append(cast.alias(column.name))
         reasons: Iterable[Reason] = ()
