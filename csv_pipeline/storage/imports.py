@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 from sqlalchemy.dialects.postgresql import JSONB
 
 from csv_pipeline.errors import UnknownImportError
-from csv_pipeline.model import Claim, ImportReport
+from csv_pipeline.model import Claim, ImportReport, Outcome
 from csv_pipeline.storage import order, tables
 from csv_pipeline.storage.situation import same_content
 
@@ -37,6 +37,20 @@ def rows_stored(connection: sa.Connection, account: str, feed: str) -> int:
         .limit(1)
     )
     return connection.scalar(last) or 0
+
+
+def settings_used(connection: sa.Connection, account: str, feed: str) -> list[int]:
+    """Return by which versions of an account's settings the rows of a feed were read."""
+    table = tables.import_
+    version = table.c.report["settings_version"].astext.cast(sa.Integer)
+    query = sa.select(version).where(
+        table.c.account == account,
+        table.c.feed == feed,
+        table.c.outcome == Outcome.IMPORTED,
+        table.c.undone_by_import_id.is_(None),
+        version.is_not(None),
+    )
+    return sorted(connection.scalars(query.distinct()))
 
 
 def settled(connection: sa.Connection, claim: Claim) -> ImportReport | None:
