@@ -128,6 +128,7 @@ class Event(Contract):
     happened_as_written: str = column("Happened", nullable=True)
     paid_at: Timestamp = column("Paid", nullable=True, zone="America/Los_Angeles")
     sent_at: Timestamp = column("Sent", nullable=True)
+    sent_at_local: str = column(local_of="sent_at")
     seen_at: Timestamp = column("Seen", nullable=True, unit="ms")
     open: bool = column("Open", nullable=True)
     listed: bool = column("Listed", nullable=True, trues=("on",), falses=("off", "0"))

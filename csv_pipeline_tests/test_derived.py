@@ -358,7 +358,7 @@ KINDS = (
         corrected=("?", "3"),
         expected="""
             SELECT account, coalesce(sold_on::text, 'unknown'), coalesce(currency, 'unknown'),
-                max(sold_on), count(*), count(*) FILTER (WHERE is_unpaid), sum(items),
+                max(sold_on), count(*), count(*) FILTER (WHERE is_unpaid), sum(items), sum(pieces),
                 coalesce(sum(revenue), 0), count(*) FILTER (WHERE revenue IS NULL)
             FROM data.ebay_order_totals GROUP BY 1, 2, 3
         """,

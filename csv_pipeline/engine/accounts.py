@@ -223,7 +223,7 @@ def _alias(told: str, feed: Feed) -> tuple[str, str]:
     """
     title, _, name = (part.strip() for part in told.rpartition("="))
     where = f"alias {told!r}"
-    columns = {column.name: column for column in feed.columns if not column.derived}
+    columns = {c.name: c for c in feed.columns if not (c.derived or c.local_of)}
     if not heading(title):
         raise SetupError(f"{where}: a name and its column, 'Artikel Nr=sku', was needed")
     if name not in columns:

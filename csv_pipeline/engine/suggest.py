@@ -142,7 +142,7 @@ class _Desk:
         lacking = {
             title(column): column
             for column in self.feed.columns
-            if not column.derived and column.name not in sources
+            if not (column.derived or column.local_of) and column.name not in sources
         }
         added = tuple(extras_in(self.report.header, sources.values()))
         headings = {name: column.headings for name, column in lacking.items()}

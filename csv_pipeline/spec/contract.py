@@ -65,6 +65,7 @@ class Gathers:
     `pattern` explains the whole name, and its groups are the keys under which the cell is found in
     a JSON object, an object in it, and so on. Cells are amounts with a decimal point, unless the
     account declares another mark; they are kept as text with `scale` decimals, blank ones as null.
+    All are in one `currency`, and none is below `ge`; without a `currency`, none states any.
 
     >>> Gathers(r"([A-Z]{2}) \((NR|R)\)", scale=2).keys("AL (NR)")
     ('AL', 'NR')
@@ -72,6 +73,8 @@ class Gathers:
 
     pattern: str
     scale: int
+    ge: int | None = None
+    currency: str | None = None
 
     def keys(self, name: str) -> tuple[str, ...]:
         """Return the keys that a name tells, none if it is that of another column."""
@@ -90,10 +93,10 @@ class Column:
     spelling matters: see `casts.identifiers`. `nulls` are words that mean no value here. A `past`
     column holds dates of what happened. A timestamp that states no zone is of the `zone`, by its
     name of IANA; `zones` are the offsets of abbreviations that only this column knows, in small
-    letters, and `unit` is what its numbers count since 1970. `normalise`, `stored_as`, `bare_as`
-    and `sign` are as `column` has them. The `style` is how values are written that may be read in
-    two ways. `needs` says in plain words what the column's checks ask for, as the contract declares
-    it, and `asked` what a value must be, whoever says so.
+    letters, and `unit` is what its numbers count since 1970. `normalise`, `stored_as`, `bare_as`,
+    `sign` and `local_of` are as `column` has them. The `style` is how values are written that may
+    be read in two ways. `needs` says in plain words what the column's checks ask for, as the
+    contract declares it, and `asked` what a value must be, whoever says so.
     """
 
     name: str
@@ -119,6 +122,7 @@ class Column:
     bare_as: Share | None
     sign: Sign | None
     style: Style | None
+    local_of: str | None
     needs: str
     asked: str
     description: str
@@ -173,6 +177,7 @@ def column(  # noqa: PLR0913  # a declaration, all by name
     bare_as: Share | None = None,
     sign: Sign | None = None,
     style: Style | None = None,
+    local_of: str | None = None,
     needs: str = "",
     description: str = "",
     **checks: Any,
@@ -210,6 +215,8 @@ def column(  # noqa: PLR0913  # a declaration, all by name
         sign: Where the sign of an amount is from: `SignFrom` another column, or `TwoAmounts`.
         style: The decimal mark of numbers, or the order of day and month. It settles what values
             leave open, unless the account declares one; a file that proves another is refused.
+        local_of: A text keeps the cells of this timestamp that state no zone, as they are in the
+            file; it has the names of that column, and is null where the cell states its zone.
         needs: What the checks ask for, in plain words, for the message of a reject.
         description: What the column holds, for the docs and the Dagster column schema.
         **checks: Pandera's built-in checks, such as `ge`, `str_matches`, `isin`.
@@ -222,7 +229,7 @@ def column(  # noqa: PLR0913  # a declaration, all by name
     if both := {choice_key(word) for word in trues} & {choice_key(word) for word in falses}:
         raise SetupError(f"a word that means one was needed; {', '.join(both)} is true and false")
     return pa.Field(
-        nullable=nullable,
+        nullable=nullable or local_of is not None,
         description=description,
         metadata={
             _METADATA: _Facts(
@@ -248,6 +255,7 @@ def column(  # noqa: PLR0913  # a declaration, all by name
                 bare_as=bare_as,
                 sign=sign,
                 style=style,
+                local_of=local_of,
                 needs=needs,
             )
         },
@@ -268,10 +276,29 @@ def columns_of(contract: type[Contract]) -> tuple[Column, ...]:
     feeds uses few of them in a process.
     """
     checks = contract.__checks__
-    return tuple(
-        _column(name, _dtype_of(declared), spec, checks.get(name, ()))
+    columns = {
+        name: _column(name, _dtype_of(declared), spec, checks.get(name, ()))
         for name, (declared, spec) in contract.__fields__.items()
-    )
+    }
+    return tuple(_named_as_its_moment(column, columns) for column in columns.values())
+
+
+def _named_as_its_moment(column: Column, columns: Mapping[str, Column]) -> Column:
+    """Return a column of local texts by the names of its timestamp; any other as it is.
+
+    Raises:
+        SetupError: It names no timestamp with a zone, or has names of its own.
+    """
+    if column.local_of is None:
+        return column
+    of = columns.get(column.local_of)
+    if of is None or of.kind is not Kind.TIMESTAMP or of.unit is not None or column.aliases:
+        raise SetupError(
+            f"column {column.name!r}: a timestamp of the contract that is no number, and no other "
+            f"names, were needed for local_of; found {column.local_of!r}"
+        )
+    aliases, hidden = (*of.aliases, of.name), of.protected or column.protected
+    return replace(column, aliases=aliases, protected=hidden)
 
 
 @cache

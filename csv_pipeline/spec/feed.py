@@ -263,7 +263,8 @@ class Feed:
         return tuple(map(self._declared, columns)) if self.aliases or self.maps else columns
 
     def _declared(self, column: Column) -> Column:
-        names = (name for name, named in self.aliases if named == column.name)
+        its = {column.name, column.local_of}
+        names = (name for name, named in self.aliases if named in its)
         words = {word.casefold(): stored for name, word, stored in self.maps if name == column.name}
         return replace(
             column,

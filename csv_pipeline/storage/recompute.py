@@ -31,6 +31,8 @@ from csv_pipeline.storage.targets import FEW_ROWS, SCHEMA, key_columns, target_t
 _TRIES = 5
 _CHANGED_MEANWHILE = "40001"
 _PATIENCE = "60s"  # with another process that recomputes the same
+_READ_ONCE = "SET LOCAL enable_nestloop = off"
+"""Of many rows that came just now the server knows no numbers yet, and takes them for a few."""
 _PLAN = {"jit": "off", "random_page_cost": "1.1", "lock_timeout": _PATIENCE}
 
 
@@ -133,6 +135,8 @@ class _Recompute:
         )
         if not everything and not imports:
             return told
+        if everything or any(its.many for its in since.values()):
+            self._connection.execute(sa.text(_READ_ONCE))
         scopes = self._find_scopes(None if everything else since)
         before = self._delete(everything=everything)
         rows = self._insert() if scopes else 0

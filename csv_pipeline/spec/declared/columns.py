@@ -160,8 +160,9 @@ class _Making:
         asked = its.constraints
         required = asked.required or in_key
         trues, falses = self._words_of_truth()
+        names = [*([its.title] if its.title else []), *own.aliases, *self._own_name()]
         return column(
-            *dict.fromkeys((*([its.title] if its.title else []), *own.aliases, *self._own_name())),
+            *dict.fromkeys([] if own.local_of else names),
             nullable=not required and own.substitute is None,
             derived=own.derived,
             substitute=own.substitute,
@@ -176,6 +177,7 @@ class _Making:
             zone=own.zone,
             zones=own.zones,
             unit=own.unit,
+            local_of=own.local_of,
             normalise=own.normalise,
             stored_as=own.stored_as,
             bare_as=own.bare_as,
