@@ -1,12 +1,16 @@
 """A person sets each setting, imports, sees it on the import, changes it, and takes it back."""
 
 import gzip
+import shlex
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
 
-from csv_pipeline.account import Declaration
+from csv_pipeline.account import Account, Declaration
 from csv_pipeline.cli import opening
+from csv_pipeline.engine.accounts import declare
+from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline_tests.conftest import Desk
 from csv_pipeline_tests.test_ebay_orders import HEADER, ROW, footer
@@ -293,3 +297,92 @@ def test_rejected_rows_of_a_feed_without_headers_come_back_whatever_the_delimite
     shop.call("rejects", str(first.import_id), "--out", str(out))
     fixed = out.read_text("utf-8-sig").replace("abc", "7.00")
     assert shop.desk.bring(fixed, "entries").counts.inserted == 1
+
+
+# ---- hostile values, and people at the same time
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["it's", 'a "b"', "$(id)", "a;b", "a|b", ".*", "[x", "\\d+", "ß", "x" * 3_000, "a:b", "a=b"],
+)
+def test_a_word_of_any_signs_is_mapped_shown_and_forgotten(shop: Shop, word: str) -> None:
+    shop.declare("--feed", "people", "--map", f"name:{word}=Ann")
+    quoted = word.replace('"', '""')
+    shop.desk.bring(f'ID,Name\n1,"{quoted}"\n2,xx\n')
+    names = [row.name for row in shop.desk.rows(columns="name", order="person_id")]
+    assert names == ["Ann", "xx"]
+    assert "the files decide" in shop.declare("--feed", "people", "--forget", f"map:name:{word}")
+
+
+@pytest.mark.parametrize("word", ["a\nb", "a\tb", "\x1b[31mred"])
+def test_a_word_with_signs_that_steer_a_terminal_is_shown_without_them(
+    shop: Shop, word: str
+) -> None:
+    shown = shop.declare("--null-word", word)
+    assert "\x1b" not in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--encoding utf8x", "an encoding that Python knows"),
+        ("--encoding rot13", "an encoding that Python knows"),
+        ("--encoding hex", "an encoding that Python knows"),
+        ("--currency US", "a currency by its code"),
+        ("--currency dollars", "a currency by its code"),
+        ("--time-zone ../../etc/passwd", "a time zone by its name"),
+        ("--delimiter '\"'", "a delimiter was needed"),
+        ("--feed people --alias '=person_id'", "a name and its column"),
+        ("--feed people --alias '...=person_id'", "a name and its column"),
+        ("--feed people --map ':x=y'", "was needed"),
+        ("--feed peopel --max-columns 3", "(did you mean 'people'?)"),
+        ("--forget max-column", "(did you mean 'max-columns'?)"),
+    ],
+)
+def test_what_is_none_is_refused_with_the_nearest_right_word(
+    shop: Shop, words: str, said: str
+) -> None:
+    shop.declare("--seller-id", "x")
+    shop.refuses(said, *shlex.split(words))
+    assert len(accounts_of(shop.desk.pipeline, shop.name)) == 1
+
+
+def test_settings_of_two_people_at_once_are_both_kept(shop: Shop) -> None:
+    def add(number: int) -> None:
+        scope = Account(account=shop.name, feed="people")
+        declare(shop.desk.pipeline, scope, {"maps": (f"name:w{number}=x{number}",)}, by="p")
+
+    with ThreadPoolExecutor(4) as people:
+        list(people.map(add, range(8)))
+    versions = accounts_of(shop.desk.pipeline, shop.name)
+    assert [one.version for one in versions] == list(range(8, 0, -1))
+    assert {word for _, word, _ in versions[0].facts.maps} == {f"w{n}" for n in range(8)}
+
+
+def test_a_setting_changed_between_dry_run_and_import_is_the_one_used_and_shown(shop: Shop) -> None:
+    content = "ID,Born\n1,03/04/2025\n"
+    shop.declare("--date-order", "day-first")
+    dry = shop.desk.bring(content, name="x.csv", dry_run=True)
+    shop.declare("--date-order", "month-first")
+    real = shop.desk.bring(content, name="x.csv")
+    assert (dry.settings_version, real.settings_version) == (1, 2)
+    assert str(shop.desk.rows(columns="born_on")[0].born_on) == "2025-03-04"
+
+
+def test_a_map_added_between_quarantine_and_replay_is_used_and_its_version_shown(
+    shop: Shop,
+) -> None:
+    shop.declare("--feed", "moods", "--map", "mood:weg=rented")
+    first = shop.desk.bring("Tag,Mood\nA1,da\nA2,weg\n", "moods")
+    shop.declare("--feed", "moods", "--map", "mood:da=sold")
+    back = f"_import_id,_row_number,Tag,Mood\n{first.import_id},2,A1,da\n"
+    again = shop.desk.bring(back, "moods")
+    assert (again.counts.inserted, again.settings_version) == (1, 2)
+
+
+def test_what_one_account_declares_is_nothing_to_another(shop: Shop, pipeline: Pipeline) -> None:
+    shop.declare("--feed", "people", "--map", "name:Ann=Anna", "--max-columns", "2")
+    other = Desk(pipeline, f"{shop.name}-b", shop.desk.folder)
+    report = other.bring("ID,Name,Amount\n1,Ann,5.00\n")
+    assert (report.settings_version, other.rows(columns="name")[0].name) == (0, "Ann")

@@ -37,6 +37,7 @@ _COMMAND = re.compile(
     r"csv-pipeline account .+?(?= or csv-pipeline|, csv-pipeline|; |$)", re.DOTALL
 )
 _SHORT = 20  # characters of a word for no value
+_COPIED = 500  # of what is told by a command at most
 _MEANINGS = (
     "shipped sent dispatched despatched versendet versandt verschickt expédié envoyé enviado "
     "spedito verzonden",
@@ -216,7 +217,12 @@ class _Desk:
                 return reading(column, one, styles)
         return Reading(style)
 
-    def _command(self, option: str, told: str) -> str:
+    def _command(self, option: str, told: str) -> str | None:
+        """Return the command for a setting; None if it cannot be copied from a terminal."""
+        if option != "null-word":  # which a blank of another kind would not be
+            told = " ".join(told.split())
+        if not told.isprintable() or len(told) > _COPIED:
+            return None
         command = account_command(self.account.account, self.feed.name)
         return f"{command} --{option} {shlex.quote(told)}"
 

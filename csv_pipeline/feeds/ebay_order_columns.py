@@ -11,7 +11,9 @@ differ.
 
 from collections.abc import Iterable
 
+import pandera.polars as pa
 import polars as pl
+from pandera.api.polars.types import PolarsData
 
 from csv_pipeline.spec.contract import Contract, Money, column, optional
 from csv_pipeline.spec.kinds import Kind
@@ -293,3 +295,13 @@ class EbayOrder(Contract):
     vault_fulfillment_type: str = optional("Vault Fulfillment Type")
     ebay_fulfillment_program: str = optional("eBay Fulfillment Program")
     ebay_international_shipping: str = optional("eBay International Shipping")
+
+    @pa.check(
+        "sales_record_number",
+        name="of_unpaid",
+        description="a number, where no order number says which sale it is",
+    )
+    def of_unpaid(cls, data: PolarsData) -> pl.LazyFrame:  # noqa: N805
+        """Tell an unpaid sale from a line of totals, which has a word there."""
+        known = pl.col("order_id").is_not_null() | pl.col("sales_record_number").is_null()
+        return data.lazyframe.select(known | pl.col("sales_record_number").str.contains(r"^\d+$"))

@@ -80,7 +80,7 @@ def _order_totals(lines: str, paid: str) -> str:
 ORDER_TOTALS = _order_totals("data.ebay_orders", "data.ebay_orders")
 
 _DAY = f"coalesce(to_char(sold_on, 'YYYY-MM-DD'), '{UNKNOWN}')"
-_OF_THE_DAYS = """(
+_OF_THE_DAYS = """
     SELECT * FROM {ebay_orders} AS of_account
     WHERE order_key IN (
         SELECT on_day.order_key
@@ -90,7 +90,7 @@ _OF_THE_DAYS = """(
         SELECT order_key FROM {ebay_orders} AS without_day
         WHERE sold_on IS NULL AND EXISTS (SELECT FROM {scope} AS scope WHERE day = 'unknown')
     )
-)"""
+"""
 
 SALES_BY_DAY = DerivedTable(
     name="sales_by_day",
@@ -160,9 +160,10 @@ SALES_BY_DAY = DerivedTable(
             sum(pieces) AS pieces,
             coalesce(sum(revenue), 0) AS revenue,
             count(*) FILTER (WHERE revenue IS NULL) AS orders_without_amount
-        FROM ({_order_totals(_OF_THE_DAYS, "{ebay_orders}")}) AS sale
+        FROM ({_order_totals("{ebay_orders_of_scopes}", "{ebay_orders}")}) AS sale
         GROUP BY 1, 2
     """,  # noqa: S608  # constants of this module
+    of_scopes={"ebay_orders": _OF_THE_DAYS},
     indexes={
         "ebay_orders": (
             "(account, sold_on)",

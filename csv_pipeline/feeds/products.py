@@ -2,7 +2,8 @@
 
 A barcode is a GTIN, which is what UPC and EAN are: its last digit checks the others. One that does
 not is a misread or mistyped number of some other product. Its row is rejected, as a price would
-otherwise be stored under it; without a barcode a row is right as well.
+otherwise be stored under it; without a barcode a row is right as well. Numbers that GS1 leaves to
+each company for use in house are taken as they are: nobody else says what their last digit is.
 """
 
 import pandera.polars as pa

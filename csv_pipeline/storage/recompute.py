@@ -137,9 +137,12 @@ class _Recompute:
             return told
         if everything or any(its.many for its in since.values()):
             self._connection.execute(sa.text(_READ_ONCE))
-        scopes = self._find_scopes(None if everything else since)
+        at_once = everything and "{scope}" not in self._derived.select
+        if not at_once:
+            self._find_scopes(None if everything else since)
         before = self._delete(everything=everything)
-        rows = self._insert() if scopes else 0
+        rows = self._insert(at_once=at_once)
+        scopes = self._count_scopes(at_once=at_once)
         self._note(since)
         return Recomputed(
             derived=told.derived,
@@ -174,8 +177,8 @@ class _Recompute:
         row = self._connection.execute(_IMPORTS_SINCE, facts).one()
         return _Since(**row._mapping)
 
-    def _find_scopes(self, since: dict[str, _Since] | None) -> int:
-        """Make the table `scope`, and return how many there are."""
+    def _find_scopes(self, since: dict[str, _Since] | None) -> None:
+        """Make the table `scope`."""
         names = ", ".join(f'"{name}"' for name in self._derived.scope)
         found: list[str] = []
         facts: dict[str, Any] = {}
@@ -191,7 +194,14 @@ class _Recompute:
             **facts,
         )
         self._execute("ANALYZE scope")
-        return self._connection.scalar(sa.text("SELECT count(*) FROM scope")) or 0
+
+    def _count_scopes(self, *, at_once: bool) -> int:
+        """Return how many scopes were computed; all at once, those that have rows."""
+        names = ", ".join(f'"{name}"' for name in self._derived.scope)
+        found = f'{SCHEMA}."{self._table.name}" WHERE account = :account' if at_once else "scope"
+        query = sa.text(f"SELECT count(*) FROM (SELECT DISTINCT {names} FROM {found}) AS scopes")
+        wanted = {"account": self._account} if at_once else {}
+        return self._connection.scalar(query, wanted) or 0
 
     def _touched(
         self, feed: Feed, number: int, since: _Since | None
@@ -233,13 +243,19 @@ class _Recompute:
         same = " AND ".join(f'old."{name}" = scope."{name}"' for name in self._derived.scope)
         return self._execute(f"{statement} USING scope WHERE old.account = :account AND {same}")
 
-    def _insert(self) -> int:
+    def _insert(self, *, at_once: bool) -> int:
+        """Compute the scopes found, or all there are at once."""
         names = ", ".join(f'"{column.name}"' for column in self._derived.columns)
-        query = self._of_account(self._derived.select).replace("{scope}", "scope")
+        query = self._derived.select
+        for feed, rows in self._derived.of_scopes.items():
+            needed = f"{{{feed}}}" if at_once else f"({rows})"
+            query = query.replace(f"{{{feed}_of_scopes}}", needed)
+        query = self._of_account(query).replace("{scope}", "scope")
         scope = ", ".join(f'"{name}"' for name in self._derived.scope)
+        of_scopes = "" if at_once else f"JOIN scope USING ({scope})"
         return self._execute(
             f'INSERT INTO {SCHEMA}."{self._table.name}" (account, {names}) '
-            f"SELECT :account, {names} FROM ({query}) AS made JOIN scope USING ({scope})"
+            f"SELECT :account, {names} FROM ({query}) AS made {of_scopes}"
         )
 
     def _note(self, since: dict[str, _Since]) -> None:
