@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from csv_pipeline.account import Account
 from csv_pipeline.engine import feed_changes, run
+from csv_pipeline.engine.accounts import Decided, declare
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.errors import SetupError
 from csv_pipeline.files.landing import found_file
@@ -276,6 +278,55 @@ def test_rows_of_an_earlier_release_are_taken_to_be_read_as_declared(shelf: Shel
         connection.execute(sa.text("UPDATE csv_pipeline.target SET readings = NULL"))
     assert shelf.bring(shelf.feed(), file_of("8")).counts.inserted == 1
     hold_up(shelf, shelf.feed(**key("pad: 4")))
+
+
+OF_ACCOUNT = {
+    "words": (
+        key(more="categories: [new, old]"),
+        {"maps": ("id:neu=new",)},
+        "neu",
+        {"maps": ("id:neu=old",)},
+    ),
+    "zone": (
+        key(more=MOMENT),
+        {"time_zone": "Europe/Berlin"},
+        "2025-01-02 03:04",
+        {"time_zone": "Asia/Tokyo"},
+    ),
+    "order": (
+        key(more="type: date"),
+        {"date_order": "day-first"},
+        "03/04/2025",
+        {"date_order": "month-first"},
+    ),
+    "mark": (key(more=SHARE), {"decimal_mark": "comma"}, "1.234", {"decimal_mark": "point"}),
+}
+
+
+@pytest.mark.parametrize(("fields", "first", "cell", "other"), OF_ACCOUNT.values(), ids=OF_ACCOUNT)
+def test_an_account_does_not_change_what_its_rows_are_known_by(
+    fields: dict[str, str], first: dict[str, Any], cell: str, other: dict[str, Any], shelf: Shelf
+) -> None:
+    feed = shelf.feed(**fields)
+    pipeline, scope = shelf.open(feed), Account(account="acme", feed=shelf.name)
+    declare(pipeline, scope, first)
+    shelf.bring(feed, file_of(cell))
+    declare(pipeline, scope, {}, [next(iter(first)).replace("_", "-")])
+    with pytest.raises(SetupError, match=r"known by it .* --accept-reading declares it"):
+        declare(pipeline, scope, other)
+    declare(pipeline, scope, first)
+    declare(pipeline, scope, other, decided=Decided(by="ann", accept_reading=True))
+    declare(pipeline, scope, {}, [next(iter(first)).replace("_", "-")])
+    pipeline.close()
+
+
+def test_an_account_may_settle_what_its_files_left_open(shelf: Shelf) -> None:
+    feed = shelf.feed(**key(more="type: date"))
+    shelf.bring(feed, file_of("2025-04-03"))
+    pipeline = shelf.open(feed)
+    declare(pipeline, Account(account="acme", feed=shelf.name), {"date_order": "day-first"})
+    pipeline.close()
+    assert shelf.bring(feed, file_of("03/04/2025")).counts.inserted == 0
 
 
 def test_a_process_that_knows_the_earlier_declaration_stores_nothing_any_more(shelf: Shelf) -> None:

@@ -33,7 +33,7 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each setting
         str, typer.Option(help="Only for those with this header, as a message names it.")
     ] = "",
     seller_id: Annotated[
-        str | None, typer.Option(help="Refuse files that name another seller.")
+        str | None, typer.Option(help="Refuse files that name another seller; several as a,b.")
     ] = None,
     date_order: Annotated[
         Literal["day-first", "month-first"] | None, typer.Option(help="What 03/04/2025 means.")
@@ -101,6 +101,10 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each setting
     ] = None,
     no_reader: Annotated[str | None, typer.Option(help="Let it read the account no more.")] = None,
     *,
+    accept_reading: Annotated[
+        bool,
+        typer.Option("--accept-reading", help="Though rows that come again may be stored twice."),
+    ] = False,
     history: Annotated[
         bool, typer.Option("--history", help="Show every change, by whom and when.")
     ] = False,
@@ -110,7 +114,7 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each setting
     from csv_pipeline.account import Account, Declared
     from csv_pipeline.cli import opening, show_settings, terminal
     from csv_pipeline.engine import views
-    from csv_pipeline.engine.accounts import declare
+    from csv_pipeline.engine.accounts import Decided, declare
     from csv_pipeline.storage import accounts
 
     changes = {
@@ -135,7 +139,13 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each setting
     }
     pipeline = opening.pipeline()
     scope = Account(account=name, feed=feed, header=header)
-    declared = declare(pipeline, scope, changes, forget or (), terminal.who())
+    declared = declare(
+        pipeline,
+        scope,
+        changes,
+        forget or (),
+        Decided(by=terminal.who(), accept_reading=accept_reading),
+    )
     with pipeline.database.begin() as connection:
         versions = accounts.history(connection, name) if history else []
         if not feed:

@@ -11,6 +11,7 @@ from csv_pipeline.spec.contract import Column
 from csv_pipeline.spec.duplicates import DuplicatePolicy
 from csv_pipeline.spec.feed import BrokenFeed, Feed, parted
 from csv_pipeline.spec.header import title
+from csv_pipeline.spec.names import MISSING_SINCE
 from csv_pipeline.spec.snapshot import Missing, Snapshot
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def changes(one: Feed, found: "Sequence[Change]") -> None:
         made.add_row(
             its.column or "key",
             its.before or "not there",
-            (its.after or "no more: kept as it is, new rows have none") + _meanwhile(its),
+            its.after + _meanwhile(its),
             f"{its.rows:,}",
             plain(shown) if its.unfit else "",
         )
@@ -153,7 +154,11 @@ def changes(one: Feed, found: "Sequence[Change]") -> None:
 
 
 def _meanwhile(its: "Change") -> str:
-    """Return what becomes of stored rows whose column is read in another way."""
+    """Return what becomes of stored rows whose column is left out or read in another way."""
+    if its.column == MISSING_SINCE:
+        return "no more: cleared"
+    if not its.after:
+        return "no more: kept as it is, new rows have none"
     if not its.reading:
         return ""
     if its.read_again:

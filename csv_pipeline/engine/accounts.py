@@ -1,7 +1,7 @@
 """What accounts declare of their files, and which logins of the database may read them."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 from zoneinfo import available_timezones
@@ -21,6 +21,7 @@ from csv_pipeline.account import (
 )
 from csv_pipeline.casts import cells
 from csv_pipeline.casts.currencies import is_code
+from csv_pipeline.engine.changed_settings import hold_readings
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError, UnknownAccountError
 from csv_pipeline.spec.contract import Column, choice_key, columns_of, heading, hold_zone
@@ -38,12 +39,23 @@ _OF_FEED = {"aliases", "maps"}
 _ENTRIES = {"null_words": "null-word", "aliases": "alias", "maps": "map"}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """Who declares settings, and whether rows may be known by what their cells are no more."""
+
+    by: str = ""
+    accept_reading: bool = False
+
+
+_BY_NOBODY = Decided()
+
+
 def declare(
     pipeline: Pipeline,
     scope: Account,
     changes: Mapping[str, Any],
     forget: Sequence[str] = (),
-    by: str = "",
+    decided: Decided = _BY_NOBODY,
 ) -> Declared:
     """Store the settings given, drop those to forget, keep the others, and return all.
 
@@ -51,7 +63,8 @@ def declare(
     `scope` says; what is `changes` is as a person writes it.
 
     Raises:
-        SetupError: A setting is none, or not one of the feed.
+        SetupError: A setting is none, or not one of the feed; or rows that are stored would be
+            known by something else.
         UnknownFeedError: There is no such feed.
         UnknownAccountError: There is no such account to forget anything of.
     """
@@ -74,7 +87,10 @@ def declare(
                 new = joined(getattr(facts, fact), tuple(dict.fromkeys(new)))
             facts = _with(facts, fact, new)
         if facts != held:
-            accounts.declare(connection, facts, by)
+            version = accounts.declare(connection, facts, decided.by)
+            if not decided.accept_reading:
+                feeds = [feed] if feed else pipeline.feeds.values()
+                hold_readings(connection, replace(scope, account=name), feeds, version)
         return accounts.declared(connection, name, scope.feed)
 
 

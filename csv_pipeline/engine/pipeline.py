@@ -21,7 +21,7 @@ from csv_pipeline.engine.housekeeping import sweep
 from csv_pipeline.engine.lease_renewer import LeaseRenewer
 from csv_pipeline.engine.progress import Value, report_progress
 from csv_pipeline.engine.undo import undo
-from csv_pipeline.engine.worklist import Written, write_worklist
+from csv_pipeline.engine.worklist import Written, rewrite_worklist, write_worklist
 from csv_pipeline.errors import SetupError
 from csv_pipeline.files.landing import ScanResult, found_file, scan_landing
 from csv_pipeline.files.stores import store_of, written_to
@@ -313,12 +313,15 @@ class Pipeline:
     ) -> ImportReport:
         """Take back what an import wrote, or bring back what an undo took; see `undo.undo`.
 
-        Then what is derived from the feed is recomputed.
+        Then what is derived from the feed is recomputed, and its worklist is written.
         """
         report = undo(self.database, self.feed, import_id, dry_run=dry_run)
         if not dry_run:
             tell = told(self.consumers, on_event)
             recompute_touched(self.database, self.feeds, report.account, report.feed, tell)
+            rewrite_worklist(
+                self.settings, self.database, self.feed(report.feed), report.account, tell
+            )
         return report
 
     def recompute(self, name: str, account: str, *, everything: bool = False) -> Recomputed:

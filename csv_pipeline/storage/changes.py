@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from csv_pipeline.errors import SetupError
 from csv_pipeline.spec.feed import Feed
-from csv_pipeline.spec.names import EXTRA
+from csv_pipeline.spec.names import EXTRA, MISSING_SINCE
 from csv_pipeline.spec.row_hash import HASH
 from csv_pipeline.storage import readings, tables, targets
 from csv_pipeline.storage.confine import change_tables
@@ -136,6 +136,10 @@ def _convert(connection: sa.Connection, feed: Feed, changes: list[Change]) -> No
         for one in changes:
             if one.column in stored and one.converts:
                 _retype(connection, table, one)
+    if any(one.column == MISSING_SINCE for one in changes):  # the feed flags no row any more
+        whole = table_name(feed.name)
+        flagged = f"{MISSING_SINCE} IS NOT NULL"
+        connection.exec_driver_sql(f"UPDATE {whole} SET {MISSING_SINCE} = NULL WHERE {flagged}")  # noqa: S608
     if any(one.column is None for one in changes):
         _give_key(connection, feed)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from csv_pipeline.spec.feed import Feed
+from csv_pipeline.spec.names import MISSING_SINCE
 from csv_pipeline.storage import targets
 from csv_pipeline.storage.targets import SCHEMA, history_table, key_columns, target_table
 
@@ -75,6 +76,10 @@ def changes_in(connection: sa.Connection, feed: Feed) -> Iterator[Change]:
         if not name.startswith("_"):
             rows = count(connection, table_name(feed.name), f'"{name}" IS NOT NULL')
             yield Change(column=name, before=stored[name], after="", rows=rows)
+    if MISSING_SINCE in stored.keys() - table.columns.keys():
+        rows = count(connection, table_name(feed.name), f"{MISSING_SINCE} IS NOT NULL")
+        if rows:
+            yield Change(column=MISSING_SINCE, before="flagged as missing", after="", rows=rows)
     yield from _key_change(connection, feed, stored)
 
 

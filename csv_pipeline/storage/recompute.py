@@ -21,11 +21,12 @@ from sqlalchemy.dialects.postgresql import insert
 from csv_pipeline.errors import DatabaseUnavailableError
 from csv_pipeline.spec.derived import DerivedTable
 from csv_pipeline.spec.feed import Feed
+from csv_pipeline.spec.names import MISSING_SINCE
 from csv_pipeline.storage import tables
 from csv_pipeline.storage.database import Database
 from csv_pipeline.storage.derived import derived_table, scope_table
 from csv_pipeline.storage.session import sqlstate
-from csv_pipeline.storage.targets import FEW_ROWS, SCHEMA, key_columns
+from csv_pipeline.storage.targets import FEW_ROWS, SCHEMA, key_columns, target_table
 
 _TRIES = 5
 _CHANGED_MEANWHILE = "40001"
@@ -271,9 +272,10 @@ class _Recompute:
             )
 
     def _of_account(self, query: str) -> str:
-        """Let a declared statement see the rows of one account."""
+        """Let a declared statement see the rows of one account that no snapshot has flagged."""
         for feed in self._feeds:
-            rows = f'(SELECT * FROM {SCHEMA}."{feed.name}" WHERE account = :account)'
+            there = f" AND {MISSING_SINCE} IS NULL" if MISSING_SINCE in target_table(feed).c else ""
+            rows = f'(SELECT * FROM {SCHEMA}."{feed.name}" WHERE account = :account{there})'
             query = query.replace(f"{{{feed.name}}}", rows)
         return query
 
