@@ -88,6 +88,12 @@ def takes_facts(transform: Transform) -> bool:
     return len(taken) == 2
 
 
+SELLER = "seller"
+"""The subject of the evidence that names whose a file is; an account's files are of one seller,
+unless it declares several.
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WholeFile:
     """What a feed's file checks may look at: the typed rows and what the file says of itself.
