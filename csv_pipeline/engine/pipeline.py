@@ -100,6 +100,17 @@ class Pipeline:
         with self.database.begin() as connection:
             return accounts.declared(connection, account, feed, version)
 
+    def held_back(self, names: Iterable[str]) -> dict[str, str]:
+        """Return which of these feeds import nothing until a person settles something, and why."""
+        found = {}
+        with self.database.begin() as connection:
+            for name in names:
+                try:
+                    readings.hold(connection, self.feed(name))
+                except SetupError as error:
+                    found[name] = str(error)
+        return found
+
     def claim(self, account: str, feed: str, **how: Unpack[claims.Taking]) -> list[Claim]:
         """Claim what waits for an account and feed, or the arrivals named; see `claims.take`.
 
