@@ -8,9 +8,9 @@ from pathlib import Path
 
 import polars as pl
 
-from csv_pipeline.feeds.common import EMAIL, EMAIL_NEEDS
 from csv_pipeline.spec.contract import Contract, Money, column
 from csv_pipeline.spec.feed import Feed
+from csv_pipeline.spec.patterns import EMAIL, EMAIL_NEEDS
 
 _AT_A_TIME = 500_000
 _ORDER_ID = r"^\d{2}-\d{5}-\d{5}$"
@@ -24,7 +24,7 @@ class Order(Contract):
     buyer_username: str = column("Buyer Username")
     buyer_name: str = column("Buyer Name", nullable=True)
     buyer_email: str = column(
-        "Buyer Email", nullable=True, str_matches=EMAIL, needs=EMAIL_NEEDS, protected=True
+        "Buyer Email", nullable=True, str_matches=f"^{EMAIL}$", needs=EMAIL_NEEDS, protected=True
     )
     ship_to_city: str = column("Ship To City", nullable=True)
     ship_to_zip: str = column("Ship To Zip", nullable=True)

@@ -26,8 +26,12 @@ class Declaration(StrEnum):
     MAPS = "maps"
     MAX_FILE_BYTES = "max-file-bytes"
     MAX_COMPRESSED_BYTES = "max-compressed-bytes"
+    MAX_COLUMNS = "max-columns"
+    MAX_RECORDS = "max-records"
     MAX_REJECTED_ROWS = "max-rejected-rows"
     MAX_REJECTED_SHARE = "max-rejected-share"
+    MAX_MISSING_ROWS = "max-missing-rows"
+    MAX_MISSING_SHARE = "max-missing-share"
 
     @property
     def fact(self) -> str:
@@ -37,6 +41,12 @@ class Declaration(StrEnum):
 
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "colon": ":", "blank": " "}
 """Delimiters by the names that they are declared and shown by."""
+
+
+def delimiter_name(delimiter: str) -> str:
+    """Return what a delimiter is called."""
+    named = (name for name, mark in DELIMITERS.items() if mark == delimiter)
+    return next(named, repr(delimiter))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,9 +172,18 @@ class Account:
     maps: tuple[tuple[str, str, str], ...] = ()
     max_file_bytes: int | None = None
     max_compressed_bytes: int | None = None
+    max_columns: int | None = None
+    max_records: int | None = None
     max_rejected_rows: int | None = None
     max_rejected_share: float | None = None
-    origins: "Mapping[str, Version]" = field(default_factory=dict)
+    max_missing_rows: int | None = None
+    max_missing_share: float | None = None
+    origins: "Mapping[str, Version]" = field(default_factory=dict, compare=False)
+
+    @property
+    def sellers(self) -> frozenset[str]:
+        """The sellers that it declares, in small letters."""
+        return frozenset(one.strip().casefold() for one in (self.seller_id or "").split(","))
 
     def setting(self, name: str, entry: str = "") -> Setting:
         """Return what is declared by the name of a fact; of what is not, where it would be.

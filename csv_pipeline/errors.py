@@ -8,6 +8,7 @@ PipelineError
 │   ├── MissingColumnError      the header lacks columns the feed needs
 │   ├── WrongFeedError          the header is that of another feed
 │   ├── FileNameError           the file is not named as the feed's files are
+│   │   └── WrongAccountError   its name tells another account than the one it came for
 │   ├── UndecidableError        a date order or decimal mark that no value settles
 │   ├── ContradictionError      the file contradicts itself, or what the account declares
 │   ├── MixedCurrenciesError    a column has amounts in several currencies and none says which
@@ -108,6 +109,21 @@ class FileNameError(FileRefusedError):
     """The file is not named as the feed's files are."""
 
     code = "file_name"
+
+
+class WrongAccountError(FileNameError):
+    """The file's name tells another account than the one that it came for."""
+
+    code = "wrong_account"
+
+    def __init__(self, name: str, account: str, named: str) -> None:
+        self.account, self.named = account, named
+        super().__init__(
+            name,
+            f"a file of account {account!r}, for which it came, was needed",
+            f"its name tells account {named!r}; if it is that one's, put it into the folder of "
+            "that account",
+        )
 
 
 class UndecidableError(FileRefusedError):
@@ -232,6 +248,14 @@ class UnknownFeedError(SetupError):
             f"feed {name!r}: one of {_listed(feeds)} was needed; no feed has this name"
             f"{_alike(name, feeds)}"
         )
+
+
+class BrokenFeedError(SetupError):
+    """The file that declares the feed is wrong; feeds of other files go on."""
+
+    def __init__(self, name: str, why: str) -> None:
+        self.name, self.why = name, why
+        super().__init__(f"feed {name!r}: a file without faults was needed to declare it; {why}")
 
 
 class InvalidAccountError(SetupError):

@@ -128,6 +128,7 @@ class Event(Contract):
     happened_as_written: str = column("Happened", nullable=True)
     paid_at: Timestamp = column("Paid", nullable=True, zone="America/Los_Angeles")
     sent_at: Timestamp = column("Sent", nullable=True)
+    sent_at_local: str = column(local_of="sent_at")
     seen_at: Timestamp = column("Seen", nullable=True, unit="ms")
     open: bool = column("Open", nullable=True)
     listed: bool = column("Listed", nullable=True, trues=("on",), falses=("off", "0"))
@@ -282,6 +283,16 @@ TEST_FEEDS = (
         key=("sku",),
         conflict=LaterWins("day"),
         file_name=FileName(pattern=r"(?P<day>[\d-]+)(?:_.*)?\.csv", shown="<YYYY-MM-DD>[_…].csv"),
+    ),
+    Feed(
+        name="prices_of_accounts",
+        description="Prices of a day, by files that are named after their account.",
+        contract=Price,
+        key=("sku", "day"),
+        file_name=FileName(
+            pattern=r"(?P<account>[\w-]+)_(?P<day>\d{4}-\d\d-\d\d)\.csv",
+            shown="<account>_<YYYY-MM-DD>.csv",
+        ),
     ),
     Feed(name="shifts", description="Shifts.", contract=Shift, key=("shift",)),
     Feed(

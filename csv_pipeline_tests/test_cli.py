@@ -616,8 +616,45 @@ def test_feeds_shows_what_a_value_must_be_and_what_each_row_needs(
 def test_feeds_marks_what_each_row_needs_where_there_is_one_layout(terminal: Terminal) -> None:
     with out.capture() as shown:
         show_feeds.feed(terminal.pipeline.feed("people"))
-    (line,) = (line for line in shown.get().splitlines() if "person_id" in line)
+    (line,) = (line for line in shown.get().splitlines() if "ID" in line.split())
     assert "each row" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("people", "key within an account person_id on conflict overwrite"),
+        ("versions_flagged", "repeated keys of a file first in file snapshot a file brings all"),
+        ("people_bounded", "that it lacks are deleted; refused with more than 2 or more than 20%"),
+        ("warehouse_deleted", "brings the rows that have a warehouse of the file"),
+        ("latest_prices", "on conflict later wins (day)"),
+        ("wares", "least first_seen_on"),
+        ("prices", "file name prices_<YYYY-MM-DD>[_v<edition>].csv"),
+        ("entries", "files without a header cells by semicolon, quote none"),
+        ("events", "time zone, if none is stated Europe/Berlin"),
+        ("ebay_orders", "refused with more than 50% of the rows rejected"),
+        ("coupa_purchase_orders", "worklist"),
+    ],
+)
+def test_feeds_shows_the_rules_of_a_feed(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, name: str, shown: str
+) -> None:
+    monkeypatch.setattr(out, "width", 400)
+    with out.capture() as said:
+        show_feeds.feed(terminal.pipeline.feed(name))
+    assert shown in " ".join(said.get().split())
+
+
+def test_feeds_shows_which_columns_are_protected_and_which_the_files_name_tells(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(out, "width", 400)
+    with out.capture() as said:
+        show_feeds.feed(terminal.pipeline.feed("people_bounded"))
+        show_feeds.feed(terminal.pipeline.feed("prices"))
+    lines = [" ".join(line.split()) for line in said.get().splitlines()]
+    assert "name text each row yes Name" in lines
+    assert "day date (the file's name)" in lines
 
 
 def test_an_unknown_feed_exits_with_2_and_names_the_others(terminal: Terminal) -> None:
@@ -711,11 +748,16 @@ def test_a_silent_database_exits_with_3_and_its_password_stays_secret(
     assert "hush" not in result.stderr
 
 
-def test_help_does_not_wait_for_polars_or_dagster() -> None:
-    program = (
-        "import sys; import csv_pipeline.cli.commands; "
-        "sys.exit(bool({'polars', 'pandera', 'dagster', 'sqlalchemy'} & set(sys.modules)))"
-    )
+@pytest.mark.parametrize(
+    ("imported", "heavy"),
+    [
+        ("csv_pipeline.cli.commands", "polars pandera dagster sqlalchemy"),
+        ("csv_pipeline.cli.show_feeds, csv_pipeline.cli.opening", "dagster yaml alembic psycopg"),
+    ],
+    ids=["help", "feeds"],
+)
+def test_a_command_does_not_wait_for_what_it_does_not_need(imported: str, heavy: str) -> None:
+    program = f"import sys, {imported}; sys.exit(bool({{*'{heavy}'.split()}} & set(sys.modules)))"
     subprocess.run([sys.executable, "-c", program], check=True)  # noqa: S603  # our own program
 
 

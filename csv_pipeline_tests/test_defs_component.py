@@ -1,8 +1,12 @@
 """A folder of YAML feeds is a Dagster component that `dg` finds, scaffolds and loads."""
 
+import os
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -10,7 +14,8 @@ from dagster._core.storage.defs_state import base
 from dagster.components.testing import create_defs_folder_sandbox
 
 import csv_pipeline
-from csv_pipeline.defs.component import FeedsComponent
+from csv_pipeline.defs.component import FeedsComponent, FeedsScaffolder
+from csv_pipeline.engine.new_project import new_project
 from csv_pipeline.errors import SetupError
 from csv_pipeline_tests.test_house import ROOT
 
@@ -70,21 +75,62 @@ def test_the_folder_can_be_another() -> None:
         assert defs.resolve_assets_def("shops")
 
 
-@pytest.mark.parametrize(
-    ("feeds", "attributes", "message"),
-    [
-        ({"feeds/shops.yaml": SHOPS + "grup: x\n"}, {}, "shops.yaml, line 4, column 1: "),
-        ({}, {"folder": "nowhere"}, "nowhere: a folder of feeds was needed"),
-    ],
-)
-def test_what_is_wrong_in_the_folder_is_named_with_its_line(
-    feeds: dict[str, str], attributes: dict[str, str], message: str
-) -> None:
-    with pytest.raises(Exception) as caught, loaded(feeds, **attributes):  # noqa: PT011
+def test_the_feeds_of_several_components_share_one_sensor_and_one_engine() -> None:
+    with create_defs_folder_sandbox() as sandbox:
+        for name in ("first", "second"):
+            path = sandbox.scaffold_component(FeedsComponent, defs_path=name)
+            (path / "feeds" / "example.yaml").rename(path / "feeds" / f"{name}.yaml")
+        with sandbox.build_all_defs() as defs:
+            dg.Definitions.validate_loadable(defs)
+            keys = {spec.key.to_user_string() for spec in defs.resolve_all_asset_specs()}
+            assert keys >= {"first", "first_rejects", "second", "second_rejects"}
+            assert [its.name for its in defs.sensors or ()].count("landing") == 1
+
+
+def test_this_package_itself_takes_no_component() -> None:
+    inside = ROOT / "csv_pipeline" / "defs" / "imports"
+    request = dg.ScaffoldRequest(TYPE, inside, "yaml", None, dg.Model())
+    with pytest.raises(SetupError, match="a project of your own was needed"):
+        FeedsScaffolder().scaffold(request)
+    assert not inside.exists()
+
+
+@pytest.mark.slow
+def test_dg_lists_scaffolds_and_checks_the_components_of_a_new_project(tmp_path: Path) -> None:
+    new_project(tmp_path / "my_shop")
+
+    def say(*words: str) -> str:
+        return subprocess.run(  # noqa: S603  # it is this environment's own
+            [Path(sys.executable).with_name("dg"), *words],
+            cwd=tmp_path / "my_shop",
+            env=os.environ | {"PYTHONPATH": ".", "CSV_PIPELINE_HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+    assert TYPE in say("list", "components")
+    say("scaffold", "defs", TYPE, "more")
+    assert "All definitions loaded successfully." in say("check", "defs")
+    listed = say("list", "defs")
+    assert "sales_rejects" in listed
+    assert "example_rejects" in listed
+
+
+def test_a_broken_feed_is_left_out_and_the_others_of_the_folder_load() -> None:
+    shops = {"feeds/shops.yaml": SHOPS, "feeds/towns.yaml": SHOPS + "grup: x\n"}
+    with loaded(shops) as defs:
+        keys = {spec.key.to_user_string() for spec in defs.resolve_all_asset_specs()}
+    assert "shops" in keys
+    assert "towns" not in keys
+
+
+def test_a_folder_that_is_not_there_is_named() -> None:
+    with pytest.raises(Exception) as caught, loaded({}, folder="nowhere"):  # noqa: PT011
         pass
-    told = [str(caught.value), str(caught.value.__cause__)]
-    assert any(message in text for text in told)
-    assert isinstance(caught.value, SetupError) or isinstance(caught.value.__cause__, SetupError)
+    causes = (caught.value, caught.value.__cause__)
+    (told,) = (str(one) for one in causes if isinstance(one, SetupError))
+    assert "nowhere: a folder of feeds was needed" in told
 
 
 def test_dg_is_told_where_the_component_is() -> None:

@@ -13,6 +13,9 @@ from csv_pipeline.engine import run
 from csv_pipeline.engine.events import Event, RecomputeBroke
 from csv_pipeline.engine.pipeline import open_pipeline
 from csv_pipeline.errors import DatabaseUnavailableError, SetupError
+from csv_pipeline.feeds.ebay_sales import ORDER_TOTALS, SALES_BY_DAY
+from csv_pipeline.feeds.ebay_stock import LISTING_STOCK
+from csv_pipeline.feeds.election_metrics import CONSTITUENCY_METRICS
 from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.spec.derived import DerivedColumn, DerivedTable
 from csv_pipeline.storage import recompute, undo_records
@@ -204,6 +207,32 @@ def test_a_changed_declaration_makes_the_table_anew() -> None:
         pipeline.close()
 
 
+def test_all_scopes_are_computed_without_asking_which_they_are() -> None:
+    feed = next(feed for feed in TEST_FEEDS if feed.name == "visits")
+    (old,) = feed.derived
+    asked = "SELECT (1 / 0)::text AS day FROM {touched} AS touched"
+    new = DerivedTable(**{**vars(old), "touched": {"visits": asked}})
+    with own_settings(settle_seconds=0) as settings:
+        pipeline = open_pipeline(settings, [replace(feed, derived=(new,))])
+        desk = Desk(pipeline, "acme", settings.home)
+        desk.bring(VISITS + "a,2026-05-01,5\nb,2026-05-02,7\nc,2026-05-02,1\n", "visits")
+        assert by_day(desk) == {"2026-05-01": (1, 5), "2026-05-02": (2, 8)}
+        assert pipeline.recompute("visits_by_day", "acme", everything=True).scopes == 2
+        pipeline.close()
+
+
+@pytest.mark.parametrize("derived", [SALES_BY_DAY, LISTING_STOCK, CONSTITUENCY_METRICS])
+def test_no_shipped_table_asks_which_scopes_all_are(derived: DerivedTable) -> None:
+    assert "{scope}" not in derived.select
+    assert all(f"{{{feed}_of_scopes}}" in derived.select for feed in derived.of_scopes)
+
+
+def test_paid_rows_of_unpaid_ones_are_looked_for_once_however_many_there_are(desk: Desk) -> None:
+    with desk.pipeline.database.begin() as connection:
+        plan = connection.execute(sa.text(f"EXPLAIN {ORDER_TOTALS}")).scalars()  # a row each
+        assert "SubPlan" not in "\n".join(plan)
+
+
 def test_a_table_of_a_feed_that_is_not_there_is_refused() -> None:
     feed = next(feed for feed in TEST_FEEDS if feed.name == "visits")
     (old,) = feed.derived
@@ -358,7 +387,7 @@ KINDS = (
         corrected=("?", "3"),
         expected="""
             SELECT account, coalesce(sold_on::text, 'unknown'), coalesce(currency, 'unknown'),
-                max(sold_on), count(*), count(*) FILTER (WHERE is_unpaid), sum(items),
+                max(sold_on), count(*), count(*) FILTER (WHERE is_unpaid), sum(items), sum(pieces),
                 coalesce(sum(revenue), 0), count(*) FILTER (WHERE revenue IS NULL)
             FROM data.ebay_order_totals GROUP BY 1, 2, 3
         """,

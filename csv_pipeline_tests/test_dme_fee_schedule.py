@@ -122,7 +122,7 @@ def test_a_code_has_a_row_for_each_pair_of_modifiers_and_period(desk: Desk) -> N
     ],
 )
 def test_the_period_is_told_by_the_name(desk: Desk, name: str, period: str) -> None:
-    bring(desk, name=name)
+    bring(desk, above="2024 DMEPOS Fee Schedule,,,\nNote,,,\n", name=name)
     assert desk.rows(FEED, "schedule_period") == [(period,)]
 
 
@@ -148,6 +148,43 @@ def test_a_title_of_another_year_contradicts_the_name(desk: Desk) -> None:
     report = bring(desk, name="DMEPOS23_JAN.csv")
     assert (report.outcome, report.problem_code) == (Outcome.REFUSED, "contradiction")
     assert "the title above the header is of 2024" in str(report.problem)
+
+
+@pytest.mark.parametrize(
+    ("title", "refused"),
+    [
+        ("2024 DMEPOS Fee Schedule, April update", True),
+        ("DMEPOS Fee Schedule - Oct 2024", True),
+        ("April 2024 DMEPOS Fee Schedule; replaces that of January", False),
+        ("DMEPOS Fee Schedule, released in March 2024", False),
+        ("Rows were marked on April 2 by the office", False),  # this is no title
+    ],
+)
+def test_a_title_of_another_month_only_contradicts_the_name(
+    desk: Desk, title: str, *, refused: bool
+) -> None:
+    report = bring(desk, above=f"{title},,,\nNote,,,\n")
+    assert (report.problem_code == "contradiction") == refused, report.problem
+    assert report.counts.inserted == (not refused)
+
+
+@pytest.mark.parametrize(
+    ("cell", "rule"),
+    [
+        ("-91.20", "fees.ge"),
+        ("($91.20)", "fees.ge"),
+        ("€91.20", "fees.currency"),
+        ("91.20 CAD", "fees.currency"),
+        ("91.20 USD", None),
+        ("US $91.20", None),
+    ],
+)
+def test_a_fee_is_in_dollars_of_the_united_states_and_not_below_0(
+    desk: Desk, cell: str, rule: str | None
+) -> None:
+    report = bring(desk, ROW.replace("91.2,", f"{cell},") + ROW.replace("RR", "NU"))
+    assert report.rejects_by_rule == ({rule: 1} if rule else {})
+    assert report.counts.inserted == (1 if rule else 2)
 
 
 def test_a_corrected_row_brings_all_its_states(desk: Desk) -> None:

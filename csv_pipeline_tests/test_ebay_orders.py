@@ -141,12 +141,22 @@ def test_a_report_whose_seller_is_not_told_says_so(desk: Desk, name: str) -> Non
     assert "shop (not proven)" in told
 
 
-def test_a_report_says_which_sellers_it_names(desk: Desk) -> None:
-    other = ROW.replace("7,11-10000-00001", "8,11-10000-00002")
+@pytest.mark.parametrize(("other", "refused"), [("other", True), ("SHOP", False)])
+def test_joined_reports_of_two_sellers_are_refused_whatever_is_declared(
+    desk: Desk, other: str, *, refused: bool
+) -> None:
+    row = ROW.replace("7,11-10000-00001", "8,11-10000-00002")
     report = desk.bring(
-        f"{HEADER}\n{ROW}\n{footer(1)}{HEADER}\n{other}\n{footer(1, 'other')}", "ebay_orders"
+        f"{HEADER}\n{ROW}\n{footer(1)}{HEADER}\n{row}\n{footer(1, other)}", "ebay_orders", "o.csv"
     )
-    assert "shop, other" in [one.told for one in report.evidence if one.subject == "seller"]
+    assert report.problem == (
+        "o.csv: reports of one seller were needed; line 5 names 'shop' and line 10 'other'; bring "
+        "each seller's by itself, for the account that it is of"
+        if refused
+        else None
+    )
+    told = [one.decision for one in report.evidence if one.subject == "seller"]
+    assert told == ([] if refused else ["shop"])
 
 
 def test_concatenated_reports_are_held_each_against_its_own_footer(desk: Desk) -> None:
@@ -183,6 +193,13 @@ def test_a_report_of_another_feed_is_refused(desk: Desk) -> None:
 def test_a_row_without_any_number_is_rejected(desk: Desk) -> None:
     report = desk.bring(f"{HEADER}\n,,220,100,$5.00,$5.00,Sep-18-26\n", "ebay_orders")
     assert [reject.rule for reject in desk.rejects(report)] == ["order_key.required"]
+
+
+@pytest.mark.parametrize("word", ["Total", "Summe:", "1.5"])
+def test_a_line_of_totals_is_no_unpaid_sale(desk: Desk, word: str) -> None:
+    report = desk.bring(f"{HEADER}\n{ROW}\n{word},,,,$5.00,$6.00,\n", "ebay_orders")
+    assert report.rejects_by_rule == {"sales_record_number.of_unpaid": 1}
+    assert report.counts.inserted == 1
 
 
 def test_an_order_row_of_several_items_counts_its_items_only(desk: Desk) -> None:

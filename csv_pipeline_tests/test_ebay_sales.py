@@ -43,6 +43,35 @@ def test_the_quantity_counts_in_the_revenue(desk: Desk) -> None:
     assert sales(desk)["2026-05-19", "$"][:3] == (1, 1, Decimal("12.00"))
 
 
+def test_pieces_are_counted_by_quantity_and_items_by_line(desk: Desk) -> None:
+    desk.bring(HUB, "ebay_orders")
+    days = desk.rows("sales_by_day", "day, items, pieces")
+    assert [tuple(day) for day in days] == [("2026-05-18", 3, 4), ("2026-05-19", 1, 1)]
+    desk.bring(OWN, "ebay_orders")  # an own list adds none to the orders of the report
+    assert tuple(desk.rows("sales_by_day", "day, items, pieces")[0]) == ("2026-05-18", 3, 4)
+
+
+def test_a_sale_whose_transaction_is_known_only_when_it_is_paid_counts_once(desk: Desk) -> None:
+    """Unpaid it is of its record number alone; another item of that number is another sale."""
+    unpaid = "73,,bob,255600000003,,2,$4.00,$9.50,May-18-26,--\n"
+    desk.bring(HEADER + unpaid + unpaid.replace("003,", "004,"), "ebay_orders")
+    paid = desk.bring(
+        HEADER + "73,53-00000-00003,bob,255600000003,3004,2,$4.00,$9.50,May-19-26,May-20-26\n",
+        "ebay_orders",
+    )
+    assert sales(desk) == {
+        ("2026-05-18", "$"): (1, 1, Decimal("8.00"), 1, 0),
+        ("2026-05-19", "$"): (1, 1, Decimal("8.00"), 0, 0),
+    }
+    totals = desk.rows("ebay_order_totals", "order_key, revenue", "order_key DESC")
+    assert [tuple(row) for row in totals] == [
+        ("73", Decimal("8.00")),
+        ("53-00000-00003", Decimal("8.00")),
+    ]
+    desk.pipeline.undo(paid.import_id)
+    assert sales(desk) == {("2026-05-18", "$"): (1, 2, Decimal("16.00"), 1, 0)}
+
+
 def test_orders_without_a_day_or_a_currency_are_counted_under_unknown(desk: Desk) -> None:
     desk.bring(
         HEADER + "74,53-00000-00008,bob,255600000003,3008,1,4.00,5.50,--,--\n"

@@ -108,6 +108,17 @@ def test_a_refund_is_a_row_beside_its_order_and_comes_again_unchanged(desk: Desk
     assert (again.counts.unchanged, again.counts.inserted) == (2, 1)
 
 
+@pytest.mark.parametrize("currency", ["usd", "US$", "USX"])
+def test_an_amount_in_no_currency_of_iso_4217_is_rejected(desk: Desk, currency: str) -> None:
+    named = dict.fromkeys(("Transaction currency", "Payout currency"), currency)
+    report = bring(desk, ORDER, FEE | named, FEE | dict.fromkeys(named, "HRK"))
+    assert report.counts.inserted == 2
+    assert [reject.rule for reject in desk.rejects(report)] == [
+        "payout_currency.isin",
+        "transaction_currency.isin",
+    ]
+
+
 def test_seller_and_period_of_the_preamble_are_evidence(desk: Desk) -> None:
     report = bring(desk, ORDER)
     assert told(report, "seller") == "test.seller"

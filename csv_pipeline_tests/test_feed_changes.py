@@ -12,16 +12,20 @@ import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from csv_pipeline.cli import commands, opening
+from csv_pipeline.engine.feed_changes import apply as apply_changes
+from csv_pipeline.engine.feed_changes import diff as changes_of
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.errors import DatabaseUnavailableError, SetupError, UndoError
 from csv_pipeline.files.landing import found_file
+from csv_pipeline.files.local import path_of
 from csv_pipeline.location import location_of
 from csv_pipeline.model import ImportReport
 from csv_pipeline.spec.declared import feed_in
 from csv_pipeline.spec.derived import DerivedColumn, DerivedTable
 from csv_pipeline.spec.feed import Feed
+from csv_pipeline.spec.snapshot import Missing, Snapshot
+from csv_pipeline.spec.worklist import Worklist
 from csv_pipeline.storage import arrivals, changes, imports
-from csv_pipeline.storage.changes import apply_changes, changes_of
 from csv_pipeline_tests.conftest import ingest, own_settings
 
 ROWS = "id,code,price,seen\n1,7,1.25,2025-01-02\n2,x8,2.00,2025-02-03\n3,09,,\n"
@@ -293,9 +297,45 @@ def test_a_new_column_is_added_and_one_that_is_left_out_stays(shelf: Shelf) -> N
     assert shelf.rows("code, more")[0] == ("7", True)
 
 
+def test_flags_of_a_feed_that_flags_no_more_are_shown_and_cleared(shelf: Shelf) -> None:
+    flagging = replace(shelf.feed(), snapshot=Snapshot(missing=Missing.FLAG))
+    shelf.bring(flagging, "id,code\n1,7\n2,x8\n")
+    assert shelf.rows("id", " WHERE _missing_since IS NOT NULL") == [("3",)]
+    (change,) = changes_of(shelf.database, shelf.feed())
+    assert (change.column, change.rows) == ("_missing_since", 1)
+    apply_changes(shelf.database, shelf.feed())
+    assert shelf.rows("id", " WHERE _missing_since IS NOT NULL") == []
+    assert changes_of(shelf.database, shelf.feed()) == []
+
+
+def test_a_row_that_a_snapshot_flagged_is_no_work_and_counts_in_nothing_derived(
+    shelf: Shelf,
+) -> None:
+    listed = Worklist(description="All.", where="true", columns=("id",))
+    feed = replace(
+        shelf.feed(),
+        snapshot=Snapshot(missing=Missing.FLAG),
+        worklist=listed,
+        derived=(_codes(shelf.name),),
+    )
+    flags = shelf.bring(feed, "id,code\n1,7\n2,x8\n")
+    pipeline = shelf.open(feed)
+    written = pipeline.write_worklist("acme", shelf.name)
+    assert (written.rows, shelf.rows("id", "_codes")) == (2, [("1",), ("2",)])
+    pipeline.undo(flags.import_id)
+    assert path_of(written.location).read_text().count("\n") == 4
+    assert shelf.rows("id", "_codes") == [("1",), ("2",), ("3",)]
+    pipeline.close()
+
+
 def test_a_new_key_by_which_all_rows_differ_is_taken(shelf: Shelf) -> None:
     feed = shelf.feed(key="[id, code]")
-    (change,) = changes_of(shelf.database, feed)
+    change, reading = changes_of(shelf.database, feed)
+    assert (reading.column, reading.after, reading.unfit) == (
+        "code",
+        "identifier: in one spelling",
+        0,
+    )
     assert (change.column, change.before, change.after) == (None, "id", "id, code")
     assert change.unfit == 0
     apply_changes(shelf.database, feed)

@@ -190,3 +190,40 @@ def test_no_shipped_feed_tells_a_protected_column_by_a_name() -> None:
     for feed in FEEDS:
         told = feed.file_name.columns if feed.file_name else frozenset()
         assert not [c.name for c in feed.columns if c.protected and c.name in told]
+
+
+# ---- the account in a name
+
+
+def test_a_name_that_tells_its_account_is_imported_and_says_so(desk: Desk) -> None:
+    name = f"{desk.account.upper()}_2024-09-06.csv"
+    report = desk.bring(PRICES, "prices_of_accounts", name)
+    assert report.counts.inserted == 1
+    (told,) = (one.decision for one in report.evidence if one.subject == "file name")
+    assert told == f"account {desk.account.upper()!r}, day '2024-09-06'"
+
+
+def test_a_name_that_tells_another_account_is_refused_and_both_are_shown(desk: Desk) -> None:
+    report = desk.bring(PRICES, "prices_of_accounts", "other_2024-09-06.csv")
+    assert (report.outcome, report.problem_code) == (Outcome.REFUSED, "wrong_account")
+    assert report.problem == (
+        f"other_2024-09-06.csv: a file of account {desk.account!r}, for which it came, was needed; "
+        "its name tells account 'other'; if it is that one's, put it into the folder of that "
+        "account"
+    )
+
+
+def test_in_an_archive_the_name_of_each_file_tells_its_account(desk: Desk) -> None:
+    name = f"{desk.account}_2024-09-06.csv"
+    content = zipped({"other_2024-09-06.csv": PRICES.encode()})
+    report = desk.bring(content, "prices_of_accounts", f"{name}.zip")
+    assert report.problem_code == "wrong_account"
+
+
+def test_rejected_rows_sent_back_may_have_any_name(desk: Desk) -> None:
+    name = f"{desk.account}_2024-09-06.csv"
+    report = desk.bring("SKU,Price\n1,abc\n2,6.00\n", "prices_of_accounts", name)
+    fixed = sent_out(desk, report).replace("abc", "5.00")
+    assert desk.bring(fixed, "prices_of_accounts", "fixed.csv").counts.inserted == 1
+    days = {row.day for row in desk.rows("prices_of_accounts", "day")}
+    assert days == {date(2024, 9, 6)}

@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import shlex
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +14,15 @@ import pytest
 from typer.testing import CliRunner
 
 from csv_pipeline.batches import batches
-from csv_pipeline.cli import commands, opening
+from csv_pipeline.cli import commands, opening, show_inspection
+from csv_pipeline.cli.terminal import out
 from csv_pipeline.engine import inspection
-from csv_pipeline.engine.inspection import write_clean
+from csv_pipeline.engine.inspection import inspect_file, write_clean
 from csv_pipeline.errors import FileRefusedError
 from csv_pipeline.handover import TextFile
+from csv_pipeline.settings import Settings
 from csv_pipeline.stages.read import ReadHints, read
+from csv_pipeline_tests.feeds import TEST_FEEDS
 from csv_pipeline_tests.test_cli import Said
 from csv_pipeline_tests.test_corpus import CASES, NAMES
 
@@ -264,3 +268,15 @@ def test_of_several_files_none_is_written_until_one_is_named(tmp_path: Path) -> 
     said = inspect(archive, "--out", tmp_path / "clean.csv")
     assert said.exit_code == 2
     assert "one of its files was needed (--member), of 'a.csv', 'b.csv'" in said.err
+
+
+def test_where_feeds_fit_alike_the_command_for_each_is_shown(tmp_path: Path) -> None:
+    path = tmp_path / "of both.csv"
+    path.write_text("SKU,Warehouse,Units\n1,A,2\n")
+    both = [feed for feed in TEST_FEEDS if feed.name in {"stock_listed", "stock_flagged"}]
+    with out.capture() as said:
+        show_inspection.inspected(inspect_file(path, Settings(home=tmp_path), both))
+    shown = said.get()
+    assert shown.count("2 feeds fit alike: only you know which of them it is for.") == 1
+    for feed in ("stock_listed", "stock_flagged"):
+        assert f"import {shlex.quote(str(path))} --account ACCOUNT --feed {feed}" in shown

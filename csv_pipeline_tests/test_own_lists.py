@@ -63,6 +63,12 @@ def test_a_wrong_barcode_rejects_its_row_alone(desk: Desk, barcode: str, rule: s
     assert [reject.rule for reject in desk.rejects(report)] == [f"barcode.{rule}"]
 
 
+@pytest.mark.parametrize("form", ["2{:012}", "02{:011}", "2{:011}", "4{:011}", "2{:07}"])
+def test_numbers_for_use_in_house_need_no_check_digit(desk: Desk, form: str) -> None:
+    rows = "".join(product(form.format(n), sku=f"S{n}") for n in range(25))
+    assert desk.bring(PRODUCTS + rows, "products").counts.inserted == 25
+
+
 def test_a_list_of_products_may_state_the_currency_with_the_price(desk: Desk) -> None:
     desk.bring("SKU;Preis;Einkaufspreis\nCUP;5,00 €;2,00 €\n", "products")
     row = desk.rows("products", "price, cost, currency")[0]

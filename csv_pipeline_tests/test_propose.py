@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from csv_pipeline.cli import commands
 from csv_pipeline.engine.new_project import new_project
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
-from csv_pipeline.engine.proposing import propose
-from csv_pipeline.errors import EmptyFileError, SetupError
+from csv_pipeline.engine.proposing import propose, rejects_of
+from csv_pipeline.errors import EmptyFileError, SetupError, UndecidableError
 from csv_pipeline.files.landing import found_file
 from csv_pipeline.location import location_of
 from csv_pipeline.settings import Settings
@@ -103,6 +103,7 @@ def test_columns_are_what_all_of_their_values_are(fields: Any) -> None:
         "name": "art_nr", "title": "Art.-Nr.", "csv_pipeline": {"identifier": True}
     }  # fmt: skip
     assert found["preis"]["csv_pipeline"] == {"precision": 18, "scale": 2}
+    assert found["preis"]["decimalChar"] == ","
     assert found["bestand"]["type"] == "integer"
     assert "constraints" not in found["bestand"]
     assert found["aktiv"]["type"] == "boolean"
@@ -120,7 +121,7 @@ def test_a_column_is_what_it_is_in_all_files(fields: Any) -> None:
     found = fields("name,size\nx,1\n", "Size,colour\n2.5,red\n")
     assert found["size"] == {
         "name": "size", "type": "number", "csv_pipeline": {"precision": 18, "scale": 2},
-        "constraints": {"required": True},
+        "constraints": {"required": True}, "decimalChar": ".",
     }  # fmt: skip
     assert "constraints" not in found["colour"]
 
@@ -135,8 +136,86 @@ def test_digits_that_are_no_quantity_are_ids(values: list[str], fields: Any) -> 
     assert found["csv_pipeline"] == {"identifier": True}
 
 
-def test_dates_that_nothing_settles_are_text(fields: Any) -> None:
-    assert "type" not in fields("a,b\nx,03/04/2025\n")["b"]
+@pytest.mark.parametrize(
+    ("values", "word", "ways", "doubt"),
+    [
+        (["03/04/2025", "05/04/2025"], "format", ["%d/%m/%Y", "%m/%d/%Y"], "3 April 2025 by day"),
+        (['"1,234"', '"2,500"'], "decimalChar", [".", ","], "1234 by point, 1.234 by comma"),
+    ],
+    ids=["dates", "amounts"],
+)
+def test_what_nothing_settles_is_told_and_refused_until_a_line_settles_it(
+    values: list[str], word: str, ways: list[str], doubt: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "open.csv"
+    path.write_text("shop,what\n" + "".join(f"s{n},{its}\n" for n, its in enumerate(values)))
+    proposed = propose([path], Settings(home=tmp_path), "tried")
+    assert "# open.csv: refused until what `settle:` is about below is settled" in proposed
+    assert "  # settle: " in proposed
+    assert doubt in proposed
+    with pytest.raises(UndecidableError):
+        rejects_of(path, feed_in(proposed.encode(), "proposed", "tried"))
+    for way in ways:
+        line = f'{word}: "{way}"'
+        assert line in proposed
+        settled = proposed.replace("    title: What\n", "").replace(
+            "  - name: what\n", f"  - name: what\n    {line}\n"
+        )
+        assert rejects_of(path, feed_in(settled.encode(), "proposed", "tried")) == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "open_", "word", "told"),
+    [
+        ("31/12/2025", "03/04/2025", {"format": "%d/%m/%Y"}, "# day first: '31/12/2025' in row 2"),
+        ("12/31/2025", "03/04/2025", {"format": "%m/%d/%Y"}, "# month first: '12/31/2025'"),
+        ('"1.234,50"', '"1,234"', {"decimalChar": ","}, "# comma: '1.234,50' in row 2"),
+        ('"1,234.50"', '"1,234"', {"decimalChar": "."}, "# point: '1,234.50' in row 2"),
+    ],
+)
+def test_what_one_value_proves_of_a_column_is_written_with_the_proof(
+    value: str, open_: str, word: dict[str, str], told: str, tmp_path: Path
+) -> None:
+    def proposed(*texts: str) -> str:
+        paths = [tmp_path / f"{at}.csv" for at in range(len(texts))]
+        for path, text in zip(paths, texts, strict=True):
+            path.write_text(text)
+        return propose(paths, Settings(home=tmp_path), "tried")
+
+    one, other = f"a,b\nx,{value}\ny,{open_}\n", f"a,b\nz,{open_}\n"
+    (line,) = (f'{key}: "{its}"' for key, its in word.items())
+    assert told in proposed(one)
+    assert proposed(other, one).count(line) == 1
+    assert proposed(f"a,b,c\nx,{value},{open_}\n").count(line) == 2
+    assert "settle" not in proposed(one) + proposed(other, one)
+
+
+def test_a_date_of_birth_is_no_evidence_that_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text("id,birth date\n1,31/12/1985\n2,03/04/1990\n")
+    told = propose([tmp_path / "people.csv"], Settings(home=tmp_path))
+    assert 'format: "%d/%m/%Y"' in told
+    assert "31/12/1985" not in told
+
+
+def test_files_that_overlap_have_a_key_and_what_comes_again_is_told(tmp_path: Path) -> None:
+    first, second = tmp_path / "stock1.csv", tmp_path / "stock2.csv"
+    first.write_text("sku,title,stock\nA1,Cup,5\nB2,Pot,7\nC3,Pan,1\n")
+    second.write_text("sku,title,stock\nB2,Pot,7\nC3,Pan,9\nD4,Jug,2\n")
+    told = propose([first, second], Settings(home=tmp_path))
+    assert "primaryKey: [sku]" in told
+    assert (
+        "no two rows of a file have the same; of 2 that come again in another file 1 are equal "
+        "and 1 have other values, which are updates" in told
+    )
+    second.write_text("sku,title,stock\nB2,Pot,7\nB2,Pan,9\n")
+    assert "primaryKey: [sku]" not in propose([first, second], Settings(home=tmp_path))
+
+
+def test_a_counter_that_begins_anew_in_each_file_is_no_key(tmp_path: Path) -> None:
+    paths = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    paths[0].write_text("No,town,paid\n1,Bern,5.5\n2,Genf,7.5\n3,Chur,8.5\n")
+    paths[1].write_text("No,town,paid\n1,Rom,1.5\n2,Turin,2.5\n3,Pisa,3.5\n")
+    assert "primaryKey: [no]" not in propose(paths, Settings(home=tmp_path))
 
 
 def test_the_time_of_a_day_is_not_lost(fields: Any) -> None:
@@ -225,6 +304,9 @@ def test_letters_before_digits_are_an_id_and_no_currency(fields: Any) -> None:
     found = fields("Receipt,Date\nR-1,2025-01-31\nR-2,2025-01-31\nR-1001,2025-01-31\n")
     assert found["receipt"]["csv_pipeline"] == {"identifier": True}
     assert found["key"] == ["receipt"]
+    found = fields("Code,Shop\nR1001,x\nR1002,x\n")
+    assert found["code"]["csv_pipeline"] == {"identifier": True}
+    assert found["key"] == ["code"]
     assert fields("Price\nR 1.50\nR 2.50\n")["price"]["type"] == "number"
 
 

@@ -267,7 +267,7 @@ def test_a_threshold_of_the_account_refuses_its_files_and_is_named(shop: Shop) -
         ("--feed people --alias Nr=person", "found 'person' (did you mean 'person_id'?)"),
         ("--feed people --alias Name=person_id", "'Name' names 'name'"),
         ("--feed people --alias person_id", "a name and its column, 'Artikel Nr=sku', was needed"),
-        ("--feed people --map name:A=B", "that accepts certain words was needed; found 'name'"),
+        ("--feed people --map nam:A=B", "found 'nam' (did you mean 'name'?)"),
         ("--feed ebay_orders --map order_status:Weg=shiped", "(did you mean 'shipped'?)"),
         ("--feed ebay_orders --map order_status:shipped=pending", "a word that the feed does not"),
         ("--feed ebay_orders --map order_status", "'order_status:Versendet=shipped' was needed"),

@@ -139,3 +139,106 @@ def test_suggest_applies_nothing_and_says_how_to_go_on(shop: Shop) -> None:
 def test_an_import_that_is_not_there_has_no_suggestions(shop: Shop) -> None:
     result = CliRunner().invoke(commands.app, ["suggest", "999999"])
     assert (result.exit_code, "no import of this id" in result.stderr) == (2, True)
+
+
+def test_a_question_with_several_answers_is_asked_once(shop: Shop) -> None:
+    report = shop.desk.bring("ID,Born\n1,03/04/2025\n")
+    said = shop.call("suggest", str(report.import_id))
+    assert said.count("could be either") == 1
+    assert said.count("--date-order") == 2
+
+
+# ---- each kind of reject: the command as it is printed, then the rows are stored
+
+
+def printed(shop: Shop, report: ImportReport) -> list[str]:
+    """Return the commands that `suggest` prints, as a person copies them."""
+    said = shop.call("suggest", str(report.import_id))
+    found = [line.strip() for line in said.splitlines()]
+    return [line for line in found if line.startswith("csv-pipeline account")]
+
+
+@pytest.mark.parametrize(
+    ("feed", "content", "option"),
+    [
+        ("moods", "Tag,Mood\nA1,Vermietet\nA2,sold\n", "--map"),
+        ("moods", "Tag,Mood\nA1,EN\u00a0RÉPARATION\nA2,sold\n", "--map"),
+        ("moods", "Tag,Mood\nA1,l'oué; $(rm)\nA2,sold\n", ""),
+        ("moods", 'Tag,Mood\nA1,"so""ld`"\nA2,sold\n', "--map"),
+        ("moods", "Tag,Mood\nA1,so\u200bld\nA2,sold\n", ""),
+        ("people", "ID,Name,Amount\n1,Ann,n/k\n2,Bob,5.00\n", "--null-word"),
+        ("people", "ID,Name,Amount\n1,Ann,k.A.\n2,Bob,5.00\n", "--null-word"),
+        ("people", "ID,Name,Amount\n1,Ann,don't know\n2,Bob,don't know\n3,C,1\n", "--null-word"),
+        ("people", "ID,Name,Amount\n1,Ann,-none-\n2,Bob,-none-\n3,C,1\n", "--null-word"),
+        ("people", "ID,Name,Born\n1,Ann,tbd\n2,Bob,2025-01-31\n", "--null-word"),
+        ("events", "Event,Open\n1,aktiv\n2,ja\n", "--map"),
+        ("events", "Event,Open\n1,inactif\n2,ja\n", "--map"),
+        (
+            "bookings",
+            "Booking,Currency\n"
+            "6ba7b810-9dad-11d1-80b4-00c04fd430c8,Euronnen\n"
+            "6ba7b811-9dad-11d1-80b4-00c04fd430c8,EUR\n",
+            "--map",
+        ),
+    ],
+)
+def test_the_command_printed_for_a_reject_lets_its_rows_in(
+    shop: Shop, feed: str, content: str, option: str
+) -> None:
+    report = shop.desk.bring(content, feed)
+    assert report.counts.rejected
+    commands = printed(shop, report)
+    if not option:
+        assert commands == []
+        return
+    (command,) = commands
+    assert option in command
+    run(shop, command)
+    again = replayed(shop, report)
+    assert (again.counts.inserted, again.counts.rejected) == (report.counts.rejected, 0)
+    assert again.settings_version == 1
+    assert printed(shop, report) == []
+
+
+@pytest.mark.parametrize(
+    ("declared", "content", "option"),
+    [
+        ("date_order", "ID,Name,Born\n1,Ann,Mon 5/18/2026\n2,Bob,Tue 5/19/2026\n", "month-first"),
+        ("decimal_mark", 'ID,Name,Amount\n1,Ann,"1,234.50"\n2,Bob,"2,345.00"\n', "point"),
+    ],
+)
+def test_the_other_style_that_reads_all_that_failed_lets_the_file_in(
+    shop: Shop, declared: str, content: str, option: str
+) -> None:
+    value = {"date_order": "day-first", "decimal_mark": "comma"}[declared]
+    shop.declare(f"--{declared.replace('_', '-')}", value)
+    report = shop.desk.bring(content)
+    (command,) = {one for one in printed(shop, report) if one.endswith(option)}
+    run(shop, command)
+    assert shop.desk.bring(content + "\n").counts.inserted == 2
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "Nummer der Person,Name,Amount\n1,Ann,5.00\n".replace("Nummer der Person", "I.D.s"),
+        "ID,Nme,Amount\n1,Ann,5.00\n",
+        'ID,Name,"Amo\'unts"\n1,Ann,5.00\n',
+    ],
+)
+def test_the_command_printed_for_a_header_names_its_column(shop: Shop, content: str) -> None:
+    report = shop.desk.bring(content)
+    (command,) = printed(shop, report)
+    assert "--alias" in command
+    run(shop, command)
+    shop.desk.bring(content + "\n")
+    (row,) = shop.desk.rows(columns="person_id, name, amount::text")
+    assert tuple(row) == ("1", "Ann", "5.00")
+
+
+def test_a_currency_that_nothing_settles_is_settled_by_the_command_printed(shop: Shop) -> None:
+    content = "ID,Name,Amount\n1,Ann,$5.00\n2,Bob,AUD 6.00\n"
+    report = shop.desk.bring(content)
+    command = next(one for one in printed(shop, report) if "--currency AUD" in one)
+    run(shop, command)
+    assert shop.desk.bring(content + "\n").counts.inserted == 2

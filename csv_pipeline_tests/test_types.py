@@ -18,12 +18,13 @@ from csv_pipeline.casts import documents, timestamps
 from csv_pipeline.casts.by_kind import CASTS
 from csv_pipeline.casts.reading import Reading
 from csv_pipeline.errors import SetupError
+from csv_pipeline.feeds import FEEDS
 from csv_pipeline.model import ImportReport, Outcome
-from csv_pipeline.spec.contract import Contract, Timestamp, column, columns_of
+from csv_pipeline.spec.contract import Contract, Money, Timestamp, column, columns_of
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.kinds import Kind
 from csv_pipeline_tests.conftest import Desk
-from csv_pipeline_tests.feeds import Event
+from csv_pipeline_tests.feeds import TEST_FEEDS, Event
 
 FEED = "events"
 COLUMNS = {column.name: column for column in columns_of(Event)}
@@ -534,3 +535,27 @@ def test_a_timestamp_of_another_type_is_refused_where_it_is_declared() -> None:
 
     with pytest.raises((TypeError, SetupError)):
         columns_of(Naive)
+
+
+class Typed(Contract):
+    """A type of each form in which one can be declared."""
+
+    bare: pl.Decimal = column()
+    called: pl.Decimal(9, 3) = column()  # type: ignore[valid-type]
+    annotated: Money = column()
+    united: str | None = column()
+
+
+@pytest.mark.parametrize("contract", [Typed, *(feed.contract for feed in FEEDS + TEST_FEEDS)])
+def test_columns_have_the_types_that_pandera_holds_them_to(contract: type[Contract]) -> None:
+    columns = [(its.name, its.dtype, its.nullable) for its in columns_of(contract)]
+    held = contract.to_schema().columns
+    assert columns == [(name, its.dtype.type, its.nullable) for name, its in held.items()]
+
+
+def test_a_type_that_no_table_has_is_refused_where_it_is_declared() -> None:
+    class Listed(Contract):
+        parts: list[int] = column()
+
+    with pytest.raises(TypeError, match="found List"):
+        columns_of(Listed)

@@ -22,10 +22,12 @@ from typer.testing import CliRunner
 from csv_pipeline.cli import commands
 from csv_pipeline.defs.assembly import assemble
 from csv_pipeline.defs.feed import asset_keys
+from csv_pipeline.defs.jobs import undo_import
 from csv_pipeline.defs.lanes import JOB
 from csv_pipeline.defs.partitions import ACCOUNTS
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.engine import run, worklist
+from csv_pipeline.engine.events import Event, WorklistBroke
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.progress import Value, report_progress
 from csv_pipeline.engine.worklist import Written, backups_of
@@ -226,6 +228,36 @@ def test_a_run_of_dagster_writes_the_worklist_after_its_import(
     assert event.metadata["rows"].value == 1
     path = path_of(pipeline.settings.worklist_file(desk.account, FEED))
     assert numbers(path) == ["PO100001"]
+
+
+def test_the_job_that_undoes_an_import_writes_the_worklist(desk: Desk, pipeline: Pipeline) -> None:
+    first = desk.bring(HEADER + "PO100001,PENDING,,,,\n", FEED)
+    path = path_of(pipeline.settings.worklist_file(desk.account, FEED))
+    pipeline.write_worklist(desk.account, FEED)
+    result = undo_import.execute_in_process(
+        resources={"engine": Engine(lambda: pipeline)},
+        run_config={"ops": {"undo": {"config": {"import_id": first.import_id}}}},
+    )
+    (event,) = [
+        one
+        for one in result.get_asset_materialization_events()
+        if one.asset_key == dg.AssetKey(f"{FEED}_worklist")
+    ]
+    assert (event.partition, numbers(path)) == (desk.account, [])
+
+
+def test_an_undo_is_done_though_the_worklist_cannot_be_written(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("no room")
+
+    first = desk.bring(HEADER + "PO100001,PENDING,,,,\n", FEED)
+    monkeypatch.setattr(worklist, "write_worklist", fail)
+    told: list[Event] = []
+    desk.pipeline.undo(first.import_id, on_event=told.append)
+    assert desk.rows(FEED) == []
+    assert any(isinstance(one, WorklistBroke) for one in told)
 
 
 def reported(desk: Desk) -> None:

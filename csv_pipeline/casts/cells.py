@@ -8,6 +8,7 @@ import polars as pl
 
 from csv_pipeline.casts import identifiers, spreadsheets
 from csv_pipeline.spec.contract import Column, Normal, choice_key
+from csv_pipeline.spec.kinds import Kind
 
 NO_VALUE = frozenset({"n/a", "null", r"\n", "-", "--", "\N{EN DASH}", "\N{EM DASH}"}) | {
     word.casefold() for word in spreadsheets.NOT_AVAILABLE
@@ -73,9 +74,16 @@ def cleaned(values: pl.Series, column: Column, words: tuple[str, ...], *, is_id:
     """Return trimmed cells without guards, ids in their one spelling, and null for no value."""
     name = values.name
     plain = values.to_frame().select(spreadsheets.unguarded(pl.col(name))).to_series()
+    if is_mapped(column):
+        plain = choices(plain, column).fill_null(plain)
     if is_id:
         plain = identifiers.cleaned(plain, column)
     return plain.to_frame().select(pl.when(~pl.col(name).is_in(words)).then(name)).to_series()
+
+
+def is_mapped(column: Column) -> bool:
+    """Return whether an account says of words of a text what is stored for them."""
+    return column.kind is Kind.TEXT and bool(column.choices)
 
 
 def are_none(values: pl.Series, column: Column, others: frozenset[str]) -> pl.Series:

@@ -29,6 +29,7 @@ NEEDED = {
 }
 """What a value needs, by the rule that it breaks."""
 
+_FLAG = pl.Boolean()
 _LABELLED = r"[)\]]$"  # which is left out of a date, and may name a zone
 _OPEN_END = pl.col("date") == pl.date(9999, 12, 31)
 _DIGITS: dict[Unit, int] = {"s": 6, "ms": 3, "us": 0}
@@ -45,6 +46,13 @@ def cast(values: pl.Series, column: Column, reading: Reading) -> pl.Series:
     if column.unit is not None:
         return _counted(values, column.unit)
     return dates.by_distinct(values, lambda distinct: read(distinct, reading)["moment"], MOMENT)
+
+
+def local(values: pl.Series, reading: Reading) -> pl.Series:
+    """Return the texts that state no time zone; null for the others."""
+    apart = replace(reading, zone=None)
+    zoned = dates.by_distinct(values, lambda distinct: dates.read(distinct, apart)["zoned"], _FLAG)
+    return values.set(zoned.fill_null(value=False), None)
 
 
 def reasons(

@@ -1,6 +1,5 @@
 """The commands about accounts: what they declare of their files, and who may read their rows."""
 
-import getpass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -34,7 +33,7 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each setting
         str, typer.Option(help="Only for those with this header, as a message names it.")
     ] = "",
     seller_id: Annotated[
-        str | None, typer.Option(help="Refuse files that name another seller.")
+        str | None, typer.Option(help="Refuse files that name another seller; several as a,b.")
     ] = None,
     date_order: Annotated[
         Literal["day-first", "month-first"] | None, typer.Option(help="What 03/04/2025 means.")
@@ -72,11 +71,23 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each setting
     max_compressed_bytes: Annotated[
         int | None, typer.Option(min=1, help="How large a compressed file may be.")
     ] = None,
+    max_columns: Annotated[
+        int | None, typer.Option(min=1, help="How many columns a header may have.")
+    ] = None,
+    max_records: Annotated[
+        int | None, typer.Option(min=1, help="How many records a file may have.")
+    ] = None,
     max_rejected_rows: Annotated[
         int | None, typer.Option(min=0, help="Refuse files with more rejected rows.")
     ] = None,
     max_rejected_share: Annotated[
         float | None, typer.Option(min=0, max=1, help="Refuse files with a greater share of them.")
+    ] = None,
+    max_missing_rows: Annotated[
+        int | None, typer.Option(min=0, help="Refuse snapshots that lack more stored rows.")
+    ] = None,
+    max_missing_share: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Refuse those that lack a greater share.")
     ] = None,
     forget: Annotated[
         list[str] | None,
@@ -90,6 +101,10 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each setting
     ] = None,
     no_reader: Annotated[str | None, typer.Option(help="Let it read the account no more.")] = None,
     *,
+    accept_reading: Annotated[
+        bool,
+        typer.Option("--accept-reading", help="Though rows that come again may be stored twice."),
+    ] = False,
     history: Annotated[
         bool, typer.Option("--history", help="Show every change, by whom and when.")
     ] = False,
@@ -99,7 +114,7 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each setting
     from csv_pipeline.account import Account, Declared
     from csv_pipeline.cli import opening, show_settings, terminal
     from csv_pipeline.engine import views
-    from csv_pipeline.engine.accounts import declare
+    from csv_pipeline.engine.accounts import Decided, declare
     from csv_pipeline.storage import accounts
 
     changes = {
@@ -115,12 +130,22 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each setting
         "maps": tuple(map_ or ()),
         "max_file_bytes": max_file_bytes,
         "max_compressed_bytes": max_compressed_bytes,
+        "max_columns": max_columns,
+        "max_records": max_records,
         "max_rejected_rows": max_rejected_rows,
         "max_rejected_share": max_rejected_share,
+        "max_missing_rows": max_missing_rows,
+        "max_missing_share": max_missing_share,
     }
     pipeline = opening.pipeline()
     scope = Account(account=name, feed=feed, header=header)
-    declared = declare(pipeline, scope, changes, forget or (), _who())
+    declared = declare(
+        pipeline,
+        scope,
+        changes,
+        forget or (),
+        Decided(by=terminal.who(), accept_reading=accept_reading),
+    )
     with pipeline.database.begin() as connection:
         versions = accounts.history(connection, name) if history else []
         if not feed:
@@ -166,10 +191,3 @@ def _bind(pipeline: "Pipeline", name: str, reader: str | None, no_reader: str | 
         for needed in confine.left_open(connection) if reader is not None else ():
             terminal.note(f"For an administrator, so that no reader holds up others: {needed}")
         show_settings.readers(isolation.readers(connection).get(name, ()))
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # no name is known of the user of a container
-        return ""

@@ -52,12 +52,13 @@ def show(
 ) -> None:
     """Show the columns of a feed, or write it as a Table Schema, an ODCS contract or a page."""
     from csv_pipeline.cli import opening, show_feeds
-    from csv_pipeline.spec.declared.forms import written
 
     feed = opening.feed(name)
     if form is None:
         show_feeds.feed(feed)
         return
+    from csv_pipeline.spec.declared.forms import written
+
     sys.stdout.write(written(feed, form))
 
 
@@ -99,11 +100,11 @@ def propose(
 def diff(name: Annotated[str, typer.Argument(help="The feed.")]) -> None:
     """Show what a changed declaration of a feed does to its stored rows."""
     from csv_pipeline.cli import opening, show_feeds
-    from csv_pipeline.storage.changes import changes_of
+    from csv_pipeline.engine import feed_changes
 
     feed = opening.feed(name)
     with opening.database() as database:
-        show_feeds.changes(feed, changes_of(database, feed))
+        show_feeds.changes(feed, feed_changes.diff(database, feed))
 
 
 @feeds.command("apply")
@@ -116,12 +117,23 @@ def apply_(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Put the tables away, and begin with empty ones.")
     ] = False,
+    accept_reading: Annotated[
+        list[str] | None,
+        typer.Option(help="Leave the rows as they are, known by this column; may be repeated."),
+    ] = None,
 ) -> None:
     """Make the tables of a feed what it declares; all of it, or nothing is changed."""
-    from csv_pipeline.cli import opening, show_feeds
-    from csv_pipeline.storage.changes import apply_changes
+    from csv_pipeline.cli import opening, show_feeds, terminal
+    from csv_pipeline.engine import feed_changes
 
     feed = opening.feed(name)
     with opening.database() as database:
-        found = apply_changes(database, feed, set_aside=set_aside, fresh=fresh)
+        found = feed_changes.apply(
+            database,
+            feed,
+            set_aside=set_aside,
+            fresh=fresh,
+            readings=tuple(accept_reading or ()),
+            by=terminal.who(),
+        )
     show_feeds.applied(feed, found, fresh=fresh)

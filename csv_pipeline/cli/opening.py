@@ -2,21 +2,26 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from csv_pipeline.cli.group import log_warnings_only
 from csv_pipeline.cli.terminal import note
-from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.errors import SetupError
 from csv_pipeline.feeds.sources import all_feeds
 from csv_pipeline.settings import Settings, settings
-from csv_pipeline.spec.feed import Feed, feed_named
-from csv_pipeline.storage.database import Database, open_database
+from csv_pipeline.spec.feed import Feed, feed_named, parted
+
+if TYPE_CHECKING:
+    from csv_pipeline.engine.pipeline import Pipeline
+    from csv_pipeline.storage.database import Database
 
 
-def pipeline() -> Pipeline:
+def pipeline() -> "Pipeline":
     """Open the pipeline of all feeds."""
+    from csv_pipeline.engine.pipeline import open_pipeline
+
     log_warnings_only()
     found = settings_found()
     _note_new_home(found)
@@ -24,8 +29,10 @@ def pipeline() -> Pipeline:
 
 
 @contextmanager
-def database() -> Iterator[Database]:
+def database() -> "Iterator[Database]":
     """Give the database without holding its tables to the feeds."""
+    from csv_pipeline.storage.database import open_database
+
     log_warnings_only()
     opened = open_database(settings_found())
     try:
@@ -36,7 +43,8 @@ def database() -> Iterator[Database]:
 
 def feed(name: str) -> Feed:
     """Return the feed of this name."""
-    return feed_named({one.name: one for one in all_feeds(settings_found())}, name)
+    feeds, broken = parted(all_feeds(settings_found()))
+    return feed_named({one.name: one for one in feeds}, name, broken)
 
 
 def _note_new_home(settings: Settings) -> None:

@@ -387,12 +387,3 @@ def _why(report: ImportReport) -> str:
     if problem.startswith("Traceback"):
         return str(_EXCEPTION.findall(problem)[-1])
     return problem.removeprefix(f"{report.name}: ")
-
-
-def in_words(name: str) -> str:
-    """Return a class name as words.
-
-    >>> in_words("NewestWins")
-    'newest wins'
-    """
-    return "".join(f" {c.lower()}" if c.isupper() else c for c in name).strip()

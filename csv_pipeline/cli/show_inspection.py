@@ -1,13 +1,15 @@
 """Print the inspection of a file as tables."""
 
+import shlex
+
 from rich.text import Text
 
+from csv_pipeline.account import delimiter_name
 from csv_pipeline.cli.show import print_evidence, print_non_data, print_rules, print_warnings
 from csv_pipeline.cli.terminal import command, note, out, plain, print_under, table
 from csv_pipeline.engine.inspection import Inspection
 from csv_pipeline.handover import TextFile
 
-_DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", " ": "blank"}
 _SHOWN_ROWS = 3
 
 
@@ -52,7 +54,7 @@ def _print_members(found: Inspection) -> None:
 def _print_dialect(found: Inspection, text: TextFile) -> None:
     written = [
         ("encoding", text.encoding),
-        ("delimiter", _DELIMITERS.get(text.delimiter, text.delimiter)),
+        ("delimiter", delimiter_name(text.delimiter)),
         ("quote", (text.quote or "none") + (", \\ escapes" if text.escape == "backslash" else "")),
         ("line ends", found.line_ends),
         ("header", f"line {text.header_line}" if text.header_line else "none"),
@@ -116,7 +118,10 @@ def _print_proposals(found: Inspection) -> None:
         lacks = plain(one.problem or ", ".join(one.fit.missing), 200)
         made.add_row(one.fit.feed, fits, known, one.fit.layout, header, lacks)
     print_under("Feeds that know its columns", made)
-    best = found.proposals[0]
-    if best.fits:
-        call = f"{command()} import {found.path} --account ACCOUNT --feed {best.fit.feed}"
+    most = found.proposals[0].share
+    best = [one.fit.feed for one in found.proposals if one.fits and one.share == most]
+    if len(best) > 1:
+        out.print(f"{len(best)} feeds fit alike: only you know which of them it is for.")
+    for feed in best:
+        call = f"{command()} import {shlex.quote(str(found.path))} --account ACCOUNT --feed {feed}"
         out.print(Text(f"Import it: {call}"), soft_wrap=True)

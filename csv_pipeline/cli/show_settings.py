@@ -2,17 +2,16 @@
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from rich.text import Text
 
-from csv_pipeline.account import DELIMITERS, Version
+from csv_pipeline.account import Version, delimiter_name
 from csv_pipeline.cli.terminal import command, labelled, out, plain, print_under, table
 from csv_pipeline.engine.suggest import Suggestions
 from csv_pipeline.model import Outcome
 from csv_pipeline.storage.arrivals import Backlog
-
-_MARKS = {mark: name for name, mark in DELIMITERS.items()}
 
 
 def accounts(
@@ -76,10 +75,10 @@ def suggestions(some: Suggestions) -> None:
         out.print(f"Nothing to suggest for import {report.import_id}.")
         return
     out.print(labelled(f"Import {report.import_id}", plain(report.name, 200)))
-    for one in some.found:
-        out.print(plain(one.question, 1_000), soft_wrap=True)
-        if one.command is not None:
-            out.print(Text.assemble("  ", plain(one.command, 1_000)), soft_wrap=True)
+    for question, ways in groupby(some.found, key=lambda one: one.question):
+        out.print(plain(question, 1_000), soft_wrap=True)
+        for command_ in (one.command for one in ways if one.command is not None):
+            out.print(Text.assemble("  ", plain(command_, 1_000)), soft_wrap=True)
     number = report.import_id
     file = shlex.quote(some.location)
     again = f"{command()} import {file} --account {report.account} --feed {report.feed}"
@@ -103,7 +102,7 @@ def _shown(name: str, value: Any) -> str:
         case "null_words":
             return ", ".join(map(repr, value))
         case "delimiter":
-            return _MARKS.get(value, repr(value))
+            return delimiter_name(value)
         case _:
             return f"{value:,}" if isinstance(value, int) else str(value)
 

@@ -3,6 +3,7 @@
 Whatever comes out of a file is shown by `plain`: a cell may hold terminal escapes or markup.
 """
 
+import getpass
 import json
 import shutil
 import sys
@@ -64,3 +65,11 @@ def print_under(title: str | Text, made: Table) -> None:
     """Print a table under a title; the table's own title would be as narrow as the table."""
     out.print(title if isinstance(title, Text) else Text(title, style="bold"))
     out.print(made)
+
+
+def who() -> str:
+    """Return the name of the user; "" if none is known, as of the user of a container."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""

@@ -16,6 +16,7 @@ from csv_pipeline.defs.partitions import account_partitions
 from csv_pipeline.spec.feed import Feed
 
 OWNERS = ["team:imports"]
+_CHOSEN = ImportConfig.to_config_schema()  # made once: it takes a third of the time of a feed
 
 
 def feed_definitions(feed: Feed) -> dg.Definitions:
@@ -115,9 +116,7 @@ def _rejects(feed: Feed) -> dg.AssetOut:
 
 
 def _config(feed: Feed) -> dg.ConfigMapping:
-    @dg.config_mapping
-    def for_claim(chosen: ImportConfig) -> dict[str, Any]:
-        return {"claim": {"config": {"feed": feed.name, **chosen.model_dump()}}}
+    def for_claim(chosen: dict[str, Any]) -> dict[str, Any]:
+        return {"claim": {"config": {"feed": feed.name, **chosen}}}
 
-    mapping: dg.ConfigMapping = for_claim
-    return mapping
+    return dg.ConfigMapping(for_claim, config_schema=_CHOSEN)

@@ -6,9 +6,16 @@ import dagster as dg
 from pydantic import Field
 
 from csv_pipeline.defs.derived import recompute_facts
+from csv_pipeline.defs.feed import worklist_key
 from csv_pipeline.defs.metadata import undo_metadata
 from csv_pipeline.defs.resource import Engine
-from csv_pipeline.engine.events import Event, RecomputeBroke, TableRecomputed
+from csv_pipeline.engine.events import (
+    Event,
+    RecomputeBroke,
+    TableRecomputed,
+    WorklistBroke,
+    WorklistWritten,
+)
 from csv_pipeline.errors import PipelineError, SetupError
 from csv_pipeline.storage.recompute import Recomputed
 
@@ -28,6 +35,7 @@ def undo(
     pipeline = engine.pipeline()
     pipeline.leases.work_on(context.run.run_id, whole=True)
     recomputed: list[Recomputed] = []
+    worklists: list[WorklistWritten] = []
 
     def on_event(event: Event) -> None:
         match event:
@@ -35,6 +43,10 @@ def undo(
                 recomputed.append(done)
             case RecomputeBroke(derived=name, error=error):
                 context.log.error("%s: not recomputed; %s", name, error)
+            case WorklistWritten():
+                worklists.append(event)
+            case WorklistBroke(feed=name, error=error):
+                context.log.error("%s: no worklist written; %s", name, error)
 
     try:
         report = pipeline.undo(config.import_id, dry_run=config.dry_run, on_event=on_event)
@@ -49,6 +61,9 @@ def undo(
     for its in recomputed:
         told = recompute_facts(pipeline, its)
         yield dg.AssetMaterialization(its.derived, partition=its.account, metadata=told)
+    for one in worklists:
+        key = worklist_key(pipeline.feed(one.feed))
+        yield dg.AssetMaterialization(key, partition=one.account, metadata=one.facts)
     yield dg.Output(report.import_id, metadata=facts)
 
 

@@ -17,7 +17,7 @@ def worklist_asset(feed: Feed, worklist: Worklist) -> dg.AssetsDefinition:
     @dg.asset(
         key=worklist_key(feed),
         deps=[dg.AssetKey(feed.name)],
-        description=f"{worklist.description} Written anew after each import of {feed.name}.",
+        description=f"{worklist.description} Written after each import and undo of {feed.name}.",
         group_name=feed.group,
         kinds={"csv", "file"},
         owners=OWNERS,

@@ -1,10 +1,12 @@
 """What accounts declare of their files, and which logins of the database may read them."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 from zoneinfo import available_timezones
+
+import polars as pl
 
 from csv_pipeline.account import (
     DELIMITERS,
@@ -17,12 +19,17 @@ from csv_pipeline.account import (
     entry_of,
     joined,
 )
+from csv_pipeline.casts import cells
 from csv_pipeline.casts.currencies import is_code
+from csv_pipeline.engine.changed_settings import hold_readings
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError, UnknownAccountError
-from csv_pipeline.spec.contract import choice_key, columns_of, heading, hold_zone
+from csv_pipeline.spec.contract import Column, choice_key, columns_of, heading, hold_zone
 from csv_pipeline.spec.feed import Feed, as_declared
 from csv_pipeline.spec.header import FINGERPRINT
+from csv_pipeline.spec.kinds import Kind
+from csv_pipeline.stages.transform.plan import is_id
+from csv_pipeline.stages.validate.rules import unmet
 from csv_pipeline.storage import accounts, isolation
 
 _BY_HEADER = {"date_order", "decimal_mark", "time_zone", "currency", "delimiter", "aliases"}
@@ -32,12 +39,23 @@ _OF_FEED = {"aliases", "maps"}
 _ENTRIES = {"null_words": "null-word", "aliases": "alias", "maps": "map"}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """Who declares settings, and whether rows may be known by what their cells are no more."""
+
+    by: str = ""
+    accept_reading: bool = False
+
+
+_BY_NOBODY = Decided()
+
+
 def declare(
     pipeline: Pipeline,
     scope: Account,
     changes: Mapping[str, Any],
     forget: Sequence[str] = (),
-    by: str = "",
+    decided: Decided = _BY_NOBODY,
 ) -> Declared:
     """Store the settings given, drop those to forget, keep the others, and return all.
 
@@ -45,7 +63,8 @@ def declare(
     `scope` says; what is `changes` is as a person writes it.
 
     Raises:
-        SetupError: A setting is none, or not one of the feed.
+        SetupError: A setting is none, or not one of the feed; or rows that are stored would be
+            known by something else.
         UnknownFeedError: There is no such feed.
         UnknownAccountError: There is no such account to forget anything of.
     """
@@ -68,7 +87,10 @@ def declare(
                 new = joined(getattr(facts, fact), tuple(dict.fromkeys(new)))
             facts = _with(facts, fact, new)
         if facts != held:
-            accounts.declare(connection, facts, by)
+            version = accounts.declare(connection, facts, decided.by)
+            if not decided.accept_reading:
+                feeds = [feed] if feed else pipeline.feeds.values()
+                hold_readings(connection, replace(scope, account=name), feeds, version)
         return accounts.declared(connection, name, scope.feed)
 
 
@@ -174,6 +196,15 @@ def _delimiter(account: str, name: str, _: Feed | None) -> str:
     return mark
 
 
+def _of_snapshots(_: str, value: float, feed: Feed | None) -> float:
+    if feed is not None and (feed.snapshot is None or not feed.snapshot.marks):
+        raise SetupError(
+            f"feed {feed.name!r}: a snapshot that flags or deletes stored rows was needed for "
+            "max missing rows and max missing share; it declares none"
+        )
+    return value
+
+
 def _null_words(account: str, words: Sequence[str], _: Feed | None) -> tuple[str, ...]:
     if not all(word.strip() for word in words):
         raise SetupError(f"account {account!r}: a word for no value was needed; found a blank one")
@@ -192,7 +223,7 @@ def _alias(told: str, feed: Feed) -> tuple[str, str]:
     """
     title, _, name = (part.strip() for part in told.rpartition("="))
     where = f"alias {told!r}"
-    columns = {column.name: column for column in feed.columns if not column.derived}
+    columns = {c.name: c for c in feed.columns if not (c.derived or c.local_of)}
     if not heading(title):
         raise SetupError(f"{where}: a name and its column, 'Artikel Nr=sku', was needed")
     if name not in columns:
@@ -221,15 +252,20 @@ def _map(told: str, feed: Feed) -> tuple[str, str, str]:
     left, _, stored = told.rpartition("=")
     name, _, word = (part.strip() for part in left.partition(":"))
     where, stored = f"map {told!r}", stored.strip()
-    columns = {column.name: column for column in feed.columns if column.choices}
-    if not (name and word):
+    columns = {c.name: c for c in columns_of(feed.contract) if c.kind in _WORDS and not c.derived}
+    if not (name and word and stored):
         raise SetupError(f"{where}: 'order_status:Versendet=shipped' was needed")
     if name not in columns:
-        needed = f"a column of feed {feed.name!r} that accepts certain words"
-        raise _unknown(where, needed, name, columns)
-    choices = {column.name: column.choices for column in columns_of(feed.contract)}[name]
+        raise _unknown(where, f"a column of words of feed {feed.name!r}", name, columns)
+    column = columns[name]
+    if column.kind is Kind.TEXT:
+        return name, word, _text_of(stored, column, feed, where)
+    choices = column.choices
     meant = {choice_key(one): kept for one, kept in choices.items()}
     by_word = meant | {choice_key(kept): kept for kept in choices.values()}
+    if column.kind is Kind.CURRENCY:
+        codes = {choice_key(one): one.upper() for one in (word, stored) if is_code(one.upper())}
+        meant, by_word = codes | meant, codes | by_word
     if choice_key(stored) not in by_word:
         raise _unknown(where, f"a word that column {name!r} accepts", stored, sorted(choices))
     if meant.get(choice_key(word), by_word[choice_key(stored)]) != by_word[choice_key(stored)]:
@@ -238,6 +274,25 @@ def _map(told: str, feed: Feed) -> tuple[str, str, str]:
             f"{meant[choice_key(word)]!r} for {word!r}"
         )
     return name, word, by_word[choice_key(stored)]
+
+
+def _text_of(stored: str, column: Column, feed: Feed, where: str) -> str:
+    """Return a text that a column stores as it is declared to be.
+
+    Raises:
+        SetupError: It means no value there, or breaks a rule of the contract.
+    """
+    words = cells.null_words(feed.nulls | column.nulls)
+    texts = pl.Series(column.name, [stored])
+    made = cells.cleaned(texts, column, words, is_id=is_id(column, feed))
+    (value,) = cells.text(made, replace(column, substitute=None))
+    needed = "a text that is a value" if value is None else unmet(feed.contract, column.name, value)
+    if needed is not None:
+        raise SetupError(f"{where}: column {column.name!r} needs {needed}; found {stored!r}")
+    return stored
+
+
+_WORDS = {Kind.TEXT, Kind.CHOICE, Kind.BOOLEAN, Kind.CURRENCY}
 
 
 _READ: dict[str, Callable[[str, Any, Feed | None], Any]] = {
@@ -252,11 +307,12 @@ _READ: dict[str, Callable[[str, Any, Feed | None], Any]] = {
     "decimal_mark": lambda _, value, __: DecimalMark(value),
     **dict.fromkeys(
         (
-            *("seller_id", "max_file_bytes", "max_compressed_bytes"),
+            *("seller_id", "max_file_bytes", "max_compressed_bytes", "max_columns", "max_records"),
             *("max_rejected_rows", "max_rejected_share"),
         ),
         lambda _, value, __: value,
     ),
+    **dict.fromkeys(("max_missing_rows", "max_missing_share"), _of_snapshots),
 }
 """How each setting is made of what a person writes."""
 

@@ -1,5 +1,6 @@
 """What is known of a file before it is read: by its feed, and by its name."""
 
+from csv_pipeline.account import Account
 from csv_pipeline.location import Location, parts_below
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.feed import Feed
@@ -7,14 +8,20 @@ from csv_pipeline.spec.file_name import NamedFile
 from csv_pipeline.stages.read import ReadHints
 
 
-def hints_for(name: str, settings: Settings, feed: Feed | None) -> ReadHints:
-    """Return what is known of a file of a feed, or of none, before it is read."""
+def hints_for(
+    name: str, settings: Settings, feed: Feed | None, account: Account | None = None
+) -> ReadHints:
+    """Return what is known of a file of a feed, or of none, before it is read.
+
+    Of the account these are its limits.
+    """
+    of = account or Account(account="ACCOUNT")
     hints = ReadHints(
         name=name,
-        max_bytes=settings.max_file_bytes,
-        max_columns=settings.max_columns,
+        max_bytes=of.max_file_bytes or settings.max_file_bytes,
+        max_columns=of.max_columns or settings.max_columns,
         max_record_bytes=settings.max_record_bytes,
-        max_records=settings.max_records,
+        max_records=of.max_records or settings.max_records,
         block_bytes=settings.block_bytes,
     )
     return hints if feed is None else hints.of_feed(feed)

@@ -7,8 +7,9 @@ must not miss an import reads the outbox, written in the import's transaction: s
 `csv_pipeline.storage.records`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 import structlog
@@ -103,6 +104,24 @@ class RecomputeBroke:
     error: Exception
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorklistWritten:
+    """The list of work that remains says what an undo left; `facts` are those of `Written`."""
+
+    account: str
+    feed: str
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorklistBroke:
+    """An error kept a worklist from being written; what was undone stays undone."""
+
+    account: str
+    feed: str
+    error: Exception
+
+
 Event = (
     StepStarted
     | RowsDone
@@ -112,6 +131,8 @@ Event = (
     | ImportSettled
     | TableRecomputed
     | RecomputeBroke
+    | WorklistWritten
+    | WorklistBroke
 )
 OnEvent = Callable[[Event], None]
 

@@ -1,5 +1,6 @@
 """Sum up what the stages found, for the report."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,29 +9,35 @@ import polars as pl
 from csv_pipeline.account import Account
 from csv_pipeline.batches import scan
 from csv_pipeline.errors import (
+    LimitExceededError,
     MissingColumnError,
     MixedCurrenciesError,
     NoGoodRowError,
     ThresholdExceededError,
+    TooManyMissingError,
     WrongFeedError,
 )
 from csv_pipeline.handover import NON_DATA, WHOLE, TextFile, ValidFile
 from csv_pipeline.model import Counts, ImportReport, NonDataLine, Reject, ReportWarning
 from csv_pipeline.rejects.faults import MASK
 from csv_pipeline.spec.feed import SHARE_FROM_ROWS, Feed
+from csv_pipeline.spec.readings import ChangedReading
 
 MAY_BE_DECLARED = frozenset(
     error.code
     for error in (
+        LimitExceededError,
         MissingColumnError,
         MixedCurrenciesError,
         NoGoodRowError,
         ThresholdExceededError,
+        TooManyMissingError,
         WrongFeedError,
     )
 )
 """Why files are refused that a wrong setting of their account may also be the reason of."""
 
+_LIMITS = ("max_file_bytes", "max_compressed_bytes", "max_columns", "max_records")
 _LINES_KEPT = 100
 _LINES_NAMED = 20
 
@@ -79,14 +86,24 @@ def settings_at_fault(account: Account, report: ImportReport) -> str:
 
     With the commands to take them back; "" if there are none.
     """
-    rules = {rule.rpartition(".")[2] for rule in report.rejects_by_rule}
+
+    def is_at_limit(name: str) -> bool:
+        value = getattr(account, name)
+        return value is not None and f"at most {value:,} " in (report.problem or "")
+
+    rules, code = {rule.rpartition(".")[2] for rule in report.rejects_by_rule}, report.problem_code
     by_letters = "undecodable" in rules or not all(name.isascii() for name in report.header)
     may_be = {
         "encoding": by_letters,
         "date_order": "date" in rules,
         "decimal_mark": bool(rules & {"decimal", "integer"}),
-        "max_rejected_rows": report.problem_code == ThresholdExceededError.code,
-        "max_rejected_share": report.problem_code == ThresholdExceededError.code,
+        **dict.fromkeys(
+            ("max_rejected_rows", "max_rejected_share"), code == ThresholdExceededError.code
+        ),
+        **dict.fromkeys(
+            ("max_missing_rows", "max_missing_share"), code == TooManyMissingError.code
+        ),
+        **{name: code == LimitExceededError.code and is_at_limit(name) for name in _LIMITS},
         "currency": "currency" in rules or report.problem_code == MixedCurrenciesError.code,
     }
     settings = [account.setting(name) for name, is_it in may_be.items() if is_it]
@@ -136,6 +153,18 @@ def warnings_of(
             )
         )
     return tuple(found)
+
+
+def reading_warnings(changed: Iterable[ChangedReading]) -> tuple[ReportWarning, ...]:
+    """Return that rows stored before were read in another way, for each column of which it is."""
+    return tuple(
+        ReportWarning(
+            code="column.reading_changed",
+            message=f"column {one.column!r} is read in another way than in rows stored before, "
+            f"which stay as they are: {one.before} → {one.now}",
+        )
+        for one in changed
+    )
 
 
 def refuse_without_good_row(

@@ -267,6 +267,7 @@ class Import:
 
         Raises:
             FileNameError: The file is not named as the feed's files are.
+            WrongAccountError: Its name tells another account.
         """
         if self.feed.file_name is None or self.workspace.replay is not None:
             return None
@@ -274,7 +275,7 @@ class Import:
         names = names_of(location_of(location), self._settings, self.plain().inner_name)
         if self.claim.member is not None:
             names = names[:1]  # the archive is named for all files in it
-        return self.feed.file_name.read(self.feed.name, names)
+        return self.feed.file_name.read(self.feed.name, names, self.claim.account)
 
     def _as_written(self) -> TextFile:
         def both_ways() -> TextFile:
@@ -300,8 +301,8 @@ class Import:
     def hints(self, *, declared: bool) -> ReadHints:
         """Return what is known of the file before it is read, how it is `declared` to be or not."""
         account = self.declared.of_any()
-        known = hints_for(self.claim.name, self._settings, as_declared(self._feed, account))
-        known = replace(known, max_bytes=self._max_file_bytes)
+        feed = as_declared(self._feed, account)
+        known = hints_for(self.claim.name, self._settings, feed, account)
         if declared:
             return replace(known, account=account, delimiters=self.declared.delimiters())
         return replace(known, account=Account(account=account.account), dialect=None)

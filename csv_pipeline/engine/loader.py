@@ -9,11 +9,17 @@ from sqlalchemy import Connection
 
 from csv_pipeline.batches import BatchWriter
 from csv_pipeline.engine import archive
-from csv_pipeline.engine.findings import refuse_without_good_row, settings_at_fault, warnings_of
+from csv_pipeline.engine.findings import (
+    reading_warnings,
+    refuse_without_good_row,
+    settings_at_fault,
+    warnings_of,
+)
 from csv_pipeline.engine.importer import Import, due_of, files_of
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.report import non_data_of
 from csv_pipeline.engine.result_files import draft_results
+from csv_pipeline.engine.sellers import other_seller
 from csv_pipeline.engine.workspace import LoadFound, Stage
 from csv_pipeline.location import Location
 from csv_pipeline.model import ArrivalStatus, Counts, ImportReport, Outcome
@@ -21,7 +27,7 @@ from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.header import layout_of, sources_in
 from csv_pipeline.stages.load import Found, Incoming, Loaded, clear, load, store_rejects
 from csv_pipeline.stages.validate import hold_to_threshold
-from csv_pipeline.storage import arrivals, claims, imports, quarantine
+from csv_pipeline.storage import arrivals, claims, imports, quarantine, readings
 from csv_pipeline.storage.lane_lock import lock_lane
 from csv_pipeline.storage.records import Record, record_imports
 from csv_pipeline.storage.situation import Asked, Situation, same_contents, situation
@@ -37,6 +43,7 @@ class Loader:
         self, pipeline: Pipeline, feed: Feed, judge: Callable[[Sequence[Import]], None]
     ) -> None:
         self.feed, self._judge = feed, judge
+        self._declared = pipeline.feed(feed.name)
         self._settings, self._database = pipeline.settings, pipeline.database
 
     def settled(self, going: Sequence[Import], *, careful: bool) -> list[ImportReport]:
@@ -94,16 +101,20 @@ class Loader:
             NotTogetherError: Several cannot go together.
             UnchangedError: One changes nothing, and another has brought the same bytes.
             LostClaimError: Waiting for the lane may have cost the claim.
+            SetupError: Another process has changed since how columns of a key are read.
         """
         due: Sequence[Import] = due_of(going)
         if not due:
             return {}, {}
         lock_lane(connection, due[0].claim)
+        read_anew = reading_warnings(readings.hold(connection, self._declared))
         layouts = {typed.layout for import_ in due if (typed := import_.workspace.typed)}
         asked = [_asked(import_) for import_ in due]
         ending = [i.claim.arrival_id for i in going if i.ends_for_good]
         known = situation(connection, self.feed, asked, layouts, ending)
         same = self._brought_before(connection, due, known)
+        if (refusal := other_seller(connection, due_of(due))) is not None:
+            raise refusal if len(due) == 1 else NotTogetherError
         of_due = [f for i, f in zip(due, known.files, strict=True) if i.is_due]
         due = self._judged_anew(connection, due_of(due))
         found: dict[int, Loaded] = {}
@@ -139,7 +150,7 @@ class Loader:
                 changed = its.counts.inserted + its.counts.updated + its.counts.missing
                 if same is not None and not changed:
                     raise UnchangedError(same)
-                found[import_.claim.import_id] = its
+                found[import_.claim.import_id] = replace(its, warnings=its.warnings + read_anew)
             if len(due) > 1 or theirs[0].workspace.is_in_memory:
                 self._draft_results(wave, theirs)
         return found, {layout: known.headers.get(layout, ()) for layout in layouts}

@@ -1,4 +1,4 @@
-"""Write the beginning of a package with feeds of its own: one feed, a sample and a test."""
+"""Write the beginning of a package with feeds of its own: a feed, a sample, a test, a component."""
 
 from pathlib import Path
 
@@ -22,7 +22,13 @@ dependencies = ["csv-pipeline"]
 packages = ["{name}"]
 
 [tool.setuptools.package-data]
-{name} = ["feeds.d/*.yaml"]
+{name} = ["feeds.d/*.yaml", "defs/*/*.yaml"]
+
+[tool.dg]
+directory_type = "project"
+
+[tool.dg.project]
+root_module = "{name}"
 """
 _PACKAGE = '''\
 """Feeds of our own: each file in `feeds.d` is one."""
@@ -31,6 +37,24 @@ from pathlib import Path
 
 FEEDS = Path(__file__).with_name("feeds.d")
 '''
+_DEFINITIONS = '''\
+"""What Dagster loads: the components in the folder `defs`."""
+
+from pathlib import Path
+
+import dagster as dg
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Return the definitions of the components."""
+    return dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
+'''
+_COMPONENT = """\
+type: csv_pipeline.FeedsComponent
+attributes:
+  folder: ../../feeds.d
+"""
 _FEED = """\
 description: What we sold.
 fields:
@@ -85,6 +109,8 @@ def new_project(folder: Path) -> list[Path]:
         "pyproject.toml": _PYPROJECT.format(name=name),
         f"{name}/__init__.py": _PACKAGE,
         f"{name}/feeds.d/sales.yaml": _FEED,
+        f"{name}/definitions.py": _DEFINITIONS,
+        f"{name}/defs/imports/defs.yaml": _COMPONENT,
         "samples/sales.csv": _SAMPLE,
         "tests/test_sales.py": _TEST.format(name=name),
     }

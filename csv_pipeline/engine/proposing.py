@@ -6,19 +6,18 @@ their rows it takes.
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from itertools import combinations, count
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import polars as pl
-
 from csv_pipeline.account import Account
 from csv_pipeline.batches import scan
 from csv_pipeline.engine.beforehand import hints_for
-from csv_pipeline.engine.column_proposals import ColumnOfFiles
+from csv_pipeline.engine.column_proposals import ColumnOfFiles, Proposed, settled
 from csv_pipeline.engine.findings import count_rejects
-from csv_pipeline.errors import SetupError
+from csv_pipeline.engine.key_proposals import Rows, key_of
+from csv_pipeline.errors import SetupError, UndecidableError
 from csv_pipeline.handover import REJECTS
 from csv_pipeline.model import StoredText
 from csv_pipeline.parts import Files, together
@@ -33,20 +32,6 @@ from csv_pipeline.stages.read import read
 from csv_pipeline.stages.transform import transform
 from csv_pipeline.stages.unpack import UnpackLimits, Wanted, unpack
 from csv_pipeline.stages.validate import validate
-
-_KEY_COLUMNS = 12
-"""Of so many columns pairs are tried as well."""
-
-_NO_KEY_OF = frozenset({"number", "boolean", "any", "time"})
-_NO_KEY_ALONE = frozenset({"integer", "date", "datetime"})
-_NAMES_A_KEY = re.compile(
-    r"(?i:(?:^|[^a-z])(?:id|no|nr|num|number|nummer|key|sku|uuid|guid)(?:$|[^a-z]))|[a-z]I[Dd]$"
-)
-_FILLED = 0.99
-"""Of so many rows an id has to have a value that is to be the key."""
-
-_EPOCH = r"^(?:9[5-9][0-9]|1[0-9]{3})[0-9]{6}(?:[0-9]{3}|[0-9]{6})?$"
-"""Seconds since 1970, or milliseconds or microseconds, from the year 2000 to 2033."""
 
 _UNICODE = ("utf", "ascii", "cp1252")
 _NOBODY = Account(account="proposal")
@@ -71,7 +56,7 @@ def propose(paths: Sequence[Path], settings: Settings, name: str | None = None) 
         text = yaml_of(schema, comments)
         feed = feed_in(text.encode(), called, called)
         checked = [
-            _checked(path, work / f"check-{at}", settings, feed, work / f"{at}-plain")
+            _told(path, work / f"check-{at}", settings, feed, work / f"{at}-plain")
             for at, path in enumerate(paths)
         ]
     return "".join(f"# {line}\n" for line in _head(called, checked)) + text
@@ -131,7 +116,7 @@ def _schema(
     columns: Sequence[ColumnOfFiles], files: Sequence[Files]
 ) -> tuple[dict[str, Any], dict[PathIn, str]]:
     """Return the words of a feed, and the comments by what they are about."""
-    fields: list[dict[str, Any]] = []
+    proposed: list[Proposed] = []
     sources: dict[str, ColumnOfFiles] = {}
     comments: dict[PathIn, str] = {}
     titles = {heading(one.title) for one in columns}
@@ -139,11 +124,14 @@ def _schema(
         name = _free(slug_of(one.title), one.title, sources, titles)
         time = _free(f"{name}_time", one.title, sources, titles)
         for its in one.fields(name, time):
-            comments["fields", len(fields)] = its.because
+            proposed.append(its)
             sources[its.words["name"]] = one
-            fields.append(its.words)
+    fields: list[dict[str, Any]] = []
+    for its in settled(proposed):
+        comments["fields", len(fields)] = its.because
+        fields.append(its.words)
     schema: dict[str, Any] = {"description": "What the files hold.", "fields": fields}
-    key, because = _key(fields, sources)
+    key, because = key_of(fields, Rows.of(sources, files))
     if key:
         schema["primaryKey"] = list(key)
         for field in fields:
@@ -169,75 +157,6 @@ def _free(name: str, title: str, names: Iterable[str], titles: Collection[str]) 
     )
 
 
-def _key(
-    fields: Sequence[dict[str, Any]], sources: dict[str, ColumnOfFiles]
-) -> tuple[tuple[str, ...], str]:
-    """Return the columns by which rows differ, and how that is known; ids are tried first.
-
-    A date, a number or an epoch that differs in all rows may do so by chance: it is no key, and
-    neither is a pair with one.
-    """
-    rows = max((its.values.len() for its in sources.values()), default=0)
-    if rows < 2:
-        return (), "of one row no key is known: rows without a key"
-    ids = [its["name"] for its in fields if _is_id(its, sources[its["name"]])]
-    ids.sort(key=lambda name: not _NAMES_A_KEY.search(sources[name].title))
-    for name in ids:
-        filled = sources[name].filled
-        if filled.len() >= _FILLED * rows and filled.n_unique() == filled.len():
-            lack = rows - filled.len()
-            lacking = f"; rows without one are rejected: {lack:,}" if lack else ""
-            return (name,), f"no two of {rows:,} rows have the same{lacking}"
-    whole = [its for its in fields if its.get("constraints")]
-    alone = [its for its in whole if _differ([its["name"]], sources)]
-    for its in alone:
-        if _may_be_key(its, sources) and its.get("type") not in _NO_KEY_ALONE:
-            return (its["name"],), f"no two of {rows:,} rows have the same"
-    fit = [its["name"] for its in whole if its not in alone and _may_be_key(its, sources)]
-    fit.sort(key=lambda name: name not in ids)
-    for pair in combinations(fit[:_KEY_COLUMNS], 2):
-        if _differ(pair, sources):
-            return pair, f"no two of {rows:,} rows have the same"
-    return (), f"rows without a key: {_chance(whole, alone, sources)}"
-
-
-def _is_id(its: dict[str, Any], column: ColumnOfFiles) -> bool:
-    """Return whether a column says which thing is meant, by its values or by its name."""
-    if its.get("type") in _NO_KEY_OF | {"date", "datetime"} or its.get("format") == "email":
-        return False
-    marked = its.get("format") == "uuid" or "identifier" in its.get("csv_pipeline", {})
-    return bool(_NAMES_A_KEY.search(column.title)) or (marked and not _is_epoch(column))
-
-
-def _may_be_key(its: dict[str, Any], sources: dict[str, ColumnOfFiles]) -> bool:
-    return its.get("type") not in _NO_KEY_OF and not _is_epoch(sources[its["name"]])
-
-
-def _is_epoch(column: ColumnOfFiles) -> bool:
-    return bool(column.filled.str.contains(_EPOCH).all())
-
-
-def _differ(names: Sequence[str], sources: dict[str, ColumnOfFiles]) -> bool:
-    """Return whether no two rows have the same in these columns."""
-    frame = pl.DataFrame({name: sources[name].values for name in names})
-    return frame.n_unique() == frame.height
-
-
-def _chance(
-    whole: Sequence[dict[str, Any]],
-    alone: Sequence[dict[str, Any]],
-    sources: dict[str, ColumnOfFiles],
-) -> str:
-    """Return which columns that are no ids differ in all rows."""
-    if alone:
-        names = " and ".join(its["name"] for its in alone)
-        return f"{names} alone differ in all rows, which may be chance"
-    for pair in combinations([its["name"] for its in whole][:_KEY_COLUMNS], 2):
-        if _differ(pair, sources):
-            return f"{' and '.join(pair)} together differ in all rows, which may be chance"
-    return "no column or pair that has a value in each row differs in all"
-
-
 def _checked(
     path: Path, work: Path, settings: Settings, feed: Feed, unpacked: Path
 ) -> tuple[str, int, dict[str, int]]:
@@ -254,8 +173,16 @@ def _checked(
     return path.name, files.texts[0].records, rules | superseded
 
 
-def _head(name: str, checked: Iterable[tuple[str, int, dict[str, int]]]) -> Iterator[str]:
+def _told(path: Path, work: Path, settings: Settings, feed: Feed, unpacked: Path) -> str:
+    """Return what becomes of a file under the feed."""
+    try:
+        name, rows, rules = _checked(path, work, settings, feed, unpacked)
+    except UndecidableError:
+        return f"{path.name}: refused until what `settle:` is about below is settled"
+    broken = ", ".join(f"{many:,} × {rule}" for rule, many in rules.items())
+    return f"{name}: {rows:,} rows, {broken or 'no rejects'}"
+
+
+def _head(name: str, checked: Iterable[str]) -> Iterator[str]:
     yield f"Proposed feed {name}: read it, correct it, and keep it as feeds.d/{name}.yaml"
-    for file, rows, rules in checked:
-        broken = ", ".join(f"{many:,} × {rule}" for rule, many in rules.items())
-        yield f"{file}: {rows:,} rows, {broken or 'no rejects'}"
+    yield from checked

@@ -38,6 +38,7 @@ _COMMAND = re.compile(
     r"csv-pipeline account .+?(?= or csv-pipeline|, csv-pipeline|; |$)", re.DOTALL
 )
 _SHORT = 20  # characters of a word for no value
+_COPIED = 500  # of what is told by a command at most
 _MEANINGS = (
     "shipped sent dispatched despatched versendet versandt verschickt expédié envoyé enviado "
     "spedito verzonden",
@@ -150,7 +151,7 @@ class _Desk:
         lacking = {
             title(column): column
             for column in self.feed.columns
-            if not column.derived and column.name not in sources
+            if not (column.derived or column.local_of) and column.name not in sources
         }
         added = tuple(extras_in(self.report.header, sources.values()))
         headings = {name: column.headings for name, column in lacking.items()}
@@ -224,7 +225,12 @@ class _Desk:
                 return reading(column, one, styles)
         return Reading(style)
 
-    def _command(self, option: str, told: str) -> str:
+    def _command(self, option: str, told: str) -> str | None:
+        """Return the command for a setting; None if it cannot be copied from a terminal."""
+        if option != "null-word":  # which a blank of another kind would not be
+            told = " ".join(told.split())
+        if not told.isprintable() or len(told) > _COPIED:
+            return None
         command = account_command(self.account.account, self.feed.name)
         return f"{command} --{option} {shlex.quote(told)}"
 

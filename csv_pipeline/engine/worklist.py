@@ -14,6 +14,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import structlog
+
+from csv_pipeline.engine.events import OnEvent, WorklistBroke, WorklistWritten
 from csv_pipeline.errors import SetupError
 from csv_pipeline.files.stores import fetch, store_of, written_to
 from csv_pipeline.location import Location
@@ -25,6 +28,7 @@ from csv_pipeline.spec.header import title
 from csv_pipeline.storage.database import Database
 from csv_pipeline.storage.worklists import remaining
 
+log = structlog.get_logger()
 _BACKUP = re.compile(r"\d{8}T\d{6}\.\d{6}Z\.csv")
 
 
@@ -80,6 +84,22 @@ def write_worklist(
                 return Written(location=location, rows=rows, changed=False)
             backup = _kept(earlier, location, settings.worklist_backups)
         return Written(location=location, rows=rows, backup=backup)
+
+
+def rewrite_worklist(
+    settings: Settings, database: Database, feed: Feed, account: str, on_event: OnEvent
+) -> None:
+    """Write what remains after an undo, if the feed declares it, and tell if it could not be."""
+    if feed.worklist is None:
+        return
+    try:
+        written = write_worklist(settings, database, feed, account)
+    except Exception as error:  # noqa: BLE001  # whatever it is, what is undone stays undone
+        log.warning("no worklist", feed=feed.name, account=account, because=str(error))
+        on_event(WorklistBroke(account=account, feed=feed.name, error=error))
+    else:
+        facts = {name: fact for name, fact in written.facts().items() if fact is not None}
+        on_event(WorklistWritten(account=account, feed=feed.name, facts=facts))
 
 
 def backups_of(location: Location) -> Location:

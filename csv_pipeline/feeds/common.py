@@ -2,9 +2,13 @@
 
 import polars as pl
 
-from csv_pipeline.spec.declared import types
+from csv_pipeline.casts.currencies import CODES
 
-EMAIL, EMAIL_NEEDS = f"^{types.EMAIL}$", types.EMAIL_NEEDS
+CURRENCIES = sorted(CODES)
+CURRENCIES_NEED = "a currency's code of ISO 4217, such as USD"
+
+GTIN = r"^[0-9](?:[ -]?[0-9]){7}(?:(?:[ -]?[0-9]){4,6})?$"
+GTIN_NEEDS = "a UPC or EAN: 8, 12, 13 or 14 digits, the last of which checks the others"
 
 HCPCS = r"^[A-Z][0-9]{4}$"
 HCPCS_NEEDS = "a HCPCS code: a letter and four digits, such as E0601"
@@ -12,6 +16,24 @@ HCPCS_NEEDS = "a HCPCS code: a letter and four digits, such as E0601"
 
 NPI = r"^[0-9]{10}$"
 NPI_NEEDS = "an NPI: ten digits, the last of which checks the others"
+
+_IN_HOUSE = r"^0(?:0[24]|2)|^000000[02]"
+"""Of 14 digits; source: GS1 General Specifications, 1.4, restricted circulation numbers."""
+
+
+def has_gs1_check_digit(column: str) -> pl.Expr:
+    """Return whether the digits of a GTIN, weighed 3 and 1 in turn from the end, add up to tens.
+
+    Source: GS1 General Specifications, 7.9.1. True of what is no GTIN, which the form of the number
+    is asked for already, and of numbers for use in house, whose last digit may be any.
+    """
+    is_gtin = pl.col(column).str.contains(GTIN)
+    digits = pl.when(is_gtin).then(pl.col(column).str.replace_all("[ -]", "").str.zfill(14))
+    total = pl.sum_horizontal(
+        digits.str.slice(place, 1).cast(pl.Int64) * (1 if place % 2 else 3) for place in range(14)
+    )
+    is_free = digits.str.contains(_IN_HOUSE)
+    return ~is_gtin.fill_null(value=False) | is_free | (total % 10 == 0)
 
 
 def has_npi_check_digit(column: str) -> pl.Expr:

@@ -6,9 +6,9 @@ counts. An id and a user name that are spelt alike are two customers.
 
 import polars as pl
 
-from csv_pipeline.feeds.common import EMAIL, EMAIL_NEEDS
 from csv_pipeline.spec.contract import Contract, column, optional
 from csv_pipeline.spec.feed import Feed, Layout
+from csv_pipeline.spec.patterns import EMAIL, EMAIL_NEEDS
 
 
 class Customer(Contract):
@@ -29,7 +29,7 @@ class Customer(Contract):
         "Email",
         "E-Mail Address",
         "Buyer Email",
-        str_matches=EMAIL,
+        str_matches=f"^{EMAIL}$",
         needs=EMAIL_NEEDS,
         protected=True,
     )

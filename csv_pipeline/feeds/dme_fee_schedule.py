@@ -10,7 +10,8 @@ is lost, and it is no price: the view `dme_fees` has a row a state, whose fees a
 blank cell is null in both.
 
 The period is told by the name of the file, as in `DMEPOS24_JAN.csv` or `DME24-A.csv`. A file whose
-name does not tell it is refused, as is one whose title above the header names another year.
+name does not tell it is refused, as is one whose title above the header names another year, or
+another quarter's month only.
 """
 
 import re
@@ -37,6 +38,8 @@ _YEAR_FIRST, _YEAR_LAST = (
 )
 _MONTH_OF = {word: month for month, words in _QUARTERS.items() for word in (month, *words)}
 
+_YEAR, _MONTH = r"\b20[0-9]{2}\b", r"\b(?:January|April|July|October|Jan|Apr|Jul|Oct)\b"
+
 
 class Fee(Contract):
     """The fees of one code with its modifiers in one quarter, by state."""
@@ -54,7 +57,7 @@ class Fee(Contract):
     fees: str = column(
         "AL (NR)",
         "AL (R)",
-        gathers=Gathers(r"([A-Z]{2}) *\((NR|R)\)", scale=2),
+        gathers=Gathers(r"([A-Z]{2}) *\((NR|R)\)", scale=2, ge=0, currency="USD"),
         kind=Kind.JSON,
         description='by state, NR non-rural and R rural; "0.00" is not applicable, and no price',
     )
@@ -71,24 +74,34 @@ def period(rows: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def title_agrees(file: WholeFile) -> Evidence | None:
-    """Hold the year that the title above the header names against the one of the file's name.
+    """Hold the year and the month that the title above the header names against the file's name.
 
     Raises:
-        ContradictionError: The title names other years only.
+        ContradictionError: The title names other years only, or months of other quarters only.
     """
     told = file.rows.select(pl.col("schedule_period").drop_nulls().first()).collect().item()
     titles = [line for line in file.preamble if re.search("fee schedule", line, re.IGNORECASE)]
-    years = sorted({year for line in titles for year in re.findall(r"\b20[0-9]{2}\b", line)})
-    if told is None or not years:
+    if told is None:
         return None
-    if told[:4] not in years:
-        raise ContradictionError(
-            file.name,
-            f"the schedule of {told}, as the file's name says, was needed",
-            f"the title above the header is of {', '.join(years)}",
-        )
-    because = f"the title above the header names {told[:4]}, too"
+    named = [_named(part, titles) for part in (_YEAR, _MONTH)]
+    for part, there in zip(told.split("-"), named, strict=True):
+        if there and part not in there:
+            raise ContradictionError(
+                file.name,
+                f"the schedule of {told}, as the file's name says, was needed",
+                f"the title above the header is of {', '.join(there.values())}",
+            )
+    found = [its[part] for part, its in zip(told.split("-"), named, strict=True) if its]
+    if not found:
+        return None
+    because = f"the title above the header names {' and '.join(found)}, too"
     return Evidence(subject="schedule period", decision=told, because=because)
+
+
+def _named(pattern: str, titles: list[str]) -> dict[str, str]:
+    """Return what titles name, as they write it, by the part of a period that it is."""
+    words = [word for line in titles for word in re.findall(pattern, line, re.IGNORECASE)]
+    return {_MONTH_OF.get(word[:3].upper(), word): word for word in words}
 
 
 DME_FEE_SCHEDULE = Feed(

@@ -19,6 +19,7 @@ from csv_pipeline.spec.contract import Contract, Money, Timestamp, column, optio
 from csv_pipeline.spec.feed import Feed, Layout, WholeFile
 from csv_pipeline.spec.kinds import Kind
 
+_LOCAL = "as it is in the file, where that states no time zone"
 _MOST_NAMED = 5
 
 
@@ -57,7 +58,9 @@ class EbayListing(Contract):
     watchers: int = optional("Watchers", ge=0)
     bids: int = optional("Bids", ge=0)
     started_at: Timestamp = optional("Start date", past=True)
+    started_at_local: str = optional(local_of="started_at", description=_LOCAL)
     ends_at: Timestamp = optional("End date", description="empty: until it is ended")
+    ends_at_local: str = optional(local_of="ends_at", description=_LOCAL)
     category_1_name: str = optional("eBay category 1 name")
     category_1_number: str = optional("eBay category 1 number", identifier=True)
     category_2_name: str = optional("eBay category 2 name")

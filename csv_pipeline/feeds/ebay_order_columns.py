@@ -11,11 +11,13 @@ differ.
 
 from collections.abc import Iterable
 
+import pandera.polars as pa
 import polars as pl
+from pandera.api.polars.types import PolarsData
 
-from csv_pipeline.feeds.common import EMAIL, EMAIL_NEEDS
 from csv_pipeline.spec.contract import Contract, Money, column, optional
 from csv_pipeline.spec.kinds import Kind
+from csv_pipeline.spec.patterns import EMAIL, EMAIL_NEEDS
 
 _ORDER_STATUS = ("pending", "processing", "shipped", "delivered", "cancelled", "returned")
 _PAYMENT_STATUS = ("pending", "paid", "failed", "refunded")
@@ -170,7 +172,7 @@ class EbayOrder(Contract):
     )  # fmt: skip
     buyer_email: str = optional(
         "Buyer Email", "E-Mail des Käufers", "E-mail de l’acheteur",
-        str_matches=EMAIL, needs=EMAIL_NEEDS, protected=True,
+        str_matches=f"^{EMAIL}$", needs=EMAIL_NEEDS, protected=True,
     )  # fmt: skip
     buyer_phone: str = optional(
         "Buyer Phone", "Buyer Phone Number", "Telefonnummer des Käufers", identifier=True,
@@ -293,3 +295,13 @@ class EbayOrder(Contract):
     vault_fulfillment_type: str = optional("Vault Fulfillment Type")
     ebay_fulfillment_program: str = optional("eBay Fulfillment Program")
     ebay_international_shipping: str = optional("eBay International Shipping")
+
+    @pa.check(
+        "sales_record_number",
+        name="of_unpaid",
+        description="a number, where no order number says which sale it is",
+    )
+    def of_unpaid(cls, data: PolarsData) -> pl.LazyFrame:  # noqa: N805
+        """Tell an unpaid sale from a line of totals, which has a word there."""
+        known = pl.col("order_id").is_not_null() | pl.col("sales_record_number").is_null()
+        return data.lazyframe.select(known | pl.col("sales_record_number").str.contains(r"^\d+$"))

@@ -30,6 +30,14 @@ def _order_totals(lines: str, paid: str) -> str:
             count(*) FILTER (WHERE line_kind <> 'summary')
         )) AS items,
         coalesce(
+            sum(coalesce(quantity, 1)) FILTER (
+                WHERE line_kind <> 'summary' AND layout = 'seller_hub'
+            ),
+            max(quantity) FILTER (WHERE line_kind = 'summary'),
+            sum(coalesce(quantity, 1)) FILTER (WHERE line_kind <> 'summary'),
+            1
+        ) AS pieces,
+        coalesce(
             sum(coalesce(quantity, 1) * sold_for) FILTER (
                 WHERE line_kind <> 'summary' AND layout = 'seller_hub'
             ),
@@ -41,21 +49,30 @@ def _order_totals(lines: str, paid: str) -> str:
             max(total_price) FILTER (WHERE line_kind <> 'item' AND layout = 'seller_hub'),
             max(total_price) FILTER (WHERE line_kind <> 'item')
         ) AS total
-    FROM {lines} AS line
-    WHERE NOT (
-        order_id IS NULL AND EXISTS (
-            SELECT FROM {paid} AS paid
-            WHERE paid.account = line.account
-                AND paid.order_id IS NOT NULL
-                AND paid.item_number = line.item_number
-                AND paid.transaction_id = line.transaction_id
-                -- Sales that are paid for together get another record number.
-                AND (
-                    paid.sales_record_number = line.sales_record_number
-                    OR paid.transaction_id <> ''
-                )
-        )
-    )
+    FROM (
+        SELECT * FROM {lines} AS paid WHERE order_id IS NOT NULL
+        UNION ALL
+        SELECT * FROM {lines} AS unpaid
+        WHERE order_id IS NULL
+            -- Sales that are paid for together get another record number, not another transaction.
+            AND NOT EXISTS (
+                SELECT FROM {paid} AS paid
+                WHERE paid.account = unpaid.account
+                    AND paid.order_id IS NOT NULL
+                    AND paid.item_number = unpaid.item_number
+                    AND paid.transaction_id = unpaid.transaction_id
+                    AND paid.transaction_id <> ''
+            )
+            -- The transaction may be known only when the sale is paid.
+            AND NOT EXISTS (
+                SELECT FROM {paid} AS paid
+                WHERE paid.account = unpaid.account
+                    AND paid.order_id IS NOT NULL
+                    AND paid.item_number = unpaid.item_number
+                    AND paid.sales_record_number = unpaid.sales_record_number
+                    AND '' IN (paid.transaction_id, unpaid.transaction_id)
+            )
+    ) AS line
     GROUP BY account, order_key
     """  # noqa: S608  # names of tables
 
@@ -63,7 +80,7 @@ def _order_totals(lines: str, paid: str) -> str:
 ORDER_TOTALS = _order_totals("data.ebay_orders", "data.ebay_orders")
 
 _DAY = f"coalesce(to_char(sold_on, 'YYYY-MM-DD'), '{UNKNOWN}')"
-_OF_THE_DAYS = """(
+_OF_THE_DAYS = """
     SELECT * FROM {ebay_orders} AS of_account
     WHERE order_key IN (
         SELECT on_day.order_key
@@ -73,7 +90,7 @@ _OF_THE_DAYS = """(
         SELECT order_key FROM {ebay_orders} AS without_day
         WHERE sold_on IS NULL AND EXISTS (SELECT FROM {scope} AS scope WHERE day = 'unknown')
     )
-)"""
+"""
 
 SALES_BY_DAY = DerivedTable(
     name="sales_by_day",
@@ -96,6 +113,9 @@ SALES_BY_DAY = DerivedTable(
             description="lines of orders, whatever their quantity; 1 where no line is listed",
         ),
         DerivedColumn(
+            name="pieces", type="integer", description="by the quantity of each item, else 1"
+        ),
+        DerivedColumn(
             name="revenue", type="decimal", description="price of the items, without shipping"
         ),
         DerivedColumn(
@@ -110,13 +130,18 @@ SALES_BY_DAY = DerivedTable(
         # unpaid one of the same sale, which is of an order of its own.
         "ebay_orders": f"""
             WITH changed AS MATERIALIZED (
-                SELECT order_key, item_number, transaction_id, sold_on FROM {{touched}} AS touched
+                SELECT order_key, sales_record_number, item_number, transaction_id, sold_on
+                FROM {{touched}} AS touched
             ),
             concerned AS (
                 SELECT order_key FROM changed
                 UNION
                 SELECT unpaid.order_key
                 FROM changed JOIN {{ebay_orders}} AS unpaid USING (item_number, transaction_id)
+                WHERE unpaid.order_id IS NULL AND transaction_id <> ''
+                UNION
+                SELECT unpaid.order_key
+                FROM changed JOIN {{ebay_orders}} AS unpaid USING (item_number, sales_record_number)
                 WHERE unpaid.order_id IS NULL
             )
             SELECT {_DAY} AS day FROM changed
@@ -132,18 +157,21 @@ SALES_BY_DAY = DerivedTable(
             count(*) AS orders,
             count(*) FILTER (WHERE is_unpaid) AS unpaid_orders,
             sum(items) AS items,
+            sum(pieces) AS pieces,
             coalesce(sum(revenue), 0) AS revenue,
             count(*) FILTER (WHERE revenue IS NULL) AS orders_without_amount
-        FROM ({_order_totals(_OF_THE_DAYS, "{ebay_orders}")}) AS sale
+        FROM ({_order_totals("{ebay_orders_of_scopes}", "{ebay_orders}")}) AS sale
         GROUP BY 1, 2
     """,  # noqa: S608  # constants of this module
+    of_scopes={"ebay_orders": _OF_THE_DAYS},
     indexes={
         "ebay_orders": (
             "(account, sold_on)",
             "(account, item_number, transaction_id) WHERE order_id IS NULL",
+            "(account, item_number, sales_record_number) WHERE order_id IS NULL",
         )
     },
-    totals=("orders", "unpaid_orders", "items", "orders_without_amount"),
+    totals=("orders", "unpaid_orders", "items", "pieces", "orders_without_amount"),
     first="day DESC, currency",
-    chart=LineChart(by="day", lines=("orders", "items")),
+    chart=LineChart(by="day", lines=("orders", "items", "pieces")),
 )  # fmt: skip

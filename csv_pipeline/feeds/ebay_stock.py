@@ -50,7 +50,7 @@ LISTING_STOCK = DerivedTable(
                 max(sold_quantity) AS sold,
                 count(*) AS rows,
                 bool_or(available_quantity IS NULL) AS is_open
-            FROM {ebay_listings} AS line JOIN {scope} AS scope USING (item_number)
+            FROM {ebay_listings_of_scopes} AS line
             GROUP BY item_number, line_kind, CASE line_kind WHEN 'variation' THEN
                 variation_details END
         ),
@@ -94,6 +94,10 @@ LISTING_STOCK = DerivedTable(
             variations
         FROM listing
     """,
+    of_scopes={
+        "ebay_listings": "SELECT line.* FROM {ebay_listings} AS line JOIN {scope} AS scope "
+        "USING (item_number)"
+    },
     totals=("available", "sold", "variations"),
     first="state IN ('doubtful', 'differs', 'not known') DESC, item_number",
 )  # fmt: skip

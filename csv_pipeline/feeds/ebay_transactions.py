@@ -21,6 +21,7 @@ from typing import Annotated
 import polars as pl
 
 from csv_pipeline.errors import ContradictionError
+from csv_pipeline.feeds.common import CURRENCIES, CURRENCIES_NEED
 from csv_pipeline.feeds.ebay_sellers import seller
 from csv_pipeline.model import Evidence
 from csv_pipeline.spec.contract import Contract, Money, column, optional
@@ -28,9 +29,6 @@ from csv_pipeline.spec.feed import Feed, Layout, NonDataPattern, WholeFile
 
 Rate = Annotated[pl.Decimal, 20, 10]
 """An exchange rate, exactly as the report has it."""
-
-_ISO_4217 = r"^[A-Z]{3}$"
-_ISO_4217_NEEDS = "a currency's code of ISO 4217, such as USD"
 
 
 class EbayTransaction(Contract):
@@ -50,7 +48,7 @@ class EbayTransaction(Contract):
     net_amount: Money = optional(
         "Net amount", description="what the movement adds to the seller's funds, or takes"
     )
-    payout_currency: str = optional("Payout currency", str_matches=_ISO_4217, needs=_ISO_4217_NEEDS)
+    payout_currency: str = optional("Payout currency", isin=CURRENCIES, needs=CURRENCIES_NEED)
     payout_on: pl.Date = optional("Payout date")
     payout_id: str = optional("Payout ID", identifier=True)
     payout_method: str = optional("Payout method")
@@ -77,7 +75,7 @@ class EbayTransaction(Contract):
     deposit_processing_fee: Money = optional("Deposit processing fee")
     gross_amount: Money = optional("Gross transaction amount")
     transaction_currency: str = optional(
-        "Transaction currency", str_matches=_ISO_4217, needs=_ISO_4217_NEEDS
+        "Transaction currency", isin=CURRENCIES, needs=CURRENCIES_NEED
     )
     exchange_rate: Rate = optional("Exchange rate", gt=0)
     reference_id: str = optional("Reference ID", identifier=True)

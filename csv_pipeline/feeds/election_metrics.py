@@ -84,7 +84,7 @@ CONSTITUENCY_METRICS = DerivedTable(
                         )
                     ) AS changes
                 ) AS is_accepted
-            FROM {election_transactions} AS line JOIN {scope} AS scope USING (contract_id)
+            FROM {election_transactions_of_scopes} AS line
         ),
         hourly AS (
             SELECT
@@ -129,6 +129,10 @@ CONSTITUENCY_METRICS = DerivedTable(
             last_activity
         FROM running
     """,
+    of_scopes={
+        "election_transactions": "SELECT line.* FROM {election_transactions} AS line "
+        "JOIN {scope} AS scope USING (contract_id)"
+    },
     indexes={"election_transactions": ("(account, contract_id)",)},
     totals=(
         "registered_voters", "ballots_issued", "votes_cast", "votes_accepted", "votes_rejected",

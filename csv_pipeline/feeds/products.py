@@ -2,21 +2,21 @@
 
 A barcode is a GTIN, which is what UPC and EAN are: its last digit checks the others. One that does
 not is a misread or mistyped number of some other product. Its row is rejected, as a price would
-otherwise be stored under it; without a barcode a row is right as well.
+otherwise be stored under it; without a barcode a row is right as well. Numbers that GS1 leaves to
+each company for use in house are taken as they are: nobody else says what their last digit is.
 """
 
 import pandera.polars as pa
 import polars as pl
 from pandera.api.polars.types import PolarsData
 
+from csv_pipeline.feeds.common import GTIN, GTIN_NEEDS, has_gs1_check_digit
 from csv_pipeline.spec.contract import Contract, Money, column, optional
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.kinds import Kind
 
 _COST = ("Cost", "Unit Cost", "Purchase Price", "Einkaufspreis", "Prix d’achat")
 _PRICE = ("Price", "Unit Price", "Sale Price", "Verkaufspreis", "Preis", "Prix de vente", "Prix")
-_GTIN = r"^[0-9](?:[ -]?[0-9]){7}(?:(?:[ -]?[0-9]){4,6})?$"
-_GTIN_NEEDS = "a UPC or EAN: 8, 12, 13 or 14 digits, the last of which checks the others"
 
 _NO_BARCODE = ("Does not apply", "Does Not Apply", "does not apply", "Nicht zutreffend", "N/A")
 """What eBay asks sellers to write for a product without one."""
@@ -45,27 +45,14 @@ class Product(Contract):
     )  # fmt: skip
     barcode: str = optional(
         "Barcode", "UPC", "EAN", "GTIN", "UPC/EAN", identifier=True,
-        str_matches=_GTIN, needs=_GTIN_NEEDS, nulls=_NO_BARCODE,
+        str_matches=GTIN, needs=GTIN_NEEDS, nulls=_NO_BARCODE,
         description="UPC or EAN, as text: zeros in front count",
     )  # fmt: skip
 
-    @pa.check("barcode", name="check_digit", description=_GTIN_NEEDS)
+    @pa.check("barcode", name="check_digit", description=GTIN_NEEDS)
     def barcode_check_digit(cls, data: PolarsData) -> pl.LazyFrame:  # noqa: N805
-        """Hold the barcode to its last digit; source: GS1 General Specifications, 7.9.1."""
+        """Hold the barcode to its last digit."""
         return data.lazyframe.select(has_gs1_check_digit("barcode"))
-
-
-def has_gs1_check_digit(column: str) -> pl.Expr:
-    """Return whether the digits of a GTIN, weighed 3 and 1 in turn from the end, add up to tens.
-
-    True of what is no GTIN, which its form is asked for already.
-    """
-    is_gtin = pl.col(column).str.contains(_GTIN)
-    digits = pl.when(is_gtin).then(pl.col(column).str.replace_all("[ -]", "").str.zfill(14))
-    total = pl.sum_horizontal(
-        digits.str.slice(place, 1).cast(pl.Int64) * (1 if place % 2 else 3) for place in range(14)
-    )
-    return ~is_gtin.fill_null(value=False) | (total % 10 == 0)
 
 
 PRODUCTS = Feed(

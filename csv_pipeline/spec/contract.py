@@ -15,6 +15,9 @@ from typing import Annotated, Any, Literal
 import pandera.backends.polars.builtin_checks  # noqa: F401  # else checks declared here lack them
 import pandera.polars as pa
 import polars as pl
+from pandera.api.dataframe.model_components import FieldInfo
+from pandera.engines.polars_engine import Engine
+from pandera.typing.common import AnnotationInfo
 
 from csv_pipeline.account import DateOrder, DecimalMark
 from csv_pipeline.errors import SetupError
@@ -62,6 +65,7 @@ class Gathers:
     `pattern` explains the whole name, and its groups are the keys under which the cell is found in
     a JSON object, an object in it, and so on. Cells are amounts with a decimal point, unless the
     account declares another mark; they are kept as text with `scale` decimals, blank ones as null.
+    All are in one `currency`, and none is below `ge`; without a `currency`, none states any.
 
     >>> Gathers(r"([A-Z]{2}) \((NR|R)\)", scale=2).keys("AL (NR)")
     ('AL', 'NR')
@@ -69,6 +73,8 @@ class Gathers:
 
     pattern: str
     scale: int
+    ge: int | None = None
+    currency: str | None = None
 
     def keys(self, name: str) -> tuple[str, ...]:
         """Return the keys that a name tells, none if it is that of another column."""
@@ -87,10 +93,10 @@ class Column:
     spelling matters: see `casts.identifiers`. `nulls` are words that mean no value here. A `past`
     column holds dates of what happened. A timestamp that states no zone is of the `zone`, by its
     name of IANA; `zones` are the offsets of abbreviations that only this column knows, in small
-    letters, and `unit` is what its numbers count since 1970. `normalise`, `stored_as`, `bare_as`
-    and `sign` are as `column` has them. The `style` is how values are written that may be read in
-    two ways. `needs` says in plain words what the column's checks ask for, as the contract declares
-    it, and `asked` what a value must be, whoever says so.
+    letters, and `unit` is what its numbers count since 1970. `normalise`, `stored_as`, `bare_as`,
+    `sign` and `local_of` are as `column` has them. The `style` is how values are written that may
+    be read in two ways. `needs` says in plain words what the column's checks ask for, as the
+    contract declares it, and `asked` what a value must be, whoever says so.
     """
 
     name: str
@@ -116,6 +122,7 @@ class Column:
     bare_as: Share | None
     sign: Sign | None
     style: Style | None
+    local_of: str | None
     needs: str
     asked: str
     description: str
@@ -170,6 +177,7 @@ def column(  # noqa: PLR0913  # a declaration, all by name
     bare_as: Share | None = None,
     sign: Sign | None = None,
     style: Style | None = None,
+    local_of: str | None = None,
     needs: str = "",
     description: str = "",
     **checks: Any,
@@ -207,6 +215,8 @@ def column(  # noqa: PLR0913  # a declaration, all by name
         sign: Where the sign of an amount is from: `SignFrom` another column, or `TwoAmounts`.
         style: The decimal mark of numbers, or the order of day and month. It settles what values
             leave open, unless the account declares one; a file that proves another is refused.
+        local_of: A text keeps the cells of this timestamp that state no zone, as they are in the
+            file; it has the names of that column, and is null where the cell states its zone.
         needs: What the checks ask for, in plain words, for the message of a reject.
         description: What the column holds, for the docs and the Dagster column schema.
         **checks: Pandera's built-in checks, such as `ge`, `str_matches`, `isin`.
@@ -219,7 +229,7 @@ def column(  # noqa: PLR0913  # a declaration, all by name
     if both := {choice_key(word) for word in trues} & {choice_key(word) for word in falses}:
         raise SetupError(f"a word that means one was needed; {', '.join(both)} is true and false")
     return pa.Field(
-        nullable=nullable,
+        nullable=nullable or local_of is not None,
         description=description,
         metadata={
             _METADATA: _Facts(
@@ -245,6 +255,7 @@ def column(  # noqa: PLR0913  # a declaration, all by name
                 bare_as=bare_as,
                 sign=sign,
                 style=style,
+                local_of=local_of,
                 needs=needs,
             )
         },
@@ -259,9 +270,35 @@ def optional(*aliases: str, **facts: Any) -> Any:
 
 @cache
 def columns_of(contract: type[Contract]) -> tuple[Column, ...]:
-    """Return the contract's columns in the order they are declared."""
-    declared = contract.to_schema().columns
-    return tuple(_column(name, spec) for name, spec in declared.items())
+    """Return the contract's columns in the order they are declared.
+
+    They are of its fields: to make its schema takes several times as long, and who declares many
+    feeds uses few of them in a process.
+    """
+    checks = contract.__checks__
+    columns = {
+        name: _column(name, _dtype_of(declared), spec, checks.get(name, ()))
+        for name, (declared, spec) in contract.__fields__.items()
+    }
+    return tuple(_named_as_its_moment(column, columns) for column in columns.values())
+
+
+def _named_as_its_moment(column: Column, columns: Mapping[str, Column]) -> Column:
+    """Return a column of local texts by the names of its timestamp; any other as it is.
+
+    Raises:
+        SetupError: It names no timestamp with a zone, or has names of its own.
+    """
+    if column.local_of is None:
+        return column
+    of = columns.get(column.local_of)
+    if of is None or of.kind is not Kind.TIMESTAMP or of.unit is not None or column.aliases:
+        raise SetupError(
+            f"column {column.name!r}: a timestamp of the contract that is no number, and no other "
+            f"names, were needed for local_of; found {column.local_of!r}"
+        )
+    aliases, hidden = (*of.aliases, of.name), of.protected or column.protected
+    return replace(column, aliases=aliases, protected=hidden)
 
 
 @cache
@@ -335,10 +372,22 @@ def asked_by(check: Any) -> str:
     return _ASKS[check.name].format(", ".join(map(str, fact)) if isinstance(fact, list) else fact)
 
 
-def _column(name: str, spec: Any) -> Column:
+def _dtype_of(declared: AnnotationInfo) -> pl.DataType:
+    """Return the type of a column as Pandera has it: `Annotated` gives its arguments."""
+    if declared.metadata:
+        return _engine_dtype(declared.arg, *declared.metadata)
+    return _engine_dtype(declared.raw_annotation if declared.origin else declared.arg)
+
+
+@cache  # many columns are of few types
+def _engine_dtype(declared: Any, *facts: Any) -> pl.DataType:
+    dtype: Any = declared(*facts) if facts else Engine.dtype(declared).type
+    made: pl.DataType = dtype() if isinstance(dtype, type) else dtype
+    return made
+
+
+def _column(name: str, dtype: pl.DataType, spec: FieldInfo, own: Iterable[pa.Check]) -> Column:
     facts = dict((spec.metadata or {})[_METADATA])
-    declared = spec.dtype.type
-    dtype = declared() if isinstance(declared, type) else declared
     kind = facts["kind"] or kind_of(dtype)
     if facts["choices"] and kind is Kind.TEXT:
         kind = Kind.CHOICE
@@ -352,8 +401,8 @@ def _column(name: str, spec: Any) -> Column:
     return Column(
         name=name,
         dtype=dtype,
-        nullable=spec.nullable,
-        asked=facts["needs"] or "; ".join([*words, *map(asked_by, spec.checks)]),
+        nullable=bool(spec.nullable),
+        asked=facts["needs"] or "; ".join([*words, *map(asked_by, (*spec.checks, *own))]),
         description=spec.description or "",
         **facts | {"kind": kind},
     )

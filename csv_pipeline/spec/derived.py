@@ -45,8 +45,10 @@ class DerivedTable:
         touched: A SELECT of the columns of `scope` by the name of a feed. `{touched}` has rows of
             the feed as they were before they changed and as they are now, with the feed's columns.
             It has to return every scope whose rows these may change, and none with a null.
-        select: A SELECT of `columns`. `{scope}` has the scopes to compute. Rows of other scopes
-            that it returns are left out.
+        select: A SELECT of `columns`. Rows of scopes that are not to be computed are left out.
+        of_scopes: A SELECT of rows of a feed by its name, all that `select` needs of it for the
+            scopes to compute, which are in `{scope}`. `select` sees them as `{orders_of_scopes}`:
+            all rows, where all scopes are computed.
         indexes: What the statements find rows of a feed's table by, under its name: what follows
             the table in CREATE INDEX. Each costs every load time.
         totals: Columns whose sums over all rows Dagster shows.
@@ -62,6 +64,7 @@ class DerivedTable:
     scope: tuple[str, ...]
     touched: Mapping[str, str]
     select: str
+    of_scopes: Mapping[str, str] = field(default_factory=dict)
     indexes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     totals: tuple[str, ...] = ()
     first: str = ""

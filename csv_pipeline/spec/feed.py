@@ -1,14 +1,14 @@
 """What a feed is: its contract, key, policies, layouts, transforms and checks."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 
 import polars as pl
 
 from csv_pipeline.account import Account
-from csv_pipeline.errors import SetupError, UnknownFeedError
+from csv_pipeline.errors import BrokenFeedError, SetupError, UnknownFeedError
 from csv_pipeline.model import Evidence, FileFacts, NonDataLine
 from csv_pipeline.spec.conflict import ConflictPolicy, Overwrite
 from csv_pipeline.spec.contract import (
@@ -86,6 +86,12 @@ def takes_facts(transform: Transform) -> bool:
             f"as arguments; it takes {len(taken)}"
         )
     return len(taken) == 2
+
+
+SELLER = "seller"
+"""The subject of the evidence that names whose a file is; an account's files are of one seller,
+unless it declares several.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,7 +269,8 @@ class Feed:
         return tuple(map(self._declared, columns)) if self.aliases or self.maps else columns
 
     def _declared(self, column: Column) -> Column:
-        names = (name for name, named in self.aliases if named == column.name)
+        its = {column.name, column.local_of}
+        names = (name for name, named in self.aliases if named in its)
         words = {word.casefold(): stored for name, word, stored in self.maps if name == column.name}
         return replace(
             column,
@@ -287,40 +294,65 @@ class Feed:
         return meanings_of(self.columns)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokenFeed:
+    """A feed that others go on without: the file that declares it is wrong, and `why`."""
+
+    name: str
+    why: str
+
+
+def parted(feeds: Iterable[Feed | BrokenFeed]) -> tuple[tuple[Feed, ...], tuple[BrokenFeed, ...]]:
+    """Return the feeds that can be used, and those that cannot.
+
+    A feed with a table that is derived from one that is broken is so too.
+    """
+    several = tuple(feeds)
+    whole = [one for one in several if isinstance(one, Feed)]
+    broken = [one for one in several if isinstance(one, BrokenFeed)]
+    for cause in broken:  # which grows
+        if any(one.name == cause.name for one in whole):
+            continue
+        why = f"feed {cause.name!r} was needed to derive a table from; {cause.why}"
+        lost = [one for one in whole if any(cause.name in its.touched for its in one.derived)]
+        whole = [one for one in whole if one not in lost]
+        broken += [BrokenFeed(name=one.name, why=why) for one in lost]
+    return tuple(whole), tuple(broken)
+
+
 def as_declared(feed: Feed, account: Account) -> Feed:
     """Return a feed as the files of an account are read by it: with its aliases, maps, thresholds.
 
     The same for the same settings, as much is known by the feed.
     """
-    rows, share = account.max_rejected_rows, account.max_rejected_share
-    return _as_declared(feed, account.aliases, account.maps, rows, share)
+    said = {name: its for name in _OF_ACCOUNT if (its := getattr(account, name)) not in {None, ()}}
+    return _as_declared(feed, Account(account="", **said)) if said else feed
 
 
 @cache
-def _as_declared(
-    feed: Feed,
-    aliases: tuple[tuple[str, str], ...],
-    maps: tuple[tuple[str, str, str], ...],
-    rows: int | None,
-    share: float | None,
-) -> Feed:
-    if not (aliases or maps) and rows is None and share is None:
-        return feed
-    return replace(
-        feed,
-        aliases=aliases,
-        maps=maps,
-        max_rejected_rows=feed.max_rejected_rows if rows is None else rows,
-        max_rejected_share=feed.max_rejected_share if share is None else share,
-    )
+def _as_declared(feed: Feed, account: Account) -> Feed:
+    """Return a feed with what an account, whoever it is, declares of it."""
+    said = {name: its for name, its in account.declared().items() if name not in _OF_SNAPSHOT}
+    limits = {name: its for name, its in account.declared().items() if name in _OF_SNAPSHOT}
+    snapshot = feed.snapshot and replace(feed.snapshot, **limits)
+    return replace(feed, **said, snapshot=snapshot)
 
 
-def feed_named(feeds: Mapping[str, Feed], name: str) -> Feed:
+_OF_SNAPSHOT = ("max_missing_rows", "max_missing_share")
+_OF_ACCOUNT = ("aliases", "maps", "max_rejected_rows", "max_rejected_share", *_OF_SNAPSHOT)
+"""What an account may declare of a feed, by the same names."""
+
+
+def feed_named(feeds: Mapping[str, Feed], name: str, broken: Iterable[BrokenFeed] = ()) -> Feed:
     """Return the feed of this name.
 
     Raises:
+        BrokenFeedError: The file that declares it is wrong.
         UnknownFeedError: There is none.
     """
-    if name not in feeds:
-        raise UnknownFeedError(name, sorted(feeds))
-    return feeds[name]
+    if name in feeds:
+        return feeds[name]
+    for one in broken:
+        if one.name == name:
+            raise BrokenFeedError(name, one.why)
+    raise UnknownFeedError(name, sorted(feeds))

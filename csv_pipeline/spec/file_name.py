@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
 
-from csv_pipeline.errors import FileNameError
+from csv_pipeline.errors import FileNameError, WrongAccountError
 from csv_pipeline.model import Evidence
 
+_ACCOUNT = "account"
 _COMPRESSED = re.compile(r"\.(?:gz|gzip|zst|zstd|zip)$", re.IGNORECASE)
 _MARK = re.compile(r"-\d{8}T\d{6}Z(?:-\d+)?(?=\.|$)")
 """What the archive puts into the second of two names that are the same."""
@@ -57,7 +58,8 @@ class FileName:
 
     Attributes:
         pattern: What explains the whole name. Its named groups are the texts of the contract's
-            derived columns of these names, and are cast as cells are.
+            derived columns of these names, and are cast as cells are. A group `account` is the
+            account whose file it is, in letters of any case; another one's is refused.
         shown: The pattern as a person reads it, such as `prices_<YYYY-MM>.csv`.
         folders: What may explain all folders between the feed's and the file, joined by `/`, with
             named groups as well. Folders that it does not explain tell nothing.
@@ -70,19 +72,32 @@ class FileName:
     @cached_property
     def columns(self) -> frozenset[str]:
         """The columns that a name or its folders may tell."""
+        return self._groups - {_ACCOUNT}
+
+    @property
+    def tells_account(self) -> bool:
+        """Whether a name or its folders may tell the account."""
+        return _ACCOUNT in self._groups
+
+    @property
+    def _groups(self) -> frozenset[str]:
         both = (re.compile(self.pattern), re.compile(self.folders))
         return frozenset(name for pattern in both for name in pattern.groupindex)
 
-    def read(self, feed: str, names: Iterable[NamedFile]) -> FromName:
+    def read(self, feed: str, names: Iterable[NamedFile], account: str = "") -> FromName:
         """Return what the first of the names that a file has tells, if it is one of this pattern.
+
+        The file is of `account`, if that is known.
 
         Raises:
             FileNameError: None is, or folders and name contradict one another.
+            WrongAccountError: The name tells another account.
         """
         known = list(names)
         for one in (*known, *_unmarked(known)):
             if (match := re.fullmatch(self.pattern, one.name)) is not None:
-                return self._told(feed, one, _filled(match))
+                told = self._told(feed, one, _filled(match))
+                return _of_account(told, one.name, account)
         raise FileNameError(
             known[0].name,
             f"a name like {self.shown} was needed, as feed {feed!r} declares",
@@ -106,6 +121,15 @@ class FileName:
             because = f"the folders {path!r} are {because} by the feed's pattern"
             evidence.append(_evidence("folders", by_folders, because))
         return FromName(texts={**by_folders, **by_name}, evidence=tuple(evidence))
+
+
+def _of_account(told: FromName, name: str, account: str) -> FromName:
+    """Return what a name tells besides its account, which is held to the one that it is."""
+    named = told.texts.get(_ACCOUNT, account)
+    if account and named.casefold() != account:
+        raise WrongAccountError(name, account, named)
+    texts = {column: text for column, text in told.texts.items() if column != _ACCOUNT}
+    return FromName(texts=texts, evidence=told.evidence)
 
 
 def _unmarked(names: Iterable[NamedFile]) -> Iterator[NamedFile]:

@@ -5,11 +5,12 @@ another key, are for somebody to see first. Values are converted in one transact
 history alike, and only if each comes back the same; what does not fit can be set aside in `_extra`.
 With a new key the history is put away under another name, because its versions are known by the old
 one. Where rows cannot be converted, because several have the new key, so can both tables be, and
-imports begin with empty ones.
+imports begin with empty ones. Rows that are known by a column which is read in another way are read
+again, where what is stored tells how: see `rereading`.
 """
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,205 +18,89 @@ import sqlalchemy as sa
 
 from csv_pipeline.errors import SetupError
 from csv_pipeline.spec.feed import Feed
-from csv_pipeline.spec.names import EXTRA
+from csv_pipeline.spec.names import EXTRA, MISSING_SINCE
 from csv_pipeline.spec.row_hash import HASH
-from csv_pipeline.storage import tables, targets
+from csv_pipeline.storage import readings, tables, targets
 from csv_pipeline.storage.confine import change_tables
 from csv_pipeline.storage.database import Database
+from csv_pipeline.storage.differences import (
+    Change,
+    changes_in,
+    converted_tables,
+    converter,
+    table_name,
+    unfit_values,
+)
 from csv_pipeline.storage.isolation import lock_definitions
+from csv_pipeline.storage.rereading import Reread, hold_readings, note_readings, other_readings
 from csv_pipeline.storage.targets import SCHEMA, history_table, key_columns, target_table
 from csv_pipeline.storage.undo_records import history_is_put_away
 
-_EXAMPLES = 3
-_NUMBERS = ("bigint", "numeric", "integer")
-_BY_MEANING = ("jsonb", "uuid")
-"""Types whose values have a spelling of their own, so that text need not come back the same."""
-_NO_ZONE_TELLS = {"date", "timestamp with time zone"}
-"""Types between which only a zone could convert, which no stored value has."""
-_UNIQUE_KEYS = """
-    CREATE OR REPLACE FUNCTION pg_temp.unique_keys(given json) RETURNS boolean LANGUAGE plpgsql AS
-    $$ BEGIN
-        RETURN CASE json_typeof(given)
-            WHEN 'object' THEN (
-                SELECT count(*) = count(DISTINCT key)
-                    AND coalesce(bool_and(pg_temp.unique_keys(value)), true)
-                FROM json_each(given)
-            )
-            WHEN 'array' THEN (
-                SELECT coalesce(bool_and(pg_temp.unique_keys(value)), true)
-                FROM json_array_elements(given)
-            )
-            ELSE true
-        END;
-    END $$
-"""
-"""JSON whose objects have no key twice, of which `jsonb` would keep one."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """One difference between a feed and what is stored of it.
+class Allowed:
+    """What somebody allows to be done with stored rows that do not fit.
 
-    `column` None is the key. `rows` have a value there, those of the history included if they are
-    converted; `unfit` of them cannot be, such as `examples`.
+    Values are `set_aside` in `_extra`; or the tables are put away under another name, to begin with
+    `fresh` ones; or rows stay known by what was stored of columns whose `readings` differ by now.
     """
 
-    column: str | None
-    before: str
-    after: str
-    rows: int = 0
-    unfit: int = 0
-    examples: tuple[str, ...] = ()
-
-    @property
-    def converts(self) -> bool:
-        """Whether stored values are written anew."""
-        return bool(self.before and self.after)
+    set_aside: bool = False
+    fresh: bool = False
+    readings: tuple[str, ...] = ()
+    by: str = ""
 
 
-def changes_of(database: Database, feed: Feed) -> list[Change]:
+_NOTHING = Allowed()
+
+
+def changes_of(database: Database, feed: Feed, reread: Reread) -> list[Change]:
     """Return how a feed differs from its stored rows; nothing is changed."""
     with database.begin() as connection:
-        found = list(_changes(connection, feed))
+        read_anew, _ = other_readings(connection, feed, reread, ())
+        found = [*changes_in(connection, feed), *read_anew]
         connection.rollback()
     return found
 
 
 def apply_changes(
-    database: Database, feed: Feed, *, set_aside: bool = False, fresh: bool = False
+    database: Database, feed: Feed, reread: Reread, allowed: Allowed = _NOTHING
 ) -> list[Change]:
     """Make the tables of a feed what it declares, in one transaction, and return what differed.
 
-    Values that do not fit are `set_aside` in `_extra`. With `fresh` the tables are put away under
-    another name.
-
     Raises:
-        SetupError: Stored values do not fit, and neither is asked for; nothing is changed.
+        SetupError: Stored values do not fit, and nothing is allowed for it; nothing is changed.
     """
     with database.begin() as connection:
         lock_definitions(connection)
         change_tables(connection, partial(_lock, connection, feed))
-        found = list(_changes(connection, feed))
-        if fresh:
+        read_anew, rereading = other_readings(connection, feed, reread, allowed.readings)
+        if allowed.fresh:
+            found = list(changes_in(connection, feed))
             both = (history_table(feed), target_table(feed))
             change_tables(connection, partial(_put_away, connection, feed, both))
         else:
-            _hold_to_fit(feed, found, set_aside=set_aside)
+            hold_readings(feed, read_anew, allowed.readings)
+            rereading.write()
+            found = list(changes_in(connection, feed))
+            _hold_to_fit(feed, found, set_aside=allowed.set_aside)
             change_tables(connection, partial(_convert, connection, feed, found))
         change_tables(connection, partial(targets.make, connection, feed))
-        if fresh or any(one.column is None for one in found):
-            history_is_put_away(connection, feed, with_rows=fresh)
+        readings.settle(connection, feed)
+        if read_anew:
+            note_readings(connection, feed, read_anew, allowed.by)
+        if allowed.fresh or any(one.column is None for one in found):
+            history_is_put_away(connection, feed, with_rows=allowed.fresh)
         done = tables.recomputed  # what is derived from other values is computed anew
         connection.execute(sa.delete(done).where(done.c.feed == feed.name))
-    return found
+    return [*found, *read_anew]
 
 
 def _lock(connection: sa.Connection, feed: Feed) -> None:
     """Let no import store a value between the look at them and their conversion."""
     for table in (target_table(feed), history_table(feed)):
         if targets.stored_types(connection, table):
-            connection.exec_driver_sql(f"LOCK TABLE {_table(table.name)}")
-
-
-def _changes(connection: sa.Connection, feed: Feed) -> Iterator[Change]:
-    table = target_table(feed)
-    stored = targets.stored_types(connection, table)
-    if not stored:
-        return
-    for column in table.columns:
-        needed = targets.type_name(column)
-        before = stored.get(column.name, "")
-        if before != needed:
-            yield _change(connection, feed, column.name, before, needed)
-    for name in stored.keys() - table.columns.keys():
-        if not name.startswith("_"):
-            rows = _count(connection, _table(feed.name), f'"{name}" IS NOT NULL')
-            yield Change(column=name, before=stored[name], after="", rows=rows)
-    yield from _key_change(connection, feed, stored)
-
-
-def _change(connection: sa.Connection, feed: Feed, name: str, before: str, after: str) -> Change:
-    if not before:
-        return Change(column=name, before="", after=after)
-    unfit = _unfit(connection, name, before, after)
-    values = " UNION ALL ".join(
-        f'SELECT "{name}" FROM {_table(table.name)}'  # noqa: S608
-        for table in _converted(connection, feed)
-    )
-    query = (
-        f'SELECT DISTINCT "{name}"::text FROM ({values}) AS its WHERE {unfit} '  # noqa: S608
-        f"ORDER BY 1 LIMIT {_EXAMPLES}"
-    )
-    protected = feed.confidential or any(one.protected for one in feed.columns if one.name == name)
-    examples = () if protected else tuple(connection.exec_driver_sql(query).scalars())
-    return Change(
-        column=name,
-        before=before,
-        after=after,
-        rows=_count(connection, f"({values}) AS its", f'"{name}" IS NOT NULL'),
-        unfit=_count(connection, f"({values}) AS its", unfit),
-        examples=examples,
-    )
-
-
-def _converted(connection: sa.Connection, feed: Feed) -> tuple[sa.Table, ...]:
-    """Return the tables whose values are converted: not a history that another key puts away."""
-    target, history = target_table(feed), history_table(feed)
-    same_key = targets.stored_key(connection, target) == ["account", *key_columns(feed)]
-    return (target, history) if same_key else (target,)
-
-
-def _key_change(connection: sa.Connection, feed: Feed, stored: dict[str, str]) -> Iterator[Change]:
-    before = targets.stored_key(connection, target_table(feed))
-    after = ["account", *key_columns(feed)]
-    if before == after:
-        return
-    columns = [name for name in after if name in stored]
-    known = len(columns) == len(after)
-    names = ", ".join(f'"{name}"' for name in columns)
-    unfit = "true"
-    if known:
-        blank = " OR ".join(f'"{name}" IS NULL' for name in columns)
-        unfit = (
-            f"{blank} OR ({names}) IN (SELECT {names} FROM {_table(feed.name)} "  # noqa: S608
-            f"GROUP BY {names} HAVING count(*) > 1)"
-        )
-    yield Change(
-        column=None,
-        before=", ".join(before[1:]),
-        after=", ".join(after[1:]),
-        rows=_count(connection, _table(feed.name), "true"),
-        unfit=_count(connection, _table(feed.name), unfit),
-    )
-
-
-def _unfit(connection: sa.Connection, name: str, before: str, after: str) -> str:
-    """Return the condition of a value that is none of its new type, or comes back another."""
-    value, there = f'"{name}"', _converter(connection, after)
-    if {before, after} == _NO_ZONE_TELLS:
-        return f"({value} IS NOT NULL)"
-    made = f"{there}({value}::text)"
-    if after in _BY_MEANING:
-        return f"({value} IS NOT NULL AND {made} IS NULL)"
-    if before.startswith(_NUMBERS) and after.startswith(_NUMBERS):
-        same = f"{made}::numeric = {value}::numeric"
-    else:
-        same = f"{_converter(connection, before)}({made}::text) = {value}"
-    return f"({value} IS NOT NULL AND ({same}) IS NOT TRUE)"
-
-
-def _converter(connection: sa.Connection, kind: str) -> str:
-    """Make a function of the transaction that gives a value of a type, null for a text of none."""
-    name = f"pg_temp.as_{''.join(c if c.isalnum() else '_' for c in kind)}"
-    made = f"CAST(given AS {kind})"
-    if kind == "jsonb":
-        connection.exec_driver_sql(_UNIQUE_KEYS)
-        made = f"CASE WHEN pg_temp.unique_keys(CAST(given AS json)) THEN {made} END"
-    connection.exec_driver_sql(
-        f"CREATE OR REPLACE FUNCTION {name}(given text) RETURNS {kind} LANGUAGE plpgsql AS "
-        f"$$ BEGIN RETURN {made}; EXCEPTION WHEN others THEN RETURN NULL; END $$"
-    )
-    return name
+            connection.exec_driver_sql(f"LOCK TABLE {table_name(table.name)}")
 
 
 def _hold_to_fit(feed: Feed, changes: list[Change], *, set_aside: bool) -> None:
@@ -245,12 +130,16 @@ def _hold_to_fit(feed: Feed, changes: list[Change], *, set_aside: bool) -> None:
 def _convert(connection: sa.Connection, feed: Feed, changes: list[Change]) -> None:
     connection.exec_driver_sql("SET LOCAL TimeZone TO 'UTC'")
     for view in reversed(list(feed.views)):
-        connection.exec_driver_sql(f"DROP VIEW IF EXISTS {_table(view)}")
-    for table in _converted(connection, feed):
+        connection.exec_driver_sql(f"DROP VIEW IF EXISTS {table_name(view)}")
+    for table in converted_tables(connection, feed):
         stored = targets.stored_types(connection, table)
         for one in changes:
             if one.column in stored and one.converts:
                 _retype(connection, table, one)
+    if any(one.column == MISSING_SINCE for one in changes):  # the feed flags no row any more
+        whole = table_name(feed.name)
+        flagged = f"{MISSING_SINCE} IS NOT NULL"
+        connection.exec_driver_sql(f"UPDATE {whole} SET {MISSING_SINCE} = NULL WHERE {flagged}")  # noqa: S608
     if any(one.column is None for one in changes):
         _give_key(connection, feed)
 
@@ -258,7 +147,7 @@ def _convert(connection: sa.Connection, feed: Feed, changes: list[Change]) -> No
 def _give_key(connection: sa.Connection, feed: Feed) -> None:
     """Let the stored rows be known by another key; their history is put away."""
     _put_away(connection, feed, (history_table(feed),))
-    target, whole = target_table(feed), _table(feed.name)
+    target, whole = target_table(feed), table_name(feed.name)
     name, key = f"{feed.name}_key", ", ".join(f'"{its}"' for its in key_columns(feed))
     texts = [its for its in key_columns(feed) if isinstance(target.columns[its].type, sa.Text)]
     before = targets.stored_key(connection, target)
@@ -274,12 +163,12 @@ def _give_key(connection: sa.Connection, feed: Feed) -> None:
 
 def _retype(connection: sa.Connection, table: sa.Table, change: Change) -> None:
     """Give a column another type; what does not fit goes to `_extra`, and rows lose their hash."""
-    name, whole = change.column, _table(table.name)
+    name, whole = change.column, table_name(table.name)
     assert name is not None  # noqa: S101  # the key has no type
-    unfit = _unfit(connection, name, change.before, change.after)
+    unfit = unfit_values(connection, name, change.before, change.after)
     aside = f"jsonb_build_object('{name}', \"{name}\"::text)"
     forget = ", ".join(f"{one} = NULL" for one in HASH)
-    made = f'{_converter(connection, change.after)}("{name}"::text)'
+    made = f'{converter(connection, change.after)}("{name}"::text)'
     declared = change.after
     if str(table.columns[name].type.compile(dialect=connection.dialect)).endswith('COLLATE "C"'):
         declared += ' COLLATE "C"'
@@ -295,7 +184,7 @@ def _retype(connection: sa.Connection, table: sa.Table, change: Change) -> None:
 def _put_away(connection: sa.Connection, feed: Feed, which: Iterable[sa.Table]) -> None:
     """Rename tables of a feed, and what belongs to them, to a name that none has."""
     for view in reversed(list(feed.views)):
-        connection.exec_driver_sql(f"DROP VIEW IF EXISTS {_table(view)}")
+        connection.exec_driver_sql(f"DROP VIEW IF EXISTS {table_name(view)}")
     taken = set(sa.inspect(connection).get_table_names(SCHEMA))
     mine = (feed.name, f"{feed.name}_history")
     number = next(
@@ -308,15 +197,6 @@ def _put_away(connection: sa.Connection, feed: Feed, which: Iterable[sa.Table]) 
             names.append(f"{feed.name}_key")
         for name in names:
             new = f"{name[:50]}_before_{number}"
-            connection.exec_driver_sql(f'ALTER INDEX {_table(name)} RENAME TO "{new}"')
+            connection.exec_driver_sql(f'ALTER INDEX {table_name(name)} RENAME TO "{new}"')
         new = f"{table.name}_before_{number}"
-        connection.exec_driver_sql(f'ALTER TABLE {_table(table.name)} RENAME TO "{new}"')
-
-
-def _count(connection: sa.Connection, rows: str, condition: str) -> int:
-    query = f"SELECT count(*) FROM {rows} WHERE {condition}"  # noqa: S608
-    return int(connection.exec_driver_sql(query).scalar() or 0)
-
-
-def _table(name: str) -> str:
-    return f'{SCHEMA}."{name}"'
+        connection.exec_driver_sql(f'ALTER TABLE {table_name(table.name)} RENAME TO "{new}"')

@@ -21,15 +21,18 @@ from sqlalchemy.dialects.postgresql import insert
 from csv_pipeline.errors import DatabaseUnavailableError
 from csv_pipeline.spec.derived import DerivedTable
 from csv_pipeline.spec.feed import Feed
+from csv_pipeline.spec.names import MISSING_SINCE
 from csv_pipeline.storage import tables
 from csv_pipeline.storage.database import Database
 from csv_pipeline.storage.derived import derived_table, scope_table
 from csv_pipeline.storage.session import sqlstate
-from csv_pipeline.storage.targets import FEW_ROWS, SCHEMA, key_columns
+from csv_pipeline.storage.targets import FEW_ROWS, SCHEMA, key_columns, target_table
 
 _TRIES = 5
 _CHANGED_MEANWHILE = "40001"
 _PATIENCE = "60s"  # with another process that recomputes the same
+_READ_ONCE = "SET LOCAL enable_nestloop = off"
+"""Of many rows that came just now the server knows no numbers yet, and takes them for a few."""
 _PLAN = {"jit": "off", "random_page_cost": "1.1", "lock_timeout": _PATIENCE}
 
 
@@ -132,9 +135,14 @@ class _Recompute:
         )
         if not everything and not imports:
             return told
-        scopes = self._find_scopes(None if everything else since)
+        if everything or any(its.many for its in since.values()):
+            self._connection.execute(sa.text(_READ_ONCE))
+        at_once = everything and "{scope}" not in self._derived.select
+        if not at_once:
+            self._find_scopes(None if everything else since)
         before = self._delete(everything=everything)
-        rows = self._insert() if scopes else 0
+        rows = self._insert(at_once=at_once)
+        scopes = self._count_scopes(at_once=at_once)
         self._note(since)
         return Recomputed(
             derived=told.derived,
@@ -169,8 +177,8 @@ class _Recompute:
         row = self._connection.execute(_IMPORTS_SINCE, facts).one()
         return _Since(**row._mapping)
 
-    def _find_scopes(self, since: dict[str, _Since] | None) -> int:
-        """Make the table `scope`, and return how many there are."""
+    def _find_scopes(self, since: dict[str, _Since] | None) -> None:
+        """Make the table `scope`."""
         names = ", ".join(f'"{name}"' for name in self._derived.scope)
         found: list[str] = []
         facts: dict[str, Any] = {}
@@ -186,7 +194,14 @@ class _Recompute:
             **facts,
         )
         self._execute("ANALYZE scope")
-        return self._connection.scalar(sa.text("SELECT count(*) FROM scope")) or 0
+
+    def _count_scopes(self, *, at_once: bool) -> int:
+        """Return how many scopes were computed; all at once, those that have rows."""
+        names = ", ".join(f'"{name}"' for name in self._derived.scope)
+        found = f'{SCHEMA}."{self._table.name}" WHERE account = :account' if at_once else "scope"
+        query = sa.text(f"SELECT count(*) FROM (SELECT DISTINCT {names} FROM {found}) AS scopes")
+        wanted = {"account": self._account} if at_once else {}
+        return self._connection.scalar(query, wanted) or 0
 
     def _touched(
         self, feed: Feed, number: int, since: _Since | None
@@ -228,13 +243,19 @@ class _Recompute:
         same = " AND ".join(f'old."{name}" = scope."{name}"' for name in self._derived.scope)
         return self._execute(f"{statement} USING scope WHERE old.account = :account AND {same}")
 
-    def _insert(self) -> int:
+    def _insert(self, *, at_once: bool) -> int:
+        """Compute the scopes found, or all there are at once."""
         names = ", ".join(f'"{column.name}"' for column in self._derived.columns)
-        query = self._of_account(self._derived.select).replace("{scope}", "scope")
+        query = self._derived.select
+        for feed, rows in self._derived.of_scopes.items():
+            needed = f"{{{feed}}}" if at_once else f"({rows})"
+            query = query.replace(f"{{{feed}_of_scopes}}", needed)
+        query = self._of_account(query).replace("{scope}", "scope")
         scope = ", ".join(f'"{name}"' for name in self._derived.scope)
+        of_scopes = "" if at_once else f"JOIN scope USING ({scope})"
         return self._execute(
             f'INSERT INTO {SCHEMA}."{self._table.name}" (account, {names}) '
-            f"SELECT :account, {names} FROM ({query}) AS made JOIN scope USING ({scope})"
+            f"SELECT :account, {names} FROM ({query}) AS made {of_scopes}"
         )
 
     def _note(self, since: dict[str, _Since]) -> None:
@@ -251,9 +272,10 @@ class _Recompute:
             )
 
     def _of_account(self, query: str) -> str:
-        """Let a declared statement see the rows of one account."""
+        """Let a declared statement see the rows of one account that no snapshot has flagged."""
         for feed in self._feeds:
-            rows = f'(SELECT * FROM {SCHEMA}."{feed.name}" WHERE account = :account)'
+            there = f" AND {MISSING_SINCE} IS NULL" if MISSING_SINCE in target_table(feed).c else ""
+            rows = f'(SELECT * FROM {SCHEMA}."{feed.name}" WHERE account = :account{there})'
             query = query.replace(f"{{{feed.name}}}", rows)
         return query
 

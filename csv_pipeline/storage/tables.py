@@ -268,6 +268,19 @@ target = sa.Table(
     metadata,
     sa.Column("feed", sa.Text, primary_key=True),
     sa.Column("definition", sa.Text, nullable=False),
+    sa.Column("readings", pg.JSONB),
+)
+
+reading_change = sa.Table(
+    "reading_change",
+    metadata,
+    sa.Column("feed", sa.Text, nullable=False),
+    sa.Column("column_name", sa.Text, nullable=False),
+    sa.Column("before", sa.Text, nullable=False),
+    sa.Column("now", sa.Text, nullable=False),
+    sa.Column("read_again", sa.Boolean, nullable=False),
+    sa.Column("decided_by", sa.Text, nullable=False),
+    sa.Column("decided_at", AWARE, nullable=False, server_default=sa.func.now()),
 )
 
 recomputed = sa.Table(

@@ -21,7 +21,7 @@ from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.kinds import sql_type
 from csv_pipeline.spec.names import EXTRA, MISSING_SINCE
 from csv_pipeline.spec.row_hash import CONTENT, HASH, OCCURRENCE
-from csv_pipeline.storage import tables
+from csv_pipeline.storage import readings, tables
 from csv_pipeline.storage.confine import change_tables, confine, left_open
 from csv_pipeline.storage.database import Database, make_schema
 from csv_pipeline.storage.isolation import (
@@ -142,6 +142,7 @@ def ensure_targets(database: Database, feeds: Iterable[Feed]) -> None:
             for feed in feeds:
                 if applied.get(feed.name) != wanted[feed.name]:
                     change_tables(connection, partial(make, connection, feed))
+        readings.keep_up(connection, feeds)
         let_readers_in(connection, (name for feed in feeds for name in _names(feed)))
         if left_open(connection):
             lock_definitions(connection)

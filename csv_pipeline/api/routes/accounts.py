@@ -45,8 +45,12 @@ class Settings(BaseModel):
     maps: Annotated[list[_Word], Field(examples=[["order_status:Versendet=shipped"]])] = []
     max_file_bytes: _Count | None = None
     max_compressed_bytes: _Count | None = None
+    max_columns: _Count | None = None
+    max_records: _Count | None = None
     max_rejected_rows: _Count | None = None
     max_rejected_share: _Share | None = None
+    max_missing_rows: _Count | None = None
+    max_missing_share: _Share | None = None
 
 
 class Changes(BaseModel):
@@ -54,6 +58,9 @@ class Changes(BaseModel):
 
     settings: Settings = Settings()
     forget: Annotated[list[_Word], Field(examples=[["delimiter"]])] = []
+    accept_reading: Annotated[
+        bool, Field(description="Also where rows that come again may be stored a second time.")
+    ] = False
 
 
 @router.get("")
@@ -94,7 +101,7 @@ def declare(  # noqa: PLR0913, PLR0917  # for which files, and what
         Account(account=account, feed=feed, header=header),
         {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()},
         changes.forget,
-        by=caller.who,
+        engine.Decided(by=caller.who, accept_reading=changes.accept_reading),
     )
     service.note(
         caller,

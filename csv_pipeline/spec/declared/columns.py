@@ -19,8 +19,6 @@ from csv_pipeline.spec.declared.faults import fault, nearest
 from csv_pipeline.spec.declared.types import (
     BOUND,
     CHECKS,
-    EMAIL,
-    EMAIL_NEEDS,
     FIELD_TYPES,
     PRECISION,
     SCALE,
@@ -28,6 +26,7 @@ from csv_pipeline.spec.declared.types import (
 )
 from csv_pipeline.spec.declared.words import FieldOfFeed, words_in
 from csv_pipeline.spec.kinds import TYPES, Kind
+from csv_pipeline.spec.patterns import EMAIL, EMAIL_NEEDS
 
 _LONGEST = 55  # of the 63 letters that PostgreSQL takes, some are left for a number
 _SLUG = re.compile(r"[a-z][a-z0-9_]*")
@@ -161,8 +160,9 @@ class _Making:
         asked = its.constraints
         required = asked.required or in_key
         trues, falses = self._words_of_truth()
+        names = [*([its.title] if its.title else []), *own.aliases, *self._own_name()]
         return column(
-            *dict.fromkeys((*([its.title] if its.title else []), *own.aliases, *self._own_name())),
+            *dict.fromkeys([] if own.local_of else names),
             nullable=not required and own.substitute is None,
             derived=own.derived,
             substitute=own.substitute,
@@ -177,6 +177,7 @@ class _Making:
             zone=own.zone,
             zones=own.zones,
             unit=own.unit,
+            local_of=own.local_of,
             normalise=own.normalise,
             stored_as=own.stored_as,
             bare_as=own.bare_as,

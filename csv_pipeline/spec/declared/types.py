@@ -14,10 +14,6 @@ from csv_pipeline.spec.kinds import TYPES, Kind
 PRECISION, SCALE = 38, 9
 """Digits of a number of which the file says nothing: as many as there can be."""
 
-EMAIL = r"[^@\s]+@[^@\s]+\.[^@\s.]+"
-EMAIL_NEEDS = "an address such as name@example.com"
-"""What an address is, as a pattern of the whole value, and in words."""
-
 CHECKS = {"minimum": "ge", "maximum": "le", "exclusive_minimum": "gt", "exclusive_maximum": "lt"}
 """What the standard's bounds are called as checks of Pandera."""
 

@@ -92,6 +92,7 @@ class OwnOfField(_Own):
     zone: str | None = Field(None, description="time zone of moments that state none")
     zones: dict[str, str] = Field({}, description="what abbreviations of zones mean: +05:30")
     unit: Unit | None = Field(None, description="what numbers count since 1970")
+    local_of: str | None = Field(None, description="keeps the text of this moment without a zone")
     normalise: list[Normal] = Field([], description="what is made one in texts")
     stored_as: Share = Field("percent", description="what 12.5% is stored as")
     bare_as: Share | None = Field(None, description="what a percentage without its sign is")

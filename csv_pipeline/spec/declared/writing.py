@@ -13,11 +13,11 @@ from csv_pipeline.account import DateOrder, DecimalMark
 from csv_pipeline.spec.conflict import ConflictPolicy
 from csv_pipeline.spec.contract import FALSE, TRUE, Column, Style, columns_of
 from csv_pipeline.spec.declared.policies import said
-from csv_pipeline.spec.declared.types import EMAIL, EMAIL_NEEDS
 from csv_pipeline.spec.declared.words import OwnOfFeed
 from csv_pipeline.spec.duplicates import DuplicatePolicy
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.kinds import TYPES, Kind, kind_of
+from csv_pipeline.spec.patterns import EMAIL, EMAIL_NEEDS
 
 _BOUNDS = {
     "greater_than_or_equal_to": "minimum",
@@ -77,7 +77,8 @@ def _changed(declared: Any) -> dict[str, Any]:
 
 
 def _field(column: Column, feed: Feed, conflict: Any) -> dict[str, Any]:
-    title, *aliases = column.aliases or ("",)
+    names = () if column.local_of else column.aliases  # those of the timestamp
+    title, *aliases = names or ("",)
     constraints = _constraints(column, feed)
     made: dict[str, Any] = {
         "name": column.name,
@@ -122,6 +123,7 @@ def _own_of(column: Column, aliases: Iterable[str], conflict: Any) -> dict[str, 
         "zone": column.zone,
         "zones": dict(column.zones),
         "unit": column.unit,
+        "local_of": column.local_of,
         "normalise": list(column.normalise),
         "stored_as": column.stored_as if column.stored_as != "percent" else "",
         "bare_as": column.bare_as,

@@ -4,18 +4,19 @@ Such files have no header. A declaration that no record fits, or a line of names
 """
 
 import re
+from dataclasses import replace
 from typing import NoReturn
 
+from csv_pipeline.account import Setting, delimiter_name
 from csv_pipeline.errors import ContradictionError
 from csv_pipeline.model import Evidence
 from csv_pipeline.rejects.rejects_file import is_rejects_file
 from csv_pipeline.spec.dialect import TableDialect
-from csv_pipeline.stages.read.delimiters import best_reading
+from csv_pipeline.stages.read.delimiters import Lines, best_reading
 from csv_pipeline.stages.read.dialect import (
     Dialect,
     ReadHints,
     Text,
-    delimiter_name,
     first_lines,
     refuse_without_text,
 )
@@ -35,6 +36,10 @@ def declared_dialect(text: Text, declared: TableDialect, hints: ReadHints) -> Di
     refuse_without_text(text, lines, "a record", hints.name)
     if is_rejects_file(_CELL_ENDS.split(lines.lines[0])):
         refuse_header(1, ["_row_number"], hints)
+    setting: Setting = hints.account.setting("delimiter")
+    if setting.value not in {None, declared.delimiter}:
+        _hold_to_account(lines, declared, setting, hints)
+    declared = replace(declared, delimiter=setting.value or declared.delimiter)
     if not declared.quote and all(_is_quoted(line, declared) for line in lines.lines):
         raise ContradictionError(
             hints.name,
@@ -56,13 +61,41 @@ def declared_dialect(text: Text, declared: TableDialect, hints: ReadHints) -> Di
         blank_above=0,
         evidence=(
             Evidence(
-                subject="delimiter", decision=delimiter_name(declared.delimiter), because=because
+                subject="delimiter",
+                decision=delimiter_name(declared.delimiter),
+                because=setting.evidence if setting.value else because,
             ),
             Evidence(subject="quote", decision=quote, because=because),
             Evidence(subject="header", decision="none", because=because),
         ),
         is_declared=True,
     )
+
+
+def _hold_to_account(
+    lines: Lines, declared: TableDialect, setting: Setting, hints: ReadHints
+) -> None:
+    """Refuse a file with more records by the feed's delimiter than by that of its account.
+
+    Raises:
+        ContradictionError: It is such a file.
+    """
+    width, mark = len(hints.columns), str(setting.value)
+
+    def whole(delimiter: str) -> int:
+        grammar = Grammar(delimiter, declared.quote, literal=not declared.quote)
+        return sum(len(grammar.cells(line.rstrip("\r\n"))) == width for line in lines.lines)
+
+    own = whole(declared.delimiter)
+    if own > (others := whole(mark)):
+        raise ContradictionError(
+            hints.name,
+            f"records by the delimiter {delimiter_name(mark)} were needed, as {setting.because}",
+            f"{own:,} of the first {len(lines.lines):,} lines have {width} fields by the "
+            f"{delimiter_name(declared.delimiter)}, as the feed declares, and {others:,} by the "
+            f"other; to read it as the feed does: "
+            f"{replace(setting, feed=hints.feed).declare(declared.delimiter)}",
+        )
 
 
 def _is_quoted(line: str, declared: TableDialect) -> bool:
@@ -98,9 +131,13 @@ def hold_to_records(text: Text, dialect: Dialect, hints: ReadHints, rows: int, r
     quoted = f"quoted by {grammar.quote}" if grammar.quote else "without quotes"
     own = best_reading(first_lines(text, hints))
     shown = f"{len(own.header.names)} by {delimiter_name(own.grammar.delimiter)}"
+    setting: Setting = hints.account.setting("delimiter")
+    told, forget = "the feed declares", ""
+    if setting.value is not None:
+        told, forget = setting.because, f"; to read it as the feed declares: {setting.forget}"
     raise ContradictionError(
         hints.name,
         f"records of {width} fields were needed, parted by {delimiter_name(grammar.delimiter)} and "
-        f"{quoted}, as the feed declares",
-        f"none of its {read:,} has as many; by the file's own evidence they have {shown}",
+        f"{quoted}, as {told}",
+        f"none of its {read:,} has as many; by the file's own evidence they have {shown}{forget}",
     )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from csv_pipeline.account import DELIMITERS, Account, Setting
+from csv_pipeline.account import Account, Setting, delimiter_name
 from csv_pipeline.errors import (
     ContradictionError,
     EmptyFileError,
@@ -30,7 +30,6 @@ from csv_pipeline.stages.read.quoting import begin_with_words, quotes_anywhere
 from csv_pipeline.stages.read.readings import Reading
 from csv_pipeline.stages.read.sampling import Record
 
-_NAMES = {mark: name for name, mark in DELIMITERS.items()}
 _SAMPLE_BYTES = 1024**2
 _PADDING = " \r\n,;\t|"  # empty cells at the end of a line, by any delimiter
 
@@ -296,11 +295,6 @@ def _evidence(best: Reading, declared: Setting | None) -> tuple[Evidence, ...]:
         because = "with it more records have the table's width"
         found.append(Evidence(subject="escape", decision="backslash", because=because))
     return (*found, _header_evidence(best))
-
-
-def delimiter_name(delimiter: str) -> str:
-    """Return what a delimiter is called."""
-    return _NAMES.get(delimiter, repr(delimiter))
 
 
 def _header_evidence(best: Reading) -> Evidence:

@@ -51,6 +51,7 @@ class Structure:
     repaired: int = 0
     sections: list[int] = field(default_factory=list)
     _numbered: int = 0
+    _records: int = 0
     _carried: bytes = b""
 
     def __post_init__(self) -> None:
@@ -227,13 +228,14 @@ class Structure:
             if first is None:
                 return pl.Series([0], dtype=pl.Int64).new_from_index(0, frame.height)
             start = 2 - first
-        self._number(start + frame.height)
+        self._number(start + frame.height, int(frame["kind"].eq(DATA).sum()))
         return pl.int_range(start, start + frame.height, eager=True)
 
-    def _number(self, following: int) -> None:
-        """Note the number of the row to come."""
+    def _number(self, following: int, records: int) -> None:
+        """Note the number of the row to come, and how many records there are besides."""
         self._numbered = following
-        if following > self.hints.max_records:
+        self._records += records
+        if self._records > self.hints.max_records:
             allowed = f"at most {self.hints.max_records:,} records were allowed"
             raise LimitExceededError(self.hints.name, allowed, "the file has more")
 
@@ -258,6 +260,6 @@ class Structure:
         """Count plain records, and return the row and the line number of the first."""
         row, line = self._numbered or 2, self._line
         self._line += height
-        self._number(row + height)
+        self._number(row + height, height)
         self.tally.pass_over(height)
         return row, line

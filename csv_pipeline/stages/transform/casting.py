@@ -7,7 +7,7 @@ from itertools import chain, islice
 import polars as pl
 
 from csv_pipeline.account import DecimalMark
-from csv_pipeline.casts import cells, clocks, currencies, decimals
+from csv_pipeline.casts import cells, clocks, currencies, decimals, timestamps
 from csv_pipeline.casts.by_kind import CASTS, Reason
 from csv_pipeline.casts.reading import Reading
 from csv_pipeline.handover import ORIGIN, REJECTS, TYPED_ORIGIN
@@ -39,6 +39,8 @@ def typed_rows(batch: pl.DataFrame, plan: Plan) -> tuple[pl.DataFrame, pl.DataFr
     faults = [pl.DataFrame(schema=REJECTS)]
     for column in present:
         values, shown = text[column.name], plan.headings[column.name]
+        if column.local_of in plan.readings:
+            values = timestamps.local(values, plan.readings[column.local_of])
         cast = CASTS[column.kind].values(values, column, plan.readings[column.name])
         made.append(cast.alias(column.name))
         reasons: Iterable[Reason] = ()
@@ -87,23 +89,39 @@ def _gathered(
     parts = [replace(kind, name=str(position)) for position in places]
     text, _ = _text(batch, parts, {part.name: int(part.name) for part in parts}, plan.feed)
     how = Reading(plan.account.decimal_mark or DecimalMark.POINT)
-    cast = CASTS[Kind.DECIMAL]
     made: list[pl.Series] = []
     faults: list[pl.DataFrame] = []
     for part in parts:
         values = text[part.name]
-        amounts = cast.values(values, part, how)
+        amounts = CASTS[Kind.DECIMAL].values(values, part, how)
         made.append(amounts.cast(pl.String).alias(part.name))
-        failed = amounts.is_null() & values.is_not_null()
-        failed &= ~cells.are_none(values, part, plan.nulls)
-        if failed.any():
-            rows = text.select(values.alias(column.name), *TYPED_ORIGIN)
-            shown = plan.header[int(part.name)]
-            faults.append(fault_rows(rows, failed, column, shown, cast.rule, cast.needed(part)))
+        rows = text.select(values.alias(column.name), *TYPED_ORIGIN)
+        shown = plan.header[int(part.name)]
+        faults += [
+            fault_rows(rows, failed, column, shown, rule, needed)
+            for failed, rule, needed in _odd_amounts(values, amounts, part, gathers, plan)
+            if failed.any()
+        ]
     filled = pl.any_horizontal(pl.all().is_not_null())
     document = _document({keys: str(position) for position, keys in places.items()})
     value = pl.when(filled).then(document.struct.json_encode())
     return pl.DataFrame(made).select(value.alias(column.name)).to_series(), faults
+
+
+def _odd_amounts(
+    values: pl.Series, amounts: pl.Series, part: Column, gathers: Gathers, plan: Plan
+) -> Iterator[Reason]:
+    """Give the cells of one gathered column that are no amounts, or not such as it has."""
+    cast = CASTS[Kind.DECIMAL]
+    failed = amounts.is_null() & values.is_not_null()
+    yield failed & ~cells.are_none(values, part, plan.nulls), cast.rule, cast.needed(part)
+    if gathers.ge is not None:
+        yield (amounts < gathers.ge).fill_null(value=False), "ge", f"{gathers.ge} or more"
+    stated = currencies.all_meant(decimals.currency(values), gathers.currency)
+    other = (amounts.is_not_null() & stated.is_not_null()) & stated.ne_missing(
+        pl.Series([gathers.currency], dtype=pl.String)
+    )
+    yield other, "currency", f"an amount in {gathers.currency or 'no currency'}"
 
 
 def _document(names: Mapping[tuple[str, ...], str]) -> pl.Expr:
@@ -160,7 +178,7 @@ def _text(
     clean = [
         cells.cleaned(trimmed[c.name], c, words, is_id=names_things)
         for c, words, names_things in known
-        if odd[c.name].cell or c.fold_case or c.pad
+        if odd[c.name].cell or c.fold_case or c.pad or cells.is_mapped(c)
     ]
     return trimmed.with_columns(clean) if clean else trimmed, odd
 

@@ -1,6 +1,6 @@
 """Give amounts the sign that another column tells; one without a sign is a reject."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import polars as pl
 
@@ -21,7 +21,8 @@ def signed(
     columns = {column.name: column for column in plan.feed.columns}
     for column in columns.values():
         if isinstance(column.sign, SignFrom) and column.name in plan.sources:
-            made, found = _by_word(typed, text, column, column.sign)
+            words = columns[column.sign.column].choices
+            made, found = _by_word(typed, text, column, column.sign, words)
         elif isinstance(column.sign, TwoAmounts):
             made, found = _of_two(typed, column.sign, columns)
         else:
@@ -35,25 +36,31 @@ def signed(
     return typed, faults
 
 
-def _by_word(typed: pl.DataFrame, text: pl.DataFrame, column: Column, its: SignFrom) -> _Signed:
-    """Return the amounts by the word beside each; one that is 0 needs none."""
+def _by_word(
+    typed: pl.DataFrame, text: pl.DataFrame, column: Column, its: SignFrom, words: Mapping[str, str]
+) -> _Signed:
+    """Return the amounts by the word beside each; one that is 0 needs none.
+
+    `words` are those that mean others of its column.
+    """
     amount = typed[column.name]
     word = text[its.column] if its.column in text.columns else text[column.name].clear(len(amount))
     known = {choice_key(one): sign for one, sign in its.words.items()}
+    meant = {choice_key(one): known.get(choice_key(kept)) for one, kept in words.items()} | known
     distinct = word.unique().drop_nulls()
-    signs = pl.Series([known.get(choice_key(one)) for one in distinct], dtype=pl.Int8)
+    signs = pl.Series([meant.get(choice_key(one)) for one in distinct], dtype=pl.Int8)
     sign = word.replace_strict(distinct, signs, default=None, return_dtype=pl.Int8)
     counts = (amount != 0).fill_null(value=False)
     own = (amount < 0) | text[column.name].str.contains(r"^\s*[+＋]|[+＋]\s*$")  # noqa: RUF001
-    words = f"{', '.join(its.plus)} or {', '.join(its.minus)} in {its.column}"
+    asked = f"{', '.join(its.plus)} or {', '.join(its.minus)} in {its.column}"
     made = pl.select(pl.when((sign == -1).fill_null(value=False)).then(-amount).otherwise(amount))
     return made.to_series(), iter(
         (
-            (counts & sign.is_null(), column, words),
+            (counts & sign.is_null(), column, asked),
             (
                 counts & sign.is_not_null() & own.fill_null(value=False),
                 column,
-                f"an amount without a sign of its own, beside {words}",
+                f"an amount without a sign of its own, beside {asked}",
             ),
         )
     )

@@ -155,6 +155,23 @@ def _answer(rows: pl.LazyFrame, name: str, check: Any) -> pl.LazyFrame:
     return answer.select(pl.len().alias("count"), passed)
 
 
+def unmet(contract: type[Contract], name: str, value: str) -> str | None:
+    """Return what a check of a column of texts asks for and one does not meet; None: it meets all.
+
+    Checks that look at other columns of the row are not asked.
+    """
+    register_polars_backends()
+    rows = pl.LazyFrame({name: [value]})
+    for check in contract.to_schema().columns[name].checks:
+        try:
+            passed = _answer(rows, name, check).collect()["passed"].item()
+        except pl.exceptions.ColumnNotFoundError:
+            continue
+        if not passed:
+            return asked_by(check)
+    return None
+
+
 def _refuse_whole_frame(cases: pl.DataFrame, feed: Feed) -> None:
     """A fault without a row is the feed's, not the file's."""
     whole = cases.filter(pl.col("index").is_null())

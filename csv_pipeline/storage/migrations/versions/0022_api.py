@@ -7,7 +7,7 @@ webhooks hold secrets, and no reader sees them.
 from alembic import op
 
 revision = "0022"
-down_revision = "0020"
+down_revision = "0021"
 
 _TABLES = """
 CREATE TABLE csv_pipeline.upload (

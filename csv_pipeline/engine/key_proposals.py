@@ -1,0 +1,155 @@
+"""Find the columns by which the rows of files differ: ids first, and none by chance.
+
+Within a file no two rows may have the same. Files may overlap: a row that comes again as it was is
+unchanged, one with other values is an update, and both are told.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import polars as pl
+
+from csv_pipeline.engine.column_proposals import ColumnOfFiles
+from csv_pipeline.parts import Files
+
+_KEY_COLUMNS = 12
+"""Of so many columns pairs are tried as well."""
+
+_NO_KEY_OF = frozenset({"number", "boolean", "any", "time"})
+_NO_KEY_ALONE = frozenset({"integer", "date", "datetime"})
+_NAMES_A_KEY = re.compile(
+    r"(?i:(?:^|[^a-z])(?:id|no|nr|num|number|nummer|key|sku|uuid|guid)(?:$|[^a-z]))|[a-z]I[Dd]$"
+)
+_FILLED = 0.99
+"""Of so many rows an id has to have a value that is to be the key."""
+
+_EPOCH = r"^(?:9[5-9][0-9]|1[0-9]{3})[0-9]{6}(?:[0-9]{3}|[0-9]{6})?$"
+"""Seconds since 1970, or milliseconds or microseconds, from the year 2000 to 2033."""
+
+
+_ALIKE = 0.5
+"""Rows of two files that are the same thing have so many of their other cells in common."""
+
+_FILE = "_file"
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of all files, their cells by the name of the field that holds them."""
+
+    columns: Mapping[str, ColumnOfFiles]
+    cells: pl.DataFrame
+
+    @classmethod
+    def of(cls, columns: Mapping[str, ColumnOfFiles], files: Sequence[Files]) -> "Rows":
+        """Return the rows of files; a column that a file lacks has no value there."""
+        parts = []
+        for number, file in enumerate(files):
+            cells = {
+                name: part
+                for name, its in columns.items()
+                for (of, _), part in zip(its.files, its.parts, strict=True)
+                if of is file
+            }
+            frame = pl.DataFrame(cells)
+            parts.append(frame.with_columns(pl.lit(number).alias(_FILE)))
+        return cls(columns, pl.concat(parts, how="diagonal"))
+
+    def differ(self, names: Sequence[str]) -> bool:
+        """Return whether no two rows of a file with a value have the same in these columns."""
+        own = self.cells.select(_FILE, *names).drop_nulls()
+        return own.n_unique() == own.height and self._alike(names)
+
+    def _alike(self, names: Sequence[str]) -> bool:
+        """Return whether rows of several files that have the same there are the same thing."""
+        again, others = self._again(names)
+        if again.is_empty() or not others:
+            return True
+        return float(again.select(pl.concat_list(others).list.mean().mean()).item()) >= _ALIKE
+
+    def _again(self, names: Sequence[str]) -> tuple[pl.DataFrame, list[str]]:
+        """Return which cells of rows that come again are as they were, and of which columns."""
+        whole = self.cells.drop_nulls(names)
+        others = [name for name in self.cells.columns if name not in {*names, _FILE}]
+        before = [pl.col(name).shift(1).over(names, order_by=_FILE) for name in others]
+        same = [pl.col(name).eq_missing(was) for name, was in zip(others, before, strict=True)]
+        first = pl.int_range(pl.len()).over(names, order_by=_FILE) == 0
+        made = (
+            whole.with_columns(first.alias(_FILE))
+            if not others
+            else whole.select(*same, first.alias(_FILE))
+        )
+        return made.filter(~pl.col(_FILE)).select(others), others
+
+    def told(self, names: Sequence[str]) -> str:
+        """Return that a key is one, and what of it comes again in another file."""
+        height = self.cells.height
+        again, others = self._again(names)
+        if self.cells[_FILE].n_unique() == 1 or again.is_empty():
+            return f"no two of {height:,} rows have the same"
+        equal = int(again.select(pl.all_horizontal(*others).sum()).item()) if others else 0
+        came = again.height
+        return (
+            f"no two rows of a file have the same; of {came:,} that come again in another file "
+            f"{equal:,} are equal and {came - equal:,} have other values, which are updates"
+        )
+
+
+def key_of(fields: Sequence[dict[str, Any]], rows: Rows) -> tuple[tuple[str, ...], str]:
+    """Return the columns by which rows differ, and how that is known; ids are tried first.
+
+    A date, a number or an epoch that differs in all rows may do so by chance: it is no key, and
+    neither is a pair with one.
+    """
+    height, columns = rows.cells.height, rows.columns
+    if height < 2:
+        return (), "of one row no key is known: rows without a key"
+    ids = [its["name"] for its in fields if _is_id(its, columns[its["name"]])]
+    ids.sort(key=lambda name: not _NAMES_A_KEY.search(columns[name].title))
+    for name in ids:
+        filled = columns[name].filled.len()
+        if filled >= _FILLED * height and rows.differ([name]):
+            lack = height - filled
+            lacking = f"; rows without one are rejected: {lack:,}" if lack else ""
+            return (name,), f"{rows.told([name])}{lacking}"
+    whole = [its for its in fields if its.get("constraints")]
+    alone = [its for its in whole if rows.differ([its["name"]])]
+    for its in alone:
+        if _may_be_key(its, columns) and its.get("type") not in _NO_KEY_ALONE:
+            return (its["name"],), rows.told([its["name"]])
+    fit = [its["name"] for its in whole if its not in alone and _may_be_key(its, columns)]
+    fit.sort(key=lambda name: name not in ids)
+    for pair in combinations(fit[:_KEY_COLUMNS], 2):
+        if rows.differ(pair):
+            return pair, rows.told(pair)
+    return (), f"rows without a key: {_chance(whole, alone, rows)}"
+
+
+def _is_id(its: dict[str, Any], column: ColumnOfFiles) -> bool:
+    """Return whether a column says which thing is meant, by its values or by its name."""
+    if its.get("type") in _NO_KEY_OF | {"date", "datetime"} or its.get("format") == "email":
+        return False
+    marked = its.get("format") == "uuid" or "identifier" in its.get("csv_pipeline", {})
+    return bool(_NAMES_A_KEY.search(column.title)) or (marked and not _is_epoch(column))
+
+
+def _may_be_key(its: dict[str, Any], columns: Mapping[str, ColumnOfFiles]) -> bool:
+    return its.get("type") not in _NO_KEY_OF and not _is_epoch(columns[its["name"]])
+
+
+def _is_epoch(column: ColumnOfFiles) -> bool:
+    return bool(column.filled.str.contains(_EPOCH).all())
+
+
+def _chance(whole: Sequence[dict[str, Any]], alone: Sequence[dict[str, Any]], rows: Rows) -> str:
+    """Return which columns that are no ids differ in all rows."""
+    if alone:
+        names = " and ".join(its["name"] for its in alone)
+        return f"{names} alone differ in all rows, which may be chance"
+    for pair in combinations([its["name"] for its in whole][:_KEY_COLUMNS], 2):
+        if rows.differ(pair):
+            return f"{' and '.join(pair)} together differ in all rows, which may be chance"
+    return "no column or pair that has a value in each row differs in all"
