@@ -1,7 +1,11 @@
 """The app: the gate, the routes below `/api/v1`, and every refusal as a problem."""
 
-from fastapi import APIRouter, FastAPI
+from pathlib import Path
 
+from fastapi import APIRouter, FastAPI
+from fastapi.staticfiles import StaticFiles
+
+from csv_pipeline.api import pages
 from csv_pipeline.api.gate import Gate
 from csv_pipeline.api.problems import add_handlers
 from csv_pipeline.api.routes import health, imports, uploads
@@ -26,5 +30,7 @@ def make_app(service: Service) -> FastAPI:
     for router in _ROUTERS:
         app.include_router(router, prefix=ROOT)
     app.include_router(health.router)
+    pages.add_to(app)
+    app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
     app.add_middleware(Gate, service=service)
     return app
