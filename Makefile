@@ -7,7 +7,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --com
 	--constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-slow test-postgres check bench clean
+.PHONY: help demo dev serve test test-slow test-postgres check bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ demo: .venv/ready ## import 30 files of 6 accounts, of every shipped feed, and s
 
 dev: .venv/ready ## start the database and Dagster; files dropped into the landing area are imported
 	@$(BIN)/csv-pipeline dev
+
+serve: .venv/ready ## start the same; people drop files into the import page at http://127.0.0.1:8000
+	@$(BIN)/csv-pipeline serve
 
 test: .venv/ready-dev ## run the tests that take seconds
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
@@ -43,7 +46,7 @@ clean: ## remove .venv and caches; what was imported stays in data/
 # Python compiles a module when it is first imported, which would cost every first Dagster run seconds.
 .venv/ready: pyproject.toml constraints.txt | .venv/bin/python
 	@echo "Installing what csv_pipeline needs into .venv; the first time takes a minute or two."
-	@$(INSTALL) --editable '.[embedded]'
+	@$(INSTALL) --editable '.[embedded,api]'
 	@$(BIN)/python -m compileall -q csv_pipeline
 	@touch $@
 

@@ -749,12 +749,12 @@ def test_dev_says_when_its_port_is_taken(terminal: Terminal) -> None:
 @pytest.mark.slow
 def test_dev_works_from_an_empty_folder_and_imports_what_is_dropped_in_few_words() -> None:
     with tempfile.TemporaryDirectory(prefix="csv-pipeline-", ignore_cleanup_errors=True) as folder:
-        port = _free_port()
+        port = free_port()
         environment = {k: v for k, v in os.environ.items() if not k.startswith("CSV_PIPELINE_")}
         with (
             Path(folder, "log").open("wb") as log,
             subprocess.Popen(  # noqa: S603  # our own command
-                [_COMMAND, "dev", "--port", str(port)],
+                [_COMMAND, "dev", "--port", str(port), "--page-port", str(free_port())],
                 cwd=folder,
                 env=environment,
                 stderr=log,
@@ -776,7 +776,7 @@ def test_dev_works_from_an_empty_folder_and_imports_what_is_dropped_in_few_words
         assert not [word for word in ("DEBUG", "stage done", "dagster.yaml") if word in said]
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]

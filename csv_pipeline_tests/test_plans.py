@@ -20,7 +20,9 @@ from csv_pipeline.defs.sensors import landing
 from csv_pipeline.defs.stalled import stalled_runs
 from csv_pipeline.engine.housekeeping import sweep
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
-from csv_pipeline.storage import arrivals, imports, quarantine, undo_records
+from csv_pipeline.storage import arrivals, browse, imports, quarantine, undo_records
+from csv_pipeline.storage.browse import Sort, Wanted
+from csv_pipeline.storage.isolation import choose_account
 from csv_pipeline.storage.targets import ensure_targets
 from csv_pipeline_tests.conftest import Desk, own_settings
 from csv_pipeline_tests.feeds import TEST_FEEDS
@@ -247,3 +249,25 @@ def test_no_list_of_imports_reads_a_large_table(crowded: Desk) -> None:
         quarantine.faults_of(connection, 1_000_001, 5)
         imports.newest(connection, limit=5)
         imports.rows_stored(connection, "acme", FEED)
+
+
+@pytest.mark.parametrize("bound", [True, False])
+@pytest.mark.parametrize("sort", list(Sort))
+def test_no_page_of_an_account_s_list_reads_a_large_table(
+    crowded: Desk, sort: Sort, *, bound: bool
+) -> None:
+    with watched(crowded.pipeline), crowded.pipeline.database.begin() as connection:
+        if bound:
+            choose_account(connection, "acme")
+        first = browse.page(connection, Wanted(account="acme", sort=sort))
+        last = browse.sort_value(first[-1], sort), first[-1].place
+        then = browse.page(connection, Wanted(account="acme", sort=sort, after=last))
+    assert len({entry.place for entry in first + then}) == 100
+
+
+def test_the_list_of_all_accounts_reads_no_large_table(crowded: Desk) -> None:
+    with watched(crowded.pipeline), crowded.pipeline.database.begin() as connection:
+        assert len(browse.page(connection, Wanted())) == 50
+        browse.find(connection, 1_000_001)
+        browse.pending(connection)
+        browse.settled_above(connection, browse.last_number(connection) - 10, 20)

@@ -4,8 +4,10 @@ from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
 from fastapi.staticfiles import StaticFiles
+from starlette.middleware.gzip import GZipMiddleware
 
 from csv_pipeline.api import pages
+from csv_pipeline.api.entity_tags import EntityTags
 from csv_pipeline.api.gate import Gate
 from csv_pipeline.api.problems import add_handlers
 from csv_pipeline.api.routes import health, imports, uploads
@@ -26,11 +28,14 @@ def make_app(service: Service) -> FastAPI:
         redoc_url=None,
     )
     app.state.service = service
+    app.state.root = ROOT
     add_handlers(app)
     for router in _ROUTERS:
         app.include_router(router, prefix=ROOT)
     app.include_router(health.router)
     pages.add_to(app)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
+    app.add_middleware(EntityTags)
+    app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=5)
     app.add_middleware(Gate, service=service)
     return app

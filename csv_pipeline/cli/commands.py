@@ -1,7 +1,9 @@
 """The commands and their options; each imports what it needs when it is called."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -57,30 +59,46 @@ def demo() -> None:
 def dev(
     host: Annotated[str, typer.Option(help="The address the web page listens on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port it listens on.")] = 3000,
+    page_port: Annotated[int, typer.Option(help="The port of the import page.")] = 8000,
     *,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show what Dagster is doing.")] = False,
 ) -> None:
-    """Start the database, Dagster's web page and its daemon; stop them with Ctrl-C."""
-    from csv_pipeline.cli.dev import serve
+    """Start the database, Dagster and the import page; stop them with Ctrl-C."""
+    from csv_pipeline.cli import dev
 
-    raise typer.Exit(serve(_pipeline(), host, port, verbose=verbose))
+    page = page_port if _has_api() else None
+    raise typer.Exit(dev.serve(_pipeline(), host, port, page_port=page, verbose=verbose))
 
 
 @app.command()
 def serve(
     host: Annotated[str, typer.Option(help="The address it listens on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port it listens on.")] = 8000,
+    *,
+    alone: Annotated[
+        bool, typer.Option("--alone", help="Dagster is elsewhere: CSV_PIPELINE_DAGSTER_URL.")
+    ] = False,
 ) -> None:
-    """Serve the HTTP API and its page, beside a Dagster that runs (CSV_PIPELINE_DAGSTER_URL)."""
-    try:
-        from csv_pipeline.cli import serving
-    except ImportError as error:
+    """Serve the import page and the HTTP API, and start Dagster if it is not there yet."""
+    if not _has_api():
         raise SetupError(
-            f"serve: the extra 'api' was needed; {error.name} is not installed "
+            "serve: the extra 'api' was needed; it is not installed "
             "(pip install 'csv-pipeline[api]')"
-        ) from error
+        )
+    from csv_pipeline.cli import dev, serving
 
-    serving.serve(_pipeline(), host, port)
+    pipeline = _pipeline()
+    there = urlsplit(pipeline.settings.dagster_url)
+    its_host, its_port = there.hostname or "127.0.0.1", there.port or 80
+    if alone or dev.answers(its_host, its_port):
+        serving.serve(pipeline, host, port)
+        return
+    serving.hold_to_tokens(pipeline, host)
+    raise typer.Exit(dev.serve(pipeline, its_host, its_port, page_host=host, page_port=port))
+
+
+def _has_api() -> bool:
+    return all(find_spec(name) for name in ("fastapi", "uvicorn"))
 
 
 @app.command("import")

@@ -1,23 +1,24 @@
-"""Run the database, Dagster's web page and its daemon until they are stopped."""
+"""Run the database, Dagster and the import page until they are stopped."""
 
+import json
 import os
 import shlex
 import shutil
-import signal
 import socket
-import subprocess
 import sys
 from importlib.resources import files
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from csv_pipeline.cli.services import Process, run_all
 from csv_pipeline.cli.terminal import command, note, notes
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError
 from csv_pipeline.files.stores import store_of
 from csv_pipeline.settings import Settings
 
-# Dagster 1.13 advertises `dg dev` whenever `dagster dev`, which needs no project layout, is called.
-_SUPERSEDED = "ignore:Function `dev_command` is superseded"
+_MODULE = "csv_pipeline.definitions"
+_PYTHON = (sys.executable, "-m")
 
 
 def dagster_home(settings: Settings) -> Path:
@@ -29,43 +30,83 @@ def dagster_home(settings: Settings) -> Path:
     return home
 
 
-def serve(pipeline: Pipeline, host: str, port: int, *, verbose: bool = False) -> int:
-    """Run `dagster dev` over the feeds and return its exit code.
+def serve(  # noqa: PLR0913  # two pages, and where they are
+    pipeline: Pipeline,
+    host: str,
+    port: int,
+    *,
+    page_host: str = "127.0.0.1",
+    page_port: int | None = None,
+    verbose: bool = False,
+) -> int:
+    """Run Dagster, and the import page where it has a port, and return the exit code.
 
-    The pipeline holds the database open, so that an embedded server outlives Dagster's processes.
+    The pipeline holds the database open, so that an embedded server outlives the processes.
 
     Raises:
-        SetupError: Something listens on the port already.
+        SetupError: Something listens on a port already.
     """
-    if _answers(host, port):
-        raise SetupError(
-            f"port {port} of {host}: a free port was needed; something listens there already "
-            "(choose another by --port)"
+    settings = pipeline.settings
+    for its_host, its_port in ((host, port), (page_host, page_port)):
+        if its_port is not None and answers(its_host, its_port):
+            raise SetupError(
+                f"port {its_port} of {its_host}: a free port was needed; something listens there "
+                "already (choose another by --port)"
+            )
+    store_of(settings.landing_area).prepare(settings.landing_area)
+    home = dagster_home(settings)
+    dagster = f"http://{host}:{port}"
+    note(f"Dagster starts at {dagster} in half a minute or so; Ctrl-C stops it.")
+    with TemporaryDirectory(prefix="csv-pipeline-") as sockets:
+        processes = _dagster(Path(sockets), host, port, verbose=verbose)
+        environment = _environment(settings, home) | {"CSV_PIPELINE_DAGSTER_URL": dagster}
+        page = None
+        if page_port is not None:
+            page = f"http://{page_host}:{page_port}"
+            command = [*_PYTHON, "csv_pipeline.cli", "serve", "--alone"]
+            processes.append(
+                Process(
+                    "import page",
+                    [*command, "--host", page_host, "--port", str(page_port)],
+                    lambda: answers(page_host, page_port),
+                )
+            )
+        # Dagster warns of a dagster.yaml where it is started.
+        return run_all(
+            processes, environment, settings.home, lambda: _tell(pipeline, dagster, page)
         )
-    store_of(pipeline.settings.landing_area).prepare(pipeline.settings.landing_area)
-    note(f"Dagster starts at http://{host}:{port} in half a minute or so; Ctrl-C stops it.")
-    child = subprocess.Popen(  # noqa: S603  # our own interpreter, and no shell
-        _command(host, port, verbose=verbose),
-        env=_environment(pipeline.settings),
-        cwd=pipeline.settings.home,  # Dagster warns of a dagster.yaml where it is started
-        start_new_session=True,
-    )
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: child.send_signal(signal.SIGINT))
-    told = False
-    while True:
-        try:
-            return child.wait(timeout=1)
-        except subprocess.TimeoutExpired:
-            if not told and _answers(host, port):
-                told = True
-                _tell(pipeline, f"http://{host}:{port}")
 
 
-def _tell(pipeline: Pipeline, page: str) -> None:
+def _dagster(sockets: Path, host: str, port: int, *, verbose: bool) -> list[Process]:
+    """Return Dagster's processes: the one with our code, the daemon and the web server."""
+    socket_path, workspace = sockets / "code", sockets / "workspace.yaml"
+    server = {"socket": str(socket_path), "location_name": _MODULE}
+    workspace.write_text(json.dumps({"load_from": [{"grpc_server": server}]}), encoding="utf-8")
+    level = "info" if verbose else "warning"
+    where = ("--workspace", str(workspace))
+    code = ("code-server", "start", "--module-name", _MODULE, "--socket", str(socket_path))
+    names = ("--location-name", _MODULE, "--log-level", level)
+    return [
+        Process("code server", [*_PYTHON, "dagster", *code, *names], socket_path.exists),
+        Process(
+            "daemon", [*_PYTHON, "csv_pipeline.defs.daemon", "run", *where, "--log-level", level]
+        ),
+        Process(
+            "web server",
+            [
+                *(*_PYTHON, "dagster_webserver", *where, "--host", host, "--port", str(port)),
+                *("--dagster-log-level", level),
+            ],
+            lambda: answers(host, port),
+        ),
+    ]
+
+
+def _tell(pipeline: Pipeline, dagster: str, page: str | None) -> None:
     lines = (
         "",
-        f"  Dagster       {page}",
+        *([f"  import page   {page}"] if page else []),
+        f"  Dagster       {dagster}",
         f"  landing area  {pipeline.settings.landing_area}",
         "  drop a file   into ACCOUNT/FEED/ there, such as acme/ebay_orders/; its rows are in the",
         f"                table within some 20 seconds ({command()} feeds lists the feeds)",
@@ -90,14 +131,7 @@ def psql(pipeline: Pipeline) -> str:
     return shlex.join([program, address.replace("%2F", "/")])
 
 
-def _command(host: str, port: int, *, verbose: bool) -> list[str]:
-    dagster = Path(sys.executable).with_name("dagster")
-    level = "info" if verbose else "warning"
-    where = ("--host", host, "--port", str(port))
-    return [str(dagster), "dev", "-m", "csv_pipeline.definitions", *where, "--log-level", level]
-
-
-def _environment(settings: Settings) -> dict[str, str]:
+def _environment(settings: Settings, home: Path) -> dict[str, str]:
     """Return the environment with every folder absolute, whatever Dagster's processes work in."""
     return {
         **os.environ,
@@ -107,12 +141,12 @@ def _environment(settings: Settings) -> dict[str, str]:
         "CSV_PIPELINE_REFUSED_FOLDER": str(settings.refused_area),
         "CSV_PIPELINE_RESULTS_FOLDER": str(settings.results_area),
         "CSV_PIPELINE_REJECTS_FOLDER": str(settings.rejects_area),
-        "DAGSTER_HOME": str(dagster_home(settings)),
-        "PYTHONWARNINGS": ",".join(filter(None, (_SUPERSEDED, os.environ.get("PYTHONWARNINGS")))),
+        "DAGSTER_HOME": str(home),
     }
 
 
-def _answers(host: str, port: int) -> bool:
+def answers(host: str, port: int) -> bool:
+    """Return whether something listens on a port."""
     with socket.socket() as probe:
         probe.settimeout(0.5)
         return probe.connect_ex((host, port)) == 0

@@ -22,13 +22,7 @@ def serve(pipeline: Pipeline, host: str, port: int) -> None:
     Raises:
         SetupError: Others could reach it, and there is no token.
     """
-    with pipeline.database.begin() as connection:
-        guarded = tokens.any_valid(connection)
-    if not guarded and not _is_loopback(host):
-        raise SetupError(
-            f"address {host}: a token was needed, because others can reach this address; there is "
-            "none: make one by csv-pipeline token new NAME --account ACCOUNT"
-        )
+    guarded = hold_to_tokens(pipeline, host)
     if not guarded:
         note("There is no token, so whoever can reach this machine's own address may do all.")
     runs = DagsterRuns(pipeline.settings.dagster_url)
@@ -42,6 +36,22 @@ def serve(pipeline: Pipeline, host: str, port: int) -> None:
         timeout_graceful_shutdown=_SECONDS_TO_END,
         server_header=False,
     )
+
+
+def hold_to_tokens(pipeline: Pipeline, host: str) -> bool:
+    """Return whether there is a token; there must be one where others can reach the service.
+
+    Raises:
+        SetupError: There is none.
+    """
+    with pipeline.database.begin() as connection:
+        guarded = tokens.any_valid(connection)
+    if not guarded and not _is_loopback(host):
+        raise SetupError(
+            f"address {host}: a token was needed, because others can reach this address; there is "
+            "none: make one by csv-pipeline token new NAME --account ACCOUNT"
+        )
+    return guarded
 
 
 def _is_loopback(host: str) -> bool:

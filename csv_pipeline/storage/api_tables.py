@@ -32,6 +32,7 @@ upload = sa.Table(
     sa.Column("problem", sa.Text),
     sa.Column("problem_code", sa.Text),
     index("upload_by_account", "account, upload_id"),
+    index("upload_not_placed", "account, upload_id", "arrival_id IS NULL"),
     index("upload_by_arrival", "arrival_id", "arrival_id IS NOT NULL"),
     index("upload_expiring", "expires_at", "expires_at IS NOT NULL"),
 )

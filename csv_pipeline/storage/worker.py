@@ -20,8 +20,13 @@ def this_worker() -> str | None:
 
     The start is in clock ticks since boot.
     """
-    place, facts = _place(), _facts(os.getpid())
-    return f"{place}/{os.getpid()}/{facts[_STARTED]}" if place and facts else None
+    return worker_named(os.getpid())
+
+
+def worker_named(pid: int) -> str | None:
+    """Return the name of a process in this one's namespace; None if it ended."""
+    place, facts = _place(), _facts(pid)
+    return f"{place}/{pid}/{facts[_STARTED]}" if place and facts else None
 
 
 def is_here(worker: str | None) -> bool:

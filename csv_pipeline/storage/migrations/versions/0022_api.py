@@ -29,6 +29,8 @@ CREATE TABLE csv_pipeline.upload (
     problem_code text
 );
 CREATE INDEX upload_by_account ON csv_pipeline.upload (account, upload_id);
+CREATE INDEX upload_not_placed ON csv_pipeline.upload (account, upload_id)
+    WHERE arrival_id IS NULL;
 CREATE INDEX upload_by_arrival ON csv_pipeline.upload (arrival_id) WHERE arrival_id IS NOT NULL;
 CREATE INDEX upload_expiring ON csv_pipeline.upload (expires_at) WHERE expires_at IS NOT NULL;
 
@@ -111,11 +113,24 @@ CREATE POLICY own_account ON csv_pipeline.{table} FOR SELECT
     USING (account = ANY ((SELECT csv_pipeline.readable_accounts())::text[]));
 """
 
-_BY_IMPORT = """
-ALTER TABLE csv_pipeline.correction ENABLE ROW LEVEL SECURITY;
-CREATE POLICY own_account ON csv_pipeline.correction FOR SELECT
-    USING (import_id = ANY (ARRAY(SELECT import_id FROM csv_pipeline.import)));
+_LISTS = """
+CREATE INDEX import_by_account ON csv_pipeline.import (account, import_id);
+CREATE INDEX import_by_time ON csv_pipeline.import (account, finished_at, import_id);
+CREATE INDEX import_by_name ON csv_pipeline.import (account, name, import_id);
+CREATE INDEX import_by_read ON csv_pipeline.import (account, read, import_id);
+CREATE INDEX import_by_rejected ON csv_pipeline.import (account, rejected, import_id);
 """
+
+_BY_NUMBER = """
+ALTER TABLE csv_pipeline.{table} ENABLE ROW LEVEL SECURITY;
+DROP POLICY IF EXISTS own_account ON csv_pipeline.{table};
+CREATE POLICY own_account ON csv_pipeline.{table} FOR SELECT
+    USING (import_id = ANY (ARRAY(
+        SELECT import_id FROM csv_pipeline.import
+        UNION ALL SELECT upload_id FROM csv_pipeline.upload
+    )));
+"""
+"""The rejects of an upload, which a check found, are stored by the number of the upload."""
 
 
 def upgrade() -> None:
@@ -123,6 +138,8 @@ def upgrade() -> None:
     op.execute(_TABLES)
     for table in ("upload", "progress", "audit"):
         op.execute(_BY_ACCOUNT.format(table=table))
-    op.execute(_BY_IMPORT)
+    for table in ("reject", "correction"):
+        op.execute(_BY_NUMBER.format(table=table))
+    op.execute(_LISTS)
     for table in ("token", "idempotency_key", "webhook"):  # nothing for readers
         op.execute(f"ALTER TABLE csv_pipeline.{table} ENABLE ROW LEVEL SECURITY")

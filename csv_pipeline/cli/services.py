@@ -1,0 +1,107 @@
+"""Run several processes until they are told to end, and start again what ends before."""
+
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from csv_pipeline.cli.terminal import note
+
+_LOOK_SECONDS = 0.2
+_SECONDS_TO_END = 15.0
+_LONGEST_PAUSE_SECONDS = 30.0
+_STEADY_SECONDS = 60.0
+
+
+@dataclass(slots=True)
+class Process:
+    """A process that is to run all the time; `ready` says whether those after it may start."""
+
+    name: str
+    command: Sequence[str]
+    ready: Callable[[], bool] = lambda: True
+    running: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    starts: int = 0
+    due_at: float = field(default=0.0)
+
+    def start(self, environment: Mapping[str, str], folder: Path) -> None:
+        """Start it, in a session of its own, so that Ctrl-C reaches this process only."""
+        self.running = subprocess.Popen(  # noqa: S603  # our own interpreter, and no shell
+            self.command, env=dict(environment), cwd=folder, start_new_session=True
+        )
+        self.started_at, self.starts = time.monotonic(), self.starts + 1
+
+    def look(self, environment: Mapping[str, str], folder: Path) -> None:
+        """Start it again if it ended, later each time that it does so soon."""
+        now = time.monotonic()
+        if self.running is None:
+            if now >= self.due_at:
+                self.start(environment, folder)
+            return
+        if (code := self.running.poll()) is None:
+            return
+        if now - self.started_at > _STEADY_SECONDS:
+            self.starts = 0
+        pause = min(2.0**self.starts - 1, _LONGEST_PAUSE_SECONDS)
+        self.running, self.due_at = None, now + pause
+        note(f"{self.name} ended ({_how(code)}); it is started again in {pause:.0f} s.")
+
+    def end(self) -> None:
+        """Ask it to end."""
+        if self.running is not None:
+            with suppress(ProcessLookupError):
+                self.running.send_signal(signal.SIGINT)
+
+    def wait(self, deadline: float) -> None:
+        """Wait for its end, and enforce it in the end."""
+        if self.running is None:
+            return
+        try:
+            self.running.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self.running.kill()
+            self.running.wait()
+
+
+def run_all(
+    processes: Sequence[Process],
+    environment: Mapping[str, str],
+    folder: Path,
+    on_ready: Callable[[], None],
+) -> int:
+    """Run processes, each started once the one before it is ready, until a signal ends them all.
+
+    Returns the exit code.
+    """
+    over = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: over.set())
+    waiting, started = list(processes), list[Process]()
+    told = False
+    try:
+        while not over.wait(_LOOK_SECONDS):
+            for process in started:
+                process.look(environment, folder)
+            if not all(process.ready() for process in started):
+                continue
+            if waiting:
+                started.append(waiting.pop(0))
+            elif not told:
+                told = True
+                on_ready()
+    finally:
+        for process in reversed(started):
+            process.end()
+        deadline = time.monotonic() + _SECONDS_TO_END
+        for process in reversed(started):
+            process.wait(deadline)
+    return 0
+
+
+def _how(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit code {code}"

@@ -1,0 +1,83 @@
+"""A process that has imported everything and forks one child for each run that it is told of.
+
+The launcher, `csv_pipeline.defs.launcher`, starts it by `python -m`. It says READY, reads a line
+for each run, which are the arguments of Dagster's `execute_run` as Dagster writes them, and answers
+with the child's process id. It ends when its input does; the runs of its children go on.
+
+Polars may be imported before a fork, but must not have run: a child would wait for threads that it
+does not have. So the process looks at its threads before each fork, and ends rather than fork then.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+READY = "ready"
+_TASKS = Path("/proc/self/task")
+_OF_A_POOL = ("polars-0", "tokio-rt", "async-exec")
+
+
+def main() -> int:
+    """Fork a child for each line of the input, until it ends."""
+    prepare()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for those who end this process
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children are not waited for
+    _say(READY)
+    for line in sys.stdin:
+        if threads := running_pools():
+            print(f"not forking: {', '.join(threads)} run", file=sys.stderr)  # noqa: T201
+            return 1
+        pid = os.fork()
+        if pid == 0:
+            _execute(line)
+        _say(str(pid))
+    return 0
+
+
+def prepare() -> None:
+    """Import what a run needs, and build the definitions, without running Polars."""
+    from dagster._cli import api  # noqa: PLC0415  # here, so that the launcher does not load it
+
+    from csv_pipeline import definitions  # noqa: PLC0415
+
+    definitions.defs.get_repository_def().get_all_jobs()
+    del api
+
+
+def running_pools() -> list[str]:
+    """Return the names of threads that a child would miss; without /proc none are known."""
+    if not _TASKS.exists():
+        return []
+    names = [(task / "comm").read_text().strip() for task in _TASKS.iterdir()]
+    return [name for name in names if name.startswith(_OF_A_POOL)]
+
+
+def _execute(arguments: str) -> None:
+    """Execute a run as `dagster api execute_run` does, and end this process."""
+    from dagster._cli.api import execute_run_command  # noqa: PLC0415
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.setsid()  # what ends the process that forked does not end the run
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(2, 1)  # what a run prints does not go to the launcher
+    code = 1
+    try:
+        execute_run_command.main([arguments.strip()], standalone_mode=False)
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201  # the launcher reads it
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,165 @@
+"""What runs beside each other goes on: a process that ends is started again, and says so."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from csv_pipeline.cli.services import Process
+from csv_pipeline.defs import preforked
+from csv_pipeline.storage.worker import is_gone
+from csv_pipeline_tests.test_cli import free_port
+
+CUSTOMERS = "Customer ID,Name\nC1,Ann\nC2,Bob\n"
+SLEEP = (sys.executable, "-c", "import time; time.sleep(60)")
+FAIL = (sys.executable, "-c", "raise SystemExit(3)")
+
+
+def test_a_process_that_ends_is_started_again_later_each_time(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    process = Process("one", FAIL)
+    process.start(os.environ, tmp_path)
+    assert process.running is not None
+    process.running.wait()
+    process.look(os.environ, tmp_path)
+    assert "one ended (exit code 3); it is started again in 1 s." in capsys.readouterr().err
+    process.look(os.environ, tmp_path)
+    assert process.running is None  # not before its pause is over
+    process.due_at = 0
+    process.look(os.environ, tmp_path)
+    assert process.running is not None
+    assert process.starts == 2
+    process.running.wait()
+    process.look(os.environ, tmp_path)
+    assert "started again in 3 s." in capsys.readouterr().err
+
+
+def test_a_process_that_does_not_end_when_asked_is_killed(tmp_path: Path) -> None:
+    deaf = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(60)"
+    process = Process("deaf", (sys.executable, "-c", deaf))
+    process.start(os.environ, tmp_path)
+    time.sleep(0.5)
+    process.end()
+    process.wait(time.monotonic() + 0.2)
+    assert process.running is not None
+    assert process.running.returncode == -signal.SIGKILL
+
+
+def test_nothing_forks_once_polars_has_run() -> None:
+    program = (
+        "from csv_pipeline.defs import preforked\n"
+        "import polars as pl\n"
+        "print(preforked.running_pools())\n"
+        "pl.DataFrame({'a': [1]}).lazy().collect()\n"
+        "print(preforked.running_pools())\n"
+    )
+    command = [sys.executable, "-c", program]
+    said = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    before, after = said.stdout.splitlines()
+    assert before == "[]"
+    assert "polars-0" in after
+
+
+@pytest.mark.slow
+def test_nothing_that_is_imported_before_a_fork_runs_polars() -> None:
+    program = "from csv_pipeline.defs import preforked as p; p.prepare(); print(p.running_pools())"
+    command = [sys.executable, "-c", program]
+    said = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    assert said.stdout.strip() == "[]"
+    assert preforked.READY
+
+
+class Served:
+    """The import page with Dagster beside it, as `csv-pipeline serve` starts them."""
+
+    def __init__(self, pid: int, log: Path, page: int, dagster: int) -> None:
+        self.pid, self.log = pid, log
+        self.page, self.dagster = f"http://127.0.0.1:{page}", f"http://127.0.0.1:{dagster}"
+
+    def runs(self) -> list[dict[str, Any]]:
+        query = "{ runsOrError { ... on Runs { results { status runId tags { key value } } } } }"
+        answer = httpx2.post(f"{self.dagster}/graphql", json={"query": query}, timeout=20)
+        found: list[dict[str, Any]] = answer.json()["data"]["runsOrError"]["results"]
+        return found
+
+    def is_up(self) -> bool:
+        try:
+            httpx2.get(f"{self.page}/health/ready", timeout=5).raise_for_status()
+            self.runs()
+        except (httpx2.HTTPError, ValueError, KeyError):
+            return False
+        return "import page" in self.log.read_text()
+
+    def send(self, name: str) -> dict[str, Any]:
+        path = f"{self.page}/api/v1/uploads/acme/{name}?feed=customers"
+        content = CUSTOMERS.replace("Ann", name)
+        answer = httpx2.put(path, content=content.encode(), timeout=30)
+        facts: dict[str, Any] = answer.raise_for_status().json()
+        return facts
+
+    def children(self) -> list[int]:
+        listed = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+        servers = [int(pid) for pid in listed.split()]
+        return [
+            pid for pid in servers if b"postgres" not in Path(f"/proc/{pid}/cmdline").read_bytes()
+        ]
+
+    def done(self) -> int:
+        return sum(run["status"] == "SUCCESS" for run in self.runs())
+
+
+@contextmanager
+def _served() -> Iterator[Served]:
+    with tempfile.TemporaryDirectory(prefix="csv-pipeline-", ignore_cleanup_errors=True) as folder:
+        page, dagster = free_port(), free_port()
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("CSV_PIPELINE_")}
+        environment |= {"CSV_PIPELINE_DAGSTER_URL": f"http://127.0.0.1:{dagster}"}
+        log = Path(folder, "log")
+        command = [sys.executable, "-m", "csv_pipeline.cli", "serve", "--port", str(page)]
+        with log.open("wb") as out:
+            process = subprocess.Popen(  # noqa: S603  # our own command
+                command, cwd=folder, env=environment, stdout=out, stderr=out
+            )
+        try:
+            served = Served(process.pid, log, page, dagster)
+            _wait(served.is_up, 180)
+            yield served
+        finally:
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=60) == 0
+
+
+def _wait(done: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+@pytest.mark.slow
+def test_runs_are_forked_and_what_is_killed_is_started_again() -> None:
+    with _served() as served:
+        served.send("one.csv")
+        _wait(lambda: served.done() == 1, 60)
+        served.send("two.csv")
+        _wait(lambda: served.done() == 2, 60)
+        (worker,) = [
+            tag["value"] for tag in served.runs()[0]["tags"] if tag["key"] == "csv_pipeline/worker"
+        ]
+        _wait(lambda: is_gone(worker), 20)  # one run a process
+        for pid in served.children():
+            os.kill(pid, signal.SIGKILL)
+        _wait(lambda: served.log.read_text().count("it is started again") == 4, 60)
+        _wait(served.is_up, 120)
+        served.send("three.csv")
+        _wait(lambda: served.done() == 3, 120)
