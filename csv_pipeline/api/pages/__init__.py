@@ -6,10 +6,24 @@ changes anything is a form that is posted and leads on by a redirect.
 
 from fastapi import APIRouter, FastAPI
 
-from csv_pipeline.api.pages import patterns, session
+from csv_pipeline.api.pages import (
+    accounts,
+    checks,
+    feeds,
+    history,
+    home,
+    imports,
+    patterns,
+    rejects,
+    sending,
+    session,
+)
 from csv_pipeline.api.pages.page import problem_page
 
-_ROUTERS: tuple[APIRouter, ...] = (patterns.router, session.router)
+_ROUTERS: tuple[APIRouter, ...] = (
+    *(home.router, sending.router, imports.router, checks.router, rejects.router),
+    *(history.router, feeds.router, accounts.router, patterns.router, session.router),
+)
 
 
 def add_to(app: FastAPI) -> None:

@@ -58,6 +58,11 @@ def answer(
     )
 
 
+def part(request: Request, template: str, shown: Mapping[str, Any]) -> str:
+    """Return a part of a page."""
+    return _templates.get_template(template).render(**_frame(request), **shown)
+
+
 def leads_to(address: str) -> RedirectResponse:
     """Return a redirect to a page, after a form was posted."""
     return RedirectResponse(address, status_code=303)
