@@ -118,3 +118,11 @@ webhook = sa.Table(
     sa.Column("suspended_until", AWARE),
     sa.Column("problem", sa.Text),
 )
+
+rate_limit = sa.Table(
+    "rate_limit",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("paid_until", AWARE, nullable=False),
+    prefixes=["UNLOGGED"],
+)

@@ -105,6 +105,11 @@ CREATE TABLE csv_pipeline.webhook (
     suspended_until timestamptz,
     problem text
 );
+
+CREATE UNLOGGED TABLE csv_pipeline.rate_limit (
+    key text PRIMARY KEY,
+    paid_until timestamptz NOT NULL
+);
 """
 
 _BY_ACCOUNT = """
@@ -141,5 +146,5 @@ def upgrade() -> None:
     for table in ("reject", "correction"):
         op.execute(_BY_NUMBER.format(table=table))
     op.execute(_LISTS)
-    for table in ("token", "idempotency_key", "webhook"):  # nothing for readers
+    for table in ("token", "idempotency_key", "webhook", "rate_limit"):  # nothing for readers
         op.execute(f"ALTER TABLE csv_pipeline.{table} ENABLE ROW LEVEL SECURITY")
