@@ -1,4 +1,4 @@
-"""What needs a person: files refused or failed, rows to correct, and files that nobody goes on with.
+"""What needs a person: files refused or failed, rows to correct, and files that do not go on.
 
 A refused file needs nobody any more once one of its name was imported.
 """
@@ -43,7 +43,9 @@ def needs(connection: sa.Connection, account: str | None, limit: int) -> list[Ne
     return sorted(found, key=lambda one: one.at, reverse=True)[:limit]
 
 
-def _of(query: sa.Select[tuple[object, ...]], account: str | None, limit: int) -> sa.Select[tuple[object, ...]]:
+def _of(
+    query: sa.Select[tuple[object, ...]], account: str | None, limit: int
+) -> sa.Select[tuple[object, ...]]:
     its = query.selected_columns
     if account is not None:
         query = query.where(its["account"] == account)

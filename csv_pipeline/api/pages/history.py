@@ -50,14 +50,17 @@ def history(  # noqa: PLR0913, PLR0917  # what it is searched by
         known = [caller.account] if caller.account else accounts.names(connection)
     shown, more = found[:_A_PAGE], found[_A_PAGE:]
     after = str(
-        request.url.include_query_params(
-            cursor=paging.cursor("history", shown[-1].place)
-        ).replace(scheme="", netloc="")
+        request.url.include_query_params(cursor=paging.cursor("history", shown[-1].place)).replace(
+            scheme="", netloc=""
+        )
         if more
         else ""
     )
     asked = {"q": q, "account": account, "feed": feed, "state": state}
-    facts = {"imports": [listed(one).model_dump(mode="json") for one in shown], "next": after or None}
+    facts = {
+        "imports": [listed(one).model_dump(mode="json") for one in shown],
+        "next": after or None,
+    }
     page = {"before": "", "after": after, "shown": f"{len(shown)} files"}
     return answer(
         request,

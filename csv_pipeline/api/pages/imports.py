@@ -91,9 +91,9 @@ def consequences(request: Request, number: Number, caller: Undoer, service: Serv
     report = undo(pipeline.database, pipeline.feeds, entry.import_id or number, dry_run=True)
     assert report.undo is not None  # noqa: S101  # an undo says what it did
     its = report.undo
-    facts = {
-        name: getattr(its, name) for name in its.__dataclass_fields__
-    } | {"kept": {str(by): rows for by, rows in its.kept.items()}}
+    facts = {name: getattr(its, name) for name in its.__dataclass_fields__} | {
+        "kept": {str(by): rows for by, rows in its.kept.items()}
+    }
     facts = {"number": number, "undo": facts}
     return answer(request, "undo.html", facts, {"entry": entry.model_dump(mode="json")})
 
@@ -110,30 +110,38 @@ def take_back(number: Number, caller: Undoer, service: ServiceOf) -> Response:
 
 def _outcome(entry: Shown) -> Mapping[str, str]:
     """Return what happened, whether anything is wrong, and what is safe."""
+    if entry.state is ImportState.IMPORTED:
+        return _of_imported(entry)
+    by_state = {
+        ImportState.UNDONE: _says(
+            "same",
+            f"Taken back by import {entry.undone_by}",
+            "Its rows are as they were before. This can be undone, too.",
+        ),
+        ImportState.DUPLICATE: _says(
+            "same",
+            "Nothing new",
+            f"The same content came before, as import {entry.same_as}. Nothing was stored.",
+        ),
+        ImportState.CANCELED: _says(
+            "same", "Discarded", "Nothing of it was stored, and the file is not kept."
+        ),
+    }
+    refused = _says("refused", "Nothing of this file was stored", entry.problem or "")
+    return by_state.get(entry.state, refused)
+
+
+def _of_imported(entry: Shown) -> Mapping[str, str]:
     counts = entry.counts
-    stored = counts.inserted + counts.updated
-    problem = entry.problem or ""
-    match entry.state, entry.outcome:
-        case ImportState.UNDONE, _:
-            title = f"Taken back by import {entry.undone_by}"
-            return _says("same", title, "Its rows are as they were before. This can be undone, too.")
-        case _, Outcome.UNDO:
-            title = f"This took back import {entry.undoes}"
-            return _says("stored", title, "It can be taken back itself, which brings the rows back.")
-        case ImportState.IMPORTED, _ if counts.rejected:
-            title = f"{_rows(counts.rejected)} not imported"
-            text = f"{_rows(stored)} stored; the rejected ones are kept and can be corrected."
-            return _says("needs", title, text)
-        case ImportState.IMPORTED, _:
-            text = f"{_rows(stored)} stored. This can be taken back."
-            return _says("stored", "Every row is imported", text)
-        case ImportState.DUPLICATE, _:
-            text = f"The same content came before, as import {entry.same_as}. Nothing was stored."
-            return _says("same", "Nothing new", text)
-        case ImportState.CANCELED, _:
-            return _says("same", "Discarded", "Nothing of it was stored, and the file is not kept.")
-        case _:
-            return _says("refused", "Nothing of this file was stored", problem)
+    stored = _rows(counts.inserted + counts.updated)
+    if entry.outcome is Outcome.UNDO:
+        title = f"This took back import {entry.undoes}"
+        return _says("stored", title, "It can be taken back itself, which brings the rows back.")
+    if counts.rejected:
+        title = f"{_rows(counts.rejected)} not imported"
+        text = f"{stored} stored; the rejected ones are kept and can be corrected."
+        return _says("needs", title, text)
+    return _says("stored", "Every row is imported", f"{stored} stored. This can be taken back.")
 
 
 def _says(meaning: str, title: str, text: str) -> dict[str, str]:

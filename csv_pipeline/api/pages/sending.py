@@ -52,12 +52,7 @@ async def _own(parts: AsyncIterator[Part], caller: Caller) -> AsyncIterator[Part
 
 
 def _page(  # noqa: PLR0913, PLR0917  # what the page shows
-    request: Request,
-    caller: Caller,
-    service: Service,
-    taken: list[Taken],
-    account: str,
-    feed: str,
+    request: Request, caller: Caller, service: Service, taken: list[Taken], account: str, feed: str
 ) -> Response:
     with service.reading(caller) as connection:
         known = names(connection, caller)
