@@ -9,12 +9,13 @@ from starlette.middleware.gzip import GZipMiddleware
 from csv_pipeline.api import pages
 from csv_pipeline.api.entity_tags import EntityTags
 from csv_pipeline.api.gate import Gate
+from csv_pipeline.api.idempotency import Idempotency
 from csv_pipeline.api.problems import add_handlers
-from csv_pipeline.api.routes import health, imports, uploads
+from csv_pipeline.api.routes import health, imports, tus, uploads
 from csv_pipeline.api.service import Service
 
 ROOT = "/api/v1"
-_ROUTERS: tuple[APIRouter, ...] = (imports.router, uploads.router)
+_ROUTERS: tuple[APIRouter, ...] = (imports.router, uploads.router, tus.router)
 
 
 def make_app(service: Service) -> FastAPI:
@@ -35,6 +36,7 @@ def make_app(service: Service) -> FastAPI:
     app.include_router(health.router)
     pages.add_to(app)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
+    app.add_middleware(Idempotency, service=service)
     app.add_middleware(EntityTags)
     app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=5)
     app.add_middleware(Gate, service=service)

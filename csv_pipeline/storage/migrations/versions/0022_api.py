@@ -26,7 +26,9 @@ CREATE TABLE csv_pipeline.upload (
     arrival_id bigint REFERENCES csv_pipeline.arrival,
     report jsonb,
     problem text,
-    problem_code text
+    problem_code text,
+    writer text,
+    writer_until timestamptz
 );
 CREATE INDEX upload_by_account ON csv_pipeline.upload (account, upload_id);
 CREATE INDEX upload_not_placed ON csv_pipeline.upload (account, upload_id)
