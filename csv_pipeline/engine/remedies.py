@@ -48,7 +48,8 @@ def _parsed(account: str, command: str) -> tuple[Account, dict[str, object]]:
             raise SetupError(f"{command!r}: a setting of an account was needed; found {name}")
         fact = _OPTIONS[name]
         changes[fact] = as_told(fact, value, changes.get(fact))
-    return Account(account=account, **scope), changes
+    narrow = Account(account=account, feed=scope.get("feed", ""), header=scope.get("header", ""))
+    return narrow, changes
 
 
 def as_told(fact: str, value: str, before: object = None) -> object:

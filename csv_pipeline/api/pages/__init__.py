@@ -14,13 +14,14 @@ from csv_pipeline.api.pages import (
     home,
     imports,
     patterns,
+    rejects,
     sending,
     session,
 )
 from csv_pipeline.api.pages.page import problem_page
 
 _ROUTERS: tuple[APIRouter, ...] = (
-    *(home.router, sending.router, imports.router, checks.router),
+    *(home.router, sending.router, imports.router, checks.router, rejects.router),
     *(history.router, feeds.router, accounts.router, patterns.router, session.router),
 )
 

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from csv_pipeline.api.callers import Reader
 from csv_pipeline.api.pages.page import answer
 from csv_pipeline.api.service import ServiceOf
-from csv_pipeline.casts.spreadsheets import neutral
+from csv_pipeline.rejects.rejects_file import neutral
 from csv_pipeline.spec.contract import Column
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.header import title

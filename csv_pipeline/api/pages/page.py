@@ -52,7 +52,7 @@ def answer(
     if request.url.path.endswith(".json"):
         return JSONResponse(dict(facts), status_code=status, headers={"Cache-Control": "no-store"})
     return HTMLResponse(
-        _templates.get_template(template).render(**_frame(request), **facts, **(shown or {})),
+        _templates.get_template(template).render({**_frame(request), **facts, **(shown or {})}),
         status_code=status,
         headers=_HEADERS,
     )

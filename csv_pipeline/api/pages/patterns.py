@@ -79,6 +79,7 @@ def _import(number: int, state: str) -> dict[str, Any]:
         "account": "acme",
         "feed": None if state == "uploading" else "ebay_orders",
         "state": state,
+        "outcome": None if tone(state) == "running" else state,
         "counts": None if tone(state) == "running" else vars_of(_LARGE),
         "at": "2026-11-26T22:10:00+00:00",
     }

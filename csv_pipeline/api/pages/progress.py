@@ -29,16 +29,16 @@ _SAID = {
 
 def live(state: ImportState, told: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return steps and progress for a file that is worked on."""
-    stage = (told or {}).get("stage")
-    at = list(_STAGES).index(stage) if stage in _STAGES else -1
-    word = _STAGES.get(stage or "", str(state).capitalize())
+    known = [stage for stage in _STAGES if stage == (told or {}).get("stage")]
+    at = list(_STAGES).index(known[0]) if known else -1
+    word = _STAGES[known[0]] if known else str(state).capitalize()
     return {
         "steps": [
             {"word": name, "done": place < at, "now": place == at}
             for place, name in enumerate(_STAGES.values())
         ],
         "progress": {
-            "stage": stage,
+            "stage": known[0].value if known else "",
             "word": word,
             "rows": (told or {}).get("rows") or 0,
             "total": (told or {}).get("total_rows") or 0,
