@@ -11,11 +11,29 @@ from csv_pipeline.api.entity_tags import EntityTags
 from csv_pipeline.api.gate import Gate
 from csv_pipeline.api.idempotency import Idempotency
 from csv_pipeline.api.problems import add_handlers
-from csv_pipeline.api.routes import health, imports, tus, uploads
+from csv_pipeline.api.routes import (
+    accounts,
+    audit,
+    health,
+    imports,
+    metrics,
+    tokens,
+    tus,
+    uploads,
+    webhooks,
+)
 from csv_pipeline.api.service import Service
 
 ROOT = "/api/v1"
-_ROUTERS: tuple[APIRouter, ...] = (imports.router, uploads.router, tus.router)
+_ROUTERS: tuple[APIRouter, ...] = (
+    imports.router,
+    uploads.router,
+    tus.router,
+    accounts.router,
+    tokens.router,
+    webhooks.router,
+    audit.router,
+)
 
 
 def make_app(service: Service) -> FastAPI:
@@ -36,6 +54,7 @@ def make_app(service: Service) -> FastAPI:
     app.include_router(health.router)
     pages.add_to(app)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
+    app.include_router(metrics.router)
     app.add_middleware(Idempotency, service=service)
     app.add_middleware(EntityTags)
     app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=5)

@@ -1,4 +1,4 @@
-"""The headers of tus 1.0.0: what a client says of an upload, and what it is told."""
+"""The headers of tus 1.0.0: what the sender says of an upload, and what it is told."""
 
 import binascii
 import hashlib
@@ -24,7 +24,7 @@ _DIGITS = 18
 
 
 def hold_to_version(request: Request) -> None:
-    """Let only a client go on that speaks this version of tus.
+    """Let only a sender go on that speaks this version of tus.
 
     Raises:
         ProblemError: It speaks another one.
@@ -72,7 +72,7 @@ def metadata_of(request: Request) -> dict[str, str]:
 
 
 def headers_of(upload: Upload) -> dict[str, str]:
-    """Return what a client is told of an upload."""
+    """Return what the sender is told of an upload."""
     told = {"Tus-Resumable": VERSION, "Upload-Offset": str(upload.received_bytes)}
     if upload.state is UploadState.UPLOADING and upload.expires_at is not None:
         told["Upload-Expires"] = format_datetime(upload.expires_at.astimezone(UTC), usegmt=True)
@@ -80,7 +80,7 @@ def headers_of(upload: Upload) -> dict[str, str]:
 
 
 def length_and_metadata_of(upload: Upload) -> dict[str, str]:
-    """Return what a client said of an upload when it began, which no cache is to keep."""
+    """Return what the sender said of an upload when it began, which no cache is to keep."""
     said = {"filename": upload.name, "account": upload.account, "feed": upload.feed}
     if upload.check_first:
         said["check"] = "true"
@@ -128,15 +128,22 @@ class Checksum:
             raise ProblemError("checksum_mismatch", "the bytes have another checksum than was sent")
 
 
-def hold_to_rest(request: Request, upload: Upload) -> None:
-    """Let only so many bytes in as are missing, and only as tus sends them.
+def hold_to_media_type(request: Request) -> None:
+    """Let bytes in only as tus sends them.
 
     Raises:
-        ProblemError: They are more, or are sent as something else.
+        ProblemError: They are sent as something else.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().casefold()
     if kind != MEDIA_TYPE:
         raise ProblemError("wrong_media_type", f"{MEDIA_TYPE} was needed; found {kind[:100]!r}")
-    missing = (upload.size_bytes or 0) - upload.received_bytes
+
+
+def hold_to_rest(request: Request, missing: int) -> None:
+    """Let only so many bytes in as are missing.
+
+    Raises:
+        ProblemError: They are more.
+    """
     if (length_of(request) or 0) > missing:
         raise ProblemError("file_too_large", f"at most {missing:,} bytes more were needed")

@@ -1,4 +1,4 @@
-"""A service on a port of its own, as clients of other make see it; it notes what it asks for."""
+"""A service on a port of its own, as programs of other make see it; it notes what it asks for."""
 
 import errno
 import os

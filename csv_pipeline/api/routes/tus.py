@@ -18,6 +18,7 @@ from csv_pipeline.api.tus_headers import (
     VERSION,
     Checksum,
     headers_of,
+    hold_to_media_type,
     hold_to_rest,
     hold_to_version,
     length_and_metadata_of,
@@ -109,12 +110,14 @@ async def add(  # noqa: PLR0913, PLR0917  # what tus says in headers
     """Add bytes to an upload; with the last one it is checked or imported, as was asked for."""
     del tus_resumable, upload_offset, upload_checksum
     hold_to_version(request)
+    hold_to_media_type(request)
     at = number_in(request, "Upload-Offset")
     upload = await anyio.to_thread.run_sync(_find, service, caller, upload_id)
     if upload.state is not UploadState.UPLOADING and at != upload.received_bytes:
         raise OffsetError(upload_id, needed=upload.received_bytes, found=at)
-    hold_to_rest(request, upload)
-    if upload.state is UploadState.UPLOADING:
+    if upload.state is not UploadState.UPLOADING:
+        hold_to_rest(request, 0)
+    else:
         upload = await _add(service, caller, upload, request, offset=at)
     return Response(status_code=status.HTTP_204_NO_CONTENT, headers=headers_of(upload))
 
@@ -169,6 +172,7 @@ async def _add(
     checksum = Checksum.of(request)
     receiver = await anyio.to_thread.run_sync(Receiver.of, service.pipeline, upload, offset)
     try:
+        hold_to_rest(request, (upload.size_bytes or 0) - receiver.at)
         chunks = chunks_of(request)
         try:
             if checksum is None:
