@@ -5,12 +5,30 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from csv_pipeline.api.entity_tags import EntityTags
 from csv_pipeline.api.gate import Gate
+from csv_pipeline.api.live import Live
 from csv_pipeline.api.problems import add_handlers
-from csv_pipeline.api.routes import health, imports, uploads
+from csv_pipeline.api.routes import (
+    actions,
+    corrections,
+    details,
+    health,
+    imports,
+    progress,
+    rejects,
+    uploads,
+)
 from csv_pipeline.api.service import Service
 
 ROOT = "/api/v1"
-_ROUTERS: tuple[APIRouter, ...] = (imports.router, uploads.router)
+_ROUTERS: tuple[APIRouter, ...] = (
+    actions.router,
+    imports.router,
+    progress.router,
+    details.router,
+    rejects.router,
+    corrections.router,
+    uploads.router,
+)
 
 
 def make_app(service: Service) -> FastAPI:
@@ -25,6 +43,7 @@ def make_app(service: Service) -> FastAPI:
     )
     app.state.service = service
     app.state.root = ROOT
+    app.state.live = Live(service.pipeline)
     add_handlers(app)
     for router in _ROUTERS:
         app.include_router(router, prefix=ROOT)
