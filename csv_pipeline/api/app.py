@@ -9,8 +9,10 @@ from csv_pipeline.api.live import Live
 from csv_pipeline.api.problems import add_handlers
 from csv_pipeline.api.routes import (
     actions,
+    aggregates,
     corrections,
     details,
+    feeds,
     health,
     imports,
     progress,
@@ -27,6 +29,8 @@ _ROUTERS: tuple[APIRouter, ...] = (
     details.router,
     rejects.router,
     corrections.router,
+    feeds.router,
+    aggregates.router,
     uploads.router,
 )
 
