@@ -10,13 +10,21 @@ from csv_pipeline.api import pages
 from csv_pipeline.api.entity_tags import EntityTags
 from csv_pipeline.api.gate import Gate
 from csv_pipeline.api.idempotency import Idempotency
+from csv_pipeline.api.live import Live
 from csv_pipeline.api.problems import add_handlers
 from csv_pipeline.api.routes import (
     accounts,
+    actions,
+    aggregates,
     audit,
+    corrections,
+    details,
+    feeds,
     health,
     imports,
     metrics,
+    progress,
+    rejects,
     tokens,
     tus,
     uploads,
@@ -26,7 +34,14 @@ from csv_pipeline.api.service import Service
 
 ROOT = "/api/v1"
 _ROUTERS: tuple[APIRouter, ...] = (
+    actions.router,
     imports.router,
+    progress.router,
+    details.router,
+    rejects.router,
+    corrections.router,
+    feeds.router,
+    aggregates.router,
     uploads.router,
     tus.router,
     accounts.router,
@@ -48,6 +63,7 @@ def make_app(service: Service) -> FastAPI:
     )
     app.state.service = service
     app.state.root = ROOT
+    app.state.live = Live(service.pipeline)
     add_handlers(app)
     for router in _ROUTERS:
         app.include_router(router, prefix=ROOT)

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from csv_pipeline.cli.group import log_warnings_only
 from csv_pipeline.cli.terminal import note
+from csv_pipeline.engine.live_progress import watched
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.errors import SetupError
 from csv_pipeline.feeds.sources import all_feeds
@@ -20,7 +21,7 @@ def pipeline() -> Pipeline:
     log_warnings_only()
     found = settings_found()
     _note_new_home(found)
-    return open_pipeline(found, all_feeds(found))
+    return watched(open_pipeline(found, all_feeds(found)))
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import dagster as dg
 
 from csv_pipeline.defs.assembly import assemble
 from csv_pipeline.defs.resource import Engine
+from csv_pipeline.engine.live_progress import watched
 from csv_pipeline.engine.pipeline import open_pipeline
 from csv_pipeline.settings import settings
 from csv_pipeline.spec.declared import read_folder
@@ -49,4 +50,4 @@ class FeedsComponent(dg.Component, dg.Resolvable):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Return the assets, checks, jobs and sensors of the feeds."""
         feeds = [feed for _, feed in read_folder(Path(context.path) / self.folder)]
-        return assemble(feeds, Engine(lambda: open_pipeline(settings(), feeds)))
+        return assemble(feeds, Engine(lambda: watched(open_pipeline(settings(), feeds))))

@@ -6,8 +6,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, Response
 
-from csv_pipeline.api.callers import Corrector, Reader, Undoer
+from csv_pipeline.api.actions import Action, act
+from csv_pipeline.api.callers import Caller, Corrector, Reader, Undoer, Uploader
 from csv_pipeline.api.entries import Shown
+from csv_pipeline.api.live import facts_of
 from csv_pipeline.api.pages import page
 from csv_pipeline.api.pages.forms import OwnForm
 from csv_pipeline.api.pages.page import answer, leads_to
@@ -15,11 +17,12 @@ from csv_pipeline.api.pages.progress import BUSY, live
 from csv_pipeline.api.paging import Number
 from csv_pipeline.api.problems import ProblemError
 from csv_pipeline.api.routes.imports import shown
-from csv_pipeline.api.service import ServiceOf
+from csv_pipeline.api.service import Service, ServiceOf
 from csv_pipeline.engine import remedies
 from csv_pipeline.engine.suggest import suggest
 from csv_pipeline.engine.undo import undo
 from csv_pipeline.model import Outcome
+from csv_pipeline.storage import browse, progress
 from csv_pipeline.storage.browse import ImportState
 from csv_pipeline.storage.tokens import Scope
 
@@ -54,7 +57,7 @@ def one(request: Request, number: Number, caller: Reader, service: ServiceOf) ->
             "outcome": _outcome(entry),
             "actions": _actions(entry, {one.value: caller.may(one) for one in Scope}),
             "remedies": found,
-            **live(entry.state, None),
+            **live(entry.state, _told(service, caller, number)),
         },
     )
 
@@ -64,7 +67,7 @@ def follow(request: Request, number: Number, caller: Reader, service: ServiceOf)
     """Show how far a file is; the header `X-Over` says that it does not go on by itself."""
     entry = shown(service, caller, number, _ROOT)
     over = {} if entry.state in BUSY else {"X-Over": str(entry.state)}
-    return HTMLResponse(page.part(request, "live.html", live(entry.state, None)), headers=over)
+    return HTMLResponse(page.part(request, "live.html", live(entry.state, _told(service, caller, number))), headers=over)
 
 
 @router.post("/imports/{number}/remedy", dependencies=[OwnForm])
@@ -101,11 +104,29 @@ def consequences(request: Request, number: Number, caller: Undoer, service: Serv
 @router.post("/imports/{number}/undo", dependencies=[OwnForm])
 def take_back(number: Number, caller: Undoer, service: ServiceOf) -> Response:
     """Take back an import."""
-    entry = shown(service, caller, number, _ROOT)
-    import_id = entry.import_id or number
-    service.runs.undo(entry.account, import_id)
-    service.note(caller, "undo", f"import {import_id}", entry.account)
-    return leads_to(f"/imports/{number}?said=It+is+being+taken+back")
+    act(service, caller, number, Action.UNDO)
+    return leads_to(f"/imports/{number}?said=It+is+being+taken+back;+open+this+page+again+to+see+it.")
+
+
+@router.post("/imports/{number}/cancel", dependencies=[OwnForm])
+def cancel(number: Number, caller: Uploader, service: ServiceOf) -> Response:
+    """End what is going on with a file."""
+    act(service, caller, number, Action.CANCEL)
+    return leads_to(f"/imports/{number}")
+
+
+@router.post("/imports/{number}/retry", dependencies=[OwnForm])
+def retry(number: Number, caller: Uploader, service: ServiceOf) -> Response:
+    """Import a file once more that was refused or failed."""
+    act(service, caller, number, Action.RETRY)
+    return leads_to(f"/imports/{number}")
+
+
+def _told(service: Service, caller: Caller, number: int) -> dict[str, Any]:
+    """Return how far a file is."""
+    with service.reading(caller) as connection:
+        entry = browse.find(connection, number)
+        return facts_of(entry, progress.find(connection, entry.import_id or number))
 
 
 def _outcome(entry: Shown) -> Mapping[str, str]:
@@ -166,6 +187,9 @@ def _actions(entry: Shown, may: Mapping[str, bool]) -> list[dict[str, Any]]:
         found.append(_leads(f"/imports/{entry.same_as}", f"See import {entry.same_as}"))
     if entry.repairs is not None:
         found.append(_leads(f"/imports/{entry.repairs}", f"See import {entry.repairs}, repaired"))
+    tried = entry.state in {ImportState.REFUSED, ImportState.FAILED}
+    if tried and may["upload"]:
+        found.append(_leads(f"{here}/retry", "Import it again") | {"post": True})
     if not found and may["upload"]:
         found.append(_leads("/imports/new", "Send a file"))
     return [one | {"primary": at == 0} for at, one in enumerate(found)]

@@ -29,7 +29,7 @@ _SAID = {
 
 def live(state: ImportState, told: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return steps and progress for a file that is worked on."""
-    known = [stage for stage in _STAGES if stage == (told or {}).get("stage")]
+    known = [stage for stage in _STAGES if stage == (told or {}).get("step")]
     at = list(_STAGES).index(known[0]) if known else -1
     word = _STAGES[known[0]] if known else str(state).capitalize()
     return {
@@ -40,7 +40,7 @@ def live(state: ImportState, told: Mapping[str, Any] | None) -> dict[str, Any]:
         "progress": {
             "stage": known[0].value if known else "",
             "word": word,
-            "rows": (told or {}).get("rows") or 0,
+            "rows": (told or {}).get("processed_rows") or 0,
             "total": (told or {}).get("total_rows") or 0,
             "said": _SAID.get(state, ""),
         },
