@@ -29,8 +29,8 @@ def listed(request: Request, caller: Reader, service: ServiceOf) -> Response:
         return answer(request, "accounts.html", {"accounts": names(connection, caller)})
 
 
-@router.get("/accounts/{name}.json")
 @router.get("/accounts/{name}")
+@router.get("/accounts/{name}.json")
 def one(request: Request, name: str, caller: Reader, service: ServiceOf) -> Response:
     """Show one account."""
     _hold_to(service, caller, name)

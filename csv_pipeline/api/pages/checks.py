@@ -38,8 +38,8 @@ _CHOICES: Mapping[str, tuple[str, tuple[str, ...]]] = {
 """What of the evidence an account can settle, and the values it can have."""
 
 
-@router.get("/imports/{number}/check.json")
 @router.get("/imports/{number}/check")
+@router.get("/imports/{number}/check.json")
 def check(request: Request, number: Number, caller: Reader, service: ServiceOf) -> Response:
     """Show what a check told."""
     upload = find(service, caller, number)

@@ -61,8 +61,8 @@ def template(name: str, _: Reader, service: ServiceOf) -> Response:
     )
 
 
-@router.get("/feeds/{name}.json")
 @router.get("/feeds/{name}")
+@router.get("/feeds/{name}.json")
 def feed(request: Request, name: str, _: Reader, service: ServiceOf) -> Response:
     """Show one feed: its columns, its rules and what becomes of a row that is there already."""
     its = service.pipeline.feed(name)

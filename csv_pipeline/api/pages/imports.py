@@ -30,8 +30,8 @@ router = APIRouter()
 _ROOT = "/api/v1"
 
 
-@router.get("/imports/{number}.json")
 @router.get("/imports/{number}")
+@router.get("/imports/{number}.json")
 def one(request: Request, number: Number, caller: Reader, service: ServiceOf) -> Response:
     """Show one file."""
     entry = shown(service, caller, number, _ROOT)
@@ -67,7 +67,10 @@ def follow(request: Request, number: Number, caller: Reader, service: ServiceOf)
     """Show how far a file is; the header `X-Over` says that it does not go on by itself."""
     entry = shown(service, caller, number, _ROOT)
     over = {} if entry.state in BUSY else {"X-Over": str(entry.state)}
-    return HTMLResponse(page.part(request, "live.html", live(entry.state, _told(service, caller, number))), headers=over)
+    return HTMLResponse(
+        page.part(request, "live.html", live(entry.state, _told(service, caller, number))),
+        headers=over,
+    )
 
 
 @router.post("/imports/{number}/remedy", dependencies=[OwnForm])
@@ -85,8 +88,8 @@ def remedy(
     return leads_to(f"/imports/{number}?said=It+is+remembered.+Import+the+file+again+to+use+it.")
 
 
-@router.get("/imports/{number}/undo.json")
 @router.get("/imports/{number}/undo")
+@router.get("/imports/{number}/undo.json")
 def consequences(request: Request, number: Number, caller: Undoer, service: ServiceOf) -> Response:
     """Show what taking back an import would do."""
     entry = shown(service, caller, number, _ROOT)
@@ -105,7 +108,9 @@ def consequences(request: Request, number: Number, caller: Undoer, service: Serv
 def take_back(number: Number, caller: Undoer, service: ServiceOf) -> Response:
     """Take back an import."""
     act(service, caller, number, Action.UNDO)
-    return leads_to(f"/imports/{number}?said=It+is+being+taken+back;+open+this+page+again+to+see+it.")
+    return leads_to(
+        f"/imports/{number}?said=It+is+being+taken+back;+open+this+page+again+to+see+it."
+    )
 
 
 @router.post("/imports/{number}/cancel", dependencies=[OwnForm])
@@ -126,7 +131,8 @@ def _told(service: Service, caller: Caller, number: int) -> dict[str, Any]:
     """Return how far a file is."""
     with service.reading(caller) as connection:
         entry = browse.find(connection, number)
-        return facts_of(entry, progress.find(connection, entry.import_id or number))
+        import_id = entry.import_id or number
+        return facts_of(entry, progress.of_imports(connection, [import_id]).get(import_id))
 
 
 def _outcome(entry: Shown) -> Mapping[str, str]:

@@ -37,6 +37,7 @@ _templates.filters |= {
     "when": values.when,
     "size": values.size,
     "cell": values.cell,
+    "needed": values.needed,
 }
 _templates.globals |= {"tone": values.tone, "sign": values.sign, "segments": values.segments}
 

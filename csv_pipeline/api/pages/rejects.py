@@ -27,8 +27,8 @@ router = APIRouter()
 _A_PAGE = 50
 
 
-@router.get("/imports/{number}/rejects.json")
 @router.get("/imports/{number}/rejects")
+@router.get("/imports/{number}/rejects.json")
 def rejects(  # noqa: PLR0913, PLR0917  # what the table can be asked
     request: Request,
     number: Number,

@@ -106,6 +106,14 @@ def cell(value: Any, most: int = _LONGEST_CELL) -> Markup:
     )
 
 
+def needed(fault: Any) -> str:
+    """Return what was needed where a fault is, without what stands beside it in a table."""
+    rule = fault["rule"] if isinstance(fault, Mapping) else fault.rule
+    message: str = fault["message"] if isinstance(fault, Mapping) else fault.message
+    _, found, said = message.partition(f" breaks rule {rule} (")
+    return said.removesuffix(")") if found else message
+
+
 def _with_marks(text: str) -> Markup:
     inner = text.strip(" ")
     before = len(text) - len(text.lstrip(" "))

@@ -136,7 +136,7 @@ function correct(table) {
     input.closest("tr").classList.add("corrected");
     said.textContent = told.said;
     for (const one of $$("[data-corrected]")) one.textContent = told.corrected.toLocaleString();
-    for (const one of $$("[data-needs-corrections]")) one.hidden = !told.corrected;
+    for (const one of $$("[data-needs-corrections]")) one.disabled = !told.corrected;
     return true;
   }
   table.addEventListener("keydown", async (event) => {
