@@ -195,9 +195,11 @@ def first_rows(valid: ValidFile | None, feed: Feed, limit: int) -> pl.DataFrame:
     """Return the first rows without a fault as they are stored, protected values masked."""
     if valid is None:
         return pl.DataFrame()
-    shown = [column.name for column in feed.columns]
-    masked = [c.name for c in feed.columns if c.protected or feed.confidential]
     rows = scan(valid.rows)
+    known = set(rows.collect_schema().names())  # a column that the file lacks is in no row
+    columns = [column for column in feed.columns if column.name in known]
+    shown = [column.name for column in columns]
+    masked = [column.name for column in columns if column.protected or feed.confidential]
     if valid.part != WHOLE:
         rows = rows.filter(
             pl.col("_row_number").is_between(valid.part.rows_up + 1, valid.part.last)
