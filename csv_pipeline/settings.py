@@ -132,6 +132,9 @@ class Settings(BaseSettings):
         512 * 1024**2, description="bytes the sensor puts in one run"
     )
     runs_per_tick: PositiveInt = Field(40, description="runs the sensor requests in one tick")
+    requests_per_minute: PositiveInt = Field(
+        600, description="requests that a token may send, or an address without one"
+    )
     upload_hours: PositiveFloat = Field(
         24.0, description="hours that an upload waits for its next byte, or for a person"
     )

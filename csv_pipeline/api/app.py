@@ -5,19 +5,26 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from csv_pipeline.api.entity_tags import EntityTags
 from csv_pipeline.api.gate import Gate
+from csv_pipeline.api.idempotency import Idempotency
 from csv_pipeline.api.live import Live
 from csv_pipeline.api.problems import add_handlers
 from csv_pipeline.api.routes import (
+    accounts,
     actions,
     aggregates,
+    audit,
     corrections,
     details,
     feeds,
     health,
     imports,
+    metrics,
     progress,
     rejects,
+    tokens,
+    tus,
     uploads,
+    webhooks,
 )
 from csv_pipeline.api.service import Service
 
@@ -29,9 +36,14 @@ _ROUTERS: tuple[APIRouter, ...] = (
     details.router,
     rejects.router,
     corrections.router,
+    uploads.router,
+    tus.router,
     feeds.router,
     aggregates.router,
-    uploads.router,
+    accounts.router,
+    tokens.router,
+    webhooks.router,
+    audit.router,
 )
 
 
@@ -52,6 +64,8 @@ def make_app(service: Service) -> FastAPI:
     for router in _ROUTERS:
         app.include_router(router, prefix=ROOT)
     app.include_router(health.router)
+    app.include_router(metrics.router)
+    app.add_middleware(Idempotency, service=service)
     app.add_middleware(EntityTags)
     app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=5)
     app.add_middleware(Gate, service=service)

@@ -6,6 +6,7 @@ service that is open to all who reach it, also what comes by another name than t
 
 import hashlib
 import hmac
+import math
 from urllib.parse import urlsplit
 
 import anyio.to_thread
@@ -18,6 +19,7 @@ from csv_pipeline.api.problems import ProblemError, problem_of
 from csv_pipeline.api.service import Service
 from csv_pipeline.errors import PipelineError
 from csv_pipeline.storage import tokens
+from csv_pipeline.storage.rate_limits import Rate, seconds_to_wait
 from csv_pipeline.storage.tokens import Scope
 
 COOKIE = "csvp_session"
@@ -70,8 +72,17 @@ class Gate:
     def _by_token(
         self, request: Request, text: str | None, address: str, *, from_cookie: bool
     ) -> Caller:
+        rate = Rate(self.service.pipeline.settings.requests_per_minute)
         with self.service.pipeline.database.begin() as connection:
             found = None if text is None else tokens.find(connection, text)
+            key = f"address {address}" if found is None else f"token {found.token_id}"
+            wait = seconds_to_wait(connection, key, rate)
+        if wait:
+            raise ProblemError(
+                "too_many_requests",
+                f"at most {rate.requests} requests a minute were needed of {key}",
+                headers={"Retry-After": f"{math.ceil(wait)}"},
+            )
         if found is None or text is None:
             needed = "a token that is valid now was needed, as 'Authorization: Bearer …'"
             what = "found none" if text is None else "this one is not, or no longer"

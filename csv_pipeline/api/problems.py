@@ -12,6 +12,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from csv_pipeline.engine.receiving import OffsetError, UploadLockedError
+from csv_pipeline.engine.uploads import InvalidNameError, NoSpaceError, TooLargeError
 from csv_pipeline.errors import (
     FileRefusedError,
     InvalidAccountError,
@@ -51,6 +53,9 @@ CODES: Mapping[str, tuple[int, str]] = {
     "upload_expired": (410, "The upload is no longer kept"),
     "offset_mismatch": (409, "The upload goes on at another offset"),
     "upload_locked": (423, "Another request writes to the upload"),
+    "checksum_mismatch": (460, "The bytes are not those that were sent"),
+    "too_many_files": (413, "There are more files than are allowed"),
+    "no_space": (507, "The disk is full"),
     "wrong_media_type": (415, "The body has another media type"),
     "unsupported_protocol": (412, "Another version of tus is needed"),
     "wrong_state": (409, "It is not in a state for this"),
@@ -106,6 +111,11 @@ _OF_STATUS = {
 _OF_ERROR: Mapping[type[PipelineError], str] = {
     UnknownUploadError: "unknown_upload",
     UploadStateError: "wrong_state",
+    UploadLockedError: "upload_locked",
+    OffsetError: "offset_mismatch",
+    InvalidNameError: "invalid_name",
+    TooLargeError: "file_too_large",
+    NoSpaceError: "no_space",
     UnknownFeedError: "unknown_feed",
     UnknownAccountError: "unknown_account",
     UnknownImportError: "unknown_import",

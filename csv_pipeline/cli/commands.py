@@ -20,6 +20,7 @@ from csv_pipeline.cli.options import (
     OnlyFeed,
     Strict,
 )
+from csv_pipeline.cli.token_commands import token
 from csv_pipeline.errors import SetupError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 
 app.add_typer(feeds, name="feeds")
+app.add_typer(token, name="token")
 
 
 @app.command()

@@ -106,3 +106,18 @@ def _shown(name: str, value: Any) -> str:
             return _MARKS.get(value, repr(value))
         case _:
             return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def tokens(found: Sequence[Mapping[str, Any]]) -> None:
+    """Print tokens, the newest first."""
+    made = table("token", "name", "account", "allows", "valid until (UTC)", right=("token",))
+    for one in found:
+        until = (one["expires_at"] or "for ever")[:16].replace("T", " ")
+        made.add_row(
+            str(one["token_id"]),
+            plain(one["name"], 80),
+            one["account"] or "all",
+            ", ".join(one["scopes"]),
+            "revoked" if one["revoked_at"] else until,
+        )
+    out.print(made)

@@ -13,6 +13,7 @@ from csv_pipeline.defs.schedules import nightly
 from csv_pipeline.defs.sensors import landing
 from csv_pipeline.defs.stalled import stalled_runs
 from csv_pipeline.defs.uploads import check_upload
+from csv_pipeline.defs.webhooks import webhook_messages
 from csv_pipeline.defs.worklists import worklist_asset
 from csv_pipeline.spec.feed import Feed
 
@@ -29,7 +30,7 @@ def assemble(feeds: Sequence[Feed], engine: Engine) -> dg.Definitions:
     )
     shared = dg.Definitions(
         jobs=[job, undo_import, export_rejects, check_upload],
-        sensors=[landing, derived_tables, stalled_runs],
+        sensors=[landing, derived_tables, stalled_runs, webhook_messages],
         schedules=[nightly],
         resources={"engine": engine},
         executor=dg.in_process_executor,

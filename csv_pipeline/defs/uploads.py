@@ -4,7 +4,7 @@ import dagster as dg
 from pydantic import Field
 
 from csv_pipeline.defs.resource import Engine
-from csv_pipeline.engine import uploads
+from csv_pipeline.engine import upload_checks
 from csv_pipeline.engine.events import nobody
 from csv_pipeline.errors import PipelineError, UnavailableError
 
@@ -23,13 +23,13 @@ def check(
     pipeline = engine.pipeline()
     pipeline.leases.work_on(context.run.run_id, whole=True)
     try:
-        uploads.check(pipeline, config.upload_id, nobody)
+        upload_checks.check(pipeline, config.upload_id, nobody)
     except PipelineError as error:
-        uploads.check_failed(pipeline, config.upload_id, error)
+        upload_checks.check_failed(pipeline, config.upload_id, error)
         unforeseen = error if isinstance(error, UnavailableError) else None
         raise dg.Failure(str(error), allow_retries=False) from unforeseen
     except Exception as error:
-        uploads.check_failed(pipeline, config.upload_id, error)
+        upload_checks.check_failed(pipeline, config.upload_id, error)
         raise
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 import polars as pl
+import sqlalchemy as sa
 
 from csv_pipeline.account import Account, account_command
 from csv_pipeline.casts.by_kind import CASTS
@@ -94,14 +95,21 @@ def suggest(pipeline: Pipeline, import_id: int) -> Suggestions:
     """
     with pipeline.database.begin() as connection:
         report = imports.report_of(connection, import_id)
-        faults = quarantine.values_at_fault(connection, import_id)
-        declared = accounts.declared(connection, report.account, report.feed)
         location = arrivals.location(connection, report.arrival_id)
+        found = of_report(connection, pipeline, report)
+    return Suggestions(report=report, location=location, found=found)
+
+
+def of_report(
+    connection: sa.Connection, pipeline: Pipeline, report: ImportReport
+) -> tuple[Suggestion, ...]:
+    """Return the settings that may be what a file lacked; its faults are stored by its number."""
+    faults = quarantine.values_at_fault(connection, report.import_id)
+    declared = accounts.declared(connection, report.account, report.feed)
     plain = pipeline.feed(report.feed)
     account = declared.of(header_fingerprint(report.header, plain.name))
     desk = _Desk(report, as_declared(plain, account), account)
-    found = (*desk.of_refusal(), *desk.missing(), *desk.aliases(), *desk.of_values(faults))
-    return Suggestions(report=report, location=location, found=found)
+    return (*desk.of_refusal(), *desk.missing(), *desk.aliases(), *desk.of_values(faults))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,31 +4,61 @@ An upload is written to the uploads area of this machine and goes into the landi
 whole; from there on it is a file like any other. A check is a dry run of it before that.
 """
 
+import errno
 import shutil
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
-from itertools import islice
 from pathlib import Path
-from typing import Any
 
-import polars as pl
+import sqlalchemy as sa
 
 from csv_pipeline.account import account_slug
-from csv_pipeline.engine.events import Event, ImportSettled, OnEvent
 from csv_pipeline.engine.pipeline import Pipeline
-from csv_pipeline.engine.run import run
-from csv_pipeline.engine.views import import_facts
 from csv_pipeline.errors import PipelineError, SetupError
 from csv_pipeline.files.landing import found_file, is_ignored
-from csv_pipeline.files.stores import written_to
-from csv_pipeline.location import location_of, storable
-from csv_pipeline.model import FoundFile, ImportReport, Outcome, Reject
+from csv_pipeline.files.stores import store_of, written_to
+from csv_pipeline.location import storable
 from csv_pipeline.storage import accounts, arrivals, uploads
 from csv_pipeline.storage.uploads import Upload, UploadState, UploadStateError
 
-FIRST_ROWS = 20
-FIRST_REJECTS = 10_000
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _LONGEST_NAME = 200  # bytes; a file system takes 255, and names of results get longer
+
+
+class InvalidNameError(SetupError):
+    """No file can have this name."""
+
+
+class TooLargeError(SetupError):
+    """The upload has more bytes than the account or the settings allow."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        super().__init__(f"at most {most:,} bytes were needed")
+
+
+class NoSpaceError(PipelineError):
+    """The disk that uploads are written to is full."""
+
+    def __init__(self, needed: int | None = None) -> None:
+        some = "space for more" if needed is None else f"space for {needed:,} bytes"
+        super().__init__(f"uploads: {some} was needed; the disk is full")
+
+
+@contextmanager
+def disk() -> Iterator[None]:
+    """Write to the disk in this block.
+
+    Raises:
+        NoSpaceError: It is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise NoSpaceError from error
+        raise
 
 
 def begin(  # noqa: PLR0913  # all that is known of a file before its first byte
@@ -46,30 +76,70 @@ def begin(  # noqa: PLR0913  # all that is known of a file before its first byte
     Raises:
         InvalidAccountError: The account is not a slug.
         UnknownFeedError: There is no such feed.
-        SetupError: No file can have this name.
+        InvalidNameError: No file can have this name.
+        TooLargeError: It is larger than is allowed.
+        NoSpaceError: The disk is too full for it.
     """
     account_slug(account)
     if feed is not None:
         pipeline.feed(feed)
+    plain = file_name(name)
+    if size_bytes is not None:
+        hold_to_size(size_bytes, most_bytes(pipeline, account, feed))
+        hold_to_space(pipeline, size_bytes)
     with pipeline.database.begin() as connection:
         accounts.add(connection, account)
         return uploads.begin(
             connection,
             account=account,
             feed=feed,
-            name=file_name(name),
+            name=plain,
             size_bytes=size_bytes,
             check_first=check_first or feed is None,
             created_by=by,
-            kept=timedelta(hours=pipeline.settings.upload_hours),
+            kept=kept(pipeline),
         )
+
+
+def kept(pipeline: Pipeline) -> timedelta:
+    """Return how long an upload waits for its next byte, or for a person."""
+    return timedelta(hours=pipeline.settings.upload_hours)
+
+
+def most_bytes(pipeline: Pipeline, account: str, feed: str | None) -> int:
+    """Return how many bytes a file of an account may have."""
+    with pipeline.database.begin() as connection:
+        declared = accounts.declared(connection, account, feed or "").of()
+    return declared.max_file_bytes or pipeline.settings.max_file_bytes
+
+
+def hold_to_size(size_bytes: int, most: int) -> None:
+    """Let only so many bytes in.
+
+    Raises:
+        TooLargeError: They are more.
+    """
+    if size_bytes > most:
+        raise TooLargeError(most)
+
+
+def hold_to_space(pipeline: Pipeline, size_bytes: int) -> None:
+    """Let only a file in that the disk has space for.
+
+    Raises:
+        NoSpaceError: It has not.
+    """
+    pipeline.settings.uploads_area.mkdir(parents=True, exist_ok=True)
+    if size_bytes > shutil.disk_usage(pipeline.settings.uploads_area).free:
+        raise NoSpaceError(size_bytes)
 
 
 def file_name(name: str) -> str:
     """Return a name that a file may have.
 
     Raises:
-        SetupError: It leads elsewhere, would be ignored in the landing area, or cannot be written.
+        InvalidNameError: It leads elsewhere, would be ignored where files land, or cannot be
+            written.
     """
     plain = name.strip()
     faults = {
@@ -80,7 +150,7 @@ def file_name(name: str) -> str:
     }
     for needed, is_so in faults.items():
         if is_so:
-            raise SetupError(f"name {plain[:_LONGEST_NAME]!r}: {needed} was needed")
+            raise InvalidNameError(f"name {plain[:_LONGEST_NAME]!r}: {needed} was needed")
     return plain
 
 
@@ -95,19 +165,21 @@ def place(pipeline: Pipeline, upload_id: int, *, feed: str | None = None) -> Upl
     Raises:
         UploadStateError: It is there already, was canceled, or is not whole.
         SetupError: Its feed is not known.
+        NoSpaceError: The disk is full.
     """
     with pipeline.database.begin() as connection:
         upload = uploads.find(connection, upload_id, lock=True)
-        hold_to_state(upload, UploadState.UPLOADING, UploadState.CHECKED, UploadState.FAILED)
+        _hold_to_whole(upload)
         name = feed or upload.feed
         if name is None:
             raise SetupError(f"upload {upload_id}: a feed was needed, of which the file is")
         lane = pipeline.settings.landing_area / upload.account / pipeline.feed(name).name
         target = lane / f"upload-{upload_id}" / upload.name
         source = path_of(pipeline, upload)
-        with written_to(target, pipeline.settings.work_area) as path:
-            path.unlink(missing_ok=True)
-            shutil.move(source, path)
+        if source.exists() or not store_of(target).exists(target):  # else it was put, and no more
+            with disk(), written_to(target, pipeline.settings.work_area) as path:
+                path.unlink(missing_ok=True)
+                shutil.move(source, path)
         found = found_file(target, upload.account, name)
         arrival_id = arrivals.enter(connection, found, now=True)
         placed = uploads.change(
@@ -118,9 +190,36 @@ def place(pipeline: Pipeline, upload_id: int, *, feed: str | None = None) -> Upl
             arrival_id=arrival_id,
             expires_at=None,
             run_id=None,
+            problem=None,
+            problem_code=None,
         )
     shutil.rmtree(source.parent, ignore_errors=True)
     return placed
+
+
+def to_be_checked(pipeline: Pipeline, upload_id: int, feed: str | None = None) -> Upload:
+    """Enter that an upload is to be checked, perhaps for another feed; nothing else begins to.
+
+    Raises:
+        UploadStateError: It is not whole, is being checked, or went on already.
+        UnknownFeedError: There is no such feed.
+    """
+    if feed is not None:
+        pipeline.feed(feed)
+    with pipeline.database.begin() as connection:
+        upload = uploads.find(connection, upload_id, lock=True)
+        _hold_to_whole(upload)
+        return uploads.change(
+            connection,
+            upload_id,
+            state=UploadState.CHECKING,
+            feed=feed or upload.feed,
+            expires_at=sa.func.now() + kept(pipeline),
+            report=None,
+            problem=None,
+            problem_code=None,
+            run_id=None,
+        )
 
 
 def cancel(pipeline: Pipeline, upload_id: int) -> Upload:
@@ -133,21 +232,49 @@ def cancel(pipeline: Pipeline, upload_id: int) -> Upload:
         upload = uploads.find(connection, upload_id, lock=True)
         if upload.state is UploadState.ARRIVED:
             raise UploadStateError(upload, "not in the landing area yet")
-        uploads.store_rejects(connection, upload_id, [])
-        canceled = uploads.change(
-            connection, upload_id, state=UploadState.CANCELED, expires_at=None, report=None
-        )
-    shutil.rmtree(path_of(pipeline, upload).parent, ignore_errors=True)
+        canceled = _cancel(connection, upload)
+    _remove_bytes(pipeline, upload.upload_id)
     return canceled
 
 
-def remove_expired(pipeline: Pipeline, limit: int = 100) -> int:
-    """Cancel uploads that nobody went on with, and return how many those were."""
+def remove_expired(pipeline: Pipeline, limit: int = 1_000) -> int:
+    """Cancel uploads that nobody went on with, and return how many those were.
+
+    Bytes that belong to no upload any more go, too: of a process that ended in between.
+    """
+    removed = 0
+    while removed < limit:
+        with pipeline.database.begin() as connection:
+            upload = uploads.next_expired(connection)
+            if upload is None:
+                break
+            _cancel(connection, upload)
+        _remove_bytes(pipeline, upload.upload_id)
+        removed += 1
+    area = pipeline.settings.uploads_area
+    lying = {int(folder.name) for folder in area.glob("[0-9]*") if folder.name.isdecimal()}
     with pipeline.database.begin() as connection:
-        due = uploads.expired(connection, limit)
-    for upload in due:
-        cancel(pipeline, upload.upload_id)
-    return len(due)
+        left = lying - uploads.kept(connection, lying)
+    for upload_id in left:
+        _remove_bytes(pipeline, upload_id)
+    return removed
+
+
+def _hold_to_whole(upload: Upload) -> None:
+    hold_to_state(upload, UploadState.UPLOADING, UploadState.CHECKED, UploadState.FAILED)
+    if not upload.whole:
+        raise UploadStateError(upload, "whole")
+
+
+def _cancel(connection: sa.Connection, upload: Upload) -> Upload:
+    uploads.store_rejects(connection, upload.upload_id, [])
+    return uploads.change(
+        connection, upload.upload_id, state=UploadState.CANCELED, expires_at=None, report=None
+    )
+
+
+def _remove_bytes(pipeline: Pipeline, upload_id: int) -> None:
+    shutil.rmtree(pipeline.settings.uploads_area / str(upload_id), ignore_errors=True)
 
 
 def hold_to_state(upload: Upload, *states: UploadState) -> None:
@@ -158,86 +285,3 @@ def hold_to_state(upload: Upload, *states: UploadState) -> None:
     """
     if upload.state not in states:
         raise UploadStateError(upload, " or ".join(states))
-
-
-def check_failed(pipeline: Pipeline, upload_id: int, error: Exception) -> None:
-    """Note that a check broke off, so that nobody waits for it."""
-    known = isinstance(error, PipelineError)
-    with pipeline.database.begin() as connection:
-        upload = uploads.find(connection, upload_id, lock=True)
-        if upload.state is UploadState.CHECKING:
-            uploads.change(
-                connection,
-                upload_id,
-                state=UploadState.FAILED,
-                problem=str(error)
-                if known
-                else f"an error was not foreseen: {type(error).__name__}",
-                problem_code=type(error).__name__,
-            )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Checked:
-    report: ImportReport
-    rejects: tuple[Reject, ...]
-    first_rows: pl.DataFrame
-    members: tuple[FoundFile, ...]
-
-
-def check(pipeline: Pipeline, upload_id: int, on_event: OnEvent) -> Upload:
-    """Do everything for an upload but commit it, and store what would become of it.
-
-    Raises:
-        UploadStateError: It was not asked to be checked, or is not any more.
-        SetupError: Its feed is not known.
-    """
-    with pipeline.database.begin() as connection:
-        upload = uploads.find(connection, upload_id)
-    hold_to_state(upload, UploadState.CHECKING)
-    if upload.feed is None:
-        raise SetupError(f"upload {upload_id}: a feed was needed, of which the file is")
-    found = found_file(location_of(path_of(pipeline, upload)), upload.account, upload.feed)
-    checked = _dry_run(pipeline, found, on_event)
-    members = [_dry_run(pipeline, member, on_event) for member in checked.members]
-    facts = _facts(checked) | {"members": [_facts(member) for member in members]}
-    with pipeline.database.begin() as connection:
-        uploads.store_rejects(connection, upload_id, checked.rejects)
-        return uploads.change(
-            connection,
-            upload_id,
-            state=UploadState.CHECKED,
-            report=facts,
-            problem=checked.report.problem,
-            problem_code=checked.report.problem_code,
-        )
-
-
-def _dry_run(pipeline: Pipeline, file: FoundFile, on_event: OnEvent) -> _Checked:
-    told: list[ImportSettled] = []
-    kept: list[tuple[tuple[Reject, ...], pl.DataFrame]] = []
-
-    def listen(event: Event) -> None:
-        on_event(event)
-        if isinstance(event, ImportSettled):
-            told.append(event)
-            kept.append((tuple(event.first_rejects(FIRST_REJECTS)), event.first_rows(FIRST_ROWS)))
-
-    claim = pipeline.claim_file(file, dry_run=True)
-    assert claim is not None  # noqa: S101  # a dry run takes no claim from the ledger
-    run(pipeline, [claim], listen)
-    (rejects, rows), settled = kept[0], told[0]
-    return _Checked(
-        report=settled.report, rejects=rejects, first_rows=rows, members=settled.members
-    )
-
-
-def _facts(checked: _Checked) -> dict[str, Any]:
-    rows = checked.first_rows
-    return import_facts(checked.report) | {
-        "importable": checked.report.outcome not in {Outcome.REFUSED, Outcome.FAILED},
-        "first_rows": [
-            {name: None if value is None else str(value) for name, value in row.items()}
-            for row in islice(rows.iter_rows(named=True), FIRST_ROWS)
-        ],
-    }

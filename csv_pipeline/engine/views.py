@@ -13,6 +13,7 @@ from csv_pipeline.location import Location
 from csv_pipeline.model import ImportReport, Reject
 from csv_pipeline.rejects.faults import MASK
 from csv_pipeline.spec.feed import Feed
+from csv_pipeline.storage.tokens import Token
 
 _REPORT = TypeAdapter(ImportReport)
 
@@ -98,4 +99,21 @@ def reject_facts(
         "problem": report.problem,
         "rejects": locations,
         "superseded": [{"row_number": row, "by_row_number": by} for row, by in superseded],
+    }
+
+
+def token_facts(token: Token) -> dict[str, Any]:
+    """Return a token in JSON's own types, without its text, which is stored nowhere."""
+
+    def at(when: datetime | None) -> str | None:
+        return None if when is None else when.isoformat()
+
+    return {
+        "token_id": token.token_id,
+        "name": token.name,
+        "account": token.account,
+        "scopes": sorted(token.scopes),
+        "created_at": at(token.created_at),
+        "expires_at": at(token.expires_at),
+        "revoked_at": at(token.revoked_at),
     }

@@ -31,6 +31,8 @@ upload = sa.Table(
     sa.Column("report", pg.JSONB),
     sa.Column("problem", sa.Text),
     sa.Column("problem_code", sa.Text),
+    sa.Column("writer", sa.Text),
+    sa.Column("writer_until", AWARE),
     index("upload_by_account", "account, upload_id"),
     index("upload_not_placed", "account, upload_id", "arrival_id IS NULL"),
     index("upload_by_arrival", "arrival_id", "arrival_id IS NOT NULL"),
@@ -114,7 +116,28 @@ webhook = sa.Table(
     sa.Column("kinds", pg.ARRAY(sa.Text), nullable=False),
     sa.Column("created_at", AWARE, nullable=False, server_default=sa.func.now()),
     sa.Column("told_up_to", sa.BigInteger, nullable=False),
+    sa.Column("told_last", sa.BigInteger, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("suspended_until", AWARE),
     sa.Column("problem", sa.Text),
+)
+
+rate_limit = sa.Table(
+    "rate_limit",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("paid_until", AWARE, nullable=False),
+    prefixes=["UNLOGGED"],
+)
+
+webhook_failure = sa.Table(
+    "webhook_failure",
+    metadata,
+    sa.Column("webhook_failure_id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("webhook_id", sa.BigInteger, nullable=False),
+    sa.Column("import_id", sa.BigInteger, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("payload", pg.JSONB, nullable=False),
+    sa.Column("problem", sa.Text, nullable=False),
+    sa.Column("failed_at", AWARE, nullable=False, server_default=sa.func.now()),
 )

@@ -29,3 +29,11 @@ def note(  # noqa: PLR0913  # who did what, to what, from where
             details=dict(details or {}),
         )
     )
+
+
+def listed(connection: sa.Connection, *, before: int | None, limit: int) -> list[dict[str, Any]]:
+    """Return entries, the newest first, from before one on."""
+    query = sa.select(table).order_by(table.c.audit_id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(table.c.audit_id < before)
+    return [dict(row._mapping) for row in connection.execute(query)]

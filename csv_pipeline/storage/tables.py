@@ -20,6 +20,7 @@ _NATURAL = (
     f"regexp_replace(regexp_replace(lower(name), '([0-9]+)', '{'0' * 39}\\1', 'g'), "
     "'[0-9]*([0-9]{40})', '\\1', 'g')"
 )
+_TRANSACTION = "((pg_current_xact_id())::text)::bigint"
 _BY_PREFIX = {"location": "text_pattern_ops"}
 _STANDING = "outcome = 'imported' AND undone_by_import_id IS NULL"
 
@@ -227,7 +228,9 @@ outbox = sa.Table(
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("created_at", AWARE, nullable=False, server_default=sa.func.now()),
     sa.Column("payload", pg.JSONB, nullable=False),
+    sa.Column("turn", sa.BigInteger, nullable=False, server_default=sa.text(_TRANSACTION)),
     index("outbox_by_age", "created_at"),
+    index("outbox_by_turn", "turn, outbox_id"),
 )
 
 superseded = sa.Table(

@@ -74,6 +74,11 @@ class Upload:
     problem: str | None
     problem_code: str | None
 
+    @property
+    def whole(self) -> bool:
+        """Whether every byte of it has come."""
+        return self.received_bytes == self.size_bytes
+
 
 def begin(  # noqa: PLR0913  # all that is known of a file before its first byte
     connection: sa.Connection,
@@ -126,15 +131,69 @@ def change(connection: sa.Connection, upload_id: int, **facts: Any) -> Upload:
     return _upload(connection.execute(changed).one())
 
 
-def expired(connection: sa.Connection, limit: int) -> list[Upload]:
-    """Return uploads whose bytes are not to be kept any longer."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writer:
+    """Who adds to an upload, for the time of a `lease` after each sign of life."""
+
+    upload_id: int
+    key: str
+    lease: timedelta
+
+    def take(self, connection: sa.Connection) -> Upload | None:
+        """Take the upload and return it; None if another writer has it, or no byte is missing."""
+        free = sa.or_(table.c.writer.is_(None), table.c.writer_until < sa.func.now())
+        taken = (
+            sa.update(table)
+            .where(table.c.upload_id == self.upload_id, free, _is_uploading)
+            .values(writer=self.key, writer_until=sa.func.now() + self.lease)
+            .returning(*_COLUMNS)
+        )
+        found = connection.execute(taken).one_or_none()
+        return None if found is None else _upload(found)
+
+    def advance(self, connection: sa.Connection, received_bytes: int, kept: timedelta) -> bool:
+        """Note how many bytes lie in the file; return whether this writer still has the upload."""
+        noted = (
+            sa.update(table)
+            .where(table.c.upload_id == self.upload_id, self._is_mine, _is_uploading)
+            .values(
+                received_bytes=received_bytes,
+                writer_until=sa.func.now() + self.lease,
+                expires_at=sa.func.now() + kept,
+            )
+        )
+        return connection.execute(noted).rowcount == 1
+
+    def release(self, connection: sa.Connection) -> None:
+        """Let others add to the upload."""
+        released = sa.update(table).where(table.c.upload_id == self.upload_id, self._is_mine)
+        connection.execute(released.values(writer=None, writer_until=None))
+
+    @property
+    def _is_mine(self) -> sa.ColumnElement[bool]:
+        return table.c.writer == self.key
+
+
+def next_expired(connection: sa.Connection) -> Upload | None:
+    """Return an upload whose bytes are not to be kept any longer, locked; None if there is none."""
     query = (
         sa.select(*_COLUMNS)
         .where(table.c.expires_at < sa.func.now())
         .order_by(table.c.expires_at)
-        .limit(limit)
+        .limit(1)
+        .with_for_update(skip_locked=True)
     )
-    return [_upload(row) for row in connection.execute(query)]
+    found = connection.execute(query).one_or_none()
+    return None if found is None else _upload(found)
+
+
+def kept(connection: sa.Connection, upload_ids: Iterable[int]) -> set[int]:
+    """Return which of these uploads have their bytes in the uploads area."""
+    query = sa.select(table.c.upload_id).where(
+        table.c.upload_id.in_(list(upload_ids)),
+        table.c.state.not_in((UploadState.ARRIVED, UploadState.CANCELED)),
+    )
+    return set(connection.scalars(query))
 
 
 def store_rejects(connection: sa.Connection, upload_id: int, rejects: Iterable[Reject]) -> None:
@@ -163,4 +222,5 @@ def _upload(row: sa.Row[Any]) -> Upload:
     return Upload(**facts | {"state": UploadState(facts["state"])})
 
 
+_is_uploading = table.c.state == UploadState.UPLOADING
 _COLUMNS = tuple(table.c[field.name] for field in fields(Upload))

@@ -6,9 +6,11 @@ from datetime import timedelta
 import pytest
 from fastapi.testclient import TestClient
 
+from csv_pipeline.api import gate
 from csv_pipeline.api.app import make_app
 from csv_pipeline.api.service import Service
 from csv_pipeline.storage import tokens
+from csv_pipeline.storage.rate_limits import Rate
 from csv_pipeline.storage.tokens import Scope
 from csv_pipeline_tests.conftest import Desk
 
@@ -67,3 +69,16 @@ def test_what_another_site_sends_is_refused(service: Service) -> None:
     caller = TestClient(make_app(open_service), base_url="http://127.0.0.1")
     answer = caller.post("/api/v1/imports/1", headers={"Origin": "http://evil.example"})
     assert (answer.status_code, answer.json()["code"]) == (403, "other_site")
+
+
+def test_more_requests_than_a_token_may_send_are_refused_and_others_go_on(
+    monkeypatch: pytest.MonkeyPatch, api_of: Api
+) -> None:
+    monkeypatch.setattr(gate, "Rate", lambda _: Rate(3, timedelta(seconds=30)))
+    one, other = api_of(None), api_of(None)
+    statuses = [one.get("/api/v1/imports/0").status_code for _ in range(5)]
+    assert statuses == [404, 404, 404, 429, 429]
+    answer = one.get("/api/v1/imports/0")
+    assert answer.json()["code"] == "too_many_requests"
+    assert 1 <= int(answer.headers["retry-after"]) <= 10
+    assert other.get("/api/v1/imports/0").status_code == 404

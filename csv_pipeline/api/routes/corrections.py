@@ -11,8 +11,8 @@ from csv_pipeline.api.entries import Shown
 from csv_pipeline.api.paging import Cursor, Limit, Number, after, cursor, next_page
 from csv_pipeline.api.reports import repairable_at
 from csv_pipeline.api.routes.imports import shown
-from csv_pipeline.api.routes.uploads import ask_for_import
 from csv_pipeline.api.service import ServiceOf
+from csv_pipeline.api.taking import ask_for_import
 from csv_pipeline.engine import corrections as engine
 from csv_pipeline.engine.corrections import Change, Replacing, sheet_of
 from csv_pipeline.rejects.faults import MASK

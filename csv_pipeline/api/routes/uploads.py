@@ -1,39 +1,83 @@
 """Uploads: files streamed into the uploads area, and from there into the landing area."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import anyio
-from fastapi import APIRouter, Query, Request, status
+import anyio.to_thread
+from fastapi import APIRouter, Query, Request, Response, status
+from pydantic import BaseModel, Field
 
-from csv_pipeline.api.callers import Caller, Uploader
+from csv_pipeline.api.bodies import chunks_of, length_of
+from csv_pipeline.api.callers import Caller, Reader, Uploader
+from csv_pipeline.api.multipart import boundary_of, parts_of
 from csv_pipeline.api.problems import ProblemError
 from csv_pipeline.api.service import Service, ServiceOf
+from csv_pipeline.api.taking import (
+    UploadFacts,
+    ask_for_check,
+    ask_for_import,
+    find,
+    go_on_or_drop,
+    take_whole,
+)
+from csv_pipeline.api.taking_forms import Form, Taken
 from csv_pipeline.engine import uploads as engine
-from csv_pipeline.storage import uploads
-from csv_pipeline.storage.uploads import Upload, UploadState
+from csv_pipeline.storage.uploads import UploadState, UploadStateError
 
 router = APIRouter(prefix="/uploads", tags=["uploads"])
-_STALL_SECONDS = 30.0
+
+_FEED = "Of which feed the file is; if left out it is proposed from the file, and checked first."
+FeedAsked = Annotated[str | None, Query(description=_FEED)]
+CheckAsked = Annotated[bool, Query(description="Wait, after a check, for somebody to import it.")]
+_BYTES = {"schema": {"type": "string", "format": "binary"}}
+_FORM = {
+    "schema": {
+        "type": "object",
+        "properties": {
+            "account": {"type": "string"},
+            "feed": {"type": "string", "description": _FEED},
+            "check": {"type": "boolean"},
+            "file": {"type": "array", "items": {"type": "string", "format": "binary"}},
+        },
+    }
+}
 
 
-@router.put("/{account}/{name}", status_code=status.HTTP_201_CREATED)
+class FilesTaken(BaseModel):
+    """What became of each file of a form, in the order of the form."""
+
+    files: list[Taken]
+
+
+class CheckAsk(BaseModel):
+    """How to check an upload again."""
+
+    feed: str | None = Field(None, description="Of which feed it is instead.", examples=["orders"])
+
+
+class ImportAsk(BaseModel):
+    """How to import an upload."""
+
+    feed: str | None = Field(None, description="Of which feed it is.", examples=["orders"])
+    force: bool = Field(False, description="Import it although its check says otherwise.")
+
+
+@router.put(
+    "/{account}/{name}",
+    status_code=status.HTTP_201_CREATED,
+    openapi_extra={"requestBody": {"content": {"application/octet-stream": _BYTES}}},
+)
 async def put(  # noqa: PLR0913, PLR0917  # what is known of a file
     account: str,
     name: str,
     request: Request,
     caller: Uploader,
     service: ServiceOf,
-    feed: Annotated[
-        str | None, Query(description="Of which feed it is; proposed if left out.")
-    ] = None,
+    feed: FeedAsked = None,
     *,
-    check: Annotated[bool, Query(description="Wait, after a check, to be imported.")] = False,
-) -> dict[str, Any]:
+    check: CheckAsked = False,
+) -> UploadFacts:
     """Send one file as the body of the request; it is imported at once, or checked first."""
     caller.hold_to_account(account)
-    size = request.headers.get("content-length")
     upload = await anyio.to_thread.run_sync(
         lambda: engine.begin(
             service.pipeline,
@@ -41,82 +85,110 @@ async def put(  # noqa: PLR0913, PLR0917  # what is known of a file
             name,
             by=caller.who,
             feed=feed,
-            size_bytes=int(size) if size and size.isdigit() else None,
+            size_bytes=length_of(request),
             check_first=check,
         )
     )
-    try:
-        await receive(request.stream(), engine.path_of(service.pipeline, upload), service)
-    except BaseException:
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(engine.cancel, service.pipeline, upload.upload_id)
-        raise
-    return await anyio.to_thread.run_sync(go_on, service, caller, upload)
+    whole = await take_whole(service, upload, chunks_of(request))
+    upload = await anyio.to_thread.run_sync(go_on_or_drop, service, caller, whole)
+    return UploadFacts.of(upload, caller)
 
 
-async def receive(stream: AsyncIterator[bytes], path: Path, service: Service) -> int:
-    """Write what comes to a file and return how many bytes those were.
+@router.post(
+    "",
+    status_code=status.HTTP_201_CREATED,
+    responses={207: {"model": FilesTaken, "description": "Some files were refused."}},
+    openapi_extra={"requestBody": {"content": {"multipart/form-data": _FORM}}},
+)
+async def post(  # noqa: PLR0913, PLR0917  # what is known of the files
+    request: Request,
+    response: Response,
+    caller: Uploader,
+    service: ServiceOf,
+    account: Annotated[
+        str | None, Query(description="Whose files they are; the token's account if left out.")
+    ] = None,
+    feed: FeedAsked = None,
+    *,
+    check: CheckAsked = False,
+) -> FilesTaken:
+    """Send files as a form, one or several; each is answered with its own status.
 
-    Raises:
-        ProblemError: It is too large, or nothing comes for a while.
+    `account`, `feed` and `check` may be fields of the form, before the files. Only when the form
+    is whole does any file go on; a form that breaks off leaves nothing.
     """
-    limit, received = service.pipeline.settings.max_file_bytes, 0
-    path.parent.mkdir(parents=True, exist_ok=True)
-    async with await anyio.open_file(path, "wb") as file:
-        chunks = aiter(stream)
-        while True:
-            try:
-                with anyio.fail_after(_STALL_SECONDS):
-                    chunk = await anext(chunks, None)
-            except TimeoutError as error:
-                said = f"a byte within {_STALL_SECONDS:.0f} s was needed; {received:,} came before"
-                raise ProblemError("upload_too_slow", said) from error
-            if chunk is None:
-                return received
-            received += len(chunk)
-            if received > limit:
-                raise ProblemError("file_too_large", f"at most {limit:,} bytes were needed")
-            await file.write(chunk)
+    boundary = boundary_of(request.headers.get("content-type", ""))
+    form = Form(service, caller, account=account, feed=feed, check=check)
+    files = await form.take(parts_of(chunks_of(request), boundary))
+    refused = [one.problem for one in files if one.problem is not None]
+    if len(refused) == len(files):
+        first = refused[0]
+        raise ProblemError(
+            first["code"], first["detail"], files=[one.model_dump(mode="json") for one in files]
+        )
+    if refused:
+        response.status_code = status.HTTP_207_MULTI_STATUS
+    return FilesTaken(files=files)
 
 
-def go_on(service: Service, caller: Caller, upload: Upload) -> dict[str, Any]:
-    """Do with an upload that is whole what was asked for, and return what it is now."""
-    service.note(caller, "upload", f"upload {upload.upload_id}", upload.account, name=upload.name)
-    if upload.check_first:
-        return facts(ask_for_check(service, upload))
-    return facts(ask_for_import(service, upload.upload_id))
+@router.get("/{upload_id}")
+def one(upload_id: int, caller: Reader, service: ServiceOf) -> UploadFacts:
+    """Return where an upload is, and what its check told."""
+    return UploadFacts.of(find(service, caller, upload_id), caller)
 
 
-def ask_for_check(service: Service, upload: Upload) -> Upload:
-    """Have an upload checked."""
-    with service.pipeline.database.begin() as connection:
-        uploads.change(connection, upload.upload_id, state=UploadState.CHECKING)
-    run_id = service.runs.check(upload.account, upload.upload_id)
-    with service.pipeline.database.begin() as connection:
-        return uploads.change(connection, upload.upload_id, run_id=run_id)
+@router.delete("/{upload_id}")
+def cancel(upload_id: int, caller: Uploader, service: ServiceOf) -> UploadFacts:
+    """Forget an upload that is not imported yet, and its bytes."""
+    upload = find(service, caller, upload_id)
+    canceled = engine.cancel(service.pipeline, upload_id)
+    if upload.state is not UploadState.CANCELED:
+        _note(service, caller, "cancel", upload_id, upload.account)
+    if upload.state is UploadState.CHECKING and upload.run_id is not None:
+        _end(service, upload.run_id)
+    return UploadFacts.of(canceled, caller)
 
 
-def ask_for_import(service: Service, upload_id: int, feed: str | None = None) -> Upload:
-    """Put an upload into the landing area and ask for its run; the sensor would do so later."""
-    placed = engine.place(service.pipeline, upload_id, feed=feed)
-    assert placed.feed is not None and placed.arrival_id is not None  # noqa: S101, PT018
+@router.post("/{upload_id}/check", status_code=status.HTTP_202_ACCEPTED)
+def check(
+    upload_id: int, caller: Uploader, service: ServiceOf, ask: CheckAsk | None = None
+) -> UploadFacts:
+    """Check an upload again, as after a change of settings, or for another feed."""
+    upload = find(service, caller, upload_id)
+    asked = ask_for_check(service, upload_id, ask.feed if ask else None)
+    _note(service, caller, "check", upload_id, upload.account)
+    return UploadFacts.of(asked, caller)
+
+
+@router.post("/{upload_id}/import", status_code=status.HTTP_202_ACCEPTED)
+def import_(
+    upload_id: int, caller: Uploader, service: ServiceOf, ask: ImportAsk | None = None
+) -> UploadFacts:
+    """Import an upload that was checked; one that its check refuses only by `force`."""
+    ask = ask or ImportAsk.model_validate({})
+    upload = find(service, caller, upload_id)
+    if not ask.force:
+        if upload.state is not UploadState.CHECKED:
+            raise UploadStateError(upload, UploadState.CHECKED)
+        if not (upload.report or {}).get("importable"):
+            raise ProblemError(
+                "file_refused", f"{upload.problem}", reason=upload.problem_code or "refused"
+            )
+        if ask.feed not in {None, upload.feed}:
+            said = f"a check for feed {ask.feed!r} was needed; it was checked for {upload.feed!r}"
+            raise ProblemError("wrong_state", said)
+    imported = ask_for_import(service, upload_id, ask.feed)
+    _note(service, caller, "import", upload_id, upload.account)
+    return UploadFacts.of(imported, caller)
+
+
+def _note(service: Service, caller: Caller, action: str, upload_id: int, account: str) -> None:
+    service.note(caller, action, f"upload {upload_id}", account)
+
+
+def _end(service: Service, run_id: str) -> None:
+    """End the run of a check; if Dagster does not answer, it finds no bytes and ends by itself."""
     try:
-        run_id = service.runs.import_files(placed.account, placed.feed, [placed.arrival_id])
+        service.runs.end(run_id)
     except ProblemError:
-        return placed  # the file is safe where it is
-    with service.pipeline.database.begin() as connection:
-        return uploads.change(connection, upload_id, run_id=run_id)
-
-
-def facts(upload: Upload) -> dict[str, Any]:
-    """Return an upload in JSON's own types."""
-    return {
-        "upload_id": upload.upload_id,
-        "account": upload.account,
-        "feed": upload.feed,
-        "name": upload.name,
-        "state": upload.state.value,
-        "received_bytes": upload.received_bytes,
-        "check": upload.report,
-        "problem": upload.problem,
-    }
+        return

@@ -26,7 +26,9 @@ CREATE TABLE csv_pipeline.upload (
     arrival_id bigint REFERENCES csv_pipeline.arrival,
     report jsonb,
     problem text,
-    problem_code text
+    problem_code text,
+    writer text,
+    writer_until timestamptz
 );
 CREATE INDEX upload_by_account ON csv_pipeline.upload (account, upload_id);
 CREATE INDEX upload_not_placed ON csv_pipeline.upload (account, upload_id)
@@ -101,9 +103,29 @@ CREATE TABLE csv_pipeline.webhook (
     kinds text[] NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     told_up_to bigint NOT NULL,
+    told_last bigint NOT NULL,
     attempts integer NOT NULL DEFAULT 0,
     suspended_until timestamptz,
     problem text
+);
+
+CREATE TABLE csv_pipeline.webhook_failure (
+    webhook_failure_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    webhook_id bigint NOT NULL,
+    import_id bigint NOT NULL,
+    kind text NOT NULL,
+    payload jsonb NOT NULL,
+    problem text NOT NULL,
+    failed_at timestamptz NOT NULL DEFAULT now()
+);
+ALTER TABLE csv_pipeline.outbox ADD COLUMN turn bigint NOT NULL DEFAULT 0;
+ALTER TABLE csv_pipeline.outbox
+    ALTER COLUMN turn SET DEFAULT ((pg_current_xact_id())::text)::bigint;
+CREATE INDEX outbox_by_turn ON csv_pipeline.outbox (turn, outbox_id);
+
+CREATE UNLOGGED TABLE csv_pipeline.rate_limit (
+    key text PRIMARY KEY,
+    paid_until timestamptz NOT NULL
 );
 """
 
@@ -141,5 +163,11 @@ def upgrade() -> None:
     for table in ("reject", "correction"):
         op.execute(_BY_NUMBER.format(table=table))
     op.execute(_LISTS)
-    for table in ("token", "idempotency_key", "webhook"):  # nothing for readers
+    for table in (
+        "token",
+        "idempotency_key",
+        "webhook",
+        "webhook_failure",
+        "rate_limit",
+    ):  # nothing for readers
         op.execute(f"ALTER TABLE csv_pipeline.{table} ENABLE ROW LEVEL SECURITY")

@@ -1,0 +1,56 @@
+"""Figures of the ledger, for monitoring: counts and ages, asked of the database each time.
+
+Counters in processes would be wrong as soon as there are several of them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number with its labels, by the name of what it measures."""
+
+    name: str
+    labels: dict[str, str]
+    value: float
+
+
+def figures(connection: sa.Connection) -> Iterator[Figure]:
+    """Give imports and rows by lane and outcome, what waits and since when, and open rejects."""
+    for row in connection.execute(_IMPORTS):
+        lane = {"account": row.account, "feed": row.feed}
+        yield Figure("imports", {**lane, "outcome": row.outcome}, row.imports)
+        if row.outcome == "imported":
+            for outcome in ("inserted", "updated", "unchanged", "kept", "superseded", "rejected"):
+                yield Figure("rows", {**lane, "outcome": outcome}, getattr(row, outcome))
+    for row in connection.execute(_ARRIVALS):
+        lane = {"account": row.account, "feed": row.feed}
+        yield Figure("arrivals", {**lane, "status": row.status}, row.arrivals)
+        if row.status == "waiting":
+            yield Figure("oldest_waiting_seconds", lane, row.oldest_seconds)
+    for row in connection.execute(_REJECTS):
+        yield Figure("open_rejects", {"account": row.account, "feed": row.feed}, row.rejects)
+
+
+_IMPORTS = sa.text("""
+    SELECT account, feed, outcome, count(*) AS imports,
+        sum(inserted) AS inserted, sum(updated) AS updated, sum(unchanged) AS unchanged,
+        sum(kept) AS kept, sum(superseded) AS superseded, sum(rejected) AS rejected
+    FROM csv_pipeline.import GROUP BY account, feed, outcome
+""")
+_ARRIVALS = sa.text("""
+    SELECT account, feed, status, count(*) AS arrivals,
+        extract(epoch FROM now() - min(seen_at))::float8 AS oldest_seconds
+    FROM csv_pipeline.arrival WHERE status IN ('waiting', 'claimed', 'failed', 'misplaced')
+    GROUP BY account, feed, status
+""")
+_REJECTS = sa.text("""
+    SELECT i.account, i.feed, count(*) AS rejects
+    FROM csv_pipeline.reject r JOIN csv_pipeline.import i USING (import_id)
+    WHERE r.repaired_by_import_id IS NULL AND i.outcome = 'imported'
+        AND i.undone_by_import_id IS NULL AND i.repairs_import_id IS NULL
+    GROUP BY i.account, i.feed
+""")

@@ -1,0 +1,87 @@
+"""A service on a port of its own, as programs of other make see it; it notes what it asks for."""
+
+import errno
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import uvicorn
+
+from csv_pipeline.api.app import make_app
+from csv_pipeline.api.problems import ProblemError
+from csv_pipeline.api.service import Service
+
+
+@dataclass(slots=True)
+class RunsNoted:
+    """Runs that are asked for and not done; Dagster does not answer if it is `away`."""
+
+    imports: list[tuple[str, str, list[int]]] = field(default_factory=list)
+    checks: list[int] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
+    away: bool = False
+
+    def import_files(
+        self, account: str, feed: str, arrival_ids: Sequence[int], *, again: bool = False
+    ) -> str:
+        del again
+        self._answer()
+        self.imports.append((account, feed, list(arrival_ids)))
+        return f"import-{arrival_ids[0]}"
+
+    def check(self, account: str, upload_id: int) -> str:
+        del account
+        self._answer()
+        self.checks.append(upload_id)
+        return f"check-{upload_id}"
+
+    def undo(self, account: str, import_id: int) -> str:
+        del account
+        return f"undo-{import_id}"
+
+    def end(self, run_id: str) -> bool:
+        self.ended.append(run_id)
+        return True
+
+    def _answer(self) -> None:
+        if self.away:
+            raise ProblemError("no_dagster", "Dagster was to answer")
+
+
+class Full:
+    """The module `os` of a machine whose disk is full."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+    @staticmethod
+    def write(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@contextmanager
+def serving(service: Service) -> Iterator[str]:
+    """Serve in a thread of this process and give the address."""
+    config = uvicorn.Config(
+        make_app(service),
+        host="127.0.0.1",
+        port=0,
+        log_level="error",
+        timeout_graceful_shutdown=1,
+        lifespan="off",
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()

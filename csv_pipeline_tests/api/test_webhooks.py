@@ -1,0 +1,168 @@
+"""Webhooks are told what became of imports: signed, in order, at least once, and of no other's."""
+
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from fastapi.testclient import TestClient
+from standardwebhooks import Webhook as Verifier
+
+from csv_pipeline.engine import webhooks as engine
+from csv_pipeline.engine.pipeline import Pipeline
+from csv_pipeline.storage import webhooks
+from csv_pipeline_tests.conftest import Desk
+
+Api = Callable[..., TestClient]
+PEOPLE = "ID,Name,Secret,Amount\n{0},one,111,1.00\n"
+
+
+class Receiver:
+    """A server that takes messages, or answers as it is told to."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[dict[str, str], bytes]] = []
+        self.answers: list[int] = []
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                answer = receiver.answers.pop(0) if receiver.answers else 204
+                if answer < 300:
+                    receiver.taken.append((dict(self.headers), body))
+                self.send_response(answer)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                return
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/told"
+
+    def names(self, secret: str) -> list[str]:
+        return [
+            Verifier(secret).verify(body, {k.lower(): v for k, v in headers.items()})["data"][
+                "name"
+            ]
+            for headers, body in self.taken
+        ]
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    made = Receiver()
+    threading.Thread(target=made.server.serve_forever, daemon=True).start()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+@pytest.fixture
+def told(desk: Desk, receiver: Receiver, pipeline: Pipeline) -> Iterator[tuple[int, str]]:
+    """A webhook of the test's account, and its secret; added past the check of the address."""
+    del desk
+    made, secret = engine.add(pipeline.database, account=None, url=receiver.url)
+    yield made.webhook_id, secret
+    with pipeline.database.begin() as connection:
+        webhooks.remove(connection, made.webhook_id, None)
+
+
+def again_now(pipeline: Pipeline) -> None:
+    with pipeline.database.begin() as connection:
+        connection.execute(sa.text("UPDATE csv_pipeline.webhook SET suspended_until = NULL"))
+
+
+def test_imports_are_told_once_in_order_and_signed(
+    desk: Desk, receiver: Receiver, told: tuple[int, str]
+) -> None:
+    names = [desk.bring(PEOPLE.format(n), name=f"{desk.account}-{n}.csv").name for n in range(3)]
+    engine.deliver(desk.pipeline.database, 20)
+    engine.deliver(desk.pipeline.database, 20)
+    mine = [name for name in receiver.names(told[1]) if name.startswith(desk.account)]
+    assert mine == names
+
+
+def test_a_message_that_is_not_taken_comes_again_before_those_behind_it(
+    desk: Desk, receiver: Receiver, told: tuple[int, str]
+) -> None:
+    receiver.answers = [500, 302]
+    names = [desk.bring(PEOPLE.format(n), name=f"{desk.account}-{n}.csv").name for n in range(2)]
+    for _ in range(3):
+        engine.deliver(desk.pipeline.database, 20)
+        again_now(desk.pipeline)
+    mine = [name for name in receiver.names(told[1]) if name.startswith(desk.account)]
+    assert mine == names
+
+
+def test_a_webhook_that_failed_waits_before_it_is_asked_again(
+    desk: Desk, receiver: Receiver, told: tuple[int, str]
+) -> None:
+    receiver.answers = [500]
+    desk.bring(PEOPLE.format(1))
+    engine.deliver(desk.pipeline.database, 20)
+    engine.deliver(desk.pipeline.database, 20)
+    assert receiver.taken == []
+    with desk.pipeline.database.begin() as connection:
+        (one,) = [w for w in webhooks.listed(connection, None) if w.webhook_id == told[0]]
+    assert (one.attempts, one.problem) == (1, "answered 500")
+
+
+def test_a_message_that_was_never_taken_is_set_aside(
+    desk: Desk, receiver: Receiver, told: tuple[int, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_MOST_ATTEMPTS", 2)
+    receiver.answers = [500, 500]
+    names = [desk.bring(PEOPLE.format(n), name=f"{desk.account}-{n}.csv").name for n in range(2)]
+    for _ in range(3):
+        engine.deliver(desk.pipeline.database, 20)
+        again_now(desk.pipeline)
+    assert receiver.names(told[1])[-1] == names[1]
+    query = sa.text("SELECT payload FROM csv_pipeline.webhook_failure WHERE webhook_id = :id")
+    with desk.pipeline.database.begin() as connection:
+        (lost,) = connection.scalars(query, {"id": told[0]})
+    assert lost["name"] == names[0]
+
+
+def test_a_message_that_commits_late_is_told_though_later_numbers_were(
+    desk: Desk, receiver: Receiver, told: tuple[int, str]
+) -> None:
+    late = sa.text(
+        "INSERT INTO csv_pipeline.outbox (import_id, kind, payload) "
+        "VALUES (0, 'imported', jsonb_build_object('account', 'late', 'name', 'late.csv'))"
+    )
+    with desk.pipeline.database.begin() as open_one:
+        open_one.execute(late)
+        name = desk.bring(PEOPLE.format(1)).name
+        engine.deliver(desk.pipeline.database, 20)
+    again_now(desk.pipeline)
+    engine.deliver(desk.pipeline.database, 20)
+    assert {"late.csv", name} <= set(receiver.names(told[1]))
+
+
+def test_a_webhook_is_added_shown_without_its_secret_and_removed(
+    desk: Desk, api_of: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_private", lambda _: None)
+    api = api_of(desk.account)
+    made = api.post("/api/v1/webhooks", json={"url": "https://example.com/x"})
+    assert (made.status_code, made.json()["secret"][:6]) == (201, "whsec_")
+    (shown,) = api.get("/api/v1/webhooks").json()
+    assert shown["secret"] is None
+    path = f"/api/v1/webhooks/{shown['webhook_id']}"
+    assert api_of("other-account").delete(path).status_code == 422
+    assert api.delete(path).status_code == 204
+    assert api.get("/api/v1/webhooks").json() == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://example.com", "https://user:pw@example.com", "http://127.0.0.1/x", "http://[::1]/"],
+)
+def test_an_address_inside_or_of_no_web_server_is_refused(
+    desk: Desk, api_of: Api, url: str
+) -> None:
+    answer: Any = api_of(desk.account).post("/api/v1/webhooks", json={"url": url})
+    assert (answer.status_code, answer.json()["code"]) == (422, "not_accepted")
