@@ -22,6 +22,7 @@ from csv_pipeline.spec.feed import as_declared
 from csv_pipeline.spec.header import header_fingerprint, sources_in
 from csv_pipeline.stages.read.grammar import Grammar
 from csv_pipeline.storage import accounts, corrections, imports, quarantine
+from csv_pipeline.storage import uploads as stored
 from csv_pipeline.storage.uploads import Upload
 
 _SHOWN = 20
@@ -230,7 +231,9 @@ def send_corrected(pipeline: Pipeline, import_id: int, *, by: str) -> Upload:
                 split=sheet.split,
                 verbatim=True,
             )
-    return upload
+    size = path.stat().st_size
+    with pipeline.database.begin() as connection:
+        return stored.change(connection, upload.upload_id, size_bytes=size, received_bytes=size)
 
 
 def _corrected(

@@ -109,7 +109,7 @@ def _last(import_id: int, columns: tuple[sa.Column[Any], ...]) -> sa.Select[Any]
     cell = (table.c.row_number, table.c.column)
     return (
         sa.select(*cell, *columns)
-        .distinct(*cell)
+        .ext(pg.distinct_on(*cell))
         .where(table.c.import_id == import_id)
         .order_by(*cell, table.c.correction_id.desc())
     )

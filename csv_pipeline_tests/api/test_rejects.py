@@ -113,7 +113,7 @@ def test_corrected_cells_are_imported_and_the_rows_are_closed(
     assert replayed.status_code == 202, replayed.json()
     assert replayed.json()["repairs"] == brought.import_id
     assert replayed.json()["counts"]["inserted"] == 2
-    assert [row.name for row in desk.rows()] == ["one", "three", "four"]
+    assert {row.name for row in desk.rows()} == {"one", "three", "four"}
     assert [row["row_number"] for row in rejected(api, brought, "open=true")] == [3, 6]
     assert [row["repaired_by"] for row in rejected(api, brought, "open=false")] == [
         replayed.json()["import_id"]
@@ -127,7 +127,7 @@ def test_a_row_whose_cells_could_not_be_told_apart_is_corrected_too(
     cells = [amount(6, "5.00"), {"row_number": 6, "column": "Secret", "value": "555"}]
     api.patch(address(brought), json={"cells": cells})
     assert api.post(address(brought, "replay")).json()["counts"]["inserted"] == 1
-    assert [(row.name, row.secret) for row in desk.rows()][-1] == ("five", "555")
+    assert ("five", "555") in [(row.name, row.secret) for row in desk.rows()]
 
 
 def test_a_cell_that_looks_like_a_formula_is_imported_as_it_was_written(
@@ -137,7 +137,7 @@ def test_a_cell_that_looks_like_a_formula_is_imported_as_it_was_written(
     name = {"row_number": 4, "column": "Name", "value": "'=1+1"}
     api.patch(address(brought), json={"cells": [amount(4, "3.00"), name]})
     api.post(address(brought, "replay"))
-    assert desk.rows()[-1].name == "'=1+1"
+    assert "'=1+1" in [row.name for row in desk.rows()]
 
 
 def test_masked_cells_of_a_confidential_feed_stay_as_they_were(desk: Desk, api_of: Api) -> None:
@@ -146,7 +146,7 @@ def test_masked_cells_of_a_confidential_feed_stay_as_they_were(desk: Desk, api_o
     cell = {"row_number": 2, "column": "Status", "value": "sold"}
     assert api.patch(address(report), json={"cells": [cell]}).status_code == 200
     assert api.post(address(report, "replay")).json()["counts"]["inserted"] == 1
-    assert [row.asset_tag for row in desk.rows("dme_equipment")] == ["SN-1", "SN-2"]
+    assert {row.asset_tag for row in desk.rows("dme_equipment")} == {"SN-1", "SN-2"}
 
 
 @pytest.mark.parametrize(
