@@ -72,7 +72,10 @@ def test_nothing_forks_once_polars_has_run() -> None:
 
 @pytest.mark.slow
 def test_nothing_that_is_imported_before_a_fork_runs_polars() -> None:
-    program = "from csv_pipeline.defs import preforked as p; p.prepare(); print(p.running_pools())"
+    program = (
+        "from csv_pipeline.defs import preforked as p\n"
+        "p.prepare('csv_pipeline.definitions'); print(p.running_pools())"
+    )
     command = [sys.executable, "-c", program]
     said = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
     assert said.stdout.strip() == "[]"

@@ -45,8 +45,8 @@ class Source:
         """Start the process, which is ready after it has imported everything."""
         self.stop()
         self.of_server, self.ready = None, False
-        self.process = subprocess.Popen(  # our own interpreter, and no shell
-            [sys.executable, "-m", "csv_pipeline.defs.preforked"],
+        self.process = subprocess.Popen(  # noqa: S603  # our own interpreter, and no shell
+            [sys.executable, "-m", "csv_pipeline.defs.preforked", _MODULE],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

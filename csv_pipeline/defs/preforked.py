@@ -1,8 +1,9 @@
 """A process that has imported everything and forks one child for each run that it is told of.
 
-The launcher, `csv_pipeline.defs.launcher`, starts it by `python -m`. It says READY, reads a line
-for each run, which are the arguments of Dagster's `execute_run` as Dagster writes them, and answers
-with the child's process id. It ends when its input does; the runs of its children go on.
+The launcher, `csv_pipeline.defs.launcher`, starts it with the module of the definitions. It says
+READY, reads a line for each run, which are the arguments of Dagster's `execute_run` as Dagster
+writes them, and answers with the child's process id. It ends when its input does; the runs of its
+children go on.
 
 Polars may be imported before a fork, but must not have run: a child would wait for threads that it
 does not have. So the process looks at its threads before each fork, and ends rather than fork then.
@@ -11,6 +12,7 @@ does not have. So the process looks at its threads before each fork, and ends ra
 import os
 import signal
 import sys
+from importlib import import_module
 from pathlib import Path
 
 READY = "ready"
@@ -20,7 +22,7 @@ _OF_A_POOL = ("polars-0", "tokio-rt", "async-exec")
 
 def main() -> int:
     """Fork a child for each line of the input, until it ends."""
-    prepare()
+    prepare(sys.argv[1])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for those who end this process
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children are not waited for
     _say(READY)
@@ -35,14 +37,10 @@ def main() -> int:
     return 0
 
 
-def prepare() -> None:
-    """Import what a run needs, and build the definitions, without running Polars."""
-    from dagster._cli import api  # noqa: PLC0415  # here, so that the launcher does not load it
-
-    from csv_pipeline import definitions  # noqa: PLC0415
-
-    definitions.defs.get_repository_def().get_all_jobs()
-    del api
+def prepare(module: str) -> None:
+    """Import what a run needs, and build a module's definitions, without running Polars."""
+    import_module("dagster._cli.api")  # here, so that the launcher does not load it
+    import_module(module).defs.get_repository_def().get_all_jobs()
 
 
 def running_pools() -> list[str]:

@@ -196,10 +196,10 @@ def first_rows(valid: ValidFile | None, feed: Feed, limit: int) -> pl.DataFrame:
     if valid is None:
         return pl.DataFrame()
     rows = scan(valid.rows)
-    known = set(rows.collect_schema().names())  # a column that the file lacks is in no row
-    columns = [column for column in feed.columns if column.name in known]
+    held = set(rows.collect_schema().names())  # a file need not have every column
+    columns = [column for column in feed.columns if column.name in held]
     shown = [column.name for column in columns]
-    masked = [column.name for column in columns if column.protected or feed.confidential]
+    masked = [c.name for c in columns if c.protected or feed.confidential]
     if valid.part != WHOLE:
         rows = rows.filter(
             pl.col("_row_number").is_between(valid.part.rows_up + 1, valid.part.last)

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from csv_pipeline.engine import dry_runs
+from csv_pipeline.engine.expired_uploads import remove_expired
 from csv_pipeline.engine.result_files import leave_results
 from csv_pipeline.engine.workspace import Workspace
 from csv_pipeline.errors import UnknownImportError
@@ -23,13 +24,14 @@ _LEFT_SECONDS = 3_600.0  # after which no process reports on a settled import an
 def sweep(settings: Settings, database: Database, feeds: Mapping[str, Feed] | None = None) -> None:
     """Remove what workers left behind: untouched for long, and work directories not claimed.
 
-    Old messages of the outbox and old idempotency keys go, too. A dry run may have no claim; its
-    work stays as long as its process lives. Where a worker was killed after its commit, the result
-    file is put where it belongs first.
+    Old messages of the outbox, old keys and expired uploads go, too. A dry run may have no claim;
+    its work stays as long as its process lives. Where a worker was killed after its commit, the
+    result file is put where it belongs first.
     """
     with database.begin() as connection:
         prune_outbox(connection)
         idempotency.prune(connection)
+    remove_expired(settings, database)
     for left in settings.work_area.glob("[0-9]*-*"):
         if _is_left(left, settings):
             import_id, _, attempt = left.name.partition("-")

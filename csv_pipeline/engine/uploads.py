@@ -14,6 +14,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from csv_pipeline.account import account_slug
+from csv_pipeline.engine.expired_uploads import remove_bytes
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import PipelineError, SetupError
 from csv_pipeline.files.landing import found_file, is_ignored
@@ -232,49 +233,15 @@ def cancel(pipeline: Pipeline, upload_id: int) -> Upload:
         upload = uploads.find(connection, upload_id, lock=True)
         if upload.state is UploadState.ARRIVED:
             raise UploadStateError(upload, "not in the landing area yet")
-        canceled = _cancel(connection, upload)
-    _remove_bytes(pipeline, upload.upload_id)
+        canceled = uploads.cancel(connection, upload_id)
+    remove_bytes(pipeline.settings, upload_id)
     return canceled
-
-
-def remove_expired(pipeline: Pipeline, limit: int = 1_000) -> int:
-    """Cancel uploads that nobody went on with, and return how many those were.
-
-    Bytes that belong to no upload any more go, too: of a process that ended in between.
-    """
-    removed = 0
-    while removed < limit:
-        with pipeline.database.begin() as connection:
-            upload = uploads.next_expired(connection)
-            if upload is None:
-                break
-            _cancel(connection, upload)
-        _remove_bytes(pipeline, upload.upload_id)
-        removed += 1
-    area = pipeline.settings.uploads_area
-    lying = {int(folder.name) for folder in area.glob("[0-9]*") if folder.name.isdecimal()}
-    with pipeline.database.begin() as connection:
-        left = lying - uploads.kept(connection, lying)
-    for upload_id in left:
-        _remove_bytes(pipeline, upload_id)
-    return removed
 
 
 def _hold_to_whole(upload: Upload) -> None:
     hold_to_state(upload, UploadState.UPLOADING, UploadState.CHECKED, UploadState.FAILED)
     if not upload.whole:
         raise UploadStateError(upload, "whole")
-
-
-def _cancel(connection: sa.Connection, upload: Upload) -> Upload:
-    uploads.store_rejects(connection, upload.upload_id, [])
-    return uploads.change(
-        connection, upload.upload_id, state=UploadState.CANCELED, expires_at=None, report=None
-    )
-
-
-def _remove_bytes(pipeline: Pipeline, upload_id: int) -> None:
-    shutil.rmtree(pipeline.settings.uploads_area / str(upload_id), ignore_errors=True)
 
 
 def hold_to_state(upload: Upload, *states: UploadState) -> None:

@@ -43,8 +43,9 @@ class Key:
             sa.and_(table.c.status.is_(None), table.c.created_at < sa.func.now() - LEASE),
         )
         connection.execute(sa.delete(table).where(*self._named, ended))
-        taken = insert(table).values(who=self.who, key=self.key, request=self.holder)
-        if connection.execute(taken.on_conflict_do_nothing()).rowcount:
+        new = insert(table).values(who=self.who, key=self.key, request=self.holder)
+        taken = new.on_conflict_do_nothing().returning(table.c.key)
+        if connection.execute(taken).one_or_none() is not None:
             return None
         query = sa.select(table.c.request, table.c.status, table.c.answer).where(*self._named)
         found = connection.execute(query).one_or_none()

@@ -174,6 +174,12 @@ class Writer:
         return table.c.writer == self.key
 
 
+def cancel(connection: sa.Connection, upload_id: int) -> Upload:
+    """Enter that an upload is canceled, and forget what a check told of it."""
+    store_rejects(connection, upload_id, [])
+    return change(connection, upload_id, state=UploadState.CANCELED, expires_at=None, report=None)
+
+
 def next_expired(connection: sa.Connection) -> Upload | None:
     """Return an upload whose bytes are not to be kept any longer, locked; None if there is none."""
     query = (
