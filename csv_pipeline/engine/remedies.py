@@ -25,7 +25,7 @@ def apply(pipeline: Pipeline, account: str, command: str, *, by: str) -> Declare
     """Declare what a suggested command would, for this account and no other.
 
     >>> _parsed("acme", "csv-pipeline account acme --feed people --alias 'Artikel Nr=id'")
-    (Account(account='acme', feed='people'), {'aliases': ['Artikel Nr=id']})
+    (Account(account='acme', feed='people'), {'aliases': ('Artikel Nr=id',)})
 
     Raises:
         SetupError: It is a command of another kind, or of another account.
@@ -59,7 +59,7 @@ def as_told(fact: str, value: str, before: object = None) -> object:
         SetupError: The setting has no such value.
     """
     if fact in {"null_words", "aliases", "maps"}:
-        return [*before, value] if isinstance(before, list) else [value]
+        return (*before, value) if isinstance(before, tuple) else (value,)
     if (kind := _KINDS.get(fact)) is None:
         return value
     try:
