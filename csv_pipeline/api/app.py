@@ -1,18 +1,30 @@
 """The app: the gate, the routes below `/api/v1`, and every refusal as a problem."""
 
+from pathlib import Path
+
 from fastapi import APIRouter, FastAPI
+from fastapi.staticfiles import StaticFiles
 from starlette.middleware.gzip import GZipMiddleware
 
+from csv_pipeline.api import pages
 from csv_pipeline.api.entity_tags import EntityTags
 from csv_pipeline.api.gate import Gate
 from csv_pipeline.api.idempotency import Idempotency
+from csv_pipeline.api.live import Live
 from csv_pipeline.api.problems import add_handlers
 from csv_pipeline.api.routes import (
     accounts,
+    actions,
+    aggregates,
     audit,
+    corrections,
+    details,
+    feeds,
     health,
     imports,
     metrics,
+    progress,
+    rejects,
     tokens,
     tus,
     uploads,
@@ -22,9 +34,16 @@ from csv_pipeline.api.service import Service
 
 ROOT = "/api/v1"
 _ROUTERS: tuple[APIRouter, ...] = (
+    actions.router,
     imports.router,
+    progress.router,
+    details.router,
+    rejects.router,
+    corrections.router,
     uploads.router,
     tus.router,
+    feeds.router,
+    aggregates.router,
     accounts.router,
     tokens.router,
     webhooks.router,
@@ -44,10 +63,13 @@ def make_app(service: Service) -> FastAPI:
     )
     app.state.service = service
     app.state.root = ROOT
+    app.state.live = Live(service.pipeline)
     add_handlers(app)
     for router in _ROUTERS:
         app.include_router(router, prefix=ROOT)
     app.include_router(health.router)
+    pages.add_to(app)
+    app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
     app.include_router(metrics.router)
     app.add_middleware(Idempotency, service=service)
     app.add_middleware(EntityTags)

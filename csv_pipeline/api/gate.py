@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from csv_pipeline.api.callers import Caller
-from csv_pipeline.api.problems import ProblemError, problem_of
+from csv_pipeline.api.problems import ProblemError, answered, problem_of
 from csv_pipeline.api.service import Service
 from csv_pipeline.errors import PipelineError
 from csv_pipeline.storage import tokens
@@ -44,9 +44,9 @@ class Gate:
         try:
             request.state.caller = await anyio.to_thread.run_sync(self._caller, request)
         except ProblemError as problem:
-            await problem.response()(scope, receive, send)
+            await answered(request, problem)(scope, receive, send)
         except PipelineError as error:
-            await problem_of(error).response()(scope, receive, send)
+            await answered(request, problem_of(error))(scope, receive, send)
         else:
             await self.app(scope, receive, send)
 
@@ -67,7 +67,12 @@ class Gate:
             )
         if text is None and request.url.path.startswith(_OPEN_PATHS):
             return None
-        return self._by_token(request, text, address, from_cookie=bearer is None)
+        try:
+            return self._by_token(request, text, address, from_cookie=bearer is None)
+        except ProblemError:
+            if bearer is None and request.url.path.startswith(_OPEN_PATHS):
+                return None  # where one logs in anew, for instance
+            raise
 
     def _by_token(
         self, request: Request, text: str | None, address: str, *, from_cookie: bool
@@ -89,13 +94,16 @@ class Gate:
             raise ProblemError(
                 "unauthenticated", f"{needed}; {what}", headers={"WWW-Authenticate": "Bearer"}
             )
+        csrf = csrf_of(text) if from_cookie else None
+        if csrf is not None and request.url.path.startswith("/api/"):
+            _hold_to_session(request, csrf)
         return Caller(
             who=found.name,
             account=found.account,
             scopes=found.scopes,
             token_id=found.token_id,
             address=address,
-            csrf=csrf_of(text) if from_cookie else None,
+            csrf=csrf,
         )
 
 
@@ -117,6 +125,16 @@ def _hold_to_this_site(request: Request) -> None:
     foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
     if foreign or request.headers.get("sec-fetch-site") in {"cross-site", "same-site"}:
         raise ProblemError("other_site", f"a request of this site was needed; it is of {origin}")
+
+
+def _hold_to_session(request: Request, csrf: str) -> None:
+    """Take from a browser only what a page of its session sends; forms of pages say it inside."""
+    if request.method not in _SAFE:
+        brought = request.headers.get(CSRF_HEADER, "")
+        if not hmac.compare_digest(csrf.encode(), brought.encode()):
+            raise ProblemError(
+                "other_site", f"the header {CSRF_HEADER} of the session's page was needed"
+            )
 
 
 def _hold_to_this_machine(request: Request) -> None:

@@ -3,13 +3,13 @@
 `CODES` is the list of codes; the docs name each of them once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from csv_pipeline.engine.receiving import OffsetError, UploadLockedError
@@ -137,32 +137,40 @@ def problem_of(error: PipelineError) -> ProblemError:
     return ProblemError(code, said, headers=headers, **reason)
 
 
+def answered(request: Request, problem: ProblemError) -> Response:
+    """Return what says a problem: a page to a browser, if the app has one for it, or JSON."""
+    page: Callable[[Request, ProblemError], Response | None] | None
+    page = getattr(request.app.state, "problem_page", None)
+    shown = None if page is None else page(request, problem)
+    return problem.response() if shown is None else shown
+
+
 def add_handlers(app: FastAPI) -> None:
     """Let an app answer every refusal by a problem."""
 
     @app.exception_handler(ProblemError)
-    def refused(_: Request, error: ProblemError) -> JSONResponse:
-        return error.response()
+    def refused(request: Request, error: ProblemError) -> Response:
+        return answered(request, error)
 
     @app.exception_handler(PipelineError)
-    def of_pipeline(_: Request, error: PipelineError) -> JSONResponse:
-        return problem_of(error).response()
+    def of_pipeline(request: Request, error: PipelineError) -> Response:
+        return answered(request, problem_of(error))
 
     @app.exception_handler(RequestValidationError)
-    def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+    def invalid(request: Request, error: RequestValidationError) -> Response:
         faults = [
             {"where": ".".join(map(str, fault["loc"])), "message": fault["msg"]}
             for fault in error.errors()
         ]
         said = "; ".join(f"{fault['where']}: {fault['message']}" for fault in faults)
-        return ProblemError("invalid_request", said, faults=faults).response()
+        return answered(request, ProblemError("invalid_request", said, faults=faults))
 
     @app.exception_handler(HTTPException)
-    def of_http(_: Request, error: HTTPException) -> JSONResponse:
+    def of_http(request: Request, error: HTTPException) -> Response:
         code = _OF_STATUS.get(error.status_code, "unforeseen")
-        return ProblemError(code, str(error.detail), headers=error.headers).response()
+        return answered(request, ProblemError(code, str(error.detail), headers=error.headers))
 
     @app.exception_handler(Exception)
-    def unforeseen(request: Request, error: Exception) -> JSONResponse:
+    def unforeseen(request: Request, error: Exception) -> Response:
         log.error("request failed", path=request.url.path, exc_info=error)
-        return ProblemError("unforeseen", "The log of the service says more").response()
+        return answered(request, ProblemError("unforeseen", "The log of the service says more"))

@@ -42,8 +42,10 @@ class Runs(Protocol):
     Every method raises `ProblemError` by `no_dagster` if Dagster does not answer.
     """
 
-    def import_files(self, account: str, feed: str, arrival_ids: Sequence[int]) -> str:
-        """Import files that arrived."""
+    def import_files(
+        self, account: str, feed: str, arrival_ids: Sequence[int], *, again: bool = False
+    ) -> str:
+        """Import files that arrived, perhaps `again` though they were imported before."""
 
     def check(self, account: str, upload_id: int) -> str:
         """Do all for an upload but commit it."""
@@ -62,9 +64,11 @@ class DagsterRuns:
     url: str
     timeout_seconds: float = 10.0
 
-    def import_files(self, account: str, feed: str, arrival_ids: Sequence[int]) -> str:
+    def import_files(
+        self, account: str, feed: str, arrival_ids: Sequence[int], *, again: bool = False
+    ) -> str:
         """Import files that arrived, as the sensor would ask for it."""
-        config = {"ops": {feed: {"config": {"arrival_ids": list(arrival_ids)}}}}
+        config = {"ops": {feed: {"config": {"arrival_ids": list(arrival_ids), "again": again}}}}
         tags = {"dagster/partition": account, "csv_pipeline/lane": f"{account}/{feed}"}
         return self._launch("import_files", config, tags, feed)
 

@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 
 def pipeline() -> "Pipeline":
     """Open the pipeline of all feeds."""
+    from csv_pipeline.engine.live_progress import watched
     from csv_pipeline.engine.pipeline import open_pipeline
 
     log_warnings_only()
     found = settings_found()
     _note_new_home(found)
-    return open_pipeline(found, all_feeds(found))
+    return watched(open_pipeline(found, all_feeds(found)))
 
 
 @contextmanager

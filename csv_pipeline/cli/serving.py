@@ -1,11 +1,14 @@
 """Serve the HTTP API and its pages, on the same database as Dagster."""
 
 import ipaddress
+from contextlib import suppress
+from types import FrameType
 
 import uvicorn
 
 from csv_pipeline.api.app import make_app
 from csv_pipeline.api.gate import LOOPBACK
+from csv_pipeline.api.live import Live
 from csv_pipeline.api.runs import DagsterRuns
 from csv_pipeline.api.service import Service
 from csv_pipeline.cli.terminal import note
@@ -28,7 +31,7 @@ def serve(pipeline: Pipeline, host: str, port: int) -> None:
     runs = DagsterRuns(pipeline.settings.dagster_url)
     app = make_app(Service(pipeline=pipeline, runs=runs, open=not guarded))
     note(f"The import page is at http://{host}:{port}/; Ctrl-C stops it.")
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
         host=host,
         port=port,
@@ -36,6 +39,21 @@ def serve(pipeline: Pipeline, host: str, port: int) -> None:
         timeout_graceful_shutdown=_SECONDS_TO_END,
         server_header=False,
     )
+    with suppress(KeyboardInterrupt):
+        _Server(config, app.state.live).run()
+
+
+class _Server(uvicorn.Server):
+    """A server that ends the streams of all who listen as soon as it is told to end."""
+
+    def __init__(self, config: uvicorn.Config, live: Live) -> None:
+        super().__init__(config)
+        self.live = live
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """End the streams, then all else."""
+        self.live.end()
+        super().handle_exit(sig, frame)
 
 
 def hold_to_tokens(pipeline: Pipeline, host: str) -> bool:

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 import csv_pipeline
 from csv_pipeline.defs.assembly import assemble
 from csv_pipeline.defs.resource import Engine
+from csv_pipeline.engine.live_progress import watched
 from csv_pipeline.engine.pipeline import open_pipeline
 from csv_pipeline.errors import SetupError
 from csv_pipeline.settings import settings
@@ -73,4 +74,4 @@ class FeedsComponent(dg.Component, dg.Resolvable):
         if self is not several[0]:
             return dg.Definitions()
         feeds = [feed for one in several for _, feed in read_folder(one.path / one.folder)]
-        return assemble(parted(feeds)[0], Engine(lambda: open_pipeline(settings(), feeds)))
+        return assemble(parted(feeds)[0], Engine(lambda: watched(open_pipeline(settings(), feeds))))

@@ -5,7 +5,7 @@ it leads to that import. A file that waits without ever having been an upload ha
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -161,11 +161,15 @@ def pending(connection: sa.Connection, account: str | None = None) -> list[Entry
 
 
 def settled_above(connection: sa.Connection, number: int, limit: int) -> list[Entry]:
-    """Return the imports whose number is higher, in their order."""
+    """Return the imports whose number is higher, in their order, with the uploads they were."""
     part = _settled()
     place = part.columns["place"]
     query = part.query.where(place > number).order_by(place).limit(limit)
-    return [_entry(row) for row in connection.execute(query)]
+    found = [_entry(row) for row in connection.execute(query)]
+    arrived = upload.c.arrival_id.in_([entry.arrival_id for entry in found])
+    query_sent = sa.select(upload.c.arrival_id, upload.c.upload_id).where(arrived)
+    sent = {row.arrival_id: row.upload_id for row in connection.execute(query_sent)}
+    return [replace(entry, upload_id=sent.get(entry.arrival_id)) for entry in found]
 
 
 def last_number(connection: sa.Connection) -> int:

@@ -1,6 +1,8 @@
 """Imports: what became of each arrival that was claimed."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter
@@ -102,6 +104,11 @@ def report_of(connection: sa.Connection, import_id: int) -> ImportReport:
     if found is None:
         raise UnknownImportError(import_id)
     return _REPORT.validate_python(found)
+
+
+def report_in(facts: Mapping[str, Any], number: int) -> ImportReport:
+    """Return the report that an upload's check told, under the number of the upload."""
+    return _REPORT.validate_python({**facts, "import_id": number})
 
 
 def has_header(connection: sa.Connection, claim: Claim, header: tuple[str, ...]) -> bool:

@@ -99,17 +99,27 @@ def rejected_rows(
 
     `split` gives the cells of a record; it is asked for those of which no cells are kept.
     """
+    for faults in _by_row(connection, report.import_id, repaired=repaired):
+        yield row_of(report, faults, split)
+
+
+def open_faults(connection: sa.Connection, import_id: int) -> Iterator[list[Any]]:
+    """Give the faults of each row that an import rejected and none repaired since."""
+    return _by_row(connection, import_id, repaired=False)
+
+
+def _by_row(connection: sa.Connection, import_id: int, *, repaired: bool) -> Iterator[list[Any]]:
     table = tables.reject
     query = (
-        sa.select(table, _malformed().label("malformed"))
-        .where(table.c.import_id == report.import_id)
+        sa.select(table, malformed().label("malformed"))
+        .where(table.c.import_id == import_id)
         .order_by(table.c.row_number, table.c.line_number, table.c.column)
     )
     if not repaired:
         query = query.where(table.c.repaired_by_import_id.is_(None))
     faults = connection.execute(query, execution_options={"yield_per": _SOME})
     for _, of_row in groupby(faults, lambda fault: (fault.row_number, fault.line_number)):
-        yield _row(report, list(of_row), split)
+        yield list(of_row)
 
 
 def states(connection: sa.Connection, import_id: int) -> pl.DataFrame:
@@ -121,7 +131,7 @@ def states(connection: sa.Connection, import_id: int) -> pl.DataFrame:
     query = (
         sa.select(
             table.c.row_number,
-            sa.func.bool_and(_malformed()),
+            sa.func.bool_and(malformed()),
             sa.func.max(table.c.repaired_by_import_id),
         )
         .where(table.c.import_id == import_id)
@@ -159,7 +169,7 @@ def originals(
             table.c.row_number == sa.any_(sa.literal(list(row_numbers), pg.ARRAY(sa.BigInteger))),
         )
         .group_by(table.c.row_number)
-        .having(~sa.func.bool_and(_malformed()))
+        .having(~sa.func.bool_and(malformed()))
     )
     rows = [
         (number, list(split(raw) if cells is None else json.loads(cells)), faulty)
@@ -242,15 +252,10 @@ def mark_repaired(
     )
 
 
-def _malformed() -> sa.ColumnElement[bool]:
-    """Return whether a fault is that its record has not the header's shape."""
-    table = tables.reject
-    return table.c.column.is_(None) & table.c.rule.startswith("row.", autoescape=True)
-
-
-def _row(
-    report: ImportReport, faults: list[Any], split: Callable[[str], Sequence[str | None]]
+def row_of(
+    report: ImportReport, faults: Sequence[Any], split: Callable[[str], Sequence[str | None]]
 ) -> RejectedRow:
+    """Return a rejected row by its faults as the table has them, each with `malformed`."""
     first = faults[0]
     cells = None
     if not any(fault.malformed for fault in faults):
@@ -262,3 +267,9 @@ def _row(
         raw=first.raw,
         errors=tuple(fault.message for fault in faults),
     )
+
+
+def malformed() -> sa.ColumnElement[bool]:
+    """Return whether a fault is that its record has not the header's shape."""
+    table = tables.reject
+    return table.c.column.is_(None) & table.c.rule.startswith("row.", autoescape=True)

@@ -28,11 +28,13 @@ class RunsHere:
     instance: dg.DagsterInstance
     done: list[str] = field(default_factory=list)
 
-    def import_files(self, account: str, feed: str, arrival_ids: Sequence[int]) -> str:
+    def import_files(
+        self, account: str, feed: str, arrival_ids: Sequence[int], *, again: bool = False
+    ) -> str:
         self.instance.add_dynamic_partitions(ACCOUNTS, [account])
         return self._run(
             "import_files",
-            {feed: {"config": {"arrival_ids": list(arrival_ids)}}},
+            {feed: {"config": {"arrival_ids": list(arrival_ids), "again": again}}},
             partition_key=account,
             asset_selection=[dg.AssetKey(feed), dg.AssetKey(f"{feed}_rejects")],
         )

@@ -25,7 +25,10 @@ class RunsNoted:
     ended: list[str] = field(default_factory=list)
     away: bool = False
 
-    def import_files(self, account: str, feed: str, arrival_ids: Sequence[int]) -> str:
+    def import_files(
+        self, account: str, feed: str, arrival_ids: Sequence[int], *, again: bool = False
+    ) -> str:
+        del again
         self._answer()
         self.imports.append((account, feed, list(arrival_ids)))
         return f"import-{arrival_ids[0]}"

@@ -1,0 +1,69 @@
+"""The overview: what needs whoever looks, the last imports, and a place to drop files."""
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from csv_pipeline.api.callers import Caller, Reader
+from csv_pipeline.api.pages.page import answer
+from csv_pipeline.api.routes.imports import listed
+from csv_pipeline.api.service import ServiceOf
+from csv_pipeline.storage import accounts, attention, browse
+from csv_pipeline.storage.attention import Need
+from csv_pipeline.storage.browse import Wanted
+
+router = APIRouter()
+_LAST = 15
+_SHOWN = 12
+
+
+@router.get("/")
+@router.get("/index.json")
+def home(request: Request, caller: Reader, service: ServiceOf) -> Response:
+    """Show what needs the caller first."""
+    with service.reading(caller) as connection:
+        needs = attention.needs(connection, caller.account, _SHOWN)
+        last = browse.page(connection, Wanted(account=caller.account, limit=_LAST))
+        known = names(connection, caller)
+    facts = {
+        "needs": [_card(one, with_account=caller.account is None) for one in needs],
+        "imports": [listed(one).model_dump(mode="json") for one in last],
+    }
+    shown = {"accounts": known, "feeds": list(service.pipeline.feeds)}
+    return answer(request, "home.html", facts, shown)
+
+
+def names(connection: sa.Connection, caller: Caller) -> list[str]:
+    """Return the accounts that a caller may choose from."""
+    return accounts.names(connection) if caller.account is None else [caller.account]
+
+
+def _card(need: Need, *, with_account: bool) -> dict[str, Any]:
+    here = f"/imports/{need.number}"
+    rows = "1 row" if need.rows == 1 else f"{need.rows:,} rows"
+    match need.state:
+        case "to correct":
+            more = " or more" if need.rows >= attention.COUNTED else ""
+            text, action = f"{rows}{more} were not imported.", "Correct them"
+            address = f"{here}/rejects"
+        case "checked":
+            text, action, address = "It was checked and waits for you.", "Look at it", here
+        case "misplaced":
+            text = "It lies where no account and feed are known. Nothing of it was stored."
+            action, address = "Send it here instead", "/imports/new"
+        case "waiting":
+            text, action = "It waits for longer than usual.", "Look at it"
+            address = here if need.number else "/history"
+        case _:
+            text, action, address = need.problem or "Nothing of it was stored.", "See why", here
+    return {
+        "state": need.state,
+        "title": f"{need.account}: {need.name}" if with_account else need.name,
+        "text": text,
+        "address": address,
+        "action": action,
+        "at": need.at.isoformat() if isinstance(need.at, datetime) else "",
+    }

@@ -1,0 +1,205 @@
+"""One file at its permanent address: on its way, checked, or what became of each of its rows."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import HTMLResponse, Response
+
+from csv_pipeline.api.actions import Action, act
+from csv_pipeline.api.callers import Caller, Corrector, Reader, Undoer, Uploader
+from csv_pipeline.api.entries import Shown
+from csv_pipeline.api.live import facts_of
+from csv_pipeline.api.pages import page
+from csv_pipeline.api.pages.forms import OwnForm
+from csv_pipeline.api.pages.page import answer, leads_to
+from csv_pipeline.api.pages.progress import BUSY, live
+from csv_pipeline.api.paging import Number
+from csv_pipeline.api.problems import ProblemError
+from csv_pipeline.api.routes.imports import shown
+from csv_pipeline.api.service import Service, ServiceOf
+from csv_pipeline.engine import remedies
+from csv_pipeline.engine.suggest import suggest
+from csv_pipeline.engine.undo import undo
+from csv_pipeline.model import Outcome
+from csv_pipeline.storage import browse, progress
+from csv_pipeline.storage.browse import ImportState
+from csv_pipeline.storage.tokens import Scope
+
+router = APIRouter()
+_ROOT = "/api/v1"
+
+
+@router.get("/imports/{number}")
+@router.get("/imports/{number}.json")
+def one(request: Request, number: Number, caller: Reader, service: ServiceOf) -> Response:
+    """Show one file."""
+    entry = shown(service, caller, number, _ROOT)
+    is_page = not request.url.path.endswith(".json")
+    sent_only = entry.import_id is None and entry.arrival_id is None
+    if is_page and sent_only and entry.state is not ImportState.CANCELED:
+        return leads_to(f"/imports/{number}/check")
+    report = entry.report
+    wanted = report is not None and entry.state in {ImportState.REFUSED, ImportState.IMPORTED}
+    found = (
+        suggest(service.pipeline, entry.import_id).found
+        if is_page and wanted and entry.import_id is not None and report and report["header"]
+        else ()
+    )
+    return answer(
+        request,
+        "import.html",
+        entry.model_dump(mode="json"),
+        {
+            "entry": entry.model_dump(mode="json"),
+            "number": number,
+            "busy": entry.state in BUSY,
+            "outcome": _outcome(entry),
+            "actions": _actions(entry, {one.value: caller.may(one) for one in Scope}),
+            "remedies": found,
+            **live(entry.state, _told(service, caller, number)),
+        },
+    )
+
+
+@router.get("/imports/{number}/live")
+def follow(request: Request, number: Number, caller: Reader, service: ServiceOf) -> Response:
+    """Show how far a file is; the header `X-Over` says that it does not go on by itself."""
+    entry = shown(service, caller, number, _ROOT)
+    over = {} if entry.state in BUSY else {"X-Over": str(entry.state)}
+    return HTMLResponse(
+        page.part(request, "live.html", live(entry.state, _told(service, caller, number))),
+        headers=over,
+    )
+
+
+@router.post("/imports/{number}/remedy", dependencies=[OwnForm])
+def remedy(
+    number: Number, command: Annotated[str, Form()], caller: Corrector, service: ServiceOf
+) -> Response:
+    """Remember, for the account, what a file meant."""
+    entry = shown(service, caller, number, _ROOT)
+    assert entry.import_id is not None  # noqa: S101  # only imports have remedies
+    known = [its.command for its in suggest(service.pipeline, entry.import_id).found]
+    if command not in known:
+        raise ProblemError("not_accepted", "one of the remedies of this import was needed")
+    remedies.apply(service.pipeline, entry.account, command, by=caller.who)
+    service.note(caller, "declare", f"account {entry.account}", entry.account, command=command)
+    return leads_to(f"/imports/{number}?said=It+is+remembered.+Import+the+file+again+to+use+it.")
+
+
+@router.get("/imports/{number}/undo")
+@router.get("/imports/{number}/undo.json")
+def consequences(request: Request, number: Number, caller: Undoer, service: ServiceOf) -> Response:
+    """Show what taking back an import would do."""
+    entry = shown(service, caller, number, _ROOT)
+    pipeline = service.pipeline
+    report = undo(pipeline.database, pipeline.feeds, entry.import_id or number, dry_run=True)
+    assert report.undo is not None  # noqa: S101  # an undo says what it did
+    its = report.undo
+    facts = {name: getattr(its, name) for name in its.__dataclass_fields__} | {
+        "kept": {str(by): rows for by, rows in its.kept.items()}
+    }
+    facts = {"number": number, "undo": facts}
+    return answer(request, "undo.html", facts, {"entry": entry.model_dump(mode="json")})
+
+
+@router.post("/imports/{number}/undo", dependencies=[OwnForm])
+def take_back(number: Number, caller: Undoer, service: ServiceOf) -> Response:
+    """Take back an import."""
+    act(service, caller, number, Action.UNDO)
+    return leads_to(
+        f"/imports/{number}?said=It+is+being+taken+back;+open+this+page+again+to+see+it."
+    )
+
+
+@router.post("/imports/{number}/cancel", dependencies=[OwnForm])
+def cancel(number: Number, caller: Uploader, service: ServiceOf) -> Response:
+    """End what is going on with a file."""
+    act(service, caller, number, Action.CANCEL)
+    return leads_to(f"/imports/{number}")
+
+
+@router.post("/imports/{number}/retry", dependencies=[OwnForm])
+def retry(number: Number, caller: Uploader, service: ServiceOf) -> Response:
+    """Import a file once more that was refused or failed."""
+    act(service, caller, number, Action.RETRY)
+    return leads_to(f"/imports/{number}")
+
+
+def _told(service: Service, caller: Caller, number: int) -> dict[str, Any]:
+    """Return how far a file is."""
+    with service.reading(caller) as connection:
+        entry = browse.find(connection, number)
+        import_id = entry.import_id or number
+        return facts_of(entry, progress.of_imports(connection, [import_id]).get(import_id))
+
+
+def _outcome(entry: Shown) -> Mapping[str, str]:
+    """Return what happened, whether anything is wrong, and what is safe."""
+    if entry.state is ImportState.IMPORTED:
+        return _of_imported(entry)
+    by_state = {
+        ImportState.UNDONE: _says(
+            "same",
+            f"Taken back by import {entry.undone_by}",
+            "Its rows are as they were before. This can be undone, too.",
+        ),
+        ImportState.DUPLICATE: _says(
+            "same",
+            "Nothing new",
+            f"The same content came before, as import {entry.same_as}. Nothing was stored.",
+        ),
+        ImportState.CANCELED: _says(
+            "same", "Discarded", "Nothing of it was stored, and the file is not kept."
+        ),
+    }
+    refused = _says("refused", "Nothing of this file was stored", entry.problem or "")
+    return by_state.get(entry.state, refused)
+
+
+def _of_imported(entry: Shown) -> Mapping[str, str]:
+    counts = entry.counts
+    stored = _rows(counts.inserted + counts.updated)
+    if entry.outcome is Outcome.UNDO:
+        title = f"This took back import {entry.undoes}"
+        return _says("stored", title, "It can be taken back itself, which brings the rows back.")
+    if counts.rejected:
+        title = f"{_rows(counts.rejected)} not imported"
+        text = f"{stored} stored; the rejected ones are kept and can be corrected."
+        return _says("needs", title, text)
+    return _says("stored", "Every row is imported", f"{stored} stored. This can be taken back.")
+
+
+def _says(meaning: str, title: str, text: str) -> dict[str, str]:
+    return {"meaning": meaning, "title": title, "text": text}
+
+
+def _rows(count: int) -> str:
+    return "1 row was" if count == 1 else f"{count:,} rows were"
+
+
+def _actions(entry: Shown, may: Mapping[str, bool]) -> list[dict[str, Any]]:
+    here, found = f"/imports/{entry.number}", list[dict[str, Any]]()
+    stored = entry.outcome in {Outcome.IMPORTED, Outcome.UNDO}
+    if entry.outcome is Outcome.IMPORTED and entry.counts.rejected:
+        found.append(_leads(f"{here}/rejects", f"Correct {entry.counts.rejected:,} rows"))
+    if stored and entry.undone_by is None and may["undo"]:
+        word = "Bring it back" if entry.outcome is Outcome.UNDO else "Take back"
+        found.append(_leads(f"{here}/undo", word))
+    if entry.undone_by is not None:
+        found.append(_leads(f"/imports/{entry.undone_by}", f"See import {entry.undone_by}"))
+    if entry.same_as is not None:
+        found.append(_leads(f"/imports/{entry.same_as}", f"See import {entry.same_as}"))
+    if entry.repairs is not None:
+        found.append(_leads(f"/imports/{entry.repairs}", f"See import {entry.repairs}, repaired"))
+    tried = entry.state in {ImportState.REFUSED, ImportState.FAILED}
+    if tried and may["upload"]:
+        found.append(_leads(f"{here}/retry", "Import it again") | {"post": True})
+    if not found and may["upload"]:
+        found.append(_leads("/imports/new", "Send a file"))
+    return [one | {"primary": at == 0} for at, one in enumerate(found)]
+
+
+def _leads(address: str, word: str) -> dict[str, Any]:
+    return {"address": address, "word": word, "post": False}

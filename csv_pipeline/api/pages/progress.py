@@ -1,0 +1,47 @@
+"""How far a file is, in words."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from csv_pipeline.engine.workspace import Stage
+from csv_pipeline.storage.browse import ImportState
+
+BUSY = {
+    *(ImportState.UPLOADING, ImportState.ARRIVED, ImportState.CHECKING),
+    *(ImportState.QUEUED, ImportState.RUNNING),
+}
+_STAGES = {
+    Stage.ARRIVE: "Fetching",
+    Stage.READ: "Reading",
+    Stage.TRANSFORM: "Converting values",
+    Stage.VALIDATE: "Checking rules",
+    Stage.LOAD: "Storing",
+    Stage.REPORT: "Reporting",
+}
+_SAID = {
+    ImportState.UPLOADING: "It is being sent.",
+    ImportState.ARRIVED: "It lies in the landing area and waits for its run.",
+    ImportState.CHECKING: "Nothing is stored by a check.",
+    ImportState.QUEUED: "Its run was asked for and begins in a moment.",
+    ImportState.RUNNING: "It is stored at once and whole, or not at all.",
+}
+
+
+def live(state: ImportState, told: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return steps and progress for a file that is worked on."""
+    known = [stage for stage in _STAGES if stage == (told or {}).get("step")]
+    at = list(_STAGES).index(known[0]) if known else -1
+    word = _STAGES[known[0]] if known else str(state).capitalize()
+    return {
+        "steps": [
+            {"word": name, "done": place < at, "now": place == at}
+            for place, name in enumerate(_STAGES.values())
+        ],
+        "progress": {
+            "stage": known[0].value if known else "",
+            "word": word,
+            "rows": (told or {}).get("processed_rows") or 0,
+            "total": (told or {}).get("total_rows") or 0,
+            "said": _SAID.get(state, ""),
+        },
+    }

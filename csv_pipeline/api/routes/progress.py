@@ -1,0 +1,146 @@
+"""How far imports are: asked for once, or told as it changes by server-sent events."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+import anyio.to_thread
+from fastapi import APIRouter, Depends, Header, Request
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import BaseModel, ConfigDict, Field
+
+from csv_pipeline.api.callers import Caller, Reader
+from csv_pipeline.api.live import Live, event, facts_of
+from csv_pipeline.api.paging import Number
+from csv_pipeline.api.service import Service, ServiceOf
+from csv_pipeline.storage import browse, progress
+from csv_pipeline.storage.browse import Entry, ImportState
+from csv_pipeline.storage.progress import Step
+
+router = APIRouter(tags=["progress"])
+LastEvent = Annotated[str | None, Header(description="The last event that was received.")]
+
+
+class Progress(BaseModel):
+    """How far an import is; the success rate is over the rows that were processed."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "job_id": 17,
+                    "import_id": 17,
+                    "account": "acme",
+                    "feed": "customers",
+                    "name": "customers.csv",
+                    "total_rows": 10_000,
+                    "processed_rows": 4_000,
+                    "failed_rows": 8,
+                    "success_rate": 0.998,
+                    "status": "running",
+                    "step": "validate",
+                    "message": "validate: 4,000 rows",
+                }
+            ]
+        }
+    )
+
+    job_id: int | None
+    import_id: int | None
+    account: str
+    feed: str | None
+    name: str
+    total_rows: int | None = Field(description="Not known before the file was read.")
+    processed_rows: int
+    failed_rows: int
+    success_rate: float | None
+    status: ImportState
+    step: str | None = Field(description="Arrive, read, transform, validate, load or report.")
+    message: str
+
+
+def live_of(request: Request) -> Live:
+    """Return who looks for all that listen."""
+    found: Live = request.app.state.live
+    return found
+
+
+LiveOf = Annotated[Live, Depends(live_of)]
+
+
+@router.get("/imports/{number}/progress")
+def one(number: Number, caller: Reader, service: ServiceOf) -> Progress:
+    """Return how far an import is."""
+    return Progress.model_validate(facts_of(*_now(service, caller, number)))
+
+
+async def _seen(number: Number, caller: Reader, service: ServiceOf) -> dict[str, Any]:
+    """Return how far an import is before a stream begins, so that a refusal is one."""
+    entry, step = await anyio.to_thread.run_sync(_now, service, caller, number)
+    return {"entry": entry, "facts": facts_of(entry, step)}
+
+
+Seen = Annotated[dict[str, Any], Depends(_seen)]
+
+
+@router.get("/imports/{number}/events", response_class=EventSourceResponse)
+async def of_one(
+    number: Number, seen: Seen, caller: Reader, service: ServiceOf, live: LiveOf
+) -> AsyncIterator[ServerSentEvent]:
+    """Tell how far an import is whenever that changes, up to its final state.
+
+    Each event holds all that is known, so that none is missed by who comes back.
+    """
+    entry, told = seen["entry"], seen["facts"]
+    yield ServerSentEvent(data=told, event=_kind(entry))
+    is_listening = False
+    async for news in live.listen(caller.sees):
+        if entry.state.is_final:
+            return
+        facts = told
+        if news is not None and _is_same(entry, news.entry):
+            entry, facts = news.entry, dict(news.facts)
+        elif news is None and not is_listening:
+            is_listening = True
+            entry, step = await anyio.to_thread.run_sync(_now, service, caller, number)
+            facts = facts_of(entry, step)
+        if facts != told:
+            told = facts
+            yield ServerSentEvent(data=told, event=_kind(entry))
+        elif news is None:
+            yield ServerSentEvent(comment="still here")
+        if entry.state.is_final:
+            return
+
+
+@router.get("/events", response_class=EventSourceResponse)
+async def of_all(
+    caller: Reader, live: LiveOf, last_event_id: LastEvent = None
+) -> AsyncIterator[ServerSentEvent]:
+    """Tell how far all imports of the account are, whenever that changes.
+
+    After `Last-Event-ID` it goes on where the listener was; if that is not known any more, the
+    first event is `reset`: read the list of imports again.
+    """
+    if last_event_id is not None and not live.knows(last_event_id):
+        yield ServerSentEvent(data={}, event="reset")
+    async for news in live.listen(caller.sees, last_event_id):
+        yield ServerSentEvent(comment="still here") if news is None else event(news)
+
+
+def _now(service: Service, caller: Caller, number: int) -> tuple[Entry, Step | None]:
+    with service.reading(caller) as connection:
+        entry = browse.find(connection, number)
+        steps = progress.of_imports(connection, [entry.import_id or 0])
+    return entry, steps.get(entry.import_id or 0)
+
+
+def _is_same(known: Entry, one: Entry) -> bool:
+    """Return whether an entry is what became of a file: an upload arrives, and is imported."""
+    if one.undoes is not None:
+        return False
+    same_upload = known.upload_id is not None and known.upload_id == one.upload_id
+    return same_upload or (known.arrival_id is not None and known.arrival_id == one.arrival_id)
+
+
+def _kind(entry: Entry) -> str:
+    return "settled" if entry.state.is_final else "progress"

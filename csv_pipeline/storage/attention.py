@@ -1,0 +1,140 @@
+"""What needs a person: files refused or failed, rows to correct, and files that do not go on.
+
+A refused file needs nobody any more once one of its name was imported.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from csv_pipeline.model import ArrivalStatus, Outcome
+from csv_pipeline.storage import tables
+from csv_pipeline.storage.api_tables import upload
+from csv_pipeline.storage.uploads import UploadState
+
+COUNTED = 1_000
+"""Rows to correct are counted up to here."""
+_WAITS = timedelta(minutes=10)
+_DAYS = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """A file that needs a person: in which state, and if rows are to be corrected, how many."""
+
+    state: str
+    number: int | None
+    account: str
+    feed: str | None
+    name: str
+    at: datetime
+    problem: str | None = None
+    rows: int = 0
+
+
+def needs(connection: sa.Connection, account: str | None, limit: int) -> list[Need]:
+    """Return what needs a person in an account, or in all that can be seen, the newest first."""
+    found = [
+        Need(**row._mapping)
+        for query in (_refused(), _to_correct(), _checked(), _not_going_on())
+        for row in connection.execute(_of(query, account, limit))
+    ]
+    return sorted(found, key=lambda one: one.at, reverse=True)[:limit]
+
+
+def _of(
+    query: sa.Select[tuple[object, ...]], account: str | None, limit: int
+) -> sa.Select[tuple[object, ...]]:
+    its = query.selected_columns
+    if account is not None:
+        query = query.where(its["account"] == account)
+    return query.order_by(its["at"].desc()).limit(limit)
+
+
+def _refused() -> sa.Select[tuple[object, ...]]:
+    its, later = tables.import_.c, tables.import_.alias()
+    repaired = sa.exists().where(
+        later.c.account == its.account,
+        later.c.feed == its.feed,
+        later.c.import_id > its.import_id,
+        later.c.name == its.name,
+        later.c.outcome.in_((Outcome.IMPORTED, Outcome.REFUSED, Outcome.FAILED)),
+    )
+    return sa.select(
+        its.outcome.label("state"),
+        its.import_id.label("number"),
+        its.account,
+        its.feed,
+        its.name,
+        its.finished_at.label("at"),
+        its.problem,
+        sa.literal(0).label("rows"),
+    ).where(
+        its.outcome.in_((Outcome.REFUSED, Outcome.FAILED)),
+        its.finished_at > sa.func.now() - _DAYS,
+        ~repaired,
+    )
+
+
+def _to_correct() -> sa.Select[tuple[object, ...]]:
+    its, fault = tables.import_.c, tables.reject.c
+    is_open = (fault.import_id == its.import_id, fault.repaired_by_import_id.is_(None))
+    some = (
+        sa.select(fault.row_number)
+        .where(*is_open)
+        .correlate(tables.import_)
+        .limit(COUNTED)
+        .subquery()
+        .lateral()
+    )
+    rows = sa.select(sa.func.count(some.c.row_number.distinct())).select_from(some)
+    return sa.select(
+        sa.literal("to correct").label("state"),
+        its.import_id.label("number"),
+        its.account,
+        its.feed,
+        its.name,
+        its.finished_at.label("at"),
+        its.problem,
+        rows.scalar_subquery().label("rows"),
+    ).where(
+        its.outcome == Outcome.IMPORTED,
+        its.rejected > 0,
+        its.undone_by_import_id.is_(None),
+        its.repairs_import_id.is_(None),
+        sa.exists().where(*is_open),
+    )
+
+
+def _checked() -> sa.Select[tuple[object, ...]]:
+    its = upload.c
+    return sa.select(
+        its.state,
+        its.upload_id.label("number"),
+        its.account,
+        its.feed,
+        its.name,
+        its.created_at.label("at"),
+        its.problem,
+        sa.literal(0).label("rows"),
+    ).where(its.state.in_((UploadState.CHECKED, UploadState.FAILED)), its.arrival_id.is_(None))
+
+
+def _not_going_on() -> sa.Select[tuple[object, ...]]:
+    its = tables.arrival.c
+    late = (its.status == ArrivalStatus.WAITING) & (its.seen_at < sa.func.now() - _WAITS)
+    return (
+        sa.select(
+            its.status.label("state"),
+            upload.c.upload_id.label("number"),
+            its.account,
+            its.feed,
+            its.name,
+            its.seen_at.label("at"),
+            its.problem,
+            sa.literal(0).label("rows"),
+        )
+        .select_from(tables.arrival.outerjoin(upload, upload.c.arrival_id == its.arrival_id))
+        .where(late | (its.status == ArrivalStatus.MISPLACED))
+    )

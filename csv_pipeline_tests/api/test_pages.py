@@ -1,0 +1,338 @@
+"""Pages are rendered on the server, escape what is in files, and hold nothing inline."""
+
+import csv
+import html
+import io
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+
+import pytest
+from fastapi.testclient import TestClient
+
+from csv_pipeline.api.app import make_app
+from csv_pipeline.api.gate import COOKIE
+from csv_pipeline.api.pages.page import SECURITY_POLICY
+from csv_pipeline.api.service import Service
+from csv_pipeline.feeds import FEEDS
+from csv_pipeline.storage import accounts, tokens
+from csv_pipeline_tests.conftest import Desk
+
+Browser = Callable[[str], TestClient]
+_INLINE = re.compile(
+    r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son[a-z]+=|javascript:", re.IGNORECASE
+)
+
+
+class Outline(HTMLParser):
+    """What is asked of every page: one title, one h1, at most one primary action, ids once."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def count(self, tag: str) -> int:
+        return sum(its == tag for its, _ in self.tags)
+
+    @property
+    def primary(self) -> int:
+        return sum("primary" in (its.get("class") or "").split() for _, its in self.tags)
+
+    @property
+    def ids(self) -> list[str]:
+        return [its["id"] or "" for _, its in self.tags if "id" in its]
+
+    @property
+    def csrf(self) -> str:
+        return next(
+            its["value"] or "" for tag, its in self.tags if tag == "input" and its["name"] == "csrf"
+        )
+
+
+def hold_to_form(text: str) -> Outline:
+    """Hold a page to what is asked of every page."""
+    assert not _INLINE.search(text), _INLINE.search(text)
+    found = Outline(text)
+    assert (found.count("title"), found.count("h1"), found.count("main")) == (1, 1, 1)
+    assert found.primary <= 1
+    assert len(found.ids) == len(set(found.ids))
+    return found
+
+
+@pytest.fixture
+def browser(service: Service) -> Browser:
+    """Give a browser in which somebody with a token of an account has logged in."""
+
+    def make(account: str) -> TestClient:
+        with service.pipeline.database.begin() as connection:
+            accounts.add(connection, account)
+            text, _ = tokens.make(connection, "anna", account=account, scopes=list(tokens.Scope))
+        client = TestClient(
+            make_app(service), headers={"Accept": "text/html"}, raise_server_exceptions=False
+        )
+        assert client.post("/login", data={"token": text}).status_code in {200, 404}
+        return client
+
+    return make
+
+
+def test_the_patterns_are_in_form_and_escape_hostile_cells(browser: Browser, account: str) -> None:
+    answer = browser(account).get("/patterns")
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-security-policy"] == SECURITY_POLICY
+    assert "unsafe" not in SECURITY_POLICY
+    hold_to_form(answer.text)
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in answer.text
+    assert "<script>alert" not in answer.text
+
+
+def test_every_page_has_its_address_with_json(browser: Browser, account: str) -> None:
+    answer = browser(account).get("/patterns.json")
+    assert answer.headers["content-type"] == "application/json"
+    assert "imported" in answer.json()["states"]
+
+
+def test_the_session_is_a_cookie_that_no_script_and_no_other_site_gets(
+    service: Service, account: str
+) -> None:
+    with service.pipeline.database.begin() as connection:
+        accounts.add(connection, account)
+        text, _ = tokens.make(connection, "anna", account=account, scopes=[tokens.Scope.READ])
+    client = TestClient(make_app(service), base_url="https://testserver", follow_redirects=False)
+    answer = client.post("/login", data={"token": text, "next": "/patterns"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/patterns")
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=lax" in cookie
+    assert "Secure" in cookie
+    assert text not in cookie
+
+
+@pytest.mark.parametrize(
+    "foreign", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"]
+)
+def test_nobody_is_led_to_another_site(service: Service, account: str, foreign: str) -> None:
+    with service.pipeline.database.begin() as connection:
+        accounts.add(connection, account)
+        text, _ = tokens.make(connection, "anna", account=account, scopes=[tokens.Scope.READ])
+    client = TestClient(make_app(service), follow_redirects=False)
+    answer = client.post("/login", data={"token": text, "next": foreign})
+    assert answer.headers["location"] == "/"
+
+
+def test_a_browser_whose_session_ended_is_asked_to_log_in_and_led_back(
+    browser: Browser, service: Service, account: str
+) -> None:
+    client = browser(account)
+    with service.pipeline.database.begin() as connection:
+        for token in tokens.listed(connection, account):
+            tokens.revoke(connection, token.token_id)
+    answer = client.get("/patterns")
+    assert answer.url.path == "/login"
+    assert "Your session has ended" in answer.text
+    assert 'name="next" value="/patterns"' in answer.text
+    hold_to_form(answer.text)
+    assert client.get("/patterns.json").status_code == 401
+
+
+def test_a_token_that_is_none_opens_nothing(service: Service) -> None:
+    client = TestClient(make_app(service), headers={"Accept": "text/html"})
+    answer = client.post("/login", data={"token": "csvp_no"})
+    assert answer.status_code == 401
+    assert "valid now was needed" in answer.text
+    assert COOKIE not in client.cookies
+
+
+def test_a_form_without_the_word_of_its_session_changes_nothing(
+    browser: Browser, account: str
+) -> None:
+    client = browser(account)
+    assert client.post("/logout").status_code == 403
+    csrf = hold_to_form(client.get("/patterns").text).csrf
+    assert client.get("/patterns").url.path == "/patterns"
+    client.post("/logout", data={"csrf": csrf})
+    assert client.get("/patterns").url.path == "/login"
+
+
+def test_a_call_of_the_api_with_a_cookie_needs_the_word_of_its_session(
+    browser: Browser, account: str
+) -> None:
+    client = browser(account)
+    there = f"/api/v1/uploads/{account}/people.csv?feed=people"
+    assert client.put(there, content="ID,Name\n1,a\n").json()["code"] == "other_site"
+    csrf = hold_to_form(client.get("/patterns").text).csrf
+    answer = client.put(there, content="ID,Name\n1,a\n", headers={"X-CSRF-Token": csrf})
+    assert answer.status_code == 201, answer.text
+
+
+PEOPLE = (
+    "ID,Name,Secret,Amount\n"
+    "1,<script>alert(1)</script>,111,1.00\n"
+    "2,=cmd()|'/c calc'!A1,222,2.00\n"
+    '3,bad,333,"<b>x</b>"\n'
+    "4,worse,444,y\n"
+)
+
+
+class Visitor:
+    """Somebody who looks at pages and posts the forms on them."""
+
+    def __init__(self, client: TestClient) -> None:
+        self.client, self.text, self.path = client, "", ""
+
+    def open(self, address: str) -> str:
+        answer = self.client.get(address)
+        assert answer.status_code == 200, answer.text
+        hold_to_form(answer.text)
+        self.text, self.path = answer.text, answer.url.path
+        return answer.text
+
+    def post(self, address: str, **fields: str) -> str:
+        csrf = hold_to_form(self.text).csrf
+        answer = self.client.post(address, data={"csrf": csrf, **fields})
+        assert answer.status_code == 200, answer.text
+        hold_to_form(answer.text)
+        self.text, self.path = answer.text, answer.url.path
+        return answer.text
+
+    def send(self, content: str, **fields: str) -> str:
+        self.open("/imports/new")
+        csrf = hold_to_form(self.text).csrf
+        answer = self.client.post(
+            "/imports/new",
+            data={"csrf": csrf, **fields},
+            files={"file": ("people.csv", content, "text/csv")},
+        )
+        assert answer.status_code == 200, answer.text
+        self.text, self.path = answer.text, answer.url.path
+        return answer.text
+
+
+@pytest.fixture
+def visitor(browser: Browser, account: str) -> Visitor:
+    """A visitor who has logged in for the test's account."""
+    return Visitor(browser(account))
+
+
+def test_a_file_is_checked_imported_corrected_and_taken_back_without_javascript(
+    visitor: Visitor, desk: Desk
+) -> None:
+    checked = visitor.send(PEOPLE, account=desk.account, feed="people", check="true")
+    assert "Nothing has been stored yet" in checked
+    assert "&lt;script&gt;alert(1)" in checked
+    assert "<script>alert" not in checked
+    assert desk.rows() == []
+    upload = visitor.path.split("/")[2]
+    imported = visitor.post(f"/imports/{upload}/import")
+    assert "2 rows were not imported" in imported
+    assert len(desk.rows()) == 2
+    rejects = visitor.open(f"/imports/{upload}/rejects")
+    assert "&lt;b&gt;x&lt;/b&gt;" in rejects
+    assert "<b>x" not in rejects
+    visitor.post(f"/imports/{upload}/rejects", row="4", column="Amount", value="3.00")
+    found = visitor.post(f"/imports/{upload}/rejects/replace", find="y", put="4.00")
+    assert "It would change 1 cells in 1 rows" in found
+    visitor.post(f"/imports/{upload}/rejects/replace", find="y", put="4.00", sure="true")
+    assert 'value="4.00"' in visitor.text
+    visitor.post(f"/imports/{upload}/rejects/take-back")
+    assert 'value="4.00"' not in visitor.text
+    visitor.post(f"/imports/{upload}/rejects/import")
+    assert "Every row is imported" in visitor.text
+    assert len(desk.rows()) == 3
+    repair = visitor.path
+    assert "1 rows that it brought" in _plain(visitor.open(f"{repair}/undo"))
+    visitor.post(f"{repair}/undo")
+    assert "Taken back by import" in visitor.text
+    assert len(desk.rows()) == 2
+
+
+def test_what_a_name_in_the_header_is_is_remembered_for_the_account(
+    visitor: Visitor, desk: Desk
+) -> None:
+    visitor.send(
+        "ID,Vorname,Amount\n1,Ada,1.00\n", account=desk.account, feed="people", check="true"
+    )
+    assert 'aria-label="Column that Vorname is"' in visitor.text
+    upload = visitor.path.split("/")[2]
+    again = visitor.post(
+        f"/imports/{upload}/check/settings",
+        setting="aliases",
+        entry="Vorname",
+        value="name",
+        scope="header",
+    )
+    assert "the account declares it" in again
+    settings = visitor.open(f"/accounts/{desk.account}")
+    assert "Vorname = name" in settings
+    forgotten = visitor.post(f"/accounts/{desk.account}/forget", **_form_of(settings, "forget"))
+    assert "Nothing is declared" in forgotten
+
+
+def test_a_discarded_file_leaves_nothing(visitor: Visitor, desk: Desk) -> None:
+    visitor.send(PEOPLE, account=desk.account, feed="people", check="true")
+    upload = visitor.path.split("/")[2]
+    assert "Nothing of it was stored" in visitor.post(f"/imports/{upload}/discard")
+    assert "Discarded" in visitor.open(f"/imports/{upload}")
+
+
+def test_what_needs_somebody_is_the_first_thing_on_the_overview(
+    visitor: Visitor, desk: Desk
+) -> None:
+    assert "Nothing needs you" in visitor.open("/")
+    desk.bring(PEOPLE)
+    desk.bring("Foo;Bar\n1;2\n")
+    home = visitor.open("/")
+    assert "2 rows were not imported." in home
+    assert "refused" in home
+    assert visitor.client.get("/index.json").json()["needs"][0]["state"] == "refused"
+
+
+def test_pages_of_another_account_are_not_there(browser: Browser, desk: Desk) -> None:
+    report = desk.bring(PEOPLE)
+    stranger = browser("somebody-else")
+    for page in ("", "/rejects", "/undo", ".json", "/live"):
+        assert stranger.get(f"/imports/{report.import_id}{page}").status_code == 404, page
+    assert stranger.get(f"/accounts/{desk.account}").status_code == 404
+    assert desk.account not in stranger.get("/history").text
+    assert desk.account not in stranger.get("/").text
+
+
+@pytest.mark.parametrize(
+    "address", ["/history", "/feeds", "/feeds/people", "/accounts", "/imports/new", "/patterns"]
+)
+def test_every_page_is_in_form(visitor: Visitor, address: str) -> None:
+    visitor.open(address)
+    if address != "/imports/new":
+        assert visitor.client.get(f"{address}.json").headers["content-type"] == "application/json"
+
+
+def test_a_problem_is_a_page_to_a_browser_and_json_to_a_script(visitor: Visitor) -> None:
+    answer = visitor.client.get("/imports/99999999")
+    assert answer.status_code == 404
+    hold_to_form(answer.text)
+    script = visitor.client.get("/imports/99999999", headers={"Accept": "application/json"})
+    assert script.json()["code"] == "unknown_import"
+
+
+@pytest.mark.parametrize("feed", [one.name for one in FEEDS])
+def test_the_template_of_a_feed_has_the_names_it_needs(visitor: Visitor, feed: str) -> None:
+    answer = visitor.client.get(f"/feeds/{feed}/template.csv")
+    assert answer.status_code == 200
+    rows = list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))
+    assert len(rows) == 3
+    assert len({len(row) for row in rows}) == 1
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"<[^>]+>", "", text)
+
+
+def _form_of(text: str, field: str) -> dict[str, str]:
+    """Return the fields of the form that has one of this name, but for the session's word."""
+    (form,) = re.findall(rf'<form(?:(?!</form>).)*name="{field}".*?</form>', text, re.DOTALL)
+    found = dict(re.findall(r'name="(\w+)" value="([^"]*)"', form))
+    return {name: html.unescape(value) for name, value in found.items() if name != "csrf"}

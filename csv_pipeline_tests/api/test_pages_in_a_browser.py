@@ -1,0 +1,178 @@
+"""The pages in a real browser: what a person does, by mouse, by keys alone, and with no script.
+
+Run by `make test-browser`, which brings Debian's Chromium where it may install packages.
+"""
+
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from csv_pipeline.api.app import make_app
+from csv_pipeline.api.service import Service
+from csv_pipeline.storage import accounts, tokens
+from csv_pipeline_tests.conftest import Desk
+
+pytestmark = pytest.mark.browser
+PEOPLE = "ID,Name,Secret,Amount\n1,one,111,1.00\n2,two,222,2.00\n3,bad,333,x\n"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+Visit = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def address(service: Service) -> Iterator[str]:
+    """Where the service answers."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = uvicorn.Server(
+        uvicorn.Config(make_app(service), host="127.0.0.1", port=port, log_level="error")
+    )
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.05)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(timeout=10)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """The installed Chromium."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium is installed; make test-browser brings it")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium: Browser, address: str, service: Service, account: str) -> Iterator[Visit]:
+    """Give a page in which somebody has logged in for the test's account."""
+    contexts = []
+
+    def make(**how: object) -> Page:
+        with service.pipeline.database.begin() as connection:
+            accounts.add(connection, account)
+            text, _ = tokens.make(connection, "anna", account=account, scopes=list(tokens.Scope))
+        context = chromium.new_context(base_url=address, **how)  # type: ignore[arg-type]
+        context.set_default_timeout(60_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.goto("/login")
+        page.fill("#token", text)
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/")
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+
+
+def test_a_dropped_file_is_checked_imported_corrected_and_taken_back_and_back_again(
+    visit: Visit, desk: Desk, tmp_path: Path
+) -> None:
+    page = visit()
+    _send(page, tmp_path)
+    page.wait_for_selector("text=Nothing has been stored yet")
+    assert desk.rows() == []
+    page.click("button.primary")
+    page.wait_for_selector("text=1 row was not imported")
+    page.click("text=Correct 1 rows")
+    page.fill("input[data-cell]", "3.00")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=Row 4 is corrected.")
+    page.click("button.primary")
+    page.wait_for_selector("text=Every row is imported")
+    assert len(desk.rows()) == 3
+    page.click("text=Take back")
+    page.click("button.primary")
+    page.wait_for_selector("text=Taken back by import")
+    assert len(desk.rows()) == 2
+    page.click("a.primary")
+    page.click("text=Bring it back")
+    page.click("button.primary")
+    page.wait_for_selector("text=Taken back by import")
+    assert len(desk.rows()) == 3
+
+
+def test_it_goes_without_javascript(visit: Visit, desk: Desk, tmp_path: Path) -> None:
+    page = visit(java_script_enabled=False)
+    page.goto("/imports/new")
+    page.select_option("#feed", "people")
+    page.set_input_files("#files", _file(tmp_path))
+    page.click("text=Send")
+    page.wait_for_selector("text=Nothing has been stored yet")
+    page.click("button.primary")
+    page.wait_for_selector("text=1 row was not imported")
+    page.click("text=Correct 1 rows")
+    page.fill("input[data-cell]", "3.00")
+    page.click("text=Store")
+    page.click("button.primary")
+    page.wait_for_selector("text=Every row is imported")
+    assert len(desk.rows()) == 3
+
+
+def test_cells_are_corrected_by_keys_alone(visit: Visit, desk: Desk) -> None:
+    report = desk.bring(PEOPLE + "4,bad,444,y\n")
+    page = visit()
+    page.goto(f"/imports/{report.import_id}/rejects")
+    page.keyboard.press("?")
+    page.wait_for_selector("dialog[open]")
+    page.keyboard.press("Escape")
+    page.focus("input[data-cell]")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("3.00")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=Row 4 is corrected.")
+    page.wait_for_function("document.activeElement.value === 'y'")
+    page.keyboard.press("Control+F")
+    assert page.evaluate("document.activeElement.id") == "find"
+    page.keyboard.type("y")
+    page.keyboard.press("Tab")
+    page.keyboard.type("4.00")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=It would change 1 cells in 1 rows")
+    page.focus("button.primary")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("input[value='4.00']")
+    page.keyboard.press("Control+Z")
+    page.wait_for_selector("input[value='y']")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_on_any_page(visit: Visit, desk: Desk, scheme: str) -> None:
+    report = desk.bring(PEOPLE)
+    page = visit(color_scheme=scheme)
+    here = f"/imports/{report.import_id}"
+    found = []
+    for path in (
+        *("/", "/imports/new", "/history", "/feeds", "/feeds/people", "/patterns"),
+        *(f"/accounts/{desk.account}", here, f"{here}/rejects", f"{here}/undo"),
+    ):
+        page.goto(path)
+        for one in Axe().run(page).response["violations"]:
+            nodes = "; ".join(node["html"][:160] for node in one["nodes"][:3])
+            found.append(f"{path}: {one['id']}: {nodes}")
+    assert found == []
+
+
+def _file(folder: Path) -> Path:
+    path = folder / "people.csv"
+    path.write_text(PEOPLE)
+    return path
+
+
+def _send(page: Page, folder: Path) -> None:
+    page.select_option("#feed", "people")
+    page.set_input_files("#files", _file(folder))
