@@ -71,11 +71,11 @@ def browser(service: Service) -> Browser:
         with service.pipeline.database.begin() as connection:
             accounts.add(connection, account)
             text, _ = tokens.make(connection, "anna", account=account, scopes=list(tokens.Scope))
-        client = TestClient(
+        caller = TestClient(
             make_app(service), headers={"Accept": "text/html"}, raise_server_exceptions=False
         )
-        assert client.post("/login", data={"token": text}).status_code in {200, 404}
-        return client
+        assert caller.post("/login", data={"token": text}).status_code in {200, 404}
+        return caller
 
     return make
 
@@ -102,8 +102,8 @@ def test_the_session_is_a_cookie_that_no_script_and_no_other_site_gets(
     with service.pipeline.database.begin() as connection:
         accounts.add(connection, account)
         text, _ = tokens.make(connection, "anna", account=account, scopes=[tokens.Scope.READ])
-    client = TestClient(make_app(service), base_url="https://testserver", follow_redirects=False)
-    answer = client.post("/login", data={"token": text, "next": "/patterns"})
+    caller = TestClient(make_app(service), base_url="https://testserver", follow_redirects=False)
+    answer = caller.post("/login", data={"token": text, "next": "/patterns"})
     assert (answer.status_code, answer.headers["location"]) == (303, "/patterns")
     cookie = answer.headers["set-cookie"]
     assert "HttpOnly" in cookie
@@ -119,53 +119,53 @@ def test_nobody_is_led_to_another_site(service: Service, account: str, foreign: 
     with service.pipeline.database.begin() as connection:
         accounts.add(connection, account)
         text, _ = tokens.make(connection, "anna", account=account, scopes=[tokens.Scope.READ])
-    client = TestClient(make_app(service), follow_redirects=False)
-    answer = client.post("/login", data={"token": text, "next": foreign})
+    caller = TestClient(make_app(service), follow_redirects=False)
+    answer = caller.post("/login", data={"token": text, "next": foreign})
     assert answer.headers["location"] == "/"
 
 
 def test_a_browser_whose_session_ended_is_asked_to_log_in_and_led_back(
     browser: Browser, service: Service, account: str
 ) -> None:
-    client = browser(account)
+    caller = browser(account)
     with service.pipeline.database.begin() as connection:
         for token in tokens.listed(connection, account):
             tokens.revoke(connection, token.token_id)
-    answer = client.get("/patterns")
+    answer = caller.get("/patterns")
     assert answer.url.path == "/login"
     assert "Your session has ended" in answer.text
     assert 'name="next" value="/patterns"' in answer.text
     hold_to_form(answer.text)
-    assert client.get("/patterns.json").status_code == 401
+    assert caller.get("/patterns.json").status_code == 401
 
 
 def test_a_token_that_is_none_opens_nothing(service: Service) -> None:
-    client = TestClient(make_app(service), headers={"Accept": "text/html"})
-    answer = client.post("/login", data={"token": "csvp_no"})
+    caller = TestClient(make_app(service), headers={"Accept": "text/html"})
+    answer = caller.post("/login", data={"token": "csvp_no"})
     assert answer.status_code == 401
     assert "valid now was needed" in answer.text
-    assert COOKIE not in client.cookies
+    assert COOKIE not in caller.cookies
 
 
 def test_a_form_without_the_word_of_its_session_changes_nothing(
     browser: Browser, account: str
 ) -> None:
-    client = browser(account)
-    assert client.post("/logout").status_code == 403
-    csrf = hold_to_form(client.get("/patterns").text).csrf
-    assert client.get("/patterns").url.path == "/patterns"
-    client.post("/logout", data={"csrf": csrf})
-    assert client.get("/patterns").url.path == "/login"
+    caller = browser(account)
+    assert caller.post("/logout").status_code == 403
+    csrf = hold_to_form(caller.get("/patterns").text).csrf
+    assert caller.get("/patterns").url.path == "/patterns"
+    caller.post("/logout", data={"csrf": csrf})
+    assert caller.get("/patterns").url.path == "/login"
 
 
 def test_a_call_of_the_api_with_a_cookie_needs_the_word_of_its_session(
     browser: Browser, account: str
 ) -> None:
-    client = browser(account)
+    caller = browser(account)
     there = f"/api/v1/uploads/{account}/people.csv?feed=people"
-    assert client.put(there, content="ID,Name\n1,a\n").json()["code"] == "other_site"
-    csrf = hold_to_form(client.get("/patterns").text).csrf
-    answer = client.put(there, content="ID,Name\n1,a\n", headers={"X-CSRF-Token": csrf})
+    assert caller.put(there, content="ID,Name\n1,a\n").json()["code"] == "other_site"
+    csrf = hold_to_form(caller.get("/patterns").text).csrf
+    answer = caller.put(there, content="ID,Name\n1,a\n", headers={"X-CSRF-Token": csrf})
     assert answer.status_code == 201, answer.text
 
 
@@ -181,11 +181,11 @@ PEOPLE = (
 class Visitor:
     """Somebody who looks at pages and posts the forms on them."""
 
-    def __init__(self, client: TestClient) -> None:
-        self.client, self.text, self.path = client, "", ""
+    def __init__(self, browser: TestClient) -> None:
+        self.browser, self.text, self.path = browser, "", ""
 
     def open(self, address: str) -> str:
-        answer = self.client.get(address)
+        answer = self.browser.get(address)
         assert answer.status_code == 200, answer.text
         hold_to_form(answer.text)
         self.text, self.path = answer.text, answer.url.path
@@ -193,7 +193,7 @@ class Visitor:
 
     def post(self, address: str, **fields: str) -> str:
         csrf = hold_to_form(self.text).csrf
-        answer = self.client.post(address, data={"csrf": csrf, **fields})
+        answer = self.browser.post(address, data={"csrf": csrf, **fields})
         assert answer.status_code == 200, answer.text
         hold_to_form(answer.text)
         self.text, self.path = answer.text, answer.url.path
@@ -202,7 +202,7 @@ class Visitor:
     def send(self, content: str, **fields: str) -> str:
         self.open("/imports/new")
         csrf = hold_to_form(self.text).csrf
-        answer = self.client.post(
+        answer = self.browser.post(
             "/imports/new",
             data={"csrf": csrf, **fields},
             files={"file": ("people.csv", content, "text/csv")},
@@ -288,7 +288,7 @@ def test_what_needs_somebody_is_the_first_thing_on_the_overview(
     home = visitor.open("/")
     assert "2 rows were not imported." in home
     assert "refused" in home
-    assert visitor.client.get("/index.json").json()["needs"][0]["state"] == "refused"
+    assert visitor.browser.get("/index.json").json()["needs"][0]["state"] == "refused"
 
 
 def test_pages_of_another_account_are_not_there(browser: Browser, desk: Desk) -> None:
@@ -307,20 +307,20 @@ def test_pages_of_another_account_are_not_there(browser: Browser, desk: Desk) ->
 def test_every_page_is_in_form(visitor: Visitor, address: str) -> None:
     visitor.open(address)
     if address != "/imports/new":
-        assert visitor.client.get(f"{address}.json").headers["content-type"] == "application/json"
+        assert visitor.browser.get(f"{address}.json").headers["content-type"] == "application/json"
 
 
 def test_a_problem_is_a_page_to_a_browser_and_json_to_a_script(visitor: Visitor) -> None:
-    answer = visitor.client.get("/imports/99999999")
+    answer = visitor.browser.get("/imports/99999999")
     assert answer.status_code == 404
     hold_to_form(answer.text)
-    script = visitor.client.get("/imports/99999999", headers={"Accept": "application/json"})
+    script = visitor.browser.get("/imports/99999999", headers={"Accept": "application/json"})
     assert script.json()["code"] == "unknown_import"
 
 
 @pytest.mark.parametrize("feed", [one.name for one in FEEDS])
 def test_the_template_of_a_feed_has_the_names_it_needs(visitor: Visitor, feed: str) -> None:
-    answer = visitor.client.get(f"/feeds/{feed}/template.csv")
+    answer = visitor.browser.get(f"/feeds/{feed}/template.csv")
     assert answer.status_code == 200
     rows = list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))
     assert len(rows) == 3
