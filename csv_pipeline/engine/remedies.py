@@ -4,7 +4,7 @@ import shlex
 from enum import StrEnum
 
 from csv_pipeline.account import Account, DateOrder, DecimalMark, Declaration, Declared
-from csv_pipeline.engine.accounts import declare
+from csv_pipeline.engine.accounts import Decided, declare
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError
 
@@ -31,7 +31,7 @@ def apply(pipeline: Pipeline, account: str, command: str, *, by: str) -> Declare
         SetupError: It is a command of another kind, or of another account.
     """
     scope, changes = _parsed(account, command)
-    return declare(pipeline, scope, changes, by=by)
+    return declare(pipeline, scope, changes, decided=Decided(by=by))
 
 
 def _parsed(account: str, command: str) -> tuple[Account, dict[str, object]]:

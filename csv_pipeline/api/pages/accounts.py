@@ -13,7 +13,7 @@ from csv_pipeline.api.pages.home import names
 from csv_pipeline.api.pages.page import answer, leads_to
 from csv_pipeline.api.service import Service, ServiceOf
 from csv_pipeline.engine import remedies, views
-from csv_pipeline.engine.accounts import declare
+from csv_pipeline.engine.accounts import Decided, declare
 from csv_pipeline.errors import UnknownAccountError
 from csv_pipeline.storage import accounts
 
@@ -58,7 +58,8 @@ def settle(  # noqa: PLR0913, PLR0917  # what a form says
     """Declare a setting."""
     _hold_to(service, caller, name)
     changes = {setting: remedies.as_told(setting, value)}
-    declare(service.pipeline, Account(account=name, feed=feed), changes, by=caller.who)
+    scope = Account(account=name, feed=feed)
+    declare(service.pipeline, scope, changes, decided=Decided(by=caller.who))
     service.note(caller, "declare", f"account {name}", name, setting=setting, value=value)
     return leads_to(f"/accounts/{name}?said=It+holds+from+the+next+file+on.")
 
@@ -75,7 +76,7 @@ def forget(  # noqa: PLR0913, PLR0917  # what a form says
     """Let the files decide again."""
     _hold_to(service, caller, name)
     scope = Account(account=name, feed=feed, header=header)
-    declare(service.pipeline, scope, {}, [forget], caller.who)
+    declare(service.pipeline, scope, {}, [forget], Decided(by=caller.who))
     service.note(caller, "forget", f"account {name}", name, setting=forget)
     return leads_to(f"/accounts/{name}?said=It+is+forgotten.+The+files+decide+again.")
 

@@ -17,7 +17,7 @@ from csv_pipeline.api.service import Service, ServiceOf
 from csv_pipeline.api.taking import UploadFacts, ask_for_check, ask_for_import, find
 from csv_pipeline.engine import remedies
 from csv_pipeline.engine import uploads as engine
-from csv_pipeline.engine.accounts import declare
+from csv_pipeline.engine.accounts import Decided, declare
 from csv_pipeline.engine.views import masked
 from csv_pipeline.spec.header import header_fingerprint
 from csv_pipeline.storage import quarantine
@@ -104,7 +104,7 @@ def settle(  # noqa: PLR0913, PLR0917  # what a form says
     upload = find(service, caller, number)
     told = f"{entry}={value}" if entry else value
     changes = {setting: remedies.as_told(setting, told)}
-    declare(service.pipeline, _scope(upload, scope), changes, by=caller.who)
+    declare(service.pipeline, _scope(upload, scope), changes, decided=Decided(by=caller.who))
     return _remembered(service, caller, upload, f"{setting} {told}")
 
 

@@ -93,8 +93,7 @@ def remedy(
 def consequences(request: Request, number: Number, caller: Undoer, service: ServiceOf) -> Response:
     """Show what taking back an import would do."""
     entry = shown(service, caller, number, _ROOT)
-    pipeline = service.pipeline
-    report = undo(pipeline.database, pipeline.feeds, entry.import_id or number, dry_run=True)
+    report = service.pipeline.undo(entry.import_id or number, dry_run=True)
     assert report.undo is not None  # noqa: S101  # an undo says what it did
     its = report.undo
     facts = {name: getattr(its, name) for name in its.__dataclass_fields__} | {
