@@ -20,7 +20,6 @@ from csv_pipeline.api.routes.imports import shown
 from csv_pipeline.api.service import Service, ServiceOf
 from csv_pipeline.engine import remedies
 from csv_pipeline.engine.suggest import suggest
-from csv_pipeline.engine.undo import undo
 from csv_pipeline.model import Outcome
 from csv_pipeline.storage import browse, progress
 from csv_pipeline.storage.browse import ImportState
