@@ -138,6 +138,8 @@ class Live:
                 self._floor = newest
                 self._told = {newest: ImportState.IMPORTED}
             settled = browse.settled_above(connection, self._floor, _MOST)
+            places = {one.place for one in going} | {one.place for one in settled}
+            canceled = browse.canceled_of(connection, self._last.keys() - places)
             steps = progress.of_imports(
                 connection, [one.import_id for one in going if one.import_id is not None]
             )
@@ -153,7 +155,7 @@ class Live:
         changed = [one for one in going if self._last.get(one.place) != now[one.place]]
         self._last = now
         return [self._news_of(one, now[one.place]) for one in changed] + [
-            self._news_of(one, facts_of(one, None)) for one in fresh
+            self._news_of(one, facts_of(one, None)) for one in (*fresh, *canceled)
         ]
 
     def _news_of(self, entry: Entry, facts: Mapping[str, Any]) -> News:
