@@ -140,9 +140,8 @@ class Live:
             settled = browse.settled_above(connection, self._floor, _MOST)
             places = {one.place for one in going} | {one.place for one in settled}
             canceled = browse.canceled_of(connection, self._last.keys() - places)
-            steps = progress.of_imports(
-                connection, [one.import_id for one in going if one.import_id is not None]
-            )
+            numbers = [number for one in going if (number := one.import_id or one.number)]
+            steps = progress.of_imports(connection, numbers)
         fresh = [one for one in settled if self._told.get(one.place) is not one.state]
         self._told |= {one.place: one.state for one in settled}
         running = [one.import_id for one in going if one.import_id is not None]
@@ -150,7 +149,7 @@ class Live:
         self._floor = max(self._floor, min([last - _SLACK, *(one - 1 for one in running)]))
         self._told = {place: its for place, its in self._told.items() if place > self._floor}
         now: dict[int, Mapping[str, Any]] = {
-            one.place: facts_of(one, steps.get(one.import_id or 0)) for one in going
+            one.place: facts_of(one, steps.get(one.import_id or one.number or 0)) for one in going
         }
         changed = [one for one in going if self._last.get(one.place) != now[one.place]]
         self._last = now
@@ -185,6 +184,7 @@ def facts_of(entry: Entry, step: Step | None) -> dict[str, Any]:
         "success_rate": round(max(done - failed, 0) / done, 4) if done else None,
         "status": entry.state.value,
         "step": stage,
+        "seconds_left": None if step is None else step.seconds_left,
         "message": entry.problem or _message(entry, step),
     }
 

@@ -27,6 +27,9 @@ mutation End($runId: String!) {
   terminateRun(runId: $runId) { __typename ... on PythonError { message } }
 }
 """
+_STATUS = """
+query Status($runId: ID!) { runOrError(runId: $runId) { __typename ... on Run { status } } }
+"""
 _WHERE = """
 query Where {
   repositoriesOrError {
@@ -55,6 +58,9 @@ class Runs(Protocol):
 
     def end(self, run_id: str) -> bool:
         """End a run; return whether it went on."""
+
+    def is_over(self, run_id: str) -> bool:
+        """Return whether a run has ended, however it did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +92,11 @@ class DagsterRuns:
         """End a run; return whether it went on."""
         answer = self._ask(_END, {"runId": run_id})["terminateRun"]
         return bool(answer["__typename"] == "TerminateRunSuccess")
+
+    def is_over(self, run_id: str) -> bool:
+        """Return whether a run has ended, however it did."""
+        answer = self._ask(_STATUS, {"runId": run_id})["runOrError"]
+        return answer.get("status") in {"SUCCESS", "FAILURE", "CANCELED", None}
 
     def _launch(
         self, job: str, config: Mapping[str, Any], tags: Mapping[str, str], feed: str | None = None

@@ -5,7 +5,7 @@ from pydantic import Field
 
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.engine import upload_checks
-from csv_pipeline.engine.events import nobody
+from csv_pipeline.engine.live_progress import LiveProgress
 from csv_pipeline.errors import PipelineError, UnavailableError
 
 
@@ -23,7 +23,8 @@ def check(
     pipeline = engine.pipeline()
     pipeline.leases.work_on(context.run.run_id, whole=True)
     try:
-        upload_checks.check(pipeline, config.upload_id, nobody)
+        watched = LiveProgress(pipeline.database, of_upload=config.upload_id)
+        upload_checks.check(pipeline, config.upload_id, watched)
     except PipelineError as error:
         upload_checks.check_failed(pipeline, config.upload_id, error)
         unforeseen = error if isinstance(error, UnavailableError) else None

@@ -12,6 +12,7 @@ import structlog
 
 from csv_pipeline.engine.events import Event, ImportSettled, RowsDone, StepBroke, StepDone
 from csv_pipeline.engine.pipeline import Pipeline
+from csv_pipeline.model import Claim
 from csv_pipeline.storage import progress
 from csv_pipeline.storage.database import Database
 from csv_pipeline.storage.progress import Step
@@ -29,11 +30,12 @@ def watched(pipeline: Pipeline) -> Pipeline:
 class LiveProgress:
     """What is known of imports that go on, and the thread that writes it down while there is any.
 
-    The thread ends when nothing has come for a while; the next event starts another.
+    The thread ends when nothing has come for a while; the next event starts another. Of dry runs
+    it tells if they are the check `of_upload`, by the number of that.
     """
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, of_upload: int | None = None) -> None:
+        self._database, self._of_upload = database, of_upload
         self._lock = threading.Lock()
         self._known: dict[int, Step] = {}
         self._changed: set[int] = set()
@@ -45,26 +47,32 @@ class LiveProgress:
         """Remember what an event says."""
         with self._lock:
             match event:
-                case RowsDone(claims=(claim,), stage=stage, rows=rows) if not claim.dry_run:
-                    self._remember(claim.import_id, stage=stage.value, rows=rows)
+                case RowsDone(claims=(claim,), stage=stage, rows=rows) if self._tells_of(claim):
+                    self._remember(self._number(claim.import_id), stage=stage.value, rows=rows)
                 case StepDone(progress=done):
                     self._remember(
-                        done.import_id,
+                        self._number(done.import_id),
                         stage=done.stage.value,
                         rows=done.rows,
                         total_rows=done.rows or None,
                         rejected=done.rejects,
                     )
                 case ImportSettled(report=report):
-                    self._end(report.import_id)
+                    self._end(self._number(report.import_id))
                 case StepBroke(claim=claim):
-                    self._end(claim.import_id)
+                    self._end(self._number(claim.import_id))
                 case _:
                     return
             if self._writer is None:
                 self._writer = threading.Thread(target=self._write, name="progress", daemon=True)
                 self._writer.start()
         self._told.set()
+
+    def _tells_of(self, claim: Claim) -> bool:
+        return claim.dry_run == (self._of_upload is not None)
+
+    def _number(self, import_id: int) -> int:
+        return self._of_upload or import_id
 
     def _remember(self, import_id: int, **facts: int | str | None) -> None:
         known = self._known.get(import_id, Step(import_id=import_id, stage=""))

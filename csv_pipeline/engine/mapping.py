@@ -1,6 +1,6 @@
 """Say of each name of a header which column it is, how surely, and why."""
 
-from csv_pipeline.account import Account
+from csv_pipeline.account import Account, entry_of
 from csv_pipeline.model import ImportReport
 from csv_pipeline.spec.contract import Column, heading
 from csv_pipeline.spec.feed import Feed, as_declared
@@ -19,7 +19,7 @@ def mapping_of(report: ImportReport, feed: Feed, account: Account) -> list[dict[
     columns = {column.name: column for column in own.columns}
     guesses = {name: known for known, name in drift(report.header, own).renamed}
     by_title = {title(column): column.name for column in own.columns}
-    told = {heading(name): column for name, column in account.aliases}
+    told = {heading(alias[0]): alias for alias in account.aliases}
     used = {at: columns[name] for name, at in sources.items()}
     spare = {at: name for name, places in others.items() for at in places}
     gathered = {
@@ -34,7 +34,11 @@ def mapping_of(report: ImportReport, feed: Feed, account: Account) -> list[dict[
         guess = by_title.get(guesses.get(name, ""))
         confidence, because = CERTAIN, ""
         if column is not None:
-            because = _why(name, column, told.get(heading(name)) == column.name)
+            alias = told.get(heading(name), ("", ""))
+            if alias[1] == column.name:
+                because = account.setting("aliases", entry_of(alias)).evidence
+            else:
+                because = _why(name, column)
         elif at in spare:
             confidence, because = UNKNOWN, f"{spare[at]} is taken from another name of the header"
         elif guess is not None:
@@ -56,9 +60,7 @@ def mapping_of(report: ImportReport, feed: Feed, account: Account) -> list[dict[
     return found
 
 
-def _why(name: str, column: Column, by_account: bool) -> str:
-    if by_account:
-        return "the account declares it"
+def _why(name: str, column: Column) -> str:
     if column.gathers:
         return "the name is one of those that the column gathers"
     return "the name of the column" if heading(name) == heading(column.name) else "a known name"

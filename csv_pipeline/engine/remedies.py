@@ -1,9 +1,8 @@
-"""Apply what a check or an import suggests: the commands that `engine.suggest` gives."""
+"""Apply what a check or an import suggests: the settings that `engine.suggest` gives."""
 
-import shlex
 from enum import StrEnum
 
-from csv_pipeline.account import Account, DateOrder, DecimalMark, Declaration, Declared
+from csv_pipeline.account import Account, DateOrder, DecimalMark, Declared, Setting
 from csv_pipeline.engine.accounts import Decided, declare
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError
@@ -13,53 +12,36 @@ _KINDS: dict[str, type[StrEnum] | type[int] | type[float]] = {
     "decimal_mark": DecimalMark,
     "max_file_bytes": int,
     "max_compressed_bytes": int,
+    "max_columns": int,
+    "max_records": int,
     "max_rejected_rows": int,
     "max_rejected_share": float,
+    "max_missing_rows": int,
+    "max_missing_share": float,
 }
-_OPTIONS = {"--null-word": "null_words", "--alias": "aliases", "--map": "maps"} | {
-    f"--{one}": one.fact for one in Declaration
-}
 
 
-def apply(pipeline: Pipeline, account: str, command: str, *, by: str) -> Declared:
-    """Declare what a suggested command would, for this account and no other.
-
-    >>> _parsed("acme", "csv-pipeline account acme --feed people --alias 'Artikel Nr=id'")
-    (Account(account='acme', feed='people'), {'aliases': ('Artikel Nr=id',)})
+def apply(pipeline: Pipeline, account: str, suggested: Setting, *, by: str) -> Declared:
+    """Declare a suggested setting, for this account and no other.
 
     Raises:
-        SetupError: It is a command of another kind, or of another account.
+        SetupError: It is of another account, or has no such value.
     """
-    scope, changes = _parsed(account, command)
+    if suggested.account != account or suggested.value is None:
+        raise SetupError(f"{suggested}: a setting of account {account!r} was needed")
+    scope = Account(account=account, feed=suggested.feed, header=suggested.header)
+    changes = {suggested.name: as_told(suggested.name, suggested.value)}
     return declare(pipeline, scope, changes, decided=Decided(by=by))
 
 
-def _parsed(account: str, command: str) -> tuple[Account, dict[str, object]]:
-    words = shlex.split(command)
-    if words[:3] != ["csv-pipeline", "account", account] or len(words) % 2 == 0:
-        raise SetupError(f"{command!r}: a setting of account {account!r} was needed")
-    told = list(zip(words[3::2], words[4::2], strict=True))
-    scope = {name.removeprefix("--"): its for name, its in told if name in {"--feed", "--header"}}
-    changes: dict[str, object] = {}
-    for name, value in told:
-        if name in {"--feed", "--header"}:
-            continue
-        if name not in _OPTIONS:
-            raise SetupError(f"{command!r}: a setting of an account was needed; found {name}")
-        fact = _OPTIONS[name]
-        changes[fact] = as_told(fact, value, changes.get(fact))
-    narrow = Account(account=account, feed=scope.get("feed", ""), header=scope.get("header", ""))
-    return narrow, changes
-
-
-def as_told(fact: str, value: str, before: object = None) -> object:
+def as_told(fact: str, value: str) -> object:
     """Return a value as `engine.accounts.declare` takes it: some settings have several.
 
     Raises:
         SetupError: The setting has no such value.
     """
     if fact in {"null_words", "aliases", "maps"}:
-        return (*before, value) if isinstance(before, tuple) else (value,)
+        return (value,)
     if (kind := _KINDS.get(fact)) is None:
         return value
     try:

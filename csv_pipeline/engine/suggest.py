@@ -7,13 +7,13 @@ protected columns are not looked at.
 import re
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 import polars as pl
 import sqlalchemy as sa
 
-from csv_pipeline.account import Account, account_command
+from csv_pipeline.account import Account, Declaration, Setting, account_command
 from csv_pipeline.casts.by_kind import CASTS
 from csv_pipeline.casts.moments import moments_of, reading
 from csv_pipeline.casts.reading import Reading
@@ -37,6 +37,11 @@ from csv_pipeline.storage.quarantine import ValueAtFault
 _COMMAND = re.compile(
     r"csv-pipeline account .+?(?= or csv-pipeline|, csv-pipeline|; |$)", re.DOTALL
 )
+_OPTIONS = {one.fact: one.value for one in Declaration} | {
+    "null_words": "null-word",
+    "aliases": "alias",
+    "maps": "map",
+}
 _SHORT = 20  # characters of a word for no value
 _COPIED = 500  # of what is told by a command at most
 _MEANINGS = (
@@ -69,14 +74,19 @@ _NO_VALUE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suggestion:
-    """What may be meant, of how many values or rows, and the command if it is.
+    """What may be meant, of how many values or rows, and what to declare if it is.
 
-    Without a `command` only a person knows what is meant.
+    `declares` is the setting with its value as a person writes it, `command` the same for a
+    terminal. Without them only a person knows what is meant. `column` and `word` are the cells that
+    it is about.
     """
 
     question: str
     command: str | None
     count: int = 1
+    declares: Setting | None = None
+    column: str | None = None
+    word: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +136,11 @@ class _Desk:
         problem = self.report.problem or ""
         for command in dict.fromkeys(_COMMAND.findall(problem)):
             said = problem.partition("csv-pipeline account")[0].rpartition("; ")[0]
-            yield Suggestion(question=said.removeprefix(f"{self.report.name}: "), command=command)
+            yield Suggestion(
+                question=said.removeprefix(f"{self.report.name}: "),
+                command=command,
+                declares=_declared_by(command),
+            )
 
     def missing(self) -> Iterator[Suggestion]:
         """Ask which name is that of a column which the file was refused for and no name is like."""
@@ -139,7 +153,7 @@ class _Desk:
         for column in lacking if names else ():
             if title(column) not in told:
                 shown = ", ".join(map(repr, names))
-                command = self._command("alias", f"NAME={column.name}")
+                command = self._command("aliases", f"NAME={column.name}")
                 said = f"no name is like {title(column)!r}: is it {shown}? Then {command}"
                 yield Suggestion(question=said, command=None)
 
@@ -157,9 +171,10 @@ class _Desk:
         headings = {name: column.headings for name, column in lacking.items()}
         for name, known in likeliest(headings, added).items():
             column = lacking[name]
-            yield Suggestion(
-                question=f"column {known!r} is not known: {column.name} ({name!r})?",
-                command=self._command("alias", f"{known}={column.name}"),
+            yield self._suggestion(
+                f"column {known!r} is not known: {column.name} ({name!r})?",
+                "aliases",
+                f"{known}={column.name}",
             )
 
     def of_values(self, faults: Sequence[ValueAtFault]) -> Iterator[Suggestion]:
@@ -180,9 +195,7 @@ class _Desk:
 
     def _null_word(self, fault: ValueAtFault) -> Suggestion:
         question = f"{fault.column} {fault.value!r} ×{fault.count:,}: no value?"
-        return Suggestion(
-            question=question, command=self._command("null-word", fault.value), count=fault.count
-        )
+        return self._suggestion(question, "null_words", fault.value, fault)
 
     def _word(self, fault: ValueAtFault, column: Column) -> Suggestion:
         unknown = f"unknown {column.name} {fault.value!r} ×{fault.count:,}"
@@ -190,10 +203,14 @@ class _Desk:
         if likely is None:
             words = ", ".join(dict.fromkeys(column.choices.values()))
             return Suggestion(
-                question=f"{unknown}: one of {words}?", command=None, count=fault.count
+                question=f"{unknown}: one of {words}?",
+                command=None,
+                count=fault.count,
+                column=column.name,
+                word=fault.value,
             )
-        command = self._command("map", f"{column.name}:{fault.value}={likely}")
-        return Suggestion(question=f"{unknown}: {likely}?", command=command, count=fault.count)
+        told = f"{column.name}:{fault.value}={likely}"
+        return self._suggestion(f"{unknown}: {likely}?", "maps", told, fault)
 
     def _styles(
         self, faults: Sequence[ValueAtFault], columns: dict[str, Column]
@@ -212,7 +229,13 @@ class _Desk:
                 if style != setting.value and cast.values(values, column, how).null_count() == 0:
                     count = sum(fault.count for fault in own)
                     said = f"{name} {own[0].value!r} ×{count:,}: {style}, not {setting.value}?"
-                    yield Suggestion(question=said, command=setting.declare(style), count=count)
+                    yield Suggestion(
+                        question=said,
+                        command=setting.declare(style),
+                        count=count,
+                        declares=replace(setting, value=style),
+                        column=name,
+                    )
 
     def _reading(self, column: Column, style: str) -> Reading:
         sources, _ = sources_in(self.report.header, self.feed)
@@ -225,14 +248,45 @@ class _Desk:
                 return reading(column, one, styles)
         return Reading(style)
 
-    def _command(self, option: str, told: str) -> str | None:
+    def _suggestion(
+        self, question: str, fact: str, told: str, fault: ValueAtFault | None = None
+    ) -> Suggestion:
+        """Return a suggestion of one more alias, map or null word for files of the feed."""
+        return Suggestion(
+            question=question,
+            command=self._command(fact, told),
+            count=fault.count if fault else 1,
+            declares=Setting(
+                account=self.account.account, feed=self.feed.name, name=fact, value=told
+            ),
+            column=fault.column if fault else None,
+            word=fault.value if fault else None,
+        )
+
+    def _command(self, fact: str, told: str) -> str | None:
         """Return the command for a setting; None if it cannot be copied from a terminal."""
-        if option != "null-word":  # which a blank of another kind would not be
+        if fact != "null_words":  # which a blank of another kind would not be
             told = " ".join(told.split())
         if not told.isprintable() or len(told) > _COPIED:
             return None
         command = account_command(self.account.account, self.feed.name)
-        return f"{command} --{option} {shlex.quote(told)}"
+        return f"{command} --{_OPTIONS[fact]} {shlex.quote(told)}"
+
+
+def _declared_by(command: str) -> Setting | None:
+    """Return the setting that a refusal names by its command, of which it keeps only the text.
+
+    >>> _declared_by("csv-pipeline account acme --feed people --delimiter semicolon").value
+    'semicolon'
+    """
+    words = shlex.split(command)
+    told = dict(zip(words[3::2], words[4::2], strict=False))
+    scope = {name: told.pop(f"--{name}", "") for name in ("feed", "header")}
+    facts = {f"--{option}": fact for fact, option in _OPTIONS.items()}
+    if len(told) != 1 or not told.keys() <= facts.keys():
+        return None
+    ((option, value),) = told.items()
+    return Setting(account=words[2], name=facts[option], value=value, **scope)
 
 
 def _is_no_value(fault: ValueAtFault, column: Column) -> bool:

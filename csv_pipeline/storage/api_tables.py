@@ -49,6 +49,7 @@ progress = sa.Table(
     sa.Column("rows", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("total_rows", sa.BigInteger),
     sa.Column("rejected", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("stage_at", AWARE, nullable=False, server_default=sa.func.now()),
     sa.Column("told_at", AWARE, nullable=False, server_default=sa.func.now()),
 )
 

@@ -109,6 +109,7 @@ def _to_correct() -> sa.Select[tuple[object, ...]]:
 
 def _checked() -> sa.Select[tuple[object, ...]]:
     its = upload.c
+    broken_off = (its.state == UploadState.UPLOADING) & (its.created_at < sa.func.now() - _WAITS)
     return sa.select(
         its.state,
         its.upload_id.label("number"),
@@ -118,7 +119,10 @@ def _checked() -> sa.Select[tuple[object, ...]]:
         its.created_at.label("at"),
         its.problem,
         sa.literal(0).label("rows"),
-    ).where(its.state.in_((UploadState.CHECKED, UploadState.FAILED)), its.arrival_id.is_(None))
+    ).where(
+        its.state.in_((UploadState.CHECKED, UploadState.FAILED)) | broken_off,
+        its.arrival_id.is_(None),
+    )
 
 
 def _not_going_on() -> sa.Select[tuple[object, ...]]:

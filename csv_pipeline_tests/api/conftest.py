@@ -50,6 +50,9 @@ class RunsHere:
     def end(self, run_id: str) -> bool:
         return run_id not in self.done
 
+    def is_over(self, run_id: str) -> bool:
+        return run_id in self.done
+
     def _run(self, job: str, ops: dict[str, Any], **how: Any) -> str:
         result = self.definitions.resolve_job_def(job).execute_in_process(
             run_config={"ops": ops}, instance=self.instance, raise_on_error=False, **how

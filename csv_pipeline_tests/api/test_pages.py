@@ -265,7 +265,7 @@ def test_what_a_name_in_the_header_is_is_remembered_for_the_account(
         value="name",
         scope="header",
     )
-    assert "the account declares it" in again
+    assert "as settled for files with this header on" in again
     settings = visitor.open(f"/accounts/{desk.account}")
     assert "Vorname = name" in settings
     forgotten = visitor.post(f"/accounts/{desk.account}/forget", **_form_of(settings, "forget"))

@@ -3,24 +3,25 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import Response
 
 from csv_pipeline.account import DELIMITERS, Account, DateOrder, DecimalMark
 from csv_pipeline.api.callers import Caller, Corrector, Reader, Uploader
-from csv_pipeline.api.pages.forms import OwnForm
+from csv_pipeline.api.live import facts_of
+from csv_pipeline.api.pages.forms import AnswerOf, OwnForm
 from csv_pipeline.api.pages.page import answer, leads_to
 from csv_pipeline.api.pages.progress import live
 from csv_pipeline.api.paging import Number
-from csv_pipeline.api.problems import ProblemError
 from csv_pipeline.api.service import Service, ServiceOf
 from csv_pipeline.api.taking import UploadFacts, ask_for_check, ask_for_import, find
 from csv_pipeline.engine import remedies
 from csv_pipeline.engine import uploads as engine
 from csv_pipeline.engine.accounts import Decided, declare
 from csv_pipeline.engine.views import masked
+from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.header import header_fingerprint
-from csv_pipeline.storage import quarantine
+from csv_pipeline.storage import browse, progress, quarantine
 from csv_pipeline.storage.browse import ImportState
 from csv_pipeline.storage.uploads import Upload, UploadState
 
@@ -40,8 +41,14 @@ _CHOICES: Mapping[str, tuple[str, tuple[str, ...]]] = {
 
 @router.get("/imports/{number}/check")
 @router.get("/imports/{number}/check.json")
-def check(request: Request, number: Number, caller: Reader, service: ServiceOf) -> Response:
-    """Show what a check told."""
+def check(
+    request: Request,
+    number: Number,
+    caller: Reader,
+    service: ServiceOf,
+    left: Annotated[list[int], Query(max_length=200)] = [],  # noqa: B006  # FastAPI copies it
+) -> Response:
+    """Show what a check told; questions that are `left` are not asked again."""
     upload = find(service, caller, number)
     facts = UploadFacts.of(upload, caller).model_dump(mode="json")
     is_page = not request.url.path.endswith(".json")
@@ -50,8 +57,12 @@ def check(request: Request, number: Number, caller: Reader, service: ServiceOf) 
     told = upload.report or {}
     with service.reading(caller) as connection:
         faults = quarantine.faults_of(connection, number, _FIRST)
+        step = progress.of_imports(connection, [number]).get(number)
+        entry = browse.find(connection, number)
     feed = service.pipeline.feeds.get(upload.feed or "")
-    used = {one["column"] for one in told.get("mapping", ())}
+    files = [told, *told.get("members", ())] if told else []
+    used = {one["column"] for its in files for one in its.get("mapping", ())}
+    asked = {one["question"]: one for its in files for one in its.get("suggestions", ())}
     return answer(
         request,
         "check.html",
@@ -59,10 +70,12 @@ def check(request: Request, number: Number, caller: Reader, service: ServiceOf) 
         {
             "upload": facts,
             "number": number,
-            "check": told,
+            "check": told | {"first_rows": _first_rows(told, feed)} if told else told,
+            "counts": _counts(told),
+            "left": left,
             "busy": upload.state in _BUSY,
             "faults": masked(faults, feed),
-            "remedies": told.get("suggestions", []),
+            "remedies": list(asked.values()),
             "feeds": list(service.pipeline.feeds),
             "choices": _choices(upload, told),
             "words_of": {
@@ -75,7 +88,7 @@ def check(request: Request, number: Number, caller: Reader, service: ServiceOf) 
                 for column in (feed.columns if feed else ())
                 if not column.derived and column.name not in used
             ],
-            **live(ImportState(upload.state), None),
+            **live(ImportState(upload.state), facts_of(entry, step)),
         },
     )
 
@@ -109,15 +122,14 @@ def settle(  # noqa: PLR0913, PLR0917  # what a form says
 
 
 @router.post("/imports/{number}/check/remedy", dependencies=[OwnForm])
-def remedy(
-    number: Number, caller: Corrector, service: ServiceOf, command: Annotated[str, Form()]
-) -> Response:
+def remedy(number: Number, answer: AnswerOf, caller: Corrector, service: ServiceOf) -> Response:
     """Say yes to what the check asked, and check once more."""
     upload = find(service, caller, number)
-    if command not in {one["command"] for one in (upload.report or {}).get("suggestions", ())}:
-        raise ProblemError("not_accepted", "one of the remedies of this check was needed")
-    remedies.apply(service.pipeline, upload.account, command, by=caller.who)
-    return _remembered(service, caller, upload, command)
+    told = upload.report or {}
+    files = (told, *told.get("members", ()))
+    suggested = answer.among(one for its in files for one in its.get("suggestions", ()))
+    remedies.apply(service.pipeline, upload.account, suggested, by=caller.who)
+    return _remembered(service, caller, upload, f"{suggested} {suggested.value}")
 
 
 @router.post("/imports/{number}/import", dependencies=[OwnForm])
@@ -142,6 +154,21 @@ def _remembered(service: Service, caller: Caller, upload: Upload, what: str) -> 
     service.note(caller, "declare", f"account {upload.account}", upload.account, what=what)
     ask_for_check(service, upload.upload_id)
     return leads_to(f"/imports/{upload.upload_id}/check")
+
+
+def _counts(told: Mapping[str, Any]) -> dict[str, int]:
+    """Return what would become of all rows of a file, or of the files that it holds."""
+    files = told.get("members") or [told]
+    every = [one["counts"] for one in files if one.get("counts")]
+    return {name: sum(one[name] for one in every) for name in (every[0] if every else ())}
+
+
+def _first_rows(told: Mapping[str, Any], feed: Feed | None) -> list[dict[str, str | None]]:
+    """Return the first rows in the order of the contract, without columns that hold nothing."""
+    rows: list[dict[str, str | None]] = list(told.get("first_rows", ()))
+    names = [column.name for column in feed.columns] if feed else []
+    filled = [name for name in names if any(row.get(name) is not None for row in rows)]
+    return [{name: row.get(name) for name in filled} for row in rows]
 
 
 def _scope(upload: Upload, scope: str) -> Account:

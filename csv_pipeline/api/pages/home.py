@@ -51,11 +51,15 @@ def _card(need: Need, *, with_account: bool) -> dict[str, Any]:
             address = f"{here}/rejects"
         case "checked":
             text, action, address = "It was checked and waits for you.", "Look at it", here
+        case "uploading":
+            text = "Its upload broke off. Send the same file again: it goes on where it stopped."
+            action, address = "Send it again", f"/imports/new?account={need.account}"
         case "misplaced":
-            text = "It lies where no account and feed are known. Nothing of it was stored."
+            why = need.problem or "it lies where no account and feed are known"
+            text = f"{why}. Nothing of it was stored."
             action, address = "Send it here instead", "/imports/new"
         case "waiting":
-            text, action = "It waits for longer than usual.", "Look at it"
+            text, action = need.problem or "It waits for longer than usual.", "Look at it"
             address = here if need.number else "/history"
         case _:
             text, action, address = need.problem or "Nothing of it was stored.", "See why", here

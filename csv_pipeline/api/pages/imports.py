@@ -1,9 +1,10 @@
 """One file at its permanent address: on its way, checked, or what became of each of its rows."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from dataclasses import asdict
+from typing import Any
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
 from csv_pipeline.api.actions import Action, act
@@ -11,9 +12,9 @@ from csv_pipeline.api.callers import Caller, Corrector, Reader, Undoer, Uploader
 from csv_pipeline.api.entries import Shown
 from csv_pipeline.api.live import facts_of
 from csv_pipeline.api.pages import page
-from csv_pipeline.api.pages.forms import OwnForm
+from csv_pipeline.api.pages.forms import AnswerOf, OwnForm
 from csv_pipeline.api.pages.page import answer, leads_to
-from csv_pipeline.api.pages.progress import BUSY, live
+from csv_pipeline.api.pages.progress import BUSY, being_undone, live
 from csv_pipeline.api.paging import Number
 from csv_pipeline.api.problems import ProblemError
 from csv_pipeline.api.routes.imports import shown
@@ -31,9 +32,12 @@ _ROOT = "/api/v1"
 
 @router.get("/imports/{number}")
 @router.get("/imports/{number}.json")
-def one(request: Request, number: Number, caller: Reader, service: ServiceOf) -> Response:
-    """Show one file."""
+def one(
+    request: Request, number: Number, caller: Reader, service: ServiceOf, undoing: str = ""
+) -> Response:
+    """Show one file, perhaps while a run is `undoing` what it brought."""
     entry = shown(service, caller, number, _ROOT)
+    goes_on = _is_undone_by(service, entry, undoing)
     is_page = not request.url.path.endswith(".json")
     sent_only = entry.import_id is None and entry.arrival_id is None
     if is_page and sent_only and entry.state is not ImportState.CANCELED:
@@ -53,37 +57,37 @@ def one(request: Request, number: Number, caller: Reader, service: ServiceOf) ->
             "entry": entry.model_dump(mode="json"),
             "number": number,
             "busy": entry.state in BUSY,
+            "undoing": undoing if goes_on else "",
+            "not_undone": bool(undoing) and not goes_on and entry.undone_by is None,
             "outcome": _outcome(entry),
             "actions": _actions(entry, {one.value: caller.may(one) for one in Scope}),
             "remedies": found,
-            **live(entry.state, _told(service, caller, number)),
+            **_live(service, caller, entry, undoing=goes_on),
         },
     )
 
 
 @router.get("/imports/{number}/live")
-def follow(request: Request, number: Number, caller: Reader, service: ServiceOf) -> Response:
+def follow(
+    request: Request, number: Number, caller: Reader, service: ServiceOf, undoing: str = ""
+) -> Response:
     """Show how far a file is; the header `X-Over` says that it does not go on by itself."""
     entry = shown(service, caller, number, _ROOT)
-    over = {} if entry.state in BUSY else {"X-Over": str(entry.state)}
-    return HTMLResponse(
-        page.part(request, "live.html", live(entry.state, _told(service, caller, number))),
-        headers=over,
-    )
+    goes_on = _is_undone_by(service, entry, undoing)
+    over = {} if entry.state in BUSY or goes_on else {"X-Over": str(entry.state)}
+    told = _live(service, caller, entry, undoing=goes_on)
+    return HTMLResponse(page.part(request, "live.html", told), headers=over)
 
 
 @router.post("/imports/{number}/remedy", dependencies=[OwnForm])
-def remedy(
-    number: Number, command: Annotated[str, Form()], caller: Corrector, service: ServiceOf
-) -> Response:
+def remedy(number: Number, answer: AnswerOf, caller: Corrector, service: ServiceOf) -> Response:
     """Remember, for the account, what a file meant."""
     entry = shown(service, caller, number, _ROOT)
-    assert entry.import_id is not None  # noqa: S101  # only imports have remedies
-    known = [its.command for its in suggest(service.pipeline, entry.import_id).found]
-    if command not in known:
-        raise ProblemError("not_accepted", "one of the remedies of this import was needed")
-    remedies.apply(service.pipeline, entry.account, command, by=caller.who)
-    service.note(caller, "declare", f"account {entry.account}", entry.account, command=command)
+    if entry.import_id is None:
+        raise ProblemError("wrong_state", f"import {number}: one that was imported was needed")
+    told = answer.among([asdict(its) for its in suggest(service.pipeline, entry.import_id).found])
+    remedies.apply(service.pipeline, entry.account, told, by=caller.who)
+    service.note(caller, "declare", f"account {entry.account}", entry.account, what=str(told))
     return leads_to(f"/imports/{number}?said=It+is+remembered.+Import+the+file+again+to+use+it.")
 
 
@@ -105,10 +109,8 @@ def consequences(request: Request, number: Number, caller: Undoer, service: Serv
 @router.post("/imports/{number}/undo", dependencies=[OwnForm])
 def take_back(number: Number, caller: Undoer, service: ServiceOf) -> Response:
     """Take back an import."""
-    act(service, caller, number, Action.UNDO)
-    return leads_to(
-        f"/imports/{number}?said=It+is+being+taken+back;+open+this+page+again+to+see+it."
-    )
+    run_id = act(service, caller, number, Action.UNDO)
+    return leads_to(f"/imports/{number}?undoing={run_id}")
 
 
 @router.post("/imports/{number}/cancel", dependencies=[OwnForm])
@@ -123,6 +125,22 @@ def retry(number: Number, caller: Uploader, service: ServiceOf) -> Response:
     """Import a file once more that was refused or failed."""
     act(service, caller, number, Action.RETRY)
     return leads_to(f"/imports/{number}")
+
+
+def _is_undone_by(service: Service, entry: Shown, run_id: str) -> bool:
+    """Return whether a run is still to take back what a file brought."""
+    if not run_id or entry.undone_by is not None:
+        return False
+    try:
+        return not service.runs.is_over(run_id)
+    except ProblemError:
+        return True  # Dagster does not answer right now
+
+
+def _live(service: Service, caller: Caller, entry: Shown, *, undoing: bool) -> dict[str, Any]:
+    if undoing:
+        return being_undone()
+    return live(entry.state, _told(service, caller, entry.number or 0))
 
 
 def _told(service: Service, caller: Caller, number: int) -> dict[str, Any]:

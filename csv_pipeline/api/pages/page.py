@@ -38,7 +38,9 @@ _templates.filters |= {
     "size": values.size,
     "cell": values.cell,
     "needed": values.needed,
+    "numbered": lambda some: list(enumerate(some, 1)),
 }
+_templates.tests |= {"last_time": values.last_time}
 _templates.globals |= {"tone": values.tone, "sign": values.sign, "segments": values.segments}
 
 

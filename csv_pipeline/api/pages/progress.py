@@ -1,5 +1,6 @@
 """How far a file is, in words."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,6 +43,26 @@ def live(state: ImportState, told: Mapping[str, Any] | None) -> dict[str, Any]:
             "word": word,
             "rows": (told or {}).get("processed_rows") or 0,
             "total": (told or {}).get("total_rows") or 0,
+            "left": _left((told or {}).get("seconds_left")),
             "said": _SAID.get(state, ""),
         },
     }
+
+
+def being_undone() -> dict[str, Any]:
+    """Return the same for an import that is being taken back, which has no steps."""
+    told = {"stage": "", "word": "Taking it back", "rows": 0, "total": 0, "left": ""}
+    said = "All of it is taken back at once, or nothing. It shows the outcome by itself."
+    return {"steps": [], "progress": told | {"said": said}}
+
+
+def _left(seconds: float | None) -> str:
+    """Return how long a step is likely to go on, as people say it.
+
+    >>> _left(4.2), _left(130), _left(None)
+    ('about 5 s left', 'about 3 min left', '')
+    """
+    if seconds is None:
+        return ""
+    whole = math.ceil(seconds)
+    return f"about {whole} s left" if whole < 90 else f"about {math.ceil(whole / 60)} min left"

@@ -114,6 +114,11 @@ def needed(fault: Any) -> str:
     return said.removesuffix(")") if found else message
 
 
+def last_time(because: str) -> bool:
+    """Return whether something is decided as it was for an earlier file with the same header."""
+    return because.startswith("as settled for files with this header")
+
+
 def _with_marks(text: str) -> Markup:
     inner = text.strip(" ")
     before = len(text) - len(text.lstrip(" "))

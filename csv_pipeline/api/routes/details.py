@@ -60,12 +60,25 @@ class Differences(BaseModel):
     differences: list[Difference]
 
 
+class Declares(BaseModel):
+    """A setting and its value: for all files of the account, of a feed, or with one header."""
+
+    account: str
+    name: str
+    value: str | None
+    feed: str
+    header: str
+
+
 class Suggestion(BaseModel):
-    """What may be meant, of how many values, and the command if it is."""
+    """What may be meant, of how many values, and what to declare if it is."""
 
     question: str
     command: str | None
     count: int
+    declares: Declares | None
+    column: str | None
+    word: str | None
 
 
 class SuggestionList(BaseModel):

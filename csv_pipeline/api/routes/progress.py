@@ -38,6 +38,7 @@ class Progress(BaseModel):
                     "success_rate": 0.998,
                     "status": "running",
                     "step": "validate",
+                    "seconds_left": 1.5,
                     "message": "validate: 4,000 rows",
                 }
             ]
@@ -55,6 +56,7 @@ class Progress(BaseModel):
     success_rate: float | None
     status: ImportState
     step: str | None = Field(description="Arrive, read, transform, validate, load or report.")
+    seconds_left: float | None = Field(description="Of this step, once its speed is known.")
     message: str
 
 
@@ -130,8 +132,8 @@ async def of_all(
 def _now(service: Service, caller: Caller, number: int) -> tuple[Entry, Step | None]:
     with service.reading(caller) as connection:
         entry = browse.find(connection, number)
-        steps = progress.of_imports(connection, [entry.import_id or 0])
-    return entry, steps.get(entry.import_id or 0)
+        steps = progress.of_imports(connection, [entry.import_id or number])
+    return entry, steps.get(entry.import_id or number)
 
 
 def _is_same(known: Entry, one: Entry) -> bool:

@@ -44,6 +44,7 @@ CREATE TABLE csv_pipeline.progress (
     rows bigint NOT NULL DEFAULT 0,
     total_rows bigint,
     rejected bigint NOT NULL DEFAULT 0,
+    stage_at timestamptz NOT NULL DEFAULT now(),
     told_at timestamptz NOT NULL DEFAULT now()
 );
 
