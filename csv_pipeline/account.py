@@ -180,6 +180,11 @@ class Account:
     max_missing_share: float | None = None
     origins: "Mapping[str, Version]" = field(default_factory=dict, compare=False)
 
+    @property
+    def sellers(self) -> frozenset[str]:
+        """The sellers that it declares, in small letters."""
+        return frozenset(one.strip().casefold() for one in (self.seller_id or "").split(","))
+
     def setting(self, name: str, entry: str = "") -> Setting:
         """Return what is declared by the name of a fact; of what is not, where it would be.
 

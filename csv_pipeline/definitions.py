@@ -9,6 +9,7 @@ from csv_pipeline.defs.resource import Engine
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.feeds.sources import all_feeds
 from csv_pipeline.settings import settings
+from csv_pipeline.spec.feed import parted
 
 _FEEDS = all_feeds(settings())
 
@@ -20,4 +21,4 @@ def _opened() -> Pipeline:
     return open_pipeline(settings(), _FEEDS)
 
 
-defs = assemble(_FEEDS, Engine(_opened))
+defs = assemble(parted(_FEEDS)[0], Engine(_opened))

@@ -250,6 +250,14 @@ class UnknownFeedError(SetupError):
         )
 
 
+class BrokenFeedError(SetupError):
+    """The file that declares the feed is wrong; feeds of other files go on."""
+
+    def __init__(self, name: str, why: str) -> None:
+        self.name, self.why = name, why
+        super().__init__(f"feed {name!r}: a file without faults was needed to declare it; {why}")
+
+
 class InvalidAccountError(SetupError):
     """The account is not a slug."""
 

@@ -18,9 +18,11 @@ from csv_pipeline.defs.sensors import UNFINISHED, landing
 from csv_pipeline.engine.importer import Import
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.workspace import Stage
+from csv_pipeline.errors import SetupError
 from csv_pipeline.files.local import path_of
 from csv_pipeline.settings import Settings
-from csv_pipeline.storage import arrivals
+from csv_pipeline.spec.feed import Feed
+from csv_pipeline.storage import arrivals, readings
 from csv_pipeline.storage.arrivals import Backlog
 from csv_pipeline_tests.conftest import advance, ingest
 
@@ -325,3 +327,21 @@ def test_the_nightly_schedule_removes_old_files(
     _all_of_a_night(replace(area.pipeline, settings=settings), night_instance)
     kept = path_of(settings.archive_area / area.account / "people")
     assert [path.name for path in kept.rglob("*.csv")] == ["1.csv"]
+
+
+def test_no_run_is_asked_for_a_feed_that_is_held_back_and_its_files_wait(
+    area: Landing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hold(_: object, feed: Feed) -> list[object]:
+        if feed.name == "people":
+            raise SetupError("people: another reading")
+        return []
+
+    area.drop("people.csv")
+    area.drop("customers.csv", "Customer ID,Name\nC1,Ann\n", feed="customers")
+    with monkeypatch.context() as held:
+        held.setattr(readings, "hold", hold)
+        for _ in range(2):
+            asked = {str(request.tags[LANE]) for request in area.requests()}
+            assert asked == {f"{area.account}/customers"}
+    assert {str(r.tags[LANE]) for r in area.requests()} >= {f"{area.account}/people"}

@@ -9,7 +9,7 @@ import pytest
 
 from csv_pipeline.account import Account, Declaration
 from csv_pipeline.cli import opening
-from csv_pipeline.engine.accounts import declare
+from csv_pipeline.engine.accounts import Decided, declare
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline_tests.conftest import Desk
@@ -144,7 +144,11 @@ def test_a_setting_is_declared_used_shown_changed_and_taken_back(
     steps = [(None, plain), (walk.values[0], first), (walk.values[1], second or plain)]
     for version, (value, outcome) in enumerate((*steps, ("", plain))):
         if value:
-            shown = shop.declare("--feed", walk.feed, option, value)
+            words = ["--feed", walk.feed, option, value]
+            if which is Declaration.TIME_ZONE and version == 2:  # rows without a key have moments
+                shop.refuses("rows are known by it", *words)
+                words.append("--accept-reading")
+            shown = shop.declare(*words)
             word = value.partition("=")[0].rpartition(":")[2]
             assert word in shown or word.replace("-", " ") in shown
         elif value == "":
@@ -351,7 +355,12 @@ def test_what_is_none_is_refused_with_the_nearest_right_word(
 def test_settings_of_two_people_at_once_are_both_kept(shop: Shop) -> None:
     def add(number: int) -> None:
         scope = Account(account=shop.name, feed="people")
-        declare(shop.desk.pipeline, scope, {"maps": (f"name:w{number}=x{number}",)}, by="p")
+        declare(
+            shop.desk.pipeline,
+            scope,
+            {"maps": (f"name:w{number}=x{number}",)},
+            decided=Decided(by="p"),
+        )
 
     with ThreadPoolExecutor(4) as people:
         list(people.map(add, range(8)))

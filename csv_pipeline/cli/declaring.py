@@ -33,7 +33,7 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each setting
         str, typer.Option(help="Only for those with this header, as a message names it.")
     ] = "",
     seller_id: Annotated[
-        str | None, typer.Option(help="Refuse files that name another seller.")
+        str | None, typer.Option(help="Refuse files that name another seller; several as a,b.")
     ] = None,
     date_order: Annotated[
         Literal["day-first", "month-first"] | None, typer.Option(help="What 03/04/2025 means.")

@@ -11,7 +11,7 @@ from csv_pipeline.cli.terminal import note
 from csv_pipeline.errors import SetupError
 from csv_pipeline.feeds.sources import all_feeds
 from csv_pipeline.settings import Settings, settings
-from csv_pipeline.spec.feed import Feed, feed_named
+from csv_pipeline.spec.feed import Feed, feed_named, parted
 
 if TYPE_CHECKING:
     from csv_pipeline.engine.pipeline import Pipeline
@@ -43,7 +43,8 @@ def database() -> "Iterator[Database]":
 
 def feed(name: str) -> Feed:
     """Return the feed of this name."""
-    return feed_named({one.name: one for one in all_feeds(settings_found())}, name)
+    feeds, broken = parted(all_feeds(settings_found()))
+    return feed_named({one.name: one for one in feeds}, name, broken)
 
 
 def _note_new_home(settings: Settings) -> None:

@@ -9,7 +9,7 @@ from csv_pipeline.cli.terminal import command, out, plain, print_under, table
 from csv_pipeline.spec.conflict import ConflictPolicy
 from csv_pipeline.spec.contract import Column
 from csv_pipeline.spec.duplicates import DuplicatePolicy
-from csv_pipeline.spec.feed import Feed
+from csv_pipeline.spec.feed import BrokenFeed, Feed, parted
 from csv_pipeline.spec.header import title
 from csv_pipeline.spec.names import MISSING_SINCE
 from csv_pipeline.spec.snapshot import Missing, Snapshot
@@ -18,14 +18,19 @@ if TYPE_CHECKING:
     from csv_pipeline.storage.differences import Change
 
 
-def feeds(all_feeds: Iterable[Feed]) -> None:
-    """Print the feeds, a line each."""
+def feeds(all_feeds: Iterable[Feed | BrokenFeed]) -> None:
+    """Print the feeds, a line each, and what is wrong in the files of those that are broken."""
+    whole, broken = parted(all_feeds)
     made = table("feed", "what it holds", "table", "key within an account", "on conflict")
-    for one in all_feeds:
+    for one in whole:
         policy = type(one.conflict).__name__
         made.add_row(one.name, one.description, f"data.{one.name}", _key(one), _in_words(policy))
     out.print(made)
     out.print(f"The columns of one: {command()} feeds NAME")
+    for its in broken:
+        out.print(f"Left out, and its files wait: feed {its.name!r}", style="bold red")
+        for line in its.why.splitlines():
+            out.print(plain(line, 1_000), soft_wrap=True)
 
 
 def feed(one: Feed) -> None:

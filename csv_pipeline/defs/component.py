@@ -14,6 +14,7 @@ from csv_pipeline.engine.pipeline import open_pipeline
 from csv_pipeline.errors import SetupError
 from csv_pipeline.settings import settings
 from csv_pipeline.spec.declared import read_folder
+from csv_pipeline.spec.feed import parted
 
 _EXAMPLE = """\
 # docs: csv-pipeline feeds propose FILE writes such a file for files that you have
@@ -72,4 +73,4 @@ class FeedsComponent(dg.Component, dg.Resolvable):
         if self is not several[0]:
             return dg.Definitions()
         feeds = [feed for one in several for _, feed in read_folder(one.path / one.folder)]
-        return assemble(feeds, Engine(lambda: open_pipeline(settings(), feeds)))
+        return assemble(parted(feeds)[0], Engine(lambda: open_pipeline(settings(), feeds)))

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
 
 import dagster as dg
+import structlog
 
 from csv_pipeline.defs.batch import batches
 from csv_pipeline.defs.feed import asset_keys
@@ -17,6 +18,8 @@ from csv_pipeline.storage.arrivals import Backlog
 JOB = "import_files"
 LANE = "csv_pipeline/lane"
 """The tag whose every value has one run at a time; `dagster.yaml` holds the limit."""
+
+log = structlog.get_logger()
 
 
 def lane_name(lane: Backlog) -> str:
@@ -41,15 +44,21 @@ def request_runs(
     """Return requests for what waits in lanes that are not `busy`, and note them in the ledger.
 
     One for the first files of each lane; by `night` for all of them, and for those that failed.
+    Files of feeds that are held back wait; the log says why.
     """
     settings = pipeline.settings
     with pipeline.database.begin() as connection:
+        waiting = arrivals.backlog(
+            connection, with_failed=night, max_failures=settings.max_failures
+        )
+    held = pipeline.held_back({lane.feed for lane in waiting} & pipeline.feeds.keys())
+    for name, why in held.items():
+        log.error("files wait", feed=name, because=why)
+    with pipeline.database.begin() as connection:
         lanes = [
             lane
-            for lane in by_turns(
-                arrivals.backlog(connection, with_failed=night, max_failures=settings.max_failures)
-            )
-            if lane.feed in pipeline.feeds and lane_name(lane) not in busy
+            for lane in by_turns(waiting)
+            if lane.feed in pipeline.feeds.keys() - held and lane_name(lane) not in busy
         ]
         each = None if night else 1
         due = [

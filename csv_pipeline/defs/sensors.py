@@ -33,6 +33,13 @@ def landing(
     pipeline = engine.pipeline()
     # Half the time is for looking, a quarter for files that a crash left behind.
     seconds = pipeline.settings.tick_seconds / 2
+    for one in pipeline.broken:
+        context.log.error(
+            "Feed %s is left out, and its files wait; reload the definitions once it is corrected. "
+            "%s",
+            one.name,
+            one.why,
+        )
     seen = pipeline.scan(seconds=seconds, start_at=context.cursor or None)
     pipeline.put_away(seconds / 2)
     requests = request_runs(pipeline, busy_lanes(context.instance))
@@ -63,5 +70,5 @@ def new_partitions(
 def _why_not(seen: ScanResult) -> str:
     return (
         f"No file to ask a run for; {seen.growing} still growing, "
-        f"{len(seen.misplaced)} where no account or feed can be."
+        f"{len(seen.misplaced)} where no account or feed can be, {seen.held} of broken feeds."
     )

@@ -25,7 +25,7 @@ from csv_pipeline.model import Evidence, NonDataLine, Reject, StoredText
 from csv_pipeline.rejects.faults import MASK
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.contract import columns_of, heading
-from csv_pipeline.spec.feed import Feed, feed_named
+from csv_pipeline.spec.feed import BrokenFeed, Feed, feed_named, parted
 from csv_pipeline.stages.read import read, sample
 from csv_pipeline.stages.transform import Fit, fit
 from csv_pipeline.stages.unpack import UnpackLimits, Wanted, unpack
@@ -131,7 +131,7 @@ class Asked(TypedDict, total=False):
 
 
 def inspect_file(
-    path: Path, settings: Settings, feeds: Iterable[Feed], **asked: Unpack[Asked]
+    path: Path, settings: Settings, feeds: Iterable[Feed | BrokenFeed], **asked: Unpack[Asked]
 ) -> Inspection:
     """Return what a file shows of itself; with `out` write its whole records there as well.
 
@@ -139,10 +139,11 @@ def inspect_file(
         FileRefusedError: It is no text, has no header, or is too large to be read in `full`.
         SetupError: There is no such feed or member, or `out` is the file itself.
     """
-    by_name = {one.name: one for one in feeds}
+    whole, broken = parted(feeds)
+    by_name = {one.name: one for one in whole}
     feed, out = asked.get("feed"), asked.get("out")
     if feed is not None:
-        feed_named(by_name, feed)
+        feed_named(by_name, feed, broken)
     if out is not None and out.exists() and out.samefile(path):
         raise SetupError(f"{out}: another file was needed to write to; it is the one to be read")
     with tempfile.TemporaryDirectory(prefix="csv-pipeline-") as work:

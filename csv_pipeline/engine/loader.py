@@ -19,6 +19,7 @@ from csv_pipeline.engine.importer import Import, due_of, files_of
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.report import non_data_of
 from csv_pipeline.engine.result_files import draft_results
+from csv_pipeline.engine.sellers import other_seller
 from csv_pipeline.engine.workspace import LoadFound, Stage
 from csv_pipeline.location import Location
 from csv_pipeline.model import ArrivalStatus, Counts, ImportReport, Outcome
@@ -112,6 +113,8 @@ class Loader:
         ending = [i.claim.arrival_id for i in going if i.ends_for_good]
         known = situation(connection, self.feed, asked, layouts, ending)
         same = self._brought_before(connection, due, known)
+        if (refusal := other_seller(connection, due_of(due))) is not None:
+            raise refusal if len(due) == 1 else NotTogetherError
         of_due = [f for i, f in zip(due, known.files, strict=True) if i.is_due]
         due = self._judged_anew(connection, due_of(due))
         found: dict[int, Loaded] = {}

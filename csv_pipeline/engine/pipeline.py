@@ -11,6 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Unpack
 
+import structlog
+
 from csv_pipeline.account import Account, Declared, account_slug
 from csv_pipeline.engine import archive, retention
 from csv_pipeline.engine.derive import derived_tables, recompute, recompute_touched
@@ -28,7 +30,7 @@ from csv_pipeline.model import Claim, FoundFile, ImportReport
 from csv_pipeline.rejects.rejects_file import write_rejects
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.derived import DerivedTable
-from csv_pipeline.spec.feed import Feed, feed_named
+from csv_pipeline.spec.feed import BrokenFeed, Feed, feed_named, parted
 from csv_pipeline.spec.names import hold_apart
 from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.read.grammar import Grammar
@@ -47,6 +49,8 @@ from csv_pipeline.storage.derived import ensure_derived
 from csv_pipeline.storage.recompute import Recomputed
 from csv_pipeline.storage.targets import ensure_targets
 
+log = structlog.get_logger()
+
 _SECONDS_TO_PUT_AWAY = 5.0
 
 
@@ -56,6 +60,7 @@ class Pipeline:
 
     The lease renewer renews the leases of what was claimed here; `declared` is what the accounts
     had declared then. `consumers` are told what an import does: see `csv_pipeline.engine.events`.
+    Files of feeds that are `broken` wait where they lie.
     """
 
     settings: Settings
@@ -64,6 +69,7 @@ class Pipeline:
     leases: LeaseRenewer
     declared: dict[tuple[str, str], Declared] = field(default_factory=dict)
     consumers: tuple[OnEvent, ...] = ()
+    broken: tuple[BrokenFeed, ...] = ()
 
     def close(self) -> None:
         """Renew no lease any more and close the database."""
@@ -74,9 +80,10 @@ class Pipeline:
         """Return the feed of this name.
 
         Raises:
+            BrokenFeedError: The file that declares it is wrong.
             UnknownFeedError: There is none.
         """
-        return feed_named(self.feeds, name)
+        return feed_named(self.feeds, name, self.broken)
 
     @property
     def derived(self) -> Mapping[str, DerivedTable]:
@@ -92,6 +99,17 @@ class Pipeline:
         """Return what an account declares of its files of a feed: now, or as of a version."""
         with self.database.begin() as connection:
             return accounts.declared(connection, account, feed, version)
+
+    def held_back(self, names: Iterable[str]) -> dict[str, str]:
+        """Return which of these feeds import nothing until a person settles something, and why."""
+        found = {}
+        with self.database.begin() as connection:
+            for name in names:
+                try:
+                    readings.hold(connection, self.feed(name))
+                except SetupError as error:
+                    found[name] = str(error)
+        return found
 
     def claim(self, account: str, feed: str, **how: Unpack[claims.Taking]) -> list[Claim]:
         """Claim what waits for an account and feed, or the arrivals named; see `claims.take`.
@@ -213,6 +231,7 @@ class Pipeline:
             deadline=time.monotonic() + seconds,
             start_at=start_at,
             account=account,
+            broken={one.name for one in self.broken},
         )
         with self.database.begin() as connection:
             archive.let_returned_wait(connection, seen.found)
@@ -307,7 +326,7 @@ class Pipeline:
 
         Then what is derived from the feed is recomputed, and its worklist is written.
         """
-        report = undo(self.database, self.feeds, import_id, dry_run=dry_run)
+        report = undo(self.database, self.feed, import_id, dry_run=dry_run)
         if not dry_run:
             tell = told(self.consumers, on_event)
             recompute_touched(self.database, self.feeds, report.account, report.feed, tell)
@@ -344,10 +363,12 @@ class Pipeline:
 
 
 def open_pipeline(
-    settings: Settings, feeds: Iterable[Feed], consumers: Iterable[OnEvent] = ()
+    settings: Settings, feeds: Iterable[Feed | BrokenFeed], consumers: Iterable[OnEvent] = ()
 ) -> Pipeline:
     """Return the pipeline ready to import: database open, state and target tables up to date."""
-    declared = tuple(feeds)
+    declared, broken = parted(feeds)
+    for one in broken:
+        log.error("feed left out: its files wait", feed=one.name, because=one.why)
     hold_apart((feed.name, feed.relations) for feed in declared)
     by_name = {feed.name: feed for feed in declared}
     derived = tuple(derived_tables(by_name).values())
@@ -367,6 +388,7 @@ def open_pipeline(
         by_name,
         LeaseRenewer(database, settings.lease_seconds),
         consumers=tuple(consumers),
+        broken=broken,
     )
     opened.put_away(_SECONDS_TO_PUT_AWAY)
     return opened

@@ -1,6 +1,6 @@
 """Take back what one import wrote, as an import record of its own."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 
 import structlog
@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from csv_pipeline.errors import UndoError
 from csv_pipeline.model import ImportReport, Outcome
-from csv_pipeline.spec.feed import Feed, feed_named
+from csv_pipeline.spec.feed import Feed
 from csv_pipeline.stages.load.writing import is_of_a_row
 from csv_pipeline.stages.undo import Versions
 from csv_pipeline.storage import imports, undo_records
@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 
 def undo(
-    database: Database, feeds: Mapping[str, Feed], import_id: int, *, dry_run: bool = False
+    database: Database, feed_of: Callable[[str], Feed], import_id: int, *, dry_run: bool = False
 ) -> ImportReport:
     """Take back what an import wrote, or bring back what an undo took, and report it.
 
@@ -36,7 +36,7 @@ def undo(
         lock_lane(connection, imports.report_of(connection, import_id))
         found = undo_records.undoable(connection, import_id)
         subject = found.subject
-        feed = feed_named(feeds, subject.feed)
+        feed = feed_of(subject.feed)
         if subject.scope and subject.scope.deleted and feed.snapshot is None:
             raise UndoError(
                 import_id,

@@ -2,7 +2,7 @@
 
 from csv_pipeline.errors import ContradictionError
 from csv_pipeline.model import Evidence
-from csv_pipeline.spec.feed import WholeFile
+from csv_pipeline.spec.feed import SELLER, WholeFile
 
 
 def seller(file: WholeFile) -> Evidence | None:
@@ -12,9 +12,9 @@ def seller(file: WholeFile) -> Evidence | None:
         ContradictionError: The report names another, or several, as joined ones of several do.
     """
     declared = file.account.seller_id
-    lines = {line.line_number: line.facts[0] for line in file.non_data if line.reason == "seller"}
+    lines = {line.line_number: line.facts[0] for line in file.non_data if line.reason == SELLER}
     for number, stated in lines.items():
-        if declared is not None and declared.casefold() != stated.casefold():
+        if declared is not None and stated.casefold() not in file.account.sellers:
             raise ContradictionError(
                 file.name,
                 f"the seller {declared!r} of account {file.account.account!r} was needed",
@@ -30,14 +30,14 @@ def seller(file: WholeFile) -> Evidence | None:
         )
     if lines:
         return Evidence(
-            subject="seller",
+            subject=SELLER,
             decision=lines[min(lines)],
             because=f"line {min(lines)} names the seller",
         )
     if declared is None:
         return None
     return Evidence(
-        subject="seller",
+        subject=SELLER,
         decision=declared,
         because="the account declares it, and no line of the file names one",
         proven=False,

@@ -12,23 +12,26 @@ from typing import Any
 from csv_pipeline.errors import SetupError
 from csv_pipeline.feeds import FEEDS
 from csv_pipeline.settings import Settings
-from csv_pipeline.spec.feed import Feed
+from csv_pipeline.spec.feed import BrokenFeed, Feed
 
 GROUP = "csv_pipeline.feeds"
 """The entry points of packages that have feeds."""
 
-_Found = Iterator[tuple[Feed, str]]
+_Found = Iterator[tuple[Feed | BrokenFeed, str]]
 
 
-def all_feeds(settings: Settings) -> tuple[Feed, ...]:
-    """Return all feeds, the shipped ones first.
+def all_feeds(settings: Settings) -> tuple[Feed | BrokenFeed, ...]:
+    """Return all feeds, the shipped ones first; those of files that are wrong are broken.
 
     Raises:
-        SetupError: A source has no feeds, a declaration is wrong, or two have the same name.
+        SetupError: A source has no feeds, or two have the same name.
     """
     sources: dict[str, str] = {}
-    feeds: list[Feed] = []
+    feeds: list[Feed | BrokenFeed] = []
     for feed, source in _everywhere(settings):
+        if isinstance(feed, BrokenFeed):
+            feeds.append(feed)
+            continue
         if feed.name in sources:
             raise SetupError(
                 f"feed {feed.name!r}: a name of its own was needed; {sources[feed.name]} and "

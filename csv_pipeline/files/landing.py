@@ -25,13 +25,15 @@ class ScanResult:
     """What one look at the landing area found.
 
     `found` files are complete, new and in the folder of a feed; `misplaced` ones lie where no feed
-    or account can be, with the reason; `growing` ones wait. `stopped_at` is where to go on if the
+    or account can be, with the reason; `growing` ones wait, and so do `held` ones, whose feed is
+    broken. `stopped_at` is where to go on if the
     time did not suffice.
     """
 
     found: tuple[FoundFile, ...]
     misplaced: tuple[tuple[FoundFile, str], ...]
     growing: int
+    held: int = 0
     stopped_at: str | None = None
 
 
@@ -44,17 +46,19 @@ def scan_landing(  # noqa: PLR0913  # where, for what, what is known, and three 
     deadline: float,
     start_at: str | None = None,
     account: str | None = None,
+    broken: Collection[str] = (),
 ) -> ScanResult:
     """Return the files that are new, account by account until `deadline` (`time.monotonic`).
 
     The folders of others are not looked at if one `account` is named. A file modified within the
     last `settle_seconds` may still be growing: it is looked at again after that time and waits
     unless size and modification time stayed as they were, unless its store shows whole files only.
+    One of a feed that is `broken` waits, unknown to the ledger, until a look that has the feed.
     """
     found: list[FoundFile] = []
     misplaced: list[tuple[FoundFile, str]] = []
     young: list[FoundFile] = []
-    stopped_at = None
+    held, stopped_at = 0, None
     store = store_of(landing)
     store.prepare(landing)
     for listed in store.listing(landing, start_at or "", _ignored, only=account or ""):
@@ -65,7 +69,9 @@ def scan_landing(  # noqa: PLR0913  # where, for what, what is known, and three 
         # The ETag of an object that an earlier release entered is not known.
         if file.identity in known or (*file.identity[:3], "") in known:
             continue
-        if (why := fault or _misplaced(file, feeds)) is not None:
+        if fault is None and file.feed in broken and file.feed not in feeds:
+            held += 1
+        elif (why := fault or _misplaced(file, feeds)) is not None:
             misplaced.append((file, why))
         elif not store.whole and _age(file) < settle_seconds:
             young.append(file)
@@ -79,6 +85,7 @@ def scan_landing(  # noqa: PLR0913  # where, for what, what is known, and three 
         found=(*found, *settled),
         misplaced=tuple(misplaced),
         growing=len(young) - len(settled),
+        held=held,
         stopped_at=stopped_at,
     )
 

@@ -1,14 +1,14 @@
 """What a feed is: its contract, key, policies, layouts, transforms and checks."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 
 import polars as pl
 
 from csv_pipeline.account import Account
-from csv_pipeline.errors import SetupError, UnknownFeedError
+from csv_pipeline.errors import BrokenFeedError, SetupError, UnknownFeedError
 from csv_pipeline.model import Evidence, FileFacts, NonDataLine
 from csv_pipeline.spec.conflict import ConflictPolicy, Overwrite
 from csv_pipeline.spec.contract import (
@@ -86,6 +86,12 @@ def takes_facts(transform: Transform) -> bool:
             f"as arguments; it takes {len(taken)}"
         )
     return len(taken) == 2
+
+
+SELLER = "seller"
+"""The subject of the evidence that names whose a file is; an account's files are of one seller,
+unless it declares several.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,6 +294,32 @@ class Feed:
         return meanings_of(self.columns)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokenFeed:
+    """A feed that others go on without: the file that declares it is wrong, and `why`."""
+
+    name: str
+    why: str
+
+
+def parted(feeds: Iterable[Feed | BrokenFeed]) -> tuple[tuple[Feed, ...], tuple[BrokenFeed, ...]]:
+    """Return the feeds that can be used, and those that cannot.
+
+    A feed with a table that is derived from one that is broken is so too.
+    """
+    several = tuple(feeds)
+    whole = [one for one in several if isinstance(one, Feed)]
+    broken = [one for one in several if isinstance(one, BrokenFeed)]
+    for cause in broken:  # which grows
+        if any(one.name == cause.name for one in whole):
+            continue
+        why = f"feed {cause.name!r} was needed to derive a table from; {cause.why}"
+        lost = [one for one in whole if any(cause.name in its.touched for its in one.derived)]
+        whole = [one for one in whole if one not in lost]
+        broken += [BrokenFeed(name=one.name, why=why) for one in lost]
+    return tuple(whole), tuple(broken)
+
+
 def as_declared(feed: Feed, account: Account) -> Feed:
     """Return a feed as the files of an account are read by it: with its aliases, maps, thresholds.
 
@@ -311,12 +343,16 @@ _OF_ACCOUNT = ("aliases", "maps", "max_rejected_rows", "max_rejected_share", *_O
 """What an account may declare of a feed, by the same names."""
 
 
-def feed_named(feeds: Mapping[str, Feed], name: str) -> Feed:
+def feed_named(feeds: Mapping[str, Feed], name: str, broken: Iterable[BrokenFeed] = ()) -> Feed:
     """Return the feed of this name.
 
     Raises:
+        BrokenFeedError: The file that declares it is wrong.
         UnknownFeedError: There is none.
     """
-    if name not in feeds:
-        raise UnknownFeedError(name, sorted(feeds))
-    return feeds[name]
+    if name in feeds:
+        return feeds[name]
+    for one in broken:
+        if one.name == name:
+            raise BrokenFeedError(name, one.why)
+    raise UnknownFeedError(name, sorted(feeds))

@@ -4,10 +4,11 @@ from datetime import datetime
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 
 from csv_pipeline.errors import UnknownImportError
 from csv_pipeline.model import Claim, ImportReport, Outcome
+from csv_pipeline.spec.feed import SELLER
 from csv_pipeline.storage import order, tables
 from csv_pipeline.storage.situation import same_content
 
@@ -108,6 +109,26 @@ def has_header(connection: sa.Connection, claim: Claim, header: tuple[str, ...])
     table = tables.import_
     same = table.c.report["header"] == sa.cast(list(header), JSONB)
     return bool(connection.scalar(sa.select(sa.exists().where(*order.standing(claim), same))))
+
+
+def last_seller(connection: sa.Connection, claim: Claim) -> tuple[str, str] | None:
+    """Return the seller whose rows were stored last for the same account and feed, and by what.
+
+    Files that name none, and imports that were undone, say nothing.
+    """
+    table = tables.import_
+    named = f'$.evidence[*] ? (@.subject == "{SELLER}" && @.proven == true).decision'
+    seller = sa.func.jsonb_path_query_first(
+        table.c.report, sa.cast(named, JSONPATH), type_=JSONB
+    ).op("#>>", return_type=sa.Text)(sa.cast([], sa.ARRAY(sa.Text)))
+    query = (
+        sa.select(seller, table.c.import_id)
+        .where(*order.standing(claim), table.c.read > table.c.rejected, seller.is_not(None))
+        .order_by(table.c.import_id.desc())
+        .limit(1)
+    )
+    found = connection.execute(query).one_or_none()
+    return None if found is None else (found[0], f"import {found.import_id}")
 
 
 def last_header(connection: sa.Connection, claim: Claim, layout: str) -> tuple[str, ...]:
