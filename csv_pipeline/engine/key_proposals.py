@@ -5,7 +5,7 @@ unchanged, one with other values is an update, and both are told.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -100,7 +100,8 @@ class Rows:
             .drop(_FILE, within)
             .get_columns()
         )
-        return bool((first.is_in([0, 1]) & (last - first + 1 == many)).all() and (many > 1).any())
+        numbered = (first.is_in([0, 1]) & (last - first + 1 == many)).fill_null(value=False)
+        return bool(numbered.all() and (many > 1).any())
 
     def told(self, names: Sequence[str]) -> str:
         """Return that a key is one, and what of it comes again in another file."""
@@ -120,8 +121,8 @@ def key_of(fields: Sequence[dict[str, Any]], rows: Rows) -> tuple[tuple[str, ...
     """Return the columns by which rows differ, and how that is known; ids are tried first.
 
     A date, a number or an epoch that differs in all rows may do so by chance: it is no key, and
-    neither is a pair with one. Of a pair one may be a year, or number the rows of the other. An id
-    that comes again in a few rows is no key with what differs there, which may be a new value.
+    neither is a pair with one. Of a pair one may be a year, or number the rows of the other. What
+    comes again in a few rows is no key with what differs there, which may be a new value.
     """
     height, columns = rows.cells.height, rows.columns
     if height < 2:
@@ -142,10 +143,11 @@ def key_of(fields: Sequence[dict[str, Any]], rows: Rows) -> tuple[tuple[str, ...
             return (its["name"],), rows.told([its["name"]])
     fit = [its["name"] for its in whole if its not in alone and _may_be_key(its, columns)]
     fit.sort(key=lambda name: name not in ids)
+    moments = {its["name"] for its in fields if its.get("type") in {"date", "datetime"}}
+    once = {name for name in fit if name not in moments and rows.comes_once(name)}
     for pair in combinations(fit[:_KEY_COLUMNS], 2):
-        if rows.differ(pair) and not any(
-            _is_by_chance(one, other, ids, rows) for one, other in (pair, pair[::-1])
-        ):
+        both = [(one, other) for one, other in (pair, pair[::-1]) if one not in ids]
+        if rows.differ(pair) and not any(_is_by_chance(*its, once, rows) for its in both):
             return pair, rows.told(pair)
     return (), f"rows without a key: {_chance(whole, alone, rows)}"
 
@@ -162,14 +164,12 @@ def _may_be_key(its: dict[str, Any], columns: Mapping[str, ColumnOfFiles]) -> bo
     return its.get("type") not in _NO_KEY_OF and not _is_epoch(columns[its["name"]])
 
 
-def _is_by_chance(one: str, other: str, ids: Sequence[str], rows: Rows) -> bool:
-    """Return whether a column is an amount, or any that an id happens to differ with.
+def _is_by_chance(one: str, other: str, once: Collection[str], rows: Rows) -> bool:
+    """Return whether a column is an amount, or what differs where a value of `once` comes again.
 
     It is not if it numbers the rows that have the same in the other.
     """
-    if one in ids or rows.counts(one, other):
-        return False
-    return _is_amount(rows.columns[one]) or (other in ids and rows.comes_once(other))
+    return not rows.counts(one, other) and (other in once or _is_amount(rows.columns[one]))
 
 
 def _is_amount(column: ColumnOfFiles) -> bool:
