@@ -49,7 +49,6 @@ RETIRED = {
     "inbox": r"inbox",
     "tenant": r"(?<![a-z])tenants?(?![a-z])",
     "dataset": r"(?<![a-z])data ?sets?(?![a-z_])",  # dlt has a parameter of this name
-    "client": r"(?<![a-z._])clients?(?![a-z_.])",  # boto3, PostgreSQL and HTTP have clients
 }
 RETIRED_IN_DOCS = {"stands": r"(?<![a-z])stands?(?![a-z])"}
 """Words that the docs do without; in code they are English besides."""
