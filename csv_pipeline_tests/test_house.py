@@ -214,7 +214,9 @@ def test_the_reference_has_every_rule_once_and_no_other() -> None:
 
 
 def test_the_reference_has_every_warning_once_and_no_other() -> None:
-    warnings = set(re.findall(r'"((?:rows|ids|cells|lines|column|snapshot)\.[a-z_]+)"', code()))
+    warnings = set(
+        re.findall(r'"((?:rows|ids|cells|lines|column|encoding|snapshot)\.[a-z_]+)"', code())
+    )
     assert Counter(named(first_cells(section(REFERENCE, "Warnings")))) == Counter(warnings)
 
 

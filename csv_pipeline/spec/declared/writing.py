@@ -25,7 +25,7 @@ _BOUNDS = {
     "greater_than": "exclusiveMinimum",
     "less_than": "exclusiveMaximum",
 }
-CODE_OF_COLUMN = ("gathers", "sign")
+CODE_OF_COLUMN = ("gathers", "sign", "currency_in")
 """What a column declares that no word says."""
 
 _MARKS: Mapping[Style | None, str] = {DecimalMark.POINT: ".", DecimalMark.COMMA: ","}
