@@ -13,9 +13,10 @@ import polars as pl
 import pytest
 from pydantic import BaseModel
 
-from csv_pipeline.account import DateOrder, DecimalMark
+from csv_pipeline.account import Account, DateOrder, DecimalMark
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
-from csv_pipeline.errors import SetupError
+from csv_pipeline.errors import ContradictionError, SetupError
+from csv_pipeline.parts import together
 from csv_pipeline.spec.conflict import Greatest, NewestWins, Precedence
 from csv_pipeline.spec.contract import Contract, Timestamp, column, columns_of, optional
 from csv_pipeline.spec.declared import read_feed, read_folder
@@ -25,6 +26,8 @@ from csv_pipeline.spec.duplicates import NewestInFile
 from csv_pipeline.spec.feed import Feed, Layout, NonDataPattern, feed_named
 from csv_pipeline.spec.kinds import Kind
 from csv_pipeline.spec.readings import readings_of
+from csv_pipeline.stages.read import ReadHints, read
+from csv_pipeline.stages.transform import transform
 from csv_pipeline_tests.conftest import Desk, own_settings
 from csv_pipeline_tests.test_house import REFERENCE, ROOT, section
 
@@ -273,7 +276,49 @@ def test_what_is_unique_is_the_key(text: str, declared: Callable[..., Feed]) -> 
 
 def test_a_file_has_to_have_all_columns_of_a_subset(declared: Callable[..., Feed]) -> None:
     feed = declared("fields: [{name: a}, {name: b}]\nfieldsMatch: subset")
-    assert feed.layouts == (Layout(name="standard", required=frozenset({"a", "b"})),)
+    assert feed.fields_match == "subset"
+
+
+MATCHES = """\
+fields:
+  - {name: id, title: Order ID, constraints: {required: true}}
+  - {name: day}
+  - {name: total}
+"""
+
+
+@pytest.mark.parametrize(
+    ("header", "taken_by", "found"),
+    [
+        ("Order ID,Day,Total", "exact equal subset superset partial", ""),
+        ("Day,Order ID,Total", "equal subset superset partial", "'Order ID' in column 2"),
+        ("Order ID,Day", "superset partial", "lacks|has no|needed column"),
+        ("Order ID,Day,Total,Colour", "subset partial", "'Colour' besides"),
+        ("Order ID,Day,Total,Day", "subset partial", "'Day' besides"),
+        ("Order ID,Colour", "partial", ""),
+        ("Day,Total", "", ""),
+    ],
+)
+@pytest.mark.parametrize("match", ["exact", "equal", "subset", "superset", "partial"])
+def test_a_header_has_to_match_as_the_standard_defines_it(  # noqa: PLR0917
+    match: str,
+    header: str,
+    taken_by: str,
+    found: str,
+    tmp_path: Path,
+    declared: Callable[..., Feed],
+) -> None:
+    feed = declared(f"{MATCHES}fieldsMatch: {match}\n")
+    path = tmp_path / "a.csv"
+    path.write_text(f"{header}\n" + ",".join("1" for _ in header.split(",")) + "\n")
+    files = together(
+        [read(path, tmp_path, ReadHints(name="a.csv").of_feed(feed))], ["a.csv"], tmp_path
+    )
+    (given,) = transform(files, feed, Account(account="somebody"))
+    assert (not isinstance(given, Exception)) == (match in taken_by.split())
+    if isinstance(given, ContradictionError):
+        assert f"as its fieldsMatch is {match}" in str(given)
+        assert re.search(found or "besides", str(given))
 
 
 def test_a_policy_with_several_arguments_names_them(declared: Callable[..., Feed]) -> None:
@@ -307,7 +352,7 @@ FIELD = "fields:\n  - name: a\n"
         (FIELD + "csv_pipeline: {conflict: {precedence: a}}", 3, 26, "with column, order"),
         (FIELD + "csv_pipeline: {layouts: [{name: x, marks: [y]}]}", 3, 44, "found 'y'"),
         (FIELD + "csv_pipeline: {non_data: [{name: x, pattern: '('}]}", 3, 46, "a regular"),
-        (FIELD + "fieldsMatch: exact", 3, 14, "one of subset, partial was needed; found 'exact'"),
+        (FIELD + "fieldsMatch: exakt", 3, 14, "did you mean exact?"),
         (FIELD + "    constraints: {required: yes}", 3, 29, "true or false, or text in"),
         (FIELD + "    required: true", 3, 5, "'required', which belongs in constraints"),
         (FIELD + "    aliases: [x]", 3, 5, "'aliases', which belongs in csv_pipeline"),

@@ -52,6 +52,7 @@ def feed_of(file: FeedFile, document: Document, stem: str) -> Feed:
             duplicates=building.policy(own.duplicates or LastInFile(), (*_OWN, "duplicates")),
             layouts=building.layouts(),
             non_data=building.non_data(),
+            fields_match=file.fields_match,
             nulls=frozenset(words_in(file.missing_values)),
             snapshot=building.snapshot(),
             file_name=building.file_name(),
@@ -176,16 +177,13 @@ class _Building:
         return policy
 
     def layouts(self) -> tuple[Layout, ...]:
-        """Return the shapes of files; `fieldsMatch: subset` asks each for all columns."""
-        whole = (
-            frozenset(self.named.values()) if self.file.fields_match == "subset" else frozenset()
-        )
+        """Return the shapes of files."""
         given = self.file.own.layouts or [LayoutOfFeed(name="standard")]
         return tuple(
             Layout(
                 name=its.name,
                 marks=self._columns(its.marks, (*_OWN, "layouts", at, "marks")),
-                required=self._columns(its.required, (*_OWN, "layouts", at, "required")) | whole,
+                required=self._columns(its.required, (*_OWN, "layouts", at, "required")),
                 filled=self._columns(its.filled, (*_OWN, "layouts", at, "filled")),
             )
             for at, its in enumerate(given)

@@ -14,6 +14,7 @@ from pydantic.alias_generators import to_camel
 from csv_pipeline.spec.contract import Normal, Share, Unit
 from csv_pipeline.spec.declared.policies import ConflictWord, DuplicateWord
 from csv_pipeline.spec.declared.types import FIELD_TYPES, FORMATS
+from csv_pipeline.spec.feed import FieldsMatch
 from csv_pipeline.spec.kinds import Kind
 from csv_pipeline.spec.snapshot import Missing
 
@@ -219,9 +220,10 @@ class FeedFile(_Standard):
     primary_key: str | list[str] = Field([], description="the columns that make a row the same")
     unique_keys: list[list[str]] = Field([], description="no others than the primary key")
     missing_values: list[str | Labelled] = Field([""], description="words for no value")
-    fields_match: Literal["subset", "partial"] = Field(
+    fields_match: FieldsMatch = Field(
         "partial",
-        description="subset: the header has all columns; partial: those that are required",
+        description="the header has: exact, the columns in this order; equal, in any; subset, all "
+        "columns and perhaps others; superset, no others; partial, those that are required",
     )
     dialect: DialectOfFiles | None = Field(None, description="of files without a header")
     own: OwnOfFeed = Field(

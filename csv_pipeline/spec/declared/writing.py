@@ -39,6 +39,7 @@ def table_schema(feed: Feed) -> dict[str, Any]:
         "description": feed.description,
         "fields": [_field(its, feed, policies.get(its.name)) for its in columns_of(feed.contract)],
         "primaryKey": list(feed.key),
+        "fieldsMatch": "" if feed.fields_match == "partial" else feed.fields_match,
         "missingValues": ["", *sorted(feed.nulls)],
         "dialect": feed.dialect
         and {"header": False, "delimiter": feed.dialect.delimiter, "quoteChar": feed.dialect.quote},

@@ -16,7 +16,7 @@ from csv_pipeline.account import Account, account_command, entry_of
 from csv_pipeline.batches import Batches, BatchWriter, batches, in_order, scan
 from csv_pipeline.casts import cells
 from csv_pipeline.casts.identifiers import Rounded, is_rounded, rounded
-from csv_pipeline.errors import FileRefusedError, MissingColumnError
+from csv_pipeline.errors import ContradictionError, FileRefusedError, MissingColumnError
 from csv_pipeline.handover import TYPED_ORIGIN, WHOLE, TypedFile
 from csv_pipeline.model import Evidence, FileFacts
 from csv_pipeline.parts import Files, by_part, parts_of
@@ -27,6 +27,7 @@ from csv_pipeline.spec.header import (
     extras_in,
     layout_of,
     likeliest,
+    mismatch,
     missing_columns,
     sources_in,
     title,
@@ -73,6 +74,7 @@ def transform(
     `today` is the day of the import, by which years of two digits are read. A file is refused by
 
     - `MissingColumnError`: The header lacks columns that the feed needs in this layout.
+    - `ContradictionError`: The header has columns that `fields_match` excludes.
     - `UndecidableError`: Nothing settles the day order or decimal mark of a column.
     - `MixedCurrenciesError`: Amounts of a column are in several, and no column says in which.
     - `ContradictionError`: What the file says of itself is not what it holds.
@@ -80,9 +82,8 @@ def transform(
     """
     sources, others = sources_in(files.header, feed)
     layout = _layout(sources, feed, files.facts)
-    if missing := missing_columns(sources, layout, feed):
-        without = Header(feed=feed, account=account, sources=sources, headings={})
-        return [_without(missing, without, files.header, name) for name in files.names]
+    if refused := _refusals(files, feed, account, sources, layout):
+        return [*refused]
     headings = {column: files.header[position] for column, position in sources.items()}
     header = Header(feed=feed, account=account, sources=sources, headings=headings)
     nulls = frozenset(word.casefold() for word in (*feed.nulls, *account.null_words))
@@ -300,6 +301,23 @@ def _declared(plan: Plan) -> Iterator[Evidence]:
         because = account.setting("maps", entry_of(its[-1])).evidence
         words = f"words of {plan.headings[name]}"
         yield Evidence(subject=words, decision=f"{len(its)} more", because=because)
+
+
+def _refusals(
+    files: Files, feed: Feed, account: Account, sources: Mapping[str, int], layout: Layout
+) -> list[FileRefusedError]:
+    """Return for each file why it is refused for its header, which all have; none if it fits."""
+    if missing := missing_columns(sources, layout, feed):
+        without = Header(feed=feed, account=account, sources=sources, headings={})
+        return [_without(missing, without, files.header, name) for name in files.names]
+    if files.replay is None and (found := mismatch(files.header, feed)):
+        its_order = " in their order" if feed.fields_match == "exact" else ""
+        needed = (
+            f"the columns of feed {feed.name!r} and no others{its_order} were needed, as its "
+            f"fieldsMatch is {feed.fields_match}"
+        )
+        return [ContradictionError(name, needed, found) for name in files.names]
+    return []
 
 
 def _without(
