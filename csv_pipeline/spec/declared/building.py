@@ -105,7 +105,18 @@ class _Building:
         described = {"__doc__": self.file.description or f"One row of {feed}."}
         names = {"__module__": __name__, "__annotations__": annotations, **described, **made}
         self._hold_headings()
+        self._hold_asked()
         return type(title, (Contract,), names)
+
+    def _hold_asked(self) -> None:
+        """Hold the columns that tell a sign or a currency to the fields."""
+        for at, its in enumerate(self.file.fields):
+            path: Path = ("fields", at, *_OWN)
+            for word in ("column", "plus", "minus"):
+                if isinstance(name := getattr(its.own.sign, word, None), str):
+                    self.column(name, (*path, "sign", word))
+            for no, name in enumerate(its.own.currency_in):
+                self.column(name, (*path, "currency_in", no))
 
     def _hold_headings(self) -> None:
         """Hold each name in headers to one column, or to several types that all list it.
@@ -235,7 +246,9 @@ class _Building:
                 self._regular(getattr(its, word), (*path, word))
             made = FileName(pattern=its.pattern, shown=its.shown, folders=its.folders)
         for at, one in enumerate(self.file.fields):
-            if one.own.derived and not (made and self.named[one.name] in made.columns):
+            told = made is not None and self.named[one.name] in made.columns
+            told = told or (one.own.sign is not None and one.own.sign.column is None)
+            if one.own.derived and not told:
                 place: Path = ("fields", at, *_OWN, "derived")
                 raise self._fault(
                     place, f"a group {self.named[one.name]!r} of file_name", "there is none"

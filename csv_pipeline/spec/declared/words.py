@@ -75,6 +75,23 @@ class Constraints(_Standard):
     enum: list[Scalar] | None = Field(None, min_length=1, description="the values there are")
 
 
+class GathersOfField(_Own):
+    """Columns of a file that are one of the table, as JSON."""
+
+    pattern: str = Field(description="of their whole names; groups are the keys")
+    scale: int = Field(ge=0, le=18, description="decimals of their amounts")
+    ge: int | None = Field(None, description="no amount is below")
+    currency: str | None = Field(None, description="that of all amounts")
+
+
+class SignOfField(_Own):
+    """Where the sign of an amount is from: words of another column, or of two amounts which."""
+
+    column: str | None = Field(None, description="the column of the words; none: two amounts")
+    plus: str | list[str] = Field(description="words for plus, or the column of amounts that are")
+    minus: str | list[str] = Field(description="words for minus, or the column of those that are")
+
+
 class OwnOfField(_Own):
     """What the standard cannot say of a column."""
 
@@ -97,7 +114,10 @@ class OwnOfField(_Own):
     normalise: list[Normal] = Field([], description="what is made one in texts")
     stored_as: Share = Field("percent", description="what 12.5% is stored as")
     bare_as: Share | None = Field(None, description="what a percentage without its sign is")
-    derived: bool = Field(False, description="the name of the file tells it")
+    derived: bool = Field(False, description="the name of the file tells it, or two amounts")
+    gathers: GathersOfField | None = Field(None, description="columns of a file that are this one")
+    sign: SignOfField | None = Field(None, description="another column tells the sign")
+    currency_in: list[str] = Field([], description="columns of the currency of an amount")
     needs: str = Field("", description="what a value must be, in plain words for messages")
 
 

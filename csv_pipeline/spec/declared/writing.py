@@ -25,9 +25,6 @@ _BOUNDS = {
     "greater_than": "exclusiveMinimum",
     "less_than": "exclusiveMaximum",
 }
-CODE_OF_COLUMN = ("gathers", "sign", "currency_in")
-"""What a column declares that no word says."""
-
 _MARKS: Mapping[Style | None, str] = {DecimalMark.POINT: ".", DecimalMark.COMMA: ","}
 
 
@@ -53,9 +50,6 @@ def left_out(feed: Feed) -> list[str]:
     code = [*feed.transforms, *feed.file_checks]
     names = [getattr(one, "__name__", repr(one)) for one in code]
     names += [table.name for table in feed.derived]
-    names += [f"{one.name}.gathers" for one in feed.columns if one.gathers]
-    for one in columns_of(feed.contract):
-        names += [f"{one.name}.{word}" for word in CODE_OF_COLUMN if getattr(one, word)]
     for name, its in feed.contract.to_schema().columns.items():
         names += [f"{name}.{check.name}" for check in its.checks if not _constraint(check)]
     return names
@@ -129,6 +123,9 @@ def _own_of(column: Column, aliases: Iterable[str], conflict: Any) -> dict[str, 
         "stored_as": column.stored_as if column.stored_as != "percent" else "",
         "bare_as": column.bare_as,
         "derived": column.derived,
+        "gathers": column.gathers and _changed(column.gathers),
+        "sign": column.sign and _changed(column.sign),
+        "currency_in": list(column.currency_in),
         "needs": column.needs,
     }
     kept = {"substitute", "scale"} if decimal else {"substitute"}

@@ -9,13 +9,14 @@ import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import chain
 
 import polars as pl
 
 from csv_pipeline.account import Account, account_command, entry_of
 from csv_pipeline.batches import Batches, BatchWriter, batches, in_order, scan
 from csv_pipeline.casts import cells
-from csv_pipeline.casts.identifiers import Rounded, is_rounded, rounded
+from csv_pipeline.casts.identifiers import Damage, damage
 from csv_pipeline.errors import ContradictionError, FileRefusedError, MissingColumnError
 from csv_pipeline.handover import TYPED_ORIGIN, WHOLE, TypedFile
 from csv_pipeline.model import Evidence, FileFacts
@@ -125,12 +126,12 @@ def transform(
         rejects.write(faults, number)
         return faults["row_number"].unique(), [ids for *_, ids in made]
 
-    at_fault, rounded_ids = [0] * len(plans), [dict[str, Rounded]() for _ in plans]
+    at_fault, damaged_ids = [0] * len(plans), [dict[str, Damage]() for _ in plans]
     for bad, found in in_order(type_batch, enumerate(batches(files.rows) if alike else ())):
         for at, some in by_part(bad.to_frame(), files.parts):
             at_fault[at] += some.height
         for ids in found:
-            _add_rounded(rounded_ids, ids, files)
+            _add_damage(damaged_ids, ids, files)
     made: list[TypedFile | FileRefusedError] = []
     own = _own_rows(rows.batches, files) if feed.file_checks else {}
     for at, plan in enumerate(plans):
@@ -142,7 +143,7 @@ def transform(
         except FileRefusedError as refusal:
             made.append(refusal)
             continue
-        damaged = (its.warning(headings[name]) for name, its in rounded_ids[at].items())
+        damaged = (its.warnings(headings[name]) for name, its in damaged_ids[at].items())
         made.append(
             TypedFile(
                 rows=rows.batches,
@@ -162,7 +163,7 @@ def transform(
                     *plan.decided.evidence,
                     *checked,
                 ),
-                warnings=(*plan.decided.warnings, *filter(None, damaged)),
+                warnings=(*plan.decided.warnings, *chain.from_iterable(damaged)),
             )
         )
     return made
@@ -218,15 +219,13 @@ def _by_plan(
         yield plan, batch.filter(position.is_in(positions))
 
 
-def _add_rounded(to: Sequence[dict[str, Rounded]], ids: pl.DataFrame, files: Files) -> None:
+def _add_damage(to: Sequence[dict[str, Damage]], ids: pl.DataFrame, files: Files) -> None:
     """Add what is known of the ids of a batch to what is known of those of each file."""
     number, line, *_ = TYPED_ORIGIN
     for name in ids.columns[len(TYPED_ORIGIN) :]:
-        if len(files.parts) > 1 and not is_rounded(ids[name]).any():
-            continue  # then no file has anything to be told
         for at, some in by_part(ids, files.parts, number):
-            known = to[at].get(name, Rounded())
-            to[at][name] = known + rounded(some[name], some[line])
+            known = to[at].get(name, Damage())
+            to[at][name] = known + damage(some[name], some[line])
 
 
 def facts_by_header(header: tuple[str, ...], feed: Feed) -> FileFacts:

@@ -28,7 +28,7 @@ def typed_rows(batch: pl.DataFrame, plan: Plan) -> tuple[pl.DataFrame, pl.DataFr
     """Return a batch as the contract's columns, its rows' faults, and the ids to look at.
 
     The rows have `EXTRA` and `TYPED_ORIGIN` besides. The ids are those columns, with
-    `TYPED_ORIGIN`, of which a spreadsheet may have rounded any.
+    `TYPED_ORIGIN`, of which a spreadsheet may have damaged any.
     """
     feed = plan.feed
     every = [column for column in feed.columns if column.name in plan.sources]
@@ -74,7 +74,7 @@ def typed_rows(batch: pl.DataFrame, plan: Plan) -> tuple[pl.DataFrame, pl.DataFr
     faults += _in_another_currency(typed, text, plan)
     typed, more = signed(typed, text, plan)
     faults += more
-    ids = text.select(*TYPED_ORIGIN, *(name for name, its in odd.items() if its.rounded))
+    ids = text.select(*TYPED_ORIGIN, *(name for name, its in odd.items() if its.damaged))
     return with_derived(typed, plan), pl.concat(faults), ids
 
 
