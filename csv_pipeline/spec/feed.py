@@ -147,7 +147,7 @@ class Feed:
             columns in their order (`exact`) or any (`equal`), all of them at least (`subset`), no
             others (`superset`), or those that are required (`partial`).
         nulls: Cells, trimmed, that mean no value besides the empty one.
-        dialect: How files are written that have no header. None: their bytes show it.
+        dialect: How files are written, and whether they have a header. None: their bytes show it.
         encodings: Tried in this order when a file is not Unicode.
         time_zone: That of timestamps which state none, by its name of IANA, unless their
             column or the account declares one.

@@ -12,7 +12,7 @@ from csv_pipeline.spec.declared.columns import column_name, column_of
 from csv_pipeline.spec.declared.document import Document, Path
 from csv_pipeline.spec.declared.faults import fault, nearest
 from csv_pipeline.spec.declared.words import FeedFile, FieldOfFeed, LayoutOfFeed, words_in
-from csv_pipeline.spec.dialect import TableDialect
+from csv_pipeline.spec.dialect import TableDialect, is_encoding
 from csv_pipeline.spec.duplicates import DuplicatePolicy, LastInFile
 from csv_pipeline.spec.feed import Feed, Layout, NonDataPattern
 from csv_pipeline.spec.file_name import FileName
@@ -256,11 +256,20 @@ class _Building:
         return made
 
     def dialect(self) -> TableDialect | None:
-        """Return how files without a header are written."""
+        """Return how files are written; without a header, the standard's words where none are."""
         its = self.file.dialect
         if its is None:
             return None
-        return TableDialect(delimiter=its.delimiter, quote=its.quote_char)
+        if its.encoding is not None and not is_encoding(its.encoding):
+            path: Path = ("dialect", "encoding")
+            raise self._fault(path, "the name of an encoding", f"found {its.encoding!r}")
+        usual = ("", None) if its.header else (",", '"')
+        return TableDialect(
+            delimiter=usual[0] if its.delimiter is None else its.delimiter,
+            quote=usual[1] if its.quote_char is None else its.quote_char,
+            encoding=its.encoding,
+            header=its.header,
+        )
 
     def _regular(self, pattern: str, path: Path) -> None:
         try:

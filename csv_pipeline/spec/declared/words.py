@@ -6,7 +6,7 @@ in blocks named `csv_pipeline`. Python names are those of the file in small lett
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
@@ -192,11 +192,12 @@ class WorklistOfFeed(_Own):
 
 
 class DialectOfFiles(_Standard):
-    """How files are written that have no header; of others the bytes show it."""
+    """How files are written; what is not declared of those with a header, the bytes show."""
 
-    header: Literal[False] = Field(description="there is none: fields come in the order declared")
-    delimiter: str = Field(",", min_length=1, max_length=1, description="between fields")
-    quote_char: str = Field('"', max_length=1, description="around fields; empty: none")
+    header: bool = Field(True, description="false: none, and fields come in the order declared")
+    delimiter: str | None = Field(None, min_length=1, max_length=1, description="between fields")
+    quote_char: str | None = Field(None, max_length=1, description="around fields; empty: none")
+    encoding: str | None = Field(None, description="of the text")
 
 
 class OwnOfFeed(_Own):
@@ -245,7 +246,7 @@ class FeedFile(_Standard):
         description="the header has: exact, the columns in this order; equal, in any; subset, all "
         "columns and perhaps others; superset, no others; partial, those that are required",
     )
-    dialect: DialectOfFiles | None = Field(None, description="of files without a header")
+    dialect: DialectOfFiles | None = Field(None, description="how files are written")
     own: OwnOfFeed = Field(
         default_factory=OwnOfFeed, alias="csv_pipeline", description="what the standard lacks"
     )

@@ -14,6 +14,7 @@ from csv_pipeline.spec.conflict import ConflictPolicy
 from csv_pipeline.spec.contract import FALSE, TRUE, Column, Style, columns_of
 from csv_pipeline.spec.declared.policies import said
 from csv_pipeline.spec.declared.words import OwnOfFeed
+from csv_pipeline.spec.dialect import TableDialect
 from csv_pipeline.spec.duplicates import DuplicatePolicy
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.kinds import TYPES, Kind, kind_of
@@ -38,11 +39,16 @@ def table_schema(feed: Feed) -> dict[str, Any]:
         "primaryKey": list(feed.key),
         "fieldsMatch": "" if feed.fields_match == "partial" else feed.fields_match,
         "missingValues": ["", *sorted(feed.nulls)],
-        "dialect": feed.dialect
-        and {"header": False, "delimiter": feed.dialect.delimiter, "quoteChar": feed.dialect.quote},
+        "dialect": feed.dialect and _dialect(feed.dialect),
         "csv_pipeline": _own(feed),
     }
     return {word: its for word, its in made.items() if its}
+
+
+def _dialect(its: TableDialect) -> dict[str, Any]:
+    quote = its.quote if its.header else its.quote or ""
+    said = {"delimiter": its.delimiter or None, "quoteChar": quote, "encoding": its.encoding}
+    return {"header": its.header} | {word: one for word, one in said.items() if one is not None}
 
 
 def left_out(feed: Feed) -> list[str]:

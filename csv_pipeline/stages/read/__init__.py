@@ -70,7 +70,7 @@ def sample(source: Path, work: Path, hints: ReadHints, size: int) -> TextFile:
 def _read(source: Path, work: Path, hints: ReadHints, blocks: int | None = None) -> TextFile:
     text, encoding = as_utf8(source, work / "text.csv", hints)
     wrappings: tuple[Evidence, ...] = ()
-    if hints.dialect is not None:
+    if hints.dialect is not None and not hints.dialect.header:
         dialect = declared_dialect(text, hints.dialect, hints)
     else:
         text, wrappings = without_wrappings(text, work / "text.csv", hints)
@@ -99,8 +99,8 @@ def _read(source: Path, work: Path, hints: ReadHints, blocks: int | None = None)
 
 
 def _unproven(encoding: Evidence, hints: ReadHints) -> Iterator[ReportWarning]:
-    """Give that other letters may have been meant, unless the account declares the encoding."""
-    if not (encoding.proven or hints.account.encoding):
+    """Give that other letters may have been meant, unless the encoding is declared."""
+    if not (encoding.proven or hints.declared("encoding")):
         settle = hints.account.setting("encoding").declare(encoding.decision)
         yield ReportWarning(
             code="encoding.not_proven",
