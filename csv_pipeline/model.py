@@ -124,6 +124,7 @@ class ArrivalStatus(StrEnum):
     FAILED = "failed"
     UNDONE = "undone"
     MISPLACED = "misplaced"
+    CANCELED = "canceled"
 
 
 FileIdentity = tuple[str, int, datetime, str]

@@ -141,6 +141,9 @@ class Settings(BaseSettings):
     dagster_url: str = Field(
         "http://127.0.0.1:3000", description="where Dagster's web server answers the API"
     )
+    embed_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parted)] = Field(
+        (), description="sites whose pages may send files, as `https://shop.example`"
+    )
     tick_seconds: PositiveFloat = Field(20.0, description="time the sensor takes for one tick")
 
     @model_validator(mode="before")

@@ -197,3 +197,10 @@ def test_a_corrected_row_brings_all_its_states(desk: Desk) -> None:
         "93.00",
         "2024-01",
     )
+
+
+@pytest.mark.parametrize("modifier", ["rr", "R", "1", "RRX"])
+def test_a_modifier_that_is_none_is_rejected_and_no_second_fee(desk: Desk, modifier: str) -> None:
+    report = bring(desk, ROW + ROW.replace("RR", modifier))
+    assert [reject.rule for reject in desk.rejects(report)] == ["modifier.matches"]
+    assert len(desk.rows(FEED)) == 1

@@ -133,3 +133,9 @@ def test_the_decimals_of_a_small_file_are_no_thousands(desk: Desk) -> None:
     report = bring(desk, line(Avg_Suplr_Mdcr_Pymt_Amt="71.123"))
     assert report.problem is None
     assert desk.rows(FEED, "average_payment_amount") == [(Decimal("71.123"),)]
+
+
+def test_zeros_that_a_spreadsheet_took_from_codes_of_fixed_length_are_put_back(desk: Desk) -> None:
+    bring(desk, line(Suplr_Prvdr_State_FIPS="6", Suplr_Prvdr_Zip5="2139"))
+    columns = "supplier_state_fips, supplier_zip"
+    assert [tuple(row) for row in desk.rows(FEED, columns)] == [("06", "02139")]

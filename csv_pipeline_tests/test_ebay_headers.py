@@ -1,7 +1,9 @@
 """Headers of the orders report, whole, in every language on record."""
 
+import csv
 from collections import Counter
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -66,7 +68,37 @@ FRENCH = (
     "Mode de paiement;Date de vente;Date de paiement;Expédier avant le;Expédié le;"
     "Service de livraison;Numéro de suivi;Numéro de transaction;Détails de la variante"
 )
+SAMPLE = next((Path(__file__).parent / "corpus" / "samples").rglob("eBay-OrdersReport-*.csv"))
+US = next(csv.reader(SAMPLE.read_text("utf-8-sig").splitlines()[1:2]))
+SINCE = {
+    82: ("Tax City", "Tax State", "Tax Zip"),
+    79: (
+        "Tax Country", "eBay International Shipping", "Authenticity Verification Program",
+        "Authenticity Verification Status", "Authenticity Verification Outcome Reason",
+        "PSA Vault Program", "Vault Fulfillment Type", "eBay Fulfillment Program",
+        "Battery Recycling Fee", "White Goods Disposal Tax", "Tire Recycling Fee", "Lumber Fee",
+        "Prepaid Wireless Fee",
+    ),
+    66: (
+        "Item Location", "Item Zip Code", "Item Country", "eBay Collect And Remit Tax Rate",
+        "eBay Collect And Remit Tax Type", "eBay Reference Name", "eBay Reference Value",
+        "Tax Status", "Road Improvement And Food Delivery Fee", "eBay Collected Charges",
+        "Buyer Tax Identifier Name", "Buyer Tax Identifier Value", "eBay Plus", "Click And Collect",
+        "Click And Collect Reference Number",
+    ),
+}  # fmt: skip
+"""Names in the headers of the US by the width since which they have them."""
+
+
+def american(width: int) -> str:
+    later = {name for since, names in SINCE.items() if since > width for name in names}
+    kept = [name for name in US if name not in later]
+    assert len(kept) == width
+    return ",".join(kept)
+
+
 HEADERS = {
+    **{f"US, {width} columns": american(width) for width in (51, 66, 79, 82)},
     "British": BRITISH,
     "Australian": AUSTRALIAN,
     "German": GERMAN,

@@ -145,3 +145,10 @@ def test_an_orders_report_is_no_report_of_listings(desk: Desk) -> None:
 def test_a_quantity_below_zero_is_rejected(desk: Desk) -> None:
     report = desk.bring(f"{HEADER}\n1,Cup,,,-1\n2,Hat,,,1\n", "ebay_listings")
     assert [reject.rule for reject in desk.rejects(report)] == ["available_quantity.ge"]
+
+
+@pytest.mark.parametrize("written", ["3+", "3 +", ">10", "10 or more", "\uff13\uff0b"])
+def test_a_quantity_without_an_upper_end_is_rejected(desk: Desk, written: str) -> None:
+    report = desk.bring(f"{HEADER}\n2001,Hat,,HAT,{written}\n2002,Cap,,CAP,+3\n", "ebay_listings")
+    assert [reject.rule for reject in desk.rejects(report)] == ["available_quantity.integer"]
+    assert [row.available_quantity for row in desk.rows("ebay_listings")] == [3]

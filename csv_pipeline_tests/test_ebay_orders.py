@@ -334,3 +334,25 @@ def test_items_keep_out_of_the_address_and_the_total_of_their_order(desk: Desk) 
         ("220", "item", None, None),
         ("221", "item", None, None),
     ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "eBay-OrdersReport-Sep-13-2026-23_07_00-0700-11334292920.csv",
+        "ebay-all-orders-report-2026-09-13-12345685590.csv",
+        "eBay-all-orders-report-2026-09-13-12345685590 (1).csv",
+    ],
+)
+def test_a_report_is_read_under_each_name_that_ebay_gives(desk: Desk, name: str) -> None:
+    report = desk.bring(f"{HEADER}\n{ROW}\n{footer(1)}", "ebay_orders", name)
+    assert (report.name, report.counts.inserted) == (name, 1)
+
+
+@pytest.mark.parametrize("written", ["NaN", "Infinity", "-Infinity", "inf", "1e3", "1E+3"])
+@pytest.mark.parametrize("column", ["$5.00", "$6.00"])
+def test_what_is_no_money_is_rejected(desk: Desk, written: str, column: str) -> None:
+    other = ROW.replace("00001", "00002")
+    report = desk.bring(f"{HEADER}\n{ROW.replace(column, written)}\n{other}\n", "ebay_orders")
+    (reject,) = desk.rejects(report)
+    assert (reject.rule.partition(".")[2], reject.value) == ("decimal", written)

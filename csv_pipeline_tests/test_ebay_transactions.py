@@ -318,3 +318,52 @@ def test_no_movement_is_told_by_what_goes_on() -> None:
     changing = {"payout_on", "payout_id", "payout_method", "payout_status", "reason_for_hold"}
     assert EBAY_TRANSACTIONS.counted == ("movement",)
     assert changing < {column.name for column in EBAY_TRANSACTIONS.columns}
+
+
+@pytest.mark.parametrize(
+    ("cells", "needed"),
+    [
+        (
+            {"Net amount": "AU $9.50", "Payout currency": "USD"},
+            "net_amount.currency (an amount in USD",
+        ),
+        (
+            {"Net amount": "$9.50", "Payout currency": "EUR"},
+            "'$9.50' breaks rule net_amount.currency",
+        ),
+        (
+            {"Item subtotal": "£9.50", "Payout currency": "USD", "Transaction currency": "CAD"},
+            "'£9.50' breaks rule item_subtotal.currency (an amount in USD or CAD, as its row says)",
+        ),
+        (
+            {
+                "Gross transaction amount": "9.50 USD",
+                "Payout currency": "USD",
+                "Transaction currency": "CAD",
+            },
+            "gross_amount.currency (an amount in CAD",
+        ),
+    ],
+)
+def test_an_amount_in_another_currency_than_its_row_says_is_rejected(
+    desk: Desk, cells: dict[str, str], needed: str
+) -> None:
+    report = bring(desk, ORDER | cells, FEE)
+    (reject,) = desk.rejects(report)
+    assert needed in reject.message
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        {"Net amount": "AU $9.50", "Payout currency": "AUD"},
+        {"Net amount": "AU $9.50"},
+        {"Net amount": "$9.50", "Payout currency": "CAD"},
+        {"Item subtotal": "£8.00", "Payout currency": "USD", "Transaction currency": "GBP"},
+        {"Item subtotal": "$8.00", "Payout currency": "USD", "Transaction currency": "GBP"},
+    ],
+)
+def test_an_amount_in_a_currency_that_its_row_says_is_read(
+    desk: Desk, cells: dict[str, str]
+) -> None:
+    assert bring(desk, ORDER | cells).counts.inserted == 1

@@ -7,6 +7,12 @@ from typing import Any
 
 import pytest
 
+from csv_pipeline.defs.chart import line_chart
+from csv_pipeline.defs.metadata import MOST_LINES, derived_metadata
+from csv_pipeline.feeds.election_metrics import CONSTITUENCY_METRICS
+from csv_pipeline.storage.derived import contents
+from csv_pipeline.storage.recompute import Recomputed
+from csv_pipeline.storage.targets import FEW_ROWS
 from csv_pipeline_tests.conftest import SAMPLES, Desk
 
 FEED = "election_transactions"
@@ -131,3 +137,31 @@ def test_constituencies_are_apart(desk: Desk) -> None:
     desk.bring(line("a") + line("b"), FEED, NAME)
     desk.bring(line("c"), FEED, other)
     assert hours(desk, "left(contract_id, 4), accepted_so_far") == [("Asrx", 2), ("Bsrx", 1)]
+
+
+def test_dagster_draws_the_ballots_and_votes_of_each_hour(desk: Desk) -> None:
+    nine = EIGHT + 3_600_000
+    issued, failed = line("a", "blindSigIssue"), line("b", at=nine, diff=[])
+    desk.bring(issued + failed + line("c", at=nine), FEED, name=NAME)
+    done = Recomputed(derived=CONSTITUENCY_METRICS.name, account=desk.account)
+    with desk.pipeline.database.begin() as connection:
+        has = contents(connection, CONSTITUENCY_METRICS, desk.account, MOST_LINES)
+    assert [tuple(map(int, point[1:])) for point in has.points] == [(1, 0, 0, 0), (0, 2, 1, 1)]
+    lines = ("ballots_issued", "votes_cast", "votes_accepted", "votes_rejected")
+    drawn = derived_metadata(CONSTITUENCY_METRICS, done, has)["by hour"].value
+    assert drawn == line_chart("constituency_metrics", lines, has.points)
+
+
+@pytest.mark.parametrize("lines", [FEW_ROWS - 1, FEW_ROWS])
+def test_the_last_line_of_as_many_as_an_index_holds_counts_and_is_undone(
+    desk: Desk, lines: int
+) -> None:
+    """A file without a header has a row more than its number of lines: its first is row 2."""
+    desk.bring(line("first"), FEED, name=NAME)
+    last = line("last", at=EIGHT + 3_600_000)
+    content = "".join(line(f"t{n}") for n in range(lines - 1)) + last
+    report = desk.bring(content, FEED, name=NAME.replace("0800-0900", "0900-1000"))
+    assert hours(desk, "votes_cast") == [(lines,), (1,)]
+    desk.pipeline.undo(report.import_id)
+    assert [row.nested_tx_id for row in desk.rows(FEED, "nested_tx_id")] == ["first"]
+    assert hours(desk, "votes_cast") == [(1,)]

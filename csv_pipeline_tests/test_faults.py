@@ -583,7 +583,13 @@ def mortal() -> Iterator[tuple[Pipeline, Server]]:
         server.die(signal.SIGQUIT)  # a worker started it, which did not stay to stop it
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGQUIT], ids=["killed", "stopped"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param(signal.SIGKILL, id="killed"),
+        pytest.param(signal.SIGQUIT, id="stopped", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("moment", IN_THE_LOAD)
 def test_a_database_that_crashes_in_the_load_is_asked_again_until_it_is_back(
     mortal: tuple[Pipeline, Server], account: str, tmp_path: Path, moment: str, how: signal.Signals

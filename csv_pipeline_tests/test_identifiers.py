@@ -134,6 +134,20 @@ def test_ids_that_a_spreadsheet_rounded_are_a_warning(desk: Desk) -> None:
     assert warnings(desk, ids) == [("ids.rounded_by_spreadsheet", 2, (3, 4))]
 
 
+@pytest.mark.parametrize("made", ["12-Mar", "Mar-12", "1-Dez", "12. Mrz", "Okt 05"])
+def test_ids_that_a_spreadsheet_made_dates_of_are_a_warning(desk: Desk, made: str) -> None:
+    found = warnings(desk, ["CUP-1", made, "CUP-2"])
+    assert found == [("ids.dates_by_spreadsheet", 1, (3,))]
+    assert any(row.customer_id == made for row in desk.rows("customers"))
+
+
+@pytest.mark.parametrize(
+    "ids", [["Jan-24", "Feb-24", "X-1"], ["MARS-12", "A12-Mar", "X", "Y"], ["12-March-7", "X", "Y"]]
+)
+def test_ids_that_are_months_or_only_like_dates_are_no_warning(desk: Desk, ids: list[str]) -> None:
+    assert warnings(desk, ids) == []
+
+
 def test_ids_that_end_in_a_nought_as_often_as_chance_has_it_are_no_warning(desk: Desk) -> None:
     assert warnings(desk, [str(4_006_381_333_931_200 + n) for n in range(100)]) == []
 

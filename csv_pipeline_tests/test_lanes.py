@@ -298,7 +298,9 @@ def test_imports_of_an_earlier_release_can_be_undone_in_their_order(tmp_path: Pa
         with old.database.begin() as connection:
             for statement in (
                 "DROP TABLE csv_pipeline.outbox, csv_pipeline.recomputed,"
-                " csv_pipeline.declaration, csv_pipeline.snapshot_scope",
+                " csv_pipeline.declaration, csv_pipeline.snapshot_scope,"
+                " csv_pipeline.reading_change",
+                "ALTER TABLE csv_pipeline.target DROP COLUMN readings",
                 "ALTER TABLE csv_pipeline.account ADD COLUMN seller_id text,"
                 " ADD COLUMN date_order text, ADD COLUMN decimal_mark text,"
                 " ADD COLUMN encoding text, ADD COLUMN currency text, ADD COLUMN null_words text[],"

@@ -12,6 +12,7 @@ import yaml
 from typer.testing import CliRunner
 
 from csv_pipeline.cli import commands
+from csv_pipeline.cli.commands import app
 from csv_pipeline.engine.new_project import new_project
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.engine.proposing import propose, rejects_of
@@ -19,7 +20,7 @@ from csv_pipeline.errors import EmptyFileError, SetupError, UndecidableError
 from csv_pipeline.files.landing import found_file
 from csv_pipeline.location import location_of
 from csv_pipeline.settings import Settings
-from csv_pipeline.spec.declared import feed_in
+from csv_pipeline.spec.declared import feed_in, read_feed
 from csv_pipeline.storage import arrivals
 from csv_pipeline_tests.conftest import SAMPLES, ingest, own_settings
 
@@ -86,7 +87,8 @@ def test_what_is_proposed_for_any_sample_says_what_it_rejects(
 def imported(path: Path, proposed: str, settings: Settings) -> Any:
     """Import a file for a feed of its own and return the report."""
     name = f"tried_{abs(hash(proposed))}"
-    feed = feed_in(proposed.encode(), "proposed", name)
+    own = proposed.replace("\nname: tried\n", f"\nname: {name}\n", 1)
+    feed = feed_in(own.encode(), "proposed", name)
     opened: Pipeline = open_pipeline(settings, [feed])
     with opened.database.begin() as connection:
         arrivals.register(connection, [found_file(location_of(path), "somebody", name)])
@@ -244,6 +246,30 @@ def test_a_key_may_be_a_pair_and_a_moment_is_none_alone(fields: Any) -> None:
     assert fields("day,sold\n2025-01-01,1.5\n2025-01-02,2.5\n")["key"] is None
 
 
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        pytest.param("A1,10\nA1,20\nB2,20\n", None, id="an amount"),
+        pytest.param("A1,$10.00\nA1,20\nB2,NaN\n", None, id="an amount that is text"),
+        pytest.param(
+            "A1,open\nA1,paid\nB2,open\nC3,open\nD4,open\n", None, id="a value that changed"
+        ),
+        pytest.param("A1,1\nA1,2\nB2,1\nC3,1\n", ["order_id", "it"], id="lines of a few"),
+        pytest.param("A1,1\nA1,2\nB2,1\n", ["order_id", "it"], id="the number of a line"),
+        pytest.param("A1,0\nA1,1\nB2,0\n", ["order_id", "it"], id="lines from 0"),
+        pytest.param("A1,1\nA1,3\nB2,1\n", None, id="lines with a gap"),
+        pytest.param("A1,2023\nA1,2024\nB2,2024\n", ["order_id", "it"], id="a year"),
+        pytest.param(
+            "A1,30.12.2024\nA1,31.12.2024\nB2,31.12.2024\n", ["order_id", "it"], id="a day"
+        ),
+    ],
+)
+def test_an_amount_makes_no_pair_a_key_and_what_counts_or_is_a_year_may(
+    text: str, key: list[str] | None, fields: Any
+) -> None:
+    assert fields(f"order_id,it\n{text}")["key"] == key
+
+
 DAYS = [f"2025-{n // 28 + 1:02d}-{n % 28 + 1:02d}" for n in range(200)]
 
 
@@ -395,3 +421,22 @@ def test_the_command_writes_no_file_that_is_there(tmp_path: Path) -> None:
     again = CliRunner().invoke(commands.app, words)
     assert again.exit_code == 2
     assert "a new file to write to was needed" in again.stderr
+
+
+def test_a_feed_that_is_written_to_a_file_has_the_name_that_was_told(tmp_path: Path) -> None:
+    sample = tmp_path / "first.csv"
+    sample.write_text("Code,Shop\nR1001,x\nR1002,x\n")
+
+    def named(*words: str) -> str:
+        said = CliRunner().invoke(app, ["feeds", "propose", str(sample), *words])
+        assert said.exit_code == 0
+        return read_feed(Path(words[-1])).name
+
+    assert named("--name", "sales", "--out", str(tmp_path / "y.yaml")) == "sales"
+    assert named("--out", str(tmp_path / "z.yaml")) == "z"
+    bad = CliRunner().invoke(
+        app, ["feeds", "propose", str(sample), "--out", str(tmp_path / "1st try.yaml")]
+    )
+    assert bad.exit_code == 2
+    assert "found '1st try'" in bad.stderr
+    assert not (tmp_path / "1st try.yaml").exists()

@@ -1,5 +1,7 @@
-"""Files without a header, written as their feed declares, and held to that."""
+"""Files that are written as their feed declares, with and without a header, and held to it."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -9,11 +11,15 @@ from hypothesis import strategies as st
 
 from csv_pipeline.batches import scan
 from csv_pipeline.engine.inspection import inspect_file
+from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
+from csv_pipeline.errors import SetupError
 from csv_pipeline.handover import REJECTS
 from csv_pipeline.model import ImportReport, Outcome
+from csv_pipeline.spec.declared import feed_in
+from csv_pipeline.spec.declared.forms import written
 from csv_pipeline.spec.dialect import TableDialect
 from csv_pipeline.stages.read import ReadHints, read
-from csv_pipeline_tests.conftest import Desk
+from csv_pipeline_tests.conftest import Desk, own_settings
 from csv_pipeline_tests.feeds import TEST_FEEDS
 from csv_pipeline_tests.test_replay import sent_out
 
@@ -188,3 +194,145 @@ def test_each_line_is_split_at_each_delimiter_and_nowhere_else(
     assert rows == [tuple(c or None for c in cells) for cells in wanted if len(cells) == 3]
     bad = scan(found.rejects, REJECTS).select(pl.len()).collect().item()
     assert bad == sum(len(cells) != 3 for cells in wanted)
+
+
+# ---- files with a header, whose dialect is declared in YAML
+
+
+@pytest.fixture(scope="module")
+def several() -> Iterator[Pipeline]:
+    """A pipeline with a feed for each dialect."""
+    with own_settings(settle_seconds=0) as own:
+        feeds = [
+            feed_in(f"{FIELDS}dialect: {{{its}}}\n".encode(), "x.yaml", name)
+            for name, its in DECLARED.items()
+        ]
+        opened = open_pipeline(own, feeds)
+        yield opened
+        opened.close()
+
+
+FIELDS = """\
+fields: [{name: id}, {name: name}, {name: total, type: number, csv_pipeline: {scale: 2}}]
+primaryKey: id
+"""
+DECLARED = {
+    "semicolons": 'delimiter: ";"',
+    "commas": "header: true, delimiter: ','",
+    "marks": 'delimiter: "!"',
+    "unicode": "encoding: utf-8",
+    "cyrillic": "encoding: cp1251",
+    "bare": 'quoteChar: ""',
+    "single": 'quoteChar: "\'"',
+    "double": "quoteChar: '\"'",
+}
+
+
+@pytest.fixture
+def shop(several: Pipeline, account: str, tmp_path: Path) -> Desk:
+    return Desk(several, account, tmp_path)
+
+
+def names(shop: Desk, feed: str) -> list[str]:
+    return [row.name for row in shop.rows(feed, "name", "id")]
+
+
+@pytest.mark.parametrize(
+    ("feed", "content", "stored"),
+    [
+        ("semicolons", "ID;Name;Total\n1;Ann, Bob;2,50\n2;Cy;3,00\n", ["Ann, Bob", "Cy"]),
+        ("semicolons", "Total;ID;Name\n1,50;1;a,b\n2,50;2;c,d\n", ["a,b", "c,d"]),
+        ("semicolons", "ID\n1\n2\n", [None, None]),
+        (
+            "commas",
+            "ID,Name,Total\n1,Ann;Bob;Cy,2.50\n2,Di;Ed;Flo,3\n",
+            ["Ann;Bob;Cy", "Di;Ed;Flo"],
+        ),
+        ("marks", "ID!Name!Total\n1!Ann!2.50\n2!Bob, Cy!3\n", ["Ann", "Bob, Cy"]),
+        ("unicode", "ID,Name,Total\n1,Zoë,2\n", ["Zoë"]),
+        ("cyrillic", "ID,Name,Total\n1,Жук,2\n".encode("cp1251"), ["Жук"]),
+        ("bare", 'ID,Name,Total\n1,"a",2\n2,12" nail,3\n3,"open,4\n', ['"a"', '12" nail', '"open']),
+        ("single", "ID,Name,Total\n1,'a,b',2\n2,\"c\",3\n3,d,4\n", ["a,b", '"c"', "d"]),
+        ("double", 'ID,Name,Total\n1,"a,b",2\n2,it\'s,3\n', ["a,b", "it's"]),
+        ("double", "ID,Name,Total\n1,a,2\n", ["a"]),
+    ],
+)
+def test_a_file_with_a_header_is_read_as_its_feed_declares(
+    feed: str, content: str | bytes, stored: list[str | None], shop: Desk
+) -> None:
+    shop.bring(content, feed)
+    assert names(shop, feed) == stored
+
+
+@pytest.mark.parametrize(
+    ("feed", "content", "needed", "found"),
+    [
+        ("commas", "ID;Name;Total\n1;Ann;2\n", "delimiter comma", "3 names .* by the semicolon, 0"),
+        ("semicolons", "ID,Name\n1,Ann\n", "delimiter semicolon", "2 names .* by the comma, 0"),
+        ("marks", "ID,Name\n1,Ann\n", "delimiter '!'", "2 names .* by the comma, 0"),
+        ("unicode", "ID,Name\n1,Zoë\n2,Jo\n".encode("cp1252"), "utf-8", "1 of 1 words .* byte 12"),
+        ("unicode", "ID,Name\n1,Zoë\n".encode("utf-16"), "utf-8", "by its bytes it is UTF-16"),
+        ("cyrillic", "ID,Name\n1,Жук\n".encode(), "cp1251", "by its bytes it is UTF-8"),
+        ("bare", '"ID","Name"\n"1","Ann"\n', "cells without quotes", "they are in '\"'"),
+        ("bare", 'ID,Name\n1,"Ann, Bob"\n2,"C, D"\n', "cells without quotes", "they are in '\"'"),
+        ("single", 'ID,Name\n1,"Ann, Bob"\n2,"C, D"\n', 'cells in "\'"', "they are in '\"'"),
+        ("double", "ID,Name\n1,'Ann, Bob'\n2,'C, D'\n", "cells in '\"'", 'they are in "\'"'),
+    ],
+)
+def test_a_file_with_a_header_that_disproves_its_feed_is_refused_and_both_are_named(
+    feed: str, content: str | bytes, needed: str, found: str, shop: Desk
+) -> None:
+    report = shop.bring(content, feed)
+    assert (report.outcome, report.problem_code) == (Outcome.REFUSED, "contradiction")
+    assert re.search(f"{needed}.* as feed '{feed}' declares it.*{found}", str(report.problem))
+
+
+def test_what_either_of_two_delimiters_explains_is_read_by_the_declared_one(shop: Desk) -> None:
+    both = "ID;a,Name;b,Total\n1;x,y;z,5\n2;x,y;z,5\n"
+    assert shop.bring(both, "double").problem_code == "missing_column"  # by the comma
+    report = shop.bring(both, "semicolons")
+    assert (report.header, report.counts.inserted) == (("ID", "a,Name", "b,Total"), 2)
+
+
+def test_what_the_account_declares_goes_before_its_feed(shop: Desk) -> None:
+    shop.declare(feed="commas", delimiter=";", encoding="cp1252")
+    report = shop.bring("ID;Name\n1;Zoë, Jo\n".encode("cp1252"), "commas")
+    assert names(shop, "commas") == ["Zoë, Jo"]
+    assert "the account declares it for this feed" in str(report.evidence)
+
+
+def test_what_the_feed_declares_is_evidence(shop: Desk) -> None:
+    report = shop.bring("ID;Name\n1;Ann\n", "semicolons")
+    told = {(one.subject, one.decision): one for one in report.evidence}
+    assert told["delimiter", "semicolon"].because.startswith("the feed declares it; ")
+    assert told["delimiter", "semicolon"].proven
+
+
+def test_corrected_rows_may_come_by_commas_where_the_feed_declares_semicolons(shop: Desk) -> None:
+    first = shop.bring("ID;Name;Total\n1;Ann;abc\n2;Bob;5\n", "semicolons")
+    fixed = f"_import_id,_row_number,_errors,ID,Name,Total\n{first.import_id},2,,1,Ann,7\n"
+    second = shop.bring(fixed, "semicolons")
+    assert (second.counts.inserted, second.repairs) == (1, first.import_id)
+
+
+def test_corrected_rows_keep_quotes_that_are_declared_to_be_text(shop: Desk) -> None:
+    first = shop.bring('ID,Name,Total\n1,"open,abc\n2,b,5\n', "bare")
+    assert first.counts.rejected == 1
+    second = shop.bring(sent_out(shop, first).replace("abc", "7"), "bare")
+    assert second.repairs == first.import_id
+    assert names(shop, "bare") == ['"open', "b"]
+
+
+@pytest.mark.parametrize("form", ["table-schema", "odcs"])
+@pytest.mark.parametrize("feed", [*DECLARED])
+def test_a_declared_dialect_is_written_and_read_again(
+    several: Pipeline, feed: str, form: str
+) -> None:
+    its = several.feed(feed)
+    assert feed_in(written(its, form).encode(), "x.yaml", feed).dialect == its.dialect
+
+
+def test_an_encoding_that_is_none_is_named() -> None:
+    text = f"{FIELDS}dialect: {{encoding: utf-9}}\n".encode()
+    with pytest.raises(SetupError, match=r"x\.yaml, line 3, column \d+: the name of an encoding"):
+        feed_in(text, "x.yaml", "x")

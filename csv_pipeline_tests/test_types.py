@@ -331,6 +331,33 @@ def test_a_value_in_its_one_spelling_is_told_from_those_in_another(
         assert documents.cast(pl.Series(texts, dtype=pl.String)).to_list() == one_by_one
 
 
+MADE = ('[{"key":"x","b":-12},7]', '{"a":{"b":1,"c":"x\\"y\\\\"},"d":null}', '[":x","\\":z"]')
+BROKEN = (
+    *('"', "\\", '\\"', '":', ":", ",", "{", "}", "[", "]", "0", "1", "-", ".5", "e", '""', " "),
+    *("\1", "\2", "\t", "\\u0000", "\\ud800", '\\\\":', "", "null"),
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    texts=st.lists(
+        st.builds(
+            lambda made, at, width, put: made[:at] + put + made[at + width :],
+            st.sampled_from(MADE),
+            st.integers(0, 40),
+            st.integers(0, 2),
+            st.sampled_from(BROKEN),
+        ),
+        min_size=20,
+        max_size=20,
+    )
+)
+def test_a_value_that_was_damaged_is_judged_as_if_it_came_alone(texts: list[str]) -> None:
+    one_by_one = [documents._judged(text)[0] for text in texts]  # noqa: SLF001
+    with patch.object(documents, "_MANY", 1):
+        assert documents.cast(pl.Series(texts, dtype=pl.String)).to_list() == one_by_one
+
+
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
@@ -350,6 +377,24 @@ def test_a_value_in_its_one_spelling_is_told_from_those_in_another(
         ('{"k":"\\"a\\":1,","b":-12}', '{"b":-12,"k":"\\"a\\":1,"}'),
         ('{"k\\\\":1,"b":2}', '{"b":2,"k\\\\":1}'),
         ('[{"b":-8,"\\":c":"/"," x":-2}]', '[{" x":-2,"\\":c":"/","b":-8}]'),
+        ('{"a":"\\ud800","b":1}', None),
+        ('{"a":"\\/","b":1}', '{"a":"/","b":1}'),
+        ('{"a":"\\x","b":1}', None),
+        ('{"a":"x\ty"}', None),
+        ('{"a":1,"b":"x",}', None),
+        ('["a""b"]', None),
+        ('{"a":01}', None),
+        ('{"a":1 2}', None),
+        ('{"a":"b","c"}', None),
+        ('{"a":"b"]', None),
+        ('{"k1":1,"k1":2}', None),
+        ('[":x\\"y","\\":z"]', '[":x\\"y","\\":z"]'),
+        ('{"a\\\\":",":1,"b":"}', None),
+        ('{"a":12345678901234567890,"b":-123}', '{"a":12345678901234567890,"b":-123}'),
+        (f"[{'9' * 200_000}]", None),
+        (f"{'[' * 501}{']' * 501}", None),
+        (f"{'[' * 100_000}{']' * 100_000}", None),
+        (f"{'[' * 100_000}", None),
         ("null", "null"),
     ],
 )

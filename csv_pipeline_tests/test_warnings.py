@@ -177,3 +177,51 @@ def test_metadata_of_a_run_hold_lines_that_are_no_data_but_not_what_may_be_a_row
 def test_blank_lines_are_counted_alike_wherever_they_stand(desk: Desk) -> None:
     report = desk.bring("\nID,Name\n1,Ann\n\n2,Bob\n")
     assert (report.counts.blank, report.lines.blank) == (2, 2)
+
+
+@pytest.mark.parametrize("word", ["Zo\u00eb", "Stra\u00dfe", "\u00e9"])
+def test_a_lone_letter_of_an_older_encoding_is_a_warning_until_its_encoding_is_declared(
+    desk: Desk, word: str
+) -> None:
+    content = f"ID,Name\n1,{word}\n".encode("cp1252")
+    report = desk.bring(content)
+    (warning,) = (one for one in report.warnings if one.code == "encoding.not_proven")
+    assert warning.message.endswith(
+        f": csv-pipeline account {desk.account} --feed people --encoding cp1252"
+    )
+    desk.declare(encoding="cp1252")
+    assert warned(desk.bring(content, again=True)) == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_an_encoding_that_the_bytes_prove_is_no_warning(desk: Desk, encoding: str) -> None:
+    assert warned(desk.bring("ID,Name\n1,Stra\u00dfe\n".encode(encoding))) == []
+
+
+@pytest.mark.parametrize(
+    ("feed", "content", "values"),
+    [
+        (
+            "customers",
+            "customer_id,first_order_on\n1,25/12/2025\n2,12/25/2025\n",
+            "'25/12/2025' in row 2 is day first, '12/25/2025' in row 3 is month first",
+        ),
+        (
+            "products",
+            'sku,cost\nA,2.50\nB,"2,50"\n',
+            "'2.50' in row 2 is point, '2,50' in row 3 is comma",
+        ),
+    ],
+)
+def test_a_column_written_in_two_ways_is_a_warning(
+    desk: Desk, feed: str, content: str, values: str
+) -> None:
+    report = desk.bring(content, feed)
+    (warning,) = report.warnings
+    assert (warning.code, report.counts.inserted) == ("column.styles_differ", 2)
+    assert values in warning.message
+
+
+def test_a_column_written_in_one_way_is_no_warning(desk: Desk) -> None:
+    content = "customer_id,first_order_on\n1,25/12/2025\n2,05/12/2025\n3,2025-12-13\n4,3 May 2025\n"
+    assert desk.bring(content, "customers").warnings == ()

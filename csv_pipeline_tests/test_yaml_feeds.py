@@ -13,11 +13,12 @@ import polars as pl
 import pytest
 from pydantic import BaseModel
 
-from csv_pipeline.account import DateOrder, DecimalMark
+from csv_pipeline.account import Account, DateOrder, DecimalMark
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
-from csv_pipeline.errors import SetupError
+from csv_pipeline.errors import ContradictionError, SetupError
+from csv_pipeline.parts import together
 from csv_pipeline.spec.conflict import Greatest, NewestWins, Precedence
-from csv_pipeline.spec.contract import Contract, Timestamp, column, columns_of, optional
+from csv_pipeline.spec.contract import Contract, Gathers, Timestamp, column, columns_of, optional
 from csv_pipeline.spec.declared import read_feed, read_folder
 from csv_pipeline.spec.declared import words as declared_words
 from csv_pipeline.spec.declared.forms import written
@@ -25,6 +26,9 @@ from csv_pipeline.spec.duplicates import NewestInFile
 from csv_pipeline.spec.feed import Feed, Layout, NonDataPattern, feed_named
 from csv_pipeline.spec.kinds import Kind
 from csv_pipeline.spec.readings import readings_of
+from csv_pipeline.spec.sign import SignFrom, TwoAmounts
+from csv_pipeline.stages.read import ReadHints, read
+from csv_pipeline.stages.transform import transform
 from csv_pipeline_tests.conftest import Desk, own_settings
 from csv_pipeline_tests.test_house import REFERENCE, ROOT, section
 
@@ -273,7 +277,110 @@ def test_what_is_unique_is_the_key(text: str, declared: Callable[..., Feed]) -> 
 
 def test_a_file_has_to_have_all_columns_of_a_subset(declared: Callable[..., Feed]) -> None:
     feed = declared("fields: [{name: a}, {name: b}]\nfieldsMatch: subset")
-    assert feed.layouts == (Layout(name="standard", required=frozenset({"a", "b"})),)
+    assert feed.fields_match == "subset"
+
+
+SIGNED = """\
+fields:
+  - {name: Booking No}
+  - name: amount
+    type: number
+    csv_pipeline: {sign: {column: Side, plus: [CR], minus: [DR]}, currency_in: [Coin]}
+  - {name: Side}
+  - {name: Coin}
+  - {name: credit, type: number}
+  - {name: debit, type: number}
+  - {name: total, type: number, csv_pipeline: {derived: true, sign: {plus: credit, minus: debit}}}
+  - name: fees
+    type: any
+    csv_pipeline: {gathers: {pattern: "([A-Z]{2}) (NR|R)", scale: 2, ge: 0, currency: USD}}
+primaryKey: Booking No
+"""
+
+
+def test_signs_and_gathered_columns_are_those_of_python(declared: Callable[..., Feed]) -> None:
+    feed = declared(SIGNED)
+    by_name = {one.name: one for one in feed.columns}
+    assert by_name["amount"].sign == SignFrom(column="side", plus=("CR",), minus=("DR",))
+    assert by_name["amount"].currency_in == ("coin",)
+    assert by_name["total"].sign == TwoAmounts(plus="credit", minus="debit")
+    assert by_name["fees"].gathers == Gathers("([A-Z]{2}) (NR|R)", 2, 0, "USD")
+    assert declared(written(feed, "table-schema"), "again.yaml").columns == feed.columns
+    assert declared(written(feed, "odcs"), "other.yaml").columns == feed.columns
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("column: Side", "column: Sid", "line 5, column 35: one of .*did you mean Side"),
+        ("[Coin]", "[Coins]", "did you mean Coin"),
+        ("plus: [CR]", "plus: CR", "line 5, .*column with lists plus and minus"),
+        ("plus: credit", "plus: credits", "did you mean credit"),
+        ("minus: debit", "minus: Side", "two amounts of its type were needed"),
+        ("minus: [DR]", "minus: [CR]", "a word that means one was needed"),
+        ('"([A-Z]{2}) (NR|R)"', '"[A-Z]{2}"', "line 13, .*a group for each key was needed"),
+        ('"([A-Z]{2}) (NR|R)"', '"("', "a regular expression was needed"),
+    ],
+)
+def test_what_cannot_be_signed_or_gathered_is_named(
+    old: str, new: str, message: str, declared: Callable[..., Feed]
+) -> None:
+    with pytest.raises(SetupError, match=message):
+        declared(SIGNED.replace(old, new))
+
+
+def test_a_signed_amount_of_a_yaml_feed_is_stored_with_its_sign(tmp_path: Path) -> None:
+    with own_settings(settle_seconds=0) as settings:
+        (tmp_path / "signed.yaml").write_text(SIGNED)
+        opened = open_pipeline(settings, [read_feed(tmp_path / "signed.yaml")])
+        desk = Desk(opened, "acme", tmp_path)
+        desk.bring("Booking No,Amount,Side,Debit,AL R\nA1,5.00,DR,2.50,$1.00\n", "signed")
+        assert desk.rows("signed", "amount, total, fees", "booking_no") == [
+            (Decimal(-5), Decimal("-2.5"), {"AL": {"R": "1.00"}})
+        ]
+        opened.close()
+
+
+MATCHES = """\
+fields:
+  - {name: id, title: Order ID, constraints: {required: true}}
+  - {name: day}
+  - {name: total}
+"""
+
+
+@pytest.mark.parametrize(
+    ("header", "taken_by", "found"),
+    [
+        ("Order ID,Day,Total", "exact equal subset superset partial", ""),
+        ("Day,Order ID,Total", "equal subset superset partial", "'Order ID' in column 2"),
+        ("Order ID,Day", "superset partial", "lacks|has no|needed column"),
+        ("Order ID,Day,Total,Colour", "subset partial", "'Colour' besides"),
+        ("Order ID,Day,Total,Day", "subset partial", "'Day' besides"),
+        ("Order ID,Colour", "partial", ""),
+        ("Day,Total", "", ""),
+    ],
+)
+@pytest.mark.parametrize("match", ["exact", "equal", "subset", "superset", "partial"])
+def test_a_header_has_to_match_as_the_standard_defines_it(  # noqa: PLR0917
+    match: str,
+    header: str,
+    taken_by: str,
+    found: str,
+    tmp_path: Path,
+    declared: Callable[..., Feed],
+) -> None:
+    feed = declared(f"{MATCHES}fieldsMatch: {match}\n")
+    path = tmp_path / "a.csv"
+    path.write_text(f"{header}\n" + ",".join("1" for _ in header.split(",")) + "\n")
+    files = together(
+        [read(path, tmp_path, ReadHints(name="a.csv").of_feed(feed))], ["a.csv"], tmp_path
+    )
+    (given,) = transform(files, feed, Account(account="somebody"))
+    assert (not isinstance(given, Exception)) == (match in taken_by.split())
+    if isinstance(given, ContradictionError):
+        assert f"as its fieldsMatch is {match}" in str(given)
+        assert re.search(found or "besides", str(given))
 
 
 def test_a_policy_with_several_arguments_names_them(declared: Callable[..., Feed]) -> None:
@@ -307,7 +414,7 @@ FIELD = "fields:\n  - name: a\n"
         (FIELD + "csv_pipeline: {conflict: {precedence: a}}", 3, 26, "with column, order"),
         (FIELD + "csv_pipeline: {layouts: [{name: x, marks: [y]}]}", 3, 44, "found 'y'"),
         (FIELD + "csv_pipeline: {non_data: [{name: x, pattern: '('}]}", 3, 46, "a regular"),
-        (FIELD + "fieldsMatch: exact", 3, 14, "one of subset, partial was needed; found 'exact'"),
+        (FIELD + "fieldsMatch: exakt", 3, 14, "did you mean exact?"),
         (FIELD + "    constraints: {required: yes}", 3, 29, "true or false, or text in"),
         (FIELD + "    required: true", 3, 5, "'required', which belongs in constraints"),
         (FIELD + "    aliases: [x]", 3, 5, "'aliases', which belongs in csv_pipeline"),

@@ -4,6 +4,7 @@ Each asks Dagster for a run, or tells one to end; nothing is done here.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from enum import StrEnum
 
 import sqlalchemy as sa
@@ -13,7 +14,7 @@ from csv_pipeline.api.problems import ProblemError
 from csv_pipeline.api.reports import wrong_state
 from csv_pipeline.api.service import Service
 from csv_pipeline.engine import uploads
-from csv_pipeline.storage import arrivals, browse, undo_records
+from csv_pipeline.storage import arrivals, browse, claims, undo_records
 from csv_pipeline.storage.browse import Entry, ImportState
 from csv_pipeline.storage.tokens import Scope
 
@@ -34,7 +35,11 @@ SCOPES: Mapping[Action, Scope] = {
     Action.AGAIN: Scope.UPLOAD,
 }
 _STORED = {ImportState.IMPORTED, ImportState.DUPLICATE}
-_NOT_STORED = {ImportState.FAILED, ImportState.REFUSED, ImportState.UNDONE, ImportState.DUPLICATE}
+_NOT_STORED = {
+    *(ImportState.FAILED, ImportState.REFUSED, ImportState.CANCELED),
+    *(ImportState.UNDONE, ImportState.DUPLICATE),
+}
+_ON_ITS_WAY = {ImportState.ARRIVED, ImportState.QUEUED, ImportState.RUNNING}
 
 
 def act(service: Service, caller: Caller, number: int, action: Action) -> str | None:
@@ -63,16 +68,27 @@ def _undo(service: Service, entry: Entry) -> str | None:
 
 
 def _cancel(service: Service, entry: Entry) -> str | None:
-    if entry.state in {ImportState.RUNNING, ImportState.QUEUED} and entry.run_id is not None:
-        if not service.runs.end(entry.run_id):
-            raise wrong_state(entry, "one whose run goes on")
-        return entry.run_id
+    if entry.arrival_id is not None and entry.state in _ON_ITS_WAY:
+        return _withdraw(service, entry, entry.arrival_id)
     if entry.upload_id is None or entry.arrival_id is not None or entry.state.is_final:
         raise wrong_state(entry, "one that is running, or an upload that is not imported yet")
     if entry.run_id is not None and entry.state is ImportState.CHECKING:
         service.runs.end(entry.run_id)
     uploads.cancel(service.pipeline, entry.upload_id)
     return None
+
+
+def _withdraw(service: Service, entry: Entry, arrival_id: int) -> str | None:
+    """Cancel a file that lies in the landing area; end its run if that has no other file."""
+    with service.pipeline.database.begin() as connection:
+        if not claims.cancel(connection, arrival_id):
+            raise wrong_state(entry, "one that is not settled yet")
+        run_id = entry.run_id
+        if run_id is None or claims.others_of_run(connection, run_id, arrival_id):
+            return None
+    with suppress(ProblemError):  # without an answer it ends by itself: it has lost the claim
+        service.runs.end(run_id)
+    return run_id
 
 
 def _retry(service: Service, entry: Entry) -> str | None:
@@ -99,6 +115,8 @@ def _import(
 def _hold_to_newest(connection: sa.Connection, entry: Entry) -> None:
     """Let only the last import of a file go on: what came of an earlier one is settled."""
     (found,) = arrivals.find(connection, arrival_ids=[entry.arrival_id or 0])
+    if entry.state is ImportState.CANCELED:
+        return
     if found.import_id != entry.import_id:
         raise ProblemError(
             "wrong_state",

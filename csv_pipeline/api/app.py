@@ -7,6 +7,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.middleware.gzip import GZipMiddleware
 
 from csv_pipeline.api import pages
+from csv_pipeline.api.cors import Cors
 from csv_pipeline.api.entity_tags import EntityTags
 from csv_pipeline.api.gate import Gate
 from csv_pipeline.api.idempotency import Idempotency
@@ -75,4 +76,5 @@ def make_app(service: Service) -> FastAPI:
     app.add_middleware(EntityTags)
     app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=5)
     app.add_middleware(Gate, service=service)
+    app.add_middleware(Cors, origins=service.pipeline.settings.embed_origins)
     return app

@@ -49,17 +49,19 @@ def length_of(request: Request) -> int | None:
 
 async def receive(chunks: AsyncIterator[bytes], into: Receiver, *, keep: bool = True) -> None:
     """Write what comes to the file of an upload; what came is written even if it breaks off."""
-    waiting, since = bytearray(), time.monotonic()
+    waiting: list[bytes] = []
+    size, since = 0, time.monotonic()
 
     async def write() -> None:
-        nonlocal waiting, since
-        data, waiting, since = waiting, bytearray(), time.monotonic()
+        nonlocal waiting, size, since
+        data, waiting, size, since = waiting, [], 0, time.monotonic()
         await anyio.to_thread.run_sync(lambda: into.write(data, keep=keep), limiter=_disk)
 
     try:
         async for chunk in chunks:
-            waiting += chunk
-            if len(waiting) >= _AT_ONCE or time.monotonic() - since > _AT_LEAST_EVERY_SECONDS:
+            waiting.append(chunk)
+            size += len(chunk)
+            if size >= _AT_ONCE or time.monotonic() - since > _AT_LEAST_EVERY_SECONDS:
                 await write()
     finally:
         if waiting:

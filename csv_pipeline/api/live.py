@@ -138,6 +138,8 @@ class Live:
                 self._floor = newest
                 self._told = {newest: ImportState.IMPORTED}
             settled = browse.settled_above(connection, self._floor, _MOST)
+            places = {one.place for one in going} | {one.place for one in settled}
+            canceled = browse.canceled_of(connection, self._last.keys() - places)
             numbers = [number for one in going if (number := one.import_id or one.number)]
             steps = progress.of_imports(connection, numbers)
         fresh = [one for one in settled if self._told.get(one.place) is not one.state]
@@ -152,7 +154,7 @@ class Live:
         changed = [one for one in going if self._last.get(one.place) != now[one.place]]
         self._last = now
         return [self._news_of(one, now[one.place]) for one in changed] + [
-            self._news_of(one, facts_of(one, None)) for one in fresh
+            self._news_of(one, facts_of(one, None)) for one in (*fresh, *canceled)
         ]
 
     def _news_of(self, entry: Entry, facts: Mapping[str, Any]) -> News:

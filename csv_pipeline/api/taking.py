@@ -15,7 +15,7 @@ from csv_pipeline.api.service import Service
 from csv_pipeline.engine import uploads as engine
 from csv_pipeline.engine.receiving import Receiver
 from csv_pipeline.errors import PipelineError
-from csv_pipeline.storage import uploads
+from csv_pipeline.storage import tokens, uploads
 from csv_pipeline.storage.tokens import Scope
 from csv_pipeline.storage.uploads import Upload, UploadState
 
@@ -104,7 +104,15 @@ async def drop(service: Service, upload: Upload) -> None:
 
 
 def go_on(service: Service, caller: Caller, upload: Upload) -> Upload:
-    """Do with an upload that is whole what was asked for, and return what it is now."""
+    """Do with an upload that is whole what was asked for, and return what it is now.
+
+    Raises:
+        ProblemError: The token ended while the bytes came.
+    """
+    if caller.token_id is not None:
+        with service.pipeline.database.begin() as connection:
+            if not tokens.is_valid(connection, caller.token_id):
+                raise ProblemError("unauthenticated", "the token ended while the bytes came")
     service.note(caller, "upload", f"upload {upload.upload_id}", upload.account, name=upload.name)
     if upload.check_first:
         return ask_for_check(service, upload.upload_id)
@@ -115,7 +123,7 @@ def go_on_or_drop(service: Service, caller: Caller, upload: Upload) -> Upload:
     """Do with an upload what was asked for; if that fails, leave nothing of it."""
     try:
         return go_on(service, caller, upload)
-    except PipelineError:
+    except (PipelineError, ProblemError):
         engine.cancel(service.pipeline, upload.upload_id)
         raise
 

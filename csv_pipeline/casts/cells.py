@@ -28,11 +28,12 @@ class Oddities:
     """What any cell of a column may be besides a plain one.
 
     `cell`: one of the words for no value, of a spreadsheet, or an id that needs to be cleaned or
-    of which a spreadsheet may have made a number; `rounded`: an id that it left fewer digits.
+    of which a spreadsheet may have made a number; `damaged`: an id that it may have
+    rounded, or made a date.
     """
 
     cell: bool
-    rounded: bool = False
+    damaged: bool = False
 
 
 def any_odd(cells: pl.DataFrame, words: Iterable[str], ids: Sequence[str]) -> bool:
@@ -42,7 +43,7 @@ def any_odd(cells: pl.DataFrame, words: Iterable[str], ids: Sequence[str]) -> bo
     value = pl.col("value")
     if _together(cells, cells.columns).select(_may_be_odd(value, words).any()).item():
         return True
-    odd = identifiers.may_be_odd(value) | identifiers.may_be_rounded(value)
+    odd = identifiers.may_be_odd(value) | identifiers.may_be_damaged(value)
     return bool(ids) and _together(cells, ids).select(odd.any()).item()
 
 
@@ -66,8 +67,8 @@ def asked(name: str, words: tuple[str, ...], *, is_id: bool) -> tuple[pl.Expr, .
     if not is_id:
         return (odd.any().alias(name),)
     odd |= identifiers.may_be_odd(value)
-    rounded = identifiers.may_be_rounded(value)
-    return (odd.any().alias(name), rounded.any().alias(f"{name} rounded"))
+    damaged = identifiers.may_be_damaged(value)
+    return (odd.any().alias(name), damaged.any().alias(f"{name} damaged"))
 
 
 def cleaned(values: pl.Series, column: Column, words: tuple[str, ...], *, is_id: bool) -> pl.Series:

@@ -189,6 +189,22 @@ def reconciled(stated: list[pl.Series]) -> tuple[pl.Series, list[pl.Series]]:
     return rows["whole"], [rows[name].is_not_null() for name in others]
 
 
+def disagreeing(stated: pl.Series, told: list[pl.Series]) -> pl.Series:
+    """Return where an amount states another currency than each that other columns tell.
+
+    A sign of several currencies, such as `$`, is any of them.
+    """
+    frame = pl.DataFrame([one.alias(str(at)) for at, one in enumerate((stated, *told))])
+    combinations = frame.unique()
+    differ = [
+        bool(one and any(others) and not {one, *SHARED.get(one, ())}.intersection(others))
+        for one, *others in combinations.iter_rows()
+    ]
+    found = combinations.with_columns(pl.Series("differ", differ, dtype=pl.Boolean))
+    rows = frame.join(found, on=frame.columns, how="left", nulls_equal=True, maintain_order="left")
+    return rows["differ"]
+
+
 def _whole(row: tuple[str | None, ...]) -> tuple[str | None, ...]:
     """Return the currency of a row, and those that disagree with it in their places."""
     known = [currency for currency in row if currency]

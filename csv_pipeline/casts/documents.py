@@ -33,10 +33,9 @@ _MOST_WRITTEN_OUT = 40
 _MARK = "\0"  # of a number among texts, none of which may have it
 _MARKED = re.compile(r'"\\u0000([^"]*)"')
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
-_TO_BE_SPELLED = rf'[0-9][.eE]|-0|[\\{shapes.ESCAPED}]|"[^"{shapes.KEY}]*[0-9]'
-"""What stands beside the texts of a value that may have another spelling, or in a key."""
-_NOT_PARTED = r'\\u000[0-2]|[\[{,:]":|\\\\":'
-"""What the database refuses, and what may be no end of a key."""
+_READ_ALONE = r'[\x00-\x1f]|\\[^"\\bfnrt]|\\\\":|[\[{,:]":'
+"""What may be no JSON, or another spelling of it, or no end of a key."""
+_NUMBER_READ_ALONE = r"-0|[0-9][.eE]|(?:^|[^0-9])0[0-9]|[0-9]{19}"
 _MANY = 50  # values of a shape; of fewer each is read alone
 
 
@@ -46,36 +45,52 @@ class _Fault(Exception):  # noqa: N818  # a rule that a text breaks
 
 def cast(values: pl.Series) -> pl.Series:
     """Return values as they are stored; null where the text is none."""
-    distinct = values.unique().drop_nulls()
-    marked = shapes.marked(distinct)
-    frame = pl.DataFrame({"text": distinct, "marked": marked, "shape": _shapes(distinct, marked)})
-    ordered = [one for one in frame["shape"].unique().drop_nulls() if shapes.in_order(one)]
-    others = frame.filter(~pl.col("shape").is_in(ordered).fill_null(value=False))
-    if others.is_empty():
-        return values
-    parts = others.partition_by("shape")
-    spelled = pl.concat(_spelled_alike(some, some["shape"][0]) for some in parts)
-    return values.replace(pl.concat(some["text"] for some in parts), spelled)
+    distinct = values.unique()
+    if distinct.len() == values.len():
+        return _spelled_each(values)
+    return values.replace(distinct, _spelled_each(distinct))
+
+
+def _spelled_each(values: pl.Series) -> pl.Series:
+    """Return different values as they are stored, those of one shape at a time."""
+    marked = shapes.marked(values)
+    shape = _shapes(values, marked)
+    sound = [one for one in shape.unique().drop_nulls() if _is_sound(one)]
+    ordered = [one for one in sound if shapes.in_order(one)]
+    frame = pl.DataFrame({"text": values, "marked": marked, "shape": shape}).with_row_index()
+    frame = frame.with_columns(shape=pl.when(pl.col("shape").is_in(sound)).then("shape"))
+    as_they_are = pl.col("shape").is_in(ordered).fill_null(value=False)
+    others = frame.filter(~as_they_are).partition_by("shape")
+    spelled = (some.with_columns(_spelled_alike(some, some["shape"][0])) for some in others)
+    done = pl.concat(some.select("index", "text") for some in (frame.filter(as_they_are), *spelled))
+    return done.sort("index")["text"]
 
 
 def _spelled_alike(some: pl.DataFrame, shape: str | None) -> pl.Series:
     """Return values of one shape, or of none, as they are stored."""
     flat = shapes.Flat.of(shape) if shape is not None and some.height >= _MANY else None
     if flat is not None:
-        return flat.ordered(some["marked"])
-    return pl.Series([_judged(text)[0] for text in some["text"]], dtype=pl.String)
+        return flat.ordered(some["marked"]).alias("text")
+    return pl.Series("text", [_judged(text)[0] for text in some["text"]], dtype=pl.String)
 
 
 def _shapes(values: pl.Series, marked: pl.Series) -> pl.Series:
-    """Return the shapes of values that surely are in their one spelling but for the order of keys.
+    """Return the shapes of values of which each text and each number surely is in its spelling.
 
-    Most are, and to read each alone takes many times as long. Polars writes JSON again with each
-    key once, without blanks, and whole numbers of up to 64 bits as they were.
+    Most are, and to read each value alone takes many times as long. Such a value is JSON if its
+    shape is.
     """
     bare = shapes.without_texts(marked)
-    compact = (values.str.json_path_match("$") == values).fill_null(value=False)
-    compact &= ~(bare.str.contains(_TO_BE_SPELLED) | values.str.contains(_NOT_PARTED))
-    return shapes.shapes_of(bare).set(~compact, None)
+    alone = values.str.contains(_READ_ALONE) | bare.str.contains(_NUMBER_READ_ALONE)
+    return shapes.shapes_of(bare).set(alone, None)
+
+
+def _is_sound(shape: str) -> bool:
+    """Return whether a shape is JSON in its one spelling but for the order of keys."""
+    text = shapes.without_marks(shape)
+    if shapes.has_doubtful_key(shape) or _judged(text)[0] is None:
+        return False
+    return text == json.dumps(json.loads(text), ensure_ascii=False, separators=(",", ":"))
 
 
 def reasons(values: pl.Series) -> Iterator[tuple[pl.Series, str, str]]:

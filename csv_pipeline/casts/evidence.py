@@ -7,7 +7,7 @@ import polars as pl
 
 from csv_pipeline.account import Setting
 from csv_pipeline.errors import ContradictionError, UndecidableError
-from csv_pipeline.model import Evidence
+from csv_pipeline.model import Evidence, ReportWarning
 
 
 @dataclass(slots=True)
@@ -150,6 +150,23 @@ class Survey:
         return self.declared, "the feed declares it"
 
     @property
+    def has_both(self) -> bool:
+        """Whether some values can only be the one way and others only the other."""
+        return all(seen.count for seen in self.seen)
+
+    def differ(self) -> ReportWarning:
+        """Return that they are, though each was read as it says itself."""
+        told = (
+            f"{self.shown(s)} is {style}" for style, s in zip(self.styles, self.seen, strict=True)
+        )
+        return ReportWarning(
+            code="column.styles_differ",
+            message=f"column {self.heading!r}: {', '.join(told)}; each is read as only it can be, "
+            "and values that can be both are refused",
+            count=min(seen.count for seen in self.seen),
+        )
+
+    @property
     def proven(self) -> str | None:
         """The one way that values prove, if they do not prove both."""
         proven = [style for style, seen in zip(self.styles, self.seen, strict=True) if seen.count]
@@ -268,7 +285,7 @@ def _way_out(survey: Survey, told: str, proven: str, setting: Setting) -> str:
 def _by_the_others(
     survey: Survey, proven: set[str | None], file_name: str, setting: Setting
 ) -> tuple[str | None, str]:
-    both = all(seen.count for seen in survey.seen)
+    both = survey.has_both
     if len(proven) == 1 and not both:
         style = next(iter(proven))
         return style, f"the column settles nothing; other columns of the file prove {style}"

@@ -6,6 +6,7 @@ may begin with one where letters follow, as in `'t Hooft`. Case and zeros in fro
 contract says otherwise.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import polars as pl
@@ -19,6 +20,8 @@ _MOST_LINES = 20
 _SURPRISING = 3  # times as many as there would be by chance
 _UNSEEN = rf"{INVISIBLE}|\p{{Cc}}"  # control characters as well; U+001A ends a file of DOS
 _KEPT_AS_TEXT = r"^'([0-9+][0-9 ()./,+-]*(?:[eE]\+?[0-9]+)?)$"
+_MONTH = "jan|feb|m[aä]r|mrz|apr|ma[iy]|jun|jul|aug|sep|o[ck]t|nov|de[cz]"
+_DATE = rf"(?i)^(?:[0-3]?[0-9][-.] ?(?:{_MONTH})|(?:{_MONTH})[- ][0-9]{{2}})$"
 _MAY_BE_ODD = r"[^ -~]|^'|^[+-]?[0-9]{1,3}(?:[.,][0-9]+)?[eE]"
 
 
@@ -64,45 +67,67 @@ def _folded(values: pl.Series) -> pl.Series:
 
 
 @dataclass(frozen=True, slots=True)
-class Rounded:
-    """How many ids a spreadsheet may have rounded, and where: zeros from the sixteenth digit on.
+class Damage:
+    """How many ids a spreadsheet may have damaged, and where.
 
-    Of ids of 16 digits one in ten ends so by chance, of longer ones fewer: `expected` says how
-    many of those met.
+    `rounded` end in zeros from the sixteenth digit on. Of ids of 16 digits one in ten ends so by
+    chance, of longer ones fewer: `expected` says how many of those met. `dates` are what it makes
+    of ids such as `MAR12` and `3-12`: a day and a month, or a month and a year.
     """
 
     count: int = 0
+    rounded: int = 0
     expected: float = 0.0
-    line_numbers: tuple[int, ...] = ()
+    dates: int = 0
+    rounded_lines: tuple[int, ...] = ()
+    date_lines: tuple[int, ...] = ()
 
-    def __add__(self, other: "Rounded") -> "Rounded":
-        lines = (self.line_numbers + other.line_numbers)[:_MOST_LINES]
-        return Rounded(self.count + other.count, self.expected + other.expected, lines)
-
-    def warning(self, heading: str) -> ReportWarning | None:
-        """Return what there is to look at, if there are more than chance would have."""
-        if self.count <= _SURPRISING * self.expected:
-            return None
-        return ReportWarning(
-            code="ids.rounded_by_spreadsheet",
-            message=f"column {heading!r}: {self.count:,} ids of 16 digits and more end in zeros "
-            "from the sixteenth digit on, as they do once a spreadsheet has rounded them",
-            count=self.count,
-            line_numbers=self.line_numbers,
+    def __add__(self, other: "Damage") -> "Damage":
+        return Damage(
+            self.count + other.count,
+            self.rounded + other.rounded,
+            self.expected + other.expected,
+            self.dates + other.dates,
+            (self.rounded_lines + other.rounded_lines)[:_MOST_LINES],
+            (self.date_lines + other.date_lines)[:_MOST_LINES],
         )
 
+    def warnings(self, heading: str) -> Iterator[ReportWarning]:
+        """Give what there is to look at: more than chance, or than ids that are dates, would have.
 
-def rounded(values: pl.Series, line_numbers: pl.Series) -> Rounded:
+        Where half of the ids or more are like dates, they are months.
+        """
+        if self.rounded > _SURPRISING * self.expected:
+            yield ReportWarning(
+                code="ids.rounded_by_spreadsheet",
+                message=f"column {heading!r}: {self.rounded:,} ids of 16 digits and more end in "
+                "zeros from the sixteenth digit on, as they do once a spreadsheet has rounded them",
+                count=self.rounded,
+                line_numbers=self.rounded_lines,
+            )
+        if 0 < self.dates * 2 < self.count:
+            yield ReportWarning(
+                code="ids.dates_by_spreadsheet",
+                message=f"column {heading!r}: {self.dates:,} ids are a day and a month, or a month "
+                "and a year, as a spreadsheet makes of ids such as MAR12 and 3-12; stored as they "
+                "are",
+                count=self.dates,
+                line_numbers=self.date_lines,
+            )
+
+
+def damage(values: pl.Series, line_numbers: pl.Series) -> Damage:
     """Return what is to be known of one batch of ids."""
-    long = values.filter(values.str.len_bytes() > _EXACT)
-    if long.is_empty():
-        return Rounded()
-    digits = long.filter(long.str.contains("^[0-9]+$")).str.len_bytes().cast(pl.Int32)
-    zeros = is_rounded(values)
-    return Rounded(
+    known = values.drop_nulls()
+    digits = known.filter(known.str.contains(f"^[0-9]{{{_EXACT + 1},}}$"))
+    zeros, dates = is_rounded(values), values.str.contains(_DATE).fill_null(value=False)
+    return Damage(
+        len(known),
         int(zeros.sum()),
-        float((10.0 ** (_EXACT - digits)).sum()),
+        float((10.0 ** (_EXACT - digits.str.len_bytes().cast(pl.Int32))).sum()),
+        int(dates.sum()),
         tuple(line_numbers.filter(zeros).head(_MOST_LINES)),
+        tuple(line_numbers.filter(dates).head(_MOST_LINES)),
     )
 
 
@@ -111,6 +136,8 @@ def is_rounded(values: pl.Series) -> pl.Series:
     return values.str.contains(f"^[0-9]{{{_EXACT}}}0+$").fill_null(value=False)
 
 
-def may_be_rounded(value: pl.Expr) -> pl.Expr:
-    """Return whether an id may be one of these; quickly asked of all ids."""
-    return (value.str.len_bytes() > _EXACT) & value.str.ends_with("0")
+def may_be_damaged(value: pl.Expr) -> pl.Expr:
+    """Return whether an id may be one of these, or a date; quickly asked of all ids."""
+    length = value.str.len_bytes()
+    rounded = (length > _EXACT) & value.str.ends_with("0")
+    return rounded | (length.is_between(5, 8) & value.str.contains(_DATE))

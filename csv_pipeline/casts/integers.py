@@ -65,8 +65,12 @@ def reasons(values: pl.Series, mark: str | None) -> Iterator[tuple[pl.Series, st
 
 
 def numbers(values: pl.Series) -> pl.Series:
-    """Return the numbers, as `decimals.read` does; null where one states a currency."""
+    """Return the numbers, as `decimals.read` does; null where one states a currency.
+
+    Or where `+` stands behind it: `3+` are three or more.
+    """
     found, currency = decimals.read(values)
+    found = found.set(values.str.contains(r"[+\x{ff0b}\x{fe62}]\s*$").fill_null(value=False), None)
     return found if currency is None else found.set(currency.is_not_null(), None)
 
 

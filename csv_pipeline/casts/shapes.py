@@ -1,8 +1,12 @@
 r"""Put the keys of JSON objects in order, many values at once: those of one shape alike.
 
-What a program writes has few shapes: a value without its texts, and with `0` for each number. All
-here is about compact JSON, in which each key ends in `":` and nothing else does: `\":` within a
-text has a mark of its own while the keys are marked.
+What a program writes has few shapes: a value with `""` for each text that is no key, and with `1`
+for each number. All here is about compact JSON, in which each key ends in `":` and nothing else
+does: `\":` within a text has a mark of its own while the keys are marked.
+
+A shape is JSON only if its value is, whose texts have no control character and no unknown escape:
+what became `""` began and ended where a text does. Else a text would have begun before it, and
+would have been found there; or a key, which has no quote within that ends what begins there.
 """
 
 import re
@@ -14,8 +18,9 @@ import polars as pl
 KEY, ESCAPED = "\1", "\2"  # instead of `":` and `\":`; no JSON has them as they are
 _TEXT = rf'"[^"\\{KEY}]*(?:\\.[^"\\{KEY}]*)*"'
 _FIRST = re.compile(r'([\[{]+)"([^"]*)')
-_PIECE = re.compile(r'(?:-?0|true|false|null)?(,|\}\]*(?:,\[*\{)?)(?:"([^"]*))?')
+_PIECE = re.compile(r'(?:-?1|""|true|false|null)?(,|\}\]*(?:,\[*\{)?)(?:"([^"]*))?')
 _PARTS = re.compile(rf'[{{}}]|"[^"{KEY}]*{KEY}')
+_DOUBTFUL_KEY = re.compile(rf'[\\{ESCAPED}]|"[^"{KEY}]*1[^"{KEY}]*{KEY}')
 _MOST_KEYS = 100
 
 
@@ -26,13 +31,23 @@ def marked(values: pl.Series) -> pl.Series:
 
 
 def without_texts(values: pl.Series) -> pl.Series:
-    """Return marked values without texts that are no keys."""
-    return values.str.replace_all(_TEXT, "")
+    """Return marked values with `""` for each text that is no key."""
+    return values.str.replace_all(_TEXT, '""')
 
 
 def shapes_of(bare: pl.Series) -> pl.Series:
     """Return the shapes of values without texts."""
-    return bare.str.replace_all("[0-9]+", "0")
+    return bare.str.replace_all("[0-9]+", "1")
+
+
+def without_marks(shape: str) -> str:
+    """Return a shape as it would be written."""
+    return shape.replace(KEY, '":').replace(ESCAPED, r"\":")
+
+
+def has_doubtful_key(shape: str) -> bool:
+    """Return whether a key has a number, which another value may have otherwise, or an escape."""
+    return bool(_DOUBTFUL_KEY.search(shape))
 
 
 def in_order(shape: str) -> bool:

@@ -74,7 +74,7 @@ def schema() -> None:
 def propose(
     files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="CSV files.")],
     name: Annotated[
-        str | None, typer.Option(help="The feed's name; else the first file's.")
+        str | None, typer.Option(help="The feed's name; else that of --out, or the first file's.")
     ] = None,
     out: Annotated[
         Path | None,
@@ -85,7 +85,7 @@ def propose(
     from csv_pipeline.cli import opening, terminal
     from csv_pipeline.engine.proposing import propose as proposed
 
-    text = proposed(files, opening.settings_found(), name)
+    text = proposed(files, opening.settings_found(), name or (out.stem if out else None))
     if out is None:
         sys.stdout.write(text)
         return

@@ -1,6 +1,8 @@
 """Serve the HTTP API and its pages, on the same database as Dagster."""
 
+import asyncio
 import ipaddress
+import socket
 from contextlib import suppress
 from types import FrameType
 
@@ -16,7 +18,8 @@ from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError
 from csv_pipeline.storage import tokens
 
-_SECONDS_TO_END = 5
+_SECONDS_TO_END = 2  # for requests that go on
+_SECONDS_TO_KEEP = 2  # for what came of uploads by then
 
 
 def serve(pipeline: Pipeline, host: str, port: int) -> None:
@@ -54,6 +57,12 @@ class _Server(uvicorn.Server):
         """End the streams, then all else."""
         self.live.end()
         super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End all requests, and wait until those that were broken off have kept what came."""
+        await super().shutdown(sockets)
+        if tasks := set(self.server_state.tasks):
+            await asyncio.wait(tasks, timeout=_SECONDS_TO_KEEP)
 
 
 def hold_to_tokens(pipeline: Pipeline, host: str) -> bool:

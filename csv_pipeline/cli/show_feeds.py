@@ -8,6 +8,7 @@ from csv_pipeline.account import delimiter_name
 from csv_pipeline.cli.terminal import command, out, plain, print_under, table
 from csv_pipeline.spec.conflict import ConflictPolicy
 from csv_pipeline.spec.contract import Column
+from csv_pipeline.spec.dialect import TableDialect
 from csv_pipeline.spec.duplicates import DuplicatePolicy
 from csv_pipeline.spec.feed import BrokenFeed, Feed, parted
 from csv_pipeline.spec.header import title
@@ -85,8 +86,8 @@ def _rules(one: Feed) -> Iterator[tuple[str, str]]:
     if one.file_name is not None:
         yield "file name", one.file_name.shown
     if one.dialect is not None:
-        mark = delimiter_name(one.dialect.delimiter)
-        yield "files without a header", f"cells by {mark}, quote {one.dialect.quote or 'none'}"
+        which = "with" if one.dialect.header else "without"
+        yield f"files {which} a header", _written(one.dialect)
     yield "encoding, if not Unicode", ", ".join(one.encodings)
     if one.time_zone is not None:
         yield "time zone, if none is stated", one.time_zone
@@ -116,6 +117,14 @@ def _snapshot(its: Snapshot) -> str:
         return said
     limits = _limits("missing", its.max_missing_rows, its.max_missing_share, " of those stored")
     return f"{said}; refused with {limits}"
+
+
+def _written(its: TableDialect) -> str:
+    """Return how files are written, as far as it is declared."""
+    said = [f"cells by {delimiter_name(its.delimiter)}"] if its.delimiter else []
+    if its.quote is not None or not its.header:
+        said.append(f"quote {its.quote or 'none'}")
+    return ", ".join([*said, *([its.encoding] if its.encoding else [])])
 
 
 def _limits(what: str, rows: int | None, share: float | None, of: str) -> str:

@@ -25,6 +25,7 @@ from csv_pipeline.engine.changed_settings import hold_readings
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError, UnknownAccountError
 from csv_pipeline.spec.contract import Column, choice_key, columns_of, heading, hold_zone
+from csv_pipeline.spec.dialect import is_encoding
 from csv_pipeline.spec.feed import Feed, as_declared
 from csv_pipeline.spec.header import FINGERPRINT
 from csv_pipeline.spec.kinds import Kind
@@ -157,12 +158,10 @@ def _unknown(where: str, needed: str, word: str, known: Iterable[str]) -> SetupE
 
 
 def _encoding(account: str, name: str, _: Feed | None) -> str:
-    try:
-        "a".encode(name)  # codecs has others, such as hex, that give no text
-    except (LookupError, UnicodeError) as error:
+    if not is_encoding(name):
         raise SetupError(
             f"account {account!r}: an encoding that Python knows was needed; found {name!r}"
-        ) from error
+        )
     return name
 
 

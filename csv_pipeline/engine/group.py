@@ -32,7 +32,7 @@ from csv_pipeline.spec.feed import Feed
 from csv_pipeline.stages.load import RowRefusedError
 from csv_pipeline.stages.transform import transform
 from csv_pipeline.stages.validate import validate
-from csv_pipeline.storage import imports, leases
+from csv_pipeline.storage import imports, leases, statistics
 
 _QUOTED = re.compile(r"\[.*\]|\"[^\"]*\"|`[^`]*`", re.DOTALL)
 
@@ -213,7 +213,10 @@ class Group:
         self._validate(of)
 
     def _finish(self, of: Sequence[Import]) -> None:
-        """Write the result files and put the files away; what fails in that fails no import."""
+        """Write the result files, put the files away, and have a table that grew counted.
+
+        What fails in that fails no import.
+        """
         reports = []
         for import_ in of:
             report = import_.workspace.report
@@ -228,6 +231,9 @@ class Group:
             if self._settings.result_files:
                 leave_results(self._settings, import_.workspace, self.feed, report)
         archive.archive(self._database, self._settings, [report.arrival_id for report in reports])
+        stored = [r.counts for r in reports if r.outcome is Outcome.IMPORTED]
+        written = sum(counts.inserted + counts.updated for counts in stored)
+        statistics.renew(self._database, of[0].claim.account, self.feed.name, written)
 
     def _does(self, stage: Stage) -> Callable[[Sequence[Import]], None]:
         return {

@@ -255,7 +255,8 @@ class _Desk:
         known_only = any(one.fits for one in found)
 
         def is_open(one: Proposal) -> bool:
-            of_names = self.feeds[one.fit.feed].dialect is None
+            dialect = self.feeds[one.fit.feed].dialect
+            of_names = dialect is None or dialect.header
             return one.fit.feed != read_for and not (known_only and of_names and not one.fit.known)
 
         found = [self._by_name(plain, one) if is_open(one) else one for one in found]

@@ -5,7 +5,7 @@ unchanged, one with other values is an update, and both are told.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -23,6 +23,8 @@ _NO_KEY_ALONE = frozenset({"integer", "date", "datetime"})
 _NAMES_A_KEY = re.compile(
     r"(?i:(?:^|[^a-z])(?:id|no|nr|num|number|nummer|key|sku|uuid|guid)(?:$|[^a-z]))|[a-z]I[Dd]$"
 )
+_AMOUNT = r"^\W{0,4}(?:[0-9]{1,3}(?:[., '][0-9]{3})+|[0-9]+)(?:[.,][0-9]+)?\W{0,4}$"
+_YEAR = r"^(?:19|20)[0-9]{2}$"
 _FILLED = 0.99
 """Of so many rows an id has to have a value that is to be the key."""
 
@@ -84,6 +86,23 @@ class Rows:
         )
         return made.filter(~pl.col(_FILE)).select(others), others
 
+    def comes_once(self, name: str) -> bool:
+        """Return whether most values of a column are of one row of their file."""
+        once = self.cells.select(pl.struct(_FILE, name).is_unique())
+        return 2 * int(once.sum().item()) > self.cells.height
+
+    def counts(self, name: str, within: str) -> bool:
+        """Return whether a column numbers the rows that have the same in another, from 0 or 1."""
+        number = pl.col(name).cast(pl.Int64, strict=False)
+        one = self.cells.select(_FILE, within, number).group_by(_FILE, within)
+        first, last, many = (
+            one.agg(number.min().alias("first"), number.max().alias("last"), pl.len())
+            .drop(_FILE, within)
+            .get_columns()
+        )
+        numbered = (first.is_in([0, 1]) & (last - first + 1 == many)).fill_null(value=False)
+        return bool(numbered.all() and (many > 1).any())
+
     def told(self, names: Sequence[str]) -> str:
         """Return that a key is one, and what of it comes again in another file."""
         height = self.cells.height
@@ -102,7 +121,8 @@ def key_of(fields: Sequence[dict[str, Any]], rows: Rows) -> tuple[tuple[str, ...
     """Return the columns by which rows differ, and how that is known; ids are tried first.
 
     A date, a number or an epoch that differs in all rows may do so by chance: it is no key, and
-    neither is a pair with one.
+    neither is a pair with one. Of a pair one may be a year, or number the rows of the other. What
+    comes again in a few rows is no key with what differs there, which may be a new value.
     """
     height, columns = rows.cells.height, rows.columns
     if height < 2:
@@ -118,12 +138,16 @@ def key_of(fields: Sequence[dict[str, Any]], rows: Rows) -> tuple[tuple[str, ...
     whole = [its for its in fields if its.get("constraints")]
     alone = [its for its in whole if rows.differ([its["name"]])]
     for its in alone:
-        if _may_be_key(its, columns) and its.get("type") not in _NO_KEY_ALONE:
+        bare = its["name"] not in ids and _is_amount(columns[its["name"]])
+        if not bare and _may_be_key(its, columns) and its.get("type") not in _NO_KEY_ALONE:
             return (its["name"],), rows.told([its["name"]])
     fit = [its["name"] for its in whole if its not in alone and _may_be_key(its, columns)]
     fit.sort(key=lambda name: name not in ids)
+    moments = {its["name"] for its in fields if its.get("type") in {"date", "datetime"}}
+    once = {name for name in fit if name not in moments and rows.comes_once(name)}
     for pair in combinations(fit[:_KEY_COLUMNS], 2):
-        if rows.differ(pair):
+        both = [(one, other) for one, other in (pair, pair[::-1]) if one not in ids]
+        if rows.differ(pair) and not any(_is_by_chance(*its, once, rows) for its in both):
             return pair, rows.told(pair)
     return (), f"rows without a key: {_chance(whole, alone, rows)}"
 
@@ -138,6 +162,21 @@ def _is_id(its: dict[str, Any], column: ColumnOfFiles) -> bool:
 
 def _may_be_key(its: dict[str, Any], columns: Mapping[str, ColumnOfFiles]) -> bool:
     return its.get("type") not in _NO_KEY_OF and not _is_epoch(columns[its["name"]])
+
+
+def _is_by_chance(one: str, other: str, once: Collection[str], rows: Rows) -> bool:
+    """Return whether a column is an amount, or what differs where a value of `once` comes again.
+
+    It is not if it numbers the rows that have the same in the other.
+    """
+    return not rows.counts(one, other) and (other in once or _is_amount(rows.columns[one]))
+
+
+def _is_amount(column: ColumnOfFiles) -> bool:
+    """Return whether most values are bare numbers, with or without a sign of a currency."""
+    years = column.filled.str.contains(_YEAR)
+    amounts = column.filled.str.contains(_AMOUNT)
+    return not years.all() and 2 * int(amounts.sum()) > amounts.len()
 
 
 def _is_epoch(column: ColumnOfFiles) -> bool:

@@ -38,7 +38,7 @@ _NOBODY = Account(account="proposal")
 
 
 def propose(paths: Sequence[Path], settings: Settings, name: str | None = None) -> str:
-    """Return a YAML feed for files, with its evidence as comments.
+    """Return a YAML feed for files, with its evidence as comments, and its name if one is told.
 
     Raises:
         FileRefusedError: A file cannot be read.
@@ -53,7 +53,7 @@ def propose(paths: Sequence[Path], settings: Settings, name: str | None = None) 
         columns = list(_columns(files))
         schema, comments = _schema(columns, files)
         called = name or _called(paths[0])
-        text = yaml_of(schema, comments)
+        text = yaml_of({"name": name, **schema} if name else schema, comments)
         feed = feed_in(text.encode(), called, called)
         checked = [
             _told(path, work / f"check-{at}", settings, feed, work / f"{at}-plain")

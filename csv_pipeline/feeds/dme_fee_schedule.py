@@ -41,12 +41,23 @@ _MONTH_OF = {word: month for month, words in _QUARTERS.items() for word in (mont
 _YEAR, _MONTH = r"\b20[0-9]{2}\b", r"\b(?:January|April|July|October|Jan|Apr|Jul|Oct)\b"
 
 
+_MODIFIER, _MODIFIER_NEEDS = r"^(?:[A-Z0-9]{2})?$", "two capital letters or digits, or nothing"
+
+
 class Fee(Contract):
     """The fees of one code with its modifiers in one quarter, by state."""
 
     hcpcs_code: str = column("HCPCS", "HCPCS Code", str_matches=HCPCS, needs=HCPCS_NEEDS)
-    modifier: str = column("Mod", "Modifier", substitute="", description="such as NU, RR or UE")
-    modifier_2: str = column("Mod2", "Modifier 2", substitute="")
+    modifier: str = column(
+        *("Mod", "Modifier"),
+        substitute="",
+        str_matches=_MODIFIER,
+        needs=_MODIFIER_NEEDS,
+        description="such as NU, RR or UE",
+    )
+    modifier_2: str = column(
+        *("Mod2", "Modifier 2"), substitute="", str_matches=_MODIFIER, needs=_MODIFIER_NEEDS
+    )
     schedule_period: str = column(
         derived=True, str_matches=r"^20[0-9]{2}-(?:01|04|07|10)$", description="such as 2024-01"
     )

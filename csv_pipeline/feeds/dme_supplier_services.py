@@ -37,9 +37,9 @@ class SupplierService(Contract):
     supplier_city: str = optional("Suplr_Prvdr_City")
     supplier_state: str = optional("Suplr_Prvdr_State_Abrvtn")
     supplier_state_fips: str = optional(
-        "Suplr_Prvdr_State_FIPS", identifier=True, description="text: 06 is California"
+        "Suplr_Prvdr_State_FIPS", pad=2, description="text: 06 is California"
     )
-    supplier_zip: str = optional("Suplr_Prvdr_Zip5", identifier=True)
+    supplier_zip: str = optional("Suplr_Prvdr_Zip5", pad=5)
     supplier_ruca_category: str = optional("Suplr_Prvdr_RUCA_Cat")
     supplier_ruca: str = optional(
         "Suplr_Prvdr_RUCA",

@@ -31,6 +31,9 @@ Rate = Annotated[pl.Decimal, 20, 10]
 """An exchange rate, exactly as the report has it."""
 
 
+_EITHER = ("payout_currency", "transaction_currency")
+
+
 class EbayTransaction(Contract):
     """One movement of money on the account of an eBay seller."""
 
@@ -46,7 +49,9 @@ class EbayTransaction(Contract):
     ship_to_zip: str = optional("Ship to zip")
     ship_to_country: str = optional("Ship to country")
     net_amount: Money = optional(
-        "Net amount", description="what the movement adds to the seller's funds, or takes"
+        "Net amount",
+        currency_in=["payout_currency"],
+        description="what the movement adds to the seller's funds, or takes",
     )
     payout_currency: str = optional("Payout currency", isin=CURRENCIES, needs=CURRENCIES_NEED)
     payout_on: pl.Date = optional("Payout date")
@@ -61,19 +66,21 @@ class EbayTransaction(Contract):
     item_title: str = optional("Item title")
     custom_label: str = optional("Custom label", identifier=True)
     quantity: int = optional("Quantity", ge=0)
-    item_subtotal: Money = optional("Item subtotal")
-    shipping_and_handling: Money = optional("Shipping and handling")
-    seller_collected_tax: Money = optional("Seller collected tax")
-    ebay_collected_tax: Money = optional("eBay collected tax")
-    final_value_fee_fixed: Money = optional("Final Value Fee - fixed")
-    final_value_fee_variable: Money = optional("Final Value Fee - variable")
-    regulatory_operating_fee: Money = optional("Regulatory operating fee")
-    not_as_described_fee: Money = optional('Very high "item not as described" fee')
-    below_standard_fee: Money = optional("Below standard performance fee")
-    international_fee: Money = optional("International fee")
-    charity_donation: Money = optional("Charity donation")
-    deposit_processing_fee: Money = optional("Deposit processing fee")
-    gross_amount: Money = optional("Gross transaction amount")
+    item_subtotal: Money = optional("Item subtotal", currency_in=_EITHER)
+    shipping_and_handling: Money = optional("Shipping and handling", currency_in=_EITHER)
+    seller_collected_tax: Money = optional("Seller collected tax", currency_in=_EITHER)
+    ebay_collected_tax: Money = optional("eBay collected tax", currency_in=_EITHER)
+    final_value_fee_fixed: Money = optional("Final Value Fee - fixed", currency_in=_EITHER)
+    final_value_fee_variable: Money = optional("Final Value Fee - variable", currency_in=_EITHER)
+    regulatory_operating_fee: Money = optional("Regulatory operating fee", currency_in=_EITHER)
+    not_as_described_fee: Money = optional(
+        'Very high "item not as described" fee', currency_in=_EITHER
+    )
+    below_standard_fee: Money = optional("Below standard performance fee", currency_in=_EITHER)
+    international_fee: Money = optional("International fee", currency_in=_EITHER)
+    charity_donation: Money = optional("Charity donation", currency_in=_EITHER)
+    deposit_processing_fee: Money = optional("Deposit processing fee", currency_in=_EITHER)
+    gross_amount: Money = optional("Gross transaction amount", currency_in=["transaction_currency"])
     transaction_currency: str = optional(
         "Transaction currency", isin=CURRENCIES, needs=CURRENCIES_NEED
     )

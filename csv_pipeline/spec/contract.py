@@ -94,9 +94,9 @@ class Column:
     column holds dates of what happened. A timestamp that states no zone is of the `zone`, by its
     name of IANA; `zones` are the offsets of abbreviations that only this column knows, in small
     letters, and `unit` is what its numbers count since 1970. `normalise`, `stored_as`, `bare_as`,
-    `sign` and `local_of` are as `column` has them. The `style` is how values are written that may
-    be read in two ways. `needs` says in plain words what the column's checks ask for, as the
-    contract declares it, and `asked` what a value must be, whoever says so.
+    `sign`, `currency_in` and `local_of` are as `column` has them. The `style` is how values are
+    written that may be read in two ways. `needs` says in plain words what the column's checks ask
+    for, as the contract declares it, and `asked` what a value must be, whoever says so.
     """
 
     name: str
@@ -121,6 +121,7 @@ class Column:
     stored_as: Share
     bare_as: Share | None
     sign: Sign | None
+    currency_in: tuple[str, ...]
     style: Style | None
     local_of: str | None
     needs: str
@@ -176,6 +177,7 @@ def column(  # noqa: PLR0913  # a declaration, all by name
     stored_as: Share = "percent",
     bare_as: Share | None = None,
     sign: Sign | None = None,
+    currency_in: Iterable[str] = (),
     style: Style | None = None,
     local_of: str | None = None,
     needs: str = "",
@@ -213,6 +215,8 @@ def column(  # noqa: PLR0913  # a declaration, all by name
         stored_as: A percentage is stored as the `percent` that is written, or as a `fraction`.
         bare_as: What a percentage without its sign is; None: a reject.
         sign: Where the sign of an amount is from: `SignFrom` another column, or `TwoAmounts`.
+        currency_in: Columns that hold the currency of an amount. One that states another than all
+            of them is a reject.
         style: The decimal mark of numbers, or the order of day and month. It settles what values
             leave open, unless the account declares one; a file that proves another is refused.
         local_of: A text keeps the cells of this timestamp that state no zone, as they are in the
@@ -254,6 +258,7 @@ def column(  # noqa: PLR0913  # a declaration, all by name
                 stored_as=stored_as,
                 bare_as=bare_as,
                 sign=sign,
+                currency_in=tuple(currency_in),
                 style=style,
                 local_of=local_of,
                 needs=needs,

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
+from typing import Literal
 
 import polars as pl
 
@@ -30,6 +31,9 @@ from csv_pipeline.spec.snapshot import Snapshot
 from csv_pipeline.spec.worklist import Worklist
 
 SHARE_FROM_ROWS = 20
+
+FieldsMatch = Literal["exact", "equal", "subset", "superset", "partial"]
+"""How the columns of a file and those of a contract are to match: see `Feed`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,8 +143,11 @@ class Feed:
             they are kept in `_extra` as others are, and are no drift.
         extras_after: The name of a column behind which no column is the contract's, whatever it is
             called.
+        fields_match: What of the contract a header has to have, as Table Schema says it: the same
+            columns in their order (`exact`) or any (`equal`), all of them at least (`subset`), no
+            others (`superset`), or those that are required (`partial`).
         nulls: Cells, trimmed, that mean no value besides the empty one.
-        dialect: How files are written that have no header. None: their bytes show it.
+        dialect: How files are written, and whether they have a header. None: their bytes show it.
         encodings: Tried in this order when a file is not Unicode.
         time_zone: That of timestamps which state none, by its name of IANA, unless their
             column or the account declares one.
@@ -176,6 +183,7 @@ class Feed:
     file_checks: tuple[Callable[[WholeFile], Evidence | None], ...] = ()
     extras: tuple[str, ...] = ()
     extras_after: str | None = None
+    fields_match: FieldsMatch = "partial"
     nulls: frozenset[str] = frozenset()
     dialect: TableDialect | None = None
     encodings: tuple[str, ...] = ("cp1252",)

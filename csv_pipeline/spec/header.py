@@ -95,7 +95,26 @@ def layout_of(sources: Mapping[str, int], feed: Feed) -> Layout:
 
 def missing_columns(sources: Mapping[str, int], layout: Layout, feed: Feed) -> list[Column]:
     """Return the columns without which a file of this layout is refused."""
-    return [c for c in feed.columns if c.name not in sources and _is_required(c, layout)]
+    whole = feed.fields_match in {"exact", "equal", "subset"}
+    return [
+        c
+        for c in feed.columns
+        if c.name not in sources and (_is_required(c, layout) or (whole and not c.derived))
+    ]
+
+
+def mismatch(header: tuple[str, ...], feed: Feed) -> str:
+    """Return what of a header the feed's `fields_match` excludes; "" if nothing."""
+    if feed.fields_match not in {"exact", "equal", "superset"}:
+        return ""
+    if added := drift(header, feed).added:
+        return f"the header has {', '.join(map(repr, added))} besides"
+    sources, _ = sources_in(header, feed)
+    places = [sources[column.name] for column in feed.columns if column.name in sources]
+    if feed.fields_match == "exact" and places != sorted(places):
+        at = next(at for at, place in enumerate(places) if place != sorted(places)[at])
+        return f"the header has {header[places[at]]!r} in column {places[at] + 1}"
+    return ""
 
 
 def extras_in(header: Sequence[str], used: Iterable[int]) -> dict[str, int]:

@@ -104,6 +104,7 @@ _ONLY_OF = {
     "normalise": {Kind.TEXT},
     "bare_as": {Kind.PERCENT},
     "sign": {Kind.DECIMAL},
+    "currency_in": {Kind.DECIMAL},
     "local_of": {Kind.TEXT},
 }
 """What only columns of these kinds can declare: of others it would say nothing."""

@@ -44,13 +44,18 @@ Sign = SignFrom | TwoAmounts
 
 
 def hold_signs(feed: str, columns: Iterable[Any]) -> None:
-    """Check what columns declare of their signs against the others of the contract.
+    """Check what columns declare of their signs and currencies against the others of the contract.
 
     Raises:
         SetupError: A column is not there or of another type, or a word means both.
     """
     known = {column.name: column for column in columns}
     for column in known.values():
+        if missing := [name for name in column.currency_in if name not in known]:
+            raise SetupError(
+                f"feed {feed!r}, currency_in of {column.name!r}: columns of the contract were "
+                f"needed; found {', '.join(missing)}"
+            )
         its = column.sign
         if its is None:
             continue

@@ -4,7 +4,8 @@ Each entry has a number. That of an upload stays its address for good: once its 
 it leads to that import. A file that waits without ever having been an upload has none yet.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
@@ -106,6 +107,7 @@ class Wanted:
     limit: int = 50
 
 
+_NOT_SETTLED = (ArrivalStatus.WAITING, ArrivalStatus.CLAIMED, ArrivalStatus.CANCELED)
 _COUNTS = tuple(field.name for field in fields(Counts))
 _NO_COUNTS: Mapping[str, Any] = {name: sa.literal(0, sa.BigInteger) for name in _COUNTS}
 _SORTED_BY = {
@@ -154,10 +156,22 @@ def pending(connection: sa.Connection, account: str | None = None) -> list[Entry
         query = part.query
         if account is not None:
             query = query.where(its["account"] == account)
-        if part is parts[1]:
-            query = query.where(its["state"].in_(busy))
+        query = query.where(
+            its["state"].in_(busy)
+            if part is parts[1]
+            else tables.arrival.c.status != ArrivalStatus.CANCELED
+        )
         found += [_entry(row) for row in connection.execute(query)]
     return found
+
+
+def canceled_of(connection: sa.Connection, numbers: Iterable[int]) -> list[Entry]:
+    """Return those of these numbers that lead to what was canceled."""
+    found = []
+    for number in numbers:
+        with suppress(UnknownImportError):
+            found.append(find(connection, number))
+    return [entry for entry in found if entry.state is ImportState.CANCELED]
 
 
 def settled_above(connection: sa.Connection, number: int, limit: int) -> list[Entry]:
@@ -226,18 +240,20 @@ def _settled() -> _Part:
 def _pending() -> _Part:
     its, sent = tables.arrival.c, upload.c
     claimed = its.status == ArrivalStatus.CLAIMED
+    canceled = its.status == ArrivalStatus.CANCELED
     asked = (its.requests > 0) | sent.run_id.is_not(None)
     state = sa.case(
         (claimed & its.status_before_dry_run.is_not(None), ImportState.CHECKING.value),
         (claimed, ImportState.RUNNING.value),
+        (canceled, ImportState.CANCELED.value),
         (asked, ImportState.QUEUED.value),
         else_=ImportState.ARRIVED.value,
     )
-    import_id = sa.case((claimed, its.import_id))
+    import_id = sa.case((claimed | canceled, its.import_id))
     number = sa.func.coalesce(sent.upload_id, import_id)
     return _part(
         tables.arrival.outerjoin(upload, sent.arrival_id == its.arrival_id),
-        its.status.in_((ArrivalStatus.WAITING, ArrivalStatus.CLAIMED)),
+        its.status.in_(_NOT_SETTLED),
         place=sa.func.coalesce(number, its.arrival_id + _UNNUMBERED),
         number=number,
         import_id=import_id,
@@ -293,8 +309,8 @@ def _ways(number: int) -> Iterator[sa.Select[Any]]:
     )
     yield waiting.query.where(upload.c.upload_id == number)
     yield settled.query.where(tables.import_.c.import_id == of_upload.scalar_subquery())
-    claimed = tables.arrival.c.status == ArrivalStatus.CLAIMED
-    yield waiting.query.where(claimed, tables.arrival.c.import_id == number)
+    numbered = tables.arrival.c.status.in_((ArrivalStatus.CLAIMED, ArrivalStatus.CANCELED))
+    yield waiting.query.where(numbered, tables.arrival.c.import_id == number)
     yield sent.query.where(upload.c.upload_id == number)
 
 

@@ -19,7 +19,8 @@ from csv_pipeline.storage.worker import this_worker
 
 _NOT_ENTERED = 0  # the ledger numbers arrivals from 1
 _OPEN = (ArrivalStatus.WAITING, ArrivalStatus.FAILED)
-_NAMED = (*_OPEN, ArrivalStatus.REFUSED, ArrivalStatus.DUPLICATE, ArrivalStatus.UNDONE)
+_SET_ASIDE = (ArrivalStatus.REFUSED, ArrivalStatus.CANCELED)
+_NAMED = (*_OPEN, *_SET_ASIDE, ArrivalStatus.DUPLICATE, ArrivalStatus.UNDONE)
 _DONE = (ArrivalStatus.IMPORTED, ArrivalStatus.UNPACKED)
 _LEAST_DEATHS = 2  # one alone may be anything
 
@@ -202,6 +203,35 @@ def release(connection: sa.Connection, claim: Claim) -> None:
             **({} if claim.dry_run else {"deaths": 0}),
         )
     )
+
+
+def cancel(connection: sa.Connection, arrival_id: int) -> bool:
+    """Let an arrival that waits or is claimed be canceled, until somebody names it.
+
+    Whoever imports it has lost its claim and commits nothing of it; the other files of the same
+    run go on. Returns whether it was: one that is settled, or only tried in a dry run, is not.
+    """
+    table = tables.arrival
+    going = table.c.status.in_((ArrivalStatus.WAITING, ArrivalStatus.CLAIMED))
+    change = (
+        sa.update(table)
+        .where(table.c.arrival_id == arrival_id, going, table.c.status_before_dry_run.is_(None))
+        .values(
+            status=ArrivalStatus.CANCELED, lease_expires_at=None, worker=None, again=False, deaths=0
+        )
+    )
+    return connection.execute(change.returning(table.c.arrival_id)).one_or_none() is not None
+
+
+def others_of_run(connection: sa.Connection, run_id: str, arrival_id: int) -> bool:
+    """Return whether a run works on other arrivals than this one."""
+    table = tables.arrival
+    others = sa.exists().where(
+        table.c.run_id == run_id,
+        table.c.status == ArrivalStatus.CLAIMED,
+        table.c.arrival_id != arrival_id,
+    )
+    return bool(connection.scalar(sa.select(others)))
 
 
 def is_held(connection: sa.Connection, import_id: int, attempt: int) -> bool:

@@ -83,14 +83,21 @@ def find(connection: sa.Connection, text: str) -> Token | None:
     query = (
         sa.select(*_COLUMNS)
         .select_from(table.outerjoin(parent, parent.c.token_id == table.c.session_of))
-        .where(
-            table.c.digest == _digest(text),
-            _valid(table),
-            sa.or_(table.c.session_of.is_(None), _valid(parent)),
-        )
+        .where(table.c.digest == _digest(text), _still_valid(parent))
     )
     found = connection.execute(query).one_or_none()
     return None if found is None else _token(found)
+
+
+def is_valid(connection: sa.Connection, token_id: int) -> bool:
+    """Return whether a token is valid now; a session only as long as its token."""
+    parent = table.alias()
+    query = (
+        sa.select(table.c.token_id)
+        .select_from(table.outerjoin(parent, parent.c.token_id == table.c.session_of))
+        .where(table.c.token_id == token_id, _still_valid(parent))
+    )
+    return connection.scalar(query) is not None
 
 
 def listed(connection: sa.Connection, account: str | None = None) -> list[Token]:
@@ -132,6 +139,10 @@ def _digest(text: str) -> bytes:
 def _valid(one: sa.FromClause) -> sa.ColumnElement[bool]:
     lasts = sa.or_(one.c.expires_at.is_(None), one.c.expires_at > sa.func.now())
     return sa.and_(one.c.revoked_at.is_(None), lasts)
+
+
+def _still_valid(parent: sa.FromClause) -> sa.ColumnElement[bool]:
+    return sa.and_(_valid(table), sa.or_(table.c.session_of.is_(None), _valid(parent)))
 
 
 def _token(row: sa.Row[tuple[object, ...]]) -> Token:

@@ -62,7 +62,7 @@ class Full:
         return getattr(os, name)
 
     @staticmethod
-    def write(*_: object) -> int:
+    def writev(*_: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 

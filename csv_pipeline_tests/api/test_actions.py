@@ -1,10 +1,20 @@
 """Undo, retry, again and cancel: each asks for a run, or says why it cannot be."""
 
 from collections.abc import Callable
+from threading import Timer
 
 import pytest
 from fastapi.testclient import TestClient
+from httpx2 import Response
 
+from csv_pipeline.engine import run
+from csv_pipeline.engine.events import StepDone
+from csv_pipeline.engine.workspace import Stage
+from csv_pipeline.errors import LostClaimError
+from csv_pipeline.files.landing import found_file
+from csv_pipeline.location import location_of
+from csv_pipeline.model import Claim
+from csv_pipeline.storage import arrivals
 from csv_pipeline.storage.tokens import Scope
 from csv_pipeline_tests.conftest import Desk
 
@@ -114,3 +124,66 @@ def test_every_detail_is_for_its_own_account(desk: Desk, api_of: Api, more: str)
     assert api_of(desk.account).get(address(report.import_id, more)).status_code == 200
     other = api_of(f"{desk.account[:40]}-other")
     assert other.get(address(report.import_id, more)).status_code == 404
+
+
+def two_files(desk: Desk, run_id: str) -> list[Claim]:
+    """Return the claims of two files that a run imports together."""
+    for name in ("first", "second"):
+        path = desk.folder / f"{name}.csv"
+        path.write_text(f"ID,Name,Amount\n{len(name)},{name},1.00\n")
+        with desk.pipeline.database.begin() as connection:
+            arrivals.register(connection, [found_file(location_of(path), desk.account, "people")])
+    return desk.pipeline.claim(desk.account, "people", run_id=run_id)
+
+
+def test_a_canceled_file_ends_alone_and_stays_so_until_retry(desk: Desk, api_of: Api) -> None:
+    api, lane = api_of(desk.account), (desk.account, "people")
+    claims = two_files(desk, "run-of-two")
+    number = claims[0].import_id
+    answers: list[Response] = []
+
+    def cancel_in_the_middle(event: object) -> None:
+        if isinstance(event, StepDone) and event.progress.stage is Stage.READ and not answers:
+            answers.append(api.post(address(number, "cancel")))
+
+    run.run(desk.pipeline, claims, cancel_in_the_middle)
+    assert (answers[0].status_code, answers[0].json()["run_id"]) == (202, None)
+    assert [row.name for row in desk.rows()] == ["second"]
+    assert api.get(f"/api/v1/imports/{number}").json()["state"] == "canceled"
+    (listed,) = api.get("/api/v1/imports?state=canceled").json()["imports"]
+    assert listed["number"] == number
+    with desk.pipeline.database.begin() as connection:
+        assert arrivals.backlog(connection, with_failed=True, lane=lane) == []
+    assert desk.pipeline.claim(*lane) == []
+    assert api.post(address(number, "cancel")).json()["code"] == "wrong_state"
+    assert api.post(address(number, "retry")).status_code == 202
+    assert {row.name for row in desk.rows()} == {"first", "second"}
+
+
+def test_the_run_of_a_canceled_file_ends_if_it_has_no_other(desk: Desk, api_of: Api) -> None:
+    running = desk.claimed(PEOPLE, run_id="run-of-one").claim
+    answer = api_of(desk.account).post(address(running.import_id, "cancel"))
+    assert answer.json()["run_id"] == "run-of-one"
+    with pytest.raises(LostClaimError):
+        run.run(desk.pipeline, [running])
+    assert desk.rows() == []
+
+
+def test_a_canceled_file_arrives_again_only_if_it_is_another(desk: Desk, api_of: Api) -> None:
+    claim = desk.claimed(PEOPLE, run_id="r").claim
+    api_of(desk.account).post(address(claim.import_id, "cancel"))
+    file = found_file(location_of(claim.location), desk.account, "people")
+    with desk.pipeline.database.begin() as connection:
+        assert arrivals.register(connection, [file]) == 0
+    desk.pipeline.leases.give_all_back()
+    assert desk.pipeline.claim(desk.account, "people") == []
+
+
+def test_who_listens_hears_that_a_file_is_canceled(desk: Desk, api_of: Api) -> None:
+    api = api_of(desk.account)
+    running = desk.claimed(PEOPLE, run_id="r").claim.import_id
+    timer = Timer(2.5, lambda: api.post(address(running, "cancel")))
+    timer.start()
+    text = api.get(address(running, "events")).text
+    timer.join()
+    assert '"status":"canceled"' in text.replace(" ", "")

@@ -348,7 +348,7 @@ def test_one_whose_lease_ran_out_writes_no_more(
 ) -> None:
     path = sender.create(10)
     with Receiver.of(pipeline, sender.upload(path)) as first:
-        first.write(b"01")
+        first.write([b"0", b"", b"1"])
         with pipeline.database.begin() as connection:  # its process was stopped for long
             past = sa.func.now() - timedelta(seconds=1)
             stored.change(connection, first.upload.upload_id, writer_until=past)
@@ -356,7 +356,7 @@ def test_one_whose_lease_ran_out_writes_no_more(
         monkeypatch.setattr(receiving, "LEASE_SECONDS", 0.0)
         monkeypatch.setattr(receiving, "_KEPT_EVERY_SECONDS", 0.0)
         with pytest.raises(UploadStateError):
-            first.write(b"23")
+            first.write([b"23"])
         with pytest.raises(UploadStateError):
             first.keep()
     file = uploads.path_of(pipeline, sender.upload(path))
@@ -369,7 +369,7 @@ def test_an_upload_left_whole_goes_on_when_its_client_asks(
 ) -> None:
     path = sender.create(4)
     with Receiver.of(pipeline, sender.upload(path)) as killed:
-        killed.write(b"ID\n1")
+        killed.write([b"ID\n1"])
         killed.keep()
     assert sender.offset(path) == 4
     assert sender.landed(path) == b"ID\n1"

@@ -127,13 +127,13 @@ def undo(number: Number, caller: Undoer, service: ServiceOf) -> Asked:
 
 @router.post("/{number}/cancel", status_code=status.HTTP_202_ACCEPTED)
 def cancel(number: Number, caller: Uploader, service: ServiceOf) -> Asked:
-    """End the run that imports a file, or withdraw an upload that is not imported yet."""
+    """Withdraw a file that is not settled yet; it is not imported until `retry`."""
     return _asked(number, Action.CANCEL, act(service, caller, number, Action.CANCEL))
 
 
 @router.post("/{number}/retry", status_code=status.HTTP_202_ACCEPTED)
 def retry(number: Number, caller: Uploader, service: ServiceOf) -> Asked:
-    """Import once more a file that failed, was refused, or was undone."""
+    """Import once more a file that failed, was refused, canceled, or undone."""
     return _asked(number, Action.RETRY, act(service, caller, number, Action.RETRY))
 
 

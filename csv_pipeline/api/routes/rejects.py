@@ -20,6 +20,7 @@ from csv_pipeline.engine.corrections import Sheet, sheet_of
 from csv_pipeline.rejects.faults import MASK
 from csv_pipeline.storage import corrections, quarantine, reject_pages
 from csv_pipeline.storage.reject_pages import RejectsWanted
+from csv_pipeline.storage.tokens import Scope
 
 router = APIRouter(prefix="/imports/{number}", tags=["rejects"])
 _EXAMPLE: dict[str, Any] = {
@@ -141,9 +142,15 @@ def page(  # noqa: PLR0913, PLR0917  # what a list can be asked
     "/rejects.csv", response_class=FileResponse, responses={200: {"content": {"text/csv": {}}}}
 )
 def as_csv(number: Number, caller: Reader, service: ServiceOf) -> FileResponse:
-    """Return the open rejected rows as a file to correct and send back, safe for spreadsheets."""
+    """Return the open rejected rows as a file to correct and send back, safe for spreadsheets.
+
+    It holds protected columns as they came: where there are some, the token must allow to correct.
+    """
     with service.reading(caller) as connection:
         import_id = repairable_at(connection, number)
+        sheet = sheet_of(service.pipeline, connection, report_at(connection, number))
+    if sheet.hidden_columns and not sheet.confidential:
+        caller.hold_to(Scope.CORRECT)
     with tempfile.NamedTemporaryFile(suffix=".csv", delete=False) as file:
         path = Path(file.name)
     try:

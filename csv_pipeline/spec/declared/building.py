@@ -12,7 +12,7 @@ from csv_pipeline.spec.declared.columns import column_name, column_of
 from csv_pipeline.spec.declared.document import Document, Path
 from csv_pipeline.spec.declared.faults import fault, nearest
 from csv_pipeline.spec.declared.words import FeedFile, FieldOfFeed, LayoutOfFeed, words_in
-from csv_pipeline.spec.dialect import TableDialect
+from csv_pipeline.spec.dialect import TableDialect, is_encoding
 from csv_pipeline.spec.duplicates import DuplicatePolicy, LastInFile
 from csv_pipeline.spec.feed import Feed, Layout, NonDataPattern
 from csv_pipeline.spec.file_name import FileName
@@ -52,6 +52,7 @@ def feed_of(file: FeedFile, document: Document, stem: str) -> Feed:
             duplicates=building.policy(own.duplicates or LastInFile(), (*_OWN, "duplicates")),
             layouts=building.layouts(),
             non_data=building.non_data(),
+            fields_match=file.fields_match,
             nulls=frozenset(words_in(file.missing_values)),
             snapshot=building.snapshot(),
             file_name=building.file_name(),
@@ -104,7 +105,18 @@ class _Building:
         described = {"__doc__": self.file.description or f"One row of {feed}."}
         names = {"__module__": __name__, "__annotations__": annotations, **described, **made}
         self._hold_headings()
+        self._hold_asked()
         return type(title, (Contract,), names)
+
+    def _hold_asked(self) -> None:
+        """Hold the columns that tell a sign or a currency to the fields."""
+        for at, its in enumerate(self.file.fields):
+            path: Path = ("fields", at, *_OWN)
+            for word in ("column", "plus", "minus"):
+                if isinstance(name := getattr(its.own.sign, word, None), str):
+                    self.column(name, (*path, "sign", word))
+            for no, name in enumerate(its.own.currency_in):
+                self.column(name, (*path, "currency_in", no))
 
     def _hold_headings(self) -> None:
         """Hold each name in headers to one column, or to several types that all list it.
@@ -176,16 +188,13 @@ class _Building:
         return policy
 
     def layouts(self) -> tuple[Layout, ...]:
-        """Return the shapes of files; `fieldsMatch: subset` asks each for all columns."""
-        whole = (
-            frozenset(self.named.values()) if self.file.fields_match == "subset" else frozenset()
-        )
+        """Return the shapes of files."""
         given = self.file.own.layouts or [LayoutOfFeed(name="standard")]
         return tuple(
             Layout(
                 name=its.name,
                 marks=self._columns(its.marks, (*_OWN, "layouts", at, "marks")),
-                required=self._columns(its.required, (*_OWN, "layouts", at, "required")) | whole,
+                required=self._columns(its.required, (*_OWN, "layouts", at, "required")),
                 filled=self._columns(its.filled, (*_OWN, "layouts", at, "filled")),
             )
             for at, its in enumerate(given)
@@ -237,7 +246,9 @@ class _Building:
                 self._regular(getattr(its, word), (*path, word))
             made = FileName(pattern=its.pattern, shown=its.shown, folders=its.folders)
         for at, one in enumerate(self.file.fields):
-            if one.own.derived and not (made and self.named[one.name] in made.columns):
+            told = made is not None and self.named[one.name] in made.columns
+            told = told or (one.own.sign is not None and one.own.sign.column is None)
+            if one.own.derived and not told:
                 place: Path = ("fields", at, *_OWN, "derived")
                 raise self._fault(
                     place, f"a group {self.named[one.name]!r} of file_name", "there is none"
@@ -245,11 +256,20 @@ class _Building:
         return made
 
     def dialect(self) -> TableDialect | None:
-        """Return how files without a header are written."""
+        """Return how files are written; without a header, the standard's words where none are."""
         its = self.file.dialect
         if its is None:
             return None
-        return TableDialect(delimiter=its.delimiter, quote=its.quote_char)
+        if its.encoding is not None and not is_encoding(its.encoding):
+            path: Path = ("dialect", "encoding")
+            raise self._fault(path, "the name of an encoding", f"found {its.encoding!r}")
+        usual = ("", None) if its.header else (",", '"')
+        return TableDialect(
+            delimiter=usual[0] if its.delimiter is None else its.delimiter,
+            quote=usual[1] if its.quote_char is None else its.quote_char,
+            encoding=its.encoding,
+            header=its.header,
+        )
 
     def _regular(self, pattern: str, path: Path) -> None:
         try:

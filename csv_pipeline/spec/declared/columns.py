@@ -13,7 +13,7 @@ from pydantic.alias_generators import to_camel
 
 from csv_pipeline.account import DateOrder, DecimalMark
 from csv_pipeline.errors import SetupError
-from csv_pipeline.spec.contract import Style, column
+from csv_pipeline.spec.contract import Gathers, Style, column
 from csv_pipeline.spec.declared.document import Document, Path
 from csv_pipeline.spec.declared.faults import fault, nearest
 from csv_pipeline.spec.declared.types import (
@@ -24,9 +24,10 @@ from csv_pipeline.spec.declared.types import (
     SCALE,
     TypeOfField,
 )
-from csv_pipeline.spec.declared.words import FieldOfFeed, words_in
+from csv_pipeline.spec.declared.words import FieldOfFeed, SignOfField, words_in
 from csv_pipeline.spec.kinds import TYPES, Kind
 from csv_pipeline.spec.patterns import EMAIL, EMAIL_NEEDS
+from csv_pipeline.spec.sign import Sign, SignFrom, TwoAmounts
 
 _LONGEST = 55  # of the 63 letters that PostgreSQL takes, some are left for a number
 _SLUG = re.compile(r"[a-z][a-z0-9_]*")
@@ -56,6 +57,11 @@ def slug_of(title: str, otherwise: str = "column") -> str:
     if not re.match(r"[a-z]", name):
         return f"{otherwise}_{name}".rstrip("_") if otherwise else ""
     return name
+
+
+def _of_table(name: str) -> str:
+    """Return the column of the table that a field's name means."""
+    return name if _SLUG.fullmatch(name) else slug_of(name, "")
 
 
 def column_of(its: FieldOfFeed, document: Document, path: Path, *, in_key: bool) -> tuple[Any, Any]:
@@ -182,12 +188,40 @@ class _Making:
             stored_as=own.stored_as,
             bare_as=own.bare_as,
             style=self._style(),
+            gathers=self._gathers(),
+            sign=self._sign(),
+            currency_in=map(_of_table, own.currency_in),
             needs=own.needs or self._needs(),
             description=its.description,
             trues=trues,
             falses=falses,
             **self._checks(),
         )
+
+    def _gathers(self) -> Gathers | None:
+        its, place = self.its.own.gathers, ("csv_pipeline", "gathers", "pattern")
+        if its is None:
+            return None
+        try:
+            groups = re.compile(its.pattern).groups
+        except re.error as error:
+            raise self.fault(place, "a regular expression", str(error)) from error
+        if not groups:
+            raise self.fault(place, "a group for each key", "none")
+        return Gathers(its.pattern, its.scale, its.ge, its.currency)
+
+    def _sign(self) -> Sign | None:
+        its, place = self.its.own.sign, ("csv_pipeline", "sign")
+        match its:
+            case None:
+                return None
+            case SignOfField(column=str(column), plus=list(plus), minus=list(minus)):
+                return SignFrom(column=_of_table(column), plus=tuple(plus), minus=tuple(minus))
+            case SignOfField(column=None, plus=str(one), minus=str(other)):
+                return TwoAmounts(plus=_of_table(one), minus=_of_table(other))
+            case _:
+                needed = "column with lists plus and minus, or the columns plus and minus,"
+                raise self.fault(place, needed, "another combination")
 
     def _words_of_truth(self) -> tuple[list[str], list[str]]:
         """Return the words of a boolean: the standard's for those that are not declared of two."""

@@ -6,7 +6,7 @@ in blocks named `csv_pipeline`. Python names are those of the file in small lett
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
@@ -14,6 +14,7 @@ from pydantic.alias_generators import to_camel
 from csv_pipeline.spec.contract import Normal, Share, Unit
 from csv_pipeline.spec.declared.policies import ConflictWord, DuplicateWord
 from csv_pipeline.spec.declared.types import FIELD_TYPES, FORMATS
+from csv_pipeline.spec.feed import FieldsMatch
 from csv_pipeline.spec.kinds import Kind
 from csv_pipeline.spec.snapshot import Missing
 
@@ -74,6 +75,23 @@ class Constraints(_Standard):
     enum: list[Scalar] | None = Field(None, min_length=1, description="the values there are")
 
 
+class GathersOfField(_Own):
+    """Columns of a file that are one of the table, as JSON."""
+
+    pattern: str = Field(description="of their whole names; groups are the keys")
+    scale: int = Field(ge=0, le=18, description="decimals of their amounts")
+    ge: int | None = Field(None, description="no amount is below")
+    currency: str | None = Field(None, description="that of all amounts")
+
+
+class SignOfField(_Own):
+    """Where the sign of an amount is from: words of another column, or of two amounts which."""
+
+    column: str | None = Field(None, description="the column of the words; none: two amounts")
+    plus: str | list[str] = Field(description="words for plus, or the column of amounts that are")
+    minus: str | list[str] = Field(description="words for minus, or the column of those that are")
+
+
 class OwnOfField(_Own):
     """What the standard cannot say of a column."""
 
@@ -96,7 +114,10 @@ class OwnOfField(_Own):
     normalise: list[Normal] = Field([], description="what is made one in texts")
     stored_as: Share = Field("percent", description="what 12.5% is stored as")
     bare_as: Share | None = Field(None, description="what a percentage without its sign is")
-    derived: bool = Field(False, description="the name of the file tells it")
+    derived: bool = Field(False, description="the name of the file tells it, or two amounts")
+    gathers: GathersOfField | None = Field(None, description="columns of a file that are this one")
+    sign: SignOfField | None = Field(None, description="another column tells the sign")
+    currency_in: list[str] = Field([], description="columns of the currency of an amount")
     needs: str = Field("", description="what a value must be, in plain words for messages")
 
 
@@ -171,11 +192,12 @@ class WorklistOfFeed(_Own):
 
 
 class DialectOfFiles(_Standard):
-    """How files are written that have no header; of others the bytes show it."""
+    """How files are written; what is not declared of those with a header, the bytes show."""
 
-    header: Literal[False] = Field(description="there is none: fields come in the order declared")
-    delimiter: str = Field(",", min_length=1, max_length=1, description="between fields")
-    quote_char: str = Field('"', max_length=1, description="around fields; empty: none")
+    header: bool = Field(True, description="false: none, and fields come in the order declared")
+    delimiter: str | None = Field(None, min_length=1, max_length=1, description="between fields")
+    quote_char: str | None = Field(None, max_length=1, description="around fields; empty: none")
+    encoding: str | None = Field(None, description="of the text")
 
 
 class OwnOfFeed(_Own):
@@ -219,11 +241,12 @@ class FeedFile(_Standard):
     primary_key: str | list[str] = Field([], description="the columns that make a row the same")
     unique_keys: list[list[str]] = Field([], description="no others than the primary key")
     missing_values: list[str | Labelled] = Field([""], description="words for no value")
-    fields_match: Literal["subset", "partial"] = Field(
+    fields_match: FieldsMatch = Field(
         "partial",
-        description="subset: the header has all columns; partial: those that are required",
+        description="the header has: exact, the columns in this order; equal, in any; subset, all "
+        "columns and perhaps others; superset, no others; partial, those that are required",
     )
-    dialect: DialectOfFiles | None = Field(None, description="of files without a header")
+    dialect: DialectOfFiles | None = Field(None, description="how files are written")
     own: OwnOfFeed = Field(
         default_factory=OwnOfFeed, alias="csv_pipeline", description="what the standard lacks"
     )

@@ -14,6 +14,7 @@ from csv_pipeline.spec.conflict import ConflictPolicy
 from csv_pipeline.spec.contract import FALSE, TRUE, Column, Style, columns_of
 from csv_pipeline.spec.declared.policies import said
 from csv_pipeline.spec.declared.words import OwnOfFeed
+from csv_pipeline.spec.dialect import TableDialect
 from csv_pipeline.spec.duplicates import DuplicatePolicy
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.kinds import TYPES, Kind, kind_of
@@ -25,9 +26,6 @@ _BOUNDS = {
     "greater_than": "exclusiveMinimum",
     "less_than": "exclusiveMaximum",
 }
-CODE_OF_COLUMN = ("gathers", "sign")
-"""What a column declares that no word says."""
-
 _MARKS: Mapping[Style | None, str] = {DecimalMark.POINT: ".", DecimalMark.COMMA: ","}
 
 
@@ -39,12 +37,18 @@ def table_schema(feed: Feed) -> dict[str, Any]:
         "description": feed.description,
         "fields": [_field(its, feed, policies.get(its.name)) for its in columns_of(feed.contract)],
         "primaryKey": list(feed.key),
+        "fieldsMatch": "" if feed.fields_match == "partial" else feed.fields_match,
         "missingValues": ["", *sorted(feed.nulls)],
-        "dialect": feed.dialect
-        and {"header": False, "delimiter": feed.dialect.delimiter, "quoteChar": feed.dialect.quote},
+        "dialect": feed.dialect and _dialect(feed.dialect),
         "csv_pipeline": _own(feed),
     }
     return {word: its for word, its in made.items() if its}
+
+
+def _dialect(its: TableDialect) -> dict[str, Any]:
+    quote = its.quote if its.header else its.quote or ""
+    said = {"delimiter": its.delimiter or None, "quoteChar": quote, "encoding": its.encoding}
+    return {"header": its.header} | {word: one for word, one in said.items() if one is not None}
 
 
 def left_out(feed: Feed) -> list[str]:
@@ -52,9 +56,6 @@ def left_out(feed: Feed) -> list[str]:
     code = [*feed.transforms, *feed.file_checks]
     names = [getattr(one, "__name__", repr(one)) for one in code]
     names += [table.name for table in feed.derived]
-    names += [f"{one.name}.gathers" for one in feed.columns if one.gathers]
-    for one in columns_of(feed.contract):
-        names += [f"{one.name}.{word}" for word in CODE_OF_COLUMN if getattr(one, word)]
     for name, its in feed.contract.to_schema().columns.items():
         names += [f"{name}.{check.name}" for check in its.checks if not _constraint(check)]
     return names
@@ -128,6 +129,9 @@ def _own_of(column: Column, aliases: Iterable[str], conflict: Any) -> dict[str, 
         "stored_as": column.stored_as if column.stored_as != "percent" else "",
         "bare_as": column.bare_as,
         "derived": column.derived,
+        "gathers": column.gathers and _changed(column.gathers),
+        "sign": column.sign and _changed(column.sign),
+        "currency_in": list(column.currency_in),
         "needs": column.needs,
     }
     kept = {"substitute", "scale"} if decimal else {"substitute"}

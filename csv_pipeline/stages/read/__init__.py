@@ -8,7 +8,7 @@ from pathlib import Path
 from csv_pipeline.batches import BatchWriter, in_order
 from csv_pipeline.errors import LimitExceededError
 from csv_pipeline.handover import TextFile
-from csv_pipeline.model import Evidence, LineCounts
+from csv_pipeline.model import Evidence, LineCounts, ReportWarning
 from csv_pipeline.stages.read.declared import declared_dialect, hold_to_records
 from csv_pipeline.stages.read.dialect import ReadHints, find_dialect
 from csv_pipeline.stages.read.encoding import as_utf8
@@ -70,7 +70,7 @@ def sample(source: Path, work: Path, hints: ReadHints, size: int) -> TextFile:
 def _read(source: Path, work: Path, hints: ReadHints, blocks: int | None = None) -> TextFile:
     text, encoding = as_utf8(source, work / "text.csv", hints)
     wrappings: tuple[Evidence, ...] = ()
-    if hints.dialect is not None:
+    if hints.dialect is not None and not hints.dialect.header:
         dialect = declared_dialect(text, hints.dialect, hints)
     else:
         text, wrappings = without_wrappings(text, work / "text.csv", hints)
@@ -91,7 +91,23 @@ def _read(source: Path, work: Path, hints: ReadHints, blocks: int | None = None)
         except NewColumnsError as more:
             columns = (*columns, *more.names)
         else:
-            return replace(found, evidence=(encoding, *wrappings, *found.evidence))
+            return replace(
+                found,
+                evidence=(encoding, *wrappings, *found.evidence),
+                warnings=(*_unproven(encoding, hints), *found.warnings),
+            )
+
+
+def _unproven(encoding: Evidence, hints: ReadHints) -> Iterator[ReportWarning]:
+    """Give that other letters may have been meant, unless the encoding is declared."""
+    if not (encoding.proven or hints.declared("encoding")):
+        settle = hints.account.setting("encoding").declare(encoding.decision)
+        yield ReportWarning(
+            code="encoding.not_proven",
+            message=f"read as {encoding.decision}, the likeliest encoding, not a proven one: "
+            f"{encoding.because}; look at letters beyond ASCII in the rows; to declare it, or the "
+            f"right one in its place: {settle}",
+        )
 
 
 def _rows(structure: Structure, work: Path, blocks: int | None) -> TextFile:

@@ -46,10 +46,10 @@ def declared_dialect(text: Text, declared: TableDialect, hints: ReadHints) -> Di
             "cells without quotes were needed, as the feed declares",
             'each line begins and ends with ", and so do its cells',
         )
-    quote = repr(declared.quote) if declared.quote else "none"
+    quote = declared.quote or ""
     because = "the feed declares it"
     return Dialect(
-        grammar=Grammar(declared.delimiter, declared.quote, literal=not declared.quote),
+        grammar=Grammar(declared.delimiter, quote, literal=not quote),
         header=hints.columns,
         header_texts=(),
         header_line=0,
@@ -65,7 +65,7 @@ def declared_dialect(text: Text, declared: TableDialect, hints: ReadHints) -> Di
                 decision=delimiter_name(declared.delimiter),
                 because=setting.evidence if setting.value else because,
             ),
-            Evidence(subject="quote", decision=quote, because=because),
+            Evidence(subject="quote", decision=repr(quote) if quote else "none", because=because),
             Evidence(subject="header", decision="none", because=because),
         ),
         is_declared=True,
@@ -83,7 +83,7 @@ def _hold_to_account(
     width, mark = len(hints.columns), str(setting.value)
 
     def whole(delimiter: str) -> int:
-        grammar = Grammar(delimiter, declared.quote, literal=not declared.quote)
+        grammar = Grammar(delimiter, declared.quote or "", literal=not declared.quote)
         return sum(len(grammar.cells(line.rstrip("\r\n"))) == width for line in lines.lines)
 
     own = whole(declared.delimiter)

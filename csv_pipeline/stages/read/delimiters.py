@@ -15,7 +15,7 @@ from csv_pipeline.stages.read.headers import DELIMITERS, LOOSE, Header, IsDeclar
 from csv_pipeline.stages.read.known_headers import by_names
 from csv_pipeline.stages.read.likely_headers import by_likeness
 from csv_pipeline.stages.read.likeness import Likeness, is_parted
-from csv_pipeline.stages.read.quoting import by_quote, quotes_cells
+from csv_pipeline.stages.read.quoting import by_quote, by_this_quote, quotes_cells
 from csv_pipeline.stages.read.readings import Reading, are_values, share, typed
 from csv_pipeline.stages.read.sampling import (
     SAMPLE_RECORDS,
@@ -68,9 +68,12 @@ def best_reading(lines: Lines) -> Reading:
     return _one_column(lines)
 
 
-def reading_by(lines: Lines, delimiter: str) -> Reading:
-    """Return the best reading by a delimiter, whatever the others would give."""
-    grammars = by_quote(lines.first, delimiter, quoted=lines.quoted)
+def reading_by(lines: Lines, delimiter: str, quote: str | None = None) -> Reading:
+    """Return the best reading by a delimiter, and by a quote or none of it is told."""
+    if quote is None:
+        grammars = by_quote(lines.first, delimiter, quoted=lines.quoted)
+    else:
+        grammars = by_this_quote(lines.first, delimiter, quote)
     readings = [_reading(lines, one, sampled(lines.lines, one)) for one in grammars]
     return max(readings, key=_score)
 

@@ -35,6 +35,16 @@ _PADDING = " \r\n,;\t|"  # empty cells at the end of a line, by any delimiter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """What is declared of files: as a message and a report say by whom, and the way out of it."""
+
+    value: str
+    because: str
+    evidence: str
+    way_out: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReadHints:
     """What is known of a file before it is read; `name` is used in messages only.
 
@@ -42,9 +52,9 @@ class ReadHints:
     the file is taken as it is. `meanings` says of each what it names; some name the same.
     `account` is what the account declares, `delimiters` what was settled for files of the `feed`
     with a header, by its fingerprint; `encodings` is what the feed expects of files that are not
-    Unicode. `repair` allows the repairs that are certain. A feed whose files have no header
-    declares their `dialect`, and their `columns` in order. Of a `confidential` feed's file no line
-    is kept to be shown, and no cell of one that `has_protected` columns.
+    Unicode. `repair` allows the repairs that are certain. The `dialect` is as the feed declares it,
+    and of files without a header so are the `columns` in their order. Of a `confidential` feed's
+    file no line is kept to be shown, and no cell of one that `has_protected` columns.
     """
 
     name: str
@@ -65,6 +75,26 @@ class ReadHints:
     max_record_bytes: int = 8 * 1024**2
     max_records: int = 100_000_000
     block_bytes: int = 4 * 1024**2
+
+    def declared(self, name: str, header: str = "") -> Fact | None:
+        """Return the delimiter or encoding that the account declares, or else the feed.
+
+        The account may have settled it for files with a `header`, of this fingerprint.
+        """
+        setting: Setting = self.account.setting(name)
+        if setting.value is None and name == "delimiter":
+            setting = self.delimiters.get(header, setting)
+        if setting.value is not None:
+            return Fact(
+                value=setting.value,
+                because=setting.because,
+                evidence=setting.evidence,
+                way_out=f"; to let each file tell: {setting.forget}",
+            )
+        if value := getattr(self.dialect, name, None):
+            because = f"feed {self.feed!r} declares it"
+            return Fact(value=value, because=because, evidence="the feed declares it")
+        return None
 
     def of_feed(self, feed: Feed) -> "ReadHints":
         """Return what is known of a file of a feed besides."""
@@ -134,7 +164,8 @@ def find_dialect(text: Text, hints: ReadHints) -> Dialect:
     refuse_without_text(text, lines, "a header", hints.name)
     best, declared = _held_to_declared(best_reading(lines), lines, hints)
     delimiter = best.grammar.delimiter
-    perhaps = not best.grammar.quote and not begin_with_words(lines.lines, delimiter)
+    open_ = hints.dialect is None or hints.dialect.quote is None
+    perhaps = open_ and not best.grammar.quote and not begin_with_words(lines.lines, delimiter)
     if perhaps and quotes_anywhere(text.path, text.start, delimiter):
         lines = replace(lines, quoted=True)
         best, declared = _held_to_declared(best_reading(lines), lines, hints)
@@ -142,32 +173,58 @@ def find_dialect(text: Text, hints: ReadHints) -> Dialect:
     return _dialect(best, lines.lines, text.start, hints, declared)
 
 
-def _held_to_declared(
-    best: Reading, lines: Lines, hints: ReadHints
-) -> tuple[Reading, Setting | None]:
-    """Return the reading by the delimiter that the account declares, if it does, and its setting.
+def _held_to_declared(best: Reading, lines: Lines, hints: ReadHints) -> tuple[Reading, Fact | None]:
+    """Return the reading by the delimiter and the quote that are declared, and the delimiter's.
 
     Raises:
-        ContradictionError: The file shows more of the feed's names by another delimiter.
+        ContradictionError: The file shows more of the feed's names by another delimiter, or its
+            cells are in another quote.
     """
-    setting: Setting | None = hints.account.setting("delimiter")
-    if setting is None or setting.value is None:
-        setting = hints.delimiters.get(_fingerprint(best, hints))
-    if setting is None or setting.value is None or best.is_one_column:
+    fact = hints.declared("delimiter", _fingerprint(best, hints))
+    quote = hints.dialect.quote if hints.dialect else None
+    if fact is None and quote is None:
         return best, None
-    if setting.value == best.grammar.delimiter and best.header.doubt is None:
-        return best, setting
-    own = reading_by(lines, setting.value)
-    known, others = own.header.known, best.header.known
-    if known < others:
-        told = delimiter_name(setting.value)
-        needed = f"cells by the delimiter {told} were needed, as {setting.because}"
-        line, other = best.header.records[0].first, delimiter_name(best.grammar.delimiter)
-        shown = f"line {line:,} has {others} names of the feed by the {other}, {known} by the other"
-        raise ContradictionError(
-            hints.name, needed, f"{shown}; to let each file tell: {setting.forget}"
-        )
-    return own, setting
+    mark = fact.value if fact else best.grammar.delimiter
+    if mark == best.grammar.delimiter and best.header.doubt is None:
+        own = best
+    else:
+        own = reading_by(lines, mark)
+    if best.is_one_column and own.header.known <= best.header.known:
+        own, fact = best, None
+    if fact is not None and own.header.known < best.header.known:
+        raise _other_delimiter(best, own, fact, hints)
+    return (own if quote is None else _in_quotes(own, lines, quote, hints)), fact
+
+
+def _other_delimiter(
+    best: Reading, own: Reading, fact: Fact, hints: ReadHints
+) -> ContradictionError:
+    told, other = delimiter_name(fact.value), delimiter_name(best.grammar.delimiter)
+    line, known = best.header.records[0].first, own.header.known
+    needed = f"cells by the delimiter {told} were needed, as {fact.because}"
+    found = f"line {line:,} has {best.header.known} names of the feed by the {other}, {known} by"
+    return ContradictionError(hints.name, needed, f"{found} the other{fact.way_out}")
+
+
+def _in_quotes(best: Reading, lines: Lines, quote: str, hints: ReadHints) -> Reading:
+    """Return the reading by the quote that the feed declares, or by none.
+
+    Raises:
+        ContradictionError: By another quote cells of the header are quoted, more names are known
+            or more records have their width; and by the one declared no cell is.
+    """
+    own = reading_by(lines, best.grammar.delimiter, quote)
+    own = replace(own, is_one_column=best.is_one_column)
+    other = best.grammar.quote
+    if not best.quoted or other == quote or own.quoted:
+        return own
+    of_header = any(other in record.text for record in best.header.records)
+    worse = (own.header.known, own.steady) < (best.header.known, best.steady)
+    if quote or of_header or worse:
+        needed = f"cells in {quote!r} were needed" if quote else "cells without quotes were needed"
+        found = f"by the file's own evidence they are in {other!r}"
+        raise ContradictionError(hints.name, f"{needed}, as feed {hints.feed!r} declares it", found)
+    return own
 
 
 def _fingerprint(best: Reading, hints: ReadHints) -> str:
@@ -235,7 +292,7 @@ def _way_out(best: Reading, hints: ReadHints) -> str:
 
 
 def _dialect(
-    best: Reading, lines: list[str], start: int, hints: ReadHints, declared: Setting | None
+    best: Reading, lines: list[str], start: int, hints: ReadHints, declared: Fact | None
 ) -> Dialect:
     records, header = best.records, best.header
     above = [r for r in records if header.records and r.first < header.records[0].first]
@@ -258,7 +315,7 @@ def _dialect(
             if record.text.strip()
         ),
         blank_above=sum(1 for record in above if not record.text.strip()),
-        evidence=_evidence(best, declared),
+        evidence=_evidence(best, declared, hints),
     )
 
 
@@ -274,7 +331,7 @@ def _non_data(record: Record) -> NonDataLine:
     )
 
 
-def _evidence(best: Reading, declared: Setting | None) -> tuple[Evidence, ...]:
+def _evidence(best: Reading, declared: Fact | None, hints: ReadHints) -> tuple[Evidence, ...]:
     grammar, columns = best.grammar, len(best.header.names)
     width = f"{columns} columns" if columns > 1 else "one column"
     name = delimiter_name(grammar.delimiter)
@@ -285,7 +342,10 @@ def _evidence(best: Reading, declared: Setting | None) -> tuple[Evidence, ...]:
         name, because = "none", "no delimiter cuts most lines into as many cells"
     proven = declared is not None or best.is_proven
     found = [Evidence(subject="delimiter", decision=name, because=because, proven=proven)]
-    if grammar.quote != '"':
+    if hints.dialect is not None and hints.dialect.quote is not None:
+        quote = repr(grammar.quote) if grammar.quote else "none"
+        found.append(Evidence(subject="quote", decision=quote, because="the feed declares it"))
+    elif grammar.quote != '"':
         none = "no cell is quoted whole, or hardly any of those that begin with a quote"
         because = "cells have it" if grammar.quote else none
         found.append(

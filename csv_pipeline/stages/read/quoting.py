@@ -18,13 +18,16 @@ def by_quote(lines: list[str], delimiter: str, *, quoted: bool) -> Iterator[Gram
     if not quoted and _are_text(lines, delimiter):
         yield Grammar(delimiter, "")
     else:
-        yield Grammar(delimiter)
-        if any('\\"' in line for line in lines):
-            yield Grammar(delimiter, '"', "backslash")
+        yield from by_this_quote(lines, delimiter, '"')
     if _wraps(lines, delimiter, "'"):
-        yield Grammar(delimiter, "'")
-        if any("\\'" in line for line in lines):
-            yield Grammar(delimiter, "'", "backslash")
+        yield from by_this_quote(lines, delimiter, "'")
+
+
+def by_this_quote(lines: list[str], delimiter: str, quote: str) -> Iterator[Grammar]:
+    """Give the grammars by a delimiter and a quote; by none every quote is text."""
+    yield Grammar(delimiter, quote, literal=not quote)
+    if quote and any(f"\\{quote}" in line for line in lines):
+        yield Grammar(delimiter, quote, "backslash")
 
 
 def quotes_cells(lines: list[str], delimiter: str, quote: str) -> bool:

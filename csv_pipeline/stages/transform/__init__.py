@@ -9,14 +9,15 @@ import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import chain
 
 import polars as pl
 
 from csv_pipeline.account import Account, account_command, entry_of
 from csv_pipeline.batches import Batches, BatchWriter, batches, in_order, scan
 from csv_pipeline.casts import cells
-from csv_pipeline.casts.identifiers import Rounded, is_rounded, rounded
-from csv_pipeline.errors import FileRefusedError, MissingColumnError
+from csv_pipeline.casts.identifiers import Damage, damage
+from csv_pipeline.errors import ContradictionError, FileRefusedError, MissingColumnError
 from csv_pipeline.handover import TYPED_ORIGIN, WHOLE, TypedFile
 from csv_pipeline.model import Evidence, FileFacts
 from csv_pipeline.parts import Files, by_part, parts_of
@@ -27,6 +28,7 @@ from csv_pipeline.spec.header import (
     extras_in,
     layout_of,
     likeliest,
+    mismatch,
     missing_columns,
     sources_in,
     title,
@@ -73,6 +75,7 @@ def transform(
     `today` is the day of the import, by which years of two digits are read. A file is refused by
 
     - `MissingColumnError`: The header lacks columns that the feed needs in this layout.
+    - `ContradictionError`: The header has columns that `fields_match` excludes.
     - `UndecidableError`: Nothing settles the day order or decimal mark of a column.
     - `MixedCurrenciesError`: Amounts of a column are in several, and no column says in which.
     - `ContradictionError`: What the file says of itself is not what it holds.
@@ -80,9 +83,8 @@ def transform(
     """
     sources, others = sources_in(files.header, feed)
     layout = _layout(sources, feed, files.facts)
-    if missing := missing_columns(sources, layout, feed):
-        without = Header(feed=feed, account=account, sources=sources, headings={})
-        return [_without(missing, without, files.header, name) for name in files.names]
+    if refused := _refusals(files, feed, account, sources, layout):
+        return [*refused]
     headings = {column: files.header[position] for column, position in sources.items()}
     header = Header(feed=feed, account=account, sources=sources, headings=headings)
     nulls = frozenset(word.casefold() for word in (*feed.nulls, *account.null_words))
@@ -124,12 +126,12 @@ def transform(
         rejects.write(faults, number)
         return faults["row_number"].unique(), [ids for *_, ids in made]
 
-    at_fault, rounded_ids = [0] * len(plans), [dict[str, Rounded]() for _ in plans]
+    at_fault, damaged_ids = [0] * len(plans), [dict[str, Damage]() for _ in plans]
     for bad, found in in_order(type_batch, enumerate(batches(files.rows) if alike else ())):
         for at, some in by_part(bad.to_frame(), files.parts):
             at_fault[at] += some.height
         for ids in found:
-            _add_rounded(rounded_ids, ids, files)
+            _add_damage(damaged_ids, ids, files)
     made: list[TypedFile | FileRefusedError] = []
     own = _own_rows(rows.batches, files) if feed.file_checks else {}
     for at, plan in enumerate(plans):
@@ -141,7 +143,7 @@ def transform(
         except FileRefusedError as refusal:
             made.append(refusal)
             continue
-        damaged = (its.warning(headings[name]) for name, its in rounded_ids[at].items())
+        damaged = (its.warnings(headings[name]) for name, its in damaged_ids[at].items())
         made.append(
             TypedFile(
                 rows=rows.batches,
@@ -161,7 +163,7 @@ def transform(
                     *plan.decided.evidence,
                     *checked,
                 ),
-                warnings=(*plan.decided.warnings, *filter(None, damaged)),
+                warnings=(*plan.decided.warnings, *chain.from_iterable(damaged)),
             )
         )
     return made
@@ -217,15 +219,13 @@ def _by_plan(
         yield plan, batch.filter(position.is_in(positions))
 
 
-def _add_rounded(to: Sequence[dict[str, Rounded]], ids: pl.DataFrame, files: Files) -> None:
+def _add_damage(to: Sequence[dict[str, Damage]], ids: pl.DataFrame, files: Files) -> None:
     """Add what is known of the ids of a batch to what is known of those of each file."""
     number, line, *_ = TYPED_ORIGIN
     for name in ids.columns[len(TYPED_ORIGIN) :]:
-        if len(files.parts) > 1 and not is_rounded(ids[name]).any():
-            continue  # then no file has anything to be told
         for at, some in by_part(ids, files.parts, number):
-            known = to[at].get(name, Rounded())
-            to[at][name] = known + rounded(some[name], some[line])
+            known = to[at].get(name, Damage())
+            to[at][name] = known + damage(some[name], some[line])
 
 
 def facts_by_header(header: tuple[str, ...], feed: Feed) -> FileFacts:
@@ -300,6 +300,23 @@ def _declared(plan: Plan) -> Iterator[Evidence]:
         because = account.setting("maps", entry_of(its[-1])).evidence
         words = f"words of {plan.headings[name]}"
         yield Evidence(subject=words, decision=f"{len(its)} more", because=because)
+
+
+def _refusals(
+    files: Files, feed: Feed, account: Account, sources: Mapping[str, int], layout: Layout
+) -> list[FileRefusedError]:
+    """Return for each file why it is refused for its header, which all have; none if it fits."""
+    if missing := missing_columns(sources, layout, feed):
+        without = Header(feed=feed, account=account, sources=sources, headings={})
+        return [_without(missing, without, files.header, name) for name in files.names]
+    if files.replay is None and (found := mismatch(files.header, feed)):
+        its_order = " in their order" if feed.fields_match == "exact" else ""
+        needed = (
+            f"the columns of feed {feed.name!r} and no others{its_order} were needed, as its "
+            f"fieldsMatch is {feed.fields_match}"
+        )
+        return [ContradictionError(name, needed, found) for name in files.names]
+    return []
 
 
 def _without(

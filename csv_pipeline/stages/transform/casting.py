@@ -28,7 +28,7 @@ def typed_rows(batch: pl.DataFrame, plan: Plan) -> tuple[pl.DataFrame, pl.DataFr
     """Return a batch as the contract's columns, its rows' faults, and the ids to look at.
 
     The rows have `EXTRA` and `TYPED_ORIGIN` besides. The ids are those columns, with
-    `TYPED_ORIGIN`, of which a spreadsheet may have rounded any.
+    `TYPED_ORIGIN`, of which a spreadsheet may have damaged any.
     """
     feed = plan.feed
     every = [column for column in feed.columns if column.name in plan.sources]
@@ -71,9 +71,10 @@ def typed_rows(batch: pl.DataFrame, plan: Plan) -> tuple[pl.DataFrame, pl.DataFr
     if plan.decided.stating or plan.account.currency:
         typed, more = _with_currency(typed, text, plan)
         faults += more
+    faults += _in_another_currency(typed, text, plan)
     typed, more = signed(typed, text, plan)
     faults += more
-    ids = text.select(*TYPED_ORIGIN, *(name for name, its in odd.items() if its.rounded))
+    ids = text.select(*TYPED_ORIGIN, *(name for name, its in odd.items() if its.damaged))
     return with_derived(typed, plan), pl.concat(faults), ids
 
 
@@ -281,6 +282,23 @@ def _with_currency(
         if other.any()
     ]
     return typed.with_columns(whole.alias(own.name)), faults
+
+
+def _in_another_currency(
+    typed: pl.DataFrame, text: pl.DataFrame, plan: Plan
+) -> Iterator[pl.DataFrame]:
+    """Give a fault for each amount that states another currency than the columns which tell it."""
+    for column in plan.feed.columns:
+        told = [typed[name] for name in column.currency_in if name in typed.columns]
+        if not told or column.name not in plan.decided.stating:
+            continue
+        stated = decimals.currency(text[column.name])
+        meant = currencies.all_meant(stated, plan.account.currency)
+        if (differ := currencies.disagreeing(meant, told)).any():
+            whole = pl.concat_str(told, separator=" or ", ignore_nulls=True)
+            rows, shown = text.with_columns(whole.alias("_whole")), plan.headings[column.name]
+            needed = pl.format("an amount in {}, as its row says", pl.col("_whole"))
+            yield fault_rows(rows, differ, column, shown, "currency", needed)
 
 
 def _extra(batch: pl.DataFrame, plan: Plan) -> pl.Series:

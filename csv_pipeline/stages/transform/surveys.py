@@ -174,7 +174,10 @@ class Surveys:
         return Decided(
             styles=marks | orders | others.styles,
             evidence=[*others.evidence, *of_orders, *of_marks],
-            warnings=others.warnings,
+            warnings=[
+                *others.warnings,
+                *(one.differ() for one in (*days, *self.figures.amounts) if one.has_both),
+            ],
             stating=self.figures.stating,
         )
 

@@ -1,8 +1,9 @@
 """Which encoding a file is in: what its bytes prove, then what was declared, then what reads best.
 
 A byte order mark proves, and so do the zero bytes of UTF-16 and UTF-32, the escape sequences of
-ISO-2022, and words that are valid UTF-8 and read better by it. What the account declares settles
-the rest; without it, words beyond ASCII are weighed by every older encoding (see `legacy`).
+ISO-2022, and words that are valid UTF-8 and read better by it. What the account or the feed
+declares settles the rest; without it, words beyond ASCII are weighed by every older encoding (see
+`legacy`).
 """
 
 import codecs
@@ -11,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from csv_pipeline.errors import ContradictionError, UnreadableFileError
-from csv_pipeline.stages.read.dialect import ReadHints
+from csv_pipeline.stages.read.dialect import Fact, ReadHints
 from csv_pipeline.stages.read.encoding.legacy import (
     CONTRADICTS,
     MARGIN,
@@ -55,12 +56,12 @@ def decided(
         hints: What was declared and what is expected.
 
     Raises:
-        ContradictionError: The bytes prove another encoding than the account declares.
+        ContradictionError: The bytes prove another encoding than is declared.
         UnreadableFileError: By no encoding are they words.
     """
     proof = proof or _by_escapes(head, survey)
-    if hints.account.encoding is not None:
-        found = _declared(source, survey, proof, hints, hints.account.encoding)
+    if (fact := hints.declared("encoding")) is not None:
+        found = _declared(source, survey, proof, hints, fact)
     elif proof is not None:
         found = proof
     elif survey.is_utf8:
@@ -91,17 +92,21 @@ def _by_escapes(head: bytes, survey: Survey) -> Decision | None:
 
 
 def _declared(
-    source: Path, survey: Survey, proof: Decision | None, hints: ReadHints, encoding: str
+    source: Path, survey: Survey, proof: Decision | None, hints: ReadHints, fact: Fact
 ) -> Decision:
-    name, declared = codecs.lookup(encoding).name, hints.account.setting("encoding").evidence
+    name, declared = codecs.lookup(fact.value).name, fact.evidence
     if proof is not None:
         if proof.name.startswith(name.removesuffix("-sig")):
             return proof
         found = f"by its bytes it is {proof.name.upper()}: {proof.because}"
-        raise _contradiction(hints, encoding, found)
+        raise _contradiction(hints, fact, found)
     if name.startswith(("utf-16", "utf-32")) and not survey.zero_bytes:
         found = "it has no zero bytes, which such text has in each line end"
-        raise _contradiction(hints, encoding, found)
+        raise _contradiction(hints, fact, found)
+    fitting, misfits = _valid_and_other(survey)
+    if name.startswith("utf-8") and fitting <= misfits and not survey.is_utf8:
+        found = f"{misfits:,} of {fitting + misfits:,} words beyond ASCII are not, from"
+        raise _contradiction(hints, fact, f"{found} {survey.first_misfit} on")
     if name != "utf-8" and survey.is_utf8 and not survey.is_ascii:
         with_words(survey, source, 0)
     if name != "utf-8" and (words := survey.utf8_words):
@@ -110,18 +115,22 @@ def _declared(
         better = f"read better by it, by {bits:,.0f} bits (proof from {CONTRADICTS:.0f} on)"
         if contradicts(words, name) and len(words) * 2 > len(survey.words):
             found = f"by its bytes it is UTF-8: {valid} and {better}"
-            raise _contradiction(hints, encoding, found)
+            raise _contradiction(hints, fact, found)
         if bits > 0 and len(words) == len(survey.words):
             because = f"{declared}, although {valid} and {better}"
             return Decision(name=name, because=because, proven=False)
     return Decision(name=name, because=declared)
 
 
-def _contradiction(hints: ReadHints, encoding: str, found: str) -> ContradictionError:
-    setting = hints.account.setting("encoding")
-    needed = f"text in the encoding {encoding} was needed, as {setting.because}"
-    found = f"{found}; to let each file tell: {setting.forget}"
-    return ContradictionError(hints.name, needed, found)
+def _contradiction(hints: ReadHints, fact: Fact, found: str) -> ContradictionError:
+    needed = f"text in the encoding {fact.value} was needed, as {fact.because}"
+    return ContradictionError(hints.name, needed, f"{found}{fact.way_out}")
+
+
+def _valid_and_other(survey: Survey) -> tuple[int, int]:
+    """Return how many words beyond ASCII are valid UTF-8, and how many are not."""
+    valid = sum(survey.words[word] for word in survey.utf8_words)
+    return valid, survey.words.total() - valid
 
 
 def _by_words(survey: Survey, hints: ReadHints) -> Decision:
@@ -130,8 +139,7 @@ def _by_words(survey: Survey, hints: ReadHints) -> Decision:
     Raises:
         UnreadableFileError: Half of the words are none in any encoding.
     """
-    valid = sum(survey.words[word] for word in survey.utf8_words)
-    other = survey.words.total() - valid
+    valid, other = _valid_and_other(survey)
     if valid > other:
         because = f"{valid:,} words beyond ASCII are valid UTF-8, {other:,} are not"
         return Decision(name="utf-8", because=because)

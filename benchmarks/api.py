@@ -1,0 +1,223 @@
+"""Measure the API as those who use it see it: `python -m benchmarks.api`.
+
+It prints how long lists take while 20 files of 10 MB are sent and 100 listen, what memory the
+service has then, how fast an upload is by a bare copy over loopback, and a page of 1,000,000
+rejects. Dagster is not there, so nothing is imported meanwhile.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import sqlalchemy as sa
+
+from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
+from csv_pipeline.engine.run import run
+from csv_pipeline.feeds import FEEDS
+from csv_pipeline.files.landing import found_file
+from csv_pipeline.location import location_of
+from csv_pipeline.settings import Settings
+from csv_pipeline.storage import accounts, arrivals, tokens
+
+ACCOUNT, FEED = "acme", "customers"
+LISTENERS, UPLOADS, UPLOAD_BYTES = 100, 20, 10 * 1024**2
+_LARGE_BYTES = 500 * 1024**2
+_REJECTS = 1_000_000
+_MORE_REJECTS = """
+INSERT INTO csv_pipeline.reject (import_id, row_number, line_number, "column", rule, value, message,
+                                 raw)
+SELECT import_id, row_number + n, line_number + n, "column",
+       CASE WHEN n % 100000 = 0 THEN 'rare' ELSE rule END, value || n, message, raw
+FROM csv_pipeline.reject, generate_series(1, :more) AS n
+WHERE import_id = :import_id AND row_number = :row_number
+"""
+
+
+@dataclass(frozen=True)
+class Served:
+    """A service in a process of its own."""
+
+    url: str
+    token: str
+    pid: int
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every request brings."""
+        return {"Authorization": f"Bearer {self.token}"}
+
+    def memory_mb(self) -> int:
+        """Return the memory that is the service's own now."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        (line,) = (one for one in status.splitlines() if one.startswith("RssAnon"))
+        return int(line.split()[1]) // 1024
+
+
+def main() -> None:
+    """Print every measurement; the load of the machine beside them."""
+    with tempfile.TemporaryDirectory(prefix="csv-pipeline-bench-api-") as folder:
+        pipeline = open_pipeline(Settings(home=Path(folder)), FEEDS)
+        try:
+            import_id = _rejected(pipeline)
+            with _served(pipeline) as served:
+                print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+                for name, query in {
+                    "first page": "",
+                    "a rare rule": "?rule=rare",
+                    "open": "?open=true",
+                }.items():
+                    path = f"/api/v1/imports/{import_id}/rejects{query}"
+                    seconds = _times(served, path, 9)[4]
+                    print(f"rejects of {_REJECTS:,}, {name}: {seconds * 1000:.0f} ms")
+                _under_load(served)
+                _throughput(served, Path(folder))
+        finally:
+            pipeline.close()
+
+
+def _under_load(served: Served) -> None:
+    """Read lists while files are sent and many listen."""
+    failed: list[str] = []
+    peak = 0
+
+    def send(number: int) -> None:
+        path = f"/api/v1/uploads/{ACCOUNT}/f{number}.csv?feed={FEED}"
+        answer = httpx2.put(
+            served.url + path, headers=served.headers, content=_body(UPLOAD_BYTES), timeout=300
+        )
+        if answer.is_error:
+            failed.append(answer.text)
+
+    with ExitStack() as stack, ThreadPoolExecutor(UPLOADS) as pool:
+        for _ in range(LISTENERS):
+            _listen(served, stack)
+        sent = [pool.submit(send, number) for number in range(UPLOADS)]
+        found: list[float] = []
+        while not all(one.done() for one in sent):
+            found += _times(served, "/api/v1/imports?limit=20", 5)
+            peak = max(peak, served.memory_mb())
+    at = sorted(found)[int(len(found) * 0.95)]
+    print(f"{UPLOADS} uploads, {LISTENERS} listeners: reads p95 {at * 1000:.0f} ms ({len(found)})")
+    print(f"memory {peak} MB; refused {len(failed)}")
+
+
+def _throughput(served: Served, folder: Path) -> None:
+    """Compare an upload to a bare copy over loopback, in turns; the median of three ratios."""
+    ratios = []
+    for number in range(3):
+        bare = _timed(lambda: _copied(folder / "bare"))
+        path = f"/api/v1/uploads/{ACCOUNT}/large{number}.csv?feed={FEED}"
+
+        def put(path: str = path) -> None:
+            httpx2.put(
+                served.url + path, headers=served.headers, content=_body(_LARGE_BYTES), timeout=300
+            ).raise_for_status()
+
+        ratios.append(bare / _timed(put))
+    print(f"PUT of {_LARGE_BYTES // 1024**2} MB: {sorted(ratios)[1]:.0%} of a bare copy")
+
+
+def _copied(target: Path) -> None:
+    """Send bytes to a socket whose other end writes them to a file, and to the disk."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def take() -> None:
+            taken, _ = server.accept()
+            with taken, target.open("wb") as file:
+                while chunk := taken.recv(1024**2):
+                    file.write(chunk)
+                file.flush()
+                os.fsync(file.fileno())
+
+        taker = threading.Thread(target=take)
+        taker.start()
+        with socket.create_connection(server.getsockname()) as sender:
+            for chunk in _body(_LARGE_BYTES):
+                sender.sendall(chunk)
+        taker.join()
+
+
+def _body(size: int) -> Iterator[bytes]:
+    chunk = (b"C1,Ann,ann@example.org\n" * 12_000)[: 256 * 1024]
+    for _ in range(size // len(chunk)):
+        yield chunk
+
+
+def _timed(do: Callable[[], object]) -> float:
+    since = time.perf_counter()
+    do()
+    return time.perf_counter() - since
+
+
+def _times(served: Served, path: str, count: int) -> list[float]:
+    with httpx2.Client(base_url=served.url, headers=served.headers, timeout=60) as reader:
+        return sorted(_timed(lambda: reader.get(path).raise_for_status()) for _ in range(count))
+
+
+def _listen(served: Served, stack: ExitStack) -> None:
+    host, port = served.url.removeprefix("http://").split(":")
+    listener = stack.enter_context(socket.create_connection((host, int(port))))
+    head = f"GET /api/v1/events HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {served.token}"
+    listener.sendall(f"{head}\r\n\r\n".encode())
+
+
+def _rejected(pipeline: Pipeline) -> int:
+    """Import a file with a bad row, and let it have many."""
+    path = pipeline.settings.home / "bad.csv"
+    path.write_text(
+        "Customer ID,Name,Email\nC1,Ann,ann@example.org\nC2,Bob,none\nC3,Cid,c@example.org\n"
+    )
+    with pipeline.database.begin() as connection:
+        accounts.add(connection, ACCOUNT)
+        arrivals.register(connection, [found_file(location_of(path), ACCOUNT, FEED)])
+    (report,) = run(pipeline, pipeline.claim(ACCOUNT, FEED))
+    with pipeline.database.begin() as connection:
+        first = connection.scalar(sa.text("SELECT min(row_number) FROM csv_pipeline.reject"))
+        facts = {"more": _REJECTS - 1, "import_id": report.import_id, "row_number": first}
+        connection.execute(sa.text(_MORE_REJECTS), facts)
+    with pipeline.database.engine.connect() as connection:
+        own = connection.execution_options(isolation_level="AUTOCOMMIT")
+        own.execute(sa.text("VACUUM (ANALYZE) csv_pipeline.reject"))
+    import_id: int = report.import_id
+    return import_id
+
+
+@contextmanager
+def _served(pipeline: Pipeline) -> Iterator[Served]:
+    with pipeline.database.begin() as connection:
+        token, _ = tokens.make(connection, "bench", account=ACCOUNT, scopes=list(tokens.Scope))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    home, url = pipeline.settings.home, f"http://127.0.0.1:{port}"
+    environment = os.environ | {
+        "CSV_PIPELINE_HOME": str(home),
+        "CSV_PIPELINE_DAGSTER_URL": "http://127.0.0.1:9",
+        "CSV_PIPELINE_REQUESTS_PER_MINUTE": "1000000",
+    }
+    command = [sys.executable, "-m", "csv_pipeline.cli", "serve", "--alone", "--port", str(port)]
+    process = subprocess.Popen(command, env=environment)  # noqa: S603  # our own command
+    try:
+        for _ in range(600):
+            with suppress(httpx2.HTTPError):
+                if httpx2.get(f"{url}/health/live", timeout=2).is_success:
+                    break
+            time.sleep(0.1)
+        yield Served(url, token, process.pid)
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+if __name__ == "__main__":
+    main()
