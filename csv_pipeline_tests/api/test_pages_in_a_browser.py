@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 import uvicorn
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 from csv_pipeline.api.app import make_app
 from csv_pipeline.api.service import Service
-from csv_pipeline.storage import accounts, tokens
-from csv_pipeline_tests.conftest import Desk
+from csv_pipeline.engine.workspace import Stage
+from csv_pipeline.storage import accounts, progress, tokens
+from csv_pipeline_tests.conftest import Desk, ingest
 
 pytestmark = pytest.mark.browser
 PEOPLE = "ID,Name,Secret,Amount\n1,one,111,1.00\n2,two,222,2.00\n3,bad,333,x\n"
@@ -150,21 +151,144 @@ def test_cells_are_corrected_by_keys_alone(visit: Visit, desk: Desk) -> None:
     page.wait_for_selector("input[value='y']")
 
 
+def test_cells_are_found_and_replaced_by_mouse(visit: Visit, desk: Desk) -> None:
+    report = desk.bring(PEOPLE + "4,bad,444,x\n")
+    page = visit()
+    page.goto(f"/imports/{report.import_id}/rejects")
+    page.fill("#find", "x")
+    page.fill("#put", "5.00")
+    page.click("text=See what would change")
+    page.wait_for_selector("text=It would change 2 cells in 2 rows")
+    page.click("button.primary")
+    page.wait_for_selector("text=2 cells were changed.")
+    page.wait_for_selector("button:has-text('Import 2 corrected rows')")
+    page.click("button.primary")
+    page.wait_for_selector("text=Every row is imported")
+    assert len(desk.rows()) == 4
+
+
+def test_who_is_logged_out_goes_on_where_it_was(visit: Visit, desk: Desk, service: Service) -> None:
+    report = desk.bring(PEOPLE)
+    page = visit()
+    with service.pipeline.database.begin() as connection:
+        for one in tokens.listed(connection, desk.account):
+            tokens.revoke(connection, one.token_id)
+        text, _ = tokens.make(connection, "anna", account=desk.account, scopes=list(tokens.Scope))
+    page.goto(f"/imports/{report.import_id}/rejects")
+    page.wait_for_selector("text=You were logged out")
+    page.fill("#token", text)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("h1:has-text('Rejected rows')")
+
+
+def test_a_name_in_the_header_is_mapped_and_known_the_next_time(
+    visit: Visit, desk: Desk, tmp_path: Path
+) -> None:
+    page = visit()
+    for name, amount in (("one.csv", "1.00"), ("two.csv", "2.00")):
+        path = tmp_path / name
+        path.write_text(f"ID,Vorname,Amount\n1,Ada,{amount}\n")
+        page.goto("/imports/new")
+        page.select_option("#feed", "people")
+        page.set_input_files("#files", path)
+        page.wait_for_selector("text=Nothing has been stored yet")
+        if name == "one.csv":
+            page.select_option("[aria-label='Column that Vorname is']", "name")
+            page.click("button:has-text('Remember')")
+        page.wait_for_selector("text=as last time")
+        page.click("button.primary")
+        page.wait_for_selector("text=Every row is imported")
+    assert [row.name for row in desk.rows(columns="name")] == ["Ada"]
+
+
+def test_whoever_watches_an_import_sees_how_far_it_is_and_then_its_outcome(
+    visit: Visit, desk: Desk
+) -> None:
+    claim = desk.claimed(PEOPLE).claim
+    page = visit()
+    page.goto(f"/imports/{claim.import_id}")
+    for rows in (40, 80):
+        step = progress.Step(
+            import_id=claim.import_id, stage=Stage.VALIDATE.value, rows=rows, total_rows=100
+        )
+        with desk.pipeline.database.begin() as connection:
+            progress.store(connection, [step])
+        page.wait_for_selector(f"text={rows} of 100 rows")
+        page.wait_for_selector("[aria-current=step]:has-text('Checking rules')")
+    ingest(desk.pipeline, claim)
+    page.wait_for_selector("text=1 row was not imported")
+
+
+def test_a_file_of_100_mb_goes_on_after_the_connection_broke(
+    visit: Visit, desk: Desk, tmp_path: Path
+) -> None:
+    path = tmp_path / "people.csv"
+    with path.open("w") as out:
+        out.write("ID,Name,Amount\n")
+        for start in range(0, 100_000, 1_000):
+            name = "x" * 1_000
+            out.writelines(f"{number},{name},1.00\n" for number in range(start, start + 1_000))
+    assert path.stat().st_size > 100_000_000
+    page = visit()
+    parts = []
+
+    def break_off_once(route: Route) -> None:
+        parts.append(route.request.headers["upload-offset"])
+        if len(parts) == 3:
+            route.abort("connectionreset")
+        else:
+            route.continue_()
+
+    page.route("**/api/v1/tus/*", lambda route: _only("PATCH", route, break_off_once))
+    page.goto("/imports/new")
+    page.select_option("#feed", "people")
+    page.set_input_files("#files", path)
+    page.wait_for_selector("text=Nothing has been stored yet", timeout=180_000)
+    assert parts[2] == parts[3] != "0"
+    page.wait_for_selector("text=Import 100,000 rows")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_on_any_page(visit: Visit, desk: Desk, scheme: str) -> None:
+def test_axe_finds_nothing_on_any_page(
+    visit: Visit, desk: Desk, tmp_path: Path, scheme: str
+) -> None:
     report = desk.bring(PEOPLE)
     page = visit(color_scheme=scheme)
     here = f"/imports/{report.import_id}"
     found = []
     for path in (
-        *("/", "/imports/new", "/history", "/feeds", "/feeds/people", "/patterns"),
+        *("/", "/imports/new", "/history", "/feeds", "/feeds/people", "/patterns", "/login"),
         *(f"/accounts/{desk.account}", here, f"{here}/rejects", f"{here}/undo"),
+        *("/tokens", "/audit"),
     ):
         page.goto(path)
-        for one in Axe().run(page).response["violations"]:
-            nodes = "; ".join(node["html"][:160] for node in one["nodes"][:3])
-            found.append(f"{path}: {one['id']}: {nodes}")
+        found += _faults(page)
+    page.goto(f"{here}/rejects")
+    page.fill("#find", "x")
+    page.click("text=See what would change")
+    page.wait_for_selector("text=It would change")
+    found += _faults(page)
+    page.goto("/imports/new")
+    _send(page, tmp_path)
+    page.wait_for_selector("text=Nothing has been stored yet")
+    found += _faults(page)
     assert found == []
+
+
+def _faults(page: Page) -> list[str]:
+    """Return what axe finds on a page."""
+    found = []
+    for one in Axe().run(page).response["violations"]:
+        nodes = "; ".join(node["html"][:160] for node in one["nodes"][:3])
+        found.append(f"{page.url}: {one['id']}: {nodes}")
+    return found
+
+
+def _only(method: str, route: Route, handle: Callable[[Route], None]) -> None:
+    if route.request.method == method:
+        handle(route)
+    else:
+        route.continue_()
 
 
 def _file(folder: Path) -> Path:

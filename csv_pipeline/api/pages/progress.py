@@ -19,6 +19,7 @@ _STAGES = {
     Stage.LOAD: "Storing",
     Stage.REPORT: "Reporting",
 }
+_OF_CHECK = {Stage.LOAD: "Comparing with what is stored"}
 _SAID = {
     ImportState.UPLOADING: "It is being sent.",
     ImportState.ARRIVED: "It lies in the landing area and waits for its run.",
@@ -32,11 +33,12 @@ def live(state: ImportState, told: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return steps and progress for a file that is worked on."""
     known = [stage for stage in _STAGES if stage == (told or {}).get("step")]
     at = list(_STAGES).index(known[0]) if known else -1
-    word = _STAGES[known[0]] if known else str(state).capitalize()
+    words = _STAGES | _OF_CHECK if state is ImportState.CHECKING else _STAGES
+    word = words[known[0]] if known else str(state).capitalize()
     return {
         "steps": [
             {"word": name, "done": place < at, "now": place == at}
-            for place, name in enumerate(_STAGES.values())
+            for place, name in enumerate(words.values())
         ],
         "progress": {
             "stage": known[0].value if known else "",
