@@ -4,6 +4,7 @@ import csv
 import html
 import io
 import re
+import zipfile
 from collections.abc import Callable
 from html.parser import HTMLParser
 
@@ -199,7 +200,7 @@ class Visitor:
         self.text, self.path = answer.text, answer.url.path
         return answer.text
 
-    def send(self, content: str, **fields: str) -> str:
+    def send(self, content: str | bytes, **fields: str) -> str:
         self.open("/imports/new")
         csrf = hold_to_form(self.text).csrf
         answer = self.browser.post(
@@ -235,7 +236,7 @@ def test_a_file_is_checked_imported_corrected_and_taken_back_without_javascript(
     assert "<b>x" not in rejects
     visitor.post(f"/imports/{upload}/rejects", row="4", column="Amount", value="3.00")
     found = visitor.post(f"/imports/{upload}/rejects/replace", find="y", put="4.00")
-    assert "It would change 1 cells in 1 rows" in found
+    assert "It would change 1 cell in 1 row" in found
     visitor.post(f"/imports/{upload}/rejects/replace", find="y", put="4.00", sure="true")
     assert 'value="4.00"' in visitor.text
     visitor.post(f"/imports/{upload}/rejects/take-back")
@@ -244,7 +245,7 @@ def test_a_file_is_checked_imported_corrected_and_taken_back_without_javascript(
     assert "Every row is imported" in visitor.text
     assert len(desk.rows()) == 3
     repair = visitor.path
-    assert "1 rows that it brought" in _plain(visitor.open(f"{repair}/undo"))
+    assert "1 row that it brought" in _plain(visitor.open(f"{repair}/undo"))
     visitor.post(f"{repair}/undo")
     assert "Taken back by import" in visitor.text
     assert len(desk.rows()) == 2
@@ -282,7 +283,7 @@ def test_a_discarded_file_leaves_nothing(visitor: Visitor, desk: Desk) -> None:
 def test_what_needs_somebody_is_the_first_thing_on_the_overview(
     visitor: Visitor, desk: Desk
 ) -> None:
-    assert "Nothing needs you" in visitor.open("/")
+    assert "Import your first file" in visitor.open("/")
     desk.bring(PEOPLE)
     desk.bring("Foo;Bar\n1;2\n")
     home = visitor.open("/")
@@ -336,3 +337,68 @@ def _form_of(text: str, field: str) -> dict[str, str]:
     (form,) = re.findall(rf'<form(?:(?!</form>).)*name="{field}".*?</form>', text, re.DOTALL)
     found = dict(re.findall(r'name="(\w+)" value="([^"]*)"', form))
     return {name: html.unescape(value) for name, value in found.items() if name != "csrf"}
+
+
+def test_a_question_is_answered_ignored_or_looked_into(visitor: Visitor, desk: Desk) -> None:
+    visitor.send("Tag,Mood\nA1,soldd\nA2,sold\n", account=desk.account, feed="moods", check="true")
+    here = visitor.path
+    assert "unknown mood" in visitor.text
+    assert "Map to sold, and check again" in _plain(visitor.text)
+    assert "Map to sold" not in visitor.open(f"{here}?left=1")
+    assert "1 ignored" in visitor.text
+    form = _form_of(visitor.open(here), "answer")
+    strange = visitor.browser.post(
+        f"{here}/remedy", data=form | {"value": "mood:x=sold", "csrf": Outline(visitor.text).csrf}
+    )
+    assert (strange.status_code, "question" in strange.text) == (422, True)
+    visitor.open(here)
+    visitor.post(f"{here}/remedy", **form)
+    assert "unknown mood" not in visitor.text
+    assert "mood:soldd = sold" in _plain(visitor.open(f"/accounts/{desk.account}")).replace(
+        "mood: soldd", "mood:soldd"
+    )
+
+
+def test_of_which_feed_a_file_is_can_be_chosen(visitor: Visitor, desk: Desk) -> None:
+    visitor.send("Foo,Bar\n1,2\n", account=desk.account, check="true")
+    assert "Of which feed is it?" in visitor.text
+    visitor.post(f"{visitor.path}/again", feed="people")
+    assert "Of which feed is it?" not in visitor.text
+
+
+def test_each_file_of_an_archive_is_shown_and_what_is_refused_is_not_counted(
+    visitor: Visitor, desk: Desk
+) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("a.csv", "ID,Name,Amount\n1,one,1.00\n2,two,x\n")
+        archive.writestr("b.csv", "Foo;Bar\n1;2\n")
+    checked = visitor.send(packed.getvalue(), account=desk.account, feed="people", check="true")
+    assert "Files in it" in checked
+    assert "Import 1 row<" in checked
+
+
+def test_a_token_is_shown_once_and_revoked(visitor: Visitor, desk: Desk) -> None:
+    visitor.open("/tokens")
+    made = visitor.post("/tokens", name="the ERP", account=desk.account, scopes="read")
+    (text,) = re.findall(r'value="(csvp_[^"]+)"', made)
+    headers = {"Authorization": f"Bearer {text}"}
+    assert visitor.browser.get("/index.json", headers=headers).status_code == 200
+    assert text not in visitor.open("/tokens")
+    number = max(int(one) for one in re.findall(r"/tokens/(\d+)/revoke", visitor.text))
+    assert "revoked" in visitor.post(f"/tokens/{number}/revoke")
+    assert visitor.browser.get("/index.json", headers=headers).status_code == 401
+    log = visitor.open("/audit")
+    assert "token made" in log
+    assert text not in log
+
+
+def test_who_is_no_admin_sees_no_tokens_and_no_log(service: Service, account: str) -> None:
+    with service.pipeline.database.begin() as connection:
+        accounts.add(connection, account)
+        text, _ = tokens.make(connection, "eve", account=account, scopes=[tokens.Scope.UPLOAD])
+    caller = TestClient(make_app(service), headers={"Accept": "text/html"})
+    caller.post("/login", data={"token": text})
+    for path in ("/tokens", "/audit", "/tokens.json", "/audit.json"):
+        assert caller.get(path).status_code == 403, path
+    assert "/tokens" not in caller.get("/imports/new").text

@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI
 
 from csv_pipeline.api.pages import (
     accounts,
+    audit,
     checks,
     feeds,
     history,
@@ -17,12 +18,14 @@ from csv_pipeline.api.pages import (
     rejects,
     sending,
     session,
+    tokens,
 )
 from csv_pipeline.api.pages.page import problem_page
 
 _ROUTERS: tuple[APIRouter, ...] = (
     *(home.router, sending.router, imports.router, checks.router, rejects.router),
     *(history.router, feeds.router, accounts.router, patterns.router, session.router),
+    *(tokens.router, audit.router),
 )
 
 

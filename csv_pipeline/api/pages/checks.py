@@ -19,6 +19,7 @@ from csv_pipeline.engine import remedies
 from csv_pipeline.engine import uploads as engine
 from csv_pipeline.engine.accounts import Decided, declare
 from csv_pipeline.engine.views import masked
+from csv_pipeline.model import Counts
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.header import header_fingerprint
 from csv_pipeline.storage import browse, progress, quarantine
@@ -157,10 +158,14 @@ def _remembered(service: Service, caller: Caller, upload: Upload, what: str) -> 
 
 
 def _counts(told: Mapping[str, Any]) -> dict[str, int]:
-    """Return what would become of all rows of a file, or of the files that it holds."""
+    """Return what would become of the rows of a file, or of the files that it holds.
+
+    Of those that would be refused no row is counted: each is said to be refused as a whole.
+    """
     files = told.get("members") or [told]
-    every = [one["counts"] for one in files if one.get("counts")]
-    return {name: sum(one[name] for one in every) for name in (every[0] if every else ())}
+    every = [one["counts"] for one in files if one.get("counts") and one["importable"]]
+    names = Counts.__dataclass_fields__
+    return {name: sum(one.get(name, 0) for one in every) for name in names}
 
 
 def _first_rows(told: Mapping[str, Any], feed: Feed | None) -> list[dict[str, str | None]]:

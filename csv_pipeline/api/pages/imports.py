@@ -15,6 +15,7 @@ from csv_pipeline.api.pages import page
 from csv_pipeline.api.pages.forms import AnswerOf, OwnForm
 from csv_pipeline.api.pages.page import answer, leads_to
 from csv_pipeline.api.pages.progress import BUSY, being_undone, live
+from csv_pipeline.api.pages.values import rows
 from csv_pipeline.api.paging import Number
 from csv_pipeline.api.problems import ProblemError
 from csv_pipeline.api.routes.imports import shown
@@ -192,14 +193,14 @@ def _says(meaning: str, title: str, text: str) -> dict[str, str]:
 
 
 def _rows(count: int) -> str:
-    return "1 row was" if count == 1 else f"{count:,} rows were"
+    return f"{rows(count)} {'was' if count == 1 else 'were'}"
 
 
 def _actions(entry: Shown, may: Mapping[str, bool]) -> list[dict[str, Any]]:
     here, found = f"/imports/{entry.number}", list[dict[str, Any]]()
     stored = entry.outcome in {Outcome.IMPORTED, Outcome.UNDO}
     if entry.outcome is Outcome.IMPORTED and entry.counts.rejected:
-        found.append(_leads(f"{here}/rejects", f"Correct {entry.counts.rejected:,} rows"))
+        found.append(_leads(f"{here}/rejects", f"Correct {rows(entry.counts.rejected)}"))
     if stored and entry.undone_by is None and may["undo"]:
         word = "Bring it back" if entry.outcome is Outcome.UNDO else "Take back"
         found.append(_leads(f"{here}/undo", word))

@@ -38,6 +38,7 @@ _templates.filters |= {
     "size": values.size,
     "cell": values.cell,
     "needed": values.needed,
+    "rows": values.rows,
     "numbered": lambda some: list(enumerate(some, 1)),
 }
 _templates.tests |= {"last_time": values.last_time}

@@ -55,6 +55,15 @@ def when(value: str | datetime | None) -> Markup:
     )
 
 
+def rows(count: int, what: str = "row") -> str:
+    """Return a number of rows in words.
+
+    >>> rows(1), rows(1200, "corrected row")
+    ('1 row', '1,200 corrected rows')
+    """
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
 def size(value: int | None) -> Markup:
     """Return a number of bytes as people say it, the exact one on hover.
 

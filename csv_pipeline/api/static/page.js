@@ -49,19 +49,25 @@ function takeFiles(form) {
   for (const kind of ["dragleave", "drop"]) {
     zone.addEventListener(kind, () => zone.classList.remove("over"));
   }
+  const account = form.elements.account;
+  let waiting = []; // files that are to be sent as soon as it is known whose they are
   zone.addEventListener("drop", (event) => { event.preventDefault(); sendAll([...event.dataTransfer.files]); });
-  input.addEventListener("change", () => { if (ready()) sendAll([...input.files]); });
-  form.addEventListener("submit", (event) => { event.preventDefault(); if (ready()) sendAll([...input.files]); });
+  input.addEventListener("change", () => sendAll([...input.files]));
+  account.addEventListener("change", () => { if (waiting.length && account.checkValidity()) sendAll(waiting); });
+  form.addEventListener("submit", (event) => { event.preventDefault(); sendAll(waiting.length ? waiting : [...input.files]); });
 
-  function ready() {
-    const account = form.elements.account;
-    if (account.value && account.checkValidity()) return true;
-    account.reportValidity();
-    account.focus();
-    return false;
-  }
   async function sendAll(files) {
-    if (!ready()) return;
+    if (!files.length) return;
+    if (!account.value || !account.checkValidity()) {
+      waiting = files;
+      account.focus();
+      account.reportValidity();
+      const names = files.map((one) => one.name).join(", ");
+      list.replaceChildren(Object.assign(document.createElement("li"), { className: "waits", textContent: `${names}: say whose it is, and it is sent.` }));
+      return;
+    }
+    waiting = [];
+    $$(".waits", list).forEach((one) => one.remove());
     const done = [];
     for (const file of files) done.push(await send(file));
     input.value = "";
@@ -77,36 +83,94 @@ function takeFiles(form) {
     list.append(line);
     const check = form.elements.check.checked;
     const feed = form.elements.feed.value;
-    const query = new URLSearchParams({ check, ...(feed && { feed }) });
-    const path = `/api/v1/uploads/${form.elements.account.value}/${encodeURIComponent(file.name)}?${query}`;
-    return new Promise((settled) => {
-      const request = new XMLHttpRequest();
-      request.open("PUT", path);
-      request.setRequestHeader("X-CSRF-Token", csrf);
-      request.responseType = "json";
-      request.upload.onprogress = (event) => {
-        bar.value = event.total ? event.loaded / event.total : 0;
-        if (bar.value === 1) said.textContent = check ? "Checking" : "Starting the import";
-      };
-      request.onerror = () => failed("The connection broke. Send it again; nothing of it was stored.");
-      request.onload = () => {
-        const told = request.response || {};
-        if (request.status >= 300) { failed(told.detail || `HTTP status ${request.status}`); return; }
-        bar.value = 1;
-        const number = told.number || told.upload_id;
-        const link = Object.assign(document.createElement("a"), { href: `/imports/${number}`, textContent: check ? "See what would happen" : "See the import" });
-        said.replaceChildren(link);
-        settled({ number });
-      };
-      function failed(why) {
-        bar.remove();
-        said.className = "fault";
-        said.textContent = why;
-        settled(null);
-      }
-      request.send(file);
+    const wanted = { account: account.value, filename: file.name, check: String(check), ...(feed && { feed }) };
+    const told = {
+      sent(bytes) {
+        bar.value = file.size ? bytes / file.size : 1;
+        said.textContent = bar.value < 1 ? `Sending, ${Math.floor(100 * bar.value)} %` : check ? "Checking" : "Starting the import";
+      },
+      again(seconds) { said.textContent = `The connection broke. It goes on in ${seconds} s.`; },
+    };
+    return (file.size > ONE_REQUEST ? sendInParts : sendWhole)(file, wanted, told).then((number) => {
+      bar.value = 1;
+      const link = Object.assign(document.createElement("a"), { href: `/imports/${number}`, textContent: check ? "See what would happen" : "See the import" });
+      said.replaceChildren(link);
+      return { number };
+    }, (why) => {
+      bar.remove();
+      said.className = "fault";
+      said.textContent = why.message;
+      return null;
     });
   }
+}
+
+const ONE_REQUEST = 8 * 1024 * 1024; // larger files are sent so that they go on after a break
+const PART = 16 * 1024 * 1024;
+function sendWhole(file, wanted, told) {
+  const { account, filename, ...query } = wanted;
+  const path = `/api/v1/uploads/${account}/${encodeURIComponent(filename)}?${new URLSearchParams(query)}`;
+  return request("PUT", path, {}, file, told.sent).then((answer) => {
+    if (answer.status === 0) throw new Error("The connection broke. Send it again; nothing of it was stored.");
+    return answer.told.number || answer.told.upload_id;
+  });
+}
+
+// By tus 1.0.0. Where a file goes on is remembered, so that it does after the page was left, too.
+async function sendInParts(file, wanted, told) {
+  const base64 = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
+  const tus = { "Tus-Resumable": "1.0.0" };
+  const key = `upload ${Object.values(wanted).join("/")} ${file.size} ${file.lastModified}`;
+  let place = localStorage.getItem(key);
+  let at = 0;
+  let broken = 0;
+  if (place) {
+    const answer = await request("HEAD", place, tus).catch(() => ({ status: 404 }));
+    if (answer.status === 200 && answer.offset < file.size) at = answer.offset;
+    else if (answer.status !== 0) place = null;
+  }
+  while (!place || at < file.size) {
+    let answer;
+    if (!place) {
+      const metadata = Object.entries(wanted).map(([name, text]) => `${name} ${base64(text)}`).join(",");
+      answer = await request("POST", "/api/v1/tus", { ...tus, "Upload-Length": file.size, "Upload-Metadata": metadata });
+      if (answer.status) { place = answer.location; localStorage.setItem(key, place); broken = 0; continue; }
+    } else {
+      const headers = { ...tus, "Upload-Offset": at, "Content-Type": "application/offset+octet-stream" };
+      answer = await request("PATCH", place, headers, file.slice(at, at + PART), (bytes) => told.sent(at + bytes));
+      if (answer.status) { at = answer.offset; broken = 0; continue; }
+    }
+    broken += 1;
+    if (broken > 8) throw new Error("The connection broke. Choose the same file again: it goes on where it stopped.");
+    const seconds = Math.min(30, 2 ** broken);
+    told.again(seconds);
+    await new Promise((done) => setTimeout(done, 1000 * seconds));
+    const there = place && await request("HEAD", place, tus);
+    if (there && there.status) at = there.offset;
+  }
+  localStorage.removeItem(key);
+  return Number(place.split("/").pop());
+}
+
+// Status 0 says that the connection broke, or that the service is not there for a moment.
+function request(method, path, headers, body, sent) {
+  return new Promise((settled, refused) => {
+    const its = new XMLHttpRequest();
+    its.open(method, path);
+    its.setRequestHeader("X-CSRF-Token", csrf);
+    for (const [name, value] of Object.entries(headers)) its.setRequestHeader(name, value);
+    its.responseType = "json";
+    if (sent) its.upload.onprogress = (event) => sent(event.loaded);
+    its.onerror = () => settled({ status: 0 });
+    its.onload = () => {
+      const told = its.response || {};
+      if ([409, 423, 429, 502, 503, 504].includes(its.status) && method !== "PUT") settled({ status: 0 });
+      else if (its.status === 401) refused(new Error("Your session has ended. Open this page again, log in, and choose the same file."));
+      else if (its.status >= 300) refused(new Error(told.detail || `It was refused: HTTP status ${its.status}`));
+      else settled({ status: its.status, told, location: its.getResponseHeader("Location"), offset: Number(its.getResponseHeader("Upload-Offset")) });
+    };
+    its.send(body);
+  });
 }
 function inBytes(count) {
   const units = ["bytes", "kB", "MB", "GB"];
@@ -135,7 +199,7 @@ function correct(table) {
     input.defaultValue = input.value;
     input.closest("tr").classList.add("corrected");
     said.textContent = told.said;
-    for (const one of $$("[data-corrected]")) one.textContent = told.corrected.toLocaleString();
+    for (const one of $$("[data-corrected]")) one.textContent = `${told.corrected.toLocaleString()} corrected ${told.corrected === 1 ? "row" : "rows"}`;
     for (const one of $$("[data-needs-corrections]")) one.disabled = !told.corrected;
     return true;
   }
