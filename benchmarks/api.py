@@ -21,6 +21,7 @@ from pathlib import Path
 import httpx2
 import sqlalchemy as sa
 
+from csv_pipeline.access import Scope
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.engine.run import run
 from csv_pipeline.feeds import FEEDS
@@ -195,7 +196,7 @@ def _rejected(pipeline: Pipeline) -> int:
 @contextmanager
 def _served(pipeline: Pipeline) -> Iterator[Served]:
     with pipeline.database.begin() as connection:
-        token, _ = tokens.make(connection, "bench", account=ACCOUNT, scopes=list(tokens.Scope))
+        token, _ = tokens.make(connection, "bench", account=ACCOUNT, scopes=list(Scope))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -1,15 +1,24 @@
 """What Dagster knows before any file arrives."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.storage.defs_state import base
 
 from csv_pipeline.definitions import defs
 from csv_pipeline.defs.chart import outcome_svg
 from csv_pipeline.defs.checks import CHECKS
 from csv_pipeline.model import Counts
 from csv_pipeline.settings import settings
+
+
+@pytest.fixture(autouse=True)
+def _no_instance_of_another_test() -> Iterator[None]:
+    """Let definitions be loaded without the Dagster instance that another test has left behind."""
+    with base.set_defs_state_storage(None):
+        yield
 
 
 def spec(key: str) -> dg.AssetSpec:

@@ -103,7 +103,8 @@ def test_every_command_in_the_docs_runs(line: str, reader: Reader) -> None:
             if role:
                 reader.call("account", reader.desk.account, "--no-reader", role[1])
                 connection.execute(sa.text(f"DROP ROLE {role[1]}"))
-    assert (done.exit_code, done.stderr) == (0, ""), done.stdout
+    said = done.stderr if "token new" in line else ""  # whose token it is, and until when
+    assert (done.exit_code, done.stderr) == (0, said), done.stdout
     assert done.stdout
 
 

@@ -66,7 +66,7 @@ WALKS = {
     Declaration.ENCODING: Walk(
         file="ID,Name\n1,\x85\n".encode("latin-1"),
         values=("utf-8", "cp1252"),
-        outcomes=("imported", "imported, 1 rejected", "imported"),
+        outcomes=("imported", "refused: contradiction", "imported"),
     ),
     Declaration.DELIMITER: Walk(
         file="ID:Name\n1:x,Ann\n2:y,Bob\n",

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 import sqlalchemy as sa
 
+from csv_pipeline.access import Scope
 from csv_pipeline.api.callers import Caller
 from csv_pipeline.api.problems import ProblemError
 from csv_pipeline.api.reports import wrong_state
@@ -16,7 +17,6 @@ from csv_pipeline.api.service import Service
 from csv_pipeline.engine import uploads
 from csv_pipeline.storage import arrivals, browse, claims, undo_records
 from csv_pipeline.storage.browse import Entry, ImportState
-from csv_pipeline.storage.tokens import Scope
 
 
 class Action(StrEnum):

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from csv_pipeline.access import Scope
 from csv_pipeline.api.problems import ProblemError
-from csv_pipeline.storage.tokens import Scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,13 +14,13 @@ from fastapi import Request
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
 
+from csv_pipeline.access import Scope
 from csv_pipeline.api.callers import Caller
 from csv_pipeline.api.problems import ProblemError, answered, problem_of
 from csv_pipeline.api.service import Service
 from csv_pipeline.errors import PipelineError
 from csv_pipeline.storage import tokens
 from csv_pipeline.storage.rate_limits import Rate, seconds_to_wait
-from csv_pipeline.storage.tokens import Scope
 
 COOKIE = "csvp_session"
 CSRF_HEADER = "x-csrf-token"

@@ -8,6 +8,7 @@ import anyio
 import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field
 
+from csv_pipeline.access import Scope
 from csv_pipeline.api.bodies import receive
 from csv_pipeline.api.callers import Caller
 from csv_pipeline.api.problems import ProblemError
@@ -16,7 +17,6 @@ from csv_pipeline.engine import uploads as engine
 from csv_pipeline.engine.receiving import Receiver
 from csv_pipeline.errors import PipelineError
 from csv_pipeline.storage import tokens, uploads
-from csv_pipeline.storage.tokens import Scope
 from csv_pipeline.storage.uploads import Upload, UploadState
 
 _EXAMPLE: dict[str, Any] = {

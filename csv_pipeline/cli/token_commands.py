@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
+from csv_pipeline.access import Scope
 from csv_pipeline.cli.options import Json, OnlyAccount
 from csv_pipeline.errors import SetupError
-from csv_pipeline.storage.tokens import Scope
 
 token = typer.Typer(
     help="Make, list and revoke tokens for the API and its page.", no_args_is_help=True

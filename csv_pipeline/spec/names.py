@@ -35,6 +35,8 @@ _OF_DAGSTER = frozenset(
     {"arg_dict", "bool", "conf", "config", "context", "dict", "float", "input", "input_arg_dict"}
     | {"int", "meta", "output", "output_arg_dict", "str", "type", *keyword.kwlist}
     | {
+        "check",
+        "check_upload",
         "claim",
         "import_files",
         "load",

@@ -8,10 +8,10 @@ import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 import sqlalchemy as sa
 
+from csv_pipeline.access import Scope
 from csv_pipeline.errors import SetupError
 from csv_pipeline.storage.api_tables import token as table
 
@@ -19,16 +19,6 @@ PREFIX = "csvp_"
 """How every token begins, so that a scanner of secrets finds it where it should not be."""
 
 _BYTES = 32
-
-
-class Scope(StrEnum):
-    """What a token allows; `admin` allows all."""
-
-    READ = "read"
-    UPLOAD = "upload"
-    CORRECT = "correct"
-    UNDO = "undo"
-    ADMIN = "admin"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

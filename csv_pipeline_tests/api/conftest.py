@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 from fastapi.testclient import TestClient
 
+from csv_pipeline.access import Scope
 from csv_pipeline.api.app import make_app
 from csv_pipeline.api.service import Service
 from csv_pipeline.defs.assembly import assemble
@@ -15,7 +16,6 @@ from csv_pipeline.defs.partitions import ACCOUNTS
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.storage import accounts, tokens
-from csv_pipeline.storage.tokens import Scope
 
 ALL = tuple(Scope)
 

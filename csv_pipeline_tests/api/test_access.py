@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 from fastapi.testclient import TestClient
 
+from csv_pipeline.access import Scope
 from csv_pipeline.account import Declaration
 from csv_pipeline.api.routes.accounts import Settings
-from csv_pipeline.storage.tokens import Scope
 from csv_pipeline_tests.conftest import Desk
 
 Api = Callable[..., TestClient]

@@ -7,6 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
+from csv_pipeline.access import Scope
 from csv_pipeline.engine import run
 from csv_pipeline.engine.events import StepDone
 from csv_pipeline.engine.workspace import Stage
@@ -15,7 +16,6 @@ from csv_pipeline.files.landing import found_file
 from csv_pipeline.location import location_of
 from csv_pipeline.model import Claim
 from csv_pipeline.storage import arrivals
-from csv_pipeline.storage.tokens import Scope
 from csv_pipeline_tests.conftest import Desk
 
 Api = Callable[..., TestClient]

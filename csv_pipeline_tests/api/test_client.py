@@ -9,10 +9,10 @@ import httpx2
 import pytest
 from fastapi.testclient import TestClient
 
+from csv_pipeline.access import Scope
 from csv_pipeline.api.service import Service
 from csv_pipeline.client import SETTLED, BrokenUploadError, Client, ProblemError, Progress, State
 from csv_pipeline.storage.browse import ImportState
-from csv_pipeline.storage.tokens import Scope
 from csv_pipeline_tests.api.live import serving
 from csv_pipeline_tests.conftest import Desk
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
+from csv_pipeline.access import Scope
 from csv_pipeline.api.app import make_app
 from csv_pipeline.api.service import Service
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.storage import accounts, tokens
-from csv_pipeline.storage.tokens import Scope
 from csv_pipeline_tests.api.conftest import RunsHere
 from csv_pipeline_tests.api.live import serving
 from csv_pipeline_tests.conftest import Desk

@@ -6,12 +6,12 @@ from datetime import timedelta
 import pytest
 from fastapi.testclient import TestClient
 
+from csv_pipeline.access import Scope
 from csv_pipeline.api import gate
 from csv_pipeline.api.app import make_app
 from csv_pipeline.api.service import Service
 from csv_pipeline.storage import tokens
 from csv_pipeline.storage.rate_limits import Rate
-from csv_pipeline.storage.tokens import Scope
 from csv_pipeline_tests.conftest import Desk
 
 Api = Callable[..., TestClient]

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
+from csv_pipeline.access import Scope
 from csv_pipeline.client import BrokenUploadError, Client
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.feeds import FEEDS
@@ -83,7 +84,7 @@ def served() -> Iterator[Served]:
         pipeline = open_pipeline(settings, FEEDS)
         with pipeline.database.begin() as connection:
             accounts.add(connection, "acme")
-            token, _ = tokens.make(connection, "t", account="acme", scopes=list(tokens.Scope))
+            token, _ = tokens.make(connection, "t", account="acme", scopes=list(Scope))
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]

@@ -9,10 +9,10 @@ import httpx2
 import pytest
 from fastapi.testclient import TestClient
 
+from csv_pipeline.access import Scope
 from csv_pipeline.api.app import make_app
 from csv_pipeline.api.service import Service
 from csv_pipeline.storage import tokens
-from csv_pipeline.storage.tokens import Scope
 from csv_pipeline_tests.api.live import RunsNoted, serving
 from csv_pipeline_tests.conftest import Desk
 

@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 import pytest
 from fastapi.testclient import TestClient
 
+from csv_pipeline.access import Scope
 from csv_pipeline.api.app import make_app
 from csv_pipeline.api.gate import COOKIE
 from csv_pipeline.api.pages.page import SECURITY_POLICY
@@ -71,7 +72,7 @@ def browser(service: Service) -> Browser:
     def make(account: str) -> TestClient:
         with service.pipeline.database.begin() as connection:
             accounts.add(connection, account)
-            text, _ = tokens.make(connection, "anna", account=account, scopes=list(tokens.Scope))
+            text, _ = tokens.make(connection, "anna", account=account, scopes=list(Scope))
         caller = TestClient(
             make_app(service), headers={"Accept": "text/html"}, raise_server_exceptions=False
         )
@@ -102,7 +103,7 @@ def test_the_session_is_a_cookie_that_no_script_and_no_other_site_gets(
 ) -> None:
     with service.pipeline.database.begin() as connection:
         accounts.add(connection, account)
-        text, _ = tokens.make(connection, "anna", account=account, scopes=[tokens.Scope.READ])
+        text, _ = tokens.make(connection, "anna", account=account, scopes=[Scope.READ])
     caller = TestClient(make_app(service), base_url="https://testserver", follow_redirects=False)
     answer = caller.post("/login", data={"token": text, "next": "/patterns"})
     assert (answer.status_code, answer.headers["location"]) == (303, "/patterns")
@@ -119,7 +120,7 @@ def test_the_session_is_a_cookie_that_no_script_and_no_other_site_gets(
 def test_nobody_is_led_to_another_site(service: Service, account: str, foreign: str) -> None:
     with service.pipeline.database.begin() as connection:
         accounts.add(connection, account)
-        text, _ = tokens.make(connection, "anna", account=account, scopes=[tokens.Scope.READ])
+        text, _ = tokens.make(connection, "anna", account=account, scopes=[Scope.READ])
     caller = TestClient(make_app(service), follow_redirects=False)
     answer = caller.post("/login", data={"token": text, "next": foreign})
     assert answer.headers["location"] == "/"
@@ -396,7 +397,7 @@ def test_a_token_is_shown_once_and_revoked(visitor: Visitor, desk: Desk) -> None
 def test_who_is_no_admin_sees_no_tokens_and_no_log(service: Service, account: str) -> None:
     with service.pipeline.database.begin() as connection:
         accounts.add(connection, account)
-        text, _ = tokens.make(connection, "eve", account=account, scopes=[tokens.Scope.UPLOAD])
+        text, _ = tokens.make(connection, "eve", account=account, scopes=[Scope.UPLOAD])
     caller = TestClient(make_app(service), headers={"Accept": "text/html"})
     caller.post("/login", data={"token": text})
     for path in ("/tokens", "/audit", "/tokens.json", "/audit.json"):

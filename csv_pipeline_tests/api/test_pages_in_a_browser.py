@@ -15,6 +15,7 @@ import uvicorn
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Route, sync_playwright
 
+from csv_pipeline.access import Scope
 from csv_pipeline.api.app import make_app
 from csv_pipeline.api.service import Service
 from csv_pipeline.engine.workspace import Stage
@@ -64,7 +65,7 @@ def visit(chromium: Browser, address: str, service: Service, account: str) -> It
     def make(**how: object) -> Page:
         with service.pipeline.database.begin() as connection:
             accounts.add(connection, account)
-            text, _ = tokens.make(connection, "anna", account=account, scopes=list(tokens.Scope))
+            text, _ = tokens.make(connection, "anna", account=account, scopes=list(Scope))
         context = chromium.new_context(base_url=address, **how)  # type: ignore[arg-type]
         context.set_default_timeout(60_000)
         contexts.append(context)
@@ -173,7 +174,7 @@ def test_who_is_logged_out_goes_on_where_it_was(visit: Visit, desk: Desk, servic
     with service.pipeline.database.begin() as connection:
         for one in tokens.listed(connection, desk.account):
             tokens.revoke(connection, one.token_id)
-        text, _ = tokens.make(connection, "anna", account=desk.account, scopes=list(tokens.Scope))
+        text, _ = tokens.make(connection, "anna", account=desk.account, scopes=list(Scope))
     page.goto(f"/imports/{report.import_id}/rejects")
     page.wait_for_selector("text=You were logged out")
     page.fill("#token", text)

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from csv_pipeline.access import Scope
 from csv_pipeline.model import ImportReport
 from csv_pipeline.rejects.faults import MASK
-from csv_pipeline.storage.tokens import Scope
 from csv_pipeline_tests.conftest import Desk
 
 Api = Callable[..., TestClient]

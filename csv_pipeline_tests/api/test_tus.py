@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from tusclient.client import TusClient
 from tusclient.uploader.uploader import Uploader
 
+from csv_pipeline.access import Scope
 from csv_pipeline.api import bodies
 from csv_pipeline.api.service import Service
 from csv_pipeline.engine import receiving, uploads
@@ -29,7 +30,6 @@ from csv_pipeline.engine.receiving import Receiver
 from csv_pipeline.storage import accounts, tokens
 from csv_pipeline.storage import uploads as stored
 from csv_pipeline.storage.api_tables import upload as table
-from csv_pipeline.storage.tokens import Scope
 from csv_pipeline.storage.uploads import UploadState, UploadStateError
 from csv_pipeline_tests.api.live import Full, RunsNoted, serving
 

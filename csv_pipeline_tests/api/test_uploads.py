@@ -9,13 +9,13 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
+from csv_pipeline.access import Scope
 from csv_pipeline.api import taking_forms
 from csv_pipeline.api.app import make_app
 from csv_pipeline.api.service import Service
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.storage import tokens
 from csv_pipeline.storage.api_tables import upload as table
-from csv_pipeline.storage.tokens import Scope
 from csv_pipeline_tests.api.live import Full, RunsNoted
 from csv_pipeline_tests.conftest import Desk
 

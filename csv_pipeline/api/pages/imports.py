@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
+from csv_pipeline.access import Scope
 from csv_pipeline.api.actions import Action, act
 from csv_pipeline.api.callers import Caller, Corrector, Reader, Undoer, Uploader
 from csv_pipeline.api.entries import Shown
@@ -25,7 +26,6 @@ from csv_pipeline.engine.suggest import suggest
 from csv_pipeline.model import Outcome
 from csv_pipeline.storage import browse, progress
 from csv_pipeline.storage.browse import ImportState
-from csv_pipeline.storage.tokens import Scope
 
 router = APIRouter()
 _ROOT = "/api/v1"

@@ -8,11 +8,11 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from csv_pipeline.access import Scope
 from csv_pipeline.api.callers import Caller
 from csv_pipeline.api.gate import COOKIE
 from csv_pipeline.api.pages import values
 from csv_pipeline.api.problems import ProblemError
-from csv_pipeline.storage.tokens import Scope
 
 SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "

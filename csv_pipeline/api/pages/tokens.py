@@ -6,13 +6,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
+from csv_pipeline.access import Scope
 from csv_pipeline.api.callers import Admin, Caller
 from csv_pipeline.api.pages.forms import OwnForm
 from csv_pipeline.api.pages.home import names
 from csv_pipeline.api.pages.page import answer, leads_to
 from csv_pipeline.api.routes import tokens as api
 from csv_pipeline.api.service import Service, ServiceOf
-from csv_pipeline.storage.tokens import Scope
 
 router = APIRouter()
 _ALLOWS = {

@@ -11,6 +11,7 @@ from fastapi.responses import FileResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.background import BackgroundTask
 
+from csv_pipeline.access import Scope
 from csv_pipeline.api.callers import Reader
 from csv_pipeline.api.paging import Cursor, Limit, Number, after, cursor, next_page
 from csv_pipeline.api.reports import repairable_at, report_at
@@ -20,7 +21,6 @@ from csv_pipeline.engine.corrections import Sheet, sheet_of
 from csv_pipeline.rejects.faults import MASK
 from csv_pipeline.storage import corrections, quarantine, reject_pages
 from csv_pipeline.storage.reject_pages import RejectsWanted
-from csv_pipeline.storage.tokens import Scope
 
 router = APIRouter(prefix="/imports/{number}", tags=["rejects"])
 _EXAMPLE: dict[str, Any] = {

@@ -6,12 +6,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, status
 from pydantic import BaseModel, Field
 
+from csv_pipeline.access import Scope
 from csv_pipeline.api.callers import Admin
 from csv_pipeline.api.problems import ProblemError
 from csv_pipeline.api.service import ServiceOf
 from csv_pipeline.engine.views import token_facts
 from csv_pipeline.storage import accounts, tokens
-from csv_pipeline.storage.tokens import Scope
 
 router = APIRouter(prefix="/tokens", tags=["tokens"])
 
