@@ -47,7 +47,9 @@ def _card(need: Need, *, with_account: bool) -> dict[str, Any]:
     match need.state:
         case "to correct":
             more = " or more" if need.rows >= attention.COUNTED else ""
-            text, action = f"{rows}{more} were not imported.", "Correct them"
+            one_only = need.rows == 1 and not more
+            text = f"{rows}{more} {'was' if one_only else 'were'} not imported."
+            action = "Correct it" if one_only else "Correct them"
             address = f"{here}/rejects"
         case "checked":
             text, action, address = "It was checked and waits for you.", "Look at it", here

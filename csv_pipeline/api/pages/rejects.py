@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse, Response
 from csv_pipeline.api.callers import Corrector, Reader
 from csv_pipeline.api.pages.forms import OwnForm
 from csv_pipeline.api.pages.page import answer, leads_to, wants_page
+from csv_pipeline.api.pages.values import rows as in_words
 from csv_pipeline.api.paging import Cursor, Number, after, cursor
 from csv_pipeline.api.reports import repairable_at, report_at
 from csv_pipeline.api.routes.imports import storable
@@ -76,7 +77,7 @@ def rejects(  # noqa: PLR0913, PLR0917  # what the table can be asked
     shown = {
         "name": report.name,
         "asked": {"rule": rule, "column": column, "search": search, "show": show},
-        "page": {"before": "", "after": more, "shown": f"{len(rows)} rows"},
+        "page": {"before": "", "after": more, "shown": in_words(len(rows))},
         "hidden": [name for place, name in enumerate(sheet.names) if place in sheet.hidden],
         "heading_of": {column: sheet.names[place] for column, place in places.items()},
         "whole_row": row,
