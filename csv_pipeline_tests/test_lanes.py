@@ -24,7 +24,7 @@ from csv_pipeline.engine.lease_renewer import LeaseRenewer
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.model import Claim, Outcome
-from csv_pipeline.storage import arrivals, lane_lock
+from csv_pipeline.storage import api_tables, arrivals, lane_lock
 from csv_pipeline_tests.conftest import Desk, advance, own_settings, settled
 from csv_pipeline_tests.feeds import TEST_FEEDS
 
@@ -33,7 +33,11 @@ PATIENCE_SECONDS = 20
 # The keys that releases before took: of lanes, of the archive, of migrations, tables and readers.
 KEYS = ("hashtextextended('{lane}', 0)", "1, hashtext('{lane}')", "6517622", "6517623", "6517624")
 # Of migrations after the release that the last test here has a database of.
+OF_THE_API = sorted(
+    table.name for table in vars(api_tables).values() if isinstance(table, sa.Table)
+)
 NEW_INDEXES = (
+    *(f"import_by_{name}" for name in ("account", "time", "name", "read", "rejected")),
     "arrival_open",
     "arrival_without_position",
     "arrival_by_location",
@@ -300,6 +304,8 @@ def test_imports_of_an_earlier_release_can_be_undone_in_their_order(tmp_path: Pa
                 "DROP TABLE csv_pipeline.outbox, csv_pipeline.recomputed,"
                 " csv_pipeline.declaration, csv_pipeline.snapshot_scope,"
                 " csv_pipeline.reading_change",
+                "DROP POLICY own_account ON csv_pipeline.reject",
+                "DROP TABLE " + ", ".join(f"csv_pipeline.{name}" for name in OF_THE_API),
                 "ALTER TABLE csv_pipeline.target DROP COLUMN readings",
                 "ALTER TABLE csv_pipeline.account ADD COLUMN seller_id text,"
                 " ADD COLUMN date_order text, ADD COLUMN decimal_mark text,"

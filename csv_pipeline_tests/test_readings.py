@@ -320,6 +320,17 @@ def test_an_account_does_not_change_what_its_rows_are_known_by(
     pipeline.close()
 
 
+def test_an_account_gives_no_text_that_rows_are_known_by_another_word(shelf: Shelf) -> None:
+    feed = shelf.feed(**key())
+    pipeline, scope = shelf.open(feed), Account(account="acme", feed=shelf.name)
+    shelf.bring(feed, file_of("1x"))
+    mapped = {"maps": (f"{next(iter(feed.key))}:1x=9",)}
+    with pytest.raises(SetupError, match=r"known by it .* --accept-reading declares it"):
+        declare(pipeline, scope, mapped)
+    declare(pipeline, scope, mapped, decided=Decided(by="ann", accept_reading=True))
+    pipeline.close()
+
+
 def test_an_account_may_settle_what_its_files_left_open(shelf: Shelf) -> None:
     feed = shelf.feed(**key(more="type: date"))
     shelf.bring(feed, file_of("2025-04-03"))

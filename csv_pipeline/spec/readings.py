@@ -3,7 +3,7 @@
 Rows are known by what was stored of their cells. A declaration that makes another value of the same
 cell would store the row beside itself. Two kinds of facts: how every cell is read, and what single
 words are stored as. A word without an entry is a reject, so that none was stored: to add one
-changes no reading.
+changes no reading. Of a text it is stored as it is, so that to add one does.
 """
 
 from collections.abc import Iterator, Mapping
@@ -62,15 +62,21 @@ class Reading:
 
     def changes(self, now: "Reading") -> list[tuple[str, str]]:
         """Return what another reading makes of the same cells: what it was, and what it is."""
-        both = sorted(self.words.keys() & now.words.keys())
+        mine, its = self.by_word(now), now.by_word(self)
         return [
             *((_said(name, self.facts), _said(name, now.facts)) for name in self.differing(now)),
             *(
-                (f"{word}: {self.words[word]}", f"{word}: {now.words[word]}")
-                for word in both
-                if self.words[word] != now.words[word]
+                (f"{word}: {mine[word]}", f"{word}: {its[word]}")
+                for word in sorted(mine.keys() & its.keys())
+                if mine[word] != its[word]
             ),
         ]
+
+    def by_word(self, other: "Reading") -> Mapping[str, str]:
+        """Return what words are stored as; of a text also those that only another reading has."""
+        if self.facts.get(KIND) != Kind.TEXT:
+            return self.words
+        return {**dict.fromkeys(other.words, "as it is"), **self.words}
 
 
 class ChangedReading(NamedTuple):

@@ -96,7 +96,11 @@ arrival = sa.Table(
         *("account", "feed", "location", "size_bytes", "modified_at", "etag"),
         name="arrival_is_found_once",
     ),
-    index("arrival_open", "account, feed, position", "status IN ('waiting', 'claimed', 'failed')"),
+    index(
+        "arrival_open",
+        "account, feed, position",
+        "status IN ('waiting', 'claimed', 'failed', 'canceled')",
+    ),
     index(
         "arrival_without_position",
         "account, feed, arrival_id",

@@ -137,6 +137,9 @@ CREATE POLICY own_account ON csv_pipeline.{table} FOR SELECT
 """
 
 _LISTS = """
+DROP INDEX csv_pipeline.arrival_open;
+CREATE INDEX arrival_open ON csv_pipeline.arrival (account, feed, position)
+    WHERE status IN ('waiting', 'claimed', 'failed', 'canceled');
 CREATE INDEX import_by_account ON csv_pipeline.import (account, import_id);
 CREATE INDEX import_by_time ON csv_pipeline.import (account, finished_at, import_id);
 CREATE INDEX import_by_name ON csv_pipeline.import (account, name, import_id);
