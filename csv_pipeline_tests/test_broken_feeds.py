@@ -222,3 +222,20 @@ def test_a_command_that_names_another_does_what_it_does(
     assert said.exit_code == 0
     assert json.loads(said.stdout)
     assert WHY in said.stderr
+
+
+def test_a_feed_that_differs_from_its_table_is_held_back_and_no_other() -> None:
+    with own_settings(settle_seconds=0) as own:
+        folder = own.home / "feeds.d"
+        folder.mkdir()
+        (folder / "shops.yaml").write_text(SHOPS)
+        (folder / "sums.yaml").write_text("fields: [{name: sum}, {name: n}]\nprimaryKey: sum\n")
+        open_pipeline(own, all_feeds(own)).close()
+        (folder / "sums.yaml").write_text(
+            "fields: [{name: sum}, {name: n, type: integer}]\nprimaryKey: sum\n"
+        )
+        opened = open_pipeline(own, all_feeds(own))
+        assert "shops" in opened.feeds
+        with pytest.raises(BrokenFeedError, match=r"sums.*feeds diff sums"):
+            opened.feed("sums")
+        opened.close()

@@ -17,6 +17,7 @@ from csv_pipeline.account import Account, Declared, account_slug
 from csv_pipeline.engine import archive, retention
 from csv_pipeline.engine.derive import derived_tables, recompute, recompute_touched
 from csv_pipeline.engine.events import OnEvent, nobody, told
+from csv_pipeline.engine.fitting import with_tables
 from csv_pipeline.engine.housekeeping import sweep
 from csv_pipeline.engine.lease_renewer import LeaseRenewer
 from csv_pipeline.engine.progress import Value, report_progress
@@ -47,7 +48,6 @@ from csv_pipeline.storage import (
 from csv_pipeline.storage.database import Database, open_database
 from csv_pipeline.storage.derived import ensure_derived
 from csv_pipeline.storage.recompute import Recomputed
-from csv_pipeline.storage.targets import ensure_targets
 
 log = structlog.get_logger()
 
@@ -367,18 +367,17 @@ def open_pipeline(
 ) -> Pipeline:
     """Return the pipeline ready to import: database open, state and target tables up to date."""
     declared, broken = parted(feeds)
-    for one in broken:
-        log.error("feed left out: its files wait", feed=one.name, because=one.why)
     hold_apart((feed.name, feed.relations) for feed in declared)
-    by_name = {feed.name: feed for feed in declared}
-    derived = tuple(derived_tables(by_name).values())
     database = open_database(settings)
     try:
-        ensure_targets(database, by_name.values())
-        ensure_derived(database, derived)
+        declared, broken = parted([*with_tables(database, declared), *broken])
+        by_name = {feed.name: feed for feed in declared}
+        ensure_derived(database, tuple(derived_tables(by_name).values()))
     except SetupError:
         database.engine.dispose()
         raise
+    for one in broken:
+        log.error("feed left out: its files wait", feed=one.name, because=one.why)
     sweep(settings, database, by_name)
     if settings.history_days is not None:
         undo_records.prune_history(database, by_name.values(), settings.history_days)

@@ -1,0 +1,34 @@
+"""Hold back a feed that differs from the table of its rows, and go on with the others."""
+
+from collections.abc import Sequence
+
+from csv_pipeline.errors import SetupError
+from csv_pipeline.spec.feed import BrokenFeed, Feed
+from csv_pipeline.storage.database import Database
+from csv_pipeline.storage.targets import ensure_targets
+
+
+def with_tables(database: Database, feeds: Sequence[Feed]) -> list[Feed | BrokenFeed]:
+    """Make the tables of feeds and return these; one that differs from its table is broken.
+
+    Raises:
+        SetupError: It is so for every one of them.
+    """
+    try:
+        ensure_targets(database, feeds)
+    except SetupError:
+        if len(feeds) == 1:
+            raise
+    else:
+        return [*feeds]
+    found: list[Feed | BrokenFeed] = []
+    for feed in feeds:
+        try:
+            ensure_targets(database, [feed])
+        except SetupError as error:
+            found.append(BrokenFeed(name=feed.name, why=str(error)))
+        else:
+            found.append(feed)
+    if all(isinstance(one, BrokenFeed) for one in found):
+        ensure_targets(database, feeds)
+    return found
