@@ -195,6 +195,42 @@ def test_a_row_without_any_number_is_rejected(desk: Desk) -> None:
     assert [reject.rule for reject in desk.rejects(report)] == ["order_key.required"]
 
 
+def test_a_row_is_known_by_its_order_or_record_and_its_item_and_transaction(desk: Desk) -> None:
+    unpaid = "9,,220,100,$5.00,$6.00,Sep-18-26"
+    desk.bring(f"{HEADER}\n{ROW}\n{unpaid}\n", "ebay_orders")
+    same = [ROW.replace("7,", "8,", 1).replace("$5.00", "$5.50"), unpaid.replace("$5", "$4")]
+    other = {
+        "order": ROW.replace("-00001", "-00002"),
+        "item": ROW.replace("220", "0220"),
+        "transaction": ROW.replace(",100,", ",101,"),
+        "summary row": ROW.replace("220,100", ","),
+        "unpaid sale": unpaid.replace("9,", "8,", 1),
+    }
+    report = desk.bring("\n".join([HEADER, *same, *other.values(), ""]), "ebay_orders")
+    counts = report.counts
+    assert (counts.updated, counts.inserted, counts.superseded) == (2, len(other), 0)
+
+
+def test_a_list_of_one_s_own_needs_order_buyer_total_and_day(desk: Desk) -> None:
+    names = ["order_id", "buyer_name", "order_total", "order_date"]
+    cells = ["11-10000-00001", "Ann", "5.00", "2026-09-18"]
+    header, row = ",".join(names), ",".join(cells)
+    blank = [",".join(cell if n != at else "" for n, cell in enumerate(cells)) for at in range(4)]
+    report = desk.bring("\n".join([header, row, *blank, ""]), "ebay_orders")
+    assert report.counts.inserted == 1
+    assert sorted({reject.rule for reject in desk.rejects(report)}) == [
+        "buyer_name.required",
+        "order_id.required",
+        "order_key.required",
+        "sold_on.required",
+        "total_price.required",
+    ]
+    for at, name in enumerate(names):
+        lacking = [",".join(part for n, part in enumerate(of) if n != at) for of in (names, cells)]
+        report = desk.bring("\n".join([*lacking, ""]), "ebay_orders")
+        assert (report.problem_code, name) == ("missing_column", name)
+
+
 @pytest.mark.parametrize("word", ["Total", "Summe:", "1.5"])
 def test_a_line_of_totals_is_no_unpaid_sale(desk: Desk, word: str) -> None:
     report = desk.bring(f"{HEADER}\n{ROW}\n{word},,,,$5.00,$6.00,\n", "ebay_orders")
