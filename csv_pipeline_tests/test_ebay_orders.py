@@ -111,6 +111,29 @@ def test_a_footer_may_be_padded_or_one_cell(desk: Desk, padded: str) -> None:
     assert (report.counts.inserted, report.counts.non_data) == (1, 2)
 
 
+def test_the_frame_of_a_report_is_non_data_however_it_is_quoted(desk: Desk) -> None:
+    """Above the header bare commas behind the byte order mark, below it a row of empty cells."""
+    empty = '"","","","","","",""'
+    report = desk.bring(
+        "\r\n".join(
+            [
+                f"\ufeff{',' * 6}",
+                HEADER.replace("Order Number", '"Order Number"').replace("Sold For", '"Sold For"'),
+                empty,
+                ROW,
+                empty,
+                '"1","record(s) downloaded","from Sep-01-26 to Sep-30-26","","","",""',
+                '"Seller ID : shop","","","","","",""',
+                "",
+            ]
+        ),
+        "ebay_orders",
+    )
+    counts = report.counts
+    assert (counts.read, counts.inserted, counts.non_data, counts.blank) == (1, 1, 5, 0)
+    assert (counts.rejected, report.warnings) == (0, ())
+
+
 def test_a_footer_whose_count_differs_refuses_the_file(desk: Desk) -> None:
     report = desk.bring(f"{HEADER}\n{ROW}\n{footer(2)}", "ebay_orders", name="orders.csv")
     assert (report.outcome, report.problem) == (
