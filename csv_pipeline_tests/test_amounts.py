@@ -119,6 +119,13 @@ def test_a_nought_before_a_comma_groups_no_thousands() -> None:
         ("R|", "ZAR"),
         ("|R", None),
         ("pcs|", None),
+        ("VED|", "VED"),
+        ("|XAD", "XAD"),
+        ("CHW|", "CHW"),
+        ("|RUR", "RUR"),
+        ("|VEB", "VEB"),
+        ("XXX|", None),
+        ("|XTS", None),
     ],
 )
 def test_a_currency_is_known_by_code_sign_or_word(around: str, code: str | None) -> None:

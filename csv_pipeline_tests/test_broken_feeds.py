@@ -1,9 +1,11 @@
 """A file that declares no feed that can be stops its own feed, and no other."""
 
 import json
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import dagster as dg
 import pytest
@@ -13,13 +15,15 @@ from csv_pipeline.cli.commands import app
 from csv_pipeline.defs.assembly import assemble
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.sensors import landing
+from csv_pipeline.engine import fitting
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
-from csv_pipeline.errors import BrokenFeedError, UnknownFeedError
+from csv_pipeline.errors import BrokenFeedError, SetupError, UnknownFeedError
 from csv_pipeline.feeds.sources import all_feeds
 from csv_pipeline.settings import Settings, settings
 from csv_pipeline.spec.declared import read_folder
 from csv_pipeline.spec.derived import DerivedColumn, DerivedTable
 from csv_pipeline.spec.feed import BrokenFeed, Feed, parted
+from csv_pipeline.storage.database import Database
 from csv_pipeline_tests.conftest import ingest, own_settings
 from csv_pipeline_tests.feeds import TEST_FEEDS
 
@@ -86,7 +90,22 @@ def test_the_other_feeds_of_the_folder_are_read(home: Settings) -> None:
             "fields: [{nam: x}]\nname: a\ncsv_pipeline: {name: sales}\n", "sales", id="its own name"
         ),
         pytest.param("name: [sales]\n", "file", id="a name that is none"),
-        pytest.param("name: sales\nfields: [", "file", id="no YAML"),
+        pytest.param("fields: [{name: a}\n", "file", id="no YAML"),
+        pytest.param("name: sales\nfields: [", "sales", id="no YAML, with its name"),
+        pytest.param("fields:\n  - name: a\n name: b\nname: 'sales' # x\n", "sales", id="below"),
+        pytest.param(
+            "name: a\ncsv_pipeline:\n  layouts:\n    - name: b\n  name: sales\nfields: [",
+            "sales",
+            id="no YAML, with its own name",
+        ),
+        pytest.param(
+            "csv_pipeline: {group: x, name: sales, layouts: [{name: b}]}\nfields: [",
+            "sales",
+            id="in braces",
+        ),
+        pytest.param(
+            '{\n  "name": "sales",\n  "fields": [\n    {"name": "a"}\n', "sales", id="JSON"
+        ),
         pytest.param("- sales\n", "file", id="a list"),
         pytest.param("\udcff", "file", id="no text"),
     ],
@@ -98,6 +117,14 @@ def test_a_broken_feed_has_the_name_that_its_file_says_or_the_file_s(
     ((_, found),) = read_folder(tmp_path)
     assert isinstance(found, BrokenFeed)
     assert found.name == name
+
+
+def test_a_feed_that_is_no_yaml_is_told_by_its_name_with_file_and_line(tmp_path: Path) -> None:
+    (tmp_path / "file.yaml").write_text("name: sales\nfields:\n  - {name: a\nprimaryKey: a\n")
+    ((_, found),) = read_folder(tmp_path)
+    assert isinstance(found, BrokenFeed)
+    assert found.name == "sales"
+    assert re.search(r"file\.yaml, line \d, column \d+: YAML was needed", found.why)
 
 
 def test_its_files_wait_and_are_imported_once_it_is_corrected(
@@ -239,3 +266,18 @@ def test_a_feed_that_differs_from_its_table_is_held_back_and_no_other() -> None:
         with pytest.raises(BrokenFeedError, match=r"sums.*feeds diff sums"):
             opened.feed("sums")
         opened.close()
+
+
+def test_if_no_feed_fits_its_table_the_first_says_so_and_none_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[list[str]] = []
+
+    def refusing(_: object, feeds: Sequence[Feed]) -> None:
+        asked.append([feed.name for feed in feeds])
+        raise SetupError(f"feed {feeds[-1].name}")
+
+    monkeypatch.setattr(fitting, "ensure_targets", refusing)
+    with pytest.raises(SetupError, match=f"feed {TEST_FEEDS[0].name}"):
+        fitting.with_tables(cast("Database", None), TEST_FEEDS[:2])
+    assert len(asked) == 3

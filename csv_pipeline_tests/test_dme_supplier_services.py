@@ -83,6 +83,16 @@ def test_a_suppressed_count_is_null_and_never_0(desk: Desk, suppressed: str) -> 
     assert desk.rows(FEED, "hcpcs_code, beneficiaries") == [("E0601", None), ("K0001", 25)]
 
 
+@pytest.mark.parametrize("suppressed", ["", "*", "#"])
+def test_every_number_of_a_row_may_be_suppressed(desk: Desk, suppressed: str) -> None:
+    numbers = [name for name in HEADER.split(",") if name.startswith(("Tot_", "Avg_"))]
+    report = bring(desk, line(**dict.fromkeys(numbers, suppressed)), line(Suplr_Rentl_Ind="N"))
+    assert report.counts.inserted == 2
+    columns = "rental, num_nulls(beneficiaries, claims, services, average_submitted_charge,"
+    columns += "average_allowed_amount, average_payment_amount, average_standardized_amount)"
+    assert desk.rows(FEED, columns) == [("N", 0), ("Y", len(numbers))]
+
+
 def test_a_sign_of_suppression_is_a_value_elsewhere(desk: Desk) -> None:
     report = bring(desk, line(HCPCS_Cd="*"), line(HCPCS_Desc="#"))
     assert rules(desk, report) == [(2, "hcpcs_code.matches")]
@@ -119,7 +129,9 @@ def test_an_npi_is_held_to_its_check_digit(desk: Desk, npi: str, rule: str | Non
     assert [name for _, name in found][:1] == ([f"supplier_npi.{rule}"] if rule else [])
 
 
-@pytest.mark.parametrize("code", ["0601", "E060", "E06011", "EE601", "6.01E+02", "E\u0660601"])
+@pytest.mark.parametrize(
+    "code", ["0601", "99213", "E060", "E06011", "EE601", "6.01E+02", "E\u0660601"]
+)
 def test_a_code_is_a_letter_and_four_digits(desk: Desk, code: str) -> None:
     assert bring(desk, line(HCPCS_Cd=code)).counts.rejected == 1
 

@@ -111,6 +111,29 @@ def test_a_footer_may_be_padded_or_one_cell(desk: Desk, padded: str) -> None:
     assert (report.counts.inserted, report.counts.non_data) == (1, 2)
 
 
+def test_the_frame_of_a_report_is_non_data_however_it_is_quoted(desk: Desk) -> None:
+    """Above the header bare commas behind the byte order mark, below it a row of empty cells."""
+    empty = '"","","","","","",""'
+    report = desk.bring(
+        "\r\n".join(
+            [
+                f"\ufeff{',' * 6}",
+                HEADER.replace("Order Number", '"Order Number"').replace("Sold For", '"Sold For"'),
+                empty,
+                ROW,
+                empty,
+                '"1","record(s) downloaded","from Sep-01-26 to Sep-30-26","","","",""',
+                '"Seller ID : shop","","","","","",""',
+                "",
+            ]
+        ),
+        "ebay_orders",
+    )
+    counts = report.counts
+    assert (counts.read, counts.inserted, counts.non_data, counts.blank) == (1, 1, 5, 0)
+    assert (counts.rejected, report.warnings) == (0, ())
+
+
 def test_a_footer_whose_count_differs_refuses_the_file(desk: Desk) -> None:
     report = desk.bring(f"{HEADER}\n{ROW}\n{footer(2)}", "ebay_orders", name="orders.csv")
     assert (report.outcome, report.problem) == (
@@ -193,6 +216,42 @@ def test_a_report_of_another_feed_is_refused(desk: Desk) -> None:
 def test_a_row_without_any_number_is_rejected(desk: Desk) -> None:
     report = desk.bring(f"{HEADER}\n,,220,100,$5.00,$5.00,Sep-18-26\n", "ebay_orders")
     assert [reject.rule for reject in desk.rejects(report)] == ["order_key.required"]
+
+
+def test_a_row_is_known_by_its_order_or_record_and_its_item_and_transaction(desk: Desk) -> None:
+    unpaid = "9,,220,100,$5.00,$6.00,Sep-18-26"
+    desk.bring(f"{HEADER}\n{ROW}\n{unpaid}\n", "ebay_orders")
+    same = [ROW.replace("7,", "8,", 1).replace("$5.00", "$5.50"), unpaid.replace("$5", "$4")]
+    other = {
+        "order": ROW.replace("-00001", "-00002"),
+        "item": ROW.replace("220", "0220"),
+        "transaction": ROW.replace(",100,", ",101,"),
+        "summary row": ROW.replace("220,100", ","),
+        "unpaid sale": unpaid.replace("9,", "8,", 1),
+    }
+    report = desk.bring("\n".join([HEADER, *same, *other.values(), ""]), "ebay_orders")
+    counts = report.counts
+    assert (counts.updated, counts.inserted, counts.superseded) == (2, len(other), 0)
+
+
+def test_a_list_of_one_s_own_needs_order_buyer_total_and_day(desk: Desk) -> None:
+    names = ["order_id", "buyer_name", "order_total", "order_date"]
+    cells = ["11-10000-00001", "Ann", "5.00", "2026-09-18"]
+    header, row = ",".join(names), ",".join(cells)
+    blank = [",".join(cell if n != at else "" for n, cell in enumerate(cells)) for at in range(4)]
+    report = desk.bring("\n".join([header, row, *blank, ""]), "ebay_orders")
+    assert report.counts.inserted == 1
+    assert sorted({reject.rule for reject in desk.rejects(report)}) == [
+        "buyer_name.required",
+        "order_id.required",
+        "order_key.required",
+        "sold_on.required",
+        "total_price.required",
+    ]
+    for at, name in enumerate(names):
+        lacking = [",".join(part for n, part in enumerate(of) if n != at) for of in (names, cells)]
+        report = desk.bring("\n".join([*lacking, ""]), "ebay_orders")
+        assert (report.problem_code, name) == ("missing_column", name)
 
 
 @pytest.mark.parametrize("word", ["Total", "Summe:", "1.5"])

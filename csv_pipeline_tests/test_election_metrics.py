@@ -88,6 +88,19 @@ def test_voters_are_the_sum_of_the_counts_of_lists(desk: Desk) -> None:
     assert hours(desk, "registered_voters, lists_without_count") == [(542, 0)]
 
 
+def test_only_a_vote_is_held_to_its_rollback_and_changes(desk: Desk) -> None:
+    """Lists of voters and ballots count as they were told, as the votes cast do."""
+    count = [{"key": "votersCount", "intValue": 5}]
+    failed = [{"key": "FAIL_a"}]
+    rows = [line("a", "addVotersList", params=count, rollback="-1")]
+    rows += [line("b", "addVotersList", params=count, diff=failed)]
+    rows += [line(tx, "blindSigIssue", rollback="-1", diff=failed) for tx in ("c", "d")]
+    rows += [line("e", rollback="-1"), line("f", diff=failed), line("g")]
+    desk.bring("".join(rows), FEED, NAME)
+    columns = "registered_voters, ballots_issued, votes_cast, votes_accepted, votes_rejected"
+    assert hours(desk, columns) == [(10, 2, 3, 1, 2)]
+
+
 def test_a_count_in_text_is_read_and_a_list_without_one_is_told(desk: Desk) -> None:
     texts: tuple[Any, ...] = (
         [{"key": "votersCount", "stringValue": "12"}],

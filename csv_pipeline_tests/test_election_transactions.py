@@ -81,6 +81,19 @@ def test_a_row_has_each_field_and_what_the_name_tells(desk: Desk) -> None:
     assert (row.region, row.election, row.constituency) == (None, None, None)
 
 
+def test_each_of_the_twelve_fields_is_stored_under_its_own_name(desk: Desk) -> None:
+    called = '[{"key":"operation","stringValue":"vote"}]'
+    fields = ("id", "104", "signed", "5", "1725595228819", "sender", "7", "WAVES", called)
+    imported(desk, NAME, ";".join((*fields, '["d"]', '["e"]', "-1")) + "\n")
+    (row,) = stored(desk)
+    assert (row.nested_tx_id, row.type, row.signature, row.version) == ("id", 104, "signed", 5)
+    assert (row.sender_public_key, row.fee, row.fee_asset_id) == ("sender", 7, "WAVES")
+    assert (row.params, row.diff, row.extra) == (json.loads(called), ["d"], ["e"])
+    assert (row.ts.timestamp(), row.rollback) == (1725595228.819, -1)
+    columns = "pg_typeof(params)::text, pg_typeof(diff)::text, pg_typeof(extra)::text"
+    assert desk.rows(FEED, columns) == [("jsonb", "jsonb", "jsonb")]
+
+
 def test_a_rollback_is_kept_as_it_is(desk: Desk) -> None:
     imported(
         desk, NAME, line("a", rollback="-1") + line("b", rollback="") + line("c", rollback="0")
@@ -148,6 +161,60 @@ def test_a_row_of_11_fields_is_a_reject_with_its_text(desk: Desk) -> None:
     assert desk.rejects(report)[0].raw == short
 
 
+def test_a_semicolon_that_json_does_not_write_as_its_code_is_a_reject(desk: Desk) -> None:
+    report = imported(desk, NAME, line("a", diff='[{"key":"a;b"}]') + line("b") + "c;d\n")
+    assert [reject.message for reject in desk.rejects(report)] == [
+        "row 2 (line 1): 12 fields were needed, as the feed declares; found 13",
+        "row 4 (line 3): 12 fields were needed, as the feed declares; found 2",
+    ]
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r"])
+def test_line_ends_and_a_byte_order_mark_are_no_part_of_a_field(desk: Desk, end: str) -> None:
+    text = line("a", rollback="-1") + line("b")
+    report = imported(desk, NAME, "\ufeff" + text.replace("\n", end))
+    assert (report.counts.inserted, report.warnings) == (2, ())
+    assert [(row.nested_tx_id, row.rollback) for row in stored(desk)] == [("a", -1), ("b", None)]
+
+
+WHOLE = line("b", rollback="-1")
+
+
+@pytest.mark.parametrize(
+    ("lost", "kept", "warned"),
+    [
+        pytest.param(0, {"a": None, "b": -1}, False, id="nothing"),
+        pytest.param(1, {"a": None, "b": -1}, True, id="the line end"),
+        # Nothing in the file says that the vote was taken back.
+        pytest.param(3, {"a": None, "b": None}, True, id="the rollback"),
+        pytest.param(40, {"a": None}, True, id="half of the JSON"),
+    ],
+)
+def test_a_file_whose_last_line_is_cut_off_says_so(
+    desk: Desk, lost: int, kept: dict[str, int | None], *, warned: bool
+) -> None:
+    report = imported(desk, NAME, line("a") + WHOLE[: len(WHOLE) - lost])
+    assert {row.nested_tx_id: row.rollback for row in stored(desk)} == kept
+    assert [warning.code for warning in report.warnings] == ["lines.no_end"] * warned
+
+
+def test_a_header_is_a_reject_or_refuses_the_file_and_is_no_transaction(desk: Desk) -> None:
+    names = "nested_tx_id;type;signature;version;ts;sender_public_key;fee;fee_asset_id;params;diff"
+    report = imported(desk, NAME, f"{names};extra;rollback\n{line('a')}")
+    assert (report.problem_code, stored(desk)) == ("contradiction", [])
+    report = imported(desk, NAME, f"id;kind;s;v;time;key;fee;asset;p;d;e;r\n{line('a')}")
+    assert {line_number for line_number, _ in rules(desk, report)} == {1}
+    assert [row.nested_tx_id for row in stored(desk)] == ["a"]
+
+
+def test_zeros_that_no_text_has_reject_their_row_alone(desk: Desk) -> None:
+    escaped = line("b", diff=r'[{"key":"\u0000"}]') + line("c", diff=r'[{"key":"\ud800"}]')
+    report = imported(desk, NAME, line("a") + escaped + line("d\0") + line("e"))
+    found = [(2, "diff.not_storable"), (3, "diff.not_storable"), (4, "row.nul_byte")]
+    assert rules(desk, report) == found
+    assert [row.nested_tx_id for row in stored(desk)] == ["a", "e"]
+
+
 def test_faults_of_a_cell_are_rejects_of_its_row(desk: Desk) -> None:
     text = line("a") + line("b", diff="{'x':1}") + line("c", kind=105) + line("d", rollback="no")
     text += line("e").replace("1725595228819", "2024-09-06") + line("")
@@ -181,6 +248,37 @@ def test_windows_1251_is_read_as_such(desk: Desk) -> None:
     assert "Округ №1" in row.diff[0]["stringValue"]
 
 
+@pytest.mark.parametrize("word", ["УИК № 1", "Ёж"])
+def test_a_few_letters_are_of_windows_1251_and_not_of_what_is_as_likely(
+    desk: Desk, word: str
+) -> None:
+    called = f'[{{"key":"operation","stringValue":"vote"}},{{"key":"x","stringValue":"{word}"}}]'
+    imported(desk, NAME, line("a", called).encode("cp1251"))
+    assert stored(desk)[0].params[1]["stringValue"] == word
+
+
+@pytest.mark.parametrize(("by_utf8", "by_1251"), [(3, 1), (1, 3)])
+def test_lines_of_two_encodings_are_never_read_by_one(
+    desk: Desk, by_utf8: int, by_1251: int
+) -> None:
+    called = '[{"key":"operation","stringValue":"vote"},{"key":"x","stringValue":"Выборы, Округ"}]'
+    lines = "".join(line(f"u{n}", called) for n in range(by_utf8)).encode()
+    lines += "".join(line(f"w{n}", called) for n in range(by_1251)).encode("cp1251")
+    report = imported(desk, NAME, lines)
+    if by_utf8 < by_1251:
+        assert (report.outcome, report.problem_code) == (Outcome.REFUSED, "unreadable")
+    else:
+        assert rules(desk, report) == [(4, "row.undecodable")]
+        assert {row.params[1]["stringValue"] for row in stored(desk)} == {"Выборы, Округ"}
+
+
+def test_a_transaction_of_two_constituencies_is_a_reject_in_the_second(desk: Desk) -> None:
+    imported(desk, NAME, line("a") + line("b"))
+    other = imported(desk, NAME.replace("Asrx", "Bsrx"), line("a") + line("c"))
+    assert rules(desk, other) == [(1, "contract_id.conflict")]
+    assert [row.contract_id[:4] for row in stored(desk)] == ["Asrx", "Asrx", "Bsrx"]
+
+
 def test_transactions_that_other_files_repeat_are_unchanged(desk: Desk) -> None:
     imported(desk, NAME, DUMP)
     again = imported(desk, NAME.replace("0800-0900", "0900-1000"), DUMP)
@@ -209,6 +307,12 @@ def test_folders_of_a_later_file_fill_in_what_the_first_did_not_tell(desk: Desk)
         ("77 - Москва/Выборы", ("77 - Москва", "Выборы", None)),
         (f"77 - Москва/Выборы/{CONTRACT}", ("77 - Москва", "Выборы", None)),
         ("dump", (None, None, None)),
+        (f"dump/{CONTRACT}", (None, None, None)),
+        # The first one that looks like a region is it; what is below it comes in its order.
+        ("1/90 - Пермский край/12 - Округ", ("90 - Пермский край", "12 - Округ", None)),
+        # A folder more than these, or after the contract's: which is which is not known.
+        (f"77 - Москва/Выборы/Округ/Участок/{CONTRACT}", (None, None, None)),
+        (f"77 - Москва/{CONTRACT}/Выборы", (None, None, None)),
     ],
 )
 def test_folders_tell_region_election_and_constituency(
@@ -216,6 +320,14 @@ def test_folders_tell_region_election_and_constituency(
 ) -> None:
     imported(desk, f"{folders}/{NAME}", DUMP)
     assert {(r.region, r.election, r.constituency) for r in stored(desk)} == {told}
+
+
+@pytest.mark.parametrize(
+    ("contract", "hours"), [(CONTRACT[:32], "2300-2400"), (CONTRACT + "2" * 9, "0000-0059")]
+)
+def test_a_contract_has_32_letters_or_more_of_base58(desk: Desk, contract: str, hours: str) -> None:
+    imported(desk, f"{contract}_2024-09-06_{hours}.csv", line("a"))
+    assert [(row.contract_id, row.hours) for row in stored(desk)] == [(contract, hours)]
 
 
 @pytest.mark.parametrize(
@@ -229,14 +341,17 @@ def test_folders_tell_region_election_and_constituency(
         f"{CONTRACT}_2024-02-30_0800-0900.csv",
         f"{CONTRACT}_2024-09-06_2430-2459.csv",
         f"{CONTRACT}_2024-09-06_0860-0900.csv",
+        f"{CONTRACT}_2024-09-06_2300-2430.csv",
         f"{CONTRACT}_2024-09-06_0800-0900 (1).csv",
+        f"{CONTRACT}_\u0662\u0660\u0662\u0664-09-06_0800-0900.csv",  # other digits
         f"90 - Пермский край/{'x' * 44}/{NAME}",  # the folder of another contract
+        f"dump/{'x' * 44}/{NAME}",
     ],
 )
 def test_a_file_of_another_name_is_refused(desk: Desk, name: str) -> None:
     report = imported(desk, name, DUMP)
     assert (report.outcome, report.problem_code) == (Outcome.REFUSED, "file_name")
-    if "90 - " not in name and "02-30" not in name:
+    if "/" not in name and "02-30" not in name:
         assert report.problem is not None
         assert "<contract id>_<YYYY-MM-DD>_<HHMM-HHMM>.csv was needed" in report.problem
 

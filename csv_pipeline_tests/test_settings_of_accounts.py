@@ -278,6 +278,13 @@ def test_a_threshold_of_the_account_refuses_its_files_and_is_named(shop: Shop) -
         ("--time-zone Europe/Berln", "(did you mean 'Europe/Berlin'?)"),
         ("--delimiter words", "a delimiter was needed"),
         ("--null-word ' '", "found a blank one"),
+        ("--feed people --alias A=name --alias a=amount", "found 'A=name' and 'a=amount'"),
+        (
+            "--feed ebay_orders --map order_status:X=shipped --map order_status:x=pending",
+            "found 'order_status:X=SHIPPED' and 'order_status:x=PENDING'",
+        ),
+        ("--delimiter comma --delimiter=tab", "--delimiter: one value was needed; found"),
+        ("-f people --feed orders --currency USD", "--feed: one value was needed; found"),
     ],
 )
 def test_what_is_wrong_is_not_declared_and_the_nearest_right_word_is_named(
@@ -285,6 +292,12 @@ def test_what_is_wrong_is_not_declared_and_the_nearest_right_word_is_named(
 ) -> None:
     shop.refuses(said, *shlex.split(words))
     assert accounts_of(shop.desk.pipeline, shop.name) == []
+
+
+def test_what_is_said_twice_is_declared_once(shop: Shop) -> None:
+    shop.declare("--feed", "people", "--alias", "A=name", "--alias", "a=name", "--currency", "USD")
+    shop.declare("--currency", "USD", "--currency=USD")
+    shop.declare("--feed", "shifts", "--alias", "A=logged_on", "--alias", "A=logged_time")
 
 
 @pytest.mark.parametrize(

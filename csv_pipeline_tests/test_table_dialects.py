@@ -109,6 +109,7 @@ def test_a_declaration_that_the_bytes_disprove_refuses_the_file(
     assert report.problem is not None
     assert "as the feed declares" in report.problem
     assert found in report.problem
+    assert "see `csv-pipeline feeds " in report.problem
 
 
 @pytest.mark.parametrize("content", ["", "\n\r\n  \n", "\ufeff"])
@@ -285,6 +286,15 @@ def test_a_file_with_a_header_that_disproves_its_feed_is_refused_and_both_are_na
     report = shop.bring(content, feed)
     assert (report.outcome, report.problem_code) == (Outcome.REFUSED, "contradiction")
     assert re.search(f"{needed}.* as feed '{feed}' declares it.*{found}", str(report.problem))
+    overrule = f"csv-pipeline account {shop.account} --feed {feed} --(delimiter|encoding) "
+    assert re.search(f"{overrule}|csv-pipeline feeds {feed}`", str(report.problem))
+
+
+def test_the_command_that_a_refusal_names_lets_the_file_in(shop: Desk) -> None:
+    content = "ID;Name;Total\n1;Ann;2\n"
+    assert "--feed commas --delimiter semicolon" in str(shop.bring(content, "commas").problem)
+    shop.declare(feed="commas", delimiter=";")
+    assert shop.bring(f"{content}2;Bob;3\n", "commas").counts.inserted == 2
 
 
 def test_what_either_of_two_delimiters_explains_is_read_by_the_declared_one(shop: Desk) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from csv_pipeline.cli import declaring
 from csv_pipeline.cli.feed_commands import feeds
-from csv_pipeline.cli.group import Commands
+from csv_pipeline.cli.group import Commands, OneValue
 from csv_pipeline.cli.options import (
     AccountOption,
     Again,
@@ -348,7 +348,7 @@ def new(
 
 
 app.command()(declaring.accounts)
-app.command()(declaring.account)
+app.command(cls=OneValue)(declaring.account)
 app.command()(declaring.suggest)
 
 

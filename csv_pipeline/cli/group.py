@@ -8,10 +8,11 @@ stderr; a traceback is a bug.
 
 import logging
 import sys
+from itertools import pairwise
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from csv_pipeline.errors import LostClaimError, PipelineError, SetupError, UnavailableError
 
@@ -39,6 +40,26 @@ class Commands(TyperGroup):
         except PipelineError as error:
             typer.echo(f"csv-pipeline: {' '.join(str(error).split())}", err=True)
             raise typer.Exit(_exit_code(error)) from error
+
+
+class OneValue(TyperCommand):
+    """A command whose options have one value, or are lists: none overrules another unseen."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Refuse an option that is given twice with different values, and show both."""
+        _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+        for one in given:
+            if not isinstance(one, TyperOption) or one.multiple or one.is_flag:
+                continue
+            values = [word for name, word in pairwise(args) if name in one.opts]
+            values += [
+                word.partition("=")[2] for word in args if word.partition("=")[0] in one.opts
+            ]
+            values = list(dict.fromkeys(filter(None, values)))
+            if len(values) > 1:
+                shown = " and ".join(map(repr, values))
+                raise SetupError(f"{one.opts[0]}: one value was needed; found {shown}")
+        return super().parse_args(ctx, args)
 
 
 def log_warnings_only() -> None:

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import Any
+from itertools import combinations
+from typing import Any, NoReturn
 from zoneinfo import available_timezones
 
 import polars as pl
@@ -211,7 +212,15 @@ def _null_words(account: str, words: Sequence[str], _: Feed | None) -> tuple[str
 
 
 def _aliases(_: str, told: Sequence[str], feed: Feed | None) -> tuple[tuple[str, str], ...]:
-    return tuple(_alias(one, feed) for one in told if feed)
+    if feed is None:
+        return ()
+    found = [_alias(one, feed) for one in told]
+    own = {column.name: column.headings for column in columns_of(feed.contract)}
+    for (title, name), (again, other) in combinations(found, 2):
+        same = heading(title) == heading(again) and name != other
+        if same and not own[name] & own[other]:  # a date and its time share a name
+            _refuse_both("alias", f"{title}={name}", f"{again}={other}")
+    return tuple(found)
 
 
 def _alias(told: str, feed: Feed) -> tuple[str, str]:
@@ -239,7 +248,21 @@ def _alias(told: str, feed: Feed) -> tuple[str, str]:
 
 
 def _maps(_: str, told: Sequence[str], feed: Feed | None) -> tuple[tuple[str, str, str], ...]:
-    return tuple(_map(one, feed) for one in told if feed)
+    found = [_map(one, feed) for one in told if feed]
+    for one, other in combinations(found, 2):
+        (name, word, stored), (again, its, meant) = one, other
+        if (name, choice_key(word), stored != meant) == (again, choice_key(its), True):
+            _refuse_both("map", f"{name}:{word}={stored}", f"{again}:{its}={meant}")
+    return tuple(found)
+
+
+def _refuse_both(what: str, one: str, other: str) -> NoReturn:
+    """Refuse two entries given at once, of which the second would take the place of the first.
+
+    Raises:
+        SetupError: Always.
+    """
+    raise SetupError(f"{what}: one meaning was needed; found {one!r} and {other!r}")
 
 
 def _map(told: str, feed: Feed) -> tuple[str, str, str]:

@@ -22,13 +22,15 @@ def with_tables(database: Database, feeds: Sequence[Feed]) -> list[Feed | Broken
     else:
         return [*feeds]
     found: list[Feed | BrokenFeed] = []
+    errors: list[SetupError] = []
     for feed in feeds:
         try:
             ensure_targets(database, [feed])
         except SetupError as error:
+            errors.append(error)
             found.append(BrokenFeed(name=feed.name, why=str(error)))
         else:
             found.append(feed)
-    if all(isinstance(one, BrokenFeed) for one in found):
-        ensure_targets(database, feeds)
+    if len(errors) == len(feeds):
+        raise errors[0]
     return found

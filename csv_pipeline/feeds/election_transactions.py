@@ -75,7 +75,10 @@ def operation(rows: pl.LazyFrame) -> pl.LazyFrame:
 
 
 _ID = "[1-9A-HJ-NP-Za-km-z]{32,}"  # base58
-_TIME = r"(?:(?:[01]\d|2[0-3])[0-5]\d|2400)"
+_DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_TIME = "(?:(?:[01][0-9]|2[0-3])[0-5][0-9]|2400)"
+_REGION = "[0-9]{1,3} - [^/]+"
+_NAMED = rf"(?!{_ID}(?:/|$))[^/]+"  # a folder that is no contract's
 
 ELECTION_TRANSACTIONS = Feed(
     name="election_transactions",
@@ -90,11 +93,11 @@ ELECTION_TRANSACTIONS = Feed(
     dialect=TableDialect(delimiter=";"),
     encodings=("cp1251",),
     file_name=FileName(
-        pattern=rf"(?P<contract_id>{_ID})_(?P<day>\d{{4}}-\d\d-\d\d)_(?P<hours>{_TIME}-{_TIME})\.csv",
+        pattern=rf"(?P<contract_id>{_ID})_(?P<day>{_DAY})_(?P<hours>{_TIME}-{_TIME})\.csv",
         shown="<contract id>_<YYYY-MM-DD>_<HHMM-HHMM>.csv",
-        folders=rf"(?:.*/)?(?P<region>\d{{1,3}} - [^/]+)"
-        rf"(?:/(?!{_ID}(?:/|$))(?P<election>[^/]+))?(?:/(?!{_ID}(?:/|$))(?P<constituency>[^/]+))?"
-        rf"(?:/(?P<contract_id>{_ID}))?",
+        folders=rf"(?:(?!{_REGION}/)[^/]+/)*(?:(?P<region>{_REGION})"
+        rf"(?:/(?P<election>{_NAMED}))?(?:/(?P<constituency>{_NAMED}))?(?:/(?={_ID}$)|$))?"
+        rf"(?P<contract_id>{_ID})?",
     ),
     transforms=(operation,),
     max_rejected_share=0.5,

@@ -53,8 +53,12 @@ def derived_table(derived: DerivedTable) -> sa.Table:
 
 @cache
 def scope_table(derived: DerivedTable) -> sa.Table:
-    """Return the temporary table of the scopes that a transaction recomputes; none has a null."""
-    types = {column.name: _TYPES[column.type] for column in derived.columns}
+    """Return the temporary table of the scopes that a transaction recomputes; none has a null.
+
+    Texts have no collation of their own here: they are compared by that of the feed's column, of
+    which its index is as well. By another one the server reads all rows of the account.
+    """
+    types = {c.name: sa.Text() if c.type == "text" else _TYPES[c.type] for c in derived.columns}
     return sa.Table(
         "scope",
         sa.MetaData(),

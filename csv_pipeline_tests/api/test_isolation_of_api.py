@@ -15,6 +15,7 @@ from csv_pipeline.api.service import Service
 from csv_pipeline.storage import tokens
 from csv_pipeline_tests.api.live import RunsNoted, serving
 from csv_pipeline_tests.conftest import Desk
+from csv_pipeline_tests.test_dme_equipment import EVERY, PATIENT
 
 Api = Callable[..., TestClient]
 MARK = "zz-only-mine-zz"
@@ -44,20 +45,22 @@ def mine(desk: Desk, api_of: Api, service: Service) -> Mine:
     made = api.patch(f"/api/v1/imports/{report.import_id}/rejects", json={"cells": cells})
     assert made.status_code == 200, made.json()
     api.post("/api/v1/tokens", json={"name": MARK, "scopes": ["read"]})
+    return Mine(desk, api, tuple(addresses(service, desk, "people", report.import_id, upload)))
+
+
+def addresses(
+    service: Service, desk: Desk, feed: str, import_id: int, upload_id: int
+) -> Iterator[str]:
+    """Give every address that can be read and ends, with these names and numbers."""
     known: dict[str, tuple[Any, ...]] = {
-        "number": (report.import_id, upload),
-        "import_id": (report.import_id,),
-        "upload_id": (upload,),
+        "number": (import_id, upload_id),
+        "import_id": (import_id,),
+        "upload_id": (upload_id,),
         "account": (desk.account,),
-        "feed": ("people",),
-        "name": ("people",),
+        "feed": (feed,),
+        "name": (feed,),
     }
-    return Mine(desk, api, tuple(addresses(make_app(service).openapi(), known)))
-
-
-def addresses(described: dict[str, Any], known: dict[str, tuple[Any, ...]]) -> Iterator[str]:
-    """Give every address that can be read and ends, with the names and numbers known."""
-    for path, methods in described["paths"].items():
+    for path, methods in make_app(service).openapi()["paths"].items():
         if "get" not in methods or path.endswith("/events"):
             continue
         found = [path]
@@ -93,6 +96,20 @@ def test_nobody_who_reads_sees_a_protected_value(mine: Mine, api_of: Api) -> Non
     assert sum(answer.status_code == 200 for answer in answers.values()) >= 15
     for address, answer in answers.items():
         assert SECRET not in answer.text, address
+
+
+def test_no_answer_names_a_patient_whoever_asks(desk: Desk, api_of: Api, service: Service) -> None:
+    api, feed = api_of(desk.account), "dme_equipment"
+    report = desk.bring(EVERY, feed)
+    changed = EVERY.replace("Boston", "Ayr").replace(PATIENT, f"{PATIENT}-2")
+    path = f"/api/v1/uploads/{desk.account}/equipment.csv?feed={feed}&check=true"
+    upload = api.put(path, content=changed).json()["upload_id"]
+    every = list(addresses(service, desk, feed, report.import_id, upload))
+    every += [f"/api/v1/feeds/{feed}/rows?search={PATIENT[:6]}"]
+    answers = {address: api.get(address) for address in every}
+    assert sum(answer.status_code == 200 for answer in answers.values()) >= 15
+    assert [address for address, answer in answers.items() if PATIENT in answer.text] == []
+    assert (PATIENT,) in desk.rows(feed, "patient_ref")
 
 
 def test_only_who_may_correct_gets_protected_cells_to_correct(mine: Mine, api_of: Api) -> None:

@@ -5,8 +5,9 @@ A file gives the same `Feed` as Python does: its contract is a Pandera model, ma
 one description of what may stand in a file; it checks files and makes the JSON Schema for editors.
 """
 
-from collections.abc import Iterator
-from contextlib import suppress
+import re
+from collections.abc import Iterable, Iterator
+from itertools import takewhile
 from pathlib import Path
 
 from csv_pipeline.errors import SetupError
@@ -19,6 +20,9 @@ from csv_pipeline.spec.feed import BrokenFeed, Feed
 
 SUFFIXES = (".yaml", ".yml", ".json")
 MOST_BYTES = 1024**2
+_KEY = re.compile(r"""( *)["']?(\w+)["']?[ ]*:[ ]*(.*)""")
+_NAME = re.compile(r"""["']?([a-z][a-z0-9_]*)["']?[ ,]*(?:#.*)?$""")
+_INLINE_NAME = re.compile(r"""\{[^\[{]*?\bname["']?[ ]*:[ ]*["']?([a-z][a-z0-9_]*)""")
 
 
 def read_feed(path: Path) -> Feed:
@@ -73,11 +77,42 @@ def _schema_in(text: bytes, source: str) -> Document:
 
 def _name_in(path: Path) -> str:
     """Return the name of a feed that is broken: what its file says, as far as it can be read."""
-    with suppress(OSError, SetupError):
+    try:
         with path.open("rb") as file:
-            said = _schema_in(file.read(MOST_BYTES), str(path)).value
-        own = said.get("csv_pipeline") if isinstance(said, dict) else None
-        for block in (own, said):
-            if isinstance(block, dict) and isinstance(name := block.get("name"), str) and name:
-                return name
+            text = file.read(MOST_BYTES)
+    except OSError:
+        return path.stem
+    try:
+        said = _schema_in(text, str(path)).value
+    except SetupError:
+        return _name_among(text.decode(errors="replace")) or path.stem
+    own = said.get("csv_pipeline") if isinstance(said, dict) else None
+    for block in (own, said):
+        if isinstance(block, dict) and isinstance(name := block.get("name"), str) and name:
+            return name
     return path.stem
+
+
+def _name_among(text: str) -> str:
+    """Return the name that a text which is no YAML gives its feed, by its lines; "" if none.
+
+    A key of the file, or of its block, stands in a line of its own, as far left as any of them.
+    """
+    keys = [
+        (len(found[1]), found[2], found[3]) for found in map(_KEY.match, text.splitlines()) if found
+    ]
+    top = min((left for left, _, _ in keys), default=0)
+    blocks = [n for n, (left, key, _) in enumerate(keys) if left == top and key == "csv_pipeline"]
+    for at in blocks[:1]:
+        if inline := _INLINE_NAME.match(keys[at][2]):
+            return inline[1]
+        its = list(takewhile(lambda key: key[0] > top, keys[at + 1 :]))
+        if name := _named(its, its[0][0] if its else 0):
+            return name
+    return _named(keys, top)
+
+
+def _named(keys: Iterable[tuple[int, str, str]], at: int) -> str:
+    """Return what stands behind the first key `name` at a place in its line."""
+    said = (_NAME.match(value) for left, key, value in keys if (left, key) == (at, "name"))
+    return next((found[1] for found in said if found), "")

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
+from os import SEEK_END
 from pathlib import Path
 
 from csv_pipeline.batches import BatchWriter, in_order
@@ -10,7 +11,7 @@ from csv_pipeline.errors import LimitExceededError
 from csv_pipeline.handover import TextFile
 from csv_pipeline.model import Evidence, LineCounts, ReportWarning
 from csv_pipeline.stages.read.declared import declared_dialect, hold_to_records
-from csv_pipeline.stages.read.dialect import ReadHints, find_dialect
+from csv_pipeline.stages.read.dialect import ReadHints, Text, find_dialect
 from csv_pipeline.stages.read.encoding import as_utf8
 from csv_pipeline.stages.read.parsing import Parsed
 from csv_pipeline.stages.read.sections import NewColumnsError
@@ -94,7 +95,11 @@ def _read(source: Path, work: Path, hints: ReadHints, blocks: int | None = None)
             return replace(
                 found,
                 evidence=(encoding, *wrappings, *found.evidence),
-                warnings=(*_unproven(encoding, hints), *found.warnings),
+                warnings=(
+                    *_unproven(encoding, hints),
+                    *(_without_end(text) if dialect.is_declared and blocks is None else ()),
+                    *found.warnings,
+                ),
             )
 
 
@@ -108,6 +113,21 @@ def _unproven(encoding: Evidence, hints: ReadHints) -> Iterator[ReportWarning]:
             f"{encoding.because}; look at letters beyond ASCII in the rows; to declare it, or the "
             f"right one in its place: {settle}",
         )
+
+
+def _without_end(text: Text) -> Iterator[ReportWarning]:
+    """Give that the text may be cut off, which its last cell does not show where it may be empty.
+
+    Of a file with a header nobody asks it: many programs write none after the last line.
+    """
+    with text.path.open("rb") as file:
+        file.seek(-1, SEEK_END)
+        if file.read() != b"\n":
+            yield ReportWarning(
+                code="lines.no_end",
+                message="the last line has no line end: if the file was cut off, a value of that "
+                "line, or all below it, is lost",
+            )
 
 
 def _rows(structure: Structure, work: Path, blocks: int | None) -> TextFile:

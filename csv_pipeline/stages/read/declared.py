@@ -44,7 +44,7 @@ def declared_dialect(text: Text, declared: TableDialect, hints: ReadHints) -> Di
         raise ContradictionError(
             hints.name,
             "cells without quotes were needed, as the feed declares",
-            'each line begins and ends with ", and so do its cells',
+            f'each line begins and ends with ", and so do its cells{hints.see_feed}',
         )
     quote = declared.quote or ""
     because = "the feed declares it"
@@ -115,7 +115,7 @@ def refuse_header(line: int, names: list[str], hints: ReadHints) -> NoReturn:
     raise ContradictionError(
         hints.name,
         "rows alone were needed, as the feed declares that its files have no header",
-        f"line {line:,} holds names of columns{shown}",
+        f"line {line:,} holds names of columns{shown}{hints.see_feed}",
     )
 
 
@@ -132,7 +132,7 @@ def hold_to_records(text: Text, dialect: Dialect, hints: ReadHints, rows: int, r
     own = best_reading(first_lines(text, hints))
     shown = f"{len(own.header.names)} by {delimiter_name(own.grammar.delimiter)}"
     setting: Setting = hints.account.setting("delimiter")
-    told, forget = "the feed declares", ""
+    told, forget = "the feed declares", hints.see_feed
     if setting.value is not None:
         told, forget = setting.because, f"; to read it as the feed declares: {setting.forget}"
     raise ContradictionError(

@@ -36,12 +36,18 @@ _PADDING = " \r\n,;\t|"  # empty cells at the end of a line, by any delimiter
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """What is declared of files: as a message and a report say by whom, and the way out of it."""
+    """What is declared of files, as a message and a report say by whom; `setting` overrules it."""
 
     value: str
     because: str
     evidence: str
-    way_out: str = ""
+    setting: Setting
+
+    def way_out(self, found: str) -> str:
+        """Return, for a message, the command by which files with what was `found` are read."""
+        if self.setting.value is not None:
+            return f"; to let each file tell: {self.setting.forget}"
+        return f"; to read such files of this account: {self.setting.declare(found)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,12 +95,22 @@ class ReadHints:
                 value=setting.value,
                 because=setting.because,
                 evidence=setting.evidence,
-                way_out=f"; to let each file tell: {setting.forget}",
+                setting=setting,
             )
         if value := getattr(self.dialect, name, None):
             because = f"feed {self.feed!r} declares it"
-            return Fact(value=value, because=because, evidence="the feed declares it")
+            return Fact(
+                value=value,
+                because=because,
+                evidence="the feed declares it",
+                setting=replace(setting, feed=self.feed),
+            )
         return None
+
+    @property
+    def see_feed(self) -> str:
+        """For a message, where to see what the feed declares of how its files are written."""
+        return f"; see `csv-pipeline feeds {self.feed}` for what it declares"
 
     def of_feed(self, feed: Feed) -> "ReadHints":
         """Return what is known of a file of a feed besides."""
@@ -203,7 +219,8 @@ def _other_delimiter(
     line, known = best.header.records[0].first, own.header.known
     needed = f"cells by the delimiter {told} were needed, as {fact.because}"
     found = f"line {line:,} has {best.header.known} names of the feed by the {other}, {known} by"
-    return ContradictionError(hints.name, needed, f"{found} the other{fact.way_out}")
+    way_out = fact.way_out(best.grammar.delimiter)
+    return ContradictionError(hints.name, needed, f"{found} the other{way_out}")
 
 
 def _in_quotes(best: Reading, lines: Lines, quote: str, hints: ReadHints) -> Reading:
@@ -223,7 +240,8 @@ def _in_quotes(best: Reading, lines: Lines, quote: str, hints: ReadHints) -> Rea
     if quote or of_header or worse:
         needed = f"cells in {quote!r} were needed" if quote else "cells without quotes were needed"
         found = f"by the file's own evidence they are in {other!r}"
-        raise ContradictionError(hints.name, f"{needed}, as feed {hints.feed!r} declares it", found)
+        told = f"{needed}, as feed {hints.feed!r} declares it"
+        raise ContradictionError(hints.name, told, f"{found}{hints.see_feed}")
     return own
 
 

@@ -122,7 +122,8 @@ class Reader:
         if frame["fault"].null_count() == frame.height:
             return _NO_REJECTS
         bad, width = frame.filter(pl.col("fault").is_not_null()), self.section.width
-        counted = pl.format(f"{width} fields were needed, as in the header; found {{}}", "fields")
+        so = "as in the header" if self.section.is_named else "as the feed declares"
+        counted = pl.format(f"{width} fields were needed, {so}; found {{}}", "fields")
         what = pl.col("fault").replace_strict(_NEEDED, default=counted, return_dtype=pl.String)
         return record_faults(bad, pl.col("fault"), what)
 

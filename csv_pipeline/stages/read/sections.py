@@ -33,11 +33,15 @@ class NewColumnsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Rows under one header: how many cells they have, and which of these each column is."""
+    """Rows under one header: how many cells they have, and which of these each column is.
+
+    Where the feed declares that there is no header, it is not `is_named`.
+    """
 
     width: int
     positions: tuple[int | None, ...]
     first: bool = True
+    is_named: bool = True
 
     def laid_out(self, cells: pl.DataFrame) -> pl.DataFrame:
         """Return the cells of its rows by the columns of the table."""
@@ -62,7 +66,8 @@ class Headers:
         """The rows under the first header."""
         width = len(self.dialect.header)
         more = len(self.columns) - width
-        return Section(width, (*range(width), *[None] * more))
+        positions = (*range(width), *[None] * more)
+        return Section(width, positions, is_named=not self.dialect.is_declared)
 
     def again(self, text: pl.Series) -> Iterator[tuple[int, list[str]]]:
         """Give the place and the names of each record that is a header once more."""

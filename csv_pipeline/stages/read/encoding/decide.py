@@ -95,18 +95,19 @@ def _declared(
     source: Path, survey: Survey, proof: Decision | None, hints: ReadHints, fact: Fact
 ) -> Decision:
     name, declared = codecs.lookup(fact.value).name, fact.evidence
+    other = "utf-8" if survey.is_utf8 else hints.encodings[0]
     if proof is not None:
         if proof.name.startswith(name.removesuffix("-sig")):
             return proof
         found = f"by its bytes it is {proof.name.upper()}: {proof.because}"
-        raise _contradiction(hints, fact, found)
+        raise _contradiction(hints, fact, found, proof.name)
     if name.startswith(("utf-16", "utf-32")) and not survey.zero_bytes:
         found = "it has no zero bytes, which such text has in each line end"
-        raise _contradiction(hints, fact, found)
+        raise _contradiction(hints, fact, found, other)
     fitting, misfits = _valid_and_other(survey)
     if name.startswith("utf-8") and fitting <= misfits and not survey.is_utf8:
         found = f"{misfits:,} of {fitting + misfits:,} words beyond ASCII are not, from"
-        raise _contradiction(hints, fact, f"{found} {survey.first_misfit} on")
+        raise _contradiction(hints, fact, f"{found} {survey.first_misfit} on", other)
     if name != "utf-8" and survey.is_utf8 and not survey.is_ascii:
         with_words(survey, source, 0)
     if name != "utf-8" and (words := survey.utf8_words):
@@ -115,16 +116,16 @@ def _declared(
         better = f"read better by it, by {bits:,.0f} bits (proof from {CONTRADICTS:.0f} on)"
         if contradicts(words, name) and len(words) * 2 > len(survey.words):
             found = f"by its bytes it is UTF-8: {valid} and {better}"
-            raise _contradiction(hints, fact, found)
+            raise _contradiction(hints, fact, found, "utf-8")
         if bits > 0 and len(words) == len(survey.words):
             because = f"{declared}, although {valid} and {better}"
             return Decision(name=name, because=because, proven=False)
     return Decision(name=name, because=declared)
 
 
-def _contradiction(hints: ReadHints, fact: Fact, found: str) -> ContradictionError:
+def _contradiction(hints: ReadHints, fact: Fact, found: str, other: str) -> ContradictionError:
     needed = f"text in the encoding {fact.value} was needed, as {fact.because}"
-    return ContradictionError(hints.name, needed, f"{found}{fact.way_out}")
+    return ContradictionError(hints.name, needed, f"{found}{fact.way_out(other)}")
 
 
 def _valid_and_other(survey: Survey) -> tuple[int, int]:
