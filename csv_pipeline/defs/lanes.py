@@ -52,7 +52,7 @@ def waiting_lanes(pipeline: Pipeline, *, night: bool = False) -> list[Backlog]:
             connection,
             with_failed=night,
             max_failures=pipeline.settings.max_failures,
-            unasked_seconds=_UNASKED_SECONDS,
+            unasked_seconds=None if night else _UNASKED_SECONDS,
         )
     held = pipeline.held_back({lane.feed for lane in waiting} & pipeline.feeds.keys())
     for name, why in held.items():
