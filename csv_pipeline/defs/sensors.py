@@ -6,9 +6,10 @@ from pathlib import Path
 
 import dagster as dg
 
-from csv_pipeline.defs.lanes import JOB, LANE, lane_name, request_runs, waiting_lanes
-from csv_pipeline.defs.partitions import ACCOUNTS, account_partitions
+from csv_pipeline.defs.lanes import request_runs, waiting_lanes
+from csv_pipeline.defs.partitions import account_partitions
 from csv_pipeline.defs.resource import Engine
+from csv_pipeline.engine.import_requests import ACCOUNTS, JOB, LANE, lane_name
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.files.landing import ScanResult
 from csv_pipeline.location import location_of
@@ -52,7 +53,7 @@ def landing(
     else:
         seen = _scan(context, pipeline, cursor)
     lanes, busy = waiting_lanes(pipeline), busy_lanes(context.instance)
-    free = [lane for lane in lanes if lane_name(lane) not in busy]
+    free = [lane for lane in lanes if lane_name(lane.account, lane.feed) not in busy]
     room = max(0, pipeline.settings.runs_per_tick - len(busy))
     requests = request_runs(pipeline, free[:room])
     more = MORE if cursor.startswith(_HEARD) and len(requests) < len(lanes) else ""
