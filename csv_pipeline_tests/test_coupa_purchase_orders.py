@@ -81,6 +81,7 @@ def test_a_column_behind_the_mark_is_the_accounts_own_whatever_its_name(desk: De
         ("po15262984", "PO15262984"),
         ("pM123456", "PM123456"),
         ("000123", "000123"),
+        ("PO12345678901234567890", "PO12345678901234567890"),
         ("PO12345", None),
         ("POABC", None),
         ("PR123456", None),
@@ -132,6 +133,7 @@ def test_a_status_is_one_of_nine(desk: Desk, status: str) -> None:
         ("COMPLETED", "", "1", None),
         ("COMPLETED", "1", "2", "attachments_downloaded.at_most_found"),
         ("COMPLETED", "-1", "-2", "attachments_found.ge"),
+        ("COMPLETED", "3", "-1", "attachments_downloaded.ge"),
         ("COMPLETED", "1.5", "1", "attachments_found.integer"),
     ],
 )

@@ -12,10 +12,9 @@ import pytest
 import sqlalchemy as sa
 
 from csv_pipeline.defs.assembly import assemble
-from csv_pipeline.defs.lanes import JOB
-from csv_pipeline.defs.partitions import ACCOUNTS
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.stalled import stalled_runs
+from csv_pipeline.engine.import_requests import ACCOUNTS, JOB
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.storage import tables
 from csv_pipeline.storage.worker import is_zombie

@@ -129,7 +129,9 @@ def test_an_npi_is_held_to_its_check_digit(desk: Desk, npi: str, rule: str | Non
     assert [name for _, name in found][:1] == ([f"supplier_npi.{rule}"] if rule else [])
 
 
-@pytest.mark.parametrize("code", ["0601", "E060", "E06011", "EE601", "6.01E+02", "E\u0660601"])
+@pytest.mark.parametrize(
+    "code", ["0601", "99213", "E060", "E06011", "EE601", "6.01E+02", "E\u0660601"]
+)
 def test_a_code_is_a_letter_and_four_digits(desk: Desk, code: str) -> None:
     assert bring(desk, line(HCPCS_Cd=code)).counts.rejected == 1
 

@@ -131,6 +131,13 @@ def test_starts_without_a_zone_are_refused_for_nobody_knows_when_they_were(desk:
     assert "needs the time zone of its times" in str(report.problem)
 
 
+def test_two_dashes_are_no_value_and_no_variation(desk: Desk) -> None:
+    report = desk.bring(f"{WHOLE}\n{hat('--', '--', 3).replace(',,', ',--,')}\n", "ebay_listings")
+    assert report.counts.inserted == 1
+    columns = "variation_details, sku, line_kind, reserve_price, category_2_name, upc"
+    assert desk.rows("ebay_listings", columns) == [("", "", "single", None, None, "012345678905")]
+
+
 @pytest.mark.parametrize("code", ["012345678905", "0000000000017", "Does not apply"])
 def test_product_codes_are_text(desk: Desk, code: str) -> None:
     desk.bring(f"{HEADER},P:UPC,P:EAN,P:ISBN\n1,Cup,,,3,{code},{code},{code}\n", "ebay_listings")

@@ -248,6 +248,15 @@ def test_windows_1251_is_read_as_such(desk: Desk) -> None:
     assert "Округ №1" in row.diff[0]["stringValue"]
 
 
+@pytest.mark.parametrize("word", ["УИК № 1", "Ёж"])
+def test_a_few_letters_are_of_windows_1251_and_not_of_what_is_as_likely(
+    desk: Desk, word: str
+) -> None:
+    called = f'[{{"key":"operation","stringValue":"vote"}},{{"key":"x","stringValue":"{word}"}}]'
+    imported(desk, NAME, line("a", called).encode("cp1251"))
+    assert stored(desk)[0].params[1]["stringValue"] == word
+
+
 @pytest.mark.parametrize(("by_utf8", "by_1251"), [(3, 1), (1, 3)])
 def test_lines_of_two_encodings_are_never_read_by_one(
     desk: Desk, by_utf8: int, by_1251: int
@@ -314,6 +323,14 @@ def test_folders_tell_region_election_and_constituency(
 
 
 @pytest.mark.parametrize(
+    ("contract", "hours"), [(CONTRACT[:32], "2300-2400"), (CONTRACT + "2" * 9, "0000-0059")]
+)
+def test_a_contract_has_32_letters_or_more_of_base58(desk: Desk, contract: str, hours: str) -> None:
+    imported(desk, f"{contract}_2024-09-06_{hours}.csv", line("a"))
+    assert [(row.contract_id, row.hours) for row in stored(desk)] == [(contract, hours)]
+
+
+@pytest.mark.parametrize(
     "name",
     [
         "dump.csv",
@@ -324,6 +341,7 @@ def test_folders_tell_region_election_and_constituency(
         f"{CONTRACT}_2024-02-30_0800-0900.csv",
         f"{CONTRACT}_2024-09-06_2430-2459.csv",
         f"{CONTRACT}_2024-09-06_0860-0900.csv",
+        f"{CONTRACT}_2024-09-06_2300-2430.csv",
         f"{CONTRACT}_2024-09-06_0800-0900 (1).csv",
         f"{CONTRACT}_\u0662\u0660\u0662\u0664-09-06_0800-0900.csv",  # other digits
         f"90 - Пермский край/{'x' * 44}/{NAME}",  # the folder of another contract

@@ -15,6 +15,7 @@ from csv_pipeline.api.problems import ProblemError
 from csv_pipeline.api.reports import wrong_state
 from csv_pipeline.api.service import Service
 from csv_pipeline.engine import uploads
+from csv_pipeline.engine.import_requests import ImportRequest
 from csv_pipeline.storage import arrivals, browse, claims, undo_records
 from csv_pipeline.storage.browse import Entry, ImportState
 
@@ -109,7 +110,14 @@ def _import(
         raise wrong_state(entry, "one of a feed")
     with service.pipeline.database.begin() as connection:
         _hold_to_newest(connection, entry)
-    return service.runs.import_files(entry.account, entry.feed, [entry.arrival_id], again=again)
+    return service.runs.import_files(
+        ImportRequest(
+            account=entry.account,
+            feed=service.pipeline.feed(entry.feed),
+            arrival_ids=[entry.arrival_id],
+            again=again,
+        )
+    )
 
 
 def _hold_to_newest(connection: sa.Connection, entry: Entry) -> None:

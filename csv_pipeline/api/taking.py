@@ -14,6 +14,7 @@ from csv_pipeline.api.callers import Caller
 from csv_pipeline.api.problems import ProblemError
 from csv_pipeline.api.service import Service
 from csv_pipeline.engine import uploads as engine
+from csv_pipeline.engine.import_requests import ImportRequest
 from csv_pipeline.engine.receiving import Receiver
 from csv_pipeline.errors import PipelineError
 from csv_pipeline.storage import tokens, uploads
@@ -153,8 +154,13 @@ def ask_for_import(service: Service, upload_id: int, feed: str | None = None) ->
     """Put an upload into the landing area and ask for its run; the sensor would do so later."""
     placed = engine.place(service.pipeline, upload_id, feed=feed)
     assert placed.feed is not None and placed.arrival_id is not None  # noqa: S101, PT018
+    request = ImportRequest(
+        account=placed.account,
+        feed=service.pipeline.feed(placed.feed),
+        arrival_ids=[placed.arrival_id],
+    )
     try:
-        run_id = service.runs.import_files(placed.account, placed.feed, [placed.arrival_id])
+        run_id = service.runs.import_files(request)
     except ProblemError:
         return placed  # the file is safe where it is
     with service.pipeline.database.begin() as connection:

@@ -168,8 +168,12 @@ def _meanwhile(its: "Change") -> str:
         return "no more: cleared"
     if not its.after:
         return "no more: kept as it is, new rows have none"
-    if not its.reading:
-        return ""
+    if its.from_extra:
+        return " (cells that fit are moved, the others stay there)"
+    return _read_anew(its) if its.reading else ""
+
+
+def _read_anew(its: "Change") -> str:
     if its.read_again:
         return " (stored rows are read again)"
     if its.identifies:
@@ -186,7 +190,12 @@ def applied(one: Feed, found: "Sequence[Change]", *, fresh: bool) -> None:
         )
         return
     for its in found:
-        out.print(f"{its.column or 'key'}: {its.before or 'not there'} → {its.after or 'kept'}")
+        what = f"{its.column or 'key'}: {its.before or 'not there'} → {its.after or 'kept'}"
+        if its.from_extra:
+            what += f"; {its.rows - its.unfit:,} cells moved"
+            shown = f": {', '.join(its.examples)}" if its.examples else ""
+            what += f", {its.unfit:,} stay in _extra{shown}" if its.unfit else ""
+        out.print(plain(what, 1_000), soft_wrap=True)
     out.print(f"The tables are what feed {one.name} declares.")
 
 

@@ -15,9 +15,9 @@ from dagster._core.events import JobFailureData, RunFailureReason
 
 from csv_pipeline.defs.feed import asset_keys
 from csv_pipeline.defs.jobs import export_rejects, undo_import
-from csv_pipeline.defs.lanes import JOB
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.uploads import check_upload
+from csv_pipeline.engine.import_requests import JOB
 from csv_pipeline.storage import leases
 
 WORKED_ON = [

@@ -6,7 +6,8 @@ history alike, and only if each comes back the same; what does not fit can be se
 With a new key the history is put away under another name, because its versions are known by the old
 one. Where rows cannot be converted, because several have the new key, so can both tables be, and
 imports begin with empty ones. Rows that are known by a column which is read in another way are read
-again, where what is stored tells how: see `rereading`.
+again, where what is stored tells how: see `rereading`. Cells of `_extra` that are of a column by
+now are moved into it: see `known_cells`.
 """
 
 import itertools
@@ -32,6 +33,7 @@ from csv_pipeline.storage.differences import (
     unfit_values,
 )
 from csv_pipeline.storage.isolation import lock_definitions
+from csv_pipeline.storage.known_cells import KnownCells, ReadCells
 from csv_pipeline.storage.rereading import Reread, hold_readings, note_readings, other_readings
 from csv_pipeline.storage.targets import SCHEMA, history_table, key_columns, target_table
 from csv_pipeline.storage.undo_records import history_is_put_away
@@ -54,17 +56,26 @@ class Allowed:
 _NOTHING = Allowed()
 
 
-def changes_of(database: Database, feed: Feed, reread: Reread) -> list[Change]:
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """What reads stored texts again, and the cells of `_extra` that are of a column by now."""
+
+    stored: Reread
+    extra: ReadCells
+
+
+def changes_of(database: Database, feed: Feed, readers: Readers) -> list[Change]:
     """Return how a feed differs from its stored rows; nothing is changed."""
     with database.begin() as connection:
-        read_anew, _ = other_readings(connection, feed, reread, ())
-        found = [*changes_in(connection, feed), *read_anew]
+        read_anew, _ = other_readings(connection, feed, readers.stored, ())
+        known = KnownCells(connection, feed, readers.extra)
+        found = [*changes_in(connection, feed), *known.changes(), *read_anew]
         connection.rollback()
     return found
 
 
 def apply_changes(
-    database: Database, feed: Feed, reread: Reread, allowed: Allowed = _NOTHING
+    database: Database, feed: Feed, readers: Readers, allowed: Allowed = _NOTHING
 ) -> list[Change]:
     """Make the tables of a feed what it declares, in one transaction, and return what differed.
 
@@ -74,18 +85,23 @@ def apply_changes(
     with database.begin() as connection:
         lock_definitions(connection)
         change_tables(connection, partial(_lock, connection, feed))
-        read_anew, rereading = other_readings(connection, feed, reread, allowed.readings)
+        read_anew, rereading = other_readings(connection, feed, readers.stored, allowed.readings)
+        moved: list[Change] = []
         if allowed.fresh:
             found = list(changes_in(connection, feed))
             both = (history_table(feed), target_table(feed))
             change_tables(connection, partial(_put_away, connection, feed, both))
         else:
             hold_readings(feed, read_anew, allowed.readings)
+            known = KnownCells(connection, feed, readers.extra)
+            moved = known.changes()
             rereading.write()
             found = list(changes_in(connection, feed))
             _hold_to_fit(feed, found, set_aside=allowed.set_aside)
             change_tables(connection, partial(_convert, connection, feed, found))
         change_tables(connection, partial(targets.make, connection, feed))
+        if moved:
+            known.write(moved)
         readings.settle(connection, feed)
         if read_anew:
             note_readings(connection, feed, read_anew, allowed.by)
@@ -93,7 +109,7 @@ def apply_changes(
             history_is_put_away(connection, feed, with_rows=allowed.fresh)
         done = tables.recomputed  # what is derived from other values is computed anew
         connection.execute(sa.delete(done).where(done.c.feed == feed.name))
-    return [*found, *read_anew]
+    return [*found, *moved, *read_anew]
 
 
 def _lock(connection: sa.Connection, feed: Feed) -> None:

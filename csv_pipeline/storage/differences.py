@@ -42,7 +42,8 @@ class Change:
 
     `column` None is the key. `rows` have a value there, those of the history included if they are
     converted; `unfit` of them cannot be, such as `examples`. A change of the `reading` is about
-    what is stored of a cell; rows may be known by it (`identifies`), and may be `read_again`.
+    what is stored of a cell; rows may be known by it (`identifies`), and may be `read_again`. One
+    `from_extra` is about cells of `_extra` that are of the column by now; the unfit stay there.
     """
 
     column: str | None
@@ -54,11 +55,12 @@ class Change:
     reading: bool = False
     identifies: bool = False
     read_again: bool = False
+    from_extra: bool = False
 
     @property
     def converts(self) -> bool:
         """Whether stored values are given another type."""
-        return bool(self.before and self.after) and not self.reading
+        return bool(self.before and self.after) and not (self.reading or self.from_extra)
 
 
 def changes_in(connection: sa.Connection, feed: Feed) -> Iterator[Change]:

@@ -172,6 +172,26 @@ def unmet(contract: type[Contract], name: str, value: str) -> str | None:
     return None
 
 
+def are_met(contract: type[Contract], values: pl.Series) -> pl.Series:
+    """Return which values of a column meet all its checks, as far as these look at nothing else.
+
+    Where one looks at other columns, or the contract has checks of whole rows, none is said to.
+    """
+    register_polars_backends()
+    schema, rows = contract.to_schema(), values.to_frame().lazy()
+    met = pl.repeat(not schema.checks, values.len(), dtype=pl.Boolean, eager=True)
+    for check in schema.columns[values.name].checks:
+        try:
+            answer = check.get_backend(rows)(check).apply(PolarsData(rows, values.name))
+            if isinstance(answer, bool):
+                met &= answer
+            else:
+                met &= answer.select(pl.all().fill_null(check.ignore_na)).collect().to_series()
+        except pl.exceptions.ColumnNotFoundError:
+            met &= False
+    return met
+
+
 def _refuse_whole_frame(cases: pl.DataFrame, feed: Feed) -> None:
     """A fault without a row is the feed's, not the file's."""
     whole = cases.filter(pl.col("index").is_null())
