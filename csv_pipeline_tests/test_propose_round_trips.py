@@ -163,7 +163,7 @@ def imported(
     (claim,) = opened.claim("somebody", name)
     report = ingest(opened, claim)
     with opened.database.engine.connect() as connection:
-        names = [sa.column(its) for its in columns.split(", ")]
+        names: list[sa.ColumnClause[Any]] = [sa.column(its) for its in columns.split(", ")]
         table = sa.table(name, schema="data")
         query = sa.select(*names).select_from(table).order_by(sa.column("_row_number"))
         rows = connection.execute(query)
