@@ -12,10 +12,9 @@ from csv_pipeline.defs.chart import line_svg
 from csv_pipeline.defs.derived import derived_tables
 from csv_pipeline.defs.feed import asset_keys
 from csv_pipeline.defs.jobs import undo_import
-from csv_pipeline.defs.lanes import JOB, LANE
-from csv_pipeline.defs.partitions import ACCOUNTS
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.engine import run
+from csv_pipeline.engine.import_requests import ACCOUNTS, JOB, LANE
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.storage import recompute
 from csv_pipeline_tests.conftest import Desk

@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 import sqlalchemy as sa
 
-from csv_pipeline.defs.lanes import LANE
+from csv_pipeline.engine.import_requests import LANE
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.settings import settings
 

@@ -14,9 +14,8 @@ import sqlalchemy as sa
 
 from csv_pipeline.defs.assembly import assemble
 from csv_pipeline.defs.feed import asset_keys
-from csv_pipeline.defs.lanes import JOB
-from csv_pipeline.defs.partitions import ACCOUNTS
 from csv_pipeline.defs.resource import Engine
+from csv_pipeline.engine.import_requests import ACCOUNTS, JOB
 from csv_pipeline.engine.lease_renewer import LeaseRenewer
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.files.landing import found_file

@@ -13,11 +13,10 @@ import pytest
 from csv_pipeline.defs.assembly import assemble
 from csv_pipeline.defs.checks import CHECKS
 from csv_pipeline.defs.jobs import export_rejects
-from csv_pipeline.defs.lanes import JOB
 from csv_pipeline.defs.metadata import MOST_LINES
-from csv_pipeline.defs.partitions import ACCOUNTS
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.engine import group, importer, loader
+from csv_pipeline.engine.import_requests import ACCOUNTS, JOB
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import AccountingError, DatabaseUnavailableError
 from csv_pipeline.files.local import path_of

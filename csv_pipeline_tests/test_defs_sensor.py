@@ -10,11 +10,11 @@ import dagster as dg
 import pytest
 
 from csv_pipeline.defs.batch import batches
-from csv_pipeline.defs.lanes import JOB, LANE, by_turns
-from csv_pipeline.defs.partitions import ACCOUNTS
+from csv_pipeline.defs.lanes import by_turns
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.schedules import nightly
 from csv_pipeline.defs.sensors import UNFINISHED, landing
+from csv_pipeline.engine.import_requests import ACCOUNTS, JOB, LANE
 from csv_pipeline.engine.importer import Import
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.workspace import Stage

@@ -16,9 +16,8 @@ from typer.testing import CliRunner
 
 from csv_pipeline.cli import commands
 from csv_pipeline.defs.assembly import assemble
-from csv_pipeline.defs.lanes import JOB
-from csv_pipeline.defs.partitions import ACCOUNTS
 from csv_pipeline.defs.resource import Engine
+from csv_pipeline.engine.import_requests import ACCOUNTS, JOB
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError
 from csv_pipeline.files.local import path_of

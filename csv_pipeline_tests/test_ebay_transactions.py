@@ -194,6 +194,13 @@ def test_a_payout_that_the_bank_returned_later_is_beside_it(desk: Desk) -> None:
     ]
 
 
+def test_a_later_payout_of_the_same_amount_is_another(desk: Desk) -> None:
+    bring(desk, PAYOUT)
+    report = bring(desk, PAYOUT | {"Payout ID": "56"})
+    assert report.counts.inserted == 1
+    assert stored(desk, "payout_id, _occurrence") == [("55", 1), ("56", 1)]
+
+
 def test_fees_whose_texts_differ_in_where_a_bar_stands_are_two(desk: Desk) -> None:
     bring(desk, line("Other fee", "-1.00", **{"Reference ID": "a|b", "Description": "c\\"}))
     bring(desk, line("Other fee", "-1.00", **{"Reference ID": "a", "Description": "b|c\\"}))

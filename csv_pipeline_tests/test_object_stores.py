@@ -17,10 +17,9 @@ from typer.testing import CliRunner
 
 from csv_pipeline.cli import commands
 from csv_pipeline.defs.assembly import assemble
-from csv_pipeline.defs.lanes import JOB
-from csv_pipeline.defs.partitions import ACCOUNTS
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.sensors import landing as landing_sensor
+from csv_pipeline.engine.import_requests import ACCOUNTS, JOB
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.errors import SetupError, StoreUnavailableError

@@ -12,13 +12,12 @@ import pytest
 import sqlalchemy as sa
 
 from csv_pipeline.defs.assembly import assemble
-from csv_pipeline.defs.lanes import JOB
-from csv_pipeline.defs.partitions import ACCOUNTS
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.schedules import nightly
 from csv_pipeline.defs.sensors import landing
 from csv_pipeline.defs.stalled import stalled_runs
 from csv_pipeline.engine.housekeeping import sweep
+from csv_pipeline.engine.import_requests import ACCOUNTS, JOB
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.storage import arrivals, browse, imports, quarantine, undo_records
 from csv_pipeline.storage.browse import Sort, Wanted

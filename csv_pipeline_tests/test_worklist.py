@@ -23,11 +23,10 @@ from csv_pipeline.cli import commands
 from csv_pipeline.defs.assembly import assemble
 from csv_pipeline.defs.feed import asset_keys
 from csv_pipeline.defs.jobs import undo_import
-from csv_pipeline.defs.lanes import JOB
-from csv_pipeline.defs.partitions import ACCOUNTS
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.engine import run, worklist
 from csv_pipeline.engine.events import Event, WorklistBroke
+from csv_pipeline.engine.import_requests import ACCOUNTS, JOB
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.progress import Value, report_progress
 from csv_pipeline.engine.worklist import Written, backups_of

@@ -4,13 +4,14 @@ If Dagster does not answer, a file that lies in the landing area is not lost: th
 its run as soon as it is back.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import httpx2
 
 from csv_pipeline.api.problems import ProblemError
+from csv_pipeline.engine.import_requests import ACCOUNTS, JOB, ImportRequest
 
 _LAUNCH = """
 mutation Launch($params: ExecutionParams!) {
@@ -20,6 +21,13 @@ mutation Launch($params: ExecutionParams!) {
     ... on PythonError { message }
     ... on RunConfigValidationInvalid { errors { message } }
   }
+}
+"""
+_ADD_PARTITION = """
+mutation AddPartition($key: String!, $name: String!, $repository: RepositorySelector!) {
+  addDynamicPartition(
+    partitionKey: $key, partitionsDefName: $name, repositorySelector: $repository
+  ) { __typename ... on PythonError { message } ... on UnauthorizedError { message } }
 }
 """
 _END = """
@@ -39,22 +47,23 @@ query Where {
 """
 
 
-class Runs(Protocol):
-    """Who starts and ends runs; each method returns the run's id at once.
+class Dagster(Protocol):
+    """What is asked of Dagster.
 
-    Every method raises `ProblemError` by `no_dagster` if Dagster does not answer.
+    Every method raises `ProblemError` by `no_dagster` if it does not answer.
     """
 
-    def import_files(
-        self, account: str, feed: str, arrival_ids: Sequence[int], *, again: bool = False
+    def add_partition(self, partition: str) -> None:
+        """Have a partition of accounts; it may be there already."""
+
+    def launch(
+        self,
+        job: str,
+        run_config: Mapping[str, Any],
+        tags: Mapping[str, str],
+        assets: Collection[str] = (),
     ) -> str:
-        """Import files that arrived, perhaps `again` though they were imported before."""
-
-    def check(self, account: str, upload_id: int) -> str:
-        """Do all for an upload but commit it."""
-
-    def undo(self, account: str, import_id: int) -> str:
-        """Take back what an import wrote."""
+        """Start a run and return its id at once; of the job's assets it makes these only."""
 
     def end(self, run_id: str) -> bool:
         """End a run; return whether it went on."""
@@ -64,29 +73,76 @@ class Runs(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class DagsterRuns:
-    """Runs of the Dagster whose web server answers at `url`."""
+class Runs:
+    """The runs that the API asks Dagster for."""
 
-    url: str
-    timeout_seconds: float = 10.0
+    dagster: Dagster
 
-    def import_files(
-        self, account: str, feed: str, arrival_ids: Sequence[int], *, again: bool = False
-    ) -> str:
+    def import_files(self, request: ImportRequest) -> str:
         """Import files that arrived, as the sensor would ask for it."""
-        config = {"ops": {feed: {"config": {"arrival_ids": list(arrival_ids), "again": again}}}}
-        tags = {"dagster/partition": account, "csv_pipeline/lane": f"{account}/{feed}"}
-        return self._launch("import_files", config, tags, feed)
+        self.dagster.add_partition(request.partition)
+        tags = request.tags | {"dagster/partition": request.partition}
+        return self.dagster.launch(JOB, request.run_config, tags, request.assets)
 
     def check(self, account: str, upload_id: int) -> str:
         """Do all for an upload but commit it."""
-        config = {"ops": {"check": {"config": {"upload_id": upload_id}}}}
-        return self._launch("check_upload", config, {"csv_pipeline/account": account})
+        return self._launch_op("check_upload", "check", account, upload_id=upload_id)
 
     def undo(self, account: str, import_id: int) -> str:
         """Take back what an import wrote."""
-        config = {"ops": {"undo": {"config": {"import_id": import_id}}}}
-        return self._launch("undo_import", config, {"csv_pipeline/account": account})
+        return self._launch_op("undo_import", "undo", account, import_id=import_id)
+
+    def end(self, run_id: str) -> bool:
+        """End a run; return whether it went on."""
+        return self.dagster.end(run_id)
+
+    def is_over(self, run_id: str) -> bool:
+        """Return whether a run has ended, however it did."""
+        return self.dagster.is_over(run_id)
+
+    def _launch_op(self, job: str, op: str, account: str, **config: int) -> str:
+        run_config = {"ops": {op: {"config": config}}}
+        return self.dagster.launch(job, run_config, {"csv_pipeline/account": account})
+
+
+@dataclass(frozen=True, slots=True)
+class DagsterServer:
+    """The Dagster whose web server answers at `url`."""
+
+    url: str
+    timeout_seconds: float = 10.0
+    _known: dict[str, dict[str, str]] = field(default_factory=dict, init=False)
+
+    def add_partition(self, partition: str) -> None:
+        """Have a partition of accounts; it may be there already."""
+        what = {"key": partition, "name": ACCOUNTS, "repository": self._where(JOB)}
+        answer = self._ask(_ADD_PARTITION, what)["addDynamicPartition"]
+        if answer["__typename"] not in {
+            "AddDynamicPartitionSuccess",
+            "DuplicateDynamicPartitionError",
+        }:
+            raise self._refusal(answer)
+
+    def launch(
+        self,
+        job: str,
+        run_config: Mapping[str, Any],
+        tags: Mapping[str, str],
+        assets: Collection[str] = (),
+    ) -> str:
+        """Start a run and return its id at once; of the job's assets it makes these only."""
+        selector: dict[str, Any] = self._where(job) | {"jobName": job}
+        if assets:
+            selector["assetSelection"] = [{"path": [name]} for name in assets]
+        params = {
+            "selector": selector,
+            "runConfigData": run_config,
+            "executionMetadata": {"tags": [{"key": k, "value": v} for k, v in tags.items()]},
+        }
+        answer = self._ask(_LAUNCH, {"params": params})["launchRun"]
+        if answer["__typename"] != "LaunchRunSuccess":
+            raise self._refusal(answer)
+        return str(answer["run"]["runId"])
 
     def end(self, run_id: str) -> bool:
         """End a run; return whether it went on."""
@@ -98,37 +154,30 @@ class DagsterRuns:
         answer = self._ask(_STATUS, {"runId": run_id})["runOrError"]
         return answer.get("status") in {"SUCCESS", "FAILURE", "CANCELED", None}
 
-    def _launch(
-        self, job: str, config: Mapping[str, Any], tags: Mapping[str, str], feed: str | None = None
-    ) -> str:
-        repository, location = self._where(job)
-        selector: dict[str, Any] = {
-            "repositoryName": repository,
-            "repositoryLocationName": location,
-            "jobName": job,
-        }
-        if feed is not None:
-            selector["assetSelection"] = [{"path": [feed]}, {"path": [f"{feed}_rejects"]}]
-        params = {
-            "selector": selector,
-            "runConfigData": config,
-            "executionMetadata": {"tags": [{"key": k, "value": v} for k, v in tags.items()]},
-        }
-        answer = self._ask(_LAUNCH, {"params": params})["launchRun"]
-        if answer["__typename"] != "LaunchRunSuccess":
-            said = answer.get("message") or "; ".join(
-                e["message"] for e in answer.get("errors", ())
-            )
-            raise ProblemError("no_dagster", f"{answer['__typename']}: {said}")
-        return str(answer["run"]["runId"])
+    def _refusal(self, answer: Mapping[str, Any]) -> ProblemError:
+        """Return what Dagster said, and ask it again next time where our jobs are."""
+        self._known.clear()
+        said = answer.get("message") or "; ".join(e["message"] for e in answer.get("errors", ()))
+        return ProblemError("no_dagster", f"{answer['__typename']}: {said}")
 
-    def _where(self, job: str) -> tuple[str, str]:
-        """Return the repository and the code location that have a job."""
-        nodes = self._ask(_WHERE, {})["repositoriesOrError"].get("nodes", ())
-        for node in nodes:
-            if job in {one["name"] for one in node["jobs"]}:
-                return node["name"], node["location"]["name"]
-        raise ProblemError("no_dagster", f"Dagster at {self.url} has no job {job!r} loaded")
+    def _where(self, job: str) -> dict[str, str]:
+        """Return the repository and the code location that have a job; Dagster is asked once."""
+        if job not in self._known:
+            nodes = self._ask(_WHERE, {})["repositoriesOrError"].get("nodes", ())
+            self._known.update(
+                {
+                    one["name"]: {
+                        "repositoryName": node["name"],
+                        "repositoryLocationName": node["location"]["name"],
+                    }
+                    for node in nodes
+                    for one in node["jobs"]
+                }
+            )
+        if job not in self._known:
+            needed = f"Dagster at {self.url} has no job {job!r} loaded"
+            raise ProblemError("no_dagster", needed)
+        return self._known[job]
 
     def _ask(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
         try:

@@ -1,6 +1,7 @@
 """Take uploads: from the first byte to the check or the import that is asked for."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from csv_pipeline.api.callers import Caller
 from csv_pipeline.api.problems import ProblemError
 from csv_pipeline.api.service import Service
 from csv_pipeline.engine import uploads as engine
+from csv_pipeline.engine.import_requests import ImportRequest
 from csv_pipeline.engine.receiving import Receiver
 from csv_pipeline.errors import PipelineError
 from csv_pipeline.storage import tokens, uploads
@@ -103,6 +105,19 @@ async def drop(service: Service, upload: Upload) -> None:
         await anyio.to_thread.run_sync(engine.cancel, service.pipeline, upload.upload_id)
 
 
+def forget(service: Service, upload: Upload) -> Upload:
+    """Forget an upload that is not imported yet, its bytes, and a check of it that goes on.
+
+    Raises:
+        UploadStateError: It lies in the landing area.
+    """
+    canceled = engine.cancel(service.pipeline, upload.upload_id)
+    if upload.state is UploadState.CHECKING and upload.run_id is not None:
+        with suppress(ProblemError):  # without an answer it finds no bytes and ends by itself
+            service.runs.end(upload.run_id)
+    return canceled
+
+
 def go_on(service: Service, caller: Caller, upload: Upload) -> Upload:
     """Do with an upload that is whole what was asked for, and return what it is now.
 
@@ -153,8 +168,13 @@ def ask_for_import(service: Service, upload_id: int, feed: str | None = None) ->
     """Put an upload into the landing area and ask for its run; the sensor would do so later."""
     placed = engine.place(service.pipeline, upload_id, feed=feed)
     assert placed.feed is not None and placed.arrival_id is not None  # noqa: S101, PT018
+    request = ImportRequest(
+        account=placed.account,
+        feed=service.pipeline.feed(placed.feed),
+        arrival_ids=[placed.arrival_id],
+    )
     try:
-        run_id = service.runs.import_files(placed.account, placed.feed, [placed.arrival_id])
+        run_id = service.runs.import_files(request)
     except ProblemError:
         return placed  # the file is safe where it is
     with service.pipeline.database.begin() as connection:

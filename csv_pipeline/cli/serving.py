@@ -11,7 +11,7 @@ import uvicorn
 from csv_pipeline.api.app import make_app
 from csv_pipeline.api.gate import LOOPBACK
 from csv_pipeline.api.live import Live
-from csv_pipeline.api.runs import DagsterRuns
+from csv_pipeline.api.runs import DagsterServer, Runs
 from csv_pipeline.api.service import Service
 from csv_pipeline.cli.terminal import note
 from csv_pipeline.engine.pipeline import Pipeline
@@ -31,7 +31,7 @@ def serve(pipeline: Pipeline, host: str, port: int) -> None:
     guarded = hold_to_tokens(pipeline, host)
     if not guarded:
         note("There is no token, so whoever can reach this machine's own address may do all.")
-    runs = DagsterRuns(pipeline.settings.dagster_url)
+    runs = Runs(DagsterServer(pipeline.settings.dagster_url))
     app = make_app(Service(pipeline=pipeline, runs=runs, open=not guarded))
     note(f"The import page is at http://{host}:{port}/; Ctrl-C stops it.")
     config = uvicorn.Config(

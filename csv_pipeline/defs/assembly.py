@@ -7,7 +7,6 @@ import dagster as dg
 from csv_pipeline.defs.derived import derived_asset, derived_tables
 from csv_pipeline.defs.feed import asset_keys, feed_definitions, outside
 from csv_pipeline.defs.jobs import export_rejects, undo_import
-from csv_pipeline.defs.lanes import JOB
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.schedules import nightly
 from csv_pipeline.defs.sensors import landing
@@ -15,6 +14,7 @@ from csv_pipeline.defs.stalled import stalled_runs
 from csv_pipeline.defs.uploads import check_upload
 from csv_pipeline.defs.webhooks import webhook_messages
 from csv_pipeline.defs.worklists import worklist_asset
+from csv_pipeline.engine.import_requests import JOB
 from csv_pipeline.spec.feed import Feed
 
 

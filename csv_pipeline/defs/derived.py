@@ -11,12 +11,12 @@ from pydantic import Field
 
 from csv_pipeline.account import account_slug
 from csv_pipeline.defs.feed import OWNERS
-from csv_pipeline.defs.lanes import JOB
 from csv_pipeline.defs.metadata import MOST_LINES, Metadata, derived_definition, derived_metadata
 from csv_pipeline.defs.ops import PATIENCE, step
 from csv_pipeline.defs.partitions import account_partitions
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.sensors import busy_lanes, new_partitions
+from csv_pipeline.engine.import_requests import JOB, lane_name
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.spec.derived import DerivedTable
 from csv_pipeline.spec.feed import Feed
@@ -103,5 +103,5 @@ def request_recomputes(
             asset_selection=[dg.AssetKey(name)],
         )
         for name, account, turn in late
-        if not any(f"{account}/{feed}" in busy for feed in tables[name].touched)
+        if not any(lane_name(account, feed) in busy for feed in tables[name].touched)
     ]

@@ -13,6 +13,7 @@ from csv_pipeline.defs.checks import CHECKS, check_specs
 from csv_pipeline.defs.metadata import table_definition
 from csv_pipeline.defs.ops import ImportConfig, claim, load, read, report, transform, validate
 from csv_pipeline.defs.partitions import account_partitions
+from csv_pipeline.engine.import_requests import asset_names, worklist_name
 from csv_pipeline.spec.feed import Feed
 
 OWNERS = ["team:imports"]
@@ -41,14 +42,12 @@ def feed_definitions(feed: Feed) -> dg.Definitions:
 
 def asset_keys(feed: Feed) -> list[dg.AssetKey]:
     """Return the keys of a feed's table, of its rejects and of what is derived from it."""
-    names = (feed.name, f"{feed.name}_rejects", *(table.name for table in feed.derived))
-    worklists = [worklist_key(feed)] if feed.worklist else []
-    return [*map(dg.AssetKey, names), *worklists]
+    return [dg.AssetKey(name) for name in asset_names(feed)]
 
 
 def worklist_key(feed: Feed) -> dg.AssetKey:
     """Return the key of the list of a feed's work that remains."""
-    return dg.AssetKey(f"{feed.name}_worklist")
+    return dg.AssetKey(worklist_name(feed))
 
 
 def outside(feeds: Sequence[Feed]) -> list[dg.AssetSpec]:

@@ -9,22 +9,12 @@ import dagster as dg
 import structlog
 
 from csv_pipeline.defs.batch import batches
-from csv_pipeline.defs.feed import asset_keys
+from csv_pipeline.engine.import_requests import ImportRequest, lane_name
 from csv_pipeline.engine.pipeline import Pipeline
-from csv_pipeline.spec.feed import Feed
 from csv_pipeline.storage import arrivals
 from csv_pipeline.storage.arrivals import Backlog
 
-JOB = "import_files"
-LANE = "csv_pipeline/lane"
-"""The tag whose every value has one run at a time; `dagster.yaml` holds the limit."""
-
 log = structlog.get_logger()
-
-
-def lane_name(lane: Backlog) -> str:
-    """Return the value of the lane's tag."""
-    return f"{lane.account}/{lane.feed}"
 
 
 def by_turns(lanes: Iterable[Backlog]) -> list[Backlog]:
@@ -58,7 +48,8 @@ def request_runs(
         lanes = [
             lane
             for lane in by_turns(waiting)
-            if lane.feed in pipeline.feeds.keys() - held and lane_name(lane) not in busy
+            if lane.feed in pipeline.feeds.keys() - held
+            and lane_name(lane.account, lane.feed) not in busy
         ]
         each = None if night else 1
         due = [
@@ -67,17 +58,20 @@ def request_runs(
             for arrival_ids in islice(batches(lane, settings), each)
         ]
         arrivals.note_request(connection, [one for _, some in due for one in some])
-    return [_request(pipeline.feed(lane.feed), lane, arrival_ids) for lane, arrival_ids in due]
+    return [_request(pipeline, lane, arrival_ids) for lane, arrival_ids in due]
 
 
-def _request(feed: Feed, lane: Backlog, arrival_ids: Sequence[int]) -> dg.RunRequest:
+def _request(pipeline: Pipeline, lane: Backlog, arrival_ids: Sequence[int]) -> dg.RunRequest:
     """Return the request to import these arrivals; the key differs at every attempt."""
+    asked = ImportRequest(
+        account=lane.account, feed=pipeline.feed(lane.feed), arrival_ids=arrival_ids
+    )
     ids = ",".join(map(str, arrival_ids))
     digest = hashlib.sha256(ids.encode()).hexdigest()[:16]
     return dg.RunRequest(
-        run_key=f"{lane_name(lane)}/{digest}/{lane.requests}",
-        partition_key=lane.account,
-        asset_selection=asset_keys(feed),
-        run_config={"ops": {lane.feed: {"config": {"arrival_ids": list(arrival_ids)}}}},
-        tags={LANE: lane_name(lane)},
+        run_key=f"{lane_name(lane.account, lane.feed)}/{digest}/{lane.requests}",
+        partition_key=asked.partition,
+        asset_selection=[dg.AssetKey(name) for name in asked.assets],
+        run_config=asked.run_config,
+        tags=asked.tags,
     )

@@ -2,5 +2,6 @@
 
 import dagster as dg
 
-ACCOUNTS = "accounts"
+from csv_pipeline.engine.import_requests import ACCOUNTS
+
 account_partitions = dg.DynamicPartitionsDefinition(name=ACCOUNTS)

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import dagster as dg
 
 from csv_pipeline.defs.derived import request_recomputes
-from csv_pipeline.defs.lanes import JOB, request_runs
-from csv_pipeline.defs.partitions import ACCOUNTS
+from csv_pipeline.defs.lanes import request_runs
 from csv_pipeline.defs.resource import Engine
+from csv_pipeline.engine.import_requests import ACCOUNTS, JOB
 
 
 @dg.schedule(

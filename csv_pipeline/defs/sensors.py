@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from csv_pipeline.defs.lanes import JOB, LANE, request_runs
-from csv_pipeline.defs.partitions import ACCOUNTS, account_partitions
+from csv_pipeline.defs.lanes import request_runs
+from csv_pipeline.defs.partitions import account_partitions
 from csv_pipeline.defs.resource import Engine
+from csv_pipeline.engine.import_requests import ACCOUNTS, JOB, LANE
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.files.landing import ScanResult
 from csv_pipeline.storage import accounts

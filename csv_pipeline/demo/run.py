@@ -13,11 +13,11 @@ import dagster as dg
 import sqlalchemy as sa
 
 from csv_pipeline.defs.assembly import assemble
-from csv_pipeline.defs.lanes import JOB, LANE
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.sensors import landing as landing_sensor
 from csv_pipeline.demo.story import ACCOUNTS, Delivery, deliveries
 from csv_pipeline.demo.topics import Found, look
+from csv_pipeline.engine.import_requests import JOB, LANE
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.worklist import Written
 from csv_pipeline.model import ArrivalStatus, ImportReport

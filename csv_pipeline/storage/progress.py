@@ -10,7 +10,7 @@ from csv_pipeline.storage.api_tables import progress as table
 _STORE = sa.text(
     "INSERT INTO csv_pipeline.progress "
     "(import_id, account, feed, stage, rows, total_rows, rejected) "
-    "SELECT :import_id, account, feed, :stage, :rows, :total_rows, :rejected "
+    "SELECT :import_id, account, feed, :stage, :rows, CAST(:total_rows AS bigint), :rejected "
     "FROM csv_pipeline.arrival WHERE status = 'claimed' AND import_id = :import_id UNION ALL "
     "SELECT :import_id, account, coalesce(feed, ''), :stage, :rows, :total_rows, :rejected "
     "FROM csv_pipeline.upload WHERE state = 'checking' AND upload_id = :import_id "

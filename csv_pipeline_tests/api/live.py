@@ -4,7 +4,7 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,37 +14,45 @@ import uvicorn
 from csv_pipeline.api.app import make_app
 from csv_pipeline.api.problems import ProblemError
 from csv_pipeline.api.service import Service
+from csv_pipeline.engine.import_requests import LANE
 
 
 @dataclass(slots=True)
-class RunsNoted:
-    """Runs that are asked for and not done; Dagster does not answer if it is `away`."""
+class DagsterNoting:
+    """A Dagster that notes what it is asked for and does nothing; it does not answer if `away`."""
 
-    imports: list[tuple[str, str, list[int]]] = field(default_factory=list)
+    imports: list[list[int]] = field(default_factory=list)
     checks: list[int] = field(default_factory=list)
+    lanes: list[str] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
     away: bool = False
 
-    def import_files(
-        self, account: str, feed: str, arrival_ids: Sequence[int], *, again: bool = False
+    def add_partition(self, partition: str) -> None:
+        del partition
+        self._answer()
+
+    def launch(
+        self,
+        job: str,
+        run_config: Mapping[str, Any],
+        tags: Mapping[str, str],
+        assets: Collection[str] = (),
     ) -> str:
-        del again
+        del assets
         self._answer()
-        self.imports.append((account, feed, list(arrival_ids)))
-        return f"import-{arrival_ids[0]}"
-
-    def check(self, account: str, upload_id: int) -> str:
-        del account
-        self._answer()
-        self.checks.append(upload_id)
-        return f"check-{upload_id}"
-
-    def undo(self, account: str, import_id: int) -> str:
-        del account
-        return f"undo-{import_id}"
+        (op,) = run_config["ops"].values()
+        match op["config"]:
+            case {"arrival_ids": arrival_ids}:
+                self.imports.append(arrival_ids)
+                self.lanes.append(tags[LANE])
+                return f"import-{arrival_ids[0]}"
+            case {"upload_id": upload_id}:
+                self.checks.append(upload_id)
+                return f"check-{upload_id}"
+        return job
 
     def is_over(self, run_id: str) -> bool:
-        return True
+        return bool(run_id)
 
     def end(self, run_id: str) -> bool:
         self.ended.append(run_id)

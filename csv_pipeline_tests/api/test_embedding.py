@@ -14,10 +14,11 @@ from fastapi.testclient import TestClient
 
 from csv_pipeline.access import Scope
 from csv_pipeline.api.app import make_app
+from csv_pipeline.api.runs import Runs
 from csv_pipeline.api.service import Service
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.storage import accounts, tokens
-from csv_pipeline_tests.api.conftest import RunsHere
+from csv_pipeline_tests.api.conftest import DagsterHere
 from csv_pipeline_tests.api.live import serving
 from csv_pipeline_tests.conftest import Desk
 
@@ -29,16 +30,16 @@ ASKED = {
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
-def embedding(pipeline: Pipeline, runs: RunsHere, origin: str) -> Service:
+def embedding(pipeline: Pipeline, dagster: DagsterHere, origin: str) -> Service:
     """Return a service that lets the pages of one site send files."""
     settings = pipeline.settings.model_copy(update={"embed_origins": (origin,)})
-    return Service(pipeline=replace(pipeline, settings=settings), runs=runs)
+    return Service(pipeline=replace(pipeline, settings=settings), runs=Runs(dagster))
 
 
 @pytest.fixture
-def shop(shared_pipeline: Pipeline, dagster_runs: RunsHere) -> TestClient:
+def shop(shared_pipeline: Pipeline, shared_dagster: DagsterHere) -> TestClient:
     """A caller of a service that a shop may embed."""
-    return TestClient(make_app(embedding(shared_pipeline, dagster_runs, SHOP)))
+    return TestClient(make_app(embedding(shared_pipeline, shared_dagster, SHOP)))
 
 
 def token_for(desk: Desk) -> str:
@@ -113,7 +114,7 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 @pytest.mark.browser
 def test_a_page_of_another_site_sends_a_file_by_one_tag(
-    site: tuple[str, Path], shared_pipeline: Pipeline, dagster_runs: RunsHere, desk: Desk
+    site: tuple[str, Path], shared_pipeline: Pipeline, shared_dagster: DagsterHere, desk: Desk
 ) -> None:
     from playwright.sync_api import sync_playwright  # noqa: PLC0415  # of the browser tests alone
 
@@ -123,7 +124,7 @@ def test_a_page_of_another_site_sends_a_file_by_one_tag(
     people = folder.parent / "people ä.csv"
     people.write_text("ID,Name\n1,one\n" + "".join(f"{n},{'x' * 900}\n" for n in range(2, 12_000)))
     with (
-        serving(embedding(shared_pipeline, dagster_runs, origin)) as url,
+        serving(embedding(shared_pipeline, shared_dagster, origin)) as url,
         sync_playwright() as playwright,
     ):
         said = f'data-token="{token_for(desk)}" data-feed="people"'

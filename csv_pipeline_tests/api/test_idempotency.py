@@ -8,12 +8,13 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from csv_pipeline.api.app import make_app
+from csv_pipeline.api.runs import Runs
 from csv_pipeline.api.service import Service
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.storage import idempotency
 from csv_pipeline.storage.api_tables import idempotency_key as table
 from csv_pipeline.storage.idempotency import Key
-from csv_pipeline_tests.api.live import RunsNoted
+from csv_pipeline_tests.api.live import DagsterNoting
 from csv_pipeline_tests.conftest import Desk
 
 Api = Callable[..., TestClient]
@@ -21,13 +22,13 @@ BYTES = b"ID,Name,Secret,Amount\n1,one,111,1.00\n"
 
 
 @pytest.fixture
-def runs() -> RunsNoted:
-    return RunsNoted()
+def dagster() -> DagsterNoting:
+    return DagsterNoting()
 
 
 @pytest.fixture
-def api(desk: Desk, pipeline: Pipeline, runs: RunsNoted, api_of: Api) -> TestClient:
-    app = make_app(Service(pipeline=pipeline, runs=runs))
+def api(desk: Desk, pipeline: Pipeline, dagster: DagsterNoting, api_of: Api) -> TestClient:
+    app = make_app(Service(pipeline=pipeline, runs=Runs(dagster)))
     return TestClient(
         app, headers=dict(api_of(desk.account).headers), raise_server_exceptions=False
     )
@@ -39,20 +40,20 @@ def address(desk: Desk) -> str:
 
 
 def test_the_same_request_by_the_same_key_is_answered_as_before(
-    api: TestClient, runs: RunsNoted, address: str
+    api: TestClient, dagster: DagsterNoting, address: str
 ) -> None:
     key = {"Idempotency-Key": "one"}
     first = api.put(address, content=BYTES, headers=key)
     again = api.put(address, content=BYTES, headers=key)
     assert (first.status_code, first.json()) == (again.status_code, again.json())
     assert again.headers["idempotency-replayed"] == "true"
-    assert len(runs.imports) == 1
+    assert len(dagster.imports) == 1
     assert api.put(address, content=BYTES, headers={"Idempotency-Key": "two"}).is_success
-    assert len(runs.imports) == 2
+    assert len(dagster.imports) == 2
 
 
 def test_another_request_by_the_same_key_is_refused(
-    api: TestClient, runs: RunsNoted, address: str
+    api: TestClient, dagster: DagsterNoting, address: str
 ) -> None:
     key = {"Idempotency-Key": "one"}
     api.put(address, content=BYTES, headers=key)
@@ -61,19 +62,19 @@ def test_another_request_by_the_same_key_is_refused(
         api.put(f"{address}&check=true", content=BYTES, headers=key),
     ):
         assert (answer.status_code, answer.json()["code"]) == (422, "key_reused")
-    assert len(runs.imports) == 1
+    assert len(dagster.imports) == 1
 
 
 def test_a_key_is_its_callers_own(
-    api: TestClient, desk: Desk, address: str, api_of: Api, runs: RunsNoted
+    api: TestClient, desk: Desk, address: str, api_of: Api, dagster: DagsterNoting
 ) -> None:
     key = {"Idempotency-Key": "one"}
     api.put(address, content=BYTES, headers=key)
-    app = make_app(Service(pipeline=desk.pipeline, runs=runs))
+    app = make_app(Service(pipeline=desk.pipeline, runs=Runs(dagster)))
     other = TestClient(app, headers=dict(api_of(desk.account).headers))
     answer = other.put(address, content=BYTES, headers=key)
     assert "idempotency-replayed" not in answer.headers
-    assert len(runs.imports) == 2
+    assert len(dagster.imports) == 2
 
 
 def test_a_refused_request_may_be_sent_again(api: TestClient, desk: Desk, address: str) -> None:

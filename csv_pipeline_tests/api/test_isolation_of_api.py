@@ -11,9 +11,10 @@ from fastapi.testclient import TestClient
 
 from csv_pipeline.access import Scope
 from csv_pipeline.api.app import make_app
+from csv_pipeline.api.runs import Runs
 from csv_pipeline.api.service import Service
 from csv_pipeline.storage import tokens
-from csv_pipeline_tests.api.live import RunsNoted, serving
+from csv_pipeline_tests.api.live import DagsterNoting, serving
 from csv_pipeline_tests.conftest import Desk
 from csv_pipeline_tests.test_dme_equipment import EVERY, PATIENT
 
@@ -164,8 +165,8 @@ def _listen(url: str, token: str, do: Callable[[], object]) -> str:
 def test_what_is_sent_by_a_token_that_ends_meanwhile_is_not_imported(
     desk: Desk, service: Service, api_of: Api, how: str
 ) -> None:
-    runs = RunsNoted()
-    noted = Service(pipeline=service.pipeline, runs=runs)
+    asked = DagsterNoting()
+    noted = Service(pipeline=service.pipeline, runs=Runs(asked))
     text = api_of(desk.account, Scope.UPLOAD).headers["authorization"].removeprefix("Bearer ")
     with service.pipeline.database.begin() as connection:
         token = tokens.find(connection, text)
@@ -188,5 +189,5 @@ def test_what_is_sent_by_a_token_that_ends_meanwhile_is_not_imported(
             head = {"Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
             answer = sender.patch(begun.headers["Location"], headers=head, content=body())
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
-    assert not runs.imports
-    assert not runs.checks
+    assert not asked.imports
+    assert not asked.checks

@@ -60,6 +60,16 @@ def test_what_an_import_tells_is_written_while_it_goes_on(desk: Desk, api_of: Ap
     assert found["success_rate"] == 1
 
 
+def test_rows_are_told_of_before_anyone_knows_how_many_they_are(desk: Desk, api_of: Api) -> None:
+    claim = desk.claimed(PEOPLE).claim
+    live = LiveProgress(desk.pipeline.database)
+    live(RowsDone(claims=(claim,), stage=Stage.READ, rows=40, size_bytes=1))
+    address = f"/api/v1/imports/{claim.import_id}/progress"
+    api = api_of(desk.account)
+    found = within(5, lambda: (now := api.get(address).json())["processed_rows"] and now)
+    assert (found["total_rows"], found["processed_rows"], found["step"]) == (None, 40, "read")
+
+
 def test_a_database_that_does_not_answer_costs_no_import(desk: Desk) -> None:
     class Broken(Database):
         def begin(self) -> Any:

@@ -22,6 +22,7 @@ from tusclient.uploader.uploader import Uploader
 
 from csv_pipeline.access import Scope
 from csv_pipeline.api import bodies
+from csv_pipeline.api.runs import Runs
 from csv_pipeline.api.service import Service
 from csv_pipeline.engine import receiving, uploads
 from csv_pipeline.engine.housekeeping import sweep
@@ -31,7 +32,7 @@ from csv_pipeline.storage import accounts, tokens
 from csv_pipeline.storage import uploads as stored
 from csv_pipeline.storage.api_tables import upload as table
 from csv_pipeline.storage.uploads import UploadState, UploadStateError
-from csv_pipeline_tests.api.live import Full, RunsNoted, serving
+from csv_pipeline_tests.api.live import DagsterNoting, Full, serving
 
 TUS = {"Tus-Resumable": "1.0.0"}
 BYTES = TUS | {"Content-Type": "application/offset+octet-stream"}
@@ -45,7 +46,7 @@ class Sender:
     account: str
     address: str
     token: str
-    runs: RunsNoted
+    dagster: DagsterNoting
     api: httpx2.Client
 
     def create(self, size: int, name: str = "people.csv", **said: str) -> str:
@@ -113,24 +114,26 @@ def _until(is_so: Callable[[], bool]) -> None:
 
 
 @pytest.fixture(scope="module")
-def runs() -> RunsNoted:
-    return RunsNoted()
+def dagster() -> DagsterNoting:
+    return DagsterNoting()
 
 
 @pytest.fixture(scope="module")
-def address(shared_pipeline: Pipeline, runs: RunsNoted) -> Iterator[str]:
-    with serving(Service(pipeline=shared_pipeline, runs=runs)) as address:
+def address(shared_pipeline: Pipeline, dagster: DagsterNoting) -> Iterator[str]:
+    with serving(Service(pipeline=shared_pipeline, runs=Runs(dagster))) as address:
         yield address
 
 
 @pytest.fixture
-def sender(pipeline: Pipeline, account: str, address: str, runs: RunsNoted) -> Iterator[Sender]:
+def sender(
+    pipeline: Pipeline, account: str, address: str, dagster: DagsterNoting
+) -> Iterator[Sender]:
     with pipeline.database.begin() as connection:
         accounts.add(connection, account)
         token, _ = tokens.make(connection, "tus", account=account, scopes=[Scope.UPLOAD])
     headers = {"Authorization": f"Bearer {token}"}
     with httpx2.Client(base_url=address, headers=headers, timeout=20) as api:
-        yield Sender(pipeline, account, address, token, runs, api)
+        yield Sender(pipeline, account, address, token, dagster, api)
 
 
 def _client(sender: Sender) -> TusClient:
@@ -151,7 +154,7 @@ def test_what_tuspy_sends_in_pieces_lies_in_the_landing_area(
     )
     uploader.upload()
     assert sender.landed(_path_of(uploader)) == content
-    assert sender.runs.imports[-1][:2] == (sender.account, "people")
+    assert sender.dagster.lanes[-1] == f"{sender.account}/people"
 
 
 def test_tuspy_goes_on_where_another_one_stopped(sender: Sender) -> None:
@@ -395,7 +398,14 @@ def test_what_is_to_be_checked_is_and_metadata_is_told(sender: Sender) -> None:
     assert (told["upload-length"], told["cache-control"]) == ("2", "no-store")
     sender.patch(path, 0, b"ID")
     assert sender.upload(path).state is UploadState.CHECKING
-    assert sender.runs.checks[-1] == sender.upload(path).upload_id
+    assert sender.dagster.checks[-1] == sender.upload(path).upload_id
+
+
+def test_what_is_forgotten_while_it_is_checked_ends_its_check(sender: Sender) -> None:
+    path = sender.create(2, feed="", check="true")
+    sender.patch(path, 0, b"ID")
+    assert sender.api.delete(path, headers=TUS).status_code == 204
+    assert sender.dagster.ended[-1] == f"check-{sender.upload(path).upload_id}"
 
 
 def test_what_of_tus_there_is_is_said(sender: Sender) -> None:

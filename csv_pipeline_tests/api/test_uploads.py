@@ -12,11 +12,12 @@ from fastapi.testclient import TestClient
 from csv_pipeline.access import Scope
 from csv_pipeline.api import taking_forms
 from csv_pipeline.api.app import make_app
+from csv_pipeline.api.runs import Runs
 from csv_pipeline.api.service import Service
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.storage import tokens
 from csv_pipeline.storage.api_tables import upload as table
-from csv_pipeline_tests.api.live import Full, RunsNoted
+from csv_pipeline_tests.api.live import DagsterNoting, Full
 from csv_pipeline_tests.conftest import Desk
 
 Api = Callable[..., TestClient]
@@ -24,14 +25,14 @@ PEOPLE = "ID,Name,Secret,Amount\n1,one,111,1.00\n2,two,222,2.00\n3,bad,333,x\n"
 
 
 @pytest.fixture
-def runs() -> RunsNoted:
-    return RunsNoted()
+def dagster() -> DagsterNoting:
+    return DagsterNoting()
 
 
 @pytest.fixture
-def api(desk: Desk, pipeline: Pipeline, runs: RunsNoted, api_of: Api) -> TestClient:
+def api(desk: Desk, pipeline: Pipeline, dagster: DagsterNoting, api_of: Api) -> TestClient:
     """Send for the test's account; runs are only asked for."""
-    app = make_app(Service(pipeline=pipeline, runs=runs))
+    app = make_app(Service(pipeline=pipeline, runs=Runs(dagster)))
     headers = dict(api_of(desk.account).headers)
     return TestClient(app, headers=headers, raise_server_exceptions=False)
 
@@ -118,7 +119,7 @@ def test_each_member_of_an_archive_is_checked(desk: Desk, api_of: Api) -> None:
 
 
 def test_each_file_of_a_form_is_answered_by_itself(
-    desk: Desk, api: TestClient, runs: RunsNoted
+    desk: Desk, api: TestClient, dagster: DagsterNoting
 ) -> None:
     files = [
         ("file", ("a.csv", PEOPLE)),
@@ -132,7 +133,7 @@ def test_each_file_of_a_form_is_answered_by_itself(
     told = answer.json()["files"]
     assert [one["status"] for one in told] == [201, 422, 422, 201]
     assert [one["problem"]["code"] for one in told[1:3]] == ["invalid_name"] * 2
-    assert len(runs.imports) == 2
+    assert len(dagster.imports) == 2
     lane = desk.pipeline.settings.landing_folder / desk.account / "people"
     assert sorted(one.name for one in lane.rglob("*.csv")) == ["a.csv", "b.csv"]
     assert {one.read_text() for one in lane.rglob("*.csv")} == {PEOPLE}
@@ -253,18 +254,18 @@ def test_a_full_disk_is_said_and_nothing_is_left(
 
 
 def test_a_check_that_nobody_can_do_now_may_be_asked_for_again(
-    desk: Desk, api: TestClient, runs: RunsNoted
+    desk: Desk, api: TestClient, dagster: DagsterNoting
 ) -> None:
-    runs.away = True
+    dagster.away = True
     sent = api.put(f"/api/v1/uploads/{desk.account}/a.csv?check=true", content=PEOPLE).json()
     assert (sent["state"], sent["problem_code"]) == ("failed", "no_dagster")
-    runs.away = False
+    dagster.away = False
     address = f"/api/v1/uploads/{sent['upload_id']}"
     assert api.post(f"{address}/check").json()["state"] == "checking"
     assert api.post(f"{address}/check").json()["code"] == "wrong_state"
     assert api.post(f"{address}/import", json={"force": True}).json()["code"] == "wrong_state"
     assert api.delete(address).json()["state"] == "canceled"
-    assert runs.ended == [f"check-{sent['upload_id']}"]
+    assert dagster.ended == [f"check-{sent['upload_id']}"]
     assert nothing_is_left(desk)
 
 
@@ -284,7 +285,7 @@ def test_an_upload_of_another_account_is_not_there(
 
 
 def test_what_a_check_told_is_for_those_who_may_read(desk: Desk, pipeline: Pipeline) -> None:
-    service = Service(pipeline=pipeline, runs=RunsNoted())
+    service = Service(pipeline=pipeline, runs=Runs(DagsterNoting()))
     with pipeline.database.begin() as connection:
         text, _ = tokens.make(connection, "u", account=None, scopes=[Scope.UPLOAD])
     api = TestClient(make_app(service), headers={"Authorization": f"Bearer {text}"})

@@ -1,0 +1,63 @@
+"""What a run is asked for that imports files: the same, whoever asks Dagster for it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from csv_pipeline.spec.feed import Feed
+
+JOB = "import_files"
+"""The job that imports files of one account and feed."""
+LANE = "csv_pipeline/lane"
+"""The tag whose every value has one run at a time; `dagster.yaml` holds the limit."""
+ACCOUNTS = "accounts"
+"""The set of partitions: one an account."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportRequest:
+    """Import these arrivals of an account, in this order; `again`, though they were before."""
+
+    account: str
+    feed: Feed
+    arrival_ids: Sequence[int]
+    again: bool = False
+
+    @property
+    def partition(self) -> str:
+        """The partition of the run, which must exist before it starts."""
+        return self.account
+
+    @property
+    def assets(self) -> tuple[str, ...]:
+        """What the run makes: the files' rows, and what follows from them."""
+        return asset_names(self.feed)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags of the run."""
+        return {LANE: lane_name(self.account, self.feed.name)}
+
+    @property
+    def run_config(self) -> dict[str, Any]:
+        """The configuration of the run."""
+        chosen: dict[str, Any] = {"arrival_ids": list(self.arrival_ids)}
+        if self.again:
+            chosen["again"] = True
+        return {"ops": {self.feed.name: {"config": chosen}}}
+
+
+def lane_name(account: str, feed: str) -> str:
+    """Return the value of a lane's tag."""
+    return f"{account}/{feed}"
+
+
+def asset_names(feed: Feed) -> tuple[str, ...]:
+    """Return the names of a feed's table, of its rejects and of what is derived from it."""
+    worklists = [worklist_name(feed)] if feed.worklist else []
+    return (feed.name, f"{feed.name}_rejects", *(table.name for table in feed.derived), *worklists)
+
+
+def worklist_name(feed: Feed) -> str:
+    """Return the name of the list of a feed's work that remains."""
+    return f"{feed.name}_worklist"
