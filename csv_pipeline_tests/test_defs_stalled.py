@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -14,9 +15,12 @@ import sqlalchemy as sa
 from csv_pipeline.defs.assembly import assemble
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.stalled import stalled_runs
+from csv_pipeline.defs.uploads import check_upload
+from csv_pipeline.engine import uploads
 from csv_pipeline.engine.import_requests import ACCOUNTS, JOB
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.storage import tables
+from csv_pipeline.storage import uploads as upload_table
 from csv_pipeline.storage.worker import is_zombie
 
 Status = dg.DagsterRunStatus
@@ -39,11 +43,11 @@ class Stage:
         self.pipeline, self.instance = pipeline, instance
         self.workers: list[subprocess.Popen[str]] = []
 
-    def run(self, status: Status, job: dg.JobDefinition | None = None) -> str:
+    def run(self, status: Status, job: dg.JobDefinition | None = None, **how: Any) -> str:
         """Make a run of a status and return its id."""
         engine = Engine(lambda: self.pipeline)
         ours = assemble([self.pipeline.feed("people")], engine).resolve_job_def(JOB)
-        run_id = self.instance.create_run_for_job(job or ours, status=status).run_id
+        run_id = self.instance.create_run_for_job(job or ours, status=status, **how).run_id
         return str(run_id)
 
     def work_on(self, run_id: str, lease_seconds: float = 60) -> subprocess.Popen[str]:
@@ -162,3 +166,33 @@ def test_a_run_of_other_peoples_assets_is_left_alone(stage: Stage) -> None:
 @dg.job
 def _somebody_elses() -> None:
     """Do nothing."""
+
+
+def test_a_check_whose_process_was_killed_has_failed_and_may_be_asked_for_again(
+    stage: Stage, account: str
+) -> None:
+    pipeline = stage.pipeline
+    upload = uploads.begin(pipeline, account, "a.csv", by="test", size_bytes=0, check_first=True)
+    asked = uploads.to_be_checked(pipeline, upload.upload_id)
+    config = {"ops": {"check": {"config": {"upload_id": asked.upload_id}}}}
+    run_id = stage.run(Status.STARTED, check_upload, run_config=config)
+    with pipeline.database.begin() as connection:
+        upload_table.change(connection, asked.upload_id, run_id=run_id)
+    worker = stage.work_on(run_id, lease_seconds=3_600)
+    stage.tick()
+    assert state_of(stage, asked.upload_id) == ("checking", None)
+    worker.kill()
+    while not is_zombie(worker.pid):
+        time.sleep(0.01)
+    stage.tick()
+    said = "the process that checked it was ended; have it checked again"
+    assert state_of(stage, asked.upload_id) == ("failed", said)
+    assert uploads.to_be_checked(pipeline, asked.upload_id).state == "checking"
+    stage.tick()  # the check that was asked for again is no part of the run that was ended
+    assert state_of(stage, asked.upload_id) == ("checking", None)
+
+
+def state_of(stage: Stage, upload_id: int) -> tuple[str, str | None]:
+    with stage.pipeline.database.begin() as connection:
+        found = upload_table.find(connection, upload_id)
+    return found.state, found.problem

@@ -46,6 +46,12 @@ def test_every_column_of_the_report_but_those_of_its_categories_is_known(desk: D
     assert report.counts.inserted == 1
 
 
+def test_the_name_that_the_report_is_downloaded_under_is_taken(desk: Desk) -> None:
+    name = "eBay-all-active-listings-report-2026-04-30-12315361660.csv"
+    report = desk.bring(f"{WHOLE}\n{hat('', 'HAT', 3)}\n", "ebay_listings", name=name)
+    assert (report.name, report.counts.inserted, report.warnings) == (name, 1, ())
+
+
 def test_columns_that_depend_on_the_category_are_no_drift(desk: Desk) -> None:
     desk.bring(f"{WHOLE}\n{hat('', 'HAT', 3)}\n", "ebay_listings")
     other = WHOLE.replace("CDA:Grade", "CD:Card Condition").replace("CD:Prof", "CDA:Prof")

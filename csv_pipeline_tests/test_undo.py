@@ -1,5 +1,6 @@
 """One import can be taken back, and what was changed since stays."""
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,35 @@ def test_an_undo_can_be_undone_and_that_again(
     assert rows(desk) == after
     undo(desk, second)
     assert rows(desk) == before
+
+
+def test_an_undo_names_the_imports_that_also_brought_its_rows_and_what_brings_them_back(
+    desk: Desk, bring: Callable[[str], ImportReport]
+) -> None:
+    first = bring("a,x,1 b,x,1")
+    bring("c,x,1")
+    later = bring("a,x,1 c,x,1")
+    dry, done = undo(desk, first, dry_run=True), undo(desk, first)
+    assert list(values(desk)) == ["c"]
+    assert dry.warnings == done.warnings
+    (warning,) = done.warnings
+    assert warning.code == "rows.also_brought"
+    assert f"too: {later.import_id} (2) found rows" in warning.message
+    command = shlex.split(warning.message.partition("csv-pipeline import ")[2])
+    assert command[1:] == ["--account", desk.account, "--feed", FEED, "--again"]
+    assert Path(command[0]).read_text() == HEADER + "a,x,1\nc,x,1"
+    assert "what to look at" in undo_metadata(done)
+
+
+def test_an_undo_of_rows_that_no_later_import_met_warns_of_nothing(
+    desk: Desk, bring: Callable[[str], ImportReport]
+) -> None:
+    first = bring("a,x,1")
+    again = bring("a,x,1 b,x,1")
+    assert undo(desk, again).warnings == ()
+    taken = undo(desk, first)
+    assert taken.warnings == ()  # the other one is undone
+    assert undo(desk, taken).warnings == ()
 
 
 def test_undone_from_the_last_to_the_first_nothing_is_left(

@@ -14,9 +14,9 @@ from csv_pipeline.api.callers import Caller
 from csv_pipeline.api.problems import ProblemError
 from csv_pipeline.api.reports import wrong_state
 from csv_pipeline.api.service import Service
-from csv_pipeline.engine import uploads
+from csv_pipeline.api.taking import forget
 from csv_pipeline.engine.import_requests import ImportRequest
-from csv_pipeline.storage import arrivals, browse, claims, undo_records
+from csv_pipeline.storage import arrivals, browse, claims, undo_records, uploads
 from csv_pipeline.storage.browse import Entry, ImportState
 
 
@@ -73,9 +73,9 @@ def _cancel(service: Service, entry: Entry) -> str | None:
         return _withdraw(service, entry, entry.arrival_id)
     if entry.upload_id is None or entry.arrival_id is not None or entry.state.is_final:
         raise wrong_state(entry, "one that is running, or an upload that is not imported yet")
-    if entry.run_id is not None and entry.state is ImportState.CHECKING:
-        service.runs.end(entry.run_id)
-    uploads.cancel(service.pipeline, entry.upload_id)
+    with service.pipeline.database.begin() as connection:
+        upload = uploads.find(connection, entry.upload_id)
+    forget(service, upload)
     return None
 
 

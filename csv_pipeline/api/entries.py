@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from csv_pipeline.model import Outcome
+from csv_pipeline.model import Counts, Outcome
 from csv_pipeline.storage.browse import Entry, ImportState
 
 _EXAMPLE: dict[str, Any] = {
@@ -41,23 +41,6 @@ _EXAMPLE: dict[str, Any] = {
 }
 
 
-class RowCounts(BaseModel):
-    """What became of every row read; `missing` are stored ones that a snapshot lacks."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    read: int = 0
-    inserted: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    kept: int = 0
-    superseded: int = 0
-    rejected: int = 0
-    blank: int = 0
-    non_data: int = 0
-    missing: int = 0
-
-
 class Listed(BaseModel):
     """One file: an import, a file that waits, or an upload."""
 
@@ -73,7 +56,7 @@ class Listed(BaseModel):
     state: ImportState
     outcome: Outcome | None
     at: datetime = Field(description="When it was settled, or found, or its upload began.")
-    counts: RowCounts
+    counts: Counts
     run_id: str | None = Field(description="The Dagster run.")
     problem: str | None
     problem_code: str | None

@@ -1,6 +1,7 @@
 """Take uploads: from the first byte to the check or the import that is asked for."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -102,6 +103,19 @@ async def drop(service: Service, upload: Upload) -> None:
     """Leave nothing of an upload, whatever goes on."""
     with anyio.CancelScope(shield=True):
         await anyio.to_thread.run_sync(engine.cancel, service.pipeline, upload.upload_id)
+
+
+def forget(service: Service, upload: Upload) -> Upload:
+    """Forget an upload that is not imported yet, its bytes, and a check of it that goes on.
+
+    Raises:
+        UploadStateError: It lies in the landing area.
+    """
+    canceled = engine.cancel(service.pipeline, upload.upload_id)
+    if upload.state is UploadState.CHECKING and upload.run_id is not None:
+        with suppress(ProblemError):  # without an answer it finds no bytes and ends by itself
+            service.runs.end(upload.run_id)
+    return canceled
 
 
 def go_on(service: Service, caller: Caller, upload: Upload) -> Upload:

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import format_datetime
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import Request
+from fastapi import Header, Request
 
 from csv_pipeline.api.bodies import length_of
 from csv_pipeline.api.problems import ProblemError
@@ -23,13 +23,17 @@ _LONGEST_METADATA = 4_000
 _DIGITS = 18
 
 
-def hold_to_version(request: Request) -> None:
+def hold_to_version(
+    tus_resumable: Annotated[
+        str, Header(description=f"The version of tus, {VERSION}.", examples=[VERSION])
+    ] = "",
+) -> None:
     """Let only a sender go on that speaks this version of tus.
 
     Raises:
         ProblemError: It speaks another one.
     """
-    if (found := request.headers.get("tus-resumable")) != VERSION:
+    if (found := tus_resumable) != VERSION:
         raise ProblemError(
             "unsupported_protocol",
             f"Tus-Resumable: {VERSION} was needed; found {found!r}",

@@ -165,6 +165,7 @@ def undone(report: ImportReport, import_id: int, *, dry_run: bool) -> None:
     out.print(f"Import {import_id} {done} undone{number}{again}: {_undo_in_words(undo)}")
     for by, rows in sorted(undo.kept.items()):
         out.print(f"  {rows:,} rows stay as import {by} left them, which changed them since")
+    print_warnings(report.warnings)
     if not dry_run and not undo.redone:
         out.print(f"To have it back: {command()} undo {report.import_id}")
 

@@ -142,6 +142,7 @@ def undo_metadata(report: ImportReport) -> Metadata:
         "gone": undo.gone,
         "rows more": undo.added,
         **table("kept", ({"changed by import": by, "rows": n} for by, n in undo.kept.items())),
+        **table("what to look at", _warning_lines([report])),
     }
 
 

@@ -7,7 +7,7 @@ lease. The code server is not asked: after a reload it knows nothing of the runs
 it started, and they go on.
 """
 
-from collections.abc import Set
+from collections.abc import Collection, Set
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -17,6 +17,7 @@ from csv_pipeline.defs.feed import asset_keys
 from csv_pipeline.defs.jobs import export_rejects, undo_import
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.uploads import check_upload
+from csv_pipeline.engine import upload_checks
 from csv_pipeline.engine.import_requests import JOB
 from csv_pipeline.storage import leases
 
@@ -59,7 +60,14 @@ def stalled_runs(
         )
         and _end(context.instance, record.dagster_run)
     ]
+    upload_checks.end_lost(pipeline, lambda run_ids: _over(context.instance, run_ids))
     return dg.SkipReason(f"{len(records)} runs are worked on; {len(ended)} were, by dead workers.")
+
+
+def _over(instance: dg.DagsterInstance, run_ids: Collection[str]) -> list[str]:
+    """Return which of these runs have ended, however they did."""
+    runs = instance.get_runs(dg.RunsFilter(run_ids=list(run_ids)))
+    return [run.run_id for run in runs if run.is_finished]
 
 
 def _is_ours(run: dg.DagsterRun, ours: Set[dg.AssetKey]) -> bool:

@@ -26,11 +26,11 @@ def check(
         watched = LiveProgress(pipeline.database, of_upload=config.upload_id)
         upload_checks.check(pipeline, config.upload_id, watched)
     except PipelineError as error:
-        upload_checks.check_failed(pipeline, config.upload_id, error)
+        upload_checks.check_failed(pipeline, config.upload_id, error, context.run.run_id)
         unforeseen = error if isinstance(error, UnavailableError) else None
         raise dg.Failure(str(error), allow_retries=False) from unforeseen
     except Exception as error:
-        upload_checks.check_failed(pipeline, config.upload_id, error)
+        upload_checks.check_failed(pipeline, config.upload_id, error, context.run.run_id)
         raise
 
 

@@ -1,4 +1,4 @@
-"""Find the columns by which the rows of files differ: ids first, and none by chance.
+"""Find the columns by which the rows of files are known: ids, and nothing that differs by chance.
 
 Within a file no two rows may have the same. Files may overlap: a row that comes again as it was is
 unchanged, one with other values is an update, and both are told.
@@ -19,9 +19,15 @@ _KEY_COLUMNS = 12
 """Of so many columns pairs are tried as well."""
 
 _NO_KEY_OF = frozenset({"number", "boolean", "any", "time"})
-_NO_KEY_ALONE = frozenset({"integer", "date", "datetime"})
+_MANY = 50
+"""Of fewer rows a key may be one by chance."""
 _NAMES_A_KEY = re.compile(
-    r"(?i:(?:^|[^a-z])(?:id|no|nr|num|number|nummer|key|sku|uuid|guid)(?:$|[^a-z]))|[a-z]I[Dd]$"
+    r"(?i:(?:^|[^a-z])(?:id|no|nr|num|number|key|sku|uuid|guid)(?:$|[^a-z])|nummer\W*$)|[a-z]I[Dd]$"
+)
+_MAY_COUNT = re.compile(r"(?i)\W*(?:lfd\W*)?(?:no|nr|num|number|nummer|key)\W*")
+_NAMES_ANOTHER = re.compile(
+    r"(?i)phone|mobil|(?:^|[^a-z])(?:tel|fax|zip|plz|post(?:al|code)?|iban|bic|account|konto|"
+    r"tax|vat|tracking|street|house)(?:$|[^a-z])"
 )
 _AMOUNT = r"^\W{0,4}(?:[0-9]{1,3}(?:[., '][0-9]{3})+|[0-9]+)(?:[.,][0-9]+)?\W{0,4}$"
 _YEAR = r"^(?:19|20)[0-9]{2}$"
@@ -118,43 +124,74 @@ class Rows:
 
 
 def key_of(fields: Sequence[dict[str, Any]], rows: Rows) -> tuple[tuple[str, ...], str]:
-    """Return the columns by which rows differ, and how that is known; ids are tried first.
+    """Return the columns that rows are known by, and how that is known.
 
-    A date, a number or an epoch that differs in all rows may do so by chance: it is no key, and
-    neither is a pair with one. Of a pair one may be a year, or number the rows of the other. What
-    comes again in a few rows is no key with what differs there, which may be a new value.
+    A key is an id by its name or its values, alone or, if more than one row has it, with what tells
+    these rows apart: the number of a line, or, in many rows, a date or a word. All else that
+    differs may do so by chance, as a counter that begins anew in each file does: it is told, and is
+    no key.
     """
     height, columns = rows.cells.height, rows.columns
     if height < 2:
         return (), "of one row no key is known: rows without a key"
     ids = [its["name"] for its in fields if _is_id(its, columns[its["name"]])]
     ids.sort(key=lambda name: not _NAMES_A_KEY.search(columns[name].title))
-    for name in ids:
-        filled = columns[name].filled.len()
-        if filled >= _FILLED * height and rows.differ([name]):
-            lack = height - filled
-            lacking = f"; rows without one are rejected: {lack:,}" if lack else ""
-            return (name,), f"{rows.told([name])}{lacking}"
+    single = [
+        name
+        for name in ids
+        if columns[name].filled.len() >= _FILLED * height
+        and not _is_counter(columns[name])
+        and rows.differ([name])
+    ]
+    for name in single[:1]:
+        lack = height - columns[name].filled.len()
+        also = f"; so differs {' and '.join(single[1:])}" if single[1:] else ""
+        lacking = f"; rows without one are rejected: {lack:,}" if lack else ""
+        return (name,), f"{rows.told([name])}{also}{lacking}{_check(height)}"
     whole = [its for its in fields if its.get("constraints")]
     alone = [its for its in whole if rows.differ([its["name"]])]
-    for its in alone:
-        bare = its["name"] not in ids and _is_amount(columns[its["name"]])
-        if not bare and _may_be_key(its, columns) and its.get("type") not in _NO_KEY_ALONE:
-            return (its["name"],), rows.told([its["name"]])
     fit = [its["name"] for its in whole if its not in alone and _may_be_key(its, columns)]
     fit.sort(key=lambda name: name not in ids)
     moments = {its["name"] for its in fields if its.get("type") in {"date", "datetime"}}
     once = {name for name in fit if name not in moments and rows.comes_once(name)}
     for pair in combinations(fit[:_KEY_COLUMNS], 2):
         both = [(one, other) for one, other in (pair, pair[::-1]) if one not in ids]
-        if rows.differ(pair) and not any(_is_by_chance(*its, once, rows) for its in both):
-            return pair, rows.told(pair)
+        sure = height >= _MANY or any(rows.counts(*its) for its in both)
+        if (
+            pair[0] in ids
+            and sure
+            and rows.differ(pair)
+            and not any(_is_by_chance(*its, once, rows) for its in both)
+        ):
+            return pair, f"{rows.told(pair)}{_check(height)}"
     return (), f"rows without a key: {_chance(whole, alone, rows)}"
+
+
+def _check(height: int) -> str:
+    """Return that few rows show a key, if they are few."""
+    few = f"\ncheck: only {height:,} rows show it, which may be chance"
+    return few if height < _MANY else ""
+
+
+def _is_counter(column: ColumnOfFiles) -> bool:
+    """Return whether a column numbers the rows of each file; one named after a thing does not."""
+    if _NAMES_A_KEY.search(column.title) and not _MAY_COUNT.fullmatch(column.title):
+        return False
+    numbers = [part.cast(pl.Int64, strict=False) for part in column.parts]
+    return all(
+        one.len() > 0
+        and one.null_count() == 0
+        and one[0] in {0, 1}
+        and bool((one.diff().drop_nulls() == 1).all())
+        for one in numbers
+    )
 
 
 def _is_id(its: dict[str, Any], column: ColumnOfFiles) -> bool:
     """Return whether a column says which thing is meant, by its values or by its name."""
     if its.get("type") in _NO_KEY_OF | {"date", "datetime"} or its.get("format") == "email":
+        return False
+    if _NAMES_ANOTHER.search(column.title):
         return False
     marked = its.get("format") == "uuid" or "identifier" in its.get("csv_pipeline", {})
     return bool(_NAMES_A_KEY.search(column.title)) or (marked and not _is_epoch(column))
@@ -185,10 +222,14 @@ def _is_epoch(column: ColumnOfFiles) -> bool:
 
 def _chance(whole: Sequence[dict[str, Any]], alone: Sequence[dict[str, Any]], rows: Rows) -> str:
     """Return which columns that are no ids differ in all rows."""
-    if alone:
-        names = " and ".join(its["name"] for its in alone)
-        return f"{names} alone differ in all rows, which may be chance"
-    for pair in combinations([its["name"] for its in whole][:_KEY_COLUMNS], 2):
-        if rows.differ(pair):
-            return f"{' and '.join(pair)} together differ in all rows, which may be chance"
-    return "no column or pair that has a value in each row differs in all"
+    several = [[its["name"]] for its in alone]
+    several += map(list, combinations([its["name"] for its in whole][:_KEY_COLUMNS], 2))
+    names = next((names for names in several if rows.differ(names)), None)
+    if names is None:
+        return "no column or pair that has a value in each row differs in all"
+    how = " and ".join(its["name"] for its in alone) + " alone" if alone else ""
+    how = how or f"{' and '.join(names)} together"
+    told = f"{how} differ in all {rows.cells.height:,} rows, by chance: check"
+    if any(_is_amount(rows.columns[name]) for name in names):
+        return told
+    return f"{told}\nif rows are known by it: primaryKey: [{', '.join(names)}]"

@@ -6,6 +6,7 @@ their rows it takes.
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +18,7 @@ from csv_pipeline.engine.beforehand import hints_for
 from csv_pipeline.engine.column_proposals import ColumnOfFiles, Proposed, settled
 from csv_pipeline.engine.findings import count_rejects
 from csv_pipeline.engine.key_proposals import Rows, key_of
+from csv_pipeline.engine.total_lines import totals_in
 from csv_pipeline.errors import SetupError, UndecidableError
 from csv_pipeline.handover import REJECTS
 from csv_pipeline.model import StoredText
@@ -27,8 +29,9 @@ from csv_pipeline.spec.declared import feed_in
 from csv_pipeline.spec.declared.columns import slug_of
 from csv_pipeline.spec.declared.document import Path as PathIn
 from csv_pipeline.spec.declared.emitting import yaml_of
-from csv_pipeline.spec.feed import Feed
-from csv_pipeline.stages.read import read
+from csv_pipeline.spec.feed import Feed, NonDataPattern
+from csv_pipeline.spec.names import OF_DAGSTER
+from csv_pipeline.stages.read import ReadHints, read
 from csv_pipeline.stages.transform import transform
 from csv_pipeline.stages.unpack import UnpackLimits, Wanted, unpack
 from csv_pipeline.stages.validate import validate
@@ -46,12 +49,27 @@ def propose(paths: Sequence[Path], settings: Settings, name: str | None = None) 
     """
     with TemporaryDirectory(prefix="csv-pipeline-") as folder:
         work = Path(folder)
+        hints = [hints_for(path.name, settings, None) for path in paths]
         files = [
-            _read(path, work / str(at), settings, None, work / f"{at}-plain")
-            for at, path in enumerate(paths)
+            _read(path, work / str(at), settings, its, work / f"{at}-plain")
+            for at, (path, its) in enumerate(zip(paths, hints, strict=True))
         ]
+        totals = totals_in(files)
+        patterns = tuple(
+            NonDataPattern(name=f"total_{number}", pattern=one.pattern)
+            for number, one in enumerate((one for one in totals if one.proven), 1)
+        )
+        if patterns:
+            hints = [replace(its, non_data=patterns) for its in hints]
+            files = [
+                _read(path, work / f"{at}-rows", settings, its, work / f"{at}-plain")
+                for at, (path, its) in enumerate(zip(paths, hints, strict=True))
+            ]
         columns = list(_columns(files))
         schema, comments = _schema(columns, files)
+        if patterns:
+            own = schema.setdefault("csv_pipeline", {})
+            own["non_data"] = [{"name": one.name, "pattern": one.pattern} for one in patterns]
         called = name or _called(paths[0])
         text = yaml_of({"name": name, **schema} if name else schema, comments)
         feed = feed_in(text.encode(), called, called)
@@ -59,7 +77,20 @@ def propose(paths: Sequence[Path], settings: Settings, name: str | None = None) 
             _told(path, work / f"check-{at}", settings, feed, work / f"{at}-plain")
             for at, path in enumerate(paths)
         ]
+        extra = sorted({title for one in files for title in one.header if not heading(title)})
+    checked += [line for one in totals for line in one.because.splitlines()]
+    checked += [f"kept in _extra: the column {title!r}" for title in extra]
     return "".join(f"# {line}\n" for line in _head(called, checked)) + text
+
+
+def to_decide(text: str) -> Iterator[str]:
+    """Give the comments of a proposal that somebody has to look at: its head, and what is open."""
+    head = True
+    for line in text.splitlines():
+        comment = line.strip().removeprefix("# ")
+        head = head and line.startswith("#")
+        if head or (line.strip().startswith("# ") and re.search(r"\b(?:settle|check)\b", comment)):
+            yield comment
 
 
 def rejects_of(path: Path, feed: Feed) -> dict[str, int]:
@@ -76,10 +107,11 @@ def rejects_of(path: Path, feed: Feed) -> dict[str, int]:
 def _called(path: Path) -> str:
     """Return a feed's name for a file's: `Orders 2025-03.csv` is `orders`."""
     words = re.findall(r"[a-z]+", path.name.partition(".")[0].casefold())
-    return "_".join(words)[:45] or "feed"
+    name = "_".join(words)[:40] or "feed"
+    return f"{name}_feed" if name in OF_DAGSTER else name
 
 
-def _read(path: Path, work: Path, settings: Settings, feed: Feed | None, unpacked: Path) -> Files:
+def _read(path: Path, work: Path, settings: Settings, hints: ReadHints, unpacked: Path) -> Files:
     unpacked.mkdir(exist_ok=True)
     work.mkdir()
     stored = StoredText(path=path, size_bytes=path.stat().st_size, fingerprint="")
@@ -92,7 +124,7 @@ def _read(path: Path, work: Path, settings: Settings, feed: Feed | None, unpacke
     plain = unpack(stored, unpacked, limits, Wanted(path.name))
     if plain.members:
         raise SetupError(f"{path}: a single file was needed; the archive has {len(plain.members)}")
-    text = read(plain.path, work, hints_for(path.name, settings, feed))
+    text = read(plain.path, work, hints)
     return together([text], [path.name], work)
 
 
@@ -109,7 +141,8 @@ def _columns(files: Sequence[Files]) -> Iterator[ColumnOfFiles]:
                 titles.setdefault(known, title)
                 places.setdefault(known, []).append((one, at))
     for known, its in places.items():
-        yield ColumnOfFiles(titles[known], tuple(its), len(files))
+        positional = not files[0].texts[0].header_line
+        yield ColumnOfFiles(titles[known], tuple(its), len(files), positional)
 
 
 def _schema(
@@ -132,8 +165,10 @@ def _schema(
         fields.append(its.words)
     schema: dict[str, Any] = {"description": "What the files hold.", "fields": fields}
     key, because = key_of(fields, Rows.of(sources, files))
+    own: dict[str, Any] = {}
     if key:
         schema["primaryKey"] = list(key)
+        own["duplicates"] = "reject_duplicates"
         for field in fields:
             if field["name"] in key:
                 field.pop("constraints", None)
@@ -142,8 +177,28 @@ def _schema(
         comments["fields",] = because
     others = sorted({one.texts[0].encoding for one in files} - {"utf-8"})
     if legacy := [its for its in others if not its.lower().startswith(_UNICODE)]:
-        schema["csv_pipeline"] = {"encodings": legacy}
-    return schema, comments
+        own["encodings"] = legacy
+    if not files[0].texts[0].header_line:
+        schema["dialect"] = _dialect(files)
+        comments["dialect",] = "no header: the first line has values as the others have them"
+    return schema | ({"csv_pipeline": own} if own else {}), comments
+
+
+def _dialect(files: Sequence[Files]) -> dict[str, Any]:
+    """Return how files without a header are written.
+
+    Raises:
+        SetupError: Some have one.
+    """
+    for one in files:
+        if one.texts[0].header_line:
+            raise SetupError(
+                f"{one.names[0]}: a file without a header was needed, as {files[0].names[0]} is; "
+                f"it has one on line {one.texts[0].header_line}"
+            )
+    text = files[0].texts[0]
+    quote = {} if text.quote == '"' else {"quoteChar": text.quote}
+    return {"header": False, "delimiter": text.delimiter, **quote}
 
 
 def _free(name: str, title: str, names: Iterable[str], titles: Collection[str]) -> str:
@@ -161,7 +216,7 @@ def _checked(
     path: Path, work: Path, settings: Settings, feed: Feed, unpacked: Path
 ) -> tuple[str, int, dict[str, int]]:
     """Return a file's name, its rows, and the rules that any of them would break."""
-    files = _read(path, work, settings, feed, unpacked)
+    files = _read(path, work, settings, hints_for(path.name, settings, feed), unpacked)
     (typed,) = transform(files, feed, _NOBODY)
     if isinstance(typed, Exception):
         raise typed

@@ -63,6 +63,8 @@ def undo(
                 "earlier rows that the database takes",
                 f"{refused_by or 'a trigger'} refuses them",
             ) from None
+        goes = not found.redo and done.reversed
+        warning = undo_records.also_brought(connection, subject) if goes else None
         report = ImportReport(
             import_id=0 if dry_run else number,
             arrival_id=subject.arrival_id,
@@ -71,6 +73,7 @@ def undo(
             name=subject.name,
             outcome=Outcome.DRY_RUN if dry_run else Outcome.UNDO,
             undo=done,
+            warnings=(warning,) if warning else (),
         )
         if dry_run:
             attempt.rollback()

@@ -1,7 +1,7 @@
 """Check an upload: do all but commit it, and store what a person needs to decide about it."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from csv_pipeline.engine.run import run
 from csv_pipeline.engine.suggest import of_report
 from csv_pipeline.engine.uploads import hold_to_state, path_of
 from csv_pipeline.engine.views import import_facts
-from csv_pipeline.errors import FileRefusedError, PipelineError
+from csv_pipeline.errors import FileRefusedError, PipelineError, UnavailableError
 from csv_pipeline.files.landing import found_file
 from csv_pipeline.location import location_of
 from csv_pipeline.model import FoundFile, ImportReport, Outcome, Reject
@@ -83,13 +83,13 @@ def check(pipeline: Pipeline, upload_id: int, on_event: OnEvent) -> Upload:
     )
 
 
-def check_failed(pipeline: Pipeline, upload_id: int, error: Exception) -> None:
-    """Note that a check broke off, so that nobody waits for it."""
+def check_failed(pipeline: Pipeline, upload_id: int, error: Exception, run_id: str) -> None:
+    """Note that the check by a run broke off, so that nobody waits for it."""
     known = isinstance(error, PipelineError)
     said = str(error) if known else f"an error was not foreseen: {type(error).__name__}"
     with pipeline.database.begin() as connection:
         upload = uploads.find(connection, upload_id, lock=True)
-        if upload.state is UploadState.CHECKING:
+        if upload.state is UploadState.CHECKING and upload.run_id in {None, run_id}:
             uploads.change(
                 connection,
                 upload_id,
@@ -97,6 +97,15 @@ def check_failed(pipeline: Pipeline, upload_id: int, error: Exception) -> None:
                 problem=said,
                 problem_code=type(error).__name__,
             )
+
+
+def end_lost(pipeline: Pipeline, over: Callable[[Collection[str]], Collection[str]]) -> None:
+    """Note of checks whose run is over, as `over` tells of runs, that they broke off."""
+    with pipeline.database.begin() as connection:
+        going_on = uploads.checks(connection)
+    lost = UnavailableError("the process that checked it was ended; have it checked again")
+    for run_id in over(going_on) if going_on else ():
+        check_failed(pipeline, going_on[run_id], lost, run_id)
 
 
 def _store(

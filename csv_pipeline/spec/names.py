@@ -31,7 +31,7 @@ _SUFFIXES = (
 _TAKEN = frozenset({"account", "ctid", "cmax", "cmin", "tableoid", "xmax", "xmin"})
 """`account` is the first column of every table; the others are PostgreSQL's system columns."""
 
-_OF_DAGSTER = frozenset(
+OF_DAGSTER = frozenset(
     {"arg_dict", "bool", "conf", "config", "context", "dict", "float", "input", "input_arg_dict"}
     | {"int", "meta", "output", "output_arg_dict", "str", "type", *keyword.kwlist}
     | {
@@ -64,13 +64,13 @@ def hold_names(
         SetupError: One is no slug, too long, taken, or has two meanings.
     """
     _hold(f"feed {feed!r}: a name", feed, _MOST_BYTES - max(map(len, _SUFFIXES)))
-    if feed in _OF_DAGSTER:
+    if feed in OF_DAGSTER:
         raise SetupError(
             f"feed {feed!r}: another name was needed; Dagster, or the pipeline in it, has this one"
         )
     for table in derived:
         _hold(f"feed {feed!r}: a derived table", table, _MOST_BYTES)
-        if table in _OF_DAGSTER:
+        if table in OF_DAGSTER:
             raise SetupError(
                 f"feed {feed!r}: another name of its derived table was needed; Dagster, or the "
                 f"pipeline in it, has {table!r}"

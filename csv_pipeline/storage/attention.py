@@ -5,6 +5,7 @@ A refused file needs nobody any more once one of its name was imported.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -52,6 +53,24 @@ def _of(
     return query.order_by(its["at"].desc()).limit(limit)
 
 
+def _columns(
+    of: sa.FromClause,
+    state: sa.ColumnElement[Any],
+    number: sa.ColumnElement[Any],
+    at: sa.ColumnElement[Any],
+    rows: sa.ColumnElement[Any] | None = None,
+) -> sa.Select[tuple[object, ...]]:
+    """Select what a `Need` holds from a table that knows files."""
+    its = of.c
+    return sa.select(
+        state.label("state"),
+        number.label("number"),
+        *(its.account, its.feed, its.name, its.problem),
+        at.label("at"),
+        (sa.literal(0) if rows is None else rows).label("rows"),
+    )
+
+
 def _refused() -> sa.Select[tuple[object, ...]]:
     its, later = tables.import_.c, tables.import_.alias()
     repaired = sa.exists().where(
@@ -61,16 +80,7 @@ def _refused() -> sa.Select[tuple[object, ...]]:
         later.c.name == its.name,
         later.c.outcome.in_((Outcome.IMPORTED, Outcome.REFUSED, Outcome.FAILED)),
     )
-    return sa.select(
-        its.outcome.label("state"),
-        its.import_id.label("number"),
-        its.account,
-        its.feed,
-        its.name,
-        its.finished_at.label("at"),
-        its.problem,
-        sa.literal(0).label("rows"),
-    ).where(
+    return _columns(tables.import_, its.outcome, its.import_id, its.finished_at).where(
         its.outcome.in_((Outcome.REFUSED, Outcome.FAILED)),
         its.finished_at > sa.func.now() - _DAYS,
         ~repaired,
@@ -89,15 +99,12 @@ def _to_correct() -> sa.Select[tuple[object, ...]]:
         .lateral()
     )
     rows = sa.select(sa.func.count(some.c.row_number.distinct())).select_from(some)
-    return sa.select(
-        sa.literal("to correct").label("state"),
-        its.import_id.label("number"),
-        its.account,
-        its.feed,
-        its.name,
-        its.finished_at.label("at"),
-        its.problem,
-        rows.scalar_subquery().label("rows"),
+    return _columns(
+        tables.import_,
+        sa.literal("to correct"),
+        its.import_id,
+        its.finished_at,
+        rows.scalar_subquery(),
     ).where(
         its.outcome == Outcome.IMPORTED,
         its.rejected > 0,
@@ -110,16 +117,7 @@ def _to_correct() -> sa.Select[tuple[object, ...]]:
 def _checked() -> sa.Select[tuple[object, ...]]:
     its = upload.c
     broken_off = (its.state == UploadState.UPLOADING) & (its.created_at < sa.func.now() - _WAITS)
-    return sa.select(
-        its.state,
-        its.upload_id.label("number"),
-        its.account,
-        its.feed,
-        its.name,
-        its.created_at.label("at"),
-        its.problem,
-        sa.literal(0).label("rows"),
-    ).where(
+    return _columns(upload, its.state, its.upload_id, its.created_at).where(
         its.state.in_((UploadState.CHECKED, UploadState.FAILED)) | broken_off,
         its.arrival_id.is_(None),
     )
@@ -129,16 +127,7 @@ def _not_going_on() -> sa.Select[tuple[object, ...]]:
     its = tables.arrival.c
     late = (its.status == ArrivalStatus.WAITING) & (its.seen_at < sa.func.now() - _WAITS)
     return (
-        sa.select(
-            its.status.label("state"),
-            upload.c.upload_id.label("number"),
-            its.account,
-            its.feed,
-            its.name,
-            its.seen_at.label("at"),
-            its.problem,
-            sa.literal(0).label("rows"),
-        )
+        _columns(tables.arrival, its.status, upload.c.upload_id, its.seen_at)
         .select_from(tables.arrival.outerjoin(upload, upload.c.arrival_id == its.arrival_id))
         .where(late | (its.status == ArrivalStatus.MISPLACED))
     )

@@ -1,5 +1,6 @@
 """Which imports can be undone, and what an undo changes in the ledger."""
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -7,15 +8,16 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from csv_pipeline.errors import UndoError
-from csv_pipeline.model import ArrivalStatus, ImportReport, Outcome
+from csv_pipeline.model import ArrivalStatus, ImportReport, Outcome, ReportWarning
 from csv_pipeline.spec.feed import Feed
-from csv_pipeline.storage import imports, tables
+from csv_pipeline.storage import imports, order, tables
 from csv_pipeline.storage.database import Database
 from csv_pipeline.storage.lane_lock import try_lane
 from csv_pipeline.storage.records import Record, record_imports
 from csv_pipeline.storage.situation import same_content
 from csv_pipeline.storage.targets import history_table, is_tombstone
 
+_SHOWN = 5
 _HAS_HISTORY = (
     (tables.import_.c.updated > 0)
     | (tables.import_.c.missing > 0)
@@ -76,6 +78,42 @@ def undoable(connection: sa.Connection, import_id: int) -> Undoable:
                 import_id, "content that no other import brought", f"import {again} has by now"
             )
     return Undoable(named=named, subject=subject, redo=redo)
+
+
+def also_brought(connection: sa.Connection, subject: ImportReport) -> ReportWarning | None:
+    """Return the later imports that may have brought rows of an import, and how they come again.
+
+    An import that finds a row as it is stored leaves nothing of it in the table, and how many rows
+    it found so in its report: which those are is not kept.
+    """
+    import_, arrival = tables.import_, tables.arrival
+    turn = sa.select(import_.c.turn).where(import_.c.import_id == subject.import_id)
+    file = sa.func.coalesce(arrival.c.moved_to, arrival.c.location)
+    found = connection.execute(
+        sa.select(import_.c.import_id, import_.c.unchanged + import_.c.kept, file)
+        .join(arrival, arrival.c.arrival_id == import_.c.arrival_id)
+        .where(
+            *order.standing(subject),
+            import_.c.turn > turn.scalar_subquery(),
+            import_.c.unchanged + import_.c.kept > 0,
+        )
+        .order_by(import_.c.turn)
+    ).all()
+    if not found:
+        return None
+    numbers = ", ".join(f"{number} ({rows:,})" for number, rows, _ in found[-_SHOWN:])
+    more = f" and {len(found) - _SHOWN:,} before" if len(found) > _SHOWN else ""
+    again = (
+        f"csv-pipeline import {shlex.quote(path)} --account {subject.account} "
+        f"--feed {subject.feed} --again"
+        for *_, path in found[-_SHOWN:]
+    )
+    message = (
+        f"rows that import {subject.import_id} wrote go although imports stored since may have "
+        f"brought them, too: {numbers}{more} found rows as they were stored. To have back what "
+        f"these files have, import them once more: {'; '.join(again)}"
+    )
+    return ReportWarning(code="rows.also_brought", message=message, count=len(found))
 
 
 def settle(connection: sa.Connection, report: ImportReport, undone: Undoable) -> None:

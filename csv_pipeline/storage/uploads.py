@@ -193,6 +193,16 @@ def next_expired(connection: sa.Connection) -> Upload | None:
     return None if found is None else _upload(found)
 
 
+def checks(connection: sa.Connection) -> dict[str, int]:
+    """Return the uploads that are being checked, by their runs."""
+    query = sa.select(table.c.run_id, table.c.upload_id).where(
+        table.c.state == UploadState.CHECKING,
+        table.c.run_id.is_not(None),
+        table.c.expires_at.is_not(None),  # as in the index
+    )
+    return {row.run_id: row.upload_id for row in connection.execute(query)}
+
+
 def kept(connection: sa.Connection, upload_ids: Iterable[int]) -> set[int]:
     """Return which of these uploads have their bytes in the uploads area."""
     query = sa.select(table.c.upload_id).where(

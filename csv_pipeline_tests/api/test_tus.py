@@ -401,6 +401,13 @@ def test_what_is_to_be_checked_is_and_metadata_is_told(sender: Sender) -> None:
     assert sender.dagster.checks[-1] == sender.upload(path).upload_id
 
 
+def test_what_is_forgotten_while_it_is_checked_ends_its_check(sender: Sender) -> None:
+    path = sender.create(2, feed="", check="true")
+    sender.patch(path, 0, b"ID")
+    assert sender.api.delete(path, headers=TUS).status_code == 204
+    assert sender.dagster.ended[-1] == f"check-{sender.upload(path).upload_id}"
+
+
 def test_what_of_tus_there_is_is_said(sender: Sender) -> None:
     answer = sender.api.options("/api/v1/tus")
     assert answer.headers["tus-version"] == "1.0.0"

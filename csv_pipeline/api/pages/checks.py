@@ -14,9 +14,8 @@ from csv_pipeline.api.pages.page import answer, leads_to
 from csv_pipeline.api.pages.progress import live
 from csv_pipeline.api.paging import Number
 from csv_pipeline.api.service import Service, ServiceOf
-from csv_pipeline.api.taking import UploadFacts, ask_for_check, ask_for_import, find
+from csv_pipeline.api.taking import UploadFacts, ask_for_check, ask_for_import, find, forget
 from csv_pipeline.engine import remedies
-from csv_pipeline.engine import uploads as engine
 from csv_pipeline.engine.accounts import Decided, declare
 from csv_pipeline.engine.views import masked
 from csv_pipeline.model import Counts
@@ -146,7 +145,7 @@ def import_it(number: Number, caller: Uploader, service: ServiceOf) -> Response:
 def discard(number: Number, caller: Uploader, service: ServiceOf) -> Response:
     """Forget a file."""
     upload = find(service, caller, number)
-    engine.cancel(service.pipeline, number)
+    forget(service, upload)
     service.note(caller, "cancel", f"upload {number}", upload.account)
     return leads_to("/?said=It+was+discarded.+Nothing+of+it+was+stored.")
 

@@ -103,7 +103,8 @@ def consequences(request: Request, number: Number, caller: Undoer, service: Serv
     facts = {name: getattr(its, name) for name in its.__dataclass_fields__} | {
         "kept": {str(by): rows for by, rows in its.kept.items()}
     }
-    facts = {"number": number, "undo": facts}
+    warnings = [asdict(one) for one in report.warnings]
+    facts = {"number": number, "undo": facts, "warnings": warnings}
     return answer(request, "undo.html", facts, {"entry": entry.model_dump(mode="json")})
 
 

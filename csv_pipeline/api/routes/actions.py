@@ -13,6 +13,7 @@ from csv_pipeline.api.problems import ProblemError, problem_of
 from csv_pipeline.api.reports import wrong_state
 from csv_pipeline.api.service import ServiceOf
 from csv_pipeline.errors import PipelineError
+from csv_pipeline.model import ReportWarning
 from csv_pipeline.storage import browse
 
 router = APIRouter(prefix="/imports", tags=["actions"])
@@ -36,6 +37,7 @@ class Consequences(BaseModel):
                     "comes_back": 39,
                     "stays": {"21": 2},
                     "gone": 0,
+                    "warnings": [],
                 }
             ]
         }
@@ -47,6 +49,9 @@ class Consequences(BaseModel):
     comes_back: int
     stays: dict[str, int] = Field(description="Rows changed since, by the import that did.")
     gone: int = Field(description="Rows that are not there any more.")
+    warnings: list[ReportWarning] = Field(
+        description="`rows.also_brought`: later imports that may have brought the rows as well."
+    )
 
 
 class Asked(BaseModel):
@@ -106,7 +111,8 @@ def consequences(number: Number, caller: Reader, service: ServiceOf) -> Conseque
         entry = browse.find(connection, number)
     if entry.import_id is None or entry.outcome is None:
         raise wrong_state(entry, "one that was imported")
-    done = service.pipeline.undo(entry.import_id, dry_run=True).undo
+    report = service.pipeline.undo(entry.import_id, dry_run=True)
+    done = report.undo
     assert done is not None  # noqa: S101  # an undo says what it did
     kept: Mapping[int, int] = done.kept
     return Consequences(
@@ -116,6 +122,7 @@ def consequences(number: Number, caller: Reader, service: ServiceOf) -> Conseque
         comes_back=done.restored + done.inserted,
         stays={str(by): rows for by, rows in kept.items()},
         gone=done.gone,
+        warnings=list(report.warnings),
     )
 
 

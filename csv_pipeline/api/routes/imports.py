@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from csv_pipeline.api.callers import Caller, Reader
-from csv_pipeline.api.entries import ImportPage, Listed, RowCounts, Shown, links_of
+from csv_pipeline.api.entries import ImportPage, Listed, Shown, links_of
 from csv_pipeline.api.paging import Cursor, Limit, Number, after, cursor, next_page
 from csv_pipeline.api.service import Service, ServiceOf
 from csv_pipeline.engine import views
@@ -95,7 +95,7 @@ def shown(service: Service, caller: Caller, number: int, root: str) -> Shown:
 def listed(entry: Entry) -> Listed:
     """Return one entry of the list."""
     facts = {name: getattr(entry, name) for name in Listed.model_fields if name != "counts"}
-    return Listed(**facts, counts=RowCounts.model_validate(entry.counts))
+    return Listed(**facts, counts=entry.counts)
 
 
 def storable(text: str | None) -> str | None:

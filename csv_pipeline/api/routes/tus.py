@@ -4,13 +4,13 @@ from typing import Annotated
 
 import anyio
 import anyio.to_thread
-from fastapi import APIRouter, Header, Request, Response, status
+from fastapi import APIRouter, Depends, Header, Request, Response, status
 
 from csv_pipeline.api.bodies import chunks_of, receive
 from csv_pipeline.api.callers import Caller, Uploader
 from csv_pipeline.api.problems import ProblemError
 from csv_pipeline.api.service import Service, ServiceOf
-from csv_pipeline.api.taking import find, go_on
+from csv_pipeline.api.taking import find, forget, go_on
 from csv_pipeline.api.tus_headers import (
     ALGORITHMS,
     EXTENSIONS,
@@ -31,7 +31,7 @@ from csv_pipeline.storage.uploads import Upload, UploadState
 
 router = APIRouter(prefix="/tus", tags=["resumable uploads"])
 
-Version = Annotated[str, Header(description=f"The version of tus, {VERSION}.", examples=[VERSION])]
+_OF_TUS = [Depends(hold_to_version)]
 _BODY = {
     "requestBody": {
         "content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}},
@@ -56,20 +56,18 @@ def options(service: ServiceOf) -> Response:
     )
 
 
-@router.post("", status_code=status.HTTP_201_CREATED, openapi_extra=_BODY)
-async def create(  # noqa: PLR0913, PLR0917  # what tus says in headers
+@router.post("", status_code=status.HTTP_201_CREATED, dependencies=_OF_TUS, openapi_extra=_BODY)
+async def create(
     request: Request,
     caller: Uploader,
     service: ServiceOf,
-    tus_resumable: Version = "",
     upload_length: Annotated[str, Header(description="The bytes of the file.")] = "",
     upload_metadata: Annotated[
         str, Header(description="`filename`, and perhaps `account`, `feed`, `check`, in Base64.")
     ] = "",
 ) -> Response:
     """Begin an upload; `Location` is where its bytes go."""
-    del tus_resumable, upload_length, upload_metadata  # they are only declared here
-    hold_to_version(request)
+    del upload_length, upload_metadata  # they are only declared here
     size, said = number_in(request, "Upload-Length"), metadata_of(request)
     upload = await anyio.to_thread.run_sync(_begin, service, caller, size, said)
     headers = {"Location": f"{request.url.path.rstrip('/')}/{upload.upload_id}"}
@@ -78,38 +76,33 @@ async def create(  # noqa: PLR0913, PLR0917  # what tus says in headers
     return Response(status_code=status.HTTP_201_CREATED, headers=headers_of(upload) | headers)
 
 
-@router.head("/{upload_id}")
-def offset(
-    upload_id: int,
-    request: Request,
-    caller: Uploader,
-    service: ServiceOf,
-    tus_resumable: Version = "",
-) -> Response:
+@router.head("/{upload_id}", dependencies=_OF_TUS)
+def offset(upload_id: int, caller: Uploader, service: ServiceOf) -> Response:
     """Say how many bytes of an upload have come."""
-    del tus_resumable
-    hold_to_version(request)
     upload = _find(service, caller, upload_id)
     if upload.state is UploadState.UPLOADING and upload.whole:
         _go_on_late(service, caller, upload)
     return Response(headers=headers_of(upload) | length_and_metadata_of(upload))
 
 
-@router.patch("/{upload_id}", status_code=status.HTTP_204_NO_CONTENT, openapi_extra=_BODY)
+@router.patch(
+    "/{upload_id}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    dependencies=_OF_TUS,
+    openapi_extra=_BODY,
+)
 async def add(  # noqa: PLR0913, PLR0917  # what tus says in headers
     upload_id: int,
     request: Request,
     caller: Uploader,
     service: ServiceOf,
-    tus_resumable: Version = "",
     upload_offset: Annotated[str, Header(description="Where the bytes go on.")] = "",
     upload_checksum: Annotated[
         str, Header(description="An algorithm and the sum of this body, in Base64.")
     ] = "",
 ) -> Response:
     """Add bytes to an upload; with the last one it is checked or imported, as was asked for."""
-    del tus_resumable, upload_offset, upload_checksum
-    hold_to_version(request)
+    del upload_offset, upload_checksum
     hold_to_media_type(request)
     at = number_in(request, "Upload-Offset")
     upload = await anyio.to_thread.run_sync(_find, service, caller, upload_id)
@@ -122,19 +115,11 @@ async def add(  # noqa: PLR0913, PLR0917  # what tus says in headers
     return Response(status_code=status.HTTP_204_NO_CONTENT, headers=headers_of(upload))
 
 
-@router.delete("/{upload_id}", status_code=status.HTTP_204_NO_CONTENT)
-def end(
-    upload_id: int,
-    request: Request,
-    caller: Uploader,
-    service: ServiceOf,
-    tus_resumable: Version = "",
-) -> Response:
+@router.delete("/{upload_id}", status_code=status.HTTP_204_NO_CONTENT, dependencies=_OF_TUS)
+def end(upload_id: int, caller: Uploader, service: ServiceOf) -> Response:
     """Forget an upload that is not imported yet, and its bytes."""
-    del tus_resumable
-    hold_to_version(request)
     upload = _find(service, caller, upload_id)
-    engine.cancel(service.pipeline, upload_id)
+    forget(service, upload)
     service.note(caller, "cancel", f"upload {upload_id}", upload.account)
     return Response(status_code=status.HTTP_204_NO_CONTENT, headers={"Tus-Resumable": VERSION})
 

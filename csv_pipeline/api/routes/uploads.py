@@ -16,6 +16,7 @@ from csv_pipeline.api.taking import (
     ask_for_check,
     ask_for_import,
     find,
+    forget,
     go_on_or_drop,
     take_whole,
 )
@@ -141,11 +142,9 @@ def one(upload_id: int, caller: Reader, service: ServiceOf) -> UploadFacts:
 def cancel(upload_id: int, caller: Uploader, service: ServiceOf) -> UploadFacts:
     """Forget an upload that is not imported yet, and its bytes."""
     upload = find(service, caller, upload_id)
-    canceled = engine.cancel(service.pipeline, upload_id)
+    canceled = forget(service, upload)
     if upload.state is not UploadState.CANCELED:
         _note(service, caller, "cancel", upload_id, upload.account)
-    if upload.state is UploadState.CHECKING and upload.run_id is not None:
-        _end(service, upload.run_id)
     return UploadFacts.of(canceled, caller)
 
 
@@ -184,11 +183,3 @@ def import_(
 
 def _note(service: Service, caller: Caller, action: str, upload_id: int, account: str) -> None:
     service.note(caller, action, f"upload {upload_id}", account)
-
-
-def _end(service: Service, run_id: str) -> None:
-    """End the run of a check; if Dagster does not answer, it finds no bytes and ends by itself."""
-    try:
-        service.runs.end(run_id)
-    except ProblemError:
-        return

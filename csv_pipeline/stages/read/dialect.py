@@ -124,7 +124,7 @@ class ReadHints:
             has_protected=any(column.protected for column in feed.columns),
             feed=feed.name,
             dialect=feed.dialect,
-            columns=tuple(column.name for column in feed.columns if not column.derived),
+            columns=tuple(c.name for c in feed.columns if not (c.derived or c.local_of)),
         )
 
 
