@@ -7,7 +7,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --com
 	--constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev serve test test-slow test-browser test-postgres check bench clean
+.PHONY: help demo dev serve test test-slow test-browser chromium test-postgres check bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,12 +27,14 @@ test: .venv/ready-dev ## run the tests that take seconds
 test-slow: .venv/ready-dev ## run the tests that take longer
 	@$(BIN)/python -m pytest -m slow
 
-test-browser: .venv/ready-dev ## run the tests of the pages in Chromium, which apt brings if it may
+test-browser: .venv/ready-dev chromium ## run the tests of the pages in Chromium, which apt brings if it may
+	@$(BIN)/python -m pytest -m browser
+
+chromium:
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
 		{ apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } || { \
 		echo "No Chromium is installed, and apt-get may not install it here: apt-get install chromium" >&2; \
 		exit 1; }
-	@$(BIN)/python -m pytest -m browser
 
 test-postgres: .venv/ready-dev ## run the tests of `test` on an installed PostgreSQL, not the embedded one
 	@$(BIN)/python -m csv_pipeline_tests.postgres pytest

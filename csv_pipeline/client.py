@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Literal, Self, TypeVar
@@ -271,12 +272,10 @@ class Client:
         at, attempts = self._offset(number), 0
         while at < size:
             length = min(self._piece, size - at)
-            file.seek(at)
             headers = {"Upload-Offset": f"{at}", "Content-Length": f"{length}"} | _TUS | _BYTES
             try:
-                answer = self._ask(
-                    "PATCH", f"/tus/{number}", headers=headers, content=_bytes_of(file, length)
-                )
+                body = partial(_bytes_of, file, at, length)
+                answer = self._ask("PATCH", f"/tus/{number}", body, headers=headers)
             except (httpx2.TransportError, ProblemError) as error:
                 attempts += 1
                 if isinstance(error, ProblemError) and error.code not in _GOES_ON:
@@ -306,15 +305,17 @@ class Client:
             answer = self._ask("GET", answer["next"].removeprefix(self._http.base_url.path)).json()
             yield from answer[name]
 
-    def _ask(self, method: str, path: str, **how: Any) -> httpx2.Response:
+    def _ask(
+        self, method: str, path: str, body: Callable[[], Iterator[bytes]] | None = None, **how: Any
+    ) -> httpx2.Response:
         attempts = 0
         while True:
-            answer = self._http.request(method, path, **how)
+            answer = self._http.request(method, path, content=body and body(), **how)
             if not answer.is_error:
                 return answer
             attempts += 1
             is_busy = answer.status_code == httpx2.codes.TOO_MANY_REQUESTS
-            if not is_busy or attempts == _MOST_ATTEMPTS or "content" in how:
+            if not is_busy or attempts == _MOST_ATTEMPTS:
                 raise _problem(answer)
             time.sleep(float(answer.headers.get("Retry-After", "1")))
 
@@ -336,7 +337,8 @@ def _problem(answer: httpx2.Response) -> ProblemError:
     return ProblemError(answer.status_code, code, str(facts.get("detail", answer.text)), facts)
 
 
-def _bytes_of(file: BinaryIO, length: int) -> Iterator[bytes]:
+def _bytes_of(file: BinaryIO, at: int, length: int) -> Iterator[bytes]:
+    file.seek(at)
     while length and (chunk := file.read(min(length, _READ_AT_ONCE))):
         length -= len(chunk)
         yield chunk

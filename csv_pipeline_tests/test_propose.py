@@ -430,6 +430,8 @@ def test_the_command_writes_no_file_that_is_there(tmp_path: Path) -> None:
     said = CliRunner().invoke(commands.app, words)
     assert said.exit_code == 0
     assert out.read_text().startswith("# Proposed feed stock: ")
+    assert "stock 2025.csv: 3 rows, no rejects\n" in said.stdout
+    assert "check: only 3 rows show it, which may be chance\n" in said.stdout
     again = CliRunner().invoke(commands.app, words)
     assert again.exit_code == 2
     assert "a new file to write to was needed" in again.stderr

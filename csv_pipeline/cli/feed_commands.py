@@ -84,6 +84,7 @@ def propose(
     """Write a first YAML feed for files, by all of their values, with the evidence as comments."""
     from csv_pipeline.cli import opening, terminal
     from csv_pipeline.engine.proposing import propose as proposed
+    from csv_pipeline.engine.proposing import to_decide
 
     text = proposed(files, opening.settings_found(), name or (out.stem if out else None))
     if out is None:
@@ -94,6 +95,8 @@ def propose(
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text, encoding="utf-8")
     terminal.out.print(f"Written to {out}")
+    for line in to_decide(text):
+        terminal.out.print(line, markup=False, soft_wrap=True)
 
 
 @feeds.command()

@@ -83,6 +83,16 @@ def propose(paths: Sequence[Path], settings: Settings, name: str | None = None) 
     return "".join(f"# {line}\n" for line in _head(called, checked)) + text
 
 
+def to_decide(text: str) -> Iterator[str]:
+    """Give the comments of a proposal that somebody has to look at: its head, and what is open."""
+    head = True
+    for line in text.splitlines():
+        comment = line.strip().removeprefix("# ")
+        head = head and line.startswith("#")
+        if head or (line.strip().startswith("# ") and re.search(r"\b(?:settle|check)\b", comment)):
+            yield comment
+
+
 def rejects_of(path: Path, feed: Feed) -> dict[str, int]:
     """Return the rules that rows of a sample break, and how many do, without a database.
 

@@ -1,5 +1,6 @@
 """The Python client against a service on a port: from a file to its undo, over every break."""
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from csv_pipeline.access import Scope
+from csv_pipeline.api import gate
 from csv_pipeline.api.service import Service
 from csv_pipeline.client import SETTLED, BrokenUploadError, Client, ProblemError, Progress, State
 from csv_pipeline.storage.browse import ImportState
@@ -138,6 +140,17 @@ def large(tmp_path: Path) -> Path:
     path = tmp_path / "large.csv"
     path.write_text("ID,Name\n" + "".join(f"{n},{'x' * 90}{n}\n" for n in range(15_000)))
     return path
+
+
+def test_a_client_that_asks_too_often_waits_and_sends_every_byte(
+    client_of: Callable[..., Client], desk: Desk, large: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = itertools.cycle([0.01, 0])
+    monkeypatch.setattr(gate, "seconds_to_wait", lambda *_: next(turns))
+    number = client_of(piece_bytes=1_600_000).upload(large, feed="people")
+    monkeypatch.undo()
+    assert client_of().wait(number).counts["inserted"] == 15_000
+    assert [row.n for row in desk.rows(columns="count(DISTINCT name) AS n")] == [15_000]
 
 
 def test_a_broken_upload_goes_on_byte_for_byte(

@@ -48,7 +48,7 @@
         at = Number(answer.headers.get("Upload-Offset"));
         breaks = 0;
       } catch (error) {
-        if ((error.status && ![409, 423, 429].includes(error.status)) || ++breaks > 5) throw error;
+        if ((error.status && ![409, 423].includes(error.status)) || ++breaks > 5) throw error;
         await new Promise((done) => setTimeout(done, 500 * 2 ** breaks));
         at = Number((await ask(address, { method: "HEAD", headers: {} }).catch(() => null))?.headers.get("Upload-Offset") ?? at);
       }
@@ -59,6 +59,10 @@
   async function ask(address, how) {
     const answer = await fetch(address, { ...how, credentials: "omit", headers: { ...TUS, ...how.headers } });
     if (answer.ok) return answer;
+    if (answer.status === 429) {
+      await new Promise((done) => setTimeout(done, 1000 * Number(answer.headers.get("Retry-After") || 1)));
+      return ask(address, how);
+    }
     const problem = await answer.json().catch(() => ({}));
     throw Object.assign(new Error(problem.detail || `HTTP ${answer.status}`), { status: answer.status, code: problem.code });
   }

@@ -164,7 +164,8 @@ function request(method, path, headers, body, sent) {
     its.onerror = () => settled({ status: 0 });
     its.onload = () => {
       const told = its.response || {};
-      if ([409, 423, 429, 502, 503, 504].includes(its.status) && method !== "PUT") settled({ status: 0 });
+      if (its.status === 429) setTimeout(() => request(method, path, headers, body, sent).then(settled, refused), 1000 * Number(its.getResponseHeader("Retry-After") || 1));
+      else if ([409, 423, 502, 503, 504].includes(its.status) && method !== "PUT") settled({ status: 0 });
       else if (its.status === 401) refused(new Error("Your session has ended. Open this page again, log in, and choose the same file."));
       else if (its.status >= 300) refused(new Error(told.detail || `It was refused: HTTP status ${its.status}`));
       else settled({ status: its.status, told, location: its.getResponseHeader("Location"), offset: Number(its.getResponseHeader("Upload-Offset")) });
