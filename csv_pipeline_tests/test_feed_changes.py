@@ -178,13 +178,47 @@ def test_values_of_the_history_that_do_not_fit_are_refused_as_well(shelf: Shelf)
     assert shelf.rows("code, _extra")[1] == (None, {"code": "x8"})
 
 
-def test_a_key_of_the_history_that_does_not_fit_is_refused(shelf: Shelf) -> None:
+def test_a_key_that_only_the_history_has_is_shown_and_put_away_with_it(shelf: Shelf) -> None:
     added = shelf.bring(shelf.feed(), "id\nx\n")
     pipeline = shelf.open(shelf.feed())
     pipeline.undo(added.import_id)
     pipeline.close()
-    with pytest.raises(SetupError, match=r"column id: .* 1 of 4 do not, such as 'x'"):
-        apply_changes(shelf.database, shelf.feed(id="{name: id, type: integer}"))
+    feed = shelf.feed(id="{name: id, type: integer}")
+    with pytest.raises(SetupError, match=r"column id: .* 1 of 4 do not, such as 'x'.*--set-aside"):
+        apply_changes(shelf.database, feed)
+    found = apply_changes(shelf.database, feed, set_aside=True)
+    assert "history" in {one.column for one in found}
+    assert shelf.rows("id", "_history_before_1") == [("x",)]
+    assert shelf.bring(feed, ROWS.replace("\n", "\r\n")).counts.unchanged == 3
+    later = shelf.bring(feed, "id,code\n1,z\n")
+    pipeline = shelf.open(feed)
+    pipeline.undo(later.import_id)
+    with pytest.raises(UndoError, match="because the feed was changed"):
+        pipeline.undo(added.import_id + 1)
+    pipeline.close()
+    assert shelf.rows("code")[0] == ("7",)
+
+
+def test_a_key_of_a_stored_row_that_does_not_fit_is_not_set_aside(shelf: Shelf) -> None:
+    shelf.bring(shelf.feed(), "id\nx\n")
+    with pytest.raises(SetupError, match=r"column id: .* 1 of 4 do not"):
+        apply_changes(shelf.database, shelf.feed(id="{name: id, type: integer}"), set_aside=True)
+    assert len(shelf.rows("id")) == 4
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [("seen", ("no value of acme",)), ("price", ("2.00 of acme", "2.00 of acme"))],
+    ids=["no value", "twice"],
+)
+def test_rows_that_a_new_key_does_not_fit_are_shown(
+    key: str, shown: tuple[str, ...], shelf: Shelf
+) -> None:
+    shelf.bring(shelf.feed(), "id,price\n3,2.00\n")
+    (change,) = (one for one in changes_of(shelf.database, shelf.feed(key=key)) if not one.column)
+    assert (change.unfit, change.examples) == (len(shown), shown)
+    with pytest.raises(SetupError, match=f"such as '{shown[0]}'"):
+        apply_changes(shelf.database, shelf.feed(key=key))
 
 
 def test_no_value_of_a_confidential_feed_is_shown(shelf: Shelf) -> None:

@@ -186,6 +186,9 @@ def test_a_key_of_the_history_is_not_taken_for_another_row(shelf: Shelf) -> None
     pipeline.close()
     with pytest.raises(SetupError, match="'A' and 'a'"):
         feed_changes.apply(shelf.database, shelf.feed(**key("fold_case: true")))
+    feed_changes.apply(shelf.database, shelf.feed(**key("fold_case: true")), set_aside=True)
+    assert shelf.rows("id") == [("a",)]
+    assert shelf.rows("id", "_history_before_1") == [("a",)]
 
 
 def test_an_import_can_be_undone_after_its_rows_were_read_again(shelf: Shelf) -> None:

@@ -34,7 +34,13 @@ from csv_pipeline.storage.differences import (
 )
 from csv_pipeline.storage.isolation import lock_definitions
 from csv_pipeline.storage.known_cells import KnownCells, ReadCells
-from csv_pipeline.storage.rereading import Reread, hold_readings, note_readings, other_readings
+from csv_pipeline.storage.rereading import (
+    ASIDE,
+    Reread,
+    hold_readings,
+    note_readings,
+    other_readings,
+)
 from csv_pipeline.storage.targets import SCHEMA, history_table, key_columns, target_table
 from csv_pipeline.storage.undo_records import history_is_put_away
 
@@ -54,6 +60,11 @@ class Allowed:
 
 
 _NOTHING = Allowed()
+_HISTORY = Change(
+    column="history",
+    before="with keys that do not fit",
+    after="put away under another name; what earlier imports changed cannot be undone",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +96,8 @@ def apply_changes(
     with database.begin() as connection:
         lock_definitions(connection)
         change_tables(connection, partial(_lock, connection, feed))
+        without_history = allowed.set_aside and not allowed.fresh
+        without_history = without_history and _set_history_aside(connection, feed, readers, allowed)
         read_anew, rereading = other_readings(connection, feed, readers.stored, allowed.readings)
         moved: list[Change] = []
         if allowed.fresh:
@@ -105,7 +118,9 @@ def apply_changes(
         readings.settle(connection, feed)
         if read_anew:
             note_readings(connection, feed, read_anew, allowed.by)
-        if allowed.fresh or any(one.column is None for one in found):
+        if without_history:
+            found.append(_HISTORY)
+        if allowed.fresh or without_history or any(one.column is None for one in found):
             history_is_put_away(connection, feed, with_rows=allowed.fresh)
         done = tables.recomputed  # what is derived from other values is computed anew
         connection.execute(sa.delete(done).where(done.c.feed == feed.name))
@@ -119,6 +134,40 @@ def _lock(connection: sa.Connection, feed: Feed) -> None:
             connection.exec_driver_sql(f"LOCK TABLE {table_name(table.name)}")
 
 
+def _set_history_aside(
+    connection: sa.Connection, feed: Feed, readers: Readers, allowed: Allowed
+) -> bool:
+    """Put the history away if only keys of rows that are not stored any more do not fit."""
+    if _key_fits(connection, feed, readers, allowed):
+        return False
+    attempt, history = connection.begin_nested(), history_table(feed)
+    before = set(sa.inspect(connection).get_table_names(SCHEMA))
+    change_tables(connection, partial(_put_away, connection, feed, (history,)))
+    (away,) = set(sa.inspect(connection).get_table_names(SCHEMA)) - before
+    connection.exec_driver_sql(
+        f"CREATE TABLE {table_name(history.name)} (LIKE {table_name(away)} INCLUDING DEFAULTS)"
+    )
+    fits = _key_fits(connection, feed, readers, allowed)
+    if fits:
+        attempt.commit()
+    else:
+        attempt.rollback()
+    return fits
+
+
+def _key_fits(connection: sa.Connection, feed: Feed, readers: Readers, allowed: Allowed) -> bool:
+    """Return whether all rows, with their history, can be known by what the feed declares."""
+    look = connection.begin_nested()
+    read_anew, _ = other_readings(connection, feed, readers.stored, allowed.readings)
+    known_by = {None, *key_columns(feed)}
+    retyped = (one for one in changes_in(connection, feed) if one.column in known_by)
+    fits = not any(
+        one.unfit for one in (*read_anew, *retyped) if one.column not in allowed.readings
+    )
+    look.rollback()
+    return fits
+
+
 def _hold_to_fit(feed: Feed, changes: list[Change], *, set_aside: bool) -> None:
     """Refuse to convert what does not fit.
 
@@ -130,7 +179,9 @@ def _hold_to_fit(feed: Feed, changes: list[Change], *, set_aside: bool) -> None:
         if not one.unfit or (set_aside and not in_key):
             continue
         what = f"column {one.column}" if one.column else "the key"
-        ways = "--fresh" if in_key else "--set-aside or --fresh"
+        ways = "--set-aside or --fresh"
+        if in_key:
+            ways = f"--fresh, or {ASIDE}" if one.column else "--fresh"
         shown = f", such as {', '.join(map(repr, one.examples))}" if one.examples else ""
         raise SetupError(
             f"feed {feed.name!r}, {what}: rows that fit {one.after} were needed; {one.unfit:,} of "

@@ -137,12 +137,21 @@ def _key_change(connection: sa.Connection, feed: Feed, stored: dict[str, str]) -
             f"{blank} OR ({names}) IN (SELECT {names} FROM {table_name(feed.name)} "  # noqa: S608
             f"GROUP BY {names} HAVING count(*) > 1)"
         )
+    shown: tuple[str, ...] = ()
+    if known and not is_protected(feed, columns):
+        key = ", ".join(f"coalesce(\"{name}\"::text, 'no value')" for name in columns[1:])
+        query = (
+            f"SELECT concat_ws(' + ', {key}) || ' of ' || account FROM {table_name(feed.name)} "  # noqa: S608
+            f"WHERE {unfit} ORDER BY {names} LIMIT {_EXAMPLES}"
+        )
+        shown = tuple(connection.exec_driver_sql(query).scalars())
     yield Change(
         column=None,
         before=", ".join(before[1:]),
         after=", ".join(after[1:]),
         rows=count(connection, table_name(feed.name), "true"),
         unfit=count(connection, table_name(feed.name), unfit),
+        examples=shown,
     )
 
 

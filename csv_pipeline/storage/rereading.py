@@ -26,6 +26,7 @@ Reread = Callable[[str, Reading, Reading], Reader | None]
 """Gives a reader of a column, by how it was read and is read; None if no text tells the cell."""
 
 _EXAMPLES = 3
+ASIDE = "--set-aside, if only rows of the history have such keys: it is put away then"
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +259,7 @@ def hold_readings(feed: Feed, changes: list[Change], accepted: Collection[str]) 
             f"feed {feed.name!r}, {one.column}: rows that can be read again were needed, by "
             f"{one.after} in the place of {one.before}; {found}: `csv-pipeline feeds apply "
             f"{feed.name}` takes --fresh, or --accept-reading {one.column}, by which rows that "
-            "come again may be stored a second time"
+            f"come again may be stored a second time, or {ASIDE}"
         )
 
 
