@@ -146,14 +146,20 @@ def _refuse_old_server(connection: sa.Connection) -> None:
         )
 
 
-def _migrate(connection: sa.Connection) -> None:
+def revisions(connection: sa.Connection) -> tuple[str | None, str | None, set[str]]:
+    """Return the revision of the state tables, the newest that the code knows, and all of those."""
     scripts = ScriptDirectory(str(_MIGRATIONS))
-    newest = scripts.get_current_head()
-    if _revision(connection) == newest:
+    known = {script.revision for script in scripts.walk_revisions()}
+    return _revision(connection), scripts.get_current_head(), known
+
+
+def _migrate(connection: sa.Connection) -> None:
+    found, newest, known = revisions(connection)
+    if found == newest:
         return
     _lock_versions(connection)
     found = _revision(connection)
-    if found is not None and found not in {script.revision for script in scripts.walk_revisions()}:
+    if found is not None and found not in known:
         raise UnsupportedDatabaseError(
             f"database {connection.engine.url.render_as_string()}: state tables up to revision "
             f"{newest!r} were needed; found {found!r}, made by a newer csv_pipeline"
