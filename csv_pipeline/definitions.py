@@ -15,11 +15,11 @@ from csv_pipeline.spec.feed import parted
 _FEEDS = all_feeds(settings())
 
 
-def _opened() -> Pipeline:
+def opened() -> Pipeline:
     """Open the pipeline, and let its log say a line for each file, not one for each stage."""
     if not structlog.is_configured():
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
     return watched(open_pipeline(settings(), _FEEDS))
 
 
-defs = assemble(parted(_FEEDS)[0], Engine(_opened))
+defs = assemble(parted(_FEEDS)[0], Engine(opened))

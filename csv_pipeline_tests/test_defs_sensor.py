@@ -1,5 +1,6 @@
 """Whom the landing sensor and the nightly schedule ask runs for, and how often."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -8,12 +9,13 @@ from typing import Any, cast
 
 import dagster as dg
 import pytest
+import sqlalchemy as sa
 
 from csv_pipeline.defs.batch import batches
 from csv_pipeline.defs.lanes import by_turns
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.schedules import nightly
-from csv_pipeline.defs.sensors import UNFINISHED, landing
+from csv_pipeline.defs.sensors import MORE, UNFINISHED, heard, landing
 from csv_pipeline.engine.import_requests import ACCOUNTS, JOB, LANE
 from csv_pipeline.engine.importer import Import
 from csv_pipeline.engine.pipeline import Pipeline
@@ -22,7 +24,7 @@ from csv_pipeline.errors import SetupError
 from csv_pipeline.files.local import path_of
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.feed import Feed
-from csv_pipeline.storage import arrivals, readings
+from csv_pipeline.storage import arrivals, readings, tables
 from csv_pipeline.storage.arrivals import Backlog
 from csv_pipeline_tests.conftest import advance, ingest
 
@@ -69,6 +71,12 @@ class Landing:
         requests = self.tick(**settings).run_requests or []
         return [request for request in requests if request.partition_key == self.account]
 
+    def let_time_pass(self) -> None:
+        """Let the runs that were asked for be ones that Dagster should know by now."""
+        long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+        with self.pipeline.database.begin() as connection:
+            connection.execute(sa.update(tables.arrival).values(requested_at=long_ago))
+
     def arrivals(self) -> dict[str, int]:
         with self.pipeline.database.begin() as connection:
             rows = arrivals.find(connection, account=self.account)
@@ -114,9 +122,57 @@ def test_a_known_account_is_not_added_again(area: Landing) -> None:
 
 def test_a_second_request_for_the_same_files_has_another_key(area: Landing) -> None:
     area.drop("one.csv")
-    (first,), (second,) = area.requests(), area.requests()
+    (first,) = area.requests()
+    area.let_time_pass()
+    (second,) = area.requests()
     assert first.run_config == second.run_config
     assert first.run_key != second.run_key
+
+
+def test_a_file_that_a_run_was_just_asked_for_is_asked_no_other_for(area: Landing) -> None:
+    area.drop("one.csv")
+    assert len(area.requests()) == 1
+    assert area.requests() == []
+    area.let_time_pass()
+    assert len(area.requests()) == 1
+
+
+def test_what_was_heard_to_be_complete_is_asked_a_run_for_at_once(area: Landing) -> None:
+    whole, growing = area.drop("whole.csv"), area.drop("growing.csv")
+    began = time.monotonic()
+    asked = area.tick(cursor=heard([whole]), settle_seconds=60)
+    assert time.monotonic() - began < 30
+    assert [request.partition_key for request in asked.run_requests or ()] == [area.account]
+    assert set(area.arrivals()) == {whole.name}
+    assert growing.exists()
+    assert asked.cursor == ""
+
+
+def test_what_was_heard_of_is_no_more_than_a_hint(area: Landing) -> None:
+    gone, misplaced = area.drop("gone.csv"), area.drop("misplaced.csv", feed="peeple")
+    open_still = area.drop("open.csv")
+    gone.unlink()
+    with open_still.open("a"):
+        asked = area.tick(cursor=heard([gone, misplaced, open_still]))
+    assert area.account not in {request.partition_key for request in asked.run_requests or ()}
+    assert set(area.arrivals()) == {"misplaced.csv"}
+
+
+def test_a_watch_is_told_that_files_wait_behind_a_run(area: Landing) -> None:
+    path = area.drop("one.csv")
+    _add_run(area, "START")
+    asked = area.tick(cursor=heard([path]))
+    assert (asked.run_requests, asked.cursor) == ([], MORE)
+    assert area.tick().cursor == ""
+
+
+def test_no_more_runs_are_asked_for_than_may_wait_at_once(area: Landing) -> None:
+    area.drop("one.csv")
+    other = area.instance.add_run(dg.DagsterRun(JOB, tags={LANE: "another/lane"}))
+    begun = dg.DagsterEvent("PIPELINE_STARTING", job_name=JOB)
+    area.instance.report_dagster_event(begun, other.run_id)
+    assert not area.tick(runs_per_tick=1).run_requests
+    assert len(area.requests(runs_per_tick=1_000)) == 1
 
 
 @pytest.mark.parametrize("event", ["STARTING", "START", "CANCELING"])
@@ -343,5 +399,6 @@ def test_no_run_is_asked_for_a_feed_that_is_held_back_and_its_files_wait(
         held.setattr(readings, "hold", hold)
         for _ in range(2):
             asked = {str(request.tags[LANE]) for request in area.requests()}
+            area.let_time_pass()
             assert asked == {f"{area.account}/customers"}
     assert {str(r.tags[LANE]) for r in area.requests()} >= {f"{area.account}/people"}

@@ -110,6 +110,15 @@ class Served:
         facts: dict[str, Any] = answer.raise_for_status().json()
         return facts
 
+    def drop(self, name: str) -> set[str]:
+        """Drop a file where the sensor looked just now; return the tags of its run."""
+        done = self.done()
+        folder = self.log.parent / "data/landing/acme/customers"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(CUSTOMERS.replace("Ann", name))
+        _wait(lambda: self.done() == done + 1, 60)
+        return {tag["key"] for tag in self.runs()[0]["tags"]}
+
     def children(self) -> list[int]:
         listed = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
         servers = [int(pid) for pid in listed.split()]
@@ -156,6 +165,8 @@ def test_runs_are_forked_and_what_is_killed_is_started_again() -> None:
         _wait(lambda: served.done() == 1, 60)
         served.send("two.csv")
         _wait(lambda: served.done() == 2, 60)
+        tags = served.drop("dropped.csv")
+        assert "dagster/tick" not in tags  # the watcher asked for the run, before the sensor
         (worker,) = [
             tag["value"] for tag in served.runs()[0]["tags"] if tag["key"] == "csv_pipeline/worker"
         ]
@@ -165,4 +176,4 @@ def test_runs_are_forked_and_what_is_killed_is_started_again() -> None:
         _wait(lambda: served.log.read_text().count("it is started again") == 4, 60)
         _wait(served.is_up, 120)
         served.send("three.csv")
-        _wait(lambda: served.done() == 3, 120)
+        _wait(lambda: served.done() == 4, 120)

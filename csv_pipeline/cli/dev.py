@@ -109,7 +109,7 @@ def _tell(pipeline: Pipeline, dagster: str, page: str | None) -> None:
         f"  Dagster       {dagster}",
         f"  landing area  {pipeline.settings.landing_area}",
         "  drop a file   into ACCOUNT/FEED/ there, such as acme/ebay_orders/; its rows are in the",
-        f"                table within some 20 seconds ({command()} feeds lists the feeds)",
+        f"                table within seconds ({command()} feeds lists the feeds)",
         f"  database      {psql(pipeline)}",
         "  stop          Ctrl-C",
         "",

@@ -60,8 +60,7 @@ def first_batch(pipeline: Pipeline, account: str, feed: str, run_id: str) -> Seq
             connection,
             with_failed=True,
             max_failures=pipeline.settings.max_failures,
-            lane=(account, feed),
-            run_id=run_id,
+            for_run=(account, feed, run_id),
         )
     return next((batch for lane in lanes for batch in batches(lane, pipeline.settings)), ())
 

@@ -1,15 +1,65 @@
-"""Dagster's daemon, with the process that runs are forked from started before the first run."""
+"""Dagster's daemon, made prompt: it hears of files, starts runs at once, and forks them.
 
-from dagster._daemon.cli import cli
+`python -m csv_pipeline.defs.daemon run` takes the place of `dagster-daemon run`. Under that one
+files wait for the next tick of the sensor, and runs for the next look at the queue.
+"""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import click
+from dagster import DagsterInstance
+from dagster._cli.utils import get_instance_for_cli
+from dagster._cli.workspace.cli_target import workspace_opts_to_load_target
+from dagster._daemon.controller import create_daemons_from_instance, daemon_controller_from_instance
+from dagster._daemon.daemon import DagsterDaemon
+from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
+from dagster._utils.interrupts import capture_interrupts
+from dagster_shared.cli import WorkspaceOpts, workspace_options
 
 from csv_pipeline.defs.launcher import SOURCE
+from csv_pipeline.defs.prompt_queue import PromptQueue
+from csv_pipeline.defs.watcher import Watcher
+from csv_pipeline.settings import settings
 
 
+def daemons(instance: DagsterInstance) -> Iterator[DagsterDaemon[Any]]:
+    """Give what Dagster's own daemon does, with a prompt queue, and the watcher."""
+    asked = threading.Event()
+    yield Watcher(settings().landing_area, settings().settle_seconds, asked)
+    for daemon in create_daemons_from_instance(instance):
+        prompt = isinstance(daemon, QueuedRunCoordinatorDaemon)
+        yield PromptQueue(asked) if prompt else daemon
+
+
+@click.group()
 def main() -> None:
-    """Run the daemon by Dagster's own options until it is told to end."""
+    """Do what Dagster's daemon does."""
+
+
+@main.command()
+@click.option("--log-level", default="info")
+@workspace_options
+def run(log_level: str, **workspace: object) -> None:
+    """Run until told to end."""
+    target = workspace_opts_to_load_target(WorkspaceOpts.extract_from_cli_options(workspace))
     SOURCE.start()
     try:
-        cli()
+        with (
+            capture_interrupts(),
+            get_instance_for_cli() as instance,
+            daemon_controller_from_instance(
+                instance,
+                workspace_load_target=target,
+                gen_daemons=daemons,
+                log_level=log_level,
+                code_server_log_level="warning",
+            ) as controller,
+        ):
+            controller.check_daemon_loop()
+    except KeyboardInterrupt:
+        return
     finally:
         SOURCE.stop()
 

@@ -13,7 +13,7 @@ from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 
 from csv_pipeline.settings import settings
-from csv_pipeline.storage.database import schema_url
+from csv_pipeline.storage.database import kept_engine, schema_url
 
 Data = ConfigurableClassData | None
 
@@ -27,14 +27,25 @@ class _Unconfigured:
 
 
 class Storage(_Unconfigured, DagsterPostgresStorage):
-    """Runs, events and schedules, in the schema `dagster` of the pipeline's database."""
+    """Runs, events and schedules, in the schema `dagster` of the pipeline's database.
+
+    Dagster writes some sixty events of a run, each by a connection of its own and each waiting for
+    the disk. Here a process keeps a connection, and a commit of Dagster's does not wait: a crash of
+    the server may lose its last half second, which the pipeline's own records never depend on.
+    """
 
     @classmethod
     def from_config_value(cls, inst_data: Data, config_value: Any) -> Self:
         """Return the storage on the embedded server or the one given."""
         # dagster-postgres speaks psycopg 2; SQLAlchemy's default for PostgreSQL is psycopg 3.
-        url = schema_url(settings(), "dagster").set(drivername="postgresql+psycopg2")
-        return cls(url.render_as_string(hide_password=False), inst_data=inst_data)
+        url = schema_url(settings(), "dagster", synchronous_commit="off").set(
+            drivername="postgresql+psycopg2"
+        )
+        storage = cls(url.render_as_string(hide_password=False), inst_data=inst_data)
+        engine = kept_engine(url)
+        for one in (storage._run_storage, storage._event_log_storage, storage._schedule_storage):
+            one._engine = engine  # noqa: SLF001  # Dagster's own choice for its web server
+        return storage
 
 
 class Artifacts(_Unconfigured, LocalArtifactStorage):

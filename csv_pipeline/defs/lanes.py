@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 
 import dagster as dg
@@ -13,6 +13,9 @@ from csv_pipeline.engine.import_requests import ImportRequest, lane_name
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.storage import arrivals
 from csv_pipeline.storage.arrivals import Backlog
+
+_UNASKED_SECONDS = 5.0
+"""How long a run that was asked for has until it is one that Dagster knows."""
 
 log = structlog.get_logger()
 
@@ -28,35 +31,36 @@ def by_turns(lanes: Iterable[Backlog]) -> list[Backlog]:
     return sorted(lanes, key=turn)
 
 
-def request_runs(
-    pipeline: Pipeline, busy: Collection[str] = (), *, night: bool = False
-) -> list[dg.RunRequest]:
-    """Return requests for what waits in lanes that are not `busy`, and note them in the ledger.
+def waiting_lanes(pipeline: Pipeline, *, night: bool = False) -> list[Backlog]:
+    """Return the lanes in which a file waits that no run was just asked for, by turns.
 
-    One for the first files of each lane; by `night` for all of them, and for those that failed.
-    Files of feeds that are held back wait; the log says why.
+    By `night` those as well in which a file failed. Files of feeds that are held back wait; the log
+    says why.
     """
-    settings = pipeline.settings
     with pipeline.database.begin() as connection:
         waiting = arrivals.backlog(
-            connection, with_failed=night, max_failures=settings.max_failures
+            connection,
+            with_failed=night,
+            max_failures=pipeline.settings.max_failures,
+            unasked_seconds=None if night else _UNASKED_SECONDS,
         )
     held = pipeline.held_back({lane.feed for lane in waiting} & pipeline.feeds.keys())
     for name, why in held.items():
         log.error("files wait", feed=name, because=why)
+    return [lane for lane in by_turns(waiting) if lane.feed in pipeline.feeds.keys() - held]
+
+
+def request_runs(
+    pipeline: Pipeline, lanes: Sequence[Backlog], *, all_files: bool = False
+) -> list[dg.RunRequest]:
+    """Return a request for the first files of each lane, or for `all_files`, and note them."""
+    settings = pipeline.settings
+    due = [
+        (lane, arrival_ids)
+        for lane in lanes
+        for arrival_ids in islice(batches(lane, settings), None if all_files else 1)
+    ]
     with pipeline.database.begin() as connection:
-        lanes = [
-            lane
-            for lane in by_turns(waiting)
-            if lane.feed in pipeline.feeds.keys() - held
-            and lane_name(lane.account, lane.feed) not in busy
-        ]
-        each = None if night else 1
-        due = [
-            (lane, arrival_ids)
-            for lane in lanes[: None if night else settings.runs_per_tick]
-            for arrival_ids in islice(batches(lane, settings), each)
-        ]
         arrivals.note_request(connection, [one for _, some in due for one in some])
     return [_request(pipeline, lane, arrival_ids) for lane, arrival_ids in due]
 

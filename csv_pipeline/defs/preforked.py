@@ -9,11 +9,15 @@ Polars may be imported before a fork, but must not have run: a child would wait 
 does not have. So the process looks at its threads before each fork, and ends rather than fork then.
 """
 
+import gc
 import os
 import signal
 import sys
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+
+from csv_pipeline.errors import PipelineError
 
 READY = "ready"
 _TASKS = Path("/proc/self/task")
@@ -38,9 +42,17 @@ def main() -> int:
 
 
 def prepare(module: str) -> None:
-    """Import what a run needs, and build a module's definitions, without running Polars."""
+    """Import what a run needs, and build a module's definitions, without running Polars.
+
+    The pipeline is opened and closed once, so that what is loaded and compiled on the way is there.
+    """
     import_module("dagster._cli.api")  # here, so that the launcher does not load it
-    import_module(module).defs.get_repository_def().get_all_jobs()
+    definitions = import_module(module)
+    definitions.defs.get_repository_def().get_all_jobs()
+    with suppress(PipelineError):  # a database that does not answer now may when there is a run
+        definitions.opened().close()
+    gc.collect()
+    gc.freeze()  # a child's collector need not touch, and so copy, what was there before it
 
 
 def running_pools() -> list[str]:

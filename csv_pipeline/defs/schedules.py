@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from csv_pipeline.defs.derived import request_recomputes
-from csv_pipeline.defs.lanes import request_runs
+from csv_pipeline.defs.lanes import request_runs, waiting_lanes
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.engine.import_requests import ACCOUNTS, JOB
 
@@ -23,7 +23,7 @@ def nightly(
     """Request runs for files that failed or still wait, and remove files kept no longer."""
     pipeline = engine.pipeline()
     pipeline.remove_all_expired(pipeline.settings.tick_seconds)
-    requests = request_runs(pipeline, night=True)
+    requests = request_runs(pipeline, waiting_lanes(pipeline, night=True), all_files=True)
     requests += request_recomputes(pipeline, again=f"{context.scheduled_execution_time:%Y-%m-%d}")
     # A schedule cannot request partitions, and an account may be newer than the last sensor tick.
     added = sorted({str(request.partition_key) for request in requests})

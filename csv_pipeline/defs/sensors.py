@@ -1,15 +1,18 @@
 """Look at the landing area every few seconds and ask for runs over what arrived."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import dagster as dg
 
-from csv_pipeline.defs.lanes import request_runs
+from csv_pipeline.defs.lanes import request_runs, waiting_lanes
 from csv_pipeline.defs.partitions import account_partitions
 from csv_pipeline.defs.resource import Engine
-from csv_pipeline.engine.import_requests import ACCOUNTS, JOB, LANE
+from csv_pipeline.engine.import_requests import ACCOUNTS, JOB, LANE, lane_name
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.files.landing import ScanResult
+from csv_pipeline.location import location_of
 from csv_pipeline.storage import accounts
 
 UNFINISHED = [
@@ -19,6 +22,17 @@ UNFINISHED = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+
+
+_HEARD = "/heard/"
+"""How a cursor begins that says what a watch heard; no folder, which one names else, begins so."""
+MORE = "/more/"
+"""The cursor that says to a watch that files wait which no run could be asked for yet."""
+
+
+def heard(complete: Iterable[Path]) -> str:
+    """Return the cursor by which the sensor looks at files that are complete, and no others."""
+    return _HEARD + json.dumps([str(path) for path in complete])
 
 
 @dg.sensor(
@@ -32,6 +46,27 @@ def landing(
 ) -> dg.SensorResult:
     """Request runs for what waits, and partitions for accounts never seen."""
     pipeline = engine.pipeline()
+    cursor = context.cursor or ""
+    if cursor.startswith(_HEARD):
+        complete = [location_of(path) for path in json.loads(cursor.removeprefix(_HEARD))]
+        seen = pipeline.scan(seconds=pipeline.settings.tick_seconds, complete=complete)
+    else:
+        seen = _scan(context, pipeline, cursor)
+    lanes, busy = waiting_lanes(pipeline), busy_lanes(context.instance)
+    free = [lane for lane in lanes if lane_name(lane.account, lane.feed) not in busy]
+    room = max(0, pipeline.settings.runs_per_tick - len(busy))
+    requests = request_runs(pipeline, free[:room])
+    more = MORE if cursor.startswith(_HEARD) and len(requests) < len(lanes) else ""
+    return dg.SensorResult(
+        run_requests=requests,
+        skip_reason=None if requests else _why_not(seen),
+        dynamic_partitions_requests=new_partitions(pipeline, context.instance),
+        cursor=more or seen.stopped_at or "",
+    )
+
+
+def _scan(context: dg.SensorEvaluationContext, pipeline: Pipeline, start_at: str) -> ScanResult:
+    """Look at all of the landing area, from where the time of the last tick ended."""
     # Half the time is for looking, a quarter for files that a crash left behind.
     seconds = pipeline.settings.tick_seconds / 2
     for one in pipeline.broken:
@@ -41,15 +76,9 @@ def landing(
             one.name,
             one.why,
         )
-    seen = pipeline.scan(seconds=seconds, start_at=context.cursor or None)
+    seen = pipeline.scan(seconds=seconds, start_at=start_at or None)
     pipeline.put_away(seconds / 2)
-    requests = request_runs(pipeline, busy_lanes(context.instance))
-    return dg.SensorResult(
-        run_requests=requests,
-        skip_reason=None if requests else _why_not(seen),
-        dynamic_partitions_requests=new_partitions(pipeline, context.instance),
-        cursor=seen.stopped_at or "",
-    )
+    return seen
 
 
 def busy_lanes(instance: dg.DagsterInstance) -> set[str]:

@@ -5,7 +5,7 @@ imports; the path of one file is in `csv_pipeline.engine.importer`.
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -212,11 +212,16 @@ class Pipeline:
             ) from error
 
     def scan(
-        self, *, seconds: float, start_at: str | None = None, account: str | None = None
+        self,
+        *,
+        seconds: float,
+        start_at: str | None = None,
+        account: str | None = None,
+        complete: Collection[Location] | None = None,
     ) -> ScanResult:
         """Look at the landing area, enter what is new into the ledger and return it.
 
-        Of one `account` only its folder is looked at.
+        Of one `account` only its folder is looked at; or only at files known to be `complete`.
         """
         landing = self.settings.landing_area
         with self.database.begin() as connection:
@@ -232,6 +237,7 @@ class Pipeline:
             start_at=start_at,
             account=account,
             broken={one.name for one in self.broken},
+            complete=complete,
         )
         with self.database.begin() as connection:
             archive.let_returned_wait(connection, seen.found)

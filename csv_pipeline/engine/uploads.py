@@ -183,6 +183,7 @@ def place(pipeline: Pipeline, upload_id: int, *, feed: str | None = None) -> Upl
                 shutil.move(source, path)
         found = found_file(target, upload.account, name)
         arrival_id = arrivals.enter(connection, found, now=True)
+        arrivals.note_request(connection, [arrival_id])  # by whoever places it
         placed = uploads.change(
             connection,
             upload_id,

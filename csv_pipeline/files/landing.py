@@ -7,7 +7,8 @@ no high-water mark is compared. Listing hashes nothing and opens nothing.
 
 import difflib
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from csv_pipeline.account import account_slug
@@ -47,6 +48,7 @@ def scan_landing(  # noqa: PLR0913  # where, for what, what is known, and three 
     start_at: str | None = None,
     account: str | None = None,
     broken: Collection[str] = (),
+    complete: Collection[Location] | None = None,
 ) -> ScanResult:
     """Return the files that are new, account by account until `deadline` (`time.monotonic`).
 
@@ -54,6 +56,7 @@ def scan_landing(  # noqa: PLR0913  # where, for what, what is known, and three 
     last `settle_seconds` may still be growing: it is looked at again after that time and waits
     unless size and modification time stayed as they were, unless its store shows whole files only.
     One of a feed that is `broken` waits, unknown to the ledger, until a look that has the feed.
+    If somebody knows which files are `complete`, these are looked at and no others, at once.
     """
     found: list[FoundFile] = []
     misplaced: list[tuple[FoundFile, str]] = []
@@ -61,7 +64,12 @@ def scan_landing(  # noqa: PLR0913  # where, for what, what is known, and three 
     held, stopped_at = 0, None
     store = store_of(landing)
     store.prepare(landing)
-    for listed in store.listing(landing, start_at or "", is_ignored, only=account or ""):
+    listing = (
+        store.listing(landing, start_at or "", is_ignored, only=account or "")
+        if complete is None
+        else _listing_of(complete, landing)
+    )
+    for listed in listing:
         if time.monotonic() > deadline:
             stopped_at = listed.at
             break
@@ -73,7 +81,7 @@ def scan_landing(  # noqa: PLR0913  # where, for what, what is known, and three 
             held += 1
         elif (why := fault or _misplaced(file, feeds)) is not None:
             misplaced.append((file, why))
-        elif not store.whole and _age(file) < settle_seconds:
+        elif complete is None and not store.whole and _age(file) < settle_seconds:
             young.append(file)
         else:
             found.append(file)
@@ -98,6 +106,16 @@ def found_file(location: Location, account: str, feed: str) -> FoundFile:
         FileNotFoundError: There is no such file.
     """
     return _found(location, store_of(location).status(location), account_slug(account), feed)
+
+
+def _listing_of(complete: Collection[Location], landing: Location) -> Iterator[Listed]:
+    """Give files as a listing does, without those that are gone or written to."""
+    store = store_of(landing)
+    for location in complete:
+        with suppress(OSError):
+            status, fault = store.status(location), store.fault(location, landing)
+            if not store.is_being_written(location):
+                yield Listed(location=location, status=status, at="", fault=fault)
 
 
 def _of_listing(listed: Listed, landing: Location) -> tuple[FoundFile, str | None]:

@@ -18,9 +18,11 @@ from pathlib import Path
 
 from csv_pipeline.errors import SetupError
 from csv_pipeline.files.store import FileStatus, FileStore, Listed
+from csv_pipeline.files.watching import Watch
 from csv_pipeline.location import Location, parts_below, storable
 
 _CHUNK = 4 * 1024**2
+_TELLS = sys.platform == "linux"
 
 
 def path_of(location: Location) -> Path:
@@ -156,6 +158,12 @@ class LocalStore(FileStore):
         finally:
             os.close(descriptor)
         return False
+
+    def watch(
+        self, area: Location, ignored: Callable[[str], bool], settle_seconds: float
+    ) -> Watch | None:
+        """Watch a folder where the system is Linux."""
+        return Watch.over(path_of(area), ignored, settle_seconds) if _TELLS else None
 
     def on_disk(self, location: Location) -> Path | None:
         """Return the path."""

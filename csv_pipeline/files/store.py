@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
+from csv_pipeline.files.watching import Watch
 from csv_pipeline.location import Location
 
 
@@ -124,6 +125,12 @@ class FileStore(Protocol):
     def is_being_written(self, location: Location) -> bool:
         """Return whether a program has the file open for writing; False where this is not known."""
         return False
+
+    def watch(
+        self, area: Location, ignored: Callable[[str], bool], settle_seconds: float
+    ) -> Watch | None:
+        """Return a watch over an area; None where the store tells nothing by itself."""
+        return None
 
     def on_disk(self, location: Location) -> Path | None:
         """Return the path of a file of this machine; None where a copy is needed to have one."""

@@ -6,6 +6,7 @@ its location, size, modification time and ETag together were never seen.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -178,22 +179,26 @@ def backlog(
     *,
     with_failed: bool = False,
     max_failures: int | None = None,
-    lane: tuple[str, str] | None = None,
-    run_id: str | None = None,
+    for_run: tuple[str, str, str] | None = None,
+    unasked_seconds: float | None = None,
 ) -> list[Backlog]:
     """Return what can be claimed now, a lane (account, feed) each, the longest waiting lane first.
 
     Claims whose lease ran out or whose worker died count as waiting; files that failed only
-    `with_failed`, and only if that was less than `max_failures` times. What the run `run_id` has
-    claimed waits for it. A `lane`, account and feed, is asked for alone.
+    `with_failed`, and only if that was less than `max_failures` times. What a run was asked for in
+    the last `unasked_seconds` is left to it. `for_run` names an account, a feed and a run: theirs
+    alone, and what that run has claimed waits for it.
     """
     table = tables.arrival
     statuses = _OPEN if with_failed else (ArrivalStatus.WAITING,)
     waiting = claimable(connection, statuses, max_failures)
-    if run_id is not None:
+    if for_run is not None:
+        account, feed, run_id = for_run
         waiting |= (table.c.status == ArrivalStatus.CLAIMED) & (table.c.run_id == run_id)
-    if lane is not None:
-        waiting &= (table.c.account == lane[0]) & (table.c.feed == lane[1])
+        waiting &= (table.c.account == account) & (table.c.feed == feed)
+    if unasked_seconds is not None:
+        since = sa.func.now() - timedelta(seconds=unasked_seconds)
+        waiting &= table.c.requested_at.is_(None) | (table.c.requested_at < since)
     ids, sizes = (
         sa.func.array_agg(pg.aggregate_order_by(column, *order.as_they_go()))
         for column in (table.c.arrival_id, table.c.size_bytes)
@@ -211,14 +216,14 @@ def backlog(
 
 
 def note_request(connection: sa.Connection, arrival_ids: Sequence[int]) -> None:
-    """Count that a run was requested for these arrivals, so that the next request differs."""
+    """Note that a run was requested for these arrivals, so that the next request differs."""
     table = tables.arrival
     connection.execute(
         sa.update(table)
         .where(
             table.c.arrival_id == sa.any_(sa.literal(list(arrival_ids), pg.ARRAY(sa.BigInteger)))
         )
-        .values(requests=table.c.requests + 1)
+        .values(requests=table.c.requests + 1, requested_at=sa.func.now())
     )
 
 

@@ -87,15 +87,23 @@ def server_url(settings: Settings) -> sa.URL:
     return _embedded_url(settings.postgres_area)
 
 
-def schema_url(settings: Settings, schema: str) -> sa.URL:
+def schema_url(settings: Settings, schema: str, **parameters: str) -> sa.URL:
     """Return the server's address with this schema, made if it is not there, as the only one seen.
 
-    For programs that keep their own tables beside ours and know nothing of schemas.
+    For programs that keep their own tables beside ours and know nothing of schemas. Further
+    `parameters` are the server's, for their connections.
     """
     url = server_url(settings)
     with Database(engine_for(url, poolclass=sa.NullPool)).begin() as connection:
         make_schema(connection, schema)
-    return with_settings(url, search_path=schema)
+    return with_settings(url, search_path=schema, **parameters)
+
+
+def kept_engine(url: sa.URL) -> sa.Engine:
+    """Return an engine without transactions that keeps one connection and opens more on demand."""
+    return sa.create_engine(
+        url, isolation_level="AUTOCOMMIT", pool_size=1, max_overflow=-1, pool_pre_ping=True
+    )
 
 
 def open_database(settings: Settings) -> Database:

@@ -75,6 +75,7 @@ arrival = sa.Table(
     sa.Column("seen_at", AWARE, nullable=False, server_default=sa.func.now()),
     sa.Column("status", sa.Text, nullable=False, server_default="waiting"),
     sa.Column("requests", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("requested_at", AWARE),
     sa.Column("attempt", sa.Integer, nullable=False, server_default="0"),
     sa.Column("lease_expires_at", AWARE),
     sa.Column("run_id", sa.Text),

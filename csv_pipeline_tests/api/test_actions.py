@@ -153,7 +153,7 @@ def test_a_canceled_file_ends_alone_and_stays_so_until_retry(desk: Desk, api_of:
     (listed,) = api.get("/api/v1/imports?state=canceled").json()["imports"]
     assert listed["number"] == number
     with desk.pipeline.database.begin() as connection:
-        assert arrivals.backlog(connection, with_failed=True, lane=lane) == []
+        assert arrivals.backlog(connection, with_failed=True, for_run=(*lane, "")) == []
     assert desk.pipeline.claim(*lane) == []
     assert api.post(address(number, "cancel")).json()["code"] == "wrong_state"
     assert api.post(address(number, "retry")).status_code == 202

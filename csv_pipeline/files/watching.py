@@ -1,0 +1,114 @@
+"""Hear at once which files below a folder are complete, as Linux tells it.
+
+A file is complete when its writer closed it, or when it was moved to its name, and nothing was
+heard of it for a moment. Of a file that is only seen to be there, nothing must be heard for as long
+as a scan would wait. What is heard is a hint: it may be lost, and a writer may open its file again.
+The scan of the landing area finds what was lost, and what changed later is another arrival.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import structlog
+from watchdog.events import (
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers.inotify import InotifyObserver
+
+_QUIET_SECONDS = 0.15
+_BURST_SECONDS = 0.5
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    at: float
+    wait_seconds: float
+
+
+class Watch(FileSystemEventHandler):
+    """What was heard of the files below a folder; those with an `ignored` name are left out."""
+
+    def __init__(self, folder: Path, ignored: Callable[[str], bool], settle_seconds: float) -> None:
+        self._folder, self._ignored, self._settle = folder, ignored, settle_seconds
+        self._heard: dict[str, _Heard] = {}
+        self._lock = threading.Lock()
+        self._observer = InotifyObserver(generate_full_events=True)
+
+    @classmethod
+    def over(
+        cls, folder: Path, ignored: Callable[[str], bool], settle_seconds: float
+    ) -> Self | None:
+        """Return a watch that hears already; None where the system does not let one."""
+        watch = cls(folder, ignored, settle_seconds)
+        try:
+            watch._observer.schedule(watch, str(folder), recursive=True)
+            watch._observer.start()
+        except OSError as error:  # too many folders, or a file system that tells nothing
+            log.warning("folder is not watched", folder=str(folder), because=str(error))
+            return None
+        return watch
+
+    def close(self) -> None:
+        """Hear no more."""
+        self._observer.stop()
+        self._observer.join()
+
+    def is_alive(self) -> bool:
+        """Return whether anything would be heard."""
+        return self._observer.is_alive() and self._folder.is_dir()
+
+    def complete(self) -> list[Path]:
+        """Return the complete files, each once; those that come in one go, together."""
+        now = time.monotonic()
+        with self._lock:
+            silent = {path: now - its.at - its.wait_seconds for path, its in self._heard.items()}
+            done = [path for path, seconds in silent.items() if seconds >= 0]
+            more_come = any(now - its.at < _QUIET_SECONDS for its in self._heard.values())
+            if more_come and all(silent[path] < _BURST_SECONDS for path in done):
+                return []
+            for path in done:
+                del self._heard[path]
+        return [Path(path) for path in done]
+
+    def dispatch(self, event: FileSystemEvent) -> None:
+        """Take up what the system says; that a reader opened or closed a file says nothing."""
+        match event:
+            case FileClosedEvent():
+                self._take(event.src_path, _QUIET_SECONDS)
+            case FileMovedEvent():
+                self._drop(event.src_path)
+                self._take(event.dest_path, _QUIET_SECONDS)
+            case FileCreatedEvent():
+                self._take(event.src_path, self._settle)
+            case FileModifiedEvent():
+                self._wait_longer(event.src_path)
+            case FileDeletedEvent():
+                self._drop(event.src_path)
+
+    def _take(self, path: str | bytes, wait_seconds: float) -> None:
+        name = os.fsdecode(path)
+        below = Path(name).parts[len(self._folder.parts) :]
+        if name and below and not any(map(self._ignored, below)):
+            with self._lock:
+                self._heard[name] = _Heard(time.monotonic(), wait_seconds)
+
+    def _wait_longer(self, path: str | bytes) -> None:
+        with self._lock:
+            if (its := self._heard.get(os.fsdecode(path))) is not None:
+                self._heard[os.fsdecode(path)] = _Heard(time.monotonic(), its.wait_seconds)
+
+    def _drop(self, path: str | bytes) -> None:
+        with self._lock:
+            self._heard.pop(os.fsdecode(path), None)

@@ -1,0 +1,120 @@
+"""Hear which files of a folder are complete; what is being written is not."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from csv_pipeline.files.landing import is_ignored
+from csv_pipeline.files.watching import Watch
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells of closed files")
+SETTLE_SECONDS = 1.0
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "acme" / "people").mkdir(parents=True)
+    return tmp_path / "acme" / "people"
+
+
+@pytest.fixture
+def watch(tmp_path: Path, folder: Path) -> Iterator[Watch]:
+    watch = Watch.over(tmp_path, is_ignored, SETTLE_SECONDS)
+    assert watch is not None
+    yield watch
+    watch.close()
+
+
+def heard(watch: Watch, seconds: float = 5.0, *, until: int = 1) -> list[Path]:
+    """Return the files that are heard of in this time, or as soon as they are so many."""
+    found: list[Path] = []
+    deadline = time.monotonic() + seconds
+    while len(found) < until and time.monotonic() < deadline:
+        found += watch.complete()
+        time.sleep(0.02)
+    return found
+
+
+def _write(path: Path) -> None:
+    path.write_text("ID\n1\n")
+
+
+def _move_in(path: Path) -> None:
+    part = path.with_name(f".{path.name}.part")
+    _write(part)
+    part.rename(path)
+
+
+def _move_in_from_outside(path: Path) -> None:
+    outside = path.parents[2].with_name(f"{path.parents[2].name}-outside")
+    _write(outside)
+    outside.rename(path)
+
+
+@pytest.mark.parametrize("arrive", [_write, _move_in, _move_in_from_outside])
+def test_a_file_is_complete_when_it_is_closed_or_moved_to_its_name(
+    watch: Watch, folder: Path, arrive: Callable[[Path], None]
+) -> None:
+    arrive(folder / "one.csv")
+    assert heard(watch) == [folder / "one.csv"]
+    assert watch.complete() == []
+
+
+def test_a_file_that_is_open_is_not_complete(watch: Watch, folder: Path) -> None:
+    with (folder / "one.csv").open("w") as file:
+        file.write("ID\n")
+        file.flush()
+        assert heard(watch, SETTLE_SECONDS / 2) == []
+    assert heard(watch) == [folder / "one.csv"]
+
+
+def test_files_that_come_in_one_go_are_heard_of_together(watch: Watch, folder: Path) -> None:
+    for number in range(20):
+        _write(folder / f"{number}.csv")
+    assert len(heard(watch)) == 20
+
+
+@pytest.mark.parametrize("name", [".hidden.csv", "one.csv.part", "~one.csv"])
+def test_what_a_scan_leaves_out_is_not_heard_of(watch: Watch, folder: Path, name: str) -> None:
+    _write(folder / name)
+    _write(folder / "seen.csv")
+    assert heard(watch, 1.0, until=2) == [folder / "seen.csv"]
+
+
+def test_a_file_that_is_gone_is_not_heard_of(watch: Watch, folder: Path) -> None:
+    _write(folder / "one.csv")
+    (folder / "one.csv").unlink()
+    assert heard(watch, 0.5) == []
+
+
+def test_a_file_in_a_folder_that_was_just_made_is_heard_of(watch: Watch, folder: Path) -> None:
+    new = folder.parents[1] / "new" / "people"
+    new.mkdir(parents=True)
+    _write(new / "one.csv")
+    assert heard(watch) == [new / "one.csv"]
+
+
+def test_a_folder_that_is_moved_in_brings_its_files(
+    watch: Watch, folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    _write(outside / "one.csv")
+    outside.rename(folder / "more")
+    assert heard(watch) == [folder / "more" / "one.csv"]
+
+
+def test_a_reader_makes_no_file_complete(watch: Watch, folder: Path) -> None:
+    _write(folder / "one.csv")
+    assert len(heard(watch)) == 1
+    (folder / "one.csv").read_text()
+    assert heard(watch, 0.5) == []
+
+
+def test_a_folder_that_goes_is_not_watched_any_more(watch: Watch, tmp_path: Path) -> None:
+    assert watch.is_alive()
+    tmp_path.rename(tmp_path.with_name(f"{tmp_path.name}-gone"))
+    assert not watch.is_alive()
+    tmp_path.mkdir()
