@@ -38,10 +38,7 @@ def _of_database(settings: Settings, feeds: list[Feed | BrokenFeed]) -> list[Che
     try:
         engine = engine_for(server_url(settings), poolclass=sa.NullPool)
         with Database(engine).begin() as connection:
-            return [
-                *ledger.checks(connection, feeds),
-                *dagster.checks(connection, settings),
-            ]
+            return [*ledger.checks(connection, feeds), *dagster.checks(connection, settings)]
     except DatabaseUnavailableError as error:
         repair = "start the server, or correct CSV_PIPELINE_DATABASE_URL"
         return [Check.failed("database", needed, str(error), repair)]
