@@ -81,10 +81,27 @@ def server_url(settings: Settings) -> sa.URL:
     last of them ends.
     """
     if settings.database_url is not None:
-        return sa.make_url(settings.database_url.get_secret_value()).set(
-            drivername="postgresql+psycopg"
-        )
+        return _given_url(settings.database_url.get_secret_value())
     return _embedded_url(settings.postgres_area)
+
+
+def _given_url(text: str) -> sa.URL:
+    """Return an address with its password where none of ours is printed.
+
+    Raises:
+        SetupError: It is none.
+    """
+    try:
+        url = sa.make_url(text).set(drivername="postgresql+psycopg")
+    except (sa.exc.ArgumentError, ValueError):
+        raise SetupError(
+            "CSV_PIPELINE_DATABASE_URL: postgresql://USER:PASSWORD@HOST/DATABASE was needed; it "
+            "is no such address"
+        ) from None  # which quotes it
+    password = url.query.get("password")
+    if isinstance(password, str):
+        url = url.set(password=password).difference_update_query(["password"])
+    return url
 
 
 def schema_url(settings: Settings, schema: str, **parameters: str) -> sa.URL:
