@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from csv_pipeline.cli import attention_commands, declaring
+from csv_pipeline.cli import attention_commands, declaring, doctor
 from csv_pipeline.cli.feed_commands import feeds
 from csv_pipeline.cli.group import Commands, OneValue
 from csv_pipeline.cli.options import (
@@ -352,6 +352,7 @@ app.command()(attention_commands.dismiss)
 app.command()(declaring.accounts)
 app.command(cls=OneValue)(declaring.account)
 app.command()(declaring.suggest)
+app.command()(doctor.doctor)
 
 
 def _pipeline() -> "Pipeline":
