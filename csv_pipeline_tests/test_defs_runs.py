@@ -192,6 +192,36 @@ def test_the_rejects_asset_shows_the_faults_themselves(dagster: Dagster) -> None
     assert line["reject"].startswith("row 3 (line 3), column amount")
 
 
+def test_the_rejects_asset_counts_all_rows_that_are_still_to_be_corrected(dagster: Dagster) -> None:
+    dagster.drop("two.csv", MESSY + "5,Eve\x01,x\n")
+    assert metadata(dagster.run(), "people_rejects")["dagster/partition_row_count"] == 2
+    dagster.drop("one.csv", GOOD)
+    shown = metadata(dagster.run(), "people_rejects")
+    assert (shown["dagster/partition_row_count"], shown["rejected by this run"]) == (2, 0)
+    with dagster.pipeline.database.begin() as connection:
+        first, _ = sorted(
+            r.import_id for r, _ in imports.newest(connection, account=dagster.account)
+        )
+    left = path_of(dagster.pipeline.settings.rejects_area) / "left.csv"
+    left.parent.mkdir(parents=True, exist_ok=True)
+    dagster.pipeline.write_rejects(first, left)
+    dagster.drop("corrected.csv", left.read_text().replace("abc", "8.00"))
+    assert metadata(dagster.run(), "people_rejects")["dagster/partition_row_count"] == 1
+    dagster.pipeline.undo(first)
+    dagster.drop("more.csv", "ID,Name\n9,Ida\n")
+    assert metadata(dagster.run(), "people_rejects")["dagster/partition_row_count"] == 0
+
+
+def test_a_run_without_files_overwrites_nothing_that_is_shown(dagster: Dagster) -> None:
+    dagster.drop("two.csv", MESSY)
+    dagster.run()
+    idle = dagster.run()
+    assert idle.success
+    assert idle.get_asset_materialization_events() == []
+    assert idle.get_asset_observation_events() == []
+    assert idle.get_asset_check_evaluations() == []
+
+
 def test_every_op_shows_its_files_rows_and_seconds(dagster: Dagster) -> None:
     dagster.drop("two.csv", MESSY)
     result = dagster.run()
@@ -259,7 +289,7 @@ def test_a_run_with_nothing_to_import_succeeds_and_says_so(
 ) -> None:
     result = dagster.run()
     assert result.success
-    assert metadata(result)["files"] == 0
+    assert result.get_asset_materialization_events() == []
     assert f"Nothing to import for {dagster.account}/people." in capfd.readouterr().err
 
 

@@ -294,6 +294,13 @@ def test_amounts_are_read_as_the_report_writes_them(desk: Desk, written: str, am
     assert stored(desk, "net_amount::text") == [(amount,)]
 
 
+@pytest.mark.parametrize("written", ["", "--"])
+def test_a_movement_without_a_net_amount_is_rejected(desk: Desk, written: str) -> None:
+    report = bring(desk, ORDER | {"Net amount": written}, FEE | {"Net amount": "0.00"})
+    assert [reject.rule for reject in desk.rejects(report)] == ["net_amount.required"]
+    assert report.counts.inserted == 1
+
+
 @pytest.mark.parametrize("written", ["NaN", "1e3", "Infinity"])
 def test_what_is_no_money_is_rejected(desk: Desk, written: str) -> None:
     report = bring(desk, ORDER | {"Net amount": written}, FEE)

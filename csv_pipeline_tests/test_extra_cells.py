@@ -126,3 +126,11 @@ def test_a_dry_run_shows_no_change_of_cells_that_stay_blank(desk: Desk) -> None:
     desk.bring(f"{HEADER}a,old,1,red,\n", "overwritten")
     report = desk.bring(f"{HEADER}a,new,1,red,\n", "overwritten", dry_run=True)
     assert [change.column for change in report.differences] == ["value"]
+
+
+def test_blanks_around_a_cell_are_none_of_it_also_within_quotes(desk: Desk) -> None:
+    desk.bring(f'{HEADER}" a ","\t x  y ",1," red ",\n', "overwritten")
+    (row,) = desk.rows("overwritten", "key, value, _extra")
+    assert tuple(row) == ("a", "x  y", {"Colour": "red", "Size": None})
+    again = desk.bring(f"{HEADER}a,x  y,1,red,\n", "overwritten")
+    assert outcome(again) == "unchanged"

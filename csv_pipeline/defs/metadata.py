@@ -147,11 +147,15 @@ def undo_metadata(report: ImportReport) -> Metadata:
 
 
 def rejects_metadata(
-    reports: Sequence[ImportReport], rejects: Sequence[tuple[str, Reject]]
+    reports: Sequence[ImportReport], rejects: Sequence[tuple[str, Reject]], rows_open: int
 ) -> Metadata:
-    """Return which rows the run refused and why; `rejects` come with the names of their files."""
+    """Return which rows the run refused and why, and how many rows of the account are open.
+
+    `rejects` come with the names of their files.
+    """
     return {
-        "dagster/partition_row_count": total(reports).rejected,
+        "dagster/partition_row_count": rows_open,
+        "rejected by this run": total(reports).rejected,
         **_reject_tables(reports),
         **table(
             "first rejects", ({"file": name, "reject": reject.message} for name, reject in rejects)

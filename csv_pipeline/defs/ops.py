@@ -195,20 +195,25 @@ def _advance_all(
 
 
 def _results(pipeline: Pipeline, batch: Batch, reports: list[ImportReport]) -> Iterator[Any]:
-    """Give the materialisations and checks; a dry run, which changes nothing, is an observation."""
+    """Give the materialisations and checks; a dry run, which changes nothing, is an observation.
+
+    A run without files leaves all that is shown of earlier ones.
+    """
     feed = pipeline.feed(batch.feed)
     with pipeline.database.begin() as connection:
         rows_stored = imports.rows_stored(connection, batch.account, feed.name)
+        rows_open = quarantine.open_rows(connection, batch.account, feed.name)
         locations = arrivals.locations(connection, [report.arrival_id for report in reports])
     facts = table_metadata(reports, rows_stored, files=_files(pipeline, reports, locations))
-    if batch.dry_run:
-        yield dg.AssetObservation(feed.name, partition=batch.account, metadata=facts)
+    if batch.dry_run or not reports:
+        if reports:
+            yield dg.AssetObservation(feed.name, partition=batch.account, metadata=facts)
         yield from (dg.Output(None, check) for check in CHECKS)
         return
     yield dg.MaterializeResult(
         asset_key=feed.name, metadata=facts, check_results=check_results(feed, reports)
     )
-    rejects = rejects_metadata(reports, _first_rejects(pipeline, reports))
+    rejects = rejects_metadata(reports, _first_rejects(pipeline, reports), rows_open)
     yield dg.MaterializeResult(asset_key=f"{feed.name}_rejects", metadata=rejects)
 
 

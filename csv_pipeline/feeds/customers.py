@@ -6,6 +6,7 @@ counts. An id and a user name that are spelt alike are two customers.
 
 import polars as pl
 
+from csv_pipeline.feeds.postal_codes import LostZeros
 from csv_pipeline.spec.contract import Contract, column, optional
 from csv_pipeline.spec.feed import Feed, Layout
 from csv_pipeline.spec.patterns import EMAIL, EMAIL_NEEDS
@@ -63,6 +64,7 @@ CUSTOMERS = Feed(
         Layout(name="without identity", required=frozenset({"customer_id"})),
     ),
     transforms=(customer_key,),
+    file_checks=(LostZeros("postal_code", "country"),),
     nulls=frozenset({"--"}),
     max_rejected_share=0.5,
     group="ebay",

@@ -14,6 +14,7 @@ from csv_pipeline.feeds.ebay_footers import FOOTERS, HUB, footer_agrees
 from csv_pipeline.feeds.ebay_order_columns import EbayOrder
 from csv_pipeline.feeds.ebay_sales import ORDER_TOTALS, SALES_BY_DAY
 from csv_pipeline.feeds.ebay_sellers import seller
+from csv_pipeline.feeds.postal_codes import LostZeros
 from csv_pipeline.model import FileFacts
 from csv_pipeline.spec.conflict import Greatest, Precedence
 from csv_pipeline.spec.contract import columns_of
@@ -77,7 +78,12 @@ EBAY_ORDERS = Feed(
     non_data=FOOTERS,
     transforms=(identity, line_kind),
     asks_filled=("item_number", "total_price"),
-    file_checks=(seller, footer_agrees),
+    file_checks=(
+        seller,
+        footer_agrees,
+        LostZeros("buyer_zip", "buyer_country"),
+        LostZeros("ship_to_zip", "ship_to_country"),
+    ),
     nulls=frozenset({"--"}),
     views={"ebay_order_totals": ORDER_TOTALS},
     derived=(SALES_BY_DAY,),

@@ -12,6 +12,8 @@ Which row comes again when reports overlap:
 - Any other row, such as a fee, by what happened: day, texts and amounts, counted within the file.
   Two identical fees of a day are two, and the same two when they come again.
 
+Each row has a net amount: what moves nothing is `0.00`, so that an empty cell has lost one.
+
 A file that has two periods, or an item of an order twice, was joined of several reports. Where
 these overlap, its fees would be counted twice; so it is refused, and each is to come by itself.
 """
@@ -23,6 +25,7 @@ import polars as pl
 from csv_pipeline.errors import ContradictionError
 from csv_pipeline.feeds.common import CURRENCIES, CURRENCIES_NEED
 from csv_pipeline.feeds.ebay_sellers import seller
+from csv_pipeline.feeds.postal_codes import LostZeros
 from csv_pipeline.model import Evidence
 from csv_pipeline.spec.contract import Contract, Money, column, optional
 from csv_pipeline.spec.feed import Feed, Layout, NonDataPattern, WholeFile
@@ -184,6 +187,7 @@ EBAY_TRANSACTIONS = Feed(
         Layout(
             name="transaction report",
             required=frozenset({"created_on", "type", "net_amount", "order_number"}),
+            filled=frozenset({"net_amount"}),
         ),
     ),
     non_data=(
@@ -193,7 +197,7 @@ EBAY_TRANSACTIONS = Feed(
         NonDataPattern(name="end", pattern=_told("End date"), above=True),
     ),
     transforms=(movement,),
-    file_checks=(seller, period, items_come_once),
+    file_checks=(seller, period, items_come_once, LostZeros("ship_to_zip", "ship_to_country")),
     nulls=frozenset({"--"}),
     max_rejected_share=0.5,
     group="ebay",

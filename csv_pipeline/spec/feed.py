@@ -10,7 +10,7 @@ import polars as pl
 
 from csv_pipeline.account import Account
 from csv_pipeline.errors import BrokenFeedError, SetupError, UnknownFeedError
-from csv_pipeline.model import Evidence, FileFacts, NonDataLine
+from csv_pipeline.model import Evidence, FileFacts, NonDataLine, ReportWarning
 from csv_pipeline.spec.conflict import ConflictPolicy, Overwrite
 from csv_pipeline.spec.contract import (
     Column,
@@ -138,7 +138,7 @@ class Feed:
             is in `FileFacts`, their second argument if they have one.
         asks_filled: Columns of which the transforms ask whether any row of the file has a value.
         file_checks: Functions that raise `ContradictionError` for a file that contradicts itself,
-            and may return evidence of what they found.
+            and may return evidence of what they found, or a warning.
         extras: Patterns of names, from their beginning, that a header may have or lack besides:
             they are kept in `_extra` as others are, and are no drift.
         extras_after: The name of a column behind which no column is the contract's, whatever it is
@@ -180,7 +180,7 @@ class Feed:
     non_data: tuple[NonDataPattern, ...] = ()
     transforms: tuple[Transform, ...] = ()
     asks_filled: tuple[str, ...] = ()
-    file_checks: tuple[Callable[[WholeFile], Evidence | None], ...] = ()
+    file_checks: tuple[Callable[[WholeFile], Evidence | ReportWarning | None], ...] = ()
     extras: tuple[str, ...] = ()
     extras_after: str | None = None
     fields_match: FieldsMatch = "partial"

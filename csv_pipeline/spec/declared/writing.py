@@ -54,7 +54,7 @@ def _dialect(its: TableDialect) -> dict[str, Any]:
 def left_out(feed: Feed) -> list[str]:
     """Return what a feed does in Python that no word says."""
     code = [*feed.transforms, *feed.file_checks]
-    names = [getattr(one, "__name__", repr(one)) for one in code]
+    names = [getattr(one, "__name__", type(one).__name__) for one in code]
     names += [table.name for table in feed.derived]
     for name, its in feed.contract.to_schema().columns.items():
         names += [f"{name}.{check.name}" for check in its.checks if not _constraint(check)]

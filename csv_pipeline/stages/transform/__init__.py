@@ -19,7 +19,7 @@ from csv_pipeline.casts import cells
 from csv_pipeline.casts.identifiers import Damage, damage
 from csv_pipeline.errors import ContradictionError, FileRefusedError, MissingColumnError
 from csv_pipeline.handover import TYPED_ORIGIN, WHOLE, TypedFile
-from csv_pipeline.model import Evidence, FileFacts
+from csv_pipeline.model import Evidence, FileFacts, ReportWarning
 from csv_pipeline.parts import Files, by_part, parts_of
 from csv_pipeline.spec.contract import Column, heading
 from csv_pipeline.spec.feed import Feed, Layout
@@ -161,9 +161,13 @@ def transform(
                     _layout_evidence(layout, plan),
                     *_declared(plan),
                     *plan.decided.evidence,
-                    *checked,
+                    *(one for one in checked if isinstance(one, Evidence)),
                 ),
-                warnings=(*plan.decided.warnings, *chain.from_iterable(damaged)),
+                warnings=(
+                    *plan.decided.warnings,
+                    *chain.from_iterable(damaged),
+                    *(one for one in checked if isinstance(one, ReportWarning)),
+                ),
             )
         )
     return made

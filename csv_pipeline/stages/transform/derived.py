@@ -8,7 +8,7 @@ from polars.exceptions import ColumnNotFoundError
 from csv_pipeline.batches import scan
 from csv_pipeline.errors import SetupError
 from csv_pipeline.handover import NON_DATA, TYPED_ORIGIN, TextFile
-from csv_pipeline.model import Evidence
+from csv_pipeline.model import Evidence, ReportWarning
 from csv_pipeline.parts import Files
 from csv_pipeline.spec.feed import Feed, WholeFile, takes_facts
 from csv_pipeline.spec.names import EXTRA
@@ -73,8 +73,10 @@ def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0]
 
 
-def check_file(files: Files, at: int, rows: pl.LazyFrame, plan: Plan) -> list[Evidence]:
-    """Return the evidence that the feed's file checks give of one of the files.
+def check_file(
+    files: Files, at: int, rows: pl.LazyFrame, plan: Plan
+) -> list[Evidence | ReportWarning]:
+    """Return the evidence and the warnings that the feed's file checks give of one of the files.
 
     Raises:
         ContradictionError: The file says of itself what is not so.
@@ -90,4 +92,4 @@ def check_file(files: Files, at: int, rows: pl.LazyFrame, plan: Plan) -> list[Ev
         preamble=_above(text),
     )
     found = (check(whole) for check in plan.feed.file_checks)
-    return [evidence for evidence in found if evidence is not None]
+    return [one for one in found if one is not None]
