@@ -26,6 +26,8 @@ from csv_pipeline.settings import settings
 from csv_pipeline.storage.database import has_table, kept_engine, schema_url
 
 Data = ConfigurableClassData | None
+_LAST_TABLE = "jobs"
+"""Of the last storage that Dagster makes; where it is, those of the others are."""
 
 
 class _Unconfigured:
@@ -54,7 +56,7 @@ class Storage(_Unconfigured, DagsterPostgresStorage):
         engine = kept_engine(url)
         storage = cls(
             url.render_as_string(hide_password=False),
-            should_autocreate_tables=not has_table(engine, "event_logs"),
+            should_autocreate_tables=not has_table(engine, _LAST_TABLE),
             inst_data=inst_data,
         )
         for one in (storage._run_storage, storage._event_log_storage, storage._schedule_storage):
