@@ -5,6 +5,7 @@ time: the edges (Dagster definitions, CLI) call `settings()` and hand the object
 """
 
 import os
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -32,6 +33,13 @@ _EARLIER_NAMES = {"CSV_PIPELINE_QUARANTINE_FOLDER": "refused_folder"}
 log = structlog.get_logger()
 
 
+class LogFormat(StrEnum):
+    """How a line of the log is written: for a person, or for a program."""
+
+    CONSOLE = "console"
+    JSON = "json"
+
+
 def _area(given: Any) -> Any:
     """Return text as the folder or prefix it names."""
     if not isinstance(given, str | Path):
@@ -57,7 +65,9 @@ _Area = Annotated[Location | None, NoDecode, BeforeValidator(_area)]
 class Settings(BaseSettings):
     """Say where things live and how much of everything is allowed."""
 
-    model_config = SettingsConfigDict(env_prefix="CSV_PIPELINE_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix="CSV_PIPELINE_", frozen=True, extra="forbid", hide_input_in_errors=True
+    )
 
     home: Path = Field(Path("data"), description="where everything below lives unless set apart")
     landing: _Area = Field(
@@ -146,6 +156,10 @@ class Settings(BaseSettings):
     )
     embed_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parted)] = Field(
         (), description="sites whose pages may send files, as `https://shop.example`"
+    )
+    log_format: LogFormat | None = Field(
+        None,
+        description="`console` or `json`; not set: lines on a terminal and for commands, else JSON",
     )
     tick_seconds: PositiveFloat = Field(20.0, description="time the sensor takes for one tick")
 

@@ -26,7 +26,7 @@ def counting(desk: Desk) -> Iterator[list[str]]:
 
     def note(_: Any, __: Any, statement: str, *___: Any) -> None:
         if statement.startswith("ANALYZE") and "data." in statement:
-            counted.append(statement.rpartition(" ")[2])
+            counted.append(statement.split()[2])
 
     sa.event.listen(desk.pipeline.database.engine, "before_cursor_execute", note)
     try:

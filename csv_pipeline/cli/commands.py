@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from csv_pipeline.cli import declaring
+from csv_pipeline.cli import declaring, doctor
 from csv_pipeline.cli.feed_commands import feeds
 from csv_pipeline.cli.group import Commands, OneValue
 from csv_pipeline.cli.options import (
@@ -350,6 +350,7 @@ def new(
 app.command()(declaring.accounts)
 app.command(cls=OneValue)(declaring.account)
 app.command()(declaring.suggest)
+app.command()(doctor.doctor)
 
 
 def _pipeline() -> "Pipeline":

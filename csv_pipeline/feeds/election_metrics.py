@@ -70,20 +70,14 @@ CONSTITUENCY_METRICS = DerivedTable(
                     ) AS entry
                     WHERE entry ->> 'key' = 'votersCount'
                 ) END AS voters,
-                operation = 'vote' AND rollback IS DISTINCT FROM -1 AND (
-                    SELECT bool_or(starts_with(changed, 'VOTE_'))
-                        AND NOT bool_or(starts_with(changed, 'FAIL'))
-                    FROM (
-                        SELECT entry ->> 'key' AS changed
-                        FROM jsonb_array_elements(
-                            CASE jsonb_typeof(diff) WHEN 'array' THEN diff END
-                        ) AS entry
-                        UNION ALL
-                        SELECT jsonb_object_keys(
-                            CASE jsonb_typeof(diff) WHEN 'object' THEN diff END
-                        )
-                    ) AS changes
-                ) AS is_accepted
+                operation = 'vote' AND rollback IS DISTINCT FROM -1 AND CASE jsonb_typeof(diff)
+                    WHEN 'array' THEN
+                        diff @? 'strict $[*] ? (@.key starts with "VOTE_")'
+                        AND NOT diff @? 'strict $[*] ? (@.key starts with "FAIL")'
+                    WHEN 'object' THEN
+                        diff @? 'strict $.keyvalue() ? (@.key starts with "VOTE_")'
+                        AND NOT diff @? 'strict $.keyvalue() ? (@.key starts with "FAIL")'
+                END AS is_accepted
             FROM {election_transactions_of_scopes} AS line
         ),
         hourly AS (

@@ -69,9 +69,13 @@ class ElectionTransaction(Contract):
 
 def operation(rows: pl.LazyFrame) -> pl.LazyFrame:
     """Say what was called: the `stringValue` of the entry of `params` whose key is `operation`."""
-    called = pl.col("params").str.json_path_match('$[?(@.key == "operation")].stringValue')
+    params = pl.col("params")
+    first = params.str.extract(r'^\[\{"key":"operation","stringValue":"([A-Za-z]+)"')
+    others = pl.when(first.is_null()).then(params)  # few, and to read JSON takes long
+    found = others.str.json_path_match('$[?(@.key == "operation")].stringValue')
     created = pl.col("type") == CREATES
-    return rows.with_columns(operation=pl.when(created).then(pl.lit(CREATED)).otherwise(called))
+    called = pl.when(created).then(pl.lit(CREATED)).otherwise(pl.coalesce(first, found))
+    return rows.with_columns(operation=called)
 
 
 _ID = "[1-9A-HJ-NP-Za-km-z]{32,}"  # base58

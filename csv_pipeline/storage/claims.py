@@ -251,6 +251,18 @@ def _status_before() -> sa.ColumnElement[Any]:
     return sa.case((claimed, table.c.status_before_dry_run), else_=table.c.status)
 
 
+def expired(connection: sa.Connection) -> list[tuple[str, str, int]]:
+    """Return the accounts and feeds with claims whose lease is over, and how many."""
+    table = tables.arrival
+    query = (
+        sa.select(table.c.account, table.c.feed, sa.func.count())
+        .where(table.c.status == ArrivalStatus.CLAIMED, table.c.lease_expires_at < sa.func.now())
+        .group_by(table.c.account, table.c.feed)
+        .order_by(table.c.account, table.c.feed)
+    )
+    return [tuple(row) for row in connection.execute(query)]
+
+
 def keys_of(claims: Iterable[Claim]) -> list[tuple[int, int]]:
     """Return the claims' keys, (arrival, attempt) each; a dry run without arrival has none."""
     return [(claim.arrival_id, claim.attempt) for claim in claims if claim.arrival_id]

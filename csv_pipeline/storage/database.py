@@ -81,10 +81,27 @@ def server_url(settings: Settings) -> sa.URL:
     last of them ends.
     """
     if settings.database_url is not None:
-        return sa.make_url(settings.database_url.get_secret_value()).set(
-            drivername="postgresql+psycopg"
-        )
+        return _given_url(settings.database_url.get_secret_value())
     return _embedded_url(settings.postgres_area)
+
+
+def _given_url(text: str) -> sa.URL:
+    """Return an address with its password where none of ours is printed.
+
+    Raises:
+        SetupError: It is none.
+    """
+    try:
+        url = sa.make_url(text).set(drivername="postgresql+psycopg")
+    except (sa.exc.ArgumentError, ValueError):
+        raise SetupError(
+            "CSV_PIPELINE_DATABASE_URL: postgresql://USER:PASSWORD@HOST/DATABASE was needed; it "
+            "is no such address"
+        ) from None  # which quotes it
+    password = url.query.get("password")
+    if isinstance(password, str):
+        url = url.set(password=password).difference_update_query(["password"])
+    return url
 
 
 def schema_url(settings: Settings, schema: str, **parameters: str) -> sa.URL:
@@ -152,14 +169,20 @@ def _refuse_old_server(connection: sa.Connection) -> None:
         )
 
 
-def _migrate(connection: sa.Connection) -> None:
+def revisions(connection: sa.Connection) -> tuple[str | None, str | None, set[str]]:
+    """Return the revision of the state tables, the newest that the code knows, and all of those."""
     scripts = ScriptDirectory(str(_MIGRATIONS))
-    newest = scripts.get_current_head()
-    if _revision(connection) == newest:
+    known = {script.revision for script in scripts.walk_revisions()}
+    return _revision(connection), scripts.get_current_head(), known
+
+
+def _migrate(connection: sa.Connection) -> None:
+    found, newest, known = revisions(connection)
+    if found == newest:
         return
     _lock_versions(connection)
     found = _revision(connection)
-    if found is not None and found not in {script.revision for script in scripts.walk_revisions()}:
+    if found is not None and found not in known:
         raise UnsupportedDatabaseError(
             f"database {connection.engine.url.render_as_string()}: state tables up to revision "
             f"{newest!r} were needed; found {found!r}, made by a newer csv_pipeline"

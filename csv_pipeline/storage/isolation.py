@@ -156,6 +156,25 @@ def readers(connection: sa.Connection) -> dict[str, list[str]]:
     return {row.account: row.roles for row in connection.execute(query)}
 
 
+def without_security(connection: sa.Connection) -> list[str]:
+    """Return the tables of accounts that hide no row from anybody."""
+    query = sa.text(
+        "SELECT format('%I.%I', nspname, relname) FROM pg_class c "
+        "JOIN pg_namespace n ON n.oid = relnamespace "
+        "WHERE relkind IN ('r', 'p') AND NOT relrowsecurity AND (nspname = 'data' "
+        "OR nspname = :state AND relname = ANY (:tables)) ORDER BY 1"
+    )
+    return list(connection.scalars(query, {"state": tables.SCHEMA, "tables": list(STATE)}))
+
+
+def missing_rights(connection: sa.Connection) -> list[str]:
+    """Return the statements that let readers read the state tables, where they may not."""
+    if not _has_role(connection, READER):
+        return [f"CREATE ROLE {READER} NOLOGIN"]
+    missing = _not_granted(connection, [f"{tables.SCHEMA}.{name}" for name in STATE])
+    return [f"GRANT SELECT ON {', '.join(missing)} TO {READER}"] if missing else []
+
+
 def choose_account(connection: sa.Connection, account: str) -> None:
     """Let a transaction of the pipeline see the rows of one account, as a reader does, and no more.
 

@@ -10,6 +10,8 @@ import sqlalchemy as sa
 
 from csv_pipeline.spec.row_hash import HASH, OCCURRENCE
 
+_SEPARATOR, _QUOTE = "\x1f", "\x1e"
+"""Signs that values hardly ever have: no quote in JSON is to be doubled, no comma to be quoted."""
 _PARTS = 64
 _FIRST_OF_PARTS = pl.Series([part * (2**64 // _PARTS) - 2**63 for part in range(_PARTS)])
 
@@ -23,7 +25,8 @@ def copy(
     """
     columns = ", ".join(f'"{name}"' for name in names)
     with ThreadPoolExecutor(1) as ahead, _driver(connection).cursor() as cursor:
-        with cursor.copy(f"COPY {table} ({columns}) FROM STDIN (FORMAT csv)") as copying:
+        how = f"(FORMAT csv, DELIMITER '{_SEPARATOR}', QUOTE '{_QUOTE}')"
+        with cursor.copy(f"COPY {table} ({columns}) FROM STDIN {how}") as copying:
             pending = ahead.submit(_next_text, frames)
             while (data := pending.result()) is not None:
                 pending = ahead.submit(_next_text, frames)
@@ -96,5 +99,5 @@ def _next_text(frames: Iterator[pl.DataFrame]) -> bytes | None:
     if frame is None:
         return None
     out = BytesIO()
-    frame.write_csv(out, include_header=False)
+    frame.write_csv(out, include_header=False, separator=_SEPARATOR, quote_char=_QUOTE)
     return out.getvalue()

@@ -1,0 +1,51 @@
+"""What Dagster's own tables tell of how it runs: in the schema `dagster`, if it ever ran here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scheduling:
+    """How long ago the daemons were heard of, by type, and the landing sensor; what is queued."""
+
+    heartbeats: Mapping[str, float]
+    sensor_lag_seconds: float | None
+    queued: int
+    oldest_queued_seconds: float
+
+
+def scheduling(connection: sa.Connection) -> Scheduling | None:
+    """Return what Dagster's tables tell; None where there are none."""
+    if connection.scalar(sa.text("SELECT to_regclass('dagster.daemon_heartbeats')")) is None:
+        return None
+    heartbeats = {row.daemon_type: row.seconds for row in connection.execute(_HEARTBEATS)}
+    lag = connection.scalar(_SENSOR_LAG)
+    queue = connection.execute(_QUEUE).one()
+    return Scheduling(
+        heartbeats=heartbeats,
+        sensor_lag_seconds=lag,
+        queued=queue.runs,
+        oldest_queued_seconds=queue.seconds,
+    )
+
+
+_HEARTBEATS = sa.text("""
+    SELECT daemon_type, extract(epoch FROM now() - timestamp AT TIME ZONE 'UTC')::float8 AS seconds
+    FROM dagster.daemon_heartbeats
+""")
+# A stopped sensor is late on purpose; one of a code location that is gone has an older tick.
+_SENSOR_LAG = sa.text("""
+    SELECT extract(epoch FROM now())::float8
+        - max((instigator_body::json #>> '{job_specific_data,last_tick_timestamp}')::float8)
+    FROM dagster.instigators
+    WHERE instigator_type = 'SENSOR' AND status <> 'STOPPED'
+        AND instigator_body::json #>> '{origin,job_name}' = 'landing'
+""")
+_QUEUE = sa.text("""
+    SELECT count(*) AS runs,
+        coalesce(extract(epoch FROM now() - min(create_timestamp) AT TIME ZONE 'UTC'), 0)::float8
+            AS seconds
+    FROM dagster.runs WHERE status = 'QUEUED'
+""")
