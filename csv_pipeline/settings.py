@@ -128,6 +128,9 @@ class Settings(BaseSettings):
     settle_seconds: float = Field(
         2.0, ge=0, description="a file younger than this may still be growing and waits"
     )
+    closed_seconds: float = Field(
+        0.15, ge=0, description="the same once its writer has closed it, where the area is watched"
+    )
     lease_seconds: PositiveFloat = Field(
         60.0, description="a claim not renewed for so long is free for the next worker"
     )

@@ -123,6 +123,12 @@ def kept_engine(url: sa.URL) -> sa.Engine:
     )
 
 
+def has_table(engine: sa.Engine, name: str) -> bool:
+    """Return whether a table is in the schemas that an engine's connections see."""
+    with engine.connect() as connection:
+        return connection.scalar(sa.select(sa.func.to_regclass(name))) is not None
+
+
 def open_database(settings: Settings) -> Database:
     """Return the database with its state tables up to date.
 
