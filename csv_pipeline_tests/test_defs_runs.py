@@ -23,7 +23,7 @@ from csv_pipeline.files.local import path_of
 from csv_pipeline.model import ImportReport
 from csv_pipeline.parts import Files
 from csv_pipeline.stages.load import Incoming
-from csv_pipeline.storage import arrivals, imports
+from csv_pipeline.storage import arrivals, attention, imports
 
 GOOD = "ID,Name,Amount\n1,Ann,5.00\n2,Bob,6.00\n"
 MESSY = "ID,Name,Amount\n3,Cid,7.00\n4,Dee,abc\n"
@@ -219,7 +219,28 @@ def test_a_run_without_files_overwrites_nothing_that_is_shown(dagster: Dagster) 
     assert idle.success
     assert idle.get_asset_materialization_events() == []
     assert idle.get_asset_observation_events() == []
-    assert idle.get_asset_check_evaluations() == []
+    assert checks(idle) == {"files_accepted": True}
+
+
+def test_a_refused_file_is_warned_of_until_one_of_its_name_is_imported(dagster: Dagster) -> None:
+    dagster.drop("wrong.csv", WRONG)
+    dagster.run()
+    assert checks(dagster.run()) == {"files_accepted": False}  # there was nothing to do
+    dagster.drop("one.csv", GOOD)
+    assert checks(dagster.run())["files_accepted"] is False
+    dagster.drop("wrong.csv", "ID,Name\n7,Gus\n")
+    assert checks(dagster.run())["files_accepted"] is True
+
+
+def test_a_refused_file_is_warned_of_until_somebody_dismisses_it(dagster: Dagster) -> None:
+    dagster.drop("wrong.csv", WRONG)
+    dagster.run()
+    with dagster.pipeline.database.begin() as connection:
+        ((report, _),) = imports.newest(connection, account=dagster.account)
+        attention.dismiss(connection, report.import_id)
+    assert checks(dagster.run()) == {"files_accepted": True}
+    dagster.run(files=["wrong.csv"])
+    assert checks(dagster.run()) == {"files_accepted": False}  # it was refused once more
 
 
 def test_every_op_shows_its_files_rows_and_seconds(dagster: Dagster) -> None:

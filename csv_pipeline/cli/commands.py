@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from csv_pipeline.cli import declaring, doctor
+from csv_pipeline.cli import attention_commands, declaring, doctor
 from csv_pipeline.cli.feed_commands import feeds
 from csv_pipeline.cli.group import Commands, OneValue
 from csv_pipeline.cli.options import (
@@ -347,6 +347,8 @@ def new(
         terminal.out.print(str(path))
 
 
+app.command()(attention_commands.status)
+app.command()(attention_commands.dismiss)
 app.command()(declaring.accounts)
 app.command(cls=OneValue)(declaring.account)
 app.command()(declaring.suggest)
