@@ -19,6 +19,8 @@ from csv_pipeline.defs.batch import Batch, arrivals_named, batch_from, first_bat
 from csv_pipeline.defs.checks import CHECKS, check_results, files_accepted
 from csv_pipeline.defs.metadata import (
     MOST_LINES,
+    files_tag,
+    outcome_tag,
     progress_metadata,
     rejects_metadata,
     table_metadata,
@@ -26,6 +28,7 @@ from csv_pipeline.defs.metadata import (
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.engine import run
 from csv_pipeline.engine.events import ClaimLost, Event, StepBroke, StepDone
+from csv_pipeline.engine.import_requests import ACCOUNT, FILES, OUTCOME
 from csv_pipeline.engine.importer import imports_of
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.workspace import Progress, Stage
@@ -88,6 +91,8 @@ def claim(
     """Claim the account's files of one feed and fetch them."""
     with step(context, engine) as pipeline:
         batch = _claim(context, config, pipeline)
+        names = [claim.name for claim in batch.claims]
+        _tag(context, {ACCOUNT: batch.account, FILES: files_tag(names) if names else "none"})
         if not batch.claims:
             context.log.info("Nothing to import for %s/%s.", batch.account, batch.feed)
         arrived = _advance_all(context, pipeline, batch, Stage.ARRIVE)
@@ -127,6 +132,7 @@ def report(
         told = batch_from(_advance_all(context, pipeline, batch_from(batch), Stage.REPORT).value)
         reports = run.settled(pipeline, told.claims)
         results = list(_results(pipeline, told, reports))
+        _tag(context, {OUTCOME: outcome_tag(report.outcome for report in reports)})
     yield from results
     run.finish(pipeline, told.claims)
     if not told.dry_run:
@@ -208,7 +214,12 @@ def _results(pipeline: Pipeline, batch: Batch, reports: list[ImportReport]) -> I
         locations = arrivals.locations(connection, [report.arrival_id for report in reports])
     facts = table_metadata(reports, rows_stored, files=_files(pipeline, reports, locations))
     if batch.dry_run:
-        yield dg.AssetObservation(feed.name, partition=batch.account, metadata=facts)
+        yield dg.AssetObservation(
+            feed.name,
+            description="Dry run: nothing of it is stored.",
+            partition=batch.account,
+            metadata={"dry run": True, **facts},
+        )
         yield from (dg.Output(None, check) for check in CHECKS)
         return
     if not reports:
@@ -220,6 +231,11 @@ def _results(pipeline: Pipeline, batch: Batch, reports: list[ImportReport]) -> I
     )
     rejects = rejects_metadata(reports, _first_rejects(pipeline, reports), rows_open)
     yield dg.MaterializeResult(asset_key=f"{feed.name}_rejects", metadata=rejects)
+
+
+def _tag(context: dg.OpExecutionContext, tags: Mapping[str, str]) -> None:
+    """Say on the run what it does: the list of runs shows neither its config nor its results."""
+    context.instance.add_run_tags(context.run.run_id, tags)
 
 
 def _files(
