@@ -4,6 +4,7 @@ Every variable is named `CSV_PIPELINE_` plus the field's name in capitals. Nothi
 time: the edges (Dagster definitions, CLI) call `settings()` and hand the object down.
 """
 
+import difflib
 import os
 from enum import StrEnum
 from functools import cache
@@ -29,6 +30,8 @@ from csv_pipeline.location import Location, is_below, location_of
 
 _EARLIER_NAMES = {"CSV_PIPELINE_QUARANTINE_FOLDER": "refused_folder"}
 """Variables of the last release, and the settings they are."""
+_OF_TESTS = ("CSV_PIPELINE_TEST_", "CSV_PIPELINE_PG_BIN")
+"""How the variables begin that only the tests read."""
 
 log = structlog.get_logger()
 
@@ -165,6 +168,17 @@ class Settings(BaseSettings):
         description="`console` or `json`; not set: lines on a terminal and for commands, else JSON",
     )
     tick_seconds: PositiveFloat = Field(20.0, description="time the sensor takes for one tick")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _hold_to_names(cls, given: dict[str, Any]) -> dict[str, Any]:
+        known = {*map(_variable, cls.model_fields), *_EARLIER_NAMES}
+        for name in sorted(os.environ):
+            ours = name.startswith("CSV_PIPELINE_") and not name.startswith(_OF_TESTS)
+            if ours and name.upper() not in known:
+                near = difflib.get_close_matches(name.upper(), known, 1, cutoff=0)
+                raise ValueError(f"the name of a setting was needed, as {near[0]}; found {name}")
+        return given
 
     @model_validator(mode="before")
     @classmethod
