@@ -125,6 +125,9 @@ class Settings(BaseSettings):
     keep_days: PositiveInt | None = Field(
         None, description="days that files are kept; for ever if not set"
     )
+    keep_runs_days: PositiveInt | None = Field(
+        30, description="days that Dagster's runs and their events are kept after they ended"
+    )
     result_files: bool = Field(
         True, description="write what became of every row into a file of its own"
     )
