@@ -7,6 +7,7 @@ import structlog
 from csv_pipeline.defs.assembly import assemble
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.engine.live_progress import watched
+from csv_pipeline.engine.logs import write_log
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.feeds.sources import all_feeds
 from csv_pipeline.settings import settings
@@ -18,7 +19,7 @@ _FEEDS = all_feeds(settings())
 def opened() -> Pipeline:
     """Open the pipeline, and let its log say a line for each file, not one for each stage."""
     if not structlog.is_configured():
-        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
+        write_log(logging.INFO, settings().log_format)
     return watched(open_pipeline(settings(), _FEEDS))
 
 

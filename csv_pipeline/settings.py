@@ -4,7 +4,9 @@ Every variable is named `CSV_PIPELINE_` plus the field's name in capitals. Nothi
 time: the edges (Dagster definitions, CLI) call `settings()` and hand the object down.
 """
 
+import difflib
 import os
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -28,8 +30,17 @@ from csv_pipeline.location import Location, is_below, location_of
 
 _EARLIER_NAMES = {"CSV_PIPELINE_QUARANTINE_FOLDER": "refused_folder"}
 """Variables of the last release, and the settings they are."""
+_OF_TESTS = ("CSV_PIPELINE_TEST_", "CSV_PIPELINE_PG_BIN")
+"""How the variables begin that only the tests read."""
 
 log = structlog.get_logger()
+
+
+class LogFormat(StrEnum):
+    """How a line of the log is written: for a person, or for a program."""
+
+    CONSOLE = "console"
+    JSON = "json"
 
 
 def _area(given: Any) -> Any:
@@ -57,7 +68,9 @@ _Area = Annotated[Location | None, NoDecode, BeforeValidator(_area)]
 class Settings(BaseSettings):
     """Say where things live and how much of everything is allowed."""
 
-    model_config = SettingsConfigDict(env_prefix="CSV_PIPELINE_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix="CSV_PIPELINE_", frozen=True, extra="forbid", hide_input_in_errors=True
+    )
 
     home: Path = Field(Path("data"), description="where everything below lives unless set apart")
     landing: _Area = Field(
@@ -112,11 +125,17 @@ class Settings(BaseSettings):
     keep_days: PositiveInt | None = Field(
         None, description="days that files are kept; for ever if not set"
     )
+    keep_runs_days: PositiveInt | None = Field(
+        30, description="days that Dagster's runs and their events are kept after they ended"
+    )
     result_files: bool = Field(
         True, description="write what became of every row into a file of its own"
     )
     settle_seconds: float = Field(
         2.0, ge=0, description="a file younger than this may still be growing and waits"
+    )
+    closed_seconds: float = Field(
+        0.15, ge=0, description="the same once its writer has closed it, where the area is watched"
     )
     lease_seconds: PositiveFloat = Field(
         60.0, description="a claim not renewed for so long is free for the next worker"
@@ -144,7 +163,22 @@ class Settings(BaseSettings):
     embed_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parted)] = Field(
         (), description="sites whose pages may send files, as `https://shop.example`"
     )
+    log_format: LogFormat | None = Field(
+        None,
+        description="`console` or `json`; not set: lines on a terminal and for commands, else JSON",
+    )
     tick_seconds: PositiveFloat = Field(20.0, description="time the sensor takes for one tick")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _hold_to_names(cls, given: dict[str, Any]) -> dict[str, Any]:
+        known = {*map(_variable, cls.model_fields), *_EARLIER_NAMES}
+        for name in sorted(os.environ):
+            ours = name.startswith("CSV_PIPELINE_") and not name.startswith(_OF_TESTS)
+            if ours and name.upper() not in known:
+                near = difflib.get_close_matches(name.upper(), known, 1, cutoff=0)
+                raise ValueError(f"the name of a setting was needed, as {near[0]}; found {name}")
+        return given
 
     @model_validator(mode="before")
     @classmethod

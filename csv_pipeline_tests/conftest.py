@@ -78,7 +78,7 @@ def uncrowded_pipeline(shared_pipeline: Pipeline) -> Iterator[Pipeline]:
     """A pipeline for tests of what goes over all accounts, which takes long where many are."""
     with (
         tempfile.TemporaryDirectory(prefix="csv-pipeline-", ignore_cleanup_errors=True) as home,
-        _new_database(shared_pipeline.database.engine.url) as url,
+        new_database(shared_pipeline.database.engine.url) as url,
     ):
         settings = Settings(home=Path(home), database_url=url, settle_seconds=0)
         opened = open_pipeline(settings, (*FEEDS, *TEST_FEEDS))
@@ -107,12 +107,12 @@ def _own_database() -> Iterator[str | None]:
     if given is None:
         yield None
         return
-    with _new_database(sa.make_url(given).set(drivername="postgresql+psycopg")) as url:
+    with new_database(sa.make_url(given).set(drivername="postgresql+psycopg")) as url:
         yield url
 
 
 @contextmanager
-def _new_database(url: sa.URL) -> Iterator[str]:
+def new_database(url: sa.URL) -> Iterator[str]:
     """Make a database on the server of another one, and drop it in the end."""
     name = f"csv_pipeline_{uuid.uuid4().hex[:12]}"
     _execute(url, f"CREATE DATABASE {name}")

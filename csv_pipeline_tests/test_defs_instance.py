@@ -1,15 +1,20 @@
 """Dagster's own records: in the pipeline's database, where they outlive every process."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 import pytest
 import sqlalchemy as sa
+from dagster_postgres import PostgresEventLogStorage
 
 from csv_pipeline.engine.import_requests import LANE
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.settings import settings
+from csv_pipeline.storage.database import schema_url
+from csv_pipeline_tests.conftest import new_database
 
 ROOT = Path(__file__).parents[1]
 
@@ -86,3 +91,39 @@ def test_the_installed_package_has_the_same_dagster_yaml() -> None:
 @dg.job
 def _nothing() -> None:
     """Do nothing."""
+
+
+def test_tables_that_another_process_is_still_making_are_not_taken_to_be_there(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with new_database(pipeline.database.engine.url) as url:
+        monkeypatch.setenv("CSV_PIPELINE_DATABASE_URL", url)
+        monkeypatch.setenv("CSV_PIPELINE_HOME", str(tmp_path))
+        settings.cache_clear()
+        try:
+            begun = schema_url(settings(), "dagster").set(drivername="postgresql+psycopg2")
+            PostgresEventLogStorage(begun.render_as_string(hide_password=False))
+            with instance() as opened:
+                assert not opened.get_runs()
+        finally:
+            settings.cache_clear()
+
+
+@pytest.mark.usefixtures("given_server")
+def test_what_a_run_prints_is_kept_and_shown_and_takes_no_process(tmp_path: Path) -> None:
+    program = (
+        "import dagster as dg, subprocess, sys\n"
+        "def none(*_, **__): raise SystemExit('a process was started')\n"
+        "with dg.DagsterInstance.from_config(sys.argv[1]) as instance:\n"
+        "    subprocess.Popen = none\n"
+        "    with instance.compute_log_manager.capture_logs(['run', 'compute_logs', 'key']):\n"
+        "        print('said'); print('warned', file=sys.stderr)\n"
+        "    print('after')\n"
+    )
+    command = [sys.executable, "-c", program, str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    assert done.stdout.split() == ["said", "after"]
+    assert "warned" in done.stderr
+    kept = {path.suffix: path.read_text() for path in tmp_path.rglob("key.*")}
+    assert kept[".out"] == "said\n"
+    assert "warned" in kept[".err"]

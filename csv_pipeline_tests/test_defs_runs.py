@@ -12,7 +12,7 @@ import pytest
 
 from csv_pipeline.defs.assembly import assemble
 from csv_pipeline.defs.checks import CHECKS
-from csv_pipeline.defs.jobs import export_rejects
+from csv_pipeline.defs.jobs import export_rejects, undo_import
 from csv_pipeline.defs.metadata import MOST_LINES
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.engine import group, importer, loader
@@ -23,7 +23,7 @@ from csv_pipeline.files.local import path_of
 from csv_pipeline.model import ImportReport
 from csv_pipeline.parts import Files
 from csv_pipeline.stages.load import Incoming
-from csv_pipeline.storage import arrivals, imports
+from csv_pipeline.storage import arrivals, attention, imports
 
 GOOD = "ID,Name,Amount\n1,Ann,5.00\n2,Bob,6.00\n"
 MESSY = "ID,Name,Amount\n3,Cid,7.00\n4,Dee,abc\n"
@@ -219,7 +219,28 @@ def test_a_run_without_files_overwrites_nothing_that_is_shown(dagster: Dagster) 
     assert idle.success
     assert idle.get_asset_materialization_events() == []
     assert idle.get_asset_observation_events() == []
-    assert idle.get_asset_check_evaluations() == []
+    assert checks(idle) == {"files_accepted": True}
+
+
+def test_a_refused_file_is_warned_of_until_one_of_its_name_is_imported(dagster: Dagster) -> None:
+    dagster.drop("wrong.csv", WRONG)
+    dagster.run()
+    assert checks(dagster.run()) == {"files_accepted": False}  # there was nothing to do
+    dagster.drop("one.csv", GOOD)
+    assert checks(dagster.run())["files_accepted"] is False
+    dagster.drop("wrong.csv", "ID,Name\n7,Gus\n")
+    assert checks(dagster.run())["files_accepted"] is True
+
+
+def test_a_refused_file_is_warned_of_until_somebody_dismisses_it(dagster: Dagster) -> None:
+    dagster.drop("wrong.csv", WRONG)
+    dagster.run()
+    with dagster.pipeline.database.begin() as connection:
+        ((report, _),) = imports.newest(connection, account=dagster.account)
+        attention.dismiss(connection, report.import_id)
+    assert checks(dagster.run()) == {"files_accepted": True}
+    dagster.run(files=["wrong.csv"])
+    assert checks(dagster.run()) == {"files_accepted": False}  # it was refused once more
 
 
 def test_every_op_shows_its_files_rows_and_seconds(dagster: Dagster) -> None:
@@ -553,8 +574,52 @@ def test_a_dry_run_shows_the_outcome_and_changes_nothing(dagster: Dagster) -> No
     (event,) = result.get_asset_observation_events()
     facts = event.asset_observation_data.asset_observation.metadata
     assert (facts["inserted"].value, facts["dagster/partition_row_count"].value) == (2, 0)
+    assert facts["dry run"].value is True
+    assert "Dry run" in str(event.asset_observation_data.asset_observation.description)
+    assert tags(dagster, result)["csv_pipeline/outcome"] == "dry run"
     assert result.get_asset_materialization_events() == []
     assert dagster.statuses() == {"one.csv": "waiting"}
+
+
+def test_a_run_carries_account_files_and_outcome_as_tags(dagster: Dagster) -> None:
+    dagster.drop("one.csv", GOOD)
+    only = tags(dagster, dagster.run())
+    assert only["csv_pipeline/account"] == dagster.account
+    assert (only["csv_pipeline/files"], only["csv_pipeline/outcome"]) == ("one.csv", "imported")
+    dagster.drop("wrong.csv", WRONG)
+    for number in range(4):
+        dagster.drop(f"{number}.csv", f"ID,Name\n{number},Ann\n")
+    some = tags(dagster, dagster.run())
+    assert some["csv_pipeline/files"] == "wrong.csv, 0.csv, 1.csv and 2 more"
+    assert some["csv_pipeline/outcome"] == "4 imported, 1 refused"
+    assert tags(dagster, dagster.run())["csv_pipeline/outcome"] == "nothing to import"
+
+
+def tags(dagster: Dagster, result: dg.ExecuteInProcessResult) -> dict[str, str]:
+    (run,) = dagster.instance.get_runs(dg.RunsFilter(run_ids=[result.run_id]))
+    return dict(run.tags)
+
+
+def test_an_undo_says_what_it_is_and_leaves_counts_that_are_true(dagster: Dagster) -> None:
+    dagster.drop("two.csv", MESSY)
+    (line,) = metadata(dagster.run())["per file"]
+
+    def undo(*, dry_run: bool) -> dg.ExecuteInProcessResult:
+        return undo_import.execute_in_process(
+            run_config={
+                "ops": {"undo": {"config": {"import_id": line["import"], "dry_run": dry_run}}}
+            },
+            resources={"engine": Engine(lambda: dagster.pipeline)},
+            instance=dagster.instance,
+        )
+
+    tried = undo(dry_run=True)
+    assert tried.get_asset_materialization_events() == []
+    assert "would be undone" in tags(dagster, tried)["csv_pipeline/outcome"]
+    done = undo(dry_run=False)
+    assert f"import {line['import']} is undone" in tags(dagster, done)["csv_pipeline/outcome"]
+    assert metadata(done)["dagster/partition_row_count"] == 0
+    assert metadata(done, "people_rejects")["dagster/partition_row_count"] == 0
 
 
 def test_the_scratch_files_are_gone_after_a_run(dagster: Dagster) -> None:

@@ -129,6 +129,25 @@ def test_a_second_request_for_the_same_files_has_another_key(area: Landing) -> N
     assert first.run_key != second.run_key
 
 
+def test_a_second_lane_of_an_account_comes_after_first_lanes_of_others(area: Landing) -> None:
+    area.drop("one.csv")
+    area.drop("three.csv", "Key,Value\na,1\n", feed="versions")
+    other = Landing(area.pipeline, f"{area.account}-other", area.instance)
+    other.drop("one.csv")
+    asked = area.tick().run_requests or []
+    behind = {request.tags[LANE]: request.tags.get("dagster/priority") for request in asked}
+    own = sorted(str(behind[f"{area.account}/{feed}"]) for feed in ("people", "versions"))
+    assert own == ["-1", "None"]
+    assert behind[f"{other.account}/people"] is None
+
+
+def test_a_lane_comes_later_while_another_of_its_account_is_busy(area: Landing) -> None:
+    _add_run(area, "START")
+    area.drop("three.csv", "Key,Value\na,1\n", feed="versions")
+    (request,) = area.requests()
+    assert request.tags["dagster/priority"] == "-1"
+
+
 def test_a_file_that_a_run_was_just_asked_for_is_asked_no_other_for(area: Landing) -> None:
     area.drop("one.csv")
     assert len(area.requests()) == 1

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from csv_pipeline.files.landing import is_ignored
-from csv_pipeline.files.watching import Watch
+from csv_pipeline.files.local import LocalStore
+from csv_pipeline.files.watching import Waits, Watch
+from csv_pipeline.location import location_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells of closed files")
-SETTLE_SECONDS = 1.0
+WAITS = Waits(closed=0.15, unknown=1.0)
 
 
 @pytest.fixture
@@ -22,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def watch(tmp_path: Path, folder: Path) -> Iterator[Watch]:
-    watch = Watch.over(tmp_path, is_ignored, SETTLE_SECONDS)
+    watch = LocalStore().watch(location_of(tmp_path), WAITS, is_ignored)
     assert watch is not None
     yield watch
     watch.close()
@@ -67,7 +69,7 @@ def test_a_file_that_is_open_is_not_complete(watch: Watch, folder: Path) -> None
     with (folder / "one.csv").open("w") as file:
         file.write("ID\n")
         file.flush()
-        assert heard(watch, SETTLE_SECONDS / 2) == []
+        assert heard(watch, WAITS.unknown / 2) == []
     assert heard(watch) == [folder / "one.csv"]
 
 
@@ -104,6 +106,27 @@ def test_a_folder_that_is_moved_in_brings_its_files(
     _write(outside / "one.csv")
     outside.rename(folder / "more")
     assert heard(watch) == [folder / "more" / "one.csv"]
+
+
+def test_an_empty_file_waits_as_long_as_for_a_scan(watch: Watch, folder: Path) -> None:
+    (folder / "one.csv").touch()
+    assert heard(watch, WAITS.unknown / 2) == []
+    _write(folder / "one.csv")
+    assert heard(watch) == [folder / "one.csv"]
+    (folder / "two.csv").touch()
+    assert heard(watch) == [folder / "two.csv"]
+
+
+def test_a_file_in_a_new_folder_that_is_written_to_is_not_complete(
+    watch: Watch, folder: Path
+) -> None:
+    new = folder.parents[1] / "new" / "people"
+    new.mkdir(parents=True)
+    with (new / "one.csv").open("w") as file:
+        file.write("ID\n")
+        file.flush()
+        assert heard(watch, WAITS.unknown / 2) == []
+    assert heard(watch) == [new / "one.csv"]
 
 
 def test_a_reader_makes_no_file_complete(watch: Watch, folder: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import httpx2
 
 from csv_pipeline.api.problems import ProblemError
-from csv_pipeline.engine.import_requests import ACCOUNTS, JOB, ImportRequest
+from csv_pipeline.engine.import_requests import ACCOUNT, ACCOUNTS, JOB, ImportRequest
 
 _LAUNCH = """
 mutation Launch($params: ExecutionParams!) {
@@ -102,7 +102,7 @@ class Runs:
 
     def _launch_op(self, job: str, op: str, account: str, **config: int) -> str:
         run_config = {"ops": {op: {"config": config}}}
-        return self.dagster.launch(job, run_config, {"csv_pipeline/account": account})
+        return self.dagster.launch(job, run_config, {ACCOUNT: account})
 
 
 @dataclass(frozen=True, slots=True)

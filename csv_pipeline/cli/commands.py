@@ -7,19 +7,10 @@ from urllib.parse import urlsplit
 
 import typer
 
-from csv_pipeline.cli import declaring, doctor
+from csv_pipeline.cli import attention_commands, declaring, doctor
 from csv_pipeline.cli.feed_commands import feeds
 from csv_pipeline.cli.group import Commands, OneValue
-from csv_pipeline.cli.options import (
-    AccountOption,
-    Again,
-    DryRun,
-    FeedOption,
-    Json,
-    OnlyAccount,
-    OnlyFeed,
-    Strict,
-)
+from csv_pipeline.cli.options import AccountOption, Again, DryRun, FeedOption, Json, Strict
 from csv_pipeline.cli.token_commands import token
 from csv_pipeline.errors import SetupError
 
@@ -35,6 +26,26 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"csv-pipeline {version('csv-pipeline')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """CSV imports you can trust, account by account."""
+
 
 app.add_typer(feeds, name="feeds")
 app.add_typer(token, name="token")
@@ -178,45 +189,6 @@ def inspect(  # noqa: PLR0913  # an option for each question
 
 
 @app.command()
-def imports(
-    account: OnlyAccount = None,
-    feed: OnlyFeed = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
-    *,
-    as_json: Json = False,
-) -> None:
-    """List the newest imports."""
-    from csv_pipeline.cli import show, terminal
-    from csv_pipeline.engine import views
-    from csv_pipeline.errors import UnknownAccountError
-    from csv_pipeline.storage import accounts, arrivals, imports
-
-    pipeline = _pipeline()
-    with pipeline.database.begin() as connection:
-        found = imports.newest(connection, account=account, feed=feed, limit=limit)
-        locations = arrivals.locations(connection, [report.arrival_id for report, _ in found])
-        known = accounts.names(connection)
-    if not found and feed is not None:
-        pipeline.feed(feed)  # which may be no feed at all
-    if not found and account is not None and account not in known:
-        raise UnknownAccountError(account, known)
-    if as_json:
-        terminal.as_json(
-            [
-                views.import_facts(
-                    report,
-                    at,
-                    moved_to=locations.get(report.arrival_id),
-                    results=pipeline.results_of(report),
-                )
-                for report, at in found
-            ]
-        )
-    else:
-        show.imports(found, locations, pipeline.settings)
-
-
-@app.command()
 def rejects(  # noqa: PLR0913  # what to show, how much of it, and where to
     import_id: Annotated[int, typer.Argument(help="The number that `imports` shows.")],
     limit: Annotated[int, typer.Option(min=1, help="How many faults at most.")] = 200,
@@ -347,6 +319,9 @@ def new(
         terminal.out.print(str(path))
 
 
+app.command()(attention_commands.imports)
+app.command()(attention_commands.status)
+app.command()(attention_commands.dismiss)
 app.command()(declaring.accounts)
 app.command(cls=OneValue)(declaring.account)
 app.command()(declaring.suggest)

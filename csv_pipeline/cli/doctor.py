@@ -31,11 +31,9 @@ def doctor(*, as_json: Json = False) -> None:
 
 def _checks() -> "list[Check]":
     from csv_pipeline.cli import opening
-    from csv_pipeline.cli.group import log_warnings_only
     from csv_pipeline.engine.health import Check, examine
     from csv_pipeline.feeds.sources import all_feeds
 
-    log_warnings_only()
     try:
         settings = opening.settings_found()
         feeds = all_feeds(settings)

@@ -6,8 +6,6 @@ database does not answer or another worker has the file. An error of the pipelin
 stderr; a traceback is a bug.
 """
 
-import logging
-import sys
 from itertools import pairwise
 from typing import Any
 
@@ -60,16 +58,6 @@ class OneValue(TyperCommand):
                 shown = " and ".join(map(repr, values))
                 raise SetupError(f"{one.opts[0]}: one value was needed; found {shown}")
         return super().parse_args(ctx, args)
-
-
-def log_warnings_only() -> None:
-    """Keep logs off stdout and out of the tables; a person reads those."""
-    import structlog
-
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
-    )
 
 
 def _exit_code(error: PipelineError) -> int:

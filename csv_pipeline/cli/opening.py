@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from csv_pipeline.cli.group import log_warnings_only
 from csv_pipeline.cli.terminal import note
+from csv_pipeline.engine.logs import write_commands_log
 from csv_pipeline.errors import SetupError
 from csv_pipeline.feeds.sources import all_feeds
 from csv_pipeline.settings import Settings, settings
@@ -23,7 +23,6 @@ def pipeline() -> "Pipeline":
     from csv_pipeline.engine.live_progress import watched
     from csv_pipeline.engine.pipeline import open_pipeline
 
-    log_warnings_only()
     found = settings_found()
     _note_new_home(found)
     return watched(open_pipeline(found, all_feeds(found)))
@@ -34,7 +33,6 @@ def database() -> "Iterator[Database]":
     """Give the database without holding its tables to the feeds."""
     from csv_pipeline.storage.database import open_database
 
-    log_warnings_only()
     opened = open_database(settings_found())
     try:
         yield opened
@@ -63,11 +61,14 @@ def settings_found() -> Settings:
     Raises:
         SetupError: A variable of the environment is wrong.
     """
+    write_commands_log()
     try:
-        return settings()
+        found = settings()
     except ValidationError as error:
         faults = "; ".join(
             f"CSV_PIPELINE_{'_'.join(map(str, fault['loc'])).upper() or '…'}: {fault['msg']}"
             for fault in error.errors(include_input=False)
         )
         raise SetupError(f"settings: {faults}") from error
+    write_commands_log(found.log_format)
+    return found

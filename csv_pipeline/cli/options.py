@@ -1,5 +1,7 @@
-"""Options that several commands have."""
+"""Options that several commands have, and how a moment is given."""
 
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -19,3 +21,16 @@ Strict = Annotated[
 MaxMissing = Annotated[
     int | None, typer.Option(min=0, help="Let a snapshot lack so many stored rows, this once.")
 ]
+_AGO = re.compile(r"(\d{1,6})\s*([mhdw])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def moment_of(text: str) -> datetime:
+    """Return the moment that is so long ago, as `2d`, or a date or time; UTC if it has no zone."""
+    try:
+        if ago := _AGO.fullmatch(text):
+            return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+        moment = datetime.fromisoformat(text)
+    except (ValueError, OverflowError) as error:
+        raise typer.BadParameter(f"2d, 6h, 30m, or a date was needed; found {text!r}") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

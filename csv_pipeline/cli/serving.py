@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import logging
 import socket
 from contextlib import suppress
 from types import FrameType
@@ -14,6 +15,7 @@ from csv_pipeline.api.live import Live
 from csv_pipeline.api.runs import DagsterServer, Runs
 from csv_pipeline.api.service import Service
 from csv_pipeline.cli.terminal import note
+from csv_pipeline.engine.logs import write_log
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError
 from csv_pipeline.storage import tokens
@@ -28,6 +30,7 @@ def serve(pipeline: Pipeline, host: str, port: int) -> None:
     Raises:
         SetupError: Others could reach it, and there is no token.
     """
+    write_log(logging.INFO, pipeline.settings.log_format)
     guarded = hold_to_tokens(pipeline, host)
     if not guarded:
         note("There is no token, so whoever can reach this machine's own address may do all.")

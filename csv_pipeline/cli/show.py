@@ -92,9 +92,16 @@ def _print_locations(done: "Imported") -> None:
 
 
 def imports(
-    found: Sequence[tuple[ImportReport, datetime]], locations: Mapping[int, str], settings: Settings
+    found: Sequence[tuple[ImportReport, datetime]],
+    locations: Mapping[int, str],
+    settings: Settings,
+    *,
+    narrowed: bool = False,
 ) -> None:
     """Print imports, a line each, and under the name of a file where it is now."""
+    if not found and narrowed:
+        out.print("No such import.")
+        return
     if not found:
         out.print(
             "No imports yet. Drop a file into ACCOUNT/FEED/ of the landing area "

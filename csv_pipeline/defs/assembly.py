@@ -6,6 +6,7 @@ import dagster as dg
 
 from csv_pipeline.defs.derived import derived_asset, derived_tables
 from csv_pipeline.defs.feed import asset_keys, feed_definitions, outside
+from csv_pipeline.defs.growth import nightly_retention, retention
 from csv_pipeline.defs.jobs import export_rejects, undo_import
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.schedules import nightly
@@ -29,9 +30,9 @@ def assemble(feeds: Sequence[Feed], engine: Engine) -> dg.Definitions:
         description="Imports files of one account.",
     )
     shared = dg.Definitions(
-        jobs=[job, undo_import, export_rejects, check_upload],
+        jobs=[job, undo_import, export_rejects, check_upload, retention],
         sensors=[landing, derived_tables, stalled_runs, webhook_messages],
-        schedules=[nightly],
+        schedules=[nightly, nightly_retention],
         resources={"engine": engine},
         executor=dg.in_process_executor,
     )

@@ -9,20 +9,19 @@ import dagster as dg
 
 from csv_pipeline.defs.metadata import LOADED, Line, Metadata, in_short, table, total
 from csv_pipeline.defs.partitions import account_partitions
-from csv_pipeline.model import ImportReport, Outcome
+from csv_pipeline.model import ImportReport
 from csv_pipeline.spec.feed import Feed
+from csv_pipeline.storage.attention import Need
 
 CHECKS = {
     "accounting_balances": "Every row read has exactly one outcome.",
     "lines_accounted": "Every line with cells is a row, the header, or declared by the feed.",
     "reject_rate": "No file lost more rows to the contract than the feed finds usual.",
     "header_drift": "The headers hold the columns the feed knows, no others, in their usual order.",
-    "files_accepted": "No file was refused or failed.",
+    "files_accepted": "No refused or failed file of the account waits for a person.",
     "nothing_to_look_at": "No file shows what a person should look at.",
 }
 """Each check with what it promises; only the first stops what is downstream."""
-
-_NOT_IMPORTED = {Outcome.REFUSED, Outcome.FAILED}
 
 
 def check_specs(feed: Feed) -> list[dg.AssetCheckSpec]:
@@ -42,14 +41,16 @@ def check_specs(feed: Feed) -> list[dg.AssetCheckSpec]:
         ]
 
 
-def check_results(feed: Feed, reports: Sequence[ImportReport]) -> list[dg.AssetCheckResult]:
-    """Return the result of each check for a run's reports."""
+def check_results(
+    feed: Feed, reports: Sequence[ImportReport], away: Sequence[Need]
+) -> list[dg.AssetCheckResult]:
+    """Return the result of each check for a run's reports, and for what the ledger says."""
     return [
         accounting_balances(feed, reports),
         lines_accounted(feed, reports),
         reject_rate(feed, reports),
         header_drift(feed, reports),
-        files_accepted(feed, reports),
+        files_accepted(feed, away),
         nothing_to_look_at(feed, reports),
     ]
 
@@ -113,12 +114,16 @@ def header_drift(feed: Feed, reports: Sequence[ImportReport]) -> dg.AssetCheckRe
     return _warning(feed, "header_drift", not drifted, table("headers", lines))
 
 
-def files_accepted(feed: Feed, reports: Sequence[ImportReport]) -> dg.AssetCheckResult:
-    """Warn of files that were refused or failed, with the reason."""
-    away = [report for report in reports if report.outcome in _NOT_IMPORTED]
-    lines = (
-        {"file": r.name, "outcome": r.outcome.value, "problem": in_short(r.problem, r.name)}
-        for r in away
+def files_accepted(feed: Feed, away: Sequence[Need]) -> dg.AssetCheckResult:
+    """Warn of files that the ledger has as refused or failed, whichever run had them."""
+    lines: Iterator[Line] = (
+        {
+            "file": one.name,
+            "import": one.number or 0,
+            "outcome": one.state,
+            "problem": in_short(one.problem, one.name),
+        }
+        for one in away
     )
     return _warning(feed, "files_accepted", not away, table("files", lines))
 

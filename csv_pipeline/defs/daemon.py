@@ -21,13 +21,15 @@ from dagster_shared.cli import WorkspaceOpts, workspace_options
 from csv_pipeline.defs.launcher import SOURCE
 from csv_pipeline.defs.prompt_queue import PromptQueue
 from csv_pipeline.defs.watcher import Watcher
+from csv_pipeline.files.watching import Waits
 from csv_pipeline.settings import settings
 
 
 def daemons(instance: DagsterInstance) -> Iterator[DagsterDaemon[Any]]:
     """Give what Dagster's own daemon does, with a prompt queue, and the watcher."""
     asked = threading.Event()
-    yield Watcher(settings().landing_area, settings().settle_seconds, asked)
+    waits = Waits(closed=settings().closed_seconds, unknown=settings().settle_seconds)
+    yield Watcher(settings().landing_area, waits, asked)
     for daemon in create_daemons_from_instance(instance):
         prompt = isinstance(daemon, QueuedRunCoordinatorDaemon)
         yield PromptQueue(asked) if prompt else daemon

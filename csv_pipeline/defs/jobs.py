@@ -7,7 +7,7 @@ from pydantic import Field
 
 from csv_pipeline.defs.derived import recompute_facts
 from csv_pipeline.defs.feed import worklist_key
-from csv_pipeline.defs.metadata import undo_metadata
+from csv_pipeline.defs.metadata import Metadata, undo_metadata
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.engine.events import (
     Event,
@@ -16,7 +16,11 @@ from csv_pipeline.engine.events import (
     WorklistBroke,
     WorklistWritten,
 )
+from csv_pipeline.engine.import_requests import ACCOUNT, OUTCOME
+from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import PipelineError, SetupError
+from csv_pipeline.model import ImportReport
+from csv_pipeline.storage import imports, quarantine
 from csv_pipeline.storage.recompute import Recomputed
 
 
@@ -30,7 +34,7 @@ class UndoConfig(dg.Config):
 @dg.op(description="Take back all that one import wrote, in one transaction.")
 def undo(
     context: dg.OpExecutionContext, config: UndoConfig, engine: dg.ResourceParam[Engine]
-) -> Iterator[dg.AssetObservation | dg.AssetMaterialization | dg.Output[int]]:
+) -> Iterator[dg.AssetMaterialization | dg.Output[int]]:
     """Undo one import and show what became of its rows, here and on the feed's asset."""
     pipeline = engine.pipeline()
     pipeline.leases.work_on(context.run.run_id, whole=True)
@@ -56,8 +60,12 @@ def undo(
     facts = undo_metadata(report)
     done = "would be undone" if config.dry_run else f"is undone by import {report.import_id}"
     context.log.info("Import %s %s; what became of its rows is below.", config.import_id, done)
+    told_in_short = f"import {config.import_id} {done}"
+    context.instance.add_run_tags(
+        context.run.run_id, {ACCOUNT: report.account, OUTCOME: told_in_short}
+    )
     if not config.dry_run:
-        yield dg.AssetObservation(report.feed, partition=report.account, metadata=facts)
+        yield from _after_undo(pipeline, report, told_in_short, facts)
     for its in recomputed:
         told = recompute_facts(pipeline, its)
         yield dg.AssetMaterialization(its.derived, partition=its.account, metadata=told)
@@ -65,6 +73,26 @@ def undo(
         key = worklist_key(pipeline.feed(one.feed))
         yield dg.AssetMaterialization(key, partition=one.account, metadata=one.facts)
     yield dg.Output(report.import_id, metadata=facts)
+
+
+def _after_undo(
+    pipeline: Pipeline, report: ImportReport, description: str, facts: Metadata
+) -> Iterator[dg.AssetMaterialization]:
+    """Give the table and the rejects as the undo left them, so that what is downstream follows."""
+    lane = report.account, report.feed
+    with pipeline.database.begin() as connection:
+        rows = imports.rows_stored(connection, *lane)
+        rows_open = quarantine.open_rows(connection, *lane)
+    for name, its_rows, its_facts in (
+        (report.feed, rows, facts),
+        (f"{report.feed}_rejects", rows_open, {}),
+    ):
+        yield dg.AssetMaterialization(
+            name,
+            description=description,
+            partition=report.account,
+            metadata={"dagster/partition_row_count": its_rows, **its_facts},
+        )
 
 
 @dg.job(

@@ -14,6 +14,7 @@ from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.storage import arrivals
 from csv_pipeline.storage.arrivals import Backlog
 
+_PRIORITY = "dagster/priority"
 _UNASKED_SECONDS = 5.0
 """How long a run that was asked for has until it is one that Dagster knows."""
 
@@ -51,10 +52,18 @@ def waiting_lanes(pipeline: Pipeline, *, night: bool = False) -> list[Backlog]:
 
 
 def request_runs(
-    pipeline: Pipeline, lanes: Sequence[Backlog], *, all_files: bool = False
+    pipeline: Pipeline,
+    lanes: Sequence[Backlog],
+    busy: Iterable[str] = (),
+    *,
+    all_files: bool = False,
 ) -> list[dg.RunRequest]:
-    """Return a request for the first files of each lane, or for `all_files`, and note them."""
-    settings = pipeline.settings
+    """Return a request for the first files of each lane, or for `all_files`, and note them.
+
+    An account's second lane, counting those that are `busy`, comes after the first lane of others,
+    whoever was first in the queue.
+    """
+    settings, ahead = pipeline.settings, Counter(lane.split("/")[0] for lane in busy)
     due = [
         (lane, arrival_ids)
         for lane in lanes
@@ -62,10 +71,16 @@ def request_runs(
     ]
     with pipeline.database.begin() as connection:
         arrivals.note_request(connection, [one for _, some in due for one in some])
-    return [_request(pipeline, lane, arrival_ids) for lane, arrival_ids in due]
+    requests = []
+    for lane, arrival_ids in due:
+        requests.append(_request(pipeline, lane, arrival_ids, ahead[lane.account]))
+        ahead[lane.account] += 1
+    return requests
 
 
-def _request(pipeline: Pipeline, lane: Backlog, arrival_ids: Sequence[int]) -> dg.RunRequest:
+def _request(
+    pipeline: Pipeline, lane: Backlog, arrival_ids: Sequence[int], ahead: int
+) -> dg.RunRequest:
     """Return the request to import these arrivals; the key differs at every attempt."""
     asked = ImportRequest(
         account=lane.account, feed=pipeline.feed(lane.feed), arrival_ids=arrival_ids
@@ -77,5 +92,5 @@ def _request(pipeline: Pipeline, lane: Backlog, arrival_ids: Sequence[int]) -> d
         partition_key=asked.partition,
         asset_selection=[dg.AssetKey(name) for name in asked.assets],
         run_config=asked.run_config,
-        tags=asked.tags,
+        tags=asked.tags | ({_PRIORITY: str(-ahead)} if ahead else {}),
     )

@@ -25,6 +25,7 @@ from csv_pipeline.storage.targets import SCHEMA
 Metadata = Mapping[str, Any]
 Line = Mapping[str, str | int | float]
 MOST_LINES = 20
+_TAGGED = 3
 LOADED = frozenset({Outcome.IMPORTED, Outcome.DRY_RUN})
 _ALWAYS = frozenset({"read", "inserted", "rejected"})
 _PER_FILE = ("read", "inserted", "updated", "unchanged", "kept", "superseded", "rejected")
@@ -83,6 +84,21 @@ def derived_metadata(derived: DerivedTable, done: Recomputed, has: Contents) -> 
         "everything": done.everything,
         **table("first rows", ({n: _cell(v) for n, v in row.items()} for row in has.first)),
     }
+
+
+def files_tag(names: Sequence[str]) -> str:
+    """Return the first files of a run in few words."""
+    shown = ", ".join(name[:60] for name in names[:_TAGGED])
+    more = len(names) - _TAGGED
+    return f"{shown} and {more:,} more" if more > 0 else shown
+
+
+def outcome_tag(outcomes: Iterable[Outcome]) -> str:
+    """Return what became of the files of a run in few words: `imported`, or how many of each."""
+    counts = Counter(outcome.value for outcome in outcomes)
+    if counts.total() <= 1:
+        return next(iter(counts), "nothing to import")
+    return ", ".join(f"{count:,} {outcome}" for outcome, count in counts.most_common())
 
 
 def progress_metadata(done: Sequence[Progress]) -> Metadata:

@@ -16,9 +16,11 @@ from pydantic import Field
 
 from csv_pipeline.account import account_slug
 from csv_pipeline.defs.batch import Batch, arrivals_named, batch_from, first_batch
-from csv_pipeline.defs.checks import CHECKS, check_results
+from csv_pipeline.defs.checks import CHECKS, check_results, files_accepted
 from csv_pipeline.defs.metadata import (
     MOST_LINES,
+    files_tag,
+    outcome_tag,
     progress_metadata,
     rejects_metadata,
     table_metadata,
@@ -26,17 +28,19 @@ from csv_pipeline.defs.metadata import (
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.engine import run
 from csv_pipeline.engine.events import ClaimLost, Event, StepBroke, StepDone
+from csv_pipeline.engine.import_requests import ACCOUNT, FILES, OUTCOME
 from csv_pipeline.engine.importer import imports_of
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.workspace import Progress, Stage
 from csv_pipeline.errors import SetupError, UnavailableError
 from csv_pipeline.model import Claim, ImportReport, Outcome, Reject
-from csv_pipeline.storage import arrivals, imports, quarantine
+from csv_pipeline.storage import arrivals, attention, imports, quarantine
 
 PATIENCE = dg.RetryPolicy(
     max_retries=5, delay=1, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
 )
 _BATCH = dg.Out(dict[str, Any], description="the files of this run, as JSON")
+_MOST_AWAY = 1_000
 _OPTIONAL = dg.Out(dg.Nothing, is_required=False)
 _IN_PROCESS = {dg.in_process_executor.name, "execute_in_process_executor"}
 
@@ -87,6 +91,8 @@ def claim(
     """Claim the account's files of one feed and fetch them."""
     with step(context, engine) as pipeline:
         batch = _claim(context, config, pipeline)
+        names = [claim.name for claim in batch.claims]
+        _tag(context, {ACCOUNT: batch.account, FILES: files_tag(names) if names else "none"})
         if not batch.claims:
             context.log.info("Nothing to import for %s/%s.", batch.account, batch.feed)
         arrived = _advance_all(context, pipeline, batch, Stage.ARRIVE)
@@ -126,6 +132,7 @@ def report(
         told = batch_from(_advance_all(context, pipeline, batch_from(batch), Stage.REPORT).value)
         reports = run.settled(pipeline, told.claims)
         results = list(_results(pipeline, told, reports))
+        _tag(context, {OUTCOME: outcome_tag(report.outcome for report in reports)})
     yield from results
     run.finish(pipeline, told.claims)
     if not told.dry_run:
@@ -197,24 +204,38 @@ def _advance_all(
 def _results(pipeline: Pipeline, batch: Batch, reports: list[ImportReport]) -> Iterator[Any]:
     """Give the materialisations and checks; a dry run, which changes nothing, is an observation.
 
-    A run without files leaves all that is shown of earlier ones.
+    A run without files leaves all that is shown of earlier ones, but looks at the ledger again.
     """
     feed = pipeline.feed(batch.feed)
     with pipeline.database.begin() as connection:
         rows_stored = imports.rows_stored(connection, batch.account, feed.name)
+        away = attention.not_stored(connection, batch.account, feed.name, _MOST_AWAY)
         rows_open = quarantine.open_rows(connection, batch.account, feed.name)
         locations = arrivals.locations(connection, [report.arrival_id for report in reports])
     facts = table_metadata(reports, rows_stored, files=_files(pipeline, reports, locations))
-    if batch.dry_run or not reports:
-        if reports:
-            yield dg.AssetObservation(feed.name, partition=batch.account, metadata=facts)
+    if batch.dry_run:
+        yield dg.AssetObservation(
+            feed.name,
+            description="Dry run: nothing of it is stored.",
+            partition=batch.account,
+            metadata={"dry run": True, **facts},
+        )
         yield from (dg.Output(None, check) for check in CHECKS)
         return
+    if not reports:
+        yield from (dg.Output(None, check) for check in CHECKS if check != "files_accepted")
+        yield files_accepted(feed, away)
+        return
     yield dg.MaterializeResult(
-        asset_key=feed.name, metadata=facts, check_results=check_results(feed, reports)
+        asset_key=feed.name, metadata=facts, check_results=check_results(feed, reports, away)
     )
     rejects = rejects_metadata(reports, _first_rejects(pipeline, reports), rows_open)
     yield dg.MaterializeResult(asset_key=f"{feed.name}_rejects", metadata=rejects)
+
+
+def _tag(context: dg.OpExecutionContext, tags: Mapping[str, str]) -> None:
+    """Say on the run what it does: the list of runs shows neither its config nor its results."""
+    context.instance.add_run_tags(context.run.run_id, tags)
 
 
 def _files(

@@ -20,6 +20,16 @@ from pathlib import Path
 from csv_pipeline.errors import PipelineError
 
 READY = "ready"
+_OF_A_RUN = (
+    "dagster._cli.api",
+    "dagster._core.execution.plan.active",
+    "dagster._core.executor.in_process",
+    "dagster._core.storage.sqlite_storage",
+    "dagster._core.workspace.autodiscovery",
+    "dagster._daemon.controller",
+    "csv_pipeline.defs.instance",
+)
+"""What Dagster loads when the first run needs it."""
 _TASKS = Path("/proc/self/task")
 _OF_A_POOL = ("polars-0", "tokio-rt", "async-exec")
 
@@ -46,7 +56,8 @@ def prepare(module: str) -> None:
 
     The pipeline is opened and closed once, so that what is loaded and compiled on the way is there.
     """
-    import_module("dagster._cli.api")  # here, so that the launcher does not load it
+    for name in _OF_A_RUN:  # here, so that the launcher does not load them
+        import_module(name)
     definitions = import_module(module)
     definitions.defs.get_repository_def().get_all_jobs()
     with suppress(PipelineError):  # a database that does not answer now may when there is a run

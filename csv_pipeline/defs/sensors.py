@@ -55,7 +55,7 @@ def landing(
     lanes, busy = waiting_lanes(pipeline), busy_lanes(context.instance)
     free = [lane for lane in lanes if lane_name(lane.account, lane.feed) not in busy]
     room = max(0, pipeline.settings.runs_per_tick - len(busy))
-    requests = request_runs(pipeline, free[:room])
+    requests = request_runs(pipeline, free[:room], busy)
     more = MORE if cursor.startswith(_HEARD) and len(requests) < len(lanes) else ""
     return dg.SensorResult(
         run_requests=requests,

@@ -23,7 +23,7 @@ from dagster._utils.error import serializable_error_info_from_exc_info
 from csv_pipeline.defs.sensors import MORE, heard, landing
 from csv_pipeline.files.landing import is_ignored
 from csv_pipeline.files.stores import store_of
-from csv_pipeline.files.watching import Watch
+from csv_pipeline.files.watching import Waits, Watch
 from csv_pipeline.location import Location
 
 Workspace = IWorkspaceProcessContext[Any]
@@ -36,8 +36,8 @@ _REOPEN_SECONDS = 10.0
 class Watcher(DagsterDaemon[Workspace]):
     """Watch a landing area, where its store tells what happens there."""
 
-    def __init__(self, area: Location, settle_seconds: float, asked: threading.Event) -> None:
-        self._area, self._settle_seconds, self._asked = area, settle_seconds, asked
+    def __init__(self, area: Location, waits: Waits, asked: threading.Event) -> None:
+        self._area, self._waits, self._asked = area, waits, asked
         super().__init__()  # type: ignore[no-untyped-call]
 
     @classmethod
@@ -78,7 +78,7 @@ class Watcher(DagsterDaemon[Workspace]):
     def _watch(self) -> Watch | None:
         store = store_of(self._area)
         store.prepare(self._area)
-        return store.watch(self._area, is_ignored, self._settle_seconds)
+        return store.watch(self._area, self._waits, is_ignored)
 
     def _ask(self, workspace: Workspace, complete: Sequence[Path]) -> bool:
         """Start the runs that the sensor asks for; return whether it will ask for more."""

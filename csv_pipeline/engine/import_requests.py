@@ -10,6 +10,12 @@ JOB = "import_files"
 """The job that imports files of one account and feed."""
 LANE = "csv_pipeline/lane"
 """The tag whose every value has one run at a time; `dagster.yaml` holds the limit."""
+ACCOUNT = "csv_pipeline/account"
+"""The tag that says whose files a run imports, which the list of runs shows beside it."""
+FILES = "csv_pipeline/files"
+"""The tag that names the first files of a run."""
+OUTCOME = "csv_pipeline/outcome"
+"""The tag that says what became of the files of a run."""
 ACCOUNTS = "accounts"
 """The set of partitions: one an account."""
 
@@ -36,7 +42,7 @@ class ImportRequest:
     @property
     def tags(self) -> dict[str, str]:
         """The tags of the run."""
-        return {LANE: lane_name(self.account, self.feed.name)}
+        return {LANE: lane_name(self.account, self.feed.name), ACCOUNT: self.account}
 
     @property
     def run_config(self) -> dict[str, Any]:

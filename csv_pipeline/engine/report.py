@@ -84,7 +84,8 @@ def log_finished(report: ImportReport) -> None:
     log.info(
         "import finished",
         import_id=report.import_id,
-        lane=f"{report.account}/{report.feed}",
+        account=report.account,
+        feed=report.feed,
         name=report.name,
         outcome=report.outcome.value,
         rows_read=report.counts.read,

@@ -34,6 +34,7 @@ from csv_pipeline.engine.group import Group
 from csv_pipeline.engine.grouping import groups_of
 from csv_pipeline.engine.importer import Import, imports_of, remove_work
 from csv_pipeline.engine.loader import NotTogetherError
+from csv_pipeline.engine.logs import about
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.workspace import Progress, Stage
 from csv_pipeline.errors import FileRefusedError, LostClaimError, UnavailableError
@@ -128,13 +129,14 @@ _Done = Progress | LostClaimError | StepBroke
 def _advance(group: Group, stage: Stage, on_event: OnEvent) -> Iterator[tuple[Claim, _Done]]:
     """Do one step for files that go together, or for each alone where they cannot."""
     try:
-        with _telling_rows(group.claims, stage, on_event):
+        with about(group.claims), _telling_rows(group.claims, stage, on_event):
             done = group.advance(stage)
     except UnavailableError:
         raise
     except Exception as error:  # noqa: BLE001  # the outermost edge: the other files go on
         if len(group.claims) > 1:
-            _tell_apart(stage, error)
+            with about(group.claims):
+                _tell_apart(stage, error)
             for alone in group.apart():
                 yield from _advance(alone, stage, on_event)
         else:

@@ -18,11 +18,10 @@ from pathlib import Path
 
 from csv_pipeline.errors import SetupError
 from csv_pipeline.files.store import FileStatus, FileStore, Listed
-from csv_pipeline.files.watching import Watch
+from csv_pipeline.files.watching import Waits, Watch
 from csv_pipeline.location import Location, parts_below, storable
 
 _CHUNK = 4 * 1024**2
-_TELLS = sys.platform == "linux"
 
 
 def path_of(location: Location) -> Path:
@@ -138,13 +137,13 @@ class LocalStore(FileStore):
             )
         return None
 
-    def is_being_written(self, location: Location) -> bool:
+    def is_being_written(self, location: Location) -> bool | None:
         """Ask Linux, which leases a file for reading only if no process writes to it.
 
         And only to its owner or root: fcntl(2), F_SETLEASE.
         """
         if sys.platform != "linux":
-            return False
+            return None
         import fcntl  # noqa: PLC0415  # other systems have none, or another one
 
         descriptor = os.open(path_of(location), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -154,16 +153,20 @@ class LocalStore(FileStore):
             fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
             fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
         except OSError as error:
-            return error.errno == errno.EAGAIN
+            return True if error.errno == errno.EAGAIN else None
         finally:
             os.close(descriptor)
         return False
 
-    def watch(
-        self, area: Location, ignored: Callable[[str], bool], settle_seconds: float
-    ) -> Watch | None:
+    def watch(self, area: Location, waits: Waits, ignored: Callable[[str], bool]) -> Watch | None:
         """Watch a folder where the system is Linux."""
-        return Watch.over(path_of(area), ignored, settle_seconds) if _TELLS else None
+        if sys.platform != "linux":
+            return None
+
+        def is_closed(path: Path) -> bool:
+            return self.is_being_written(Location("", str(path))) is False
+
+        return Watch.over(path_of(area), waits, ignored, is_closed)
 
     def on_disk(self, location: Location) -> Path | None:
         """Return the path."""

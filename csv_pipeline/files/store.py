@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
-from csv_pipeline.files.watching import Watch
+from csv_pipeline.files.watching import Waits, Watch
 from csv_pipeline.location import Location
 
 
@@ -122,13 +122,11 @@ class FileStore(Protocol):
         """Return why what is there can never be imported, if it cannot; `area` may be around it."""
         return None
 
-    def is_being_written(self, location: Location) -> bool:
-        """Return whether a program has the file open for writing; False where this is not known."""
-        return False
+    def is_being_written(self, location: Location) -> bool | None:
+        """Return whether a program has the file open for writing; None where this is not known."""
+        return None if not self.whole else False
 
-    def watch(
-        self, area: Location, ignored: Callable[[str], bool], settle_seconds: float
-    ) -> Watch | None:
+    def watch(self, area: Location, waits: Waits, ignored: Callable[[str], bool]) -> Watch | None:
         """Return a watch over an area; None where the store tells nothing by itself."""
         return None
 

@@ -1,15 +1,17 @@
 """Hear at once which files below a folder are complete, as Linux tells it.
 
 A file is complete when its writer closed it, or when it was moved to its name, and nothing was
-heard of it for a moment. Of a file that is only seen to be there, nothing must be heard for as long
-as a scan would wait. What is heard is a hint: it may be lost, and a writer may open its file again.
-The scan of the landing area finds what was lost, and what changed later is another arrival.
+heard of it for a moment. One that is only seen to be there, or is empty, waits as long as it would
+for a scan, unless it is sure that nobody writes to it. What is heard is a hint: it may be lost, and
+a writer may open its file again. The scan of the landing area finds what was lost, and what changed
+later is another arrival.
 """
 
 import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -26,32 +28,53 @@ from watchdog.events import (
 )
 from watchdog.observers.inotify import InotifyObserver
 
-_QUIET_SECONDS = 0.15
 _BURST_SECONDS = 0.5
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waits:
+    """For how long nothing must be heard of a file: that was `closed`, or of which one knows less.
+
+    Both in seconds.
+    """
+
+    closed: float
+    unknown: float
 
 
 @dataclass(frozen=True, slots=True)
 class _Heard:
     at: float
-    wait_seconds: float
+    closed: bool
 
 
 class Watch(FileSystemEventHandler):
     """What was heard of the files below a folder; those with an `ignored` name are left out."""
 
-    def __init__(self, folder: Path, ignored: Callable[[str], bool], settle_seconds: float) -> None:
-        self._folder, self._ignored, self._settle = folder, ignored, settle_seconds
+    def __init__(
+        self,
+        folder: Path,
+        waits: Waits,
+        ignored: Callable[[str], bool],
+        is_closed: Callable[[Path], bool],
+    ) -> None:
+        self._folder, self._waits = folder, waits
+        self._ignored, self._is_closed = ignored, is_closed
         self._heard: dict[str, _Heard] = {}
         self._lock = threading.Lock()
         self._observer = InotifyObserver(generate_full_events=True)
 
     @classmethod
     def over(
-        cls, folder: Path, ignored: Callable[[str], bool], settle_seconds: float
+        cls,
+        folder: Path,
+        waits: Waits,
+        ignored: Callable[[str], bool],
+        is_closed: Callable[[Path], bool],
     ) -> Self | None:
         """Return a watch that hears already; None where the system does not let one."""
-        watch = cls(folder, ignored, settle_seconds)
+        watch = cls(folder, waits, ignored, is_closed)
         try:
             watch._observer.schedule(watch, str(folder), recursive=True)
             watch._observer.start()
@@ -73,41 +96,52 @@ class Watch(FileSystemEventHandler):
         """Return the complete files, each once; those that come in one go, together."""
         now = time.monotonic()
         with self._lock:
-            silent = {path: now - its.at - its.wait_seconds for path, its in self._heard.items()}
-            done = [path for path, seconds in silent.items() if seconds >= 0]
-            more_come = any(now - its.at < _QUIET_SECONDS for its in self._heard.values())
+            silent = {path: now - its.at for path, its in self._heard.items()}
+            done = [path for path, seconds in silent.items() if self._is_complete(path, seconds)]
+            more_come = any(seconds < self._waits.closed for seconds in silent.values())
             if more_come and all(silent[path] < _BURST_SECONDS for path in done):
                 return []
             for path in done:
                 del self._heard[path]
         return [Path(path) for path in done]
 
+    def _is_complete(self, path: str, silent_seconds: float) -> bool:
+        if silent_seconds < self._waits.closed:
+            return False
+        if silent_seconds >= self._waits.unknown:
+            return True
+        with suppress(OSError):
+            return Path(path).stat().st_size > 0 and (
+                self._heard[path].closed or self._is_closed(Path(path))
+            )
+        return True  # it is gone, or not to be looked at: the scan says so
+
     def dispatch(self, event: FileSystemEvent) -> None:
         """Take up what the system says; that a reader opened or closed a file says nothing."""
         match event:
             case FileClosedEvent():
-                self._take(event.src_path, _QUIET_SECONDS)
+                self._take(event.src_path, closed=True)
             case FileMovedEvent():
                 self._drop(event.src_path)
-                self._take(event.dest_path, _QUIET_SECONDS)
+                self._take(event.dest_path, closed=True)
             case FileCreatedEvent():
-                self._take(event.src_path, self._settle)
+                self._take(event.src_path, closed=False)
             case FileModifiedEvent():
                 self._wait_longer(event.src_path)
             case FileDeletedEvent():
                 self._drop(event.src_path)
 
-    def _take(self, path: str | bytes, wait_seconds: float) -> None:
+    def _take(self, path: str | bytes, *, closed: bool) -> None:
         name = os.fsdecode(path)
         below = Path(name).parts[len(self._folder.parts) :]
         if name and below and not any(map(self._ignored, below)):
             with self._lock:
-                self._heard[name] = _Heard(time.monotonic(), wait_seconds)
+                self._heard[name] = _Heard(time.monotonic(), closed)
 
     def _wait_longer(self, path: str | bytes) -> None:
         with self._lock:
             if (its := self._heard.get(os.fsdecode(path))) is not None:
-                self._heard[os.fsdecode(path)] = _Heard(time.monotonic(), its.wait_seconds)
+                self._heard[os.fsdecode(path)] = _Heard(time.monotonic(), its.closed)
 
     def _drop(self, path: str | bytes) -> None:
         with self._lock:

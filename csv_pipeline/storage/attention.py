@@ -1,6 +1,7 @@
 """What needs a person: files refused or failed, rows to correct, and files that do not go on.
 
-A refused file needs nobody any more once one of its name was imported.
+A refused or failed file needs nobody any more once one of its name was imported, or somebody said
+so: neither time nor other files clear it.
 """
 
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from csv_pipeline.errors import SetupError
 from csv_pipeline.model import ArrivalStatus, Outcome
 from csv_pipeline.storage import tables
 from csv_pipeline.storage.api_tables import upload
@@ -17,7 +19,7 @@ from csv_pipeline.storage.uploads import UploadState
 COUNTED = 1_000
 """Rows to correct are counted up to here."""
 _WAITS = timedelta(minutes=10)
-_DAYS = timedelta(days=30)
+_BY_PERSON = (Outcome.IMPORTED, Outcome.REFUSED, Outcome.FAILED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,20 +39,55 @@ class Need:
 def needs(connection: sa.Connection, account: str | None, limit: int) -> list[Need]:
     """Return what needs a person in an account, or in all that can be seen, the newest first."""
     found = [
-        Need(**row._mapping)
-        for query in (_refused(), _to_correct(), _checked(), _not_going_on())
-        for row in connection.execute(_of(query, account, limit))
+        one
+        for query in (_not_stored(), _to_correct(), _checked(), _not_going_on())
+        for one in _found(connection, query, limit, account)
     ]
     return sorted(found, key=lambda one: one.at, reverse=True)[:limit]
 
 
-def _of(
-    query: sa.Select[tuple[object, ...]], account: str | None, limit: int
-) -> sa.Select[tuple[object, ...]]:
+def not_stored(connection: sa.Connection, account: str, feed: str, limit: int) -> list[Need]:
+    """Return the refused and failed files of an account and feed that need a person."""
+    return _found(connection, _not_stored(), limit, account, feed)
+
+
+def dismiss(connection: sa.Connection, import_id: int) -> None:
+    """Note that an import needs nobody any more; its file and its rejects stay where they are.
+
+    Raises:
+        SetupError: No file was refused or failed by it, and no row rejected.
+    """
+    its = tables.import_.c
+    change = (
+        sa.update(tables.import_)
+        .where(
+            its.import_id == import_id,
+            its.outcome.in_(_BY_PERSON),
+            (its.outcome != Outcome.IMPORTED) | (its.rejected > 0),
+        )
+        .values(dismissed_at=sa.func.coalesce(its.dismissed_at, sa.func.now()))
+    )
+    if connection.execute(change.returning(its.import_id)).one_or_none() is None:
+        raise SetupError(
+            f"import {import_id}: one that was refused or failed, or that rejected rows, was "
+            "needed; it is none"
+        )
+
+
+def _found(
+    connection: sa.Connection,
+    query: sa.Select[tuple[object, ...]],
+    limit: int,
+    account: str | None,
+    feed: str | None = None,
+) -> list[Need]:
     its = query.selected_columns
     if account is not None:
         query = query.where(its["account"] == account)
-    return query.order_by(its["at"].desc()).limit(limit)
+    if feed is not None:
+        query = query.where(its["feed"] == feed)
+    rows = connection.execute(query.order_by(its["at"].desc()).limit(limit))
+    return [Need(**row._mapping) for row in rows]
 
 
 def _columns(
@@ -71,19 +108,17 @@ def _columns(
     )
 
 
-def _refused() -> sa.Select[tuple[object, ...]]:
+def _not_stored() -> sa.Select[tuple[object, ...]]:
     its, later = tables.import_.c, tables.import_.alias()
     repaired = sa.exists().where(
         later.c.account == its.account,
         later.c.feed == its.feed,
         later.c.import_id > its.import_id,
         later.c.name == its.name,
-        later.c.outcome.in_((Outcome.IMPORTED, Outcome.REFUSED, Outcome.FAILED)),
+        later.c.outcome.in_((*_BY_PERSON, Outcome.UNPACKED, Outcome.DUPLICATE)),
     )
     return _columns(tables.import_, its.outcome, its.import_id, its.finished_at).where(
-        its.outcome.in_((Outcome.REFUSED, Outcome.FAILED)),
-        its.finished_at > sa.func.now() - _DAYS,
-        ~repaired,
+        its.outcome.in_((Outcome.REFUSED, Outcome.FAILED)), its.dismissed_at.is_(None), ~repaired
     )
 
 
@@ -110,6 +145,7 @@ def _to_correct() -> sa.Select[tuple[object, ...]]:
         its.rejected > 0,
         its.undone_by_import_id.is_(None),
         its.repairs_import_id.is_(None),
+        its.dismissed_at.is_(None),
         sa.exists().where(*is_open),
     )
 

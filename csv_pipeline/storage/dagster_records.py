@@ -31,6 +31,32 @@ def scheduling(connection: sa.Connection) -> Scheduling | None:
     )
 
 
+def old_runs(connection: sa.Connection, days: int) -> list[str]:
+    """Return the runs that ended so many days ago, the oldest first, and that nothing is shown of.
+
+    What is shown of a partition of an asset is the newest of each kind of its events: that it was
+    materialised, or observed, and that a run was to materialise it.
+    """
+    if connection.scalar(sa.text("SELECT to_regclass('dagster.event_logs')")) is None:
+        return []
+    return list(connection.scalars(_OLD_RUNS, {"days": days}))
+
+
+_OLD_RUNS = sa.text("""
+    WITH shown AS (
+        SELECT max(id) AS id FROM dagster.event_logs
+        WHERE asset_key IS NOT NULL AND dagster_event_type IN
+            ('ASSET_MATERIALIZATION', 'ASSET_MATERIALIZATION_PLANNED', 'ASSET_OBSERVATION')
+        GROUP BY asset_key, dagster_event_type, partition
+    )
+    SELECT run_id FROM dagster.runs
+    WHERE status IN ('SUCCESS', 'FAILURE', 'CANCELED')
+        AND update_timestamp < now() AT TIME ZONE 'UTC' - make_interval(days => :days)
+        AND NOT EXISTS (
+            SELECT FROM dagster.event_logs e JOIN shown USING (id) WHERE e.run_id = runs.run_id
+        )
+    ORDER BY id
+""")
 _HEARTBEATS = sa.text("""
     SELECT daemon_type, extract(epoch FROM now() - timestamp AT TIME ZONE 'UTC')::float8 AS seconds
     FROM dagster.daemon_heartbeats

@@ -81,10 +81,27 @@ def server_url(settings: Settings) -> sa.URL:
     last of them ends.
     """
     if settings.database_url is not None:
-        return sa.make_url(settings.database_url.get_secret_value()).set(
-            drivername="postgresql+psycopg"
-        )
+        return _given_url(settings.database_url.get_secret_value())
     return _embedded_url(settings.postgres_area)
+
+
+def _given_url(text: str) -> sa.URL:
+    """Return an address with its password where none of ours is printed.
+
+    Raises:
+        SetupError: It is none.
+    """
+    try:
+        url = sa.make_url(text).set(drivername="postgresql+psycopg")
+    except (sa.exc.ArgumentError, ValueError):
+        raise SetupError(
+            "CSV_PIPELINE_DATABASE_URL: postgresql://USER:PASSWORD@HOST/DATABASE was needed; it "
+            "is no such address"
+        ) from None  # which quotes it
+    password = url.query.get("password")
+    if isinstance(password, str):
+        url = url.set(password=password).difference_update_query(["password"])
+    return url
 
 
 def schema_url(settings: Settings, schema: str, **parameters: str) -> sa.URL:
@@ -104,6 +121,12 @@ def kept_engine(url: sa.URL) -> sa.Engine:
     return sa.create_engine(
         url, isolation_level="AUTOCOMMIT", pool_size=1, max_overflow=-1, pool_pre_ping=True
     )
+
+
+def has_table(engine: sa.Engine, name: str) -> bool:
+    """Return whether a table is in the schemas that an engine's connections see."""
+    with engine.connect() as connection:
+        return connection.scalar(sa.select(sa.func.to_regclass(name))) is not None
 
 
 def open_database(settings: Settings) -> Database:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from csv_pipeline.storage.dagster_records import scheduling
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:
@@ -19,7 +21,7 @@ class Figure:
 
 
 def figures(connection: sa.Connection) -> Iterator[Figure]:
-    """Give imports and rows by lane and outcome, what waits and since when, and open rejects."""
+    """Give imports and rows by lane and outcome, what waits, open rejects, steps, and the queue."""
     for row in connection.execute(_IMPORTS):
         lane = {"account": row.account, "feed": row.feed}
         yield Figure("imports", {**lane, "outcome": row.outcome}, row.imports)
@@ -33,6 +35,23 @@ def figures(connection: sa.Connection) -> Iterator[Figure]:
             yield Figure("oldest_waiting_seconds", lane, row.oldest_seconds)
     for row in connection.execute(_REJECTS):
         yield Figure("open_rejects", {"account": row.account, "feed": row.feed}, row.rejects)
+    for row in connection.execute(_STEPS):
+        labels = {"account": row.account, "feed": row.feed, "step": row.step}
+        yield Figure("step_seconds", labels, row.seconds)
+    yield from _of_dagster(connection)
+
+
+def _of_dagster(connection: sa.Connection) -> Iterator[Figure]:
+    """Give what Dagster's own tables tell, if they are in this database."""
+    found = scheduling(connection)
+    if found is None:
+        return
+    yield Figure("queued_runs", {}, found.queued)
+    yield Figure("oldest_queued_seconds", {}, found.oldest_queued_seconds)
+    if found.sensor_lag_seconds is not None:
+        yield Figure("sensor_lag_seconds", {}, found.sensor_lag_seconds)
+    for daemon, seconds in found.heartbeats.items():
+        yield Figure("daemon_silent_seconds", {"daemon": daemon}, seconds)
 
 
 _IMPORTS = sa.text("""
@@ -54,3 +73,9 @@ _REJECTS = sa.text("""
         AND i.undone_by_import_id IS NULL AND i.repairs_import_id IS NULL
     GROUP BY i.account, i.feed
 """)
+_STEPS = sa.text("""
+    SELECT account, feed, step, sum(seconds::float8) AS seconds
+    FROM csv_pipeline.import, jsonb_each_text(report -> 'stage_seconds') AS of_step (step, seconds)
+    WHERE finished_at > now() - interval '1 hour'
+    GROUP BY account, feed, step
+""")  # of the last hour: to read every report there ever was would take longer from day to day

@@ -1,6 +1,7 @@
 """Imports: what became of each arrival that was claimed."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +16,14 @@ from csv_pipeline.storage import order, tables
 from csv_pipeline.storage.situation import same_content
 
 _REPORT = TypeAdapter(ImportReport)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Only:
+    """Which imports are wanted: those of an outcome, and those settled since a moment."""
+
+    outcome: Outcome | None = None
+    since: datetime | None = None
 
 
 def next_import_id(connection: sa.Connection) -> int:
@@ -80,6 +89,7 @@ def newest(
     *,
     account: str | None = None,
     feed: str | None = None,
+    only: Only | None = None,
     limit: int = 50,
 ) -> list[tuple[ImportReport, datetime]]:
     """Return the newest imports with the time each was settled, the newest first."""
@@ -89,6 +99,10 @@ def newest(
         query = query.where(table.c.account == account)
     if feed is not None:
         query = query.where(table.c.feed == feed)
+    if only is not None and only.outcome is not None:
+        query = query.where(table.c.outcome == only.outcome)
+    if only is not None and only.since is not None:
+        query = query.where(table.c.finished_at >= only.since)
     rows = connection.execute(query.limit(limit))
     return [(_REPORT.validate_python(row.report), row.finished_at) for row in rows]
 

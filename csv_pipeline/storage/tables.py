@@ -168,6 +168,7 @@ import_ = sa.Table(
     sa.Column("turn", sa.BigInteger),
     sa.Column("report", pg.JSONB, nullable=False),
     sa.Column("rows_stored", sa.BigInteger),
+    sa.Column("dismissed_at", AWARE),
     sa.CheckConstraint(
         "outcome <> 'imported' OR "
         "read = inserted + updated + unchanged + kept + superseded + rejected",
@@ -198,6 +199,11 @@ import_ = sa.Table(
         "finished_at",
         "history_pruned_at IS NULL AND undone_by_import_id IS NULL AND (updated > 0 OR "
         "missing > 0 OR outcome = 'undo')",
+    ),
+    index(
+        "import_not_stored",
+        "account, feed, import_id",
+        "outcome IN ('refused', 'failed') AND dismissed_at IS NULL",
     ),
     index("import_by_position", "account, feed, position", _STANDING),
     index("import_by_repaired", "repairs_import_id", "repairs_import_id IS NOT NULL"),

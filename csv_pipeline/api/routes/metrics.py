@@ -14,12 +14,17 @@ from csv_pipeline.storage.figures import Figure, figures
 
 router = APIRouter(tags=["health"])
 
-_HELP = {
+HELP = {
     "imports": "Imports by account, feed and outcome.",
     "rows": "Rows of imported files by account, feed and what became of them.",
     "arrivals": "Files that are not settled, by account, feed and status.",
     "oldest_waiting_seconds": "How long the oldest file of an account and feed has waited.",
     "open_rejects": "Faults of rejected rows that are not repaired.",
+    "step_seconds": "What each step took in the imports of the last hour, by account and feed.",
+    "queued_runs": "Runs of Dagster that wait to be started.",
+    "oldest_queued_seconds": "How long the oldest of them has waited.",
+    "sensor_lag_seconds": "How long ago the landing sensor ticked.",
+    "daemon_silent_seconds": "How long ago each of Dagster's daemons was heard of.",
 }
 
 
@@ -33,7 +38,7 @@ class _Figures(Collector):
             family = families.setdefault(
                 one.name,
                 GaugeMetricFamily(
-                    f"csv_pipeline_{one.name}", _HELP[one.name], labels=list(one.labels)
+                    f"csv_pipeline_{one.name}", HELP[one.name], labels=list(one.labels)
                 ),
             )
             family.add_metric(list(one.labels.values()), one.value)

@@ -41,7 +41,7 @@ def state_tables(connection: sa.Connection) -> Check:
     if found is None:
         return Check.failed("migrations", needed, "no state tables", _MIGRATE)
     if found == newest:
-        return Check.passed("migrations", needed, found)
+        return Check.passed("migrations", needed, f"revision {found}")
     if found in known:
         return Check.failed("migrations", needed, f"revision {found}", _MIGRATE)
     repair = "pip install --upgrade csv-pipeline"
@@ -57,7 +57,7 @@ def readers(connection: sa.Connection) -> Check:
         return Check.failed("readers", needed, found, f'psql -c "{repair}"')
     if missing := isolation.missing_rights(connection):
         return Check.warned("readers", needed, "; ".join(missing), f'psql -c "{missing[0]}"')
-    return Check.passed("readers", needed, "both")
+    return Check.passed("readers", needed, "rows are hidden")
 
 
 def stuck_claims(connection: sa.Connection) -> Check:

@@ -62,7 +62,7 @@ def _writable(name: str, area: Location, folder: Location) -> Check:
         store.remove(probe)
     except (PipelineError, OSError) as error:
         return Check.failed(name, needed, str(error), _repair(area, path_known=folder.root == ""))
-    return Check.passed(name, needed, "both")
+    return Check.passed(name, needed, str(area))
 
 
 def _repair(area: Location, *, path_known: bool) -> str:

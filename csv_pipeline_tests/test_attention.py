@@ -1,0 +1,77 @@
+"""What needs a person is said until that person, or a better file, clears it."""
+
+import io
+import zipfile
+
+import pytest
+import sqlalchemy as sa
+
+from csv_pipeline.errors import SetupError
+from csv_pipeline.storage import attention
+from csv_pipeline.storage.attention import Need
+from csv_pipeline_tests.conftest import Desk
+
+WRONG = "Colour,Size\nred,3\n"
+GOOD = "ID,Name,Amount\n1,Ann,5.00\n"
+MESSY = "ID,Name,Amount\n3,Cid,7.00\n4,Dee,abc\n"
+
+
+def needs(desk: Desk) -> list[Need]:
+    with desk.pipeline.database.begin() as connection:
+        return attention.needs(connection, desk.account, 20)
+
+
+def dismiss(desk: Desk, import_id: int) -> None:
+    with desk.pipeline.database.begin() as connection:
+        attention.dismiss(connection, import_id)
+
+
+def test_no_time_clears_a_refused_file(desk: Desk) -> None:
+    refused = desk.bring(WRONG)
+    with desk.pipeline.database.begin() as connection:
+        connection.execute(
+            sa.text(
+                "UPDATE csv_pipeline.import SET finished_at = now() - interval '1 year' "
+                "WHERE import_id = :id"
+            ),
+            {"id": refused.import_id},
+        )
+    assert [(need.state, need.number) for need in needs(desk)] == [("refused", refused.import_id)]
+
+
+def test_a_file_of_another_name_clears_nothing(desk: Desk) -> None:
+    desk.bring(WRONG, name="a.csv")
+    desk.bring(GOOD, name="b.csv")
+    assert [need.name for need in needs(desk)] == ["a.csv"]
+
+
+def test_a_file_of_the_same_name_whose_rows_are_stored_already_clears_it(desk: Desk) -> None:
+    desk.bring(GOOD, name="b.csv")
+    desk.bring(WRONG, name="a.csv")
+    assert str(desk.bring(GOOD, name="a.csv").outcome) == "duplicate"
+    assert needs(desk) == []
+
+
+def test_an_archive_of_the_same_name_that_can_be_unpacked_clears_it(desk: Desk) -> None:
+    desk.bring(b"PK\x03\x04 cut off", name="all.zip")
+    assert [need.name for need in needs(desk)] == ["all.zip"]
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("one.csv", GOOD)
+        archive.writestr("two.csv", GOOD.replace("1,", "2,"))
+    desk.bring(packed.getvalue(), name="all.zip")
+    assert needs(desk) == []
+
+
+def test_rows_to_correct_are_said_until_somebody_dismisses_them(desk: Desk) -> None:
+    messy = desk.bring(MESSY)
+    assert [(need.state, need.rows) for need in needs(desk)] == [("to correct", 1)]
+    dismiss(desk, messy.import_id)
+    assert needs(desk) == []
+
+
+def test_only_what_needs_somebody_can_be_dismissed(desk: Desk) -> None:
+    good = desk.bring(GOOD)
+    for number in (good.import_id, 2**40):
+        with pytest.raises(SetupError, match="refused or failed, or that rejected rows"):
+            dismiss(desk, number)
