@@ -15,6 +15,7 @@ import structlog
 from pydantic import (
     BeforeValidator,
     Field,
+    NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
@@ -134,8 +135,10 @@ class Settings(BaseSettings):
     settle_seconds: float = Field(
         2.0, ge=0, description="a file younger than this may still be growing and waits"
     )
-    closed_seconds: float = Field(
-        0.15, ge=0, description="the same once its writer has closed it, where the area is watched"
+    closed_seconds: NonNegativeFloat | None = Field(
+        None,
+        description="the same of one that its writer closed, where the area is watched; 0.2, or "
+        "`settle_seconds` where that is set",
     )
     lease_seconds: PositiveFloat = Field(
         60.0, description="a claim not renewed for so long is free for the next worker"
@@ -198,6 +201,13 @@ class Settings(BaseSettings):
                     f"that are done with; found {area}"
                 )
         return self
+
+    @property
+    def closed_or_settle_seconds(self) -> float:
+        """How long a file that its writer closed waits for more."""
+        if self.closed_seconds is not None:
+            return self.closed_seconds
+        return self.settle_seconds if "settle_seconds" in self.model_fields_set else 0.2
 
     @property
     def feed_folders(self) -> tuple[Path, ...]:

@@ -135,7 +135,7 @@ def test_a_run_that_was_to_be_canceled_is_canceled(stage: Stage) -> None:
     assert stage.status(run_id) is Status.CANCELED
 
 
-@pytest.mark.parametrize("status", [Status.STARTING, Status.STARTED])
+@pytest.mark.parametrize("status", [Status.NOT_STARTED, Status.STARTING, Status.STARTED])
 def test_a_run_that_nobody_took_up_is_ended_after_a_lease(stage: Stage, status: Status) -> None:
     run_id = stage.run(status)
     stage.tick(lease_seconds=60)
@@ -149,12 +149,6 @@ def test_a_run_may_take_minutes_to_begin(stage: Stage, monkeypatch: pytest.Monke
     run_id = stage.run(Status.STARTING)
     stage.tick(lease_seconds=0)
     assert stage.status(run_id) is Status.STARTING
-
-
-def test_a_run_that_was_not_launched_is_left_alone(stage: Stage) -> None:
-    run_id = stage.run(Status.NOT_STARTED)
-    stage.tick(lease_seconds=0)
-    assert stage.status(run_id) is Status.NOT_STARTED
 
 
 def test_a_run_of_other_peoples_assets_is_left_alone(stage: Stage) -> None:

@@ -11,6 +11,7 @@ from csv_pipeline.files.landing import is_ignored
 from csv_pipeline.files.local import LocalStore
 from csv_pipeline.files.watching import Waits, Watch
 from csv_pipeline.location import location_of
+from csv_pipeline.settings import Settings
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells of closed files")
 WAITS = Waits(closed=0.15, unknown=1.0)
@@ -141,3 +142,44 @@ def test_a_folder_that_goes_is_not_watched_any_more(watch: Watch, tmp_path: Path
     tmp_path.rename(tmp_path.with_name(f"{tmp_path.name}-gone"))
     assert not watch.is_alive()
     tmp_path.mkdir()
+
+
+def test_what_comes_into_a_folder_from_elsewhere_needs_another_watch(
+    watch: Watch, folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    outside.rename(folder.parents[1] / "moved")
+    _wait_until_deaf(watch)
+
+
+def test_a_folder_that_another_took_the_place_of_needs_another_watch(
+    watch: Watch, tmp_path: Path
+) -> None:
+    tmp_path.rename(tmp_path.with_name(f"{tmp_path.name}-gone"))
+    tmp_path.mkdir()
+    _wait_until_deaf(watch)
+
+
+def test_an_area_behind_a_link_is_heard_by_its_own_name(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    watch = LocalStore().watch(location_of(tmp_path / "link"), WAITS, is_ignored)
+    assert watch is not None
+    new = tmp_path / "link" / "acme" / "people"
+    new.mkdir(parents=True)
+    _write(new / "one.csv")
+    assert heard(watch) == [new / "one.csv"]
+    watch.close()
+
+
+def test_a_closed_file_waits_for_more_as_long_as_somebody_set() -> None:
+    assert Settings().closed_or_settle_seconds < 1
+    assert Settings(settle_seconds=60).closed_or_settle_seconds == 60
+    assert Settings(settle_seconds=60, closed_seconds=1).closed_or_settle_seconds == 1
+
+
+def _wait_until_deaf(watch: Watch) -> None:
+    deadline = time.monotonic() + 5
+    while watch.is_alive():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -27,10 +27,13 @@ from csv_pipeline.settings import settings
 
 def daemons(instance: DagsterInstance) -> Iterator[DagsterDaemon[Any]]:
     """Give what Dagster's own daemon does, with a prompt queue, and the watcher."""
-    asked = threading.Event()
-    waits = Waits(closed=settings().closed_seconds, unknown=settings().settle_seconds)
+    asked, required = threading.Event(), instance.get_required_daemon_types()
+    known = create_daemons_from_instance(instance)
+    # Dagster takes one that it does not require for one that is not well.
+    instance.get_required_daemon_types = lambda: [*required, Watcher.daemon_type()]  # type: ignore[method-assign]
+    waits = Waits(closed=settings().closed_or_settle_seconds, unknown=settings().settle_seconds)
     yield Watcher(settings().landing_area, waits, asked)
-    for daemon in create_daemons_from_instance(instance):
+    for daemon in known:
         prompt = isinstance(daemon, QueuedRunCoordinatorDaemon)
         yield PromptQueue(asked) if prompt else daemon
 

@@ -15,7 +15,7 @@ from csv_pipeline.storage import arrivals
 from csv_pipeline.storage.arrivals import Backlog
 
 _PRIORITY = "dagster/priority"
-_UNASKED_SECONDS = 5.0
+_UNASKED_SECONDS = 30.0
 """How long a run that was asked for has until it is one that Dagster knows."""
 
 log = structlog.get_logger()

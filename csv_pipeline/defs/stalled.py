@@ -22,6 +22,7 @@ from csv_pipeline.engine.import_requests import JOB
 from csv_pipeline.storage import leases
 
 WORKED_ON = [
+    dg.DagsterRunStatus.NOT_STARTED,  # it was made, and whoever made it ended before it was queued
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,

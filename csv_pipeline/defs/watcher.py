@@ -21,6 +21,7 @@ from dagster._daemon.sensor import _submit_run_request
 from dagster._utils.error import serializable_error_info_from_exc_info
 
 from csv_pipeline.defs.sensors import MORE, heard, landing
+from csv_pipeline.engine.import_requests import JOB
 from csv_pipeline.files.landing import is_ignored
 from csv_pipeline.files.stores import store_of
 from csv_pipeline.files.watching import Waits, Watch
@@ -49,19 +50,19 @@ class Watcher(DagsterDaemon[Workspace]):
         self, workspace_process_context: Workspace, shutdown_event: threading.Event
     ) -> DaemonIterator:
         """Tell the sensor of files until told to end."""
-        watch: Watch | None = None
+        watch, more = self._watch(), False
         open_at = ask_at = 0.0
-        more = False
         try:
             while not shutdown_event.is_set():
                 now = time.monotonic()
-                if (watch is None or not watch.is_alive()) and now >= open_at:
+                if watch is not None and not watch.is_alive() and now >= open_at:
+                    watch.close()
                     watch, open_at = self._watch(), now + _REOPEN_SECONDS
                 complete = watch.complete() if watch is not None else []
                 if complete or (more and now >= ask_at):
                     yield SpanMarker.START_SPAN
                     try:
-                        more = self._ask(workspace_process_context, complete)
+                        more = self._ask(workspace_process_context, complete, shutdown_event)
                     except Exception:  # Dagster keeps it; the next tick finds them
                         error = serializable_error_info_from_exc_info(sys.exc_info())
                         self._logger.exception("files wait for the sensor")
@@ -80,7 +81,9 @@ class Watcher(DagsterDaemon[Workspace]):
         store.prepare(self._area)
         return store.watch(self._area, self._waits, is_ignored)
 
-    def _ask(self, workspace: Workspace, complete: Sequence[Path]) -> bool:
+    def _ask(
+        self, workspace: Workspace, complete: Sequence[Path], shutdown: threading.Event
+    ) -> bool:
         """Start the runs that the sensor asks for; return whether it will ask for more."""
         instance, more = workspace.instance, False
         for location, repository, sensor in _sensors(workspace):
@@ -95,9 +98,13 @@ class Watcher(DagsterDaemon[Workspace]):
                     added.partitions_def_name, list(added.partition_keys)
                 )
             for request in told.run_requests or ():
-                _submit_run_request(
+                if shutdown.is_set():
+                    return False
+                done = _submit_run_request(
                     make_new_run_id(), request, workspace, sensor, {}, self._logger, None
                 )
+                if done.error_info is not None:
+                    self._logger.error("a run was not queued: %s", done.error_info)
                 self._asked.set()
             more |= told.cursor == MORE
         return more
@@ -109,4 +116,6 @@ def _sensors(workspace: Workspace) -> Iterator[tuple[CodeLocation, RemoteReposit
     for location in request.code_locations:
         for repository in location.get_repositories().values():
             if repository.has_sensor(landing.name):
-                yield location, repository, repository.get_sensor(landing.name)
+                sensor = repository.get_sensor(landing.name)
+                if JOB in {target.job_name for target in sensor.get_targets()}:
+                    yield location, repository, sensor

@@ -18,6 +18,7 @@ from typing import Self
 
 import structlog
 from watchdog.events import (
+    DirMovedEvent,
     FileClosedEvent,
     FileCreatedEvent,
     FileDeletedEvent,
@@ -59,11 +60,13 @@ class Watch(FileSystemEventHandler):
         ignored: Callable[[str], bool],
         is_closed: Callable[[Path], bool],
     ) -> None:
-        self._folder, self._waits = folder, waits
+        # A new folder is not heard of below one that is reached by a link.
+        self._folder, self._given, self._waits = folder.resolve(), folder, waits
         self._ignored, self._is_closed = ignored, is_closed
         self._heard: dict[str, _Heard] = {}
-        self._lock = threading.Lock()
+        self._lock, self._deaf = threading.Lock(), False
         self._observer = InotifyObserver(generate_full_events=True)
+        self._is = _inode(self._folder)
 
     @classmethod
     def over(
@@ -76,7 +79,7 @@ class Watch(FileSystemEventHandler):
         """Return a watch that hears already; None where the system does not let one."""
         watch = cls(folder, waits, ignored, is_closed)
         try:
-            watch._observer.schedule(watch, str(folder), recursive=True)
+            watch._observer.schedule(watch, str(watch._folder), recursive=True)
             watch._observer.start()
         except OSError as error:  # too many folders, or a file system that tells nothing
             log.warning("folder is not watched", folder=str(folder), because=str(error))
@@ -89,8 +92,15 @@ class Watch(FileSystemEventHandler):
         self._observer.join()
 
     def is_alive(self) -> bool:
-        """Return whether anything would be heard."""
-        return self._observer.is_alive() and self._folder.is_dir()
+        """Return whether all would be heard; otherwise another watch is to be opened."""
+        readers = [
+            thread
+            for emitter in self._observer.emitters
+            for thread in (emitter, getattr(emitter, "_inotify", None))
+            if thread is not None
+        ]
+        well = self._observer.is_alive() and all(thread.is_alive() for thread in readers)
+        return well and not self._deaf and _inode(self._given) == self._is is not None
 
     def complete(self) -> list[Path]:
         """Return the complete files, each once; those that come in one go, together."""
@@ -103,7 +113,7 @@ class Watch(FileSystemEventHandler):
                 return []
             for path in done:
                 del self._heard[path]
-        return [Path(path) for path in done]
+        return [self._given / Path(path).relative_to(self._folder) for path in done]
 
     def _is_complete(self, path: str, silent_seconds: float) -> bool:
         if silent_seconds < self._waits.closed:
@@ -130,6 +140,8 @@ class Watch(FileSystemEventHandler):
                 self._wait_longer(event.src_path)
             case FileDeletedEvent():
                 self._drop(event.src_path)
+            case DirMovedEvent(src_path=""):  # what comes into a folder from elsewhere is not heard
+                self._deaf = True
 
     def _take(self, path: str | bytes, *, closed: bool) -> None:
         name = os.fsdecode(path)
@@ -146,3 +158,11 @@ class Watch(FileSystemEventHandler):
     def _drop(self, path: str | bytes) -> None:
         with self._lock:
             self._heard.pop(os.fsdecode(path), None)
+
+
+def _inode(folder: Path) -> tuple[int, int] | None:
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
