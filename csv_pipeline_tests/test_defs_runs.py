@@ -192,26 +192,6 @@ def test_the_rejects_asset_shows_the_faults_themselves(dagster: Dagster) -> None
     assert line["reject"].startswith("row 3 (line 3), column amount")
 
 
-def test_the_rejects_asset_counts_all_rows_that_are_still_to_be_corrected(dagster: Dagster) -> None:
-    dagster.drop("two.csv", MESSY + "5,Eve\x01,x\n")
-    assert metadata(dagster.run(), "people_rejects")["dagster/partition_row_count"] == 2
-    dagster.drop("one.csv", GOOD)
-    shown = metadata(dagster.run(), "people_rejects")
-    assert (shown["dagster/partition_row_count"], shown["rejected by this run"]) == (2, 0)
-    with dagster.pipeline.database.begin() as connection:
-        first, _ = sorted(
-            r.import_id for r, _ in imports.newest(connection, account=dagster.account)
-        )
-    left = path_of(dagster.pipeline.settings.rejects_area) / "left.csv"
-    left.parent.mkdir(parents=True, exist_ok=True)
-    dagster.pipeline.write_rejects(first, left)
-    dagster.drop("corrected.csv", left.read_text().replace("abc", "8.00"))
-    assert metadata(dagster.run(), "people_rejects")["dagster/partition_row_count"] == 1
-    dagster.pipeline.undo(first)
-    dagster.drop("more.csv", "ID,Name\n9,Ida\n")
-    assert metadata(dagster.run(), "people_rejects")["dagster/partition_row_count"] == 0
-
-
 def test_a_run_without_files_overwrites_nothing_that_is_shown(dagster: Dagster) -> None:
     dagster.drop("two.csv", MESSY)
     dagster.run()
@@ -619,7 +599,6 @@ def test_an_undo_says_what_it_is_and_leaves_counts_that_are_true(dagster: Dagste
     done = undo(dry_run=False)
     assert f"import {line['import']} is undone" in tags(dagster, done)["csv_pipeline/outcome"]
     assert metadata(done)["dagster/partition_row_count"] == 0
-    assert metadata(done, "people_rejects")["dagster/partition_row_count"] == 0
 
 
 def test_the_scratch_files_are_gone_after_a_run(dagster: Dagster) -> None:

@@ -128,8 +128,17 @@ def test_every_statement_in_the_docs_runs(pipeline: Pipeline) -> None:
 
 def test_the_docs_have_commands_of_every_kind() -> None:
     verbs = {line.split()[1] for line in commands_in_docs()}
-    wanted = {"account", "accounts", "feeds", "import", "imports", "inspect"}
-    assert verbs == wanted | {"rejects", "new", "replay", "suggest", "token", "undo", "worklist"}
+    wanted = {"account", "accounts", "feeds", "import", "imports", "inspect", "dismiss"}
+    assert verbs == wanted | {
+        "dismiss",
+        "rejects",
+        "new",
+        "replay",
+        "suggest",
+        "token",
+        "undo",
+        "worklist",
+    }
 
 
 def test_a_project_of_ones_own_is_started_from_nothing(

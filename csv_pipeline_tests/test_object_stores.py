@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
-from csv_pipeline.cli import commands
+from csv_pipeline.cli import commands, opening
 from csv_pipeline.defs.assembly import assemble
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.sensors import landing as landing_sensor
@@ -245,7 +245,7 @@ def test_a_run_waits_for_a_store_that_is_silent_for_a_moment(
 
 @pytest.fixture
 def call(landing: Landing, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    monkeypatch.setattr(commands, "_pipeline", lambda: landing.pipeline)
+    monkeypatch.setattr(opening, "pipeline", lambda: landing.pipeline)
 
     def called(*words: str) -> Any:
         return CliRunner().invoke(commands.app, words)

@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner
 
-from csv_pipeline.cli import commands
+from csv_pipeline.cli import commands, opening
 from csv_pipeline.cli.importing import import_file
 from csv_pipeline.defs.assembly import assemble
 from csv_pipeline.defs.resource import Engine
@@ -698,7 +698,7 @@ def test_the_policies_of_the_docs_are_those_there_are() -> None:
 def test_the_command_shows_the_scope_and_takes_what_a_person_allows(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commands, "_pipeline", lambda: desk.pipeline)
+    monkeypatch.setattr(opening, "pipeline", lambda: desk.pipeline)
     bring(desk, "stock_bounded", lines(100))
     path = desk.folder / "half.csv"
     path.write_text(HEADER + lines(50).replace(" ", "\n") + "\n")

@@ -20,7 +20,7 @@ from csv_pipeline.engine.import_requests import ACCOUNT, OUTCOME
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import PipelineError, SetupError
 from csv_pipeline.model import ImportReport
-from csv_pipeline.storage import imports, quarantine
+from csv_pipeline.storage import imports
 from csv_pipeline.storage.recompute import Recomputed
 
 
@@ -78,21 +78,16 @@ def undo(
 def _after_undo(
     pipeline: Pipeline, report: ImportReport, description: str, facts: Metadata
 ) -> Iterator[dg.AssetMaterialization]:
-    """Give the table and the rejects as the undo left them, so that what is downstream follows."""
+    """Give the table as the undo left it, so that what is downstream follows."""
     lane = report.account, report.feed
     with pipeline.database.begin() as connection:
         rows = imports.rows_stored(connection, *lane)
-        rows_open = quarantine.open_rows(connection, *lane)
-    for name, its_rows, its_facts in (
-        (report.feed, rows, facts),
-        (f"{report.feed}_rejects", rows_open, {}),
-    ):
-        yield dg.AssetMaterialization(
-            name,
-            description=description,
-            partition=report.account,
-            metadata={"dagster/partition_row_count": its_rows, **its_facts},
-        )
+    yield dg.AssetMaterialization(
+        report.feed,
+        description=description,
+        partition=report.account,
+        metadata={"dagster/partition_row_count": rows, **facts},
+    )
 
 
 @dg.job(

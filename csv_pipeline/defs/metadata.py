@@ -163,15 +163,14 @@ def undo_metadata(report: ImportReport) -> Metadata:
 
 
 def rejects_metadata(
-    reports: Sequence[ImportReport], rejects: Sequence[tuple[str, Reject]], rows_open: int
+    reports: Sequence[ImportReport], rejects: Sequence[tuple[str, Reject]]
 ) -> Metadata:
-    """Return which rows the run refused and why, and how many rows of the account are open.
+    """Return which rows the run refused and why.
 
     `rejects` come with the names of their files.
     """
     return {
-        "dagster/partition_row_count": rows_open,
-        "rejected by this run": total(reports).rejected,
+        "dagster/partition_row_count": total(reports).rejected,
         **_reject_tables(reports),
         **table(
             "first rejects", ({"file": name, "reject": reject.message} for name, reject in rejects)

@@ -210,7 +210,6 @@ def _results(pipeline: Pipeline, batch: Batch, reports: list[ImportReport]) -> I
     with pipeline.database.begin() as connection:
         rows_stored = imports.rows_stored(connection, batch.account, feed.name)
         away = attention.not_stored(connection, batch.account, feed.name, _MOST_AWAY)
-        rows_open = quarantine.open_rows(connection, batch.account, feed.name)
         locations = arrivals.locations(connection, [report.arrival_id for report in reports])
     facts = table_metadata(reports, rows_stored, files=_files(pipeline, reports, locations))
     if batch.dry_run:
@@ -229,7 +228,7 @@ def _results(pipeline: Pipeline, batch: Batch, reports: list[ImportReport]) -> I
     yield dg.MaterializeResult(
         asset_key=feed.name, metadata=facts, check_results=check_results(feed, reports, away)
     )
-    rejects = rejects_metadata(reports, _first_rejects(pipeline, reports), rows_open)
+    rejects = rejects_metadata(reports, _first_rejects(pipeline, reports))
     yield dg.MaterializeResult(asset_key=f"{feed.name}_rejects", metadata=rejects)
 
 

@@ -88,26 +88,6 @@ def superseded(
     return [(row.row_number, row.by_row_number) for row in connection.execute(query)]
 
 
-def open_rows(connection: sa.Connection, account: str, feed: str) -> int:
-    """Return how many rejected rows of an account and feed none has repaired yet."""
-    its, fault = tables.import_.c, tables.reject.c
-    rows = (
-        sa.select(fault.import_id, fault.row_number)
-        .join(tables.import_, its.import_id == fault.import_id)
-        .where(
-            its.account == account,
-            its.feed == feed,
-            its.outcome == Outcome.IMPORTED,
-            its.undone_by_import_id.is_(None),
-            its.repairs_import_id.is_(None),
-            fault.repaired_by_import_id.is_(None),
-        )
-        .distinct()
-        .subquery()
-    )
-    return connection.scalars(sa.select(sa.func.count()).select_from(rows)).one()
-
-
 def rejected_rows(
     connection: sa.Connection,
     report: ImportReport,
