@@ -16,11 +16,11 @@ from csv_pipeline.spec.feed import parted
 _FEEDS = all_feeds(settings())
 
 
-def opened() -> Pipeline:
+def _opened() -> Pipeline:
     """Open the pipeline, and let its log say a line for each file, not one for each stage."""
     if not structlog.is_configured():
         write_log(logging.INFO, settings().log_format)
     return watched(open_pipeline(settings(), _FEEDS))
 
 
-defs = assemble(parted(_FEEDS)[0], Engine(opened))
+defs = assemble(parted(_FEEDS)[0], Engine(_opened))

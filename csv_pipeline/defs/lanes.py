@@ -78,6 +78,12 @@ def request_runs(
     return requests
 
 
+def files_asked_for(requests: Sequence[dg.RunRequest]) -> int:
+    """Return over how many files these runs go."""
+    ops = (op for request in requests for op in request.run_config["ops"].values())
+    return sum(len(op["config"]["arrival_ids"]) for op in ops)
+
+
 def _request(
     pipeline: Pipeline, lane: Backlog, arrival_ids: Sequence[int], ahead: int
 ) -> dg.RunRequest:

