@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 
 from benchmarks.orders import write_customers, write_ebay_report
 
+_BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _CONTRACT = "AsrxMqfGWsXEgTmvdw95omtQ4Gv1Vi4mGAvLYy23DHpM"
 _SUPPLIER = (
     "Suplr_NPI,Suplr_Prvdr_Last_Name_Org,Suplr_Prvdr_First_Name,Suplr_Prvdr_MI,"
@@ -58,9 +60,17 @@ def _supplier_services(path: Path, rows: int) -> None:
     _write(path, f"{_SUPPLIER}\n", made)
 
 
+def _base58(drawn: Random) -> str:
+    """Return an id of 32 bytes as a blockchain writes it."""
+    return "".join(drawn.choices(_BASE58, k=44))
+
+
 def _elections(path: Path, rows: int) -> None:
+    drawn = Random(rows)  # noqa: S311  # no secret; the same file for the same number of rows
+    senders = [_base58(drawn) for _ in range(1_000)]
     made = (
-        f"{n:044};104;{'5' * 87};3;{1_725_000_000_000 + n};{'3' * 44};0;;"
+        f"{(it := _base58(drawn))};104;{senders[-1 - n % 999]}{it[1:]};3;{1_725_000_000_000 + n};"
+        f"{senders[n % 1_000]};0;;"
         f'[{{"key":"operation","type":"string","stringValue":"vote"}},'
         f'{{"key":"blindSig","type":"string","stringValue":"{n:064}"}}];'
         f'[{{"key":"VOTE_{n}","type":"string","stringValue":"{{\\"vote\\":[[{n}]]}}"}}];'

@@ -55,7 +55,9 @@ def _spelled_each(values: pl.Series) -> pl.Series:
     It forgets a key that comes again in an object, and with it at least two quotes. What it does
     not take, or may take otherwise, is judged.
     """
-    odd = values.str.contains(_ODD) | (values.str.count_matches(r"[\[{]") > MOST_LEVELS)
+    odd = values.str.contains(_ODD)
+    if (values.str.len_bytes() > 2 * MOST_LEVELS).any():  # each level takes two signs
+        odd |= values.str.count_matches(r"[\[{]") > MOST_LEVELS
     made = [
         _judged(text)[0] if is_odd or text is None else _quickly_spelled(text)
         for text, is_odd in zip(values.to_list(), odd.to_list(), strict=True)

@@ -71,8 +71,9 @@ class Damage:
     """How many ids a spreadsheet may have damaged, and where.
 
     `rounded` end in zeros from the sixteenth digit on. Of ids of 16 digits one in ten ends so by
-    chance, of longer ones fewer: `expected` says how many of those met. `dates` are what it makes
-    of ids such as `MAR12` and `3-12`: a day and a month, or a month and a year.
+    chance, of longer ones fewer, and of those of more than 30 none: `expected` says how many of
+    those met. `dates` are what it makes of ids such as `MAR12` and `3-12`: a day and a month, or a
+    month and a year.
     """
 
     count: int = 0
@@ -118,16 +119,20 @@ class Damage:
 
 def damage(values: pl.Series, line_numbers: pl.Series) -> Damage:
     """Return what is to be known of one batch of ids."""
-    known = values.drop_nulls()
-    digits = known.filter(known.str.contains(f"^[0-9]{{{_EXACT + 1},}}$"))
-    zeros, dates = is_rounded(values), values.str.contains(_DATE).fill_null(value=False)
+    few_digits = values.str.len_bytes().is_between(_EXACT + 1, 2 * _EXACT)
+    digits = values.filter(few_digits)
+    digits = digits.filter(digits.str.contains("^[0-9]+$"))
+    suspects = pl.DataFrame({"id": values, "line": line_numbers})
+    suspects = suspects.filter(may_be_damaged(pl.col("id")))
+    ids, lines = suspects["id"], suspects["line"]
+    zeros, dates = is_rounded(ids), ids.str.contains(_DATE)
     return Damage(
-        len(known),
+        values.len() - values.null_count(),
         int(zeros.sum()),
         float((10.0 ** (_EXACT - digits.str.len_bytes().cast(pl.Int32))).sum()),
         int(dates.sum()),
-        tuple(line_numbers.filter(zeros).head(_MOST_LINES)),
-        tuple(line_numbers.filter(dates).head(_MOST_LINES)),
+        tuple(lines.filter(zeros).head(_MOST_LINES)),
+        tuple(lines.filter(dates).head(_MOST_LINES)),
     )
 
 

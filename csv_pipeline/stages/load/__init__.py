@@ -231,7 +231,9 @@ def _copy_first(connection: sa.Connection, resolution: Resolution) -> _Done | No
         "_updated_at": pl.lit(datetime.now(UTC).isoformat()),
     }
     names = [*lineage, *resolution.sent]
-    frames = (rows.with_columns(**lineage).select(names) for rows in _rows(incoming))
+    # The index of the key takes rows that are near one another in less time.
+    ordered = (rows.sort(resolution.key) for rows in _rows(incoming))
+    frames = (rows.with_columns(**lineage).select(names) for rows in ordered)
     table = f'{target.schema}."{target.name}"'
     try:
         with connection.begin_nested() if incoming.careful else nullcontext():

@@ -176,10 +176,10 @@ class Headers:
         """Return whether a text is nearly all names of a header, with or without separators."""
         most = max(map(len, self._known))
         found: dict[int, frozenset[str]] = {0: frozenset()}
-        for end in range(1, len(text) + 1):
-            for begin in range(max(0, end - most), end):
+        for begin in range(len(text)):
+            for end in range(begin + 1, min(begin + most, len(text)) + 1) if begin in found else ():
                 name = text[begin:end]
-                if name in self._known and name not in found.get(begin, {name}):
+                if name in self._known and name not in found[begin]:
                     both = found[begin] | {name}
                     found[end] = max(found.get(end, frozenset()), both, key=len)
         return len(found.get(len(text), ())) >= max(2, len(self._own) - 1)
