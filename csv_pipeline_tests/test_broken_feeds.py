@@ -19,10 +19,13 @@ from csv_pipeline.engine import fitting
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.errors import BrokenFeedError, SetupError, UnknownFeedError
 from csv_pipeline.feeds.sources import all_feeds
+from csv_pipeline.files.landing import found_file
+from csv_pipeline.location import location_of
 from csv_pipeline.settings import Settings, settings
 from csv_pipeline.spec.declared import read_folder
 from csv_pipeline.spec.derived import DerivedColumn, DerivedTable
 from csv_pipeline.spec.feed import BrokenFeed, Feed, parted
+from csv_pipeline.storage import arrivals
 from csv_pipeline.storage.database import Database
 from csv_pipeline_tests.conftest import ingest, own_settings
 from csv_pipeline_tests.feeds import TEST_FEEDS
@@ -257,7 +260,14 @@ def test_a_feed_that_differs_from_its_table_is_held_back_and_no_other() -> None:
         folder.mkdir()
         (folder / "shops.yaml").write_text(SHOPS)
         (folder / "sums.yaml").write_text("fields: [{name: sum}, {name: n}]\nprimaryKey: sum\n")
-        open_pipeline(own, all_feeds(own)).close()
+        opened = open_pipeline(own, all_feeds(own))
+        file = own.home / "sums.csv"
+        file.write_text("sum,n\na,1\n")
+        with opened.database.begin() as connection:
+            arrivals.register(connection, [found_file(location_of(file), "acme", "sums")])
+        (claim,) = opened.claim("acme", "sums")
+        assert ingest(opened, claim).counts.inserted == 1
+        opened.close()
         (folder / "sums.yaml").write_text(
             "fields: [{name: sum}, {name: n, type: integer}]\nprimaryKey: sum\n"
         )

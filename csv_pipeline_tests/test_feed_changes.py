@@ -392,6 +392,44 @@ def test_a_key_that_rows_cannot_have_begins_with_empty_tables(
     assert shelf.bring(feed, "id,seen,other\n1,2025-01-02,x\n").counts.inserted == 1
 
 
+@pytest.mark.parametrize("key", ["code", "[id, other]", None], ids=["other", "new", "none"])
+def test_a_feed_that_no_row_is_stored_of_is_edited_freely(
+    key: str | None, pipeline: Pipeline, tmp_path: Path
+) -> None:
+    shelf = Shelf(pipeline, f"bare_{len(key or '')}", tmp_path)
+    shelf.open(shelf.feed()).close()
+    feed = shelf.feed(key=key, price="{name: price}", other="{name: other}", seen="")
+    shelf.open(feed).close()
+    assert changes_of(shelf.database, feed) == []
+    assert shelf.bring(feed, "id,code,price,other\n1,a,x,y\n").counts.inserted == 1
+
+
+def test_an_empty_table_that_a_view_of_somebody_reads_is_not_dropped(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    shelf = Shelf(pipeline, "bare_viewed", tmp_path)
+    shelf.open(shelf.feed()).close()
+    with shelf.database.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE VIEW public.theirs AS SELECT price FROM data.bare_viewed"
+        )
+    with pytest.raises(SetupError, match="feeds diff bare_viewed"):
+        shelf.open(shelf.feed(price="{name: price}"))
+    with shelf.database.begin() as connection:
+        connection.exec_driver_sql("DROP VIEW public.theirs")
+
+
+def test_a_key_of_a_new_column_is_given_to_a_table_that_only_its_history_has_rows_of(
+    shelf: Shelf,
+) -> None:
+    shelf.bring(shelf.feed(), "id,code,price,seen\n1,8,,\n")
+    with shelf.database.begin() as connection:
+        connection.exec_driver_sql(f"DELETE FROM data.{shelf.name}")  # noqa: S608
+    feed = shelf.feed(key="[id, other]", other="{name: other}")
+    apply_changes(shelf.database, feed)
+    assert shelf.bring(feed, "id,code,price,seen,other\n1,8,,,x\n").counts.inserted == 1
+
+
 def test_the_commands_show_and_apply(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     feed = shelf.feed(code="{name: code, type: integer}")
     monkeypatch.setattr(opening, "feed", lambda _: feed)

@@ -214,6 +214,7 @@ def _convert(connection: sa.Connection, feed: Feed, changes: list[Change]) -> No
 def _give_key(connection: sa.Connection, feed: Feed) -> None:
     """Let the stored rows be known by another key; their history is put away."""
     _put_away(connection, feed, (history_table(feed),))
+    targets.add_columns(connection, feed, target_table(feed))
     target, whole = target_table(feed), table_name(feed.name)
     name, key = f"{feed.name}_key", ", ".join(f'"{its}"' for its in key_columns(feed))
     texts = [its for its in key_columns(feed) if isinstance(target.columns[its].type, sa.Text)]

@@ -75,7 +75,7 @@ def settle(connection: sa.Connection, feed: Feed) -> None:
 
 def _take_over(connection: sa.Connection, feed: Feed) -> None:
     before, now = stored(connection, feed, to_change=True), readings_of(feed)
-    if before is None or not _has_rows(connection, feed):
+    if before is None or not has_rows(connection, feed):
         _keep(connection, feed, now)
         return
     joined = before.joined(now)
@@ -113,7 +113,8 @@ def columns_in_extra(connection: sa.Connection, feed: Feed) -> dict[str, list[st
     return found
 
 
-def _has_rows(connection: sa.Connection, feed: Feed) -> bool:
+def has_rows(connection: sa.Connection, feed: Feed) -> bool:
+    """Return whether a row of a feed is stored, or was."""
     tables_of = (feed.name, f"{feed.name}_history")
     some = " OR ".join(f'EXISTS (SELECT FROM data."{name}")' for name in tables_of)
     return bool(connection.exec_driver_sql(f"SELECT {some}").scalar())

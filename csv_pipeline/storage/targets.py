@@ -31,6 +31,7 @@ from csv_pipeline.storage.isolation import (
     let_readers_in,
     lock_definitions,
 )
+from csv_pipeline.storage.session import attempt
 
 SCHEMA = "data"
 FEW_ROWS = 1_000
@@ -43,6 +44,7 @@ DELETED = "_deleted"
 of a row it is a tombstone: no import replaced it."""
 
 _NONE: sa.ColumnElement[int] = sa.literal_column("0")
+_DEPENDED_UPON = "2BP01"
 _DIALECT = pg.dialect()  # type: ignore[no-untyped-call]
 
 
@@ -170,11 +172,12 @@ def make(connection: sa.Connection, feed: Feed) -> None:
     Raises:
         SetupError: The stored rows have another key, or a column another type.
     """
+    _drop_if_unused(connection, feed)
     for table in (target_table(feed), history_table(feed)):
         stored = stored_types(connection, table)
         if stored:
             _hold_to_key(connection, feed, table)
-            _add_columns(connection, feed, table, stored)
+            add_columns(connection, feed, table)
             for index in table.indexes:
                 index.create(connection, checkfirst=True)
         else:
@@ -280,9 +283,40 @@ def _way_out(feed: Feed) -> str:
     return f": see `csv-pipeline feeds diff {feed.name}`"
 
 
-def _add_columns(
-    connection: sa.Connection, feed: Feed, table: sa.Table, stored: dict[str, str]
-) -> None:
+def _drop_if_unused(connection: sa.Connection, feed: Feed) -> None:
+    """Drop tables of another definition that no row is in, unless somebody built upon them.
+
+    So a feed can be edited until its first file is imported.
+    """
+    both = (target_table(feed), history_table(feed))
+    stored = {table: stored_types(connection, table) for table in both}
+    if not all(stored.values()) or all(_is_same(connection, *its) for its in stored.items()):
+        return
+    names = ", ".join(f'{SCHEMA}."{table.name}"' for table in both)
+    connection.exec_driver_sql(f"LOCK TABLE {names}")
+    if readings.has_rows(connection, feed) or rows_meet(connection, feed):
+        return
+    for name in reversed(list(feed.views)):
+        connection.exec_driver_sql(f'DROP VIEW IF EXISTS {SCHEMA}."{name}"')
+    attempt(connection, sa.text(f"DROP TABLE {names}"), _DEPENDED_UPON)
+
+
+def _is_same(connection: sa.Connection, table: sa.Table, stored: dict[str, str]) -> bool:
+    """Return whether a stored table has the declared key, and no column of another type."""
+    key = [column.name for column in table.primary_key.columns]
+    types = {column.name: type_name(column) for column in table.columns}
+    return stored_key(connection, table) == key and all(
+        types.get(name, its) == its for name, its in stored.items()
+    )
+
+
+def add_columns(connection: sa.Connection, feed: Feed, table: sa.Table) -> None:
+    """Add to a stored table the columns that it lacks.
+
+    Raises:
+        SetupError: It has one of another type.
+    """
+    stored = stored_types(connection, table)
     for column in table.columns:
         found, needed = stored.get(column.name), type_name(column)
         if found is None:
