@@ -96,7 +96,7 @@ def _request(
     return dg.RunRequest(
         run_key=f"{lane_name(lane.account, lane.feed)}/{digest}/{lane.requests}",
         partition_key=asked.partition,
-        asset_selection=[dg.AssetKey(name) for name in asked.assets],
+        asset_selection=[dg.AssetKey.from_user_string(name) for name in asked.assets],
         run_config=asked.run_config,
         tags=asked.tags | ({_PRIORITY: str(-ahead)} if ahead else {}),
     )

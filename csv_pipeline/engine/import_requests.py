@@ -60,10 +60,11 @@ def lane_name(account: str, feed: str) -> str:
 
 def asset_names(feed: Feed) -> tuple[str, ...]:
     """Return the names of a feed's table, of its rejects and of what is derived from it."""
-    worklists = [worklist_name(feed)] if feed.worklist else []
-    return (feed.name, f"{feed.name}_rejects", *(table.name for table in feed.derived), *worklists)
+    worklists = [f"{feed.name}_worklist"] if feed.worklist else []
+    names = (feed.name, f"{feed.name}_rejects", *(table.name for table in feed.derived), *worklists)
+    return tuple(asset_name(feed, name) for name in names)
 
 
-def worklist_name(feed: Feed) -> str:
-    """Return the name of the list of a feed's work that remains."""
-    return f"{feed.name}_worklist"
+def asset_name(feed: Feed, name: str) -> str:
+    """Return the name of an asset of a feed, with `/` between its parts, as Dagster shows it."""
+    return "/".join((*feed.catalog.key_prefix, name))

@@ -11,6 +11,7 @@ import polars as pl
 from csv_pipeline.account import Account
 from csv_pipeline.errors import BrokenFeedError, SetupError, UnknownFeedError
 from csv_pipeline.model import Evidence, FileFacts, NonDataLine, ReportWarning
+from csv_pipeline.spec.catalog import Catalog
 from csv_pipeline.spec.conflict import ConflictPolicy, Overwrite
 from csv_pipeline.spec.contract import (
     Column,
@@ -157,6 +158,7 @@ class Feed:
         worklist: Which rows are work that remains; a list of them is written after each import.
         views: SELECT statements by view name, made in schema `data`.
         derived: Tables computed from its rows, made beside it, and recomputed after each import.
+        catalog: Owners, tags, names and automation of its assets in Dagster.
         reject_rate_warning: The share of rejected rows above which the asset check warns.
         max_rejected_rows: A file with more rejected rows than these is refused; None: no limit.
         max_rejected_share: So is one with a greater share of them, unless it has fewer than
@@ -194,6 +196,7 @@ class Feed:
     views: Mapping[str, str] = field(default_factory=dict)
     derived: tuple[DerivedTable, ...] = ()
     group: str = "default"
+    catalog: Catalog = field(default_factory=Catalog)
     reject_rate_warning: float = 0.05
     max_rejected_rows: int | None = None
     max_rejected_share: float | None = None
@@ -204,6 +207,7 @@ class Feed:
     def __post_init__(self) -> None:
         """Hold the declaration to the contract's columns, and its names to what can hold them."""
         hold_names(self.name, self.contract, self.views, (t.name for t in self.derived))
+        self.catalog.hold_to(self.name)
         if self.time_zone is not None:
             hold_zone(self.time_zone)
         hold_signs(self.name, self.columns)
