@@ -8,7 +8,6 @@ from fastapi.testclient import TestClient
 from jsonschema import Draft202012Validator
 
 from csv_pipeline.api.paging import cursor
-from csv_pipeline.feeds import FEEDS
 from csv_pipeline.rejects.faults import MASK
 from csv_pipeline.storage import feed_rows
 from csv_pipeline_tests.conftest import Desk
@@ -147,14 +146,6 @@ def test_every_feed_has_a_json_schema_and_a_table_schema(api_of: Api, account: s
         at = f"/api/v1/feeds/{feed['name']}"
         Draft202012Validator.check_schema(api.get(f"{at}/schema.json").json())
         assert api.get(f"{at}/table-schema.json").json()["name"] == feed["name"]
-
-
-@pytest.mark.parametrize("feed", [one.name for one in FEEDS])
-def test_the_template_of_a_feed_is_imported_as_it_is(desk: Desk, api_of: Api, feed: str) -> None:
-    template = api_of(desk.account).get(f"/feeds/{feed}/template.csv").content.decode("utf-8-sig")
-    report = desk.bring(template, feed)
-    assert [(one.rule, one.message) for one in desk.rejects(report)] == []
-    assert (report.counts.read, report.counts.inserted) == (2, 2)
 
 
 @pytest.mark.parametrize(
