@@ -9,13 +9,16 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 
 import pytest
+import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from csv_pipeline.access import Scope
+from csv_pipeline.account import Account
 from csv_pipeline.api.app import make_app
 from csv_pipeline.api.gate import COOKIE
 from csv_pipeline.api.pages.page import SECURITY_POLICY
 from csv_pipeline.api.service import Service
+from csv_pipeline.engine.accounts import declare
 from csv_pipeline.feeds import FEEDS
 from csv_pipeline.storage import accounts, tokens
 from csv_pipeline_tests.conftest import Desk
