@@ -87,7 +87,8 @@ def take(
     ids = [row.arrival_id for row in picked]
     arriving_now = [] if in_place else _arriving_now(picked, again=again)
     if not dry_run:
-        order.assign(connection, account, feed, ids, arriving_now, keep=in_place)
+        assign = order.assign_as_stored if in_place else order.assign
+        assign(connection, account, feed, ids, arriving_now)
     # An update visits rows in any order, so the numbers are taken before, along the sorted rows.
     in_turn = (
         sa.select(table.c.arrival_id)

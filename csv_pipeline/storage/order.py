@@ -51,21 +51,30 @@ def assign(
     feed: str,
     arrival_ids: Sequence[int],
     arriving_now: Collection[int] = (),
-    *,
-    keep: bool = False,
 ) -> None:
     """Give arrivals their positions, and files that wait before them theirs.
 
-    Those `arriving_now` go behind all others, whatever position they had. To `keep` the positions
-    of their rows, they get those of their last imports, undone ones apart: a file that came again
-    as the newest, which was undone, is not the newest.
+    Those `arriving_now` go behind all others, whatever position they had.
     """
     facts = {"account": account, "feed": feed, "wanted": [*arrival_ids], "now": [*arriving_now]}
     if arriving_now:
         connection.execute(_LOSE_POSITION, facts)
-    if keep:
-        connection.execute(_KEEP_POSITION, facts)
     connection.execute(_ASSIGN, facts)
+
+
+def assign_as_stored(
+    connection: sa.Connection,
+    account: str,
+    feed: str,
+    arrival_ids: Sequence[int],
+    arriving_now: Collection[int] = (),
+) -> None:
+    """Do so, but where rows of an arrival are stored, it gets the position that these have.
+
+    A file that came again as the newest, which was undone, is not the newest.
+    """
+    connection.execute(_KEEP_POSITION, {"wanted": [*arrival_ids]})
+    assign(connection, account, feed, arrival_ids, arriving_now)
 
 
 _KEEP_POSITION = sa.text("""
