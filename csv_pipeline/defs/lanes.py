@@ -8,8 +8,7 @@ from itertools import islice
 import dagster as dg
 import structlog
 
-from csv_pipeline.defs.batch import batches
-from csv_pipeline.engine.import_requests import ImportRequest, lane_name
+from csv_pipeline.engine.import_requests import ImportRequest, batches, lane_name
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.storage import arrivals
 from csv_pipeline.storage.arrivals import Backlog

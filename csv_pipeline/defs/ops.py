@@ -210,7 +210,8 @@ def _results(pipeline: Pipeline, batch: Batch, reports: list[ImportReport]) -> I
     feed = pipeline.feed(batch.feed)
     with pipeline.database.begin() as connection:
         rows_stored = imports.rows_stored(connection, batch.account, feed.name)
-        away = attention.not_stored(connection, batch.account, feed.name, _MOST_AWAY)
+        most = pipeline.settings.max_failures
+        away = attention.not_stored(connection, batch.account, feed.name, _MOST_AWAY, most)
         locations = arrivals.locations(connection, [report.arrival_id for report in reports])
     facts = table_metadata(reports, rows_stored, files=_files(pipeline, reports, locations))
     if batch.dry_run:

@@ -1,10 +1,12 @@
 """What a run is asked for that imports files: the same, whoever asks Dagster for it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from csv_pipeline.settings import Settings
 from csv_pipeline.spec.feed import Feed
+from csv_pipeline.storage.arrivals import Backlog
 
 JOB = "import_files"
 """The job that imports files of one account and feed."""
@@ -51,6 +53,21 @@ class ImportRequest:
         if self.again:
             chosen["again"] = True
         return {"ops": {self.feed.name: {"config": chosen}}}
+
+
+def batches(lane: Backlog, settings: Settings) -> Iterator[tuple[int, ...]]:
+    """Give the arrivals of a lane in their order, as many at a time as fit in one run."""
+    batch: list[int] = []
+    size = 0
+    for arrival_id, size_bytes in zip(lane.arrival_ids, lane.sizes, strict=True):
+        full = len(batch) == settings.files_per_run or size + size_bytes > settings.bytes_per_run
+        if batch and full:
+            yield tuple(batch)
+            batch, size = [], 0
+        batch.append(arrival_id)
+        size += size_bytes
+    if batch:
+        yield tuple(batch)
 
 
 def lane_name(account: str, feed: str) -> str:

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cache, cached_property
 from typing import Literal
 
@@ -29,6 +29,7 @@ from csv_pipeline.spec.file_name import FileName
 from csv_pipeline.spec.names import hold_names
 from csv_pipeline.spec.sign import hold_signs
 from csv_pipeline.spec.snapshot import Snapshot
+from csv_pipeline.spec.version import version_of
 from csv_pipeline.spec.worklist import Worklist
 
 SHARE_FROM_ROWS = 20
@@ -290,6 +291,12 @@ class Feed:
             choices={**column.choices, **words} if words else column.choices,
         )
 
+    @cached_property
+    def version(self) -> str:
+        """What changes where rows may be read or stored in another way, and only there."""
+        facts = {one.name: getattr(self, one.name) for one in fields(self)}
+        return version_of({name: its for name, its in facts.items() if name not in _OF_NO_ROW})
+
     @property
     def relations(self) -> tuple[str, ...]:
         """The names of its views and derived tables."""
@@ -304,6 +311,12 @@ class Feed:
     def meanings(self) -> Mapping[str, str]:
         """What each of these names means; two that mean the same name the same columns."""
         return meanings_of(self.columns)
+
+
+_OF_NO_ROW = frozenset(
+    {"description", "confidential", "worklist", "views", "derived", "group", "reject_rate_warning"}
+)
+"""What a feed declares that makes no other row of the same file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
