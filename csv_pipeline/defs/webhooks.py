@@ -1,8 +1,9 @@
-"""Tell webhooks of imports every few seconds."""
+"""Notice overdue accounts, and tell webhooks of them and of imports, every few seconds."""
 
 import dagster as dg
 
 from csv_pipeline.defs.resource import Engine
+from csv_pipeline.storage import overdue
 
 _SHARE_OF_A_TICK = 0.5
 
@@ -10,7 +11,7 @@ _SHARE_OF_A_TICK = 0.5
 @dg.sensor(
     minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Tells webhooks, which are added by the API, what became of imports.",
+    description="Notices overdue accounts; tells webhooks of them and of imports.",
 )
 def webhook_messages(
     context: dg.SensorEvaluationContext, engine: dg.ResourceParam[Engine]
@@ -18,6 +19,8 @@ def webhook_messages(
     """Send what waits, signed and in order; what is not taken is sent again later."""
     del context
     pipeline = engine.pipeline()
+    with pipeline.database.begin() as connection:
+        overdue.notice(connection)
     try:
         from csv_pipeline.engine.webhooks import deliver  # noqa: PLC0415  # an extra may be missing
     except ImportError:
