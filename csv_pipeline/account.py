@@ -32,6 +32,7 @@ class Declaration(StrEnum):
     MAX_REJECTED_SHARE = "max-rejected-share"
     MAX_MISSING_ROWS = "max-missing-rows"
     MAX_MISSING_SHARE = "max-missing-share"
+    EXPECTED_EVERY = "expected-every"
 
     @property
     def fact(self) -> str:
@@ -153,7 +154,8 @@ class Account:
     are not text. `currency` is the ISO 4217 code that a sign of several currencies, such as `$` or
     `kr`, means, and `time_zone` that of timestamps which state none, by its name of IANA.
     `aliases` pairs names in headers with columns of the feed; `maps` says of a column and a word
-    of it what is stored. `origins` says which version of which scope each setting is from, where
+    of it what is stored. `expected_every` is how often a file is to come, as `24h` or `7d`, or
+    `never`. `origins` says which version of which scope each setting is from, where
     several were merged.
     """
 
@@ -178,6 +180,7 @@ class Account:
     max_rejected_share: float | None = None
     max_missing_rows: int | None = None
     max_missing_share: float | None = None
+    expected_every: str | None = None
     origins: "Mapping[str, Version]" = field(default_factory=dict, compare=False)
 
     @property

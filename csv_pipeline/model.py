@@ -307,14 +307,15 @@ class ImportReport:
     """What became of one arrival.
 
     `problem` says why, for every outcome but `imported`; `same_as` is the import that brought the
-    same content before; `repairs` the one whose rejected rows this one brings back. `header`,
+    same content before; `repairs` the one whose rejected rows it brings back. `header`,
     `delimiter`, `quote` and `escape` are the file's, so that its rejected rows can be written as
     they came; `styles` is how amounts and dates were read, by column, and `facts` what transforms
     were told. `settings_version` is the last version of what the account declared when the file was
-    read, 0 if it had declared nothing; None is not known. `lines` says where every line of the file
-    is, and `non_data_lines` are the first hundred that are no data. `differences` are the first
-    values that a dry run would change. `undo` says what an undo did, which is an import of its own,
-    and `undone_by` which one took this back. `stage_seconds` holds the wall time of each stage.
+    read, 0 if it had declared nothing, `feed_version` that of the feed; None is not known. `lines`
+    says where every line of the file is, and `non_data_lines` are the first hundred that are no
+    data. `differences` are the first values that a dry run would change. `undo` says what an undo
+    did, an import of its own, and `undone_by` which one took this back. `stage_seconds` holds the
+    wall time of each stage.
     """
 
     import_id: int
@@ -338,6 +339,7 @@ class ImportReport:
     styles: Mapping[str, str | None] = field(default_factory=dict)
     facts: FileFacts | None = None
     settings_version: int | None = None
+    feed_version: str | None = None
     evidence: tuple[Evidence, ...] = ()
     warnings: tuple[ReportWarning, ...] = ()
     scope: ScopeCounts | None = None

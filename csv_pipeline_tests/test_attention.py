@@ -18,7 +18,7 @@ MESSY = "ID,Name,Amount\n3,Cid,7.00\n4,Dee,abc\n"
 
 def needs(desk: Desk) -> list[Need]:
     with desk.pipeline.database.begin() as connection:
-        return attention.needs(connection, desk.account, 20)
+        return attention.needs(connection, desk.account, 20, 3)
 
 
 def dismiss(desk: Desk, import_id: int) -> None:

@@ -10,8 +10,8 @@ import pytest
 from csv_pipeline.defs.assembly import assemble
 from csv_pipeline.defs.chart import line_svg
 from csv_pipeline.defs.derived import derived_tables
-from csv_pipeline.defs.feed import asset_keys
 from csv_pipeline.defs.jobs import undo_import
+from csv_pipeline.defs.keys import asset_keys
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.engine import run
 from csv_pipeline.engine.import_requests import ACCOUNTS, JOB, LANE

@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from csv_pipeline.defs.assembly import assemble
-from csv_pipeline.defs.feed import asset_keys
+from csv_pipeline.defs.keys import asset_keys
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.engine.import_requests import ACCOUNTS, JOB
 from csv_pipeline.engine.lease_renewer import LeaseRenewer

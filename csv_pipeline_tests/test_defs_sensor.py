@@ -12,12 +12,11 @@ import pytest
 import sqlalchemy as sa
 
 from csv_pipeline.defs import sensors
-from csv_pipeline.defs.batch import batches
 from csv_pipeline.defs.lanes import by_turns
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.schedules import nightly
 from csv_pipeline.defs.sensors import MORE, UNFINISHED, heard, landing
-from csv_pipeline.engine.import_requests import ACCOUNTS, JOB, LANE
+from csv_pipeline.engine.import_requests import ACCOUNTS, JOB, LANE, batches
 from csv_pipeline.engine.importer import Import
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.workspace import Stage

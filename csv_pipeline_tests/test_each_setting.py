@@ -117,6 +117,9 @@ WALKS = {
         values=("0.01", "0.1"),
         outcomes=("imported, 1 rejected", "refused: threshold", ""),
     ),
+    Declaration.EXPECTED_EVERY: Walk(
+        file=PEOPLE, values=("24h", "7d"), outcomes=("imported, 1 rejected",) * 3
+    ),
 }
 ONE_OF = {
     Declaration.NULL_WORDS: "--null-word",
@@ -337,6 +340,8 @@ def test_a_word_with_signs_that_steer_a_terminal_is_shown_without_them(
         ("--currency dollars", "a currency by its code"),
         ("--time-zone ../../etc/passwd", "a time zone by its name"),
         ("--delimiter '\"'", "a delimiter was needed"),
+        ("--expected-every 0h", "hours or days between files"),
+        ("--expected-every weekly", "hours or days between files"),
         ("--feed people --alias '=person_id'", "a name and its column"),
         ("--feed people --alias '...=person_id'", "a name and its column"),
         ("--feed people --map ':x=y'", "was needed"),

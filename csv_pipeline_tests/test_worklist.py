@@ -21,8 +21,8 @@ from typer.testing import CliRunner
 
 from csv_pipeline.cli import commands
 from csv_pipeline.defs.assembly import assemble
-from csv_pipeline.defs.feed import asset_keys
 from csv_pipeline.defs.jobs import undo_import
+from csv_pipeline.defs.keys import asset_keys
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.engine import run, worklist
 from csv_pipeline.engine.events import Event, WorklistBroke

@@ -536,6 +536,7 @@ def test_the_reference_has_every_word_of_a_yaml_feed() -> None:
     assert wanted - named == set()
 
 
+@pytest.mark.slow
 def test_feeds_in_yaml_are_loaded_almost_as_fast_as_pandera_makes_their_models(
     tmp_path: Path,
 ) -> None:

@@ -1,6 +1,6 @@
-"""What can be done with a file that was sent or imported: undo, cancel, retry, import it again.
+"""What can be done with a file that was sent or imported: undo, cancel, retry, again, dismiss.
 
-Each asks Dagster for a run, or tells one to end; nothing is done here.
+Each asks Dagster for a run, or tells one to end; only the ledger knows that one needs nobody.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from csv_pipeline.api.reports import wrong_state
 from csv_pipeline.api.service import Service
 from csv_pipeline.api.taking import forget
 from csv_pipeline.engine.import_requests import ImportRequest
-from csv_pipeline.storage import arrivals, browse, claims, undo_records, uploads
+from csv_pipeline.storage import arrivals, attention, browse, claims, undo_records, uploads
 from csv_pipeline.storage.browse import Entry, ImportState
 
 
@@ -27,6 +27,7 @@ class Action(StrEnum):
     CANCEL = "cancel"
     RETRY = "retry"
     AGAIN = "again"
+    DISMISS = "dismiss"
 
 
 SCOPES: Mapping[Action, Scope] = {
@@ -34,6 +35,7 @@ SCOPES: Mapping[Action, Scope] = {
     Action.CANCEL: Scope.UPLOAD,
     Action.RETRY: Scope.UPLOAD,
     Action.AGAIN: Scope.UPLOAD,
+    Action.DISMISS: Scope.CORRECT,
 }
 _STORED = {ImportState.IMPORTED, ImportState.DUPLICATE}
 _NOT_STORED = {
@@ -101,6 +103,14 @@ def _again(service: Service, entry: Entry) -> str | None:
     return _import(service, entry, _STORED | _NOT_STORED, "one that is settled", again=True)
 
 
+def _dismiss(service: Service, entry: Entry) -> str | None:
+    if entry.import_id is None:
+        raise wrong_state(entry, "one that was refused or failed, or that rejected rows")
+    with service.pipeline.database.begin() as connection:
+        attention.dismiss(connection, entry.import_id)
+    return None
+
+
 def _import(
     service: Service, entry: Entry, states: set[ImportState], needed: str, *, again: bool
 ) -> str | None:
@@ -138,4 +148,5 @@ _ACTIONS: Mapping[Action, Callable[[Service, Entry], str | None]] = {
     Action.CANCEL: _cancel,
     Action.RETRY: _retry,
     Action.AGAIN: _again,
+    Action.DISMISS: _dismiss,
 }

@@ -19,14 +19,14 @@ Number = Annotated[
 Limit = Annotated[int, Query(ge=1, le=MOST, description="How many entries a page has at most.")]
 Cursor = Annotated[
     str | None,
-    Query(max_length=2_000, description="Where the page begins, as `next` of the page before says"),
+    Query(max_length=8_000, description="Where the page begins, as `next` of the page before says"),
 ]
 
 
 def cursor(order: str, *last: Any) -> str:
     """Return what leads on from the last entry of a page that is sorted in an order."""
     told = [one.isoformat() if isinstance(one, datetime) else one for one in last]
-    text = json.dumps([order, *told], separators=(",", ":"))
+    text = json.dumps([order, *told], separators=(",", ":"), ensure_ascii=False)
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 

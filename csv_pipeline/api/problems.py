@@ -26,6 +26,7 @@ from csv_pipeline.errors import (
     UnknownFeedError,
     UnknownImportError,
 )
+from csv_pipeline.storage.feed_rows import PlaceError, SlowQueryError
 from csv_pipeline.storage.uploads import UnknownUploadError, UploadStateError
 
 log = structlog.get_logger()
@@ -63,6 +64,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "cannot_be_undone": (409, "The import cannot be undone"),
     "key_reused": (422, "The idempotency key is of another request"),
     "key_in_use": (409, "A request with this idempotency key is being answered"),
+    "query_too_slow": (422, "There are too many rows to be asked for like this"),
     "too_many_requests": (429, "There are too many requests"),
     "no_dagster": (503, "Dagster does not answer"),
     "unavailable": (503, "The database does not answer"),
@@ -109,6 +111,8 @@ _OF_STATUS = {
     422: "invalid_request",
 }
 _OF_ERROR: Mapping[type[PipelineError], str] = {
+    SlowQueryError: "query_too_slow",
+    PlaceError: "invalid_request",
     UnknownUploadError: "unknown_upload",
     UploadStateError: "wrong_state",
     UploadLockedError: "upload_locked",

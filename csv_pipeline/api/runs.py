@@ -133,7 +133,7 @@ class DagsterServer:
         """Start a run and return its id at once; of the job's assets it makes these only."""
         selector: dict[str, Any] = self._where(job) | {"jobName": job}
         if assets:
-            selector["assetSelection"] = [{"path": [name]} for name in assets]
+            selector["assetSelection"] = [{"path": name.split("/")} for name in assets]
         params = {
             "selector": selector,
             "runConfigData": run_config,

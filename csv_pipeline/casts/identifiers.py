@@ -122,9 +122,9 @@ def damage(values: pl.Series, line_numbers: pl.Series) -> Damage:
     few_digits = values.str.len_bytes().is_between(_EXACT + 1, 2 * _EXACT)
     digits = values.filter(few_digits)
     digits = digits.filter(digits.str.contains("^[0-9]+$"))
-    suspects = pl.DataFrame({"id": values, "line": line_numbers})
-    suspects = suspects.filter(may_be_damaged(pl.col("id")))
-    ids, lines = suspects["id"], suspects["line"]
+    doubtful = pl.DataFrame({"id": values, "line": line_numbers})
+    doubtful = doubtful.filter(may_be_damaged(pl.col("id")))
+    ids, lines = doubtful["id"], doubtful["line"]
     zeros, dates = is_rounded(ids), ids.str.contains(_DATE)
     return Damage(
         values.len() - values.null_count(),

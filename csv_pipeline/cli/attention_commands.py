@@ -71,8 +71,9 @@ def status(
     from csv_pipeline.errors import UnknownAccountError
     from csv_pipeline.storage import accounts, attention
 
-    with opening.pipeline().database.begin() as connection:
-        found = attention.needs(connection, account, _MOST)
+    pipeline = opening.pipeline()
+    with pipeline.database.begin() as connection:
+        found = attention.needs(connection, account, _MOST, pipeline.settings.max_failures)
         known = accounts.names(connection)
     if account is not None and not found and account not in known:
         raise UnknownAccountError(account, known)

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from csv_pipeline.cli import attention_commands, declaring, doctor
+from csv_pipeline.cli import attention_commands, declaring, doctor, reprocessing
 from csv_pipeline.cli.feed_commands import feeds
 from csv_pipeline.cli.group import Commands, OneValue
 from csv_pipeline.cli.options import AccountOption, Again, DryRun, FeedOption, Json, Strict
@@ -319,6 +319,7 @@ def new(
         terminal.out.print(str(path))
 
 
+app.command()(reprocessing.reprocess)
 app.command()(attention_commands.imports)
 app.command()(attention_commands.status)
 app.command()(attention_commands.dismiss)

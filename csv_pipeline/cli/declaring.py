@@ -89,6 +89,10 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each setting
     max_missing_share: Annotated[
         float | None, typer.Option(min=0, max=1, help="Refuse those that lack a greater share.")
     ] = None,
+    expected_every: Annotated[
+        str | None,
+        typer.Option(help="How often a file is to come, as 24h or 7d; never: it is not missed."),
+    ] = None,
     forget: Annotated[
         list[str] | None,
         typer.Option(
@@ -136,6 +140,7 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each setting
         "max_rejected_share": max_rejected_share,
         "max_missing_rows": max_missing_rows,
         "max_missing_share": max_missing_share,
+        "expected_every": expected_every,
     }
     pipeline = opening.pipeline()
     scope = Account(account=name, feed=feed, header=header)

@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from csv_pipeline.cli.embedded import EmbeddedServer
 from csv_pipeline.cli.services import Process, run_all
 from csv_pipeline.cli.terminal import command, note, notes
 from csv_pipeline.engine.pipeline import Pipeline
@@ -71,10 +72,19 @@ def serve(  # noqa: PLR0913  # two pages, and where they are
                     lambda: answers(page_host, page_port),
                 )
             )
-        # Dagster warns of a dagster.yaml where it is started.
-        return run_all(
-            processes, environment, settings.home, lambda: _tell(pipeline, dagster, page)
-        )
+        own = EmbeddedServer(pipeline) if settings.database_url is None else None
+        try:
+            # Dagster warns of a dagster.yaml where it is started.
+            return run_all(
+                processes,
+                environment,
+                settings.home,
+                lambda: _tell(pipeline, dagster, page),
+                own.look if own else lambda: None,
+            )
+        finally:
+            if own:
+                own.end_runs()
 
 
 def _dagster(sockets: Path, host: str, port: int, *, verbose: bool) -> list[Process]:

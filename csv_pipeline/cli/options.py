@@ -22,6 +22,7 @@ MaxMissing = Annotated[
     int | None, typer.Option(min=0, help="Let a snapshot lack so many stored rows, this once.")
 ]
 _AGO = re.compile(r"(\d{1,6})\s*([mhdw])")
+_DATE = re.compile(r"\d{4}-?\d{2}-?\d{2}")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -34,3 +35,9 @@ def moment_of(text: str) -> datetime:
     except (ValueError, OverflowError) as error:
         raise typer.BadParameter(f"2d, 6h, 30m, or a date was needed; found {text!r}") from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def end_of(text: str) -> datetime:
+    """Return the moment at which what is meant is over: of a date, that is the next midnight."""
+    moment = moment_of(text)
+    return moment + timedelta(days=1) if _DATE.fullmatch(text) else moment

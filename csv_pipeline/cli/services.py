@@ -73,10 +73,11 @@ def run_all(
     environment: Mapping[str, str],
     folder: Path,
     on_ready: Callable[[], None],
+    look: Callable[[], None] = lambda: None,
 ) -> int:
     """Run processes, each started once the one before it is ready, until a signal ends them all.
 
-    Returns the exit code.
+    Every moment it calls `look`, for what goes on beside them. Returns the exit code.
     """
     over = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -85,6 +86,7 @@ def run_all(
     told = False
     try:
         while not over.wait(_LOOK_SECONDS):
+            look()
             for process in started:
                 process.look(environment, folder)
             if not all(process.ready() for process in started):

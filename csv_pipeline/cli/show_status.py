@@ -5,8 +5,9 @@ from typing import Any
 
 from rich.text import Text
 
+from csv_pipeline.account import account_command
 from csv_pipeline.cli.terminal import command, out, plain, table
-from csv_pipeline.storage import attention
+from csv_pipeline.storage import attention, overdue
 from csv_pipeline.storage.attention import Need
 
 
@@ -55,13 +56,18 @@ def _why(need: Need) -> str:
 
 def _help(need: Need) -> str:
     its, number = command(), need.number
+    dismiss = f"or {its} dismiss {number}"
+    if need.dismissible:
+        return {
+            "to correct": f"{its} rejects {number} --out FILE; {dismiss}",
+            "refused": f"{its} suggest {number}; or correct the file; {dismiss}",
+            "failed": f"{its} rejects {number}; then import it again; {dismiss}",
+            attention.POISON: f"find out why (its run's log); then {its} import it; {dismiss}",
+        }[need.state]
     match need.state:
-        case "to correct":
-            return f"{its} rejects {number} --out FILE; or {its} dismiss {number}"
-        case "refused":
-            return f"{its} suggest {number}; or correct the file; or {its} dismiss {number}"
-        case "failed" if need.feed is not None:
-            return f"{its} rejects {number}; then import it again; or {its} dismiss {number}"
+        case overdue.KIND:
+            scope = account_command(need.account, need.feed or "").removeprefix("csv-pipeline")
+            return f"ask for the file; or {its}{scope} --expected-every {overdue.NEVER}, or 7d"
         case "misplaced":
             return "move it into a folder ACCOUNT/FEED of the landing area"
         case "waiting":

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import dagster as dg
 
 from csv_pipeline.defs.derived import derived_asset, derived_tables
-from csv_pipeline.defs.feed import asset_keys, feed_definitions, outside
+from csv_pipeline.defs.feed import feed_definitions, outside
 from csv_pipeline.defs.growth import nightly_retention, retention
 from csv_pipeline.defs.jobs import export_rejects, undo_import
+from csv_pipeline.defs.keys import asset_keys
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.schedules import nightly
 from csv_pipeline.defs.sensors import landing
@@ -31,12 +32,26 @@ def assemble(feeds: Sequence[Feed], engine: Engine) -> dg.Definitions:
     )
     shared = dg.Definitions(
         jobs=[job, undo_import, export_rejects, check_upload, retention],
-        sensors=[landing, derived_tables, stalled_runs, webhook_messages],
+        sensors=[landing, derived_tables, stalled_runs, webhook_messages, *_automation(feeds)],
         schedules=[nightly, nightly_retention],
         resources={"engine": engine},
         executor=dg.in_process_executor,
     )
-    derived = [derived_asset(table, feed) for feed in feeds for table in feed.derived]
+    named = {feed.name: feed for feed in feeds}
+    derived = [derived_asset(table, feed, named) for feed in feeds for table in feed.derived]
     worklists = [worklist_asset(feed, feed.worklist) for feed in feeds if feed.worklist]
     tables = dg.Definitions(assets=[*outside(feeds), *derived, *worklists])
     return dg.Definitions.merge(shared, *map(feed_definitions, feeds), tables)
+
+
+def _automation(feeds: Sequence[Feed]) -> list[dg.AutomationConditionSensorDefinition]:
+    """Return the sensor that looks at what feeds declare as automation, if any does."""
+    if not any(feed.catalog.automation for feed in feeds):
+        return []
+    declared = dg.AutomationConditionSensorDefinition(
+        "automation",
+        target=dg.AssetSelection.all(),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Asks for runs when a feed's own automation says so.",
+    )
+    return [declared]

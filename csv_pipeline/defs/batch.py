@@ -1,17 +1,16 @@
 """Which files are those of one run, and how its ops hand them to one another, as plain JSON."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from csv_pipeline.engine.import_requests import batches
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError
 from csv_pipeline.model import Claim
-from csv_pipeline.settings import Settings
 from csv_pipeline.storage import arrivals
-from csv_pipeline.storage.arrivals import Backlog
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,21 +31,6 @@ class Batch:
         """Return the batch in JSON's own types."""
         facts: dict[str, Any] = _BATCH.dump_python(self, mode="json")
         return facts
-
-
-def batches(lane: Backlog, settings: Settings) -> Iterator[tuple[int, ...]]:
-    """Give the arrivals of a lane in their order, as many at a time as fit in one run."""
-    batch: list[int] = []
-    size = 0
-    for arrival_id, size_bytes in zip(lane.arrival_ids, lane.sizes, strict=True):
-        full = len(batch) == settings.files_per_run or size + size_bytes > settings.bytes_per_run
-        if batch and full:
-            yield tuple(batch)
-            batch, size = [], 0
-        batch.append(arrival_id)
-        size += size_bytes
-    if batch:
-        yield tuple(batch)
 
 
 def first_batch(pipeline: Pipeline, account: str, feed: str, run_id: str) -> Sequence[int]:

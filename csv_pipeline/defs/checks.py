@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 import dagster as dg
 
+from csv_pipeline.defs.keys import asset_key
 from csv_pipeline.defs.metadata import LOADED, Line, Metadata, in_short, table, total
 from csv_pipeline.defs.partitions import account_partitions
 from csv_pipeline.model import ImportReport
@@ -32,7 +33,7 @@ def check_specs(feed: Feed) -> list[dg.AssetCheckSpec]:
         return [
             dg.AssetCheckSpec(
                 name,
-                asset=feed.name,
+                asset=asset_key(feed, feed.name),
                 description=promise,
                 blocking=name == "accounting_balances",
                 partitions_def=account_partitions,
@@ -60,7 +61,7 @@ def accounting_balances(feed: Feed, reports: Sequence[ImportReport]) -> dg.Asset
     counts = total(reports)
     out_of_balance = [report.name for report in reports if not _balances(report)]
     return dg.AssetCheckResult(
-        asset_key=feed.name,
+        asset_key=asset_key(feed, feed.name),
         check_name="accounting_balances",
         passed=not out_of_balance,
         severity=dg.AssetCheckSeverity.ERROR,
@@ -140,7 +141,7 @@ def nothing_to_look_at(feed: Feed, reports: Sequence[ImportReport]) -> dg.AssetC
 
 def _warning(feed: Feed, name: str, passed: bool, metadata: Metadata) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
-        asset_key=feed.name,
+        asset_key=asset_key(feed, feed.name),
         check_name=name,
         passed=passed,
         severity=dg.AssetCheckSeverity.WARN,

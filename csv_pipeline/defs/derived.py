@@ -4,13 +4,13 @@ The run that imports files recomputes it as its last step. What changed otherwis
 line in a process that was killed, a sensor finds within a minute.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import dagster as dg
 from pydantic import Field
 
 from csv_pipeline.account import account_slug
-from csv_pipeline.defs.feed import OWNERS
+from csv_pipeline.defs.keys import asset_key, derived_key, tags_of
 from csv_pipeline.defs.metadata import MOST_LINES, Metadata, derived_definition, derived_metadata
 from csv_pipeline.defs.ops import PATIENCE, step
 from csv_pipeline.defs.partitions import account_partitions
@@ -34,17 +34,19 @@ class RecomputeConfig(dg.Config):
     )
 
 
-def derived_asset(table: DerivedTable, feed: Feed) -> dg.AssetsDefinition:
-    """Return the asset of a table that a feed declares; it needs the resource `engine`."""
+def derived_asset(
+    table: DerivedTable, feed: Feed, feeds: Mapping[str, Feed]
+) -> dg.AssetsDefinition:
+    """Return the asset of a table that a feed declares; `feeds` are all, by name."""
 
     @dg.asset(
-        name=table.name,
-        deps=[dg.AssetKey(name) for name in table.touched],
+        key=asset_key(feed, table.name),
+        deps=[asset_key(feeds[name], name) for name in table.touched],
         description=table.description,
         group_name=table.group or feed.group,
         kinds={"postgres", "sql"},
-        owners=OWNERS,
-        tags={"csv_pipeline/feed": feed.name},
+        owners=list(feed.catalog.owners),
+        tags=tags_of(feed),
         metadata=derived_definition(table),
         partitions_def=account_partitions,
         retry_policy=PATIENCE,
@@ -100,7 +102,7 @@ def request_recomputes(
         dg.RunRequest(
             run_key=f"{name}/{account}/{turn}/{again}",
             partition_key=account,
-            asset_selection=[dg.AssetKey(name)],
+            asset_selection=[derived_key(pipeline.feeds.values(), name)],
         )
         for name, account, turn in late
         if not any(lane_name(account, feed) in busy for feed in tables[name].touched)

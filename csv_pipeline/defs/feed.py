@@ -10,13 +10,12 @@ from typing import Any
 import dagster as dg
 
 from csv_pipeline.defs.checks import CHECKS, check_specs
+from csv_pipeline.defs.keys import asset_key, tags_of
 from csv_pipeline.defs.metadata import table_definition
 from csv_pipeline.defs.ops import ImportConfig, claim, load, read, report, transform, validate
 from csv_pipeline.defs.partitions import account_partitions
-from csv_pipeline.engine.import_requests import asset_names, worklist_name
 from csv_pipeline.spec.feed import Feed
 
-OWNERS = ["team:imports"]
 _CHOSEN = ImportConfig.to_config_schema()  # made once: it takes a third of the time of a feed
 
 
@@ -34,20 +33,25 @@ def feed_definitions(feed: Feed) -> dg.Definitions:
     )
     def path_of_the_files(files: Any) -> dict[str, Any]:
         outs = report(load(validate(transform(read(claim(files))))))
-        results = {f"{feed.name}_{name}": getattr(outs, name) for name in CHECKS}
+        table = asset_key(feed, feed.name).to_python_identifier()
+        results = {f"{table}_{name}": getattr(outs, name) for name in CHECKS}
         return {"table": outs.table, "rejects": outs.rejects, **results}
 
     return dg.Definitions(assets=[path_of_the_files])
 
 
-def asset_keys(feed: Feed) -> list[dg.AssetKey]:
-    """Return the keys of a feed's table, of its rejects and of what is derived from it."""
-    return [dg.AssetKey(name) for name in asset_names(feed)]
+def _automation(feed: Feed) -> dg.AutomationCondition[Any] | None:
+    """Return when Dagster asks for a run of its own accord.
 
-
-def worklist_key(feed: Feed) -> dg.AssetKey:
-    """Return the key of the list of a feed's work that remains."""
-    return dg.AssetKey(worklist_name(feed))
+    Nothing materialises the files that arrive but who reports them, so a cron waits for no update.
+    """
+    match feed.catalog.automation:
+        case None:
+            return None
+        case "eager":
+            return dg.AutomationCondition.eager()
+        case cron:
+            return dg.AutomationCondition.cron_tick_passed(cron, "UTC")
 
 
 def outside(feeds: Sequence[Feed]) -> list[dg.AssetSpec]:
@@ -74,7 +78,7 @@ def _source_key(group: str) -> dg.AssetKey:
 
 
 def _landing_key(feed: Feed) -> dg.AssetKey:
-    return dg.AssetKey(f"{feed.name}_files")
+    return asset_key(feed, f"{feed.name}_files")
 
 
 def _landing(feed: Feed) -> dg.AssetSpec:
@@ -85,30 +89,31 @@ def _landing(feed: Feed) -> dg.AssetSpec:
         f"{{account}}/{feed.name}. A complete file is imported within seconds.",
         group_name=feed.group,
         kinds={"csv", "file"},
-        owners=OWNERS,
-        tags={"csv_pipeline/feed": feed.name},
+        owners=list(feed.catalog.owners),
+        tags=tags_of(feed),
     )
 
 
 def _table(feed: Feed) -> dg.AssetOut:
     return dg.AssetOut(
-        key=feed.name,
+        key=asset_key(feed, feed.name),
         description=feed.description,
         kinds={"postgres", "polars", "csv"},
-        owners=OWNERS,
-        tags={"csv_pipeline/feed": feed.name},
+        owners=list(feed.catalog.owners),
+        tags=tags_of(feed),
         metadata=table_definition(feed),
+        automation_condition=_automation(feed),
         is_required=False,
     )
 
 
 def _rejects(feed: Feed) -> dg.AssetOut:
     return dg.AssetOut(
-        key=f"{feed.name}_rejects",
+        key=asset_key(feed, f"{feed.name}_rejects"),
         description=f"Rows of {feed.name} files that broke a rule, each with every fault it has.",
         kinds={"postgres", "csv"},
-        owners=OWNERS,
-        tags={"csv_pipeline/feed": feed.name},
+        owners=list(feed.catalog.owners),
+        tags=tags_of(feed),
         metadata={"table": "csv_pipeline.reject"},  # Dagster links assets of one table_name
         is_required=False,
     )

@@ -6,7 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from csv_pipeline.defs.derived import recompute_facts
-from csv_pipeline.defs.feed import worklist_key
+from csv_pipeline.defs.keys import asset_key, derived_key
 from csv_pipeline.defs.metadata import Metadata, undo_metadata
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.engine.events import (
@@ -68,9 +68,10 @@ def undo(
         yield from _after_undo(pipeline, report, told_in_short, facts)
     for its in recomputed:
         told = recompute_facts(pipeline, its)
-        yield dg.AssetMaterialization(its.derived, partition=its.account, metadata=told)
+        key = derived_key(pipeline.feeds.values(), its.derived)
+        yield dg.AssetMaterialization(key, partition=its.account, metadata=told)
     for one in worklists:
-        key = worklist_key(pipeline.feed(one.feed))
+        key = asset_key(pipeline.feed(one.feed), f"{one.feed}_worklist")
         yield dg.AssetMaterialization(key, partition=one.account, metadata=one.facts)
     yield dg.Output(report.import_id, metadata=facts)
 
@@ -83,7 +84,7 @@ def _after_undo(
     with pipeline.database.begin() as connection:
         rows = imports.rows_stored(connection, *lane)
     yield dg.AssetMaterialization(
-        report.feed,
+        asset_key(pipeline.feed(report.feed), report.feed),
         description=description,
         partition=report.account,
         metadata={"dagster/partition_row_count": rows, **facts},

@@ -8,8 +8,7 @@ from itertools import islice
 import dagster as dg
 import structlog
 
-from csv_pipeline.defs.batch import batches
-from csv_pipeline.engine.import_requests import ImportRequest, lane_name
+from csv_pipeline.engine.import_requests import ImportRequest, batches, lane_name
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.storage import arrivals
 from csv_pipeline.storage.arrivals import Backlog
@@ -96,7 +95,7 @@ def _request(
     return dg.RunRequest(
         run_key=f"{lane_name(lane.account, lane.feed)}/{digest}/{lane.requests}",
         partition_key=asked.partition,
-        asset_selection=[dg.AssetKey(name) for name in asked.assets],
+        asset_selection=[dg.AssetKey.from_user_string(name) for name in asked.assets],
         run_config=asked.run_config,
         tags=asked.tags | ({_PRIORITY: str(-ahead)} if ahead else {}),
     )

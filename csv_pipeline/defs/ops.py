@@ -17,6 +17,7 @@ from pydantic import Field
 from csv_pipeline.account import account_slug
 from csv_pipeline.defs.batch import Batch, arrivals_named, batch_from, first_batch
 from csv_pipeline.defs.checks import CHECKS, check_results, files_accepted
+from csv_pipeline.defs.keys import asset_key
 from csv_pipeline.defs.metadata import (
     MOST_LINES,
     files_tag,
@@ -209,12 +210,13 @@ def _results(pipeline: Pipeline, batch: Batch, reports: list[ImportReport]) -> I
     feed = pipeline.feed(batch.feed)
     with pipeline.database.begin() as connection:
         rows_stored = imports.rows_stored(connection, batch.account, feed.name)
-        away = attention.not_stored(connection, batch.account, feed.name, _MOST_AWAY)
+        most = pipeline.settings.max_failures
+        away = attention.not_stored(connection, batch.account, feed.name, _MOST_AWAY, most)
         locations = arrivals.locations(connection, [report.arrival_id for report in reports])
     facts = table_metadata(reports, rows_stored, files=_files(pipeline, reports, locations))
     if batch.dry_run:
         yield dg.AssetObservation(
-            feed.name,
+            asset_key(feed, feed.name),
             description="Dry run: nothing of it is stored.",
             partition=batch.account,
             metadata={"dry run": True, **facts},
@@ -226,10 +228,12 @@ def _results(pipeline: Pipeline, batch: Batch, reports: list[ImportReport]) -> I
         yield files_accepted(feed, away)
         return
     yield dg.MaterializeResult(
-        asset_key=feed.name, metadata=facts, check_results=check_results(feed, reports, away)
+        asset_key=asset_key(feed, feed.name),
+        metadata=facts,
+        check_results=check_results(feed, reports, away),
     )
     rejects = rejects_metadata(reports, _first_rejects(pipeline, reports))
-    yield dg.MaterializeResult(asset_key=f"{feed.name}_rejects", metadata=rejects)
+    yield dg.MaterializeResult(asset_key=asset_key(feed, f"{feed.name}_rejects"), metadata=rejects)
 
 
 def _tag(context: dg.OpExecutionContext, tags: Mapping[str, str]) -> None:

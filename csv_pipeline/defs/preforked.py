@@ -17,6 +17,9 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
+from csv_pipeline.settings import settings
+from csv_pipeline.storage.database import leave_database
+
 READY = "ready"
 _OF_A_RUN = (
     "dagster._cli.api",
@@ -91,6 +94,8 @@ def _execute(arguments: str) -> None:
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     finally:
+        with suppress(Exception):
+            leave_database(settings())
         sys.stderr.flush()
         os._exit(code)
 

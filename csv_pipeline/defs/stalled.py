@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 import dagster as dg
 from dagster._core.events import JobFailureData, RunFailureReason
 
-from csv_pipeline.defs.feed import asset_keys
 from csv_pipeline.defs.jobs import export_rejects, undo_import
+from csv_pipeline.defs.keys import asset_keys
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.uploads import check_upload
 from csv_pipeline.engine import upload_checks

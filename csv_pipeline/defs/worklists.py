@@ -3,7 +3,7 @@
 import dagster as dg
 
 from csv_pipeline.account import account_slug
-from csv_pipeline.defs.feed import OWNERS, worklist_key
+from csv_pipeline.defs.keys import asset_key, tags_of
 from csv_pipeline.defs.ops import PATIENCE, step
 from csv_pipeline.defs.partitions import account_partitions
 from csv_pipeline.defs.resource import Engine
@@ -15,13 +15,13 @@ def worklist_asset(feed: Feed, worklist: Worklist) -> dg.AssetsDefinition:
     """Return the asset that the run which imports files writes as its last step."""
 
     @dg.asset(
-        key=worklist_key(feed),
-        deps=[dg.AssetKey(feed.name)],
+        key=asset_key(feed, f"{feed.name}_worklist"),
+        deps=[asset_key(feed, feed.name)],
         description=f"{worklist.description} Written after each import and undo of {feed.name}.",
         group_name=feed.group,
         kinds={"csv", "file"},
-        owners=OWNERS,
-        tags={"csv_pipeline/feed": feed.name},
+        owners=list(feed.catalog.owners),
+        tags=tags_of(feed),
         partitions_def=account_partitions,
         retry_policy=PATIENCE,
     )

@@ -1,5 +1,6 @@
 """What accounts declare of their files, and which logins of the database may read them."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -33,11 +34,13 @@ from csv_pipeline.spec.kinds import Kind
 from csv_pipeline.stages.transform.plan import is_id
 from csv_pipeline.stages.validate.rules import unmet
 from csv_pipeline.storage import accounts, isolation
+from csv_pipeline.storage.overdue import NEVER
 
 _BY_HEADER = {"date_order", "decimal_mark", "time_zone", "currency", "delimiter", "aliases"}
 """What can be settled for files with one header: what is decided once that is known."""
 
 _OF_FEED = {"aliases", "maps"}
+_OFTEN = re.compile(r"[1-9][0-9]{0,3}[hd]")
 _ENTRIES = {"null_words": "null-word", "aliases": "alias", "maps": "map"}
 
 
@@ -196,6 +199,16 @@ def _delimiter(account: str, name: str, _: Feed | None) -> str:
     return mark
 
 
+def _every(account: str, told: str, _: Feed | None) -> str:
+    often = told.strip().lower()
+    if often != NEVER and not _OFTEN.fullmatch(often):
+        raise SetupError(
+            f"account {account!r}: hours or days between files, such as 24h or 7d, or {NEVER} were "
+            f"needed for expected every; found {told!r}"
+        )
+    return often
+
+
 def _of_snapshots(_: str, value: float, feed: Feed | None) -> float:
     if feed is not None and (feed.snapshot is None or not feed.snapshot.marks):
         raise SetupError(
@@ -322,6 +335,7 @@ _READ: dict[str, Callable[[str, Any, Feed | None], Any]] = {
     "currency": _currency,
     "time_zone": _zone,
     "delimiter": _delimiter,
+    "expected_every": _every,
     "null_words": _null_words,
     "aliases": _aliases,
     "maps": _maps,

@@ -1,10 +1,12 @@
 """What a run is asked for that imports files: the same, whoever asks Dagster for it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from csv_pipeline.settings import Settings
 from csv_pipeline.spec.feed import Feed
+from csv_pipeline.storage.arrivals import Backlog
 
 JOB = "import_files"
 """The job that imports files of one account and feed."""
@@ -53,6 +55,21 @@ class ImportRequest:
         return {"ops": {self.feed.name: {"config": chosen}}}
 
 
+def batches(lane: Backlog, settings: Settings) -> Iterator[tuple[int, ...]]:
+    """Give the arrivals of a lane in their order, as many at a time as fit in one run."""
+    batch: list[int] = []
+    size = 0
+    for arrival_id, size_bytes in zip(lane.arrival_ids, lane.sizes, strict=True):
+        full = len(batch) == settings.files_per_run or size + size_bytes > settings.bytes_per_run
+        if batch and full:
+            yield tuple(batch)
+            batch, size = [], 0
+        batch.append(arrival_id)
+        size += size_bytes
+    if batch:
+        yield tuple(batch)
+
+
 def lane_name(account: str, feed: str) -> str:
     """Return the value of a lane's tag."""
     return f"{account}/{feed}"
@@ -60,10 +77,11 @@ def lane_name(account: str, feed: str) -> str:
 
 def asset_names(feed: Feed) -> tuple[str, ...]:
     """Return the names of a feed's table, of its rejects and of what is derived from it."""
-    worklists = [worklist_name(feed)] if feed.worklist else []
-    return (feed.name, f"{feed.name}_rejects", *(table.name for table in feed.derived), *worklists)
+    worklists = [f"{feed.name}_worklist"] if feed.worklist else []
+    names = (feed.name, f"{feed.name}_rejects", *(table.name for table in feed.derived), *worklists)
+    return tuple(asset_name(feed, name) for name in names)
 
 
-def worklist_name(feed: Feed) -> str:
-    """Return the name of the list of a feed's work that remains."""
-    return f"{feed.name}_worklist"
+def asset_name(feed: Feed, name: str) -> str:
+    """Return the name of an asset of a feed, with `/` between its parts, as Dagster shows it."""
+    return "/".join((*feed.catalog.key_prefix, name))

@@ -185,7 +185,7 @@ class Import:
 
     def report(self) -> ImportReport:
         """Return what is known so far."""
-        report = report_so_far(self.claim, self.account, self.workspace)
+        report = report_so_far(self.claim, self.account, self.workspace, self._feed.version)
         return replace(report, settings_version=self.declared.version)
 
     def first_rejects(self, limit: int) -> list[Reject]:

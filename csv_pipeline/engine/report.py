@@ -20,7 +20,9 @@ from csv_pipeline.model import Claim, Counts, HeaderDrift, ImportReport, Outcome
 log = structlog.get_logger()
 
 
-def report_so_far(claim: Claim, account: Account, workspace: Workspace) -> ImportReport:
+def report_so_far(
+    claim: Claim, account: Account, workspace: Workspace, feed_version: str
+) -> ImportReport:
     """Return what is known so far; all but the counts of the rows loaded."""
     plain = workspace.plain
     text = workspace.text_to_import
@@ -36,6 +38,7 @@ def report_so_far(claim: Claim, account: Account, workspace: Workspace) -> Impor
         evidence=tuple(e for facts in (plain, text, typed) if facts for e in facts.evidence),
         warnings=tuple(w for facts in (text, typed, valid) if facts for w in facts.warnings),
         stage_seconds=workspace.stage_seconds,
+        feed_version=feed_version,
     )
     if text:
         counts = Counts(read=text.records, blank=text.lines.blank, non_data=text.non_data_count)

@@ -22,9 +22,10 @@ from csv_pipeline.errors import SetupError
 from csv_pipeline.model import Outcome
 from csv_pipeline.storage import webhooks
 from csv_pipeline.storage.database import Database
+from csv_pipeline.storage.overdue import KIND as OVERDUE
 from csv_pipeline.storage.webhooks import Message, Webhook
 
-KINDS = tuple(outcome.value for outcome in Outcome if outcome is not Outcome.DRY_RUN)
+KINDS = (*(one.value for one in Outcome if one is not Outcome.DRY_RUN), OVERDUE)
 _MOST_ATTEMPTS = 30
 _FIRST_PAUSE_SECONDS = 5.0
 _LONGEST_PAUSE_SECONDS = 3_600.0
@@ -93,7 +94,7 @@ def _send(sender: httpx2.Client, webhook: Webhook, secret: str, message: Message
     if webhook.account is not None and (private := _private(urlsplit(webhook.url).hostname or "")):
         return f"a public address was needed; it is at {private}"
     facts = {
-        "type": f"import.{message.kind}",
+        "type": f"{'import' if message.import_id else 'account'}.{message.kind}",
         "timestamp": message.created_at.isoformat(),
         "data": {"import_id": message.import_id, **message.payload},
     }

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cache, cached_property
 from typing import Literal
 
@@ -11,6 +11,7 @@ import polars as pl
 from csv_pipeline.account import Account
 from csv_pipeline.errors import BrokenFeedError, SetupError, UnknownFeedError
 from csv_pipeline.model import Evidence, FileFacts, NonDataLine, ReportWarning
+from csv_pipeline.spec.catalog import Catalog
 from csv_pipeline.spec.conflict import ConflictPolicy, Overwrite
 from csv_pipeline.spec.contract import (
     Column,
@@ -28,6 +29,7 @@ from csv_pipeline.spec.file_name import FileName
 from csv_pipeline.spec.names import hold_names
 from csv_pipeline.spec.sign import hold_signs
 from csv_pipeline.spec.snapshot import Snapshot
+from csv_pipeline.spec.version import version_of
 from csv_pipeline.spec.worklist import Worklist
 
 SHARE_FROM_ROWS = 20
@@ -157,6 +159,7 @@ class Feed:
         worklist: Which rows are work that remains; a list of them is written after each import.
         views: SELECT statements by view name, made in schema `data`.
         derived: Tables computed from its rows, made beside it, and recomputed after each import.
+        catalog: Owners, tags, names and automation of its assets in Dagster.
         reject_rate_warning: The share of rejected rows above which the asset check warns.
         max_rejected_rows: A file with more rejected rows than these is refused; None: no limit.
         max_rejected_share: So is one with a greater share of them, unless it has fewer than
@@ -194,6 +197,7 @@ class Feed:
     views: Mapping[str, str] = field(default_factory=dict)
     derived: tuple[DerivedTable, ...] = ()
     group: str = "default"
+    catalog: Catalog = field(default_factory=Catalog)
     reject_rate_warning: float = 0.05
     max_rejected_rows: int | None = None
     max_rejected_share: float | None = None
@@ -204,6 +208,7 @@ class Feed:
     def __post_init__(self) -> None:
         """Hold the declaration to the contract's columns, and its names to what can hold them."""
         hold_names(self.name, self.contract, self.views, (t.name for t in self.derived))
+        self.catalog.hold_to(self.name)
         if self.time_zone is not None:
             hold_zone(self.time_zone)
         hold_signs(self.name, self.columns)
@@ -286,6 +291,12 @@ class Feed:
             choices={**column.choices, **words} if words else column.choices,
         )
 
+    @cached_property
+    def version(self) -> str:
+        """What changes where rows may be read or stored in another way, and only there."""
+        facts = {one.name: getattr(self, one.name) for one in fields(self)}
+        return version_of({name: its for name, its in facts.items() if name not in _OF_NO_ROW})
+
     @property
     def relations(self) -> tuple[str, ...]:
         """The names of its views and derived tables."""
@@ -300,6 +311,12 @@ class Feed:
     def meanings(self) -> Mapping[str, str]:
         """What each of these names means; two that mean the same name the same columns."""
         return meanings_of(self.columns)
+
+
+_OF_NO_ROW = frozenset(
+    {"description", "confidential", "worklist", "views", "derived", "group", "reject_rate_warning"}
+)
+"""What a feed declares that makes no other row of the same file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -136,7 +136,7 @@ webhook_failure = sa.Table(
     metadata,
     sa.Column("webhook_failure_id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
     sa.Column("webhook_id", sa.BigInteger, nullable=False),
-    sa.Column("import_id", sa.BigInteger, nullable=False),
+    sa.Column("import_id", sa.BigInteger),
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("payload", pg.JSONB, nullable=False),
     sa.Column("problem", sa.Text, nullable=False),

@@ -1,4 +1,4 @@
-"""What needs a person: files refused or failed, rows to correct, and files that do not go on.
+"""What needs a person: files refused or failed, rows to correct, what does not go on or come.
 
 A refused or failed file needs nobody any more once one of its name was imported, or somebody said
 so: neither time nor other files clear it.
@@ -12,19 +12,25 @@ import sqlalchemy as sa
 
 from csv_pipeline.errors import SetupError
 from csv_pipeline.model import ArrivalStatus, Outcome
-from csv_pipeline.storage import tables
+from csv_pipeline.storage import overdue, tables
 from csv_pipeline.storage.api_tables import upload
+from csv_pipeline.storage.overdue import KIND, Overdue
 from csv_pipeline.storage.uploads import UploadState
 
 COUNTED = 1_000
 """Rows to correct are counted up to here."""
+POISON = "poison"
 _WAITS = timedelta(minutes=10)
 _BY_PERSON = (Outcome.IMPORTED, Outcome.REFUSED, Outcome.FAILED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Need:
-    """A file that needs a person: in which state, and if rows are to be corrected, how many."""
+    """A file that needs a person: in which state, and if rows are to be corrected, how many.
+
+    `poison` is one that failed so often that it is not tried again by itself. One that is `overdue`
+    has no name: it is missed of an account, of a feed or of any.
+    """
 
     state: str
     number: int | None
@@ -34,21 +40,24 @@ class Need:
     at: datetime
     problem: str | None = None
     rows: int = 0
+    dismissible: bool = False
 
 
-def needs(connection: sa.Connection, account: str | None, limit: int) -> list[Need]:
+def needs(
+    connection: sa.Connection, account: str | None, limit: int, max_failures: int
+) -> list[Need]:
     """Return what needs a person in an account, or in all that can be seen, the newest first."""
-    found = [
-        one
-        for query in (_not_stored(), _to_correct(), _checked(), _not_going_on())
-        for one in _found(connection, query, limit, account)
-    ]
+    queries = (_not_stored(max_failures), _to_correct(), _checked(), _not_going_on())
+    found = [one for query in queries for one in _found(connection, query, limit, account)]
+    found += [_missed(one) for one in overdue.find(connection, account)]
     return sorted(found, key=lambda one: one.at, reverse=True)[:limit]
 
 
-def not_stored(connection: sa.Connection, account: str, feed: str, limit: int) -> list[Need]:
+def not_stored(
+    connection: sa.Connection, account: str, feed: str, limit: int, max_failures: int
+) -> list[Need]:
     """Return the refused and failed files of an account and feed that need a person."""
-    return _found(connection, _not_stored(), limit, account, feed)
+    return _found(connection, _not_stored(max_failures), limit, account, feed)
 
 
 def dismiss(connection: sa.Connection, import_id: int) -> None:
@@ -90,6 +99,18 @@ def _found(
     return [Need(**row._mapping) for row in rows]
 
 
+def _missed(one: Overdue) -> Need:
+    return Need(
+        state=KIND,
+        number=None,
+        account=one.account,
+        feed=one.feed or None,
+        name="",
+        at=one.due_at,
+        problem=one.problem,
+    )
+
+
 def _columns(
     of: sa.FromClause,
     state: sa.ColumnElement[Any],
@@ -105,10 +126,11 @@ def _columns(
         *(its.account, its.feed, its.name, its.problem),
         at.label("at"),
         (sa.literal(0) if rows is None else rows).label("rows"),
+        sa.literal(of is tables.import_).label("dismissible"),
     )
 
 
-def _not_stored() -> sa.Select[tuple[object, ...]]:
+def _not_stored(max_failures: int) -> sa.Select[tuple[object, ...]]:
     its, later = tables.import_.c, tables.import_.alias()
     repaired = sa.exists().where(
         later.c.account == its.account,
@@ -117,7 +139,15 @@ def _not_stored() -> sa.Select[tuple[object, ...]]:
         later.c.name == its.name,
         later.c.outcome.in_((*_BY_PERSON, Outcome.UNPACKED, Outcome.DUPLICATE)),
     )
-    return _columns(tables.import_, its.outcome, its.import_id, its.finished_at).where(
+    file = tables.arrival.c
+    tired = sa.exists().where(
+        file.arrival_id == its.arrival_id,
+        file.import_id == its.import_id,
+        file.status == ArrivalStatus.FAILED,
+        file.failures >= max_failures,
+    )
+    state = sa.case((tired, POISON), else_=its.outcome)
+    return _columns(tables.import_, state, its.import_id, its.finished_at).where(
         its.outcome.in_((Outcome.REFUSED, Outcome.FAILED)), its.dismissed_at.is_(None), ~repaired
     )
 

@@ -32,6 +32,7 @@ class Taking(TypedDict, total=False):
     run_id: str | None
     dry_run: bool
     again: bool
+    in_place: bool
 
 
 def take(
@@ -49,15 +50,17 @@ def take(
     somebody asked for them by name, and imported ones too, if they are to be imported `again`.
     Arrivals that another worker holds are passed over, unless it is known to be dead; what the same
     run claimed before it failed is claimed anew. An arrival keeps the position it has, see
-    `csv_pipeline.storage.order`; one that was undone, or comes `again`, arrives now. What was the
-    problem of an arrival before stays with it until it is settled.
+    `csv_pipeline.storage.order`; one that was undone, or comes `again`, arrives now, unless it is
+    read once more `in_place`. What was the problem of an arrival before stays with it until it is
+    settled.
 
     An arrival that all workers die over, `max_failures` in a row and the last time alone, has
     failed: then nothing else is claimed either, and the next call goes on without it.
     """
     table = tables.arrival
     arrival_ids, run_id = how.get("arrival_ids"), how.get("run_id")
-    dry_run, again = how.get("dry_run", False), how.get("again", False)
+    dry_run, in_place = how.get("dry_run", False), how.get("in_place", False)
+    again = in_place or how.get("again", False)
     if arrival_ids is None:
         wanted = arrivals.claimable(connection, _OPEN, max_failures)
     else:
@@ -82,13 +85,10 @@ def take(
     if not picked:
         return []
     ids = [row.arrival_id for row in picked]
-    arriving_now = [
-        row.arrival_id
-        for row in picked
-        if row.status == ArrivalStatus.UNDONE or (again and row.status != ArrivalStatus.CLAIMED)
-    ]
+    arriving_now = [] if in_place else _arriving_now(picked, again=again)
     if not dry_run:
-        order.assign(connection, account, feed, ids, arriving_now)
+        assign = order.assign_as_stored if in_place else order.assign
+        assign(connection, account, feed, ids, arriving_now)
     # An update visits rows in any order, so the numbers are taken before, along the sorted rows.
     in_turn = (
         sa.select(table.c.arrival_id)
@@ -124,6 +124,16 @@ def take(
         _set_aside(connection, claims[0], rows[0].deaths)
         return []
     return claims
+
+
+def _arriving_now(picked: Iterable[Any], *, again: bool) -> list[int]:
+    """Return which arrivals go behind all others."""
+    undone, claimed = ArrivalStatus.UNDONE, ArrivalStatus.CLAIMED
+    return [
+        row.arrival_id
+        for row in picked
+        if row.status == undone or (again and row.status != claimed)
+    ]
 
 
 def _deaths() -> sa.ColumnElement[int]:

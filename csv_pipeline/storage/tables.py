@@ -107,6 +107,7 @@ arrival = sa.Table(
         "account, feed, arrival_id",
         "position IS NULL AND status <> 'misplaced'",
     ),
+    index("arrival_by_time", "account, feed, seen_at", "status <> 'misplaced'"),
     index("arrival_by_location", "location", postgresql_ops=_BY_PREFIX),
     index("arrival_not_moved", "location", "moved_to IS NULL", postgresql_ops=_BY_PREFIX),
     index("arrival_claimed", "worker", "status = 'claimed'"),
@@ -231,11 +232,20 @@ reject = sa.Table(
     ),
 )
 
+overdue = sa.Table(
+    "overdue",
+    metadata,
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("feed", sa.Text, primary_key=True),
+    sa.Column("since", AWARE, primary_key=True),
+    sa.Column("noticed_at", AWARE, nullable=False, server_default=sa.func.now()),
+)
+
 outbox = sa.Table(
     "outbox",
     metadata,
     sa.Column("outbox_id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
-    sa.Column("import_id", sa.BigInteger, nullable=False),
+    sa.Column("import_id", sa.BigInteger),
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("created_at", AWARE, nullable=False, server_default=sa.func.now()),
     sa.Column("payload", pg.JSONB, nullable=False),

@@ -39,7 +39,7 @@ class Message:
 
     outbox_id: int
     turn: int
-    import_id: int
+    import_id: int | None
     kind: str
     created_at: datetime
     payload: dict[str, Any]

@@ -41,7 +41,7 @@ def is_gone(worker: str | None) -> bool:
     _, pid, started = worker.rsplit("/", 2)
     facts = _facts(int(pid))
     if facts is None:
-        return not _exists(int(pid))
+        return not exists(int(pid))
     return facts[_STATE] in _ENDED or facts[_STARTED] != started
 
 
@@ -69,7 +69,7 @@ def _facts(pid: int) -> list[str] | None:
         return None
 
 
-def _exists(pid: int) -> bool:
+def exists(pid: int) -> bool:
     """Return whether there is such a process, even one whose /proc is hidden from this user."""
     try:
         os.kill(pid, 0)

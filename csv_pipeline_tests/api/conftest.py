@@ -39,7 +39,7 @@ class DagsterHere:
         tags: Mapping[str, str],
         assets: Collection[str] = (),
     ) -> str:
-        chosen = [dg.AssetKey(name) for name in assets]
+        chosen = [dg.AssetKey.from_user_string(name) for name in assets]
         result = self.definitions.resolve_job_def(job).execute_in_process(
             run_config=dict(run_config),
             tags=dict(tags),

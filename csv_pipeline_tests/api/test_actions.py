@@ -187,3 +187,27 @@ def test_who_listens_hears_that_a_file_is_canceled(desk: Desk, api_of: Api) -> N
     text = api.get(address(running, "events")).text
     timer.join()
     assert '"status":"canceled"' in text.replace(" ", "")
+
+
+def test_a_refused_file_that_needs_nobody_is_dismissed_by_who_may_correct(
+    desk: Desk, api_of: Api
+) -> None:
+    refused = desk.bring("Colour,Size\nred,3\n")
+    here = address(refused.import_id, "dismiss")
+    assert api_of(desk.account, Scope.READ, Scope.UPLOAD).post(here).status_code == 403
+    assert api_of("another-account").post(here).status_code == 404
+    api = api_of(desk.account, Scope.READ, Scope.CORRECT)
+    assert [one["dismiss"] for one in needs(api)] == [f"/imports/{refused.import_id}/dismiss"]
+    assert api.post(here).json()["action"] == "dismiss"
+    assert needs(api) == []
+
+
+def test_a_file_that_was_imported_cannot_be_dismissed(desk: Desk, api_of: Api) -> None:
+    good = desk.bring(PEOPLE)
+    answer = api_of(desk.account).post(address(good.import_id, "dismiss"))
+    assert (answer.status_code, answer.json()["code"]) == (422, "not_accepted")
+
+
+def needs(api: TestClient) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = api.get("/index.json").json()["needs"]
+    return found

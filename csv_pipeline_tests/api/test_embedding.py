@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -112,6 +113,22 @@ class _Quiet(SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
+def _refuse(route: Any, refused: list[str], origin: str) -> None:
+    """Answer that there are too many requests, as often as is asked."""
+    allowed = {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": "*"}
+    if route.request.method == "OPTIONS":
+        asked = {"Access-Control-Allow-Headers": route.request.headers.get(_ASKED, "*")}
+        route.fulfill(status=204, headers=allowed | asked)
+        return
+    refused.append(route.request.url)
+    route.fulfill(
+        status=429, headers=allowed | {"Retry-After": "0.02"}, json={"detail": "too many"}
+    )
+
+
+_ASKED = "access-control-request-headers"
+
+
 @pytest.mark.browser
 def test_a_page_of_another_site_sends_a_file_by_one_tag(
     site: tuple[str, Path], shared_pipeline: Pipeline, shared_dagster: DagsterHere, desk: Desk
@@ -139,5 +156,10 @@ def test_a_page_of_another_site_sends_a_file_by_one_tag(
             "url => fetch(url + '/api/v1/imports').then(() => 'read', () => 'closed')", url
         )
         assert read == "closed"
+        refused: list[str] = []
+        page.route("**/api/v1/tus", lambda route: _refuse(route, refused, origin))
+        page.set_input_files("input[type=file]", people)
+        page.wait_for_selector("li:has-text('not sent. too many')")
+        assert len(refused) == 8
         browser.close()
     assert len(desk.rows()) == 11_999

@@ -3,9 +3,13 @@
 from collections.abc import Callable
 
 import pytest
+import sqlalchemy as sa
 from fastapi.testclient import TestClient
+from jsonschema import Draft202012Validator
 
+from csv_pipeline.api.paging import cursor
 from csv_pipeline.rejects.faults import MASK
+from csv_pipeline.storage import feed_rows
 from csv_pipeline_tests.conftest import Desk
 
 Api = Callable[..., TestClient]
@@ -59,7 +63,94 @@ def test_rows_are_filtered_and_searched_where_they_are_shown(
     assert [row["person_id"] for row in found] == ids
 
 
-@pytest.mark.parametrize("asked", ["secret=222", "nothing=1", "_import_id=1", "cursor=x"])
+MIXED = "ID,Name,Amount,Born\n1,b,2.00,\n2,c,10.00,2001-01-01\n3,b,,1999-12-31\n4,a,2.00,\n5,,,\n"
+
+
+@pytest.mark.parametrize(
+    ("sort", "ascending", "ids"),
+    [
+        ("name", "true", "41325"),
+        ("name", "false", "23145"),
+        ("amount", "true", "14235"),
+        ("amount", "false", "24153"),
+        ("born_on", "true", "32145"),
+        ("person_id", "false", "54321"),
+    ],
+)
+@pytest.mark.parametrize("limit", [1, 2, 5])
+def test_pages_by_any_column_give_every_row_once_missing_values_last(  # noqa: PLR0917
+    desk: Desk, api_of: Api, sort: str, ascending: str, ids: str, limit: int
+) -> None:
+    desk.bring(MIXED)
+    api, found = api_of(desk.account), ""
+    at = f"{ROWS}?limit={limit}&sort={sort}&ascending={ascending}"
+    while at:
+        answer = api.get(at).json()
+        found += "".join(row["person_id"] for row in answer["rows"])
+        at = answer["next"]
+    assert found == ids
+
+
+def test_text_longer_than_an_address_is_paged_by(desk: Desk, api_of: Api) -> None:
+    names = ["\U0001f600" * 5_000, "\U0001f600" * 4_999, "\U0001f600" * 199]
+    desk.bring("ID,Name\n" + "".join(f"{at},{name}\n" for at, name in enumerate(names)))
+    api, found = api_of(desk.account), []
+    at = f"{ROWS}?limit=1&sort=name"
+    while at:
+        answer = api.get(at).json()
+        found += [row["person_id"] for row in answer["rows"]]
+        at = answer["next"]
+    assert found == ["2", "0", "1"]
+
+
+def test_a_place_that_no_value_has_is_refused(desk: Desk, api_of: Api) -> None:
+    desk.bring(MIXED)
+    api = api_of(desk.account)
+    at = cursor("people.amount+", 0, "no amount", "1")
+    answer = api.get(f"{ROWS}?sort=amount&cursor={at}")
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    other = api.get(f"{ROWS}?sort=name&limit=1").json()["next"].replace("sort=name", "sort=amount")
+    assert api.get(other).json()["code"] == "invalid_request"
+
+
+def test_rows_that_take_too_long_are_refused_with_what_helps(
+    desk: Desk, api_of: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.bring(MIXED)
+    api = api_of(desk.account)
+    monkeypatch.setattr(feed_rows, "MOST_SECONDS", 0.1)
+    with desk.pipeline.database.begin() as connection:
+        connection.execute(sa.text("LOCK TABLE data.people"))  # so that nothing is read
+        answer = api.get(f"{ROWS}?sort=amount")
+    assert (answer.status_code, answer.json()["code"]) == (422, "query_too_slow")
+    assert "order of the key" in answer.json()["detail"]
+    assert api.get(f"{ROWS}?sort=amount").status_code == 200
+
+
+def test_rows_are_as_the_schema_of_the_feed_says(desk: Desk, api_of: Api) -> None:
+    desk.bring(f"{MIXED}6,six,-0.00,\n")
+    api = api_of(desk.account)
+    schema = api.get("/api/v1/feeds/people/schema.json").json()
+    Draft202012Validator.check_schema(schema)
+    its = Draft202012Validator(schema)
+    rows = api.get(ROWS).json()["rows"]
+    assert len(rows) == 6
+    assert [fault.message for row in rows for fault in its.iter_errors(row)] == []
+    for wrong in ({"amount": 1.5}, {"person_id": None}, {"born_on": 3}):
+        assert not its.is_valid(rows[0] | wrong)
+
+
+def test_every_feed_has_a_json_schema_and_a_table_schema(api_of: Api, account: str) -> None:
+    api = api_of(account)
+    for feed in api.get("/api/v1/feeds").json():
+        at = f"/api/v1/feeds/{feed['name']}"
+        Draft202012Validator.check_schema(api.get(f"{at}/schema.json").json())
+        assert api.get(f"{at}/table-schema.json").json()["name"] == feed["name"]
+
+
+@pytest.mark.parametrize(
+    "asked", ["sort=secret", "sort=nothing", "secret=222", "nothing=1", "_import_id=1", "cursor=x"]
+)
 def test_what_is_not_shown_is_not_filtered_by(desk: Desk, api_of: Api, asked: str) -> None:
     answer = api_of(desk.account).get(f"{ROWS}?{asked}")
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")

@@ -9,13 +9,16 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 
 import pytest
+import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from csv_pipeline.access import Scope
+from csv_pipeline.account import Account
 from csv_pipeline.api.app import make_app
 from csv_pipeline.api.gate import COOKIE
 from csv_pipeline.api.pages.page import SECURITY_POLICY
 from csv_pipeline.api.service import Service
+from csv_pipeline.engine.accounts import declare
 from csv_pipeline.feeds import FEEDS
 from csv_pipeline.storage import accounts, tokens
 from csv_pipeline_tests.conftest import Desk
@@ -403,3 +406,24 @@ def test_who_is_no_admin_sees_no_tokens_and_no_log(service: Service, account: st
     for path in ("/tokens", "/audit", "/tokens.json", "/audit.json"):
         assert caller.get(path).status_code == 403, path
     assert "/tokens" not in caller.get("/imports/new").text
+
+
+def test_a_button_on_the_overview_dismisses_what_needs_nobody(visitor: Visitor, desk: Desk) -> None:
+    refused = desk.bring("Colour,Size\nred,3\n")
+    there = f"/imports/{refused.import_id}/dismiss"
+    assert f'action="{there}"' in visitor.open("/")
+    assert there not in visitor.post(there)
+    assert visitor.path == "/"
+
+
+def test_an_overdue_account_is_on_the_overview_with_what_helps(
+    visitor: Visitor, desk: Desk
+) -> None:
+    desk.bring("ID,Name,Secret,Amount\n1,Ann,1,1.00\n")
+    declare(desk.pipeline, Account(account=desk.account), {"expected_every": "1h"})
+    with desk.pipeline.database.begin() as connection:
+        earlier = "UPDATE csv_pipeline.arrival SET seen_at = now() - interval '2 hours' "
+        connection.execute(sa.text(earlier + "WHERE account = :a"), {"a": desk.account})
+    shown = visitor.open("/")
+    assert "no file since" in shown
+    assert f"/imports/new?account={desk.account}" in shown

@@ -249,6 +249,23 @@ def test_a_file_of_100_mb_goes_on_after_the_connection_broke(
     page.wait_for_selector("text=Import 100,000 rows")
 
 
+def test_what_is_refused_for_too_many_requests_is_not_sent_for_ever(
+    visit: Visit, tmp_path: Path
+) -> None:
+    page = visit()
+    refused = []
+
+    def refuse(route: Route) -> None:
+        refused.append(route.request.url)
+        route.fulfill(status=429, headers={"Retry-After": "0.02"}, json={"detail": "too many"})
+
+    page.route("**/api/v1/uploads/**", refuse)
+    page.goto("/imports/new")
+    _send(page, tmp_path)
+    page.wait_for_selector("text=There are too many requests")
+    assert len(refused) == 8
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_on_any_page(
     visit: Visit, desk: Desk, tmp_path: Path, scheme: str

@@ -115,8 +115,8 @@ def test_who_listens_hears_of_their_own_account_only_until_the_service_ends(
 ) -> None:
     api = api_of(desk.account if own else f"{desk.account[:40]}-other")
     live: Any = api.app.state.live  # type: ignore[attr-defined]
-    threading.Timer(2.5, desk.bring, (PEOPLE,)).start()
-    threading.Timer(7, live.end).start()
+    threading.Timer(1, desk.bring, (PEOPLE,)).start()
+    threading.Timer(4, live.end).start()
     try:
         answer = api.get("/api/v1/events")
     finally:

@@ -1,5 +1,6 @@
 """Webhooks are told what became of imports: signed, in order, at least once, and of no other's."""
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,9 +11,11 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 from standardwebhooks import Webhook as Verifier
 
+from csv_pipeline.account import Account
 from csv_pipeline.engine import webhooks as engine
+from csv_pipeline.engine.accounts import declare
 from csv_pipeline.engine.pipeline import Pipeline
-from csv_pipeline.storage import webhooks
+from csv_pipeline.storage import overdue, webhooks
 from csv_pipeline_tests.conftest import Desk
 
 Api = Callable[..., TestClient]
@@ -140,6 +143,23 @@ def test_a_message_that_commits_late_is_told_though_later_numbers_were(
     again_now(desk.pipeline)
     engine.deliver(desk.pipeline.database, 20)
     assert {"late.csv", name} <= set(receiver.names(told[1]))
+
+
+def test_an_overdue_account_is_told_once(
+    desk: Desk, receiver: Receiver, told: tuple[int, str]
+) -> None:
+    desk.bring(PEOPLE.format(1))
+    declare(desk.pipeline, Account(account=desk.account), {"expected_every": "1h"})
+    for _ in range(2):
+        with desk.pipeline.database.begin() as connection:
+            late = "UPDATE csv_pipeline.arrival SET seen_at = '2026-01-01' WHERE account = :a"
+            connection.execute(sa.text(late), {"a": desk.account})
+            overdue.notice(connection)
+        engine.deliver(desk.pipeline.database, 20)
+    found = [json.loads(body) for _, body in receiver.taken]
+    mine = [one for one in found if one["data"]["account"] == desk.account]
+    assert [one["type"] for one in mine] == ["import.imported", "account.overdue"]
+    assert mine[1]["data"]["import_id"] is None
 
 
 def test_a_webhook_is_added_shown_without_its_secret_and_removed(

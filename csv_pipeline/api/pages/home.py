@@ -11,7 +11,7 @@ from csv_pipeline.api.callers import Caller, Reader
 from csv_pipeline.api.pages.page import answer
 from csv_pipeline.api.routes.imports import listed
 from csv_pipeline.api.service import ServiceOf
-from csv_pipeline.storage import accounts, attention, browse
+from csv_pipeline.storage import accounts, attention, browse, overdue
 from csv_pipeline.storage.attention import Need
 from csv_pipeline.storage.browse import Wanted
 
@@ -25,7 +25,8 @@ _SHOWN = 12
 def home(request: Request, caller: Reader, service: ServiceOf) -> Response:
     """Show what needs the caller first."""
     with service.reading(caller) as connection:
-        needs = attention.needs(connection, caller.account, _SHOWN)
+        most = service.pipeline.settings.max_failures
+        needs = attention.needs(connection, caller.account, _SHOWN, most)
         last = browse.page(connection, Wanted(account=caller.account, limit=_LAST))
         known = names(connection, caller)
     facts = {
@@ -60,16 +61,24 @@ def _card(need: Need, *, with_account: bool) -> dict[str, Any]:
             why = need.problem or "it lies where no account and feed are known"
             text = f"{why}. Nothing of it was stored."
             action, address = "Send it here instead", "/imports/new"
+        case overdue.KIND:
+            text, action = f"{need.problem}.", "Send the file"
+            address = f"/imports/new?account={need.account}"
+        case attention.POISON:
+            text = f"It failed again and again and is not tried any more. {need.problem or ''}"
+            action, address = "See why", here
         case "waiting":
             text, action = need.problem or "It waits for longer than usual.", "Look at it"
             address = here if need.number else "/history"
         case _:
             text, action, address = need.problem or "Nothing of it was stored.", "See why", here
+    title = need.name or need.feed or "files of any feed"
     return {
         "state": need.state,
-        "title": f"{need.account}: {need.name}" if with_account else need.name,
+        "title": f"{need.account}: {title}" if with_account else title,
         "text": text,
         "address": address,
         "action": action,
+        "dismiss": f"{here}/dismiss" if need.dismissible else "",
         "at": need.at.isoformat() if isinstance(need.at, datetime) else "",
     }

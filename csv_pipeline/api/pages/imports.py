@@ -129,6 +129,13 @@ def retry(number: Number, caller: Uploader, service: ServiceOf) -> Response:
     return leads_to(f"/imports/{number}")
 
 
+@router.post("/imports/{number}/dismiss", dependencies=[OwnForm])
+def dismiss(number: Number, caller: Corrector, service: ServiceOf) -> Response:
+    """Say that a file needs nobody, and show what else does."""
+    act(service, caller, number, Action.DISMISS)
+    return leads_to("/")
+
+
 def _is_undone_by(service: Service, entry: Shown, run_id: str) -> bool:
     """Return whether a run is still to take back what a file brought."""
     if not run_id or entry.undone_by is not None:

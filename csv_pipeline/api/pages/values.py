@@ -22,7 +22,7 @@ STATES = (
 _TONES = {
     "stored": ("imported",),
     "needs": ("checked", "to correct", "waiting", "misplaced", "overdue"),
-    "refused": ("refused", "failed"),
+    "refused": ("refused", "failed", "poison"),
     "running": ("uploading", "arrived", "checking", "queued", "running"),
 }
 _SIGNS = {"stored": "✓", "needs": "!", "refused": "✕", "running": "◔", "same": "–"}

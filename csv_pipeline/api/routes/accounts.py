@@ -51,6 +51,7 @@ class Settings(BaseModel):
     max_rejected_share: _Share | None = None
     max_missing_rows: _Count | None = None
     max_missing_share: _Share | None = None
+    expected_every: Annotated[str | None, Field(max_length=10, examples=["24h"])] = None
 
 
 class Changes(BaseModel):

@@ -1,4 +1,4 @@
-"""Undo with its consequences shown first, cancel, retry, again; and each of them for many files."""
+"""Undo with its consequences shown first, cancel, retry, again, dismiss; each for many files."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -7,7 +7,7 @@ from fastapi import APIRouter, status
 from pydantic import BaseModel, ConfigDict, Field
 
 from csv_pipeline.api.actions import Action, act
-from csv_pipeline.api.callers import Reader, Undoer, Uploader
+from csv_pipeline.api.callers import Corrector, Reader, Undoer, Uploader
 from csv_pipeline.api.paging import Number
 from csv_pipeline.api.problems import ProblemError, problem_of
 from csv_pipeline.api.reports import wrong_state
@@ -148,6 +148,12 @@ def retry(number: Number, caller: Uploader, service: ServiceOf) -> Asked:
 def again(number: Number, caller: Uploader, service: ServiceOf) -> Asked:
     """Import a file again though its bytes were imported before: it counts as the newest."""
     return _asked(number, Action.AGAIN, act(service, caller, number, Action.AGAIN))
+
+
+@router.post("/{number}/dismiss", status_code=status.HTTP_202_ACCEPTED)
+def dismiss(number: Number, caller: Corrector, service: ServiceOf) -> Asked:
+    """Say that a refused or failed file, or rejected rows, need nobody; they stay as they are."""
+    return _asked(number, Action.DISMISS, act(service, caller, number, Action.DISMISS))
 
 
 @router.post("/batch")

@@ -56,12 +56,12 @@
     return address.pathname.split("/").pop();
   }
 
-  async function ask(address, how) {
+  async function ask(address, how, left = 8) {
     const answer = await fetch(address, { ...how, credentials: "omit", headers: { ...TUS, ...how.headers } });
     if (answer.ok) return answer;
-    if (answer.status === 429) {
-      await new Promise((done) => setTimeout(done, 1000 * Number(answer.headers.get("Retry-After") || 1)));
-      return ask(address, how);
+    if (answer.status === 429 && left > 1) {
+      await new Promise((done) => setTimeout(done, 1000 * (Number(answer.headers.get("Retry-After")) || 1)));
+      return ask(address, how, left - 1);
     }
     const problem = await answer.json().catch(() => ({}));
     throw Object.assign(new Error(problem.detail || `HTTP ${answer.status}`), { status: answer.status, code: problem.code });

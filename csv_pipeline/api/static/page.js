@@ -24,6 +24,10 @@ async function follow(part) {
     } catch {
       continue;
     }
+    if (answer.status === 429) {
+      await new Promise((done) => setTimeout(done, secondsToWait(answer.headers.get("Retry-After")) * 1000));
+      continue;
+    }
     if (answer.redirected || !answer.ok || answer.headers.get("X-Over")) {
       location.reload();
       return;
@@ -152,8 +156,11 @@ async function sendInParts(file, wanted, told) {
   return Number(place.split("/").pop());
 }
 
+const MOST_TRIES = 8; // of a request that is refused because there are too many
+function secondsToWait(retryAfter) { return Number(retryAfter) || 1; }
+
 // Status 0 says that the connection broke, or that the service is not there for a moment.
-function request(method, path, headers, body, sent) {
+function request(method, path, headers, body, sent, left = MOST_TRIES) {
   return new Promise((settled, refused) => {
     const its = new XMLHttpRequest();
     its.open(method, path);
@@ -164,7 +171,8 @@ function request(method, path, headers, body, sent) {
     its.onerror = () => settled({ status: 0 });
     its.onload = () => {
       const told = its.response || {};
-      if (its.status === 429) setTimeout(() => request(method, path, headers, body, sent).then(settled, refused), 1000 * Number(its.getResponseHeader("Retry-After") || 1));
+      if (its.status === 429 && left > 1) setTimeout(() => request(method, path, headers, body, sent, left - 1).then(settled, refused), 1000 * secondsToWait(its.getResponseHeader("Retry-After")));
+      else if (its.status === 429) refused(new Error("There are too many requests: it was refused each time. Choose the same file again in a minute."));
       else if ([409, 423, 502, 503, 504].includes(its.status) && method !== "PUT") settled({ status: 0 });
       else if (its.status === 401) refused(new Error("Your session has ended. Open this page again, log in, and choose the same file."));
       else if (its.status >= 300) refused(new Error(told.detail || `It was refused: HTTP status ${its.status}`));

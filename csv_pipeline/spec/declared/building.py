@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from csv_pipeline.errors import SetupError
+from csv_pipeline.spec.catalog import Catalog
 from csv_pipeline.spec.conflict import ConflictPolicy, Overwrite
 from csv_pipeline.spec.contract import Contract, heading
 from csv_pipeline.spec.declared.columns import column_name, column_of
@@ -66,6 +67,12 @@ def feed_of(file: FeedFile, document: Document, stem: str) -> Feed:
             needs_good_row=own.needs_good_row,
             views=own.views,
             group=own.group,
+            catalog=Catalog(
+                owners=tuple(own.catalog.owners),
+                tags=own.catalog.tags,
+                key_prefix=tuple(own.catalog.key_prefix),
+                automation=own.catalog.automation,
+            ),
             reject_rate_warning=float(own.reject_rate_warning),
             max_rejected_rows=own.max_rejected_rows,
             max_rejected_share=None

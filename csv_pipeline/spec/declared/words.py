@@ -200,12 +200,24 @@ class DialectOfFiles(_Standard):
     encoding: str | None = Field(None, description="of the text")
 
 
+class CatalogOfFeed(_Own):
+    """What the feed's assets are in Dagster's catalogue."""
+
+    owners: list[str] = Field(["team:imports"], description="team:NAME, or e-mail addresses")
+    tags: dict[str, str] = Field({}, description="of the assets")
+    key_prefix: list[str] = Field([], description="names before those of the assets")
+    automation: str | None = Field(None, description="eager, or a cron expression in UTC")
+
+
 class OwnOfFeed(_Own):
     """What the standard cannot say of a feed."""
 
     name: str | None = Field(None, description="the feed's name; the file's, if not given")
     description: str | None = Field(None, description="what files hold")
     group: str = Field("default", description="feeds of a group are shown together")
+    catalog: CatalogOfFeed = Field(
+        default_factory=CatalogOfFeed, description="owners, tags, names and automation in Dagster"
+    )
     counted: list[str] = Field([], description="what rows without a key are known by")
     conflict: ConflictWord | None = Field(None, description="what happens if the key is stored")
     duplicates: DuplicateWord | None = Field(None, description="if it comes twice in a file")

@@ -209,7 +209,8 @@ class Resolution(Staged):
         if self.feed.conflict.refuses:
             cell, conflict = self._conflicting_cells(self.staging)
             differ.append(sa.exists(sa.select(cell.c.key).where(conflict)))
-        return sa.or_(sa.false(), *differ)
+        refused = sa.or_(sa.false(), *differ)
+        return refused if self._stored_before is None else refused & ~self._stored_before
 
     def _conflicting_cells(
         self, rows: sa.FromClause
@@ -265,16 +266,27 @@ class Resolution(Staged):
         """Return whether a staged row is applied; not against one that arrived after it."""
         stored, incoming = self.row(self.target), self.row(rows)
         wins = policy.wins(stored, incoming)
-        if self.incoming.behind is None or not policy.by_arrival:
-            return wins
-        return wins & (~self._is_newer() | policy.outranks(stored, incoming))
+        if self.incoming.behind is not None and policy.by_arrival:
+            wins &= ~self._is_newer() | policy.outranks(stored, incoming)
+        return wins if _is_true(wins) or self._stored_before is None else wins | self._stored_before
 
     def _is_newer(self) -> sa.ColumnElement[bool]:
         """Return whether a stored row is of a file that arrived after the one that is loaded."""
         if self.incoming.behind is None:
             return sa.false()
         key = order.key_of(*(self.target.c[name] for name in self.key))
-        return order.is_newer(self.claim, self.target.c._import_id, key, self.incoming.behind)
+        stored_by, behind = self.target.c._import_id, self.incoming.behind
+        return order.is_newer(self.claim, stored_by, key, behind, repairs=self.replay is not None)
+
+    @cached_property
+    def _stored_before(self) -> sa.ColumnElement[bool] | None:
+        """Whether a stored row is what the same file brought, if that is read once more.
+
+        No policy is between two readings of one row.
+        """
+        placed = self.claim.again and self.claim.position is not None
+        again = placed and self.replay is None and len(self.incoming.claims) == 1
+        return order.is_of_arrival(self.claim, self.target.c._import_id) if again else None
 
     def _comes_again(self) -> sa.ColumnElement[bool]:
         """Return whether a stored row was flagged as missing, by a file that arrived before."""
