@@ -74,6 +74,11 @@ def test_a_column_whose_type_changed_is_refused(pipeline: Pipeline) -> None:
     before = Feed(name="changing", description="", contract=Version, key=("key",))
     after = Feed(name="changing", description="", contract=Changed, key=("key",))
     targets.ensure_targets(pipeline.database, [before])
+    with pipeline.database.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO data.changing (account, _import_id, _created_import_id, _row_number, "
+            "_updated_at, key) VALUES ('acme', 1, 1, 1, now(), 'a')"
+        )
     with pytest.raises(SetupError, match=r"column version: type text was needed.*have bigint"):
         targets.ensure_targets(pipeline.database, [after])
 

@@ -134,6 +134,7 @@ def test_the_docs_have_commands_of_every_kind() -> None:
         "rejects",
         "new",
         "replay",
+        "reprocess",
         "suggest",
         "token",
         "undo",
