@@ -12,7 +12,7 @@ down_revision = "0024"
 def upgrade() -> None:
     """Add the index and the table, and let messages be of no import."""
     op.execute("""
-        CREATE INDEX IF NOT EXISTS arrival_by_time ON csv_pipeline.arrival (account, feed, seen_at)
+        CREATE INDEX arrival_by_time ON csv_pipeline.arrival (account, feed, seen_at)
         WHERE status <> 'misplaced'
     """)
     op.execute("""
