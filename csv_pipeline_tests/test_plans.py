@@ -28,13 +28,7 @@ from csv_pipeline_tests.feeds import TEST_FEEDS
 
 ROWS = 60_000
 LARGE = {"arrival", "import", "reject", "outbox", "file_move", "overwritten", "overwritten_history"}
-OF_FEW = {
-    "import_by_repaired",
-    "arrival_open",
-    "arrival_claimed",
-    "arrival_to_move",
-    "arrival_moving",
-}
+OF_FEW = {"arrival_open", "arrival_claimed", "arrival_to_move", "arrival_moving"}
 """Indexes of files that are not settled, or not moved, yet."""
 FEED, HEADER = "overwritten", "Key,Value,Version\n"
 EXPLAINED = ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE")

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.reprocess import Choice, choose, reprocess
 from csv_pipeline.model import ImportReport, Outcome
+from csv_pipeline.spec.catalog import Catalog
 from csv_pipeline.spec.contract import Contract, Money, column
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.storage.stored_files import Which
@@ -247,6 +248,7 @@ def test_names_that_nothing_has_are_told_and_the_others_go_on(by_arrival: Place)
 def test_the_version_of_a_feed_is_that_of_what_makes_rows(pipeline: Pipeline) -> None:
     feed: Feed = pipeline.feed("overwritten")
     assert replace(feed, description="in other words", group="other").version == feed.version
+    assert replace(feed, catalog=Catalog(owners=("team:other",))).version == feed.version
     assert replace(feed, contract=Shouted).version != feed.version
     assert replace(feed, nulls=frozenset({"-"})).version != feed.version
     assert replace(feed, conflict=pipeline.feed("kept").conflict).version != feed.version

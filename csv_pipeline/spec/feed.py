@@ -314,7 +314,16 @@ class Feed:
 
 
 _OF_NO_ROW = frozenset(
-    {"description", "confidential", "worklist", "views", "derived", "group", "reject_rate_warning"}
+    {
+        "description",
+        "confidential",
+        "worklist",
+        "views",
+        "derived",
+        "group",
+        "catalog",
+        "reject_rate_warning",
+    }
 )
 """What a feed declares that makes no other row of the same file."""
 

@@ -36,9 +36,8 @@ class RowsWanted:
     """Which rows of an account, `after` which, by the `place` of that.
 
     They are sorted by a column, text by its first 200 letters and missing values last, or by the
-    key. `equal` are values
-    that columns have, as text; `search` is a part of any text. None of it concerns columns whose
-    values are not shown.
+    key. `equal` are values that columns have, as text; `search` is a part of any text. None of it
+    concerns columns whose values are not shown.
     """
 
     account: str

@@ -190,10 +190,11 @@ SELECT
     coalesce(file.position < (
         SELECT position FROM csv_pipeline.import WHERE {_STANDING} AND position IS NOT NULL
         ORDER BY position DESC LIMIT 1
-    ), false) OR (repairs IS NULL AND EXISTS (  -- by corrections of its own rows
-        SELECT FROM csv_pipeline.import i
-        WHERE {_STANDING} AND i.position = file.position AND i.repairs_import_id IS NOT NULL
-    )) AS is_overtaken,
+    ), false) OR (repairs IS NULL AND coalesce((  -- by corrections of its own rows
+        -- No condition, or all corrections there are would be looked through.
+        SELECT bool_or(i.repairs_import_id IS NOT NULL) FROM csv_pipeline.import i
+        WHERE {_STANDING} AND i.position = file.position
+    ), false)) AS is_overtaken,
     EXISTS (
         SELECT FROM csv_pipeline.arrival a
         WHERE a.account = :account AND a.feed = :feed
