@@ -16,7 +16,7 @@ from csv_pipeline.defs.outside import outside_runs
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.engine.import_requests import ACCOUNTS, JOB
 from csv_pipeline.engine.pipeline import Pipeline
-from csv_pipeline.storage import outside
+from csv_pipeline.storage.settled import Position, settled
 from csv_pipeline_tests.conftest import Desk
 from csv_pipeline_tests.test_defs_runs import plain
 
@@ -220,6 +220,6 @@ def test_a_run_shows_no_import_of_another_account(dagster: Dagster, desk: Desk) 
 
 def test_a_copy_of_the_database_on_another_server_begins_anew(pipeline: Pipeline) -> None:
     with pipeline.database.begin() as connection:
-        far = outside.Position(turn=2**62)
-        _, now = outside.settled_outside(connection, far, 10)
+        far = Position(turn=2**62)
+        _, now = settled(connection, far, 10)
     assert now.turn < far.turn

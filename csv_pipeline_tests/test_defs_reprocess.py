@@ -67,7 +67,6 @@ def test_a_backfill_imports_what_a_changed_contract_affects_where_it_arrived(
 ) -> None:
     place.bring("a,x1,1", "b,x1,1")
     place.bring("a,x2,2")
-    assert imported(backfill.run()) == 0
     place.change_feed()
     done = backfill.run()
     assert imported(done) == 2

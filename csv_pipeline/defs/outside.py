@@ -5,9 +5,7 @@ after its commit. The ledger has what it did, and a sensor finds it there. A run
 Dagster keeps one result of a check and partition that is of no run.
 """
 
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from itertools import groupby
 
 import dagster as dg
@@ -18,7 +16,7 @@ from csv_pipeline.defs.sensors import new_partitions
 from csv_pipeline.engine.import_requests import ACCOUNT, JOB, LANE, lane_name
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.model import ImportReport, Outcome
-from csv_pipeline.storage.outside import Position, settled_outside
+from csv_pipeline.storage.settled import Position, settled
 
 _IN_A_TICK = 200
 
@@ -35,10 +33,10 @@ def outside_runs(
 ) -> dg.SensorResult:
     """Request a run for each account and feed that no run of Dagster changed."""
     pipeline = engine.pipeline()
-    after = Position(**json.loads(context.cursor)) if context.cursor else Position()
+    after = Position.of(context.cursor)
     with pipeline.database.begin() as connection:
-        found, now = settled_outside(connection, after, _IN_A_TICK)
-    known = [report for report in found if report.feed in pipeline.feeds]
+        found, now = settled(connection, after, _IN_A_TICK, outside=True)
+    known = [its.report for its in found if its.report.feed in pipeline.feeds]
     requests = [
         _request(pipeline, some)
         for _, of_lane in groupby(sorted(known, key=_lane), _lane)
@@ -48,7 +46,7 @@ def outside_runs(
         run_requests=requests,
         skip_reason=None if requests else "No command imported or undid anything.",
         dynamic_partitions_requests=new_partitions(pipeline, context.instance) if found else [],
-        cursor=json.dumps(asdict(now)),
+        cursor=str(now),
     )
 
 
@@ -65,14 +63,14 @@ def _apart(reports: Iterator[ImportReport]) -> Iterator[Sequence[ImportReport]]:
 
 def _request(pipeline: Pipeline, reports: Sequence[ImportReport]) -> dg.RunRequest:
     account, feed = reports[0].account, pipeline.feed(reports[0].feed)
-    settled = [report.import_id for report in reports]
+    numbers = [report.import_id for report in reports]
     feeds = pipeline.feeds.values()
     derived = [name for name, table in pipeline.derived.items() if feed.name in table.touched]
     keys = [*asset_keys(feed), *(derived_key(feeds, name) for name in derived)]
     return dg.RunRequest(
-        run_key=f"{lane_name(account, feed.name)}/settled/{settled[-1]}",
+        run_key=f"{lane_name(account, feed.name)}/settled/{numbers[-1]}",
         partition_key=account,
         asset_selection=list(dict.fromkeys(keys)),
-        run_config={"ops": {feed.name: {"config": {"settled": settled}}}},
+        run_config={"ops": {feed.name: {"config": {"settled": numbers}}}},
         tags={LANE: lane_name(account, feed.name), ACCOUNT: account},
     )
