@@ -13,11 +13,11 @@ from uuid import NAMESPACE_URL, uuid5
 
 from openlineage.client import OpenLineageClient
 from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, Run, RunEvent, RunState
-from openlineage.client.facet_v2.error_message_run import ErrorMessageRunFacet
-from openlineage.client.facet_v2.output_statistics_output_dataset import (
-    OutputStatisticsOutputDatasetFacet,
+from openlineage.client.facet_v2 import (
+    error_message_run,
+    output_statistics_output_dataset,
+    schema_dataset,
 )
-from openlineage.client.facet_v2.schema_dataset import SchemaDatasetFacet, SchemaDatasetFacetFields
 from sqlalchemy import URL
 
 from csv_pipeline.engine.pipeline import Pipeline
@@ -73,23 +73,27 @@ def _events(
     state = RunState.COMPLETE
     if report.outcome in _BROKE:
         state, code = RunState.FAIL, report.problem_code or report.outcome.value
-        run = Run(run.runId, {"errorMessage": ErrorMessageRunFacet(code, "Python")})
+        run = Run(
+            run.runId, {"errorMessage": error_message_run.ErrorMessageRunFacet(code, "Python")}
+        )
     yield event(eventType=state, eventTime=at.isoformat(), run=run, outputs=outputs)
 
 
 def _output(namespace: str, name: str, feed: Feed, report: ImportReport) -> OutputDataset:
     columns = [
-        SchemaDatasetFacetFields(column.name, column.kind.value, column.description or None)
+        schema_dataset.SchemaDatasetFacetFields(
+            column.name, column.kind.value, column.description or None
+        )
         for column in feed.columns
     ]
     counts, undo = report.counts, report.undo
     rows = counts.inserted + counts.updated
     if undo is not None:
         rows = undo.inserted + undo.restored + undo.deleted
-    written = OutputStatisticsOutputDatasetFacet(rowCount=rows)
+    written = output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(rowCount=rows)
     return OutputDataset(
         namespace,
         name,
         {"outputStatistics": written},
-        facets={"schema": SchemaDatasetFacet(columns)},
+        facets={"schema": schema_dataset.SchemaDatasetFacet(columns)},
     )
