@@ -181,7 +181,7 @@ entered AS (
 ),
 told AS (
     INSERT INTO csv_pipeline.outbox (import_id, kind, payload)
-    SELECT import_id, outcome, jsonb_build_object(
+    SELECT import_id, told.kind, jsonb_build_object(
         'account', CAST(:account AS text), 'feed', CAST(:feed AS text), 'name', name,
         'run_id', run_id, 'problem_code', problem_code, 'same_as', same_as,
         'repairs', repairs_import_id, 'undoes', undoes_import_id, 'read', read,
@@ -189,6 +189,12 @@ told AS (
         'superseded', superseded, 'rejected', rejected, 'missing', missing
     )
     FROM record
+    CROSS JOIN LATERAL (
+        SELECT outcome AS kind
+        UNION ALL
+        SELECT 'poison' FROM failing
+        WHERE failing.arrival_id = record.arrival_id AND failing.failures >= :max_failures
+    ) AS told
 ),
 -- Which rows were confirmed is asked only as long as a file that arrived before is yet to come.
 forgotten AS (
