@@ -73,7 +73,7 @@ def template_header(feed: Feed) -> list[tuple[Column, tuple[str, ...]]]:
     for column in columns:
         names = column.aliases or (column.name,)
         own = [name for name in names if claimed[heading(name)] == 1]
-        chosen = names if column.gathers else (own or names)[:1]
+        chosen = names if column.gathers else (*own, *names)[:1]
         if named.isdisjoint(map(heading, chosen)):
             header.append((column, chosen))
             named.update(map(heading, chosen))
@@ -98,8 +98,8 @@ def _words(column: Column) -> tuple[str, ...]:
     """Return the words of a column that has some, each as it is stored where that is accepted."""
     known = column.choices
     if column.kind is Kind.BOOLEAN:
-        words = {its: word for word, its in reversed(known.items())}
-        return words["true"], words["false"]
+        words = list(known)
+        return tuple(next(w for w in words if known[w] == its) for its in ("true", "false"))
     return tuple(
         dict.fromkeys(its if its.casefold() in known else word for word, its in known.items())
     )
