@@ -8,11 +8,14 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 import sqlalchemy as sa
 from pydantic import SecretStr
 
 from csv_pipeline.cli import opening
+from csv_pipeline.defs.resource import Engine
+from csv_pipeline.defs.webhooks import webhook_messages
 from csv_pipeline.engine import alerts, delivery
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError, UnknownAccountError
@@ -207,6 +210,17 @@ def test_a_file_that_is_set_aside_as_poison_and_one_that_is_misplaced_are_told_o
     assert f"1 × {desk.account} / peeple: in a wrong place" in text
     assert "did you mean 'people'?" in text
     assert ": failed" not in text
+
+
+def test_the_daemon_tells_alerts_whether_or_not_the_api_is_served(
+    desk: Desk, receiver: Receiver
+) -> None:
+    Alert(desk, address(receiver), quiet_seconds=0)
+    desk.bring(WRONG, name="wrong.csv")
+    engine = Engine(lambda: desk.pipeline)
+    with dg.instance_for_test() as instance:
+        webhook_messages(dg.build_sensor_context(instance=instance, resources={"engine": engine}))
+    assert "wrong.csv" in told(receiver)[0]
 
 
 @pytest.mark.parametrize("url", ["https://example.com", "nothing://x", f"mailto://{PASSWORD}", ""])

@@ -24,6 +24,8 @@ def help_against(need: Need, its: str = COMMAND) -> str:
             return f"ask for the file; or {its}{scope} --expected-every {overdue.NEVER}, or 7d"
         case "misplaced":
             return "move it into a folder ACCOUNT/FEED of the landing area"
+        case "waiting" if need.problem:
+            return f"it is tried again by itself; {its} doctor looks at the stores"
         case "waiting":
             return f"look at the sensor `landing` and its runs; {its} dev starts both"
         case webhooks.UNTOLD:
