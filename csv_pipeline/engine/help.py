@@ -24,10 +24,10 @@ def help_against(need: Need, its: str = COMMAND) -> str:
             return f"ask for the file; or {its}{scope} --expected-every {overdue.NEVER}, or 7d"
         case "misplaced":
             return "move it into a folder ACCOUNT/FEED of the landing area"
-        case "waiting" if need.problem:
-            return f"it is tried again by itself; {its} doctor looks at the stores"
         case "waiting":
-            return f"look at the sensor `landing` and its runs; {its} dev starts both"
+            by_itself = f"it is tried again by itself; {its} doctor looks at the stores"
+            by_hand = f"look at the sensor `landing` and its runs; {its} dev starts both"
+            return by_itself if need.problem else by_hand
         case webhooks.UNTOLD:
             return f"{its} alerts test {number}; then {its} alerts again {number}, or remove"
         case _:
