@@ -127,7 +127,7 @@ CONSTITUENCY_METRICS = DerivedTable(
         "election_transactions": "SELECT line.* FROM {election_transactions} AS line "
         "JOIN {scope} AS scope USING (contract_id)"
     },
-    # A file is of one contract, so that its rows lie together, and an index by blocks costs nothing.
+    # A file is of one contract: its rows lie together, and an index by blocks costs nothing.
     indexes={
         "election_transactions": (
             "USING brin (contract_id text_bloom_ops) WITH (pages_per_range = 8, autosummarize)",
