@@ -70,6 +70,8 @@ def _help(need: Need) -> str:
             return f"ask for the file; or {its}{scope} --expected-every {overdue.NEVER}, or 7d"
         case "misplaced":
             return "move it into a folder ACCOUNT/FEED of the landing area"
+        case "waiting" if need.problem:
+            return f"it is tried again by itself; {its} doctor looks at the stores"
         case "waiting":
             return f"look at the sensor `landing` and its runs; {its} dev starts both"
         case _:

@@ -187,7 +187,8 @@ def backlog(
     Claims whose lease ran out or whose worker died count as waiting; files that failed only
     `with_failed`, and only if that was less than `max_failures` times. What a run was asked for in
     the last `unasked_seconds` is left to it. `for_run` names an account, a feed and a run: theirs
-    alone, and what that run has claimed waits for it.
+    alone, and what that run has claimed waits for it. Files whose store did not answer are left out
+    for a while, save for a run.
     """
     table = tables.arrival
     statuses = _OPEN if with_failed else (ArrivalStatus.WAITING,)
@@ -196,6 +197,8 @@ def backlog(
         account, feed, run_id = for_run
         waiting |= (table.c.status == ArrivalStatus.CLAIMED) & (table.c.run_id == run_id)
         waiting &= (table.c.account == account) & (table.c.feed == feed)
+    else:
+        waiting &= table.c.not_before.is_(None) | (table.c.not_before <= sa.func.now())
     if unasked_seconds is not None:
         since = sa.func.now() - timedelta(seconds=unasked_seconds)
         waiting &= table.c.requested_at.is_(None) | (table.c.requested_at < since)

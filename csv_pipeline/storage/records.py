@@ -129,6 +129,8 @@ ended AS (
         worker = NULL,
         failures = coalesce(failing.failures, 0),
         deaths = record.deaths,
+        postponed = 0,
+        not_before = NULL,
         moved_at = NULL,
         moving_to = coalesce(a.moving_to, record.moving_to),
         again = a.again AND record.deaths > 0,
