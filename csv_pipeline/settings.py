@@ -174,6 +174,9 @@ class Settings(BaseSettings):
     dagster_url: str = Field(
         "http://127.0.0.1:3000", description="where Dagster's web server answers the API"
     )
+    page_url: str | None = Field(
+        None, description="where people reach the import page, for the links in alerts"
+    )
     embed_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parted)] = Field(
         (), description="sites whose pages may send files, as `https://shop.example`"
     )

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import typer
 
 from csv_pipeline.cli import attention_commands, declaring, doctor, reprocessing, retaining
+from csv_pipeline.cli.alert_commands import alerts
 from csv_pipeline.cli.feed_commands import feeds
 from csv_pipeline.cli.group import Commands, OneValue
 from csv_pipeline.cli.options import AccountOption, Again, DryRun, FeedOption, Json, Strict
@@ -49,6 +50,7 @@ def main(
 
 app.add_typer(feeds, name="feeds")
 app.add_typer(token, name="token")
+app.add_typer(alerts, name="alerts")
 
 
 @app.command()

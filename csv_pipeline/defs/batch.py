@@ -1,7 +1,7 @@
 """Which files are those of one run, and how its ops hand them to one another, as plain JSON."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -15,21 +15,19 @@ from csv_pipeline.storage import arrivals, imports
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """The files of one run; `unrecorded` names those whose failure the database would not take.
+    """The files of one run.
 
-    `settled` are imports and undos that are done, and are only shown.
+    `waiting` names those whose store does not answer, and why; `unrecorded` those whose failure the
+    database would not take. `settled` are imports and undos that are done, and are only shown.
     """
 
     account: str
     feed: str
     claims: tuple[Claim, ...]
     dry_run: bool = False
+    waiting: tuple[str, ...] = ()
     unrecorded: tuple[str, ...] = ()
     settled: tuple[int, ...] = ()
-
-    def with_claims(self, claims: Iterable[Claim], unrecorded: Iterable[str]) -> "Batch":
-        """Return the batch with these claims left in it."""
-        return replace(self, claims=tuple(claims), unrecorded=tuple(unrecorded))
 
     def to_json(self) -> dict[str, Any]:
         """Return the batch in JSON's own types."""

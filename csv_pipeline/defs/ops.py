@@ -2,8 +2,9 @@
 
 Each op handles all files of its run and hands the batch on as JSON. A bad file never stops the
 others: this is the outermost edge, so whatever goes wrong with one file is caught here, logged with
-its traceback and recorded as that file's outcome. Only a database or an object store that does not
-answer stops the op; its retry policy waits and tries again, and what is done for a file stays done.
+its traceback and recorded as that file's outcome. Files of an object store that does not answer
+wait for another run. Only a database that does not answer stops the op; its retry policy waits and
+tries again, and what is done for a file stays done.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,7 +23,7 @@ from csv_pipeline.defs.metadata import MOST_LINES, files_tag, progress_metadata
 from csv_pipeline.defs.outcome import imported, not_stored, outcome_tag, table_facts, undone
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.engine import run
-from csv_pipeline.engine.events import ClaimLost, Event, StepBroke, StepDone
+from csv_pipeline.engine.events import ClaimLost, Event, FileWaits, StepBroke, StepDone
 from csv_pipeline.engine.import_requests import ACCOUNT, FILES, OUTCOME
 from csv_pipeline.engine.importer import imports_of
 from csv_pipeline.engine.pipeline import Pipeline
@@ -177,7 +178,7 @@ def _with_members(pipeline: Pipeline, batch: Batch) -> Batch:
         allowed = import_.claim.max_missing
         claims.append(import_.claim)
         claims += [replace(its, max_missing=allowed) for its in members if its is not None]
-    return batch.with_claims(filter(None, claims), batch.unrecorded)
+    return replace(batch, claims=tuple(filter(None, claims)))
 
 
 def _advance_all(
@@ -192,13 +193,19 @@ def _advance_all(
                 done.append(progress)
             case ClaimLost(claim=claim, error=error):
                 context.log.warning("%s: dropped; %s", claim.name, error)
+            case FileWaits(claim=claim, error=error):
+                context.log.warning("%s: it waits and is tried again; %s", claim.name, error)
             case StepBroke(claim=claim, error=error, recorded=recorded):
                 but = "" if recorded else " and cannot be recorded"
                 context.log.error("%s: %s failed%s", claim.name, stage, but, exc_info=error)
 
     result = run.advance(pipeline, batch.claims, stage, on_event)
-    unrecorded = (*batch.unrecorded, *(broke.claim.name for broke in result.unrecorded))
-    left = batch.with_claims(result.claims, unrecorded)
+    left = replace(
+        batch,
+        claims=result.claims,
+        waiting=(*batch.waiting, *(f"{one.claim.name}: {one.error}" for one in result.waiting)),
+        unrecorded=(*batch.unrecorded, *(broke.claim.name for broke in result.unrecorded)),
+    )
     return dg.Output(left.to_json(), metadata=progress_metadata(done))
 
 
@@ -232,11 +239,13 @@ def _tag(context: dg.OpExecutionContext, tags: Mapping[str, str]) -> None:
 
 
 def _fail_if_due(batch: Batch, reports: list[ImportReport]) -> None:
-    """Fail the run if every file failed, or if the ledger does not know of one's failure."""
+    """Fail the run if every file failed or waits, or if a failure is unknown to the ledger."""
     failed = [report.name for report in reports if report.outcome is Outcome.FAILED]
     if failed and len(failed) == len(reports):
         names = ", ".join(failed[:MOST_LINES])
         raise dg.Failure(f"every file failed: {names}", allow_retries=False)
+    if batch.waiting and not reports:
+        raise dg.Failure(f"every file waits: {batch.waiting[0]}", allow_retries=False)
     if batch.unrecorded:
         names = ", ".join(batch.unrecorded[:MOST_LINES])
         raise dg.Failure(f"failed and could not be recorded: {names}", allow_retries=False)

@@ -25,7 +25,7 @@ from csv_pipeline.engine.undo import Undoing, undo
 from csv_pipeline.engine.worklist import Written, rewrite_worklist, write_worklist
 from csv_pipeline.errors import SetupError
 from csv_pipeline.files.landing import ScanResult, found_file, scan_landing
-from csv_pipeline.files.stores import store_of, written_to
+from csv_pipeline.files.stores import CANNOT, store_of, written_to
 from csv_pipeline.location import Location, is_below, location_of, parts_below, storable
 from csv_pipeline.model import Claim, FoundFile, ImportReport, Outcome
 from csv_pipeline.rejects.rejects_file import write_rejects
@@ -343,9 +343,12 @@ class Pipeline:
         return recompute(self.database, self.feeds, table, account, everything=everything)
 
     def results_of(self, report: ImportReport) -> Location | None:
-        """Return the file that says what became of each row of an import, if there is one."""
+        """Return the file that says what became of each row of an import, if one is seen."""
         file = self.settings.results_file(report.account, report.feed, report.import_id)
-        return file if store_of(file).exists(file) else None
+        try:
+            return file if store_of(file).exists(file) else None
+        except CANNOT:  # what was imported is, whether its store answers now or not
+            return None
 
     def repaired_by(self, path: Path, import_id: int | None = None) -> ImportReport:
         """Return the import that a file of rejected rows belongs to, as told or as the file says.

@@ -130,6 +130,8 @@ ended AS (
         worker = NULL,
         failures = coalesce(failing.failures, 0),
         deaths = record.deaths,
+        postponed = 0,
+        not_before = NULL,
         moved_at = NULL,
         moving_to = coalesce(a.moving_to, record.moving_to),
         again = a.again AND record.deaths > 0,
@@ -182,7 +184,7 @@ entered AS (
 ),
 told AS (
     INSERT INTO csv_pipeline.outbox (import_id, kind, payload)
-    SELECT import_id, outcome, jsonb_build_object(
+    SELECT import_id, told.kind, jsonb_build_object(
         'account', CAST(:account AS text), 'feed', CAST(:feed AS text), 'name', name,
         'run_id', run_id, 'problem_code', problem_code, 'same_as', same_as,
         'repairs', repairs_import_id, 'undoes', undoes_import_id, 'read', read,
@@ -190,6 +192,12 @@ told AS (
         'superseded', superseded, 'rejected', rejected, 'missing', missing
     )
     FROM record
+    CROSS JOIN LATERAL (
+        SELECT outcome AS kind
+        UNION ALL
+        SELECT 'poison' FROM failing
+        WHERE failing.arrival_id = record.arrival_id AND failing.failures >= :max_failures
+    ) AS told
 ),
 -- Which rows were confirmed is asked only as long as a file that arrived before is yet to come.
 forgotten AS (
