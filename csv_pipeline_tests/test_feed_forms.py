@@ -25,16 +25,20 @@ from csv_pipeline.spec.declared.words import OwnOfFeed, OwnOfField, json_schema
 from csv_pipeline.spec.declared.writing import left_out
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.kinds import Kind
+from csv_pipeline.spec.template import template_file, template_name
 from csv_pipeline_tests.test_yaml_feeds import EXAMPLE, ORDERS, checks, same
 
 TOLD_BY_NAME = """\
 fields:
-  - {name: amount, type: number}
+  - {name: amount, type: number, example: 9.50, csv_pipeline: {examples: ["1"]}}
   - {name: month, type: date, csv_pipeline: {derived: true}}
   - {name: shop}
 dialect: {header: false, delimiter: "\\t", quoteChar: ""}
 csv_pipeline:
-  file_name: {pattern: 'x_(?P<month>\\d{4}-\\d{2}-\\d{2})\\.csv', shown: x_<date>.csv}
+  file_name:
+    pattern: 'x_(?P<month>\\d{4}-\\d{2}-\\d{2})\\.csv'
+    shown: x_<date>.csv
+    example: x_2025-01-31.csv
   counted: [amount, shop]
   non_data: [{name: title, pattern: Prices, above: true}]
   extras: ["CD:"]
@@ -63,6 +67,22 @@ def test_a_feed_that_is_written_and_read_is_the_same(
 ) -> None:
     feed = declared(text)
     same(declared(written(feed, form), "other.yaml"), feed)
+
+
+@pytest.mark.parametrize("form", ["table-schema", "odcs"])
+def test_the_template_of_a_feed_has_the_examples_declared(
+    form: str, declared: Callable[..., Feed]
+) -> None:
+    feed = declared(written(declared(TOLD_BY_NAME), form))
+    assert template_name(feed) == "x_2025-01-31.csv"
+    assert template_file(feed) == b"9.50\tshop 1\r\n1\tshop 2\r\n"
+
+
+def test_an_example_of_a_name_that_the_pattern_does_not_explain_is_refused(
+    declared: Callable[..., Feed],
+) -> None:
+    with pytest.raises(SetupError, match=r"line 10, .* like x_<date>.csv was.*found 'y.csv'"):
+        declared(TOLD_BY_NAME.replace("x_2025-01-31.csv", "y.csv"))
 
 
 def test_all_that_a_feed_declares_without_code_has_a_word() -> None:

@@ -164,11 +164,20 @@ def test_a_word_in_apostrophes_among_other_words_keeps_them(tmp_path: Path, othe
 
 
 @pytest.mark.parametrize(
-    ("cell", "value"), [("'b, c'", "b, c"), ("'it''s'", "it's"), ("'b\nc'", "b\nc")]
+    ("cell", "value"),
+    [("'b, c'", "b, c"), ("'it''s'", "it's"), ("'b\\'''", "b\\'"), ("'b\nc'", "b\nc")],
 )
 def test_apostrophes_that_a_cell_needs_are_quotes(tmp_path: Path, cell: str, value: str) -> None:
     found = cells(reading(tmp_path, f"id,name,note\nx,{cell},'new'\ny,b,c\nz,b,c\nu,b,c\n"))
     assert found == [("x", value, "new"), *((key, "b", "c") for key in "yzu")]
+
+
+@pytest.mark.parametrize("end", ["'", "\\'"])
+def test_two_cells_of_a_row_with_one_apostrophe_each_are_two_cells(
+    tmp_path: Path, end: str
+) -> None:
+    found = cells(reading(tmp_path, f"id,name,note\nx,'tis,dogs{end}\ny,b,c\nz,b,c\n"))
+    assert found == [("x", "'tis", f"dogs{end}"), ("y", "b", "c"), ("z", "b", "c")]
 
 
 @pytest.mark.parametrize("header", ["id,name,note", "'id','name','note'"])

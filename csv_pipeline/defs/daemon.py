@@ -19,7 +19,7 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import Queued
 from dagster._utils.interrupts import capture_interrupts
 from dagster_shared.cli import WorkspaceOpts, workspace_options
 
-from csv_pipeline.defs.launcher import SOURCE
+from csv_pipeline.defs.launcher import SOURCE, ForkingRunLauncher
 from csv_pipeline.defs.prompt_queue import PromptQueue
 from csv_pipeline.defs.watcher import Watcher
 from csv_pipeline.files.watching import Waits
@@ -53,20 +53,18 @@ def run(log_level: str, **workspace: object) -> None:
     # What dagster-postgres says of a database that is away gives the root logger a handler of its
     # own, and all that Dagster says would be said twice from then on.
     logging.getLogger("dagster").propagate = False
-    SOURCE.start()
     try:
-        with (
-            capture_interrupts(),
-            get_instance_for_cli() as instance,
-            daemon_controller_from_instance(
+        with capture_interrupts(), get_instance_for_cli() as instance:
+            if isinstance(instance.run_launcher, ForkingRunLauncher):
+                SOURCE.start()
+            with daemon_controller_from_instance(
                 instance,
                 workspace_load_target=target,
                 gen_daemons=daemons,
                 log_level=log_level,
                 code_server_log_level="warning",
-            ) as controller,
-        ):
-            controller.check_daemon_loop()
+            ) as controller:
+                controller.check_daemon_loop()
     except KeyboardInterrupt:
         return
     finally:

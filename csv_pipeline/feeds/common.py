@@ -13,9 +13,11 @@ GTIN_NEEDS = "a UPC or EAN: 8, 12, 13 or 14 digits, the last of which checks the
 HCPCS = r"^[A-Z][0-9]{4}$"
 HCPCS_NEEDS = "a HCPCS code: a letter and four digits, such as E0601"
 """HCPCS level II, as CMS assigns it: https://www.cms.gov/medicare/coding-billing/healthcare-common-procedure-system"""
+HCPCS_EXAMPLES = ("E0601", "K0001")
 
 NPI = r"^[0-9]{10}$"
 NPI_NEEDS = "an NPI: ten digits, the last of which checks the others"
+NPI_EXAMPLES = ("1234567893", "1003000126")
 
 _IN_HOUSE = r"^0(?:0[24]|2)|^000000[02]"
 """Of 14 digits; source: GS1 General Specifications, 1.4, restricted circulation numbers."""

@@ -48,12 +48,13 @@ class PurchaseOrder(Contract):
         "PO_NUMBER",
         str_matches=r"^(?:PO|PM)?[0-9]{6,}$",
         needs="a number of six digits or more, with PO or PM before it or not",
+        examples=("PO15262984", "PO15262985"),
         description="stored in capital letters; with and without PO it is another number",
     )
-    status: str = column("STATUS", choices=_STATUS)
+    status: str = column("STATUS", choices=_STATUS, examples=("COMPLETED", "PARTIAL"))
     supplier: str = optional("SUPPLIER")
-    attachments_found: int = optional("ATTACHMENTS_FOUND", ge=0)
-    attachments_downloaded: int = optional("ATTACHMENTS_DOWNLOADED", ge=0)
+    attachments_found: int = optional("ATTACHMENTS_FOUND", ge=0, examples=("1", "2"))
+    attachments_downloaded: int = optional("ATTACHMENTS_DOWNLOADED", ge=0, examples=("1",))
     attachment_names: str = optional("AttachmentName", description="several are joined by ;")
     last_processed: Timestamp = optional("LAST_PROCESSED", description="read as UTC")
     last_processed_local: str = optional("LAST_PROCESSED", description="as it is in the file")

@@ -7,7 +7,7 @@ whose cells have shifted may hold a patient in any of them.
 
 import polars as pl
 
-from csv_pipeline.feeds.common import HCPCS, HCPCS_NEEDS
+from csv_pipeline.feeds.common import HCPCS, HCPCS_EXAMPLES, HCPCS_NEEDS
 from csv_pipeline.spec.contract import Contract, Money, column, optional
 from csv_pipeline.spec.feed import Feed
 
@@ -17,7 +17,9 @@ class Equipment(Contract):
 
     asset_tag: str = column("Asset Tag", "Tag", "Asset Number")
     serial_number: str = optional("Serial Number", "Serial No", identifier=True)
-    hcpcs_code: str = optional("HCPCS Code", "HCPCS", str_matches=HCPCS, needs=HCPCS_NEEDS)
+    hcpcs_code: str = optional(
+        *("HCPCS Code", "HCPCS"), str_matches=HCPCS, needs=HCPCS_NEEDS, examples=HCPCS_EXAMPLES
+    )
     description: str = optional("Description")
     manufacturer: str = optional("Manufacturer", "Maker")
     model: str = optional("Model", "Model Number")

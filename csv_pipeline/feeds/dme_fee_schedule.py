@@ -19,7 +19,7 @@ import re
 import polars as pl
 
 from csv_pipeline.errors import ContradictionError
-from csv_pipeline.feeds.common import HCPCS, HCPCS_NEEDS
+from csv_pipeline.feeds.common import HCPCS, HCPCS_EXAMPLES, HCPCS_NEEDS
 from csv_pipeline.model import Evidence
 from csv_pipeline.spec.contract import Contract, Gathers, Money, column, optional
 from csv_pipeline.spec.feed import Feed, WholeFile
@@ -47,16 +47,23 @@ _MODIFIER, _MODIFIER_NEEDS = r"^(?:[A-Z0-9]{2})?$", "two capital letters or digi
 class Fee(Contract):
     """The fees of one code with its modifiers in one quarter, by state."""
 
-    hcpcs_code: str = column("HCPCS", "HCPCS Code", str_matches=HCPCS, needs=HCPCS_NEEDS)
+    hcpcs_code: str = column(
+        *("HCPCS", "HCPCS Code"), str_matches=HCPCS, needs=HCPCS_NEEDS, examples=HCPCS_EXAMPLES
+    )
     modifier: str = column(
         *("Mod", "Modifier"),
         substitute="",
         str_matches=_MODIFIER,
         needs=_MODIFIER_NEEDS,
+        examples=("NU", "RR"),
         description="such as NU, RR or UE",
     )
     modifier_2: str = column(
-        *("Mod2", "Modifier 2"), substitute="", str_matches=_MODIFIER, needs=_MODIFIER_NEEDS
+        *("Mod2", "Modifier 2"),
+        substitute="",
+        str_matches=_MODIFIER,
+        needs=_MODIFIER_NEEDS,
+        examples=("",),
     )
     schedule_period: str = column(
         derived=True, str_matches=r"^20[0-9]{2}-(?:01|04|07|10)$", description="such as 2024-01"
@@ -126,6 +133,7 @@ DME_FEE_SCHEDULE = Feed(
         r"(?i:JAN|APR|JUL|OCT|Q[1-4]|[A-D]|(?:01|04|07|10)(?![ _-]?[0-9]))"
         r"|(?<![A-Za-z])(?i:JAN|APR|JUL|OCT|Q[1-4])[ _-]*(?:20)?[0-9]{2})(?:[^0-9A-Za-z].*)?",
         shown="DMEPOS<YY>_<JAN|APR|JUL|OCT>.csv or DME<YY>-<A|B|C|D>.csv",
+        example="DMEPOS25_JAN.csv",
     ),
     transforms=(period,),
     file_checks=(title_agrees,),

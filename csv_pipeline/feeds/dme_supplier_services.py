@@ -11,7 +11,15 @@ import pandera.polars as pa
 import polars as pl
 from pandera.api.polars.types import PolarsData
 
-from csv_pipeline.feeds.common import HCPCS, HCPCS_NEEDS, NPI, NPI_NEEDS, has_npi_check_digit
+from csv_pipeline.feeds.common import (
+    HCPCS,
+    HCPCS_EXAMPLES,
+    HCPCS_NEEDS,
+    NPI,
+    NPI_EXAMPLES,
+    NPI_NEEDS,
+    has_npi_check_digit,
+)
 from csv_pipeline.spec.contract import Contract, column, optional
 from csv_pipeline.spec.feed import Feed
 
@@ -24,7 +32,7 @@ _SUPPRESSED = ("*", "#")
 class SupplierService(Contract):
     """What one supplier was paid for by Medicare under one code, rented or bought."""
 
-    supplier_npi: str = column("Suplr_NPI", str_matches=NPI, needs=NPI_NEEDS)
+    supplier_npi: str = column("Suplr_NPI", str_matches=NPI, needs=NPI_NEEDS, examples=NPI_EXAMPLES)
     supplier_last_name_or_organization: str = optional("Suplr_Prvdr_Last_Name_Org")
     supplier_first_name: str = optional("Suplr_Prvdr_First_Name")
     supplier_middle_initial: str = optional("Suplr_Prvdr_MI")
@@ -37,9 +45,9 @@ class SupplierService(Contract):
     supplier_city: str = optional("Suplr_Prvdr_City")
     supplier_state: str = optional("Suplr_Prvdr_State_Abrvtn")
     supplier_state_fips: str = optional(
-        "Suplr_Prvdr_State_FIPS", pad=2, description="text: 06 is California"
+        "Suplr_Prvdr_State_FIPS", pad=2, examples=("06", "36"), description="text: 06 is California"
     )
-    supplier_zip: str = optional("Suplr_Prvdr_Zip5", pad=5)
+    supplier_zip: str = optional("Suplr_Prvdr_Zip5", pad=5, examples=("90001", "10001"))
     supplier_ruca_category: str = optional("Suplr_Prvdr_RUCA_Cat")
     supplier_ruca: str = optional(
         "Suplr_Prvdr_RUCA",
@@ -54,7 +62,9 @@ class SupplierService(Contract):
     rbcs_level: str = optional("RBCS_Lvl", description="Restructured BETOS classification")
     rbcs_id: str = optional("RBCS_Id", identifier=True)
     rbcs_description: str = optional("RBCS_Desc")
-    hcpcs_code: str = column("HCPCS_Cd", str_matches=HCPCS, needs=HCPCS_NEEDS)
+    hcpcs_code: str = column(
+        "HCPCS_Cd", str_matches=HCPCS, needs=HCPCS_NEEDS, examples=HCPCS_EXAMPLES
+    )
     hcpcs_description: str = optional("HCPCS_Desc")
     rental: str = column(
         "Suplr_Rentl_Ind",

@@ -65,12 +65,13 @@ class EbayOrder(Contract):
         "Order Number", "Order ID", "Bestellnummer", "Numéro de commande",
         str_matches=r"^(?:\d{2}-\d{5}-\d{5}|\d{19})$",
         needs="12-34567-89012, or 19 digits",
+        examples=("12-34567-89012", "12-34567-89013"),
         identifier=True,
         description="absent on a committed but unpaid row",
     )  # fmt: skip
     sales_record_number: str = optional(
         "Sales Record Number", "Verkaufsprotokollnummer", "Numéro de vente",
-        "Numéro d’enregistrement de la vente", identifier=True,
+        "Numéro d’enregistrement de la vente", identifier=True, examples=("1001", "1002"),
     )  # fmt: skip
     order_status: str = optional(
         "Order Status", choices=_stored(_ORDER_STATUS) | {"completed": "DELIVERED"}

@@ -32,12 +32,18 @@ OPERATIONS = (
 _FIRST_CHAIN = datetime(2009, 1, 3, tzinfo=UTC)
 """Seconds taken for milliseconds are of 1970; source: the first block of the first blockchain."""
 
+_PARAMS = ("[]", '[{"key":"operation","stringValue":"vote"}]')
+
 
 class ElectionTransaction(Contract):
     """One transaction; the contract that it belongs to is the constituency."""
 
     nested_tx_id: str = column(description="which transaction it is")
-    type: int = column(isin=[CREATES, CALLS], description="103 creates a contract, 104 calls it")
+    type: int = column(
+        isin=[CREATES, CALLS],
+        examples=(str(CREATES), str(CALLS)),
+        description="103 creates a contract, 104 calls it",
+    )
     signature: str = optional(identifier=True)
     version: int = optional()
     ts: Timestamp = column(
@@ -49,7 +55,9 @@ class ElectionTransaction(Contract):
     sender_public_key: str = optional(identifier=True)
     fee: int = optional()
     fee_asset_id: str = optional(identifier=True)
-    params: str = optional(kind=Kind.JSON, description="what the contract was called with")
+    params: str = optional(
+        kind=Kind.JSON, examples=_PARAMS, description="what the contract was called with"
+    )
     diff: str = optional(kind=Kind.JSON, description="what the call changed; a FAIL key: nothing")
     extra: str = optional(kind=Kind.JSON, description="the image and version of the contract")
     rollback: int = optional(description="-1: the transaction was taken back")
@@ -99,6 +107,7 @@ ELECTION_TRANSACTIONS = Feed(
     file_name=FileName(
         pattern=rf"(?P<contract_id>{_ID})_(?P<day>{_DAY})_(?P<hours>{_TIME}-{_TIME})\.csv",
         shown="<contract id>_<YYYY-MM-DD>_<HHMM-HHMM>.csv",
+        example="EXAMPLEcontractEXAMPLEcontractEXAMPLE_2025-01-31_0800-0900.csv",
         folders=rf"(?:(?!{_REGION}/)[^/]+/)*(?:(?P<region>{_REGION})"
         rf"(?:/(?P<election>{_NAMED}))?(?:/(?P<constituency>{_NAMED}))?(?:/(?={_ID}$)|$))?"
         rf"(?P<contract_id>{_ID})?",

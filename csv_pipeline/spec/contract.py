@@ -96,7 +96,8 @@ class Column:
     letters, and `unit` is what its numbers count since 1970. `normalise`, `stored_as`, `bare_as`,
     `sign`, `currency_in` and `local_of` are as `column` has them. The `style` is how values are
     written that may be read in two ways. `needs` says in plain words what the column's checks ask
-    for, as the contract declares it, and `asked` what a value must be, whoever says so.
+    for, as the contract declares it, and `asked` what a value must be, whoever says so. `examples`
+    are cells for the template of the feed's files.
     """
 
     name: str
@@ -127,6 +128,7 @@ class Column:
     needs: str
     asked: str
     description: str
+    examples: tuple[str, ...]
 
     @property
     def headings(self) -> frozenset[str]:
@@ -182,6 +184,7 @@ def column(  # noqa: PLR0913  # a declaration, all by name
     local_of: str | None = None,
     needs: str = "",
     description: str = "",
+    examples: Iterable[str] = (),
     **checks: Any,
 ) -> Any:
     """Declare a column of a contract: a Pandera field that also knows its names in headers.
@@ -223,6 +226,7 @@ def column(  # noqa: PLR0913  # a declaration, all by name
             file; it has the names of that column, and is null where the cell states its zone.
         needs: What the checks ask for, in plain words, for the message of a reject.
         description: What the column holds, for the docs and the Dagster column schema.
+        examples: Cells of the rows of the template, in turn, where no type says how to write one.
         **checks: Pandera's built-in checks, such as `ge`, `str_matches`, `isin`.
     """
     words = dict(choices) if isinstance(choices, Mapping) else {word: word for word in choices}
@@ -262,6 +266,7 @@ def column(  # noqa: PLR0913  # a declaration, all by name
                 style=style,
                 local_of=local_of,
                 needs=needs,
+                examples=tuple(examples),
             )
         },
         **checks,

@@ -5,11 +5,11 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePosixPath
 
-from csv_pipeline.errors import FileNameError, WrongAccountError
+from csv_pipeline.errors import FileNameError, SetupError, WrongAccountError
 from csv_pipeline.model import Evidence
 
 _ACCOUNT = "account"
@@ -63,11 +63,24 @@ class FileName:
         shown: The pattern as a person reads it, such as `prices_<YYYY-MM>.csv`.
         folders: What may explain all folders between the feed's and the file, joined by `/`, with
             named groups as well. Folders that it does not explain tell nothing.
+        example: A name that the template of the feed's files has.
     """
 
     pattern: str
     shown: str
     folders: str = ""
+    example: str = field(default="", compare=False)  # it makes no other row
+
+    def __post_init__(self) -> None:
+        """Hold the example to the pattern.
+
+        Raises:
+            SetupError: It is not explained by it.
+        """
+        if self.example and re.fullmatch(self.pattern, self.example) is None:
+            raise SetupError(
+                f"example: a name like {self.shown} was needed; found {self.example!r}"
+            )
 
     @cached_property
     def columns(self) -> frozenset[str]:

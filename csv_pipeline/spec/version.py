@@ -16,7 +16,7 @@ from typing import Any
 import pandera.polars as pa
 
 _DIGITS = 12
-_OF_NO_ROW = frozenset({"description", "title", "needs", "protected"})
+_OF_NO_ROW = frozenset({"description", "title", "needs", "protected", "examples"})
 """What a column declares that makes no other row of the same file."""
 
 
@@ -44,7 +44,7 @@ def _plain(value: Any, within: tuple[int, ...]) -> Any:
 
 
 def _fields(value: Any) -> dict[str, Any]:
-    return {one.name: getattr(value, one.name) for one in fields(value)}
+    return {one.name: getattr(value, one.name) for one in fields(value) if one.compare}
 
 
 def _of_mapping(value: Mapping[Any, Any], within: tuple[int, ...]) -> Any:

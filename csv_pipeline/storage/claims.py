@@ -23,6 +23,7 @@ _SET_ASIDE = (ArrivalStatus.REFUSED, ArrivalStatus.CANCELED)
 _NAMED = (*_OPEN, *_SET_ASIDE, ArrivalStatus.DUPLICATE, ArrivalStatus.UNDONE)
 _DONE = (ArrivalStatus.IMPORTED, ArrivalStatus.UNPACKED)
 _LEAST_DEATHS = 2  # one alone may be anything
+_FIRST_WAIT_SECONDS, _MOST_DOUBLINGS = 5, 7  # up to ten minutes or so
 
 
 class Taking(TypedDict, total=False):
@@ -175,6 +176,30 @@ def for_dry_run(connection: sa.Connection, file: FoundFile, *, again: bool = Fal
         attempt=0,
         dry_run=True,
         again=again,
+    )
+
+
+def postpone(connection: sa.Connection, claim: Claim, because: str) -> None:
+    """Give a claim back, as `release` does; no run is asked for its file for a while.
+
+    Each time longer, and never as long as another's. A file that is waiting then has `because` for
+    its problem; a claim that was lost, or is a dry run's, is no file that waits.
+    """
+    release(connection, claim)
+    file = tables.arrival.c
+    doublings = sa.func.least(file.postponed, _MOST_DOUBLINGS)
+    seconds = _FIRST_WAIT_SECONDS * sa.func.power(2, doublings) * (0.75 + sa.func.random() / 2)
+    connection.execute(
+        sa.update(tables.arrival)
+        .where(
+            sa.tuple_(file.arrival_id, file.attempt).in_(keys_of([claim])), file.status.in_(_OPEN)
+        )
+        .values(
+            postponed=file.postponed + 1,
+            not_before=sa.func.now() + sa.func.make_interval(0, 0, 0, 0, 0, 0, seconds),
+            requested_at=None,
+            problem=sa.case((file.status == ArrivalStatus.WAITING, because), else_=file.problem),
+        )
     )
 
 

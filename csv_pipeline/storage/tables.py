@@ -76,6 +76,8 @@ arrival = sa.Table(
     sa.Column("status", sa.Text, nullable=False, server_default="waiting"),
     sa.Column("requests", sa.Integer, nullable=False, server_default="0"),
     sa.Column("requested_at", AWARE),
+    sa.Column("postponed", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("not_before", AWARE),
     sa.Column("attempt", sa.Integer, nullable=False, server_default="0"),
     sa.Column("lease_expires_at", AWARE),
     sa.Column("run_id", sa.Text),

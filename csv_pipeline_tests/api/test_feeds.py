@@ -1,5 +1,6 @@
 """Feeds are described, and their stored rows read in pages."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -8,6 +9,7 @@ from fastapi.testclient import TestClient
 from jsonschema import Draft202012Validator
 
 from csv_pipeline.api.paging import cursor
+from csv_pipeline.feeds import FEEDS
 from csv_pipeline.rejects.faults import MASK
 from csv_pipeline.storage import feed_rows
 from csv_pipeline_tests.conftest import Desk
@@ -25,6 +27,15 @@ def test_a_feed_is_described_with_its_contract(desk: Desk, api_of: Api) -> None:
     assert found["table_schema"]["fields"][0]["name"] == "person_id"
     assert "person_id" in api.get("/api/v1/feeds/people/contract?as=odcs").text
     assert api.get("/api/v1/feeds/nothing").json()["code"] == "unknown_feed"
+
+
+@pytest.mark.parametrize("feed", [one.name for one in FEEDS])
+def test_the_template_of_a_feed_is_imported_as_it_is(desk: Desk, api_of: Api, feed: str) -> None:
+    answer = api_of(desk.account).get(f"/api/v1/feeds/{feed}/template.csv")
+    (name,) = re.findall(r"filename\*=utf-8''(.+)", answer.headers["content-disposition"])
+    report = desk.bring(answer.content, feed, name)
+    assert (report.counts.read, report.counts.inserted, report.problem) == (2, 2, None)
+    assert (report.warnings, report.drift.added) == ((), ())
 
 
 @pytest.mark.parametrize("ascending", ["true", "false"])

@@ -3,6 +3,7 @@
 import json
 from enum import StrEnum
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,6 +14,8 @@ from csv_pipeline.api.service import ServiceOf
 from csv_pipeline.spec.declared.forms import written
 from csv_pipeline.spec.declared.json_schema import json_schema
 from csv_pipeline.spec.declared.writing import table_schema
+from csv_pipeline.spec.feed import Feed
+from csv_pipeline.spec.template import template_file, template_name
 
 router = APIRouter(prefix="/feeds", tags=["feeds"])
 _EXAMPLES_OF_SCHEMA = example(
@@ -148,6 +151,26 @@ def table(feed: str, caller: Reader, service: ServiceOf) -> dict[str, Any]:
     """Return the Table Schema of the feed's files, with all that its contract says besides."""
     del caller
     return _as_json(table_schema(service.pipeline.feed(feed)))
+
+
+@router.get(
+    "/{feed}/template.csv",
+    response_class=Response,
+    responses={200: {"content": {"text/csv": {}}, "description": "The file."}},
+)
+def template(feed: str, caller: Reader, service: ServiceOf) -> Response:
+    """Return a file to fill: the header of the feed's files, and two rows of examples.
+
+    It is named as the feed's files are, and can be imported as it is.
+    """
+    del caller
+    return template_of(service.pipeline.feed(feed))
+
+
+def template_of(feed: Feed) -> Response:
+    """Return the template of a feed as a download."""
+    name = {"Content-Disposition": f"attachment; filename*=utf-8''{quote(template_name(feed))}"}
+    return Response(template_file(feed), media_type="text/csv", headers=name)
 
 
 def _as_json(words: dict[str, Any]) -> dict[str, Any]:

@@ -251,14 +251,18 @@ class _Building:
         if its is not None:
             for word in ("pattern", "folders"):
                 self._regular(getattr(its, word), (*path, word))
-            made = FileName(pattern=its.pattern, shown=its.shown, folders=its.folders)
+            try:
+                made = FileName(**dict(its))
+            except SetupError as error:
+                place = self.document.place((*path, "example"))
+                raise SetupError(f"{place}: {error}") from error
         for at, one in enumerate(self.file.fields):
             told = made is not None and self.named[one.name] in made.columns
             told = told or (one.own.sign is not None and one.own.sign.column is None)
             if one.own.derived and not told:
-                place: Path = ("fields", at, *_OWN, "derived")
+                at_field: Path = ("fields", at, *_OWN, "derived")
                 raise self._fault(
-                    place, f"a group {self.named[one.name]!r} of file_name", "there is none"
+                    at_field, f"a group {self.named[one.name]!r} of file_name", "there is none"
                 )
         return made
 

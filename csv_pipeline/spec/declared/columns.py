@@ -1,9 +1,11 @@
 """Make a column of a contract of a field's words."""
 
+import json
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
 from typing import Annotated, Any
 
@@ -193,6 +195,7 @@ class _Making:
             currency_in=map(_of_table, own.currency_in),
             needs=own.needs or self._needs(),
             description=its.description,
+            examples=[*self._example(), *own.examples],
             trues=trues,
             falses=falses,
             **self._checks(),
@@ -222,6 +225,14 @@ class _Making:
             case _:
                 needed = "column with lists plus and minus, or the columns plus and minus,"
                 raise self.fault(place, needed, "another combination")
+
+    def _example(self) -> list[str]:
+        """Return the example as the text of a cell."""
+        its = self.its.example
+        if its is None:
+            return []
+        is_text = isinstance(its, str | Decimal)
+        return [str(its) if is_text else json.dumps(its, ensure_ascii=False, default=str)]
 
     def _words_of_truth(self) -> tuple[list[str], list[str]]:
         """Return the words of a boolean: the standard's for those that are not declared of two."""

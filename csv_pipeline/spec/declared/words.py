@@ -119,6 +119,7 @@ class OwnOfField(_Own):
     sign: SignOfField | None = Field(None, description="another column tells the sign")
     currency_in: list[str] = Field([], description="columns of the currency of an amount")
     needs: str = Field("", description="what a value must be, in plain words for messages")
+    examples: list[str] = Field([], description="cells of further rows of the template")
 
 
 class FieldOfFeed(_Standard):
@@ -140,7 +141,7 @@ class FieldOfFeed(_Standard):
     bare_number: bool = Field(True, description="without effect: signs of currencies are read")
     true_values: list[str] = Field(["true", "1"], description="the words for true, in any case")
     false_values: list[str] = Field(["false", "0"], description="the words for false, in any case")
-    example: Any = Field(None, description="for people")
+    example: Any = Field(None, description="a cell of the first row of the template")
     rdf_type: str = Field("", description="for people")
     own: OwnOfField = Field(
         default_factory=OwnOfField, alias="csv_pipeline", description="what the standard lacks"
@@ -181,6 +182,7 @@ class NameOfFile(_Own):
     pattern: str = Field(description="of the whole name; groups tell derived columns")
     shown: str = Field(description="the pattern as a person reads it")
     folders: str = Field("", description="the same of the folders below the feed's")
+    example: str = Field("", description="the name of the template")
 
 
 class WorklistOfFeed(_Own):

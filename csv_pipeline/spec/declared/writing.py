@@ -91,6 +91,7 @@ def _field(column: Column, feed: Feed, conflict: Any) -> dict[str, Any]:
         "categories": _categories(column),
         "missingValues": sorted(column.nulls),
         "decimalChar": _MARKS.get(column.style, ""),
+        "example": next(iter(column.examples), ""),
     }
     own = _own_of(column, aliases, conflict)
     if constraints.get("pattern") == EMAIL and column.needs == EMAIL_NEEDS:
@@ -133,6 +134,7 @@ def _own_of(column: Column, aliases: Iterable[str], conflict: Any) -> dict[str, 
         "sign": column.sign and _changed(column.sign),
         "currency_in": list(column.currency_in),
         "needs": column.needs,
+        "examples": list(column.examples[1:]),
     }
     kept = {"substitute", "scale"} if decimal else {"substitute"}
     return {w: its for w, its in own.items() if its or (w in kept and its is not None)}

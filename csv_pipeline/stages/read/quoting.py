@@ -4,10 +4,13 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from statistics import mode
 
 from csv_pipeline.stages.read.grammar import Grammar
 
 _BLOCK_BYTES = 4 * 1024**2
+_DOUBLED = r"(?:[^']|'')*"  # what stands between apostrophes, where they are doubled in a cell
+_ESCAPED = r"(?:[^'\\]|\\.|'')*"  # and where a backslash may stand before them
 
 
 def by_quote(lines: list[str], delimiter: str, *, quoted: bool) -> Iterator[Grammar]:
@@ -19,7 +22,7 @@ def by_quote(lines: list[str], delimiter: str, *, quoted: bool) -> Iterator[Gram
         yield Grammar(delimiter, "")
     else:
         yield from by_this_quote(lines, delimiter, '"')
-    if _wraps(lines, delimiter, "'"):
+    if any(_wraps(lines, delimiter, inner) for inner in (_DOUBLED, _ESCAPED)):
         yield from by_this_quote(lines, delimiter, "'")
 
 
@@ -95,22 +98,26 @@ def _some_quoted(delimiter: str) -> re.Pattern[str]:
     return re.compile(rf"(?:{whole}|{lone})(?:{edge}|\r?$)", re.MULTILINE)
 
 
-def _wraps(lines: list[str], delimiter: str, quote: str) -> bool:
-    """Return whether at least half of these quotes stand around cells, and not by chance.
+def _wraps(lines: list[str], delimiter: str, inner: str) -> bool:
+    r"""Return whether at least half of the apostrophes stand around cells, and not by chance.
 
+    `inner` is the pattern of what stands within them: whether `\'` ends a cell is not known yet.
     In a file that quotes none, the words of a cell may be a quotation, such as `'new'`. By chance
-    few lines have one, none has nothing else, and none holds what must be quoted.
+    few lines have one, none has nothing else, and none holds what must be quoted. A delimiter need
+    not be if its line has no more of them than most: two cells may have one apostrophe each.
     """
-    edge, sample = re.escape(delimiter), "\n".join(lines)
+    quote, edge, sample = "'", re.escape(delimiter), "\n".join(lines)
     if quote not in sample:
         return False
-    inner = rf"((?:[^{quote}\\]|\\.|{quote}{quote})*)"
-    around = rf"(?:^|{edge}){quote}{inner}{quote}(?={edge}|$)"
-    wrapped = [match[1] for match in re.finditer(around, sample, re.MULTILINE)]
+    around = re.compile(rf"(?:^|{edge}){quote}({inner}){quote}(?={edge}|$)", re.MULTILINE)
+    wrapped = around.findall(sample)
     if sample.count(quote) > 2 * sum(2 + cell.count(quote) for cell in wrapped):
         return False
     # With both, the cell may as well begin in one row and end in another.
-    needed = any(quote in x or (delimiter in x) != ("\n" in x) for x in wrapped)
-    counts = [(line.count(delimiter) + 1, len(re.findall(around, line))) for line in lines if line]
+    if any(quote in cell or ("\n" in cell and delimiter not in cell) for cell in wrapped):
+        return True
+    counts = [(line.count(delimiter) + 1, around.findall(line)) for line in lines if line]
+    most = mode(cells for cells, _ in counts)
+    needed = any(cells > most and delimiter in "".join(quoted) for cells, quoted in counts)
     usual = 2 * sum(1 for _, quoted in counts if quoted) > len(counts)
-    return needed or usual or any(cells == quoted > 1 for cells, quoted in counts)
+    return needed or usual or any(cells == len(quoted) > 1 for cells, quoted in counts)
