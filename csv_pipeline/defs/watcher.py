@@ -2,14 +2,14 @@
 
 The watcher decides nothing: what it hears it tells the sensor `landing`, in its code location and
 as it is loaded now, and does with the answer what Dagster's sensor daemon does every five seconds.
-What it misses, the next tick finds. A sensor that somebody stopped is not asked.
+What it missed while it did not run, or while nobody answered, it has the sensor look for first, so
+that the files have their order. A sensor that somebody stopped is not asked.
 """
 
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 from dagster._core.errors import DagsterUserCodeUnreachableError
@@ -33,7 +33,7 @@ Workspace = IWorkspaceProcessContext[Any]
 
 _LOOK_SECONDS = 0.05
 _AGAIN_SECONDS = 0.5
-_REOPEN_SECONDS = 10.0
+_REOPEN_SECONDS = 5.0
 
 
 class Watcher(DagsterDaemon[Workspace]):
@@ -53,27 +53,30 @@ class Watcher(DagsterDaemon[Workspace]):
     ) -> DaemonIterator:
         """Tell the sensor of files until told to end."""
         watch, more = self._watch(), False
-        open_at = ask_at = 0.0
+        # What came unheard arrived before what is heard of now, and must be known before it.
+        unheard, ask_at, open_at = watch is not None, 0.0, 0.0
         try:
             while not shutdown_event.is_set():
                 now = time.monotonic()
                 if watch is not None and not watch.is_alive() and now >= open_at:
                     watch.close()
-                    watch, open_at = self._watch(), now + _REOPEN_SECONDS
+                    watch, open_at, unheard = self._watch(), now + _REOPEN_SECONDS, True
                 complete = watch.complete() if watch is not None else []
-                if complete or (more and now >= ask_at):
+                if (complete and not unheard) or ((more or unheard) and now >= ask_at):
                     yield SpanMarker.START_SPAN
                     try:
-                        more = self._ask(workspace_process_context, complete, shutdown_event)
+                        cursor = None if unheard else heard(complete)
+                        more = self._ask(workspace_process_context, cursor, shutdown_event)
+                        unheard, pause = False, _AGAIN_SECONDS
                     except DagsterUserCodeUnreachableError:
                         self._logger.warning("the code server is away; files wait for the sensor")
-                        more = False
+                        unheard, pause = True, _REOPEN_SECONDS
                     except Exception:  # Dagster keeps it; the next tick finds them
                         error = serializable_error_info_from_exc_info(sys.exc_info())
                         self._logger.exception("files wait for the sensor")
                         yield error
-                        more = False
-                    ask_at = time.monotonic() + _AGAIN_SECONDS
+                        unheard, pause = True, _REOPEN_SECONDS
+                    ask_at = time.monotonic() + pause
                     yield SpanMarker.END_SPAN
                 shutdown_event.wait(_LOOK_SECONDS)
                 yield None
@@ -86,17 +89,18 @@ class Watcher(DagsterDaemon[Workspace]):
         store.prepare(self._area)
         return store.watch(self._area, self._waits, is_ignored)
 
-    def _ask(
-        self, workspace: Workspace, complete: Sequence[Path], shutdown: threading.Event
-    ) -> bool:
-        """Start the runs that the sensor asks for; return whether it will ask for more."""
+    def _ask(self, workspace: Workspace, cursor: str | None, shutdown: threading.Event) -> bool:
+        """Start the runs that the sensor asks for; return whether it will ask for more.
+
+        The cursor names the files to look at; without one it looks at all.
+        """
         instance, more = workspace.instance, False
         for location, repository, sensor in _sensors(workspace):
             state = instance.get_instigator_state(sensor.get_remote_origin_id(), sensor.selector_id)
             if not sensor.get_current_instigator_state(state).is_running:
                 continue
             told = location.get_sensor_execution_data(
-                instance, repository.handle, sensor.name, None, None, heard(complete), None, None
+                instance, repository.handle, sensor.name, None, None, cursor, None, None
             )
             for added in told.dynamic_partitions_requests or ():
                 instance.add_dynamic_partitions(
