@@ -74,7 +74,7 @@ def outcome_tag(reports: Sequence[ImportReport]) -> str:
         return undone_in_short(reports[0])
     counts = Counter(report.outcome for report in reports)
     if counts.total() <= 1:
-        return next(iter(counts), "nothing to import")
+        return next((one.value for one in counts), "nothing to import")
     return ", ".join(f"{counts[one]:,} {one}" for one in TROUBLE_FIRST if counts[one])
 
 
