@@ -194,7 +194,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _apart(self) -> Self:
-        for area in (*self.kept_areas, self.results_area, self.rejects_area, self.worklists_area):
+        for area in self.areas[len(self.landing_areas) :]:
             if is_below(area, self.landing_area):
                 raise ValueError(
                     f"a folder outside the landing area {self.landing_area} was needed for files "
@@ -218,6 +218,17 @@ class Settings(BaseSettings):
     def landing_area(self) -> Location:
         """Where files arrive, as `{account}/{feed}/…`."""
         return self.landing or location_of(self.home / "landing")
+
+    @property
+    def landing_areas(self) -> tuple[Location, ...]:
+        """All areas in which files arrive."""
+        return (self.landing_area,)
+
+    @property
+    def areas(self) -> tuple[Location, ...]:
+        """All areas that files lie in: where they arrive, and where they are left or kept."""
+        left = self.results_area, self.rejects_area, self.worklists_area
+        return *self.landing_areas, *self.kept_areas, *left
 
     @property
     def landing_folder(self) -> Path:

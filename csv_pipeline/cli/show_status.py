@@ -42,6 +42,7 @@ def need_facts(need: Need) -> dict[str, Any]:
         "since": need.at.isoformat(),
         "rows": need.rows,
         "problem": need.problem,
+        "next_attempt_at": need.next_attempt_at and need.next_attempt_at.isoformat(),
         "help": _help(need),
     }
 
@@ -68,11 +69,17 @@ def _help(need: Need) -> str:
         case overdue.KIND:
             scope = account_command(need.account, need.feed or "").removeprefix("csv-pipeline")
             return f"ask for the file; or {its}{scope} --expected-every {overdue.NEVER}, or 7d"
+        case attention.SILENT:
+            at = f"{need.next_attempt_at:%H:%M:%S}"
+            return f"it is asked again at {at} UTC, and its files are imported once it answers"
         case "misplaced":
             return "move it into a folder ACCOUNT/FEED of the landing area"
-        case "waiting" if need.problem:
-            return f"it is tried again by itself; {its} doctor looks at the stores"
         case "waiting":
-            return f"look at the sensor `landing` and its runs; {its} dev starts both"
+            by_itself = f"it is tried again by itself; {its} doctor looks at the stores"
+            return (
+                by_itself
+                if need.problem
+                else f"look at the sensor `landing` and its runs; {its} dev starts both"
+            )
         case _:
             return "look at it on the import page"
