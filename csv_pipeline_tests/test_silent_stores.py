@@ -70,13 +70,6 @@ def answers(landing: Landing) -> None:
         silent_stores.answered(connection, [one.store for one in silent_stores.find(connection)])
 
 
-def let_time_pass(landing: Landing) -> None:
-    """Let it be time to ask every silent store again, and to try every file."""
-    landing.set(not_before=None)
-    with landing.pipeline.database.begin() as connection:
-        connection.execute(sa.update(tables.silent_store).values(next_attempt_at=sa.func.now()))
-
-
 def test_a_store_that_is_silent_for_four_runs_costs_no_file(landing: Landing) -> None:
     landing.drop("a.csv")
     landing.pipeline.scan(seconds=10)
@@ -232,7 +225,7 @@ def test_a_silent_landing_area_is_asked_again_after_a_while_and_its_files_are_fo
         asked = len(faulty.requests)
         assert list(landing.pipeline.scan(seconds=10).silent) == [area]
         assert len(faulty.requests) == asked
-        let_time_pass(landing)
+        landing.let_time_pass()
     faulty.fault = lambda *_: None
     assert [file.name for file in landing.pipeline.scan(seconds=10).found] == ["a.csv"]
     assert silent(landing) == []
@@ -241,7 +234,7 @@ def test_a_silent_landing_area_is_asked_again_after_a_while_and_its_files_are_fo
 def test_a_silent_store_is_asked_again_by_one_at_a_time(landing: Landing) -> None:
     with landing.pipeline.database.begin() as connection:
         silent_stores.note(connection, "s3://box", "no answer", listing=False)
-    let_time_pass(landing)
+    landing.let_time_pass()
     with landing.pipeline.database.engine.connect() as one:
         assert [its.store for its in silent_stores.take(one)] == ["s3://box"]
         with landing.pipeline.database.begin() as other:
@@ -267,10 +260,10 @@ def test_no_run_is_asked_for_of_a_silent_store_until_a_file_of_it_is_seen(
         assert len(landing.pipeline.scan(seconds=10).found) == 1  # which is listed, and waits
         assert (silent(landing)[0].failures, silent(landing)[0].listing) == (failures, False)
         assert offered(landing) == []
-        let_time_pass(landing)
+        landing.let_time_pass()
         landing.pipeline.scan(seconds=10)
     faulty.fault = lambda *_: None
-    let_time_pass(landing)
+    landing.let_time_pass()
     landing.pipeline.scan(seconds=10)
     assert (silent(landing), len(offered(landing))) == ([], 4)
 
@@ -300,7 +293,7 @@ def test_what_cannot_be_archived_is_tried_again_when_the_store_answers(
     landing.pipeline.put_away(10)
     assert len(faulty.requests) == asked
     faulty.fault = lambda *_: None
-    let_time_pass(landing)
+    landing.let_time_pass()
     landing.pipeline.scan(seconds=10)
     landing.pipeline.put_away(10)
     assert (silent(landing), len(landing.lying("archive"))) == ([], 2)

@@ -44,8 +44,8 @@ def plan(settings: Settings, settled: Iterable[tuple[Claim, ArrivalStatus]]) -> 
     with what_cannot_go_stays():
         for claim, status in settled:
             alone = claim.member is None and status is not ArrivalStatus.UNPACKED
-            if alone and status in SETTLED and _is_to_go(settings, claim.lies_at, status):
-                area, taken = _area(settings, status), targets.values()
+            if alone and status in SETTLED and _is_to_go(settings, claim.lies_at, claim, status):
+                area, taken = _area(settings, claim, status), targets.values()
                 targets[claim.arrival_id] = _free(area, claim, taken)
     return targets
 
@@ -138,7 +138,7 @@ class _Moves:
         for held in files:
             stores = {
                 silence.store_named(self._settings, location)
-                for location in (held.source, _area(self._settings, held.row.status))
+                for location in (held.source, _area(self._settings, held.row, held.row.status))
             }
             if not held.is_settled or held.is_done or stores & self._silent:
                 continue
@@ -155,12 +155,12 @@ class _Moves:
 
     def _do(self, held: HeldFile) -> None:
         row, source, target = held.row, held.source, held.target
-        area = _area(self._settings, row.status)
+        area = _area(self._settings, row, row.status)
         if not found_at(held, source):
             # Whoever moved it was killed before saying so, or it is gone, or another one.
             found = None if target is None or row.taken else found_at(held, target)
             self._arrive(held, target, found)
-        elif not _is_to_go(self._settings, source, row.status):
+        elif not _is_to_go(self._settings, source, row, row.status):
             self.left.append(held)
         elif store_of(source).is_being_written(source):
             pass  # until it is closed
@@ -173,7 +173,7 @@ class _Moves:
             self._move(held, target)
 
     def _promise(self, held: HeldFile) -> None:
-        area, taken = _area(self._settings, held.row.status), self._taken
+        area, taken = _area(self._settings, held.row, held.row.status), self._taken
         free = _free(area, held.row, (*taken, *self.promised.values()))
         self.promised[held.row.arrival_id] = free
 
@@ -196,23 +196,26 @@ class _Moves:
         if target is None or found is None:
             self.left.append(held)
             return
-        belongs = is_below(target, _area(self._settings, held.row.status))
+        belongs = is_below(target, _area(self._settings, held.row, held.row.status))
         if not belongs:
             self.to_move_on.add(held.row.arrival_id)
         self.arrived.append(Moved(held, target, found.etag, belongs))
 
 
-def _area(settings: Settings, status: str) -> Location:
-    return settings.archive_area if status in TO_ARCHIVE else settings.refused_area
+def _area(settings: Settings, file: Claim | sa.Row[Any], status: str) -> Location:
+    """Return where a file is kept by its status, beside the landing area that it came by."""
+    landing = settings.landing_of(location_of(file.location))
+    kept = settings.archive_area if status in TO_ARCHIVE else settings.refused_area
+    return kept(landing)
 
 
-def _is_to_go(settings: Settings, source: Location, status: str) -> bool:
+def _is_to_go(settings: Settings, source: Location, file: Claim | sa.Row[Any], status: str) -> bool:
     """Return whether a file is ours to move, and is elsewhere than it belongs."""
-    ours = (settings.landing_area, *settings.kept_areas)
+    ours = (*settings.landing_areas, *settings.kept_areas)
     return (
         settings.archive
         and any(is_below(source, one) for one in ours)
-        and not is_below(source, _area(settings, status))
+        and not is_below(source, _area(settings, file, status))
     )
 
 

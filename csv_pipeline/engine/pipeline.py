@@ -26,7 +26,7 @@ from csv_pipeline.engine.worklist import Written, rewrite_worklist, write_workli
 from csv_pipeline.errors import SetupError
 from csv_pipeline.files.landing import ScanResult, found_file
 from csv_pipeline.files.stores import CANNOT, store_of, written_to
-from csv_pipeline.location import Location, is_below, location_of, parts_below, storable
+from csv_pipeline.location import Location, location_of, parts_below, storable
 from csv_pipeline.model import Claim, FoundFile, ImportReport
 from csv_pipeline.rejects.rejects_file import write_rejects
 from csv_pipeline.settings import Settings
@@ -147,7 +147,7 @@ class Pipeline:
         """
         feed = self.feed(file.feed)
         self._stay_in_lane(file)
-        landed = is_below(location_of(file.location), self.settings.landing_area)
+        landed = self.settings.landing_of(location_of(file.location)) is not None
         with self.database.begin() as connection:
             readings.hold(connection, feed)
             lane = file.account, file.feed
@@ -168,11 +168,11 @@ class Pipeline:
 
     def _stay_in_lane(self, file: FoundFile) -> None:
         lies, settings = location_of(file.location), self.settings
-        for area in (settings.landing_area, *settings.kept_areas):
+        for area in (*settings.landing_areas, *settings.kept_areas):
             if (parts := parts_below(lies, area)) is not None:
                 location = (*parts[:-1], "", "")[:2]
                 if location != (file.account, file.feed):
-                    what = "the landing area" if area == settings.landing_area else str(area)
+                    what = "the landing area" if area in settings.landing_areas else str(area)
                     found = "/".join(filter(None, location)) or "none"
                     raise SetupError(
                         f"{lies}: a file in {file.account}/{file.feed} of {what}, or outside "
@@ -191,7 +191,7 @@ class Pipeline:
                 f"{known_as}: a name in UTF-8 was needed; it has other bytes: rename it"
             )
         store = store_of(location)
-        for area in (self.settings.landing_area, *self.settings.kept_areas):
+        for area in (*self.settings.landing_areas, *self.settings.kept_areas):
             if fault := store.fault(location, area):
                 lane = self.settings.landing_area / account / feed
                 raise SetupError(f"{fault} (files to import can be copied to {lane}/)")

@@ -17,10 +17,18 @@ _PROBE = f".csv-pipeline-doctor-{os.getpid()}"  # hidden, so that no scan takes 
 
 def areas(settings: Settings) -> Iterator[Check]:
     """Give a check for each area that files are read from or moved to."""
-    yield landing(settings.landing_area)
+    for area in settings.landing_areas:
+        yield landing(area)
+    kept = [
+        named
+        for area in settings.landing_areas
+        for named in (
+            ("archive", settings.archive_area(area)),
+            ("refused", settings.refused_area(area)),
+        )
+    ]
     for name, area in (
-        ("archive", settings.archive_area),
-        ("refused", settings.refused_area),
+        *dict.fromkeys(kept),
         ("results", settings.results_area),
         ("rejects", settings.rejects_area),
         ("worklists", settings.worklists_area),
