@@ -145,6 +145,17 @@ class Settings(BaseSettings):
     keep_runs_days: PositiveInt | None = Field(
         30, description="days that Dagster's runs and their events are kept after they ended"
     )
+    keep_rejects_days: PositiveInt | None = Field(
+        None,
+        description="days that rejected rows are kept that are all repaired, or of an import that "
+        "was undone or dismissed; for ever if not set",
+    )
+    keep_moves_days: PositiveInt | None = Field(
+        365, description="days that the ledger keeps where each file was moved from"
+    )
+    keep_audit_days: PositiveInt | None = Field(
+        None, description="days that the audit log of the API is kept; for ever if not set"
+    )
     result_files: bool = Field(
         True, description="write what became of every row into a file of its own"
     )
@@ -178,6 +189,9 @@ class Settings(BaseSettings):
     )
     dagster_url: str = Field(
         "http://127.0.0.1:3000", description="where Dagster's web server answers the API"
+    )
+    page_url: str | None = Field(
+        None, description="where people reach the import page, for the links in alerts"
     )
     embed_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parted)] = Field(
         (), description="sites whose pages may send files, as `https://shop.example`"
@@ -277,18 +291,17 @@ class Settings(BaseSettings):
         return self.refused_folder or self._beside("refused", landing)
 
     @property
+    def kept_by_kind(self) -> tuple[tuple[str, Location], ...]:
+        """The areas of imported and of refused files, with the names of their kinds."""
+        kinds = {"archive": self.archive_area, "refused": self.refused_area}
+        areas = ((kind, area(at)) for at in self.landing_areas for kind, area in kinds.items())
+        return tuple(dict.fromkeys(areas))
+
+    @property
     def kept_areas(self) -> tuple[Location, ...]:
         """Where files are kept that were moved; releases before kept refused ones in quarantine."""
-        kept = (
-            area
-            for landing in self.landing_areas
-            for area in (
-                self.archive_area(landing),
-                self.refused_area(landing),
-                self._beside("quarantine", landing),
-            )
-        )
-        return tuple(dict.fromkeys(kept))
+        before = (self._beside("quarantine", landing) for landing in self.landing_areas)
+        return tuple(dict.fromkeys([*(area for _, area in self.kept_by_kind), *before]))
 
     @property
     def results_area(self) -> Location:

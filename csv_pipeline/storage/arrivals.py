@@ -18,6 +18,7 @@ from csv_pipeline.storage import accounts, lane_lock, order, silent_stores, tabl
 from csv_pipeline.storage.worker import is_gone
 
 _OPEN = (ArrivalStatus.WAITING, ArrivalStatus.FAILED)
+_TOLD = tuple(tables.arrival.c[name] for name in ("account", "feed", "name", "problem"))
 _FOUND = sa.select(*(tables.arrival.c[field.name] for field in fields(FoundFile)))
 
 
@@ -67,8 +68,22 @@ def register(
             where=(table.c.status == ArrivalStatus.MISPLACED)
             & (new.excluded.status == ArrivalStatus.WAITING),
         )
-        entered += len(connection.execute(statement.returning(table.c.arrival_id)).all())
+        rows_entered = connection.execute(statement.returning(*_TOLD, table.c.status)).all()
+        _tell_of_misplaced(connection, rows_entered)
+        entered += len(rows_entered)
     return entered
+
+
+def _tell_of_misplaced(connection: sa.Connection, entered: Sequence[Any]) -> None:
+    """Put a message into the outbox for each file that lies where it cannot be imported."""
+    names = [column.name for column in _TOLD]
+    told = [
+        {"kind": row.status, "payload": {name: getattr(row, name) for name in names}}
+        for row in entered
+        if row.status == ArrivalStatus.MISPLACED
+    ]
+    if told:
+        connection.execute(sa.insert(tables.outbox), told)
 
 
 def enter(connection: sa.Connection, file: FoundFile, *, now: bool = False) -> int:
@@ -146,6 +161,15 @@ def locations(connection: sa.Connection, arrival_ids: Iterable[int]) -> dict[int
         table.c.removed_at.is_(None),
     )
     return {row.arrival_id: row.moved_to for row in connection.execute(query)}
+
+
+def landed(connection: sa.Connection, arrival_ids: Iterable[int]) -> dict[int, str]:
+    """Return where the files of arrivals were found."""
+    table = tables.arrival
+    query = sa.select(table.c.arrival_id, table.c.location).where(
+        table.c.arrival_id.in_(list(arrival_ids))
+    )
+    return {row.arrival_id: row.location for row in connection.execute(query)}
 
 
 def location(connection: sa.Connection, arrival_id: int) -> str:

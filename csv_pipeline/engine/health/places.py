@@ -19,16 +19,8 @@ def areas(settings: Settings) -> Iterator[Check]:
     """Give a check for each area that files are read from or moved to."""
     for area in settings.landing_areas:
         yield landing(area)
-    kept = [
-        named
-        for area in settings.landing_areas
-        for named in (
-            ("archive", settings.archive_area(area)),
-            ("refused", settings.refused_area(area)),
-        )
-    ]
     for name, area in (
-        *dict.fromkeys(kept),
+        *settings.kept_by_kind,
         ("results", settings.results_area),
         ("rejects", settings.rejects_area),
         ("worklists", settings.worklists_area),
