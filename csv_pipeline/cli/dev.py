@@ -74,11 +74,9 @@ def serve(  # noqa: PLR0913  # two pages, and where they are
             )
         own = EmbeddedServer(pipeline) if settings.database_url is None else None
         try:
-            # Dagster warns of a dagster.yaml where it is started.
             return run_all(
                 processes,
                 environment,
-                settings.home,
                 lambda: _tell(pipeline, dagster, page),
                 own.look if own else lambda: None,
             )
@@ -94,10 +92,14 @@ def _dagster(sockets: Path, host: str, port: int, *, verbose: bool) -> list[Proc
     workspace.write_text(json.dumps({"load_from": [{"grpc_server": server}]}), encoding="utf-8")
     level = "info" if verbose else "warning"
     where = ("--workspace", str(workspace))
-    code = ("code-server", "start", "--module-name", _MODULE, "--socket", str(socket_path))
+    code = ("start", "--module-name", _MODULE, "--socket", str(socket_path))
     names = ("--location-name", _MODULE, "--log-level", level)
     return [
-        Process("code server", [*_PYTHON, "dagster", *code, *names], socket_path.exists),
+        Process(
+            "code server",
+            [*_PYTHON, "csv_pipeline.defs.code_server", *code, *names],
+            socket_path.exists,
+        ),
         Process(
             "daemon", [*_PYTHON, "csv_pipeline.defs.daemon", "run", *where, "--log-level", level]
         ),
@@ -142,7 +144,7 @@ def psql(pipeline: Pipeline) -> str:
 
 
 def _environment(settings: Settings, home: Path) -> dict[str, str]:
-    """Return the environment with every folder absolute, whatever Dagster's processes work in."""
+    """Return the environment with every folder absolute, whatever a run's process works in."""
     return {
         **os.environ,
         "CSV_PIPELINE_HOME": str(settings.home.absolute()),

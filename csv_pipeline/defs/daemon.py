@@ -4,6 +4,7 @@
 files wait for the next tick of the sensor, and runs for the next look at the queue.
 """
 
+import logging
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -49,6 +50,9 @@ def main() -> None:
 def run(log_level: str, **workspace: object) -> None:
     """Run until told to end."""
     target = workspace_opts_to_load_target(WorkspaceOpts.extract_from_cli_options(workspace))
+    # What dagster-postgres says of a database that is away gives the root logger a handler of its
+    # own, and all that Dagster says would be said twice from then on.
+    logging.getLogger("dagster").propagate = False
     try:
         with capture_interrupts(), get_instance_for_cli() as instance:
             if isinstance(instance.run_launcher, ForkingRunLauncher):

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.remote_representation.code_location import CodeLocation
 from dagster._core.remote_representation.external import RemoteRepository, RemoteSensor
 from dagster._core.utils import make_new_run_id
@@ -64,6 +65,9 @@ class Watcher(DagsterDaemon[Workspace]):
                     yield SpanMarker.START_SPAN
                     try:
                         more = self._ask(workspace_process_context, complete, shutdown_event)
+                    except DagsterUserCodeUnreachableError:
+                        self._logger.warning("the code server is away; files wait for the sensor")
+                        more = False
                     except Exception:  # Dagster keeps it; the next tick finds them
                         error = serializable_error_info_from_exc_info(sys.exc_info())
                         self._logger.exception("files wait for the sensor")

@@ -163,6 +163,15 @@ def locations(connection: sa.Connection, arrival_ids: Iterable[int]) -> dict[int
     return {row.arrival_id: row.moved_to for row in connection.execute(query)}
 
 
+def landed(connection: sa.Connection, arrival_ids: Iterable[int]) -> dict[int, str]:
+    """Return where the files of arrivals were found."""
+    table = tables.arrival
+    query = sa.select(table.c.arrival_id, table.c.location).where(
+        table.c.arrival_id.in_(list(arrival_ids))
+    )
+    return {row.arrival_id: row.location for row in connection.execute(query)}
+
+
 def location(connection: sa.Connection, arrival_id: int) -> str:
     """Return where the file of an arrival is, or was when it was last seen."""
     table = tables.arrival
