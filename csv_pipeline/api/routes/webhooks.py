@@ -23,7 +23,7 @@ class NewWebhook(BaseModel):
     ] = None
     kinds: Annotated[
         list[str], Field(description="Of which outcomes.", examples=[["imported", "refused"]])
-    ] = list(engine.KINDS)
+    ] = list(webhooks.KINDS)
 
 
 class WebhookFacts(BaseModel):
