@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from csv_pipeline.account import DateOrder
 from csv_pipeline.engine import archive
+from csv_pipeline.engine.expired_files import remove_all_expired
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.errors import SetupError
@@ -218,7 +219,7 @@ def test_a_copy_that_differs_leaves_the_original(
     monkeypatch.setattr(local, "_digest", lambda _: "of other bytes")
     assert across.bring()[0].outcome is Outcome.IMPORTED
     assert path.read_text() == GOOD
-    assert list(path_of(across.pipeline.settings.archive_area).rglob("*.csv")) == []
+    assert list(path_of(across.pipeline.settings.archive_area()).rglob("*.csv")) == []
 
 
 def test_a_full_disk_fails_no_import_and_the_file_goes_later(
@@ -628,7 +629,8 @@ def test_only_files_young_enough_are_kept(
     landing.set(moved_at=sa.func.now() - sa.text("interval '31 days'"))
     landing.drop("new.csv", "ID,Name\n2,Bob\n")
     landing.bring()
-    landing.keeping(keep_days=30).pipeline.remove_all_expired(30)
+    kept = landing.keeping(keep_days=30).pipeline
+    remove_all_expired(kept.database, kept.settings, 30)
     assert landing.lying("archive") == [f"{TODAY}/new.csv"]
 
 
@@ -706,7 +708,7 @@ def test_nothing_is_removed_unless_a_setting_says_so(landing: Landing) -> None:
     landing.drop("a.csv")
     landing.bring()
     landing.set(moved_at=datetime(2000, 1, 1, tzinfo=UTC))
-    landing.pipeline.remove_all_expired(30)
+    remove_all_expired(landing.pipeline.database, landing.pipeline.settings, 30)
     assert landing.lying("archive") == [f"{TODAY}/a.csv"]
 
 
@@ -721,8 +723,8 @@ def test_the_earlier_name_of_the_folder_of_refused_files_is_taken_with_a_warning
     monkeypatch.setenv("CSV_PIPELINE_QUARANTINE_FOLDER", str(tmp_path / "before"))
     log = structlog.testing.CapturingLogger()
     monkeypatch.setattr("csv_pipeline.settings.log", log)
-    assert Settings(home=tmp_path / "home").refused_area == location_of(tmp_path / "before")
+    assert Settings(home=tmp_path / "home").refused_area() == location_of(tmp_path / "before")
     (call,) = log.calls
     assert (call.method_name, call.kwargs["wanted"]) == ("warning", "CSV_PIPELINE_REFUSED_FOLDER")
     monkeypatch.setenv("CSV_PIPELINE_REFUSED_FOLDER", str(tmp_path / "now"))
-    assert Settings(home=tmp_path / "home").refused_area == location_of(tmp_path / "now")
+    assert Settings(home=tmp_path / "home").refused_area() == location_of(tmp_path / "now")

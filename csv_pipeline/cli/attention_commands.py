@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from csv_pipeline.cli.options import Json, OnlyAccount, OnlyFeed, moment_of
+from csv_pipeline.cli.options import Json, OnlyAccount, OnlyFeed, moment
 from csv_pipeline.model import Outcome
 
 _MOST = 1_000
@@ -19,7 +19,7 @@ def imports(  # noqa: PLR0913  # what to show, and how much of it
     ] = None,
     since: Annotated[
         datetime | None,
-        typer.Option(parser=moment_of, metavar="WHEN", help="Not before: 2d, 6h, 2026-11-02."),
+        typer.Option(parser=moment, metavar="WHEN", help="Not before: 2d, 6h, 2026-11-02."),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
     *,

@@ -29,11 +29,12 @@ class Record:
 
     The `claim` ends with it; an undo has none, but `undoes` an import. `fingerprint` is that of the
     bytes, if they were read; `moving_to` is where the file will be. `deaths` counts the workers
-    that died over the file, if it is set aside for that.
+    that died over the file, if it is set aside for that; `run_id` is the Dagster run of an undo.
     """
 
     report: ImportReport
     claim: Claim | None = None
+    run_id: str | None = None
     fingerprint: str | None = None
     moving_to: str | None = None
     undoes: int | None = None
@@ -85,7 +86,7 @@ def _facts(record: Record) -> dict[str, Any]:
         "arrival_id": report.arrival_id,
         "attempt": claim.attempt if claim else None,
         "position": claim.position if claim else None,
-        "run_id": claim.run_id if claim else None,
+        "run_id": claim.run_id if claim else record.run_id,
         "name": report.name,
         "outcome": report.outcome,
         "changes": report.outcome in {Outcome.IMPORTED, Outcome.UNDO},
