@@ -25,7 +25,8 @@ PipelineError
 │   ├── UnknownAccountError
 │   ├── UnknownImportError
 │   ├── UndoError
-│   └── UnsupportedDatabaseError
+│   ├── UnsupportedDatabaseError
+│   └── StoreDeniedError        an object store that does not let us in; its files wait
 ├── UnavailableError            what does not answer now may answer later; try again
 │   ├── DatabaseUnavailableError
 │   └── StoreUnavailableError   the object store that files lie in
@@ -300,6 +301,14 @@ class UnsupportedDatabaseError(SetupError):
     """The server or its database is not one the pipeline can work on: old, not UTF-8, read-only."""
 
 
+class StoreDeniedError(SetupError):
+    """An object store does not let us do what was asked; its files wait until a person lets it."""
+
+    def __init__(self, location: str, store: str, asked: str, found: str) -> None:
+        self.location, self.store, self.asked, self.found = location, store, asked, found
+        super().__init__(f"{location}: credentials that allow {asked} were needed; {found}")
+
+
 class UnavailableError(PipelineError):
     """Something outside does not answer; the same call may succeed later."""
 
@@ -310,6 +319,10 @@ class DatabaseUnavailableError(UnavailableError):
 
 class StoreUnavailableError(UnavailableError):
     """The object store does not answer; the same call may succeed later."""
+
+    def __init__(self, location: str, store: str, found: str) -> None:
+        self.location, self.store, self.found = location, store, found
+        super().__init__(f"{location}: an answer of {store} was needed; {found}")
 
 
 class LostClaimError(PipelineError):

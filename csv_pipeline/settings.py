@@ -129,6 +129,17 @@ class Settings(BaseSettings):
     keep_runs_days: PositiveInt | None = Field(
         30, description="days that Dagster's runs and their events are kept after they ended"
     )
+    keep_rejects_days: PositiveInt | None = Field(
+        None,
+        description="days that rejected rows are kept that are all repaired, or of an import that "
+        "was undone or dismissed; for ever if not set",
+    )
+    keep_moves_days: PositiveInt | None = Field(
+        365, description="days that the ledger keeps where each file was moved from"
+    )
+    keep_audit_days: PositiveInt | None = Field(
+        None, description="days that the audit log of the API is kept; for ever if not set"
+    )
     result_files: bool = Field(
         True, description="write what became of every row into a file of its own"
     )
@@ -162,6 +173,9 @@ class Settings(BaseSettings):
     )
     dagster_url: str = Field(
         "http://127.0.0.1:3000", description="where Dagster's web server answers the API"
+    )
+    page_url: str | None = Field(
+        None, description="where people reach the import page, for the links in alerts"
     )
     embed_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parted)] = Field(
         (), description="sites whose pages may send files, as `https://shop.example`"

@@ -41,7 +41,7 @@ from csv_pipeline.storage import accounts, arrivals, quarantine
 from csv_pipeline_tests.feeds import TEST_FEEDS
 from csv_pipeline_tests.postgres import ADDRESS
 
-pytest_plugins = ["csv_pipeline_tests.file_stores"]
+pytest_plugins = ["csv_pipeline_tests.file_stores", "csv_pipeline_tests.store_faults"]
 
 # A gate must not fall by the luck of its examples; at a desk they differ from run to run.
 settings.register_profile("gate", derandomize=True)

@@ -62,10 +62,10 @@ class Place:
         result = retention.execute_in_process(
             instance=self.instance,
             resources={"engine": Engine(lambda: replace(self.pipeline, settings=its))},
-            run_config={"ops": {"remove_runs": {"config": {"dry_run": dry_run}}}},
+            run_config={"ops": {"remove_expired": {"config": {"dry_run": dry_run}}}},
         )
-        removed: int = result.output_for_node("remove_runs")
-        return removed
+        removed: dict[str, int] = result.output_for_node("remove_expired")
+        return removed["runs of Dagster"]
 
     def is_there(self, run_id: str) -> bool:
         return self.instance.get_run_by_id(run_id) is not None

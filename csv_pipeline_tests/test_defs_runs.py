@@ -599,6 +599,27 @@ def test_an_undo_says_what_it_is_and_leaves_counts_that_are_true(dagster: Dagste
     done = undo(dry_run=False)
     assert f"import {line['import']} is undone" in tags(dagster, done)["csv_pipeline/outcome"]
     assert metadata(done)["dagster/partition_row_count"] == 0
+    assert metadata(done, "people_rejects")["dagster/partition_row_count"] == 0
+
+
+def test_the_rejects_asset_counts_the_rows_that_are_to_be_corrected(dagster: Dagster) -> None:
+    def rows_open(result: dg.ExecuteInProcessResult) -> int:
+        count: int = metadata(result, "people_rejects")["dagster/partition_row_count"]
+        return count
+
+    dagster.drop("two.csv", MESSY)
+    assert rows_open(dagster.run()) == 1
+    dagster.drop("bad.csv", "ID,Name,Amount\n5,Eve,x\n6,,y\n")
+    assert rows_open(dagster.run()) == 3
+    with dagster.pipeline.database.begin() as connection:
+        ((newest, _), (oldest, _)) = imports.newest(connection, account=dagster.account)
+        attention.dismiss(connection, newest.import_id)
+    dagster.drop("one.csv", GOOD)
+    assert rows_open(dagster.run()) == 1
+    corrected = Path(dagster.drop("fixed.csv", ""))
+    dagster.pipeline.write_rejects(oldest.import_id, corrected)
+    corrected.write_text(corrected.read_text("utf-8-sig").replace("abc", "8.00"))
+    assert rows_open(dagster.run()) == 0
 
 
 def test_the_scratch_files_are_gone_after_a_run(dagster: Dagster) -> None:

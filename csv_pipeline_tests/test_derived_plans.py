@@ -12,7 +12,7 @@ from csv_pipeline.feeds import FEEDS
 from csv_pipeline_tests.conftest import Desk, own_settings
 
 ROWS = 20_000
-FEW = 400
+FEW = 1_000
 """More rows than any small file of this module touches, and far fewer than an account has."""
 CONTRACT = "C" * 44
 OWNER = "CASE n % 4 WHEN 0 THEN 'other' WHEN 1 THEN 'third' ELSE 'acme' END AS account"
@@ -32,8 +32,9 @@ FILL = {
     """,
     "election_transactions": f"""
         'tx ' || n AS nested_tx_id, 104 AS type, 'vote' AS operation, '[]'::jsonb AS params,
+        repeat('s', 88) AS signature, to_jsonb(repeat('d', 400)) AS diff,
         timestamptz '2024-09-06 00:00Z' + n % 48 * interval '1 hour' AS ts,
-        overlay('{CONTRACT}' PLACING translate((n % 200)::text, '0', 'A') FROM 1) AS contract_id,
+        overlay('{CONTRACT}' PLACING translate((n / 100)::text, '0', 'A') FROM 1) AS contract_id,
         date '2024-09-06' AS day, '0800-0900' AS hours
     """,
 }
@@ -80,7 +81,7 @@ def crowded() -> Iterator[Desk]:
         for derived in SMALL:
             pipeline.recompute(derived, "acme", everything=True)
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(sa.text("ANALYZE"))
+            connection.execute(sa.text("VACUUM (ANALYZE)"))
         yield Desk(pipeline, "acme", folder)
         pipeline.close()
 

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from csv_pipeline.account import DateOrder
 from csv_pipeline.engine import archive
+from csv_pipeline.engine.expired_files import remove_all_expired
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.errors import SetupError
@@ -628,7 +629,8 @@ def test_only_files_young_enough_are_kept(
     landing.set(moved_at=sa.func.now() - sa.text("interval '31 days'"))
     landing.drop("new.csv", "ID,Name\n2,Bob\n")
     landing.bring()
-    landing.keeping(keep_days=30).pipeline.remove_all_expired(30)
+    kept = landing.keeping(keep_days=30).pipeline
+    remove_all_expired(kept.database, kept.settings, 30)
     assert landing.lying("archive") == [f"{TODAY}/new.csv"]
 
 
@@ -706,7 +708,7 @@ def test_nothing_is_removed_unless_a_setting_says_so(landing: Landing) -> None:
     landing.drop("a.csv")
     landing.bring()
     landing.set(moved_at=datetime(2000, 1, 1, tzinfo=UTC))
-    landing.pipeline.remove_all_expired(30)
+    remove_all_expired(landing.pipeline.database, landing.pipeline.settings, 30)
     assert landing.lying("archive") == [f"{TODAY}/a.csv"]
 
 

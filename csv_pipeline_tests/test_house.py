@@ -48,7 +48,7 @@ RETIRED = {
     "way of a file": r"(?<![a-z])ways?[\s_]of[\s_](?:a|one|the)[\s_]files?(?![a-z])",
     "inbox": r"inbox",
     "tenant": r"(?<![a-z])tenants?(?![a-z])",
-    "dataset": r"(?<![a-z])data ?sets?(?![a-z_])",  # dlt has a parameter of this name
+    "dataset": r"(?<![a-z_])data ?sets?(?![a-z_])",  # dlt and OpenLineage have such names
 }
 RETIRED_IN_DOCS = {"stands": r"(?<![a-z])stands?(?![a-z])"}
 """Words that the docs do without; in code they are English besides."""

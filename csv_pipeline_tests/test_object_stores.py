@@ -3,7 +3,6 @@
 import itertools
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
@@ -22,14 +21,13 @@ from csv_pipeline.defs.sensors import landing as landing_sensor
 from csv_pipeline.engine.import_requests import ACCOUNTS, JOB
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.workspace import Stage
-from csv_pipeline.errors import SetupError, StoreUnavailableError
+from csv_pipeline.errors import SetupError
 from csv_pipeline.files import objects
 from csv_pipeline.files.landing import ScanResult, scan_landing
 from csv_pipeline.location import Location
 from csv_pipeline.model import Outcome
 from csv_pipeline.settings import Settings
-from csv_pipeline.stages import fetch
-from csv_pipeline_tests.conftest import advance, ingest
+from csv_pipeline_tests.conftest import advance
 from csv_pipeline_tests.file_stores import Bucket, named
 from csv_pipeline_tests.landings import GOOD, OTHER, TODAY, Landing
 
@@ -153,24 +151,6 @@ def silence(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
     return lambda: named("http://127.0.0.1:9")
 
 
-def test_a_store_that_does_not_answer_costs_no_file(
-    landing: Landing, silence: Callable[[], Any]
-) -> None:
-    landing.drop("a.csv")
-    (claimed,) = landing.claimed()
-    with silence():
-        with pytest.raises(
-            StoreUnavailableError, match=r"s3://.*a\.csv: the object store does not"
-        ):
-            ingest(landing.pipeline, claimed.claim)
-        with pytest.raises(StoreUnavailableError, match="does not answer"):
-            landing.pipeline.scan(seconds=5)
-    arrival = landing.arrivals()["a.csv"]
-    assert (arrival.status, arrival.failures) == ("claimed", 0)
-    landing.set(lease_expires_at=sa.func.now() - sa.text("interval '1 second'"))
-    assert landing.bring()[0].outcome is Outcome.IMPORTED
-
-
 def test_a_store_that_falls_silent_after_the_commit_fails_no_import(
     landing: Landing, silence: Callable[[], Any]
 ) -> None:
@@ -224,23 +204,6 @@ def test_the_sensor_asks_for_a_run_that_imports_from_the_bucket(landing: Landing
         assert run(landing, instance)
     assert statuses(landing) == {"a.csv": "imported", "b.csv": "imported"}
     assert landing.lying("archive") == [f"{TODAY}/a.csv", f"{TODAY}/b.csv"]
-
-
-def test_a_run_waits_for_a_store_that_is_silent_for_a_moment(
-    landing: Landing, silence: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    landing.drop("a.csv")
-    times = iter([silence])
-
-    def silent_once(*args: Any) -> Any:
-        with next(times, nullcontext)():
-            return fetch.fetch(*args)
-
-    monkeypatch.setattr("csv_pipeline.engine.importer.fetch", silent_once)
-    with dg.DagsterInstance.ephemeral() as instance:
-        assert run(landing, instance)
-    assert next(times, None) is None
-    assert statuses(landing) == {"a.csv": "imported"}
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from csv_pipeline.cli.options import Json, OnlyAccount, OnlyFeed, moment_of
+from csv_pipeline.cli.options import Json, OnlyAccount, OnlyFeed, moment
 from csv_pipeline.model import Outcome
 
 _MOST = 1_000
@@ -19,7 +19,7 @@ def imports(  # noqa: PLR0913  # what to show, and how much of it
     ] = None,
     since: Annotated[
         datetime | None,
-        typer.Option(parser=moment_of, metavar="WHEN", help="Not before: 2d, 6h, 2026-11-02."),
+        typer.Option(parser=moment, metavar="WHEN", help="Not before: 2d, 6h, 2026-11-02."),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
     *,
@@ -69,19 +69,21 @@ def status(
     """Show what needs a person now, account by account, and the command that helps."""
     from csv_pipeline.cli import opening, show_status, terminal
     from csv_pipeline.errors import UnknownAccountError
-    from csv_pipeline.storage import accounts, attention
+    from csv_pipeline.storage import accounts, attention, webhooks
 
     pipeline = opening.pipeline()
     with pipeline.database.begin() as connection:
+        untold = webhooks.untold(connection, account)
         found = attention.needs(connection, account, _MOST, pipeline.settings.max_failures)
         known = accounts.names(connection)
     if account is not None and not found and account not in known:
         raise UnknownAccountError(account, known)
+    found += untold
     found.sort(key=lambda need: need.account)  # of each account the newest first, as before
     if as_json:
         terminal.as_json([show_status.need_facts(need) for need in found])
     else:
-        show_status.needs(found, more=len(found) == _MOST)
+        show_status.needs(found, more=len(found) - len(untold) == _MOST)
     raise typer.Exit(int(strict and bool(found)))
 
 

@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 import typer
 
-from csv_pipeline.cli import attention_commands, declaring, doctor, reprocessing
+from csv_pipeline.cli import attention_commands, declaring, doctor, reprocessing, retaining
+from csv_pipeline.cli.alert_commands import alerts
 from csv_pipeline.cli.feed_commands import feeds
 from csv_pipeline.cli.group import Commands, OneValue
 from csv_pipeline.cli.options import AccountOption, Again, DryRun, FeedOption, Json, Strict
@@ -49,6 +50,7 @@ def main(
 
 app.add_typer(feeds, name="feeds")
 app.add_typer(token, name="token")
+app.add_typer(alerts, name="alerts")
 
 
 @app.command()
@@ -232,6 +234,7 @@ def rejects(  # noqa: PLR0913  # what to show, how much of it, and where to
         return
     with pipeline.database.begin() as connection:
         report = imports.report_of(connection, import_id)
+        quarantine.hold_to_kept(connection, import_id)
         faults = quarantine.faults_of(connection, import_id, limit=limit)
         superseded = quarantine.superseded(connection, import_id, limit=limit)
     masked = views.masked(faults, pipeline.feeds.get(report.feed))
@@ -327,6 +330,7 @@ app.command()(declaring.accounts)
 app.command(cls=OneValue)(declaring.account)
 app.command()(declaring.suggest)
 app.command()(doctor.doctor)
+app.command()(retaining.retention)
 
 
 def _pipeline() -> "Pipeline":

@@ -1,10 +1,12 @@
 """Options that several commands have, and how a moment is given."""
 
-import re
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated
 
 import typer
+
+from csv_pipeline.engine.moments import end_of, moment_of
 
 AccountOption = Annotated[str, typer.Option("--account", "-a", help="Whose file it is.")]
 FeedOption = Annotated[str, typer.Option("--feed", "-f", help="What it holds; see `feeds`.")]
@@ -21,23 +23,20 @@ Strict = Annotated[
 MaxMissing = Annotated[
     int | None, typer.Option(min=0, help="Let a snapshot lack so many stored rows, this once.")
 ]
-_AGO = re.compile(r"(\d{1,6})\s*([mhdw])")
-_DATE = re.compile(r"\d{4}-?\d{2}-?\d{2}")
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-def moment_of(text: str) -> datetime:
-    """Return the moment that is so long ago, as `2d`, or a date or time; UTC if it has no zone."""
+def moment(text: str) -> datetime:
+    """Return the moment that an option says."""
+    return _parsed(moment_of, text)
+
+
+def end(text: str) -> datetime:
+    """Return the moment at which what an option says is over."""
+    return _parsed(end_of, text)
+
+
+def _parsed(parse: Callable[[str], datetime], text: str) -> datetime:
     try:
-        if ago := _AGO.fullmatch(text):
-            return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-        moment = datetime.fromisoformat(text)
-    except (ValueError, OverflowError) as error:
-        raise typer.BadParameter(f"2d, 6h, 30m, or a date was needed; found {text!r}") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def end_of(text: str) -> datetime:
-    """Return the moment at which what is meant is over: of a date, that is the next midnight."""
-    moment = moment_of(text)
-    return moment + timedelta(days=1) if _DATE.fullmatch(text) else moment
+        return parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from csv_pipeline.cli.options import Json, end_of, moment_of
+from csv_pipeline.cli.options import Json, end, moment
 from csv_pipeline.model import ImportReport, Outcome
 
 if TYPE_CHECKING:
@@ -23,10 +23,10 @@ def reprocess(  # noqa: PLR0913  # which files, and how
     ] = None,
     since: Annotated[
         datetime | None,
-        typer.Option(parser=moment_of, metavar="WHEN", help="That arrived not before: 2d, a date."),
+        typer.Option(parser=moment, metavar="WHEN", help="That arrived not before: 2d, a date."),
     ] = None,
     until: Annotated[
-        datetime | None, typer.Option(parser=end_of, metavar="WHEN", help="That arrived not later.")
+        datetime | None, typer.Option(parser=end, metavar="WHEN", help="That arrived not later.")
     ] = None,
     *,
     changed: Annotated[

@@ -120,3 +120,19 @@ def tokens(found: Sequence[Mapping[str, Any]]) -> None:
             "revoked" if one["revoked_at"] else until,
         )
     out.print(made)
+
+
+def webhooks(found: Sequence[Mapping[str, Any]]) -> None:
+    """Print alerts and webhooks; what they were not told since when is in `status`."""
+    made = table("number", "sends", "to", "account", "of", "not taken", right=("number",))
+    for one in found:
+        failed = f"{one['attempts']} times: {one['problem']}" if one["attempts"] else ""
+        made.add_row(
+            str(one["number"]),
+            one["sends"],
+            plain(one["to"], 200),
+            one["account"] or "all",
+            ", ".join(one["kinds"]),
+            plain(failed, 200),
+        )
+    out.print(made)

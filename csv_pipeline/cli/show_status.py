@@ -5,9 +5,9 @@ from typing import Any
 
 from rich.text import Text
 
-from csv_pipeline.account import account_command
 from csv_pipeline.cli.terminal import command, out, plain, table
-from csv_pipeline.storage import attention, overdue
+from csv_pipeline.engine.help import help_against
+from csv_pipeline.storage import attention
 from csv_pipeline.storage.attention import Need
 
 
@@ -24,7 +24,7 @@ def needs(found: Sequence[Need], *, more: bool) -> None:
             plain(need.name),
             f"{need.at:%Y-%m-%d %H:%M}",
             Text.assemble((need.state, "red"), ": ", plain(_why(need), 240)),
-            plain(_help(need), 200),
+            plain(help_against(need, command()), 200),
         )
     out.print(made)
     if more:
@@ -42,7 +42,7 @@ def need_facts(need: Need) -> dict[str, Any]:
         "since": need.at.isoformat(),
         "rows": need.rows,
         "problem": need.problem,
-        "help": _help(need),
+        "help": help_against(need, command()),
     }
 
 
@@ -52,25 +52,3 @@ def _why(need: Need) -> str:
         return f"{need.rows:,} rows{more} were not imported"
     lines = (need.problem or "").strip().splitlines()
     return lines[-1].removeprefix(f"{need.name}: ") if lines else "it does not go on"
-
-
-def _help(need: Need) -> str:
-    its, number = command(), need.number
-    dismiss = f"or {its} dismiss {number}"
-    if need.dismissible:
-        return {
-            "to correct": f"{its} rejects {number} --out FILE; {dismiss}",
-            "refused": f"{its} suggest {number}; or correct the file; {dismiss}",
-            "failed": f"{its} rejects {number}; then import it again; {dismiss}",
-            attention.POISON: f"find out why (its run's log); then {its} import it; {dismiss}",
-        }[need.state]
-    match need.state:
-        case overdue.KIND:
-            scope = account_command(need.account, need.feed or "").removeprefix("csv-pipeline")
-            return f"ask for the file; or {its}{scope} --expected-every {overdue.NEVER}, or 7d"
-        case "misplaced":
-            return "move it into a folder ACCOUNT/FEED of the landing area"
-        case "waiting":
-            return f"look at the sensor `landing` and its runs; {its} dev starts both"
-        case _:
-            return "look at it on the import page"

@@ -9,6 +9,9 @@ from csv_pipeline.defs.feed import feed_definitions, outside
 from csv_pipeline.defs.growth import nightly_retention, retention
 from csv_pipeline.defs.jobs import export_rejects, undo_import
 from csv_pipeline.defs.keys import asset_keys
+from csv_pipeline.defs.lineage import lineage_sensors
+from csv_pipeline.defs.outside import outside_runs
+from csv_pipeline.defs.reprocessing import reprocess_accounts
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.schedules import nightly
 from csv_pipeline.defs.sensors import landing
@@ -31,8 +34,12 @@ def assemble(feeds: Sequence[Feed], engine: Engine) -> dg.Definitions:
         description="Imports files of one account.",
     )
     shared = dg.Definitions(
-        jobs=[job, undo_import, export_rejects, check_upload, retention],
-        sensors=[landing, derived_tables, stalled_runs, webhook_messages, *_automation(feeds)],
+        jobs=[job, reprocess_accounts, undo_import, export_rejects, check_upload, retention],
+        sensors=[
+            *(landing, outside_runs, derived_tables, stalled_runs, webhook_messages),
+            *_automation(feeds),
+            *lineage_sensors(),
+        ],
         schedules=[nightly, nightly_retention],
         resources={"engine": engine},
         executor=dg.in_process_executor,

@@ -1,7 +1,7 @@
 """Which files are those of one run, and how its ops hand them to one another, as plain JSON."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -9,23 +9,25 @@ from pydantic import TypeAdapter
 from csv_pipeline.engine.import_requests import batches
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError
-from csv_pipeline.model import Claim
-from csv_pipeline.storage import arrivals
+from csv_pipeline.model import Claim, ImportReport, Outcome
+from csv_pipeline.storage import arrivals, imports
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """The files of one run; `unrecorded` names those whose failure the database would not take."""
+    """The files of one run.
+
+    `waiting` names those whose store does not answer, and why; `unrecorded` those whose failure the
+    database would not take. `settled` are imports and undos that are done, and are only shown.
+    """
 
     account: str
     feed: str
     claims: tuple[Claim, ...]
     dry_run: bool = False
+    waiting: tuple[str, ...] = ()
     unrecorded: tuple[str, ...] = ()
-
-    def with_claims(self, claims: Iterable[Claim], unrecorded: Iterable[str]) -> "Batch":
-        """Return the batch with these claims left in it."""
-        return replace(self, claims=tuple(claims), unrecorded=tuple(unrecorded))
+    settled: tuple[int, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the batch in JSON's own types."""
@@ -72,6 +74,26 @@ def arrivals_named(
             f"{hint}"
         )
     return sorted({arrival_id for ids in found.values() for arrival_id in ids})
+
+
+def settled_reports(pipeline: Pipeline, batch: Batch) -> list[ImportReport]:
+    """Return what became of the imports and undos that a run shows.
+
+    Raises:
+        UnknownImportError: The ledger has no such import.
+        SetupError: One is of another account or feed, or they are of two kinds.
+    """
+    with pipeline.database.begin() as connection:
+        found = [imports.report_of(connection, import_id) for import_id in batch.settled]
+    for one in found:
+        if (one.account, one.feed) != (batch.account, batch.feed):
+            raise SetupError(
+                f"config 'settled': imports of {batch.account}/{batch.feed} were needed; "
+                f"{one.import_id} is of another account or feed"
+            )
+    if len(found) > 1 and any(one.outcome is Outcome.UNDO for one in found):
+        raise SetupError("config 'settled': imports, or one undo, were needed; found both")
+    return found
 
 
 def _named(

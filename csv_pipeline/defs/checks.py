@@ -35,11 +35,16 @@ def check_specs(feed: Feed) -> list[dg.AssetCheckSpec]:
                 name,
                 asset=asset_key(feed, feed.name),
                 description=promise,
-                blocking=name == "accounting_balances",
+                blocking=is_blocking(name),
                 partitions_def=account_partitions,
             )
             for name, promise in CHECKS.items()
         ]
+
+
+def is_blocking(name: str) -> bool:
+    """Return whether nothing downstream is made if a check fails."""
+    return name == "accounting_balances"
 
 
 def check_results(

@@ -18,7 +18,7 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import Queued
 from dagster._utils.interrupts import capture_interrupts
 from dagster_shared.cli import WorkspaceOpts, workspace_options
 
-from csv_pipeline.defs.launcher import SOURCE
+from csv_pipeline.defs.launcher import SOURCE, ForkingRunLauncher
 from csv_pipeline.defs.prompt_queue import PromptQueue
 from csv_pipeline.defs.watcher import Watcher
 from csv_pipeline.files.watching import Waits
@@ -49,20 +49,18 @@ def main() -> None:
 def run(log_level: str, **workspace: object) -> None:
     """Run until told to end."""
     target = workspace_opts_to_load_target(WorkspaceOpts.extract_from_cli_options(workspace))
-    SOURCE.start()
     try:
-        with (
-            capture_interrupts(),
-            get_instance_for_cli() as instance,
-            daemon_controller_from_instance(
+        with capture_interrupts(), get_instance_for_cli() as instance:
+            if isinstance(instance.run_launcher, ForkingRunLauncher):
+                SOURCE.start()
+            with daemon_controller_from_instance(
                 instance,
                 workspace_load_target=target,
                 gen_daemons=daemons,
                 log_level=log_level,
                 code_server_log_level="warning",
-            ) as controller,
-        ):
-            controller.check_daemon_loop()
+            ) as controller:
+                controller.check_daemon_loop()
     except KeyboardInterrupt:
         return
     finally:

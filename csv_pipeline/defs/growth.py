@@ -1,16 +1,20 @@
-"""Keep Dagster's own records from growing for ever: runs that ended long ago, and their events.
+"""Remove what the settings keep no longer, at night: see `csv_pipeline.engine.retention`.
 
-Ticks are removed by Dagster itself, see `retention` in dagster.yaml.
+Dagster's ticks are removed by Dagster itself, see `retention` in dagster.yaml.
 """
 
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import dagster as dg
 from pydantic import Field
 
+from csv_pipeline.defs.metadata import table
 from csv_pipeline.defs.resource import Engine
-from csv_pipeline.storage import dagster_records
+from csv_pipeline.engine import retention as engine_retention
+
+_SECONDS = 3_600.0
 
 
 class RetentionConfig(dg.Config):
@@ -19,30 +23,35 @@ class RetentionConfig(dg.Config):
     dry_run: bool = Field(default=False, description="Say what would be removed; remove nothing.")
 
 
-@dg.op(description="Remove runs that ended long ago, with their events and what they printed.")
-def remove_runs(
+@dg.op(description="Remove what is kept no longer, and say what that was.")
+def remove_expired(
     context: dg.OpExecutionContext, config: RetentionConfig, engine: dg.ResourceParam[Engine]
-) -> dg.Output[int]:
-    """Remove runs that are kept no longer; of each partition of an asset the newest run stays."""
-    pipeline = engine.pipeline()
-    days = pipeline.settings.keep_runs_days
-    with pipeline.database.begin() as connection:
-        found = [] if days is None else dagster_records.old_runs(connection, days)
-    if not config.dry_run:
-        for run_id in found:
-            _remove(context.instance, run_id)
-    done = "would be removed" if config.dry_run else "are removed"
-    context.log.info("%s runs that ended more than %s days ago %s.", len(found), days, done)
-    return dg.Output(len(found), metadata={"runs": len(found), "dry run": config.dry_run})
+) -> dg.Output[dict[str, int]]:
+    """Remove it; of each partition of an asset the newest run of Dagster stays."""
+    pipeline, instance = engine.pipeline(), context.instance
+    if config.dry_run:
+        found = engine_retention.look(pipeline)
+    else:
+        found = engine_retention.apply(
+            pipeline, _SECONDS, lambda run_id: remove_run(instance, run_id)
+        )
+    for one in found:
+        if one.items:
+            done = "would go" if config.dry_run else "went"
+            context.log.info("%s: %s %s. %s", one.kind, f"{one.items:,}", done, one.then)
+    counts = {one.kind: one.items for one in found}
+    facts = {"dry run": config.dry_run, **counts}
+    lines = (asdict(one) for one in found if one.items)
+    return dg.Output(counts, metadata={**facts, **table("what went", lines)})
 
 
 @dg.job(
-    description="Removes runs that ended more than CSV_PIPELINE_KEEP_RUNS_DAYS ago with their "
-    "events, save the newest of each partition; `dry_run` only counts them."
+    description="Removes what the settings keep no longer: histories, rejected rows, files, logs, "
+    "and Dagster's runs with their events, save the newest of each partition; `dry_run` counts."
 )
 def retention() -> None:
-    """Remove runs."""
-    remove_runs()
+    """Remove what is kept no longer."""
+    remove_expired()
 
 
 nightly_retention = dg.ScheduleDefinition(
@@ -51,11 +60,11 @@ nightly_retention = dg.ScheduleDefinition(
     cron_schedule="0 3 * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Removes runs of Dagster that are kept no longer.",
+    description="Removes what the settings keep no longer.",
 )
 
 
-def _remove(instance: dg.DagsterInstance, run_id: str) -> None:
+def remove_run(instance: dg.DagsterInstance, run_id: str) -> None:
     """Remove what a run left, and the run last of all: what is broken off is found again."""
     instance.compute_log_manager.delete_logs(prefix=[run_id])
     shutil.rmtree(Path(instance.storage_directory()) / run_id, ignore_errors=True)

@@ -5,23 +5,12 @@ from collections.abc import Iterator
 import dagster as dg
 from pydantic import Field
 
-from csv_pipeline.defs.derived import recompute_facts
-from csv_pipeline.defs.keys import asset_key, derived_key
-from csv_pipeline.defs.metadata import Metadata, undo_metadata
+from csv_pipeline.defs.downstream import Downstream
+from csv_pipeline.defs.metadata import undo_metadata
+from csv_pipeline.defs.outcome import undone, undone_in_short
 from csv_pipeline.defs.resource import Engine
-from csv_pipeline.engine.events import (
-    Event,
-    RecomputeBroke,
-    TableRecomputed,
-    WorklistBroke,
-    WorklistWritten,
-)
 from csv_pipeline.engine.import_requests import ACCOUNT, OUTCOME
-from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import PipelineError, SetupError
-from csv_pipeline.model import ImportReport
-from csv_pipeline.storage import imports
-from csv_pipeline.storage.recompute import Recomputed
 
 
 class UndoConfig(dg.Config):
@@ -38,57 +27,23 @@ def undo(
     """Undo one import and show what became of its rows, here and on the feed's asset."""
     pipeline = engine.pipeline()
     pipeline.leases.work_on(context.run.run_id, whole=True)
-    recomputed: list[Recomputed] = []
-    worklists: list[WorklistWritten] = []
-
-    def on_event(event: Event) -> None:
-        match event:
-            case TableRecomputed(recomputed=done):
-                recomputed.append(done)
-            case RecomputeBroke(derived=name, error=error):
-                context.log.error("%s: not recomputed; %s", name, error)
-            case WorklistWritten():
-                worklists.append(event)
-            case WorklistBroke(feed=name, error=error):
-                context.log.error("%s: no worklist written; %s", name, error)
-
+    downstream = Downstream(context.log)
     try:
-        report = pipeline.undo(config.import_id, dry_run=config.dry_run, on_event=on_event)
+        report = pipeline.undo(
+            config.import_id, on_event=downstream, dry_run=config.dry_run, run_id=context.run.run_id
+        )
     except PipelineError as error:
         unforeseen = None if isinstance(error, SetupError) else error
         raise dg.Failure(str(error), allow_retries=False) from unforeseen
-    facts = undo_metadata(report)
-    done = "would be undone" if config.dry_run else f"is undone by import {report.import_id}"
-    context.log.info("Import %s %s; what became of its rows is below.", config.import_id, done)
-    told_in_short = f"import {config.import_id} {done}"
-    context.instance.add_run_tags(
-        context.run.run_id, {ACCOUNT: report.account, OUTCOME: told_in_short}
-    )
-    if not config.dry_run:
-        yield from _after_undo(pipeline, report, told_in_short, facts)
-    for its in recomputed:
-        told = recompute_facts(pipeline, its)
-        key = derived_key(pipeline.feeds.values(), its.derived)
-        yield dg.AssetMaterialization(key, partition=its.account, metadata=told)
-    for one in worklists:
-        key = asset_key(pipeline.feed(one.feed), f"{one.feed}_worklist")
-        yield dg.AssetMaterialization(key, partition=one.account, metadata=one.facts)
-    yield dg.Output(report.import_id, metadata=facts)
-
-
-def _after_undo(
-    pipeline: Pipeline, report: ImportReport, description: str, facts: Metadata
-) -> Iterator[dg.AssetMaterialization]:
-    """Give the table as the undo left it, so that what is downstream follows."""
-    lane = report.account, report.feed
-    with pipeline.database.begin() as connection:
-        rows = imports.rows_stored(connection, *lane)
-    yield dg.AssetMaterialization(
-        asset_key(pipeline.feed(report.feed), report.feed),
-        description=description,
-        partition=report.account,
-        metadata={"dagster/partition_row_count": rows, **facts},
-    )
+    told = undone_in_short(report)
+    context.log.info("%s; what became of its rows is below.", told.capitalize())
+    context.instance.add_run_tags(context.run.run_id, {ACCOUNT: report.account, OUTCOME: told})
+    for key, facts in ({} if config.dry_run else undone(pipeline, report)).items():
+        yield dg.AssetMaterialization(
+            key, description=told, partition=report.account, metadata=facts
+        )
+    yield from downstream.materialisations(pipeline)
+    yield dg.Output(report.import_id, metadata=undo_metadata(report))
 
 
 @dg.job(

@@ -93,14 +93,6 @@ def files_tag(names: Sequence[str]) -> str:
     return f"{shown} and {more:,} more" if more > 0 else shown
 
 
-def outcome_tag(outcomes: Iterable[Outcome]) -> str:
-    """Return what became of the files of a run in few words: `imported`, or how many of each."""
-    counts = Counter(outcome.value for outcome in outcomes)
-    if counts.total() <= 1:
-        return next(iter(counts), "nothing to import")
-    return ", ".join(f"{count:,} {outcome}" for outcome, count in counts.most_common())
-
-
 def progress_metadata(done: Sequence[Progress]) -> Metadata:
     """Return what one stage did for the files of a run."""
     return {
@@ -163,14 +155,15 @@ def undo_metadata(report: ImportReport) -> Metadata:
 
 
 def rejects_metadata(
-    reports: Sequence[ImportReport], rejects: Sequence[tuple[str, Reject]]
+    reports: Sequence[ImportReport], rejects: Sequence[tuple[str, Reject]], rows_open: int
 ) -> Metadata:
-    """Return which rows the run refused and why.
+    """Return which rows the run refused and why, and how many rows of the account are open.
 
     `rejects` come with the names of their files.
     """
     return {
-        "dagster/partition_row_count": total(reports).rejected,
+        "dagster/partition_row_count": rows_open,
+        "rejected": total(reports).rejected,
         **_reject_tables(reports),
         **table(
             "first rejects", ({"file": name, "reject": reject.message} for name, reject in rejects)

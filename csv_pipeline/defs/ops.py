@@ -2,8 +2,9 @@
 
 Each op handles all files of its run and hands the batch on as JSON. A bad file never stops the
 others: this is the outermost edge, so whatever goes wrong with one file is caught here, logged with
-its traceback and recorded as that file's outcome. Only a database or an object store that does not
-answer stops the op; its retry policy waits and tries again, and what is done for a file stays done.
+its traceback and recorded as that file's outcome. Files of an object store that does not answer
+wait for another run. Only a database that does not answer stops the op; its retry policy waits and
+tries again, and what is done for a file stays done.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,33 +16,25 @@ import dagster as dg
 from pydantic import Field
 
 from csv_pipeline.account import account_slug
-from csv_pipeline.defs.batch import Batch, arrivals_named, batch_from, first_batch
-from csv_pipeline.defs.checks import CHECKS, check_results, files_accepted
+from csv_pipeline.defs.batch import Batch, arrivals_named, batch_from, first_batch, settled_reports
+from csv_pipeline.defs.checks import CHECKS, files_accepted
 from csv_pipeline.defs.keys import asset_key
-from csv_pipeline.defs.metadata import (
-    MOST_LINES,
-    files_tag,
-    outcome_tag,
-    progress_metadata,
-    rejects_metadata,
-    table_metadata,
-)
+from csv_pipeline.defs.metadata import MOST_LINES, files_tag, progress_metadata
+from csv_pipeline.defs.outcome import imported, not_stored, outcome_tag, table_facts, undone
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.engine import run
-from csv_pipeline.engine.events import ClaimLost, Event, StepBroke, StepDone
+from csv_pipeline.engine.events import ClaimLost, Event, FileWaits, StepBroke, StepDone
 from csv_pipeline.engine.import_requests import ACCOUNT, FILES, OUTCOME
 from csv_pipeline.engine.importer import imports_of
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.workspace import Progress, Stage
 from csv_pipeline.errors import SetupError, UnavailableError
-from csv_pipeline.model import Claim, ImportReport, Outcome, Reject
-from csv_pipeline.storage import arrivals, attention, imports, quarantine
+from csv_pipeline.model import Claim, ImportReport, Outcome
 
 PATIENCE = dg.RetryPolicy(
     max_retries=5, delay=1, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
 )
 _BATCH = dg.Out(dict[str, Any], description="the files of this run, as JSON")
-_MOST_AWAY = 1_000
 _OPTIONAL = dg.Out(dg.Nothing, is_required=False)
 _IN_PROCESS = {dg.in_process_executor.name, "execute_in_process_executor"}
 
@@ -72,6 +65,11 @@ class ImportConfig(dg.Config):
         description="How many stored rows each of the files named may lack as a snapshot, whatever "
         "the feed allows.",
     )
+    settled: list[int] = Field(
+        default=[],
+        description="Imports, or one undo, that are done, as by a command: show what became of "
+        "them, and import nothing.",
+    )
 
 
 class ClaimConfig(ImportConfig):
@@ -93,8 +91,9 @@ def claim(
     with step(context, engine) as pipeline:
         batch = _claim(context, config, pipeline)
         names = [claim.name for claim in batch.claims]
+        names += [report.name for report in settled_reports(pipeline, batch)]
         _tag(context, {ACCOUNT: batch.account, FILES: files_tag(names) if names else "none"})
-        if not batch.claims:
+        if not names:
             context.log.info("Nothing to import for %s/%s.", batch.account, batch.feed)
         arrived = _advance_all(context, pipeline, batch, Stage.ARRIVE)
         if not batch.dry_run:
@@ -131,9 +130,9 @@ def report(
     """Report on all files of the run; only then fail it, if there is reason to."""
     with step(context, engine) as pipeline:
         told = batch_from(_advance_all(context, pipeline, batch_from(batch), Stage.REPORT).value)
-        reports = run.settled(pipeline, told.claims)
+        reports = run.settled(pipeline, told.claims) + settled_reports(pipeline, told)
         results = list(_results(pipeline, told, reports))
-        _tag(context, {OUTCOME: outcome_tag(report.outcome for report in reports)})
+        _tag(context, {OUTCOME: outcome_tag(reports)})
     yield from results
     run.finish(pipeline, told.claims)
     if not told.dry_run:
@@ -143,6 +142,8 @@ def report(
 
 def _claim(context: dg.OpExecutionContext, config: ClaimConfig, pipeline: Pipeline) -> Batch:
     account = account_slug(context.partition_key)
+    if config.settled:
+        return Batch(account=account, feed=config.feed, claims=(), settled=tuple(config.settled))
     if config.files or config.arrival_ids:
         wanted = arrivals_named(pipeline, account, config.feed, config.files, config.arrival_ids)
     elif config.again:
@@ -177,7 +178,7 @@ def _with_members(pipeline: Pipeline, batch: Batch) -> Batch:
         allowed = import_.claim.max_missing
         claims.append(import_.claim)
         claims += [replace(its, max_missing=allowed) for its in members if its is not None]
-    return batch.with_claims(filter(None, claims), batch.unrecorded)
+    return replace(batch, claims=tuple(filter(None, claims)))
 
 
 def _advance_all(
@@ -192,48 +193,44 @@ def _advance_all(
                 done.append(progress)
             case ClaimLost(claim=claim, error=error):
                 context.log.warning("%s: dropped; %s", claim.name, error)
+            case FileWaits(claim=claim, error=error):
+                context.log.warning("%s: it waits and is tried again; %s", claim.name, error)
             case StepBroke(claim=claim, error=error, recorded=recorded):
                 but = "" if recorded else " and cannot be recorded"
                 context.log.error("%s: %s failed%s", claim.name, stage, but, exc_info=error)
 
     result = run.advance(pipeline, batch.claims, stage, on_event)
-    unrecorded = (*batch.unrecorded, *(broke.claim.name for broke in result.unrecorded))
-    left = batch.with_claims(result.claims, unrecorded)
+    left = replace(
+        batch,
+        claims=result.claims,
+        waiting=(*batch.waiting, *(f"{one.claim.name}: {one.error}" for one in result.waiting)),
+        unrecorded=(*batch.unrecorded, *(broke.claim.name for broke in result.unrecorded)),
+    )
     return dg.Output(left.to_json(), metadata=progress_metadata(done))
 
 
 def _results(pipeline: Pipeline, batch: Batch, reports: list[ImportReport]) -> Iterator[Any]:
     """Give the materialisations and checks; a dry run, which changes nothing, is an observation.
 
-    A run without files leaves all that is shown of earlier ones, but looks at the ledger again.
+    A run without files leaves all that is shown of earlier ones, but looks at the ledger again, as
+    after an undo.
     """
     feed = pipeline.feed(batch.feed)
-    with pipeline.database.begin() as connection:
-        rows_stored = imports.rows_stored(connection, batch.account, feed.name)
-        most = pipeline.settings.max_failures
-        away = attention.not_stored(connection, batch.account, feed.name, _MOST_AWAY, most)
-        locations = arrivals.locations(connection, [report.arrival_id for report in reports])
-    facts = table_metadata(reports, rows_stored, files=_files(pipeline, reports, locations))
     if batch.dry_run:
         yield dg.AssetObservation(
             asset_key(feed, feed.name),
             description="Dry run: nothing of it is stored.",
             partition=batch.account,
-            metadata={"dry run": True, **facts},
+            metadata={"dry run": True, **table_facts(pipeline, batch.account, feed, reports)},
         )
         yield from (dg.Output(None, check) for check in CHECKS)
-        return
-    if not reports:
+    elif reports and reports[0].outcome is not Outcome.UNDO:
+        yield from imported(pipeline, batch.account, feed, reports)
+    else:
+        for key, facts in (undone(pipeline, reports[0]) if reports else {}).items():
+            yield dg.MaterializeResult(asset_key=key, metadata=facts)
         yield from (dg.Output(None, check) for check in CHECKS if check != "files_accepted")
-        yield files_accepted(feed, away)
-        return
-    yield dg.MaterializeResult(
-        asset_key=asset_key(feed, feed.name),
-        metadata=facts,
-        check_results=check_results(feed, reports, away),
-    )
-    rejects = rejects_metadata(reports, _first_rejects(pipeline, reports))
-    yield dg.MaterializeResult(asset_key=asset_key(feed, f"{feed.name}_rejects"), metadata=rejects)
+        yield files_accepted(feed, not_stored(pipeline, batch.account, feed))
 
 
 def _tag(context: dg.OpExecutionContext, tags: Mapping[str, str]) -> None:
@@ -241,32 +238,14 @@ def _tag(context: dg.OpExecutionContext, tags: Mapping[str, str]) -> None:
     context.instance.add_run_tags(context.run.run_id, tags)
 
 
-def _files(
-    pipeline: Pipeline, reports: list[ImportReport], locations: Mapping[int, str]
-) -> list[tuple[str, str, str]]:
-    """Return the name of each file with where it is now and where the outcome of its rows is."""
-    return [
-        (report.name, locations.get(report.arrival_id, ""), str(pipeline.results_of(report) or ""))
-        for report in reports
-    ]
-
-
-def _first_rejects(pipeline: Pipeline, reports: list[ImportReport]) -> list[tuple[str, Reject]]:
-    found: list[tuple[str, Reject]] = []
-    with pipeline.database.begin() as connection:
-        for report in reports:
-            if report.counts.rejected and len(found) < MOST_LINES:
-                faults = quarantine.faults_of(connection, report.import_id, MOST_LINES)
-                found += [(report.name, reject) for reject in faults]
-    return found
-
-
 def _fail_if_due(batch: Batch, reports: list[ImportReport]) -> None:
-    """Fail the run if every file failed, or if the ledger does not know of one's failure."""
+    """Fail the run if every file failed or waits, or if a failure is unknown to the ledger."""
     failed = [report.name for report in reports if report.outcome is Outcome.FAILED]
     if failed and len(failed) == len(reports):
         names = ", ".join(failed[:MOST_LINES])
         raise dg.Failure(f"every file failed: {names}", allow_retries=False)
+    if batch.waiting and not reports:
+        raise dg.Failure(f"every file waits: {batch.waiting[0]}", allow_retries=False)
     if batch.unrecorded:
         names = ", ".join(batch.unrecorded[:MOST_LINES])
         raise dg.Failure(f"failed and could not be recorded: {names}", allow_retries=False)

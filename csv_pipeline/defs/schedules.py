@@ -20,9 +20,8 @@ from csv_pipeline.engine.import_requests import ACCOUNTS, JOB
 def nightly(
     context: dg.ScheduleEvaluationContext, engine: dg.ResourceParam[Engine]
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """Request runs for files that failed or still wait, and remove files kept no longer."""
+    """Request runs for files that failed or still wait."""
     pipeline = engine.pipeline()
-    pipeline.remove_all_expired(pipeline.settings.tick_seconds)
     requests = request_runs(pipeline, waiting_lanes(pipeline, night=True), all_files=True)
     requests += request_recomputes(pipeline, again=f"{context.scheduled_execution_time:%Y-%m-%d}")
     # A schedule cannot request partitions, and an account may be newer than the last sensor tick.

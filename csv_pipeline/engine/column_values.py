@@ -11,9 +11,9 @@ from typing import Annotated, Any
 import polars as pl
 
 from csv_pipeline.account import Account, DateOrder, DecimalMark
-from csv_pipeline.batches import scan
+from csv_pipeline.batches import BatchWriter, batches, scan
 from csv_pipeline.errors import ContradictionError, UndecidableError
-from csv_pipeline.handover import REJECTS
+from csv_pipeline.handover import ORIGIN, REJECTS
 from csv_pipeline.parts import Files
 from csv_pipeline.spec.contract import Contract, Style, Timestamp, column, heading
 from csv_pipeline.spec.declared.types import PRECISION, SCALE
@@ -36,6 +36,8 @@ _TYPES: tuple[tuple[str, Any, Kind | None], ...] = (
     ("a date", pl.Date, None),
     ("a time", pl.Time, None),
 )
+_HAS: dict[object, str] = {Kind.UUID: "[0-9A-Fa-f]{8}", Kind.JSON: "", bool: ""}
+"""What each value of a type has in it; those of the others have a digit."""
 STYLES: dict[str, Style] = {str(one): one for one in (*DateOrder, *DecimalMark)}
 _NOBODY = Account(account="proposal")
 
@@ -71,11 +73,13 @@ class ColumnValues:
     @cached_property
     def parts(self) -> list[pl.Series]:
         """The trimmed cells of each file that has the column, null where one is empty."""
-        cell = [pl.col(str(at)).str.strip_chars().replace("", None) for _, at in self.files]
-        return [
-            scan(files.rows).select(one.alias("v")).collect()["v"]
-            for (files, _), one in zip(self.files, cell, strict=True)
-        ]
+        cell = pl.col("0").str.strip_chars().replace("", None)
+        return [scan(its.rows).select(cell.alias("v")).collect()["v"] for its in self._alone]
+
+    @cached_property
+    def _alone(self) -> list[Files]:
+        """Each file that has the column, as if it had no other."""
+        return [_with_one(files, at, self.title) for files, at in self.files]
 
     @property
     def values(self) -> pl.Series:
@@ -130,14 +134,17 @@ class ColumnValues:
     def _tried(self, annotation: Any, kind: Kind | None) -> list[_Tried]:
         """Return the column's values by a type, file by file; none if a file is refused by it."""
         known = (str(annotation), kind)
+        has = _HAS.get(kind or annotation, r"\p{N}")
+        if known not in self.tried and not self.filled.str.contains(has).any():
+            self.tried[known] = []
         if known not in self.tried:
-            made = [self._cast(files, annotation, kind) for files, _ in self.files]
+            made = [self._cast(files, annotation, kind) for files in self._alone]
             proven = {its.style for its in made if its and its.style}
             if len(proven) == 1 and any(its and its.open for its in made):
                 style = STYLES[proven.pop()]
                 made = [
                     self._cast(files, annotation, kind, style) if its and its.open else its
-                    for its, (files, _) in zip(made, self.files, strict=True)
+                    for its, files in zip(made, self._alone, strict=True)
                 ]
             self.tried[known] = [its for its in made if its] if all(made) else []
         return self.tried[known]
@@ -167,6 +174,15 @@ class ColumnValues:
         return _Tried(
             files.names[0], values, faults.unique("row_number").sort("row_number"), *proven
         )
+
+
+def _with_one(files: Files, at: int, title: str) -> Files:
+    """Return a file with one of its columns, under its title."""
+    rows = BatchWriter(files.work / f"column-{at}")
+    for number, batch in enumerate(batches(files.rows, [str(at), *ORIGIN])):
+        rows.write(batch.rename({str(at): "0"}), number)
+    text = replace(files.texts[0], header=(title,))
+    return replace(files, texts=(text,), rows=rows.batches)
 
 
 def _no_name_of(header: Sequence[str]) -> str:

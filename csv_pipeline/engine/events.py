@@ -15,7 +15,7 @@ import polars as pl
 import structlog
 
 from csv_pipeline.engine.workspace import Progress, Stage
-from csv_pipeline.errors import LostClaimError
+from csv_pipeline.errors import LostClaimError, StoreDeniedError, StoreUnavailableError
 from csv_pipeline.model import Claim, FoundFile, ImportReport, Reject
 from csv_pipeline.storage.recompute import Recomputed
 
@@ -74,6 +74,14 @@ class ClaimLost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FileWaits:
+    """A file waits, as its store does not answer or let us in; its claim is given back."""
+
+    claim: Claim
+    error: StoreUnavailableError | StoreDeniedError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImportSettled:
     """What became of every row of a file is known and stored.
 
@@ -128,6 +136,7 @@ Event = (
     | StepDone
     | StepBroke
     | ClaimLost
+    | FileWaits
     | ImportSettled
     | TableRecomputed
     | RecomputeBroke

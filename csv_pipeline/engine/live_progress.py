@@ -5,6 +5,7 @@ a second, on a connection of its own. A database that does not answer there cost
 but the watching.
 """
 
+import atexit
 import threading
 from dataclasses import replace
 
@@ -19,6 +20,7 @@ from csv_pipeline.storage.progress import Step
 
 _WRITE_SECONDS = 0.5
 _IDLE_SECONDS = 5.0
+_LAST_SECONDS = 2.0
 log = structlog.get_logger()
 
 
@@ -30,8 +32,9 @@ def watched(pipeline: Pipeline) -> Pipeline:
 class LiveProgress:
     """What is known of imports that go on, and the thread that writes it down while there is any.
 
-    The thread ends when nothing has come for a while; the next event starts another. Of dry runs
-    it tells if they are the check `of_upload`, by the number of that.
+    The thread ends when nothing has come for a while; the next event starts another. What is left
+    is written before the process leaves an embedded server. Of dry runs it tells if they are the
+    check `of_upload`, by the number of that.
     """
 
     def __init__(self, database: Database, of_upload: int | None = None) -> None:
@@ -41,7 +44,15 @@ class LiveProgress:
         self._changed: set[int] = set()
         self._settled: set[int] = set()
         self._writer: threading.Thread | None = None
-        self._told = threading.Event()
+        self._told, self._over = threading.Event(), threading.Event()
+        atexit.register(self.end)
+
+    def end(self) -> None:
+        """Write what is left without waiting, and let the thread end."""
+        self._over.set()
+        self._told.set()
+        if (writer := self._writer) is not None:
+            writer.join(_LAST_SECONDS)
 
     def __call__(self, event: Event) -> None:
         """Remember what an event says."""
@@ -87,13 +98,13 @@ class LiveProgress:
 
     def _write(self) -> None:
         while True:
-            came = self._told.wait(_IDLE_SECONDS)
+            came = self._over.is_set() or self._told.wait(_IDLE_SECONDS)
             with self._lock:
                 self._told.clear()
                 steps = [self._known[one] for one in self._changed]
                 settled, self._settled = self._settled, set()
                 self._changed = set()
-                if not came and not steps and not settled:
+                if not (steps or settled) and (self._over.is_set() or not came):
                     self._writer = None
                     return
             try:
@@ -103,4 +114,4 @@ class LiveProgress:
                         progress.forget(connection, settled)
             except Exception as error:  # noqa: BLE001  # whatever it is, only the watching is lost
                 log.warning("progress not written", because=type(error).__name__)
-            threading.Event().wait(_WRITE_SECONDS)
+            self._over.wait(_WRITE_SECONDS)

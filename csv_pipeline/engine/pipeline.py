@@ -14,20 +14,20 @@ from typing import Unpack
 import structlog
 
 from csv_pipeline.account import Account, Declared, account_slug
-from csv_pipeline.engine import archive, retention
+from csv_pipeline.engine import archive, expired_files
 from csv_pipeline.engine.derive import derived_tables, recompute, recompute_touched
 from csv_pipeline.engine.events import OnEvent, nobody, told
 from csv_pipeline.engine.fitting import with_tables
 from csv_pipeline.engine.housekeeping import sweep
 from csv_pipeline.engine.lease_renewer import LeaseRenewer
 from csv_pipeline.engine.progress import Value, report_progress
-from csv_pipeline.engine.undo import undo
+from csv_pipeline.engine.undo import Undoing, undo
 from csv_pipeline.engine.worklist import Written, rewrite_worklist, write_worklist
 from csv_pipeline.errors import SetupError
 from csv_pipeline.files.landing import ScanResult, found_file, scan_landing
-from csv_pipeline.files.stores import store_of, written_to
+from csv_pipeline.files.stores import CANNOT, store_of, written_to
 from csv_pipeline.location import Location, is_below, location_of, parts_below, storable
-from csv_pipeline.model import Claim, FoundFile, ImportReport
+from csv_pipeline.model import Claim, FoundFile, ImportReport, Outcome
 from csv_pipeline.rejects.rejects_file import write_rejects
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.derived import DerivedTable
@@ -250,11 +250,7 @@ class Pipeline:
 
     def remove_expired(self, account: str, feed: str) -> None:
         """Remove the files of an account and feed that are kept no longer."""
-        retention.remove_expired(self.database, self.settings, account, feed)
-
-    def remove_all_expired(self, seconds: float) -> None:
-        """Do so for every account and feed, in random order, and stop after so many seconds."""
-        retention.remove_all_expired(self.database, self.settings, seconds)
+        expired_files.remove_expired(self.database, self.settings, account, feed)
 
     def write_rejects(
         self,
@@ -326,14 +322,14 @@ class Pipeline:
         return report_progress(self.settings, self.feed(feed), account, row)
 
     def undo(
-        self, import_id: int, *, dry_run: bool = False, on_event: OnEvent = nobody
+        self, import_id: int, *, on_event: OnEvent = nobody, **how: Unpack[Undoing]
     ) -> ImportReport:
         """Take back what an import wrote, or bring back what an undo took; see `undo.undo`.
 
         Then what is derived from the feed is recomputed, and its worklist is written.
         """
-        report = undo(self.database, self.feed, import_id, dry_run=dry_run)
-        if not dry_run:
+        report = undo(self.database, self.feed, import_id, **how)
+        if report.outcome is Outcome.UNDO:
             tell = told(self.consumers, on_event)
             recompute_touched(self.database, self.feeds, report.account, report.feed, tell)
             rewrite_worklist(
@@ -347,9 +343,12 @@ class Pipeline:
         return recompute(self.database, self.feeds, table, account, everything=everything)
 
     def results_of(self, report: ImportReport) -> Location | None:
-        """Return the file that says what became of each row of an import, if there is one."""
+        """Return the file that says what became of each row of an import, if one is seen."""
         file = self.settings.results_file(report.account, report.feed, report.import_id)
-        return file if store_of(file).exists(file) else None
+        try:
+            return file if store_of(file).exists(file) else None
+        except CANNOT:  # what was imported is, whether its store answers now or not
+            return None
 
     def repaired_by(self, path: Path, import_id: int | None = None) -> ImportReport:
         """Return the import that a file of rejected rows belongs to, as told or as the file says.

@@ -1,112 +1,124 @@
-"""Remove files that are kept no longer: archived, refused, results and rejects."""
+"""Remove what is kept no longer, kind by kind: the same for the command, the job and a dry run.
 
-import random
+Each kind has its own setting. The ledger itself (`arrival`, `import`), rows of feeds and what an
+import needs to happen exactly once are kept for ever.
+"""
+
 import time
-from collections.abc import Collection, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
-from csv_pipeline.engine.archive import found_at, log, what_cannot_go_stays
-from csv_pipeline.files.stores import store_of
-from csv_pipeline.location import Location, is_below
-from csv_pipeline.settings import Settings
-from csv_pipeline.storage import moves, tables
-from csv_pipeline.storage.database import Database
+from csv_pipeline.engine import expired_files
+from csv_pipeline.engine.pipeline import Pipeline
+from csv_pipeline.storage import dagster_records, expiry, undo_records
+from csv_pipeline.storage.expiry import Amount
 
-_arrival = tables.arrival
+_SHOWN = 10
 
 
-def remove_expired(database: Database, settings: Settings, account: str, feed: str) -> None:
-    """Remove what is older, or more, than the settings let us keep of an account and feed.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Going:
+    """What goes of one kind, by a setting: rows, files or runs, and their bytes.
 
-    Counted apart: archived files, refused ones, files of results and files of rejects. A file that
-    may still be imported stays, and so does one that is not as it was.
+    `then` says what cannot be done any more once it is gone.
     """
-    if settings.keep_files is None and settings.keep_days is None:
-        return
-    for area in settings.kept_areas:
-        with database.begin() as connection:
-            query = _too_many(settings, account, feed, area)
-            arrival_ids = connection.scalars(query).all()
-        if arrival_ids:
-            with database.begin() as connection:
-                _remove(connection, arrival_ids, area)
-    for area in (settings.results_area, settings.rejects_area):
-        removed = []
-        with what_cannot_go_stays():
-            for location in _old_leaves(settings, area / account / feed):
-                store_of(location).remove(location)
-                removed.append((account, feed, None, location))
-        with database.begin() as connection:
-            moves.note_removed(connection, removed)
+
+    kind: str
+    setting: str
+    items: int
+    size_bytes: int
+    then: str = ""
 
 
-def remove_all_expired(database: Database, settings: Settings, seconds: float) -> None:
-    """Do so for every account and feed, in random order, and stop after so many seconds."""
-    if settings.keep_files is None and settings.keep_days is None:
-        return
-    deadline = time.monotonic() + seconds
-    with database.begin() as connection:
-        found = connection.execute(sa.select(tables.lane))
-        lanes = [(row.account, row.feed) for row in found]
-    random.shuffle(lanes)
-    for account, feed in lanes:
-        if time.monotonic() > deadline:
-            break
-        remove_expired(database, settings, account, feed)
+def look(pipeline: Pipeline) -> list[Going]:
+    """Return what is kept no longer; nothing is removed."""
+    with pipeline.database.begin() as connection:
+        return list(_look(connection, pipeline))
 
 
-def _too_many(settings: Settings, account: str, feed: str, area: Location) -> sa.Select[int]:
-    """Ask for the settled files of an area that are too many, or too old."""
-    name = _arrival.c.name
-    in_order = sa.func.row_number().over(
-        order_by=(_arrival.c.moved_at.desc(), _arrival.c.arrival_id.desc())
-    )
-    columns = (_arrival.c.arrival_id, _arrival.c.moved_at, _arrival.c.status)
-    query = sa.select(*columns, in_order.label("rank")).where(
-        _arrival.c.account == account,
-        _arrival.c.feed == feed,
-        _arrival.c.moved_to.startswith(f"{area}/", autoescape=True),
-        _arrival.c.removed_at.is_(None),
-        sa.func.right(_arrival.c.moved_to, sa.func.length(name) + 1) != sa.literal("!") + name,
-    )
-    listed = query.subquery()
-    over: list[sa.ColumnElement[bool]] = [sa.false()]
-    if settings.keep_files is not None:
-        over.append(listed.c.rank > settings.keep_files)
-    if settings.keep_days is not None:
-        over.append(listed.c.moved_at < sa.func.now() - timedelta(days=settings.keep_days))
-    return sa.select(listed.c.arrival_id).where(listed.c.status.in_(moves.SETTLED), sa.or_(*over))
+def apply(
+    pipeline: Pipeline, seconds: float, remove_run: Callable[[str], None] | None
+) -> list[Going]:
+    """Remove what is kept no longer and return what went.
+
+    After so many seconds no further run or file is removed. `remove_run` removes a run of Dagster;
+    without it runs stay.
+    """
+    deadline, settings = time.monotonic() + seconds, pipeline.settings
+    before = look(pipeline)
+    if settings.history_days is not None:
+        feeds = pipeline.feeds.values()
+        undo_records.prune_history(pipeline.database, feeds, settings.history_days)
+    if settings.keep_rejects_days is not None:
+        _remove_rejects(pipeline, settings.keep_rejects_days)
+    for table, days in _logs(pipeline).items():
+        if days is not None:
+            with pipeline.database.begin() as connection:
+                expiry.remove_entries(connection, table, days)
+    if settings.keep_runs_days is not None and remove_run is not None:
+        with pipeline.database.begin() as connection:
+            run_ids = dagster_records.old_runs(connection, settings.keep_runs_days)
+        for run_id in run_ids:
+            if time.monotonic() < deadline:
+                remove_run(run_id)
+    left = max(0.0, deadline - time.monotonic())
+    expired_files.remove_all_expired(pipeline.database, settings, left)
+    return [_went(was, now) for was, now in zip(before, look(pipeline), strict=True)]
 
 
-def _remove(connection: sa.Connection, arrival_ids: Collection[int], area: Location) -> None:
-    """Remove files that are kept no longer, unless they are wanted, and write that down."""
-    removed = []
-    with what_cannot_go_stays():
-        for held in moves.hold(connection, arrival_ids):
-            location, store = held.source, store_of(held.source)
-            if not (held.is_settled and held.is_done and is_below(location, area)):
-                continue
-            if store.exists(location) and not found_at(held, location):
-                log.warning("file stays", because=f"{location} was changed since")
-                continue
-            store.remove(location, folder=True)
-            removed.append(held)
-    moves.removed(connection, removed)
+def _look(connection: sa.Connection, pipeline: Pipeline) -> Iterator[Going]:
+    settings = pipeline.settings
+    history = rejects = runs = Amount()
+    if settings.history_days is not None:
+        history = expiry.old_history(connection, pipeline.feeds, settings.history_days)
+    yield _going("history", "history_days", history, "undo")
+    if settings.keep_rejects_days is not None:
+        rejects = expiry.old_rejects(connection, settings.keep_rejects_days)
+    kept = "replay of rejected rows, undo of what repaired them"
+    yield _going("rejected rows", "keep_rejects_days", rejects, kept)
+    for table, days in _logs(pipeline).items():
+        entries = Amount() if days is None else expiry.old_entries(connection, table, days)
+        yield _going(*_NAMES[table], entries)
+    if settings.keep_runs_days is not None:
+        runs = expiry.old_runs(connection, settings.keep_runs_days)
+    yield _going("runs of Dagster", "keep_runs_days", runs)
+    for name, amount in expired_files.expired(connection, settings).items():
+        once_more = "import once more" if name in {"archive", "refused"} else ""
+        yield _going(f"files in {name}", "keep_days", amount, once_more)
 
 
-def _old_leaves(settings: Settings, folder: Location) -> Iterator[Location]:
-    """Give the files that imports left in a folder and that are too many, or too old."""
-    by_import = {}
-    for listed in store_of(folder).listing(folder):
-        number = listed.location.name.removeprefix("import-").removesuffix(".csv")
-        if number.isdecimal():
-            by_import[int(number)] = listed
-    days = settings.keep_days
-    oldest = None if days is None else datetime.now(UTC) - timedelta(days=days)
-    newest_first = [by_import[import_id] for import_id in sorted(by_import, reverse=True)]
-    for newer, listed in enumerate(newest_first):
-        too_many = settings.keep_files is not None and newer >= settings.keep_files
-        if too_many or (oldest is not None and listed.status.modified_at < oldest):
-            yield listed.location
+_NAMES = {
+    "file_move": ("moves of files", "keep_moves_days"),
+    "audit": ("audit log", "keep_audit_days"),
+}
+
+
+def _logs(pipeline: Pipeline) -> dict[str, int | None]:
+    return {table: getattr(pipeline.settings, setting) for table, (_, setting) in _NAMES.items()}
+
+
+def _going(kind: str, setting: str, amount: Amount, no_more: str = "") -> Going:
+    then = ""
+    if no_more and amount.import_ids:
+        numbers = ", ".join(map(str, amount.import_ids[:_SHOWN]))
+        more = len(amount.import_ids) - _SHOWN
+        then = f"no {no_more}: import {numbers}" + (f" and {more:,} more" if more > 0 else "")
+    items, size_bytes = amount.items, amount.size_bytes
+    return Going(kind=kind, setting=setting, items=items, size_bytes=size_bytes, then=then)
+
+
+def _went(was: Going, now: Going) -> Going:
+    """Return what went between two looks; something may have grown old in between."""
+    items = max(0, was.items - now.items)
+    return replace(was, items=items, size_bytes=max(0, was.size_bytes - now.size_bytes))
+
+
+def _remove_rejects(pipeline: Pipeline, days: int) -> None:
+    """Remove rejected rows, an import at a time, so that nobody waits for long."""
+    with pipeline.database.begin() as connection:
+        import_ids = expiry.old_rejects(connection, days).import_ids
+    for import_id in import_ids:
+        with pipeline.database.begin() as connection:
+            expiry.remove_rejects(connection, [import_id])

@@ -2,8 +2,9 @@
 
 Whoever imports files calls it: the Dagster ops one step at a time, the command line all steps in
 one call. A file that is refused has an outcome like any other. An unforeseen error becomes
-the outcome of its file, and the others go on. A claim that is lost drops its file. A database or an
-object store that does not answer stops the run; what is done stays done, and the claims run out.
+the outcome of its file, and the others go on. A claim that is lost drops its file. Files of an
+object store that does not answer, or does not let us in, wait: their claims are given back. A
+database that does not answer stops the run; what is done stays done, and the claims run out.
 """
 
 import threading
@@ -20,6 +21,7 @@ from csv_pipeline.batches import ROWS_DONE
 from csv_pipeline.engine.derive import recompute_touched
 from csv_pipeline.engine.events import (
     ClaimLost,
+    FileWaits,
     ImportSettled,
     OnEvent,
     RowsDone,
@@ -37,19 +39,31 @@ from csv_pipeline.engine.loader import NotTogetherError
 from csv_pipeline.engine.logs import about
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.workspace import Progress, Stage
-from csv_pipeline.errors import FileRefusedError, LostClaimError, UnavailableError
+from csv_pipeline.errors import (
+    FileRefusedError,
+    LostClaimError,
+    StoreDeniedError,
+    StoreUnavailableError,
+    UnavailableError,
+)
 from csv_pipeline.model import Claim, ImportReport, Outcome
 from csv_pipeline.stages.load import RowRefusedError
+from csv_pipeline.storage import claims as ledger
 
 _TELL_SECONDS = 0.4
+_Silence = StoreUnavailableError | StoreDeniedError
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepResult:
-    """The files that go on after a step, and those that do not: lost ones and unrecorded ones."""
+    """The files that go on after a step, and those that do not.
+
+    These are lost, or wait for their store, or their failure could not be recorded.
+    """
 
     claims: tuple[Claim, ...]
+    waiting: tuple[FileWaits, ...] = ()
     lost: tuple[LostClaimError, ...] = ()
     unrecorded: tuple[StepBroke, ...] = ()
 
@@ -62,20 +76,21 @@ def run(
     Then what is derived from the feed is recomputed. An interrupt gives all claims back.
 
     Raises:
-        UnavailableError: Database or object store do not answer; the claims run out and the files
+        DatabaseUnavailableError: The database does not answer; the claims run out and the files
             are picked up again.
+        StoreUnavailableError, StoreDeniedError: All of the files wait for their store.
         LostClaimError: Other workers have all of the files by now.
         Exception: The ledger took neither the import of a file nor its failure.
     """
     tell = told(pipeline.consumers, on_event)
     reports: list[ImportReport] = []
-    lost: list[LostClaimError] = []
+    lost: list[LostClaimError | _Silence] = []
     try:
         with pipeline.leases.working_on(claims):
             going = imports_of(pipeline, claims)
             for stage in Stage:
                 result = _advance_all(going, stage, tell)
-                lost += result.lost
+                lost += (*result.lost, *(waits.error for waits in result.waiting))
                 if result.unrecorded:
                     raise result.unrecorded[0].error
                 on = {claim.import_id for claim in result.claims}
@@ -97,7 +112,7 @@ def advance(
     """Do one step for files of one account and feed and return which of them go on.
 
     Raises:
-        UnavailableError: Database or object store do not answer.
+        DatabaseUnavailableError: The database does not answer.
     """
     tell = told(pipeline.consumers, on_event)
     return _advance_all(imports_of(pipeline, claims), stage, tell)
@@ -107,9 +122,11 @@ def _advance_all(imports: Sequence[Import], stage: Stage, on_event: OnEvent) -> 
     on_event(StepStarted(stage=stage, files=len(imports)))
     going: list[Claim] = []
     lost: list[LostClaimError] = []
+    waiting: list[FileWaits] = []
     unrecorded: list[StepBroke] = []
+    silent: dict[str, _Silence] = {}
     for group in groups_of(imports, stage):
-        for claim, done in _advance(group, stage, on_event):
+        for claim, done in _advance(group, stage, silent, on_event):
             match done:
                 case Progress():
                     on_event(StepDone(progress=done))
@@ -117,20 +134,37 @@ def _advance_all(imports: Sequence[Import], stage: Stage, on_event: OnEvent) -> 
                 case LostClaimError():
                     on_event(ClaimLost(claim=claim, error=done))
                     lost.append(done)
+                case FileWaits():
+                    on_event(done)
+                    waiting.append(done)
                 case _:
                     on_event(done)
                     unrecorded.append(done)
-    return StepResult(claims=tuple(going), lost=tuple(lost), unrecorded=tuple(unrecorded))
+    return StepResult(
+        claims=tuple(going), waiting=tuple(waiting), lost=tuple(lost), unrecorded=tuple(unrecorded)
+    )
 
 
-_Done = Progress | LostClaimError | StepBroke
+_Done = Progress | LostClaimError | FileWaits | StepBroke
 
 
-def _advance(group: Group, stage: Stage, on_event: OnEvent) -> Iterator[tuple[Claim, _Done]]:
-    """Do one step for files that go together, or for each alone where they cannot."""
+def _advance(
+    group: Group, stage: Stage, silent: dict[str, _Silence], on_event: OnEvent
+) -> Iterator[tuple[Claim, _Done]]:
+    """Do one step for files that go together, or for each alone where they cannot.
+
+    Stores that are `silent` are asked for no further file.
+    """
     try:
         with about(group.claims), _telling_rows(group.claims, stage, on_event):
+            _ask_no_silent_store(group, silent)
             done = group.advance(stage)
+    except (StoreUnavailableError, StoreDeniedError) as error:
+        silent.setdefault(error.store, error)
+        for alone in group.apart() if len(group.claims) > 1 else ():
+            yield from _advance(alone, stage, silent, on_event)
+        if len(group.claims) == 1:
+            yield group.claims[0], _waits(group, error)
     except UnavailableError:
         raise
     except Exception as error:  # noqa: BLE001  # the outermost edge: the other files go on
@@ -138,11 +172,28 @@ def _advance(group: Group, stage: Stage, on_event: OnEvent) -> Iterator[tuple[Cl
             with about(group.claims):
                 _tell_apart(stage, error)
             for alone in group.apart():
-                yield from _advance(alone, stage, on_event)
+                yield from _advance(alone, stage, silent, on_event)
         else:
             yield group.claims[0], _broke(group, stage, error, on_event)
     else:
         yield from zip(group.claims, done, strict=True)
+
+
+def _ask_no_silent_store(group: Group, silent: dict[str, _Silence]) -> None:
+    for import_ in group.imports:
+        error = silent.get(import_.claim.lies_at.root)
+        if error is not None and import_.workspace.stored is None:
+            raise error
+
+
+def _waits(group: Group, error: _Silence) -> FileWaits:
+    """Give back the claim of a file whose store does not answer."""
+    (import_,) = group.imports
+    with import_.pipeline.database.begin() as connection:
+        ledger.postpone(connection, import_.claim, str(error))
+    import_.pipeline.leases.drop(import_.claim)
+    import_.finish()
+    return FileWaits(claim=import_.claim, error=error)
 
 
 def _tell_apart(stage: Stage, error: Exception) -> None:

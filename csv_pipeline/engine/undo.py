@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
+from typing import TypedDict, Unpack
 
 import structlog
 from sqlalchemy import text
@@ -19,8 +20,15 @@ from csv_pipeline.storage.lane_lock import lock_lane
 log = structlog.get_logger()
 
 
+class Undoing(TypedDict, total=False):
+    """How to undo: only say what would happen; and in which run of Dagster, if in one."""
+
+    dry_run: bool
+    run_id: str | None
+
+
 def undo(
-    database: Database, feed_of: Callable[[str], Feed], import_id: int, *, dry_run: bool = False
+    database: Database, feed_of: Callable[[str], Feed], import_id: int, **how: Unpack[Undoing]
 ) -> ImportReport:
     """Take back what an import wrote, or bring back what an undo took, and report it.
 
@@ -32,6 +40,7 @@ def undo(
         UndoError: It stored nothing, was undone before, its history is not kept any more, or
             the database refuses the earlier rows.
     """
+    dry_run = how.get("dry_run", False)
     with database.begin() as connection:
         lock_lane(connection, imports.report_of(connection, import_id))
         found = undo_records.undoable(connection, import_id)
@@ -78,7 +87,7 @@ def undo(
         if dry_run:
             attempt.rollback()
         else:
-            undo_records.settle(connection, report, found)
+            undo_records.settle(connection, report, found, how.get("run_id"))
     if not dry_run:
         log.info("undone", named=import_id, by=number, **asdict(done))
     return report

@@ -14,6 +14,7 @@ from csv_pipeline.model import ImportReport, Reject
 from csv_pipeline.rejects.faults import MASK
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.storage.tokens import Token
+from csv_pipeline.storage.webhooks import Webhook
 
 _REPORT = TypeAdapter(ImportReport)
 
@@ -99,6 +100,20 @@ def reject_facts(
         "problem": report.problem,
         "rejects": locations,
         "superseded": [{"row_number": row, "by_row_number": by} for row, by in superseded],
+    }
+
+
+def webhook_facts(webhook: Webhook) -> dict[str, Any]:
+    """Return a webhook or an alert in JSON's own types, without its secret."""
+    return {
+        "number": webhook.webhook_id,
+        "sends": "webhook" if webhook.quiet_seconds is None else "alert",
+        "to": webhook.url,
+        "account": webhook.account,
+        "kinds": list(webhook.kinds),
+        "quiet_seconds": webhook.quiet_seconds,
+        "attempts": webhook.attempts,
+        "problem": webhook.problem,
     }
 
 

@@ -127,7 +127,12 @@ CONSTITUENCY_METRICS = DerivedTable(
         "election_transactions": "SELECT line.* FROM {election_transactions} AS line "
         "JOIN {scope} AS scope USING (contract_id)"
     },
-    indexes={"election_transactions": ("(account, contract_id)",)},
+    # A file is of one contract: its rows lie together, and an index by blocks costs nothing.
+    indexes={
+        "election_transactions": (
+            "USING brin (contract_id text_bloom_ops) WITH (pages_per_range = 8, autosummarize)",
+        )
+    },
     totals=(
         "registered_voters", "ballots_issued", "votes_cast", "votes_accepted", "votes_rejected",
         "lists_without_count",

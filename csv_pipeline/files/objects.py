@@ -17,16 +17,33 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from csv_pipeline.errors import SetupError, StoreUnavailableError
+from csv_pipeline.errors import SetupError, StoreDeniedError, StoreUnavailableError
 from csv_pipeline.files.store import FileStatus, FileStore, Listed
 from csv_pipeline.location import Location, parts_below, storable
 
 _CHUNK = 4 * 1024**2
-_CONNECT_SECONDS, _READ_SECONDS = 5, 60
+_CONNECT_SECONDS, _READ_SECONDS = 5, 20
 _ATTEMPTS = 3
+"""How often a request is sent before the store counts as silent, each time after a longer wait."""
+_VARIABLES = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_PROFILE",
+    "AWS_ENDPOINT_URL",
+    "AWS_DEFAULT_REGION",
+)
 _GONE = {HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED}
-_DENIED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 _LATER = {HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS}
+_DENIED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html; some come with status 400.
+_DENIED_AS = {
+    *("AccessDenied", "AuthorizationHeaderMalformed", "ExpiredToken", "InvalidAccessKeyId"),
+    *("InvalidToken", "NoSuchBucket", "SignatureDoesNotMatch", "TokenRefreshRequired"),
+}
+_LATER_AS = {"RequestTimeout", "SlowDown", "Throttling", "RequestLimitExceeded"}
+_WITHOUT_WORDS = {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, *_DENIED}
+_ARCHIVED = "InvalidObjectState"  # an object that has to be restored before it can be read
 
 
 class ObjectStore(FileStore):
@@ -146,6 +163,7 @@ def _client() -> Any:
     try:
         import boto3  # noqa: PLC0415  # an extra, and half a second
         from botocore.config import Config  # noqa: PLC0415
+        from botocore.exceptions import BotoCoreError  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise SetupError(
             "s3://…: boto3 was needed for object stores; it is not installed "
@@ -156,7 +174,10 @@ def _client() -> Any:
         read_timeout=_READ_SECONDS,
         retries={"total_max_attempts": _ATTEMPTS, "mode": "standard"},
     )
-    return boto3.client("s3", config=config)
+    try:
+        return boto3.Session().client("s3", config=config)
+    except (BotoCoreError, ValueError) as error:  # no such profile, no such address
+        raise SetupError(f"s3://…: {_environment()} were needed; {error}") from error
 
 
 @contextmanager
@@ -165,7 +186,7 @@ def _requests(location: Location) -> Iterator[Any]:
 
     Raises:
         FileNotFoundError: There is no such object, or not the one asked for.
-        SetupError: The bucket is not there, or not for us.
+        StoreDeniedError: The bucket is not there, or not for us.
         StoreUnavailableError: The store does not answer, or cannot now.
         OSError: It refuses for another reason.
     """
@@ -173,6 +194,7 @@ def _requests(location: Location) -> Iterator[Any]:
     from botocore.exceptions import (  # noqa: PLC0415  # as above
         BotoCoreError,
         ClientError,
+        CredentialRetrievalError,
         NoCredentialsError,
         PartialCredentialsError,
     )
@@ -180,26 +202,56 @@ def _requests(location: Location) -> Iterator[Any]:
     try:
         yield sender
     except ClientError as error:
-        raise _meaning(location, error.response) from error
-    except (NoCredentialsError, PartialCredentialsError) as error:
-        raise SetupError(
-            f"{location}: credentials of the object store were needed; {error}"
-        ) from error
+        raise _meaning(location, sender, error.operation_name, _told(location, error)) from error
+    except (CredentialRetrievalError, NoCredentialsError, PartialCredentialsError) as error:
+        raise _denied(location, sender, "requests", str(error)) from error
     except BotoCoreError as error:
         raise StoreUnavailableError(
-            f"{location}: the object store does not answer; {error}"
+            str(location), location.root, f"the object store does not answer; {error}"
         ) from error
 
 
-def _meaning(location: Location, response: dict[str, Any]) -> Exception:
+def _told(location: Location, error: Any) -> dict[str, Any]:
+    """Return what a store answered; to a request for a head, which has no words, it says none."""
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  # as above
+
+    response: dict[str, Any] = error.response
     code = response["ResponseMetadata"]["HTTPStatusCode"]
-    said = f"{response['Error']['Code']}: {response['Error'].get('Message', '')}"
-    if response["Error"]["Code"] == "NoSuchBucket" or code in _DENIED:
-        return SetupError(f"{location}: a bucket that we may use was needed; the store says {said}")
-    if code in _GONE:
+    if error.operation_name == "HeadObject" and code in _WITHOUT_WORDS:
+        try:
+            _client().get_object(**_names(location), Range="bytes=0-0")
+        except ClientError as told:
+            return dict(told.response)
+        except BotoCoreError:
+            return response
+    return response
+
+
+def _meaning(
+    location: Location, sender: Any, operation: str, response: dict[str, Any]
+) -> Exception:
+    status, code = response["ResponseMetadata"]["HTTPStatusCode"], response["Error"]["Code"]
+    said = f"{code}: {response['Error'].get('Message', '')}"
+    if code in _DENIED_AS or (status in _DENIED and code != _ARCHIVED):
+        return _denied(location, sender, operation, f"the store says {said}")
+    if status in _GONE:
         return FileNotFoundError(errno.ENOENT, said, str(location))
-    if code in _LATER or code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return StoreUnavailableError(
-            f"{location}: the object store cannot do it now; it says {said}"
-        )
+    if code in _LATER_AS or status in _LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        found = f"the object store cannot do it now; it says {said}"
+        return StoreUnavailableError(str(location), location.root, found)
     return OSError(errno.EIO, said, str(location))
+
+
+def _denied(location: Location, sender: Any, operation: str, found: str) -> StoreDeniedError:
+    """Return what says that we are not let in; the next request reads the credentials anew."""
+    _client.cache_clear()
+    asked = f"{operation} in {location.root} at {sender.meta.endpoint_url}"
+    return StoreDeniedError(str(location), location.root, asked, f"{found}; {_environment()}")
+
+
+def _environment() -> str:
+    there = [name for name in _VARIABLES if name in os.environ]
+    return (
+        f"they are read from {', '.join(_VARIABLES)} or a file of AWS's; of these variables are "
+        f"set: {', '.join(there) or 'none'}"
+    )

@@ -37,8 +37,8 @@ class Listed:
 class FileStore(Protocol):
     """A store of files. Those of a method with a body are right for a store without folders.
 
-    Every method raises `StoreUnavailableError` if the store does not answer, `SetupError` if it is
-    not there or not ours, and `OSError` if it refuses.
+    Every method raises `StoreUnavailableError` if the store does not answer, `StoreDeniedError` if
+    it is not there or does not let us in, and `OSError` if it refuses.
     """
 
     whole: bool = True

@@ -19,6 +19,7 @@ def fetch(claim: Claim, work: Path, max_bytes: int) -> StoredText:
         SourceChangedError: The file is gone, or is not as it was when it arrived.
         LimitExceededError: It has more than `max_bytes`.
         StoreUnavailableError: The store it is in does not answer.
+        StoreDeniedError: It does not let us in.
     """
     source, target = claim.lies_at, work / "source"
     found = refuse_changed(claim)

@@ -18,6 +18,7 @@ from csv_pipeline.storage import accounts, lane_lock, order, tables
 from csv_pipeline.storage.worker import is_gone
 
 _OPEN = (ArrivalStatus.WAITING, ArrivalStatus.FAILED)
+_TOLD = tuple(tables.arrival.c[name] for name in ("account", "feed", "name", "problem"))
 _FOUND = sa.select(*(tables.arrival.c[field.name] for field in fields(FoundFile)))
 
 
@@ -67,8 +68,22 @@ def register(
             where=(table.c.status == ArrivalStatus.MISPLACED)
             & (new.excluded.status == ArrivalStatus.WAITING),
         )
-        entered += len(connection.execute(statement.returning(table.c.arrival_id)).all())
+        rows_entered = connection.execute(statement.returning(*_TOLD, table.c.status)).all()
+        _tell_of_misplaced(connection, rows_entered)
+        entered += len(rows_entered)
     return entered
+
+
+def _tell_of_misplaced(connection: sa.Connection, entered: Sequence[Any]) -> None:
+    """Put a message into the outbox for each file that lies where it cannot be imported."""
+    names = [column.name for column in _TOLD]
+    told = [
+        {"kind": row.status, "payload": {name: getattr(row, name) for name in names}}
+        for row in entered
+        if row.status == ArrivalStatus.MISPLACED
+    ]
+    if told:
+        connection.execute(sa.insert(tables.outbox), told)
 
 
 def enter(connection: sa.Connection, file: FoundFile, *, now: bool = False) -> int:
@@ -148,6 +163,15 @@ def locations(connection: sa.Connection, arrival_ids: Iterable[int]) -> dict[int
     return {row.arrival_id: row.moved_to for row in connection.execute(query)}
 
 
+def landed(connection: sa.Connection, arrival_ids: Iterable[int]) -> dict[int, str]:
+    """Return where the files of arrivals were found."""
+    table = tables.arrival
+    query = sa.select(table.c.arrival_id, table.c.location).where(
+        table.c.arrival_id.in_(list(arrival_ids))
+    )
+    return {row.arrival_id: row.location for row in connection.execute(query)}
+
+
 def location(connection: sa.Connection, arrival_id: int) -> str:
     """Return where the file of an arrival is, or was when it was last seen."""
     table = tables.arrival
@@ -187,7 +211,8 @@ def backlog(
     Claims whose lease ran out or whose worker died count as waiting; files that failed only
     `with_failed`, and only if that was less than `max_failures` times. What a run was asked for in
     the last `unasked_seconds` is left to it. `for_run` names an account, a feed and a run: theirs
-    alone, and what that run has claimed waits for it.
+    alone, and what that run has claimed waits for it. Files whose store did not answer are left out
+    for a while, save for a run.
     """
     table = tables.arrival
     statuses = _OPEN if with_failed else (ArrivalStatus.WAITING,)
@@ -196,6 +221,8 @@ def backlog(
         account, feed, run_id = for_run
         waiting |= (table.c.status == ArrivalStatus.CLAIMED) & (table.c.run_id == run_id)
         waiting &= (table.c.account == account) & (table.c.feed == feed)
+    else:
+        waiting &= table.c.not_before.is_(None) | (table.c.not_before <= sa.func.now())
     if unasked_seconds is not None:
         since = sa.func.now() - timedelta(seconds=unasked_seconds)
         waiting &= table.c.requested_at.is_(None) | (table.c.requested_at < since)

@@ -23,6 +23,7 @@ _SET_ASIDE = (ArrivalStatus.REFUSED, ArrivalStatus.CANCELED)
 _NAMED = (*_OPEN, *_SET_ASIDE, ArrivalStatus.DUPLICATE, ArrivalStatus.UNDONE)
 _DONE = (ArrivalStatus.IMPORTED, ArrivalStatus.UNPACKED)
 _LEAST_DEATHS = 2  # one alone may be anything
+_FIRST_WAIT_SECONDS, _MOST_DOUBLINGS = 5, 7  # up to ten minutes or so
 
 
 class Taking(TypedDict, total=False):
@@ -178,6 +179,30 @@ def for_dry_run(connection: sa.Connection, file: FoundFile, *, again: bool = Fal
     )
 
 
+def postpone(connection: sa.Connection, claim: Claim, because: str) -> None:
+    """Give a claim back, as `release` does; no run is asked for its file for a while.
+
+    Each time longer, and never as long as another's. A file that is waiting then has `because` for
+    its problem; a claim that was lost, or is a dry run's, is no file that waits.
+    """
+    release(connection, claim)
+    file = tables.arrival.c
+    doublings = sa.func.least(file.postponed, _MOST_DOUBLINGS)
+    seconds = _FIRST_WAIT_SECONDS * sa.func.power(2, doublings) * (0.75 + sa.func.random() / 2)
+    connection.execute(
+        sa.update(tables.arrival)
+        .where(
+            sa.tuple_(file.arrival_id, file.attempt).in_(keys_of([claim])), file.status.in_(_OPEN)
+        )
+        .values(
+            postponed=file.postponed + 1,
+            not_before=sa.func.now() + sa.func.make_interval(0, 0, 0, 0, 0, 0, seconds),
+            requested_at=None,
+            problem=sa.case((file.status == ArrivalStatus.WAITING, because), else_=file.problem),
+        )
+    )
+
+
 def release(connection: sa.Connection, claim: Claim) -> None:
     """Give a claim back as if it had never been taken; used by dry runs and orderly ends.
 
@@ -219,15 +244,23 @@ def cancel(connection: sa.Connection, arrival_id: int) -> bool:
     """Let an arrival that waits or is claimed be canceled, until somebody names it.
 
     Whoever imports it has lost its claim and commits nothing of it; the other files of the same
-    run go on. Returns whether it was: one that is settled, or only tried in a dry run, is not.
+    run go on. The number that it has then leads to it for good, whatever later attempts have.
+    Returns whether it was: one that is settled, or only tried in a dry run, is not.
     """
     table = tables.arrival
+    claimed = table.c.status == ArrivalStatus.CLAIMED
+    number = sa.case((claimed, table.c.import_id), else_=tables.import_ids.next_value())
     going = table.c.status.in_((ArrivalStatus.WAITING, ArrivalStatus.CLAIMED))
     change = (
         sa.update(table)
         .where(table.c.arrival_id == arrival_id, going, table.c.status_before_dry_run.is_(None))
         .values(
-            status=ArrivalStatus.CANCELED, lease_expires_at=None, worker=None, again=False, deaths=0
+            status=ArrivalStatus.CANCELED,
+            kept_number=sa.func.coalesce(table.c.kept_number, number),
+            lease_expires_at=None,
+            worker=None,
+            again=False,
+            deaths=0,
         )
     )
     return connection.execute(change.returning(table.c.arrival_id)).one_or_none() is not None

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import sqlalchemy as sa
 import structlog
 
-from csv_pipeline.errors import DatabaseUnavailableError
+from csv_pipeline.errors import DatabaseUnavailableError, SetupError
 from csv_pipeline.storage.session import DENIED, attempt, sqlstate
 
 _MOST_CONNECTIONS = 20
@@ -73,6 +73,7 @@ def change_tables(connection: sa.Connection, change: Callable[[], None]) -> None
 
     Raises:
         DatabaseUnavailableError: A reader blocks this, and the pipeline may not end its session.
+        SetupError: Only another role may change tables here.
     """
     patience = sa.text("SELECT set_config('lock_timeout', :patience, true)")
     while True:
@@ -85,6 +86,15 @@ def change_tables(connection: sa.Connection, change: Callable[[], None]) -> None
             if sqlstate(error) != _BUSY:
                 raise
             _end_readers(connection)
+        except sa.exc.ProgrammingError as error:
+            if sqlstate(error) != DENIED:
+                raise
+            url = connection.engine.url
+            raise SetupError(
+                f"database {url.render_as_string()}: tables had to be made or changed, and their "
+                f"owner was needed; role {url.username!r} may not. Run csv-pipeline accounts once "
+                "with the owner in CSV_PIPELINE_DATABASE_URL"
+            ) from error
         else:
             return
 

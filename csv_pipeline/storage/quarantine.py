@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from csv_pipeline.batches import scan
-from csv_pipeline.errors import ReplayError, UnknownImportError
+from csv_pipeline.errors import ReplayError, SetupError, UnknownImportError
 from csv_pipeline.handover import Replay
 from csv_pipeline.model import Claim, ImportReport, Outcome, Reject
 from csv_pipeline.rejects.rejects_file import RejectedRow
@@ -48,6 +48,58 @@ class ValueAtFault:
     rule: str
     value: str
     count: int
+
+
+def open_rows(connection: sa.Connection, account: str, feed: str) -> int:
+    """Return how many rejected rows of an account and feed are to be corrected.
+
+    The ledger has how many each import rejected; only those that were repaired are counted. Imports
+    that were undone or dismissed do not count.
+    """
+    found: int = connection.execute(_OPEN_ROWS, {"account": account, "feed": feed}).scalar_one()
+    return found
+
+
+def are_removed(connection: sa.Connection, import_id: int) -> bool:
+    """Return whether an import rejected rows that are not kept any more."""
+    its, fault = tables.import_.c, tables.reject.c
+    kept = sa.exists().where(fault.import_id == its.import_id)
+    stored = its.outcome == Outcome.IMPORTED
+    found = sa.exists().where(its.import_id == import_id, stored, its.rejected > 0, ~kept)
+    return bool(connection.scalar(sa.select(found)))
+
+
+def hold_to_kept(connection: sa.Connection, import_id: int) -> None:
+    """Refuse to go on if the rejected rows of an import are not kept any more.
+
+    Raises:
+        SetupError: They were removed.
+    """
+    if are_removed(connection, import_id):
+        raise SetupError(
+            f"import {import_id}: its rejected rows were needed; they were removed, by the setting "
+            "keep_rejects_days: import its whole file again, by --again"
+        )
+
+
+_OPEN_ROWS = sa.text("""
+    WITH counted AS (
+        SELECT import_id, rejected FROM csv_pipeline.import
+        WHERE account = :account AND feed = :feed AND outcome = 'imported' AND rejected > 0
+            AND undone_by_import_id IS NULL AND repairs_import_id IS NULL AND dismissed_at IS NULL
+            AND EXISTS (
+                SELECT FROM csv_pipeline.reject WHERE reject.import_id = import.import_id
+            )
+    ), repaired AS (
+        SELECT DISTINCT reject.import_id, reject.row_number
+        FROM csv_pipeline.import repair
+        JOIN csv_pipeline.reject ON reject.repaired_by_import_id = repair.import_id
+        JOIN counted ON counted.import_id = reject.import_id
+        WHERE repair.account = :account AND repair.feed = :feed
+    )
+    SELECT (SELECT coalesce(sum(rejected), 0) FROM counted)::bigint
+        - (SELECT count(*) FROM repaired)
+""")
 
 
 def values_at_fault(
@@ -99,6 +151,7 @@ def rejected_rows(
 
     `split` gives the cells of a record; it is asked for those of which no cells are kept.
     """
+    hold_to_kept(connection, report.import_id)
     for faults in _by_row(connection, report.import_id, repaired=repaired):
         yield row_of(report, faults, split)
 
@@ -198,6 +251,8 @@ def repairable(connection: sa.Connection, claim: Claim, import_id: int) -> Impor
         found = f"import {import_id} was undone by import {report.undone_by}; import its file again"
     elif report.repairs is not None:
         found = f"import {import_id} repairs import {report.repairs}, whose rows these are"
+    elif are_removed(connection, import_id):
+        found = f"those of import {import_id} were removed, by the setting keep_rejects_days"
     else:
         return report
     raise ReplayError(

@@ -34,6 +34,8 @@ _PATIENCE = "60s"  # with another process that recomputes the same
 _READ_ONCE = "SET LOCAL enable_nestloop = off"
 """Of many rows that came just now the server knows no numbers yet, and takes them for a few."""
 _PLAN = {"jit": "off", "random_page_cost": "1.1", "lock_timeout": _PATIENCE}
+_BY_BLOCKS = "SET LOCAL enable_seqscan = off"
+"""The server takes an index by blocks for useless where values that lie together have no order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +139,8 @@ class _Recompute:
             return told
         if everything or any(its.many for its in since.values()):
             self._connection.execute(sa.text(_READ_ONCE))
+        if not everything:
+            self._connection.execute(sa.text(_BY_BLOCKS))
         at_once = everything and "{scope}" not in self._derived.select
         if not at_once:
             self._find_scopes(None if everything else since)

@@ -29,11 +29,12 @@ class Record:
 
     The `claim` ends with it; an undo has none, but `undoes` an import. `fingerprint` is that of the
     bytes, if they were read; `moving_to` is where the file will be. `deaths` counts the workers
-    that died over the file, if it is set aside for that.
+    that died over the file, if it is set aside for that; `run_id` is the Dagster run of an undo.
     """
 
     report: ImportReport
     claim: Claim | None = None
+    run_id: str | None = None
     fingerprint: str | None = None
     moving_to: str | None = None
     undoes: int | None = None
@@ -85,7 +86,7 @@ def _facts(record: Record) -> dict[str, Any]:
         "arrival_id": report.arrival_id,
         "attempt": claim.attempt if claim else None,
         "position": claim.position if claim else None,
-        "run_id": claim.run_id if claim else None,
+        "run_id": claim.run_id if claim else record.run_id,
         "name": report.name,
         "outcome": report.outcome,
         "changes": report.outcome in {Outcome.IMPORTED, Outcome.UNDO},
@@ -129,6 +130,8 @@ ended AS (
         worker = NULL,
         failures = coalesce(failing.failures, 0),
         deaths = record.deaths,
+        postponed = 0,
+        not_before = NULL,
         moved_at = NULL,
         moving_to = coalesce(a.moving_to, record.moving_to),
         again = a.again AND record.deaths > 0,
@@ -181,7 +184,7 @@ entered AS (
 ),
 told AS (
     INSERT INTO csv_pipeline.outbox (import_id, kind, payload)
-    SELECT import_id, outcome, jsonb_build_object(
+    SELECT import_id, told.kind, jsonb_build_object(
         'account', CAST(:account AS text), 'feed', CAST(:feed AS text), 'name', name,
         'run_id', run_id, 'problem_code', problem_code, 'same_as', same_as,
         'repairs', repairs_import_id, 'undoes', undoes_import_id, 'read', read,
@@ -189,6 +192,12 @@ told AS (
         'superseded', superseded, 'rejected', rejected, 'missing', missing
     )
     FROM record
+    CROSS JOIN LATERAL (
+        SELECT outcome AS kind
+        UNION ALL
+        SELECT 'poison' FROM failing
+        WHERE failing.arrival_id = record.arrival_id AND failing.failures >= :max_failures
+    ) AS told
 ),
 -- Which rows were confirmed is asked only as long as a file that arrived before is yet to come.
 forgotten AS (

@@ -1,7 +1,7 @@
 """Which imports can be undone, and what an undo changes in the ledger."""
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from csv_pipeline.errors import UndoError
 from csv_pipeline.model import ArrivalStatus, ImportReport, Outcome, ReportWarning
 from csv_pipeline.spec.feed import Feed
-from csv_pipeline.storage import imports, order, tables
+from csv_pipeline.storage import imports, order, quarantine, tables
 from csv_pipeline.storage.database import Database
 from csv_pipeline.storage.lane_lock import try_lane
 from csv_pipeline.storage.records import Record, record_imports
@@ -71,6 +71,7 @@ def undoable(connection: sa.Connection, import_id: int) -> Undoable:
             f"it was dropped on {facts.history_pruned_at:%Y-%m-%d}, by the setting history_days or "
             "because the feed was changed",
         )
+    _hold_to_rejects(connection, import_id, subject, redo=redo)
     if redo:
         again = _same_content_since(connection, subject, import_id)
         if again is not None:
@@ -78,6 +79,19 @@ def undoable(connection: sa.Connection, import_id: int) -> Undoable:
                 import_id, "content that no other import brought", f"import {again} has by now"
             )
     return Undoable(named=named, subject=subject, redo=redo)
+
+
+def _hold_to_rejects(
+    connection: sa.Connection, import_id: int, subject: ImportReport, *, redo: bool
+) -> None:
+    """Refuse an undo that opens rejected rows which are not kept any more, or brings them back."""
+    rejected_by = subject.import_id if redo else subject.repairs
+    if rejected_by is not None and quarantine.are_removed(connection, rejected_by):
+        raise UndoError(
+            import_id,
+            f"the rejected rows of import {rejected_by}, which would be open again",
+            "they were removed, by the setting keep_rejects_days",
+        )
 
 
 def also_brought(connection: sa.Connection, subject: ImportReport) -> ReportWarning | None:
@@ -116,8 +130,10 @@ def also_brought(connection: sa.Connection, subject: ImportReport) -> ReportWarn
     return ReportWarning(code="rows.also_brought", message=message, count=len(found))
 
 
-def settle(connection: sa.Connection, report: ImportReport, undone: Undoable) -> None:
-    """Enter an undo into the ledger, and mark what it undid.
+def settle(
+    connection: sa.Connection, report: ImportReport, undone: Undoable, run_id: str | None
+) -> None:
+    """Enter an undo into the ledger, with the Dagster run that did it, and mark what it undid.
 
     The file of an undone import can be imported again, but only when somebody asks for it.
     """
@@ -139,7 +155,8 @@ def settle(connection: sa.Connection, report: ImportReport, undone: Undoable) ->
         .values(status=after)
     )
     _mark_repairs(connection, subject.import_id, redo=undone.redo)
-    record_imports(connection, [Record(report=report, undoes=undone.named.import_id)])
+    record = Record(report=report, undoes=undone.named.import_id, run_id=run_id)
+    record_imports(connection, [record])
 
 
 def prune_history(database: Database, feeds: Iterable[Feed], days: int) -> int:
@@ -149,13 +166,7 @@ def prune_history(database: Database, feeds: Iterable[Feed], days: int) -> int:
     Where something is loaded or undone right now, it is left for another time. Nobody waits for
     longer than one account and feed takes.
     """
-    table = tables.import_
-    old = (
-        (table.c.finished_at < sa.func.now() - timedelta(days=days))
-        & table.c.history_pruned_at.is_(None)
-        & table.c.undone_by_import_id.is_(None)
-        & _HAS_HISTORY
-    )
+    table, old = tables.import_, _has_old_changes(days)
     by_name = {feed.name: feed for feed in feeds}
     query = sa.select(table.c.account, table.c.feed).where(old, table.c.feed.in_(by_name))
     with database.begin() as connection:
@@ -178,6 +189,24 @@ def prune_history(database: Database, feeds: Iterable[Feed], days: int) -> int:
                 dropped += connection.execute(gone).rowcount
                 connection.execute(sa.delete(scope).where(scope.c.import_id.in_(ids)))
     return dropped
+
+
+def old_changes(feeds: Collection[str], days: int) -> sa.Select[int, str]:
+    """Ask for the imports of feeds whose history `prune_history` drops."""
+    table = tables.import_
+    return sa.select(table.c.import_id, table.c.feed).where(
+        _has_old_changes(days), table.c.feed.in_(feeds)
+    )
+
+
+def _has_old_changes(days: int) -> sa.ColumnElement[bool]:
+    its = tables.import_.c
+    return (
+        (its.finished_at < sa.func.now() - timedelta(days=days))
+        & its.history_pruned_at.is_(None)
+        & its.undone_by_import_id.is_(None)
+        & _HAS_HISTORY
+    )
 
 
 def history_is_put_away(connection: sa.Connection, feed: Feed, *, with_rows: bool) -> None:

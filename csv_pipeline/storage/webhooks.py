@@ -1,4 +1,8 @@
-"""Webhooks: who is told of imports, and how far each has been told.
+"""Webhooks and alerts: who is told of imports and accounts, and how far each has been told.
+
+A webhook is told one message after another; an alert is told all that wait together, once none came
+for a while. Of a webhook the secret is what its messages are signed with, of an alert the address
+to send to, with the passwords in it; `url` is what may be shown.
 
 Messages are those of the outbox, which are written with the import itself. A message may commit
 after one with a higher number, so a webhook goes along their transactions, and only up to the
@@ -13,20 +17,37 @@ from typing import Any
 import sqlalchemy as sa
 
 from csv_pipeline.errors import SetupError
+from csv_pipeline.model import ArrivalStatus, Outcome
 from csv_pipeline.storage.api_tables import webhook as table
 from csv_pipeline.storage.api_tables import webhook_failure as failure
+from csv_pipeline.storage.attention import POISON, Need
+from csv_pipeline.storage.overdue import KIND as OVERDUE
 
+KINDS = (
+    *(one.value for one in Outcome if one is not Outcome.DRY_RUN),
+    *(POISON, OVERDUE, ArrivalStatus.MISPLACED.value),
+)
+"""What there are messages of: the outcomes of imports, and what else needs a person."""
+UNTOLD = "untold"
+"""The state of a webhook or alert that does not take its messages."""
+LONGEST = 10
+"""After so many times its quiet seconds an alert is told, though messages still come."""
 _TAKEN = timedelta(seconds=60)
+_ASKED_OFTEN = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Webhook:
-    """Whom to tell: of one `account` or, if that is None, of all; of the `kinds` of outcomes."""
+    """Whom to tell: of one `account` or, if that is None, of all; of these `kinds` of messages.
+
+    It is an alert if it has `quiet_seconds`, else a webhook.
+    """
 
     webhook_id: int
     account: str | None
     url: str
     kinds: tuple[str, ...]
+    quiet_seconds: float | None
     created_at: datetime
     attempts: int
     suspended_until: datetime | None
@@ -45,10 +66,22 @@ class Message:
     payload: dict[str, Any]
 
 
-def add(
-    connection: sa.Connection, *, account: str | None, url: str, kinds: Sequence[str], secret: str
+def add(  # noqa: PLR0913  # whom to tell, of what, and how
+    connection: sa.Connection,
+    *,
+    account: str | None,
+    url: str,
+    kinds: Sequence[str],
+    secret: str,
+    quiet_seconds: float | None = None,
 ) -> Webhook:
-    """Add a webhook, which is told of what is settled from now on."""
+    """Add a webhook or an alert, which is told of what is settled from now on.
+
+    Raises:
+        SetupError: One of the kinds is none.
+    """
+    if unknown := sorted(set(kinds) - set(KINDS)):
+        raise SetupError(f"{url}: kinds of {', '.join(KINDS)} were needed; found {unknown[0]!r}")
     made = connection.execute(
         sa.insert(table)
         .values(
@@ -56,6 +89,7 @@ def add(
             url=url,
             kinds=list(kinds),
             secret=secret,
+            quiet_seconds=quiet_seconds,
             told_up_to=sa.text("pg_snapshot_xmin(pg_current_snapshot())::text::bigint"),
             told_last=0,
         )
@@ -72,8 +106,21 @@ def listed(connection: sa.Connection, account: str | None) -> list[Webhook]:
     return [_webhook(row) for row in connection.execute(query)]
 
 
+def with_secret(connection: sa.Connection, webhook_id: int) -> tuple[Webhook, str]:
+    """Return a webhook or an alert with its secret.
+
+    Raises:
+        SetupError: There is none of this number.
+    """
+    query = sa.select(*_COLUMNS, table.c.secret).where(table.c.webhook_id == webhook_id)
+    row: Any = connection.execute(query).one_or_none()
+    if row is None:
+        raise _missing(webhook_id)
+    return _webhook(row), row.secret
+
+
 def remove(connection: sa.Connection, webhook_id: int, account: str | None) -> None:
-    """Remove a webhook.
+    """Remove a webhook or an alert, and what was set aside of it.
 
     Raises:
         SetupError: There is none of this number, or none of this account.
@@ -82,16 +129,17 @@ def remove(connection: sa.Connection, webhook_id: int, account: str | None) -> N
     if account is not None:
         gone = gone.where(table.c.account == account)
     if connection.execute(gone).one_or_none() is None:
-        raise SetupError(f"webhook {webhook_id}: the number of one was needed; there is none of it")
+        raise _missing(webhook_id)
+    connection.execute(sa.delete(failure).where(failure.c.webhook_id == webhook_id))
 
 
 def take_due(connection: sa.Connection, limit: int) -> list[tuple[Webhook, str]]:
-    """Take webhooks that have something to be told, for a minute, each with its secret."""
+    """Take those that have something to be told now, for a minute, each with its secret."""
     due = (
         sa.select(table.c.webhook_id)
         .where(
             sa.or_(table.c.suspended_until.is_(None), table.c.suspended_until < sa.func.now()),
-            sa.text(f"EXISTS ({_WAITING})"),
+            sa.text(_IS_DUE),
         )
         .order_by(table.c.webhook_id)
         .limit(limit)
@@ -117,6 +165,46 @@ def messages(connection: sa.Connection, webhook_id: int, limit: int) -> list[Mes
     )
     found = connection.execute(query, {"webhook_id": webhook_id, "limit": limit})
     return [Message(**row._mapping) for row in found]
+
+
+def set_aside(connection: sa.Connection, webhook_id: int, limit: int) -> dict[int, Message]:
+    """Return messages that no attempt brought to a webhook or alert, by the number to forget."""
+    query = (
+        sa.select(failure)
+        .where(failure.c.webhook_id == webhook_id)
+        .order_by(failure.c.webhook_failure_id)
+        .limit(limit)
+    )
+    names = [field.name for field in fields(Message) if field.name != "turn"]
+    return {
+        row.webhook_failure_id: Message(turn=0, **{name: getattr(row, name) for name in names})
+        for row in connection.execute(query)
+    }
+
+
+def forget(connection: sa.Connection, numbers: Sequence[int]) -> None:
+    """Forget messages that were set aside."""
+    connection.execute(sa.delete(failure).where(failure.c.webhook_failure_id.in_(numbers)))
+
+
+def untold(connection: sa.Connection, account: str | None = None) -> list[Need]:
+    """Return which webhooks and alerts, or those of an account, do not take what they are told.
+
+    They were asked often, or no attempt brought them a message and it is set aside. As they hold
+    secrets, no reader can ask this.
+    """
+    return [
+        Need(
+            state=UNTOLD,
+            number=row.webhook_id,
+            account=row.account or "",
+            feed=None,
+            name=row.url,
+            at=row.since,
+            problem=f"{row.set_aside:,} messages are set aside; {row.why}",
+        )
+        for row in connection.execute(_UNTOLD, {"account": account, "often": _ASKED_OFTEN})
+    ]
 
 
 def told(connection: sa.Connection, webhook_id: int, message: Message) -> None:
@@ -149,18 +237,22 @@ def not_told(
     )
 
 
-def set_aside(connection: sa.Connection, webhook_id: int, message: Message, problem: str) -> None:
-    """Keep a message that a webhook never took, and go on with the next one."""
-    connection.execute(
-        sa.insert(failure).values(
-            webhook_id=webhook_id,
-            import_id=message.import_id,
-            kind=message.kind,
-            payload=message.payload,
-            problem=problem,
-        )
+def put_aside(
+    connection: sa.Connection, webhook_id: int, messages: Sequence[Message], problem: str
+) -> None:
+    """Keep messages that a webhook or alert never took, and go on with the next ones."""
+    names = [column.name for column in failure.c if column.name in _OF_MESSAGE]
+    facts = [{name: getattr(message, name) for name in names} for message in messages]
+    common = {"webhook_id": webhook_id, "problem": problem}
+    connection.execute(sa.insert(failure), [one | common for one in facts])
+    told(connection, webhook_id, messages[-1])
+
+
+def _missing(webhook_id: int) -> SetupError:
+    return SetupError(
+        f"webhook {webhook_id}: the number of one was needed; there is none of it; "
+        "csv-pipeline alerts list shows them"
     )
-    told(connection, webhook_id, message)
 
 
 def _webhook(row: sa.Row[Any]) -> Webhook:
@@ -168,6 +260,7 @@ def _webhook(row: sa.Row[Any]) -> Webhook:
     return Webhook(**facts | {"kinds": tuple(facts["kinds"])})
 
 
+_OF_MESSAGE = {field.name for field in fields(Message)}
 _COLUMNS = tuple(table.c[field.name] for field in fields(Webhook))
 _WAITING = """
     SELECT o.* FROM csv_pipeline.outbox o
@@ -176,3 +269,22 @@ _WAITING = """
         AND o.kind = ANY (webhook.kinds)
         AND (webhook.account IS NULL OR o.payload ->> 'account' = webhook.account)
 """
+_IS_DUE = f"""
+    CASE WHEN webhook.quiet_seconds IS NULL THEN EXISTS ({_WAITING}) ELSE (
+        SELECT max(w.created_at) < now() - webhook.quiet_seconds * interval '1 second'
+            OR min(w.created_at) < now() - {LONGEST} * webhook.quiet_seconds * interval '1 second'
+        FROM ({_WAITING}) w
+    ) END
+"""  # noqa: S608
+_UNTOLD = sa.text(f"""
+    SELECT webhook.webhook_id, webhook.account, webhook.url, lost.number AS set_aside,
+        coalesce(lost.problem, webhook.problem) AS why,
+        coalesce(lost.since, (SELECT min(w.created_at) FROM ({_WAITING}) w), now()) AS since
+    FROM csv_pipeline.webhook, LATERAL (
+        SELECT count(*) AS number, min(created_at) AS since, max(problem) AS problem
+        FROM csv_pipeline.webhook_failure f WHERE f.webhook_id = webhook.webhook_id
+    ) lost
+    WHERE (webhook.attempts >= :often OR lost.number > 0)
+        AND (CAST(:account AS text) IS NULL OR webhook.account = :account)
+    ORDER BY webhook.webhook_id
+""")  # noqa: S608

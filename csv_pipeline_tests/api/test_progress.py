@@ -1,6 +1,8 @@
 """Whoever watches an import sees how far it is, up to what became of it."""
 
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +18,28 @@ from csv_pipeline.storage.database import Database
 from csv_pipeline_tests.conftest import Desk, ingest
 
 Api = Callable[..., TestClient]
+ENDS_WITH_MORE_TO_TELL = """
+import sys
+import sqlalchemy as sa
+from csv_pipeline.engine.events import StepDone
+from csv_pipeline.engine.live_progress import LiveProgress
+from csv_pipeline.engine.workspace import Progress, Stage
+from csv_pipeline.storage import progress
+from csv_pipeline.storage.database import Database
+from csv_pipeline.storage.session import engine_for
+url, number = sys.argv[1], int(sys.argv[2])
+database = Database(engine_for(sa.make_url(url)))
+live = LiveProgress(database)
+for stage, rows in ((Stage.READ, 100), (Stage.VALIDATE, 40)):
+    live(StepDone(progress=Progress(
+        import_id=number, name="x", stage=stage, seconds=1, rows=rows, rejects=0
+    )))
+    while stage is Stage.READ:
+        with database.begin() as connection:
+            if progress.of_imports(connection, [number]):
+                break
+"""
+"""A process that ends right after it told of a step, which it had no time to write."""
 PEOPLE = "ID,Name,Amount\n1,one,1.00\n2,two,x\n"
 
 
@@ -68,6 +92,15 @@ def test_rows_are_told_of_before_anyone_knows_how_many_they_are(desk: Desk, api_
     api = api_of(desk.account)
     found = within(5, lambda: (now := api.get(address).json())["processed_rows"] and now)
     assert (found["total_rows"], found["processed_rows"], found["step"]) == (None, 40, "read")
+
+
+def test_what_was_told_last_is_written_before_the_process_ends(desk: Desk, api_of: Api) -> None:
+    number, url = desk.claimed(PEOPLE).claim.import_id, desk.pipeline.database.engine.url
+    address = url.render_as_string(hide_password=False)
+    called = [sys.executable, "-c", ENDS_WITH_MORE_TO_TELL, address, str(number)]
+    said = subprocess.run(called, check=False, capture_output=True)  # noqa: S603  # our own
+    found = api_of(desk.account).get(f"/api/v1/imports/{number}/progress").json()
+    assert (found["step"], found["processed_rows"], said.stderr) == ("validate", 40, b"")
 
 
 def test_a_database_that_does_not_answer_costs_no_import(desk: Desk) -> None:

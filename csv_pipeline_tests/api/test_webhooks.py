@@ -1,9 +1,7 @@
 """Webhooks are told what became of imports: signed, in order, at least once, and of no other's."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -12,55 +10,29 @@ from fastapi.testclient import TestClient
 from standardwebhooks import Webhook as Verifier
 
 from csv_pipeline.account import Account
+from csv_pipeline.engine import delivery
 from csv_pipeline.engine import webhooks as engine
 from csv_pipeline.engine.accounts import declare
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.storage import overdue, webhooks
 from csv_pipeline_tests.conftest import Desk
+from csv_pipeline_tests.receivers import Receiver, receiving
 
 Api = Callable[..., TestClient]
 PEOPLE = "ID,Name,Secret,Amount\n{0},one,111,1.00\n"
 
 
-class Receiver:
-    """A server that takes messages, or answers as it is told to."""
-
-    def __init__(self) -> None:
-        self.taken: list[tuple[dict[str, str], bytes]] = []
-        self.answers: list[int] = []
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                answer = receiver.answers.pop(0) if receiver.answers else 204
-                if answer < 300:
-                    receiver.taken.append((dict(self.headers), body))
-                self.send_response(answer)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                return
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/told"
-
-    def names(self, secret: str) -> list[str]:
-        return [
-            Verifier(secret).verify(body, {k.lower(): v for k, v in headers.items()})["data"][
-                "name"
-            ]
-            for headers, body in self.taken
-        ]
+def names(receiver: Receiver, secret: str) -> list[str]:
+    return [
+        Verifier(secret).verify(body, {k.lower(): v for k, v in headers.items()})["data"]["name"]
+        for headers, body in receiver.taken
+    ]
 
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    made = Receiver()
-    threading.Thread(target=made.server.serve_forever, daemon=True).start()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+    with receiving() as made:
+        yield made
 
 
 @pytest.fixture
@@ -81,23 +53,23 @@ def again_now(pipeline: Pipeline) -> None:
 def test_imports_are_told_once_in_order_and_signed(
     desk: Desk, receiver: Receiver, told: tuple[int, str]
 ) -> None:
-    names = [desk.bring(PEOPLE.format(n), name=f"{desk.account}-{n}.csv").name for n in range(3)]
-    engine.deliver(desk.pipeline.database, 20)
-    engine.deliver(desk.pipeline.database, 20)
-    mine = [name for name in receiver.names(told[1]) if name.startswith(desk.account)]
-    assert mine == names
+    brought = [desk.bring(PEOPLE.format(n), name=f"{desk.account}-{n}.csv").name for n in range(3)]
+    delivery.deliver(desk.pipeline.database, 20)
+    delivery.deliver(desk.pipeline.database, 20)
+    mine = [name for name in names(receiver, told[1]) if name.startswith(desk.account)]
+    assert mine == brought
 
 
 def test_a_message_that_is_not_taken_comes_again_before_those_behind_it(
     desk: Desk, receiver: Receiver, told: tuple[int, str]
 ) -> None:
     receiver.answers = [500, 302]
-    names = [desk.bring(PEOPLE.format(n), name=f"{desk.account}-{n}.csv").name for n in range(2)]
+    brought = [desk.bring(PEOPLE.format(n), name=f"{desk.account}-{n}.csv").name for n in range(2)]
     for _ in range(3):
-        engine.deliver(desk.pipeline.database, 20)
+        delivery.deliver(desk.pipeline.database, 20)
         again_now(desk.pipeline)
-    mine = [name for name in receiver.names(told[1]) if name.startswith(desk.account)]
-    assert mine == names
+    mine = [name for name in names(receiver, told[1]) if name.startswith(desk.account)]
+    assert mine == brought
 
 
 def test_a_webhook_that_failed_waits_before_it_is_asked_again(
@@ -105,8 +77,8 @@ def test_a_webhook_that_failed_waits_before_it_is_asked_again(
 ) -> None:
     receiver.answers = [500]
     desk.bring(PEOPLE.format(1))
-    engine.deliver(desk.pipeline.database, 20)
-    engine.deliver(desk.pipeline.database, 20)
+    delivery.deliver(desk.pipeline.database, 20)
+    delivery.deliver(desk.pipeline.database, 20)
     assert receiver.taken == []
     with desk.pipeline.database.begin() as connection:
         (one,) = [w for w in webhooks.listed(connection, None) if w.webhook_id == told[0]]
@@ -116,17 +88,17 @@ def test_a_webhook_that_failed_waits_before_it_is_asked_again(
 def test_a_message_that_was_never_taken_is_set_aside(
     desk: Desk, receiver: Receiver, told: tuple[int, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "_MOST_ATTEMPTS", 2)
+    monkeypatch.setattr(delivery, "_MOST_ATTEMPTS", 2)
     receiver.answers = [500, 500]
-    names = [desk.bring(PEOPLE.format(n), name=f"{desk.account}-{n}.csv").name for n in range(2)]
+    brought = [desk.bring(PEOPLE.format(n), name=f"{desk.account}-{n}.csv").name for n in range(2)]
     for _ in range(3):
-        engine.deliver(desk.pipeline.database, 20)
+        delivery.deliver(desk.pipeline.database, 20)
         again_now(desk.pipeline)
-    assert receiver.names(told[1])[-1] == names[1]
+    assert names(receiver, told[1])[-1] == brought[1]
     query = sa.text("SELECT payload FROM csv_pipeline.webhook_failure WHERE webhook_id = :id")
     with desk.pipeline.database.begin() as connection:
         (lost,) = connection.scalars(query, {"id": told[0]})
-    assert lost["name"] == names[0]
+    assert lost["name"] == brought[0]
 
 
 def test_a_message_that_commits_late_is_told_though_later_numbers_were(
@@ -139,10 +111,10 @@ def test_a_message_that_commits_late_is_told_though_later_numbers_were(
     with desk.pipeline.database.begin() as open_one:
         open_one.execute(late)
         name = desk.bring(PEOPLE.format(1)).name
-        engine.deliver(desk.pipeline.database, 20)
+        delivery.deliver(desk.pipeline.database, 20)
     again_now(desk.pipeline)
-    engine.deliver(desk.pipeline.database, 20)
-    assert {"late.csv", name} <= set(receiver.names(told[1]))
+    delivery.deliver(desk.pipeline.database, 20)
+    assert {"late.csv", name} <= set(names(receiver, told[1]))
 
 
 def test_an_overdue_account_is_told_once(
@@ -155,7 +127,7 @@ def test_an_overdue_account_is_told_once(
             late = "UPDATE csv_pipeline.arrival SET seen_at = '2026-01-01' WHERE account = :a"
             connection.execute(sa.text(late), {"a": desk.account})
             overdue.notice(connection)
-        engine.deliver(desk.pipeline.database, 20)
+        delivery.deliver(desk.pipeline.database, 20)
     found = [json.loads(body) for _, body in receiver.taken]
     mine = [one for one in found if one["data"]["account"] == desk.account]
     assert [one["type"] for one in mine] == ["import.imported", "account.overdue"]

@@ -28,7 +28,7 @@ class NewWebhook(BaseModel):
     account: Annotated[
         str | None, Field(description="Of which account; of all the token sees if left out.")
     ] = None
-    kinds: Annotated[list[str], Field(description="Of which outcomes.")] = list(engine.KINDS)
+    kinds: Annotated[list[str], Field(description="Of which outcomes.")] = list(webhooks.KINDS)
 
 
 class WebhookFacts(BaseModel):

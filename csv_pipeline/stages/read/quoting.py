@@ -101,7 +101,7 @@ def _some_quoted(delimiter: str) -> re.Pattern[str]:
 def _wraps(lines: list[str], delimiter: str, inner: str) -> bool:
     r"""Return whether at least half of the apostrophes stand around cells, and not by chance.
 
-    `\'` ends a cell is not known yet.
+    `inner` is the pattern of what stands within them: whether `\'` ends a cell is not known yet.
     In a file that quotes none, the words of a cell may be a quotation, such as `'new'`. By chance
     few lines have one, none has nothing else, and none holds what must be quoted. A delimiter need
     not be if its line has no more of them than most: two cells may have one apostrophe each.

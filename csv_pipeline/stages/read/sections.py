@@ -177,6 +177,8 @@ class Headers:
         most = max(map(len, self._known))
         found: dict[int, frozenset[str]] = {0: frozenset()}
         for begin in range(len(text)):
+            if begin > max(found):  # no name goes on
+                return False
             for end in range(begin + 1, min(begin + most, len(text)) + 1) if begin in found else ():
                 name = text[begin:end]
                 if name in self._known and name not in found[begin]:
