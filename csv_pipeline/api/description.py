@@ -94,11 +94,8 @@ def _show_refusals(route: APIRoute, method: str, operation: dict[str, Any]) -> N
     ]
     if answers.pop("422", None) is not None:  # FastAPI's own, or the route's
         codes.append("invalid_request")
-    if not route.path.startswith("/health/"):
-        codes += ["unauthenticated", "not_allowed", "too_many_requests"]
-        codes += [] if method in _SAFE else ["other_site"]
-    if route.path != "/health/live":
-        codes.append("unavailable")
+    codes += ["unauthenticated", "not_allowed", "too_many_requests", "unavailable"]
+    codes += [] if method in _SAFE else ["other_site"]
     if method in METHODS and route.path.startswith(PATHS):
         codes += ["key_in_use", "key_reused", "invalid_request"]
     if _JSON in operation.get("requestBody", {}).get("content", {}):

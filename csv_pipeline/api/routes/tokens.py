@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from csv_pipeline.access import Scope
 from csv_pipeline.api.callers import Admin
 from csv_pipeline.api.examples import example, refusals
+from csv_pipeline.api.paging import Number
 from csv_pipeline.api.problems import ProblemError
 from csv_pipeline.api.service import ServiceOf
 from csv_pipeline.engine.views import token_facts
@@ -97,7 +98,7 @@ def listed(caller: Admin, service: ServiceOf) -> list[TokenFacts]:
 @router.delete(
     "/{token_id}", status_code=status.HTTP_204_NO_CONTENT, responses=refusals("not_accepted")
 )
-def revoke(token_id: int, caller: Admin, service: ServiceOf) -> None:
+def revoke(token_id: Number, caller: Admin, service: ServiceOf) -> None:
     """End a token, and the sessions of the page that it made."""
     with service.pipeline.database.begin() as connection:
         tokens.revoke(connection, token_id, caller.account)

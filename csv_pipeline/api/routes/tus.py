@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Header, Request, Response, status
 from csv_pipeline.api.bodies import chunks_of, receive
 from csv_pipeline.api.callers import Caller, Uploader
 from csv_pipeline.api.examples import refusals
+from csv_pipeline.api.paging import Number
 from csv_pipeline.api.problems import ProblemError
 from csv_pipeline.api.service import Service, ServiceOf
 from csv_pipeline.api.taking import find, forget, go_on
@@ -97,7 +98,7 @@ async def create(
 @router.head(
     "/{upload_id}", response_class=Response, dependencies=_OF_TUS, responses=refusals(*_NO_UPLOAD)
 )
-def offset(upload_id: int, caller: Uploader, service: ServiceOf) -> Response:
+def offset(upload_id: Number, caller: Uploader, service: ServiceOf) -> Response:
     """Say how many bytes of an upload have come."""
     upload = _find(service, caller, upload_id)
     if upload.state is UploadState.UPLOADING and upload.whole:
@@ -115,7 +116,7 @@ def offset(upload_id: int, caller: Uploader, service: ServiceOf) -> Response:
     ),
 )
 async def add(  # noqa: PLR0913, PLR0917  # what tus says in headers
-    upload_id: int,
+    upload_id: Number,
     request: Request,
     caller: Uploader,
     service: ServiceOf,
@@ -144,7 +145,7 @@ async def add(  # noqa: PLR0913, PLR0917  # what tus says in headers
     dependencies=_OF_TUS,
     responses=refusals(*_NO_UPLOAD, "wrong_state"),
 )
-def end(upload_id: int, caller: Uploader, service: ServiceOf) -> Response:
+def end(upload_id: Number, caller: Uploader, service: ServiceOf) -> Response:
     """Forget an upload that is not imported yet, and its bytes."""
     upload = _find(service, caller, upload_id)
     forget(service, upload)

@@ -10,6 +10,7 @@ from csv_pipeline.api.bodies import chunks_of, length_of
 from csv_pipeline.api.callers import Caller, Reader, Uploader
 from csv_pipeline.api.examples import refusals
 from csv_pipeline.api.multipart import boundary_of, parts_of
+from csv_pipeline.api.paging import Number
 from csv_pipeline.api.problems import ProblemError
 from csv_pipeline.api.service import Service, ServiceOf
 from csv_pipeline.api.taking import (
@@ -149,13 +150,13 @@ async def post(  # noqa: PLR0913, PLR0917  # what is known of the files
 
 
 @router.get("/{upload_id}", responses=refusals("unknown_upload"))
-def one(upload_id: int, caller: Reader, service: ServiceOf) -> UploadFacts:
+def one(upload_id: Number, caller: Reader, service: ServiceOf) -> UploadFacts:
     """Return where an upload is, and what its check told."""
     return UploadFacts.of(find(service, caller, upload_id), caller)
 
 
 @router.delete("/{upload_id}", responses=_NO_UPLOAD)
-def cancel(upload_id: int, caller: Uploader, service: ServiceOf) -> UploadFacts:
+def cancel(upload_id: Number, caller: Uploader, service: ServiceOf) -> UploadFacts:
     """Forget an upload that is not imported yet, and its bytes."""
     upload = find(service, caller, upload_id)
     canceled = forget(service, upload)
@@ -166,7 +167,7 @@ def cancel(upload_id: int, caller: Uploader, service: ServiceOf) -> UploadFacts:
 
 @router.post("/{upload_id}/check", status_code=status.HTTP_202_ACCEPTED, responses=_NO_FEED)
 def check(
-    upload_id: int, caller: Uploader, service: ServiceOf, ask: CheckAsk | None = None
+    upload_id: Number, caller: Uploader, service: ServiceOf, ask: CheckAsk | None = None
 ) -> UploadFacts:
     """Check an upload again, as after a change of settings, or for another feed."""
     upload = find(service, caller, upload_id)
@@ -177,7 +178,7 @@ def check(
 
 @router.post("/{upload_id}/import", status_code=status.HTTP_202_ACCEPTED, responses=_NO_FEED)
 def import_(
-    upload_id: int, caller: Uploader, service: ServiceOf, ask: ImportAsk | None = None
+    upload_id: Number, caller: Uploader, service: ServiceOf, ask: ImportAsk | None = None
 ) -> UploadFacts:
     """Import an upload that was checked; one that its check refuses only by `force`."""
     ask = ask or ImportAsk.model_validate({})

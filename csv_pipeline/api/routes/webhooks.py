@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from csv_pipeline.api.callers import Admin
 from csv_pipeline.api.examples import refusals
+from csv_pipeline.api.paging import Number
 from csv_pipeline.api.service import ServiceOf
 from csv_pipeline.engine import webhooks as engine
 from csv_pipeline.storage import webhooks
@@ -84,7 +85,7 @@ def listed(caller: Admin, service: ServiceOf) -> list[WebhookFacts]:
 @router.delete(
     "/{webhook_id}", status_code=status.HTTP_204_NO_CONTENT, responses=refusals("not_accepted")
 )
-def remove(webhook_id: int, caller: Admin, service: ServiceOf) -> None:
+def remove(webhook_id: Number, caller: Admin, service: ServiceOf) -> None:
     """Tell an address no more."""
     with service.pipeline.database.begin() as connection:
         webhooks.remove(connection, webhook_id, caller.account)

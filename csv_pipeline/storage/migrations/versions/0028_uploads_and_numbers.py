@@ -1,6 +1,7 @@
-"""Keep the number of a file that was canceled, which is its address: a later attempt has another.
+"""Keep the number of a file that was canceled, and until when an upload is being placed.
 
-Those that are canceled now have the number of their last attempt.
+The number is its address, and a later attempt has another; files that are canceled now get that of
+their last attempt.
 """
 
 from alembic import op
@@ -10,10 +11,11 @@ down_revision = "0027"
 
 
 def upgrade() -> None:
-    """Add the column and its index."""
+    """Add the columns, and the index of numbers."""
     op.execute("ALTER TABLE csv_pipeline.arrival ADD COLUMN kept_number bigint")
     op.execute("UPDATE csv_pipeline.arrival SET kept_number = import_id WHERE status = 'canceled'")
     op.execute("""
         CREATE INDEX arrival_by_kept_number ON csv_pipeline.arrival (kept_number)
         WHERE kept_number IS NOT NULL
     """)
+    op.execute("ALTER TABLE csv_pipeline.upload ADD COLUMN placing_until timestamptz")
