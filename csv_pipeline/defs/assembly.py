@@ -11,6 +11,7 @@ from csv_pipeline.defs.jobs import export_rejects, undo_import
 from csv_pipeline.defs.keys import asset_keys
 from csv_pipeline.defs.lineage import lineage_sensors
 from csv_pipeline.defs.outside import outside_runs
+from csv_pipeline.defs.overdue import overdue_accounts, overdue_check
 from csv_pipeline.defs.reprocessing import reprocess_accounts
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.schedules import nightly
@@ -36,11 +37,13 @@ def assemble(feeds: Sequence[Feed], engine: Engine) -> dg.Definitions:
     shared = dg.Definitions(
         jobs=[job, reprocess_accounts, undo_import, export_rejects, check_upload, retention],
         sensors=[
-            *(landing, outside_runs, derived_tables, stalled_runs, webhook_messages),
+            *(landing, outside_runs, derived_tables, stalled_runs),
+            *(overdue_accounts, webhook_messages),
             *_automation(feeds),
             *lineage_sensors(),
         ],
         schedules=[nightly, nightly_retention],
+        asset_checks=[overdue_check(feed) for feed in feeds],
         resources={"engine": engine},
         executor=dg.in_process_executor,
     )

@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from csv_pipeline.defs.checks import CHECKS, check_specs
-from csv_pipeline.defs.keys import asset_key, tags_of
+from csv_pipeline.defs.keys import asset_key, landing_key, tags_of
 from csv_pipeline.defs.metadata import table_definition
 from csv_pipeline.defs.ops import ImportConfig, claim, load, read, report, transform, validate
 from csv_pipeline.defs.partitions import account_partitions
@@ -24,7 +24,7 @@ def feed_definitions(feed: Feed) -> dg.Definitions:
 
     @dg.graph_multi_asset(
         name=feed.name,
-        ins={"files": dg.AssetIn(_landing_key(feed), dagster_type=dg.Nothing)},
+        ins={"files": dg.AssetIn(landing_key(feed), dagster_type=dg.Nothing)},
         outs={"table": _table(feed), "rejects": _rejects(feed)},
         partitions_def=account_partitions,
         group_name=feed.group,
@@ -77,13 +77,9 @@ def _source_key(group: str) -> dg.AssetKey:
     return dg.AssetKey(f"{group}_source")
 
 
-def _landing_key(feed: Feed) -> dg.AssetKey:
-    return asset_key(feed, f"{feed.name}_files")
-
-
 def _landing(feed: Feed) -> dg.AssetSpec:
     return dg.AssetSpec(
-        _landing_key(feed),
+        landing_key(feed),
         deps=[_source_key(feed.group)],
         description=f"Files of {feed.name} as they arrive in the landing area, in the folder "
         f"{{account}}/{feed.name}. A complete file is imported within seconds.",
