@@ -123,7 +123,7 @@ def landed(terminal: Terminal, content: str) -> Path:
 def test_import_says_where_the_file_and_its_results_are_now(terminal: Terminal) -> None:
     file = landed(terminal, PEOPLE)
     said = terminal.call("import", file, "-a", terminal.account, "-f", "people")
-    area = terminal.pipeline.settings.archive_area / terminal.account / "people"
+    area = terminal.pipeline.settings.archive_area() / terminal.account / "people"
     assert f"The file is now {area}" in said.out
     assert "What became of each row: " in said.out
     listed = terminal.call("imports", "-a", terminal.account)

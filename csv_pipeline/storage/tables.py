@@ -234,6 +234,17 @@ reject = sa.Table(
     ),
 )
 
+silent_store = sa.Table(
+    "silent_store",
+    metadata,
+    sa.Column("store", sa.Text, primary_key=True),
+    sa.Column("since", AWARE, nullable=False, server_default=sa.func.now()),
+    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("next_attempt_at", AWARE, nullable=False),
+    sa.Column("listing", sa.Boolean, nullable=False),
+    sa.Column("problem", sa.Text, nullable=False),
+)
+
 overdue = sa.Table(
     "overdue",
     metadata,
