@@ -610,7 +610,7 @@ def test_feeds_shows_what_a_value_must_be_and_what_each_row_needs(
     assert "header (seller_hub), each row (simple)" in shown
     assert "seller_hub: it has Sales Record Number or Sold For simple: any other" in shown
     assert "at least 1" in shown
-    assert "one of pending, processing" in shown
+    assert "one of PENDING, PROCESSING" in shown
 
 
 def test_feeds_marks_what_each_row_needs_where_there_is_one_layout(terminal: Terminal) -> None:
