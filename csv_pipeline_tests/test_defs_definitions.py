@@ -10,6 +10,7 @@ from dagster._core.storage.defs_state import base
 from csv_pipeline.definitions import defs
 from csv_pipeline.defs.chart import outcome_svg
 from csv_pipeline.defs.checks import CHECKS
+from csv_pipeline.defs.overdue import CHECK
 from csv_pipeline.model import Counts
 from csv_pipeline.settings import settings
 
@@ -66,7 +67,7 @@ def test_the_form_of_an_undo_asks_for_the_number() -> None:
 def test_only_the_accounting_check_blocks() -> None:
     graph = defs.resolve_asset_graph()
     checks = [graph.get_check_spec(key) for key in graph.asset_check_keys]
-    assert {check.name for check in checks} == set(CHECKS)
+    assert {check.name for check in checks} == {*CHECKS, CHECK}
     assert {check.name for check in checks if check.blocking} == {"accounting_balances"}
 
 

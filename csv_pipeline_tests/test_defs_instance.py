@@ -1,5 +1,6 @@
 """Dagster's own records: in the pipeline's database, where they outlive every process."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -60,10 +61,11 @@ def test_logs_and_handovers_lie_in_the_pipelines_home(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("given_server")
-def test_a_lane_has_one_run_at_a_time() -> None:
+def test_a_lane_has_one_run_at_a_time_and_runs_wait_for_a_code_server_that_is_away() -> None:
     with instance() as opened:
         queue = opened.get_concurrency_config().run_queue_config
     assert queue is not None
+    assert queue.max_user_code_failure_retries * queue.user_code_failure_retry_delay == 300
     (limit,) = queue.tag_concurrency_limits
     assert (limit["key"], limit["limit"]) == (LANE, 1)
     assert limit["value"] == {"applyLimitPerUniqueValue": True}
@@ -83,9 +85,11 @@ def test_a_run_prints_no_line_for_each_of_its_own_steps(capfd: pytest.CaptureFix
     assert "RUN_START" not in capfd.readouterr().err
 
 
-def test_the_installed_package_has_the_same_dagster_yaml() -> None:
+def test_the_installed_package_has_the_same_dagster_yaml_and_it_says_each_thing_once() -> None:
     packaged = ROOT / "csv_pipeline" / "dagster.yaml"
     assert packaged.read_text() == (ROOT / "dagster.yaml").read_text()
+    sections = re.findall(r"^\w+", packaged.read_text(), flags=re.MULTILINE)
+    assert len(sections) == len(set(sections)) > 10
 
 
 @dg.job

@@ -78,6 +78,20 @@ def test_a_killed_server_is_started_again_and_the_last_user_stops_it(
     assert embedded.server_process(area) is None
 
 
+def test_that_a_server_ended_is_said_once_though_its_next_start_ends_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings, starting = Settings(home=tmp_path), [str(os.getpid()), *["-"] * 6, "starting"]
+    monkeypatch.setattr(embedded, "start_again", lambda area: None)
+    settings.postgres_area.mkdir()
+    lock = settings.postgres_area / "postmaster.pid"
+    server = EmbeddedServer(cast("Pipeline", Stub(settings)), process=2**22 - 1)  # which was ready
+    for status in ("starting", "", "starting", "ready", ""):
+        lock.write_text("\n".join([*starting[:7], status]) if status else "")
+        server.look()
+    assert capsys.readouterr().err.count("database server ended; it is started again.") == 2
+
+
 def test_who_leaves_stops_the_server_that_another_process_started_again(settings: Settings) -> None:
     server_url(settings)
     first = embedded.server_process(settings.postgres_area)

@@ -20,7 +20,7 @@ from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.feeds import FEEDS
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage import arrivals, imports, lane_lock
-from csv_pipeline_tests.test_defs_dev import CUSTOMERS, ROOT, Ui, wait_for
+from csv_pipeline_tests.test_defs_dev import CUSTOMERS, LONG_SECONDS, ROOT, Ui, wait_for
 
 pytestmark = pytest.mark.slow
 SOON_SECONDS = 60
@@ -62,7 +62,7 @@ class House:
                 )
             )
         ui = Ui(port)
-        wait_for(ui.is_up, 90)
+        wait_for(ui.is_up, LONG_SECONDS)
         return ui
 
     def kill_everything(self) -> None:
@@ -72,7 +72,7 @@ class House:
             os.killpg(dev.pid, signal.SIGKILL)
         os.kill(int(postmaster), signal.SIGKILL)
         for dev in self.started:
-            dev.wait(timeout=60)
+            dev.wait(timeout=LONG_SECONDS)
         self.started.clear()
         self.unblock()
 
@@ -119,7 +119,7 @@ class House:
         for dev in self.started:
             os.killpg(dev.pid, signal.SIGINT)
         for dev in self.started:
-            dev.wait(timeout=60)
+            dev.wait(timeout=LONG_SECONDS)
         self.pipeline.close()
 
 

@@ -275,7 +275,8 @@ def test_every_option_in_the_table_of_commands_exists() -> None:
 
 
 def test_every_option_that_the_docs_name_exists() -> None:
-    benchmarks = (ROOT / "benchmarks" / "__main__.py").read_text()
+    programs = (ROOT / "benchmarks" / name for name in ("__main__.py", "soak.py"))
+    benchmarks = "".join(program.read_text() for program in programs)
     known = {option for name in commands() for option in options_of(name)}
     known |= set(re.findall(r'"(--[a-z-]+)"', benchmarks))
     code_in_docs = "\n".join(re.findall(r"```sh\n.*?```|`[^`\n]+`", DOCS, re.DOTALL))

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from csv_pipeline.storage.worker import is_gone
 from csv_pipeline_tests.test_cli import free_port
 
 CUSTOMERS = "Customer ID,Name\nC1,Ann\nC2,Bob\n"
+VISITS = "fields: [{name: id, title: ID}, {name: pages, title: Pages}]\nprimaryKey: id\n"
+LONG_SECONDS = 300  # on a busy machine a start takes minutes
 SLEEP = (sys.executable, "-c", "import time; time.sleep(60)")
 FAIL = (sys.executable, "-c", "raise SystemExit(3)")
 
@@ -28,26 +30,26 @@ def test_a_process_that_ends_is_started_again_later_each_time(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     process = Process("one", FAIL)
-    process.start(os.environ, tmp_path)
+    process.start(os.environ)
     assert process.running is not None
     process.running.wait()
-    process.look(os.environ, tmp_path)
+    process.look(os.environ)
     assert "one ended (exit code 3); it is started again in 1 s." in capsys.readouterr().err
-    process.look(os.environ, tmp_path)
+    process.look(os.environ)
     assert process.running is None  # not before its pause is over
     process.due_at = 0
-    process.look(os.environ, tmp_path)
+    process.look(os.environ)
     assert process.running is not None
     assert process.starts == 2
     process.running.wait()
-    process.look(os.environ, tmp_path)
+    process.look(os.environ)
     assert "started again in 3 s." in capsys.readouterr().err
 
 
 def test_a_process_that_does_not_end_when_asked_is_killed(tmp_path: Path) -> None:
     deaf = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(60)"
     process = Process("deaf", (sys.executable, "-c", deaf))
-    process.start(os.environ, tmp_path)
+    process.start(os.environ)
     time.sleep(0.5)
     process.end()
     process.wait(time.monotonic() + 0.2)
@@ -86,7 +88,7 @@ class Served:
     """The import page with Dagster beside it, as `csv-pipeline serve` starts them."""
 
     def __init__(self, pid: int, log: Path, page: int, dagster: int) -> None:
-        self.pid, self.log = pid, log
+        self.pid, self.log, self.folder = pid, log, log.parent
         self.page, self.dagster = f"http://127.0.0.1:{page}", f"http://127.0.0.1:{dagster}"
 
     def runs(self) -> list[dict[str, Any]]:
@@ -110,24 +112,41 @@ class Served:
         facts: dict[str, Any] = answer.raise_for_status().json()
         return facts
 
-    def drop(self, name: str) -> set[str]:
+    def drop(self, name: str, content: str = "", feed: str = "customers") -> set[str]:
         """Drop a file where the sensor looked just now; return the tags of its run."""
         done = self.done()
-        folder = self.log.parent / "data/landing/acme/customers"
+        folder = self.folder / "data/landing/acme" / feed
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(CUSTOMERS.replace("Ann", name))
-        _wait(lambda: self.done() == done + 1, 60)
+        (folder / name).write_text(content or CUSTOMERS.replace("Ann", name))
+        _wait(lambda: self.done() == done + 1)
         return {tag["key"] for tag in self.runs()[0]["tags"]}
 
     def children(self) -> list[int]:
         listed = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
-        servers = [int(pid) for pid in listed.split()]
-        return [
-            pid for pid in servers if b"postgres" not in Path(f"/proc/{pid}/cmdline").read_bytes()
-        ]
+        return [int(pid) for pid in listed.split() if "postgres" not in _command_of(int(pid))]
+
+    def with_the_code(self) -> list[int]:
+        """Return the processes that have loaded the code and answer the code server's questions."""
+        return [pid for pid in _working_in(self.folder) if "dagster api grpc" in _command_of(pid)]
 
     def done(self) -> int:
         return sum(run["status"] == "SUCCESS" for run in self.runs())
+
+
+def _working_in(folder: Path) -> list[int]:
+    """Return the processes whose working directory is a folder, or in it."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (process / "cwd").readlink().is_relative_to(folder):
+                found.append(int(process.name))
+    return found
+
+
+def _command_of(pid: int) -> str:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    return ""
 
 
 @contextmanager
@@ -137,6 +156,8 @@ def _served() -> Iterator[Served]:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("CSV_PIPELINE_")}
         environment |= {"CSV_PIPELINE_DAGSTER_URL": f"http://127.0.0.1:{dagster}"}
         log = Path(folder, "log")
+        Path(folder, "feeds.d").mkdir()
+        Path(folder, "feeds.d/visits.yaml").write_text(VISITS)
         command = [sys.executable, "-m", "csv_pipeline.cli", "serve", "--port", str(page)]
         with log.open("wb") as out:
             process = subprocess.Popen(  # noqa: S603  # our own command
@@ -144,15 +165,18 @@ def _served() -> Iterator[Served]:
             )
         try:
             served = Served(process.pid, log, page, dagster)
-            _wait(served.is_up, 180)
+            _wait(served.is_up)
             yield served
         finally:
-            process.send_signal(signal.SIGINT)
+            # As a terminal does that is closed, unless the tests are to outlive theirs.
+            outlives = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+            process.send_signal(signal.SIGINT if outlives else signal.SIGHUP)
             assert process.wait(timeout=60) == 0
+            assert _working_in(Path(folder)) == []
 
 
-def _wait(done: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
+def _wait(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LONG_SECONDS
     while not done():
         assert time.monotonic() < deadline
         time.sleep(0.2)
@@ -162,18 +186,26 @@ def _wait(done: Callable[[], bool], seconds: float) -> None:
 def test_runs_are_forked_and_what_is_killed_is_started_again() -> None:
     with _served() as served:
         served.send("one.csv")
-        _wait(lambda: served.done() == 1, 60)
+        _wait(lambda: served.done() == 1)
         served.send("two.csv")
-        _wait(lambda: served.done() == 2, 60)
+        _wait(lambda: served.done() == 2)
         tags = served.drop("dropped.csv")
         assert "dagster/tick" not in tags  # the watcher asked for the run, before the sensor
         (worker,) = [
             tag["value"] for tag in served.runs()[0]["tags"] if tag["key"] == "csv_pipeline/worker"
         ]
-        _wait(lambda: is_gone(worker), 20)  # one run a process
+        _wait(lambda: is_gone(worker))  # one run a process
+        served.drop("visits.csv", "ID,Pages\n1,3\n", feed="visits")  # of a feed declared there
+        (code,) = served.with_the_code()
+        os.kill(code, signal.SIGKILL)
+        served.drop("while it is away.csv")
+        (again,) = served.with_the_code()
+        assert again != code
         for pid in served.children():
             os.kill(pid, signal.SIGKILL)
-        _wait(lambda: served.log.read_text().count("it is started again") == 4, 60)
-        _wait(served.is_up, 120)
+        _wait(lambda: served.log.read_text().count("it is started again in") >= 4)
+        assert again not in served.with_the_code()
+        _wait(served.is_up)
         served.send("three.csv")
-        _wait(lambda: served.done() == 4, 120)
+        _wait(lambda: served.done() == 6)
+        assert {run["status"] for run in served.runs()} == {"SUCCESS"}

@@ -1,5 +1,6 @@
 """Run several processes until they are told to end, and start again what ends before."""
 
+import os
 import signal
 import subprocess
 import threading
@@ -7,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from csv_pipeline.cli.terminal import note
 
@@ -29,22 +29,23 @@ class Process:
     starts: int = 0
     due_at: float = field(default=0.0)
 
-    def start(self, environment: Mapping[str, str], folder: Path) -> None:
+    def start(self, environment: Mapping[str, str]) -> None:
         """Start it, in a session of its own, so that Ctrl-C reaches this process only."""
         self.running = subprocess.Popen(  # noqa: S603  # our own interpreter, and no shell
-            self.command, env=dict(environment), cwd=folder, start_new_session=True
+            self.command, env=dict(environment), start_new_session=True
         )
         self.started_at, self.starts = time.monotonic(), self.starts + 1
 
-    def look(self, environment: Mapping[str, str], folder: Path) -> None:
+    def look(self, environment: Mapping[str, str]) -> None:
         """Start it again if it ended, later each time that it does so soon."""
         now = time.monotonic()
         if self.running is None:
             if now >= self.due_at:
-                self.start(environment, folder)
+                self.start(environment)
             return
         if (code := self.running.poll()) is None:
             return
+        self._end_children()
         if now - self.started_at > _STEADY_SECONDS:
             self.starts = 0
         pause = min(2.0**self.starts - 1, _LONGEST_PAUSE_SECONDS)
@@ -66,12 +67,18 @@ class Process:
         except subprocess.TimeoutExpired:
             self.running.kill()
             self.running.wait()
+        self._end_children()
+
+    def _end_children(self) -> None:
+        """Kill what it started and left behind; runs are in sessions of their own."""
+        if self.running is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.running.pid, signal.SIGKILL)
 
 
 def run_all(
     processes: Sequence[Process],
     environment: Mapping[str, str],
-    folder: Path,
     on_ready: Callable[[], None],
     look: Callable[[], None] = lambda: None,
 ) -> int:
@@ -80,7 +87,10 @@ def run_all(
     Every moment it calls `look`, for what goes on beside them. Returns the exit code.
     """
     over = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    ends = {signal.SIGINT, signal.SIGTERM}
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup has it ignored
+        ends.add(signal.SIGHUP)  # the terminal was closed
+    for number in ends:
         signal.signal(number, lambda *_: over.set())
     waiting, started = list(processes), list[Process]()
     told = False
@@ -88,7 +98,7 @@ def run_all(
         while not over.wait(_LOOK_SECONDS):
             look()
             for process in started:
-                process.look(environment, folder)
+                process.look(environment)
             if not all(process.ready() for process in started):
                 continue
             if waiting:

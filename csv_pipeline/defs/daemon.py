@@ -4,6 +4,7 @@
 files wait for the next tick of the sensor, and runs for the next look at the queue.
 """
 
+import logging
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -32,7 +33,7 @@ def daemons(instance: DagsterInstance) -> Iterator[DagsterDaemon[Any]]:
     # Dagster takes one that it does not require for one that is not well.
     instance.get_required_daemon_types = lambda: [*required, Watcher.daemon_type()]  # type: ignore[method-assign]
     waits = Waits(closed=settings().closed_or_settle_seconds, unknown=settings().settle_seconds)
-    yield Watcher(settings().landing_area, waits, asked)
+    yield Watcher(settings().landing_areas, waits, asked)
     for daemon in known:
         prompt = isinstance(daemon, QueuedRunCoordinatorDaemon)
         yield PromptQueue(asked) if prompt else daemon
@@ -49,6 +50,9 @@ def main() -> None:
 def run(log_level: str, **workspace: object) -> None:
     """Run until told to end."""
     target = workspace_opts_to_load_target(WorkspaceOpts.extract_from_cli_options(workspace))
+    # What dagster-postgres says of a database that is away gives the root logger a handler of its
+    # own, and all that Dagster says would be said twice from then on.
+    logging.getLogger("dagster").propagate = False
     try:
         with capture_interrupts(), get_instance_for_cli() as instance:
             if isinstance(instance.run_launcher, ForkingRunLauncher):

@@ -23,10 +23,9 @@ from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import ConfigurableClassData, serialize_value
 
 from csv_pipeline.defs.preforked import READY
+from csv_pipeline.storage.dagster_records import WORKER
 from csv_pipeline.storage.worker import is_gone, is_here, worker_named
 
-WORKER = "csv_pipeline/worker"
-"""The tag that says which process works on a run."""
 _MODULE = "csv_pipeline.definitions"
 _ANSWER_SECONDS = 10.0
 log = structlog.get_logger()

