@@ -7,6 +7,7 @@ import itertools
 import logging
 import os
 import re
+import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -38,6 +39,7 @@ from csv_pipeline.settings import Settings
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.stages.transform import transform
 from csv_pipeline.storage import accounts, arrivals, quarantine
+from csv_pipeline.storage.database import leave_database, server_url
 from csv_pipeline_tests.feeds import TEST_FEEDS
 from csv_pipeline_tests.postgres import ADDRESS
 
@@ -67,8 +69,6 @@ def shared_pipeline() -> Iterator[Pipeline]:
     # Other tests leave files waiting; no tick may pass over a test's own lane because of theirs.
     with own_settings(settle_seconds=0, runs_per_tick=100_000) as settings:
         opened = open_pipeline(settings, (*FEEDS, *TEST_FEEDS))
-        if settings.database_url is None:
-            _let_be_careless(opened.database.engine.url)
         yield opened
         opened.close()
 
@@ -90,25 +90,39 @@ def uncrowded_pipeline(shared_pipeline: Pipeline) -> Iterator[Pipeline]:
 def own_settings(**facts: Any) -> Iterator[Settings]:
     """Give settings with a home and a database that nobody else has.
 
-    The home is not below pytest's folder: every session that starts makes that one private again,
-    and as root the embedded server runs as another user.
+    The database is one of many on the server of this process, as to start another takes seconds.
     """
     with (
         tempfile.TemporaryDirectory(prefix="csv-pipeline-", ignore_cleanup_errors=True) as home,
-        _own_database() as url,
+        new_database(_server()) as url,
     ):
         yield Settings(home=Path(home), database_url=url, **facts)
 
 
-@contextmanager
-def _own_database() -> Iterator[str | None]:
-    """Make a database on the server given, and drop it in the end; none is given: the embedded."""
-    given = os.environ.get(ADDRESS)
-    if given is None:
-        yield None
-        return
-    with new_database(sa.make_url(given).set(drivername="postgresql+psycopg")) as url:
-        yield url
+@cache
+def _server() -> sa.URL:
+    """Return the address of the server given, or of an embedded one that lives until the end.
+
+    Its home is not below pytest's folder: every session that starts makes that one private again,
+    and as root the embedded server runs as another user.
+    """
+    if given := os.environ.get(ADDRESS):
+        return sa.make_url(given).set(drivername="postgresql+psycopg")
+    url = server_url(Settings(home=_SERVER_HOME))
+    # A server that waits for its disk spends most of a small transaction on that.
+    for setting in ("fsync", "full_page_writes"):
+        _execute(url, f"ALTER SYSTEM SET {setting} = off")
+    _execute(url, "SELECT pg_reload_conf()")
+    return url
+
+
+_SERVER_HOME = Path(tempfile.gettempdir()) / f"csv-pipeline-{uuid.uuid4().hex[:12]}"
+
+
+def pytest_sessionfinish() -> None:
+    """Stop the server; a process of several that test ends without what Python does at its end."""
+    leave_database(Settings(home=_SERVER_HOME))
+    shutil.rmtree(_SERVER_HOME, ignore_errors=True)
 
 
 @contextmanager
@@ -120,13 +134,6 @@ def new_database(url: sa.URL) -> Iterator[str]:
         yield url.set(database=name).render_as_string(hide_password=False)
     finally:
         _execute(url, f"DROP DATABASE {name} WITH (FORCE)")
-
-
-def _let_be_careless(url: sa.URL) -> None:
-    """Let a server not wait for its disk, which takes most of a small transaction on a slow one."""
-    for setting in ("fsync", "full_page_writes"):
-        _execute(url, f"ALTER SYSTEM SET {setting} = off")
-    _execute(url, "SELECT pg_reload_conf()")
 
 
 def _execute(url: sa.URL, statement: str) -> None:

@@ -10,6 +10,7 @@ from dagster._core.storage.defs_state import base
 from csv_pipeline.definitions import defs
 from csv_pipeline.defs.chart import outcome_svg
 from csv_pipeline.defs.checks import CHECKS
+from csv_pipeline.defs.overdue import CHECK
 from csv_pipeline.model import Counts
 from csv_pipeline.settings import settings
 
@@ -66,20 +67,20 @@ def test_the_form_of_an_undo_asks_for_the_number() -> None:
 def test_only_the_accounting_check_blocks() -> None:
     graph = defs.resolve_asset_graph()
     checks = [graph.get_check_spec(key) for key in graph.asset_check_keys]
-    assert {check.name for check in checks} == set(CHECKS)
+    assert {check.name for check in checks} == {*CHECKS, CHECK}
     assert {check.name for check in checks if check.blocking} == {"accounting_balances"}
 
 
 def test_the_chart_divides_its_bar_in_proportion() -> None:
     picture = outcome_svg(Counts(read=4, inserted=3, rejected=1))
-    assert 'x="0.0" y="0" width="480.0"' in picture
-    assert 'x="480.0" y="0" width="160.0"' in picture
+    assert 'x="0.0" y="0" width="210.0"' in picture
+    assert 'x="210.0" y="0" width="70.0"' in picture
     assert "rejected: 1 (25.0%)" in picture
 
 
 def test_a_single_reject_among_a_million_rows_is_seen() -> None:
     picture = outcome_svg(Counts(read=1_000_000, inserted=999_999, rejected=1))
-    assert 'x="637.0" y="0" width="3.0"' in picture
+    assert 'x="277.0" y="0" width="3.0"' in picture
     assert "rejected: 1 (under 0.1%)" in picture
 
 

@@ -161,3 +161,11 @@ def test_a_file_that_fails_too_often_is_a_poison_file(desk: Desk) -> None:
             for a, most in ((desk.account, 3), (desk.account, 4))
         ]
     assert states == [[("poison", True)], [("failed", True)]]
+
+
+@pytest.mark.parametrize(("last", "overdue_then"), [(35.3, False), (35.5, True)])
+def test_who_sent_twenty_files_in_two_weeks_is_missed_after_twice_the_gap(
+    desk: Desk, last: float, *, overdue_then: bool
+) -> None:
+    came(desk, *(last / 24 + n * 14.0001 / 19 for n in range(20)))
+    assert bool(missed(desk)) is overdue_then

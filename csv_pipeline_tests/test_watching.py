@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -191,23 +192,26 @@ class Asked(Watcher):
     """The watcher, and what it asks the sensor for; as long as `away` nobody answers."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(location_of(folder), WAITS, threading.Event())
+        super().__init__([location_of(folder)], WAITS, threading.Event())
         self.cursors: list[str | None] = []
         self.away = False
 
-    def _ask(self, workspace: object, cursor: str | None, shutdown: threading.Event) -> bool:
+    def _ask(
+        self, workspace: object, cursor: str | None, shutdown: threading.Event
+    ) -> tuple[bool, bool]:
         self.cursors.append(cursor)
         if self.away:
             raise DagsterUserCodeUnreachableError
-        return False
+        return False, False
 
 
 def test_what_came_unheard_is_looked_for_before_what_is_heard_of(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watcher, "_REOPEN_SECONDS", 0.3)
+    monkeypatch.setattr(watcher, "unfinished", lambda _: frozenset())
     asked, over = Asked(tmp_path), threading.Event()
-    loop = asked.core_loop(cast("watcher.Workspace", None), over)
+    loop = asked.core_loop(cast("watcher.Workspace", SimpleNamespace(instance=None)), over)
 
     def until(cursors: int) -> list[str | None]:
         while len(asked.cursors) < cursors:

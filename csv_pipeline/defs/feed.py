@@ -10,10 +10,11 @@ from typing import Any
 import dagster as dg
 
 from csv_pipeline.defs.checks import CHECKS, check_specs
-from csv_pipeline.defs.keys import asset_key, tags_of
+from csv_pipeline.defs.keys import asset_key, landing_key, tags_of
 from csv_pipeline.defs.metadata import table_definition
 from csv_pipeline.defs.ops import ImportConfig, claim, load, read, report, transform, validate
 from csv_pipeline.defs.partitions import account_partitions
+from csv_pipeline.spec.catalog import EAGER
 from csv_pipeline.spec.feed import Feed
 
 _CHOSEN = ImportConfig.to_config_schema()  # made once: it takes a third of the time of a feed
@@ -24,7 +25,7 @@ def feed_definitions(feed: Feed) -> dg.Definitions:
 
     @dg.graph_multi_asset(
         name=feed.name,
-        ins={"files": dg.AssetIn(_landing_key(feed), dagster_type=dg.Nothing)},
+        ins={"files": dg.AssetIn(landing_key(feed), dagster_type=dg.Nothing)},
         outs={"table": _table(feed), "rejects": _rejects(feed)},
         partitions_def=account_partitions,
         group_name=feed.group,
@@ -43,15 +44,10 @@ def feed_definitions(feed: Feed) -> dg.Definitions:
 def _automation(feed: Feed) -> dg.AutomationCondition[Any] | None:
     """Return when Dagster asks for a run of its own accord.
 
-    Nothing materialises the files that arrive but who reports them, so a cron waits for no update.
+    For a cron expression it does not: that would be a run of every account, also if nothing waits;
+    see `csv_pipeline.defs.schedules`.
     """
-    match feed.catalog.automation:
-        case None:
-            return None
-        case "eager":
-            return dg.AutomationCondition.eager()
-        case cron:
-            return dg.AutomationCondition.cron_tick_passed(cron, "UTC")
+    return dg.AutomationCondition.eager() if feed.catalog.automation == EAGER else None
 
 
 def outside(feeds: Sequence[Feed]) -> list[dg.AssetSpec]:
@@ -77,13 +73,9 @@ def _source_key(group: str) -> dg.AssetKey:
     return dg.AssetKey(f"{group}_source")
 
 
-def _landing_key(feed: Feed) -> dg.AssetKey:
-    return asset_key(feed, f"{feed.name}_files")
-
-
 def _landing(feed: Feed) -> dg.AssetSpec:
     return dg.AssetSpec(
-        _landing_key(feed),
+        landing_key(feed),
         deps=[_source_key(feed.group)],
         description=f"Files of {feed.name} as they arrive in the landing area, in the folder "
         f"{{account}}/{feed.name}. A complete file is imported within seconds.",

@@ -27,3 +27,8 @@ def derived_key(feeds: Iterable[Feed], table: str) -> dg.AssetKey:
     """Return the key of a table that one of these feeds declares as derived."""
     (feed,) = (one for one in feeds if table in {its.name for its in one.derived})
     return asset_key(feed, table)
+
+
+def landing_key(feed: Feed) -> dg.AssetKey:
+    """Return the key of a feed's files as they arrive, which no run makes."""
+    return asset_key(feed, f"{feed.name}_files")

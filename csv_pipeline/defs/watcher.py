@@ -9,7 +9,8 @@ that the files have their order. A sensor that somebody stopped is not asked.
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from dagster._core.errors import DagsterUserCodeUnreachableError
@@ -21,6 +22,7 @@ from dagster._daemon.daemon import DaemonIterator, DagsterDaemon, SpanMarker
 from dagster._daemon.sensor import _submit_run_request
 from dagster._utils.error import serializable_error_info_from_exc_info
 
+from csv_pipeline.defs.asking import Asking, unfinished
 from csv_pipeline.defs.sensors import MORE, heard, landing
 from csv_pipeline.engine.import_requests import JOB
 from csv_pipeline.files.landing import is_ignored
@@ -32,15 +34,14 @@ from csv_pipeline.storage.dagster_records import WATCHER
 Workspace = IWorkspaceProcessContext[Any]
 
 _LOOK_SECONDS = 0.05
-_AGAIN_SECONDS = 0.5
 _REOPEN_SECONDS = 5.0
 
 
 class Watcher(DagsterDaemon[Workspace]):
-    """Watch a landing area, where its store tells what happens there."""
+    """Watch those landing areas whose stores tell what happens there."""
 
-    def __init__(self, area: Location, waits: Waits, asked: threading.Event) -> None:
-        self._area, self._waits, self._asked = area, waits, asked
+    def __init__(self, areas: Sequence[Location], waits: Waits, asked: threading.Event) -> None:
+        self._areas, self._waits, self._asked = areas, waits, asked
         super().__init__()  # type: ignore[no-untyped-call]
 
     @classmethod
@@ -52,49 +53,61 @@ class Watcher(DagsterDaemon[Workspace]):
         self, workspace_process_context: Workspace, shutdown_event: threading.Event
     ) -> DaemonIterator:
         """Tell the sensor of files until told to end."""
-        watch, more = self._watch(), False
+        watches, asking = {area: self._watch(area) for area in self._areas}, Asking()
+        instance, open_at = workspace_process_context.instance, dict.fromkeys(self._areas, 0.0)
         # What came unheard arrived before what is heard of now, and must be known before it.
-        unheard, ask_at, open_at = watch is not None, 0.0, 0.0
+        unheard, look_at = any(watches.values()), 0.0
         try:
             while not shutdown_event.is_set():
                 now = time.monotonic()
-                if watch is not None and not watch.is_alive() and now >= open_at:
-                    watch.close()
-                    watch, open_at, unheard = self._watch(), now + _REOPEN_SECONDS, True
-                complete = watch.complete() if watch is not None else []
-                if (complete and not unheard) or ((more or unheard) and now >= ask_at):
+                for area, watch in watches.items():
+                    if watch is not None and not watch.is_alive() and now >= open_at[area]:
+                        watch.close()
+                        watches[area], open_at[area] = self._watch(area), now + _REOPEN_SECONDS
+                        unheard = True
+                complete = [path for one in watches.values() if one for path in one.complete()]
+                wanted = now >= look_at if unheard else bool(complete)
+                if wanted or asking.is_time():
                     yield SpanMarker.START_SPAN
                     try:
-                        cursor = None if unheard else heard(complete)
-                        more = self._ask(workspace_process_context, cursor, shutdown_event)
-                        unheard, pause = False, _AGAIN_SECONDS
+                        if wanted or asking.is_due(instance):
+                            going = unfinished(instance)
+                            cursor = None if unheard else heard(complete)
+                            more, requested = self._ask(
+                                workspace_process_context, cursor, shutdown_event
+                            )
+                            asking.asked(going, more=more, requested=requested)
+                            unheard = False
                     except DagsterUserCodeUnreachableError:
                         self._logger.warning("the code server is away; files wait for the sensor")
-                        unheard, pause = True, _REOPEN_SECONDS
+                        asking, unheard, look_at = Asking(), True, now + _REOPEN_SECONDS
                     except Exception:  # Dagster keeps it; the next tick finds them
                         error = serializable_error_info_from_exc_info(sys.exc_info())
                         self._logger.exception("files wait for the sensor")
                         yield error
-                        unheard, pause = True, _REOPEN_SECONDS
-                    ask_at = time.monotonic() + pause
+                        asking, unheard, look_at = Asking(), True, now + _REOPEN_SECONDS
                     yield SpanMarker.END_SPAN
                 shutdown_event.wait(_LOOK_SECONDS)
                 yield None
         finally:
-            if watch is not None:
-                watch.close()
+            for watch in watches.values():
+                if watch is not None:
+                    watch.close()
 
-    def _watch(self) -> Watch | None:
-        store = store_of(self._area)
-        store.prepare(self._area)
-        return store.watch(self._area, self._waits, is_ignored)
+    def _watch(self, area: Location) -> Watch | None:
+        store = store_of(area)
+        with suppress(OSError):  # the sensor says so
+            store.prepare(area)
+        return store.watch(area, self._waits, is_ignored)
 
-    def _ask(self, workspace: Workspace, cursor: str | None, shutdown: threading.Event) -> bool:
-        """Start the runs that the sensor asks for; return whether it will ask for more.
+    def _ask(
+        self, workspace: Workspace, cursor: str | None, shutdown: threading.Event
+    ) -> tuple[bool, bool]:
+        """Start the runs that the sensor asks for; return if it has more, and if there were any.
 
         The cursor names the files to look at; without one it looks at all.
         """
-        instance, more = workspace.instance, False
+        instance, more, requested = workspace.instance, False, False
         for location, repository, sensor in _sensors(workspace):
             state = instance.get_instigator_state(sensor.get_remote_origin_id(), sensor.selector_id)
             if not sensor.get_current_instigator_state(state).is_running:
@@ -108,20 +121,27 @@ class Watcher(DagsterDaemon[Workspace]):
                 )
             for request in told.run_requests or ():
                 if shutdown.is_set():
-                    return False
+                    return False, requested
                 done = _submit_run_request(
                     make_new_run_id(), request, workspace, sensor, {}, self._logger, None
                 )
                 if done.error_info is not None:
                     self._logger.error("a run was not queued: %s", done.error_info)
                 self._asked.set()
+                requested = True
             more |= told.cursor == MORE
-        return more
+        return more, requested
 
 
 def _sensors(workspace: Workspace) -> Iterator[tuple[CodeLocation, RemoteRepository, RemoteSensor]]:
-    """Give the sensor that looks at the landing area, in whatever code location it is."""
+    """Give the sensor that looks at the landing area, in whatever code location it is.
+
+    Raises:
+        DagsterUserCodeUnreachableError: A code location is not loaded; it may be that one.
+    """
     request = workspace.create_request_context()
+    if any(entry.code_location is None for entry in request.get_code_location_entries().values()):
+        raise DagsterUserCodeUnreachableError
     for location in request.code_locations:
         for repository in location.get_repositories().values():
             if repository.has_sensor(landing.name):

@@ -7,6 +7,7 @@ can be wrong in two ways: who stops for good after a regular start is missed unt
 declared, and who is late by less than the longest gap so far is not missed.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,6 +27,9 @@ KIND = "overdue"
 _LEAST_DELIVERIES = 5
 _SURE_AFTER = timedelta(days=14)  # by then a rhythm has had its weekends
 _UNSURE = timedelta(days=3)
+_MOST_DELIVERIES = 20
+_SOONEST = min(_UNSURE, 2 * _SURE_AFTER / (_MOST_DELIVERIES - 1))
+"""No rhythm makes a lane overdue sooner: the longest of its gaps is a nineteenth of their sum."""
 _UNEVEN = 1.5
 _UNITS = {"h": "hours", "d": "days"}
 
@@ -34,7 +38,8 @@ _UNITS = {"h": "hours", "d": "days"}
 class Overdue:
     """No file came `since`; one was to come until `due_at`, as the `evidence` says.
 
-    It is about files of a `feed`, or of any if that is "". `came` is false if none ever did.
+    It is about files of a `feed`, or of any if that is "": of one of the `feeds` that it sent files
+    of before. `came` is false if none ever did.
     """
 
     account: str
@@ -42,6 +47,7 @@ class Overdue:
     since: datetime
     due_at: datetime
     evidence: str
+    feeds: tuple[str, ...]
     came: bool = True
 
     @property
@@ -53,7 +59,10 @@ class Overdue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Lane:
-    """When files came from a lane last: the newest delivery first."""
+    """When files came from a lane last: the newest delivery first.
+
+    If it is too new for the lane to be overdue by any rhythm, it stands alone.
+    """
 
     account: str
     feed: str
@@ -65,7 +74,11 @@ def find(
 ) -> list[Overdue]:
     """Return which accounts, or whether one and its feed, are overdue now."""
     now = connection.execute(sa.select(sa.func.now())).scalar_one()
-    lanes = [_Lane(**row._mapping) for row in connection.execute(_LANES, {"account": account})]
+    facts = {"account": account, "most": _MOST_DELIVERIES, "soonest": _SOONEST}
+    lanes = [_Lane(**row._mapping) for row in connection.execute(_LANES, facts)]
+    of_account = defaultdict[str, list[_Lane]](list)
+    for lane in lanes:
+        of_account[lane.account].append(lane)
     said = [
         one
         for one in accounts.latest(connection, account)
@@ -73,7 +86,11 @@ def find(
     ]
     scopes = {(one.facts.account, one.facts.feed) for one in said}
     found = [
-        *(one for version in said if (one := _declared(connection, version, lanes))),
+        *(
+            one
+            for version in said
+            if (one := _declared(connection, version, of_account[version.facts.account]))
+        ),
         *(
             one
             for lane in lanes
@@ -87,10 +104,12 @@ def find(
 def notice(connection: sa.Connection) -> list[Overdue]:
     """Put a message into the outbox for each account that was not overdue before; return all."""
     found, table = find(connection), tables.overdue
-    known = sa.tuple_(table.c.account, table.c.feed, table.c.since)
-    still = [(one.account, one.feed, one.since) for one in found]
-    connection.execute(sa.delete(table).where(known.not_in(still)))
-    for one in found:
+    key = (table.c.account, table.c.feed, table.c.since)
+    known = {tuple(row) for row in connection.execute(sa.select(*key))}
+    still = {(one.account, one.feed, one.since): one for one in found}
+    if over := known - still.keys():
+        connection.execute(sa.delete(table).where(sa.tuple_(*key).in_(over)))
+    for one in (still[new] for new in still.keys() - known):
         entry = {"account": one.account, "feed": one.feed, "since": one.since}
         new = insert(table).values(entry).on_conflict_do_nothing().returning(table.c.account)
         if connection.execute(new).one_or_none() is not None:
@@ -112,11 +131,8 @@ def _declared(
     if every == NEVER:
         return None
     of_feed = f" of feed {facts.feed!r}" if facts.feed else ""
-    came = [
-        lane.deliveries[0]
-        for lane in lanes
-        if lane.account == facts.account and facts.feed in {"", lane.feed} and lane.deliveries
-    ]
+    its = [lane for lane in lanes if facts.feed in {"", lane.feed}]
+    came = [lane.deliveries[0] for lane in its if lane.deliveries]
     since = max(came, default=None) or _declared_at(connection, version)
     return Overdue(
         account=facts.account,
@@ -124,6 +140,7 @@ def _declared(
         since=since,
         due_at=since + timedelta(**{_UNITS[every[-1]]: int(every[:-1])}),
         evidence=f"declared: a file{of_feed} every {every}",
+        feeds=(facts.feed,) if facts.feed else tuple(lane.feed for lane in its),
         came=bool(came),
     )
 
@@ -156,6 +173,7 @@ def _learnt(lane: _Lane) -> Overdue | None:
             f"learnt: of its last {len(lane.deliveries)} deliveries none came later than "
             f"{_in_words(longest)} after the one before"
         ),
+        feeds=(lane.feed,),
     )
 
 
@@ -171,6 +189,7 @@ def _in_words(gap: timedelta) -> str:
 
 
 # Both walks go from one entry of an index to the next, so that they read no more than they give.
+# Most lanes had a file of late: of these the newest delivery is all that is looked at.
 _LANES = sa.text("""
 WITH RECURSIVE lane AS (
     (
@@ -196,7 +215,7 @@ SELECT account, feed, ARRAY(
             WHERE account = lane.account AND feed = lane.feed AND status <> 'misplaced'
                 AND seen_at < delivery.at - interval '1 hour'
         ), number + 1
-        FROM delivery WHERE at IS NOT NULL AND number < 20
+        FROM delivery WHERE at < now() - CAST(:soonest AS interval) AND number < :most
     )
     SELECT at FROM delivery WHERE at IS NOT NULL ORDER BY at DESC
 ) AS deliveries
