@@ -113,6 +113,28 @@ def columns_in_extra(connection: sa.Connection, feed: Feed) -> dict[str, list[st
     return found
 
 
+def rows_with_extra(
+    connection: sa.Connection, feed: str, account: str, titles: Iterable[str]
+) -> dict[str, int]:
+    """Return how many stored rows of an account have a cell in `_extra` under each of the titles.
+
+    Case, spaces, punctuation and accents do not matter; a title of none is left out.
+    """
+    if connection.scalar(sa.select(sa.func.to_regclass(f'data."{feed}"'))) is None:
+        return {}
+    query = sa.text(
+        f'SELECT name, count(*) FROM data."{feed}" CROSS JOIN jsonb_object_keys({EXTRA}) AS name '  # noqa: S608
+        f"WHERE account = :account AND jsonb_typeof({EXTRA}) = 'object' "
+        f"AND {EXTRA} ->> name IS NOT NULL GROUP BY name"
+    )
+    counts: dict[str, int] = dict(connection.execute(query, {"account": account}).tuples().all())
+    found = {
+        title: sum(many for name, many in counts.items() if heading(name) == heading(title))
+        for title in titles
+    }
+    return {title: many for title, many in found.items() if many}
+
+
 def has_rows(connection: sa.Connection, feed: Feed) -> bool:
     """Return whether a row of a feed is stored, or was."""
     tables_of = (feed.name, f"{feed.name}_history")
