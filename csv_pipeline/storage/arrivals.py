@@ -183,7 +183,7 @@ def location(connection: sa.Connection, arrival_id: int) -> str:
 def known_files(connection: sa.Connection, under: str) -> set[FileIdentity]:
     """Return what tells files from others, of every one below `under` that was seen.
 
-    Without those that were moved away: if such a file lies there, somebody put it back.
+    Without those that went away: if such a file lies there, somebody put it back.
     """
     table = tables.arrival
     columns = (table.c.location, table.c.size_bytes, table.c.modified_at, table.c.etag)
@@ -191,6 +191,7 @@ def known_files(connection: sa.Connection, under: str) -> set[FileIdentity]:
         table.c.location.startswith(under, autoescape=True),
         table.c.status != ArrivalStatus.MISPLACED,
         table.c.moved_to.is_(None),
+        ~tables.found_changed(),
     )
     return {
         (row.location, row.size_bytes, row.modified_at, row.etag)

@@ -336,4 +336,13 @@ reader = sa.Table(
     sa.Column("account", sa.Text, sa.ForeignKey(account.c.account), primary_key=True),
 )
 
+
+def found_changed() -> sa.ColumnElement[bool]:
+    """Return whether an arrival's file was gone, or another one, when it was to be read."""
+    its = sa.exists().where(
+        import_.c.import_id == arrival.c.import_id, import_.c.problem_code == "source_changed"
+    )
+    return (arrival.c.status == "refused") & its.correlate(arrival)
+
+
 import_ids = sa.Sequence("import_id", schema=SCHEMA, metadata=metadata)
