@@ -212,10 +212,8 @@ def test_an_alias_of_cells_in_extra_names_the_command_that_reads_them(shop: Shop
     (said,) = " ".join(told.stderr.split()).split("csv-pipeline ")[1:]
     assert "2 stored rows have 'GEB' in _extra" in " ".join(told.stderr.split())
     shop.call(*shlex.split(said))
-    rows = shop.desk.rows("people", "born_on::text AS day, _extra", "person_id")
-    assert [(row.day, row._extra) for row in rows] == [
-        ("1990-02-01", {"Ort": "Ulm"}), (None, {"Ort": "Ulm"}), ("1991-02-01", None)
-    ]  # fmt: skip
+    rows = shop.desk.rows("people", "born_on::text AS day", "person_id")
+    assert [row.day for row in rows] == ["1990-02-01", None, "1991-02-01"]
 
 
 def test_an_alias_of_one_account_names_nothing_for_another(

@@ -159,8 +159,8 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each setting
         held_back = readings.rows_with_extra(connection, feed, name, _titles(alias or ()))
     for title, many in held_back.items():
         terminal.note(
-            f"{many:,} stored rows have {title!r} in _extra; what came before is read by its new "
-            f"name once it is imported again: csv-pipeline reprocess -a {name} -f {feed} --changed"
+            f"{many:,} stored rows have {title!r} in _extra; to fill their column, import their "
+            f"files again: csv-pipeline reprocess -a {name} -f {feed} --changed"
         )
     held = declared.held if feed else declared.settings
     if as_json:

@@ -123,13 +123,13 @@ def rows_with_extra(
     if connection.scalar(sa.select(sa.func.to_regclass(f'data."{feed}"'))) is None:
         return {}
     query = sa.text(
-        f'SELECT name, count(*) FROM data."{feed}" CROSS JOIN jsonb_object_keys({EXTRA}) AS name '  # noqa: S608
-        f"WHERE account = :account AND jsonb_typeof({EXTRA}) = 'object' "
-        f"AND {EXTRA} ->> name IS NOT NULL GROUP BY name"
+        f'SELECT cell.title, count(*) FROM data."{feed}" AS kept '  # noqa: S608
+        f"CROSS JOIN jsonb_object_keys(kept.{EXTRA}) AS cell (title) "
+        f"WHERE kept.account = :account AND kept.{EXTRA} ->> cell.title IS NOT NULL GROUP BY 1"
     )
-    counts: dict[str, int] = dict(connection.execute(query, {"account": account}).tuples().all())
+    counts = connection.execute(query, {"account": account}).all()
     found = {
-        title: sum(many for name, many in counts.items() if heading(name) == heading(title))
+        title: sum(many for name, many in counts if heading(name) == heading(title))
         for title in titles
     }
     return {title: many for title, many in found.items() if many}
