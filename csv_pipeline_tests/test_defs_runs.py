@@ -627,3 +627,28 @@ def test_the_scratch_files_are_gone_after_a_run(dagster: Dagster) -> None:
     batch = dagster.run().output_for_node("people.claim")
     import_id = batch["claims"][0]["import_id"]
     assert list(dagster.pipeline.settings.work_area.glob(f"{import_id}-*")) == []
+
+
+def test_files_wait_for_another_run_where_the_database_is_silent_for_too_long(
+    dagster: Dagster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    delay_of = dg.RetryPolicy.calculate_delay
+
+    def at_once(policy: dg.RetryPolicy, attempt: int) -> float:
+        pauses.append(delay_of(policy, attempt))
+        return 0.0
+
+    def silent(*_: Any) -> None:
+        raise DatabaseUnavailableError("database x: an answer was needed; none came")
+
+    monkeypatch.setattr(dg.RetryPolicy, "calculate_delay", at_once)
+    monkeypatch.setattr(loader, "load", silent)
+    dagster.drop("one.csv", GOOD)
+    result = dagster.run()
+    assert not result.success
+    assert result.retry_attempts_for_node("people.load") == 5
+    assert pauses[:5] == [pytest.approx(seconds, abs=1) for seconds in (1, 3, 7, 15, 31)]
+    assert dagster.statuses() == {"one.csv": "waiting"}
+    monkeypatch.undo()
+    assert metadata(dagster.run())["inserted"] == 2
