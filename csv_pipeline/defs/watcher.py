@@ -22,6 +22,7 @@ from dagster._daemon.daemon import DaemonIterator, DagsterDaemon, SpanMarker
 from dagster._daemon.sensor import _submit_run_request
 from dagster._utils.error import serializable_error_info_from_exc_info
 
+from csv_pipeline.defs.asking import Asking, unfinished
 from csv_pipeline.defs.sensors import MORE, heard, landing
 from csv_pipeline.engine.import_requests import JOB
 from csv_pipeline.files.landing import is_ignored
@@ -33,7 +34,6 @@ from csv_pipeline.storage.dagster_records import WATCHER
 Workspace = IWorkspaceProcessContext[Any]
 
 _LOOK_SECONDS = 0.05
-_AGAIN_SECONDS = 0.5
 _REOPEN_SECONDS = 10.0
 
 
@@ -53,8 +53,8 @@ class Watcher(DagsterDaemon[Workspace]):
         self, workspace_process_context: Workspace, shutdown_event: threading.Event
     ) -> DaemonIterator:
         """Tell the sensor of files until told to end."""
-        watches, more = {area: self._watch(area) for area in self._areas}, False
-        ask_at, open_at = 0.0, dict.fromkeys(self._areas, 0.0)
+        watches, asking = {area: self._watch(area) for area in self._areas}, Asking()
+        instance, open_at = workspace_process_context.instance, dict.fromkeys(self._areas, 0.0)
         try:
             while not shutdown_event.is_set():
                 now = time.monotonic()
@@ -63,19 +63,23 @@ class Watcher(DagsterDaemon[Workspace]):
                         watch.close()
                         watches[area], open_at[area] = self._watch(area), now + _REOPEN_SECONDS
                 complete = [path for one in watches.values() if one for path in one.complete()]
-                if complete or (more and now >= ask_at):
+                if complete or asking.is_time():
                     yield SpanMarker.START_SPAN
                     try:
-                        more = self._ask(workspace_process_context, complete, shutdown_event)
+                        if complete or asking.is_due(instance):
+                            going = unfinished(instance)
+                            more, requested = self._ask(
+                                workspace_process_context, complete, shutdown_event
+                            )
+                            asking.asked(going, more=more, requested=requested)
                     except DagsterUserCodeUnreachableError:
                         self._logger.warning("the code server is away; files wait for the sensor")
-                        more = False
+                        asking = Asking()
                     except Exception:  # Dagster keeps it; the next tick finds them
                         error = serializable_error_info_from_exc_info(sys.exc_info())
                         self._logger.exception("files wait for the sensor")
                         yield error
-                        more = False
-                    ask_at = time.monotonic() + _AGAIN_SECONDS
+                        asking = Asking()
                     yield SpanMarker.END_SPAN
                 shutdown_event.wait(_LOOK_SECONDS)
                 yield None
@@ -92,9 +96,9 @@ class Watcher(DagsterDaemon[Workspace]):
 
     def _ask(
         self, workspace: Workspace, complete: Sequence[Path], shutdown: threading.Event
-    ) -> bool:
-        """Start the runs that the sensor asks for; return whether it will ask for more."""
-        instance, more = workspace.instance, False
+    ) -> tuple[bool, bool]:
+        """Start the runs that the sensor asks for; return if it has more, and if there were any."""
+        instance, more, requested = workspace.instance, False, False
         for location, repository, sensor in _sensors(workspace):
             state = instance.get_instigator_state(sensor.get_remote_origin_id(), sensor.selector_id)
             if not sensor.get_current_instigator_state(state).is_running:
@@ -108,15 +112,16 @@ class Watcher(DagsterDaemon[Workspace]):
                 )
             for request in told.run_requests or ():
                 if shutdown.is_set():
-                    return False
+                    return False, requested
                 done = _submit_run_request(
                     make_new_run_id(), request, workspace, sensor, {}, self._logger, None
                 )
                 if done.error_info is not None:
                     self._logger.error("a run was not queued: %s", done.error_info)
                 self._asked.set()
+                requested = True
             more |= told.cursor == MORE
-        return more
+        return more, requested
 
 
 def _sensors(workspace: Workspace) -> Iterator[tuple[CodeLocation, RemoteRepository, RemoteSensor]]:
