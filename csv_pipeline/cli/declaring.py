@@ -1,5 +1,6 @@
 """The commands about accounts: what they declare of their files, and who may read their rows."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -127,7 +128,7 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each setting
     from csv_pipeline.cli import opening, show_settings, terminal
     from csv_pipeline.engine import views
     from csv_pipeline.engine.accounts import Decided, declare
-    from csv_pipeline.storage import accounts
+    from csv_pipeline.storage import accounts, readings
 
     changes = {
         "seller_id": seller_id,
@@ -165,6 +166,12 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each setting
         versions = accounts.history(connection, name) if history else []
         if not feed:
             declared = Declared(account=name, versions=accounts.latest(connection, name))
+        held_back = readings.rows_with_extra(connection, feed, name, _titles(alias or ()))
+    for title, many in held_back.items():
+        terminal.note(
+            f"{many:,} stored rows have {title!r} in _extra; to fill their column, import their "
+            f"files again: csv-pipeline reprocess -a {name} -f {feed} --changed"
+        )
     held = declared.held if feed else declared.settings
     if as_json:
         terminal.as_json(views.settings_facts(name, feed, held, versions if history else None))
@@ -174,6 +181,10 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each setting
         show_settings.history("Every change", versions)
     if reader is not None or no_reader is not None:
         _bind(pipeline, name, reader, no_reader)
+
+
+def _titles(aliases: Sequence[str]) -> list[str]:
+    return [told.rpartition("=")[0] for told in aliases]
 
 
 def suggest(
