@@ -26,7 +26,7 @@ from csv_pipeline.casts.currencies import is_code
 from csv_pipeline.engine.changed_settings import hold_readings
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError, UnknownAccountError
-from csv_pipeline.spec.contract import Column, choice_key, columns_of, heading, hold_zone, words_in
+from csv_pipeline.spec.contract import Column, choice_key, columns_of, heading, hold_zone
 from csv_pipeline.spec.dialect import is_encoding
 from csv_pipeline.spec.feed import Feed, as_declared
 from csv_pipeline.spec.header import FINGERPRINT
