@@ -94,6 +94,14 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each setting
         str | None,
         typer.Option(help="How often a file is to come, as 24h or 7d; never: it is not missed."),
     ] = None,
+    priority: Annotated[
+        int | None,
+        typer.Option(min=-100, max=100, help="Runs over its files go before those of a lower one."),
+    ] = None,
+    import_at: Annotated[
+        str | None,
+        typer.Option(help="When its files in the landing area are taken: a cron in UTC."),
+    ] = None,
     forget: Annotated[
         list[str] | None,
         typer.Option(
@@ -142,6 +150,8 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each setting
         "max_missing_rows": max_missing_rows,
         "max_missing_share": max_missing_share,
         "expected_every": expected_every,
+        "priority": priority,
+        "import_at": import_at,
     }
     pipeline = opening.pipeline()
     scope = Account(account=name, feed=feed, header=header)

@@ -69,6 +69,8 @@ class Settings(BaseModel):
     max_missing_rows: _Count | None = None
     max_missing_share: _Share | None = None
     expected_every: Annotated[str | None, Field(max_length=10, examples=["24h"])] = None
+    priority: Annotated[int | None, Field(ge=-100, le=100)] = None
+    import_at: Annotated[str | None, Field(max_length=100, examples=["0 22 * * *"])] = None
 
 
 class Changes(BaseModel):
