@@ -109,6 +109,13 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each setting
             "'alias:Artikel Nr', 'map:order_status:Versendet', 'null-word:?'; may be repeated."
         ),
     ] = None,
+    folder: Annotated[
+        list[str] | None,
+        typer.Option(help="A folder of landing areas that is its, too, as 'My Shop'; repeated."),
+    ] = None,
+    no_folder: Annotated[
+        list[str] | None, typer.Option(help="Let a folder be its no more; may be repeated.")
+    ] = None,
     reader: Annotated[
         str | None, typer.Option(help="Let this login role read the account in the database.")
     ] = None,
@@ -128,6 +135,7 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each setting
     from csv_pipeline.cli import opening, show_settings, terminal
     from csv_pipeline.engine import views
     from csv_pipeline.engine.accounts import Decided, declare
+    from csv_pipeline.engine.folders import set_folders
     from csv_pipeline.storage import accounts, readings
 
     changes = {
@@ -162,6 +170,7 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each setting
         forget or (),
         Decided(by=terminal.who(), accept_reading=accept_reading),
     )
+    own = set_folders(pipeline, name, folder or (), no_folder or (), terminal.who())
     with pipeline.database.begin() as connection:
         versions = accounts.history(connection, name) if history else []
         if not feed:
@@ -177,6 +186,8 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each setting
         terminal.as_json(views.settings_facts(name, feed, held, versions if history else None))
         return
     show_settings.settings(f"Settings of {name}" + (f" for {feed}" if feed else ""), held)
+    if own:
+        show_settings.folders(own)
     if history:
         show_settings.history("Every change", versions)
     if reader is not None or no_reader is not None:
