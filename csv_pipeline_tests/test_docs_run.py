@@ -64,6 +64,7 @@ class Reader:
             "NAME": "customers" if verb == "feeds" else self.desk.account,
             **({"NAME": str(self.desk.folder / "my_package")} if verb == "new" else {}),
             "N": "1000000",
+            "URL": "json://example.com",
         }
         ids = {"ID", *(word for word in words if word.isdigit())}
         known |= dict.fromkeys(ids, str(self.import_id))
