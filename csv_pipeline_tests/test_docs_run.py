@@ -129,7 +129,7 @@ def test_every_statement_in_the_docs_runs(pipeline: Pipeline) -> None:
 
 def test_the_docs_have_commands_of_every_kind() -> None:
     verbs = {line.split()[1] for line in commands_in_docs()}
-    wanted = {"account", "accounts", "feeds", "import", "imports", "inspect", "dismiss"}
+    wanted = {"account", "accounts", "alerts", "feeds", "import", "imports", "inspect", "dismiss"}
     assert verbs == wanted | {
         "dismiss",
         "rejects",

@@ -211,6 +211,14 @@ def _every(account: str, told: str, _: Feed | None) -> str:
     return often
 
 
+def _priority(account: str, value: int, _: Feed | None) -> int:
+    if not -100 <= value <= 100:
+        raise SetupError(
+            f"account {account!r}: a priority from -100 to 100 was needed; found {value}"
+        )
+    return value
+
+
 def _cron(account: str, told: str, _: Feed | None) -> str:
     cron = " ".join(told.split())
     if not is_cron(cron) or last_moment(cron, datetime.now(UTC)) is None:
@@ -348,6 +356,7 @@ _READ: dict[str, Callable[[str, Any, Feed | None], Any]] = {
     "time_zone": _zone,
     "delimiter": _delimiter,
     "expected_every": _every,
+    "priority": _priority,
     "import_at": _cron,
     "null_words": _null_words,
     "aliases": _aliases,
@@ -357,7 +366,7 @@ _READ: dict[str, Callable[[str, Any, Feed | None], Any]] = {
     **dict.fromkeys(
         (
             *("seller_id", "max_file_bytes", "max_compressed_bytes", "max_columns", "max_records"),
-            *("max_rejected_rows", "max_rejected_share", "priority"),
+            *("max_rejected_rows", "max_rejected_share"),
         ),
         lambda _, value, __: value,
     ),
