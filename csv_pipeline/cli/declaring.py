@@ -94,12 +94,27 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each setting
         str | None,
         typer.Option(help="How often a file is to come, as 24h or 7d; never: it is not missed."),
     ] = None,
+    priority: Annotated[
+        int | None,
+        typer.Option(min=-100, max=100, help="Runs over its files go before those of a lower one."),
+    ] = None,
+    import_at: Annotated[
+        str | None,
+        typer.Option(help="When its files in the landing area are taken: a cron in UTC."),
+    ] = None,
     forget: Annotated[
         list[str] | None,
         typer.Option(
             help="Let the files decide this again, such as date-order, or drop one entry, such as "
             "'alias:Artikel Nr', 'map:order_status:Versendet', 'null-word:?'; may be repeated."
         ),
+    ] = None,
+    folder: Annotated[
+        list[str] | None,
+        typer.Option(help="A folder of landing areas that is its, too, as 'My Shop'; repeated."),
+    ] = None,
+    no_folder: Annotated[
+        list[str] | None, typer.Option(help="Let a folder be its no more; may be repeated.")
     ] = None,
     reader: Annotated[
         str | None, typer.Option(help="Let this login role read the account in the database.")
@@ -120,6 +135,7 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each setting
     from csv_pipeline.cli import opening, show_settings, terminal
     from csv_pipeline.engine import views
     from csv_pipeline.engine.accounts import Decided, declare
+    from csv_pipeline.engine.folders import set_folders
     from csv_pipeline.storage import accounts, readings
 
     changes = {
@@ -142,6 +158,8 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each setting
         "max_missing_rows": max_missing_rows,
         "max_missing_share": max_missing_share,
         "expected_every": expected_every,
+        "priority": priority,
+        "import_at": import_at,
     }
     pipeline = opening.pipeline()
     scope = Account(account=name, feed=feed, header=header)
@@ -152,6 +170,7 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each setting
         forget or (),
         Decided(by=terminal.who(), accept_reading=accept_reading),
     )
+    own = set_folders(pipeline, name, folder or (), no_folder or (), terminal.who())
     with pipeline.database.begin() as connection:
         versions = accounts.history(connection, name) if history else []
         if not feed:
@@ -167,6 +186,8 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each setting
         terminal.as_json(views.settings_facts(name, feed, held, versions if history else None))
         return
     show_settings.settings(f"Settings of {name}" + (f" for {feed}" if feed else ""), held)
+    if own:
+        show_settings.folders(own)
     if history:
         show_settings.history("Every change", versions)
     if reader is not None or no_reader is not None:
