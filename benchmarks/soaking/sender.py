@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from benchmarks.soaking.model import Drop, Identity, Kind, Lane, Row
+from csv_pipeline.spec.feed import SHARE_FROM_ROWS
 
 ACCOUNTS = tuple(f"account{number:02}" for number in range(50))
 HEADERS = {
@@ -210,4 +211,5 @@ def _bad(feed: str, chance: random.Random) -> bytes:
         case 1:
             return b"\x00\xff\xfe\x01" * 50 + tail.encode()
         case _:
-            return f"{HEADERS[feed]}\n{tail}\nK1\nK2\nK3\n".encode()
+            # A share of rejected rows counts from `SHARE_FROM_ROWS` rows on.
+            return "\n".join([HEADERS[feed], tail, *["too few cells"] * SHARE_FROM_ROWS]).encode()
