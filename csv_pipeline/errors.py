@@ -302,10 +302,16 @@ class UnsupportedDatabaseError(SetupError):
 
 
 class StoreDeniedError(SetupError):
-    """An object store does not let us do what was asked; its files wait until a person lets it."""
+    """An object store does not let us do what was asked; its files wait until a person lets it.
 
-    def __init__(self, location: str, store: str, asked: str, found: str) -> None:
+    `of_all`: of no file of the store, as far as is known.
+    """
+
+    def __init__(
+        self, location: str, store: str, asked: str, found: str, *, of_all: bool = True
+    ) -> None:
         self.location, self.store, self.asked, self.found = location, store, asked, found
+        self.of_all = of_all
         super().__init__(f"{location}: credentials that allow {asked} were needed; {found}")
 
 

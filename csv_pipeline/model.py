@@ -369,9 +369,9 @@ class ImportReport:
 class Reject:
     """One fault of a refused row; a row with three faults has three of them.
 
-    `row_number` is as a spreadsheet shows it, header 1, first data row 2; `line_number` is the
-    physical line in the file where the record begins. `column` is null for faults of the record.
-    `repaired_by_import_id` is the import that brought the row back corrected.
+    `row_number` is as a spreadsheet shows it, header 1, first data row 2, or 1 without a header;
+    `line_number` is the physical line in the file where the record begins. `column` is null for
+    faults of the record. `repaired_by_import_id` is the import that brought the row back corrected.
     """
 
     import_id: int

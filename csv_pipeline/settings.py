@@ -5,6 +5,7 @@ time: the edges (Dagster definitions, CLI) call `settings()` and hand the object
 """
 
 import difflib
+import json
 import os
 from enum import StrEnum
 from functools import cache
@@ -63,7 +64,20 @@ def _parted(given: Any) -> Any:
     return tuple(part for part in map(str.strip, given.split(",")) if part)
 
 
+def _landing(given: Any) -> Any:
+    """Return text as the areas it names: with commas, or as a JSON list where a path has one."""
+    if isinstance(given, str) and given.startswith('["'):
+        try:
+            given = json.loads(given)
+        except ValueError as error:
+            raise ValueError(f"a JSON list of paths and URLs was needed; {error}") from error
+    if (areas := _parted(given)) is None:
+        return None
+    return tuple(map(_area, areas if isinstance(areas, tuple | list) else (areas,)))
+
+
 _Area = Annotated[Location | None, NoDecode, BeforeValidator(_area)]
+_Areas = Annotated[tuple[Location, ...] | None, NoDecode, BeforeValidator(_landing)]
 
 
 class Settings(BaseSettings):
@@ -74,8 +88,10 @@ class Settings(BaseSettings):
     )
 
     home: Path = Field(Path("data"), description="where everything below lives unless set apart")
-    landing: _Area = Field(
-        None, description="landing area, a folder or s3://bucket/prefix; `home`/landing if not set"
+    landing: _Areas = Field(
+        None,
+        description="landing areas, each a folder or s3://bucket/prefix, with commas or as a JSON "
+        "list; `home`/landing if not set",
     )
     feeds: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parted)] = Field(
         (), description="folders of YAML feeds, or module:NAME of feeds in Python, with commas"
@@ -208,12 +224,21 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _apart(self) -> Self:
-        for area in (*self.kept_areas, self.results_area, self.rejects_area, self.worklists_area):
-            if is_below(area, self.landing_area):
-                raise ValueError(
-                    f"a folder outside the landing area {self.landing_area} was needed for files "
-                    f"that are done with; found {area}"
-                )
+        if not self.landing_areas:
+            raise ValueError("a landing area was needed; none is named")
+        for number, landing in enumerate(self.landing_areas):
+            for other in self.landing_areas[number + 1 :]:
+                if is_below(other, landing) or is_below(landing, other):
+                    raise ValueError(
+                        f"landing areas apart from one another were needed; found {landing} and "
+                        f"{other}"
+                    )
+            for area in self.areas[len(self.landing_areas) :]:
+                if is_below(area, landing):
+                    raise ValueError(
+                        f"a folder outside the landing area {landing} was needed for files that "
+                        f"are done with; found {area}"
+                    )
         return self
 
     @property
@@ -230,32 +255,53 @@ class Settings(BaseSettings):
 
     @property
     def landing_area(self) -> Location:
+        """The first landing area, which takes what is uploaded or reported."""
+        return self.landing_areas[0]
+
+    @property
+    def landing_areas(self) -> tuple[Location, ...]:
         """Where files arrive, as `{account}/{feed}/…`."""
-        return self.landing or location_of(self.home / "landing")
+        return (location_of(self.home / "landing"),) if self.landing is None else self.landing
+
+    def landing_of(self, location: Location) -> Location | None:
+        """Return the landing area that a location is in, if it is in one."""
+        return next((area for area in self.landing_areas if is_below(location, area)), None)
+
+    @property
+    def areas(self) -> tuple[Location, ...]:
+        """All areas that files lie in: where they arrive, and where they are left or kept."""
+        left = self.results_area, self.rejects_area, self.worklists_area
+        return *self.landing_areas, *self.kept_areas, *left
 
     @property
     def landing_folder(self) -> Path:
-        """The landing area as a folder of this machine.
+        """The first landing area as a folder of this machine.
 
         Raises:
             SetupError: It is in another store.
         """
         return path_of(self.landing_area)
 
-    @property
-    def archive_area(self) -> Location:
-        """Where imported files are kept, as `{account}/{feed}/{date}/…`."""
-        return self.archive_folder or self._beside("archive")
+    def archive_area(self, landing: Location | None = None) -> Location:
+        """Where imported files of a landing area are kept, as `{account}/{feed}/{date}/…`."""
+        return self.archive_folder or self._beside("archive", landing)
+
+    def refused_area(self, landing: Location | None = None) -> Location:
+        """Where refused files of a landing area are kept, as `{account}/{feed}/{date}/…`."""
+        return self.refused_folder or self._beside("refused", landing)
 
     @property
-    def refused_area(self) -> Location:
-        """Where refused files are kept, as `{account}/{feed}/{date}/…`."""
-        return self.refused_folder or self._beside("refused")
+    def kept_by_kind(self) -> tuple[tuple[str, Location], ...]:
+        """The areas of imported and of refused files, with the names of their kinds."""
+        kinds = {"archive": self.archive_area, "refused": self.refused_area}
+        areas = ((kind, area(at)) for at in self.landing_areas for kind, area in kinds.items())
+        return tuple(dict.fromkeys(areas))
 
     @property
     def kept_areas(self) -> tuple[Location, ...]:
-        """Where files are kept that were moved; releases before kept refused ones in the last."""
-        return self.archive_area, self.refused_area, self._beside("quarantine")
+        """Where files are kept that were moved; releases before kept refused ones in quarantine."""
+        before = (self._beside("quarantine", landing) for landing in self.landing_areas)
+        return tuple(dict.fromkeys([*(area for _, area in self.kept_by_kind), *before]))
 
     @property
     def results_area(self) -> Location:
@@ -284,10 +330,11 @@ class Settings(BaseSettings):
         """Where a run leaves the rejected rows of one import."""
         return self.rejects_area / account / feed / f"import-{import_id}.csv"
 
-    def _beside(self, name: str) -> Location:
+    def _beside(self, name: str, landing: Location | None = None) -> Location:
         """Return a folder in `home`, or beside a landing area that this machine does not have."""
-        if store_of(self.landing_area).on_disk(self.landing_area) is None:
-            return self.landing_area.parent / name
+        area = landing or self.landing_area
+        if store_of(area).on_disk(area) is None:
+            return area.parent / name
         return location_of(self.home / name)
 
     @property

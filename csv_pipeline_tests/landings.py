@@ -28,7 +28,8 @@ class Landing:
     def __init__(self, pipeline: Pipeline, account: str, own: Own, **how: Any) -> None:
         areas = ("landing", "archive_folder", "refused_folder", "results_folder", "rejects_folder")
         there = {area: own.location(f"in/{area.removesuffix('_folder')}") for area in areas}
-        settings = pipeline.settings.model_copy(update=there | how)
+        landing = {"landing": (there["landing"],)}
+        settings = pipeline.settings.model_copy(update=there | landing | how)
         self.pipeline, self.account = replace(pipeline, settings=settings), account
         self.own, self.lane = own, f"{account}/people"
 
@@ -88,6 +89,13 @@ class Landing:
             connection.execute(
                 sa.update(table).where(table.c.account == self.account, mine).values(values)
             )
+
+    def let_time_pass(self) -> None:
+        """Let it be time to ask every silent store again, and to try every file."""
+        self.set(not_before=None)
+        due = sa.update(tables.silent_store).values(next_attempt_at=sa.func.now())
+        with self.pipeline.database.begin() as connection:
+            connection.execute(due)
 
     def lying(self, kind: str) -> list[str]:
         prefix = self.key("", kind)

@@ -123,7 +123,7 @@ def landed(terminal: Terminal, content: str) -> Path:
 def test_import_says_where_the_file_and_its_results_are_now(terminal: Terminal) -> None:
     file = landed(terminal, PEOPLE)
     said = terminal.call("import", file, "-a", terminal.account, "-f", "people")
-    area = terminal.pipeline.settings.archive_area / terminal.account / "people"
+    area = terminal.pipeline.settings.archive_area() / terminal.account / "people"
     assert f"The file is now {area}" in said.out
     assert "What became of each row: " in said.out
     listed = terminal.call("imports", "-a", terminal.account)
@@ -610,7 +610,7 @@ def test_feeds_shows_what_a_value_must_be_and_what_each_row_needs(
     assert "header (seller_hub), each row (simple)" in shown
     assert "seller_hub: it has Sales Record Number or Sold For simple: any other" in shown
     assert "at least 1" in shown
-    assert "one of pending, processing" in shown
+    assert "one of PENDING, PROCESSING" in shown
 
 
 def test_feeds_marks_what_each_row_needs_where_there_is_one_layout(terminal: Terminal) -> None:

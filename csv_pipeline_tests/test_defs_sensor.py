@@ -403,7 +403,7 @@ def test_the_nightly_schedule_removes_old_files(
         ingest(area.pipeline, area.pipeline.claim(area.account, "people")[0])
     settings = area.pipeline.settings.model_copy(update={"keep_files": 1})
     _all_of_a_night(replace(area.pipeline, settings=settings), night_instance)
-    kept = path_of(settings.archive_area / area.account / "people")
+    kept = path_of(settings.archive_area() / area.account / "people")
     assert [path.name for path in kept.rglob("*.csv")] == ["1.csv"]
 
 

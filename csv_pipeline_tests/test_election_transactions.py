@@ -164,8 +164,8 @@ def test_a_row_of_11_fields_is_a_reject_with_its_text(desk: Desk) -> None:
 def test_a_semicolon_that_json_does_not_write_as_its_code_is_a_reject(desk: Desk) -> None:
     report = imported(desk, NAME, line("a", diff='[{"key":"a;b"}]') + line("b") + "c;d\n")
     assert [reject.message for reject in desk.rejects(report)] == [
-        "row 2 (line 1): 12 fields were needed, as the feed declares; found 13",
-        "row 4 (line 3): 12 fields were needed, as the feed declares; found 2",
+        "row 1 (line 1): 12 fields were needed, as the feed declares; found 13",
+        "row 3 (line 3): 12 fields were needed, as the feed declares; found 2",
     ]
 
 

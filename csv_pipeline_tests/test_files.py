@@ -219,7 +219,7 @@ def test_a_copy_that_differs_leaves_the_original(
     monkeypatch.setattr(local, "_digest", lambda _: "of other bytes")
     assert across.bring()[0].outcome is Outcome.IMPORTED
     assert path.read_text() == GOOD
-    assert list(path_of(across.pipeline.settings.archive_area).rglob("*.csv")) == []
+    assert list(path_of(across.pipeline.settings.archive_area()).rglob("*.csv")) == []
 
 
 def test_a_full_disk_fails_no_import_and_the_file_goes_later(
@@ -723,8 +723,8 @@ def test_the_earlier_name_of_the_folder_of_refused_files_is_taken_with_a_warning
     monkeypatch.setenv("CSV_PIPELINE_QUARANTINE_FOLDER", str(tmp_path / "before"))
     log = structlog.testing.CapturingLogger()
     monkeypatch.setattr("csv_pipeline.settings.log", log)
-    assert Settings(home=tmp_path / "home").refused_area == location_of(tmp_path / "before")
+    assert Settings(home=tmp_path / "home").refused_area() == location_of(tmp_path / "before")
     (call,) = log.calls
     assert (call.method_name, call.kwargs["wanted"]) == ("warning", "CSV_PIPELINE_REFUSED_FOLDER")
     monkeypatch.setenv("CSV_PIPELINE_REFUSED_FOLDER", str(tmp_path / "now"))
-    assert Settings(home=tmp_path / "home").refused_area == location_of(tmp_path / "now")
+    assert Settings(home=tmp_path / "home").refused_area() == location_of(tmp_path / "now")

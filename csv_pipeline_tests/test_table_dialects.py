@@ -163,7 +163,7 @@ def test_an_inspection_reads_it_as_the_feed_and_finds_the_feed(desk: Desk) -> No
     found = inspect_file(path, settings, TEST_FEEDS, feed="entries")
     assert found.text is not None
     assert (found.text.header, found.text.header_line) == (("code", "note", "amount"), 0)
-    assert found.first_rows[1] == (3, ("b", '"y', "2.00"))
+    assert found.first_rows[1] == (2, ("b", '"y', "2.00"))
     unasked = inspect_file(path, settings, TEST_FEEDS)
     assert [one.fit.feed for one in unasked.proposals if one.fits] == ["entries"]
     path.write_text("ID,Name\n1,Ann\n2,Bob\n")

@@ -7,7 +7,9 @@ from fastapi.staticfiles import StaticFiles
 from starlette.middleware.gzip import GZipMiddleware
 
 from csv_pipeline.api import pages
+from csv_pipeline.api.body_limit import BodyLimit
 from csv_pipeline.api.cors import Cors
+from csv_pipeline.api.description import describe
 from csv_pipeline.api.entity_tags import EntityTags
 from csv_pipeline.api.gate import Gate
 from csv_pipeline.api.idempotency import Idempotency
@@ -64,6 +66,7 @@ def make_app(service: Service) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
+    app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     app.state.service = service
     app.state.root = ROOT
     app.state.live = Live(service.pipeline)
@@ -74,6 +77,7 @@ def make_app(service: Service) -> FastAPI:
     pages.add_to(app)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
     app.include_router(metrics.router)
+    app.add_middleware(BodyLimit)
     app.add_middleware(Idempotency, service=service)
     app.add_middleware(EntityTags)
     app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=5)

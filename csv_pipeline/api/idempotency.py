@@ -22,8 +22,8 @@ from csv_pipeline.errors import PipelineError
 from csv_pipeline.storage.idempotency import Answered, Key
 
 HEADER = "idempotency-key"
-_METHODS = {"POST", "PUT"}
-_PATHS = ("/api/v1/uploads", "/api/v1/tus", "/api/v1/imports")  # no answer there holds a secret
+METHODS = {"POST", "PUT"}
+PATHS = ("/api/v1/uploads", "/api/v1/tus", "/api/v1/imports")  # no answer there holds a secret
 _LONGEST_KEY = 200
 _RENEWED_EVERY_SECONDS = 30.0
 
@@ -36,7 +36,7 @@ class Idempotency:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a request on, or answer it as before."""
-        if scope["type"] != "http" or scope["method"] not in _METHODS:
+        if scope["type"] != "http" or scope["method"] not in METHODS:
             await self.app(scope, receive, send)
             return
         request = Request(scope, receive)
@@ -150,7 +150,7 @@ def _digest_of(request: Request) -> Any:
 
 
 def _has_keys(path: str) -> bool:
-    return path.startswith(_PATHS)
+    return path.startswith(PATHS)
 
 
 def _who(caller: Caller) -> str:

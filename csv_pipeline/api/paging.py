@@ -14,7 +14,7 @@ from csv_pipeline.api.problems import ProblemError
 MOST = 200
 
 Number = Annotated[
-    int, Path(ge=0, lt=1 << 63, description="The number of an import or of an upload.")
+    int, Path(ge=0, lt=1 << 63, description="Its number, as of an import or upload.")
 ]
 Limit = Annotated[int, Query(ge=1, le=MOST, description="How many entries a page has at most.")]
 Cursor = Annotated[

@@ -16,6 +16,7 @@ from csv_pipeline.api.problems import ProblemError
 from csv_pipeline.api.service import Service
 from csv_pipeline.engine import uploads as engine
 from csv_pipeline.engine.import_requests import ImportRequest
+from csv_pipeline.engine.placing import place
 from csv_pipeline.engine.receiving import Receiver
 from csv_pipeline.errors import PipelineError
 from csv_pipeline.storage import tokens, uploads
@@ -166,7 +167,7 @@ def ask_for_check(service: Service, upload_id: int, feed: str | None = None) -> 
 
 def ask_for_import(service: Service, upload_id: int, feed: str | None = None) -> Upload:
     """Put an upload into the landing area and ask for its run; the sensor would do so later."""
-    placed = engine.place(service.pipeline, upload_id, feed=feed)
+    placed = place(service.pipeline, upload_id, feed=feed)
     assert placed.feed is not None and placed.arrival_id is not None  # noqa: S101, PT018
     request = ImportRequest(
         account=placed.account,

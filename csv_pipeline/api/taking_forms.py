@@ -22,22 +22,18 @@ _TRUTHS = {"true": True, "1": True, "on": True, "yes": True, "false": False, "0"
 _OF_THE_REQUEST = {"incomplete_upload", "upload_too_slow", "invalid_request"}
 """Why no other file of the form is taken, either."""
 
+TAKEN: dict[str, Any] = {
+    "name": ".hidden",
+    "status": 422,
+    "upload": None,
+    "problem": ProblemError("invalid_name", "name '.hidden': another beginning was needed").facts,
+}
+
 
 class Taken(BaseModel):
     """One file of a form: what it is now, or why it was refused."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "name": "a.csv",
-                    "status": 422,
-                    "upload": None,
-                    "problem": {"code": "invalid_name", "status": 422, "detail": "…"},
-                }
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [TAKEN]})
 
     name: str
     status: int = Field(description="The status as if the file had been sent alone.")

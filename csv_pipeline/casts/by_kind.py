@@ -19,7 +19,7 @@ from csv_pipeline.casts import (
     uuids,
 )
 from csv_pipeline.casts.reading import Reading
-from csv_pipeline.spec.contract import Column
+from csv_pipeline.spec.contract import Column, words_in
 from csv_pipeline.spec.kinds import Kind
 
 Reason = tuple[pl.Series, str, str]
@@ -61,7 +61,7 @@ CASTS = {
     Kind.CHOICE: Cast(
         lambda values, its, _: cells.choices(values, its),
         "choice",
-        lambda its: f"one of {', '.join(its.choices)}",
+        lambda its: f"one of {', '.join(words_in(its.choices))}",
     ),
     Kind.CURRENCY: Cast(
         lambda values, its, _: _currency(values, its), "currency", lambda _: currencies.HINT
@@ -101,7 +101,7 @@ CASTS = {
             _FLAGS, default=None, return_dtype=pl.Boolean
         ),
         "boolean",
-        lambda its: f"one of {', '.join(its.choices)}",
+        lambda its: f"one of {', '.join(words_in(its.choices))}",
     ),
     Kind.JSON: Cast(
         lambda values, *_: documents.cast(values),

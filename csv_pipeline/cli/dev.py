@@ -20,6 +20,10 @@ from csv_pipeline.settings import Settings
 
 _MODULE = "csv_pipeline.definitions"
 _PYTHON = (sys.executable, "-m")
+_FOLDERS = (
+    *("archive_folder", "refused_folder", "results_folder", "rejects_folder"),
+    "worklists_folder",
+)
 
 
 def dagster_home(settings: Settings) -> Path:
@@ -54,7 +58,8 @@ def serve(  # noqa: PLR0913  # two pages, and where they are
                 f"port {its_port} of {its_host}: a free port was needed; something listens there "
                 "already (choose another by --port)"
             )
-    store_of(settings.landing_area).prepare(settings.landing_area)
+    for area in settings.landing_areas:
+        store_of(area).prepare(area)
     home = dagster_home(settings)
     dagster = f"http://{host}:{port}"
     note(f"Dagster starts at {dagster} in half a minute or so; Ctrl-C stops it.")
@@ -119,7 +124,7 @@ def _tell(pipeline: Pipeline, dagster: str, page: str | None) -> None:
         "",
         *([f"  import page   {page}"] if page else []),
         f"  Dagster       {dagster}",
-        f"  landing area  {pipeline.settings.landing_area}",
+        *(f"  landing area  {area}" for area in pipeline.settings.landing_areas),
         "  drop a file   into ACCOUNT/FEED/ there, such as acme/ebay_orders/; its rows are in the",
         f"                table within seconds ({command()} feeds lists the feeds)",
         f"  database      {psql(pipeline)}",
@@ -148,11 +153,12 @@ def _environment(settings: Settings, home: Path) -> dict[str, str]:
     return {
         **os.environ,
         "CSV_PIPELINE_HOME": str(settings.home.absolute()),
-        "CSV_PIPELINE_LANDING": str(settings.landing_area),
-        "CSV_PIPELINE_ARCHIVE_FOLDER": str(settings.archive_area),
-        "CSV_PIPELINE_REFUSED_FOLDER": str(settings.refused_area),
-        "CSV_PIPELINE_RESULTS_FOLDER": str(settings.results_area),
-        "CSV_PIPELINE_REJECTS_FOLDER": str(settings.rejects_area),
+        "CSV_PIPELINE_LANDING": json.dumps([str(area) for area in settings.landing_areas]),
+        **{
+            f"CSV_PIPELINE_{name.upper()}": str(area)
+            for name in _FOLDERS
+            if (area := getattr(settings, name)) is not None
+        },
         "DAGSTER_HOME": str(home),
     }
 

@@ -105,7 +105,8 @@ def imports(
     if not found:
         out.print(
             "No imports yet. Drop a file into ACCOUNT/FEED/ of the landing area "
-            f"{settings.landing_area} while {command()} dev runs, or call {command()} import.",
+            f"{' or '.join(map(str, settings.landing_areas))} while {command()} dev runs, or call "
+            f"{command()} import.",
             soft_wrap=True,
         )
         return

@@ -42,6 +42,7 @@ def need_facts(need: Need) -> dict[str, Any]:
         "since": need.at.isoformat(),
         "rows": need.rows,
         "problem": need.problem,
+        "next_attempt_at": need.next_attempt_at and need.next_attempt_at.isoformat(),
         "help": help_against(need, command()),
     }
 

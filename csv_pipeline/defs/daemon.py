@@ -33,7 +33,7 @@ def daemons(instance: DagsterInstance) -> Iterator[DagsterDaemon[Any]]:
     # Dagster takes one that it does not require for one that is not well.
     instance.get_required_daemon_types = lambda: [*required, Watcher.daemon_type()]  # type: ignore[method-assign]
     waits = Waits(closed=settings().closed_or_settle_seconds, unknown=settings().settle_seconds)
-    yield Watcher(settings().landing_area, waits, asked)
+    yield Watcher(settings().landing_areas, waits, asked)
     for daemon in known:
         prompt = isinstance(daemon, QueuedRunCoordinatorDaemon)
         yield PromptQueue(asked) if prompt else daemon

@@ -81,6 +81,8 @@ def _scan(context: dg.SensorEvaluationContext, pipeline: Pipeline, start_at: str
             one.why,
         )
     seen = pipeline.scan(seconds=seconds, start_at=start_at or None)
+    for name, why in seen.silent.items():
+        context.log.error("Landing area %s is silent, and asked again after a while. %s", name, why)
     pipeline.put_away(seconds / 2)
     return seen
 
@@ -102,7 +104,8 @@ def new_partitions(
 
 
 def _why_not(seen: ScanResult) -> str:
+    silent = f" Silent: {', '.join(seen.silent)}." if seen.silent else ""
     return (
-        f"No file to ask a run for; {seen.growing} still growing, "
-        f"{len(seen.misplaced)} where no account or feed can be, {seen.held} of broken feeds."
+        f"No file to ask a run for; {seen.growing} still growing, {len(seen.misplaced)} where no "
+        f"account or feed can be, {seen.held} of broken feeds.{silent}"
     )

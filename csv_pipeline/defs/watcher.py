@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,10 @@ _REOPEN_SECONDS = 10.0
 
 
 class Watcher(DagsterDaemon[Workspace]):
-    """Watch a landing area, where its store tells what happens there."""
+    """Watch those landing areas whose stores tell what happens there."""
 
-    def __init__(self, area: Location, waits: Waits, asked: threading.Event) -> None:
-        self._area, self._waits, self._asked = area, waits, asked
+    def __init__(self, areas: Sequence[Location], waits: Waits, asked: threading.Event) -> None:
+        self._areas, self._waits, self._asked = areas, waits, asked
         super().__init__()  # type: ignore[no-untyped-call]
 
     @classmethod
@@ -52,15 +53,16 @@ class Watcher(DagsterDaemon[Workspace]):
         self, workspace_process_context: Workspace, shutdown_event: threading.Event
     ) -> DaemonIterator:
         """Tell the sensor of files until told to end."""
-        watch, more = self._watch(), False
-        open_at = ask_at = 0.0
+        watches, more = {area: self._watch(area) for area in self._areas}, False
+        ask_at, open_at = 0.0, dict.fromkeys(self._areas, 0.0)
         try:
             while not shutdown_event.is_set():
                 now = time.monotonic()
-                if watch is not None and not watch.is_alive() and now >= open_at:
-                    watch.close()
-                    watch, open_at = self._watch(), now + _REOPEN_SECONDS
-                complete = watch.complete() if watch is not None else []
+                for area, watch in watches.items():
+                    if watch is not None and not watch.is_alive() and now >= open_at[area]:
+                        watch.close()
+                        watches[area], open_at[area] = self._watch(area), now + _REOPEN_SECONDS
+                complete = [path for one in watches.values() if one for path in one.complete()]
                 if complete or (more and now >= ask_at):
                     yield SpanMarker.START_SPAN
                     try:
@@ -78,13 +80,15 @@ class Watcher(DagsterDaemon[Workspace]):
                 shutdown_event.wait(_LOOK_SECONDS)
                 yield None
         finally:
-            if watch is not None:
-                watch.close()
+            for watch in watches.values():
+                if watch is not None:
+                    watch.close()
 
-    def _watch(self) -> Watch | None:
-        store = store_of(self._area)
-        store.prepare(self._area)
-        return store.watch(self._area, self._waits, is_ignored)
+    def _watch(self, area: Location) -> Watch | None:
+        store = store_of(area)
+        with suppress(OSError):  # the sensor says so
+            store.prepare(area)
+        return store.watch(area, self._waits, is_ignored)
 
     def _ask(
         self, workspace: Workspace, complete: Sequence[Path], shutdown: threading.Event

@@ -26,7 +26,7 @@ from csv_pipeline.casts.currencies import is_code
 from csv_pipeline.engine.changed_settings import hold_readings
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError, UnknownAccountError
-from csv_pipeline.spec.contract import Column, choice_key, columns_of, heading, hold_zone
+from csv_pipeline.spec.contract import Column, choice_key, columns_of, heading, hold_zone, words_in
 from csv_pipeline.spec.dialect import is_encoding
 from csv_pipeline.spec.feed import Feed, as_declared
 from csv_pipeline.spec.header import FINGERPRINT
@@ -302,7 +302,9 @@ def _map(told: str, feed: Feed) -> tuple[str, str, str]:
         codes = {choice_key(one): one.upper() for one in (word, stored) if is_code(one.upper())}
         meant, by_word = codes | meant, codes | by_word
     if choice_key(stored) not in by_word:
-        raise _unknown(where, f"a word that column {name!r} accepts", stored, sorted(choices))
+        raise _unknown(
+            where, f"a word that column {name!r} accepts", stored, sorted(words_in(choices))
+        )
     if meant.get(choice_key(word), by_word[choice_key(stored)]) != by_word[choice_key(stored)]:
         raise SetupError(
             f"{where}: a word that the feed does not know was needed; it stores "

@@ -30,9 +30,10 @@ def hints_for(
 def names_of(lies: Location, settings: Settings, inner_name: str | None) -> list[NamedFile]:
     """Return the names that a file has: that in its archive, and the one it lies by.
 
-    Folders of the landing area tell something below that of the feed, others wherever they are.
+    Folders of a landing area tell something below that of the feed, others wherever they are.
     """
-    parts = parts_below(lies, settings.landing_area)
+    area = settings.landing_of(lies)
+    parts = None if area is None else parts_below(lies, area)
     folders = parts[2:-1] if parts else tuple(filter(None, lies.parent.key.split("/")))
     own = [] if inner_name is None else [NamedFile.of(inner_name, folders)]
     return [*own, NamedFile.of(lies.name, folders)]

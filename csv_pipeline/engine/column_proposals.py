@@ -1,8 +1,9 @@
 """What a column of files is, by all of its values: tried by the casts that import them.
 
-A type is proposed only if every value of every file is one of it and nothing of a value is lost:
-numbers with leading zeros, long ones, and those behind letters and `-` are ids, which are text. If
-nearly every value is one of a type, that is said, and the first that is none.
+A type is proposed only if every value of every file is one of it, but very few that are told with
+their lines, and nothing of a value is lost: numbers with leading zeros, long ones, and those behind
+letters and `-` are ids, which are text. If most values are of a type, that is said, and the first
+that is none.
 """
 
 import re
@@ -22,6 +23,7 @@ from csv_pipeline.engine.column_values import (
     LONGEST_SHOWN,
     STYLES,
     ColumnValues,
+    Tried,
     shown,
     ways_of,
 )
@@ -79,15 +81,37 @@ class ColumnOfFiles(ColumnValues):
     """A column that files have, as fields of a feed."""
 
     def fields(self, name: str, time_name: str) -> list[Proposed]:
-        """Return the fields that hold the column; a date with a time of day takes two."""
+        """Return the fields that hold the column; a date with a time of day takes two.
+
+        They are of the type that almost all values have; the others are told.
+        """
+        made = self._fields(name, time_name)
+        if self.is_id or any(its.values for its in made) or self.few_others is None:
+            return made
+        what, others = self.few_others
+        if "categories" in made[0].words and self._recur(others):
+            return made
+        first, *more = self.without(others)._fields(name, time_name)
+        if not first.values:
+            return made
+        told = f"{first.because}\n{self._told_of(what, others)}"
+        return [replace(first, because=told), *more]
+
+    def _fields(self, name: str, time_name: str) -> list[Proposed]:
+        said = (self._lacking(), self.contested)
         return [
             replace(
                 its,
                 words={"name": name} | its.words | self._missing(its),
-                because="\n".join(filter(None, (its.because, self._lacking()))),
+                because="\n".join(filter(None, (its.because, *said))),
             )
             for its in self._found(name, time_name)
         ]
+
+    def _recur(self, others: Sequence[Tried]) -> bool:
+        """Return whether any of the few values that are none of a type comes more than once."""
+        words = pl.concat([its.faults["value"] for its in others])
+        return words.n_unique() < words.len()
 
     def _found(self, name: str, time_name: str) -> Iterator[Proposed]:
         if self.filled.is_empty():

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cached_property
 from itertools import count
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import polars as pl
 
@@ -26,6 +26,8 @@ _NAMES_A_PERSON = re.compile(
     r"(?i)mail|phone|tel|fax|mobil|name|birth|geburt|dob|addr|street|stra(?:ß|ss)e|iban|ssn|patient"
 )
 _NEARLY = 0.5
+_ALMOST_ALL = 0.995
+_FEW = 10
 DECIMAL = Annotated[pl.Decimal, PRECISION, SCALE]
 _TYPES: tuple[tuple[str, Any, Kind | None], ...] = (
     ("a UUID", str, Kind.UUID),
@@ -43,7 +45,7 @@ _NOBODY = Account(account="proposal")
 
 
 @dataclass(frozen=True, slots=True)
-class _Tried:
+class Tried:
     """The values of a file by a type, null where a cell is none, and which cells these are.
 
     `style` is the order of day and month, or the decimal mark, that they prove, `because` how, and
@@ -67,7 +69,9 @@ class ColumnValues:
     all_: int
     positional: bool = False
     """Whether no header names it: then it is one field."""
-    tried: dict[tuple[str, Kind | None], list[_Tried]] = field(default_factory=dict)
+    contested: str = ""
+    """What is to be done where the header has its name twice, and the cells differ."""
+    tried: dict[tuple[str, Kind | None], list[Tried]] = field(default_factory=dict)
     contradictions: list[str] = field(default_factory=list)
 
     @cached_property
@@ -123,15 +127,53 @@ class ColumnValues:
                 return f"{what} in {cast:,} of {cast + faults:,} values; {self._outlier(tried)}"
         return self.contradictions[0] if self.contradictions else ""
 
-    def _outlier(self, tried: Sequence[_Tried]) -> str:
+    @cached_property
+    def few_others(self) -> tuple[str, list[Tried]] | None:
+        """What almost all values are, with the few that are none; None if there are no such."""
+        for what, annotation, kind in _TYPES:
+            tried = self._tried(annotation, kind) if annotation is not bool else []
+            faults = sum(its.faults.height for its in tried)
+            cast = sum(its.values.len() - its.values.null_count() for its in tried)
+            if 0 < faults <= _FEW and cast >= _ALMOST_ALL * (cast + faults):
+                return what, tried
+        return None
+
+    def without(self, others: Sequence[Tried]) -> Self:
+        """Return the column without the rows whose values are none of a type, file by file."""
+        left = zip(self._alone, others, strict=True)
+        return replace(
+            self,
+            files=tuple((_but(files, its.faults["row_number"]), 0) for files, its in left),
+            tried={},
+            contradictions=[],
+        )
+
+    def _told_of(self, what: str, others: Sequence[Tried]) -> str:
+        """Return which values are none of a type, where, and what is to be done about it."""
+        said = []
+        for its in others:
+            of = f" of {its.file}" if len(self.files) > 1 else ""
+            for line, value in its.faults.select("line_number", "value").iter_rows():
+                seen = "" if self._hides(value) else f" {shown(value)!r}"
+                said.append(f"line {line:,}{of}{seen}")
+        one = len(said) == 1
+        return (
+            f"check: {'a value is' if one else f'{len(said)} values are'} not {what}, and "
+            f"{'its row is' if one else 'their rows are'} rejected: {', '.join(said)}\n"
+            "to take them: leave out the type; if they mean no value: missingValues"
+        )
+
+    def _hides(self, value: str) -> bool:
+        return self._is_personal or "@" in value
+
+    def _outlier(self, tried: Sequence[Tried]) -> str:
         """Return where the first value is that is none of a type, and which if anybody may see."""
         its = next(its for its in tried if its.faults.height)
-        row, value = its.faults.row(0)
+        row, _, value = its.faults.row(0)
         where = f"row {row:,}" + (f" of {its.file}" if len(self.files) > 1 else "")
-        hidden = self._is_personal or "@" in value
-        return f"{where} is none" if hidden else f"{where} {shown(value)!r} is none"
+        return f"{where} is none" if self._hides(value) else f"{where} {shown(value)!r} is none"
 
-    def _tried(self, annotation: Any, kind: Kind | None) -> list[_Tried]:
+    def _tried(self, annotation: Any, kind: Kind | None) -> list[Tried]:
         """Return the column's values by a type, file by file; none if a file is refused by it."""
         known = (str(annotation), kind)
         has = _HAS.get(kind or annotation, r"\p{N}")
@@ -151,7 +193,7 @@ class ColumnValues:
 
     def _cast(
         self, files: Files, annotation: Any, kind: Kind | None, style: Style | None = None
-    ) -> _Tried | None:
+    ) -> Tried | None:
         """Return the values of a file by a type; if they are open, by one of the two ways."""
         hidden = self._is_personal
         own = column(self.title, nullable=True, kind=kind, style=style, protected=hidden)
@@ -167,22 +209,31 @@ class ColumnValues:
             self.contradictions.append(typed.found)
         if isinstance(typed, Exception):
             return None
-        faults = scan(typed.rejects, REJECTS).select("row_number", "value").collect()
+        faults = scan(typed.rejects, REJECTS).select("row_number", "line_number", "value").collect()
         values = scan(typed.rows).select(name).collect()[name]
         told = [its for its in typed.evidence if its.decision in STYLES and style is None]
         proven = (told[0].decision, told[0].because) if told else ("", "")
-        return _Tried(
+        return Tried(
             files.names[0], values, faults.unique("row_number").sort("row_number"), *proven
         )
 
 
 def _with_one(files: Files, at: int, title: str) -> Files:
     """Return a file with one of its columns, under its title."""
-    rows = BatchWriter(files.work / f"column-{at}")
+    work = files.work / f"column-{at}"
+    rows = BatchWriter(work / "rows")
     for number, batch in enumerate(batches(files.rows, [str(at), *ORIGIN])):
         rows.write(batch.rename({str(at): "0"}), number)
     text = replace(files.texts[0], header=(title,))
-    return replace(files, texts=(text,), rows=rows.batches)
+    return replace(files, work=work, texts=(text,), rows=rows.batches)
+
+
+def _but(files: Files, row_numbers: pl.Series) -> Files:
+    """Return a file without some of its rows."""
+    rows = BatchWriter(files.work / "others")
+    for number, batch in enumerate(batches(files.rows)):
+        rows.write(batch.filter(~batch["row_number"].is_in(row_numbers.implode())), number)
+    return replace(files, rows=rows.batches)
 
 
 def _no_name_of(header: Sequence[str]) -> str:

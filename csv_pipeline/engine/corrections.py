@@ -5,9 +5,10 @@ a replay reads. It goes into the landing area like any upload.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any
 
 import sqlalchemy as sa
@@ -175,14 +176,19 @@ def replace_cells(
         ]
         if not places:
             raise SetupError("column: one whose cells are shown was needed")
-        found = list(_found(connection, sheet, how, places))
+        tally = _Tally()
+        found = tally.counted(_found(connection, sheet, how, places))
         change = None
-        if found and not dry_run:
+        if dry_run:
+            deque(found, maxlen=0)  # they are only counted
+        else:
             cells = ((row, column, after) for row, column, _, after in found)
             change = corrections.store(connection, import_id, by, cells)
-    rows = {row for row, *_ in found}
     return Change(
-        change=change, cells=len(found), rows=len(rows), first=tuple(islice(found, _SHOWN))
+        change=change if tally.cells else None,
+        cells=tally.cells,
+        rows=tally.rows,
+        first=tuple(tally.first),
     )
 
 
@@ -215,8 +221,7 @@ def send_corrected(pipeline: Pipeline, import_id: int, *, by: str) -> Upload:
                 f"import {import_id}: the import that it repairs was needed, import "
                 f"{report.repairs}, because cells of feed {report.feed!r} are not shown"
             )
-        made = corrections.current(connection, import_id)
-        if not corrections.open_rows(connection, import_id, made):
+        if not corrections.are_of_open_rows(connection, import_id):
             raise SetupError(f"import {import_id}: a corrected row that is open was needed")
         name = f"import-{import_id}-corrected.csv"
         upload = uploads.begin(pipeline, report.account, name, by=by, feed=report.feed)
@@ -226,7 +231,7 @@ def send_corrected(pipeline: Pipeline, import_id: int, *, by: str) -> Upload:
             write_rejects(
                 out,
                 report.header,
-                _corrected(connection, sheet, made),
+                _corrected(connection, sheet),
                 delimiter=report.delimiter,
                 split=sheet.split,
                 verbatim=True,
@@ -236,20 +241,39 @@ def send_corrected(pipeline: Pipeline, import_id: int, *, by: str) -> Upload:
         return stored.change(connection, upload.upload_id, size_bytes=size, received_bytes=size)
 
 
-def _corrected(
-    connection: sa.Connection, sheet: Sheet, made: Mapping[int, Mapping[str, str]]
-) -> Iterator[RejectedRow]:
-    for number, row in _open(connection, sheet):
-        if number in made:
-            yield sheet.corrected(row, made[number])
+_Cell = tuple[int, str, str, str]
+"""A cell by row and column, and its value before and after."""
+
+
+@dataclass(slots=True)
+class _Tally:
+    """How many cells went by, of how many rows; they come row by row."""
+
+    cells: int = 0
+    rows: int = 0
+    first: list[_Cell] = field(default_factory=list)
+    _row: int | None = None
+
+    def counted(self, cells: Iterable[_Cell]) -> Iterator[_Cell]:
+        for cell in cells:
+            self.cells += 1
+            self.rows += cell[0] != self._row
+            self._row = cell[0]
+            if len(self.first) < _SHOWN:
+                self.first.append(cell)
+            yield cell
+
+
+def _corrected(connection: sa.Connection, sheet: Sheet) -> Iterator[RejectedRow]:
+    for _, row, made in _open(connection, sheet):
+        if made:
+            yield sheet.corrected(row, made)
 
 
 def _found(
     connection: sa.Connection, sheet: Sheet, how: Replacing, places: Sequence[int]
-) -> Iterator[tuple[int, str, str, str]]:
-    made = corrections.current(connection, sheet.report.import_id)
-    for number, row in _open(connection, sheet):
-        its = made.get(number, {})
+) -> Iterator[_Cell]:
+    for number, row, its in _open(connection, sheet):
         if row.cells is None and sheet.hidden:
             continue  # no cell is where it belongs, so that none of it is shown
         cells = sheet.cells(row)
@@ -261,10 +285,24 @@ def _found(
                 yield number, name, before, after
 
 
-def _open(connection: sa.Connection, sheet: Sheet) -> Iterator[tuple[int, RejectedRow]]:
-    """Give open rejected rows with their numbers in the import that rejected them."""
+def _open(
+    connection: sa.Connection, sheet: Sheet
+) -> Iterator[tuple[int, RejectedRow, Mapping[str, str]]]:
+    """Give open rejected rows with their numbers, and what holds of corrected cells of each.
+
+    Both come from the database by and by, in the order of rows.
+    """
+    made = corrections.by_row(connection, sheet.report.import_id)
+    at, its = next(made, _NO_MORE)
     for faults in quarantine.open_faults(connection, sheet.report.import_id):
-        yield faults[0].row_number, quarantine.row_of(sheet.report, faults, sheet.split)
+        number = faults[0].row_number
+        while at < number:
+            at, its = next(made, _NO_MORE)
+        row = quarantine.row_of(sheet.report, faults, sheet.split)
+        yield number, row, its if at == number else {}
+
+
+_NO_MORE: tuple[float, dict[str, str]] = (inf, {})
 
 
 def _each_once(header: Sequence[str]) -> tuple[str, ...]:

@@ -46,13 +46,12 @@ def remove_expired(database: Database, settings: Settings, account: str, feed: s
 
 def expired(connection: sa.Connection, settings: Settings) -> dict[str, Amount]:
     """Return how many files are kept no longer, and their bytes, by the kind of their area."""
-    kinds = {"archive": settings.archive_area, "refused": settings.refused_area}
     leaves = {"results": settings.results_area, "rejects": settings.rejects_area}
-    found = dict.fromkeys([*kinds, *leaves], Amount())
+    found = dict.fromkeys([*dict(settings.kept_by_kind), *leaves], Amount())
     if settings.keep_files is None and settings.keep_days is None:
         return found
     for account, feed in _lanes(connection):
-        for kind, area in kinds.items():
+        for kind, area in settings.kept_by_kind:
             ids = _too_many(settings, account, feed, area)
             query = sa.select(_arrival.c.import_id, _arrival.c.size_bytes).where(
                 _arrival.c.arrival_id.in_(ids)

@@ -7,7 +7,7 @@ from csv_pipeline.storage.attention import Need
 COMMAND = "csv-pipeline"
 
 
-def help_against(need: Need, its: str = COMMAND) -> str:
+def help_against(need: Need, its: str = COMMAND) -> str:  # noqa: PLR0911  # one a state
     """Return what helps; `its` is how the command is called."""
     number = need.number
     dismiss = f"or {its} dismiss {number}"
@@ -22,6 +22,9 @@ def help_against(need: Need, its: str = COMMAND) -> str:
         case overdue.KIND:
             scope = account_command(need.account, need.feed or "").removeprefix(COMMAND)
             return f"ask for the file; or {its}{scope} --expected-every {overdue.NEVER}, or 7d"
+        case attention.SILENT:
+            at = f"{need.next_attempt_at:%H:%M:%S}"
+            return f"it is asked again at {at} UTC, and its files are imported once it answers"
         case "misplaced":
             return "move it into a folder ACCOUNT/FEED of the landing area"
         case "waiting":

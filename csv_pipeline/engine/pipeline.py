@@ -4,8 +4,7 @@
 imports; the path of one file is in `csv_pipeline.engine.importer`.
 """
 
-import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,12 +20,13 @@ from csv_pipeline.engine.fitting import with_tables
 from csv_pipeline.engine.housekeeping import sweep
 from csv_pipeline.engine.lease_renewer import LeaseRenewer
 from csv_pipeline.engine.progress import Value, report_progress
+from csv_pipeline.engine.scanning import Feeds, Look, scan
 from csv_pipeline.engine.undo import Undoing, undo
 from csv_pipeline.engine.worklist import Written, rewrite_worklist, write_worklist
 from csv_pipeline.errors import SetupError
-from csv_pipeline.files.landing import ScanResult, found_file, scan_landing
+from csv_pipeline.files.landing import ScanResult, found_file
 from csv_pipeline.files.stores import CANNOT, store_of, written_to
-from csv_pipeline.location import Location, is_below, location_of, parts_below, storable
+from csv_pipeline.location import Location, location_of, parts_below, storable
 from csv_pipeline.model import Claim, FoundFile, ImportReport, Outcome
 from csv_pipeline.rejects.rejects_file import write_rejects
 from csv_pipeline.settings import Settings
@@ -147,7 +147,7 @@ class Pipeline:
         """
         feed = self.feed(file.feed)
         self._stay_in_lane(file)
-        landed = is_below(location_of(file.location), self.settings.landing_area)
+        landed = self.settings.landing_of(location_of(file.location)) is not None
         with self.database.begin() as connection:
             readings.hold(connection, feed)
             lane = file.account, file.feed
@@ -168,11 +168,11 @@ class Pipeline:
 
     def _stay_in_lane(self, file: FoundFile) -> None:
         lies, settings = location_of(file.location), self.settings
-        for area in (settings.landing_area, *settings.kept_areas):
+        for area in (*settings.landing_areas, *settings.kept_areas):
             if (parts := parts_below(lies, area)) is not None:
                 location = (*parts[:-1], "", "")[:2]
                 if location != (file.account, file.feed):
-                    what = "the landing area" if area == settings.landing_area else str(area)
+                    what = "the landing area" if area in settings.landing_areas else str(area)
                     found = "/".join(filter(None, location)) or "none"
                     raise SetupError(
                         f"{lies}: a file in {file.account}/{file.feed} of {what}, or outside "
@@ -191,7 +191,7 @@ class Pipeline:
                 f"{known_as}: a name in UTF-8 was needed; it has other bytes: rename it"
             )
         store = store_of(location)
-        for area in (self.settings.landing_area, *self.settings.kept_areas):
+        for area in (*self.settings.landing_areas, *self.settings.kept_areas):
             if fault := store.fault(location, area):
                 lane = self.settings.landing_area / account / feed
                 raise SetupError(f"{fault} (files to import can be copied to {lane}/)")
@@ -211,38 +211,10 @@ class Pipeline:
                 f"{location}: a file was needed; there is none, and none of it is known"
             ) from error
 
-    def scan(
-        self,
-        *,
-        seconds: float,
-        start_at: str | None = None,
-        account: str | None = None,
-        complete: Collection[Location] | None = None,
-    ) -> ScanResult:
-        """Look at the landing area, enter what is new into the ledger and return it.
-
-        Of one `account` only its folder is looked at; or only at files known to be `complete`.
-        """
-        landing = self.settings.landing_area
-        with self.database.begin() as connection:
-            known = arrivals.known_files(
-                connection, f"{landing / account if account else landing}/"
-            )
-        seen = scan_landing(
-            landing,
-            self.feeds,
-            known=known,
-            settle_seconds=self.settings.settle_seconds,
-            deadline=time.monotonic() + seconds,
-            start_at=start_at,
-            account=account,
-            broken={one.name for one in self.broken},
-            complete=complete,
-        )
-        with self.database.begin() as connection:
-            archive.let_returned_wait(connection, seen.found)
-            arrivals.register(connection, seen.found, seen.misplaced)
-        return seen
+    def scan(self, **how: Unpack[Look]) -> ScanResult:
+        """Look at the landing areas, enter what is new and return it; see `scanning.scan`."""
+        feeds = Feeds(self.feeds.keys(), {one.name for one in self.broken})
+        return scan(self.database, self.settings, feeds, **how)
 
     def put_away(self, seconds: float) -> None:
         """Move settled files that still lie in the landing area, as after a crash."""

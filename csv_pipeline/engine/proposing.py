@@ -12,6 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import polars as pl
+
 from csv_pipeline.account import Account
 from csv_pipeline.batches import scan
 from csv_pipeline.engine.beforehand import hints_for
@@ -132,17 +134,35 @@ def _columns(files: Sequence[Files]) -> Iterator[ColumnOfFiles]:
     """Give the columns of all files, those of the first one first; a name means one column."""
     places: dict[str, list[tuple[Files, int]]] = {}
     titles: dict[str, str] = {}
+    contested: dict[str, str] = {}
     for one in files:
-        seen: set[str] = set()
+        seen: dict[str, int] = {}
         for at, title in enumerate(one.header):
             known = heading(title)
             if known and known not in seen:
-                seen.add(known)
+                seen[known] = at
                 titles.setdefault(known, title)
                 places.setdefault(known, []).append((one, at))
+            elif known and _differ(one, seen[known], at):
+                contested[known] = (
+                    f"check: columns {seen[known] + 1} and {at + 1} are both called {title!r}; "
+                    "rows where they differ are rejected, until the file has a name for each"
+                )
     for known, its in places.items():
-        positional = not files[0].texts[0].header_line
-        yield ColumnOfFiles(titles[known], tuple(its), len(files), positional)
+        yield ColumnOfFiles(
+            titles[known],
+            tuple(its),
+            len(files),
+            positional=not files[0].texts[0].header_line,
+            contested=contested.get(known, ""),
+        )
+
+
+def _differ(files: Files, one: int, other: int) -> bool:
+    """Return whether the second of two columns has a value that is not that of the first."""
+    first, second = (pl.col(str(at)).str.strip_chars().replace("", None) for at in (one, other))
+    differ = second.is_not_null() & first.ne_missing(second)
+    return bool(scan(files.rows).select(differ.any()).collect().item())
 
 
 def _schema(

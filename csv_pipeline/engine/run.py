@@ -18,6 +18,7 @@ import polars as pl
 import structlog
 
 from csv_pipeline.batches import ROWS_DONE
+from csv_pipeline.engine import silence
 from csv_pipeline.engine.derive import recompute_touched
 from csv_pipeline.engine.events import (
     ClaimLost,
@@ -140,6 +141,10 @@ def _advance_all(imports: Sequence[Import], stage: Stage, on_event: OnEvent) -> 
                 case _:
                     on_event(done)
                     unrecorded.append(done)
+    if imports:
+        its = imports[0].pipeline
+        came = {claim.lies_at for claim in going} if stage is Stage.ARRIVE else set()
+        silence.note(its.database, its.settings, came, [one.error for one in waiting])
     return StepResult(
         claims=tuple(going), waiting=tuple(waiting), lost=tuple(lost), unrecorded=tuple(unrecorded)
     )
@@ -160,7 +165,8 @@ def _advance(
             _ask_no_silent_store(group, silent)
             done = group.advance(stage)
     except (StoreUnavailableError, StoreDeniedError) as error:
-        silent.setdefault(error.store, error)
+        if isinstance(error, StoreUnavailableError) or error.of_all:
+            silent.setdefault(error.store, error)
         for alone in group.apart() if len(group.claims) > 1 else ():
             yield from _advance(alone, stage, silent, on_event)
         if len(group.claims) == 1:

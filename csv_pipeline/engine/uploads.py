@@ -17,10 +17,9 @@ from csv_pipeline.account import account_slug
 from csv_pipeline.engine.expired_uploads import remove_bytes
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import PipelineError, SetupError
-from csv_pipeline.files.landing import found_file, is_ignored
-from csv_pipeline.files.stores import store_of, written_to
+from csv_pipeline.files.landing import is_ignored
 from csv_pipeline.location import storable
-from csv_pipeline.storage import accounts, arrivals, uploads
+from csv_pipeline.storage import accounts, uploads
 from csv_pipeline.storage.uploads import Upload, UploadState, UploadStateError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -160,45 +159,6 @@ def path_of(pipeline: Pipeline, upload: Upload) -> Path:
     return pipeline.settings.uploads_area / str(upload.upload_id) / upload.name
 
 
-def place(pipeline: Pipeline, upload_id: int, *, feed: str | None = None) -> Upload:
-    """Put an upload that is whole into the landing area and enter it into the ledger.
-
-    Raises:
-        UploadStateError: It is there already, was canceled, or is not whole.
-        SetupError: Its feed is not known.
-        NoSpaceError: The disk is full.
-    """
-    with pipeline.database.begin() as connection:
-        upload = uploads.find(connection, upload_id, lock=True)
-        _hold_to_whole(upload)
-        name = feed or upload.feed
-        if name is None:
-            raise SetupError(f"upload {upload_id}: a feed was needed, of which the file is")
-        lane = pipeline.settings.landing_area / upload.account / pipeline.feed(name).name
-        target = lane / f"upload-{upload_id}" / upload.name
-        source = path_of(pipeline, upload)
-        if source.exists() or not store_of(target).exists(target):  # else it was put, and no more
-            with disk(), written_to(target, pipeline.settings.work_area) as path:
-                path.unlink(missing_ok=True)
-                shutil.move(source, path)
-        found = found_file(target, upload.account, name)
-        arrival_id = arrivals.enter(connection, found, now=True)
-        arrivals.note_request(connection, [arrival_id])  # by whoever places it
-        placed = uploads.change(
-            connection,
-            upload_id,
-            feed=name,
-            state=UploadState.ARRIVED,
-            arrival_id=arrival_id,
-            expires_at=None,
-            run_id=None,
-            problem=None,
-            problem_code=None,
-        )
-    shutil.rmtree(source.parent, ignore_errors=True)
-    return placed
-
-
 def to_be_checked(pipeline: Pipeline, upload_id: int, feed: str | None = None) -> Upload:
     """Enter that an upload is to be checked, perhaps for another feed; nothing else begins to.
 
@@ -210,7 +170,7 @@ def to_be_checked(pipeline: Pipeline, upload_id: int, feed: str | None = None) -
         pipeline.feed(feed)
     with pipeline.database.begin() as connection:
         upload = uploads.find(connection, upload_id, lock=True)
-        _hold_to_whole(upload)
+        hold_to_whole(upload)
         return uploads.change(
             connection,
             upload_id,
@@ -228,21 +188,31 @@ def cancel(pipeline: Pipeline, upload_id: int) -> Upload:
     """Forget the bytes of an upload that does not lie in the landing area yet.
 
     Raises:
-        UploadStateError: It lies there.
+        UploadStateError: It lies there, or is being put there.
     """
     with pipeline.database.begin() as connection:
         upload = uploads.find(connection, upload_id, lock=True)
-        if upload.state is UploadState.ARRIVED:
-            raise UploadStateError(upload, "not in the landing area yet")
+        _hold_to_unplaced(upload)
         canceled = uploads.cancel(connection, upload_id)
     remove_bytes(pipeline.settings, upload_id)
     return canceled
 
 
-def _hold_to_whole(upload: Upload) -> None:
+def hold_to_whole(upload: Upload) -> None:
+    """Let only an upload go on that has all bytes and does not go on already.
+
+    Raises:
+        UploadStateError: It is in another state, or being placed.
+    """
+    _hold_to_unplaced(upload)
     hold_to_state(upload, UploadState.UPLOADING, UploadState.CHECKED, UploadState.FAILED)
     if not upload.whole:
         raise UploadStateError(upload, "whole")
+
+
+def _hold_to_unplaced(upload: Upload) -> None:
+    if upload.is_being_placed or upload.state is UploadState.ARRIVED:
+        raise UploadStateError(upload, "not in the landing area yet, and not on its way there")
 
 
 def hold_to_state(upload: Upload, *states: UploadState) -> None:

@@ -7,9 +7,9 @@ no high-water mark is compared. Listing hashes nothing and opens nothing.
 
 import difflib
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from csv_pipeline.account import account_slug
 from csv_pipeline.errors import InvalidAccountError
@@ -27,8 +27,8 @@ class ScanResult:
 
     `found` files are complete, new and in the folder of a feed; `misplaced` ones lie where no feed
     or account can be, with the reason; `growing` ones wait, and so do `held` ones, whose feed is
-    broken. `stopped_at` is where to go on if the
-    time did not suffice.
+    broken. `stopped_at` is where to go on if the time did not suffice. `silent` areas could not be
+    looked at, and why.
     """
 
     found: tuple[FoundFile, ...]
@@ -36,6 +36,7 @@ class ScanResult:
     growing: int
     held: int = 0
     stopped_at: str | None = None
+    silent: Mapping[str, str] = field(default_factory=dict)
 
 
 def scan_landing(  # noqa: PLR0913  # where, for what, what is known, and three bounds in time

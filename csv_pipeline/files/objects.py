@@ -22,7 +22,8 @@ from csv_pipeline.files.store import FileStatus, FileStore, Listed
 from csv_pipeline.location import Location, parts_below, storable
 
 _CHUNK = 4 * 1024**2
-_CONNECT_SECONDS, _READ_SECONDS = 5, 20
+_CONNECT_SECONDS = 5
+_READ_SECONDS, _LOOK_SECONDS = 60, 15  # a copy may take long, and a tick of the sensor may not
 _ATTEMPTS = 3
 """How often a request is sent before the store counts as silent, each time after a longer wait."""
 _VARIABLES = (
@@ -41,6 +42,7 @@ _DENIED_AS = {
     *("AccessDenied", "AuthorizationHeaderMalformed", "ExpiredToken", "InvalidAccessKeyId"),
     *("InvalidToken", "NoSuchBucket", "SignatureDoesNotMatch", "TokenRefreshRequired"),
 }
+_OF_ONE = {"AccessDenied", "Forbidden", "403"}
 _LATER_AS = {"RequestTimeout", "SlowDown", "Throttling", "RequestLimitExceeded"}
 _WITHOUT_WORDS = {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, *_DENIED}
 _ARCHIVED = "InvalidObjectState"  # an object that has to be restored before it can be read
@@ -70,7 +72,7 @@ class ObjectStore(FileStore):
 
     def status(self, location: Location) -> FileStatus:
         """Return what an object is."""
-        with _requests(location) as send:
+        with _requests(location, _LOOK_SECONDS) as send:
             answer = send.head_object(**_names(location))
         return _status(answer, answer["ContentLength"])
 
@@ -128,7 +130,7 @@ def _objects(
 ) -> Iterator[tuple[Location, FileStatus]]:
     """Give the objects below an area in the order of their keys, from `after` on up to `until`."""
     bucket = _names(area)["Bucket"]
-    with _requests(area) as send:
+    with _requests(area, _LOOK_SECONDS) as send:
         for page in send.get_paginator("list_objects_v2").paginate(
             Bucket=bucket, Prefix=area.prefix, StartAfter=f"{area.prefix}{after}"
         ):
@@ -154,7 +156,7 @@ def _status(answer: dict[str, Any], size_bytes: int) -> FileStatus:
 
 
 @cache
-def _client() -> Any:
+def _client(read_seconds: int = _READ_SECONDS) -> Any:
     """Return the store that the environment describes.
 
     Raises:
@@ -171,7 +173,7 @@ def _client() -> Any:
         ) from error
     config = Config(
         connect_timeout=_CONNECT_SECONDS,
-        read_timeout=_READ_SECONDS,
+        read_timeout=read_seconds,
         retries={"total_max_attempts": _ATTEMPTS, "mode": "standard"},
     )
     try:
@@ -181,7 +183,7 @@ def _client() -> Any:
 
 
 @contextmanager
-def _requests(location: Location) -> Iterator[Any]:
+def _requests(location: Location, read_seconds: int = _READ_SECONDS) -> Iterator[Any]:
     """Give what sends requests, and say what its answers, or none, mean to whoever asks.
 
     Raises:
@@ -190,7 +192,7 @@ def _requests(location: Location) -> Iterator[Any]:
         StoreUnavailableError: The store does not answer, or cannot now.
         OSError: It refuses for another reason.
     """
-    sender = _client()
+    sender = _client(read_seconds)
     from botocore.exceptions import (  # noqa: PLC0415  # as above
         BotoCoreError,
         ClientError,
@@ -219,7 +221,7 @@ def _told(location: Location, error: Any) -> dict[str, Any]:
     code = response["ResponseMetadata"]["HTTPStatusCode"]
     if error.operation_name == "HeadObject" and code in _WITHOUT_WORDS:
         try:
-            _client().get_object(**_names(location), Range="bytes=0-0")
+            _client(_LOOK_SECONDS).get_object(**_names(location), Range="bytes=0-0")
         except ClientError as told:
             return dict(told.response)
         except BotoCoreError:
@@ -233,7 +235,8 @@ def _meaning(
     status, code = response["ResponseMetadata"]["HTTPStatusCode"], response["Error"]["Code"]
     said = f"{code}: {response['Error'].get('Message', '')}"
     if code in _DENIED_AS or (status in _DENIED and code != _ARCHIVED):
-        return _denied(location, sender, operation, f"the store says {said}")
+        one_only = code in _OF_ONE and operation != "ListObjectsV2"
+        return _denied(location, sender, operation, f"the store says {said}", of_all=not one_only)
     if status in _GONE:
         return FileNotFoundError(errno.ENOENT, said, str(location))
     if code in _LATER_AS or status in _LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -242,11 +245,18 @@ def _meaning(
     return OSError(errno.EIO, said, str(location))
 
 
-def _denied(location: Location, sender: Any, operation: str, found: str) -> StoreDeniedError:
-    """Return what says that we are not let in; the next request reads the credentials anew."""
-    _client.cache_clear()
+def _denied(
+    location: Location, sender: Any, operation: str, found: str, *, of_all: bool = True
+) -> StoreDeniedError:
+    """Return what says that we are not let in.
+
+    Where that is so of all files, the next request reads the credentials anew.
+    """
+    if of_all:
+        _client.cache_clear()
     asked = f"{operation} in {location.root} at {sender.meta.endpoint_url}"
-    return StoreDeniedError(str(location), location.root, asked, f"{found}; {_environment()}")
+    found = f"{found}; {_environment()}"
+    return StoreDeniedError(str(location), location.root, asked, found, of_all=of_all)
 
 
 def _environment() -> str:

@@ -355,6 +355,15 @@ def choice_key(word: str) -> str:
     return re.sub(r"[\s_-]+", "_", folded.replace("i\u0307", "i").replace("\u0131", "i"))
 
 
+def words_in(choices: Mapping[str, str]) -> list[str]:
+    """Return the words that are accepted, those that are stored as they are in that spelling.
+
+    >>> words_in({"h": "H", "yes": "true"})
+    ['H', 'yes']
+    """
+    return [stored if stored.casefold() == word else word for word, stored in choices.items()]
+
+
 def hold_zone(name: str) -> None:
     """Hold the name of a time zone to those of IANA.
 
@@ -407,7 +416,7 @@ def _column(name: str, dtype: pl.DataType, spec: FieldInfo, own: Iterable[pa.Che
         if not (trues or falses):
             trues, falses = TRUE, FALSE
         facts["choices"] = dict.fromkeys(falses, "false") | dict.fromkeys(trues, "true")
-    words = [f"one of {', '.join(facts['choices'])}"] if facts["choices"] else []
+    words = [f"one of {', '.join(words_in(facts['choices']))}"] if facts["choices"] else []
     return Column(
         name=name,
         dtype=dtype,

@@ -33,6 +33,7 @@ upload = sa.Table(
     sa.Column("problem_code", sa.Text),
     sa.Column("writer", sa.Text),
     sa.Column("writer_until", AWARE),
+    sa.Column("placing_until", AWARE),
     index("upload_by_account", "account, upload_id"),
     index("upload_not_placed", "account, upload_id", "arrival_id IS NULL"),
     index("upload_by_arrival", "arrival_id", "arrival_id IS NOT NULL"),

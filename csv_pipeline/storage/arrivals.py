@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.dialects.postgresql import insert
 
 from csv_pipeline.model import ArrivalStatus, Claim, FileIdentity, FoundFile
-from csv_pipeline.storage import accounts, lane_lock, order, tables
+from csv_pipeline.storage import accounts, lane_lock, order, silent_stores, tables
 from csv_pipeline.storage.worker import is_gone
 
 _OPEN = (ArrivalStatus.WAITING, ArrivalStatus.FAILED)
@@ -183,7 +183,7 @@ def location(connection: sa.Connection, arrival_id: int) -> str:
 def known_files(connection: sa.Connection, under: str) -> set[FileIdentity]:
     """Return what tells files from others, of every one below `under` that was seen.
 
-    Without those that were moved away: if such a file lies there, somebody put it back.
+    Without those that went away: if such a file lies there, somebody put it back.
     """
     table = tables.arrival
     columns = (table.c.location, table.c.size_bytes, table.c.modified_at, table.c.etag)
@@ -191,6 +191,7 @@ def known_files(connection: sa.Connection, under: str) -> set[FileIdentity]:
         table.c.location.startswith(under, autoescape=True),
         table.c.status != ArrivalStatus.MISPLACED,
         table.c.moved_to.is_(None),
+        ~tables.found_changed(),
     )
     return {
         (row.location, row.size_bytes, row.modified_at, row.etag)
@@ -211,8 +212,8 @@ def backlog(
     Claims whose lease ran out or whose worker died count as waiting; files that failed only
     `with_failed`, and only if that was less than `max_failures` times. What a run was asked for in
     the last `unasked_seconds` is left to it. `for_run` names an account, a feed and a run: theirs
-    alone, and what that run has claimed waits for it. Files whose store did not answer are left out
-    for a while, save for a run.
+    alone, and what that run has claimed waits for it. Files of silent stores, and
+    for a while those whose store was silent, are left out, save for a run.
     """
     table = tables.arrival
     statuses = _OPEN if with_failed else (ArrivalStatus.WAITING,)
@@ -223,6 +224,7 @@ def backlog(
         waiting &= (table.c.account == account) & (table.c.feed == feed)
     else:
         waiting &= table.c.not_before.is_(None) | (table.c.not_before <= sa.func.now())
+        waiting &= ~silent_stores.holds()
     if unasked_seconds is not None:
         since = sa.func.now() - timedelta(seconds=unasked_seconds)
         waiting &= table.c.requested_at.is_(None) | (table.c.requested_at < since)

@@ -12,14 +12,16 @@ import sqlalchemy as sa
 
 from csv_pipeline.errors import SetupError
 from csv_pipeline.model import ArrivalStatus, Outcome
-from csv_pipeline.storage import overdue, tables
+from csv_pipeline.storage import overdue, silent_stores, tables
 from csv_pipeline.storage.api_tables import upload
 from csv_pipeline.storage.overdue import KIND, Overdue
+from csv_pipeline.storage.silent_stores import SilentStore
 from csv_pipeline.storage.uploads import UploadState
 
 COUNTED = 1_000
 """Rows to correct are counted up to here."""
 POISON = "poison"
+SILENT = "silent store"
 _WAITS = timedelta(minutes=10)
 _BY_PERSON = (Outcome.IMPORTED, Outcome.REFUSED, Outcome.FAILED)
 
@@ -29,7 +31,8 @@ class Need:
     """A file that needs a person: in which state, and if rows are to be corrected, how many.
 
     `poison` is one that failed so often that it is not tried again by itself. One that is `overdue`
-    has no name: it is missed of an account, of a feed or of any.
+    has no name: it is missed of an account, of a feed or of any. A `silent store` is no file, and
+    of no account; it is asked again at `next_attempt_at`.
     """
 
     state: str
@@ -41,6 +44,7 @@ class Need:
     problem: str | None = None
     rows: int = 0
     dismissible: bool = False
+    next_attempt_at: datetime | None = None
 
 
 def needs(
@@ -50,6 +54,8 @@ def needs(
     queries = (_not_stored(max_failures), _to_correct(), _checked(), _not_going_on())
     found = [one for query in queries for one in _found(connection, query, limit, account)]
     found += [_missed(one) for one in overdue.find(connection, account)]
+    if account is None:
+        found += [_silent(one) for one in silent_stores.find(connection)]
     return sorted(found, key=lambda one: one.at, reverse=True)[:limit]
 
 
@@ -108,6 +114,19 @@ def _missed(one: Overdue) -> Need:
         name="",
         at=one.due_at,
         problem=one.problem,
+    )
+
+
+def _silent(one: SilentStore) -> Need:
+    return Need(
+        state=SILENT,
+        number=None,
+        account="",
+        feed=None,
+        name=one.store,
+        at=one.since,
+        problem=one.problem,
+        next_attempt_at=one.next_attempt_at,
     )
 
 

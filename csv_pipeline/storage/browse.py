@@ -1,7 +1,8 @@
 """One list of all files: those imported, those that wait, and those that are being sent.
 
-Each entry has a number. That of an upload stays its address for good: once its file was imported,
-it leads to that import. A file that waits without ever having been an upload has none yet.
+Each entry has a number. That of an upload stays its address for good, and so does that of a file
+that was canceled: once the file was imported, it leads to that import. A file that waits without
+ever having been either has none yet.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -250,7 +251,7 @@ def _pending() -> _Part:
         else_=ImportState.ARRIVED.value,
     )
     import_id = sa.case((claimed | canceled, its.import_id))
-    number = sa.func.coalesce(sent.upload_id, import_id)
+    number = sa.func.coalesce(sent.upload_id, its.kept_number, import_id)
     return _part(
         tables.arrival.outerjoin(upload, sent.arrival_id == its.arrival_id),
         its.status.in_(_NOT_SETTLED),
@@ -302,13 +303,14 @@ def _ways(number: int) -> Iterator[sa.Select[Any]]:
     """Give what a number may lead to, what is furthest first."""
     settled, waiting, sent = _settled(), _pending(), _sent()
     yield settled.query.where(tables.import_.c.import_id == number)
-    of_upload = (
-        sa.select(tables.arrival.c.import_id)
-        .join(upload, upload.c.arrival_id == tables.arrival.c.arrival_id)
-        .where(upload.c.upload_id == number)
-    )
+    its = sa.select(tables.arrival.c.import_id)
+    of_upload = its.join(upload, upload.c.arrival_id == tables.arrival.c.arrival_id)
     yield waiting.query.where(upload.c.upload_id == number)
+    of_upload = of_upload.where(upload.c.upload_id == number)
     yield settled.query.where(tables.import_.c.import_id == of_upload.scalar_subquery())
+    kept = tables.arrival.c.kept_number == number
+    yield waiting.query.where(kept)
+    yield settled.query.where(tables.import_.c.import_id == its.where(kept).scalar_subquery())
     numbered = tables.arrival.c.status.in_((ArrivalStatus.CLAIMED, ArrivalStatus.CANCELED))
     yield waiting.query.where(numbered, tables.arrival.c.import_id == number)
     yield sent.query.where(upload.c.upload_id == number)

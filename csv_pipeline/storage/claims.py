@@ -244,15 +244,23 @@ def cancel(connection: sa.Connection, arrival_id: int) -> bool:
     """Let an arrival that waits or is claimed be canceled, until somebody names it.
 
     Whoever imports it has lost its claim and commits nothing of it; the other files of the same
-    run go on. Returns whether it was: one that is settled, or only tried in a dry run, is not.
+    run go on. The number that it has then leads to it for good, whatever later attempts have.
+    Returns whether it was: one that is settled, or only tried in a dry run, is not.
     """
     table = tables.arrival
+    claimed = table.c.status == ArrivalStatus.CLAIMED
+    number = sa.case((claimed, table.c.import_id), else_=tables.import_ids.next_value())
     going = table.c.status.in_((ArrivalStatus.WAITING, ArrivalStatus.CLAIMED))
     change = (
         sa.update(table)
         .where(table.c.arrival_id == arrival_id, going, table.c.status_before_dry_run.is_(None))
         .values(
-            status=ArrivalStatus.CANCELED, lease_expires_at=None, worker=None, again=False, deaths=0
+            status=ArrivalStatus.CANCELED,
+            kept_number=sa.func.coalesce(table.c.kept_number, number),
+            lease_expires_at=None,
+            worker=None,
+            again=False,
+            deaths=0,
         )
     )
     return connection.execute(change.returning(table.c.arrival_id)).one_or_none() is not None

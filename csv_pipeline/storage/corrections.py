@@ -4,10 +4,10 @@ Of several corrections of a cell the last one holds; taking back a change brings
 it. Nothing of it is imported before somebody asks for that.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any
 
 import sqlalchemy as sa
@@ -32,17 +32,39 @@ class Correction:
 
 
 def current(
-    connection: sa.Connection, import_id: int, row_numbers: Collection[int] | None = None
+    connection: sa.Connection, import_id: int, row_numbers: Collection[int]
 ) -> dict[int, dict[str, str]]:
-    """Return what holds of the corrected cells of rows, or of all rows, by row and column."""
-    query = _last(import_id, (table.c.value,))
-    if row_numbers is not None:
-        some = sa.any_(sa.literal(list(row_numbers), pg.ARRAY(sa.BigInteger)))
-        query = query.where(table.c.row_number == some)
+    """Return what holds of the corrected cells of rows, by row and column."""
+    some = sa.any_(sa.literal(list(row_numbers), pg.ARRAY(sa.BigInteger)))
+    query = _last(import_id, (table.c.value,)).where(table.c.row_number == some)
     found: dict[int, dict[str, str]] = {}
     for row_number, column, value in connection.execute(query):
         found.setdefault(row_number, {})[column] = value
     return found
+
+
+def by_row(connection: sa.Connection, import_id: int) -> Iterator[tuple[int, dict[str, str]]]:
+    """Give what holds of all corrected cells, row by row in their order, by column."""
+    query = _last(import_id, (table.c.value,))
+    cells = connection.execute(query, execution_options={"yield_per": _SOME})
+    for row_number, of_row in groupby(cells, lambda cell: cell.row_number):
+        yield row_number, {cell.column: cell.value for cell in of_row}
+
+
+def count_rows(connection: sa.Connection, import_id: int) -> int:
+    """Return how many rows have a corrected cell."""
+    count = sa.func.count(table.c.row_number.distinct())
+    return connection.scalar(sa.select(count).where(table.c.import_id == import_id)) or 0
+
+
+def are_of_open_rows(connection: sa.Connection, import_id: int) -> bool:
+    """Return whether any corrected cell is of a row that none repaired since."""
+    its = tables.reject.c
+    found = sa.exists().where(
+        *(table.c.import_id == import_id, its.import_id == import_id),
+        *(its.row_number == table.c.row_number, its.repaired_by_import_id.is_(None)),
+    )
+    return bool(connection.scalar(sa.select(found)))
 
 
 def page(

@@ -210,7 +210,10 @@ def note_removed(
 
 
 def moved_away(connection: sa.Connection, found: Iterable[FoundFile]) -> list[Any]:
-    """Lock and return the arrivals, not claimed, of those of these files that were moved away."""
+    """Lock and return the arrivals, not claimed, of those of these files that went away.
+
+    They were moved, or were not there any more, or not as they had arrived, when they were read.
+    """
     names = ("account", "feed", "location", "size_bytes", "modified_at", "etag")
     key = sa.tuple_(*(_arrival.c[name] for name in names))
     wanted = [(file.account, file.feed, *file.identity) for file in found]
@@ -218,7 +221,7 @@ def moved_away(connection: sa.Connection, found: Iterable[FoundFile]) -> list[An
     for start in range(0, len(wanted), _AT_ONCE):
         query = sa.select(_arrival).where(
             key.in_(wanted[start : start + _AT_ONCE]),
-            _arrival.c.moved_to.is_not(None),
+            _arrival.c.moved_to.is_not(None) | tables.found_changed(),
             _arrival.c.status != ArrivalStatus.CLAIMED,
         )
         rows += connection.execute(query.with_for_update(skip_locked=True))

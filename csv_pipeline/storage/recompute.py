@@ -177,7 +177,7 @@ class _Recompute:
         return {row.feed: row.turn for row in self._connection.execute(query) if row.turn >= 0}
 
     def _since(self, feed: Feed, turn: int | None) -> _Since:
-        few = FEW_ROWS - 1  # lines, as the first row is row 2, also of a file that has no header
+        few = FEW_ROWS - 1  # lines: rows without a header were once numbered from 2
         facts = {"account": self._account, "feed": feed.name, "turn": turn or 0, "few": few}
         row = self._connection.execute(_IMPORTS_SINCE, facts).one()
         return _Since(**row._mapping)

@@ -95,6 +95,7 @@ arrival = sa.Table(
     sa.Column("position", sa.BigInteger),
     sa.Column("natural_name", sa.Text(collation="C"), sa.Computed(_NATURAL, persisted=True)),
     sa.Column("again", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("kept_number", sa.BigInteger),
     sa.UniqueConstraint(
         *("account", "feed", "location", "size_bytes", "modified_at", "etag"),
         name="arrival_is_found_once",
@@ -109,6 +110,7 @@ arrival = sa.Table(
         "account, feed, arrival_id",
         "position IS NULL AND status <> 'misplaced'",
     ),
+    index("arrival_by_kept_number", "kept_number", "kept_number IS NOT NULL"),
     index("arrival_by_time", "account, feed, seen_at", "status <> 'misplaced'"),
     index("arrival_by_location", "location", postgresql_ops=_BY_PREFIX),
     index("arrival_not_moved", "location", "moved_to IS NULL", postgresql_ops=_BY_PREFIX),
@@ -234,6 +236,17 @@ reject = sa.Table(
     ),
 )
 
+silent_store = sa.Table(
+    "silent_store",
+    metadata,
+    sa.Column("store", sa.Text, primary_key=True),
+    sa.Column("since", AWARE, nullable=False, server_default=sa.func.now()),
+    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("next_attempt_at", AWARE, nullable=False),
+    sa.Column("listing", sa.Boolean, nullable=False),
+    sa.Column("problem", sa.Text, nullable=False),
+)
+
 overdue = sa.Table(
     "overdue",
     metadata,
@@ -322,5 +335,14 @@ reader = sa.Table(
     sa.Column("role", Role, primary_key=True),
     sa.Column("account", sa.Text, sa.ForeignKey(account.c.account), primary_key=True),
 )
+
+
+def found_changed() -> sa.ColumnElement[bool]:
+    """Return whether an arrival's file was gone, or another one, when it was to be read."""
+    its = sa.exists().where(
+        import_.c.import_id == arrival.c.import_id, import_.c.problem_code == "source_changed"
+    )
+    return (arrival.c.status == "refused") & its.correlate(arrival)
+
 
 import_ids = sa.Sequence("import_id", schema=SCHEMA, metadata=metadata)

@@ -54,7 +54,7 @@ class Upload:
 
     `size_bytes` is what it will have, if that was said. `check_first`: it waits, after its check,
     for somebody to have it imported. `report` is what the check told; its rejects are stored by the
-    number of the upload.
+    number of the upload. It `is_being_placed` while somebody puts it into the landing area.
     """
 
     upload_id: int
@@ -73,6 +73,7 @@ class Upload:
     report: dict[str, Any] | None
     problem: str | None
     problem_code: str | None
+    is_being_placed: bool
 
     @property
     def whole(self) -> bool:
@@ -184,7 +185,7 @@ def next_expired(connection: sa.Connection) -> Upload | None:
     """Return an upload whose bytes are not to be kept any longer, locked; None if there is none."""
     query = (
         sa.select(*_COLUMNS)
-        .where(table.c.expires_at < sa.func.now())
+        .where(table.c.expires_at < sa.func.now(), ~_is_being_placed)
         .order_by(table.c.expires_at)
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -239,4 +240,8 @@ def _upload(row: sa.Row[Any]) -> Upload:
 
 
 _is_uploading = table.c.state == UploadState.UPLOADING
-_COLUMNS = tuple(table.c[field.name] for field in fields(Upload))
+_is_being_placed = sa.func.coalesce(table.c.placing_until > sa.func.now(), sa.false())
+_COLUMNS = (
+    *(table.c[field.name] for field in fields(Upload) if field.name != "is_being_placed"),
+    _is_being_placed.label("is_being_placed"),
+)

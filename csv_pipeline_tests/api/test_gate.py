@@ -1,6 +1,6 @@
 """Nobody passes the gate who may not; what is refused is refused before the body is read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
@@ -82,3 +82,17 @@ def test_more_requests_than_a_token_may_send_are_refused_and_others_go_on(
     assert answer.json()["code"] == "too_many_requests"
     assert 1 <= int(answer.headers["retry-after"]) <= 10
     assert other.get("/api/v1/imports/0").status_code == 404
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+@pytest.mark.parametrize("path", ["/api/v1/imports/batch", "/api/v1/uploads/1/check", "/login"])
+def test_a_body_that_is_held_in_memory_has_a_limit(
+    api_of: Api, account: str, path: str, is_told: bool
+) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield from (b'{"action": "retry", "numbers": [1', *[b" " * 1024**2] * 40, b"]}")
+
+    kind = "application/x-www-form-urlencoded" if path == "/login" else "application/json"
+    headers = {"Content-Type": kind} | ({"Content-Length": str(40 * 1024**2)} if is_told else {})
+    answer = api_of(account).post(path, content=pieces(), headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")

@@ -1,15 +1,18 @@
 """Rejected rows are read in pages, corrected cell by cell, and imported again."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
 from csv_pipeline.access import Scope
+from csv_pipeline.engine.corrections import Replacing, replace_cells
 from csv_pipeline.model import ImportReport
 from csv_pipeline.rejects.faults import MASK
+from csv_pipeline.storage import corrections, quarantine
 from csv_pipeline_tests.conftest import Desk
 
 Api = Callable[..., TestClient]
@@ -196,6 +199,35 @@ def test_the_change_before_holds_again_when_one_is_taken_back(
     assert rejected(api, brought)[1]["corrected"] == {"Amount": "2"}
     api.delete(address(brought, "corrections?change=2"))
     assert rejected(api, brought)[1]["corrected"] == {"Amount": "1"}
+
+
+def test_a_replacement_writes_cells_as_they_are_found(
+    desk: Desk, brought: ImportReport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[object] = []
+    row_of, store = quarantine.row_of, corrections.store
+
+    def counted(*what: Any) -> Any:
+        read.append(what)
+        return row_of(*what)
+
+    def watched(connection: Any, import_id: int, by: str, cells: Iterator[Any]) -> int:
+        first = next(cells)
+        assert len(read) == 2  # of four rows, the first of which has none
+        return store(connection, import_id, by, chain([first], cells))
+
+    monkeypatch.setattr(quarantine, "row_of", counted)
+    monkeypatch.setattr(corrections, "store", watched)
+    everywhere = Replacing(find="e", put="E", whole_cell=False)
+    done = replace_cells(desk.pipeline, brought.import_id, everywhere, by="test", dry_run=False)
+    assert (done.cells, done.rows) == (2, 2)
+    assert [(row, then) for row, _, _, then in done.first] == [(4, "thrEE"), (6, "fivE")]
+    again = Replacing(find="E", put="", whole_cell=False)
+    tried = replace_cells(desk.pipeline, brought.import_id, again, by="test", dry_run=True)
+    assert [(before, then) for _, _, before, then in tried.first] == [
+        ("thrEE", "thr"),
+        ("fivE", "fiv"),
+    ]
 
 
 def test_no_replacement_tells_what_a_protected_column_holds(

@@ -9,7 +9,7 @@ from csv_pipeline.api.callers import Reader
 from csv_pipeline.api.pages.page import answer
 from csv_pipeline.api.routes.feeds import template_of
 from csv_pipeline.api.service import ServiceOf
-from csv_pipeline.spec.contract import Column
+from csv_pipeline.spec.contract import Column, words_in
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.header import title
 from csv_pipeline.spec.template import example_row
@@ -58,7 +58,7 @@ def feed(request: Request, name: str, _: Reader, service: ServiceOf) -> Response
                 "asked": column.asked,
                 "needed": not column.nullable and column.substitute is None,
                 "protected": column.protected,
-                "words": sorted(column.choices),
+                "words": sorted(words_in(column.choices)),
                 "description": column.description,
                 "headings": list(column.aliases) or [column.name],
             }

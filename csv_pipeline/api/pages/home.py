@@ -64,6 +64,9 @@ def _card(need: Need, *, with_account: bool) -> dict[str, Any]:
         case overdue.KIND:
             text, action = f"{need.problem}.", "Send the file"
             address = f"/imports/new?account={need.account}"
+        case attention.SILENT:
+            text = f"It does not answer, so its files wait. It is asked again. {need.problem or ''}"
+            action, address = "Look at the files", "/history"
         case attention.POISON:
             text = f"It failed again and again and is not tried any more. {need.problem or ''}"
             action, address = "See why", here
@@ -75,7 +78,7 @@ def _card(need: Need, *, with_account: bool) -> dict[str, Any]:
     title = need.name or need.feed or "files of any feed"
     return {
         "state": need.state,
-        "title": f"{need.account}: {title}" if with_account else title,
+        "title": f"{need.account}: {title}" if with_account and need.account else title,
         "text": text,
         "address": address,
         "action": action,

@@ -58,7 +58,7 @@ def rejects(  # noqa: PLR0913, PLR0917  # what the table can be asked
         )
         found = reject_pages.page(connection, wanted)
         rows = rows_of(connection, sheet, found[:_A_PAGE])
-        corrected = len(corrections.current(connection, report.import_id))
+        corrected = corrections.count_rows(connection, report.import_id)
         places = _headings(service, connection, report)
     more = ""
     if len(found) > _A_PAGE:
@@ -104,7 +104,7 @@ def correct(  # noqa: PLR0913, PLR0917  # what a form says
     if wants_page(request):
         return leads_to(f"{_back(request, number)}#row-{row}")
     with service.reading(caller) as connection:
-        corrected = len(corrections.current(connection, import_id))
+        corrected = corrections.count_rows(connection, import_id)
     return JSONResponse({"said": f"Row {row} is corrected.", "corrected": corrected})
 
 

@@ -11,6 +11,7 @@ from csv_pipeline.api.callers import Admin, Caller
 from csv_pipeline.api.pages.forms import OwnForm
 from csv_pipeline.api.pages.home import names
 from csv_pipeline.api.pages.page import answer, leads_to
+from csv_pipeline.api.paging import Number
 from csv_pipeline.api.routes import tokens as api
 from csv_pipeline.api.service import Service, ServiceOf
 
@@ -50,7 +51,7 @@ def make(  # noqa: PLR0913, PLR0917  # what a form says
 
 
 @router.post("/tokens/{token_id}/revoke", dependencies=[OwnForm])
-def revoke(token_id: int, caller: Admin, service: ServiceOf) -> Response:
+def revoke(token_id: Number, caller: Admin, service: ServiceOf) -> Response:
     """End a token."""
     api.revoke(token_id, caller, service)
     return leads_to("/tokens?said=It+is+revoked,+and+its+sessions+have+ended.")

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from csv_pipeline.account import Account
 from csv_pipeline.api.callers import Admin, Reader
+from csv_pipeline.api.examples import example, refusals
 from csv_pipeline.api.problems import ProblemError
 from csv_pipeline.api.service import ServiceOf
 from csv_pipeline.engine import accounts as engine
@@ -21,6 +22,22 @@ Scope = Annotated[str, Query(description="Only for files of this feed.")]
 Header = Annotated[
     str, Query(description="Only for its files with this header, by the fingerprint of it.")
 ]
+
+_SETTINGS: dict[str, Any] = {
+    "account": "acme",
+    "feed": None,
+    "settings": [
+        {
+            "name": "time-zone",
+            "value": "Europe/Berlin",
+            "feed": None,
+            "header": None,
+            "version": 1,
+            "declared_at": "2026-11-26T22:00:00+00:00",
+            "declared_by": "the shop's ERP",
+        }
+    ],
+}
 
 
 class Settings(BaseModel):
@@ -57,6 +74,12 @@ class Settings(BaseModel):
 class Changes(BaseModel):
     """Settings to declare and those to forget."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"settings": {"time-zone": "Europe/Berlin"}, "forget": ["delimiter"]}]
+        }
+    )
+
     settings: Settings = Settings()
     forget: Annotated[list[_Word], Field(examples=[["delimiter"]])] = []
     accept_reading: Annotated[
@@ -64,14 +87,17 @@ class Changes(BaseModel):
     ] = False
 
 
-@router.get("")
+@router.get("", responses=example(["acme", "seller-one"]))
 def listed(caller: Reader, service: ServiceOf) -> list[str]:
     """Return the accounts that your token is for."""
     with service.reading(caller) as connection:
         return accounts.names(connection)
 
 
-@router.get("/{account}/settings")
+@router.get(
+    "/{account}/settings",
+    responses=example(_SETTINGS | {"history": []}) | refusals("unknown_account", "unknown_feed"),
+)
 def settings(account: str, caller: Reader, service: ServiceOf, feed: Scope = "") -> dict[str, Any]:
     """Return what an account declares of its files, or of those of a feed, and every change."""
     caller.hold_to_account(account)
@@ -85,7 +111,11 @@ def settings(account: str, caller: Reader, service: ServiceOf, feed: Scope = "")
     return settings_facts(account, feed, declared.held if feed else declared.settings, history)
 
 
-@router.patch("/{account}/settings")
+@router.patch(
+    "/{account}/settings",
+    responses=example(_SETTINGS)
+    | refusals("unknown_account", "unknown_feed", "invalid_account", "not_accepted"),
+)
 def declare(  # noqa: PLR0913, PLR0917  # for which files, and what
     account: str,
     changes: Changes,

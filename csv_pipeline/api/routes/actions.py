@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from csv_pipeline.api.actions import Action, act
 from csv_pipeline.api.callers import Corrector, Reader, Undoer, Uploader
+from csv_pipeline.api.examples import refusals
 from csv_pipeline.api.paging import Number
 from csv_pipeline.api.problems import ProblemError, problem_of
 from csv_pipeline.api.reports import wrong_state
@@ -17,6 +18,9 @@ from csv_pipeline.model import ReportWarning
 from csv_pipeline.storage import browse
 
 router = APIRouter(prefix="/imports", tags=["actions"])
+_REFUSED = refusals("unknown_import", "wrong_state", "import_running")
+_NO_RUN = refusals("unknown_import", "wrong_state", "import_running", "no_dagster")
+_NO_UNDO = refusals("unknown_import", "wrong_state", "import_running", "cannot_be_undone")
 MOST = 1_000
 
 
@@ -96,7 +100,12 @@ class BatchAnswer(BaseModel):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"action": "retry", "results": [{"number": 17, "status": 202}]}]
+            "examples": [
+                {
+                    "action": "retry",
+                    "results": [{"number": 17, "status": 202, "run_id": "0d3c", "problem": None}],
+                }
+            ]
         }
     )
 
@@ -104,7 +113,7 @@ class BatchAnswer(BaseModel):
     results: list[BatchStatus]
 
 
-@router.get("/{number}/undo")
+@router.get("/{number}/undo", responses=_NO_UNDO)
 def consequences(number: Number, caller: Reader, service: ServiceOf) -> Consequences:
     """Return what an undo would do; nothing is changed."""
     with service.reading(caller) as connection:
@@ -126,31 +135,35 @@ def consequences(number: Number, caller: Reader, service: ServiceOf) -> Conseque
     )
 
 
-@router.post("/{number}/undo", status_code=status.HTTP_202_ACCEPTED)
+@router.post(
+    "/{number}/undo",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses=_NO_UNDO | refusals("no_dagster"),
+)
 def undo(number: Number, caller: Undoer, service: ServiceOf) -> Asked:
     """Take back what an import wrote, or, of an undo, bring it back."""
     return _asked(number, Action.UNDO, act(service, caller, number, Action.UNDO))
 
 
-@router.post("/{number}/cancel", status_code=status.HTTP_202_ACCEPTED)
+@router.post("/{number}/cancel", status_code=status.HTTP_202_ACCEPTED, responses=_REFUSED)
 def cancel(number: Number, caller: Uploader, service: ServiceOf) -> Asked:
     """Withdraw a file that is not settled yet; it is not imported until `retry`."""
     return _asked(number, Action.CANCEL, act(service, caller, number, Action.CANCEL))
 
 
-@router.post("/{number}/retry", status_code=status.HTTP_202_ACCEPTED)
+@router.post("/{number}/retry", status_code=status.HTTP_202_ACCEPTED, responses=_NO_RUN)
 def retry(number: Number, caller: Uploader, service: ServiceOf) -> Asked:
     """Import once more a file that failed, was refused, canceled, or undone."""
     return _asked(number, Action.RETRY, act(service, caller, number, Action.RETRY))
 
 
-@router.post("/{number}/again", status_code=status.HTTP_202_ACCEPTED)
+@router.post("/{number}/again", status_code=status.HTTP_202_ACCEPTED, responses=_NO_RUN)
 def again(number: Number, caller: Uploader, service: ServiceOf) -> Asked:
     """Import a file again though its bytes were imported before: it counts as the newest."""
     return _asked(number, Action.AGAIN, act(service, caller, number, Action.AGAIN))
 
 
-@router.post("/{number}/dismiss", status_code=status.HTTP_202_ACCEPTED)
+@router.post("/{number}/dismiss", status_code=status.HTTP_202_ACCEPTED, responses=_REFUSED)
 def dismiss(number: Number, caller: Corrector, service: ServiceOf) -> Asked:
     """Say that a refused or failed file, or rejected rows, need nobody; they stay as they are."""
     return _asked(number, Action.DISMISS, act(service, caller, number, Action.DISMISS))

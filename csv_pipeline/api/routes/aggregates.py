@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict
 
 from csv_pipeline.api.callers import Reader
+from csv_pipeline.api.examples import refusals
 from csv_pipeline.api.routes.imports import storable
 from csv_pipeline.api.service import ServiceOf
 from csv_pipeline.storage import aggregates
@@ -34,7 +35,7 @@ class Total(BaseModel):
     rejects: int
 
 
-@router.get("")
+@router.get("", responses=refusals("unknown_account"))
 def totals(  # noqa: PLR0913, PLR0917  # what can be asked
     caller: Reader,
     service: ServiceOf,

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from csv_pipeline.api.callers import Admin
 from csv_pipeline.api.service import ServiceOf
@@ -28,6 +28,28 @@ class Entry(BaseModel):
 
 class Page(BaseModel):
     """Entries, the newest first; `before` is where the next page goes on."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "entries": [
+                        {
+                            "audit_id": 5,
+                            "at": "2026-11-26T22:00:00Z",
+                            "who": "the shop's ERP",
+                            "address": "203.0.113.7",
+                            "account": "acme",
+                            "action": "undo",
+                            "subject": "import 17",
+                            "details": {"run_id": "0d3c"},
+                        }
+                    ],
+                    "before": None,
+                }
+            ]
+        }
+    )
 
     entries: list[Entry]
     before: int | None

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from csv_pipeline.api.callers import Corrector, Reader
 from csv_pipeline.api.entries import Shown
+from csv_pipeline.api.examples import refusals
 from csv_pipeline.api.paging import Cursor, Limit, Number, after, cursor, next_page
 from csv_pipeline.api.reports import repairable_at
 from csv_pipeline.api.routes.imports import shown
@@ -18,7 +19,12 @@ from csv_pipeline.engine.corrections import Change, Replacing, sheet_of
 from csv_pipeline.rejects.faults import MASK
 from csv_pipeline.storage import corrections, imports
 
-router = APIRouter(prefix="/imports/{number}", tags=["corrections"])
+router = APIRouter(
+    prefix="/imports/{number}",
+    tags=["corrections"],
+    responses=refusals("unknown_import", "wrong_state", "import_running"),
+)
+_NOT_SO = refusals("not_accepted")
 Text = Annotated[str, Field(max_length=100_000)]
 
 
@@ -95,11 +101,31 @@ class Corrected(BaseModel):
 class CorrectedPage(BaseModel):
     """A page of corrected cells, and the address of the next one."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "corrections": [
+                        {
+                            "row_number": 4,
+                            "column": "Amount",
+                            "value": "3.00",
+                            "change": 1,
+                            "made_by": "the shop's ERP",
+                            "made_at": "2026-11-26T22:00:00Z",
+                        }
+                    ],
+                    "next": None,
+                }
+            ]
+        }
+    )
+
     corrections: list[Corrected]
     next: str | None
 
 
-@router.patch("/rejects")
+@router.patch("/rejects", responses=_NOT_SO)
 def correct(number: Number, cells: Cells, caller: Corrector, service: ServiceOf) -> Changed:
     """Write values into cells of open rejected rows: all of them or, if one cannot be, none."""
     with service.reading(caller) as connection:
@@ -110,7 +136,7 @@ def correct(number: Number, cells: Cells, caller: Corrector, service: ServiceOf)
     return _changed(change)
 
 
-@router.post("/rejects/replace")
+@router.post("/rejects/replace", responses=_NOT_SO)
 def replace(number: Number, how: Replacement, caller: Corrector, service: ServiceOf) -> Changed:
     """Find and replace in the cells of open rejected rows; `dry_run` says how many that are."""
     with service.reading(caller) as connection:
@@ -133,7 +159,7 @@ def replace(number: Number, how: Replacement, caller: Corrector, service: Servic
     return _changed(change)
 
 
-@router.delete("/corrections")
+@router.delete("/corrections", responses=_NOT_SO)
 def take_back(
     number: Number,
     caller: Corrector,
@@ -182,7 +208,9 @@ def page(  # noqa: PLR0913, PLR0917  # what a list can be asked
     return CorrectedPage(corrections=cells, next=next_page(request, response, cells, limit, at))
 
 
-@router.post("/replay", status_code=status.HTTP_202_ACCEPTED)
+@router.post(
+    "/replay", status_code=status.HTTP_202_ACCEPTED, responses=_NOT_SO | refusals("no_space")
+)
 def replay(number: Number, request: Request, caller: Corrector, service: ServiceOf) -> Shown:
     """Import the corrected rows: as a file in the landing area, by a run that is asked for."""
     with service.reading(caller) as connection:

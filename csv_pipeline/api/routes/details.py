@@ -7,6 +7,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from csv_pipeline.api.callers import Reader
+from csv_pipeline.api.examples import example, refusals
 from csv_pipeline.api.paging import Number
 from csv_pipeline.api.problems import ProblemError
 from csv_pipeline.api.reports import report_at
@@ -17,7 +18,11 @@ from csv_pipeline.files.stores import store_of
 from csv_pipeline.model import Difference, Evidence, LineCounts, NonDataLine, ReportWarning
 from csv_pipeline.storage import imports
 
-router = APIRouter(prefix="/imports/{number}", tags=["details"])
+router = APIRouter(
+    prefix="/imports/{number}",
+    tags=["details"],
+    responses=refusals("unknown_import", "wrong_state", "import_running"),
+)
 
 
 class Decisions(BaseModel):
@@ -50,12 +55,51 @@ class Decisions(BaseModel):
 class Lines(BaseModel):
     """Where every line of the file is, and the first that are no data."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "counts": {"total": 8, "header": 1, "records": 5, "blank": 1, "non_data": 1},
+                    "non_data_lines": [
+                        {
+                            "line_number": 8,
+                            "text": "5 records downloaded",
+                            "reason": "footer",
+                            "cells": 1,
+                            "lines": 1,
+                            "declared": True,
+                            "facts": ["5"],
+                        }
+                    ],
+                }
+            ]
+        }
+    )
+
     counts: LineCounts
     non_data_lines: list[NonDataLine]
 
 
 class Differences(BaseModel):
     """The first values that a dry run would change; those of protected columns are left out."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "differences": [
+                        {
+                            "row_number": 2,
+                            "key": "C1",
+                            "column": "city",
+                            "before": "Bonn",
+                            "after": "Köln",
+                        }
+                    ]
+                }
+            ]
+        }
+    )
 
     differences: list[Difference]
 
@@ -84,6 +128,32 @@ class Suggestion(BaseModel):
 class SuggestionList(BaseModel):
     """Settings that may be what the file of an import lacked."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "suggestions": [
+                        {
+                            "question": "Is order_status 'Versendet' the word shipped?",
+                            "command": "account acme --feed ebay_orders "
+                            "--map order_status:Versendet=shipped",
+                            "count": 412,
+                            "declares": {
+                                "account": "acme",
+                                "name": "map",
+                                "value": "order_status:Versendet=shipped",
+                                "feed": "ebay_orders",
+                                "header": "",
+                            },
+                            "column": "order_status",
+                            "word": "Versendet",
+                        }
+                    ]
+                }
+            ]
+        }
+    )
+
     suggestions: list[Suggestion]
 
 
@@ -105,7 +175,7 @@ def lines(number: Number, caller: Reader, service: ServiceOf) -> Lines:
     return Lines(counts=report.lines, non_data_lines=list(report.non_data_lines))
 
 
-@router.get("/report")
+@router.get("/report", responses=example({"import_id": 17, "outcome": "imported", "warnings": []}))
 def report(number: Number, caller: Reader, service: ServiceOf) -> dict[str, Any]:
     """Return all that is known of what became of the rows."""
     with service.reading(caller) as connection:
@@ -132,7 +202,12 @@ def suggestions(number: Number, caller: Reader, service: ServiceOf) -> Suggestio
 @router.get(
     "/results",
     response_class=StreamingResponse,
-    responses={200: {"content": {"text/csv": {}}, "description": "What became of each row."}},
+    responses=example(
+        "row_number,outcome\n2,inserted\n3,rejected\n",
+        kind="text/csv",
+        description="What became of each row.",
+    )
+    | refusals("unknown_import", "not_found"),
 )
 def results(number: Number, caller: Reader, service: ServiceOf) -> StreamingResponse:
     """Return the file that says what became of each row."""

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from csv_pipeline.api.callers import Reader
 from csv_pipeline.api.entity_tags import holds
+from csv_pipeline.api.examples import refusals
 from csv_pipeline.api.paging import Cursor, Limit, after, cursor, next_page
 from csv_pipeline.api.problems import ProblemError
 from csv_pipeline.api.routes.imports import storable
@@ -37,7 +38,11 @@ class RowPage(BaseModel):
     next: str | None
 
 
-@router.get("/{feed}/rows", response_model=RowPage)
+@router.get(
+    "/{feed}/rows",
+    response_model=RowPage,
+    responses=refusals("unknown_feed", "unknown_account", "query_too_slow"),
+)
 def rows(  # noqa: PLR0913, PLR0917  # what a list can be asked
     feed: str,
     request: Request,

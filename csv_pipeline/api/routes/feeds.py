@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from csv_pipeline.api.callers import Reader
-from csv_pipeline.api.examples import example
+from csv_pipeline.api.examples import example, refusals
 from csv_pipeline.api.service import ServiceOf
 from csv_pipeline.spec.declared.forms import written
 from csv_pipeline.spec.declared.json_schema import json_schema
@@ -18,6 +18,7 @@ from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.template import template_file, template_name
 
 router = APIRouter(prefix="/feeds", tags=["feeds"])
+_UNKNOWN = refusals("unknown_feed")
 _EXAMPLES_OF_SCHEMA = example(
     {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -81,6 +82,14 @@ class FeedShown(BaseModel):
 class FeedNamed(BaseModel):
     """A feed by its name."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"name": "customers", "description": "Customers of the shop.", "group": "ebay"}
+            ]
+        }
+    )
+
     name: str
     description: str
     group: str | None
@@ -97,7 +106,7 @@ def every(caller: Reader, service: ServiceOf) -> list[FeedNamed]:
     ]
 
 
-@router.get("/{feed}")
+@router.get("/{feed}", responses=_UNKNOWN)
 def one(feed: str, caller: Reader, service: ServiceOf) -> FeedShown:
     """Return a feed with its columns and its contract."""
     del caller
@@ -126,7 +135,10 @@ def one(feed: str, caller: Reader, service: ServiceOf) -> FeedShown:
 @router.get(
     "/{feed}/contract",
     response_class=Response,
-    responses={200: {"content": {"text/plain": {}}, "description": "The contract."}},
+    responses=example(
+        "name: customers\n", kind="text/plain", description="The contract in this form."
+    )
+    | _UNKNOWN,
 )
 def contract(
     feed: str,
@@ -139,14 +151,14 @@ def contract(
     return Response(written(service.pipeline.feed(feed), form.value), media_type="text/plain")
 
 
-@router.get("/{feed}/schema.json", responses=_EXAMPLES_OF_SCHEMA)
+@router.get("/{feed}/schema.json", responses=_EXAMPLES_OF_SCHEMA | _UNKNOWN)
 def schema(feed: str, caller: Reader, service: ServiceOf) -> dict[str, Any]:
     """Return the JSON Schema of a stored row, as the rows of the feed are given."""
     del caller
     return _as_json(json_schema(service.pipeline.feed(feed)))
 
 
-@router.get("/{feed}/table-schema.json", responses=_EXAMPLES_OF_TABLE_SCHEMA)
+@router.get("/{feed}/table-schema.json", responses=_EXAMPLES_OF_TABLE_SCHEMA | _UNKNOWN)
 def table(feed: str, caller: Reader, service: ServiceOf) -> dict[str, Any]:
     """Return the Table Schema of the feed's files, with all that its contract says besides."""
     del caller
@@ -156,7 +168,10 @@ def table(feed: str, caller: Reader, service: ServiceOf) -> dict[str, Any]:
 @router.get(
     "/{feed}/template.csv",
     response_class=Response,
-    responses={200: {"content": {"text/csv": {}}, "description": "The file."}},
+    responses=example(
+        "Customer ID,Name\r\nCustomer ID 1,Name 1\r\n", kind="text/csv", description="The file."
+    )
+    | _UNKNOWN,
 )
 def template(feed: str, caller: Reader, service: ServiceOf) -> Response:
     """Return a file to fill: the header of the feed's files, and two rows of examples.

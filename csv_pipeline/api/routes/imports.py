@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from csv_pipeline.api.callers import Caller, Reader
 from csv_pipeline.api.entries import ImportPage, Listed, Shown, links_of
+from csv_pipeline.api.examples import refusals
 from csv_pipeline.api.paging import Cursor, Limit, Number, after, cursor, next_page
 from csv_pipeline.api.service import Service, ServiceOf
 from csv_pipeline.engine import views
@@ -25,7 +26,7 @@ _KINDS: Mapping[Sort, type[Any]] = {
 }
 
 
-@router.get("")
+@router.get("", responses=refusals("unknown_account"))
 def page(  # noqa: PLR0913, PLR0917  # what a list can be asked
     request: Request,
     response: Response,
@@ -71,7 +72,7 @@ def page(  # noqa: PLR0913, PLR0917  # what a list can be asked
     )
 
 
-@router.get("/{number}")
+@router.get("/{number}", responses=refusals("unknown_import"))
 def one(number: Number, request: Request, caller: Reader, service: ServiceOf) -> Shown:
     """Return what became of one file, by the number of its import or of its upload."""
     return shown(service, caller, number, str(request.app.state.root))

@@ -8,6 +8,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from csv_pipeline.api.callers import Reader
+from csv_pipeline.api.examples import example
 from csv_pipeline.api.problems import ProblemError
 from csv_pipeline.api.service import ServiceOf
 from csv_pipeline.storage.figures import Figure, figures
@@ -45,7 +46,11 @@ class _Figures(Collector):
         yield from families.values()
 
 
-@router.get("/metrics", response_class=Response)
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses=example("csv_pipeline_queued_runs 0.0\n", kind="text/plain", description="Figures."),
+)
 def metrics(caller: Reader, service: ServiceOf) -> Response:
     """Return figures of the ledger in the text format of Prometheus."""
     if caller.account is not None:

@@ -1,5 +1,6 @@
 """How far imports are: asked for once, or told as it changes by server-sent events."""
 
+import json
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field
 
 from csv_pipeline.api.callers import Caller, Reader
+from csv_pipeline.api.examples import example, refusals
 from csv_pipeline.api.live import Live, event, facts_of
 from csv_pipeline.api.paging import Number
 from csv_pipeline.api.service import Service, ServiceOf
@@ -19,31 +21,30 @@ from csv_pipeline.storage.progress import Step
 router = APIRouter(tags=["progress"])
 LastEvent = Annotated[str | None, Header(description="The last event that was received.")]
 
+_EXAMPLE: dict[str, Any] = {
+    "job_id": 17,
+    "import_id": 17,
+    "account": "acme",
+    "feed": "customers",
+    "name": "customers.csv",
+    "total_rows": 10_000,
+    "processed_rows": 4_000,
+    "failed_rows": 8,
+    "success_rate": 0.998,
+    "status": "running",
+    "step": "validate",
+    "seconds_left": 1.5,
+    "message": "validate: 4,000 rows",
+}
+_EVENTS = example(
+    f"event: progress\ndata: {json.dumps(_EXAMPLE)}\n\n: still here\n\n", kind="text/event-stream"
+)
+
 
 class Progress(BaseModel):
     """How far an import is; the success rate is over the rows that were processed."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "job_id": 17,
-                    "import_id": 17,
-                    "account": "acme",
-                    "feed": "customers",
-                    "name": "customers.csv",
-                    "total_rows": 10_000,
-                    "processed_rows": 4_000,
-                    "failed_rows": 8,
-                    "success_rate": 0.998,
-                    "status": "running",
-                    "step": "validate",
-                    "seconds_left": 1.5,
-                    "message": "validate: 4,000 rows",
-                }
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
     job_id: int | None
     import_id: int | None
@@ -69,7 +70,7 @@ def live_of(request: Request) -> Live:
 LiveOf = Annotated[Live, Depends(live_of)]
 
 
-@router.get("/imports/{number}/progress")
+@router.get("/imports/{number}/progress", responses=refusals("unknown_import"))
 def one(number: Number, caller: Reader, service: ServiceOf) -> Progress:
     """Return how far an import is."""
     return Progress.model_validate(facts_of(*_now(service, caller, number)))
@@ -84,7 +85,11 @@ async def _seen(number: Number, caller: Reader, service: ServiceOf) -> dict[str,
 Seen = Annotated[dict[str, Any], Depends(_seen)]
 
 
-@router.get("/imports/{number}/events", response_class=EventSourceResponse)
+@router.get(
+    "/imports/{number}/events",
+    response_class=EventSourceResponse,
+    responses=_EVENTS | refusals("unknown_import"),
+)
 async def of_one(
     number: Number, seen: Seen, caller: Reader, service: ServiceOf, live: LiveOf
 ) -> AsyncIterator[ServerSentEvent]:
@@ -114,7 +119,7 @@ async def of_one(
             return
 
 
-@router.get("/events", response_class=EventSourceResponse)
+@router.get("/events", response_class=EventSourceResponse, responses=_EVENTS)
 async def of_all(
     caller: Reader, live: LiveOf, last_event_id: LastEvent = None
 ) -> AsyncIterator[ServerSentEvent]:

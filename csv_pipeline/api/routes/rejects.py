@@ -1,5 +1,6 @@
 """Rejected rows of an import: pages to read and filter, and files to download."""
 
+import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from starlette.background import BackgroundTask
 
 from csv_pipeline.access import Scope
 from csv_pipeline.api.callers import Reader
+from csv_pipeline.api.examples import example, refusals
 from csv_pipeline.api.paging import Cursor, Limit, Number, after, cursor, next_page
 from csv_pipeline.api.reports import repairable_at, report_at
 from csv_pipeline.api.routes.imports import storable
@@ -22,7 +24,11 @@ from csv_pipeline.rejects.faults import MASK
 from csv_pipeline.storage import corrections, quarantine, reject_pages
 from csv_pipeline.storage.reject_pages import RejectsWanted
 
-router = APIRouter(prefix="/imports/{number}", tags=["rejects"])
+router = APIRouter(
+    prefix="/imports/{number}",
+    tags=["rejects"],
+    responses=refusals("unknown_import", "wrong_state", "import_running"),
+)
 _EXAMPLE: dict[str, Any] = {
     "row_number": 4,
     "line_number": 5,
@@ -139,7 +145,9 @@ def page(  # noqa: PLR0913, PLR0917  # what a list can be asked
 
 
 @router.get(
-    "/rejects.csv", response_class=FileResponse, responses={200: {"content": {"text/csv": {}}}}
+    "/rejects.csv",
+    response_class=FileResponse,
+    responses=example("row_number,ID,Name,Amount\n4,3,bad,x\n", kind="text/csv"),
 )
 def as_csv(number: Number, caller: Reader, service: ServiceOf) -> FileResponse:
     """Return the open rejected rows as a file to correct and send back, safe for spreadsheets.
@@ -166,7 +174,7 @@ def as_csv(number: Number, caller: Reader, service: ServiceOf) -> FileResponse:
 @router.get(
     "/rejects.ndjson",
     response_class=StreamingResponse,
-    responses={200: {"content": {"application/x-ndjson": {}}}},
+    responses=example(f"{json.dumps(_EXAMPLE)}\n", kind="application/x-ndjson"),
 )
 def as_json(number: Number, caller: Reader, service: ServiceOf) -> StreamingResponse:
     """Return all rejected rows as lines of JSON."""

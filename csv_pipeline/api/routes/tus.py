@@ -8,6 +8,8 @@ from fastapi import APIRouter, Depends, Header, Request, Response, status
 
 from csv_pipeline.api.bodies import chunks_of, receive
 from csv_pipeline.api.callers import Caller, Uploader
+from csv_pipeline.api.examples import refusals
+from csv_pipeline.api.paging import Number
 from csv_pipeline.api.problems import ProblemError
 from csv_pipeline.api.service import Service, ServiceOf
 from csv_pipeline.api.taking import find, forget, go_on
@@ -34,10 +36,20 @@ router = APIRouter(prefix="/tus", tags=["resumable uploads"])
 _OF_TUS = [Depends(hold_to_version)]
 _BODY = {
     "requestBody": {
-        "content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}},
+        "content": {
+            MEDIA_TYPE: {
+                "schema": {"type": "string", "format": "binary"},
+                "example": "Customer ID,Name\nC1,Ann\n",
+            }
+        },
         "required": False,
     }
 }
+_NOT_ADDED = (
+    *("unsupported_protocol", "file_too_large", "incomplete_upload", "upload_too_slow"),
+    *("no_space", "checksum_mismatch", "unknown_feed"),
+)
+_NO_UPLOAD = ("unsupported_protocol", "unknown_upload", "upload_expired")
 
 
 @router.options("", status_code=status.HTTP_204_NO_CONTENT)
@@ -56,7 +68,14 @@ def options(service: ServiceOf) -> Response:
     )
 
 
-@router.post("", status_code=status.HTTP_201_CREATED, dependencies=_OF_TUS, openapi_extra=_BODY)
+@router.post(
+    "",
+    status_code=status.HTTP_201_CREATED,
+    response_class=Response,
+    dependencies=_OF_TUS,
+    openapi_extra=_BODY,
+    responses=refusals(*_NOT_ADDED, "unknown_account", "invalid_account", "invalid_name"),
+)
 async def create(
     request: Request,
     caller: Uploader,
@@ -76,8 +95,10 @@ async def create(
     return Response(status_code=status.HTTP_201_CREATED, headers=headers_of(upload) | headers)
 
 
-@router.head("/{upload_id}", dependencies=_OF_TUS)
-def offset(upload_id: int, caller: Uploader, service: ServiceOf) -> Response:
+@router.head(
+    "/{upload_id}", response_class=Response, dependencies=_OF_TUS, responses=refusals(*_NO_UPLOAD)
+)
+def offset(upload_id: Number, caller: Uploader, service: ServiceOf) -> Response:
     """Say how many bytes of an upload have come."""
     upload = _find(service, caller, upload_id)
     if upload.state is UploadState.UPLOADING and upload.whole:
@@ -90,9 +111,12 @@ def offset(upload_id: int, caller: Uploader, service: ServiceOf) -> Response:
     status_code=status.HTTP_204_NO_CONTENT,
     dependencies=_OF_TUS,
     openapi_extra=_BODY,
+    responses=refusals(
+        *_NOT_ADDED, *_NO_UPLOAD, "offset_mismatch", "upload_locked", "wrong_media_type"
+    ),
 )
 async def add(  # noqa: PLR0913, PLR0917  # what tus says in headers
-    upload_id: int,
+    upload_id: Number,
     request: Request,
     caller: Uploader,
     service: ServiceOf,
@@ -115,8 +139,13 @@ async def add(  # noqa: PLR0913, PLR0917  # what tus says in headers
     return Response(status_code=status.HTTP_204_NO_CONTENT, headers=headers_of(upload))
 
 
-@router.delete("/{upload_id}", status_code=status.HTTP_204_NO_CONTENT, dependencies=_OF_TUS)
-def end(upload_id: int, caller: Uploader, service: ServiceOf) -> Response:
+@router.delete(
+    "/{upload_id}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    dependencies=_OF_TUS,
+    responses=refusals(*_NO_UPLOAD, "wrong_state"),
+)
+def end(upload_id: Number, caller: Uploader, service: ServiceOf) -> Response:
     """Forget an upload that is not imported yet, and its bytes."""
     upload = _find(service, caller, upload_id)
     forget(service, upload)

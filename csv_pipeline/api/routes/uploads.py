@@ -4,11 +4,13 @@ from typing import Annotated
 
 import anyio.to_thread
 from fastapi import APIRouter, Query, Request, Response, status
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from csv_pipeline.api.bodies import chunks_of, length_of
 from csv_pipeline.api.callers import Caller, Reader, Uploader
+from csv_pipeline.api.examples import refusals
 from csv_pipeline.api.multipart import boundary_of, parts_of
+from csv_pipeline.api.paging import Number
 from csv_pipeline.api.problems import ProblemError
 from csv_pipeline.api.service import Service, ServiceOf
 from csv_pipeline.api.taking import (
@@ -20,7 +22,7 @@ from csv_pipeline.api.taking import (
     go_on_or_drop,
     take_whole,
 )
-from csv_pipeline.api.taking_forms import Form, Taken
+from csv_pipeline.api.taking_forms import TAKEN, Form, Taken
 from csv_pipeline.engine import uploads as engine
 from csv_pipeline.storage.uploads import UploadState, UploadStateError
 
@@ -29,7 +31,7 @@ router = APIRouter(prefix="/uploads", tags=["uploads"])
 _FEED = "Of which feed the file is; if left out it is proposed from the file, and checked first."
 FeedAsked = Annotated[str | None, Query(description=_FEED)]
 CheckAsked = Annotated[bool, Query(description="Wait, after a check, for somebody to import it.")]
-_BYTES = {"schema": {"type": "string", "format": "binary"}}
+_BYTES = {"schema": {"type": "string", "format": "binary"}, "example": "Customer ID,Name\nC1,Ann\n"}
 _FORM = {
     "schema": {
         "type": "object",
@@ -39,12 +41,21 @@ _FORM = {
             "check": {"type": "boolean"},
             "file": {"type": "array", "items": {"type": "string", "format": "binary"}},
         },
-    }
+    },
+    "example": {"account": "acme", "feed": "customers", "file": ["Customer ID,Name\nC1,Ann\n"]},
 }
+_NOT_SENT = (
+    *("unknown_account", "unknown_feed", "invalid_account", "invalid_name", "file_too_large"),
+    *("incomplete_upload", "upload_too_slow", "no_space"),
+)
+_NO_UPLOAD = refusals("unknown_upload", "wrong_state")
+_NO_FEED = refusals("unknown_upload", "unknown_feed", "wrong_state", "not_accepted", "file_refused")
 
 
 class FilesTaken(BaseModel):
     """What became of each file of a form, in the order of the form."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"files": [TAKEN]}]})
 
     files: list[Taken]
 
@@ -52,19 +63,24 @@ class FilesTaken(BaseModel):
 class CheckAsk(BaseModel):
     """How to check an upload again."""
 
-    feed: str | None = Field(None, description="Of which feed it is instead.", examples=["orders"])
+    model_config = ConfigDict(json_schema_extra={"examples": [{"feed": "customers"}]})
+
+    feed: str | None = Field(None, description="Of which feed it is instead.")
 
 
 class ImportAsk(BaseModel):
     """How to import an upload."""
 
-    feed: str | None = Field(None, description="Of which feed it is.", examples=["orders"])
+    model_config = ConfigDict(json_schema_extra={"examples": [{"force": True}]})
+
+    feed: str | None = Field(None, description="Of which feed it is.")
     force: bool = Field(False, description="Import it although its check says otherwise.")
 
 
 @router.put(
     "/{account}/{name}",
     status_code=status.HTTP_201_CREATED,
+    responses=refusals(*_NOT_SENT),
     openapi_extra={"requestBody": {"content": {"application/octet-stream": _BYTES}}},
 )
 async def put(  # noqa: PLR0913, PLR0917  # what is known of a file
@@ -98,7 +114,8 @@ async def put(  # noqa: PLR0913, PLR0917  # what is known of a file
 @router.post(
     "",
     status_code=status.HTTP_201_CREATED,
-    responses={207: {"model": FilesTaken, "description": "Some files were refused."}},
+    responses=refusals(*_NOT_SENT, "wrong_media_type", "too_many_files")
+    | {207: {"model": FilesTaken, "description": "Some files were refused."}},
     openapi_extra={"requestBody": {"content": {"multipart/form-data": _FORM}}},
 )
 async def post(  # noqa: PLR0913, PLR0917  # what is known of the files
@@ -132,14 +149,14 @@ async def post(  # noqa: PLR0913, PLR0917  # what is known of the files
     return FilesTaken(files=files)
 
 
-@router.get("/{upload_id}")
-def one(upload_id: int, caller: Reader, service: ServiceOf) -> UploadFacts:
+@router.get("/{upload_id}", responses=refusals("unknown_upload"))
+def one(upload_id: Number, caller: Reader, service: ServiceOf) -> UploadFacts:
     """Return where an upload is, and what its check told."""
     return UploadFacts.of(find(service, caller, upload_id), caller)
 
 
-@router.delete("/{upload_id}")
-def cancel(upload_id: int, caller: Uploader, service: ServiceOf) -> UploadFacts:
+@router.delete("/{upload_id}", responses=_NO_UPLOAD)
+def cancel(upload_id: Number, caller: Uploader, service: ServiceOf) -> UploadFacts:
     """Forget an upload that is not imported yet, and its bytes."""
     upload = find(service, caller, upload_id)
     canceled = forget(service, upload)
@@ -148,9 +165,9 @@ def cancel(upload_id: int, caller: Uploader, service: ServiceOf) -> UploadFacts:
     return UploadFacts.of(canceled, caller)
 
 
-@router.post("/{upload_id}/check", status_code=status.HTTP_202_ACCEPTED)
+@router.post("/{upload_id}/check", status_code=status.HTTP_202_ACCEPTED, responses=_NO_FEED)
 def check(
-    upload_id: int, caller: Uploader, service: ServiceOf, ask: CheckAsk | None = None
+    upload_id: Number, caller: Uploader, service: ServiceOf, ask: CheckAsk | None = None
 ) -> UploadFacts:
     """Check an upload again, as after a change of settings, or for another feed."""
     upload = find(service, caller, upload_id)
@@ -159,9 +176,9 @@ def check(
     return UploadFacts.of(asked, caller)
 
 
-@router.post("/{upload_id}/import", status_code=status.HTTP_202_ACCEPTED)
+@router.post("/{upload_id}/import", status_code=status.HTTP_202_ACCEPTED, responses=_NO_FEED)
 def import_(
-    upload_id: int, caller: Uploader, service: ServiceOf, ask: ImportAsk | None = None
+    upload_id: Number, caller: Uploader, service: ServiceOf, ask: ImportAsk | None = None
 ) -> UploadFacts:
     """Import an upload that was checked; one that its check refuses only by `force`."""
     ask = ask or ImportAsk.model_validate({})

@@ -3,9 +3,11 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, status
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from csv_pipeline.api.callers import Admin
+from csv_pipeline.api.examples import refusals
+from csv_pipeline.api.paging import Number
 from csv_pipeline.api.service import ServiceOf
 from csv_pipeline.engine import webhooks as engine
 from csv_pipeline.storage import webhooks
@@ -17,17 +19,37 @@ router = APIRouter(prefix="/webhooks", tags=["webhooks"])
 class NewWebhook(BaseModel):
     """Whom to tell, and of what."""
 
-    url: Annotated[str, Field(max_length=2_000, examples=["https://example.com/imports"])]
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"url": "https://example.com/imports", "kinds": ["imported", "refused"]}]
+        }
+    )
+
+    url: Annotated[str, Field(max_length=2_000)]
     account: Annotated[
         str | None, Field(description="Of which account; of all the token sees if left out.")
     ] = None
-    kinds: Annotated[
-        list[str], Field(description="Of which outcomes.", examples=[["imported", "refused"]])
-    ] = list(webhooks.KINDS)
+    kinds: Annotated[list[str], Field(description="Of which outcomes.")] = list(webhooks.KINDS)
 
 
 class WebhookFacts(BaseModel):
     """A webhook; its `secret` is shown when it is added, and never again."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "webhook_id": 2,
+                    "account": "acme",
+                    "url": "https://example.com/imports",
+                    "kinds": ["imported", "refused"],
+                    "attempts": 0,
+                    "problem": None,
+                    "secret": None,
+                }
+            ]
+        }
+    )
 
     webhook_id: int
     account: str | None
@@ -38,7 +60,9 @@ class WebhookFacts(BaseModel):
     secret: str | None = None
 
 
-@router.post("", status_code=status.HTTP_201_CREATED)
+@router.post(
+    "", status_code=status.HTTP_201_CREATED, responses=refusals("unknown_account", "not_accepted")
+)
 def add(new: NewWebhook, caller: Admin, service: ServiceOf) -> WebhookFacts:
     """Have imports told to an address, signed as Standard Webhooks says."""
     account = new.account or caller.account
@@ -58,8 +82,10 @@ def listed(caller: Admin, service: ServiceOf) -> list[WebhookFacts]:
         return [_facts(one) for one in webhooks.listed(connection, caller.account)]
 
 
-@router.delete("/{webhook_id}", status_code=status.HTTP_204_NO_CONTENT)
-def remove(webhook_id: int, caller: Admin, service: ServiceOf) -> None:
+@router.delete(
+    "/{webhook_id}", status_code=status.HTTP_204_NO_CONTENT, responses=refusals("not_accepted")
+)
+def remove(webhook_id: Number, caller: Admin, service: ServiceOf) -> None:
     """Tell an address no more."""
     with service.pipeline.database.begin() as connection:
         webhooks.remove(connection, webhook_id, caller.account)

@@ -23,7 +23,7 @@ def checks(connection: sa.Connection, settings: Settings) -> Iterator[Check]:
         yield Check.warned("daemon", "Dagster's daemon", "Dagster never ran here", _START)
         return
     yield daemon(found)
-    if store_of(settings.landing_area).on_disk(settings.landing_area) is not None:
+    if any(store_of(area).on_disk(area) is not None for area in settings.landing_areas):
         yield watcher(found)
     yield sensor(found)
     yield queue(found)

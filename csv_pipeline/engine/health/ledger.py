@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from csv_pipeline.engine.health.check import Check
 from csv_pipeline.errors import SetupError
 from csv_pipeline.spec.feed import BrokenFeed, Feed, parted
-from csv_pipeline.storage import claims, isolation, readings
+from csv_pipeline.storage import claims, isolation, readings, silent_stores
 from csv_pipeline.storage.database import OLDEST_SERVER, revisions
 
 _MIGRATE = "csv-pipeline imports (any command that opens the pipeline migrates it)"
@@ -21,6 +21,7 @@ def checks(connection: sa.Connection, feeds: Sequence[Feed | BrokenFeed]) -> Ite
     if not current.repair:
         yield readers(connection)
         yield stuck_claims(connection)
+        yield silent(connection)
         yield usable_feeds(connection, feeds)
 
 
@@ -69,6 +70,20 @@ def stuck_claims(connection: sa.Connection) -> Check:
     lanes = ", ".join(f"{account}/{feed} ({files})" for account, feed, files in found)
     repair = "start the daemon, whose next run takes them: csv-pipeline dev"
     return Check.warned("claims", needed, lanes, repair)
+
+
+def silent(connection: sa.Connection) -> Check:
+    """Look for stores that do not answer the daemon, or do not let it in."""
+    needed, found = "stores that answer", silent_stores.find(connection)
+    if not found:
+        return Check.passed("stores", needed, "none is silent")
+    shown = "; ".join(
+        f"{one.store} since {one.since:%Y-%m-%d %H:%M} UTC, asked {one.failures} times, next at "
+        f"{one.next_attempt_at:%H:%M:%S}: {one.problem}"
+        for one in found
+    )
+    repair = "start the store, or give the daemon credentials that it takes: its files wait"
+    return Check.failed("stores", needed, shown, repair)
 
 
 def usable_feeds(connection: sa.Connection, feeds: Sequence[Feed | BrokenFeed]) -> Check:

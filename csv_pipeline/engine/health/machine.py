@@ -62,13 +62,16 @@ def disk(settings: Settings) -> Check:
 
 def watches(settings: Settings) -> Check:
     """Look for a free inotify watch for each folder of a local landing area."""
-    name, area = "watches", store_of(settings.landing_area).on_disk(settings.landing_area)
-    if area is None or not _LIMIT.exists():
+    found = (store_of(area).on_disk(area) for area in settings.landing_areas)
+    name, areas = "watches", [area for area in found if area is not None]
+    if not areas or not _LIMIT.exists():
         return Check.passed(name, "none: files are found by the sensor", "none")
-    folders = 1 + sum(1 for _, names, _ in os.walk(area) for one in names if not is_ignored(one))
+    folders = len(areas) + sum(
+        not is_ignored(one) for area in areas for _, names, _ in os.walk(area) for one in names
+    )
     limit = int(_LIMIT.read_text())
     free = limit - _watches_in_use()
-    needed = f"{folders} free inotify watches, one for each folder of {area}"
+    needed = f"{folders} free inotify watches, one for each folder of {', '.join(map(str, areas))}"
     if free < folders:
         repair = f"sysctl fs.inotify.max_user_watches={limit + 2 * folders}"
         return Check.warned(name, needed, f"{free} of {limit}", repair)

@@ -17,10 +17,10 @@ _PROBE = f".csv-pipeline-doctor-{os.getpid()}"  # hidden, so that no scan takes 
 
 def areas(settings: Settings) -> Iterator[Check]:
     """Give a check for each area that files are read from or moved to."""
-    yield landing(settings.landing_area)
+    for area in settings.landing_areas:
+        yield landing(area)
     for name, area in (
-        ("archive", settings.archive_area),
-        ("refused", settings.refused_area),
+        *settings.kept_by_kind,
         ("results", settings.results_area),
         ("rejects", settings.rejects_area),
         ("worklists", settings.worklists_area),

@@ -10,6 +10,7 @@ told from one another. A doubtful header is reported, never guessed.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import accumulate
 
 from csv_pipeline.spec.contract import heading
 from csv_pipeline.stages.read.grammar import Grammar
@@ -198,7 +199,11 @@ def misfit(header: Header, width: int) -> tuple[str, str]:
     return A_NAME_EACH, f"line {line:,} has {has} of them, the rows below it have {width} cells"
 
 
-def joined(records: Sequence[Record]) -> Names:
-    """Return the names of a header; those of several lines are joined by a blank."""
-    columns = zip(*(record.names for record in records), strict=True)
-    return tuple(" ".join(filter(None, parts)) for parts in columns)
+def joined(lines: Sequence[Names]) -> Names:
+    """Return the names of a header of several lines, those of a column joined by a blank."""
+    return tuple(" ".join(filter(None, parts)) for parts in zip(*lines, strict=True))
+
+
+def spread(names: Names) -> Names:
+    """Return names, each repeated over the blank ones behind it, as over merged cells."""
+    return tuple(accumulate(names, lambda before, name: name or before))

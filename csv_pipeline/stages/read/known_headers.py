@@ -25,6 +25,7 @@ from csv_pipeline.stages.read.headers import (
     other_names,
     rows_above,
     rows_below,
+    spread,
 )
 from csv_pipeline.stages.read.likeness import Likeness, Names
 from csv_pipeline.stages.read.sampling import Record, as_names, unquoted
@@ -105,11 +106,12 @@ def _best_joined(sample: Sample, records: Sequence[Record], more_than: int = 0) 
             lines = tuple(records[at : at + count])
             if len({line.width for line in lines}) > 1 or lines[0].width < 2:
                 continue
-            names = joined(lines)
-            known = sample.known(names)
-            more = known > max(more_than, best.known if best else 0)
-            if more and all(known > sample.known(line.names) for line in lines):
-                best = Header(records=lines, names=names, known=known, likeness=Likeness.NAMES)
+            first, *others = (line.names for line in lines)
+            for names in (joined([first, *others]), joined([spread(first), *others])):
+                known = sample.known(names)
+                more = known > max(more_than, best.known if best else 0)
+                if more and all(known > sample.known(line.names) for line in lines):
+                    best = Header(records=lines, names=names, known=known, likeness=Likeness.NAMES)
     return best if best and best.is_known else None
 
 

@@ -19,6 +19,7 @@ from csv_pipeline.stages.read.headers import (
     other_names,
     rows_above,
     rows_below,
+    spread,
 )
 from csv_pipeline.stages.read.likeness import (
     Likeness,
@@ -215,21 +216,48 @@ def _with_second_line(sample: Sample, first: Header, rows: list[Record]) -> Head
     """Return a header of two lines if the first repeats names or has gaps, as over merged cells.
 
     Where the first has no gaps, and not all rows hold values in all columns, the second line may as
-    well be a row of words.
+    well be a row of words; but not if it has names exactly where the first repeats one, or leaves
+    one out, and values stand below these.
     """
     names, last = first.names, first.records[-1].last
     follows = next((record for record in sample.records if record.first > last), None)
-    if len(rows) < 3 or rows[0] is not follows or len(set(names)) == len(names) or not names[0]:
+    if len(rows) < 3 or rows[0] is not follows or not names[0]:
         return first
-    second, data = rows[0], [row.names for row in rows[1:]]
+    second, data, whole = rows[0], [row.names for row in rows[1:]], spread(names)
+    shared = [at for at, name in enumerate(whole) if whole.count(name) > 1]
+    if shared and shared == [at for at, name in enumerate(second.names) if name]:
+        return _with_names_below(first, second, shared, data)
+    if len(set(names)) == len(names):
+        return first
     typed = typed_columns(data)
     if typed <= len(names) / 2 or not _are_names(second.names, data) or hold_none(second.names):
         return first
+    both = joined([names, second.names])
     if all(names) and typed < len(names):
-        found = f"line {second.first} may be the second of its lines, or a row"
-        return replace(first, doubt=(_ONE_HEADER, found))
-    records = (*first.records, second)
-    return replace(first, records=records, names=joined(records))
+        return _perhaps_with(first, second, both[shared[0]])
+    return replace(first, records=(*first.records, second), names=both)
+
+
+def _with_names_below(
+    first: Header, second: Record, shared: Sequence[int], data: Sequence[Names]
+) -> Header:
+    """Return a header of two lines, the second of which parts what columns of the first share."""
+    below = [tuple(row[at] for at in shared) for row in data]
+    names = tuple(second.names[at] for at in shared)
+    both = joined([spread(first.names), second.names])
+    if values_in(names) or hold_none(names) or len(set(both)) < len(both):
+        return first
+    if typed_columns(below) < len(shared):
+        return _perhaps_with(first, second, both[shared[0]])
+    return replace(first, records=(*first.records, second), names=both)
+
+
+def _perhaps_with(first: Header, second: Record, name: str) -> Header:
+    found = (
+        f"line {second.first} may be the second of its lines, or a row; a feed that has the names "
+        f"of both joined, such as {name!r}, reads them as one header"
+    )
+    return replace(first, doubt=(_ONE_HEADER, found))
 
 
 def _numbered(width: int) -> Names:

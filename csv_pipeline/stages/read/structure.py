@@ -221,15 +221,20 @@ class Structure:
         return frame
 
     def _row_numbers(self, frame: pl.DataFrame) -> pl.Series:
-        """Give row 2 to the first data record and count every record from there on."""
+        """Give its number to the first data record and count every record from there on."""
         start = self._numbered
         if not start:
             first = next((at for at, kind in enumerate(frame["kind"]) if kind == DATA), None)
             if first is None:
                 return pl.Series([0], dtype=pl.Int64).new_from_index(0, frame.height)
-            start = 2 - first
+            start = self._first_number - first
         self._number(start + frame.height, int(frame["kind"].eq(DATA).sum()))
         return pl.int_range(start, start + frame.height, eager=True)
+
+    @property
+    def _first_number(self) -> int:
+        """The number of the first row: as in a spreadsheet, where a header is row 1."""
+        return 2 if self.dialect.header_line else 1
 
     def _number(self, following: int, records: int) -> None:
         """Note the number of the row to come, and how many records there are besides."""
@@ -258,7 +263,7 @@ class Structure:
 
     def _passed_over(self, height: int) -> tuple[int, int]:
         """Count plain records, and return the row and the line number of the first."""
-        row, line = self._numbered or 2, self._line
+        row, line = self._numbered or self._first_number, self._line
         self._line += height
         self._number(row + height, height)
         self.tally.pass_over(height)

@@ -59,7 +59,7 @@ class Versions:
             AccountingError: A row of the import is neither as it left it, nor changed, nor gone.
         """
         import_id = subject.import_id
-        # The first row is row 2, also of a file that has no header.
+        # Rows of a file without a header were once numbered from 2.
         few = max(subject.lines.total, subject.counts.missing) < FEW_ROWS
         self._few = few and subject.lines.total > 0 and self._has_all_history(import_id)
         self._plan()
