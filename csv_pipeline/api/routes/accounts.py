@@ -129,6 +129,7 @@ def declare(  # noqa: PLR0913, PLR0917  # for which files, and what
     """Declare settings of files, or forget some; later imports are read by them."""
     caller.hold_to_account(account)
     given = changes.settings.model_dump(exclude_unset=True)
+    caller.hold_to_settings({*given, *changes.forget})
     declared = engine.declare(
         service.pipeline,
         Account(account=account, feed=feed, header=header),
