@@ -307,7 +307,8 @@ def test_imports_of_an_earlier_release_can_be_undone_in_their_order(tmp_path: Pa
                 "DROP POLICY own_account ON csv_pipeline.reject",
                 "DROP TABLE " + ", ".join(f"csv_pipeline.{name}" for name in OF_THE_API),
                 "ALTER TABLE csv_pipeline.target DROP COLUMN readings",
-                "ALTER TABLE csv_pipeline.arrival DROP COLUMN requested_at",
+                "ALTER TABLE csv_pipeline.arrival DROP COLUMN requested_at,"
+                " DROP COLUMN postponed, DROP COLUMN not_before",
                 "DROP TABLE csv_pipeline.overdue",
                 "DROP INDEX csv_pipeline.arrival_by_time",
                 "ALTER TABLE csv_pipeline.import DROP COLUMN IF EXISTS dismissed_at",
