@@ -9,7 +9,7 @@ that the files have their order. A sensor that somebody stopped is not asked.
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -133,18 +133,19 @@ class Watcher(DagsterDaemon[Workspace]):
         return more, requested
 
 
-def _sensors(workspace: Workspace) -> Iterator[tuple[CodeLocation, RemoteRepository, RemoteSensor]]:
-    """Give the sensor that looks at the landing area, in whatever code location it is.
+def _sensors(workspace: Workspace) -> list[tuple[CodeLocation, RemoteRepository, RemoteSensor]]:
+    """Return the sensor that looks at the landing area, in whatever code location it is.
 
     Raises:
-        DagsterUserCodeUnreachableError: A code location is not loaded; it may be that one.
+        DagsterUserCodeUnreachableError: There is none, and a code location is not loaded.
     """
-    request = workspace.create_request_context()
-    if any(entry.code_location is None for entry in request.get_code_location_entries().values()):
-        raise DagsterUserCodeUnreachableError
+    request, found = workspace.create_request_context(), []
     for location in request.code_locations:
         for repository in location.get_repositories().values():
             if repository.has_sensor(landing.name):
                 sensor = repository.get_sensor(landing.name)
                 if JOB in {target.job_name for target in sensor.get_targets()}:
-                    yield location, repository, sensor
+                    found.append((location, repository, sensor))
+    if not found and len(request.code_locations) < len(request.get_code_location_entries()):
+        raise DagsterUserCodeUnreachableError
+    return found
