@@ -3,9 +3,8 @@
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 import pytest
@@ -16,7 +15,8 @@ from csv_pipeline.defs.assembly import assemble
 from csv_pipeline.defs.checks import CHECKS
 from csv_pipeline.defs.keys import asset_keys, derived_key
 from csv_pipeline.defs.resource import Engine
-from csv_pipeline.engine.import_requests import ACCOUNTS, JOB
+from csv_pipeline.defs.schedules import schedules_of
+from csv_pipeline.engine.import_requests import ACCOUNTS, JOB, LANE
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError
 from csv_pipeline.spec.catalog import Catalog
@@ -81,31 +81,45 @@ def test_a_run_of_a_feed_with_a_prefix_imports_and_recomputes(
     assert by_day == dg.AssetKey(["shop", "north", "visits_by_day"])
 
 
-@pytest.mark.filterwarnings("ignore:Parameter `include_sources`")  # of Dagster's own call
-def test_automation_asks_for_runs_at_its_times() -> None:
-    with dg.instance_for_test() as instance:
-        instance.add_dynamic_partitions(ACCOUNTS, ["acme"])
-        made = assemble([PREFIXED], Engine(never))
-        assert [r.key.to_user_string() for r in requested(made, instance)] == ["shop/north/visits"]
-    sensors = {s.name: s for s in made.sensors or ()}
+def test_a_feed_that_is_eager_has_the_sensor_for_it() -> None:
+    eager = replace(VISITS, catalog=Catalog(automation="eager"))
+    sensors = {s.name: s for s in assemble([eager], Engine(never)).sensors or ()}
     assert sensors["automation"].default_status is dg.DefaultSensorStatus.RUNNING
-    plain = {s.name for s in assemble([VISITS], Engine(never)).sensors or ()}
+    plain = {s.name for s in assemble([VISITS, PREFIXED], Engine(never)).sensors or ()}
     assert "automation" not in plain
 
 
-def requested(made: dg.Definitions, instance: dg.DagsterInstance) -> list[Any]:
-    """Return what is requested by an evaluation after the time of the cron has passed."""
-    before = dg.evaluate_automation_conditions(
-        made, instance, evaluation_time=datetime(2026, 11, 24, 6, 29, tzinfo=UTC)
-    )
-    assert before.total_requested == 0
-    after = dg.evaluate_automation_conditions(
-        made,
-        instance,
-        evaluation_time=datetime(2026, 11, 24, 6, 31, tzinfo=UTC),
-        cursor=before.cursor,
-    )
-    return [r for r in after.results if not r.true_subset.is_empty]
+def test_a_cron_asks_for_runs_where_files_wait_or_failed_and_of_no_other_account(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = replace(desk.pipeline.feed("people"), catalog=Catalog(automation="30 6 * * 1-5"))
+    (schedule,) = schedules_of([people, VISITS])
+    assert (schedule.name, schedule.cron_schedule) == ("people_automation", "30 6 * * 1-5")
+
+    with dg.instance_for_test() as instance:
+
+        def requested() -> list[str]:
+            context = dg.build_schedule_context(
+                instance=instance, resources={"engine": Engine(lambda: desk.pipeline)}
+            )
+            told = cast("Iterator[dg.RunRequest | dg.SkipReason]", schedule(context))
+            requests = [one for one in told if isinstance(one, dg.RunRequest)]
+            return [one.tags[LANE] for one in requests if one.partition_key == desk.account]
+
+        desk.bring("Colour,Size\nred,3\n")
+        assert requested() == []  # a refused file is never tried again by itself
+        with monkeypatch.context() as broken:
+            broken.setattr("csv_pipeline.engine.group.transform", _broken)
+            desk.bring("ID,Name\n1,Ann\n")
+        lane = f"{desk.account}/people"
+        assert requested() == [lane]
+        job = assemble([people], Engine(never)).resolve_job_def(JOB)
+        instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags={LANE: lane})
+        assert requested() == []
+
+
+def _broken(*_: object) -> None:
+    raise ZeroDivisionError
 
 
 def test_yaml_says_the_same(tmp_path: Path) -> None:

@@ -190,6 +190,14 @@ def test_the_rejects_asset_shows_the_faults_themselves(dagster: Dagster) -> None
     (line,) = shown["first rejects"]
     assert line["file"] == "two.csv"
     assert line["reject"].startswith("row 3 (line 3), column amount")
+    (told,) = shown["to correct"]
+    assert told["command"] == f"csv-pipeline rejects {only_import(dagster)} --out FILE"
+
+
+def only_import(dagster: Dagster) -> int:
+    with dagster.pipeline.database.begin() as connection:
+        ((report, _),) = imports.newest(connection, account=dagster.account)
+    return report.import_id
 
 
 def test_a_run_without_files_overwrites_nothing_that_is_shown(dagster: Dagster) -> None:
@@ -571,7 +579,7 @@ def test_a_run_carries_account_files_and_outcome_as_tags(dagster: Dagster) -> No
         dagster.drop(f"{number}.csv", f"ID,Name\n{number},Ann\n")
     some = tags(dagster, dagster.run())
     assert some["csv_pipeline/files"] == "wrong.csv, 0.csv, 1.csv and 2 more"
-    assert some["csv_pipeline/outcome"] == "4 imported, 1 refused"
+    assert some["csv_pipeline/outcome"] == "1 refused, 4 imported"
     assert tags(dagster, dagster.run())["csv_pipeline/outcome"] == "nothing to import"
 
 
@@ -627,3 +635,28 @@ def test_the_scratch_files_are_gone_after_a_run(dagster: Dagster) -> None:
     batch = dagster.run().output_for_node("people.claim")
     import_id = batch["claims"][0]["import_id"]
     assert list(dagster.pipeline.settings.work_area.glob(f"{import_id}-*")) == []
+
+
+def test_files_wait_for_another_run_where_the_database_is_silent_for_too_long(
+    dagster: Dagster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    delay_of = dg.RetryPolicy.calculate_delay
+
+    def at_once(policy: dg.RetryPolicy, attempt: int) -> float:
+        pauses.append(delay_of(policy, attempt))
+        return 0.0
+
+    def silent(*_: Any) -> None:
+        raise DatabaseUnavailableError("database x: an answer was needed; none came")
+
+    monkeypatch.setattr(dg.RetryPolicy, "calculate_delay", at_once)
+    monkeypatch.setattr(loader, "load", silent)
+    dagster.drop("one.csv", GOOD)
+    result = dagster.run()
+    assert not result.success
+    assert result.retry_attempts_for_node("people.load") == 5
+    assert pauses[:5] == [pytest.approx(seconds, abs=1) for seconds in (1, 3, 7, 15, 31)]
+    assert dagster.statuses() == {"one.csv": "waiting"}
+    monkeypatch.undo()
+    assert metadata(dagster.run())["inserted"] == 2

@@ -14,13 +14,14 @@ from csv_pipeline.defs.outside import outside_runs
 from csv_pipeline.defs.overdue import overdue_accounts, overdue_check
 from csv_pipeline.defs.reprocessing import reprocess_accounts
 from csv_pipeline.defs.resource import Engine
-from csv_pipeline.defs.schedules import nightly
+from csv_pipeline.defs.schedules import nightly, schedules_of
 from csv_pipeline.defs.sensors import landing
 from csv_pipeline.defs.stalled import stalled_runs
 from csv_pipeline.defs.uploads import check_upload
 from csv_pipeline.defs.webhooks import webhook_messages
 from csv_pipeline.defs.worklists import worklist_asset
 from csv_pipeline.engine.import_requests import JOB
+from csv_pipeline.spec.catalog import EAGER
 from csv_pipeline.spec.feed import Feed
 
 
@@ -42,7 +43,7 @@ def assemble(feeds: Sequence[Feed], engine: Engine) -> dg.Definitions:
             *_automation(feeds),
             *lineage_sensors(),
         ],
-        schedules=[nightly, nightly_retention],
+        schedules=[nightly, nightly_retention, *schedules_of(feeds)],
         asset_checks=[overdue_check(feed) for feed in feeds],
         resources={"engine": engine},
         executor=dg.in_process_executor,
@@ -56,7 +57,7 @@ def assemble(feeds: Sequence[Feed], engine: Engine) -> dg.Definitions:
 
 def _automation(feeds: Sequence[Feed]) -> list[dg.AutomationConditionSensorDefinition]:
     """Return the sensor that looks at what feeds declare as automation, if any does."""
-    if not any(feed.catalog.automation for feed in feeds):
+    if not any(feed.catalog.automation == EAGER for feed in feeds):
         return []
     declared = dg.AutomationConditionSensorDefinition(
         "automation",

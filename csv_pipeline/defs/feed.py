@@ -14,6 +14,7 @@ from csv_pipeline.defs.keys import asset_key, landing_key, tags_of
 from csv_pipeline.defs.metadata import table_definition
 from csv_pipeline.defs.ops import ImportConfig, claim, load, read, report, transform, validate
 from csv_pipeline.defs.partitions import account_partitions
+from csv_pipeline.spec.catalog import EAGER
 from csv_pipeline.spec.feed import Feed
 
 _CHOSEN = ImportConfig.to_config_schema()  # made once: it takes a third of the time of a feed
@@ -43,15 +44,10 @@ def feed_definitions(feed: Feed) -> dg.Definitions:
 def _automation(feed: Feed) -> dg.AutomationCondition[Any] | None:
     """Return when Dagster asks for a run of its own accord.
 
-    Nothing materialises the files that arrive but who reports them, so a cron waits for no update.
+    For a cron expression it does not: that would be a run of every account, also if nothing waits;
+    see `csv_pipeline.defs.schedules`.
     """
-    match feed.catalog.automation:
-        case None:
-            return None
-        case "eager":
-            return dg.AutomationCondition.eager()
-        case cron:
-            return dg.AutomationCondition.cron_tick_passed(cron, "UTC")
+    return dg.AutomationCondition.eager() if feed.catalog.automation == EAGER else None
 
 
 def outside(feeds: Sequence[Feed]) -> list[dg.AssetSpec]:

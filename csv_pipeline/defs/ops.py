@@ -259,6 +259,7 @@ def step(context: dg.OpExecutionContext, engine: Engine) -> Iterator[Pipeline]:
     has a process of its own, this one ends, and holds nothing from here on.
 
     The retry policy sees only a database that does not answer; every other error would come again.
+    After its last attempt the files wait for another run.
     Dagster retries a step that was interrupted too, if it has a policy: a run that somebody
     terminates would go on.
     """
@@ -272,6 +273,8 @@ def step(context: dg.OpExecutionContext, engine: Engine) -> Iterator[Pipeline]:
         if not one_process:
             leases.hand_over()
     except UnavailableError:
+        if leases is not None and context.retry_number >= PATIENCE.max_retries:
+            leases.give_all_back()  # if the database answers by now; else the leases run out
         raise
     except SetupError as error:  # a person has to correct it, and no traceback helps with that
         raise dg.Failure(str(error), allow_retries=False) from None
