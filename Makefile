@@ -7,7 +7,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --com
 	--constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev serve test test-slow test-browser chromium test-postgres check bench soak clean redis
+.PHONY: help demo dev serve test test-slow test-browser chromium test-postgres check bench soak clean servers
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,7 +24,7 @@ serve: .venv/ready ## start the same; people drop files into the import page at 
 test: .venv/ready-dev ## run the tests that take seconds
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
-test-slow: .venv/ready-dev redis ## run the tests that take longer
+test-slow: .venv/ready-dev servers ## run the tests that take longer
 	@$(BIN)/python -m pytest -m slow
 
 test-browser: .venv/ready-dev chromium ## run the tests of the pages in Chromium, which apt brings if it may
@@ -36,10 +36,10 @@ chromium:
 		echo "No Chromium is installed, and apt-get may not install it here: apt-get install chromium" >&2; \
 		exit 1; }
 
-redis:
-	@command -v redis-server >/dev/null || \
-		{ apt-get update -qq && apt-get install -y -qq redis-server >/dev/null; } || { \
-		echo "No Redis is installed, and apt-get may not install it here: apt-get install redis-server" >&2; \
+servers:
+	@{ command -v redis-server && command -v caddy; } >/dev/null || \
+		{ apt-get update -qq && apt-get install -y -qq redis-server caddy >/dev/null; } || { \
+		echo "Redis and Caddy are not installed, and apt-get may not install them here: apt-get install redis-server caddy" >&2; \
 		exit 1; }
 
 test-postgres: .venv/ready-dev ## run the tests of `test` on an installed PostgreSQL, not the embedded one

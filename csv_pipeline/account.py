@@ -33,6 +33,8 @@ class Declaration(StrEnum):
     MAX_MISSING_ROWS = "max-missing-rows"
     MAX_MISSING_SHARE = "max-missing-share"
     EXPECTED_EVERY = "expected-every"
+    PRIORITY = "priority"
+    IMPORT_AT = "import-at"
 
     @property
     def fact(self) -> str:
@@ -155,8 +157,9 @@ class Account:
     `kr`, means, and `time_zone` that of timestamps which state none, by its name of IANA.
     `aliases` pairs names in headers with columns of the feed; `maps` says of a column and a word
     of it what is stored. `expected_every` is how often a file is to come, as `24h` or `7d`, or
-    `never`. `origins` says which version of which scope each setting is from, where
-    several were merged.
+    `never`. Runs over files of a higher `priority` go first; 0 if not declared. `import_at` is a
+    cron expression in UTC: files wait in the landing area until then. `origins` says which version
+    of which scope each setting is from, where several were merged.
     """
 
     account: str
@@ -181,6 +184,8 @@ class Account:
     max_missing_rows: int | None = None
     max_missing_share: float | None = None
     expected_every: str | None = None
+    priority: int | None = None
+    import_at: str | None = None
     origins: "Mapping[str, Version]" = field(default_factory=dict, compare=False)
 
     @property

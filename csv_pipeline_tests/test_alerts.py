@@ -22,7 +22,7 @@ from csv_pipeline.errors import SetupError, UnknownAccountError
 from csv_pipeline.files.landing import found_file
 from csv_pipeline.location import location_of
 from csv_pipeline.settings import Settings
-from csv_pipeline.storage import accounts, arrivals, webhooks
+from csv_pipeline.storage import accounts, arrivals, silent_stores, webhooks
 from csv_pipeline.storage.database import open_database
 from csv_pipeline_tests.conftest import Desk, ingest
 from csv_pipeline_tests.receivers import Mailbox, Receiver, mail_server, receiving
@@ -221,6 +221,27 @@ def test_the_daemon_tells_alerts_whether_or_not_the_api_is_served(
     with dg.instance_for_test() as instance:
         webhook_messages(dg.build_sensor_context(instance=instance, resources={"engine": engine}))
     assert "wrong.csv" in told(receiver)[0]
+
+
+def test_a_store_that_stays_silent_is_told_once(desk: Desk, receiver: Receiver) -> None:
+    made = alerts.add(
+        desk.pipeline.database,
+        account=None,
+        url=address(receiver),
+        kinds=["silent_store"],
+        quiet_seconds=0,
+    )
+    store = f"s3://{desk.account}"
+    with desk.pipeline.database.begin() as connection:
+        for _ in range(6):
+            silent_stores.note(connection, store, "no answer", listing=False, asked=True)
+        silent_stores.answered(connection, [store])
+    delivery.deliver(desk.pipeline.database, 20)
+    with desk.pipeline.database.begin() as connection:
+        webhooks.remove(connection, made.webhook_id, None)
+    (text,) = told(receiver)
+    assert f"1 × {store}: silent store" in text
+    assert "it is asked again at" in text
 
 
 @pytest.mark.parametrize("url", ["https://example.com", "nothing://x", f"mailto://{PASSWORD}", ""])

@@ -73,14 +73,14 @@ def test_only_the_accounting_check_blocks() -> None:
 
 def test_the_chart_divides_its_bar_in_proportion() -> None:
     picture = outcome_svg(Counts(read=4, inserted=3, rejected=1))
-    assert 'x="0.0" y="0" width="480.0"' in picture
-    assert 'x="480.0" y="0" width="160.0"' in picture
+    assert 'x="0.0" y="0" width="210.0"' in picture
+    assert 'x="210.0" y="0" width="70.0"' in picture
     assert "rejected: 1 (25.0%)" in picture
 
 
 def test_a_single_reject_among_a_million_rows_is_seen() -> None:
     picture = outcome_svg(Counts(read=1_000_000, inserted=999_999, rejected=1))
-    assert 'x="637.0" y="0" width="3.0"' in picture
+    assert 'x="277.0" y="0" width="3.0"' in picture
     assert "rejected: 1 (under 0.1%)" in picture
 
 

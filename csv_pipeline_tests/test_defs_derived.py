@@ -147,12 +147,12 @@ def test_the_graph_goes_from_the_source_to_what_is_derived(dagster: Dagster) -> 
 
 def test_a_line_goes_from_the_first_to_the_last_point_up_to_the_highest() -> None:
     picture = line_svg(["orders", "items"], [("<a>", 1, None), ("b", 4, 2), ("c", 0, 4)])
-    assert 'points="0.0,135.0 320.0,0.0 640.0,180.0"' in picture
-    assert 'points="0.0,180.0 320.0,90.0 640.0,0.0"' in picture
+    assert 'points="0.0,90.0 140.0,0.0 280.0,120.0"' in picture
+    assert 'points="0.0,120.0 140.0,60.0 280.0,0.0"' in picture
     assert "&lt;a&gt; … c" in picture
     assert "orders: 5 in all" in picture
 
 
 def test_a_single_point_is_a_line_and_no_point_is_none() -> None:
-    assert 'points="0.0,0.0 640.0,0.0"' in line_svg(["orders"], [("a", 7)])
+    assert 'points="0.0,0.0 280.0,0.0"' in line_svg(["orders"], [("a", 7)])
     assert "no rows" in line_svg(["orders"], [])

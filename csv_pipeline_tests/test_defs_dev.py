@@ -1,4 +1,4 @@
-"""The whole of it: plain `dagster dev` with no configuration, and a file that nobody clicks on."""
+"""The whole of it: `dagster dev`, `dg dev`, no configuration, and a file that nobody clicks on."""
 
 import json
 import os
@@ -57,15 +57,16 @@ def home() -> Iterator[Path]:
         yield Path(home)
 
 
-@pytest.fixture
-def ui(home: Path) -> Iterator[Ui]:
+@pytest.fixture(params=["dagster", "dg"])
+def ui(request: pytest.FixtureRequest, home: Path) -> Iterator[Ui]:
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     ours = ("CSV_PIPELINE_", "DAGSTER_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     environment |= {"CSV_PIPELINE_HOME": str(home)}
-    command = [sys.executable, "-m", "dagster", "dev", "--port", str(port)]
+    program = Path(sys.executable).parent / request.param
+    command = [str(program), "dev", "--port", str(port)]
     log = home / "dev.log"
     with log.open("w") as output:
         dev = subprocess.Popen(  # noqa: S603
@@ -85,6 +86,20 @@ def wait_for(done: Callable[[], bool], seconds: float) -> None:
     while not done():
         assert time.monotonic() < deadline
         time.sleep(0.2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["check", "list"])
+def test_dg_reads_the_definitions_of_this_repository(home: Path, command: str) -> None:
+    environment = os.environ | {"CSV_PIPELINE_HOME": str(home), "DAGSTER_HOME": str(home)}
+    (home / "dagster.yaml").touch()  # dg warns of a home without one
+    dg = str(Path(sys.executable).parent / "dg")
+    done = subprocess.run(  # noqa: S603
+        [dg, command, "defs"], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    told = "All definitions loaded successfully." if command == "check" else "reprocess_accounts"
+    assert told in done.stdout
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.slow

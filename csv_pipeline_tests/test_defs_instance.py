@@ -1,5 +1,6 @@
 """Dagster's own records: in the pipeline's database, where they outlive every process."""
 
+import gc
 import re
 import subprocess
 import sys
@@ -43,6 +44,18 @@ def test_a_run_is_still_there_for_the_next_process() -> None:
         run_id = first.create_run_for_job(_nothing).run_id
     with instance() as second:
         assert second.get_run_by_id(run_id) is not None
+
+
+@pytest.mark.usefixtures("given_server")
+def test_a_process_that_opens_it_for_each_tick_keeps_nothing_of_that() -> None:
+    def objects_after_opening_it() -> int:
+        with instance() as opened:
+            opened.get_run_records(limit=1)
+        gc.collect()
+        return len(gc.get_objects())
+
+    counts = [objects_after_opening_it() for _ in range(5)]
+    assert counts[-1] - counts[2] < 100  # it was 700 each time
 
 
 @pytest.mark.usefixtures("given_server")

@@ -190,6 +190,14 @@ def test_the_rejects_asset_shows_the_faults_themselves(dagster: Dagster) -> None
     (line,) = shown["first rejects"]
     assert line["file"] == "two.csv"
     assert line["reject"].startswith("row 3 (line 3), column amount")
+    (told,) = shown["to correct"]
+    assert told["command"] == f"csv-pipeline rejects {only_import(dagster)} --out FILE"
+
+
+def only_import(dagster: Dagster) -> int:
+    with dagster.pipeline.database.begin() as connection:
+        ((report, _),) = imports.newest(connection, account=dagster.account)
+    return report.import_id
 
 
 def test_a_run_without_files_overwrites_nothing_that_is_shown(dagster: Dagster) -> None:
@@ -571,7 +579,7 @@ def test_a_run_carries_account_files_and_outcome_as_tags(dagster: Dagster) -> No
         dagster.drop(f"{number}.csv", f"ID,Name\n{number},Ann\n")
     some = tags(dagster, dagster.run())
     assert some["csv_pipeline/files"] == "wrong.csv, 0.csv, 1.csv and 2 more"
-    assert some["csv_pipeline/outcome"] == "4 imported, 1 refused"
+    assert some["csv_pipeline/outcome"] == "1 refused, 4 imported"
     assert tags(dagster, dagster.run())["csv_pipeline/outcome"] == "nothing to import"
 
 

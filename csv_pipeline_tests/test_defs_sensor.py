@@ -21,7 +21,6 @@ from csv_pipeline.engine.importer import Import
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.errors import SetupError
-from csv_pipeline.files.local import path_of
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.storage import arrivals, readings, tables
@@ -391,20 +390,6 @@ def test_a_tick_puts_away_what_a_killed_worker_left(area: Landing) -> None:
     assert path.exists()
     area.tick()
     assert not path.exists()
-
-
-def test_the_nightly_schedule_removes_old_files(
-    uncrowded_pipeline: Pipeline, account: str, night_instance: dg.DagsterInstance
-) -> None:
-    area = Landing(uncrowded_pipeline, account, night_instance)
-    for number in range(2):
-        area.drop(f"{number}.csv", f"ID,Name\n{number},Ann\n")
-        area.pipeline.scan(seconds=10)
-        ingest(area.pipeline, area.pipeline.claim(area.account, "people")[0])
-    settings = area.pipeline.settings.model_copy(update={"keep_files": 1})
-    _all_of_a_night(replace(area.pipeline, settings=settings), night_instance)
-    kept = path_of(settings.archive_area() / area.account / "people")
-    assert [path.name for path in kept.rglob("*.csv")] == ["1.csv"]
 
 
 def test_no_run_is_asked_for_a_feed_that_is_held_back_and_its_files_wait(

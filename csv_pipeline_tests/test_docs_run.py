@@ -64,6 +64,7 @@ class Reader:
             "NAME": "customers" if verb == "feeds" else self.desk.account,
             **({"NAME": str(self.desk.folder / "my_package")} if verb == "new" else {}),
             "N": "1000000",
+            "URL": "json://example.com",
         }
         ids = {"ID", *(word for word in words if word.isdigit())}
         known |= dict.fromkeys(ids, str(self.import_id))
@@ -128,7 +129,7 @@ def test_every_statement_in_the_docs_runs(pipeline: Pipeline) -> None:
 
 def test_the_docs_have_commands_of_every_kind() -> None:
     verbs = {line.split()[1] for line in commands_in_docs()}
-    wanted = {"account", "accounts", "feeds", "import", "imports", "inspect", "dismiss"}
+    wanted = {"account", "accounts", "alerts", "feeds", "import", "imports", "inspect", "dismiss"}
     assert verbs == wanted | {
         "dismiss",
         "rejects",

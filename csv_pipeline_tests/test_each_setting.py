@@ -126,6 +126,7 @@ ONE_OF = {
     Declaration.ALIASES: "--alias",
     Declaration.MAPS: "--map",
 }
+BY_TURNS = {Declaration.PRIORITY, Declaration.IMPORT_AT}
 BY_SNAPSHOTS = {Declaration.MAX_MISSING_ROWS, Declaration.MAX_MISSING_SHARE}
 
 
@@ -169,7 +170,7 @@ def test_a_setting_is_declared_used_shown_changed_and_taken_back(
 
 
 def test_each_setting_has_a_walk() -> None:
-    assert {*WALKS} | BY_SNAPSHOTS == {*Declaration}
+    assert {*WALKS} | BY_SNAPSHOTS | BY_TURNS == {*Declaration}
 
 
 # ---- thresholds of snapshots
@@ -341,6 +342,8 @@ def test_a_word_with_signs_that_steer_a_terminal_is_shown_without_them(
         ("--time-zone ../../etc/passwd", "a time zone by its name"),
         ("--delimiter '\"'", "a delimiter was needed"),
         ("--expected-every 0h", "hours or days between files"),
+        ("--import-at hourly", "a cron expression of five fields"),
+        ("--import-at '0 0 31 2 *'", "a cron expression of five fields"),
         ("--expected-every weekly", "hours or days between files"),
         ("--feed people --alias '=person_id'", "a name and its column"),
         ("--feed people --alias '...=person_id'", "a name and its column"),

@@ -14,11 +14,13 @@ from csv_pipeline.cli import opening
 from csv_pipeline.cli.commands import app
 from csv_pipeline.engine import retention
 from csv_pipeline.engine.pipeline import Pipeline
+from csv_pipeline.engine.reprocess import choose
 from csv_pipeline.engine.retention import Going
 from csv_pipeline.errors import SetupError, UndoError
 from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.storage import attention, quarantine
-from csv_pipeline_tests.conftest import Desk
+from csv_pipeline.storage.stored_files import Which
+from csv_pipeline_tests.conftest import Desk, ingest
 
 PEOPLE = "ID,Name,Amount\n"
 NEVER = dict.fromkeys(
@@ -140,6 +142,23 @@ def test_rejects_of_a_dismissed_import_go_and_those_of_an_undone_one(place: Plac
     place.age(dismissed, undo)
     assert place.apply(keep_rejects_days=30)["rejected rows"].items == 2
     assert place.rejects(dismissed) == place.rejects(undone) == []
+
+
+def test_files_go_and_what_they_brought_cannot_be_imported_once_more(place: Place) -> None:
+    folder = place.pipeline.settings.landing_folder / place.account / "people"
+    folder.mkdir(parents=True)
+    reports = []
+    for number in range(2):
+        (folder / f"{number}.csv").write_text(PEOPLE + f"{number},Ann,5\n")
+        place.pipeline.scan(seconds=10)
+        (claim,) = place.pipeline.claim(place.account, "people")
+        reports.append(ingest(place.pipeline, claim))
+    told = place.look(keep_files=1)["files in archive"]
+    assert f"no import once more: import {reports[0].import_id}" in told.then
+    assert place.apply(keep_files=1).keys() >= {"files in archive", "files in results"}
+    gone, kept = choose(place.pipeline, Which(accounts=[place.account])).files
+    assert "it was removed" in (gone.fault or "")
+    assert kept.fault is None
 
 
 def test_logs_go_by_their_own_settings(place: Place) -> None:

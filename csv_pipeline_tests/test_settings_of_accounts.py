@@ -204,6 +204,18 @@ def test_an_alias_names_a_column_and_is_evidence(shop: Shop) -> None:
     assert report.drift.added == ()
 
 
+def test_an_alias_of_cells_in_extra_names_the_command_that_reads_them(shop: Shop) -> None:
+    shop.desk.bring("ID,Name,Geb.,Ort\n1,Ann,1990-02-01,Ulm\n2,Bob,,Ulm\n3,Cid,1991-02-01,\n")
+    told = CliRunner().invoke(
+        commands.app, ["account", shop.name, "--feed", "people", "--alias", "GEB=born_on"]
+    )
+    (said,) = " ".join(told.stderr.split()).split("csv-pipeline ")[1:]
+    assert "2 stored rows have 'GEB' in _extra" in " ".join(told.stderr.split())
+    shop.call(*shlex.split(said))
+    rows = shop.desk.rows("people", "born_on::text AS day", "person_id")
+    assert [row.day for row in rows] == ["1990-02-01", None, "1991-02-01"]
+
+
 def test_an_alias_of_one_account_names_nothing_for_another(
     shop: Shop, pipeline: Pipeline, tmp_path: Any
 ) -> None:

@@ -96,6 +96,7 @@ def test_the_verdict_says_what_is_not_as_it_must_be(kind: str, change: dict[str,
     [
         ("failed", {"problem": "Traceback\nOSError: no"}, "fate"),
         ("duplicate", {}, "fate"),
+        ("refused", {}, "fate"),
         ("imported", {"imports": 2}, "counts"),
         ("imported", {"read": 3}, "counts"),
         ("imported", {"rejected": 1}, "counts"),
@@ -116,6 +117,28 @@ def test_a_file_that_was_replaced_may_have_been_read_before_or_not(fate: str | N
         WELL, drops=(FIRST, newer), ledger=(*first, arrived(newer, "imported")),
     )  # fmt: skip
     assert judge(evidence).counts == {}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kinds"),
+    [
+        ("imported", "duplicate", set()),
+        ("duplicate", "imported", set()),
+        ("imported", "imported", {"counts"}),
+        ("duplicate", "duplicate", {"row lost"}),
+    ],
+)
+def test_of_two_files_with_the_same_bytes_one_is_imported(
+    first: str, second: str, kinds: set[str]
+) -> None:
+    again = drop(2, ONE, TWO, kind=Kind.REPEAT, repeats=1)
+    evidence = replace(
+        WELL,
+        drops=(FIRST, again),
+        ledger=(arrived(FIRST, first), arrived(again, second)),
+        tables={LANE: [ONE, TWO] if "imported" in (first, second) else []},
+    )
+    assert set(judge(evidence).counts) == kinds
 
 
 def test_memory_is_judged_once_it_is_warm_and_of_one_process_only() -> None:

@@ -1,12 +1,18 @@
 """Hear which files of a folder are complete; what is being written is not."""
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
+from dagster._core.errors import DagsterUserCodeUnreachableError
 
+from csv_pipeline.defs import sensors, watcher
+from csv_pipeline.defs.watcher import Watcher
 from csv_pipeline.files.landing import is_ignored
 from csv_pipeline.files.local import LocalStore
 from csv_pipeline.files.watching import Waits, Watch
@@ -180,3 +186,49 @@ def _wait_until_deaf(watch: Watch) -> None:
     while watch.is_alive():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+class Asked(Watcher):
+    """The watcher, and what it asks the sensor for; as long as `away` nobody answers."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__([location_of(folder)], WAITS, threading.Event())
+        self.cursors: list[str | None] = []
+        self.away = False
+
+    def _ask(
+        self, workspace: object, cursor: str | None, shutdown: threading.Event
+    ) -> tuple[bool, bool]:
+        self.cursors.append(cursor)
+        if self.away:
+            raise DagsterUserCodeUnreachableError
+        return False, False
+
+
+def test_what_came_unheard_is_looked_for_before_what_is_heard_of(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watcher, "_REOPEN_SECONDS", 0.3)
+    monkeypatch.setattr(watcher, "unfinished", lambda _: frozenset())
+    asked, over = Asked(tmp_path), threading.Event()
+    loop = asked.core_loop(cast("watcher.Workspace", SimpleNamespace(instance=None)), over)
+
+    def until(cursors: int) -> list[str | None]:
+        while len(asked.cursors) < cursors:
+            next(loop)
+        return asked.cursors[-1:]
+
+    _write(folder / "while no daemon ran.csv")
+    assert until(1) == [None]
+    _write(folder / "heard.csv")
+    assert until(2) == [sensors.heard([folder / "heard.csv"])]
+    asked.away = True
+    _write(folder / "while nobody answered.csv")
+    until(3)
+    asked.away = False
+    _write(folder / "later.csv")
+    assert until(4) == [None]
+    _write(folder / "last.csv")
+    assert until(5) == [sensors.heard([folder / "last.csv"])]
+    over.set()
+    assert not [step for step in loop if step]

@@ -5,6 +5,7 @@ again changes nothing; a bad file stores nothing; of a file that a newer version
 was read, nothing need be known.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -29,7 +30,7 @@ class Drop:
     """One complete file in the landing area; the first cell of each of its good `rows` is the key.
 
     `rejected` counts its other rows. `complete_at` is in seconds from the beginning. `replaces` is
-    the number of the file that lay there before.
+    the number of the file that lay there before, `repeats` that of the one with the same bytes.
     """
 
     number: int
@@ -41,6 +42,7 @@ class Drop:
     rejected: int = 0
     complete_at: float = 0.0
     replaces: int | None = None
+    repeats: int | None = None
 
     @property
     def lane(self) -> Lane:
@@ -76,7 +78,7 @@ class Differences:
             self.found.append(f"{kind}: {sentence}")
 
 
-_FATE = {Kind.GOOD: "imported", Kind.BAD: "refused", Kind.REPEAT: "duplicate"}
+_FATES = {Kind.GOOD: "imported", Kind.BAD: "refused", Kind.REPEAT: "duplicate"}
 
 
 def expected_rows(drops: Iterable[Drop]) -> dict[Lane, dict[str, Row]]:
@@ -116,38 +118,53 @@ def compare_ledger(drops: Iterable[Drop], ledger: Iterable[Arrived], into: Diffe
         known[arrived.identity] = arrived
     drops = list(drops)
     replaced = {drop.replaces for drop in drops}
+    repeated = {drop.repeats for drop in drops}
+    imported: Counter[int] = Counter()
     for drop in drops:
         found = known.pop(drop.identity, None)
-        if found is None and drop.number not in replaced:
-            into.add("file lost", f"{drop.identity[0]}, number {drop.number}, {drop.kind}")
         if found is None:
+            if drop.number not in replaced:
+                into.add("file lost", f"{drop.identity[0]}, number {drop.number}, {drop.kind}")
             continue
-        if found.status not in (fates := _fates(drop, replaced=drop.number in replaced)):
-            why = found.problem.strip().splitlines()[-1:] or [""]
-            into.add(
-                "fate",
-                f"{drop.identity[0]}, number {drop.number}, is {found.status}, "
-                f"not {' or '.join(sorted(fates))}: {why[0]}",
-            )
-        elif drop.kind is Kind.GOOD and found.status == "imported":
-            told = (found.imports, found.read, found.rejected)
-            wanted = (1, len(drop.rows) + drop.rejected, drop.rejected)
-            if told != wanted:
-                into.add(
-                    "counts",
-                    f"{drop.identity[0]}: imports, rows read and rejected are {told}, not {wanted}",
-                )
+        is_of_two = drop.number in repeated or drop.repeats is not None
+        fates = _fates(drop, is_replaced=drop.number in replaced, is_of_two=is_of_two)
+        if found.status not in fates:
+            _tell_fate(drop, found, fates, into)
+        if found.status == "imported":
+            content = drop.repeats or drop.number
+            imported[content] += 1
+            _compare_counts(drop, found, imported[content], into)
     for arrived in known.values():
         into.add(
             "file of nobody", f"{arrived.identity}, {arrived.status}: {arrived.problem[-200:]}"
         )
 
 
-def _fates(drop: Drop, *, replaced: bool) -> set[str]:
+def _fates(drop: Drop, *, is_replaced: bool, is_of_two: bool) -> set[str]:
     """Return what may have become of a file."""
-    fates = {_FATE[drop.kind]}
-    if replaced:  # it may have been gone before it was read
+    fates = {_FATES[drop.kind]}
+    if is_replaced:  # it may have been gone before it was read
         fates.add("refused")
-    if drop.kind is Kind.REPEAT and drop.replaces is not None:  # the first may have been gone
-        fates.add("imported")
+    if is_of_two:  # of files with the same bytes either may be the one that is imported
+        fates |= {"imported", "duplicate"}
     return fates
+
+
+def _tell_fate(drop: Drop, found: Arrived, fates: set[str], into: Differences) -> None:
+    why = found.problem.strip().splitlines()[-1:] or [""]
+    into.add(
+        "fate",
+        f"{drop.identity[0]}, number {drop.number}, is {found.status}, "
+        f"not {' or '.join(sorted(fates))}: {why[0]}",
+    )
+
+
+def _compare_counts(drop: Drop, found: Arrived, times: int, into: Differences) -> None:
+    told = (found.imports, found.read, found.rejected, times)
+    wanted = (1, len(drop.rows) + drop.rejected, drop.rejected, 1)
+    if told != wanted:
+        into.add(
+            "counts",
+            f"{drop.identity[0]}: its imports, rows read and rejected, and imports of the same "
+            f"bytes are {told}, not {wanted}",
+        )

@@ -99,11 +99,18 @@ class Sender:
         elif draw < _BAD + _CLOCK + _REPEAT:
             content, first = self._drop_rows(lane, path, keys, chance)
             time.sleep(chance.uniform(0.5, 4))
-            if chance.random() < 0.5:
-                self._drop(lane, path, content, chance, kind=Kind.REPEAT, replaces=first.number)
-            else:
-                again = path.with_name(f"again {path.name}")
-                self._drop(lane, again, content, chance, kind=Kind.REPEAT)
+            here = chance.random() < 0.5
+            self._drop(
+                lane,
+                path if here else path.with_name(f"again {path.name}"),
+                content,
+                chance,
+                kind=Kind.REPEAT,
+                rows=first.rows,
+                rejected=first.rejected,
+                repeats=first.number,
+                replaces=first.number if here else None,
+            )
         elif draw < _BAD + _CLOCK + _REPEAT + _NEWER:
             _, earlier = self._drop_rows(lane, path, keys, chance)
             time.sleep(chance.uniform(0.1, 3))
@@ -149,12 +156,13 @@ class Sender:
         rejected: int = 0,
         clock: timedelta = timedelta(),
         replaces: int | None = None,
+        repeats: int | None = None,
     ) -> Drop:
         path.parent.mkdir(parents=True, exist_ok=True)
         identity = _put(path, content, chance, clock)
         drop = Drop(
             number=number or next(self._numbers), account=lane[0], feed=lane[1], kind=kind,
-            rows=rows, rejected=rejected, replaces=replaces, identity=identity,
+            rows=rows, rejected=rejected, replaces=replaces, repeats=repeats, identity=identity,
             complete_at=time.monotonic() - self.began,
         )  # fmt: skip
         with self._lock:

@@ -36,7 +36,7 @@ class Trouble:
             time.sleep(0.2)
             if time.monotonic() < due:
                 continue
-            kind = chance.choice((*_KILLED, *_STORE))
+            kind = chance.choice((*_KILLED, *_STORE, *_STORE))
             done = self._store(kind, chance) if kind in _STORE else self._kill(kind, chance)
             # A run lives for a second: it is waited for.
             pause = chance.expovariate(1 / every_seconds) if done else 0.1

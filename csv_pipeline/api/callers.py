@@ -1,11 +1,13 @@
 """Who asks, and what they may: found out from the headers, before a byte of the body is read."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from csv_pipeline.access import Scope
+from csv_pipeline.account import Declaration
 from csv_pipeline.api.problems import ProblemError
 
 
@@ -47,6 +49,17 @@ class Caller:
         if not self.sees(account):
             raise ProblemError(
                 "unknown_account", f"account {account!r}: the token is for another account"
+            )
+
+    def hold_to_settings(self, names: Collection[str]) -> None:
+        """Let only a caller for all accounts change what puts one of them before others.
+
+        Raises:
+            ProblemError: The token is for one account.
+        """
+        if self.account is not None and Declaration.PRIORITY in names:
+            raise ProblemError(
+                "not_accepted", "priority: a token for all accounts was needed; yours is for one"
             )
 
 

@@ -1,5 +1,6 @@
 """The commands about accounts: what they declare of their files, and who may read their rows."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -93,12 +94,27 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each setting
         str | None,
         typer.Option(help="How often a file is to come, as 24h or 7d; never: it is not missed."),
     ] = None,
+    priority: Annotated[
+        int | None,
+        typer.Option(min=-100, max=100, help="Runs over its files go before those of a lower one."),
+    ] = None,
+    import_at: Annotated[
+        str | None,
+        typer.Option(help="When its files in the landing area are taken: a cron in UTC."),
+    ] = None,
     forget: Annotated[
         list[str] | None,
         typer.Option(
             help="Let the files decide this again, such as date-order, or drop one entry, such as "
             "'alias:Artikel Nr', 'map:order_status:Versendet', 'null-word:?'; may be repeated."
         ),
+    ] = None,
+    folder: Annotated[
+        list[str] | None,
+        typer.Option(help="A folder of landing areas that is its, too, as 'My Shop'; repeated."),
+    ] = None,
+    no_folder: Annotated[
+        list[str] | None, typer.Option(help="Let a folder be its no more; may be repeated.")
     ] = None,
     reader: Annotated[
         str | None, typer.Option(help="Let this login role read the account in the database.")
@@ -119,7 +135,8 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each setting
     from csv_pipeline.cli import opening, show_settings, terminal
     from csv_pipeline.engine import views
     from csv_pipeline.engine.accounts import Decided, declare
-    from csv_pipeline.storage import accounts
+    from csv_pipeline.engine.folders import set_folders
+    from csv_pipeline.storage import accounts, readings
 
     changes = {
         "seller_id": seller_id,
@@ -141,6 +158,8 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each setting
         "max_missing_rows": max_missing_rows,
         "max_missing_share": max_missing_share,
         "expected_every": expected_every,
+        "priority": priority,
+        "import_at": import_at,
     }
     pipeline = opening.pipeline()
     scope = Account(account=name, feed=feed, header=header)
@@ -151,19 +170,32 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each setting
         forget or (),
         Decided(by=terminal.who(), accept_reading=accept_reading),
     )
+    own = set_folders(pipeline, name, folder or (), no_folder or (), terminal.who())
     with pipeline.database.begin() as connection:
         versions = accounts.history(connection, name) if history else []
         if not feed:
             declared = Declared(account=name, versions=accounts.latest(connection, name))
+        held_back = readings.rows_with_extra(connection, feed, name, _titles(alias or ()))
+    for title, many in held_back.items():
+        terminal.note(
+            f"{many:,} stored rows have {title!r} in _extra; to fill their column, import their "
+            f"files again: csv-pipeline reprocess -a {name} -f {feed} --changed"
+        )
     held = declared.held if feed else declared.settings
     if as_json:
         terminal.as_json(views.settings_facts(name, feed, held, versions if history else None))
         return
     show_settings.settings(f"Settings of {name}" + (f" for {feed}" if feed else ""), held)
+    if own:
+        show_settings.folders(own)
     if history:
         show_settings.history("Every change", versions)
     if reader is not None or no_reader is not None:
         _bind(pipeline, name, reader, no_reader)
+
+
+def _titles(aliases: Sequence[str]) -> list[str]:
+    return [told.rpartition("=")[0] for told in aliases]
 
 
 def suggest(

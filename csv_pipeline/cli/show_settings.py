@@ -44,6 +44,11 @@ def readers(roles: Sequence[str]) -> None:
     out.print(labelled("Readers", plain(", ".join(roles) or "none", 2_000)))
 
 
+def folders(names: Sequence[str]) -> None:
+    """Print the folders that are an account's besides the one of its name."""
+    out.print(labelled("Folders", plain(", ".join(map(repr, names)), 2_000)))
+
+
 def settings(title: str, held: Iterable[tuple[Version, str, Any]]) -> None:
     """Print settings, a line each, with the files that they are for and the change they are of."""
     made = table("setting", "value", "for", "since (UTC)", "by", "version", right=("version",))

@@ -15,9 +15,9 @@ COLORS = {
     "superseded": "#f9a825",
     "rejected": "#c62828",
 }
-_WIDTH, _BAR, _LINE = 640, 28, 22
+_WIDTH, _BAR, _LINE = 280, 24, 22  # Dagster shows metadata in columns as narrow as 300 pixels
 _LINES = ("#1565c0", "#2e7d32", "#c62828", "#6a1b9a", "#f9a825")
-_TALL = 180
+_TALL = 120
 _SHOWN = 0.001
 _LEAST = 3  # so wide is the part of a few rows among a million, or it would be invisible
 

@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import islice
 
 import dagster as dg
@@ -12,8 +13,11 @@ from csv_pipeline.engine.import_requests import ImportRequest, batches, lane_nam
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.storage import arrivals
 from csv_pipeline.storage.arrivals import Backlog
+from csv_pipeline.storage.turns import turns_of
 
 _PRIORITY = "dagster/priority"
+_MOST_LANES = 1_000
+"""An account has fewer feeds, so that a higher priority goes before any lane of a lower one."""
 _UNASKED_SECONDS = 30.0
 """How long a run that was asked for has until it is one that Dagster knows."""
 
@@ -21,12 +25,16 @@ log = structlog.get_logger()
 
 
 def by_turns(lanes: Iterable[Backlog]) -> list[Backlog]:
-    """Return each account's first lane, then each one's second, so that none is behind another."""
-    seen: Counter[str] = Counter()
+    """Return each account's first lane, then each one's second, so that none is behind another.
 
-    def turn(lane: Backlog) -> int:
-        seen[lane.account] += 1
-        return seen[lane.account]
+    Those of a higher priority go before all of that.
+    """
+    seen: Counter[tuple[int, str]] = Counter()
+
+    def turn(lane: Backlog) -> tuple[int, int]:
+        its = lane.priority, lane.account
+        seen[its] += 1
+        return -lane.priority, seen[its]
 
     return sorted(lanes, key=turn)
 
@@ -35,7 +43,7 @@ def waiting_lanes(pipeline: Pipeline, *, night: bool = False) -> list[Backlog]:
     """Return the lanes in which a file waits that no run was just asked for, by turns.
 
     By `night` those as well in which a file failed. Files of feeds that are held back wait; the log
-    says why.
+    says why. So do files of accounts that declare another time for them.
     """
     with pipeline.database.begin() as connection:
         waiting = arrivals.backlog(
@@ -44,6 +52,12 @@ def waiting_lanes(pipeline: Pipeline, *, night: bool = False) -> list[Backlog]:
             max_failures=pipeline.settings.max_failures,
             unasked_seconds=None if night else _UNASKED_SECONDS,
         )
+        turns = turns_of(connection, {lane.account for lane in waiting})
+    waiting = [
+        replace(lane, priority=turns.priority(lane.account, lane.feed))
+        for lane in waiting
+        if lane.since is None or not turns.is_held(lane.account, lane.feed, lane.since)
+    ]
     held = pipeline.held_back({lane.feed for lane in waiting} & pipeline.feeds.keys())
     for name, why in held.items():
         log.error("files wait", feed=name, because=why)
@@ -90,12 +104,12 @@ def _request(
     asked = ImportRequest(
         account=lane.account, feed=pipeline.feed(lane.feed), arrival_ids=arrival_ids
     )
-    ids = ",".join(map(str, arrival_ids))
+    ids, priority = ",".join(map(str, arrival_ids)), lane.priority * _MOST_LANES - ahead
     digest = hashlib.sha256(ids.encode()).hexdigest()[:16]
     return dg.RunRequest(
         run_key=f"{lane_name(lane.account, lane.feed)}/{digest}/{lane.requests}",
         partition_key=asked.partition,
         asset_selection=[dg.AssetKey.from_user_string(name) for name in asked.assets],
         run_config=asked.run_config,
-        tags=asked.tags | ({_PRIORITY: str(-ahead)} if ahead else {}),
+        tags=asked.tags | ({_PRIORITY: str(priority)} if priority else {}),
     )

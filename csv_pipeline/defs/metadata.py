@@ -30,7 +30,7 @@ LOADED = frozenset({Outcome.IMPORTED, Outcome.DRY_RUN})
 _ALWAYS = frozenset({"read", "inserted", "rejected"})
 _PER_FILE = ("read", "inserted", "updated", "unchanged", "kept", "superseded", "rejected")
 _OF_SCOPE = ("before", "entered", "left", "absent", "missing", "after")
-_TROUBLE_FIRST = (
+TROUBLE_FIRST = (
     Outcome.FAILED,
     Outcome.REFUSED,
     Outcome.DUPLICATE,
@@ -113,14 +113,14 @@ def table_metadata(
     are; an empty text means nowhere.
     """
     counts = total(reports)
-    reports = sorted(reports, key=lambda report: _TROUBLE_FIRST.index(report.outcome))
+    reports = sorted(reports, key=lambda report: TROUBLE_FIRST.index(report.outcome))
     return {
         "outcomes": dg.MetadataValue.md(outcome_chart(counts)),
+        **table("problems", _problem_lines(reports)),
+        **table("per file", _report_lines(reports)),
         "dagster/partition_row_count": rows_stored,
         "files": len(reports),
         **asdict(counts),
-        **table("per file", _report_lines(reports)),
-        **table("problems", _problem_lines(reports)),
         **table("where they are", ({"file": f, "is now": at} for f, at, _ in files if at)),
         **table("each row's outcome", ({"file": f, "is in": at} for f, _, at in files if at)),
         "warnings": sum(len(report.warnings) for report in reports),
@@ -165,6 +165,7 @@ def rejects_metadata(
         "dagster/partition_row_count": rows_open,
         "rejected": total(reports).rejected,
         **_reject_tables(reports),
+        **table("to correct", _correction_lines(reports)),
         **table(
             "first rejects", ({"file": name, "reject": reject.message} for name, reject in rejects)
         ),
@@ -238,6 +239,13 @@ def _report_lines(reports: Sequence[ImportReport]) -> Iterable[Line]:
             "outcome": report.outcome.value,
             **{name: file[name] for name in seen},
         }
+
+
+def _correction_lines(reports: Iterable[ImportReport]) -> Iterable[Line]:
+    for report in reports:
+        if report.counts.rejected and report.outcome is Outcome.IMPORTED:
+            command = f"csv-pipeline rejects {report.import_id} --out FILE"
+            yield {"file": report.name, "rows": report.counts.rejected, "command": command}
 
 
 def _problem_lines(reports: Iterable[ImportReport]) -> Iterable[Line]:

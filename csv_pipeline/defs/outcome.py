@@ -9,6 +9,7 @@ from csv_pipeline.defs.checks import check_results
 from csv_pipeline.defs.keys import asset_key
 from csv_pipeline.defs.metadata import (
     MOST_LINES,
+    TROUBLE_FIRST,
     Metadata,
     rejects_metadata,
     table_metadata,
@@ -65,13 +66,16 @@ def undone_in_short(report: ImportReport) -> str:
 
 
 def outcome_tag(reports: Sequence[ImportReport]) -> str:
-    """Return what became of the files of a run in few words: `imported`, or how many of each."""
+    """Return what became of the files of a run in few words: `imported`, or how many of each.
+
+    What needs somebody is first: the list of runs shows no more than the beginning.
+    """
     if len(reports) == 1 and reports[0].outcome is Outcome.UNDO:
         return undone_in_short(reports[0])
-    counts = Counter(report.outcome.value for report in reports)
+    counts = Counter(report.outcome for report in reports)
     if counts.total() <= 1:
-        return next(iter(counts), "nothing to import")
-    return ", ".join(f"{count:,} {outcome}" for outcome, count in counts.most_common())
+        return next((one.value for one in counts), "nothing to import")
+    return ", ".join(f"{counts[one]:,} {one}" for one in TROUBLE_FIRST if counts[one])
 
 
 def _rows_open(pipeline: Pipeline, account: str, feed: Feed) -> int:

@@ -2,15 +2,15 @@
 
 The watcher decides nothing: what it hears it tells the sensor `landing`, in its code location and
 as it is loaded now, and does with the answer what Dagster's sensor daemon does every five seconds.
-What it misses, the next tick finds. A sensor that somebody stopped is not asked.
+What it missed while it did not run, or while nobody answered, it has the sensor look for first, so
+that the files have their order. A sensor that somebody stopped is not asked.
 """
 
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from dagster._core.errors import DagsterUserCodeUnreachableError
@@ -34,7 +34,7 @@ from csv_pipeline.storage.dagster_records import WATCHER
 Workspace = IWorkspaceProcessContext[Any]
 
 _LOOK_SECONDS = 0.05
-_REOPEN_SECONDS = 10.0
+_REOPEN_SECONDS = 5.0
 
 
 class Watcher(DagsterDaemon[Workspace]):
@@ -55,6 +55,8 @@ class Watcher(DagsterDaemon[Workspace]):
         """Tell the sensor of files until told to end."""
         watches, asking = {area: self._watch(area) for area in self._areas}, Asking()
         instance, open_at = workspace_process_context.instance, dict.fromkeys(self._areas, 0.0)
+        # What came unheard arrived before what is heard of now, and must be known before it.
+        unheard, look_at = any(watches.values()), 0.0
         try:
             while not shutdown_event.is_set():
                 now = time.monotonic()
@@ -62,24 +64,28 @@ class Watcher(DagsterDaemon[Workspace]):
                     if watch is not None and not watch.is_alive() and now >= open_at[area]:
                         watch.close()
                         watches[area], open_at[area] = self._watch(area), now + _REOPEN_SECONDS
+                        unheard = True
                 complete = [path for one in watches.values() if one for path in one.complete()]
-                if complete or asking.is_time():
+                wanted = now >= look_at if unheard else bool(complete)
+                if wanted or asking.is_time():
                     yield SpanMarker.START_SPAN
                     try:
-                        if complete or asking.is_due(instance):
+                        if wanted or asking.is_due(instance):
                             going = unfinished(instance)
+                            cursor = None if unheard else heard(complete)
                             more, requested = self._ask(
-                                workspace_process_context, complete, shutdown_event
+                                workspace_process_context, cursor, shutdown_event
                             )
                             asking.asked(going, more=more, requested=requested)
+                            unheard = False
                     except DagsterUserCodeUnreachableError:
                         self._logger.warning("the code server is away; files wait for the sensor")
-                        asking = Asking()
+                        asking, unheard, look_at = Asking(), True, now + _REOPEN_SECONDS
                     except Exception:  # Dagster keeps it; the next tick finds them
                         error = serializable_error_info_from_exc_info(sys.exc_info())
                         self._logger.exception("files wait for the sensor")
                         yield error
-                        asking = Asking()
+                        asking, unheard, look_at = Asking(), True, now + _REOPEN_SECONDS
                     yield SpanMarker.END_SPAN
                 shutdown_event.wait(_LOOK_SECONDS)
                 yield None
@@ -95,16 +101,19 @@ class Watcher(DagsterDaemon[Workspace]):
         return store.watch(area, self._waits, is_ignored)
 
     def _ask(
-        self, workspace: Workspace, complete: Sequence[Path], shutdown: threading.Event
+        self, workspace: Workspace, cursor: str | None, shutdown: threading.Event
     ) -> tuple[bool, bool]:
-        """Start the runs that the sensor asks for; return if it has more, and if there were any."""
+        """Start the runs that the sensor asks for; return if it has more, and if there were any.
+
+        The cursor names the files to look at; without one it looks at all.
+        """
         instance, more, requested = workspace.instance, False, False
         for location, repository, sensor in _sensors(workspace):
             state = instance.get_instigator_state(sensor.get_remote_origin_id(), sensor.selector_id)
             if not sensor.get_current_instigator_state(state).is_running:
                 continue
             told = location.get_sensor_execution_data(
-                instance, repository.handle, sensor.name, None, None, heard(complete), None, None
+                instance, repository.handle, sensor.name, None, None, cursor, None, None
             )
             for added in told.dynamic_partitions_requests or ():
                 instance.add_dynamic_partitions(
@@ -124,12 +133,19 @@ class Watcher(DagsterDaemon[Workspace]):
         return more, requested
 
 
-def _sensors(workspace: Workspace) -> Iterator[tuple[CodeLocation, RemoteRepository, RemoteSensor]]:
-    """Give the sensor that looks at the landing area, in whatever code location it is."""
-    request = workspace.create_request_context()
+def _sensors(workspace: Workspace) -> list[tuple[CodeLocation, RemoteRepository, RemoteSensor]]:
+    """Return the sensor that looks at the landing area, in whatever code location it is.
+
+    Raises:
+        DagsterUserCodeUnreachableError: There is none, and a code location is not loaded.
+    """
+    request, found = workspace.create_request_context(), []
     for location in request.code_locations:
         for repository in location.get_repositories().values():
             if repository.has_sensor(landing.name):
                 sensor = repository.get_sensor(landing.name)
                 if JOB in {target.job_name for target in sensor.get_targets()}:
-                    yield location, repository, sensor
+                    found.append((location, repository, sensor))
+    if not found and len(request.code_locations) < len(request.get_code_location_entries()):
+        raise DagsterUserCodeUnreachableError
+    return found

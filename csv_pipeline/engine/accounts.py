@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from itertools import combinations
 from typing import Any, NoReturn
@@ -26,7 +27,8 @@ from csv_pipeline.casts.currencies import is_code
 from csv_pipeline.engine.changed_settings import hold_readings
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError, UnknownAccountError
-from csv_pipeline.spec.contract import Column, choice_key, columns_of, heading, hold_zone, words_in
+from csv_pipeline.spec.contract import Column, choice_key, columns_of, heading, hold_zone
+from csv_pipeline.spec.cron import is_cron, last_moment
 from csv_pipeline.spec.dialect import is_encoding
 from csv_pipeline.spec.feed import Feed, as_declared
 from csv_pipeline.spec.header import FINGERPRINT
@@ -209,6 +211,24 @@ def _every(account: str, told: str, _: Feed | None) -> str:
     return often
 
 
+def _priority(account: str, value: int, _: Feed | None) -> int:
+    if not -100 <= value <= 100:
+        raise SetupError(
+            f"account {account!r}: a priority from -100 to 100 was needed; found {value}"
+        )
+    return value
+
+
+def _cron(account: str, told: str, _: Feed | None) -> str:
+    cron = " ".join(told.split())
+    if not is_cron(cron) or last_moment(cron, datetime.now(UTC)) is None:
+        raise SetupError(
+            f"account {account!r}: a cron expression of five fields in UTC, such as '0 22 * * *', "
+            f"was needed for import at; found {told!r}"
+        )
+    return cron
+
+
 def _of_snapshots(_: str, value: float, feed: Feed | None) -> float:
     if feed is not None and (feed.snapshot is None or not feed.snapshot.marks):
         raise SetupError(
@@ -302,9 +322,7 @@ def _map(told: str, feed: Feed) -> tuple[str, str, str]:
         codes = {choice_key(one): one.upper() for one in (word, stored) if is_code(one.upper())}
         meant, by_word = codes | meant, codes | by_word
     if choice_key(stored) not in by_word:
-        raise _unknown(
-            where, f"a word that column {name!r} accepts", stored, sorted(words_in(choices))
-        )
+        raise _unknown(where, f"a word that column {name!r} accepts", stored, sorted(choices))
     if meant.get(choice_key(word), by_word[choice_key(stored)]) != by_word[choice_key(stored)]:
         raise SetupError(
             f"{where}: a word that the feed does not know was needed; it stores "
@@ -338,6 +356,8 @@ _READ: dict[str, Callable[[str, Any, Feed | None], Any]] = {
     "time_zone": _zone,
     "delimiter": _delimiter,
     "expected_every": _every,
+    "priority": _priority,
+    "import_at": _cron,
     "null_words": _null_words,
     "aliases": _aliases,
     "maps": _maps,

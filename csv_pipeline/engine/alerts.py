@@ -7,6 +7,7 @@ host are ever shown. A message names accounts, feeds, files and rules, and no va
 import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from urllib.parse import urlsplit
 
 import apprise
@@ -18,7 +19,7 @@ from csv_pipeline.storage.attention import Need
 from csv_pipeline.storage.database import Database
 from csv_pipeline.storage.webhooks import Message, Webhook
 
-KINDS = ("refused", "failed", "poison", "overdue", "misplaced")
+KINDS = ("refused", "failed", "poison", "overdue", "misplaced", "silent_store")
 """What an alert is of unless others are named: all that needs a person."""
 QUIET_SECONDS = 60.0
 _TIMEOUT_SECONDS = 30
@@ -29,6 +30,7 @@ _IN_WORDS = {
     "poison": "set aside as poison",
     "overdue": "overdue",
     "misplaced": "in a wrong place",
+    "silent_store": "silent store",
     "undo": "undone",
 }
 _ASSET = apprise.AppriseAsset(app_id=COMMAND, app_desc=COMMAND, app_url="", async_mode=False)
@@ -135,21 +137,23 @@ def _group(message: Message) -> str:
     lane = " / ".join(_plain(facts[name]) for name in ("account", "feed") if facts.get(name))
     rule = facts.get("problem_code")
     what = _IN_WORDS.get(message.kind, message.kind)
-    return f"{lane or 'no account'}: {what}" + (f" ({rule})" if rule else "")
+    return f"{lane or _plain(facts['name'])}: {what}" + (f" ({rule})" if rule else "")
 
 
 def _about(message: Message, page: str) -> str:
     facts, number = message.payload, message.import_id
+    again = facts.get("next_attempt_at")
     subject = facts["problem"] if number is None else facts["name"]
     lines = [f"- {_group(message)}: {_plain(subject)}"]
     if message.kind in KINDS:
         need = Need(
-            state=message.kind,
+            state=message.kind.replace("_", " "),
             number=number,
             account=facts["account"],
             feed=facts.get("feed"),
             name=facts.get("name") or "",
             at=message.created_at,
+            next_attempt_at=datetime.fromisoformat(again) if again else None,
             dismissible=number is not None,
         )
         lines.append(f"  {help_against(need)}")

@@ -70,7 +70,12 @@ class Sheet:
 
 
 def sheet_of(pipeline: Pipeline, connection: sa.Connection, report: ImportReport) -> Sheet:
-    """Return the sheet of an import's rejected rows; of an unknown feed all is hidden."""
+    """Return the sheet of an import's rejected rows; of an unknown feed all is hidden.
+
+    Raises:
+        SetupError: They are not kept any more.
+    """
+    quarantine.hold_to_kept(connection, report.import_id)
     feed, header = pipeline.feeds.get(report.feed), report.header
     hidden, hidden_columns = frozenset(range(len(header))), frozenset[str]()
     confidential = feed is None or feed.confidential

@@ -40,6 +40,7 @@ from csv_pipeline.storage import (
     accounts,
     arrivals,
     claims,
+    folders,
     imports,
     quarantine,
     readings,
@@ -170,7 +171,9 @@ class Pipeline:
         lies, settings = location_of(file.location), self.settings
         for area in (*settings.landing_areas, *settings.kept_areas):
             if (parts := parts_below(lies, area)) is not None:
-                location = (*parts[:-1], "", "")[:2]
+                folder, of_feed = (*parts[:-1], "", "")[:2]
+                with self.database.begin() as connection:
+                    location = folders.find(connection).get(folder, folder), of_feed
                 if location != (file.account, file.feed):
                     what = "the landing area" if area in settings.landing_areas else str(area)
                     found = "/".join(filter(None, location)) or "none"

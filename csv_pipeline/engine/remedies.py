@@ -18,6 +18,7 @@ _KINDS: dict[str, type[StrEnum] | type[int] | type[float]] = {
     "max_rejected_share": float,
     "max_missing_rows": int,
     "max_missing_share": float,
+    "priority": int,
 }
 
 

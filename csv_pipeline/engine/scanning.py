@@ -16,7 +16,7 @@ from csv_pipeline.engine import archive, silence
 from csv_pipeline.files.landing import ScanResult, scan_landing
 from csv_pipeline.location import Location, is_below
 from csv_pipeline.settings import Settings
-from csv_pipeline.storage import arrivals, silent_stores
+from csv_pipeline.storage import accounts, arrivals, folders, silent_stores
 from csv_pipeline.storage.database import Database
 
 
@@ -71,7 +71,7 @@ def scan(database: Database, settings: Settings, feeds: Feeds, **how: Unpack[Loo
             "complete": these,
         }
         try:
-            its = _scan(database, settings, feeds, area, bounds)
+            its = _scan_folders(database, settings, feeds, area, bounds)
         except (*silence.SILENT, OSError) as error:
             log.warning("landing area is silent", area=name, because=str(error))
             seen = replace(seen, silent={**seen.silent, name: str(error)})
@@ -93,23 +93,54 @@ def scan(database: Database, settings: Settings, feeds: Feeds, **how: Unpack[Loo
     return replace(seen, stopped_at=json.dumps(stopped_at) if stopped_at else None)
 
 
+def _scan_folders(
+    database: Database, settings: Settings, feeds: Feeds, area: Location, bounds: dict[str, Any]
+) -> ScanResult:
+    """Look at all of an area, or at the folders of one account."""
+    account = bounds["account"]
+    if account is None:
+        return _scan(database, settings, feeds, area, bounds)
+    with database.begin() as connection:
+        named = folders.find(connection)
+    # A folder of its name may be another account's by now.
+    its = [account] if named.get(account, account) == account else []
+    its += [name for name, whose in named.items() if whose == account != name]
+    seen = _NOTHING
+    for name in its:
+        one = _scan(database, settings, feeds, area, {**bounds, "account": name})
+        seen = replace(
+            one,
+            found=(*seen.found, *one.found),
+            misplaced=(*seen.misplaced, *one.misplaced),
+            growing=seen.growing + one.growing,
+            held=seen.held + one.held,
+        )
+    return seen
+
+
 def _scan(
     database: Database, settings: Settings, feeds: Feeds, area: Location, bounds: dict[str, Any]
 ) -> ScanResult:
-    account = bounds["account"]
+    folder = bounds["account"]
     with database.begin() as connection:
-        known = arrivals.known_files(connection, f"{area / account if account else area}/")
+        known = arrivals.known_files(connection, f"{area / folder if folder else area}/")
+        named, others = folders.find(connection), accounts.names(connection)
     seen = scan_landing(
         area,
         feeds.usable,
         known=known,
         settle_seconds=settings.settle_seconds,
         broken=feeds.broken,
+        folders=named,
+        accounts=others,
         **bounds,
     )
     with database.begin() as connection:
         archive.let_returned_wait(connection, seen.found)
         arrivals.register(connection, seen.found, seen.misplaced)
+        folders.forget_misplaced(
+            connection, [one for one in seen.found if one.account in named.values()]
+        )
     return seen
 
 

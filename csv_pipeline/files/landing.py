@@ -6,10 +6,13 @@ no high-water mark is compared. Listing hashes nothing and opens nothing.
 """
 
 import difflib
+import re
+import shlex
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from csv_pipeline.account import account_slug
 from csv_pipeline.errors import InvalidAccountError
@@ -18,6 +21,7 @@ from csv_pipeline.files.stores import store_of, unchanged
 from csv_pipeline.location import Location, location_of, parts_below, storable
 from csv_pipeline.model import FileIdentity, FoundFile
 
+_NO_FOLDERS: Mapping[str, str] = MappingProxyType({})
 _UNFINISHED = (".part", ".tmp", ".crdownload", ".filepart")
 
 
@@ -50,14 +54,18 @@ def scan_landing(  # noqa: PLR0913  # where, for what, what is known, and three 
     account: str | None = None,
     broken: Collection[str] = (),
     complete: Collection[Location] | None = None,
+    folders: Mapping[str, str] = _NO_FOLDERS,
+    accounts: Collection[str] = (),
 ) -> ScanResult:
     """Return the files that are new, account by account until `deadline` (`time.monotonic`).
 
-    The folders of others are not looked at if one `account` is named. A file modified within the
+    Only the folder of this name is looked at if an `account` is named. A file modified within the
     last `settle_seconds` may still be growing: it is looked at again after that time and waits
     unless size and modification time stayed as they were, unless its store shows whole files only.
     One of a feed that is `broken` waits, unknown to the ledger, until a look that has the feed.
     If somebody knows which files are `complete`, these are looked at and no others, at once.
+    `folders` says which are an account's besides the one of its name; of a file in another folder
+    that cannot be one it is said which of the `accounts` may be meant.
     """
     found: list[FoundFile] = []
     misplaced: list[tuple[FoundFile, str]] = []
@@ -74,13 +82,13 @@ def scan_landing(  # noqa: PLR0913  # where, for what, what is known, and three 
         if time.monotonic() > deadline:
             stopped_at = listed.at
             break
-        file, fault = _of_listing(listed, landing)
+        file, fault = _of_listing(listed, landing, folders)
         # The ETag of an object that an earlier release entered is not known.
         if file.identity in known or (*file.identity[:3], "") in known:
             continue
         if fault is None and file.feed in broken and file.feed not in feeds:
             held += 1
-        elif (why := fault or _misplaced(file, feeds)) is not None:
+        elif (why := fault or _misplaced(file, feeds, accounts)) is not None:
             misplaced.append((file, why))
         elif complete is None and not store.whole and _age(file) < settle_seconds:
             young.append(file)
@@ -119,11 +127,14 @@ def _listing_of(complete: Collection[Location], landing: Location) -> Iterator[L
                 yield Listed(location=location, status=status, at="", fault=fault)
 
 
-def _of_listing(listed: Listed, landing: Location) -> tuple[FoundFile, str | None]:
+def _of_listing(
+    listed: Listed, landing: Location, folders: Mapping[str, str]
+) -> tuple[FoundFile, str | None]:
     """Return a file with the account and feed of its folder, and why it can never be imported."""
     parts = parts_below(listed.location, landing) or ()
     account, feed = parts[0] if len(parts) > 1 else "", parts[1] if len(parts) > 2 else ""
-    file = _found(listed.location, listed.status, storable(account), storable(feed))
+    account = folders.get(storable(account), storable(account))
+    file = _found(listed.location, listed.status, account, storable(feed))
     if listed.fault is None and file.location != str(listed.location):
         return file, f"{file.location}: a name in UTF-8 without NUL was needed; it has other bytes"
     return file, listed.fault
@@ -150,14 +161,14 @@ def is_ignored(name: str) -> bool:
     return name.startswith((".", "~")) or name.casefold().endswith(_UNFINISHED)
 
 
-def _misplaced(file: FoundFile, feeds: Collection[str]) -> str | None:
+def _misplaced(file: FoundFile, feeds: Collection[str], accounts: Collection[str]) -> str | None:
     """Return why a file can belong to no account and feed, or None if it does."""
     if not file.account:
         return f"{file.location}: account/feed/file was needed; no folder is around it"
     try:
         account_slug(file.account)
     except InvalidAccountError as error:
-        return f"{file.location}: {error}"
+        return f"{file.location}: {error}{_meant(file.account, accounts)}"
     if file.feed in feeds:
         return None
     near = difflib.get_close_matches(file.feed, feeds, 1)
@@ -166,3 +177,13 @@ def _misplaced(file: FoundFile, feeds: Collection[str]) -> str | None:
         f"{file.location}: a folder named after a feed was needed, one of "
         f"{', '.join(sorted(feeds))}; found {file.feed!r}{hint}"
     )
+
+
+def _meant(folder: str, accounts: Collection[str]) -> str:
+    """Return which account a folder may be of, and the command that says so; "" if any may be."""
+    slug = re.sub(r"[^a-z0-9]+", "-", folder.casefold()).strip("-")
+    if not slug:
+        return ""
+    near = [*difflib.get_close_matches(slug, accounts, 1), slug][0]
+    command = f"csv-pipeline account {near} --folder {shlex.quote(folder)}"
+    return f" (did you mean {near!r}? {command} takes the files of this folder for it)"

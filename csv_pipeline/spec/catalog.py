@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from csv_pipeline.errors import SetupError
+from csv_pipeline.spec.cron import is_cron
 
 EAGER = "eager"
 _TEAM = re.compile(r"team:[\w-]+|[^@\s]+@[^@\s]+\.[^@\s]+", re.ASCII)
@@ -12,8 +13,6 @@ _PART = re.compile(r"[A-Za-z0-9_]{1,63}", re.ASCII)
 _TAG_KEY = re.compile(r"([\w.-]{1,63}/)?[\w.-]{1,63}", re.ASCII)
 _TAG_VALUE = re.compile(r"[\w.-]{0,63}", re.ASCII)
 _OURS = ("csv_pipeline/", "dagster/")
-_RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
-"""What the fields of a cron expression may hold: minute, hour, day, month, day of the week."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,29 +51,10 @@ class Catalog:
             *((owner, one) for one in self.owners if not _TEAM.fullmatch(one)),
             *((part, one) for one in self.key_prefix if not _PART.fullmatch(one)),
             *((tag, f"{k}: {v}") for k, v in self.tags.items() if not _is_tag(k, v)),
-            *([(when, its)] if its not in {None, EAGER} and not _is_cron(str(its)) else []),
+            *([(when, its)] if its not in {None, EAGER} and not is_cron(str(its)) else []),
         ]
 
 
 def _is_tag(key: str, value: str) -> bool:
     fits = _TAG_KEY.fullmatch(key) and _TAG_VALUE.fullmatch(value)
     return bool(fits) and not key.startswith(_OURS)
-
-
-def _is_cron(text: str) -> bool:
-    parts = text.split()
-    return len(parts) == len(_RANGES) and all(
-        _is_cron_field(part, *range_) for part, range_ in zip(parts, _RANGES, strict=True)
-    )
-
-
-def _is_cron_field(text: str, least: int, most: int) -> bool:
-    for part in text.split(","):
-        found = re.fullmatch(r"(?:\*|(\d{1,2})(?:-(\d{1,2}))?)(?:/([1-9]\d?))?", part, re.ASCII)
-        if found is None:
-            return False
-        first = int(found[1] or least)
-        last = int(found[2] or found[1] or most)
-        if not least <= first <= last <= most:
-            return False
-    return True

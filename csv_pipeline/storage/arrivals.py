@@ -6,7 +6,7 @@ its location, size, modification time and ETag together were never seen.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -27,6 +27,7 @@ class Backlog:
     """What waits for one account and feed, in the order it is to be imported.
 
     `requests` counts how often a run was requested for any of it; it grows with every request.
+    The first of it came `since`.
     """
 
     account: str
@@ -34,6 +35,8 @@ class Backlog:
     arrival_ids: Sequence[int]
     sizes: Sequence[int]
     requests: int
+    since: datetime | None = None
+    priority: int = 0
 
 
 def register(
@@ -232,7 +235,12 @@ def backlog(
         sa.func.array_agg(pg.aggregate_order_by(column, *order.as_they_go()))
         for column in (table.c.arrival_id, table.c.size_bytes)
     )
-    facts = {"arrival_ids": ids, "sizes": sizes, "requests": sa.func.sum(table.c.requests)}
+    facts = {
+        "arrival_ids": ids,
+        "sizes": sizes,
+        "requests": sa.func.sum(table.c.requests),
+        "since": sa.func.min(table.c.seen_at),
+    }
     query = (
         sa.select(
             table.c.account, table.c.feed, *(fact.label(name) for name, fact in facts.items())

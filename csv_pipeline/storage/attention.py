@@ -16,12 +16,14 @@ from csv_pipeline.storage import overdue, silent_stores, tables
 from csv_pipeline.storage.api_tables import upload
 from csv_pipeline.storage.overdue import KIND, Overdue
 from csv_pipeline.storage.silent_stores import SilentStore
+from csv_pipeline.storage.turns import turns_of
 from csv_pipeline.storage.uploads import UploadState
 
 COUNTED = 1_000
 """Rows to correct are counted up to here."""
 POISON = "poison"
 SILENT = "silent store"
+_WAITING = ArrivalStatus.WAITING.value
 _WAITS = timedelta(minutes=10)
 _BY_PERSON = (Outcome.IMPORTED, Outcome.REFUSED, Outcome.FAILED)
 
@@ -53,6 +55,12 @@ def needs(
     """Return what needs a person in an account, or in all that can be seen, the newest first."""
     queries = (_not_stored(max_failures), _to_correct(), _checked(), _not_going_on())
     found = [one for query in queries for one in _found(connection, query, limit, account)]
+    turns = turns_of(connection, {one.account for one in found if one.state == _WAITING})
+    found = [
+        one
+        for one in found
+        if one.state != _WAITING or not turns.is_held(one.account, one.feed or "", one.at)
+    ]
     found += [_missed(one) for one in overdue.find(connection, account)]
     if account is None:
         found += [_silent(one) for one in silent_stores.find(connection)]

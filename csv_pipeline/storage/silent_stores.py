@@ -18,8 +18,13 @@ from csv_pipeline.model import ArrivalStatus
 from csv_pipeline.storage import tables
 
 _FIRST_WAIT_SECONDS, _MOST_DOUBLINGS = 5, 6  # up to five minutes or so
+_TOLD_AFTER = 4  # a minute or so
 _ASKING_SECONDS = 60  # for who asks again to say what came of it
 _table, _file = tables.silent_store, tables.arrival.c
+
+
+KIND = "silent_store"
+"""The kind of its message in the outbox."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +50,8 @@ def note(
 ) -> None:
     """Note that a store is silent.
 
-    Whoever asked before it was time says nothing new, unless it was `asked` by whom `take` let.
+    Whoever asked before it was time says nothing new, unless it was `asked` by whom `take` let. Of
+    one that was asked in vain some times the outbox says so, once.
     """
     now = sa.func.now()
     new = insert(_table).values(
@@ -56,7 +62,7 @@ def note(
         problem=problem,
     )
     due = sa.true() if asked else _table.c.next_attempt_at <= now
-    connection.execute(
+    noted = connection.execute(
         new.on_conflict_do_update(
             index_elements=["store"],
             set_={
@@ -67,8 +73,10 @@ def note(
                 "listing": _table.c.listing | new.excluded.listing,
                 "problem": new.excluded.problem,
             },
-        )
-    )
+        ).returning(_table)
+    ).one()
+    if noted.failures >= _TOLD_AFTER:
+        connection.execute(_TELL, dict(noted._mapping))
 
 
 def answered(connection: sa.Connection, stores: Collection[str]) -> None:
@@ -129,3 +137,16 @@ def _wait(failures: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
 
 def _seconds(number: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
     return sa.func.make_interval(0, 0, 0, 0, 0, 0, number)
+
+
+_TELL = sa.text(f"""
+INSERT INTO csv_pipeline.outbox (kind, payload)
+SELECT '{KIND}', jsonb_build_object(
+    'account', '', 'feed', NULL, 'name', CAST(:store AS text), 'problem', CAST(:problem AS text),
+    'next_attempt_at', CAST(:next_attempt_at AS timestamptz)
+)
+WHERE NOT EXISTS (
+    SELECT FROM csv_pipeline.outbox
+    WHERE kind = '{KIND}' AND payload ->> 'name' = :store AND created_at >= :since
+)
+""")  # noqa: S608

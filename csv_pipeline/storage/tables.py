@@ -236,6 +236,15 @@ reject = sa.Table(
     ),
 )
 
+folder = sa.Table(
+    "folder",
+    metadata,
+    sa.Column("folder", sa.Text, primary_key=True),
+    sa.Column("account", sa.Text, sa.ForeignKey(account.c.account), nullable=False),
+    sa.Column("declared_at", AWARE, nullable=False, server_default=sa.func.now()),
+    sa.Column("declared_by", sa.Text, nullable=False),
+)
+
 silent_store = sa.Table(
     "silent_store",
     metadata,

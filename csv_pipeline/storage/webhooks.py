@@ -22,10 +22,11 @@ from csv_pipeline.storage.api_tables import webhook as table
 from csv_pipeline.storage.api_tables import webhook_failure as failure
 from csv_pipeline.storage.attention import POISON, Need
 from csv_pipeline.storage.overdue import KIND as OVERDUE
+from csv_pipeline.storage.silent_stores import KIND as SILENT_STORE
 
 KINDS = (
     *(one.value for one in Outcome if one is not Outcome.DRY_RUN),
-    *(POISON, OVERDUE, ArrivalStatus.MISPLACED.value),
+    *(POISON, OVERDUE, SILENT_STORE, ArrivalStatus.MISPLACED.value),
 )
 """What there are messages of: the outcomes of imports, and what else needs a person."""
 UNTOLD = "untold"

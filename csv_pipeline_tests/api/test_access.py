@@ -67,6 +67,20 @@ def test_a_setting_that_is_none_is_refused(
     assert answer.status_code == 422, answer.json()
 
 
+@pytest.mark.parametrize("changes", [{"settings": {"priority": 9}}, {"forget": ["priority"]}])
+def test_only_a_caller_for_all_accounts_says_whose_files_go_first(
+    desk: Desk, api_of: Api, changes: dict[str, object]
+) -> None:
+    path = f"/api/v1/accounts/{desk.account}/settings"
+    answer = api_of(desk.account).patch(path, json=changes)
+    assert (answer.status_code, answer.json()["code"]) == (422, "not_accepted")
+    assert api_of(None).patch(path, json=changes).status_code == 200
+    form = {"setting": "priority", "value": "9", "forget": "priority"}
+    for page in ("", "/forget"):
+        said = api_of(desk.account).post(f"/accounts/{desk.account}{page}", data=form)
+        assert said.status_code == 422
+
+
 def test_what_was_done_is_in_the_log_of_its_account_only(desk: Desk, api_of: Api) -> None:
     api = api_of(desk.account)
     api.post("/api/v1/tokens", json={"name": "logged", "scopes": ["read"]})

@@ -12,7 +12,7 @@ from csv_pipeline.access import Scope
 from csv_pipeline.engine.corrections import Replacing, replace_cells
 from csv_pipeline.model import ImportReport
 from csv_pipeline.rejects.faults import MASK
-from csv_pipeline.storage import corrections, quarantine
+from csv_pipeline.storage import corrections, expiry, quarantine
 from csv_pipeline_tests.conftest import Desk
 
 Api = Callable[..., TestClient]
@@ -48,6 +48,16 @@ def test_pages_give_every_rejected_row_once(desk: Desk, api_of: Api, brought: Im
         numbers += [row["row_number"] for row in answer["rows"]]
         at = answer["next"]
     assert numbers == [3, 4, 5, 6]
+
+
+def test_rejects_that_are_kept_no_longer_are_refused_with_the_reason(
+    desk: Desk, api_of: Api, brought: ImportReport
+) -> None:
+    with desk.pipeline.database.begin() as connection:
+        expiry.remove_rejects(connection, [brought.import_id])
+    answer = api_of(desk.account).get(address(brought))
+    assert answer.status_code == 422, answer.json()
+    assert "keep_rejects_days" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(

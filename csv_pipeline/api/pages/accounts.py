@@ -57,6 +57,7 @@ def settle(  # noqa: PLR0913, PLR0917  # what a form says
 ) -> Response:
     """Declare a setting."""
     _hold_to(service, caller, name)
+    caller.hold_to_settings([setting])
     changes = {setting: remedies.as_told(setting, value)}
     scope = Account(account=name, feed=feed)
     declare(service.pipeline, scope, changes, decided=Decided(by=caller.who))
@@ -75,6 +76,7 @@ def forget(  # noqa: PLR0913, PLR0917  # what a form says
 ) -> Response:
     """Let the files decide again."""
     _hold_to(service, caller, name)
+    caller.hold_to_settings([forget])
     scope = Account(account=name, feed=feed, header=header)
     declare(service.pipeline, scope, {}, [forget], Decided(by=caller.who))
     service.note(caller, "forget", f"account {name}", name, setting=forget)

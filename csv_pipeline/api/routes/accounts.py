@@ -69,6 +69,8 @@ class Settings(BaseModel):
     max_missing_rows: _Count | None = None
     max_missing_share: _Share | None = None
     expected_every: Annotated[str | None, Field(max_length=10, examples=["24h"])] = None
+    priority: Annotated[int | None, Field(ge=-100, le=100)] = None
+    import_at: Annotated[str | None, Field(max_length=100, examples=["0 22 * * *"])] = None
 
 
 class Changes(BaseModel):
@@ -127,6 +129,7 @@ def declare(  # noqa: PLR0913, PLR0917  # for which files, and what
     """Declare settings of files, or forget some; later imports are read by them."""
     caller.hold_to_account(account)
     given = changes.settings.model_dump(exclude_unset=True)
+    caller.hold_to_settings({*given, *changes.forget})
     declared = engine.declare(
         service.pipeline,
         Account(account=account, feed=feed, header=header),

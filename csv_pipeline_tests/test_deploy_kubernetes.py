@@ -1,0 +1,138 @@
+"""`deploy/kubernetes`: manifests by the cluster's schemas, values by what Dagster reads of them.
+
+The schema of Dagster's chart is in no package that is reachable here. So the values are turned into
+the instance's configuration as the chart's templates do, and Dagster holds it to its own.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from dagster._config import validate_config
+from dagster._core.instance.config import dagster_instance_config_schema
+from dagster_k8s.container_context import K8sContainerContext
+from dagster_k8s.launcher import K8sRunLauncher
+
+from csv_pipeline.settings import Settings
+from csv_pipeline_tests.test_deploy_compose import PROGRAMS, parse
+
+ROOT = Path(__file__).parents[1]
+DEPLOY = ROOT / "deploy" / "kubernetes"
+MANIFESTS: list[dict[str, Any]] = list(
+    yaml.safe_load_all((DEPLOY / "csv-pipeline.yaml").read_text())
+)
+VALUES: dict[str, Any] = yaml.safe_load((DEPLOY / "values.yaml").read_text())
+USUAL: dict[str, Any] = yaml.safe_load((ROOT / "dagster.yaml").read_text())
+(LOCATION,) = VALUES["dagster-user-deployments"]["deployments"]
+# Names in them are the cluster's own, or those of tags.
+_AS_THEY_ARE = {"runK8sConfig", "resources", "securityContext", "volumes", "volumeMounts", "value"}
+
+
+def snaked(values: Any, *, deep: bool = True) -> Any:
+    """Return the chart's names as Dagster's, which has them in small letters."""
+    if isinstance(values, list):
+        return [snaked(one) for one in values] if deep else values
+    if not isinstance(values, dict) or not deep:
+        return values
+    return {
+        re.sub(r"(?<=[a-z0-9])(K8s|[A-Z])", r"_\1", name).casefold(): snaked(
+            its, deep=name not in _AS_THEY_ARE
+        )
+        for name, its in values.items()
+    }
+
+
+@pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda its: its["kind"])
+def test_every_manifest_is_one_of_the_cluster(manifest: dict[str, Any]) -> None:
+    kubernetes_validate.validate(manifest, "1.37", strict=True)
+
+
+def test_the_launcher_takes_its_values() -> None:
+    told = VALUES["runLauncher"]["config"]["k8sRunLauncher"]
+    config = snaked(told) | {"run_k8s_config": kubernetes_names(told["runK8sConfig"])}
+    config["env_config_maps"] = [one["name"] for one in config["env_config_maps"]]
+    config["env_secrets"] = [one["name"] for one in config["env_secrets"]]
+    needed = {"instance_config_map": "i", "postgres_password_secret": "p", "dagster_home": "/d"}
+    config |= needed | {"service_account_name": VALUES["global"]["serviceAccountName"]}
+    found = validate_config(K8sRunLauncher.config_type(), config)  # type: ignore[no-untyped-call]
+    assert found.success, found.errors
+    K8sContainerContext.create_from_config({"k8s": {"run_k8s_config": config["run_k8s_config"]}})
+
+
+def kubernetes_names(config: dict[str, Any]) -> dict[str, Any]:
+    return {
+        re.sub(r"[A-Z]", lambda found: f"_{found[0].casefold()}", name): its
+        for name, its in config.items()
+    }
+
+
+def test_runs_are_queued_watched_and_retried_as_everywhere() -> None:
+    daemon = snaked(VALUES["dagsterDaemon"])
+    made = {
+        "run_queue": daemon["run_coordinator"]["config"]["queued_run_coordinator"],
+        "run_retries": daemon["run_retries"],
+        "run_monitoring": daemon["run_monitoring"],
+        "sensors": daemon["sensors"],
+        "schedules": daemon["schedules"],
+        "retention": {
+            key: its for key, its in snaked(VALUES["retention"]).items() if key != "enabled"
+        },
+        "python_logs": snaked(VALUES["pythonLogs"]),
+        "telemetry": VALUES["telemetry"],
+    }
+    found = validate_config(dagster_instance_config_schema(), made)
+    assert found.success, found.errors
+    made["run_queue"]["max_concurrent_runs"] = USUAL["run_queue"]["max_concurrent_runs"]
+    assert made["run_monitoring"].pop("max_resume_run_attempts") == 0
+    assert made == {name: USUAL[name] for name in made}
+
+
+def test_every_command_line_is_one_that_its_program_takes() -> None:
+    for manifest in MANIFESTS:
+        for container in containers(manifest):
+            program, *rest = container["args"]
+            parse(PROGRAMS[program], rest)
+    parse(PROGRAMS["dagster"], ["code-server", "start", *LOCATION["codeServerArgs"], "--port", "1"])
+
+
+def test_every_variable_is_one_that_is_read_and_every_secret_is_made_by_the_readme() -> None:
+    (config,) = [one for one in MANIFESTS if one["kind"] == "ConfigMap"]
+    names = [
+        *config["data"],
+        *(one["name"] for its in MANIFESTS for c in containers(its) for one in c.get("env", ())),
+    ]
+    known = {f"CSV_PIPELINE_{name.upper()}" for name in Settings.model_fields}
+    assert set(names) - known == {"AWS_DEFAULT_REGION", "FORWARDED_ALLOW_IPS"}
+    text = (DEPLOY / "README.md").read_text()
+    secrets = set(
+        re.findall(r"csv-pipeline-(?:owner|engine|api)\b", (DEPLOY / "values.yaml").read_text())
+    )
+    secrets |= {
+        c["secretRef"]["name"]
+        for its in MANIFESTS
+        for one in containers(its)
+        for c in one["envFrom"]
+        if "secretRef" in c
+    }
+    assert secrets == set(re.findall(r"create secret generic (csv-pipeline-\w+)", text))
+
+
+def containers(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (
+        manifest.get("spec", {}).get("template", {}).get("spec", {}).get("containers", [])
+    )
+    return found
+
+
+def test_no_container_runs_as_root_or_may_become_more() -> None:
+    for manifest in MANIFESTS:
+        for container in containers(manifest):
+            pod = manifest["spec"]["template"]["spec"]
+            assert pod["securityContext"]["runAsNonRoot"] is True
+            assert pod["automountServiceAccountToken"] is False
+            assert container["securityContext"]["allowPrivilegeEscalation"] is False
+            assert container["securityContext"]["readOnlyRootFilesystem"] is True
+            assert "memory" in container["resources"]["limits"]

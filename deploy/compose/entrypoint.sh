@@ -1,0 +1,11 @@
+#!/bin/sh
+# Put the content of the file that NAME_FILE names into NAME, as PostgreSQL's own image does, so that
+# no secret is in the environment that `docker inspect` shows.
+set -eu
+for name in $(env | sed -n 's/^\([A-Z_]*\)_FILE=.*/\1/p'); do
+    eval "file=\$${name}_FILE"
+    value=$(cat "$file")
+    export "$name=$value"
+    unset "${name}_FILE"
+done
+exec "$@"
