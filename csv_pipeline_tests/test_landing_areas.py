@@ -1,14 +1,20 @@
 """Several landing areas at once, in folders and buckets: none of them stops the others."""
 
 import json
+import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
+import dagster as dg
 import pytest
 from pydantic import ValidationError
 
+from csv_pipeline.defs.watcher import Watcher, Workspace
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.scanning import Feeds, scan
+from csv_pipeline.files.watching import Waits
 from csv_pipeline.location import Location, location_of
 from csv_pipeline.model import Outcome
 from csv_pipeline.settings import Settings
@@ -123,3 +129,30 @@ def test_uploads_go_into_the_first_area() -> None:
     assert found.landing_area == Location("s3://box", "in")
     assert found.landing_of(location_of("/in/acme/people/a.csv")) == location_of("/in")
     assert found.landing_of(location_of("/out/acme/people/a.csv")) is None
+
+
+def test_the_watcher_hears_of_files_in_every_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = [tmp_path / "one", tmp_path / "two"]
+    places = [*map(location_of, folders), Location("s3://box", "in")]
+    watcher = Watcher(places, Waits(closed=0.05, unknown=1), threading.Event())
+    told: set[str] = set()
+
+    def ask(_: Workspace, cursor: str | None, __: threading.Event) -> tuple[bool, bool]:
+        told.update(json.loads(cursor.removeprefix("/heard/")) if cursor else ())
+        return False, False
+
+    monkeypatch.setattr(watcher, "_ask", ask)
+    shutdown, end = threading.Event(), time.monotonic() + 20
+    paths = [str(folder / "a.csv") for folder in folders]
+    with dg.DagsterInstance.ephemeral() as instance:
+        workspace = cast(Workspace, SimpleNamespace(instance=instance))
+        looks = watcher.core_loop(workspace, shutdown)
+        for look in looks:
+            if look is None and not folders[0].joinpath("a.csv").exists():
+                for path in paths:
+                    Path(path).write_text(GOOD)
+            if len(told) == 2 or time.monotonic() > end:
+                shutdown.set()
+    assert sorted(told) == paths

@@ -307,7 +307,8 @@ def test_imports_of_an_earlier_release_can_be_undone_in_their_order(tmp_path: Pa
                 "DROP POLICY own_account ON csv_pipeline.reject",
                 "DROP TABLE " + ", ".join(f"csv_pipeline.{name}" for name in OF_THE_API),
                 "ALTER TABLE csv_pipeline.target DROP COLUMN readings",
-                "ALTER TABLE csv_pipeline.arrival DROP COLUMN requested_at",
+                "ALTER TABLE csv_pipeline.arrival DROP COLUMN requested_at,"
+                " DROP COLUMN postponed, DROP COLUMN not_before",
                 "DROP TABLE csv_pipeline.overdue",
                 "DROP INDEX csv_pipeline.arrival_by_time",
                 "ALTER TABLE csv_pipeline.import DROP COLUMN IF EXISTS dismissed_at",
@@ -325,7 +326,8 @@ def test_imports_of_an_earlier_release_can_be_undone_in_their_order(tmp_path: Pa
                 "ALTER TABLE csv_pipeline.arrival ADD COLUMN moved_modified_at timestamptz,"
                 " DROP COLUMN moved_etag, DROP COLUMN etag, ADD CONSTRAINT arrival_is_found_once"
                 " UNIQUE (account, feed, location, size_bytes, modified_at)",
-                "DROP TABLE csv_pipeline.lane",
+                "DROP TABLE csv_pipeline.lane, csv_pipeline.silent_store, csv_pipeline.folder",
+                "ALTER TABLE csv_pipeline.arrival DROP COLUMN kept_number",
                 "ALTER TABLE csv_pipeline.import DROP COLUMN turn",
                 "UPDATE csv_pipeline.alembic_version SET version_num = '0013'",
             ):

@@ -98,13 +98,13 @@ def _scan_folders(
 ) -> ScanResult:
     """Look at all of an area, or at the folders of one account."""
     account = bounds["account"]
+    if account is None:
+        return _scan(database, settings, feeds, area, bounds)
     with database.begin() as connection:
         named = folders.find(connection)
     # A folder of its name may be another account's by now.
     its = [account] if named.get(account, account) == account else []
-    its += [
-        name for name, whose in named.items() if account and whose == account and name != account
-    ]
+    its += [name for name, whose in named.items() if whose == account != name]
     seen = _NOTHING
     for name in its:
         one = _scan(database, settings, feeds, area, {**bounds, "account": name})

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -205,6 +206,7 @@ def _part(source: sa.FromClause, where: sa.ColumnElement[bool], **columns: Any) 
     return _Part(query.where(where), columns)
 
 
+@cache  # as the others: to make it takes longer than to ask by it, and it is always the same
 def _settled() -> _Part:
     its = tables.import_.c
     stored = its.outcome.in_((Outcome.IMPORTED, Outcome.UNPACKED, Outcome.UNDO))
@@ -238,6 +240,7 @@ def _settled() -> _Part:
     )
 
 
+@cache
 def _pending() -> _Part:
     its, sent = tables.arrival.c, upload.c
     claimed = its.status == ArrivalStatus.CLAIMED
@@ -274,6 +277,7 @@ def _pending() -> _Part:
     )
 
 
+@cache
 def _sent() -> _Part:
     its = upload.c
     asked = (its.state == UploadState.ARRIVED) & its.run_id.is_not(None)

@@ -183,15 +183,19 @@ def choose_account(connection: sa.Connection, account: str) -> None:
     Raises:
         SetupError: There is no role of readers, and the pipeline may not make it.
     """
-    if not _has_role(connection, READER):
+    if connection.execute(_CHOOSE, {"account": account, "role": READER}).one_or_none() is None:
         raise SetupError(
             f"account {account!r}: the role {READER} was needed; there is none, and the pipeline "
             f"may not make it. An administrator makes it by CREATE ROLE {READER} NOLOGIN"
         )
-    connection.execute(
-        sa.text("SELECT set_config('csv_pipeline.account', :account, true)"), {"account": account}
-    )
-    connection.execute(sa.text(f"SET LOCAL ROLE {READER}"))
+
+
+# One statement, as each request begins by it. A setting named role is what SET ROLE sets.
+_CHOOSE = sa.text("""
+    SELECT set_config('csv_pipeline.account', :account, true), set_config('role', rolname, true)
+    FROM pg_roles
+    WHERE rolname = :role
+""")
 
 
 def _not_granted(connection: sa.Connection, wanted: list[str]) -> list[str]:

@@ -22,7 +22,10 @@ class Rate:
 
 
 def seconds_to_wait(connection: sa.Connection, key: str, rate: Rate) -> float:
-    """Count a request and return 0; or return in how many seconds it may come again."""
+    """Count a request and return 0; or return in how many seconds it may come again.
+
+    The transaction does not wait for the disk: what a machine that breaks down forgets is a count.
+    """
     share = rate.period / rate.requests
     facts = {"key": key, "share": share, "period": rate.period}
     if connection.execute(_PAY, facts).one_or_none() is not None:
@@ -42,7 +45,7 @@ _PAY = sa.text("""
         SET paid_until = greatest(kept.paid_until, clock_timestamp()) + :share
         WHERE greatest(kept.paid_until, clock_timestamp()) + :share
             <= clock_timestamp() + CAST(:period AS interval)
-    RETURNING 1
+    RETURNING set_config('synchronous_commit', 'off', true)
 """)
 _WAIT = sa.text("""
     SELECT extract(epoch FROM

@@ -234,10 +234,7 @@ def test_a_replacement_writes_cells_as_they_are_found(
     assert [(row, then) for row, _, _, then in done.first] == [(4, "thrEE")]
     again = Replacing(find="E", put="", whole_cell=False)
     tried = replace_cells(desk.pipeline, brought.import_id, again, by="test", dry_run=True)
-    assert [(before, then) for _, _, before, then in tried.first] == [
-        ("thrEE", "thr"),
-        ("fivE", "fiv"),
-    ]
+    assert [(before, then) for _, _, before, then in tried.first] == [("thrEE", "thr")]
 
 
 def test_no_replacement_tells_what_a_protected_column_holds(
