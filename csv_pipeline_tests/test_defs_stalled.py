@@ -29,7 +29,8 @@ _WORKER = """
 import sys
 from csv_pipeline.engine.pipeline import open_pipeline
 from csv_pipeline.settings import Settings
-pipeline = open_pipeline(Settings(home=sys.argv[1], lease_seconds=float(sys.argv[3])), [])
+settings = Settings(home=sys.argv[1], lease_seconds=float(sys.argv[3]), database_url=sys.argv[4])
+pipeline = open_pipeline(settings, [])
 pipeline.leases.work_on(sys.argv[2], whole=True)
 print("signed on", flush=True)
 sys.stdin.read()
@@ -53,8 +54,9 @@ class Stage:
     def work_on(self, run_id: str, lease_seconds: float = 60) -> subprocess.Popen[str]:
         """Start a process that works on a run until it is killed."""
         home = str(self.pipeline.settings.home)
+        url = self.pipeline.database.engine.url.render_as_string(hide_password=False)
         worker = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-c", _WORKER, home, run_id, str(lease_seconds)],
+            [sys.executable, "-c", _WORKER, home, run_id, str(lease_seconds), url],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

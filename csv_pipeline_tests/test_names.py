@@ -31,7 +31,11 @@ def nodes() -> set[str]:
     """Return what jobs and ops are called that no feed names."""
     jobs = assemble(FEEDS, Engine(open_=never)).get_repository_def().get_all_jobs()
     names = {job.name for job in jobs} | {node.name for job in jobs for node in job.all_node_defs}
-    own = {f"{feed.name}{suffix}" for feed in FEEDS for suffix in ("", "_worklist")}
+    own = {
+        f"{feed.name}{suffix}"
+        for feed in FEEDS
+        for suffix in ("", "_worklist", "_files_accounts_on_time")
+    }
     return names - own - {table.name for feed in FEEDS for table in feed.derived}
 
 
