@@ -65,7 +65,8 @@ _STILL_OPEN = sa.text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::big
 _SETTLED = sa.text("""
     SELECT turn, outbox_id, import_id, created_at FROM csv_pipeline.outbox
     WHERE turn < :open AND (turn, outbox_id) > (:turn, :outbox_id)
-        AND import_id IS NOT NULL AND (NOT :outside OR payload ->> 'run_id' IS NULL)
+        AND import_id IN (SELECT import_id FROM csv_pipeline.import)
+        AND (NOT :outside OR payload ->> 'run_id' IS NULL)
     ORDER BY turn, outbox_id
     LIMIT :limit
 """)
