@@ -121,7 +121,7 @@ def report_of(connection: sa.Connection, import_id: int) -> ImportReport:
 
 
 def report_in(facts: Mapping[str, Any], number: int) -> ImportReport:
-    """Return the report that an upload's check told, under the number of the upload."""
+    """Return a stored report under its number; one of an upload's check has that of the upload."""
     return _REPORT.validate_python({**facts, "import_id": number})
 
 

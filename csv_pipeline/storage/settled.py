@@ -53,7 +53,7 @@ def settled(
     facts = {**asdict(after), "open": still_open, "limit": limit, "outside": outside}
     rows = connection.execute(_SETTLED, facts).all()
     found = [
-        Settled(report=imports.report_of(connection, row.import_id), finished_at=row.created_at)
+        Settled(report=imports.report_in(row.report, row.import_id), finished_at=row.created_at)
         for row in rows
     ]
     if len(rows) < limit:
@@ -63,10 +63,10 @@ def settled(
 
 _STILL_OPEN = sa.text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
 _SETTLED = sa.text("""
-    SELECT turn, outbox_id, import_id, created_at FROM csv_pipeline.outbox
-    WHERE turn < :open AND (turn, outbox_id) > (:turn, :outbox_id)
-        AND import_id IN (SELECT import_id FROM csv_pipeline.import)
-        AND (NOT :outside OR payload ->> 'run_id' IS NULL)
-    ORDER BY turn, outbox_id
+    SELECT o.turn, o.outbox_id, o.created_at, i.import_id, i.report
+    FROM csv_pipeline.outbox o JOIN csv_pipeline.import i USING (import_id)
+    WHERE o.turn < :open AND (o.turn, o.outbox_id) > (:turn, :outbox_id)
+        AND (NOT :outside OR o.payload ->> 'run_id' IS NULL)
+    ORDER BY o.turn, o.outbox_id
     LIMIT :limit
 """)
