@@ -476,7 +476,7 @@ def _becomes_a_value_or_a_reject(rows: list[tuple[str, ...]], *, day_first: bool
         for cell, value, row_number in zip(
             cells[of.aliases[0]], values[of.name], cells["row_number"], strict=True
         ):
-            blank = cell is None or cell.strip().casefold() in {"", "n/a", "-", "null"}
+            blank = cell is None or cell.strip().casefold() in {"", *MOMENTS.nulls}
             at_fault = (row_number, of.name) in faults
             if of.name == "logged_time":
                 at_fault = (row_number, "logged_on") in faults

@@ -139,7 +139,8 @@ class _Recompute:
             return told
         if everything or any(its.many for its in since.values()):
             self._connection.execute(sa.text(_READ_ONCE))
-        if not everything:
+        indexes = [index for of in self._derived.indexes.values() for index in of]
+        if not everything and any(index.startswith("USING brin") for index in indexes):
             self._connection.execute(sa.text(_BY_BLOCKS))
         at_once = everything and "{scope}" not in self._derived.select
         if not at_once:
