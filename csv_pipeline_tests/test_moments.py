@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from csv_pipeline.account import DateOrder, DecimalMark
 from csv_pipeline.batches import batches, scan
+from csv_pipeline.casts import cells as of_cells
 from csv_pipeline.casts import dates, times, zones
 from csv_pipeline.casts.reading import Reading, years
 from csv_pipeline.handover import TypedFile
@@ -476,7 +477,7 @@ def _becomes_a_value_or_a_reject(rows: list[tuple[str, ...]], *, day_first: bool
         for cell, value, row_number in zip(
             cells[of.aliases[0]], values[of.name], cells["row_number"], strict=True
         ):
-            blank = cell is None or cell.strip().casefold() in {"", *MOMENTS.nulls}
+            blank = cell is None or cell.strip().casefold() in {"", *of_cells.NO_VALUE}
             at_fault = (row_number, of.name) in faults
             if of.name == "logged_time":
                 at_fault = (row_number, "logged_on") in faults
