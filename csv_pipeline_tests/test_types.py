@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from csv_pipeline.casts import documents, timestamps
@@ -335,7 +335,7 @@ def test_a_value_in_its_one_spelling_is_told_from_those_in_another(
 MADE = ('[{"key":"x","b":-12},7]', '{"a":{"b":1,"c":"x\\"y\\\\"},"d":null}', '[":x","\\":z"]')
 BROKEN = (
     *('"', "\\", '\\"', '":', ":", ",", "{", "}", "[", "]", "0", "1", "-", ".5", "e", '""', " "),
-    *("\1", "\2", "\t", "\\u0000", "\\ud800", '\\\\":', "", "null"),
+    *("\1", "\2", "\t", "\n", "}\n{", "\\u0000", "\\ud800", '\\\\":', "", "null"),
 )
 
 
@@ -349,10 +349,15 @@ BROKEN = (
             st.integers(0, 2),
             st.sampled_from(BROKEN),
         ),
-        min_size=20,
+        min_size=1,
         max_size=20,
     )
 )
+@example(["[1", ",2]", "[3][4]"])
+@example(["[[1]", ",[2]]", "[3]\n[4]"])
+@example(["[1", "\n2]", "3 4"])
+@example(['["a', 'b"]', "[3] [4]"])
+@example(["[1,\n2]", '{"b":1.50,\r\n"a":1}', "[[]]"])
 def test_a_value_that_was_damaged_is_judged_as_if_it_came_alone(texts: list[str]) -> None:
     one_by_one = [documents._judged(text)[0] for text in texts]  # noqa: SLF001
     assert documents.cast(pl.Series(texts, dtype=pl.String)).to_list() == one_by_one
