@@ -71,7 +71,7 @@ def test_runs_start_by_priority_and_then_in_the_order_in_which_they_were_asked_f
 def test_a_run_of_a_lower_priority_starts_though_others_never_end(queue: Queue) -> None:
     queue.add("behind", -2)
     queue.add("0")
-    started = []
+    started: list[str] = []
     while "behind" not in started and len(started) < 8:
         started.append(queue.start())
         queue.seconds += 30.0
