@@ -40,7 +40,7 @@ class Trouble:
             time.sleep(0.2)
             if time.monotonic() < due:
                 continue
-            kind = chance.choice((*_KILLED, *_STORE, *_STORE, _CLOCK))
+            kind = chance.choice((*_KILLED, *_STORE, *_STORE, _CLOCK, _CLOCK))
             done = self._make(kind, chance)
             # A run lives for a second: it is waited for.
             pause = chance.expovariate(1 / every_seconds) if done else 0.1
