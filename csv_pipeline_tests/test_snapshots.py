@@ -352,7 +352,7 @@ def test_a_file_at_the_limit_is_imported(desk: Desk) -> None:
     assert bring(desk, "stock_bounded", lines(80)).counts.missing == 20
 
 
-def test_of_few_rows_half_are_too_many_whatever_the_share_and_fewer_are_not(desk: Desk) -> None:
+def test_of_few_rows_less_than_half_are_never_too_many_and_half_are(desk: Desk) -> None:
     bring(desk, "stock_bounded", lines(10))
     assert bring(desk, "stock_bounded", lines(6)).counts.missing == 4
     before = desk.rows("stock_bounded", order="sku")
