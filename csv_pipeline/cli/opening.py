@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from csv_pipeline.storage.database import Database
 
 
-def pipeline() -> "Pipeline":
-    """Open the pipeline of all feeds."""
+def pipeline(connections: int = 2) -> "Pipeline":
+    """Open the pipeline of all feeds, which keeps so many connections open."""
     from csv_pipeline.engine.live_progress import watched
     from csv_pipeline.engine.pipeline import open_pipeline
 
     found = settings_found()
     _note_new_home(found)
-    return watched(open_pipeline(found, all_feeds(found)))
+    return watched(open_pipeline(found, all_feeds(found), connections=connections))
 
 
 @contextmanager
