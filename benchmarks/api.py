@@ -6,6 +6,7 @@ page of 1,000,000 rejects; and what processor time of the service each takes, wh
 the clock where the machine has other work. Dagster is not there, so nothing is imported meanwhile.
 """
 
+import json
 import os
 import socket
 import subprocess
@@ -18,10 +19,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import PIPE
 
 import httpx2
 import sqlalchemy as sa
 
+from benchmarks.senders import body
 from csv_pipeline.access import Scope
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.engine.run import run
@@ -32,7 +35,8 @@ from csv_pipeline.settings import Settings
 from csv_pipeline.storage import accounts, arrivals, tokens
 
 ACCOUNT, FEED = "acme", "customers"
-LISTENERS, UPLOADS, UPLOAD_BYTES = 100, 20, 10 * 1024**2
+LISTENERS, CLIENTS, UPLOAD_BYTES = 100, 20, 10 * 1024**2
+_SECONDS_OF_SENDING = 10.0
 _LARGE_BYTES = 500 * 1024**2
 _HUGE_BYTES = 1024**3
 _REJECTS = 1_000_000
@@ -101,29 +105,42 @@ def main() -> None:
 
 
 def _under_load(served: Served) -> None:
-    """Read lists while files are sent and many listen."""
-    failed: list[str] = []
+    """Read lists while others send files, one after the other, and many listen."""
+    asked = {
+        "url": served.url,
+        "headers": served.headers,
+        "path": f"/api/v1/uploads/{ACCOUNT}/{{name}}?feed={FEED}",
+        "clients": CLIENTS,
+        "seconds": _SECONDS_OF_SENDING,
+        "size_bytes": UPLOAD_BYTES,
+    }
+    found: list[float] = []
     peak = 0
-
-    def send(number: int) -> None:
-        path = f"/api/v1/uploads/{ACCOUNT}/f{number}.csv?feed={FEED}"
-        answer = httpx2.put(
-            served.url + path, headers=served.headers, content=_body(UPLOAD_BYTES), timeout=300
-        )
-        if answer.is_error:
-            failed.append(answer.text)
-
-    with ExitStack() as stack, ThreadPoolExecutor(UPLOADS) as pool:
+    with ExitStack() as stack:
         for _ in range(LISTENERS):
             _listen(served, stack)
-        sent = [pool.submit(send, number) for number in range(UPLOADS)]
-        found: list[float] = []
-        while not all(one.done() for one in sent):
+        command = [sys.executable, "-m", "benchmarks.senders"]
+        sender = stack.enter_context(
+            subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True)  # noqa: S603  # ours
+        )
+        assert sender.stdin is not None and sender.stdout is not None  # noqa: PT018
+        with sender.stdin as said:
+            json.dump(asked, said)
+        sender.stdout.readline()
+        since, spent = time.monotonic(), served.cpu_seconds()
+        while sender.poll() is None:
             found += _times(served, "/api/v1/imports?limit=20", 5)
             peak = max(peak, served.memory_mb())
-    at = sorted(found)[int(len(found) * 0.95)]
-    print(f"{UPLOADS} uploads, {LISTENERS} listeners: reads p95 {at * 1000:.0f} ms ({len(found)})")
-    print(f"memory {peak} MB; refused {len(failed)}")
+        done = json.loads(sender.stdout.read())
+        seconds, spent = time.monotonic() - since, served.cpu_seconds() - spent
+    found.sort()
+    print(
+        f"{CLIENTS} clients sent {done['taken']} files of {UPLOAD_BYTES // 1024**2} MB in "
+        f"{seconds:.0f} s ({done['refused']} refused), {LISTENERS} listened: {len(found)} reads, "
+        f"median {found[len(found) // 2] * 1000:.0f} ms, "
+        f"p95 {found[int(len(found) * 0.95)] * 1000:.0f} ms; {spent:.1f} s of the processor; "
+        f"memory {peak} MB"
+    )
 
 
 def _throughput(served: Served, folder: Path) -> None:
@@ -135,7 +152,7 @@ def _throughput(served: Served, folder: Path) -> None:
 
         def put(path: str = path) -> None:
             httpx2.put(
-                served.url + path, headers=served.headers, content=_body(_LARGE_BYTES), timeout=300
+                served.url + path, headers=served.headers, content=body(_LARGE_BYTES), timeout=300
             ).raise_for_status()
 
         ratios.append(bare / _timed(put))
@@ -155,7 +172,7 @@ def _while_huge(served: Served) -> None:
             httpx2.put,
             served.url + path,
             headers=served.headers,
-            content=_body(_HUGE_BYTES),
+            content=body(_HUGE_BYTES),
             timeout=300,
         )
         while not sent.done():
@@ -180,15 +197,9 @@ def _copied(target: Path) -> None:
         taker = threading.Thread(target=take)
         taker.start()
         with socket.create_connection(server.getsockname()) as sender:
-            for chunk in _body(_LARGE_BYTES):
+            for chunk in body(_LARGE_BYTES):
                 sender.sendall(chunk)
         taker.join()
-
-
-def _body(size: int) -> Iterator[bytes]:
-    chunk = (b"C1,Ann,ann@example.org\n" * 12_000)[: 256 * 1024]
-    for _ in range(size // len(chunk)):
-        yield chunk
 
 
 def _timed(do: Callable[[], object]) -> float:

@@ -1,5 +1,6 @@
 """Take the body of a request as it comes: never all of it in memory, and never for ever."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 
@@ -48,14 +49,25 @@ def length_of(request: Request) -> int | None:
 
 
 async def receive(chunks: AsyncIterator[bytes], into: Receiver, *, keep: bool = True) -> None:
-    """Write what comes to the file of an upload; what came is written even if it breaks off."""
+    """Write what comes to the file of an upload; what came is written even if it breaks off.
+
+    One piece is written while the next one comes, so that at most two are in memory.
+    """
     waiting: list[bytes] = []
     size, since = 0, time.monotonic()
+    writing: asyncio.Task[None] | None = None
+
+    async def written() -> None:
+        if writing is not None:
+            await asyncio.wait({writing})  # it goes on even if this is broken off
+            writing.result()
 
     async def write() -> None:
-        nonlocal waiting, size, since
+        nonlocal waiting, size, since, writing
+        await written()
         data, waiting, size, since = waiting, [], 0, time.monotonic()
-        await anyio.to_thread.run_sync(lambda: into.write(data, keep=keep), limiter=_disk)
+        in_thread = anyio.to_thread.run_sync(lambda: into.write(data, keep=keep), limiter=_disk)
+        writing = asyncio.create_task(in_thread)
 
     try:
         async for chunk in chunks:
@@ -64,9 +76,10 @@ async def receive(chunks: AsyncIterator[bytes], into: Receiver, *, keep: bool = 
             if size >= _AT_ONCE or time.monotonic() - since > _AT_LEAST_EVERY_SECONDS:
                 await write()
     finally:
-        if waiting:
-            with anyio.CancelScope(shield=True):
+        with anyio.CancelScope(shield=True):
+            if waiting:
                 await write()
+            await written()
 
 
 def _incomplete(request: Request, received: int) -> ProblemError:

@@ -6,6 +6,7 @@ id leads on from it as long as this process remembers; else the listener is told
 
 import asyncio
 import itertools
+import json
 import secrets
 import threading
 from collections import deque
@@ -15,7 +16,7 @@ from typing import Any
 
 import anyio.to_thread
 import structlog
-from fastapi.sse import ServerSentEvent
+from fastapi.sse import format_sse_event
 
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.storage import browse, progress
@@ -32,19 +33,20 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class News:
-    """How a file is now; `number` is that of its import, or of its upload before."""
+    """How a file is now; `event` is what listeners are sent of it, made once for all of them."""
 
     place: int
     account: str
     entry: Entry
     facts: Mapping[str, Any]
-    mark: str = ""
+    mark: str
+    event: bytes
 
 
 @dataclass(eq=False, slots=True)
 class _Listener:
     sees: Callable[[str], bool]
-    queue: "asyncio.Queue[News | None]" = field(default_factory=asyncio.Queue)
+    queue: "asyncio.Queue[list[News]]" = field(default_factory=asyncio.Queue)
 
 
 class Live:
@@ -69,19 +71,18 @@ class Live:
 
     async def listen(
         self, sees: Callable[[str], bool], since: str | None = None
-    ) -> AsyncIterator[News | None]:
-        """Give news of files of the accounts that a caller sees, and None for a sign of life.
+    ) -> AsyncIterator[list[News]]:
+        """Give news of files of the accounts that a caller sees, and none as a sign of life.
 
-        The first None says that nothing is missed from here on. News are of what came after the
-        event `since`, if that is still known; otherwise of what goes on now.
+        The first time, none says that nothing is missed from here on. News are of what came after
+        the event `since`, if that is still known; otherwise of what goes on now.
         """
         listener = _Listener(sees)
         self._listeners.add(listener)
         try:
-            yield None
-            for news in self._missed(since):
-                if sees(news.account):
-                    yield news
+            yield []
+            if missed := [news for news in self._missed(since) if sees(news.account)]:
+                yield missed
             if self._task is None or self._task.done():
                 self._task = asyncio.create_task(self._look())
             idle = 0.0
@@ -92,11 +93,9 @@ class Live:
                     idle += POLL_SECONDS
                     if idle >= HEARTBEAT_SECONDS:
                         idle = 0.0
-                        yield None
+                        yield []
                 else:
                     idle = 0.0
-                    if news_now is None:
-                        return
                     yield news_now
         finally:
             self._listeners.discard(listener)
@@ -121,11 +120,10 @@ class Live:
             except Exception as error:  # noqa: BLE001  # the database may be back in a second
                 log.warning("events not read", because=type(error).__name__)
                 found = []
-            for news in found:
-                self._past.append(news)
-                for listener in self._listeners:
-                    if listener.sees(news.account):
-                        listener.queue.put_nowait(news)
+            self._past += found
+            for listener in self._listeners:
+                if seen := [news for news in found if listener.sees(news.account)]:
+                    listener.queue.put_nowait(seen)
             await asyncio.sleep(POLL_SECONDS)
 
     def _news(self) -> list[News]:
@@ -159,7 +157,14 @@ class Live:
 
     def _news_of(self, entry: Entry, facts: Mapping[str, Any]) -> News:
         mark = f"{self._epoch}-{next(self._numbers)}"
-        return News(place=entry.place, account=entry.account, entry=entry, facts=facts, mark=mark)
+        return News(
+            place=entry.place,
+            account=entry.account,
+            entry=entry,
+            facts=facts,
+            mark=mark,
+            event=event_of(entry, facts, mark),
+        )
 
 
 def facts_of(entry: Entry, step: Step | None) -> dict[str, Any]:
@@ -196,7 +201,7 @@ def _message(entry: Entry, step: Step | None) -> str:
     return entry.state.value if step is None else f"{step.stage}: {step.rows:,} rows"
 
 
-def event(news: News) -> ServerSentEvent:
-    """Return news as an event."""
-    kind = "settled" if news.entry.state.is_final else "progress"
-    return ServerSentEvent(data=dict(news.facts), event=kind, id=news.mark)
+def event_of(entry: Entry, facts: Mapping[str, Any], mark: str | None = None) -> bytes:
+    """Return what listeners are sent of how a file is."""
+    kind = "settled" if entry.state.is_final else "progress"
+    return format_sse_event(data_str=json.dumps(facts), event=kind, id=mark)

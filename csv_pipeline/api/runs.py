@@ -105,6 +105,14 @@ class Runs:
         return self.dagster.launch(job, run_config, {ACCOUNT: account})
 
 
+def _client() -> httpx2.Client:
+    """Return a client; to make one reads all certificates, which takes as long as 20 answers.
+
+    No connection is kept: Dagster may end one just when the next run is asked for.
+    """
+    return httpx2.Client(limits=httpx2.Limits(max_keepalive_connections=0))
+
+
 @dataclass(frozen=True, slots=True)
 class DagsterServer:
     """The Dagster whose web server answers at `url`."""
@@ -112,6 +120,7 @@ class DagsterServer:
     url: str
     timeout_seconds: float = 10.0
     _known: dict[str, dict[str, str]] = field(default_factory=dict, init=False)
+    _http: httpx2.Client = field(default_factory=_client, init=False, repr=False)
 
     def add_partition(self, partition: str) -> None:
         """Have a partition of accounts; it may be there already."""
@@ -181,7 +190,7 @@ class DagsterServer:
 
     def _ask(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            answer = httpx2.post(
+            answer = self._http.post(
                 f"{self.url}/graphql",
                 json={"query": query, "variables": variables},
                 timeout=self.timeout_seconds,

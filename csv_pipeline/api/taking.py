@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 import anyio
-import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field
 
 from csv_pipeline.access import Scope
@@ -14,6 +13,7 @@ from csv_pipeline.api.bodies import receive
 from csv_pipeline.api.callers import Caller
 from csv_pipeline.api.problems import ProblemError
 from csv_pipeline.api.service import Service
+from csv_pipeline.api.turns import entered
 from csv_pipeline.engine import uploads as engine
 from csv_pipeline.engine.import_requests import ImportRequest
 from csv_pipeline.engine.placing import place
@@ -88,13 +88,13 @@ def find(service: Service, caller: Caller, upload_id: int) -> Upload:
 async def take_whole(service: Service, upload: Upload, chunks: AsyncIterator[bytes]) -> Upload:
     """Write an upload that comes in one go; nothing of it is left if it does not come whole."""
     try:
-        receiver = await anyio.to_thread.run_sync(Receiver.of, service.pipeline, upload)
+        receiver = await entered(Receiver.of, service.pipeline, upload)
         try:
             await receive(chunks, receiver)
-            return await anyio.to_thread.run_sync(receiver.finish)
+            return await entered(receiver.finish)
         finally:
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(receiver.close)
+                await entered(receiver.close)
     except BaseException:
         await drop(service, upload)
         raise
@@ -103,7 +103,7 @@ async def take_whole(service: Service, upload: Upload, chunks: AsyncIterator[byt
 async def drop(service: Service, upload: Upload) -> None:
     """Leave nothing of an upload, whatever goes on."""
     with anyio.CancelScope(shield=True):
-        await anyio.to_thread.run_sync(engine.cancel, service.pipeline, upload.upload_id)
+        await entered(engine.cancel, service.pipeline, upload.upload_id)
 
 
 def forget(service: Service, upload: Upload) -> Upload:

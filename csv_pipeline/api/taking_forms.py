@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field
 
 from csv_pipeline.api.callers import Caller
@@ -12,6 +11,7 @@ from csv_pipeline.api.multipart import Part
 from csv_pipeline.api.problems import ProblemError, problem_of
 from csv_pipeline.api.service import Service
 from csv_pipeline.api.taking import UploadFacts, drop, go_on_or_drop, take_whole
+from csv_pipeline.api.turns import entered, gone_on
 from csv_pipeline.engine import uploads as engine
 from csv_pipeline.errors import PipelineError
 from csv_pipeline.storage.uploads import Upload
@@ -72,7 +72,7 @@ class Form:
                 if isinstance(one, Upload):
                     await drop(self.service, one)
             raise
-        return [await anyio.to_thread.run_sync(self._go_on, name, one) for name, one in self._files]
+        return [await gone_on(self.service, self._go_on, name, one) for name, one in self._files]
 
     def _hold_to_files(self) -> None:
         if not self._files:
@@ -99,7 +99,7 @@ class Form:
             raise ProblemError("too_many_files", f"at most {MOST_FILES:,} files were needed")
         shown = name.encode(errors="replace").decode()[:200]
         try:
-            upload = await anyio.to_thread.run_sync(self._begin, name)
+            upload = await entered(self._begin, name)
             found: Upload | ProblemError = await take_whole(self.service, upload, part.data)
         except ProblemError as problem:
             if problem.code in _OF_THE_REQUEST:

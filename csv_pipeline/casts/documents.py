@@ -37,9 +37,6 @@ _ODD = rf"\\u00(?:00|22)|(?:^|[\[:,\s])-?[0-9]{{{_MOST_WRITTEN_OUT + 1}}}"
 """What may hold NUL, a quote by its number, or a number that is not written out."""
 
 
-_BRACKETED = r"(?s)\A(?:\[.*\]|\{.*\})\z"
-
-
 class _Fault(Exception):  # noqa: N818  # a rule that a text breaks
     """Why a text is no value here."""
 
@@ -61,33 +58,11 @@ def _spelled_each(values: pl.Series) -> pl.Series:
     odd = values.str.contains(_ODD)
     if (values.str.len_bytes() > 2 * MOST_LEVELS).any():  # each level takes two signs
         odd |= values.str.count_matches(r"[\[{]") > MOST_LEVELS
-    bracketed = values.str.contains(_BRACKETED)
-    if bracketed.all() and not odd.any() and (made := _spelled_together(values)) is not None:
-        return made
-    texts = [
+    made = [
         _judged(text)[0] if is_odd or text is None else _quickly_spelled(text)
         for text, is_odd in zip(values.to_list(), odd.to_list(), strict=True)
     ]
-    return pl.Series(values.name, texts, dtype=pl.String)
-
-
-def _spelled_together(values: pl.Series) -> pl.Series | None:
-    """Return texts in brackets as they are stored; nothing if each is to be read alone.
-
-    They are read as lines of one text. A value cannot go on in the next line: the closing bracket
-    before the end of the line, and the opening one after it, would need a comma between them. A
-    line of several values makes more values than there are lines.
-    """
-    try:
-        read = _QUICK_READER.decode_lines("\n".join(values.to_list()))
-    except (_Fault, RecursionError, ValueError):
-        return None
-    if len(read) != values.len():
-        return None
-    lines = _QUICK_WRITER.encode_lines(read).decode().split("\n")
-    made = pl.Series(values.name, lines[:-1], dtype=pl.String)
-    quotes = (texts.str.count_matches('"', literal=True) for texts in (made, values))
-    return made if next(quotes).equals(next(quotes), check_names=False) else None
+    return pl.Series(values.name, made, dtype=pl.String)
 
 
 def _quickly_spelled(text: str) -> str | None:

@@ -102,7 +102,7 @@ def serve(
         )
     from csv_pipeline.cli import dev, serving
 
-    pipeline = _pipeline()
+    pipeline = _pipeline(serving.CONNECTIONS)
     there = urlsplit(pipeline.settings.dagster_url)
     its_host, its_port = there.hostname or "127.0.0.1", there.port or 80
     if alone or dev.answers(its_host, its_port):
@@ -333,10 +333,10 @@ app.command()(doctor.doctor)
 app.command()(retaining.retention)
 
 
-def _pipeline() -> "Pipeline":
+def _pipeline(connections: int = 2) -> "Pipeline":
     from csv_pipeline.cli import opening
 
-    return opening.pipeline()
+    return opening.pipeline(connections)
 
 
 def _settings() -> "Settings":

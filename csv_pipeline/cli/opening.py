@@ -23,14 +23,14 @@ _NO_SECRETS = ("int_", "float_", "bool_", "greater_", "less_", "enum", "literal_
 """Faults of values that are short and public: numbers and words."""
 
 
-def pipeline() -> "Pipeline":
-    """Open the pipeline of all feeds."""
+def pipeline(connections: int = 2) -> "Pipeline":
+    """Open the pipeline of all feeds, which keeps so many connections open."""
     from csv_pipeline.engine.live_progress import watched
     from csv_pipeline.engine.pipeline import open_pipeline
 
     found = settings_found()
     _note_new_home(found)
-    return watched(open_pipeline(found, all_feeds(found)))
+    return watched(open_pipeline(found, all_feeds(found), connections=connections))
 
 
 @contextmanager

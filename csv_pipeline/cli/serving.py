@@ -20,6 +20,7 @@ from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError
 from csv_pipeline.storage import tokens
 
+CONNECTIONS = 10  # that are kept open; to open one takes longer than most requests
 _SECONDS_TO_END = 2  # for requests that go on
 _SECONDS_TO_KEEP = 2  # for what came of uploads by then
 

@@ -343,12 +343,18 @@ class Pipeline:
 
 
 def open_pipeline(
-    settings: Settings, feeds: Iterable[Feed | BrokenFeed], consumers: Iterable[OnEvent] = ()
+    settings: Settings,
+    feeds: Iterable[Feed | BrokenFeed],
+    consumers: Iterable[OnEvent] = (),
+    connections: int = 2,
 ) -> Pipeline:
-    """Return the pipeline ready to import: database open, state and target tables up to date."""
+    """Return the pipeline ready to import: database open, state and target tables up to date.
+
+    It keeps so many connections open; more are opened while they are needed.
+    """
     declared, broken = parted(feeds)
     hold_apart((feed.name, feed.relations) for feed in declared)
-    database = open_database(settings)
+    database = open_database(settings, connections)
     try:
         declared, broken = parted([*with_tables(database, declared), *broken])
         by_name = {feed.name: feed for feed in declared}

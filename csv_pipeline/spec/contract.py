@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import cache
 from typing import Annotated, Any, Literal
 
 import pandera.backends.polars.builtin_checks  # noqa: F401  # else checks declared here lack them
@@ -42,6 +42,7 @@ Share = Literal["percent", "fraction"]
 Style = DecimalMark | DateOrder
 
 _METADATA = "csv_pipeline"
+_NO_SIGNS = {number: None for number in range(128) if not chr(number).isalnum()}
 _OFFSET = re.compile(r"[+-][0-9]{1,2}:[0-9]{2}")
 TRUE = ("true", "t", "yes", "y", "1", "wahr", "ja", "vrai", "oui", "verdadero", "vero", "sí", "si")
 FALSE = ("false", "f", "no", "n", "0", "falsch", "nein", "faux", "non", "falso")
@@ -331,7 +332,6 @@ def meanings_of(columns: Iterable[Column]) -> Mapping[str, str]:
     }
 
 
-@lru_cache(maxsize=10_000)  # the names of the feeds, and of the headers that come again and again
 def heading(name: str) -> str:
     """Reduce a header's name to what matters when names are compared: letters and digits.
 
@@ -339,7 +339,7 @@ def heading(name: str) -> str:
     ('numerodecommande', 'ordernumber')
     """
     if name.isascii():  # nearly all are, and whoever looks for a header asks for thousands
-        return re.sub(r"[\W_]+", "", name.lower())
+        return name.lower().translate(_NO_SIGNS)
     plain = unicodedata.normalize("NFKD", name).casefold()
     return re.sub(r"[\W_]+", "", "".join(c for c in plain if not unicodedata.combining(c)))
 

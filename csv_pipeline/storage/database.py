@@ -137,15 +137,15 @@ def has_table(engine: sa.Engine, name: str) -> bool:
         return connection.scalar(sa.select(sa.func.to_regclass(name))) is not None
 
 
-def open_database(settings: Settings) -> Database:
-    """Return the database with its state tables up to date.
+def open_database(settings: Settings, connections: int = 2) -> Database:
+    """Return the database with its state tables up to date; it keeps so many connections open.
 
     Raises:
         UnsupportedDatabaseError: The server is older than PostgreSQL 15, the database is not UTF-8
             or read-only, or newer state tables are in it than this code knows.
         DatabaseUnavailableError: The server does not answer.
     """
-    engine = engine_for(server_url(settings), pool_pre_ping=True, pool_size=2)
+    engine = engine_for(server_url(settings), pool_pre_ping=True, pool_size=connections)
     database = Database(engine)
     try:
         with database.begin() as connection:

@@ -19,6 +19,7 @@ PREFIX = "csvp_"
 """How every token begins, so that a scanner of secrets finds it where it should not be."""
 
 _BYTES = 32
+_PARENT = table.alias("parent")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +70,10 @@ def find(connection: sa.Connection, text: str) -> Token | None:
     """
     if not text.startswith(PREFIX):
         return None
-    parent = table.alias()
     query = (
         sa.select(*_COLUMNS)
-        .select_from(table.outerjoin(parent, parent.c.token_id == table.c.session_of))
-        .where(table.c.digest == _digest(text), _still_valid(parent))
+        .select_from(table.outerjoin(_PARENT, _PARENT.c.token_id == table.c.session_of))
+        .where(table.c.digest == _digest(text), _still_valid())
     )
     found = connection.execute(query).one_or_none()
     return None if found is None else _token(found)
@@ -81,11 +81,10 @@ def find(connection: sa.Connection, text: str) -> Token | None:
 
 def is_valid(connection: sa.Connection, token_id: int) -> bool:
     """Return whether a token is valid now; a session only as long as its token."""
-    parent = table.alias()
     query = (
         sa.select(table.c.token_id)
-        .select_from(table.outerjoin(parent, parent.c.token_id == table.c.session_of))
-        .where(table.c.token_id == token_id, _still_valid(parent))
+        .select_from(table.outerjoin(_PARENT, _PARENT.c.token_id == table.c.session_of))
+        .where(table.c.token_id == token_id, _still_valid())
     )
     return connection.scalar(query) is not None
 
@@ -131,8 +130,8 @@ def _valid(one: sa.FromClause) -> sa.ColumnElement[bool]:
     return sa.and_(one.c.revoked_at.is_(None), lasts)
 
 
-def _still_valid(parent: sa.FromClause) -> sa.ColumnElement[bool]:
-    return sa.and_(_valid(table), sa.or_(table.c.session_of.is_(None), _valid(parent)))
+def _still_valid() -> sa.ColumnElement[bool]:
+    return sa.and_(_valid(table), sa.or_(table.c.session_of.is_(None), _valid(_PARENT)))
 
 
 def _token(row: sa.Row[tuple[object, ...]]) -> Token:

@@ -6,12 +6,13 @@ from typing import Annotated, Any
 
 import anyio.to_thread
 from fastapi import APIRouter, Depends, Header, Request
-from fastapi.sse import EventSourceResponse, ServerSentEvent
+from fastapi.responses import StreamingResponse
+from fastapi.sse import format_sse_event
 from pydantic import BaseModel, ConfigDict, Field
 
 from csv_pipeline.api.callers import Caller, Reader
 from csv_pipeline.api.examples import example, refusals
-from csv_pipeline.api.live import Live, event, facts_of
+from csv_pipeline.api.live import Live, event_of, facts_of
 from csv_pipeline.api.paging import Number
 from csv_pipeline.api.service import Service, ServiceOf
 from csv_pipeline.storage import browse, progress
@@ -39,6 +40,14 @@ _EXAMPLE: dict[str, Any] = {
 _EVENTS = example(
     f"event: progress\ndata: {json.dumps(_EXAMPLE)}\n\n: still here\n\n", kind="text/event-stream"
 )
+_SIGN_OF_LIFE = format_sse_event(comment="still here")
+_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # so that no proxy holds them
+
+
+class EventStream(StreamingResponse):
+    """Server-sent events, as they are."""
+
+    media_type = "text/event-stream"
 
 
 class Progress(BaseModel):
@@ -87,51 +96,58 @@ Seen = Annotated[dict[str, Any], Depends(_seen)]
 
 @router.get(
     "/imports/{number}/events",
-    response_class=EventSourceResponse,
+    response_class=EventStream,
     responses=_EVENTS | refusals("unknown_import"),
 )
 async def of_one(
     number: Number, seen: Seen, caller: Reader, service: ServiceOf, live: LiveOf
-) -> AsyncIterator[ServerSentEvent]:
+) -> EventStream:
     """Tell how far an import is whenever that changes, up to its final state.
 
     Each event holds all that is known, so that none is missed by who comes back.
     """
-    entry, told = seen["entry"], seen["facts"]
-    yield ServerSentEvent(data=told, event=_kind(entry))
-    is_listening = False
-    async for news in live.listen(caller.sees):
-        if entry.state.is_final:
-            return
-        facts = told
-        if news is not None and _is_same(entry, news.entry):
-            entry, facts = news.entry, dict(news.facts)
-        elif news is None and not is_listening:
-            is_listening = True
-            entry, step = await anyio.to_thread.run_sync(_now, service, caller, number)
-            facts = facts_of(entry, step)
-        if facts != told:
-            told = facts
-            yield ServerSentEvent(data=told, event=_kind(entry))
-        elif news is None:
-            yield ServerSentEvent(comment="still here")
-        if entry.state.is_final:
-            return
+
+    async def told_of() -> AsyncIterator[bytes]:
+        entry, told = seen["entry"], seen["facts"]
+        yield event_of(entry, told)
+        is_listening = False
+        async for news in live.listen(caller.sees):
+            if entry.state.is_final:
+                return
+            facts = told
+            if not news and not is_listening:
+                is_listening = True
+                entry, step = await anyio.to_thread.run_sync(_now, service, caller, number)
+                facts = facts_of(entry, step)
+            for one in news:
+                if not entry.state.is_final and _is_same(entry, one.entry):
+                    entry, facts = one.entry, one.facts
+            if facts != told:
+                told = facts
+                yield event_of(entry, told)
+            elif not news:
+                yield _SIGN_OF_LIFE
+            if entry.state.is_final:
+                return
+
+    return EventStream(told_of(), headers=_HEADERS)
 
 
-@router.get("/events", response_class=EventSourceResponse, responses=_EVENTS)
-async def of_all(
-    caller: Reader, live: LiveOf, last_event_id: LastEvent = None
-) -> AsyncIterator[ServerSentEvent]:
+@router.get("/events", response_class=EventStream, responses=_EVENTS)
+async def of_all(caller: Reader, live: LiveOf, last_event_id: LastEvent = None) -> EventStream:
     """Tell how far all imports of the account are, whenever that changes.
 
     After `Last-Event-ID` it goes on where the listener was; if that is not known any more, the
     first event is `reset`: read the list of imports again.
     """
-    if last_event_id is not None and not live.knows(last_event_id):
-        yield ServerSentEvent(data={}, event="reset")
-    async for news in live.listen(caller.sees, last_event_id):
-        yield ServerSentEvent(comment="still here") if news is None else event(news)
+
+    async def told_of() -> AsyncIterator[bytes]:
+        if last_event_id is not None and not live.knows(last_event_id):
+            yield format_sse_event(data_str="{}", event="reset")
+        async for news in live.listen(caller.sees, last_event_id):
+            yield b"".join(one.event for one in news) or _SIGN_OF_LIFE
+
+    return EventStream(told_of(), headers=_HEADERS)
 
 
 def _now(service: Service, caller: Caller, number: int) -> tuple[Entry, Step | None]:
@@ -147,7 +163,3 @@ def _is_same(known: Entry, one: Entry) -> bool:
         return False
     same_upload = known.upload_id is not None and known.upload_id == one.upload_id
     return same_upload or (known.arrival_id is not None and known.arrival_id == one.arrival_id)
-
-
-def _kind(entry: Entry) -> str:
-    return "settled" if entry.state.is_final else "progress"

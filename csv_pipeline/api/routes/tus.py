@@ -3,7 +3,6 @@
 from typing import Annotated
 
 import anyio
-import anyio.to_thread
 from fastapi import APIRouter, Depends, Header, Request, Response, status
 
 from csv_pipeline.api.bodies import chunks_of, receive
@@ -13,6 +12,7 @@ from csv_pipeline.api.paging import Number
 from csv_pipeline.api.problems import ProblemError
 from csv_pipeline.api.service import Service, ServiceOf
 from csv_pipeline.api.taking import find, forget, go_on
+from csv_pipeline.api.turns import entered, gone_on
 from csv_pipeline.api.tus_headers import (
     ALGORITHMS,
     EXTENSIONS,
@@ -88,7 +88,7 @@ async def create(
     """Begin an upload; `Location` is where its bytes go."""
     del upload_length, upload_metadata  # they are only declared here
     size, said = number_in(request, "Upload-Length"), metadata_of(request)
-    upload = await anyio.to_thread.run_sync(_begin, service, caller, size, said)
+    upload = await entered(_begin, service, caller, size, said)
     headers = {"Location": f"{request.url.path.rstrip('/')}/{upload.upload_id}"}
     if request.headers.get("content-type", "").casefold().startswith(MEDIA_TYPE) or size == 0:
         upload = await _add(service, caller, upload, request, offset=0)
@@ -129,7 +129,7 @@ async def add(  # noqa: PLR0913, PLR0917  # what tus says in headers
     del upload_offset, upload_checksum
     hold_to_media_type(request)
     at = number_in(request, "Upload-Offset")
-    upload = await anyio.to_thread.run_sync(_find, service, caller, upload_id)
+    upload = await entered(_find, service, caller, upload_id)
     if upload.state is not UploadState.UPLOADING and at != upload.received_bytes:
         raise OffsetError(upload_id, needed=upload.received_bytes, found=at)
     if upload.state is not UploadState.UPLOADING:
@@ -184,7 +184,7 @@ async def _add(
 ) -> Upload:
     """Add the body to an upload, and keep what came even if it breaks off."""
     checksum = Checksum.of(request)
-    receiver = await anyio.to_thread.run_sync(Receiver.of, service.pipeline, upload, offset)
+    receiver = await entered(Receiver.of, service.pipeline, upload, offset)
     try:
         hold_to_rest(request, (upload.size_bytes or 0) - receiver.at)
         chunks = chunks_of(request)
@@ -196,15 +196,15 @@ async def _add(
         except BaseException:
             if checksum is not None:  # what was not compared to its sum is not kept
                 with anyio.CancelScope(shield=True):
-                    await anyio.to_thread.run_sync(receiver.forget)
+                    await entered(receiver.forget)
             raise
         finally:
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(receiver.keep)
-        return await anyio.to_thread.run_sync(_kept, service, caller, receiver)
+                await entered(receiver.keep)
+        return await gone_on(service, _kept, service, caller, receiver)
     finally:
         with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(receiver.close)
+            await entered(receiver.close)
 
 
 def _kept(service: Service, caller: Caller, receiver: Receiver) -> Upload:

@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-import anyio.to_thread
 from fastapi import APIRouter, Query, Request, Response, status
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,6 +22,7 @@ from csv_pipeline.api.taking import (
     take_whole,
 )
 from csv_pipeline.api.taking_forms import TAKEN, Form, Taken
+from csv_pipeline.api.turns import entered, gone_on
 from csv_pipeline.engine import uploads as engine
 from csv_pipeline.storage.uploads import UploadState, UploadStateError
 
@@ -95,7 +95,7 @@ async def put(  # noqa: PLR0913, PLR0917  # what is known of a file
 ) -> UploadFacts:
     """Send one file as the body of the request; it is imported at once, or checked first."""
     caller.hold_to_account(account)
-    upload = await anyio.to_thread.run_sync(
+    upload = await entered(
         lambda: engine.begin(
             service.pipeline,
             account,
@@ -107,7 +107,7 @@ async def put(  # noqa: PLR0913, PLR0917  # what is known of a file
         )
     )
     whole = await take_whole(service, upload, chunks_of(request))
-    upload = await anyio.to_thread.run_sync(go_on_or_drop, service, caller, whole)
+    upload = await gone_on(service, go_on_or_drop, service, caller, whole)
     return UploadFacts.of(upload, caller)
 
 

@@ -174,16 +174,17 @@ class Headers:
 
     def _is_made_of_names(self, text: str) -> bool:
         """Return whether a text is nearly all names of a header, with or without separators."""
-        most = max(map(len, self._known))
+        most, furthest = max(map(len, self._known)), 0
         found: dict[int, frozenset[str]] = {0: frozenset()}
         for begin in range(len(text)):
-            if begin > max(found):  # no name goes on
+            if begin > furthest:  # no name goes on
                 return False
             for end in range(begin + 1, min(begin + most, len(text)) + 1) if begin in found else ():
                 name = text[begin:end]
                 if name in self._known and name not in found[begin]:
                     both = found[begin] | {name}
                     found[end] = max(found.get(end, frozenset()), both, key=len)
+                    furthest = max(furthest, end)
         return len(found.get(len(text), ())) >= max(2, len(self._own) - 1)
 
     def _undecidable(self, names: Sequence[str], line: int) -> UndecidableError:
