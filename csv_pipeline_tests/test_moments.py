@@ -619,7 +619,7 @@ def test_what_is_no_date_disproves_no_declared_order(desk: Desk, text: str) -> N
         ("26/05/2018", "26-05-18"),
         ("26.05.2018", "25-05-18"),
         ("05/26/2018", "05-06-18"),
-        ("26/05/18", "05-05-18"),
+        ("26/05/99", "05-05-18"),
         ("26-05-2018", "26-05-18 10:00"),
     ],
 )
@@ -653,6 +653,57 @@ def test_hyphens_are_read_by_what_no_year_in_front_allows(
     report = desk.bring("ID,Born\n" + "".join(f"{n},{day}\n" for n, day in enumerate(dates)))
     assert report.problem is None
     assert [row.born_on for row in desk.rows(columns="born_on, person_id", order="2")] == days
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [
+        ["25/03/10", "25/03/28", "25/12/01", "26/01/15"],  # fewer years than days
+        ["25.03.10", "25.03.28", "25.12.01"],
+        ["25/03/10"],  # as many
+        ["25/03/10 09:30", "25/03/28 10:00"],
+    ],
+)
+@pytest.mark.parametrize("other", ["", "28/03/2025", "Mar-28-25"])
+def test_dates_that_look_as_if_they_began_with_their_year_are_not_read_otherwise(
+    desk: Desk, dates: list[str], other: str
+) -> None:
+    rows = "".join(f"{n},{day},{other}\n" for n, day in enumerate(dates))
+    report = desk.bring(f"ID,Born,Seen\n{rows}")
+    assert report.problem_code == "undecidable"
+    mark = dates[0][2]
+    assert f"25{mark}03{mark}10" in str(report.problem)
+    assert "25 March 2010 by day first, 10 March 2025 by year first" in str(report.problem)
+    assert "--date-order day-first" in str(report.problem)
+    assert "month-first" not in str(report.problem)
+    assert desk.rows() == []
+
+
+@pytest.mark.parametrize(
+    ("dates", "days"),
+    [
+        (["25/03/10", "26/03/10"], [25, 26]),  # fewer numbers at the end
+        (["25/03/10", "25/04/31", "1/3/10"], [25, 25, 1]),  # a year has two digits
+        (["25/03/10", "25/03/32"], [25, 25]),  # no day at the end
+        (["25.03.10", "26.03.2010"], [25, 26]),
+        (["03/25/10", "03/26/11"], [25, 26]),  # no month in the middle
+        (["10/03/25", "25/03/10"], [10, 25]),
+    ],
+)
+def test_dates_with_slashes_or_points_end_with_their_year_where_any_says_so(
+    desk: Desk, dates: list[str], days: list[int]
+) -> None:
+    if dates[0] == "10/03/25":
+        desk.declare(date_order=DateOrder.DAY_FIRST)
+    desk.bring("ID,Born\n" + "".join(f"{n},{day}\n" for n, day in enumerate(dates)))
+    found = {int(row.person_id): row.born_on for row in desk.rows(columns="born_on, person_id")}
+    assert {at: day.day for at, day in found.items()} == dict(enumerate(days))
+
+
+def test_what_another_column_says_of_its_year_counts_for_dates_of_the_same_form(desk: Desk) -> None:
+    report = desk.bring("ID,Born,Seen\n1,25/03/10,25/03/10\n2,,26/03/10\n")
+    assert report.problem is None
+    assert {row.born_on for row in desk.rows(columns="born_on")} == {dt.date(2010, 3, 25), None}
 
 
 @pytest.mark.parametrize("text", ["18-05-26", "05-06-26", "05-05-05", "29-02-24"])

@@ -88,8 +88,8 @@ def survey(column: Column, heading: str) -> Survey:
     """Return the survey of whether day or month comes first in dates of three numbers.
 
     A number above 12 can only be a day. Two equal numbers mean the same date either way. Three
-    pairs of digits with hyphens could begin with the year as well, and prove nothing unless that
-    gives no date. What is no day of the calendar, such as 31/02/2025, proves nothing either.
+    pairs of digits could begin with the year (see `doubts`), and with hyphens prove nothing unless
+    that gives no date. What is no day of the calendar, such as 31/02/2025, proves nothing either.
     """
     number, mark, clock = "[0-9][0-9]?", r"[-/.]\s?", f"(?i:{_CLOCK})"
     low, high = r"0?[1-9]|1[0-2]", r"1[3-9]|2[0-8]"
@@ -118,6 +118,7 @@ def survey(column: Column, heading: str) -> Survey:
             proof(lambda day, month: f"(?:{month}){mark}(?:{day})", "[0-9][0-9]"),
         ),
         meaning=_meaning,
+        another=doubts.YEAR_FIRST,
         ambiguous=rf"^(?:(?:{unequal})(?:{end}|-\s?[0-9]{{2}}{clock})|{two}-\s?(?:{low})-\s?{two}{clock})",
         notes=Notes(
             {
@@ -133,7 +134,8 @@ def survey(column: Column, heading: str) -> Survey:
 
 def _meaning(text: str, order: str) -> str | None:
     """Return in words which day a text is by an order."""
-    day = read(pl.Series([text]), Reading(order, year_last=True))["date"][0]
+    last, first = Reading(order, year_last=True), order == doubts.YEAR_FIRST
+    day = doubts.year_first(text) if first else read(pl.Series([text]), last)["date"][0]
     return f"{day.day} {day:%B %Y}" if day else None
 
 

@@ -28,6 +28,12 @@ class Sightings:
             self.row_number, self.value = row_numbers[first], values[first]
         self.count += found
 
+    def join(self, others: "Sightings") -> None:
+        """Count what was sighted elsewhere."""
+        if others.count and (not self.count or others.row_number < self.row_number):
+            self.row_number, self.value = others.row_number, others.value
+        self.count += others.count
+
 
 @dataclass(slots=True)
 class Notes:
@@ -71,7 +77,9 @@ class Survey:
     one, matches values that prove the first way; most are like that, and it is quickly asked.
     `read` gives of the others, and their row numbers, the part that the patterns are about.
     `declared` is the way that the feed declares, if it does. `notes` are what else is asked of the
-    values on this occasion. `meaning` says what a value is by one of the styles, if it is anything.
+    values on this occasion. `meaning` says what a value is by one of the styles, if it is anything;
+    so it does by `another` way, which is never read. Other columns prove nothing of one that is
+    `alone`.
     """
 
     column: str
@@ -85,6 +93,8 @@ class Survey:
     declared: str | None = None
     notes: Notes = field(default_factory=Notes)
     meaning: Callable[[str, str], str | None] = lambda *_: None
+    another: str = ""
+    alone: bool = False
     seen: tuple[Sightings, Sightings] = field(default_factory=lambda: (Sightings(), Sightings()))
     open: Sightings = field(default_factory=Sightings)
 
@@ -194,9 +204,22 @@ class Survey:
         """Return what the first open value is by each style; "" if it is protected."""
         if self.protected:
             return ""
-        meanings = ((self.meaning(self.open.value, style), style) for style in self.styles)
-        read = [f"{meant} by {style}" for meant, style in meanings if meant]
-        return f": {', '.join(read)}" if len(read) == len(self.styles) else ""
+        read = [f"{meant} by {way}" for way, meant in self.meanings.items()]
+        return f": {', '.join(read)}" if len(read) > 1 else ""
+
+    @property
+    def meanings(self) -> dict[str, str]:
+        """What the first open value is by each style by which it is anything."""
+        ways = (*self.styles, *filter(None, [self.another]))
+        meant = {way: self.meaning(self.open.value, way) for way in ways}
+        return {way: its for way, its in meant.items() if its}
+
+    def all_open(self) -> "Survey":
+        """Return the survey with what proves a style among what could be either, and alone."""
+        made = Sightings()
+        for its in (*self.seen, self.open):
+            made.join(its)
+        return replace(self, seen=(Sightings(), Sightings()), open=made, alone=True)
 
     def shown(self, sightings: Sightings) -> str:
         """Return the first value seen and its row, the value masked if it is protected."""
@@ -286,7 +309,7 @@ def _by_the_others(
     survey: Survey, proven: set[str | None], file_name: str, setting: Setting
 ) -> tuple[str | None, str]:
     both = survey.has_both
-    if len(proven) == 1 and not both:
+    if len(proven) == 1 and not (both or survey.alone):
         style = next(iter(proven))
         return style, f"the column settles nothing; other columns of the file prove {style}"
     found = f"{survey.shown(survey.open)} could be either{survey.both_ways()}"
@@ -303,5 +326,9 @@ def _by_the_others(
         if len(proven) > 1:
             found += "; other columns of the file prove both"
         else:
-            found += f"; to settle it: {setting.declare(first)} or {setting.declare(second)}"
+            meant = [style for style in survey.styles if style in survey.meanings]
+            declared = [setting.declare(style) for style in meant or survey.styles]
+            found += f"; to settle it: {' or '.join(declared)}"
+            if survey.another in survey.meanings:
+                found += f"; by {survey.another} it needs four digits of the year"
     raise UndecidableError(file_name, f"column {survey.heading!r} {needed}", found)

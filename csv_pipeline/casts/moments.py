@@ -14,7 +14,7 @@ import polars as pl
 from csv_pipeline.account import Setting
 from csv_pipeline.casts import clocks, dates, times, zones
 from csv_pipeline.casts.dates import DOUBTED, TIMED, TWO_DIGITS
-from csv_pipeline.casts.doubts import Doubts, language
+from csv_pipeline.casts.doubts import Doubts, language, year_may_be_first
 from csv_pipeline.casts.evidence import Notes, Survey
 from csv_pipeline.casts.reading import Reading, years
 from csv_pipeline.casts.times import Forms
@@ -132,6 +132,21 @@ def _moments(position: int, columns: list[Column], heading: str) -> Moments:
         columns=tuple(columns),
         survey=survey,
     )
+
+
+def orders_of(moments: Sequence[Moments], setting: Setting) -> list[Survey]:
+    """Return the surveys of the order of dates; all of one is open if its year may be first.
+
+    Not if the order is declared.
+    """
+    doubts = [one.doubts for one in moments]
+    return [
+        one.survey.all_open()
+        if year_may_be_first(one.doubts, doubts) and one.survey.told(setting)[0] is None
+        else one.survey
+        for one in moments
+        if isinstance(one.survey, Survey)
+    ]
 
 
 def take_census(census: Census, values: pl.Series, row_numbers: pl.Series) -> None:

@@ -1,9 +1,19 @@
-"""Dagster's queue of runs, looked at as soon as a run is asked for, and four times a second."""
+"""Dagster's queue of runs, looked at as soon as a run is asked for, and four times a second.
+
+Dagster starts the run of the highest priority, and while new ones of that priority keep coming, as
+they do when there is more to do than can be done, never one of a lower. Here a run goes behind
+those of a higher priority only if they are asked for soon after it: within `LEAD_SECONDS` for each
+step of priority.
+"""
 
 import sys
 import threading
+import time
+from collections.abc import Iterable
 from typing import Any
 
+from dagster import DagsterRun
+from dagster._core.storage.tags import PRIORITY_TAG
 from dagster._core.workspace.context import IWorkspaceProcessContext
 from dagster._daemon.daemon import DaemonIterator, SpanMarker
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
@@ -12,6 +22,8 @@ from dagster._utils.error import serializable_error_info_from_exc_info
 Workspace = IWorkspaceProcessContext[Any]
 
 _LOOK_SECONDS = 0.25
+LEAD_SECONDS = 60.0
+"""How much later a run may be asked for and still go first, if its priority is higher by one."""
 
 
 class PromptQueue(QueuedRunCoordinatorDaemon):
@@ -20,6 +32,8 @@ class PromptQueue(QueuedRunCoordinatorDaemon):
     def __init__(self, asked: threading.Event) -> None:
         super().__init__(interval_seconds=_LOOK_SECONDS)
         self._asked = asked
+        self._seen: dict[str, float] = {}
+        self._queued_since: dict[str, float] = {}
 
     def core_loop(
         self, workspace_process_context: Workspace, shutdown_event: threading.Event
@@ -37,3 +51,30 @@ class PromptQueue(QueuedRunCoordinatorDaemon):
             self._asked.wait(_LOOK_SECONDS)
             self._asked.clear()
             yield None
+
+    def _get_runs_to_dequeue(self, *args: Any, **named: Any) -> list[DagsterRun]:
+        """Return the runs to start, and forget since when those were queued that are no more."""
+        self._seen = {}
+        found = super()._get_runs_to_dequeue(*args, **named)
+        if self._seen:  # none is looked at while as many run as may
+            self._queued_since = self._seen
+        return found
+
+    def _priority_sort(self, runs: Iterable[DagsterRun]) -> list[DagsterRun]:
+        """Return runs in the order in which they are to start; of equals the first stays first."""
+        now = time.monotonic()
+
+        def due(run: DagsterRun) -> float:
+            since = self._queued_since.setdefault(run.run_id, now)
+            self._seen[run.run_id] = since
+            return since - LEAD_SECONDS * _priority(run)
+
+        return sorted(runs, key=due)
+
+
+def _priority(run: DagsterRun) -> int:
+    """Return the priority that a run's tag tells; 0 if none does."""
+    try:
+        return int(run.tags.get(PRIORITY_TAG, "0"))
+    except ValueError:
+        return 0

@@ -14,7 +14,7 @@ from csv_pipeline.casts.dates import DOUBTED, ZONED
 from csv_pipeline.casts.doubts import Doubts
 from csv_pipeline.casts.evidence import Survey, decide
 from csv_pipeline.casts.figures import Figures, figures_of
-from csv_pipeline.casts.moments import Declared, Moments, moments_of, settle, take_census
+from csv_pipeline.casts.moments import Declared, Moments, moments_of, orders_of, settle, take_census
 from csv_pipeline.casts.times import Forms
 from csv_pipeline.casts.zones import Census
 from csv_pipeline.errors import FileRefusedError
@@ -159,9 +159,10 @@ class Surveys:
         `year` is the latest that it is anywhere on the day of the import.
         """
         account, feed = header.account, header.feed
-        days = [one.survey for one in self.moments if isinstance(one.survey, Survey)]
+        order = account.setting("date_order")
+        days = orders_of(self.moments, order)
         marks, of_marks = self.figures.decided(account, settled, name, feed.name)
-        orders, of_orders = decide(days, account.setting("date_order"), settled, name)
+        orders, of_orders = decide(days, order, settled, name)
         zone = account.setting("time_zone")
         declared = Declared(
             ordered=account.date_order is not None,
