@@ -234,6 +234,19 @@ def test_what_becomes_of_files_is_the_same_whether_they_go_together_or_alone(
     assert found[0] == found[1]
 
 
+def test_blanks_around_texts_are_counted_for_each_file(desk: Desk) -> None:
+    contents = [f"{HEADER}a,Ann,1\n b ,Bob,2\n", f"{HEADER}c,C,3\n", f'{HEADER}d,D,4\ne," E",5\n']
+    reports = together(desk, arrived(desk, contents))
+    assert [
+        [one.because for one in report.evidence if one.subject == "blanks around text"]
+        for report in reports
+    ] == [
+        ["1 cells had any: 1 of 'ID', the first in row 3"],
+        [],
+        ["1 cells had any: 1 of 'Name', the first in row 3"],
+    ]
+
+
 @pytest.mark.parametrize(
     ("kind", "declared"),
     [

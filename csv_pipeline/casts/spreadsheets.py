@@ -35,7 +35,7 @@ NOT_AVAILABLE = frozenset(_NOT_AVAILABLE.split())
 
 _CODE = r"^(?:#{4,}|Err:5\d\d)$"  # a column too narrow; an error of LibreOffice Calc
 _NUMBER = r"^[+-]?[0-9]{1,3}(?:[.,][0-9]+[Ee][+-]?|[Ee][+])[0-9]{1,3}$"
-_GUARDED = r'^="((?:[^"]|"")*)"$'
+GUARDED = r'^="((?:[^"]|"")*)"$'
 ERROR_HINT = "a value; this is an error of the spreadsheet that the file comes from"
 NUMBER_HINT = "an id as it was before a spreadsheet made a number of it"
 
@@ -51,7 +51,7 @@ def may_be(value: pl.Expr) -> pl.Expr:
 
 def unguarded(value: pl.Expr) -> pl.Expr:
     """Return the text that a formula guards, trimmed: `00417` of `="00417"`."""
-    inner = value.str.extract(_GUARDED).str.replace_all('""', '"', literal=True).str.strip_chars()
+    inner = value.str.extract(GUARDED).str.replace_all('""', '"', literal=True).str.strip_chars()
     return pl.when(value.str.starts_with('="')).then(inner.fill_null(value)).otherwise(value)
 
 

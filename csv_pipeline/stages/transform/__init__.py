@@ -35,6 +35,7 @@ from csv_pipeline.spec.header import (
     used_in,
 )
 from csv_pipeline.spec.kinds import Kind
+from csv_pipeline.stages.transform import bared
 from csv_pipeline.stages.transform.casting import typed_rows
 from csv_pipeline.stages.transform.derived import check_file
 from csv_pipeline.stages.transform.named import told_by_name
@@ -118,20 +119,24 @@ def transform(
     )
     alike = _alike(plans)
 
-    def type_batch(numbered: tuple[int, pl.DataFrame]) -> tuple[pl.Series, list[pl.DataFrame]]:
+    def type_batch(
+        numbered: tuple[int, pl.DataFrame],
+    ) -> tuple[pl.Series, list[tuple[pl.DataFrame, ...]]]:
         number, batch = numbered
         made = [typed_rows(some, plan) for plan, some in _by_plan(batch, files, alike)]
         typed, faults = (pl.concat(one[at] for one in made) for at in (0, 1))
         rows.write(typed if len(made) == 1 else typed.sort(TYPED_ORIGIN[0]), number)
         rejects.write(faults, number)
-        return faults["row_number"].unique(), [ids for *_, ids in made]
+        return faults["row_number"].unique(), [its[2:] for its in made]
 
     at_fault, damaged_ids = [0] * len(plans), [dict[str, Damage]() for _ in plans]
+    around: list[bared.Found] = [{} for _ in plans]
     for bad, found in in_order(type_batch, enumerate(batches(files.rows) if alike else ())):
         for at, some in by_part(bad.to_frame(), files.parts):
             at_fault[at] += some.height
-        for ids in found:
+        for ids, texts in found:
             _add_damage(damaged_ids, ids, files)
+            bared.add(around, texts, files)
     made: list[TypedFile | FileRefusedError] = []
     own = _own_rows(rows.batches, files) if feed.file_checks else {}
     for at, plan in enumerate(plans):
@@ -161,6 +166,7 @@ def transform(
                     _layout_evidence(layout, plan),
                     *_declared(plan),
                     *plan.decided.evidence,
+                    *bared.evidence(around[at], headings),
                     *(one for one in checked if isinstance(one, Evidence)),
                 ),
                 warnings=(

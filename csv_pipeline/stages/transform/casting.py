@@ -17,6 +17,7 @@ from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.header import gathered_in
 from csv_pipeline.spec.kinds import Kind
 from csv_pipeline.spec.names import EXTRA
+from csv_pipeline.stages.transform.bared import bared
 from csv_pipeline.stages.transform.derived import with_derived
 from csv_pipeline.stages.transform.plan import Plan, is_id
 from csv_pipeline.stages.transform.signing import signed
@@ -24,8 +25,10 @@ from csv_pipeline.stages.transform.signing import signed
 _FEW = 2_000  # rows
 
 
-def typed_rows(batch: pl.DataFrame, plan: Plan) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Return a batch as the contract's columns, its rows' faults, and the ids to look at.
+def typed_rows(batch: pl.DataFrame, plan: Plan) -> tuple[pl.DataFrame, ...]:
+    """Return a batch as the contract's columns, its rows' faults, and what is to be counted of it.
+
+    That are the ids to look at, and the texts that had something around them: see `bared`.
 
     The rows have `EXTRA` and `TYPED_ORIGIN` besides. The ids are those columns, with
     `TYPED_ORIGIN`, of which a spreadsheet may have damaged any.
@@ -33,7 +36,8 @@ def typed_rows(batch: pl.DataFrame, plan: Plan) -> tuple[pl.DataFrame, pl.DataFr
     feed = plan.feed
     every = [column for column in feed.columns if column.name in plan.sources]
     present = [column for column in every if column.gathers is None]
-    text, odd = _text(batch, present, plan.sources, feed)
+    trimmed = _trimmed(batch, present, plan.sources)
+    text, odd = _clean(trimmed, present, feed)
     contested = _contested(batch, text, plan) if plan.others else {}
     made: list[pl.Series] = []
     faults = [pl.DataFrame(schema=REJECTS)]
@@ -75,7 +79,8 @@ def typed_rows(batch: pl.DataFrame, plan: Plan) -> tuple[pl.DataFrame, pl.DataFr
     typed, more = signed(typed, text, plan)
     faults += more
     ids = text.select(*TYPED_ORIGIN, *(name for name, its in odd.items() if its.damaged))
-    return with_derived(typed, plan), pl.concat(faults), ids
+    around = bared(batch, trimmed, present, plan.sources, odd)
+    return with_derived(typed, plan), pl.concat(faults), ids, around
 
 
 def _gathered(
@@ -169,10 +174,21 @@ def _text(
     batch: pl.DataFrame, columns: Sequence[Column], positions: Mapping[str, int], feed: Feed
 ) -> tuple[pl.DataFrame, dict[str, cells.Oddities]]:
     """Return clean cells by column, null for no value, with `TYPED_ORIGIN`; and what is odd."""
-    trimmed = batch.select(
+    return _clean(_trimmed(batch, columns, positions), columns, feed)
+
+
+def _trimmed(
+    batch: pl.DataFrame, columns: Sequence[Column], positions: Mapping[str, int]
+) -> pl.DataFrame:
+    return batch.select(
         *(pl.col(str(positions[c.name])).str.strip_chars().alias(c.name) for c in columns),
         *(pl.col(name).alias(typed) for name, typed in zip(ORIGIN, TYPED_ORIGIN, strict=True)),
     )
+
+
+def _clean(
+    trimmed: pl.DataFrame, columns: Sequence[Column], feed: Feed
+) -> tuple[pl.DataFrame, dict[str, cells.Oddities]]:
     # Few columns have such cells, and to look takes a fifth of the time of making all anew.
     known = [(c, cells.null_words(feed.nulls | c.nulls), is_id(c, feed)) for c in columns]
     odd = _oddities(trimmed.select(c.name for c in columns), known)
