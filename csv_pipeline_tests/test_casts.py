@@ -3,7 +3,7 @@
 import datetime as dt
 from decimal import Decimal
 from types import ModuleType
-from typing import Annotated
+from typing import Annotated, Any
 
 import polars as pl
 import pytest
@@ -220,6 +220,43 @@ def test_any_text_and_any_blanks_are_surveyed(of: ModuleType, cells: list[str | 
     survey = of.survey(columns_of(OneOfEachKind)[0], "Heading")
     survey.add(values, values.to_frame().with_row_index()["index"])
     assert survey.open.count + sum(seen.count for seen in survey.seen) <= len(cells)
+
+
+def read_as(name: str, text: str, style: str | None = None) -> Any:
+    (of,) = (of for of in columns_of(OneOfEachKind) if of.name == name)
+    reading = Reading(style=style, since=1, until=9999)
+    return CASTS[of.kind].values(pl.Series([text]), of, reading).item()
+
+
+@settings(deadline=None, max_examples=60)
+@given(number=st.integers(-(2**63) + 1, 2**63 - 1), form=st.sampled_from(["{}", "{:+}", "{:040}"]))
+def test_every_whole_number_reads_back_exactly(number: int, form: str) -> None:
+    assert read_as("whole", form.format(number)) == number
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    date=st.dates(dt.date(1500, 1, 1), dt.date(2199, 12, 31)),
+    form=st.sampled_from(
+        [
+            ("%Y-%m-%d", None),
+            ("%Y%m%d", None),
+            ("%d %b %Y", None),
+            ("%B %d, %Y", None),
+            ("%d.%m.%Y", DateOrder.DAY_FIRST),
+            ("%d/%m/%Y", DateOrder.DAY_FIRST),
+            ("%m/%d/%Y", DateOrder.MONTH_FIRST),
+        ]
+    ),
+)
+def test_every_day_reads_back_exactly(date: dt.date, form: tuple[str, str | None]) -> None:
+    assert read_as("day", date.strftime(form[0]), form[1]) == date
+
+
+@settings(deadline=None, max_examples=60)
+@given(time=st.times(), form=st.sampled_from(["%H:%M:%S.%f", "%I:%M:%S.%f %p"]))
+def test_every_time_of_day_reads_back_exactly(time: dt.time, form: str) -> None:
+    assert read_as("time", time.strftime(form)) == time
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,10 @@ from csv_pipeline.definitions import defs
 from csv_pipeline.defs.chart import outcome_svg
 from csv_pipeline.defs.checks import CHECKS
 from csv_pipeline.defs.overdue import CHECK
+from csv_pipeline.feeds import FEEDS
 from csv_pipeline.model import Counts
 from csv_pipeline.settings import settings
+from csv_pipeline.spec.feed import Feed
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +51,23 @@ def test_an_asset_tells_whose_it_is_and_what_it_is_made_with() -> None:
     assert (orders.group_name, orders.owners) == ("ebay", ["team:imports"])
     assert orders.kinds == {"csv", "polars", "postgres"}
     assert orders.tags["csv_pipeline/feed"] == "ebay_orders"
+
+
+@pytest.mark.parametrize("feed", FEEDS, ids=[feed.name for feed in FEEDS])
+def test_each_feed_is_a_described_line_from_its_source_to_what_follows(feed: Feed) -> None:
+    after = [its.name for its in feed.derived] + [f"{feed.name}_worklist"] * bool(feed.worklist)
+    parents = {
+        f"{feed.name}_files": f"{feed.group}_source",
+        feed.name: f"{feed.name}_files",
+        f"{feed.name}_rejects": f"{feed.name}_files",
+        **dict.fromkeys(after, feed.name),
+    }
+    for name, parent in parents.items():
+        (its,) = (dep.asset_key.to_user_string() for dep in spec(name).deps)
+        assert (its, spec(name).group_name) == (parent, feed.group)
+    assert all(
+        len(str(spec(name).description).split()) >= 6 for name in {*parents, *parents.values()}
+    )
 
 
 def test_no_two_feeds_rejects_are_taken_for_one_table() -> None:

@@ -440,6 +440,7 @@ def test_the_commands_show_and_apply(shelf: Shelf, monkeypatch: pytest.MonkeyPat
 
     said = call("diff", shelf.name)
     assert (said.exit_code, "2: 09, x8" in said.stdout) == (0, True)
+    assert "It refuses what does not fit" in said.stdout
     refused = call("apply", shelf.name)
     assert (refused.exit_code, "takes --set-aside or --fresh" in refused.stderr) == (2, True)
     done = call("apply", shelf.name, "--set-aside")

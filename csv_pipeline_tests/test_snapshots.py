@@ -352,10 +352,15 @@ def test_a_file_at_the_limit_is_imported(desk: Desk) -> None:
     assert bring(desk, "stock_bounded", lines(80)).counts.missing == 20
 
 
-def test_a_share_of_few_rows_says_nothing_unless_the_file_is_empty(desk: Desk) -> None:
+def test_of_few_rows_less_than_half_are_never_too_many_and_half_are(desk: Desk) -> None:
     bring(desk, "stock_bounded", lines(10))
-    assert bring(desk, "stock_bounded", lines(3)).counts.missing == 7
-    assert bring(desk, "stock_bounded", "").problem_code == "too_many_missing"
+    assert bring(desk, "stock_bounded", lines(6)).counts.missing == 4
+    before = desk.rows("stock_bounded", order="sku")
+    for file in (lines(3), lines(1), "z,N,1", ""):
+        report = bring(desk, "stock_bounded", file)
+        assert (report.outcome, report.problem_code) == (Outcome.REFUSED, "too_many_missing")
+    assert desk.rows("stock_bounded", order="sku") == before
+    assert bring(desk, "stock_bounded", lines(4)).counts.missing == 2
 
 
 def test_an_empty_file_empties_the_table_of_a_feed_without_limits(desk: Desk) -> None:

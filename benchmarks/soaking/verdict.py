@@ -78,6 +78,8 @@ def _judge_events(evidence: Evidence, into: Differences) -> None:
     lanes = len({drop.lane for drop in evidence.drops})
     if evidence.kept is not None and evidence.kept[0] > 3 * lanes:
         into.add("events", f"retention leaves {evidence.kept[0]} runs of {lanes} lanes")
+    if evidence.kept is not None and evidence.kept[1] > EVENTS_OF_A_RUN * max(evidence.kept[0], 1):
+        into.add("events", f"retention leaves {evidence.kept[1]} events of {evidence.kept[0]} runs")
 
 
 def _judge_memory(role: str, evidence: Evidence, into: Differences) -> None:

@@ -160,6 +160,8 @@ def changes(one: Feed, found: "Sequence[Change]") -> None:
         )
     print_under(one.name, made)
     out.print(f"To make the tables so: {command()} feeds apply {one.name}")
+    if any(its.unfit for its in found):
+        out.print("It refuses what does not fit, and says by which options it takes it.")
 
 
 def _meanwhile(its: "Change") -> str:

@@ -24,7 +24,8 @@ class Snapshot:
         missing: What becomes of the stored rows that are not in the file.
         max_missing_rows: A file that would flag or delete more rows is refused; None: no limit.
         max_missing_share: So is one that would flag or delete a greater share of the scope's stored
-            rows, unless these are fewer than `SHARE_FROM_ROWS` and the file has any row.
+            rows; None: no limit. Of fewer than `SHARE_FROM_ROWS` rows less than half are never too
+            many: a share says little about a handful.
     """
 
     scope: tuple[str, ...] = ()

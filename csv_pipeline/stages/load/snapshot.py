@@ -134,7 +134,7 @@ class SnapshotLoad:
     def _hold_to_limits(self, found: ScopeCounts) -> None:
         rows, share = self._snapshot.max_missing_rows, self._snapshot.max_missing_share
         allowed = self._claim.max_missing
-        judged = found.before >= SHARE_FROM_ROWS or not self._incoming.expected
+        judged = found.before >= SHARE_FROM_ROWS or 2 * found.absent >= found.before
         limit = None
         if allowed is not None:
             if found.absent > allowed:
