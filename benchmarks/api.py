@@ -1,12 +1,14 @@
 """Measure the API as those who use it see it: `python -m benchmarks.api`.
 
-It prints how long lists take while 20 files of 10 MB are sent and 100 listen, what memory the
-service has then and while 1 GB comes, how fast an upload is by a bare copy over loopback, and a
-page of 1,000,000 rejects; and what processor time of the service each takes, which says more than
-the clock where the machine has other work. Dagster is not there, so nothing is imported meanwhile.
+It prints how long lists take while clients send files and many listen, what memory the service has
+then and while 1 GB comes, how fast an upload is by a bare copy over loopback, pages of 1,000,000
+rejects, and a check of 1,000,000 rows by the engine's own dry run; and what processor time of the
+service some take, which says more than the clock where the machine has other work. Dagster is not
+there, so nothing is imported meanwhile.
 """
 
 import json
+import math
 import os
 import socket
 import subprocess
@@ -20,13 +22,16 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import PIPE
+from typing import Any
 
 import httpx2
 import sqlalchemy as sa
 
 from benchmarks.senders import body
 from csv_pipeline.access import Scope
+from csv_pipeline.engine import upload_checks, uploads
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
+from csv_pipeline.engine.receiving import Receiver
 from csv_pipeline.engine.run import run
 from csv_pipeline.feeds import FEEDS
 from csv_pipeline.files.landing import found_file
@@ -40,6 +45,7 @@ _SECONDS_OF_SENDING = 10.0
 _LARGE_BYTES = 500 * 1024**2
 _HUGE_BYTES = 1024**3
 _REJECTS = 1_000_000
+_ROWS = 1_000_000
 _READS = 21
 _MORE_REJECTS = """
 INSERT INTO csv_pipeline.reject (import_id, row_number, line_number, "column", rule, value, message,
@@ -97,11 +103,59 @@ def main() -> None:
                         f"rejects of {_REJECTS:,}, {name}: {seconds * 1000:.0f} ms, "
                         f"{spent * 1000:.0f} ms of the processor"
                     )
+                _checked(pipeline, served)
                 _under_load(served)
                 _throughput(served, Path(folder))
                 _while_huge(served)
         finally:
             pipeline.close()
+
+
+def _checked(pipeline: Pipeline, served: Served) -> None:
+    """Compare the check of an upload to the engine's own dry run, in turns; then read its page."""
+    path = pipeline.settings.home / "many.csv"
+    path.write_bytes(b"".join(_many_rows(_ROWS)))
+    found = found_file(location_of(path), ACCOUNT, FEED)
+
+    def dry_run() -> None:
+        claim = pipeline.claim_file(found, dry_run=True)
+        assert claim is not None  # a dry run takes no claim from the ledger
+        run(pipeline, [claim])
+
+    size = path.stat().st_size
+    facts: dict[str, Any] = {"by": "bench", "feed": FEED, "size_bytes": size, "check_first": True}
+    sent = uploads.begin(pipeline, ACCOUNT, path.name, **facts)
+    with Receiver.of(pipeline, sent) as receiver:
+        receiver.write([path.read_bytes()])
+        receiver.finish()
+
+    def check() -> None:
+        uploads.to_be_checked(pipeline, sent.upload_id)
+        upload_checks.check(pipeline, sent.upload_id, lambda _: None)
+
+    seconds: dict[Callable[[], None], float] = {}
+    for do in (dry_run, check, check, dry_run):
+        _vacuum(pipeline)  # what the one before took back is in the tables
+        seconds[do] = min(_timed(do), seconds.get(do, math.inf))
+    plain, checked = seconds[dry_run], seconds[check]
+    print(
+        f"check of {_ROWS:,} rows: {checked:.1f} s, {checked / plain:.2f} times the dry run of the "
+        f"engine ({plain:.1f} s)"
+    )
+    for name, at in {
+        "page": f"/imports/{sent.upload_id}/check",
+        "rejects": f"/api/v1/imports/{sent.upload_id}/rejects",
+    }.items():
+        median = _times(served, at, _READS)[_READS // 2]
+        print(f"check of {_ROWS:,} rows, its {name}: {median * 1000:.0f} ms")
+
+
+def _many_rows(count: int) -> Iterator[bytes]:
+    """Give a file of so many rows, of which one in a hundred is bad."""
+    yield b"Customer ID,Name,Email\n"
+    for number in range(count):
+        host = "" if number % 100 == 0 else "@example.org"
+        yield f"C{number},Ann Example,ann{number}{host}\n".encode()
 
 
 def _under_load(served: Served) -> None:
@@ -234,11 +288,15 @@ def _rejected(pipeline: Pipeline) -> int:
         first = connection.scalar(sa.text("SELECT min(row_number) FROM csv_pipeline.reject"))
         facts = {"more": _REJECTS - 1, "import_id": report.import_id, "row_number": first}
         connection.execute(sa.text(_MORE_REJECTS), facts)
-    with pipeline.database.engine.connect() as connection:
-        own = connection.execution_options(isolation_level="AUTOCOMMIT")
-        own.execute(sa.text("VACUUM (ANALYZE) csv_pipeline.reject"))
+    _vacuum(pipeline)
     import_id: int = report.import_id
     return import_id
+
+
+def _vacuum(pipeline: Pipeline) -> None:
+    with pipeline.database.engine.connect() as connection:
+        own = connection.execution_options(isolation_level="AUTOCOMMIT")
+        own.execute(sa.text("VACUUM (ANALYZE)"))
 
 
 @contextmanager

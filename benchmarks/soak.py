@@ -3,9 +3,10 @@
 `csv-pipeline dev` runs as a user starts it, with default settings, in a folder of its own. For
 three feeds of 50 accounts files are moved in, written in place or slowly, replaced by newer ones
 and repeated; two in a hundred are bad, some have times of the past or the future, as from senders
-whose clocks are wrong (this machine's own clock is left alone). Meanwhile processes are killed, and
-the store fails for seconds. For the last two fifths of the time files arrive and nothing is killed,
-so that memory can be watched.
+whose clocks are wrong. Meanwhile processes are killed, the store fails for seconds, and the clock
+of the database, which the ledger goes by, is an hour ahead or behind for seconds; this machine's
+own clock is left alone. For the last two fifths of the time files arrive and nothing is killed, so
+that memory can be watched.
 
 In the end every file must have the fate it must have, and every table the rows that the files say.
 The report is `benchmarks/soak.json`, the chart `docs/soak.svg`. Exits with 1 if anything is amiss.
@@ -31,6 +32,7 @@ from typing import Any
 import psycopg
 
 from benchmarks.soaking import report
+from benchmarks.soaking.clock import Clock
 from benchmarks.soaking.model import Differences
 from benchmarks.soaking.observed import Observer, Sample
 from benchmarks.soaking.processes import running
@@ -50,6 +52,7 @@ class Soak:
 
     told: argparse.Namespace
     folder: Path
+    clock: Clock
     dev: subprocess.Popen[bytes]
     stop: threading.Event
     began: float = field(default_factory=time.monotonic)
@@ -62,7 +65,7 @@ class Soak:
         seconds, observer = 60.0 * self.told.minutes, Observer(self.folder)
         landing = self.folder / "data/landing"
         sender = Sender(landing=landing, seed=self.told.seed, began=self.began)
-        trouble = Trouble(self.folder, sender, observer.has_died_over, self.told.seed)
+        trouble = Trouble(self.folder, sender, self.clock, observer.has_died_over, self.told.seed)
         line_at = 0.0
 
         def is_over(share: float = 1.0) -> bool:
@@ -185,9 +188,10 @@ def main(arguments: Sequence[str]) -> int:
     print(f"{told.minutes:g} minutes, seed {told.seed}, in {folder}", flush=True)
     (folder / "feeds.d").mkdir()
     (folder / "feeds.d/visits.yaml").write_text(VISITS, encoding="utf-8")
-    dev = _started(folder, stop)
+    clock = Clock.made_in(folder)
+    dev = _started(folder, clock, stop)
     try:
-        code = Soak(told=told, folder=folder, dev=dev, stop=stop).run()
+        code = Soak(told=told, folder=folder, clock=clock, dev=dev, stop=stop).run()
     finally:
         end(dev)
     if code == 0:
@@ -197,14 +201,14 @@ def main(arguments: Sequence[str]) -> int:
     return code
 
 
-def _started(folder: Path, stop: threading.Event) -> subprocess.Popen[bytes]:
+def _started(folder: Path, clock: Clock, stop: threading.Event) -> subprocess.Popen[bytes]:
     ports = [str(_free_port()) for _ in range(2)]
     command = [sys.executable, "-m", "csv_pipeline.cli", "dev"]
     with (folder / "log").open("w") as out:
         dev = subprocess.Popen(  # noqa: S603
             [*command, "--port", ports[0], "--page-port", ports[1]],
             cwd=folder,
-            env=_environment(),
+            env=_environment() | clock.environment(),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,

@@ -1,6 +1,8 @@
 """The soak: what it expects of the files it drops, and that its verdict sees what is amiss."""
 
 import random
+import shutil
+import subprocess
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -8,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.soaking.clock import STEP_SECONDS, Clock
 from benchmarks.soaking.model import Arrived, Drop, Kind, expected_rows
 from benchmarks.soaking.observed import Sample
 from benchmarks.soaking.report import draw, lags, report, save
@@ -22,12 +25,15 @@ ONE, TWO, OTHER = ("K1", "Title 1", "1"), ("K2", "Title 1", "1"), ("K1", "Title 
 def drop(number: int, *rows: tuple[str, ...], kind: Kind = Kind.GOOD, **more: object) -> Drop:
     path = f"/landing/acme/products/{number}.csv"
     identity = (path, 10, NOON + timedelta(seconds=number))
-    facts = {"number": number, "identity": identity, "complete_at": number * 60.0} | more
+    facts: dict[str, object] = {
+        "number": number, "identity": identity, "digest": str(number), "complete_at": number * 60.0
+    } | more  # fmt: skip
     return Drop(account=LANE[0], feed=LANE[1], kind=kind, rows=rows, **facts)  # type: ignore[arg-type]
 
 
 def arrived(of: Drop, status: str, **more: object) -> Arrived:
-    facts: dict[str, object] = {"settled_at": NOON.timestamp() + of.complete_at + 2.5}
+    settled_at = NOON.timestamp() + of.complete_at + 2.5
+    facts: dict[str, object] = {"settled_at": settled_at, "digest": of.digest}
     if status == "imported":
         facts |= {"imports": 1, "read": len(of.rows)}
     facts |= more
@@ -80,10 +86,16 @@ def test_a_soak_in_which_all_is_as_it_must_be_is_passed() -> None:
         pytest.param("events", {"samples": (sample(1, events=90),)}, id="many events of a run"),
         pytest.param("events", {"samples": ()}, id="nothing is known of events"),
         pytest.param("events", {"kept": (4, 240)}, id="retention keeps what is old"),
+        pytest.param("events", {"kept": (1, 90)}, id="retention keeps events of nothing"),
         pytest.param(
             "memory",
             {"samples": [sample(minute, 200 + 3 * minute) for minute in range(40)]},
             id="memory grows",
+        ),
+        pytest.param(
+            "restart",
+            {"samples": [sample(minute, pid=minute // 25) for minute in range(30)]},
+            id="the daemon dies by itself",
         ),
     ],
 )
@@ -100,6 +112,9 @@ def test_the_verdict_says_what_is_not_as_it_must_be(kind: str, change: dict[str,
         ("imported", {"imports": 2}, "counts"),
         ("imported", {"read": 3}, "counts"),
         ("imported", {"rejected": 1}, "counts"),
+        ("imported", {"rejects": 1}, "counts"),
+        ("imported", {"digest": None}, "bytes"),
+        ("imported", {"digest": "other"}, "bytes"),
     ],
 )
 def test_a_file_that_ended_otherwise_is_told(
@@ -168,6 +183,32 @@ def test_what_is_dropped_is_what_is_remembered(
 
 def _time_of(nanoseconds: int) -> datetime:
     return datetime.fromtimestamp(nanoseconds // 1_000 / 1_000_000, UTC)
+
+
+def test_the_clock_that_is_stepped_is_that_of_the_database_alone(tmp_path: Path) -> None:
+    if shutil.which("cc") is None:
+        pytest.skip("there is no C compiler")
+    clock = Clock.made_in(tmp_path)
+    program = Path(shutil.copy("/bin/date", tmp_path / "postgres"))
+
+    def told(date: Path) -> float:
+        done = subprocess.run(  # noqa: S603
+            [date, "+%s"], env=clock.environment(), capture_output=True, check=True
+        )
+        return int(done.stdout) - time.time()
+
+    assert told(program) == pytest.approx(0, abs=60)
+    for step in (STEP_SECONDS, -STEP_SECONDS):
+        clock.step(step)
+        assert told(program) == pytest.approx(step, abs=60)
+        assert told(Path("/bin/date")) == pytest.approx(0, abs=60)
+
+
+@pytest.mark.parametrize("step", [-STEP_SECONDS, 0, STEP_SECONDS])
+def test_how_long_a_file_took_is_known_while_the_clock_is_wrong(step: int) -> None:
+    settled_at = NOON.timestamp() + FIRST.complete_at + 2.5 + step
+    ledger = [arrived(FIRST, "imported", settled_at=settled_at)]
+    assert lags([FIRST], ledger, NOON.timestamp()) == [(60.0, 2.5)]
 
 
 def test_the_report_keeps_and_draws_what_was_seen(tmp_path: Path) -> None:

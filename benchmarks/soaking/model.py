@@ -10,11 +10,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from hashlib import sha256
 
 Lane = tuple[str, str]
 Row = tuple[str, ...]
 Identity = tuple[str, int, datetime]
 """The path, size and modification time of a file."""
+
+
+def digest_of(content: bytes) -> str:
+    """Return what tells bytes from others."""
+    return sha256(content).hexdigest()
 
 
 class Kind(StrEnum):
@@ -29,7 +35,8 @@ class Kind(StrEnum):
 class Drop:
     """One complete file in the landing area; the first cell of each of its good `rows` is the key.
 
-    `rejected` counts its other rows. `complete_at` is in seconds from the beginning. `replaces` is
+    `rejected` counts its other rows, `digest` is of its bytes (`digest_of`). `complete_at` is in
+    seconds from the beginning. `replaces` is
     the number of the file that lay there before, `repeats` that of the one with the same bytes.
     """
 
@@ -38,6 +45,7 @@ class Drop:
     feed: str
     identity: Identity
     kind: Kind
+    digest: str
     rows: tuple[Row, ...] = ()
     rejected: int = 0
     complete_at: float = 0.0
@@ -52,15 +60,21 @@ class Drop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrived:
-    """What the ledger says of a file: its status and problem, and its imports that stored rows."""
+    """What the ledger says of a file: its status and problem, and its imports that stored rows.
+
+    `digest` is of the bytes where the ledger says that the file lies now, None if nothing does.
+    `rejects` counts the rejected rows that its imports keep.
+    """
 
     lane: Lane
     identity: Identity
     status: str
+    digest: str | None
     problem: str = ""
     imports: int = 0
     read: int = 0
     rejected: int = 0
+    rejects: int = 0
     settled_at: float | None = None
 
 
@@ -130,6 +144,8 @@ def compare_ledger(drops: Iterable[Drop], ledger: Iterable[Arrived], into: Diffe
         fates = _fates(drop, is_replaced=drop.number in replaced, is_of_two=is_of_two)
         if found.status not in fates:
             _tell_fate(drop, found, fates, into)
+        if found.digest != drop.digest and drop.number not in replaced:
+            into.add("bytes", f"{drop.identity[0]}, number {drop.number}, is not kept as it was")
         if found.status == "imported":
             content = drop.repeats or drop.number
             imported[content] += 1
@@ -160,11 +176,11 @@ def _tell_fate(drop: Drop, found: Arrived, fates: set[str], into: Differences) -
 
 
 def _compare_counts(drop: Drop, found: Arrived, times: int, into: Differences) -> None:
-    told = (found.imports, found.read, found.rejected, times)
-    wanted = (1, len(drop.rows) + drop.rejected, drop.rejected, 1)
+    told = (found.imports, found.read, found.rejected, found.rejects, times)
+    wanted = (1, len(drop.rows) + drop.rejected, drop.rejected, drop.rejected, 1)
     if told != wanted:
         into.add(
             "counts",
-            f"{drop.identity[0]}: its imports, rows read and rejected, and imports of the same "
-            f"bytes are {told}, not {wanted}",
+            f"{drop.identity[0]}: its imports, rows read, rejected and kept as rejects, and "
+            f"imports of the same bytes are {told}, not {wanted}",
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-from benchmarks.soaking.model import Arrived, Lane, Row
+from benchmarks.soaking.model import Arrived, Lane, Row, digest_of
 from benchmarks.soaking.processes import running
 
 _COLUMNS = {
@@ -39,7 +39,9 @@ _LEDGER = """
         count(i.*) FILTER (WHERE i.outcome = 'imported'),
         coalesce(sum(i.read) FILTER (WHERE i.outcome = 'imported'), 0)::bigint,
         coalesce(sum(i.rejected) FILTER (WHERE i.outcome = 'imported'), 0)::bigint,
-        extract(epoch FROM max(i.finished_at))::float8
+        extract(epoch FROM max(i.finished_at))::float8, coalesce(a.moved_to, a.location),
+        (SELECT count(DISTINCT (r.import_id, r.row_number)) FROM csv_pipeline.reject r
+            JOIN csv_pipeline.import USING (import_id) WHERE arrival_id = a.arrival_id)
     FROM csv_pipeline.arrival a LEFT JOIN csv_pipeline.import i USING (arrival_id)
     GROUP BY a.arrival_id ORDER BY a.arrival_id
 """
@@ -137,6 +139,8 @@ class Observer:
                     read=row[8],
                     rejected=row[9],
                     settled_at=row[10],
+                    digest=_digest(Path(row[11])),
+                    rejects=row[12],
                 )
                 for row in connection.execute(_LEDGER)
             ]
@@ -155,3 +159,10 @@ class Observer:
     def left_in_landing(self) -> list[Path]:
         """Return the files that still lie in the landing area."""
         return [path for path in (self.folder / "data/landing").rglob("*") if path.is_file()]
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        return digest_of(path.read_bytes())
+    except OSError:
+        return None

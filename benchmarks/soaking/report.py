@@ -5,10 +5,12 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from math import remainder
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.soaking.clock import STEP_SECONDS
 from benchmarks.soaking.model import Arrived, Differences, Drop
 from benchmarks.soaking.observed import Sample
 from benchmarks.soaking.verdict import WATCHED, Evidence, growth_mb
@@ -23,11 +25,12 @@ def lags(
 ) -> list[tuple[float, float]]:
     """Return of each file when it was complete and how long it took to be settled, in seconds.
 
-    `began` is the beginning in seconds since 1970, which `complete_at` counts from.
+    `began` is the beginning in seconds since 1970, which `complete_at` counts from. Whole steps of
+    the database's clock, which says when a file was settled, do not count.
     """
     settled = {arrived.identity: arrived.settled_at for arrived in ledger}
     return sorted(
-        (drop.complete_at, at - began - drop.complete_at)
+        (drop.complete_at, remainder(at - began - drop.complete_at, STEP_SECONDS))
         for drop in drops
         if (at := settled.get(drop.identity)) is not None
     )

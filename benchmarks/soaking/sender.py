@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from benchmarks.soaking.model import Drop, Identity, Kind, Lane, Row
+from benchmarks.soaking.model import Drop, Identity, Kind, Lane, Row, digest_of
 from csv_pipeline.spec.feed import SHARE_FROM_ROWS
 
 ACCOUNTS = tuple(f"account{number:02}" for number in range(50))
@@ -164,7 +164,7 @@ class Sender:
         drop = Drop(
             number=number or next(self._numbers), account=lane[0], feed=lane[1], kind=kind,
             rows=rows, rejected=rejected, replaces=replaces, repeats=repeats, identity=identity,
-            complete_at=time.monotonic() - self.began,
+            digest=digest_of(content), complete_at=time.monotonic() - self.began,
         )  # fmt: skip
         with self._lock:
             self.drops.append(drop)

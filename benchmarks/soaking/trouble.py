@@ -1,4 +1,4 @@
-"""Random trouble: processes are killed, the archive is no folder, an account's folder is away."""
+"""Random trouble: processes are killed, folders are away, the database's clock is stepped."""
 
 import os
 import random
@@ -9,13 +9,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.soaking.clock import STEP_SECONDS, Clock
 from benchmarks.soaking.processes import running
 from benchmarks.soaking.sender import ACCOUNTS, Sender
 
 _KILLED = ("run", "run", "run", "session", "daemon", "code", "code server", "database",
            "runs' source", "web server", "import page")  # fmt: skip
 _STORE = ("archive", "folder")
+_CLOCK = "clock"
 ARCHIVE, FOLDER = "archive is no folder", "account's folder is away"
+AHEAD, BEHIND = "database's clock is ahead", "database's clock is behind"
 
 
 @dataclass(slots=True)
@@ -24,6 +27,7 @@ class Trouble:
 
     folder: Path
     sender: Sender
+    clock: Clock
     is_spared: Callable[[int], bool]
     seed: int
     happened: list[tuple[float, str]] = field(default_factory=list)
@@ -36,11 +40,16 @@ class Trouble:
             time.sleep(0.2)
             if time.monotonic() < due:
                 continue
-            kind = chance.choice((*_KILLED, *_STORE, *_STORE))
-            done = self._store(kind, chance) if kind in _STORE else self._kill(kind, chance)
+            kind = chance.choice((*_KILLED, *_STORE, *_STORE, _CLOCK, _CLOCK))
+            done = self._make(kind, chance)
             # A run lives for a second: it is waited for.
             pause = chance.expovariate(1 / every_seconds) if done else 0.1
             due = time.monotonic() + pause
+
+    def _make(self, kind: str, chance: random.Random) -> bool:
+        if kind == _CLOCK:
+            return self._step(chance)
+        return self._store(kind, chance) if kind in _STORE else self._kill(kind, chance)
 
     def _kill(self, role: str, chance: random.Random) -> bool:
         found = [one for one in running(self.folder) if one.role == role]
@@ -69,6 +78,15 @@ class Trouble:
             place.unlink() if kind == "archive" else place.rmdir()
         aside.rename(place)
         self.sender.go_on(account)
+        return True
+
+    def _step(self, chance: random.Random) -> bool:
+        """Let the database's clock be wrong for some seconds, in which processes live on."""
+        step = chance.choice((STEP_SECONDS, -STEP_SECONDS))
+        self.clock.step(step)
+        self._note(AHEAD if step > 0 else BEHIND)
+        time.sleep(chance.uniform(3, 8))
+        self.clock.step(0)
         return True
 
     def _note(self, what: str) -> None:

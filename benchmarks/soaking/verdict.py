@@ -60,6 +60,7 @@ def judge(evidence: Evidence) -> Differences:
     _judge_events(evidence, into)
     for role in WATCHED:
         _judge_memory(role, evidence, into)
+        _judge_restarts(role, evidence, into)
     return into
 
 
@@ -78,12 +79,22 @@ def _judge_events(evidence: Evidence, into: Differences) -> None:
     lanes = len({drop.lane for drop in evidence.drops})
     if evidence.kept is not None and evidence.kept[0] > 3 * lanes:
         into.add("events", f"retention leaves {evidence.kept[0]} runs of {lanes} lanes")
+    if evidence.kept is not None and evidence.kept[1] > EVENTS_OF_A_RUN * max(evidence.kept[0], 1):
+        into.add("events", f"retention leaves {evidence.kept[1]} events of {evidence.kept[0]} runs")
 
 
 def _judge_memory(role: str, evidence: Evidence, into: Differences) -> None:
     grown = growth_mb(role, evidence)
     if grown is not None and grown[1] > _GROWTH_MB + _GROWTH * grown[0]:
         into.add("memory", f"{role} had {grown[0]:.0f} MB, and then {grown[1]:.0f} MB more")
+
+
+def _judge_restarts(role: str, evidence: Evidence, into: Differences) -> None:
+    """Tell of a process that ended by itself, whose memory nobody could judge then."""
+    calm = [s for s in evidence.samples if s.at >= evidence.calm_from + WARM_SECONDS]
+    lived = {sample.pids.get(role) for sample in calm}
+    if len(lived) > 1:
+        into.add("restart", f"{role} was started again while nothing was killed")
 
 
 def growth_mb(role: str, evidence: Evidence) -> tuple[float, float] | None:
