@@ -506,14 +506,14 @@ def test_imports_lists_the_newest_first_and_only_those_asked_for(terminal: Termi
 
 
 def test_without_imports_the_list_says_how_to_begin(terminal: Terminal) -> None:
-    terminal.call("account", terminal.account)
+    terminal.call("account", terminal.account, "--date-order", "day-first")
     said = terminal.call("imports", "--account", terminal.account)
     assert said.exit_code == 0
     assert str(terminal.pipeline.settings.landing_folder) in said.out
 
 
 def test_imports_of_an_account_that_is_none_name_the_one_that_was_meant(terminal: Terminal) -> None:
-    terminal.call("account", terminal.account)
+    terminal.call("account", terminal.account, "--date-order", "day-first")
     said = terminal.call("imports", "--account", terminal.account.replace("imports", "import", 1))
     assert said.exit_code == 2
     assert f"none has this name (did you mean '{terminal.account}'" in said.err
@@ -729,6 +729,18 @@ def test_accounts_shows_what_was_declared(terminal: Terminal) -> None:
     assert "ann_s" in line
 
 
+@pytest.mark.parametrize(
+    "asked", [["account", "acmee"], ["worklist", "coupa_purchase_orders", "-a", "acmee"]]
+)
+def test_to_ask_for_an_account_that_is_not_there_makes_none(
+    pipeline: Pipeline, terminal: Terminal, asked: list[str]
+) -> None:
+    terminal.call("account", "acme", "--date-order", "day-first")
+    said = terminal.call(*asked)
+    assert (said.exit_code, "did you mean 'acme'" in said.err) == (2, True)
+    assert " acmee " not in terminal.call("accounts").out
+
+
 def test_a_setting_that_is_wrong_exits_with_2_and_is_named(
     monkeypatch: pytest.MonkeyPatch, fresh_settings: None
 ) -> None:
@@ -736,6 +748,7 @@ def test_a_setting_that_is_wrong_exits_with_2_and_is_named(
     result = CliRunner().invoke(commands.app, ["imports"])
     assert result.exit_code == 2
     assert result.stderr.startswith("csv-pipeline: settings: CSV_PIPELINE_MAX_COLUMNS: ")
+    assert result.stderr.endswith("; found 'none'\n")
 
 
 def test_a_silent_database_exits_with_3_and_its_password_stays_secret(

@@ -20,7 +20,10 @@ from csv_pipeline.storage.worker import is_gone
 from csv_pipeline_tests.test_cli import free_port
 
 CUSTOMERS = "Customer ID,Name\nC1,Ann\nC2,Bob\n"
-VISITS = "fields: [{name: id, title: ID}, {name: pages, title: Pages}]\nprimaryKey: id\n"
+VISITS = (
+    "fields: [{name: id, title: ID, constraints: {pattern: '[0-9]+'}}, {name: pages, title: Pages}]"
+    "\nprimaryKey: id\n"
+)
 LONG_SECONDS = 300  # on a busy machine a start takes minutes
 SLEEP = (sys.executable, "-c", "import time; time.sleep(60)")
 FAIL = (sys.executable, "-c", "raise SystemExit(3)")
@@ -73,13 +76,17 @@ def test_nothing_forks_once_polars_has_run() -> None:
 
 
 @pytest.mark.slow
-def test_nothing_that_is_imported_before_a_fork_runs_polars() -> None:
+def test_nothing_that_is_imported_before_a_fork_runs_polars(tmp_path: Path) -> None:
+    (tmp_path / "feeds.d").mkdir()
+    (tmp_path / "feeds.d/visits.yaml").write_text(VISITS)
     program = (
         "from csv_pipeline.defs import preforked as p\n"
         "p.prepare('csv_pipeline.definitions'); print(p.running_pools())"
     )
     command = [sys.executable, "-c", program]
-    said = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    said = subprocess.run(  # noqa: S603
+        command, capture_output=True, text=True, check=True, cwd=tmp_path
+    )
     assert said.stdout.strip() == "[]"
     assert preforked.READY
 
@@ -196,6 +203,10 @@ def test_runs_are_forked_and_what_is_killed_is_started_again() -> None:
         ]
         _wait(lambda: is_gone(worker))  # one run a process
         served.drop("visits.csv", "ID,Pages\n1,3\n", feed="visits")  # of a feed declared there
+        (served.folder / "feeds.d/stays.yaml").write_text(VISITS)
+        served.drop("stays.csv", "ID,Pages\n1,3\n", feed="stays")  # of one that is declared now
+        _wait(served.is_up)
+        assert "stays" in httpx2.get(f"{served.page}/api/v1/feeds", timeout=20).text
         (code,) = served.with_the_code()
         os.kill(code, signal.SIGKILL)
         served.drop("while it is away.csv")
@@ -207,5 +218,5 @@ def test_runs_are_forked_and_what_is_killed_is_started_again() -> None:
         assert again not in served.with_the_code()
         _wait(served.is_up)
         served.send("three.csv")
-        _wait(lambda: served.done() == 6)
+        _wait(lambda: served.done() == 7)
         assert {run["status"] for run in served.runs()} == {"SUCCESS"}

@@ -134,6 +134,10 @@ def test_suggest_applies_nothing_and_says_how_to_go_on(shop: Shop) -> None:
     assert suggested(shop, report)
     clean = shop.desk.bring("ID,Name\n9,Zoe\n")
     assert "Nothing to suggest" in shop.call("suggest", str(clean.import_id))
+    empty = shop.desk.bring("")
+    said = shop.call("suggest", str(empty.import_id))
+    assert "a header was needed" in said
+    assert f"dismiss {empty.import_id}" in said
 
 
 def test_an_import_that_is_not_there_has_no_suggestions(shop: Shop) -> None:
@@ -154,8 +158,8 @@ def test_a_question_with_several_answers_is_asked_once(shop: Shop) -> None:
 def printed(shop: Shop, report: ImportReport) -> list[str]:
     """Return the commands that `suggest` prints, as a person copies them."""
     said = shop.call("suggest", str(report.import_id))
-    found = [line.strip() for line in said.splitlines()]
-    return [line for line in found if line.startswith("csv-pipeline account")]
+    found = (line.strip().partition("csv-pipeline account") for line in said.splitlines())
+    return [f"{account}{its}" for _, account, its in found if account and its]
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def accounts() -> None:
 
 
 def account(  # noqa: PLR0913, PLR0917  # an option for each setting
-    name: Annotated[str, typer.Argument(help="The account; it is made if it is new.")],
+    name: Annotated[str, typer.Argument(help="The account; declaring anything makes a new one.")],
     feed: Annotated[
         str, typer.Option("--feed", "-f", help="Only for its files of this feed.")
     ] = "",
@@ -136,6 +136,7 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each setting
     from csv_pipeline.engine import views
     from csv_pipeline.engine.accounts import Decided, declare
     from csv_pipeline.engine.folders import set_folders
+    from csv_pipeline.errors import UnknownAccountError
     from csv_pipeline.storage import accounts, readings
 
     changes = {
@@ -172,6 +173,9 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each setting
     )
     own = set_folders(pipeline, name, folder or (), no_folder or (), terminal.who())
     with pipeline.database.begin() as connection:
+        known = accounts.names(connection)
+        if name not in known and reader is None:
+            raise UnknownAccountError(name, known)
         versions = accounts.history(connection, name) if history else []
         if not feed:
             declared = Declared(account=name, versions=accounts.latest(connection, name))

@@ -4,8 +4,10 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import socket
 import sys
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,9 +17,11 @@ from csv_pipeline.cli.services import Process, run_all
 from csv_pipeline.cli.terminal import command, note, notes
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError
+from csv_pipeline.feeds.sources import FeedFiles
 from csv_pipeline.files.stores import store_of
 from csv_pipeline.settings import Settings
 
+CODE_SERVER, IMPORT_PAGE = "code server", "import page"
 _MODULE = "csv_pipeline.definitions"
 _PYTHON = (sys.executable, "-m")
 _FOLDERS = (
@@ -72,19 +76,22 @@ def serve(  # noqa: PLR0913  # two pages, and where they are
             command = [*_PYTHON, "csv_pipeline.cli", "serve", "--alone"]
             processes.append(
                 Process(
-                    "import page",
+                    IMPORT_PAGE,
                     [*command, "--host", page_host, "--port", str(page_port)],
                     lambda: answers(page_host, page_port),
                 )
             )
         own = EmbeddedServer(pipeline) if settings.database_url is None else None
+        feeds = FeedFiles(settings)
+
+        def look() -> None:
+            if own:
+                own.look()
+            if feeds.have_changed():
+                _read_feeds_anew(processes)
+
         try:
-            return run_all(
-                processes,
-                environment,
-                lambda: _tell(pipeline, dagster, page),
-                own.look if own else lambda: None,
-            )
+            return run_all(processes, environment, lambda: _tell(pipeline, dagster, page), look)
         finally:
             if own:
                 own.end_runs()
@@ -101,7 +108,7 @@ def _dagster(sockets: Path, host: str, port: int, *, verbose: bool) -> list[Proc
     names = ("--location-name", _MODULE, "--log-level", level)
     return [
         Process(
-            "code server",
+            CODE_SERVER,
             [*_PYTHON, "csv_pipeline.defs.code_server", *code, *names],
             socket_path.exists,
         ),
@@ -117,6 +124,15 @@ def _dagster(sockets: Path, host: str, port: int, *, verbose: bool) -> list[Proc
             lambda: answers(host, port),
         ),
     ]
+
+
+def _read_feeds_anew(processes: Sequence[Process]) -> None:
+    note("Files of feeds changed; Dagster and the import page read the feeds anew.")
+    for process in processes:
+        if process.name == CODE_SERVER:
+            process.tell(signal.SIGHUP)
+        elif process.name == IMPORT_PAGE:
+            process.renew()
 
 
 def _tell(pipeline: Pipeline, dagster: str, page: str | None) -> None:

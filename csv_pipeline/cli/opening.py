@@ -14,8 +14,13 @@ from csv_pipeline.settings import Settings, settings
 from csv_pipeline.spec.feed import Feed, feed_named, parted
 
 if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
     from csv_pipeline.engine.pipeline import Pipeline
     from csv_pipeline.storage.database import Database
+
+_NO_SECRETS = ("int_", "float_", "bool_", "greater_", "less_", "enum", "literal_")
+"""Faults of values that are short and public: numbers and words."""
 
 
 def pipeline(connections: int = 2) -> "Pipeline":
@@ -55,6 +60,14 @@ def _note_new_home(settings: Settings) -> None:
         )
 
 
+def _told(fault: "ErrorDetails") -> str:
+    """Return what a variable is to be, and what it is unless that may be a secret."""
+    variable = "_".join(("CSV_PIPELINE", *map(str, fault["loc"]))).upper()
+    name = f"{variable}: " if fault["loc"] else ""
+    found = f"; found {fault['input']!r}" if fault["type"].startswith(_NO_SECRETS) else ""
+    return f"{name}{fault['msg'].removeprefix('Value error, ')}{found}"
+
+
 def settings_found() -> Settings:
     """Return the settings.
 
@@ -65,10 +78,7 @@ def settings_found() -> Settings:
     try:
         found = settings()
     except ValidationError as error:
-        faults = "; ".join(
-            f"CSV_PIPELINE_{'_'.join(map(str, fault['loc'])).upper() or '…'}: {fault['msg']}"
-            for fault in error.errors(include_input=False)
-        )
+        faults = "; ".join(map(_told, error.errors()))
         raise SetupError(f"settings: {faults}") from error
     write_commands_log(found.log_format)
     return found

@@ -54,9 +54,18 @@ class Process:
 
     def end(self) -> None:
         """Ask it to end."""
+        self.tell(signal.SIGINT)
+
+    def renew(self) -> None:
+        """Have it start again without a pause, with what is declared now."""
+        self.starts = 0
+        self.end()
+
+    def tell(self, number: signal.Signals) -> None:
+        """Send it a signal, if it runs."""
         if self.running is not None:
             with suppress(ProcessLookupError):
-                self.running.send_signal(signal.SIGINT)
+                self.running.send_signal(number)
 
     def wait(self, deadline: float) -> None:
         """Wait for its end, and enforce it in the end."""

@@ -10,7 +10,7 @@ from rich.text import Text
 from csv_pipeline.account import Version, delimiter_name
 from csv_pipeline.cli.terminal import command, labelled, out, plain, print_under, table
 from csv_pipeline.engine.suggest import Suggestions
-from csv_pipeline.model import Outcome
+from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.storage.arrivals import Backlog
 
 
@@ -77,18 +77,29 @@ def suggestions(some: Suggestions) -> None:
     """Print what may be meant in a file, each with the command for it; nothing is applied."""
     report = some.report
     if not some.found:
-        out.print(f"Nothing to suggest for import {report.import_id}.")
+        _nothing_suggested(report)
         return
     out.print(labelled(f"Import {report.import_id}", plain(report.name, 200)))
     for question, ways in groupby(some.found, key=lambda one: one.question):
         out.print(plain(question, 1_000), soft_wrap=True)
         for command_ in (one.command for one in ways if one.command is not None):
-            out.print(Text.assemble("  ", plain(command_, 1_000)), soft_wrap=True)
+            its = command_.replace("csv-pipeline", command(), 1)
+            out.print(Text.assemble("  ", plain(its, 1_000)), soft_wrap=True)
     number = report.import_id
     file = shlex.quote(some.location)
     again = f"{command()} import {file} --account {report.account} --feed {report.feed}"
     rows = f"{command()} rejects {number} --out FILE, then {command()} replay FILE"
     out.print(f"Afterwards: {again if report.outcome is Outcome.REFUSED else rows}", soft_wrap=True)
+
+
+def _nothing_suggested(report: ImportReport) -> None:
+    number = report.import_id
+    out.print(f"Nothing to suggest for import {number}.")
+    if report.outcome in {Outcome.REFUSED, Outcome.FAILED}:
+        out.print(Text.assemble("Why: ", plain(report.problem or "", 2_000)), soft_wrap=True)
+        out.print(
+            f"Correct the file and import it, or: {command()} dismiss {number}", soft_wrap=True
+        )
 
 
 def _of(one: Version) -> tuple[Any, ...]:

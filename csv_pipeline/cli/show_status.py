@@ -49,6 +49,8 @@ def need_facts(need: Need) -> dict[str, Any]:
 
 def _why(need: Need) -> str:
     if need.state == "to correct":
+        if need.rows == 1:
+            return "1 row was not imported"
         more = " or more" if need.rows >= attention.COUNTED else ""
         return f"{need.rows:,} rows{more} were not imported"
     lines = (need.problem or "").strip().splitlines()

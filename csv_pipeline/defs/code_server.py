@@ -3,8 +3,11 @@
 `python -m csv_pipeline.defs.code_server start` takes the place of `dagster code-server start`. That
 one starts a process that loads the code and hands every question on to it. If that process is
 killed, it goes on handing them to nobody.
+
+SIGHUP has the code loaded anew, as *Reload definitions* has in the UI.
 """
 
+import signal
 import threading
 from typing import Any
 
@@ -14,6 +17,7 @@ from dagster._core.remote_representation.grpc_server_registry import ServerRegis
 from dagster._grpc import proxy_server
 
 _LOOK_SECONDS = 0.5
+_RELOAD = threading.Event()
 _STARTED_AGAIN = "the code server's process with the code ended; it is started again at once."
 
 
@@ -26,6 +30,9 @@ class LastingServicer(proxy_server.DagsterProxyApiServicer):
 
     def _watch(self) -> None:
         while not self._shutdown_once_executions_finish_event.wait(_LOOK_SECONDS):
+            if _RELOAD.is_set():
+                _RELOAD.clear()
+                self.ReloadCode(None, None)  # type: ignore[no-untyped-call]
             with self._reload_lock:
                 if not self._has_ended():
                     continue
@@ -42,6 +49,7 @@ class LastingServicer(proxy_server.DagsterProxyApiServicer):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGHUP, lambda *_: _RELOAD.set())
     # The command looks it up there when it starts.
     proxy_server.DagsterProxyApiServicer = LastingServicer  # type: ignore[misc]
     code_server_cli()

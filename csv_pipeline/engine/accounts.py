@@ -83,6 +83,8 @@ def declare(
         known = accounts.names(connection) if forget else [name]
         if name not in known:
             raise UnknownAccountError(name, known)
+        if not given and not forget:  # nothing is declared, so the account is not made
+            return accounts.declared(connection, name, scope.feed)
         accounts.lock(connection, name)
         before = accounts.declared(connection, name, scope.feed)
         held = next((v.facts for v in before.versions if _is_of(v.facts, scope)), scope)

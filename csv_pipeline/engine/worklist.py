@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 
 from csv_pipeline.engine.events import OnEvent, WorklistBroke, WorklistWritten
-from csv_pipeline.errors import SetupError
+from csv_pipeline.errors import SetupError, UnknownAccountError
 from csv_pipeline.files.stores import fetch, store_of, written_to
 from csv_pipeline.location import Location
 from csv_pipeline.rejects.rejects_file import neutral
@@ -25,6 +25,7 @@ from csv_pipeline.settings import Settings
 from csv_pipeline.spec.contract import Column
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.header import title
+from csv_pipeline.storage import accounts
 from csv_pipeline.storage.database import Database
 from csv_pipeline.storage.worklists import remaining
 
@@ -64,12 +65,17 @@ def write_worklist(
 
     Raises:
         SetupError: The feed declares no worklist.
+        UnknownAccountError: There is no such account.
     """
     worklist = feed.worklist
     if worklist is None:
         raise SetupError(
             f"feed {feed.name!r}: a feed that declares a worklist was needed; it declares none"
         )
+    with database.begin() as connection:
+        known = accounts.names(connection)
+    if account not in known:
+        raise UnknownAccountError(account, known)
     location = target or settings.worklist_file(account, feed.name)
     columns = {column.name: column for column in feed.columns}
     shown = [columns[name] for name in worklist.columns]

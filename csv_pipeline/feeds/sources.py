@@ -4,6 +4,7 @@ Commands, Dagster and the demo ask here, so that a feed that one of them knows a
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -40,6 +41,36 @@ def all_feeds(settings: Settings) -> tuple[Feed | BrokenFeed, ...]:
         sources[feed.name] = source
         feeds.append(feed)
     return tuple(feeds)
+
+
+class FeedFiles:
+    """The files of YAML feeds in all folders there are, to hear of what is written to them."""
+
+    def __init__(self, settings: Settings) -> None:
+        given = [entry.load() for entry in entry_points(group=GROUP)]
+        named = [Path(one) for one in settings.feeds if not _is_module(one)]
+        packaged = [Path(one) for one in given if isinstance(one, str | Path)]
+        self._folders = {one.resolve() for one in (*named, *packaged, *settings.feed_folders)}
+        self._seen = self._told = self._now()
+
+    def have_changed(self) -> bool:
+        """Tell once of files that are new, changed or gone, after a look that saw the same."""
+        before, self._seen = self._seen, self._now()
+        if self._seen != before or self._seen == self._told:
+            return False
+        self._told = self._seen
+        return True
+
+    def _now(self) -> dict[Path, tuple[int, int]]:
+        from csv_pipeline.spec.declared import files_in  # noqa: PLC0415  # takes 0.1 s
+
+        found = dict[Path, tuple[int, int]]()
+        for folder in self._folders:
+            with suppress(OSError):  # it may go, or its files may, while this looks
+                for path in files_in(folder):
+                    facts = path.stat()
+                    found[path] = facts.st_mtime_ns, facts.st_size
+        return found
 
 
 def _everywhere(settings: Settings) -> _Found:

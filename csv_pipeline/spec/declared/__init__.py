@@ -55,19 +55,27 @@ def feed_in(text: bytes, source: str, name: str) -> Feed:
 
 
 def read_folder(folder: Path) -> Iterator[tuple[Path, Feed | BrokenFeed]]:
-    """Give the feeds of a folder's files with these, by name; hidden files are none.
+    """Give the feeds of a folder's files with these.
 
     Raises:
         SetupError: There is no such folder.
     """
     if not folder.is_dir():
         raise SetupError(f"{folder}: a folder of feeds was needed; there is none")
-    for path in sorted(folder.iterdir()):
-        if path.suffix in SUFFIXES and not path.name.startswith("."):
-            try:
-                yield path, read_feed(path)
-            except SetupError as error:
-                yield path, BrokenFeed(name=_name_in(path), why=str(error))
+    for path in files_in(folder):
+        try:
+            yield path, read_feed(path)
+        except SetupError as error:
+            yield path, BrokenFeed(name=_name_in(path), why=str(error))
+
+
+def files_in(folder: Path) -> list[Path]:
+    """Return the files of a folder that declare feeds, by name; hidden ones do not."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix in SUFFIXES and not path.name.startswith(".")
+    )
 
 
 def _schema_in(text: bytes, source: str) -> Document:

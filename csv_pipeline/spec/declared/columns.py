@@ -109,9 +109,12 @@ def strptime_of(letters: str) -> str:
 
 @cache
 def _no_pattern(pattern: str) -> str:
-    """Return why Polars cannot look for a pattern; "" if it can."""
+    """Return why Polars cannot look for a pattern; "" if it can.
+
+    A name is asked for, as no query may run: its threads would keep runs from being forked.
+    """
     try:
-        pl.select(pl.lit("").str.contains(pattern))
+        pl.col("name").name.replace(pattern, "").meta.output_name()
     except pl.exceptions.ComputeError as error:
         return " ".join(str(error).split())
     return ""
