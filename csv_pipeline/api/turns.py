@@ -1,4 +1,4 @@
-"""Threads for uploads: a few at a time, so that other requests find a thread and the interpreter.
+"""Threads for uploads: one at a time, so that other requests find a thread and the interpreter.
 
 Python runs one thread at a time. With 20 uploads that are entered at once, a request that only
 reads would wait for all of them at each of its steps; in turns, uploads end as soon as before.
@@ -15,8 +15,8 @@ from csv_pipeline.api.service import Service
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
 
-_entering = anyio.CapacityLimiter(2)
-_to_disk = anyio.CapacityLimiter(2)
+_entering = anyio.CapacityLimiter(1)
+_to_disk = anyio.CapacityLimiter(1)
 _to_store = anyio.CapacityLimiter(8)  # which takes minutes for a large file, and no processor
 
 
