@@ -35,13 +35,15 @@ def bared(
     Shape: the number, and for each subject a list of columns. The sums of two lengths, which cost
     next to nothing, tell of most columns that no cell has any.
     """
+    number = TYPED_ORIGIN[0]
     texts = [column.name for column in columns if column.kind is Kind.TEXT]
+    if not texts:
+        return trimmed.select(number).clear()
     size = pl.all().str.len_bytes().sum()
     raw = batch.select(pl.col(str(positions[name])).alias(name) for name in texts)
     sizes = zip(raw.select(size).row(0), trimmed.select(texts).select(size).row(0), strict=True)
     blank = [name for name, (before, now) in zip(texts, sizes, strict=True) if before != now]
     guarded = [name for name in texts if odd[name].cell]
-    number = TYPED_ORIGIN[0]
     found = trimmed.select(
         number,
         *(
