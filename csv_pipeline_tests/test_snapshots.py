@@ -433,9 +433,10 @@ def test_the_result_file_lists_the_rows_that_are_missing(desk: Desk, feed: str) 
 
 
 def test_protected_keys_of_missing_rows_are_masked_in_the_result_file(desk: Desk) -> None:
-    desk.bring("Name,Born\nAnn,2001-02-03\nBob,2001-02-04\n", "people_bounded")
-    report = desk.bring("Name,Born\nBob,2001-02-04\n", "people_bounded")
-    assert results(desk, report)[1] == {
+    stay = "Bob,2001-02-04\nCid,2001-02-05\n"
+    desk.bring(f"Name,Born\nAnn,2001-02-03\n{stay}", "people_bounded")
+    report = desk.bring(f"Name,Born\n{stay}", "people_bounded")
+    assert results(desk, report)[2] == {
         "_row_number": "",
         "_line_number": "",
         "_outcome": "missing",

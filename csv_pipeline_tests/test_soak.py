@@ -92,6 +92,11 @@ def test_a_soak_in_which_all_is_as_it_must_be_is_passed() -> None:
             {"samples": [sample(minute, 200 + 3 * minute) for minute in range(40)]},
             id="memory grows",
         ),
+        pytest.param(
+            "restart",
+            {"samples": [sample(minute, pid=minute // 25) for minute in range(30)]},
+            id="the daemon dies by itself",
+        ),
     ],
 )
 def test_the_verdict_says_what_is_not_as_it_must_be(kind: str, change: dict[str, object]) -> None:

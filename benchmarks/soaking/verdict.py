@@ -60,6 +60,7 @@ def judge(evidence: Evidence) -> Differences:
     _judge_events(evidence, into)
     for role in WATCHED:
         _judge_memory(role, evidence, into)
+        _judge_restarts(role, evidence, into)
     return into
 
 
@@ -86,6 +87,14 @@ def _judge_memory(role: str, evidence: Evidence, into: Differences) -> None:
     grown = growth_mb(role, evidence)
     if grown is not None and grown[1] > _GROWTH_MB + _GROWTH * grown[0]:
         into.add("memory", f"{role} had {grown[0]:.0f} MB, and then {grown[1]:.0f} MB more")
+
+
+def _judge_restarts(role: str, evidence: Evidence, into: Differences) -> None:
+    """Tell of a process that ended by itself, whose memory nobody could judge then."""
+    calm = [s for s in evidence.samples if s.at >= evidence.calm_from + WARM_SECONDS]
+    lived = {sample.pids.get(role) for sample in calm}
+    if len(lived) > 1:
+        into.add("restart", f"{role} was started again while nothing was killed")
 
 
 def growth_mb(role: str, evidence: Evidence) -> tuple[float, float] | None:

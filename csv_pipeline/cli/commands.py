@@ -100,9 +100,9 @@ def serve(
             "serve: the extra 'api' was needed; it is not installed "
             "(pip install 'csv-pipeline[api]')"
         )
-    from csv_pipeline.cli import dev, serving
+    from csv_pipeline.cli import dev, opening, serving
 
-    pipeline = _pipeline(serving.CONNECTIONS)
+    pipeline = opening.pipeline(serving.CONNECTIONS)
     there = urlsplit(pipeline.settings.dagster_url)
     its_host, its_port = there.hostname or "127.0.0.1", there.port or 80
     if alone or dev.answers(its_host, its_port):
@@ -333,10 +333,10 @@ app.command()(doctor.doctor)
 app.command()(retaining.retention)
 
 
-def _pipeline(connections: int = 2) -> "Pipeline":
+def _pipeline() -> "Pipeline":
     from csv_pipeline.cli import opening
 
-    return opening.pipeline(connections)
+    return opening.pipeline()
 
 
 def _settings() -> "Settings":

@@ -52,7 +52,7 @@ _MARKED = r"[.,][0-9]{1,2}\D*$|[.,][0-9]{4,}\D*$|\..*,[0-9]+\D*$|,.*\.[0-9]+\D*$
 _DAY_OF_DIGITS = r"^(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])$"
 _SUCH_AS = "Europe/Berlin"
 _JSON = r"^\s*[\[{]"
-_LETTERS_DIGITS = r"^(?:\pL+-|[Rr])[0-9]+$"
+_LETTERS_DIGITS = r"^(?:(?:\pL+-|[Rr])[0-9]+|\pL{1,2}[0-9]{6,})$"
 _WORDS_OF = {
     DateOrder.DAY_FIRST: {"format": "%d/%m/%Y"},
     DateOrder.MONTH_FIRST: {"format": "%m/%d/%Y"},

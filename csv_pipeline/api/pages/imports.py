@@ -23,6 +23,7 @@ from csv_pipeline.api.routes.imports import shown
 from csv_pipeline.api.service import Service, ServiceOf
 from csv_pipeline.engine import remedies
 from csv_pipeline.engine.suggest import suggest
+from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.model import Outcome
 from csv_pipeline.storage import browse, progress
 from csv_pipeline.storage.browse import ImportState
@@ -63,6 +64,7 @@ def one(
             "outcome": _outcome(entry),
             "actions": _actions(entry, {one.value: caller.may(one) for one in Scope}),
             "remedies": found,
+            "stages": [stage.value for stage in Stage],
             **_live(service, caller, entry, undoing=goes_on),
         },
     )
