@@ -101,3 +101,28 @@ def test_words_that_come_again_and_more_than_a_few_are_no_exceptions(
 def test_rows_without_a_header_are_numbered_from_1(proposed: Proposed) -> None:
     found = proposed("7001,12.5\n7002,x3.5\n7003,4.5\n")
     assert "a number in 2 of 3 values; row 2 'x3.5' is none" in found
+
+
+def test_what_a_spreadsheet_guards_is_proposed_as_the_text_that_is_imported(
+    proposed: Proposed,
+) -> None:
+    rows = [f'{n},"=""{n}""",{word}' for n in range(10, 40) for word in ('"=""7 a"""', "b")]
+    found = proposed("\n".join(["count,code_of,word", *rows]))
+    its = {field["name"]: field for field in yaml.safe_load(found)["fields"]}
+    assert its["word"]["categories"] == ["7 a", "b"]
+    assert "type" not in its["code_of"]
+    assert its["code_of"]["csv_pipeline"] == {"identifier": True}
+    assert its["count"]["type"] == "integer"
+
+
+def test_numbers_that_may_be_versions_are_to_be_checked(proposed: Proposed) -> None:
+    versions, sizes = ("1.1", "1.10", "1.2"), ("1.10", "1.25", "2.00")
+    for values, checked in ((versions, True), (sizes, False)):
+        found = proposed("\n".join(["release", *values]))
+        assert any("check: as numbers, 1.10 is 1.1;" in its for its in to_decide(found)) is checked
+
+
+def test_a_telephone_is_no_key(proposed: Proposed) -> None:
+    rows = [f"{n % 7},030 {n:05d}" for n in range(60)]
+    found = yaml.safe_load(proposed("\n".join(["Kunde,Telefon", *rows])))
+    assert "primaryKey" not in found

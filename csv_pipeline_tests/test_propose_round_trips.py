@@ -216,6 +216,27 @@ def test_a_total_that_is_no_sum_stays_a_row_and_how_to_declare_it_is_told(propos
     assert [one.name for one in again.non_data] == ["total"]
 
 
+def test_the_closing_balance_of_a_statement_is_no_row(proposed: Any) -> None:
+    rows = "".join(f"{day}.10.2026;{day},50;{100 + day},25\n" for day in range(11, 30))
+    text = proposed(f"Tag;Betrag;Saldo\n{rows}Endsaldo;;129,25\n")
+    assert "'129,25' is the last of 'Saldo' above it" in text
+    assert "type: date" in text
+    text = proposed(f"Tag;Betrag;Saldo\n{rows}Endsaldo;;130,25\n")
+    assert "may be a total, 'Endsaldo', but is the sum of no column" in text
+
+
+def test_meters_without_a_header_are_ids_and_the_key_with_their_times(proposed: Any) -> None:
+    text = proposed(
+        "".join(
+            f"DE000{meter}5550,2026-10-05T{hour:02d}:00:00Z,{meter}{hour:02d}.5\n"
+            for meter in range(5)
+            for hour in range(24)
+        )
+    )
+    assert "categories" not in text
+    assert "primaryKey: [column_1, column_2]" in text
+
+
 def test_a_row_of_a_thing_called_total_is_no_total(proposed: Any) -> None:
     text = proposed("Brand,Shop,Paid\nShell,a,1.50\nEsso,b,2.50\nTotal,c,4.00\n")
     assert "non_data" not in text

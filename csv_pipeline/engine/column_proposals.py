@@ -52,7 +52,7 @@ _MARKED = r"[.,][0-9]{1,2}\D*$|[.,][0-9]{4,}\D*$|\..*,[0-9]+\D*$|,.*\.[0-9]+\D*$
 _DAY_OF_DIGITS = r"^(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])$"
 _SUCH_AS = "Europe/Berlin"
 _JSON = r"^\s*[\[{]"
-_LETTERS_DIGITS = r"^(?:\pL+-|[Rr])[0-9]+$"
+_LETTERS_DIGITS = r"^(?:(?:\pL+-|[Rr])[0-9]+|\pL{1,2}[0-9]{6,})$"
 _WORDS_OF = {
     DateOrder.DAY_FIRST: {"format": "%d/%m/%Y"},
     DateOrder.MONTH_FIRST: {"format": "%m/%d/%Y"},
@@ -135,7 +135,8 @@ class ColumnOfFiles(ColumnValues):
         elif numbers := self._as(DECIMAL):
             own = {"csv_pipeline": _digits(numbers, _GROUP * bool(self._open(DECIMAL)))}
             titled = self._titled(name, "number") | own
-            its = Proposed(titled, _range(numbers), numbers, whole_by=self._whole_by())
+            because = "\n".join(filter(None, (_range(numbers), self._last_zeros())))
+            its = Proposed(titled, because, numbers, whole_by=self._whole_by())
             yield self._written(its, DECIMAL)
         elif truths := self._as(bool):
             words = ", ".join(sorted(self.filled.unique()))
@@ -184,6 +185,17 @@ class ColumnOfFiles(ColumnValues):
         """Whether whole numbers are amounts, by a decimal mark, a currency or the title."""
         named = bool(_NAMES_MONEY.search(self.title))
         return named or bool(self.filled.str.contains(_MARKED).any())
+
+    def _last_zeros(self) -> str:
+        """Return that numbers end in zeros, and others are shorter: versions, which are no numbers.
+
+        Who writes numbers gives all as many decimals, or none of them a zero at the end.
+        """
+        longer = self.filled.filter(self.filled.str.contains(r"^[0-9]+\.[0-9]+0$"))
+        shorter = self.filled.filter(self.filled.str.contains(r"^[0-9]+\.[0-9]$"))
+        if longer.is_empty() or shorter.is_empty() or _NAMES_MONEY.search(self.title):
+            return ""
+        return f"check: as numbers, {longer[0]} is {longer[0].rstrip('0')}; if not, it is a text"
 
     def _whole_by(self) -> str:
         """Return the decimal mark by which the values are whole numbers; "" if by none."""
@@ -243,7 +255,7 @@ class ColumnOfFiles(ColumnValues):
             return has_digits and bool(_NAMES_AN_ID.search(self.title)) and not self._as(pl.Date)
         zeros = self.filled.str.contains(r"^\+|^0[0-9]").any()
         named = bool(_NAMES_AN_ID.search(self.title))
-        return zeros or named or _longest(self.filled) >= _ID_FROM_DIGITS
+        return zeros or named or self.is_guarded or _longest(self.filled) >= _ID_FROM_DIGITS
 
     @property
     def _may_be_rand(self) -> bool:
@@ -302,7 +314,7 @@ def _range(values: Sequence[pl.Series]) -> str:
 
 
 def _plain(value: object) -> str:
-    text = str(value)
+    text = f"{value:f}" if isinstance(value, Decimal) else str(value)
     return text.rstrip("0").rstrip(".") if isinstance(value, Decimal) and "." in text else text
 
 

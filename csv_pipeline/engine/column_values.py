@@ -12,6 +12,7 @@ import polars as pl
 
 from csv_pipeline.account import Account, DateOrder, DecimalMark
 from csv_pipeline.batches import BatchWriter, batches, scan
+from csv_pipeline.casts import spreadsheets
 from csv_pipeline.errors import ContradictionError, UndecidableError
 from csv_pipeline.handover import ORIGIN, REJECTS
 from csv_pipeline.parts import Files
@@ -76,9 +77,15 @@ class ColumnValues:
 
     @cached_property
     def parts(self) -> list[pl.Series]:
-        """The trimmed cells of each file that has the column, null where one is empty."""
-        cell = pl.col("0").str.strip_chars().replace("", None)
+        """The cells of each file that has the column as a text has them; null for an empty one."""
+        cell = spreadsheets.unguarded(pl.col("0").str.strip_chars()).replace("", None)
         return [scan(its.rows).select(cell.alias("v")).collect()["v"] for its in self._alone]
+
+    @cached_property
+    def is_guarded(self) -> bool:
+        """Whether a spreadsheet is kept from making a number of any cell: `="417"` is a text."""
+        guard = pl.col("0").str.strip_chars().str.contains(spreadsheets.GUARDED).any()
+        return any(scan(its.rows).select(guard).collect().item() for its in self._alone)
 
     @cached_property
     def _alone(self) -> list[Files]:

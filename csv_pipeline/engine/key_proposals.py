@@ -26,7 +26,7 @@ _NAMES_A_KEY = re.compile(
 )
 _MAY_COUNT = re.compile(r"(?i)\W*(?:lfd\W*)?(?:no|nr|num|number|nummer|key)\W*")
 _NAMES_ANOTHER = re.compile(
-    r"(?i)phone|mobil|(?:^|[^a-z])(?:tel|fax|zip|plz|post(?:al|code)?|iban|bic|account|konto|"
+    r"(?i)phone|t[eé]l[eé]fon|mobil|(?:^|[^a-z])(?:tel|fax|zip|plz|post(?:al|code)?|iban|bic|account|konto|"
     r"tax|vat|tracking|street|house)(?:$|[^a-z])"
 )
 _AMOUNT = r"^\W{0,4}(?:[0-9]{1,3}(?:[., '][0-9]{3})+|[0-9]+)(?:[.,][0-9]+)?\W{0,4}$"

@@ -1,4 +1,4 @@
-"""Find the last row of a file that is the sum of those above it, which a feed may declare."""
+"""Find the last row that is the sum or the last balance of those above it, which is no data."""
 
 import re
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ _TOTAL = (
     r"(?i)(?:(?:grand|sub)[ -]?)?totale?s?|(?:gesamt)?summe|gesamt(?:betrag)?|sum|somme|suma|"
     r"totaux|insgesamt"
 )
+_BALANCE = r"(?i)(?:closing |end(?:ing)? ?|schluss|neuer )(?:balance|saldo)|(?:solde|saldo) final"
 _CELL = r'(?:"[^"]*"|[^"DELIMITER]*)'
 
 
@@ -35,9 +36,11 @@ def _total_of(files: Files) -> TotalLine | None:
     text, last = files.texts[0], scan(files.rows).last().collect()
     cells = [] if last.is_empty() else [last[str(at)][0] for at in range(len(files.header))]
     filled = [(cell or "").strip() for cell in cells]
-    words = [at for at, cell in enumerate(filled) if re.fullmatch(_TOTAL, cell.rstrip(" :"))]
+    names = f"{_TOTAL}|{_BALANCE.removeprefix('(?i)')}"
+    words = [at for at, cell in enumerate(filled) if re.fullmatch(names, cell.rstrip(" :"))]
     if len(words) != 1 or all(filled):
         return None
+    label = filled[words[0]].rstrip(" :")
     pattern = _pattern(filled, words[0], text.delimiter)
     row = f"row {last['row_number'][0]:,} of {files.names[0]}"
     for at, cell in enumerate(filled):
@@ -45,6 +48,9 @@ def _total_of(files: Files) -> TotalLine | None:
         sums = ColumnValues(files.header[at], ((files, at),), 1).amounts() if amounts else []
         if len(sums) > 2 and sum(sums[:-1]) == sums[-1]:
             proof = f"{row} is no data: {cell!r} is the sum of {files.header[at]!r} above it"
+            return TotalLine(pattern, proof, proven=True)
+        if len(sums) > 1 and sums[-2] == sums[-1] and re.fullmatch(_BALANCE, label):
+            proof = f"{row} is no data: {cell!r} is the last of {files.header[at]!r} above it"
             return TotalLine(pattern, proof, proven=True)
     doubt = f"{row} may be a total, {filled[words[0]]!r}, but is the sum of no column"
     own = {"csv_pipeline": {"non_data": [{"name": "total", "pattern": pattern}]}}
