@@ -34,6 +34,13 @@ def _is_of_encodings(path: Path) -> bool:
     return path.name.startswith(("encoding_", "mixed_", "text_"))
 
 
+_OTHERS = [path for path in FILES if not _is_of_encodings(path)]
+PROPOSED_FOR = [
+    path if at % 4 == 0 else pytest.param(path, marks=pytest.mark.slow)
+    for at, path in enumerate(_OTHERS)
+]
+
+
 def _imported(pipeline: Pipeline, path: Path, feed: str, work: Path) -> TextFile | FileRefusedError:
     claim = Claim(
         import_id=0,
@@ -85,7 +92,7 @@ def test_a_file_is_looked_into_for_a_feed_as_an_import_for_it_reads_it(
         assert getattr(found.text, fact) == getattr(wanted, fact), fact
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if not _is_of_encodings(path)], ids=_id)
+@pytest.mark.parametrize("path", PROPOSED_FOR, ids=_id)
 def test_a_feed_is_proposed_with_the_header_that_an_import_for_it_finds(
     path: Path, pipeline: Pipeline, imported: Imported
 ) -> None:

@@ -5,15 +5,19 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from csv_pipeline.defs.assembly import assemble
+from csv_pipeline.defs.resource import Engine
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.settings import Settings
 from csv_pipeline.storage.database import schema_url
+from csv_pipeline.storage.targets import definition
 from csv_pipeline_tests.conftest import Desk, own_settings
 from csv_pipeline_tests.feeds import TEST_FEEDS
 from csv_pipeline_tests.test_session import database, settings_of
@@ -100,6 +104,14 @@ def test_processes_that_open_a_new_home_at_once_share_its_server_and_tables() ->
             process.join()
     assert [process.exitcode for process in processes] == [0] * 4
     assert len({str(one) for one in found}) == 1
+
+
+def test_runs_are_forked_with_the_tables_of_their_feeds_worked_out(pipeline: Pipeline) -> None:
+    feed = replace(TEST_FEEDS[0], name="worked_out")
+    assemble([feed], Engine(lambda: pipeline))
+    before = definition.cache_info().misses
+    definition(feed)
+    assert definition.cache_info().misses == before
 
 
 def test_to_know_the_feeds_starts_no_thread_that_a_fork_would_lose() -> None:

@@ -1,11 +1,17 @@
 """Hold back a feed that differs from the table of its rows, and go on with the others."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from csv_pipeline.errors import SetupError
 from csv_pipeline.spec.feed import BrokenFeed, Feed
 from csv_pipeline.storage.database import Database
-from csv_pipeline.storage.targets import ensure_targets
+from csv_pipeline.storage.targets import definition, ensure_targets
+
+
+def prepare(feeds: Iterable[Feed]) -> None:
+    """Work out the tables of feeds, so that no run that is forked from here has to."""
+    for feed in feeds:
+        definition(feed)
 
 
 def with_tables(database: Database, feeds: Sequence[Feed]) -> list[Feed | BrokenFeed]:

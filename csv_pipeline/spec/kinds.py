@@ -9,6 +9,7 @@ number that a value is stored as, if that has 64 bits, and its text otherwise.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 import polars as pl
@@ -79,6 +80,7 @@ def kind_of(dtype: pl.DataType) -> Kind:
     raise TypeError(f"contract columns are of the types {known}; found {dtype}")
 
 
+@cache  # one for all columns of a type: a type is compiled once
 def sql_type(kind: Kind, dtype: pl.DataType) -> sa.types.TypeEngine[Any]:
     """Return the type of a column of the target table."""
     return TYPES[kind].table(dtype)

@@ -135,7 +135,7 @@ def ensure_targets(database: Database, feeds: Iterable[Feed]) -> None:
     Raises:
         SetupError: A column is stored in another type than its contract declares.
     """
-    wanted = {feed.name: _definition(feed) for feed in feeds}
+    wanted = {feed.name: definition(feed) for feed in feeds}
     with database.begin() as connection:
         if not wanted.items() <= _applied(connection).items():
             lock_definitions(connection)
@@ -190,7 +190,7 @@ def make(connection: sa.Connection, feed: Feed) -> None:
         connection.execute(sa.text(f'DROP VIEW IF EXISTS {SCHEMA}."{name}"'))
     for name, query in feed.views.items():
         connection.execute(sa.text(f'CREATE VIEW {SCHEMA}."{name}" {VIEW} AS {query}'))
-    statement = insert(tables.target).values(feed=feed.name, definition=_definition(feed))
+    statement = insert(tables.target).values(feed=feed.name, definition=definition(feed))
     connection.execute(
         statement.on_conflict_do_update(
             index_elements=["feed"], set_={"definition": statement.excluded.definition}
@@ -331,8 +331,9 @@ def add_columns(connection: sa.Connection, feed: Feed, table: sa.Table) -> None:
             )
 
 
-def _definition(feed: Feed) -> str:
-    """Return a digest of all that `make` would make."""
+@cache
+def definition(feed: Feed) -> str:
+    """Return a digest of all that `make` would make; for 100 feeds it takes half a second."""
     made: list[ExecutableDDLElement] = []
     for table in (target_table(feed), history_table(feed)):
         indexes = sorted(table.indexes, key=lambda index: str(index.name))
@@ -369,6 +370,7 @@ def _lineage(feed: Feed) -> tuple[sa.Column[object], ...]:
     )
 
 
+@cache
 def _key_text() -> sa.Text:
     """Return text in byte order, which is the order that batches are sorted in."""
     return sa.Text(collation="C")
