@@ -20,6 +20,7 @@ import pytest
 import sqlalchemy as sa
 import structlog
 import typer.testing
+from dagster._core.storage.defs_state.base import set_defs_state_storage
 from hypothesis import settings
 from typer.main import get_command
 
@@ -54,6 +55,13 @@ if os.environ.get("CI"):
 typer.testing._get_command = cache(get_command)  # type: ignore[attr-defined]  # noqa: SLF001
 
 SAMPLES = Path(__file__).parent / "corpus" / "samples"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_instance_of_another_module() -> Iterator[None]:
+    """Keep Dagster from asking an instance that a test of another module opened and closed."""
+    with set_defs_state_storage(None):
+        yield
 
 
 @pytest.fixture(scope="session")
