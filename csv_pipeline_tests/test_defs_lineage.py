@@ -8,14 +8,13 @@ from typing import Any
 
 import dagster as dg
 import pytest
-import sqlalchemy as sa
 
 from csv_pipeline.defs.assembly import assemble
 from csv_pipeline.defs.lineage import openlineage
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.engine.import_requests import ACCOUNTS, JOB
 from csv_pipeline.engine.pipeline import Pipeline
-from csv_pipeline.storage.settled import Position
+from csv_pipeline.storage.settled import STILL_OPEN, Position
 from csv_pipeline_tests.conftest import Desk
 
 MESSY = "ID,Name,Amount\n1,Ann,5.00\n2,Bob,zzqx\n"
@@ -58,9 +57,6 @@ def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
         thread.join()
 
 
-OLDEST_OPEN = sa.text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
-
-
 class Lineage:
     """The sensor, whose daemon ticks when it is told to."""
 
@@ -82,7 +78,7 @@ class Lineage:
 def lineage(pipeline: Pipeline) -> Lineage:
     made = Lineage(pipeline)
     with pipeline.database.begin() as connection:  # past what other tests did
-        made.cursor = str(Position(turn=connection.scalar(OLDEST_OPEN)))
+        made.cursor = str(Position(turn=connection.scalar(STILL_OPEN)))
     return made
 
 

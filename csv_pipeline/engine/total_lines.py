@@ -10,10 +10,10 @@ from csv_pipeline.parts import Files
 from csv_pipeline.spec.declared.emitting import yaml_of
 
 _TOTAL = (
-    r"(?i)(?:(?:grand|sub)[ -]?)?totale?s?|(?:gesamt)?summe|gesamt(?:betrag)?|sum|somme|suma|"
+    r"(?:(?:grand|sub)[ -]?)?totale?s?|(?:gesamt)?summe|gesamt(?:betrag)?|sum|somme|suma|"
     r"totaux|insgesamt"
 )
-_BALANCE = r"(?i)(?:closing |end(?:ing)? ?|schluss|neuer )(?:balance|saldo)|(?:solde|saldo) final"
+_BALANCE = r"(?:closing |end(?:ing)? ?|schluss|neuer )(?:balance|saldo)|(?:solde|saldo) final"
 _CELL = r'(?:"[^"]*"|[^"DELIMITER]*)'
 
 
@@ -36,8 +36,11 @@ def _total_of(files: Files) -> TotalLine | None:
     text, last = files.texts[0], scan(files.rows).last().collect()
     cells = [] if last.is_empty() else [last[str(at)][0] for at in range(len(files.header))]
     filled = [(cell or "").strip() for cell in cells]
-    names = f"{_TOTAL}|{_BALANCE.removeprefix('(?i)')}"
-    words = [at for at, cell in enumerate(filled) if re.fullmatch(names, cell.rstrip(" :"))]
+    words = [
+        at
+        for at, cell in enumerate(filled)
+        if re.fullmatch(f"{_TOTAL}|{_BALANCE}", cell.rstrip(" :"), re.IGNORECASE)
+    ]
     if len(words) != 1 or all(filled):
         return None
     label = filled[words[0]].rstrip(" :")
@@ -49,7 +52,7 @@ def _total_of(files: Files) -> TotalLine | None:
         if len(sums) > 2 and sum(sums[:-1]) == sums[-1]:
             proof = f"{row} is no data: {cell!r} is the sum of {files.header[at]!r} above it"
             return TotalLine(pattern, proof, proven=True)
-        if len(sums) > 1 and sums[-2] == sums[-1] and re.fullmatch(_BALANCE, label):
+        if len(sums) > 1 and sums[-2] == sums[-1] and re.fullmatch(_BALANCE, label, re.IGNORECASE):
             proof = f"{row} is no data: {cell!r} is the last of {files.header[at]!r} above it"
             return TotalLine(pattern, proof, proven=True)
     doubt = f"{row} may be a total, {filled[words[0]]!r}, but is the sum of no column"

@@ -47,7 +47,7 @@ def settled(
     `outside`: only what no run of Dagster did. A position that the server has not reached is of
     another server, of which this is a copy: all that the outbox has is returned.
     """
-    still_open: int = connection.execute(_STILL_OPEN).scalar_one()
+    still_open: int = connection.execute(STILL_OPEN).scalar_one()
     if after.turn > still_open:
         after = Position()
     facts = {**asdict(after), "open": still_open, "limit": limit, "outside": outside}
@@ -61,7 +61,7 @@ def settled(
     return found, Position(turn=rows[-1].turn, outbox_id=rows[-1].outbox_id)
 
 
-_STILL_OPEN = sa.text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+STILL_OPEN = sa.text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
 _SETTLED = sa.text("""
     SELECT o.turn, o.outbox_id, o.created_at, i.import_id, i.report
     FROM csv_pipeline.outbox o JOIN csv_pipeline.import i USING (import_id)

@@ -121,7 +121,7 @@ def transform(
 
     def type_batch(
         numbered: tuple[int, pl.DataFrame],
-    ) -> tuple[pl.Series, list[tuple[pl.DataFrame, ...]]]:
+    ) -> tuple[pl.Series, list[tuple[pl.DataFrame, pl.DataFrame]]]:
         number, batch = numbered
         made = [typed_rows(some, plan) for plan, some in _by_plan(batch, files, alike)]
         typed, faults = (pl.concat(one[at] for one in made) for at in (0, 1))

@@ -25,7 +25,9 @@ from csv_pipeline.stages.transform.signing import signed
 _FEW = 2_000  # rows
 
 
-def typed_rows(batch: pl.DataFrame, plan: Plan) -> tuple[pl.DataFrame, ...]:
+def typed_rows(
+    batch: pl.DataFrame, plan: Plan
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Return a batch as the contract's columns, its rows' faults, and what is to be counted of it.
 
     That are the ids to look at, and the texts that had something around them: see `bared`.
