@@ -174,6 +174,15 @@ def test_a_bucket_that_is_not_there_is_silent(landing: Landing) -> None:
     assert re.match(r"s3://nowhere-at-all/in: .*NoSuchBucket", why)
 
 
+def test_a_profile_that_is_not_there_makes_the_bucket_silent(
+    landing: Landing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    with named("http://127.0.0.1:9"):
+        (why,) = landing.pipeline.scan(seconds=5).silent.values()
+    assert "(nobody) could not be found" in why
+
+
 def test_an_object_store_without_boto3_says_what_to_install(
     landing: Landing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -274,7 +283,7 @@ def test_a_url_in_the_environment_is_a_bucket_and_its_neighbours(
         ("s3://box/in", "s3://box/in/done", "outside the landing area"),
         ("s3://box", None, "outside the landing area"),
         ("s3://", None, "a location like s3://bucket/prefix"),
-        ("ftp://box/in", None, "a path or a URL with s3:// was needed"),
+        ("ftp://box/in", None, "a path or a URL with s3://, gs://, az:// was needed"),
     ],
 )
 def test_areas_that_do_not_go_together_are_refused(
