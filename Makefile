@@ -7,7 +7,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --com
 	--constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev serve test test-slow test-browser chromium test-postgres check bench soak clean servers azurite
+.PHONY: help demo dev serve test test-slow test-browser chromium test-postgres check bench soak screenshots clean servers azurite
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ bench: .venv/ready-bench ## measure speed and memory against the limit and dlt; 
 
 soak: .venv/ready-bench ## run half an hour of random arrivals while processes are killed, and compare what is stored
 	@$(BIN)/python -u -m benchmarks.soak
+
+screenshots: .venv/ready-dev chromium ## write the pictures of the import page in docs/page
+	@$(BIN)/python -m tools.screenshots
 
 clean: ## remove .venv and caches; what was imported stays in data/
 	@rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

@@ -19,6 +19,7 @@ from csv_pipeline.api.routes import (
     accounts,
     actions,
     aggregates,
+    alerts,
     audit,
     corrections,
     details,
@@ -52,6 +53,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     accounts.router,
     tokens.router,
     webhooks.router,
+    alerts.router,
     audit.router,
 )
 
