@@ -46,13 +46,14 @@ def scheme_of(own: Own) -> str:
 
 
 @pytest.fixture
-def faulty(cloud: Own, request: pytest.FixtureRequest) -> Iterator[FaultyStore]:
+def faulty(
+    cloud: Own, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[FaultyStore]:
     """A server before the one that has the buckets, asked once."""
     address = request.getfixturevalue("google" if scheme_of(cloud) == "gs" else "azure")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(objects, "_ATTEMPTS", 1)
-        with faulty_store(FaultyStore(scheme_of(cloud), Forwarding(address))) as store:
-            yield store
+    monkeypatch.setattr(objects, "_ATTEMPTS", 1)
+    with faulty_store(FaultyStore(scheme_of(cloud), Forwarding(address))) as store:
+        yield store
 
 
 def look(own: Own, key: str = "in/a.csv") -> Any:
@@ -157,6 +158,16 @@ def test_a_store_without_its_package_says_what_to_install(
         pytest.raises(SetupError, match=rf"pip install 'csv-pipeline\[{scheme}\]'"),
     ):
         store_of(location).status(location)
+
+
+def test_what_replaced_an_object_is_not_copied(cloud: Own) -> None:
+    cloud.put("in/a.csv", "before")
+    location, before = cloud.location("in/a.csv"), look(cloud)
+    cloud.put("in/a.csv", "after")
+    cloud.put("kept/a.csv", "")
+    with pytest.raises(FileNotFoundError):
+        store_of(location).transfer(location, before, cloud.location("kept/a.csv"))
+    assert (cloud.get("in/a.csv"), cloud.get("kept/a.csv")) == ("after", "")
 
 
 def test_odd_keys_hold_up_no_other(cloud: Own) -> None:

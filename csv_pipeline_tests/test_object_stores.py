@@ -3,7 +3,7 @@
 import itertools
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
@@ -28,14 +28,17 @@ from csv_pipeline.files.landing import ScanResult, scan_landing
 from csv_pipeline.location import Location
 from csv_pipeline.model import Outcome
 from csv_pipeline.settings import Settings
+from csv_pipeline.storage import tables
 from csv_pipeline_tests.conftest import advance
 from csv_pipeline_tests.file_stores import Bucket, named
 from csv_pipeline_tests.landings import GOOD, OTHER, TODAY, Landing
 
 
 @pytest.fixture
-def landing(pipeline: Pipeline, account: str, bucket: Bucket) -> Landing:
-    return Landing(pipeline, account, bucket)
+def landing(pipeline: Pipeline, account: str, bucket: Bucket) -> Iterator[Landing]:
+    yield Landing(pipeline, account, bucket)
+    with pipeline.database.begin() as connection:
+        connection.execute(sa.delete(tables.silent_store))
 
 
 def statuses(landing: Landing) -> dict[str, str]:
