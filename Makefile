@@ -7,7 +7,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --com
 	--constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev serve test test-slow test-browser chromium test-postgres check bench soak clean servers
+.PHONY: help demo dev serve test test-slow test-browser chromium test-postgres check bench soak screenshots clean servers azurite
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,12 @@ servers:
 		echo "Redis and Caddy are not installed, and apt-get may not install them here: apt-get install redis-server caddy" >&2; \
 		exit 1; }
 
+azurite: ## install Azure's emulator by npm, without which the tests of az:// are skipped
+	@command -v azurite-blob >/dev/null || test -x node_modules/.bin/azurite-blob || \
+		npm install --no-save --no-package-lock --silent azurite@3.37.0 || { \
+		echo "Azurite is not installed, and npm may not install it here: npm install azurite" >&2; \
+		exit 1; }
+
 test-postgres: .venv/ready-dev ## run the tests of `test` on an installed PostgreSQL, not the embedded one
 	@$(BIN)/python -m csv_pipeline_tests.postgres pytest
 
@@ -56,6 +62,9 @@ bench: .venv/ready-bench ## measure speed and memory against the limit and dlt; 
 
 soak: .venv/ready-bench ## run half an hour of random arrivals while processes are killed, and compare what is stored
 	@$(BIN)/python -u -m benchmarks.soak
+
+screenshots: .venv/ready-dev chromium ## write the pictures of the import page in docs/page
+	@$(BIN)/python -m tools.screenshots
 
 clean: ## remove .venv and caches; what was imported stays in data/
 	@rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

@@ -37,6 +37,7 @@ A bad row is not an exception: it is a `Reject`. Texts read *where: what was nee
 found*, and never hold a secret.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
@@ -359,6 +360,20 @@ def _alike(name: str, known: Sequence[str]) -> str:
 def _likely(names: Mapping[str, str]) -> str:
     pairs = ", ".join(f"{name!r} may be {column!r}" for column, name in names.items())
     return f"; {pairs}" if pairs else ""
+
+
+_ALIASES = re.compile(
+    r""" \(also known as (?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|, | and \d+ more)*\)"""
+)
+
+
+def without_aliases(message: str) -> str:
+    """Return what an error says without the other names of columns, for where there is no room.
+
+    >>> without_aliases("it needs 'ID' (also known as 'No (1)', 'no'); it has 'x'")
+    "it needs 'ID'; it has 'x'"
+    """
+    return _ALIASES.sub("", message)
 
 
 def _with_aliases(column: str, aliases: Sequence[str]) -> str:

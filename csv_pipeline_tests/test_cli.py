@@ -95,6 +95,19 @@ def test_import_prints_what_became_of_every_row(terminal: Terminal) -> None:
     assert "+ superseded 1 + rejected 2" in shown
 
 
+def test_import_says_that_an_account_is_new_and_which_one_may_be_meant(terminal: Terminal) -> None:
+    asked = ("import", terminal.file(PEOPLE), "-f", "people", "-a")
+    known = f"{terminal.account}-shop"
+    new = " ".join(terminal.call(*asked, known).err.split())
+    assert f"Account '{known}' is new" in new
+    typed = terminal.call(*asked, f"{known}p", "--json")
+    assert f"is new (did you mean '{known}'" in " ".join(typed.err.split())
+    assert typed.exit_code == 0
+    assert (typed.json["new_account"], typed.json["account_alike"][0]) == (True, known)
+    again = terminal.call(*asked, known, "--json")
+    assert (again.err, again.json["new_account"]) == ("", False)
+
+
 def test_import_prints_the_decisions_and_why(terminal: Terminal) -> None:
     said = terminal.bring("ID,Born\n1,03/04/2025\n2,25/12/2025\n")
     assert "day first" in said.out

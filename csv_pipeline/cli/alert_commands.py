@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from csv_pipeline.cli.options import Json, OnlyAccount
-from csv_pipeline.errors import SetupError
 
 alerts = typer.Typer(
     help="Tell people of what needs them, by e-mail, chat and more.", no_args_is_help=True
@@ -33,19 +32,14 @@ def add(
 ) -> None:
     """Add an alert: what comes until nothing came for a while is one message."""
     from csv_pipeline.cli import opening, terminal
+    from csv_pipeline.engine import delivery
 
-    try:
-        from csv_pipeline.engine import alerts as engine
-    except ImportError as error:
-        raise SetupError(
-            "alerts: the extra 'alerts' was needed: pip install 'csv-pipeline[alerts]'"
-        ) from error
     with opening.database() as database:
-        made = engine.add(
+        made = delivery.add_alert(
             database,
             account=account,
             url=sys.stdin.readline().strip() if url == "-" else url,
-            kinds=kind or engine.KINDS,
+            kinds=kind,
             quiet_seconds=quiet,
         )
     terminal.out.print(

@@ -1,16 +1,17 @@
 """Import one file that a person names."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from csv_pipeline.account import account_slug
-from csv_pipeline.cli.terminal import notes
+from csv_pipeline.cli.terminal import note, notes
 from csv_pipeline.engine.events import (
     Event,
     ImportSettled,
@@ -26,7 +27,7 @@ from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.errors import LostClaimError
 from csv_pipeline.location import Location, location_of
 from csv_pipeline.model import ArrivalStatus, Claim, FoundFile, ImportReport, Outcome, Reject
-from csv_pipeline.storage import arrivals, imports, quarantine
+from csv_pipeline.storage import accounts, arrivals, imports, quarantine
 
 FIRST = 10
 
@@ -36,9 +37,10 @@ class Imported:
     """What to tell about one file: the report and the first faults.
 
     `before`: an earlier import brought it; `is_current`: nothing has changed rows of its account
-    and feed since. `stored`: the ledger has it, as it has not of a dry run.
-    `members` are the files of an archive of several. `moved_to` is where the file is now, if it was
-    moved, `results` the file that says what became of each row.
+    and feed since. `stored`: the ledger has it, as it has not of a dry run. `new_account`: there
+    was no such account before; `account_alike` are those of a name like it. `members` are the files
+    of an archive of several. `moved_to` is where the file is now, if it was moved, `results` the
+    file that says what became of each row.
     """
 
     report: ImportReport
@@ -46,6 +48,8 @@ class Imported:
     before: bool = False
     is_current: bool = True
     stored: bool = True
+    new_account: bool = False
+    account_alike: tuple[str, ...] = ()
     moved_to: str | None = None
     results: Location | None = None
     members: tuple["Imported", ...] = ()
@@ -71,6 +75,8 @@ class Imported:
             **import_facts(self.report, moved_to=self.moved_to, results=self.results),
             "imported_before": self.before,
             "is_current": self.is_current,
+            "new_account": self.new_account,
+            "account_alike": list(self.account_alike),
         }
         members = [member.facts() for member in self.members]
         return facts | {"members": members} if members else facts
@@ -98,7 +104,17 @@ def import_file(  # noqa: PLR0913  # a file, whose it is, and how
     """
     file = pipeline.find(location, account_slug(account), feed)
     asked = _Asked(dry_run=dry_run, again=again, max_missing=max_missing)
-    return _import(pipeline, file, asked, repairs)
+    with pipeline.database.begin() as connection:
+        known = accounts.names(connection)
+    is_new, alike = account not in known, tuple(get_close_matches(account, known))
+    if is_new:
+        note(f"Account {account!r} is new{_did_you_mean(alike)}.")
+    imported = _import(pipeline, file, asked, repairs)
+    return replace(imported, new_account=True, account_alike=alike) if is_new else imported
+
+
+def _did_you_mean(alike: Sequence[str]) -> str:
+    return f" (did you mean {' or '.join(map(repr, alike))}?)" if alike else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

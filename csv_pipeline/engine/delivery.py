@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from csv_pipeline.errors import SetupError
 from csv_pipeline.storage import webhooks
 from csv_pipeline.storage.database import Database
 from csv_pipeline.storage.webhooks import Message, Webhook
@@ -36,6 +37,31 @@ def deliver(database: Database, seconds: float, *, page_url: str | None = None) 
                 break
             taken += len(batch)
     return taken
+
+
+def add_alert(
+    database: Database,
+    *,
+    account: str | None,
+    url: str,
+    kinds: Sequence[str] | None,
+    quiet_seconds: float,
+) -> Webhook:
+    """Add an alert; without `kinds` it is of all that needs a person.
+
+    Raises:
+        SetupError: What alerts need is not installed, the address or a kind is none, or there is no
+            such account.
+    """
+    try:
+        from csv_pipeline.engine import alerts  # noqa: PLC0415  # an extra
+    except ImportError as error:
+        raise SetupError(
+            "alerts: the extra 'alerts' was needed: pip install 'csv-pipeline[alerts]'"
+        ) from error
+    return alerts.add(
+        database, account=account, url=url, kinds=kinds or alerts.KINDS, quiet_seconds=quiet_seconds
+    )
 
 
 def test(database: Database, number: int) -> str | None:

@@ -1,5 +1,7 @@
 """Say of each name of a header which column it is, how surely, and why."""
 
+from collections.abc import Iterable
+
 from csv_pipeline.account import Account, entry_of
 from csv_pipeline.model import ImportReport
 from csv_pipeline.spec.contract import Column, heading
@@ -12,25 +14,19 @@ CERTAIN, LIKELY, UNKNOWN = "certain", "likely", "unknown"
 def mapping_of(report: ImportReport, feed: Feed, account: Account) -> list[dict[str, object]]:
     """Return the names of a file's header in their order, each with the column it is taken for.
 
-    A name of which there is only a guess is not taken for the column; the guess is said.
+    A name of which there is only a guess is not taken for the column; the guess is said. Where a
+    name fills several columns, such as an amount and its currency, `also` has all but the first.
     """
     own = as_declared(feed, account)
-    sources, others = sources_in(report.header, own)
-    columns = {column.name: column for column in own.columns}
+    _, others = sources_in(report.header, own)
     guesses = {name: known for known, name in drift(report.header, own).renamed}
     by_title = {title(column): column.name for column in own.columns}
     told = {heading(alias[0]): alias for alias in account.aliases}
-    used = {at: columns[name] for name, at in sources.items()}
+    used = _columns_at(report.header, own)
     spare = {at: name for name, places in others.items() for at in places}
-    gathered = {
-        at: column
-        for column in own.columns
-        if column.gathers
-        for at in gathered_in(report.header, column.gathers)
-    }
     found = []
     for at, name in enumerate(report.header):
-        column = used.get(at) or gathered.get(at)
+        column = used[at][0] if at in used else None
         guess = by_title.get(guesses.get(name, ""))
         confidence, because = CERTAIN, ""
         if column is not None:
@@ -50,6 +46,7 @@ def mapping_of(report: ImportReport, feed: Feed, account: Account) -> list[dict[
                 "position": at + 1,
                 "name": name,
                 "column": None if column is None else column.name,
+                "also": [one.name for one in used.get(at, ())[1:]],
                 "kind": None if column is None else column.kind.value,
                 "key": column is not None and column.name in own.key,
                 "guess": guess if column is None else None,
@@ -57,6 +54,23 @@ def mapping_of(report: ImportReport, feed: Feed, account: Account) -> list[dict[
                 "because": because,
             }
         )
+    return found
+
+
+def places_of(report: ImportReport, feed: Feed, account: Account) -> dict[str, int]:
+    """Return the place in a file's header of each column that it fills."""
+    used = _columns_at(report.header, as_declared(feed, account))
+    return {column.name: at for at, columns in used.items() for column in columns}
+
+
+def _columns_at(header: tuple[str, ...], own: Feed) -> dict[int, list[Column]]:
+    """Return the columns that each place of a header fills, in the order of the contract."""
+    sources, _ = sources_in(header, own)
+    found: dict[int, list[Column]] = {}
+    for column in own.columns:
+        places: Iterable[int] = {sources[column.name]} if column.name in sources else ()
+        for at in gathered_in(header, column.gathers) if column.gathers else places:
+            found.setdefault(at, []).append(column)
     return found
 
 

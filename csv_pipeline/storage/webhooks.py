@@ -54,6 +54,11 @@ class Webhook:
     suspended_until: datetime | None
     problem: str | None
 
+    @property
+    def is_alert(self) -> bool:
+        """Whether it tells people, and not a program."""
+        return self.quiet_seconds is not None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
@@ -105,6 +110,20 @@ def listed(connection: sa.Connection, account: str | None) -> list[Webhook]:
     if account is not None:
         query = query.where(table.c.account == account)
     return [_webhook(row) for row in connection.execute(query)]
+
+
+def find(
+    connection: sa.Connection, webhook_id: int, account: str | None, *, alert: bool
+) -> Webhook:
+    """Return a webhook or an alert of an account, or of any.
+
+    Raises:
+        SetupError: There is none of this number, none of this account, or it is the other.
+    """
+    found = {one.webhook_id: one for one in listed(connection, account) if one.is_alert is alert}
+    if webhook_id not in found:
+        raise _missing(webhook_id)
+    return found[webhook_id]
 
 
 def with_secret(connection: sa.Connection, webhook_id: int) -> tuple[Webhook, str]:
@@ -181,6 +200,13 @@ def set_aside(connection: sa.Connection, webhook_id: int, limit: int) -> dict[in
         row.webhook_failure_id: Message(turn=0, **{name: getattr(row, name) for name in names})
         for row in connection.execute(query)
     }
+
+
+def count_set_aside(connection: sa.Connection) -> dict[int, int]:
+    """Return how many messages are set aside of each webhook and alert that has some."""
+    its = failure.c.webhook_id
+    found = connection.execute(sa.select(its, sa.func.count().label("number")).group_by(its))
+    return {row.webhook_id: row.number for row in found}
 
 
 def forget(connection: sa.Connection, numbers: Sequence[int]) -> None:

@@ -253,6 +253,20 @@ def test_a_file_is_checked_imported_corrected_and_taken_back_without_javascript(
     assert len(desk.rows()) == 2
 
 
+def test_a_name_that_fills_two_columns_is_shown_with_both_and_corrected_in_place(
+    visitor: Visitor, desk: Desk
+) -> None:
+    orders = (
+        "Order ID,Buyer Name,Order Total,Order Date\n7100000000000000001,Ann,12.5O,2026-06-14\n"
+    )
+    desk.declare(feed="ebay_orders", max_rejected_share=1.0)
+    checked = visitor.send(orders, account=desk.account, feed="ebay_orders", check="true")
+    assert "total_price, currency" in checked
+    upload = visitor.path.split("/")[2]
+    visitor.post(f"/imports/{upload}/import")
+    assert 'aria-label="Row 2, Order Total"' in visitor.open(f"/imports/{upload}/rejects")
+
+
 def test_what_a_name_in_the_header_is_is_remembered_for_the_account(
     visitor: Visitor, desk: Desk
 ) -> None:
@@ -290,7 +304,8 @@ def test_what_needs_somebody_is_the_first_thing_on_the_overview(
     desk.bring("Foo;Bar\n1;2\n")
     home = visitor.open("/")
     assert "2 rows were not imported." in home
-    assert "refused" in home
+    assert "Feed &#39;people&#39; needs the column &#39;ID&#39;;" in home
+    assert "also known as" not in home
     assert visitor.browser.get("/index.json").json()["needs"][0]["state"] == "refused"
 
 
@@ -422,5 +437,20 @@ def test_an_overdue_account_is_on_the_overview_with_what_helps(
         earlier = "UPDATE csv_pipeline.arrival SET seen_at = now() - interval '2 hours' "
         connection.execute(sa.text(earlier + "WHERE account = :a"), {"a": desk.account})
     shown = visitor.open("/")
-    assert "no file since" in shown
+    assert "No file since" in shown
     assert f"/imports/new?account={desk.account}" in shown
+
+
+def test_a_page_says_of_a_file_that_no_run_works_on_what_may_be_wrong(
+    visitor: Visitor, desk: Desk
+) -> None:
+    claim = desk.claimed("ID,Name,Amount\n1,Ann,1.00\n").claim
+    waits = "UPDATE csv_pipeline.arrival SET status = 'waiting', requests = 1, kept_number = :n"
+    with desk.pipeline.database.begin() as connection:
+        its = {"n": claim.import_id, "a": desk.account}
+        connection.execute(sa.text(f"{waits} WHERE account = :a"), its)
+    assert "Its run was asked for." in visitor.open(f"/imports/{claim.import_id}")
+    with desk.pipeline.database.begin() as connection:
+        earlier = "UPDATE csv_pipeline.arrival SET seen_at = now() - interval '2 minutes' "
+        connection.execute(sa.text(earlier + "WHERE account = :a"), its)
+    assert "csv-pipeline doctor" in visitor.open(f"/imports/{claim.import_id}")

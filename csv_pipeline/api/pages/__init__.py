@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI
 
 from csv_pipeline.api.pages import (
     accounts,
+    alerts,
     audit,
     checks,
     feeds,
@@ -25,7 +26,7 @@ from csv_pipeline.api.pages.page import problem_page
 _ROUTERS: tuple[APIRouter, ...] = (
     *(home.router, sending.router, imports.router, checks.router, rejects.router),
     *(history.router, feeds.router, accounts.router, patterns.router, session.router),
-    *(tokens.router, audit.router),
+    *(tokens.router, audit.router, alerts.router),
 )
 
 

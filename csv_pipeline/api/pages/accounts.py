@@ -8,6 +8,7 @@ from fastapi.responses import Response
 
 from csv_pipeline.account import Account, Declaration, Declared, Version, entry_of
 from csv_pipeline.api.callers import Caller, Corrector, Reader
+from csv_pipeline.api.pages.alerts import alerts_of
 from csv_pipeline.api.pages.forms import OwnForm
 from csv_pipeline.api.pages.home import names
 from csv_pipeline.api.pages.page import answer, leads_to
@@ -26,7 +27,9 @@ _LISTS = {"null_words": "null-word", "aliases": "alias", "maps": "map"}
 def listed(request: Request, caller: Reader, service: ServiceOf) -> Response:
     """Show the accounts."""
     with service.reading(caller) as connection:
-        return answer(request, "accounts.html", {"accounts": names(connection, caller)})
+        known = names(connection, caller)
+    facts = {"accounts": known, **alerts_of(service, caller, None)}
+    return answer(request, "accounts.html", facts)
 
 
 @router.get("/accounts/{name}")
@@ -38,6 +41,7 @@ def one(request: Request, name: str, caller: Reader, service: ServiceOf) -> Resp
         declared = Declared(account=name, versions=accounts.latest(connection, name))
         history = accounts.history(connection, name)
     facts = views.settings_facts(name, "", declared.settings, history)
+    facts |= alerts_of(service, caller, name)
     shown = {
         "entries": list(_entries(declared)),
         "choices": [(one.fact, one.fact.replace("_", " ")) for one in Declaration],

@@ -61,7 +61,8 @@ def check(
         entry = browse.find(connection, number)
     feed = service.pipeline.feeds.get(upload.feed or "")
     files = [told, *told.get("members", ())] if told else []
-    used = {one["column"] for its in files for one in its.get("mapping", ())}
+    mapped = [one for its in files for one in its.get("mapping", ())]
+    used = {name for one in mapped for name in (one["column"], *one.get("also", ()))}
     asked = {one["question"]: one for its in files for one in its.get("suggestions", ())}
     return answer(
         request,
@@ -88,7 +89,7 @@ def check(
                 for column in (feed.columns if feed else ())
                 if not column.derived and column.name not in used
             ],
-            **live(ImportState(upload.state), facts_of(entry, step)),
+            **live(ImportState(upload.state), facts_of(entry, step), upload.created_at),
         },
     )
 

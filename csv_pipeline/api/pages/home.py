@@ -11,6 +11,7 @@ from csv_pipeline.api.callers import Caller, Reader
 from csv_pipeline.api.pages.page import answer
 from csv_pipeline.api.routes.imports import listed
 from csv_pipeline.api.service import ServiceOf
+from csv_pipeline.errors import without_aliases
 from csv_pipeline.storage import accounts, attention, browse, overdue
 from csv_pipeline.storage.attention import Need
 from csv_pipeline.storage.browse import Wanted
@@ -43,7 +44,7 @@ def names(connection: sa.Connection, caller: Caller) -> list[str]:
 
 
 def _card(need: Need, *, with_account: bool) -> dict[str, Any]:
-    here = f"/imports/{need.number}"
+    here, problem = f"/imports/{need.number}", _in_short(need)
     rows = "1 row" if need.rows == 1 else f"{need.rows:,} rows"
     match need.state:
         case "to correct":
@@ -58,23 +59,23 @@ def _card(need: Need, *, with_account: bool) -> dict[str, Any]:
             text = "Its upload broke off. Send the same file again: it goes on where it stopped."
             action, address = "Send it again", f"/imports/new?account={need.account}"
         case "misplaced":
-            why = need.problem or "it lies where no account and feed are known"
+            why = problem or "It lies where no account and feed are known"
             text = f"{why}. Nothing of it was stored."
             action, address = "Send it here instead", "/imports/new"
         case overdue.KIND:
-            text, action = f"{need.problem}.", "Send the file"
+            text, action = f"{problem}.", "Send the file"
             address = f"/imports/new?account={need.account}"
         case attention.SILENT:
-            text = f"It does not answer, so its files wait. It is asked again. {need.problem or ''}"
+            text = f"It does not answer, so its files wait. It is asked again. {problem}"
             action, address = "Look at the files", "/history"
         case attention.POISON:
-            text = f"It failed again and again and is not tried any more. {need.problem or ''}"
+            text = f"It failed again and again and is not tried any more. {problem}"
             action, address = "See why", here
         case "waiting":
-            text, action = need.problem or "It waits for longer than usual.", "Look at it"
+            text, action = problem or "It waits for longer than usual.", "Look at it"
             address = here if need.number else "/history"
         case _:
-            text, action, address = need.problem or "Nothing of it was stored.", "See why", here
+            text, action, address = problem or "Nothing of it was stored.", "See why", here
     title = need.name or need.feed or "files of any feed"
     return {
         "state": need.state,
@@ -85,3 +86,9 @@ def _card(need: Need, *, with_account: bool) -> dict[str, Any]:
         "dismiss": f"{here}/dismiss" if need.dismissible else "",
         "at": need.at.isoformat() if isinstance(need.at, datetime) else "",
     }
+
+
+def _in_short(need: Need) -> str:
+    """Return why a file needs somebody, without its name and other names of its columns."""
+    said = without_aliases(need.problem or "").removeprefix(f"{need.name}: ")
+    return said[:1].upper() + said[1:]

@@ -151,7 +151,7 @@ def _is_undone_by(service: Service, entry: Shown, run_id: str) -> bool:
 def _live(service: Service, caller: Caller, entry: Shown, *, undoing: bool) -> dict[str, Any]:
     if undoing:
         return being_undone()
-    return live(entry.state, _told(service, caller, entry.number or 0))
+    return live(entry.state, _told(service, caller, entry.number or 0), entry.at)
 
 
 def _told(service: Service, caller: Caller, number: int) -> dict[str, Any]:

@@ -101,4 +101,5 @@ def _frame(request: Request) -> dict[str, Any]:
         "csrf": (caller and caller.csrf) or "",
         "may": {one.value: caller is not None and caller.may(one) for one in Scope},
         "said": request.query_params.get("said", ""),
+        "failed": request.query_params.get("failed", ""),
     }

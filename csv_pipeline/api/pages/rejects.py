@@ -18,7 +18,7 @@ from csv_pipeline.api.service import Service, ServiceOf
 from csv_pipeline.api.taking import ask_for_import
 from csv_pipeline.engine import corrections as engine
 from csv_pipeline.engine.corrections import Replacing, sheet_of
-from csv_pipeline.engine.mapping import mapping_of
+from csv_pipeline.engine.mapping import places_of
 from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.spec.header import header_fingerprint
 from csv_pipeline.storage import accounts, corrections, reject_pages
@@ -175,8 +175,4 @@ def _headings(service: Service, connection: sa.Connection, report: ImportReport)
         return {}
     declared = accounts.declared(connection, report.account, report.feed)
     account = declared.of(header_fingerprint(report.header, feed.name))
-    return {
-        str(one["column"]): place
-        for place, one in enumerate(mapping_of(report, feed, account))
-        if one["column"] is not None
-    }
+    return places_of(report, feed, account)

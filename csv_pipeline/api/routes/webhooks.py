@@ -79,7 +79,8 @@ def add(new: NewWebhook, caller: Admin, service: ServiceOf) -> WebhookFacts:
 def listed(caller: Admin, service: ServiceOf) -> list[WebhookFacts]:
     """Return the webhooks, without their secrets."""
     with service.pipeline.database.begin() as connection:
-        return [_facts(one) for one in webhooks.listed(connection, caller.account)]
+        found = webhooks.listed(connection, caller.account)
+    return [_facts(one) for one in found if not one.is_alert]
 
 
 @router.delete(
@@ -88,6 +89,7 @@ def listed(caller: Admin, service: ServiceOf) -> list[WebhookFacts]:
 def remove(webhook_id: Number, caller: Admin, service: ServiceOf) -> None:
     """Tell an address no more."""
     with service.pipeline.database.begin() as connection:
+        webhooks.find(connection, webhook_id, caller.account, alert=False)
         webhooks.remove(connection, webhook_id, caller.account)
     service.note(caller, "webhook removed", f"webhook {webhook_id}")
 

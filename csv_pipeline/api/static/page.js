@@ -244,7 +244,7 @@ function shortcuts() {
     const typing = event.target.matches("input, textarea, select");
     const changed = typing && event.target.value !== event.target.defaultValue;
     const control = event.ctrlKey || event.metaKey;
-    if (control && event.key.toLowerCase() === "f" && find) { event.preventDefault(); find.focus(); find.select(); }
+    if (control && event.key.toLowerCase() === "f" && find) { event.preventDefault(); find.closest("details").open = true; find.focus(); find.select(); }
     if (control && event.key.toLowerCase() === "z" && undo && !changed) { event.preventDefault(); undo.requestSubmit(); }
     if (event.key === "?" && !typing && help) { event.preventDefault(); help.showModal(); }
   });
@@ -258,5 +258,8 @@ $$("form.drop").forEach(takeFiles);
 $$("[data-grid]").forEach(correct);
 $$(".needs-script").forEach((one) => { one.hidden = false; });
 shortcuts();
+$(".nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+// On a phone what is asked of a table is opened by who wants to ask something.
+if (matchMedia("(max-width: 640px)").matches) $$("details.filter").forEach((one) => { one.open = false; });
 // Whoever comes from another page by a link hears and sees first what this one is.
 if (document.referrer.startsWith(location.origin) && !location.hash) $("h1")?.focus({ preventScroll: true });
