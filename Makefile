@@ -7,7 +7,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --com
 	--constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev serve test test-slow test-browser chromium test-postgres check bench soak screenshots clean servers
+.PHONY: help demo dev serve test test-slow test-browser chromium test-postgres check bench soak screenshots clean servers azurite
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,12 @@ servers:
 	@{ command -v redis-server && command -v caddy; } >/dev/null || \
 		{ apt-get update -qq && apt-get install -y -qq redis-server caddy >/dev/null; } || { \
 		echo "Redis and Caddy are not installed, and apt-get may not install them here: apt-get install redis-server caddy" >&2; \
+		exit 1; }
+
+azurite: ## install Azure's emulator by npm, without which the tests of az:// are skipped
+	@command -v azurite-blob >/dev/null || test -x node_modules/.bin/azurite-blob || \
+		npm install --no-save --no-package-lock --silent azurite@3.37.0 || { \
+		echo "Azurite is not installed, and npm may not install it here: npm install azurite" >&2; \
 		exit 1; }
 
 test-postgres: .venv/ready-dev ## run the tests of `test` on an installed PostgreSQL, not the embedded one

@@ -90,8 +90,8 @@ class Settings(BaseSettings):
     home: Path = Field(Path("data"), description="where everything below lives unless set apart")
     landing: _Areas = Field(
         None,
-        description="landing areas, each a folder or s3://bucket/prefix, with commas or as a JSON "
-        "list; `home`/landing if not set",
+        description="landing areas, each a folder, s3://bucket/prefix, gs://… or az://…, with "
+        "commas or as a JSON list; `home`/landing if not set",
     )
     feeds: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parted)] = Field(
         (), description="folders of YAML feeds, or module:NAME of feeds in Python, with commas"

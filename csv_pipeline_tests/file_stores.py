@@ -1,4 +1,4 @@
-"""A test's own part of every file store: a folder, or a bucket of an S3 server on this machine.
+"""A test's own part of every file store: a folder, or a bucket of a server on this machine.
 
 Tests fill it and look into it by means of their own. A store more is a class more, and a line in
 the fixture `own`.
@@ -9,21 +9,27 @@ import itertools
 import os
 import time
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from azure.storage.blob import BlobServiceClient
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import storage
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
 from moto.server import ThreadedMotoServer
 
-from csv_pipeline.files import objects
+from csv_pipeline.files import az, gs
+from csv_pipeline.files.stores import store_of
 from csv_pipeline.location import Location, location_of
+from csv_pipeline_tests.object_servers import AZURE_ACCOUNT, AZURE_KEY, azure_server, google_server
 
 _NUMBERS = itertools.count()
+_NOBODY = AnonymousCredentials()  # type: ignore[no-untyped-call]
 
 
 @contextmanager
@@ -39,24 +45,51 @@ def running_store() -> Iterator[str]:
         server.stop()
 
 
+def _environment(scheme: str, address: str) -> dict[str, str]:
+    match scheme:
+        case "gs":
+            return {"STORAGE_EMULATOR_HOST": address}
+        case "az":
+            return {"AZURE_STORAGE_CONNECTION_STRING": connection_string(address)}
+        case _:
+            return {
+                "AWS_ENDPOINT_URL": address,
+                "AWS_ACCESS_KEY_ID": "somebody",
+                "AWS_SECRET_ACCESS_KEY": "something",
+                "AWS_DEFAULT_REGION": "us-east-1",
+            }
+
+
+def connection_string(address: str, key: str = AZURE_KEY) -> str:
+    """Return what names an account of Azure's emulator."""
+    facts = {
+        "DefaultEndpointsProtocol": "http",
+        "AccountName": AZURE_ACCOUNT,
+        "AccountKey": key,
+        "BlobEndpoint": f"{address}/{AZURE_ACCOUNT}",
+    }
+    return ";".join(f"{name}={value}" for name, value in facts.items())
+
+
 @contextmanager
-def named(address: str) -> Iterator[None]:
+def named(address: str, scheme: str = "s3") -> Iterator[None]:
     """Let the environment name a store, whether it answers or not."""
-    forget = objects._client.cache_clear  # noqa: SLF001  # it reads the environment once
+    store = store_of(Location(f"{scheme}://any"))
     try:
         with pytest.MonkeyPatch.context() as environment:
-            environment.setenv("AWS_ENDPOINT_URL", address)
-            environment.setenv("AWS_ACCESS_KEY_ID", "somebody")
-            environment.setenv("AWS_SECRET_ACCESS_KEY", "something")
-            environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
-            forget()
+            for name, value in _environment(scheme, address).items():
+                environment.setenv(name, value)
+            store.forget()  # it reads the environment once
             yield
     finally:
-        forget()
+        store.forget()
 
 
 class Own:
     """A test's own part of a store."""
+
+    page = 1_000
+    """How many files a listing gives at a time."""
 
     def location(self, key: str) -> Location:
         raise NotImplementedError
@@ -169,6 +202,67 @@ class Bucket(Own):
         ]
 
 
+class GoogleBucket(Own):
+    """A bucket of Google's, by a connection of the test's own."""
+
+    page = 5  # more would take long to put
+
+    def __init__(self, address: str, name: str) -> None:
+        where = {"api_endpoint": address}
+        self.client: Any = storage.Client(None, _NOBODY, client_options=where)
+        self.client.create_bucket(name, project="any")
+        self.name, self.bucket = name, self.client.bucket(name)
+
+    def location(self, key: str) -> Location:
+        return Location(f"gs://{self.name}", key)
+
+    def put(self, key: str, content: str | bytes, age: float = 60) -> None:
+        self.bucket.blob(key).upload_from_string(content)
+
+    def fill(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            self.put(key, b"")
+
+    def read(self, key: str) -> bytes:
+        found: bytes = self.bucket.blob(key).download_as_bytes()
+        return found
+
+    def delete(self, key: str) -> None:
+        self.bucket.blob(key).delete()
+
+    def keys(self, prefix: str = "") -> list[str]:
+        return [blob.name for blob in self.client.list_blobs(self.name, prefix=prefix)]
+
+
+class Container(Own):
+    """A container of Azure's, by a connection of the test's own."""
+
+    page = 5  # more would take long to put
+
+    def __init__(self, address: str, name: str) -> None:
+        account = BlobServiceClient.from_connection_string(connection_string(address))
+        self.name, self.client = name, account.create_container(name)
+
+    def location(self, key: str) -> Location:
+        return Location(f"az://{self.name}", key)
+
+    def put(self, key: str, content: str | bytes, age: float = 60) -> None:
+        self.client.upload_blob(key, content, overwrite=True)
+
+    def fill(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            self.put(key, b"")
+
+    def read(self, key: str) -> bytes:
+        return self.client.download_blob(key).readall()
+
+    def delete(self, key: str) -> None:
+        self.client.delete_blob(key)
+
+    def keys(self, prefix: str = "") -> list[str]:
+        return list(self.client.list_blob_names(name_starts_with=prefix))
+
+
 @pytest.fixture(scope="session")
 def address() -> Iterator[str]:
     """The address of a server that speaks S3."""
@@ -182,16 +276,43 @@ def bucket(address: str) -> Bucket:
     return Bucket(address, f"bucket-{next(_NUMBERS)}")
 
 
+@pytest.fixture(scope="session")
+def google() -> Iterator[str]:
+    """The address of a server that speaks as Google Cloud Storage does."""
+    with google_server() as found, named(found, "gs"):
+        yield found
+
+
+@pytest.fixture
+def google_bucket(google: str, monkeypatch: pytest.MonkeyPatch) -> GoogleBucket:
+    """A bucket of the test's own, which is listed in small pages."""
+    monkeypatch.setattr(gs, "_PAGE", GoogleBucket.page)
+    return GoogleBucket(google, f"bucket-{next(_NUMBERS)}")
+
+
+@pytest.fixture(scope="session")
+def azure() -> Iterator[str]:
+    """The address of a server that speaks as Azure Blob Storage does."""
+    with azure_server() as found, named(found, "az"):
+        yield found
+
+
+@pytest.fixture
+def container(azure: str, monkeypatch: pytest.MonkeyPatch) -> Container:
+    """A container of the test's own, which is listed in small pages."""
+    monkeypatch.setattr(az, "_PAGE", Container.page)
+    return Container(azure, f"container-{next(_NUMBERS)}")
+
+
 def _folder(request: pytest.FixtureRequest) -> Own:
     return Folder(request.getfixturevalue("tmp_path") / "own")
 
 
-def _bucket(request: pytest.FixtureRequest) -> Own:
-    found: Bucket = request.getfixturevalue("bucket")
-    return found
+def _by(fixture: str) -> Callable[[pytest.FixtureRequest], Own]:
+    return lambda request: request.getfixturevalue(fixture)
 
 
-OWN = {"": _folder, "s3": _bucket}
+OWN = {"": _folder, "s3": _by("bucket"), "gs": _by("google_bucket"), "az": _by("container")}
 """What gives a test its own part of a store, by the scheme of the store's URLs."""
 
 

@@ -1,22 +1,17 @@
-"""An S3 server over the same buckets as the tests' other one, which answers as a test tells it."""
+"""A server over the same buckets as the tests' other one, which answers as a test tells it."""
 
+import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from threading import Thread
-from typing import Any
-from wsgiref.types import StartResponse, WSGIEnvironment
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import pytest
-from moto.moto_server.werkzeug_app import (
-    DomainDispatcherApplication,
-    MotoRequestHandler,
-    create_backend_app,
-)
-from werkzeug.serving import make_server
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from csv_pipeline_tests.file_stores import named
+from csv_pipeline_tests.object_servers import serving
 
 
 @dataclass(frozen=True)
@@ -41,18 +36,28 @@ class CutOff:
     size_bytes: int
 
 
-Fault = Refusal | Slowly | CutOff | None
+@dataclass(frozen=True)
+class Instead:
+    """An answer of the test's own, which the store is not asked for."""
+
+    body: bytes
+
+
+Fault = Refusal | Instead | Slowly | CutOff | None
 
 
 @dataclass
 class FaultyStore:
     """What the server does to a request, by its method and its path with the query."""
 
+    scheme: str = "s3"
+    app: WSGIApplication = field(
+        default_factory=lambda: DomainDispatcherApplication(create_backend_app)
+    )
     fault: Callable[[str, str], Fault] = lambda *_: None
     requests: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self._app = DomainDispatcherApplication(create_backend_app)
+    callers: list[str] = field(default_factory=list)
+    """By the key that each request was signed with."""
 
     def refuse(self, status: str, code: str, times: int = 1_000_000) -> None:
         """Refuse so many requests from now on."""
@@ -62,45 +67,46 @@ class FaultyStore:
     def __call__(self, environ: WSGIEnvironment, begin: StartResponse) -> Iterable[bytes]:
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         self.requests.append(f"{method} {path}?{environ['QUERY_STRING']}")
+        signed = environ.get("HTTP_AUTHORIZATION", "")
+        self.callers.append(signed.partition("Credential=")[2].partition("/")[0])
         match self.fault(method, f"{path}?{environ['QUERY_STRING']}"):
             case Refusal(status, code):
-                words = f"<Error><Code>{code}</Code><Message>As told.</Message></Error>".encode()
-                body = b"" if method == "HEAD" else words
-                begin(status, [("Content-Length", str(len(body)))])
+                words = _google if self.scheme == "gs" else _amazon
+                body = b"" if method == "HEAD" else words(status, code).encode()
+                begin(status, [("Content-Length", str(len(body))), ("x-ms-error-code", code)])
+                return [body]
+            case Instead(body):
+                begin("200 OK", [("Content-Length", str(len(body)))])
                 return [body]
             case Slowly(seconds):
                 time.sleep(seconds)
             case CutOff(size_bytes):
                 return self._cut_off(environ, begin, size_bytes)
-        return self._app(environ, begin)  # type: ignore[no-any-return]
+        return self.app(environ, begin)
 
     def _cut_off(
         self, environ: WSGIEnvironment, begin: StartResponse, size_bytes: int
     ) -> Iterator[bytes]:
-        whole: bytes = b"".join(self._app(environ, begin))
+        whole = b"".join(self.app(environ, begin))
         yield whole[:size_bytes]
         raise ConnectionError("the test cuts the connection")
 
 
+def _amazon(_: str, code: str) -> str:
+    """Return a refusal in the words of Amazon, and of Azure."""
+    return f"<Error><Code>{code}</Code><Message>As told.</Message></Error>"
+
+
+def _google(status: str, code: str) -> str:
+    return json.dumps({"error": {"code": int(status[:3]), "message": f"{code}: As told."}})
+
+
 @contextmanager
-def faulty_store() -> Iterator[FaultyStore]:
+def faulty_store(store: FaultyStore | None = None) -> Iterator[FaultyStore]:
     """Start the server and let the environment name it."""
-    store = FaultyStore()
-    server = make_server("127.0.0.1", 0, store, threaded=True, request_handler=_Quiet)
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        with named(f"http://127.0.0.1:{server.server_port}"):
-            yield store
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-class _Quiet(MotoRequestHandler):
-    def log(self, *_: Any) -> None:
-        """Print nothing, also of a connection that is cut."""
+    store = store or FaultyStore()
+    with serving(store) as address, named(address, store.scheme):
+        yield store
 
 
 @pytest.fixture

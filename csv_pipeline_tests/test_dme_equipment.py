@@ -139,7 +139,7 @@ def test_a_patient_is_in_no_output_of_a_command(
     lane = ("-a", desk.account, "-f", FEED)
     (file := tmp_path / "equipment.csv").write_text(EVERY)
     said = [called("import", file, *lane, "--dry-run", *how) for how in ((), ("--json",))]
-    imported = json.loads(called("import", file, *lane, "--json"))
+    imported, _ = json.JSONDecoder().raw_decode(called("import", file, *lane, "--json"))
     (changed := tmp_path / "changed.csv").write_text(
         EVERY.replace("Boston", "Ayr").replace(f"{PATIENT}\n", f"{PATIENT}-2\n")
     )

@@ -107,8 +107,9 @@ def test_files_below_an_area_are_listed_and_those_beside_it_are_not(shelf: Shelf
 
 
 def test_more_files_than_a_page_has_are_all_listed(shelf: Shelf) -> None:
-    shelf.own.fill(f"in/{number:04}.csv" for number in range(1_100))
-    assert shelf.listed() == [f"{number:04}.csv" for number in range(1_100)]
+    names = [f"{number:04}.csv" for number in range(shelf.own.page + 100)]
+    shelf.own.fill(f"in/{name}" for name in names)
+    assert shelf.listed() == names
 
 
 def test_a_folder_or_what_stands_for_one_is_no_file(shelf: Shelf) -> None:
@@ -222,6 +223,17 @@ def test_a_file_is_put_whole_over_the_one_that_is_there(shelf: Shelf, tmp_path: 
         shelf.store.put(draft, shelf.own.location("results/a/import-1.csv"))
         assert shelf.own.keys() == ["results/a/import-1.csv"]
         assert shelf.own.get("results/a/import-1.csv") == content
+
+
+def test_a_file_larger_than_a_part_of_an_answer_is_put_and_read_whole(
+    shelf: Shelf, tmp_path: Path
+) -> None:
+    content = b"ID,Name\n" + b"1,Ann\n" * 1_500_000
+    draft, target = tmp_path / "draft", shelf.own.location("results/a.csv")
+    draft.write_bytes(content)
+    shelf.store.put(draft, target)
+    assert shelf.own.read("results/a.csv") == content
+    assert shelf.read(target) == content
 
 
 def test_what_is_not_written_to_its_end_is_not_put(shelf: Shelf, tmp_path: Path) -> None:
@@ -375,5 +387,7 @@ def test_every_store_is_in_the_suite() -> None:
 
 
 def test_a_store_that_nobody_knows_is_a_wrong_setting() -> None:
-    with pytest.raises(SetupError, match=r"ftp://box/a: a path or a URL with s3:// was needed"):
+    with pytest.raises(
+        SetupError, match=r"ftp://box/a: a path or a URL with s3://, gs://, az:// was needed"
+    ):
         store_of(location_of("ftp://box/a"))

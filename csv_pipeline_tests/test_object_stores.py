@@ -3,7 +3,7 @@
 import itertools
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
@@ -28,14 +28,17 @@ from csv_pipeline.files.landing import ScanResult, scan_landing
 from csv_pipeline.location import Location
 from csv_pipeline.model import Outcome
 from csv_pipeline.settings import Settings
+from csv_pipeline.storage import tables
 from csv_pipeline_tests.conftest import advance
 from csv_pipeline_tests.file_stores import Bucket, named
 from csv_pipeline_tests.landings import GOOD, OTHER, TODAY, Landing
 
 
 @pytest.fixture
-def landing(pipeline: Pipeline, account: str, bucket: Bucket) -> Landing:
-    return Landing(pipeline, account, bucket)
+def landing(pipeline: Pipeline, account: str, bucket: Bucket) -> Iterator[Landing]:
+    yield Landing(pipeline, account, bucket)
+    with pipeline.database.begin() as connection:
+        connection.execute(sa.delete(tables.silent_store))
 
 
 def statuses(landing: Landing) -> dict[str, str]:
@@ -174,6 +177,15 @@ def test_a_bucket_that_is_not_there_is_silent(landing: Landing) -> None:
     assert re.match(r"s3://nowhere-at-all/in: .*NoSuchBucket", why)
 
 
+def test_a_profile_that_is_not_there_makes_the_bucket_silent(
+    landing: Landing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    with named("http://127.0.0.1:9"):
+        (why,) = landing.pipeline.scan(seconds=5).silent.values()
+    assert "(nobody) could not be found" in why
+
+
 def test_an_object_store_without_boto3_says_what_to_install(
     landing: Landing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -274,7 +286,7 @@ def test_a_url_in_the_environment_is_a_bucket_and_its_neighbours(
         ("s3://box/in", "s3://box/in/done", "outside the landing area"),
         ("s3://box", None, "outside the landing area"),
         ("s3://", None, "a location like s3://bucket/prefix"),
-        ("ftp://box/in", None, "a path or a URL with s3:// was needed"),
+        ("ftp://box/in", None, "a path or a URL with s3://, gs://, az:// was needed"),
     ],
 )
 def test_areas_that_do_not_go_together_are_refused(

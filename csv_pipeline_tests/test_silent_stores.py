@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -18,6 +19,8 @@ from csv_pipeline.engine.import_requests import ACCOUNTS, JOB
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import StoreDeniedError, StoreUnavailableError
 from csv_pipeline.files import objects
+from csv_pipeline.files.stores import store_of
+from csv_pipeline.location import Location
 from csv_pipeline.model import Outcome
 from csv_pipeline.storage import arrivals, silent_stores, tables
 from csv_pipeline.storage.silent_stores import SilentStore
@@ -41,11 +44,16 @@ def landing(pipeline: Pipeline, account: str, bucket: Bucket) -> Landing:
 @pytest.fixture(autouse=True)
 def impatient(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Ask a store once; a wait of half a minute is no better than none here."""
+
+    def forget() -> None:
+        store_of(Location("s3://any")).forget()  # it has the number of attempts
+        with pipeline.database.begin() as connection:
+            connection.execute(sa.delete(tables.silent_store))
+
     monkeypatch.setattr(objects, "_ATTEMPTS", 1)
+    forget()
     yield
-    objects._client.cache_clear()  # noqa: SLF001  # it has the number of attempts
-    with pipeline.database.begin() as connection:
-        connection.execute(sa.delete(tables.silent_store))
+    forget()
 
 
 def state(landing: Landing, name: str = "a.csv") -> tuple[str, int, int, str | None]:
@@ -119,12 +127,11 @@ def test_new_credentials_are_taken_without_a_restart(
     landing: Landing, faulty: FaultyStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     faulty.refuse("403 Forbidden", "InvalidAccessKeyId")
-    before = objects._client()  # noqa: SLF001
     assert landing.pipeline.scan(seconds=10).silent
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody else")
-    now = objects._client()  # noqa: SLF001
-    keys = (one._request_signer._credentials.access_key for one in (before, now))  # noqa: SLF001
-    assert list(keys) == ["somebody", "somebody else"]
+    with suppress(StoreDeniedError):
+        store_of(landing.own.location("a.csv")).exists(landing.own.location("a.csv"))
+    assert list(dict.fromkeys(faulty.callers)) == ["somebody", "somebody else"]
 
 
 def test_a_bucket_that_is_gone_costs_no_file(landing: Landing, bucket: Bucket) -> None:

@@ -10,6 +10,7 @@ from csv_pipeline.api import pages
 from csv_pipeline.api.body_limit import BodyLimit
 from csv_pipeline.api.cors import Cors
 from csv_pipeline.api.description import describe
+from csv_pipeline.api.ending import Ending
 from csv_pipeline.api.entity_tags import EntityTags
 from csv_pipeline.api.gate import Gate
 from csv_pipeline.api.idempotency import Idempotency
@@ -84,5 +85,6 @@ def make_app(service: Service) -> FastAPI:
     app.add_middleware(EntityTags)
     app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=5)
     app.add_middleware(Gate, service=service)
+    app.add_middleware(Ending)
     app.add_middleware(Cors, origins=service.pipeline.settings.embed_origins)
     return app

@@ -67,7 +67,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "query_too_slow": (422, "There are too many rows to be asked for like this"),
     "too_many_requests": (429, "There are too many requests"),
     "no_dagster": (503, "Dagster does not answer"),
-    "unavailable": (503, "The database does not answer"),
+    "unavailable": (503, "The service or its database does not answer now"),
     "unforeseen": (500, "An error was not foreseen"),
 }
 """Each code with its HTTP status and its title."""

@@ -121,7 +121,8 @@ def import_(  # noqa: PLR0913  # an option for each question
     file: Annotated[
         str,
         typer.Argument(
-            help="The CSV file, a path or s3://…, or where it lay before it was archived."
+            help="The CSV file, a path or a URL such as s3://…, or where it lay before it was "
+            "archived."
         ),
     ],
     account: AccountOption,

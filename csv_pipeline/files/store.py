@@ -6,10 +6,10 @@ The suite `test_file_stores.py` states each promise and runs over every store.
 import hashlib
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 from csv_pipeline.files.watching import Waits, Watch
 from csv_pipeline.location import Location
@@ -17,11 +17,19 @@ from csv_pipeline.location import Location
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileStatus:
-    """What tells a file from another one at its location; `etag` is empty if a store has none."""
+    """What tells a file from another one at its location; `etag` is empty if a store has none.
+
+    `checksum` is what the store computed of all bytes, empty if it did not.
+    """
 
     size_bytes: int
     modified_at: datetime
     etag: str = ""
+    checksum: str = field(default="", compare=False)
+
+    def proves(self, other: Self) -> bool:
+        """Return whether the store says of two files that they hold the same bytes."""
+        return self.checksum == other.checksum != ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +113,10 @@ class FileStore(Protocol):
         self, location: Location, wanted: FileStatus | None = None, *, folder: bool = False
     ) -> None:
         """Remove a file if it is the one `wanted`, if any, and with it a `folder` left empty."""
+
+    def forget(self) -> None:
+        """Read the credentials anew for what is asked next."""
+        return
 
     def prepare(self, area: Location) -> None:
         """Make an area that others can put files into."""

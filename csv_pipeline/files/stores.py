@@ -14,12 +14,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from csv_pipeline.errors import SetupError, StoreUnavailableError
+from csv_pipeline.files.az import AzureBlobs
+from csv_pipeline.files.gs import GoogleStorage
 from csv_pipeline.files.local import LocalStore
 from csv_pipeline.files.objects import ObjectStore
+from csv_pipeline.files.s3 import S3
 from csv_pipeline.files.store import FileStatus, FileStore
 from csv_pipeline.location import Location
 
-_STORES: Mapping[str, FileStore] = {"": LocalStore(), "s3": ObjectStore()}
+_OBJECTS = {kind.scheme: ObjectStore(kind) for kind in (S3, GoogleStorage, AzureBlobs)}
+_STORES: Mapping[str, FileStore] = {"": LocalStore(), **_OBJECTS}
 """By the scheme of their URLs; paths have none."""
 
 CANNOT = (OSError, SetupError, StoreUnavailableError)
@@ -167,13 +171,12 @@ def _transfer_between(source: Location, original: FileStatus, target: Location) 
 def _is_same(source: Location, original: FileStatus, target: Location) -> bool:
     """Return whether two files hold the same bytes.
 
-    An ETag says so only where it is a sum of the bytes and both were put in one piece; where they
-    differ the bytes decide.
+    Where no store can say so, the bytes decide.
     """
     copy = store_of(target).status(target)
     if copy.size_bytes != original.size_bytes:
         return False
-    if original.etag and copy.etag == original.etag:
+    if copy.proves(original):
         return True
     digests = store_of(source).digest(source, original), store_of(target).digest(target, copy)
     return digests[0] == digests[1]

@@ -147,6 +147,44 @@ def test_it_ends_within_5_seconds_for_100_listeners_and_keeps_what_came(served: 
     assert landed.read_bytes() == data
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "kind", "start"),
+    [
+        pytest.param("PUT", "/acme/put.csv?feed=customers", "text/csv", "", id="plain"),
+        pytest.param(
+            *("POST", "", "multipart/form-data; boundary=b"),
+            '--b\r\nContent-Disposition: form-data; name="account"\r\n\r\nacme\r\n'
+            '--b\r\nContent-Disposition: form-data; name="feed"\r\n\r\ncustomers\r\n'
+            '--b\r\nContent-Disposition: form-data; name="file"; filename="form.csv"\r\n\r\n',
+            id="form",
+        ),
+    ],
+)
+def test_an_upload_in_one_request_is_answered_and_leaves_nothing_when_the_service_ends(
+    served: Served, method: str, path: str, kind: str, start: str
+) -> None:
+    with socket.create_connection(("127.0.0.1", served.port)) as open_:
+        open_.settimeout(30)
+        head = (
+            f"{method} /api/v1/uploads{path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            f"Authorization: Bearer {served.token}\r\nContent-Type: {kind}\r\n"
+            "Content-Length: 50000000\r\n\r\n"
+        )
+        open_.sendall((head + start + CONTENT).encode())
+        uploads = served.pipeline.settings.uploads_area
+        while not any(uploads.rglob("*")):
+            time.sleep(0.05)
+        served.process.send_signal(signal.SIGINT)  # as when feeds have changed
+        answer = open_.recv(10_000)
+    served.process.wait(timeout=30)
+    assert answer.startswith(b"HTTP/1.1 503")
+    assert b'"code":"unavailable"' in answer
+    assert [one for one in uploads.rglob("*") if one.is_file()] == []
+    landing = served.pipeline.settings.landing_folder
+    assert not [*landing.rglob("*put.csv"), *landing.rglob("*form.csv")]
+    served.start()
+
+
 def test_an_upload_goes_on_byte_for_byte_though_the_service_is_killed(served: Served) -> None:
     file = served.pipeline.settings.home / "killed.csv"
     data = CONTENT.replace("name", "kill").encode()
