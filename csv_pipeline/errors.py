@@ -253,11 +253,14 @@ class UnknownFeedError(SetupError):
 
 
 class BrokenFeedError(SetupError):
-    """The file that declares the feed is wrong; feeds of other files go on."""
+    """The file that declares the feed is wrong, or its stored table differs; other feeds go on."""
 
-    def __init__(self, name: str, why: str) -> None:
-        self.name, self.why = name, why
-        super().__init__(f"feed {name!r}: a file without faults was needed to declare it; {why}")
+    def __init__(self, name: str, why: str, *, differs: bool = False) -> None:
+        self.name, self.why, self.differs = name, why, differs
+        needed = "a file without faults was needed to declare it"
+        if differs:
+            needed = "stored rows that are as it declares were needed"
+        super().__init__(f"feed {name!r}: {needed}; {why}")
 
 
 class InvalidAccountError(SetupError):

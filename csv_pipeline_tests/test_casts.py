@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from csv_pipeline.account import DateOrder, DecimalMark
+from csv_pipeline.casts import cells as cells_
 from csv_pipeline.casts import dates, decimals, times
 from csv_pipeline.casts.by_kind import CASTS
 from csv_pipeline.casts.reading import Reading
@@ -210,6 +211,33 @@ def test_any_text_and_any_blanks_are_cast_one_by_one(of: Column, cells: list[str
         assert made.dtype == of.dtype
         alone = [cast(values[n : n + 1], of, reading).item() for n in range(len(cells))]
         assert made.to_list() == alone
+
+
+ODD_CELLS = st.sampled_from(
+    [
+        "",
+        "#N/A",
+        '="00417"',
+        "'123",
+        "1E5",
+        "A\u00a01",
+        "A\u200b",
+        "\u200b",
+        "a\u0308",
+        "none",
+        "A1",
+    ]
+)
+
+
+@given(cells=st.lists(st.none() | ODD_CELLS | CELLS, max_size=6), is_id=st.booleans())
+def test_only_odd_cells_change_when_all_are_cleaned(
+    cells: list[str | None], *, is_id: bool
+) -> None:
+    (column,) = (of for of in columns_of(OneOfEachKind) if of.kind is Kind.TEXT)
+    values, words = pl.Series(cells, dtype=pl.String), ("", "none")
+    every = cells_._cleaned(values, column, words, is_id=is_id)  # noqa: SLF001
+    assert cells_.cleaned(values, column, words, is_id=is_id).to_list() == every.to_list()
 
 
 @settings(deadline=None, max_examples=25)

@@ -17,13 +17,20 @@ from typer.testing import CliRunner
 from csv_pipeline.cli import commands
 from csv_pipeline.defs.assembly import assemble
 from csv_pipeline.defs.resource import Engine
+from csv_pipeline.engine import alerts, delivery, webhooks
 from csv_pipeline.engine.import_requests import ACCOUNTS, JOB
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError
 from csv_pipeline.files.local import path_of
 from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.rejects.faults import MASK
+from csv_pipeline.storage import accounts
+from csv_pipeline.storage import webhooks as storage_webhooks
 from csv_pipeline_tests.conftest import Desk
+from csv_pipeline_tests.receivers import mail_server, receiving
+from csv_pipeline_tests.test_defs_lineage import Lineage, lineage
+
+__all__ = ["lineage"]
 
 Logged = list[MutableMapping[str, Any]]
 FEED = "dme_equipment"
@@ -132,7 +139,7 @@ def test_a_patient_is_in_no_output_of_a_command(
     lane = ("-a", desk.account, "-f", FEED)
     (file := tmp_path / "equipment.csv").write_text(EVERY)
     said = [called("import", file, *lane, "--dry-run", *how) for how in ((), ("--json",))]
-    imported = json.loads(called("import", file, *lane, "--json"))
+    imported, _ = json.JSONDecoder().raw_decode(called("import", file, *lane, "--json"))
     (changed := tmp_path / "changed.csv").write_text(
         EVERY.replace("Boston", "Ayr").replace(f"{PATIENT}\n", f"{PATIENT}-2\n")
     )
@@ -164,6 +171,36 @@ def test_a_patient_is_in_no_event_of_dagster(
     assert result.success
     assert "rejects by rule" in events
     assert PATIENT not in events + "".join(capfd.readouterr())
+
+
+def test_a_patient_is_in_no_message_that_is_sent(
+    desk: Desk, lineage: Lineage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a webhook, of alerts by mail and by apprise's JSON, and in events of OpenLineage."""
+    database, account = desk.pipeline.database, desk.account
+    with database.begin() as connection:
+        accounts.add(connection, account)
+    with receiving() as hook, receiving() as chat, receiving() as lines, mail_server() as (box, to):
+        monkeypatch.setenv("OPENLINEAGE__TRANSPORT__TYPE", "http")
+        monkeypatch.setenv("OPENLINEAGE__TRANSPORT__URL", f"http://127.0.0.1:{lines.port}")
+        mail = f"mailto://127.0.0.1:{to}?from=us@example.com&to=ops@example.com"
+        added = [webhooks.add(database, account=None, url=hook.url)[0]]
+        for url in (f"json://127.0.0.1:{chat.port}", mail):
+            added += [alerts.add(database, account=account, url=url, quiet_seconds=0)]
+        brought = [desk.bring(EVERY, FEED), desk.bring(GOOD, FEED)]
+        brought += [desk.bring(HEADER + REJECTED * 20, FEED)]
+        brought += [desk.bring(f"asset_tag,{PATIENT},status\nA1,x,sold\n", FEED)]
+        desk.pipeline.undo(brought[0].import_id)
+        delivery.deliver(database, 100)
+        lineage.tick()
+        with database.begin() as connection:
+            for one in added:
+                storage_webhooks.remove(connection, one.webhook_id, one.account)
+        sent = [str(body) for taken in (hook, chat, lines) for _, body in taken.taken]
+        sent += [mail.as_string() + str(mail.get_content()) for mail in box.taken]
+    assert (len(chat.taken), len(box.taken), len(lines.taken)) == (1, 1, 10)
+    assert sum(account in text for text in sent) == 5 + 12  # the webhook is told of others, too
+    assert [text for text in sent if PATIENT in text] == []
 
 
 def test_a_patient_is_in_no_refusal(desk: Desk) -> None:

@@ -72,8 +72,26 @@ def test_an_average_of_more_decimals_is_rejected_and_not_rounded(desk: Desk) -> 
     assert rules(desk, report) == [(2, "average_payment_amount.decimal")]
 
 
-def test_numbers_above_one_are_no_percentages_out_of_range(desk: Desk) -> None:
-    assert bring(desk, line(Tot_Suplr_Srvcs="100.5")).counts.inserted == 1
+def test_medicare_may_pay_more_than_all_of_what_was_allowed_or_charged(desk: Desk) -> None:
+    """The shares of the averages are above 1 then; none of the 32 columns is a share itself."""
+    report = bring(
+        desk,
+        line(
+            Avg_Suplr_Sbmtd_Chrg="50",
+            Avg_Suplr_Mdcr_Alowd_Amt="60.5",
+            Avg_Suplr_Mdcr_Pymt_Amt="75.25",
+            Avg_Suplr_Mdcr_Stdzd_Amt="90",
+        ),
+    )
+    assert (report.counts.inserted, report.warnings) == (1, ())
+    share = "average_payment_amount / average_allowed_amount > 1.2"
+    assert desk.rows(FEED, f"{share}, average_submitted_charge") == [(True, Decimal(50))]
+
+
+def test_a_percentage_above_one_that_a_file_adds_is_kept_as_it_is_written(desk: Desk) -> None:
+    report = desk.bring(f"{HEADER},Bene_Dual_Pct\n{line()},1.25\n", FEED)
+    assert report.drift.added == ("Bene_Dual_Pct",)
+    assert desk.rows(FEED, "_extra") == [({"Bene_Dual_Pct": "1.25"},)]
 
 
 @pytest.mark.parametrize("suppressed", ["", "*", "#", " * "])

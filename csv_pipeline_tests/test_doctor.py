@@ -131,7 +131,8 @@ def test_a_bucket_that_is_not_there_fails_and_one_that_is_passes(bucket: Bucket)
     assert bucket.keys() == []
     check = places.landing(location_of("s3://no-such-bucket-here/landing"))
     assert check.verdict is Verdict.FAIL
-    assert "AWS_ACCESS_KEY_ID" in check.repair
+    assert "AWS_ACCESS_KEY_ID" in check.found
+    assert "rights to read, write, list and delete" in check.repair
 
 
 def test_a_database_that_does_not_answer_fails_and_keeps_its_password(sound: Settings) -> None:

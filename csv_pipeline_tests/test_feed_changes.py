@@ -56,22 +56,22 @@ class Shelf:
     def open(self, feed: Feed) -> Pipeline:
         return open_pipeline(self.settings, [feed])
 
-    def bring(self, feed: Feed, content: str = ROWS) -> ImportReport:
+    def bring(self, feed: Feed, content: str = ROWS, account: str = "acme") -> ImportReport:
         """Import a file for a declaration of the feed."""
         pipeline = self.open(feed)
         self.files += 1
         path = self.folder / f"file-{self.files}.csv"
         path.write_text(content)
         with pipeline.database.begin() as connection:
-            arrivals.register(connection, [found_file(location_of(path), "acme", self.name)])
-        (claim,) = pipeline.claim("acme", self.name)
+            arrivals.register(connection, [found_file(location_of(path), account, self.name)])
+        (claim,) = pipeline.claim(account, self.name)
         report = ingest(pipeline, claim)
         pipeline.close()
         assert report.problem is None
         return report
 
     def rows(self, columns: str, table: str = "") -> list[Any]:
-        query = f"SELECT {columns} FROM data.{self.name}{table} ORDER BY id"  # noqa: S608
+        query = f"SELECT {columns} FROM data.{self.name}{table} ORDER BY id, account"  # noqa: S608
         with self.database.begin() as connection:
             return [tuple(row) for row in connection.execute(sa.text(query))]
 

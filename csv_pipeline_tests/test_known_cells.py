@@ -105,6 +105,28 @@ def test_what_the_account_declares_reads_its_cells(shelf: Shelf) -> None:
     assert shelf.rows("amount::text") == [("1234.000",)]
 
 
+def test_a_heading_that_only_an_account_declares_is_of_the_column_for_its_rows_alone(
+    shelf: Shelf,
+) -> None:
+    content = "id,Hue,Farbe\n1,red,rot\n2,,blau\n"
+    shelf.bring(shelf.feed(), content)
+    shelf.bring(shelf.feed(), content, "other")
+    feed = shelf.feed(colour="{name: colour, title: Hue}")
+    assert of_extra(changes_of(shelf.database, feed)) == [("colour", 2, 0)]
+    pipeline = shelf.open(feed)
+    declare(pipeline, Account(account="acme", feed=shelf.name), {"aliases": ("Farbe=colour",)})
+    pipeline.close()
+    found = changes_of(shelf.database, feed)
+    assert of_extra(found) == [("colour", 2, 0), ("colour", 1, 0), ("colour", 1, 1)]
+    apply_changes(shelf.database, feed)
+    assert shelf.rows("account, colour, _extra") == [
+        ("acme", "rot", {"Hue": "red"}),
+        ("other", "red", {"Farbe": "rot"}),
+        ("acme", "blau", None),
+        ("other", None, {"Hue": None, "Farbe": "blau"}),
+    ]
+
+
 @pytest.mark.parametrize(
     ("field", "cell"),
     [

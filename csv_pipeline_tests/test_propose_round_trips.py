@@ -205,6 +205,33 @@ def proposed(tmp_path: Path) -> Any:
     return of
 
 
+BELOW = "Id,Name,Day\n1,Ann,2026-01-03\n2,Bob,2026-01-04\n3,Cyd,2026-01-05\n"
+
+
+def test_lines_above_the_header_are_declared_so_that_only_others_are_warned_about(
+    proposed: Any, settings: Settings, tmp_path: Path
+) -> None:
+    text = proposed('Period,"January, all"\nRun 17,by ann\n\n' + BELOW)
+    assert "# line 2 of file-0.csv, above the header: a word" in text
+    found = []
+    for above in ('Period,"February"\nRun 9,by bob\n\n', "Period,May\nSeller,bob\n\n"):
+        path = tmp_path / "again.csv"
+        path.write_text(above + BELOW)
+        report, rows = imported(path, text, settings, "id, name")
+        assert rows == [("1", "Ann"), ("2", "Bob"), ("3", "Cyd")]
+        found.append([(one.code, one.count) for one in report.warnings])
+    assert found == [[], [("lines.undeclared", 1)]]
+
+
+def test_a_line_above_the_header_that_a_row_may_be_like_is_told_and_not_declared(
+    proposed: Any,
+) -> None:
+    found = proposed("Ann,May\n\n" + BELOW.replace("1,Ann", "Ann,x"))
+    assert "non_data" not in found
+    assert "a row may be like it, so that it is not declared, but warned about" in found
+    assert "3 rows" in found
+
+
 def test_a_total_that_is_no_sum_stays_a_row_and_how_to_declare_it_is_told(proposed: Any) -> None:
     text = proposed("Receipt,Shop,Paid\nR-1,a,1.50\nR-2,b,2.50\nTotal,,9.00\n")
     assert "3 rows" in text

@@ -171,9 +171,11 @@ def test_a_failed_copy_quotes_no_row_in_the_ledger(
         arrivals.register(connection, [found_file(location_of(path), desk.account, "people")])
     import_ = Import(desk.pipeline, desk.pipeline.claim(desk.account, "people")[0])
     advance(import_, Stage.VALIDATE)
-    bad = f"{SECRET},such,row\n".encode()
-    texts = iter([bad, None, bad, None, bad])  # twice for the table itself, once for staging
-    monkeypatch.setattr("csv_pipeline.stages.load.copying._next_text", lambda _: next(texts, None))
+    secret = pl.lit(f"[{SECRET}")
+    monkeypatch.setattr(
+        "csv_pipeline.stages.load._rows",
+        lambda incoming: (rows.with_columns(_extra=secret) for rows in incoming.rows()),
+    )
     with pytest.raises(Exception, match="invalid input syntax") as raised:
         advance(import_, Stage.LOAD)
     import_.fail(raised.value)

@@ -278,6 +278,11 @@ def test_a_threshold_of_the_account_refuses_its_files_and_is_named(shop: Shop) -
         ("--alias Nr=person_id", "a feed was needed (--feed)"),
         ("--feed people --alias Nr=person", "found 'person' (did you mean 'person_id'?)"),
         ("--feed people --alias Name=person_id", "'Name' names 'name'"),
+        (
+            "--feed people --alias Nr=person_id --alias 'Name=Kunde Nr.'",
+            "found them the other way round: csv-pipeline account {shop} --feed people "
+            "--alias Nr=person_id --alias 'Kunde Nr.=name'",
+        ),
         ("--feed people --alias person_id", "a name and its column, 'Artikel Nr=sku', was needed"),
         ("--feed people --map nam:A=B", "found 'nam' (did you mean 'name'?)"),
         ("--feed ebay_orders --map order_status:Weg=shiped", "(did you mean 'shipped'?)"),
@@ -302,7 +307,7 @@ def test_a_threshold_of_the_account_refuses_its_files_and_is_named(shop: Shop) -
 def test_what_is_wrong_is_not_declared_and_the_nearest_right_word_is_named(
     shop: Shop, words: str, said: str
 ) -> None:
-    shop.refuses(said, *shlex.split(words))
+    shop.refuses(said.replace("{shop}", shop.name), *shlex.split(words))
     assert accounts_of(shop.desk.pipeline, shop.name) == []
 
 

@@ -27,7 +27,7 @@ async def chunks_of(request: Request) -> AsyncIterator[bytes]:
     chunks, received = aiter(request.stream()), 0
     while True:
         try:
-            with anyio.fail_after(STALL_SECONDS):
+            async with asyncio.timeout(STALL_SECONDS):
                 chunk = await anext(chunks, None)
         except TimeoutError as error:
             said = f"a byte within {STALL_SECONDS:.0f} s was needed; {received:,} came before"

@@ -41,7 +41,8 @@ def any_odd(cells: pl.DataFrame, words: Iterable[str], ids: Sequence[str]) -> bo
     if not cells.width:
         return False
     value = pl.col("value")
-    if _together(cells, cells.columns).select(_may_be_odd(value, words).any()).item():
+    odd = _may_be_odd(value, words, is_id=False)
+    if _together(cells, cells.columns).select(odd.any()).item():
         return True
     odd = identifiers.may_be_odd(value) | identifiers.may_be_damaged(value)
     return bool(ids) and _together(cells, ids).select(odd.any()).item()
@@ -52,27 +53,42 @@ def _together(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     return pl.concat([frame[name] for name in names]).to_frame("value")
 
 
-def _may_be_odd(value: pl.Expr, words: Iterable[str]) -> pl.Expr:
+def _may_be_odd(value: pl.Expr, words: Iterable[str], *, is_id: bool) -> pl.Expr:
     odd = spreadsheets.may_be(value)
     for word in filter(None, words):  # the empty one is among the others
         odd |= value == word
-    return odd
+    return odd | identifiers.may_be_odd(value) if is_id else odd
 
 
 @lru_cache(maxsize=10_000)  # a feed's columns are the same in all its files
 def asked(name: str, words: tuple[str, ...], *, is_id: bool) -> tuple[pl.Expr, ...]:
     """Return what to ask of the trimmed cells of a column, in the order of `Oddities`."""
-    value = pl.col(name)
-    odd = _may_be_odd(value, words)
+    odd = _may_be_odd(pl.col(name), words, is_id=is_id).any().alias(name)
     if not is_id:
-        return (odd.any().alias(name),)
-    odd |= identifiers.may_be_odd(value)
-    damaged = identifiers.may_be_damaged(value)
-    return (odd.any().alias(name), damaged.any().alias(f"{name} damaged"))
+        return (odd,)
+    damaged = identifiers.may_be_damaged(pl.col(name)).any().alias(f"{name} damaged")
+    return odd, damaged
 
 
 def cleaned(values: pl.Series, column: Column, words: tuple[str, ...], *, is_id: bool) -> pl.Series:
     """Return trimmed cells without guards, ids in their one spelling, and null for no value."""
+    if changes_any(column):
+        return _cleaned(values, column, words, is_id=is_id)
+    odd = values.to_frame().select(_may_be_odd(pl.col(values.name), words, is_id=is_id)).to_series()
+    if odd.all():
+        return _cleaned(values, column, words, is_id=is_id)
+    clean = _cleaned(values.filter(odd), column, words, is_id=is_id)
+    return values.scatter(odd.arg_true(), clean)
+
+
+def changes_any(column: Column) -> bool:
+    """Return whether cells of a column may become others that are not odd."""
+    return bool(column.fold_case or column.pad) or is_mapped(column)
+
+
+def _cleaned(
+    values: pl.Series, column: Column, words: tuple[str, ...], *, is_id: bool
+) -> pl.Series:
     name = values.name
     plain = values.to_frame().select(spreadsheets.unguarded(pl.col(name))).to_series()
     if is_mapped(column):

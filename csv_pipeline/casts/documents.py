@@ -41,6 +41,9 @@ class _Fault(Exception):  # noqa: N818  # a rule that a text breaks
     """Why a text is no value here."""
 
 
+_FAULTS = (_Fault, RecursionError, ValueError)
+
+
 def cast(values: pl.Series) -> pl.Series:
     """Return values as they are stored; null where the text is none."""
     distinct = values.unique()
@@ -58,19 +61,40 @@ def _spelled_each(values: pl.Series) -> pl.Series:
     odd = values.str.contains(_ODD)
     if (values.str.len_bytes() > 2 * MOST_LEVELS).any():  # each level takes two signs
         odd |= values.str.count_matches(r"[\[{]") > MOST_LEVELS
+    if not odd.any() and not odd.has_nulls():
+        return _quickly_spelled(values)
+    quick = iter(_quickly_spelled(values.filter(~odd)))
     made = [
-        _judged(text)[0] if is_odd or text is None else _quickly_spelled(text)
+        None if is_odd is None else _judged(text)[0] if is_odd else next(quick)
         for text, is_odd in zip(values.to_list(), odd.to_list(), strict=True)
     ]
     return pl.Series(values.name, made, dtype=pl.String)
 
 
-def _quickly_spelled(text: str) -> str | None:
+def _quickly_spelled(values: pl.Series) -> pl.Series:
+    texts = values.to_list()
+    try:
+        made = [*map(_QUICK_WRITER.encode, map(_QUICK_READER.decode, texts))]
+    except _FAULTS:  # one text at least has one
+        return pl.Series(values.name, [_one_quickly_spelled(it) for it in texts], dtype=pl.String)
+    spelled = pl.Series(values.name, made, dtype=pl.Binary).cast(pl.String)
+    lost = _quotes(spelled) != _quotes(values)
+    if not lost.any():
+        return spelled
+    judged = [_judged(text)[0] for text in values.filter(lost)]
+    return spelled.scatter(lost.arg_true(), pl.Series(judged, dtype=pl.String))
+
+
+def _one_quickly_spelled(text: str) -> str | None:
     try:
         spelled = _QUICK_WRITER.encode(_QUICK_READER.decode(text)).decode()
-    except (_Fault, RecursionError, ValueError):
+    except _FAULTS:
         return _judged(text)[0]
     return spelled if spelled.count('"') == text.count('"') else _judged(text)[0]
+
+
+def _quotes(values: pl.Series) -> pl.Series:
+    return values.str.count_matches('"', literal=True)
 
 
 def reasons(values: pl.Series) -> Iterator[tuple[pl.Series, str, str]]:

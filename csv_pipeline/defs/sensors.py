@@ -75,7 +75,7 @@ def _scan(context: dg.SensorEvaluationContext, pipeline: Pipeline, start_at: str
     seconds = pipeline.settings.tick_seconds / 2
     for one in pipeline.broken:
         context.log.error(
-            "Feed %s is left out, and its files wait; reload the definitions once it is corrected. "
+            "Feed %s is left out, and its files wait; reload the definitions once that is settled. "
             "%s",
             one.name,
             one.why,

@@ -1,15 +1,11 @@
 """What accounts declare of their files, and which logins of the database may read them."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from difflib import get_close_matches
-from itertools import combinations
-from typing import Any, NoReturn
+from typing import Any
 from zoneinfo import available_timezones
-
-import polars as pl
 
 from csv_pipeline.account import (
     DELIMITERS,
@@ -22,19 +18,16 @@ from csv_pipeline.account import (
     entry_of,
     joined,
 )
-from csv_pipeline.casts import cells
 from csv_pipeline.casts.currencies import is_code
 from csv_pipeline.engine.changed_settings import hold_readings
+from csv_pipeline.engine.entries_of_accounts import aliases, hold_to_sides, maps, unknown
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError, UnknownAccountError
-from csv_pipeline.spec.contract import Column, choice_key, columns_of, heading, hold_zone
+from csv_pipeline.spec.contract import hold_zone
 from csv_pipeline.spec.cron import is_cron, last_moment
 from csv_pipeline.spec.dialect import is_encoding
 from csv_pipeline.spec.feed import Feed, as_declared
 from csv_pipeline.spec.header import FINGERPRINT
-from csv_pipeline.spec.kinds import Kind
-from csv_pipeline.stages.transform.plan import is_id
-from csv_pipeline.stages.validate.rules import unmet
 from csv_pipeline.storage import accounts, isolation
 from csv_pipeline.storage.overdue import NEVER
 
@@ -90,6 +83,8 @@ def declare(
         held = next((v.facts for v in before.versions if _is_of(v.facts, scope)), scope)
         facts = _without(held, forget)
         own = as_declared(feed, before.of(scope.header)) if feed else None
+        if own is not None:
+            hold_to_sides(scope, own, given.get("aliases", ()))
         for fact, value in given.items():
             new = _READ[fact](name, value, own)
             if isinstance(new, tuple):
@@ -145,24 +140,16 @@ def _without(facts: Account, forget: Sequence[str]) -> Account:
         if fact is None:
             known = [*Declaration, *(f"{one}:…" for one in _ENTRIES.values())]
             if told not in set(Declaration):
-                raise _unknown(f"forget {told!r}", "a setting", told, known)
+                raise unknown(f"forget {told!r}", "a setting", told, known)
             fact = Declaration(told).fact
             facts = _with(facts, fact, getattr(empty, fact))
             continue
         entries = {entry_of(one): one for one in getattr(facts, fact)}
         left = tuple(one for one in getattr(facts, fact) if entry_of(one) != entry.casefold())
         if entry.casefold() not in entries:
-            raise _unknown(f"forget {told!r}", f"a declared {option}", entry, entries)
+            raise unknown(f"forget {told!r}", f"a declared {option}", entry, entries)
         facts = _with(facts, fact, left)
     return facts
-
-
-def _unknown(where: str, needed: str, word: str, known: Iterable[str]) -> SetupError:
-    words = list(map(str, known))
-    alike = get_close_matches(word, words, n=1, cutoff=0.5)
-    shown = f" (did you mean {alike[0]!r}?)" if alike else ""
-    listed = f" of {', '.join(words)}" if 0 < len(words) <= 12 else ""
-    return SetupError(f"{where}: {needed}{listed} was needed; found {word!r}{shown}")
 
 
 def _encoding(account: str, name: str, _: Feed | None) -> str:
@@ -188,7 +175,7 @@ def _zone(account: str, name: str, _: Feed | None) -> str:
     except SetupError as error:
         needed = "a time zone by its name of IANA, such as Europe/Berlin,"
         known = sorted(available_timezones())
-        raise _unknown(f"account {account!r}", needed, name, known) from error
+        raise unknown(f"account {account!r}", needed, name, known) from error
     return name
 
 
@@ -246,112 +233,6 @@ def _null_words(account: str, words: Sequence[str], _: Feed | None) -> tuple[str
     return tuple(word.strip() for word in words)
 
 
-def _aliases(_: str, told: Sequence[str], feed: Feed | None) -> tuple[tuple[str, str], ...]:
-    if feed is None:
-        return ()
-    found = [_alias(one, feed) for one in told]
-    own = {column.name: column.headings for column in columns_of(feed.contract)}
-    for (title, name), (again, other) in combinations(found, 2):
-        same = heading(title) == heading(again) and name != other
-        if same and not own[name] & own[other]:  # a date and its time share a name
-            _refuse_both("alias", f"{title}={name}", f"{again}={other}")
-    return tuple(found)
-
-
-def _alias(told: str, feed: Feed) -> tuple[str, str]:
-    """Return a name in headers and the column that it is to name.
-
-    Raises:
-        SetupError: There is no such column, or another one has the name.
-    """
-    title, _, name = (part.strip() for part in told.rpartition("="))
-    where = f"alias {told!r}"
-    columns = {c.name: c for c in feed.columns if not (c.derived or c.local_of)}
-    if not heading(title):
-        raise SetupError(f"{where}: a name and its column, 'Artikel Nr=sku', was needed")
-    if name not in columns:
-        raise _unknown(where, f"a column of feed {feed.name!r}", name, columns)
-    own = {column.name: column.headings for column in columns_of(feed.contract)}
-    for other in columns.values():  # a date and its time share a name
-        shares = own[name] & own[other.name]
-        if other.name != name and not shares and heading(title) in other.headings:
-            raise SetupError(
-                f"{where}: a name that no other column has was needed; {title!r} names "
-                f"{other.name!r}"
-            )
-    return title, name
-
-
-def _maps(_: str, told: Sequence[str], feed: Feed | None) -> tuple[tuple[str, str, str], ...]:
-    found = [_map(one, feed) for one in told if feed]
-    for one, other in combinations(found, 2):
-        (name, word, stored), (again, its, meant) = one, other
-        if (name, choice_key(word), stored != meant) == (again, choice_key(its), True):
-            _refuse_both("map", f"{name}:{word}={stored}", f"{again}:{its}={meant}")
-    return tuple(found)
-
-
-def _refuse_both(what: str, one: str, other: str) -> NoReturn:
-    """Refuse two entries given at once, of which the second would take the place of the first.
-
-    Raises:
-        SetupError: Always.
-    """
-    raise SetupError(f"{what}: one meaning was needed; found {one!r} and {other!r}")
-
-
-def _map(told: str, feed: Feed) -> tuple[str, str, str]:
-    """Return a column, a word that its cells hold, and what is stored for it.
-
-    Raises:
-        SetupError: The column is none of words, does not store this one, or knows the word.
-    """
-    left, _, stored = told.rpartition("=")
-    name, _, word = (part.strip() for part in left.partition(":"))
-    where, stored = f"map {told!r}", stored.strip()
-    columns = {c.name: c for c in columns_of(feed.contract) if c.kind in _WORDS and not c.derived}
-    if not (name and word and stored):
-        raise SetupError(f"{where}: 'order_status:Versendet=shipped' was needed")
-    if name not in columns:
-        raise _unknown(where, f"a column of words of feed {feed.name!r}", name, columns)
-    column = columns[name]
-    if column.kind is Kind.TEXT:
-        return name, word, _text_of(stored, column, feed, where)
-    choices = column.choices
-    meant = {choice_key(one): kept for one, kept in choices.items()}
-    by_word = meant | {choice_key(kept): kept for kept in choices.values()}
-    if column.kind is Kind.CURRENCY:
-        codes = {choice_key(one): one.upper() for one in (word, stored) if is_code(one.upper())}
-        meant, by_word = codes | meant, codes | by_word
-    if choice_key(stored) not in by_word:
-        raise _unknown(where, f"a word that column {name!r} accepts", stored, sorted(choices))
-    if meant.get(choice_key(word), by_word[choice_key(stored)]) != by_word[choice_key(stored)]:
-        raise SetupError(
-            f"{where}: a word that the feed does not know was needed; it stores "
-            f"{meant[choice_key(word)]!r} for {word!r}"
-        )
-    return name, word, by_word[choice_key(stored)]
-
-
-def _text_of(stored: str, column: Column, feed: Feed, where: str) -> str:
-    """Return a text that a column stores as it is declared to be.
-
-    Raises:
-        SetupError: It means no value there, or breaks a rule of the contract.
-    """
-    words = cells.null_words(feed.nulls | column.nulls)
-    texts = pl.Series(column.name, [stored])
-    made = cells.cleaned(texts, column, words, is_id=is_id(column, feed))
-    (value,) = cells.text(made, replace(column, substitute=None))
-    needed = "a text that is a value" if value is None else unmet(feed.contract, column.name, value)
-    if needed is not None:
-        raise SetupError(f"{where}: column {column.name!r} needs {needed}; found {stored!r}")
-    return stored
-
-
-_WORDS = {Kind.TEXT, Kind.CHOICE, Kind.BOOLEAN, Kind.CURRENCY}
-
-
 _READ: dict[str, Callable[[str, Any, Feed | None], Any]] = {
     "encoding": _encoding,
     "currency": _currency,
@@ -361,8 +242,8 @@ _READ: dict[str, Callable[[str, Any, Feed | None], Any]] = {
     "priority": _priority,
     "import_at": _cron,
     "null_words": _null_words,
-    "aliases": _aliases,
-    "maps": _maps,
+    "aliases": aliases,
+    "maps": maps,
     "date_order": lambda _, value, __: DateOrder(value.replace("-", " ")),
     "decimal_mark": lambda _, value, __: DecimalMark(value),
     **dict.fromkeys(

@@ -34,7 +34,7 @@ def with_tables(database: Database, feeds: Sequence[Feed]) -> list[Feed | Broken
             ensure_targets(database, [feed])
         except SetupError as error:
             errors.append(error)
-            found.append(BrokenFeed(name=feed.name, why=str(error)))
+            found.append(BrokenFeed(name=feed.name, why=str(error), differs=True))
         else:
             found.append(feed)
     if len(errors) == len(feeds):

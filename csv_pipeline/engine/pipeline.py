@@ -81,7 +81,7 @@ class Pipeline:
         """Return the feed of this name.
 
         Raises:
-            BrokenFeedError: The file that declares it is wrong.
+            BrokenFeedError: The file that declares it is wrong, or its table differs from it.
             UnknownFeedError: There is none.
         """
         return feed_named(self.feeds, name, self.broken)

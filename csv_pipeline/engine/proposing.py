@@ -20,6 +20,7 @@ from csv_pipeline.engine.beforehand import hints_for
 from csv_pipeline.engine.column_proposals import ColumnOfFiles, Proposed, settled
 from csv_pipeline.engine.findings import count_rejects
 from csv_pipeline.engine.key_proposals import Rows, key_of
+from csv_pipeline.engine.preambles import lines_above
 from csv_pipeline.engine.total_lines import totals_in
 from csv_pipeline.errors import SetupError, UndecidableError
 from csv_pipeline.handover import REJECTS
@@ -61,6 +62,12 @@ def propose(paths: Sequence[Path], settings: Settings, name: str | None = None) 
             NonDataPattern(name=f"total_{number}", pattern=one.pattern)
             for number, one in enumerate((one for one in totals if one.proven), 1)
         )
+        above = lines_above(files)
+        declared = [one for one in above if one.takes_no_row]
+        patterns += tuple(
+            NonDataPattern(name=f"preamble_{number}", pattern=one.pattern, above=True)
+            for number, one in enumerate(declared, 1)
+        )
         if patterns:
             hints = [replace(its, non_data=patterns) for its in hints]
             files = [
@@ -71,7 +78,12 @@ def propose(paths: Sequence[Path], settings: Settings, name: str | None = None) 
         schema, comments = _schema(columns, files)
         if patterns:
             own = schema.setdefault("csv_pipeline", {})
-            own["non_data"] = [{"name": one.name, "pattern": one.pattern} for one in patterns]
+            own["non_data"] = [
+                {"name": one.name, "pattern": one.pattern} | ({"above": True} if one.above else {})
+                for one in patterns
+            ]
+            for at, line in enumerate(declared, len(patterns) - len(declared)):
+                comments["csv_pipeline", "non_data", at] = line.because
         called = name or _called(paths[0])
         text = yaml_of({"name": name, **schema} if name else schema, comments)
         feed = feed_in(text.encode(), called, called)
@@ -81,6 +93,11 @@ def propose(paths: Sequence[Path], settings: Settings, name: str | None = None) 
         ]
         extra = sorted({title for one in files for title in one.header if not heading(title)})
     checked += [line for one in totals for line in one.because.splitlines()]
+    checked += [
+        f"{one.because}; a row may be like it, so that it is not declared, but warned about"
+        for one in above
+        if not one.takes_no_row
+    ]
     checked += [f"kept in _extra: the column {title!r}" for title in extra]
     return "".join(f"# {line}\n" for line in _head(called, checked)) + text
 

@@ -71,12 +71,12 @@ class AzureBlobs(ObjectService):
             random_jitter_range=1,
             retry_total=patience.attempts - 1,
         )
+        waits = {
+            "connection_timeout": patience.connect_seconds,
+            "read_timeout": patience.read_seconds,
+        }
         self._client = _opened(
-            connection_timeout=patience.connect_seconds,
-            read_timeout=patience.read_seconds,
-            retry_policy=retry,
-            max_single_get_size=CHUNK,
-            max_chunk_get_size=CHUNK,
+            waits, retry_policy=retry, max_single_get_size=CHUNK, max_chunk_get_size=CHUNK
         )
         self._same, self._unknown = MatchConditions.IfNotModified, ClientAuthenticationError
         self._answered, self.errors = HttpResponseError, (AzureError,)
@@ -137,11 +137,11 @@ class AzureBlobs(ObjectService):
 
     def answer(self, error: Any) -> Answer:
         """Return what an error says, without the signature of the address."""
-        said = _SIGNATURE.sub("…", str(error.message).partition("\n")[0])
+        said = _SIGNATURE.sub("…", error.message)
         if not isinstance(error, self._answered) or error.status_code is None:
             unknown = isinstance(error, self._unknown)
             meaning = Meaning.DENIED if unknown else Meaning.SILENT
-            return Answer(meaning=meaning, asked="requests", said=said)
+            return Answer(meaning=meaning, asked="requests", said=" ".join(said.split())[:500])
         code = getattr(error, "error_code", None)
         code = str(getattr(code, "value", code) or error.status_code)
         request = getattr(error.response, "request", None)
@@ -149,6 +149,7 @@ class AzureBlobs(ObjectService):
         if meaning is Meaning.ONE_DENIED and request is not None and "comp=list" in request.url:
             meaning = Meaning.DENIED
         asked = "requests" if request is None else f"{request.method} requests"
+        said, _, _ = said.partition("\n")
         return Answer(meaning=meaning, asked=asked, said=f"{code}: {said}")
 
     def _if(self, etag: str) -> dict[str, Any]:
@@ -166,8 +167,8 @@ class AzureBlobs(ObjectService):
         return self._client.get_blob_client(_container(location), location.key)
 
 
-def _opened(**options: Any) -> Any:
-    """Return the account that the environment describes.
+def _opened(waits: dict[str, Any], **options: Any) -> Any:
+    """Return the account that the environment describes; what asks for tokens asks once a request.
 
     Raises:
         ValueError: It describes none.
@@ -176,13 +177,14 @@ def _opened(**options: Any) -> Any:
     from azure.storage.blob import BlobServiceClient
 
     if connection := os.environ.get("AZURE_STORAGE_CONNECTION_STRING"):
-        return BlobServiceClient.from_connection_string(connection, **options)
+        return BlobServiceClient.from_connection_string(connection, **waits, **options)
     account = os.environ.get("AZURE_STORAGE_ACCOUNT")
     if not account:
         raise ValueError("AZURE_STORAGE_ACCOUNT or AZURE_STORAGE_CONNECTION_STRING is not set")
     given = os.environ.get("AZURE_STORAGE_KEY") or os.environ.get("AZURE_STORAGE_SAS_TOKEN")
+    credential = given or DefaultAzureCredential(retry_total=0, **waits)
     url = f"https://{account}.blob.core.windows.net"
-    return BlobServiceClient(url, credential=given or DefaultAzureCredential(), **options)
+    return BlobServiceClient(url, credential=credential, **waits, **options)
 
 
 def _container(location: Location) -> str:

@@ -3,6 +3,7 @@
 # ruff: noqa: PLC0415  # the package is an extra, and takes a second to import
 
 import base64
+import re
 from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
@@ -22,6 +23,7 @@ from csv_pipeline.location import Location
 
 _FIELDS = "items(name,size,generation,timeCreated,md5Hash),nextPageToken"
 _PAGE = 1_000
+_ADDRESS = re.compile(r"^[A-Z]+ https?://\S+: ")
 
 
 class GoogleStorage(ObjectService):
@@ -128,12 +130,12 @@ class GoogleStorage(ObjectService):
         of_bucket = "bucket does not exist" in error.message or (
             request is not None and urlsplit(request.url).path.endswith("/o")
         )
-        meaning = usual_meaning(error.code)
+        meaning, said = usual_meaning(error.code), _ADDRESS.sub("", error.message)
         if error.code == HTTPStatus.NOT_FOUND and of_bucket:
             meaning = Meaning.DENIED
         elif error.code == HTTPStatus.FORBIDDEN and not of_bucket:
             meaning = Meaning.ONE_DENIED
-        return Answer(meaning=meaning, asked=asked, said=str(error))
+        return Answer(meaning=meaning, asked=asked, said=f"{error.code}: {said}")
 
     def _without(self, error: Any) -> Meaning:
         """Return what an error means that is no answer of the service."""

@@ -330,10 +330,14 @@ _OF_NO_ROW = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokenFeed:
-    """A feed that others go on without: the file that declares it is wrong, and `why`."""
+    """A feed that others go on without, and `why`.
+
+    The file that declares it is wrong, or the table of its rows `differs` from what that declares.
+    """
 
     name: str
     why: str
+    differs: bool = False
 
 
 def parted(feeds: Iterable[Feed | BrokenFeed]) -> tuple[tuple[Feed, ...], tuple[BrokenFeed, ...]]:
@@ -350,7 +354,7 @@ def parted(feeds: Iterable[Feed | BrokenFeed]) -> tuple[tuple[Feed, ...], tuple[
         why = f"feed {cause.name!r} was needed to derive a table from; {cause.why}"
         lost = [one for one in whole if any(cause.name in its.touched for its in one.derived)]
         whole = [one for one in whole if one not in lost]
-        broken += [BrokenFeed(name=one.name, why=why) for one in lost]
+        broken += [BrokenFeed(name=one.name, why=why, differs=cause.differs) for one in lost]
     return tuple(whole), tuple(broken)
 
 
@@ -381,12 +385,12 @@ def feed_named(feeds: Mapping[str, Feed], name: str, broken: Iterable[BrokenFeed
     """Return the feed of this name.
 
     Raises:
-        BrokenFeedError: The file that declares it is wrong.
+        BrokenFeedError: The file that declares it is wrong, or its table differs from it.
         UnknownFeedError: There is none.
     """
     if name in feeds:
         return feeds[name]
     for one in broken:
         if one.name == name:
-            raise BrokenFeedError(name, one.why)
+            raise BrokenFeedError(name, one.why, differs=one.differs)
     raise UnknownFeedError(name, sorted(feeds))

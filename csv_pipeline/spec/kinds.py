@@ -2,8 +2,8 @@
 
 A new kind is an entry here and one in `casts.by_kind`. What depends on its Polars type follows; a
 kind whose cast depends on the whole column is also asked for by a survey, in `casts.figures` or
-`casts.moments`. Values reach the database as Polars writes them in CSV. A row's hash takes the
-number that a value is stored as, if that has 64 bits, and its text otherwise.
+`casts.moments`. A type that is new to the tables is an entry in `stages.load.copying`, too. A row's
+hash takes the number that a value is stored as, if that has 64 bits, and its text otherwise.
 """
 
 from collections.abc import Callable, Mapping

@@ -37,12 +37,14 @@ _EMPTY = sa.literal({}, pg.JSONB)
 class _Cells:
     """The cells with one name in `_extra`, the column that they are of, and what they are by it.
 
-    `before` are names of the same column that go first where a row has cells of both.
+    `before` are names of the same column that go first where a row has cells of both. They are of
+    the column for the `accounts` only: one may declare an alias that another does not.
     """
 
     column: str
     name: str
     before: tuple[str, ...]
+    accounts: frozenset[str]
     read: sa.Table
 
 
@@ -78,14 +80,19 @@ class KnownCells:
         """Give the names in `_extra` that are of one column, by which no row is known."""
         if not all(self._stored.values()):
             return
-        found = readings.columns_in_extra(self._connection, self._feed)
-        every = list(chain.from_iterable(found.values()))
         known_by = identifying(self._feed)
-        for name, names in found.items():
-            mine = [one for one in names if every.count(one) == 1 and name not in known_by]
-            for at, one in enumerate(mine):
-                read = _read_table(every.index(one), self._feed, name)
-                yield _Cells(name, one, tuple(mine[:at]), read)
+        found: dict[tuple[str, str, tuple[str, ...]], set[str]] = {}
+        for account, columns in readings.columns_in_extra(self._connection, self._feed).items():
+            every = list(chain.from_iterable(columns.values()))
+            for column in columns.keys() - known_by:
+                mine = [one for one in columns[column] if every.count(one) == 1]
+                for at, one in enumerate(mine):
+                    found.setdefault((column, one, tuple(mine[:at])), set()).add(account)
+        order = [column.name for column in self._feed.columns]
+        in_order = sorted(found.items(), key=lambda its: (order.index(its[0][0]), *its[0][1:]))
+        for number, ((column, name, before), of) in enumerate(in_order):
+            read = _read_table(number, self._feed, column)
+            yield _Cells(column, name, before, frozenset(of), read)
 
     def _filled(self, cells: _Cells, read: ReadCells) -> _Cells:
         """Read each distinct text of each account once."""
@@ -93,7 +100,7 @@ class KnownCells:
         texts = sa.union(
             *(
                 sa.select(rows.c.account, _cell(rows, cells.name).label("stored")).where(
-                    *self._are_of(rows, cells)
+                    rows.c.account.in_(cells.accounts), *self._are_of(rows, cells)
                 )
                 for rows in self._stored
             )

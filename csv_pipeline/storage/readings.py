@@ -6,16 +6,17 @@ release. Another reading of a column by which rows are known keeps files from be
 `changes` has settled it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import sqlalchemy as sa
 
+from csv_pipeline.account import Account
 from csv_pipeline.errors import SetupError
 from csv_pipeline.spec.contract import heading
-from csv_pipeline.spec.feed import Feed
+from csv_pipeline.spec.feed import Feed, as_declared
 from csv_pipeline.spec.names import EXTRA
 from csv_pipeline.spec.readings import ChangedReading, Readings, readings_of
-from csv_pipeline.storage import tables
+from csv_pipeline.storage import accounts, tables
 
 _target = tables.target
 
@@ -95,22 +96,34 @@ def _identity_changed(
     more = set(now.counted) - set(before.counted)
     if not set(before.counted) <= set(now.counted) or more & before.columns.keys():
         return True
-    return bool(more & columns_in_extra(connection, feed).keys())
+    return any(more & columns.keys() for columns in columns_in_extra(connection, feed).values())
 
 
-def columns_in_extra(connection: sa.Connection, feed: Feed) -> dict[str, list[str]]:
-    """Return which names in `_extra` of stored rows are those of the feed's columns."""
+def columns_in_extra(connection: sa.Connection, feed: Feed) -> dict[str, dict[str, list[str]]]:
+    """Return by account and column which names in `_extra` of stored rows are those of the column.
+
+    They are by what the feed declares, and by the aliases that the account does.
+    """
     query = " UNION ".join(
-        f'SELECT jsonb_object_keys({EXTRA}) AS name FROM data."{table}"'  # noqa: S608
+        f'SELECT account, jsonb_object_keys({EXTRA}) AS name FROM data."{table}"'  # noqa: S608
         for table in (feed.name, f"{feed.name}_history")
     )
-    names = sorted(connection.exec_driver_sql(query).scalars())
-    found: dict[str, list[str]] = {}
-    for column in feed.columns:
+    by_account: dict[str, list[str]] = {}
+    for account, name in sorted(map(tuple, connection.exec_driver_sql(query))):
+        by_account.setdefault(account, []).append(name)
+    return {
+        account: dict(_columns_named(feed, accounts.named(connection, account, feed.name), names))
+        for account, names in by_account.items()
+    }
+
+
+def _columns_named(
+    feed: Feed, account: Account, names: Iterable[str]
+) -> Iterator[tuple[str, list[str]]]:
+    for column in as_declared(feed, account).columns:
         mine = [name for name in names if heading(name) in column.headings]
         if mine and not column.derived and column.gathers is None:
-            found[column.name] = mine
-    return found
+            yield column.name, mine
 
 
 def rows_with_extra(

@@ -280,7 +280,8 @@ def _hold_to_key(connection: sa.Connection, feed: Feed, table: sa.Table) -> None
 
 
 def _way_out(feed: Feed) -> str:
-    return f": see `csv-pipeline feeds diff {feed.name}`"
+    name = feed.name
+    return f": see `csv-pipeline feeds diff {name}`, then `csv-pipeline feeds apply {name}`"
 
 
 def _drop_if_unused(connection: sa.Connection, feed: Feed) -> None:

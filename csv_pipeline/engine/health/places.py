@@ -69,5 +69,6 @@ def _repair(area: Location, *, path_known: bool) -> str:
     if path_known:
         return f"sudo chown {os.geteuid()} {shlex.quote(str(area))}, or name another folder"
     return (
-        "set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL, and the bucket's rights"
+        "make the bucket, give rights to read, write, list and delete in it, and set the variables "
+        "of its store (docs/reference.md, Object stores)"
     )

@@ -1,6 +1,6 @@
 """Bring valid rows into their table, in the caller's transaction, and count what became of each.
 
-Rows travel as CSV text through COPY into a staging table and are resolved there, set by set: every
+Rows travel through COPY into a staging table and are resolved there, set by set: every
 staged row whose key is stored is classed by one join; the others are inserted. Each statement
 counts the rows it touched, and the counts must meet. Two short cuts lead to the same: the first
 rows of an account, which can meet none, are copied where they belong, and rows that are stored to
@@ -228,16 +228,15 @@ def _copy_first(connection: sa.Connection, resolution: Resolution) -> _Done | No
         "_import_id": import_id,
         "_created_import_id": import_id,
         "_row_number": row_number,
-        "_updated_at": pl.lit(datetime.now(UTC).isoformat()),
+        "_updated_at": pl.lit(datetime.now(UTC)),
     }
     names = [*lineage, *resolution.sent]
     # The index of the key takes rows that are near one another in less time.
     ordered = (rows.sort(resolution.key) for rows in _rows(incoming))
     frames = (rows.with_columns(**lineage).select(names) for rows in ordered)
-    table = f'{target.schema}."{target.name}"'
     try:
         with connection.begin_nested() if incoming.careful else nullcontext():
-            return _Done(inserted=copy(connection, table, names, frames))
+            return _Done(inserted=copy(connection, target, names, frames))
     except psycopg.Error as error:
         if not is_of_a_row(error):
             raise
@@ -262,7 +261,7 @@ def _resolve(
     known = None if confirms else _known(connection, resolution)
     names = [column.name for column in resolution.staging.columns]
     frames = (rows.select(names) for rows in _unknown(_rows(incoming), known, outcomes))
-    staged = copy(connection, "staging", names, frames)
+    staged = copy(connection, resolution.staging, names, frames)
     same = outcomes.rows
     if replay is not None:
         _stage_repaired(connection, resolution, replay)
@@ -369,6 +368,6 @@ def _stage_repaired(connection: sa.Connection, resolution: Resolution, replay: R
     resolution.repaired.create(connection)
     good = scan(resolution.incoming.valid[0].rows).select(row_number="_row_number").collect()
     pairs = (batch.join(good, on="row_number", how="semi") for batch in batches(replay.rows))
-    copy(connection, "repaired", list(PAIRS), pairs)
+    copy(connection, resolution.repaired, list(PAIRS), pairs)
     connection.execute(sa.text("CREATE INDEX ON repaired (row_number)"))
     connection.execute(sa.text("ANALYZE repaired"))

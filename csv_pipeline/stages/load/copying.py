@@ -1,37 +1,105 @@
-"""Carry frames to the server as the text of COPY, and bring the hashes of stored rows back."""
+"""Carry frames to the server in the binary form of COPY, and bring hashes of stored rows back."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
+from typing import Any
 
+import nanoarrow as na
 import polars as pl
 import psycopg
 import sqlalchemy as sa
+from nanoarrow.ipc import InputStream
+from pgpq import ArrowToPostgresBinaryEncoder
+from pgpq.encoders import LargeStringEncoderBuilder
+from pgpq.schema import Jsonb
+from sqlalchemy.dialects import postgresql as pg
 
+from csv_pipeline.spec.kinds import MOMENT
 from csv_pipeline.spec.row_hash import HASH, OCCURRENCE
 
-_SEPARATOR, _QUOTE = "\x1f", "\x1e"
-"""Signs that values hardly ever have: no quote in JSON is to be doubled, no comma to be quoted."""
 _PARTS = 64
 _FIRST_OF_PARTS = pl.Series([part * (2**64 // _PARTS) - 2**63 for part in range(_PARTS)])
 
 
 def copy(
-    connection: sa.Connection, table: str, names: list[str], frames: Iterator[pl.DataFrame]
+    connection: sa.Connection, table: sa.Table, names: list[str], frames: Iterator[pl.DataFrame]
 ) -> int:
-    """Copy frames into a table and return how many rows the server took.
+    """Copy frames into columns of a table and return how many rows the server took.
 
-    One frame is written as text in a thread while the one before travels.
+    One frame is encoded in a thread while the one before travels.
+
+    Raises:
+        polars.exceptions.PolarsError: A value is none of its column's type.
     """
+    where = connection.dialect.identifier_preparer.format_table(table)
     columns = ", ".join(f'"{name}"' for name in names)
+    rows = _BinaryRows(table, names)
     with ThreadPoolExecutor(1) as ahead, _driver(connection).cursor() as cursor:
-        how = f"(FORMAT csv, DELIMITER '{_SEPARATOR}', QUOTE '{_QUOTE}')"
-        with cursor.copy(f"COPY {table} ({columns}) FROM STDIN {how}") as copying:
-            pending = ahead.submit(_next_text, frames)
+        with cursor.copy(f"COPY {where} ({columns}) FROM STDIN (FORMAT binary)") as copying:
+            pending = ahead.submit(rows.next_of, frames)
             while (data := pending.result()) is not None:
-                pending = ahead.submit(_next_text, frames)
+                pending = ahead.submit(rows.next_of, frames)
                 copying.write(data)
+            if end := rows.end():
+                copying.write(end)
         return cursor.rowcount
+
+
+class _BinaryRows:
+    """Rows of some columns of a table as COPY takes them in its binary form.
+
+    Of text the server would read every byte for delimiters, and then parse each value.
+    """
+
+    def __init__(self, table: sa.Table, names: list[str]) -> None:
+        self._types = {name: table.c[name].type for name in names}
+        self._values = [_VALUES[type(its)](pl.col(n), its) for n, its in self._types.items()]
+        self._encoder: ArrowToPostgresBinaryEncoder | None = None
+
+    def next_of(self, frames: Iterator[pl.DataFrame]) -> bytes | None:
+        """Return the rows of the next frame, which has these columns; None if there is none."""
+        frame = next(frames, None)
+        if frame is None:
+            return None
+        written = BytesIO()  # strings in one piece each: nanoarrow cannot hand views on
+        frame.select(self._values).write_ipc_stream(written, compat_level=pl.CompatLevel.oldest())
+        written.seek(0)
+        arrow = na.c_array_stream(InputStream.from_readable(written))
+        start = b""
+        if self._encoder is None:
+            self._encoder = self._encoder_of(arrow.get_schema())
+            start = self._encoder.write_header()
+        return start + b"".join(self._encoder.write_batch(rows) for rows in arrow)
+
+    def end(self) -> bytes:
+        """Return what follows the last row; nothing if there was no frame."""
+        return b"" if self._encoder is None else self._encoder.finish()
+
+    def _encoder_of(self, schema: Any) -> ArrowToPostgresBinaryEncoder:
+        builders: dict[str, Any] = {}
+        for field, (name, its) in zip(schema.children, self._types.items(), strict=True):
+            if isinstance(its, pg.JSONB):
+                builders[name] = LargeStringEncoderBuilder.new_with_output(field, Jsonb())
+            else:
+                builders[name] = ArrowToPostgresBinaryEncoder.infer_encoder(field)
+        return ArrowToPostgresBinaryEncoder.new_with_encoders(schema, builders)
+
+
+_Value = Callable[[pl.Expr, Any], pl.Expr]
+
+_VALUES: dict[type[sa.types.TypeEngine[Any]], _Value] = {
+    sa.Text: lambda value, _: value.cast(pl.String),
+    pg.JSONB: lambda value, _: value.cast(pl.String),
+    sa.BigInteger: lambda value, _: value.cast(pl.Int64),
+    sa.Numeric: lambda value, its: value.cast(pl.Decimal(its.precision, its.scale or 0)),
+    sa.Boolean: lambda value, _: value.cast(pl.Boolean),
+    sa.Date: lambda value, _: value.cast(pl.Date),
+    sa.DateTime: lambda value, _: value.cast(MOMENT),
+    sa.Time: lambda value, _: value.cast(pl.Time).cast(pl.Int64) // 1_000,  # as microseconds
+    sa.Uuid: lambda value, _: value.str.replace_all("-", "", literal=True).str.decode("hex"),
+}
+"""What a value is encoded from, by the type of its column in the database."""
 
 
 class StoredHashes:
@@ -92,12 +160,3 @@ def _driver(connection: sa.Connection) -> psycopg.Connection:
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)  # noqa: S101  # the engine is psycopg's
     return driver
-
-
-def _next_text(frames: Iterator[pl.DataFrame]) -> bytes | None:
-    frame = next(frames, None)
-    if frame is None:
-        return None
-    out = BytesIO()
-    frame.write_csv(out, include_header=False, separator=_SEPARATOR, quote_char=_QUOTE)
-    return out.getvalue()

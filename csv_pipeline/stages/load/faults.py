@@ -61,7 +61,7 @@ def store_rejects(
         if meanwhile is not None and bad >= _MANY:
             beside.submit(meanwhile)
         if bad or late.numbers:
-            copy(connection, "csv_pipeline.reject", names, frames())
+            copy(connection, tables.reject, names, frames())
     return rejected
 
 

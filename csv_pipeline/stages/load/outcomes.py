@@ -75,4 +75,4 @@ def copy_superseded(connection: sa.Connection, incoming: Incoming) -> int:
         ).select(names)
         for at, some in by_part(pairs, incoming.files.parts)
     )
-    return copy(connection, "csv_pipeline.superseded", names, frames)
+    return copy(connection, tables.superseded, names, frames)

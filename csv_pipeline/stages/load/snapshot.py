@@ -59,7 +59,7 @@ class SnapshotLoad:
         for table in (self._present, self._absent, *((self._scope,) if self._columns else ())):
             table.create(self._connection)
         if self._incoming.any_stored or self._columns:
-            copy(self._connection, "present", [*names, _ROW], self._keys.frames(list(names)))
+            copy(self._connection, self._present, [*names, _ROW], self._keys.frames(list(names)))
             self._connection.execute(sa.text("ANALYZE present"))
         if self._columns:
             values = sa.select(*(self._present.c[name] for name in self._columns)).distinct()

@@ -197,7 +197,7 @@ def _clean(
     clean = [
         cells.cleaned(trimmed[c.name], c, words, is_id=names_things)
         for c, words, names_things in known
-        if odd[c.name].cell or c.fold_case or c.pad or cells.is_mapped(c)
+        if odd[c.name].cell or cells.changes_any(c)
     ]
     return trimmed.with_columns(clean) if clean else trimmed, odd
 
