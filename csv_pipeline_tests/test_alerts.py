@@ -244,7 +244,9 @@ def test_a_store_that_stays_silent_is_told_once(desk: Desk, receiver: Receiver) 
     assert "it is asked again at" in text
 
 
-@pytest.mark.parametrize("url", ["https://example.com", "nothing://x", f"mailto://{PASSWORD}", ""])
+@pytest.mark.parametrize(
+    "url", ["https://example.com", "nothing://x", f"mailto://{PASSWORD}", "json://a:b@c/\0", ""]
+)
 def test_an_address_of_no_service_is_refused_without_being_shown(desk: Desk, url: str) -> None:
     with pytest.raises(SetupError, match="as apprise has it") as refused:
         alerts.add(desk.pipeline.database, account=None, url=url)

@@ -131,7 +131,14 @@ def test_a_record_gives_its_cells_again_as_they_were_read(
             assert [cell or "" for cell in again] == [cell or "" for cell in cells]
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+@pytest.mark.parametrize(
+    "path",
+    [
+        path if at % 3 == 0 else pytest.param(path, marks=pytest.mark.slow)
+        for at, path in enumerate(FILES)
+    ],
+    ids=lambda path: f"{path.parent.name}-{path.stem}",
+)
 def test_the_block_size_never_changes_what_a_file_gives(
     path: Path, outcome: Callable[[Path], Outcome], tmp_path: Path
 ) -> None:

@@ -1,5 +1,6 @@
 """The database is opened at the version the code needs, or refused in plain words."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from csv_pipeline.spec.contract import column
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.storage import api_tables, tables, targets
 from csv_pipeline.storage import database as module
-from csv_pipeline.storage.database import open_database
+from csv_pipeline.storage.database import open_database, revisions
+from csv_pipeline_tests.conftest import Desk
 from csv_pipeline_tests.feeds import Version
 
 
@@ -47,18 +49,39 @@ def test_a_server_that_does_not_answer_is_told_apart(tmp_path: Path) -> None:
     assert "geheim" not in str(raised.value)
 
 
-def test_state_tables_of_a_newer_release_are_refused(pipeline: Pipeline) -> None:
-    version = sa.text("UPDATE csv_pipeline.alembic_version SET version_num = :revision")
+@pytest.fixture
+def of_a_newer_release(pipeline: Pipeline) -> Iterator[Callable[[str], None]]:
+    """Say that a newer release made the state tables, and which code they are for."""
+    number = "UPDATE csv_pipeline.alembic_version SET version_num = :revision"
+
+    def say(revision: str | None, oldest_code: str) -> None:
+        code = f"COMMENT ON TABLE csv_pipeline.alembic_version IS '{oldest_code}'"
+        with pipeline.database.begin() as connection:
+            connection.execute(sa.text(number), {"revision": revision})
+            connection.execute(sa.text(code))
+
     with pipeline.database.begin() as connection:
-        newest = connection.scalar(sa.text("SELECT version_num FROM csv_pipeline.alembic_version"))
-    try:
-        with pipeline.database.begin() as connection:
-            connection.execute(version, {"revision": "9999"})
-        with pytest.raises(UnsupportedDatabaseError, match="made by a newer csv_pipeline"):
-            open_database(pipeline.settings)
-    finally:
-        with pipeline.database.begin() as connection:
-            connection.execute(version, {"revision": newest})
+        newest = revisions(connection).newest
+    yield lambda oldest_code: say("9999", oldest_code)
+    say(newest, module.OLDEST_CODE)
+
+
+def test_state_tables_of_a_newer_release_are_refused(
+    pipeline: Pipeline, of_a_newer_release: Callable[[str], None]
+) -> None:
+    of_a_newer_release("9998")
+    with pytest.raises(UnsupportedDatabaseError, match="made by a newer csv_pipeline"):
+        open_database(pipeline.settings)
+
+
+def test_state_tables_of_the_next_release_are_worked_with(
+    desk: Desk, of_a_newer_release: Callable[[str], None]
+) -> None:
+    with desk.pipeline.database.begin() as connection:
+        of_a_newer_release(revisions(connection).newest)
+    open_database(desk.pipeline.settings).engine.dispose()
+    with desk.pipeline.database.begin() as connection:
+        assert revisions(connection).found == "9999"  # left as they are
 
 
 def test_a_column_that_a_contract_gains_is_added(pipeline: Pipeline) -> None:

@@ -163,21 +163,27 @@ def test_an_old_server_fails(passing: sa.Connection, monkeypatch: pytest.MonkeyP
     assert ledger.server(passing).verdict is Verdict.FAIL
 
 
+UPGRADE = "pip install --upgrade csv-pipeline"
+
+
 @pytest.mark.parametrize(
-    ("revision", "found", "repair"),
+    ("revision", "oldest_code", "verdict", "told"),
     [
-        ("0001", "revision 0001", "csv-pipeline imports"),
-        ("9999", "revision 9999 of a newer release", "pip install --upgrade csv-pipeline"),
+        ("0001", "0000", Verdict.FAIL, ("revision 0001", "csv-pipeline imports")),
+        ("9999", "9998", Verdict.FAIL, ("revision 9999 of a newer release", UPGRADE)),
+        ("9999", "0030", Verdict.WARN, ("newer release, which this one works with", UPGRADE)),
     ],
 )
-def test_state_tables_of_another_release_fail(
-    passing: sa.Connection, revision: str, found: str, repair: str
+def test_state_tables_of_another_release_are_told(
+    passing: sa.Connection, revision: str, oldest_code: str, verdict: Verdict, told: tuple[str, str]
 ) -> None:
     change = "UPDATE csv_pipeline.alembic_version SET version_num = :revision"
     passing.execute(sa.text(change), {"revision": revision})
+    passing.execute(sa.text(f"COMMENT ON TABLE csv_pipeline.alembic_version IS '{oldest_code}'"))
     check = ledger.state_tables(passing)
-    assert (check.verdict, check.found) == (Verdict.FAIL, found)
-    assert check.repair.startswith(repair)
+    assert check.verdict is verdict
+    assert told[0] in check.found
+    assert check.repair.startswith(told[1])
 
 
 def test_a_table_whose_rows_anybody_may_read_fails_with_what_hides_them(

@@ -36,7 +36,7 @@ def _is_of_encodings(path: Path) -> bool:
 
 _OTHERS = [path for path in FILES if not _is_of_encodings(path)]
 PROPOSED_FOR = [
-    path if at % 4 == 0 else pytest.param(path, marks=pytest.mark.slow)
+    path if at % 8 == 0 else pytest.param(path, marks=pytest.mark.slow)
     for at, path in enumerate(_OTHERS)
 ]
 

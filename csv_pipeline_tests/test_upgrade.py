@@ -11,12 +11,16 @@ from typing import Any
 
 import psycopg
 import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
 from pydantic import SecretStr
 
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.feeds.customers import CUSTOMERS
 from csv_pipeline.model import Outcome
 from csv_pipeline.settings import Settings
+from csv_pipeline.storage.database import OLDEST_CODE
 from csv_pipeline_tests.conftest import Desk, ingest, new_database
 
 FIRST = Path(__file__).parent / "corpus" / "releases" / "0001.sql"
@@ -146,3 +150,80 @@ def run(program: str, *arguments: str) -> None:
         [str(path), *arguments], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+Columns = dict[tuple[str, str], tuple[str, bool, bool]]
+COLUMNS = """
+    SELECT table_name, column_name, data_type, is_nullable = 'YES', column_default IS NOT NULL
+    FROM information_schema.columns WHERE table_schema = 'csv_pipeline'
+"""
+
+
+def columns(connection: sa.Connection) -> Columns:
+    """Return of each column its type, whether it may be null, and whether it has a default."""
+    rows = connection.execute(sa.text(COLUMNS))
+    return {(table, name): (kind, null, default) for table, name, kind, null, default in rows}
+
+
+def taken_away(before: Columns, after: Columns) -> set[tuple[str, str]]:
+    """Return the columns for which code that knows only those before would fail."""
+    tables = {table for table, _ in before}
+    changed = {
+        name
+        for name, (kind, null, _) in before.items()
+        if name not in after or after[name][0] != kind or (null and not after[name][1])
+    }
+    needed = {
+        name
+        for name, (_, null, default) in after.items()
+        if name not in before and name[0] in tables and not (null or default)
+    }
+    return changed | needed
+
+
+@pytest.fixture
+def of_the_release_before(shared_pipeline: Pipeline) -> Iterator[tuple[sa.Connection, Config]]:
+    """State tables as the release before this one made them, and what migrates them."""
+    with new_database(shared_pipeline.database.engine.url) as url:
+        engine = sa.create_engine(url)
+        with engine.begin() as connection:
+            config = Config()
+            config.set_main_option("script_location", str(files("csv_pipeline.storage.migrations")))
+            config.attributes["connection"] = connection
+            connection.execute(sa.text("CREATE SCHEMA csv_pipeline"))
+            command.upgrade(config, OLDEST_CODE)
+            yield connection, config
+        engine.dispose()
+
+
+def test_migrations_since_the_release_before_leave_its_code_working(
+    of_the_release_before: tuple[sa.Connection, Config],
+) -> None:
+    connection, config = of_the_release_before
+    before = columns(connection)
+    command.upgrade(config, "head")
+    assert taken_away(before, columns(connection)) == set()
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ("DROP COLUMN since", {("silent_store", "since")}),
+        (
+            "RENAME COLUMN failures TO tried",
+            {("silent_store", "failures"), ("silent_store", "tried")},
+        ),
+        ("ALTER COLUMN failures TYPE bigint", {("silent_store", "failures")}),
+        ("ADD COLUMN cause text NOT NULL", {("silent_store", "cause")}),
+        ("ADD COLUMN cause text", set()),
+        ("ADD COLUMN cause text NOT NULL DEFAULT ''", set()),
+    ],
+)
+def test_what_the_code_of_the_release_before_would_miss_is_found(
+    shared_pipeline: Pipeline, change: str, found: set[tuple[str, str]]
+) -> None:
+    with shared_pipeline.database.engine.connect() as connection:
+        before = columns(connection)
+        connection.execute(sa.text(f"ALTER TABLE csv_pipeline.silent_store {change}"))
+        assert taken_away(before, columns(connection)) == found
+        connection.rollback()

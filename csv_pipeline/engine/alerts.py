@@ -174,7 +174,11 @@ def _service(url: str) -> apprise.NotifyBase:
     Raises:
         SetupError: It is of none.
     """
-    found = apprise.Apprise.instantiate(url, asset=_ASSET, suppress_exceptions=True)
+    found = (
+        apprise.Apprise.instantiate(url, asset=_ASSET, suppress_exceptions=True)
+        if url.isprintable()
+        else None
+    )
     if not isinstance(found, apprise.NotifyBase):
         scheme = url.partition(":")[0]
         raise SetupError(

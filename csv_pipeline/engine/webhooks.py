@@ -30,7 +30,8 @@ def add(
         SetupError: The address is not one to send to, or a kind is none.
     """
     parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
+    is_open = parts.scheme in {"http", "https"} and url.isprintable() and not parts.username
+    if not is_open or not parts.hostname:
         raise SetupError(f"webhook {url!r}: an address by https was needed, without a user in it")
     if account is not None and (private := _private(parts.hostname)):
         raise SetupError(

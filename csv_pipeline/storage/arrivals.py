@@ -62,19 +62,24 @@ def register(
         accounts.add(connection, account)
     if waiting:
         lane_lock.enter_lanes(connection, {(row["account"], row["feed"]) for row in waiting})
-    entered = 0
-    for some in _chunks(rows, 1_000):
-        new = insert(table).values(some)
-        statement = new.on_conflict_do_update(
-            constraint="arrival_is_found_once",
-            set_={"status": new.excluded.status, "problem": new.excluded.problem},
-            where=(table.c.status == ArrivalStatus.MISPLACED)
-            & (new.excluded.status == ArrivalStatus.WAITING),
+    # By arrays: a statement with a value for each cell takes longer to write than to carry out.
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    given = sa.select(
+        *(
+            sa.func.unnest(sa.literal(values, pg.ARRAY(table.c[name].type)))
+            for name, values in columns.items()
         )
-        rows_entered = connection.execute(statement.returning(*_TOLD, table.c.status)).all()
-        _tell_of_misplaced(connection, rows_entered)
-        entered += len(rows_entered)
-    return entered
+    )
+    new = insert(table).from_select(list(columns), given)
+    statement = new.on_conflict_do_update(
+        constraint="arrival_is_found_once",
+        set_={"status": new.excluded.status, "problem": new.excluded.problem},
+        where=(table.c.status == ArrivalStatus.MISPLACED)
+        & (new.excluded.status == ArrivalStatus.WAITING),
+    )
+    entered = connection.execute(statement.returning(*_TOLD, table.c.status)).all()
+    _tell_of_misplaced(connection, entered)
+    return len(entered)
 
 
 def _tell_of_misplaced(connection: sa.Connection, entered: Sequence[Any]) -> None:
@@ -299,7 +304,3 @@ def claimable(
         return table.c.status.in_(statuses) | lost
     tired = (table.c.status == ArrivalStatus.FAILED) & (table.c.failures >= max_failures)
     return table.c.status.in_(statuses) & ~tired | lost
-
-
-def _chunks(rows: list[dict[str, Any]], size: int) -> Iterable[list[dict[str, Any]]]:
-    return (rows[start : start + size] for start in range(0, len(rows), size))

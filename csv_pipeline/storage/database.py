@@ -32,7 +32,13 @@ from csv_pipeline.storage.session import attempt, engine_for, with_settings
 from csv_pipeline.storage.tables import SCHEMA
 
 OLDEST_SERVER = 15
+OLDEST_CODE = "0030"
+"""The newest revision that the release before knows: its code goes on with these state tables.
+
+Migrations after this one only add what that code may leave out.
+"""
 _MIGRATIONS = Path(__file__).parent / "migrations"
+_VERSIONS = f"{SCHEMA}.alembic_version"
 _DATA_EXCEPTION = "22"  # the class of SQLSTATE whose messages quote the value
 _EXISTS = {"23505", "42P06", "42P07"}  # a unique index of the catalog, a schema, a table
 _migrating = threading.Lock()  # Alembic keeps what it works on in a module
@@ -177,31 +183,59 @@ def _refuse_old_server(connection: sa.Connection) -> None:
         )
 
 
-def revisions(connection: sa.Connection) -> tuple[str | None, str | None, set[str]]:
-    """Return the revision of the state tables, the newest that the code knows, and all of those."""
+@dataclass(frozen=True, slots=True)
+class Revisions:
+    """The revision of the state tables, the newest that the code knows, and all of those.
+
+    `oldest_code` is the newest revision known to the oldest code that these tables are for.
+    """
+
+    found: str | None
+    newest: str
+    known: frozenset[str]
+    oldest_code: str | None
+
+    @property
+    def is_newer(self) -> bool:
+        """Whether a newer release made the tables."""
+        return self.found is not None and self.found not in self.known
+
+    @property
+    def suits(self) -> bool:
+        """Whether the code can work with the tables as they are."""
+        if self.is_newer:
+            return self.oldest_code is not None and self.oldest_code <= self.newest
+        return self.found == self.newest
+
+
+def revisions(connection: sa.Connection) -> Revisions:
+    """Return what is to be known of the state tables and of the code."""
     scripts = ScriptDirectory(str(_MIGRATIONS))
-    known = {script.revision for script in scripts.walk_revisions()}
-    return _revision(connection), scripts.get_current_head(), known
+    known = frozenset(script.revision for script in scripts.walk_revisions())
+    said = sa.select(sa.func.obj_description(sa.func.to_regclass(_VERSIONS), "pg_class"))
+    return Revisions(
+        _revision(connection), str(scripts.get_current_head()), known, connection.scalar(said)
+    )
 
 
 def _migrate(connection: sa.Connection) -> None:
-    found, newest, known = revisions(connection)
-    if found == newest:
+    if revisions(connection).suits:
         return
     _lock_versions(connection)
-    found = _revision(connection)
-    if found is not None and found not in known:
+    its = revisions(connection)
+    if its.suits:
+        return
+    if its.is_newer:
         raise UnsupportedDatabaseError(
             f"database {connection.engine.url.render_as_string()}: state tables up to revision "
-            f"{newest!r} were needed; found {found!r}, made by a newer csv_pipeline"
+            f"{its.newest!r} were needed; found {its.found!r}, made by a newer csv_pipeline"
         )
-    if found == newest:
-        return
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection
     with _migrating:
         change_tables(connection, lambda: command.upgrade(config, "head"))
+    connection.execute(sa.text(f"COMMENT ON TABLE {_VERSIONS} IS '{OLDEST_CODE}'"))
 
 
 def _lock_versions(connection: sa.Connection) -> None:

@@ -151,7 +151,10 @@ def test_a_webhook_is_added_shown_without_its_secret_and_removed(
 
 @pytest.mark.parametrize(
     "url",
-    ["ftp://example.com", "https://user:pw@example.com", "http://127.0.0.1/x", "http://[::1]/"],
+    [
+        *("ftp://example.com", "https://user:pw@example.com", "https://example.com/\0"),
+        *("http://127.0.0.1/x", "http://[::1]/"),
+    ],
 )
 def test_an_address_inside_or_of_no_web_server_is_refused(
     desk: Desk, api_of: Api, url: str

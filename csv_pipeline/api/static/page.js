@@ -258,7 +258,7 @@ $$("form.drop").forEach(takeFiles);
 $$("[data-grid]").forEach(correct);
 $$(".needs-script").forEach((one) => { one.hidden = false; });
 shortcuts();
-$(".nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+for (const here of $$(".nav [aria-current]")) here.parentElement.scrollLeft = here.offsetLeft - here.parentElement.clientWidth / 2;
 // On a phone what is asked of a table is opened by who wants to ask something.
 if (matchMedia("(max-width: 640px)").matches) $$("details.filter").forEach((one) => { one.open = false; });
 // Whoever comes from another page by a link hears and sees first what this one is.

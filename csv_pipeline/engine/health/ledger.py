@@ -37,16 +37,19 @@ def server(connection: sa.Connection) -> Check:
 
 def state_tables(connection: sa.Connection) -> Check:
     """Hold the state tables to the revision that this release makes."""
-    found, newest, known = revisions(connection)
-    needed = f"state tables of revision {newest}"
-    if found is None:
+    its = revisions(connection)
+    needed = f"state tables of revision {its.newest}"
+    if its.found is None:
         return Check.failed("migrations", needed, "no state tables", _MIGRATE)
-    if found == newest:
-        return Check.passed("migrations", needed, f"revision {found}")
-    if found in known:
-        return Check.failed("migrations", needed, f"revision {found}", _MIGRATE)
+    if its.found == its.newest:
+        return Check.passed("migrations", needed, f"revision {its.found}")
+    if not its.is_newer:
+        return Check.failed("migrations", needed, f"revision {its.found}", _MIGRATE)
     repair = "pip install --upgrade csv-pipeline"
-    return Check.failed("migrations", needed, f"revision {found} of a newer release", repair)
+    found = f"revision {its.found} of a newer release"
+    if its.suits:
+        return Check.warned("migrations", needed, f"{found}, which this one works with", repair)
+    return Check.failed("migrations", needed, found, repair)
 
 
 def readers(connection: sa.Connection) -> Check:
