@@ -134,10 +134,17 @@ def account_slug(name: str) -> str:
 
 
 class DateOrder(StrEnum):
-    """Which of day and month comes first in `03/04/2025`."""
+    """Which of day, month and year comes first in `03/04/25`.
+
+    Values can prove `BY_EVIDENCE`; that a year of two digits comes first is only ever declared.
+    """
 
     DAY_FIRST = "day first"
     MONTH_FIRST = "month first"
+    YEAR_FIRST = "year first"
+
+
+BY_EVIDENCE = (DateOrder.DAY_FIRST, DateOrder.MONTH_FIRST)
 
 
 class DecimalMark(StrEnum):

@@ -24,6 +24,8 @@ from csv_pipeline.casts.reading import Reading, years
 from csv_pipeline.handover import TypedFile
 from csv_pipeline.parts import together
 from csv_pipeline.spec.contract import Contract, Money, Timestamp, column, columns_of
+from csv_pipeline.spec.declared import feed_in
+from csv_pipeline.spec.declared.writing import table_schema
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.kinds import Kind
 from csv_pipeline.stages.read import ReadHints, read
@@ -674,9 +676,65 @@ def test_dates_that_look_as_if_they_began_with_their_year_are_not_read_otherwise
     mark = dates[0][2]
     assert f"25{mark}03{mark}10" in str(report.problem)
     assert "25 March 2010 by day first, 10 March 2025 by year first" in str(report.problem)
-    assert "--date-order day-first" in str(report.problem)
+    assert "--date-order day-first or csv" in str(report.problem)
+    assert "--date-order year-first" in str(report.problem)
     assert "month-first" not in str(report.problem)
     assert desk.rows() == []
+
+
+@pytest.mark.parametrize(
+    ("written", "day"),
+    [
+        ("25/03/10", dt.date(2025, 3, 10)),
+        ("25.3.10", dt.date(2025, 3, 10)),
+        ("25-03-10", dt.date(2025, 3, 10)),
+        ("25/03/10 09:30", dt.date(2025, 3, 10)),
+        ("03/04/05", dt.date(2003, 4, 5)),
+        ("99. 12. 31", dt.date(1999, 12, 31)),  # a space is no other form
+        ("2025/03/10", dt.date(2025, 3, 10)),
+        ("10-Mar-25", dt.date(2025, 3, 10)),  # the name tells which is the month
+    ],
+)
+def test_dates_that_are_declared_to_begin_with_their_year_are_read_so(
+    desk: Desk, written: str, day: dt.date
+) -> None:
+    desk.declare(date_order=DateOrder.YEAR_FIRST)
+    report = desk.bring(f"ID,Born\n1,{written}\n2,\n")
+    assert report.problem is None
+    assert [row.born_on for row in desk.rows(columns="born_on, person_id", order="2")] == [
+        day,
+        None,
+    ]
+
+
+def test_a_format_with_the_year_first_declares_it_and_is_written_as_such() -> None:
+    feed = feed_in(b'fields: [{name: day, type: date, format: "%y/%m/%d"}]', "x.yaml", "days")
+    assert feed.columns[0].style == DateOrder.YEAR_FIRST
+    assert table_schema(feed)["fields"][0]["format"] == "%y/%m/%d"
+
+
+@pytest.mark.parametrize("no_day", ["25/13/10", "25/02/30", "5/03/10", "25/03/0", "25-31-31"])
+def test_what_does_not_begin_with_a_year_of_two_digits_is_rejected_if_that_is_declared(
+    desk: Desk, no_day: str
+) -> None:
+    desk.declare(date_order=DateOrder.YEAR_FIRST)
+    report = desk.bring(f"ID,Born\n1,25/03/10\n2,{no_day}\n")
+    if report.problem is None:
+        assert report.rejects_by_rule == {"born_on.date": 1}
+    else:
+        assert f"{no_day!r} can only end with its year" in report.problem
+
+
+@pytest.mark.parametrize("last", ["25/12/2025", "12/25/25", "25.03.45"])
+@pytest.mark.parametrize("others", ["", "2,25/03/10\n"])
+def test_a_date_that_can_only_end_with_its_year_contradicts_that_it_begins_with_it(
+    desk: Desk, last: str, others: str
+) -> None:
+    desk.declare(date_order=DateOrder.YEAR_FIRST)
+    report = desk.bring(f"ID,Born\n1,{last}\n{others}")
+    assert report.problem_code == "contradiction"
+    assert f"{last!r} can only end with its year" in str(report.problem)
+    assert "--forget date-order" in str(report.problem)
 
 
 @pytest.mark.parametrize(

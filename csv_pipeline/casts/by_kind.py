@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from csv_pipeline.account import DateOrder, DecimalMark
+from csv_pipeline.account import BY_EVIDENCE, DecimalMark
 from csv_pipeline.casts import (
     cells,
     currencies,
@@ -55,7 +55,7 @@ def _currency(values: pl.Series, column: Column) -> pl.Series:
 
 _FLAGS = {"true": True, "false": False}
 _MARK = ("decimal_mark", tuple(DecimalMark))
-_ORDER = ("date_order", tuple(DateOrder))
+_ORDER = ("date_order", BY_EVIDENCE)
 CASTS = {
     Kind.TEXT: Cast(lambda values, its, _: cells.text(values, its)),
     Kind.CHOICE: Cast(

@@ -13,11 +13,11 @@ from functools import cache
 
 import polars as pl
 
-from csv_pipeline.account import DateOrder
+from csv_pipeline.account import BY_EVIDENCE, DateOrder
 from csv_pipeline.casts import clocks, doubts, signs, zones
 from csv_pipeline.casts.evidence import Notes, Survey
 from csv_pipeline.casts.names import SHARED, month, weekday
-from csv_pipeline.casts.reading import Reading
+from csv_pipeline.casts.reading import Reading, century
 from csv_pipeline.spec.contract import Column
 
 HINT = "a day of the calendar, such as 2026-09-18, Sep-18-26, 18-Sep-26 or 18/09/2026"
@@ -112,13 +112,13 @@ def survey(column: Column, heading: str) -> Survey:
         heading=heading,
         protected=column.protected,
         declared=column.style,
-        styles=(DateOrder.DAY_FIRST, DateOrder.MONTH_FIRST),
+        styles=BY_EVIDENCE,
         proofs=(
             proof(lambda day, month: f"(?:{day}){mark}(?:{month})", "(?:00|3[2-9]|[4-9][0-9])"),
             proof(lambda day, month: f"(?:{month}){mark}(?:{day})", "[0-9][0-9]"),
         ),
         meaning=_meaning,
-        another=doubts.YEAR_FIRST,
+        another=DateOrder.YEAR_FIRST,
         ambiguous=rf"^(?:(?:{unequal})(?:{end}|-\s?[0-9]{{2}}{clock})|{two}-\s?(?:{low})-\s?{two}{clock})",
         notes=Notes(
             {
@@ -134,7 +134,7 @@ def survey(column: Column, heading: str) -> Survey:
 
 def _meaning(text: str, order: str) -> str | None:
     """Return in words which day a text is by an order."""
-    last, first = Reading(order, year_last=True), order == doubts.YEAR_FIRST
+    last, first = Reading(order, year_last=True), order == DateOrder.YEAR_FIRST
     day = doubts.year_first(text) if first else read(pl.Series([text]), last)["date"][0]
     return f"{day.day} {day:%B %Y}" if day else None
 
@@ -204,7 +204,7 @@ def _rewritten(texts: pl.DataFrame, reading: Reading) -> pl.DataFrame:
     texts = split.select(text.alias("text"))
     found, *others = (
         _of_weekday(_read(texts, pl.col("text"), replace(reading, style=order)), split["weekday"])
-        for order in ([reading.style] if reading.style else DateOrder)
+        for order in ([reading.style] if reading.style else BY_EVIDENCE)
     )
     for other in others:  # two readings, of which only one may be possible
         given = found["date"].is_null()
@@ -258,7 +258,7 @@ def _read(
     window = (reading.since, reading.until) if short else None
     far = any(its.max() == "9999" for its in its_years)
     day = _day(seen, reading.style, reading.language, window, far=far)
-    if short and "numeric" in seen and not reading.year_last:
+    if short and "numeric" in seen and not reading.tells_year:
         day = pl.when(~pl.col("text").str.contains(doubts.HYPHENS)).then(day)
     if any(parts[form]["4"].count() for form in seen):
         return _timed(texts.hstack(groups).with_columns(date=day), seen, reading)
@@ -314,15 +314,16 @@ def _why(seen: tuple[str, ...], reading: Reading) -> pl.Expr:
     if not seen:
         return pl.lit("date")
     names = (_field(form, 1 if form == "name first" else 2) for form in seen)
-    year = pl.coalesce(_field(form, 1 if form == "iso" else 3) for form in seen)
-    century = _century(year, reading.since, reading.until)
-    may_be_first = pl.col("text").str.contains(doubts.HYPHENS) & (not reading.year_last)
+    year_first = {"iso"} | ({"numeric"} if reading.style == DateOrder.YEAR_FIRST else set())
+    year = pl.coalesce(_field(form, 1 if form in year_first else 3) for form in seen)
+    first_two = century(year, reading.since, reading.until)
+    may_be_first = pl.col("text").str.contains(doubts.HYPHENS) & (not reading.tells_year)
     return (
         pl.when(pl.coalesce(names).is_in(SHARED))
         .then(pl.lit("month"))
         .when(may_be_first)
         .then(pl.lit("year"))
-        .when((year.str.len_chars() == 2) & century.is_null())
+        .when((year.str.len_chars() == 2) & first_two.is_null())
         .then(pl.lit("century"))
         .otherwise(pl.lit("date"))
     )
@@ -359,6 +360,9 @@ def _of_form(
             return c, month(a, language), b
         case "name second":
             return c, month(b, language), a
+        case _ if order == DateOrder.YEAR_FIRST:
+            two_digits = (a.str.len_chars() == 2) & (c.str.len_chars() <= 2)
+            return pl.when(two_digits).then(a), b, c
         case _:
             day, its_month = _ordered(a, b, order)
             return c, its_month, day
@@ -374,27 +378,11 @@ def _ordered(a: pl.Expr, b: pl.Expr, order: str | None) -> tuple[pl.Expr, pl.Exp
     return pl.when(swap).then(b).otherwise(a), pl.when(swap).then(a).otherwise(b)
 
 
-def _century(year: pl.Expr, since: int, until: int) -> pl.Expr:
-    """Return the first two digits of the one year from `since` to `until` that ends so, else null.
-
-    The years are fewer than a hundred.
-    """
-    first, last = f"{since % 100:02}", f"{until % 100:02}"
-    if since // 100 == until // 100:
-        return pl.when(year.is_between(pl.lit(first), pl.lit(last))).then(pl.lit(str(since // 100)))
-    return (
-        pl.when(year <= last)
-        .then(pl.lit(str(until // 100)))
-        .when(year >= first)
-        .then(pl.lit(str(since // 100)))
-    )
-
-
 def _date(
     year: pl.Expr, its_month: pl.Expr, day: pl.Expr, window: tuple[int, int] | None
 ) -> pl.Expr:
     if window is not None:
         is_full = year.str.len_chars() == 4
-        year = pl.when(is_full).then(pl.lit("")).otherwise(_century(year, *window)) + year
+        year = pl.when(is_full).then(pl.lit("")).otherwise(century(year, *window)) + year
     text = year + "-" + its_month.str.zfill(2) + "-" + day.str.zfill(2)
     return text.str.to_date("%Y-%m-%d", strict=False)

@@ -15,9 +15,6 @@ import polars as pl
 
 from csv_pipeline.casts.names import SHARED, language_of
 
-YEAR_FIRST = "year first"
-"""How a date may be written that is never read so: only a year of four digits may be first."""
-
 _END = r"(?:[Tt,\s]|$)"
 _DAY = "(?:0?[1-9]|[12][0-9]|3[01])"
 HYPHENS = rf"^[0-9]{{1,2}}-\s?[0-9]{{1,2}}-\s?[0-9]{{2}}{_END}"
@@ -48,20 +45,23 @@ class Doubts:
     `year_last`: one with hyphens cannot begin with its year, so that none does. `words` are those
     of its dates. Of those with slashes or points, `whole` is whether any ends with a year of four
     digits; of the others `firsts` and `lasts` are the numbers that they begin and end with, and
-    `ends` is whether one cannot begin with its year.
+    `ends` is whether one cannot begin with its year. `last` is one of all these that does not.
     """
 
     year_last: bool = False
     whole: bool = False
     ends: bool = False
+    last: str = ""
     firsts: set[str] = field(default_factory=set)
     lasts: set[str] = field(default_factory=set)
     words: set[str] = field(default_factory=set)
 
     def add(self, values: pl.Series) -> None:
         """Take in one batch of trimmed values."""
-        self.year_last |= bool(values.str.contains(_NO_YEAR_FIRST).any())
         distinct = values.unique()
+        hyphens = distinct.filter(distinct.str.contains(_NO_YEAR_FIRST))
+        self.year_last |= not hyphens.is_empty()
+        self._note(hyphens)
         self._add_pairs(distinct)
         if len(self.words) < _MOST_WORDS:
             words = distinct.str.normalize("NFC").str.to_lowercase().str.extract_all(_WORD)
@@ -76,17 +76,24 @@ class Doubts:
         return self.ends or len(self.firsts) > len(self.lasts)
 
     def _add_pairs(self, values: pl.Series) -> None:
-        parts = values.str.extract_groups(_PAIRS).struct.unnest().drop_nulls()
+        parts = values.str.extract_groups(_PAIRS).struct.unnest()
+        a, b, c = (pl.col(name) for name in parts.columns)
+        parts = parts.with_columns(values.alias("text")).drop_nulls()
         if parts.is_empty():
             return
-        a, b, c = (pl.col(name) for name in parts.columns)
         days = parts.filter(_is_day(c, b, a) | _is_day(c, a, b))
         two = c.str.len_chars() == 2
+        first = two & (a.str.len_chars() == 2) & _is_day(a, b, c)
+        self._note(days.filter(~first)["text"])
         self.whole |= not days.select(two.all()).item()
         days = days.filter(two).with_columns(first=_is_day(a, b, c))
         self.ends |= not days["first"].all()
         self.firsts |= set(days[parts.columns[0]])
         self.lasts |= set(days[parts.columns[2]])
+
+    def _note(self, values: pl.Series) -> None:
+        if not (self.last or values.is_empty()):
+            self.last = str(values.min())  # distinct values have no order
 
 
 def year_first(text: str) -> date | None:

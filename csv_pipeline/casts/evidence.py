@@ -78,8 +78,8 @@ class Survey:
     `read` gives of the others, and their row numbers, the part that the patterns are about.
     `declared` is the way that the feed declares, if it does. `notes` are what else is asked of the
     values on this occasion. `meaning` says what a value is by one of the styles, if it is anything;
-    so it does by `another` way, which is never read. Other columns prove nothing of one that is
-    `alone`.
+    so it does by `another` way, which is only ever declared. Other columns prove nothing of one
+    that is `alone`.
     """
 
     column: str
@@ -326,9 +326,6 @@ def _by_the_others(
         if len(proven) > 1:
             found += "; other columns of the file prove both"
         else:
-            meant = [style for style in survey.styles if style in survey.meanings]
-            declared = [setting.declare(style) for style in meant or survey.styles]
+            declared = [setting.declare(style) for style in survey.meanings or survey.styles]
             found += f"; to settle it: {' or '.join(declared)}"
-            if survey.another in survey.meanings:
-                found += f"; by {survey.another} it needs four digits of the year"
     raise UndecidableError(file_name, f"column {survey.heading!r} {needed}", found)

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from csv_pipeline.account import Setting
+from csv_pipeline.account import DateOrder, Setting
 from csv_pipeline.casts import clocks, dates, times, zones
 from csv_pipeline.casts.dates import DOUBTED, TIMED, TWO_DIGITS
 from csv_pipeline.casts.doubts import Doubts, language, year_may_be_first
@@ -19,7 +19,7 @@ from csv_pipeline.casts.evidence import Notes, Survey
 from csv_pipeline.casts.reading import Reading, years
 from csv_pipeline.casts.times import Forms
 from csv_pipeline.casts.zones import Census
-from csv_pipeline.errors import UndecidableError
+from csv_pipeline.errors import ContradictionError, UndecidableError
 from csv_pipeline.model import Evidence, ReportWarning
 from csv_pipeline.spec.contract import Column
 from csv_pipeline.spec.kinds import Kind
@@ -137,16 +137,46 @@ def _moments(position: int, columns: list[Column], heading: str) -> Moments:
 def orders_of(moments: Sequence[Moments], setting: Setting) -> list[Survey]:
     """Return the surveys of the order of dates; all of one is open if its year may be first.
 
-    Not if the order is declared.
+    So it is if that is declared; not if another order is.
     """
     doubts = [one.doubts for one in moments]
-    return [
-        one.survey.all_open()
-        if year_may_be_first(one.doubts, doubts) and one.survey.told(setting)[0] is None
-        else one.survey
-        for one in moments
-        if isinstance(one.survey, Survey)
-    ]
+    found = []
+    for one in moments:
+        if isinstance(one.survey, Survey):
+            told, _ = one.survey.told(setting)
+            may_be = told is None and year_may_be_first(one.doubts, doubts)
+            is_open = may_be or told == DateOrder.YEAR_FIRST
+            found.append(one.survey.all_open() if is_open else one.survey)
+    return found
+
+
+def hold_to_year_first(
+    moments: Sequence[Moments], setting: Setting, settled: Mapping[str, str | None], file_name: str
+) -> None:
+    """Hold columns whose dates are declared to begin with their year against their values.
+
+    Raises:
+        ContradictionError: One of them ends with it.
+    """
+    for one in moments:
+        if not isinstance(one.survey, Survey) or settled.get(one.survey.column):
+            continue
+        told, because = one.survey.told(setting)
+        seen = [its for its in (*one.survey.seen, one.survey.open) if its.count]
+        if told != DateOrder.YEAR_FIRST or not (one.doubts.last or seen):
+            continue
+        if DOUBTED in one.notes.found and not one.doubts.last:
+            continue
+        last = one.doubts.last or seen[0].value
+        shown = "a value" if one.protected else repr(last)
+        way_out = f"correct the file, or let each tell: {setting.forget}"
+        raise ContradictionError(
+            file_name,
+            f"column {one.heading!r} needs the {setting} {told}, as "
+            f"{setting.because if setting.value else because}",
+            f"{shown} can only end with its year; "
+            f"{way_out if setting.value else 'correct the one or the other'}",
+        )
 
 
 def take_census(census: Census, values: pl.Series, row_numbers: pl.Series) -> None:

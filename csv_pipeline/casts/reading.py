@@ -3,6 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import polars as pl
+
+from csv_pipeline.account import DateOrder
+
 _YEARS_BACK, _YEARS_AHEAD = 60, 10  # of two digits; beyond them a century is as likely as the next
 
 
@@ -29,7 +33,28 @@ class Reading:
     language: str | None = None
     zones: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def tells_year(self) -> bool:
+        """Whether it is known at which end of three numbers the year is."""
+        return self.year_last or self.style == DateOrder.YEAR_FIRST
+
 
 def years(year: int, *, past: bool) -> tuple[int, int]:
     """Return which years, first and last, two digits may mean in a file of a year."""
     return year - _YEARS_BACK, year if past else year + _YEARS_AHEAD
+
+
+def century(year: pl.Expr, since: int, until: int) -> pl.Expr:
+    """Return the first two digits of the one year from `since` to `until` that ends so, else null.
+
+    The years are fewer than a hundred.
+    """
+    first, last = f"{since % 100:02}", f"{until % 100:02}"
+    if since // 100 == until // 100:
+        return pl.when(year.is_between(pl.lit(first), pl.lit(last))).then(pl.lit(str(since // 100)))
+    return (
+        pl.when(year <= last)
+        .then(pl.lit(str(until // 100)))
+        .when(year >= first)
+        .then(pl.lit(str(since // 100)))
+    )

@@ -37,7 +37,8 @@ def account(  # noqa: PLR0913, PLR0917  # an option for each setting
         str | None, typer.Option(help="Refuse files that name another seller; several as a,b.")
     ] = None,
     date_order: Annotated[
-        Literal["day-first", "month-first"] | None, typer.Option(help="What 03/04/2025 means.")
+        Literal["day-first", "month-first", "year-first"] | None,
+        typer.Option(help="What 03/04/05 means."),
     ] = None,
     decimal_mark: Annotated[
         Literal["point", "comma"] | None, typer.Option(help="What 1.234 means.")

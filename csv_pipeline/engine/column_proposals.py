@@ -56,6 +56,7 @@ _LETTERS_DIGITS = r"^(?:(?:\pL+-|[Rr])[0-9]+|\pL{1,2}[0-9]{6,})$"
 _WORDS_OF = {
     DateOrder.DAY_FIRST: {"format": "%d/%m/%Y"},
     DateOrder.MONTH_FIRST: {"format": "%m/%d/%Y"},
+    DateOrder.YEAR_FIRST: {"format": "%y/%m/%d"},
     DecimalMark.POINT: {"decimalChar": "."},
     DecimalMark.COMMA: {"decimalChar": ","},
 }

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 
 import polars as pl
 
-from csv_pipeline.account import Account, DateOrder, DecimalMark
+from csv_pipeline.account import BY_EVIDENCE, Account, DateOrder, DecimalMark
 from csv_pipeline.batches import BatchWriter, batches, scan
 from csv_pipeline.casts import spreadsheets
 from csv_pipeline.errors import ContradictionError, UndecidableError
@@ -251,7 +251,7 @@ def _no_name_of(header: Sequence[str]) -> str:
 
 def ways_of(annotation: Any) -> tuple[Style, ...]:
     """Return the two ways to write values of a type."""
-    return tuple(DateOrder) if annotation in {pl.Date, Timestamp} else tuple(DecimalMark)
+    return BY_EVIDENCE if annotation in {pl.Date, Timestamp} else tuple(DecimalMark)
 
 
 def shown(value: str) -> str:

@@ -51,7 +51,7 @@ class Settings(BaseModel):
     )
 
     seller_id: Annotated[str | None, Field(max_length=200)] = None
-    date_order: Literal["day-first", "month-first"] | None = None
+    date_order: Literal["day-first", "month-first", "year-first"] | None = None
     decimal_mark: Literal["point", "comma"] | None = None
     time_zone: Annotated[str | None, Field(max_length=100, examples=["Europe/Berlin"])] = None
     encoding: Annotated[str | None, Field(max_length=40, examples=["windows-1252"])] = None

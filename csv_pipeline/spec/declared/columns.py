@@ -251,9 +251,11 @@ class _Making:
         return "%" in self.type.formats and "%" in self.its.format
 
     def _style(self) -> Style | None:
-        """Return the decimal mark, or the order of day and month, that the file is certain of."""
+        """Return the decimal mark, or the order of day, month and year, that it is certain of."""
         its = self.its
         day, month = its.format.find("%d"), its.format.find("%m")
+        if self._is_pattern() and 0 <= its.format.find("%y") < month < day:
+            return DateOrder.YEAR_FIRST
         if self._is_pattern() and min(day, month) >= 0:
             return DateOrder.DAY_FIRST if day < month else DateOrder.MONTH_FIRST
         marks = {".": DecimalMark.POINT, ",": DecimalMark.COMMA}

@@ -146,6 +146,8 @@ def _format(column: Column) -> str:
             return "%d/%m/%Y"
         case DateOrder.MONTH_FIRST:
             return "%m/%d/%Y"
+        case DateOrder.YEAR_FIRST:
+            return "%y/%m/%d"
         case _:
             known = TYPES[column.kind].schema_format
             return "" if known == "default" else known

@@ -7,14 +7,22 @@ from itertools import chain
 
 import polars as pl
 
-from csv_pipeline.account import Account
+from csv_pipeline.account import BY_EVIDENCE, Account
 from csv_pipeline.batches import batches
 from csv_pipeline.casts import decimals
 from csv_pipeline.casts.dates import DOUBTED, ZONED
 from csv_pipeline.casts.doubts import Doubts
 from csv_pipeline.casts.evidence import Survey, decide
 from csv_pipeline.casts.figures import Figures, figures_of
-from csv_pipeline.casts.moments import Declared, Moments, moments_of, orders_of, settle, take_census
+from csv_pipeline.casts.moments import (
+    Declared,
+    Moments,
+    hold_to_year_first,
+    moments_of,
+    orders_of,
+    settle,
+    take_census,
+)
 from csv_pipeline.casts.times import Forms
 from csv_pipeline.casts.zones import Census
 from csv_pipeline.errors import FileRefusedError
@@ -160,12 +168,13 @@ class Surveys:
         """
         account, feed = header.account, header.feed
         order = account.setting("date_order")
+        hold_to_year_first(self.moments, order, settled, name)
         days = orders_of(self.moments, order)
         marks, of_marks = self.figures.decided(account, settled, name, feed.name)
         orders, of_orders = decide(days, order, settled, name)
         zone = account.setting("time_zone")
         declared = Declared(
-            ordered=account.date_order is not None,
+            ordered=account.date_order in BY_EVIDENCE,
             zone=zone.value or feed.time_zone,
             because=zone.evidence if zone.value else f"feed {feed.name!r} declares it",
             setting=zone,
