@@ -616,6 +616,20 @@ def test_a_file_that_proves_another_style_than_the_feed_declares_is_refused(
     assert problem in str(report.problem)
 
 
+def test_a_corrected_value_of_another_style_than_the_feed_declares_is_told_what_it_needs(
+    desk: Desk,
+) -> None:
+    first = desk.bring('id,tax,pieces,day\n1,"1,50",,\n2,?,,\n3,?,,\n', "marked")
+    path = desk.folder / "out" / "rejects.csv"
+    desk.pipeline.write_rejects(first.import_id, path)
+    corrected = path.read_text().replace(",?,", ",1.50,", 1).replace(",?,", ',"2,50",')
+    second = desk.bring(corrected, "marked")
+    (reject,) = desk.rejects(second)
+    assert "by the decimal mark comma, as the feed declares it" in reject.message
+    assert not second.warnings
+    assert second.counts.inserted == 1
+
+
 def test_the_example_of_the_docs_imports_a_file(desk: Desk) -> None:
     report = desk.bring(INVOICES, "invoices")
     assert (report.counts.inserted, report.counts.rejected) == (2, 1)

@@ -262,18 +262,21 @@ def _reasons(values: pl.Series, failed: pl.Series, column: Column, plan: Plan) -
 
 
 def _by_the_other_style(values: pl.Series, column: Column, plan: Plan) -> Iterator[Reason]:
-    """Give the values that are good ones by another way than the account declares."""
+    """Give the values that are good ones by another way than account or feed declares."""
     cast = CASTS[column.kind]
     if cast.declared is None:
         return
     name, styles = cast.declared
     setting = plan.account.setting(name)
-    for style in styles if setting.value is not None else ():
-        if style != setting.value:
+    declared, because = setting.value or column.style, "the feed declares it"
+    if setting.value is not None:
+        because = setting.because
+    for style in styles if declared is not None else ():
+        if style != declared:
             other = replace(plan.readings[column.name], style=style)
             good = cast.values(values, column, other).is_not_null()
-            needed = f"{cast.needed(column)}, by the {setting} {setting.value}"
-            yield good, cast.rule, f"{needed}, as {setting.because}"
+            needed = f"{cast.needed(column)}, by the {setting} {declared}"
+            yield good, cast.rule, f"{needed}, as {because}"
 
 
 def _with_currency(

@@ -181,12 +181,17 @@ class Surveys:
             name=name,
         )
         others = settle(self.moments, censuses, settled, year, declared)
+        styles = marks | orders | others.styles
         return Decided(
-            styles=marks | orders | others.styles,
+            styles=styles,
             evidence=[*others.evidence, *of_orders, *of_marks],
             warnings=[
                 *others.warnings,
-                *(one.differ() for one in (*days, *self.figures.amounts) if one.has_both),
+                *(
+                    one.differ()
+                    for one in (*days, *self.figures.amounts)
+                    if one.has_both and styles.get(one.column) is None
+                ),
             ],
             stating=self.figures.stating,
         )
