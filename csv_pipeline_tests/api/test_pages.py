@@ -484,3 +484,34 @@ def test_what_is_open_falls_as_rejected_rows_are_imported(visitor: Visitor, desk
     assert "All of 4 rejected rows were imported since." in _plain(visitor.open(here))
     assert "Every rejected row was imported since" in visitor.open(f"/imports/{its}")
     assert "Correct " not in visitor.text
+
+
+def test_a_check_says_whose_the_file_is_and_whether_the_account_is_new(
+    visitor: Visitor, desk: Desk
+) -> None:
+    ann = "ID,Name,Amount\n1,Ann,1.00\n"
+    visitor.send(ann, account=desk.account, feed="people", check="true")
+    said = f"For account {desk.account}"
+    text = _plain(visitor.text)
+    assert f"{said} !new account · feed people" in text
+    desk.bring(ann)
+    visitor.send("ID,Name,Amount\n2,Bob,1.00\n", account=desk.account, feed="people", check="true")
+    assert f"{said} · feed people" in _plain(visitor.text)
+
+
+def test_an_undo_is_shown_as_one_and_what_it_took_back_is_not_to_correct(
+    visitor: Visitor, desk: Desk
+) -> None:
+    its = desk.bring("ID,Name,Amount\n1,a,1.00\n2,b,x\n").import_id
+    undo = desk.pipeline.undo(its).import_id
+    assert "Correct" not in _plain(visitor.open(f"/imports/{its}"))
+    for page in ("/", "/history"):
+        (row,) = re.findall(
+            rf'<tr><th[^>]*><a href="/imports/{undo}">.*?</tr>', visitor.open(page), re.DOTALL
+        )
+        assert f'taken back: <a href="/imports/{its}">import {its}</a>' in row
+        assert "imported" not in row
+        assert "–undo" in _plain(row)
+        assert "is-stored" not in row
+        assert not re.search(r"<data", row)
+    assert "is-stored" not in visitor.open(f"/imports/{undo}").split("</h1>")[1].split("</div>")[0]

@@ -18,11 +18,11 @@ from csv_pipeline.api.taking import UploadFacts, ask_for_check, ask_for_import, 
 from csv_pipeline.engine import remedies
 from csv_pipeline.engine.accounts import Decided, declare
 from csv_pipeline.engine.views import masked
-from csv_pipeline.model import Counts
+from csv_pipeline.model import Counts, Outcome
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.spec.header import header_fingerprint
 from csv_pipeline.storage import browse, progress, quarantine
-from csv_pipeline.storage.browse import ImportState
+from csv_pipeline.storage.browse import ImportState, Wanted
 from csv_pipeline.storage.uploads import Upload, UploadState
 
 router = APIRouter()
@@ -59,6 +59,8 @@ def check(
         faults = quarantine.faults_of(connection, number, _FIRST)
         step = progress.of_imports(connection, [number]).get(number)
         entry = browse.find(connection, number)
+        before = Wanted(account=upload.account, outcome=Outcome.IMPORTED, limit=1)
+        facts["new_account"] = not browse.page(connection, before)
     feed = service.pipeline.feeds.get(upload.feed or "")
     files = [told, *told.get("members", ())] if told else []
     mapped = [one for its in files for one in its.get("mapping", ())]

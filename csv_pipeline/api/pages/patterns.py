@@ -62,7 +62,10 @@ def patterns(request: Request, _: Reader) -> Response:
         "warning_list": _WARNINGS,
         "lines": _LINES,
         "line_counts": LineCounts(total=10_004, header=1, records=10_000, blank=1, non_data=2),
-        "imports": [_import(number, state) for number, state in enumerate(STATES, 1)],
+        "imports": [
+            *(_import(number, state) for number, state in enumerate(STATES, 1)),
+            _import(len(STATES) + 1, "imported") | {"undoes": 7},
+        ],
     }
     return answer(request, "patterns.html", facts, shown)
 
@@ -82,4 +85,5 @@ def _import(number: int, state: str) -> dict[str, Any]:
         "outcome": None if tone(state) == "running" else state,
         "counts": None if tone(state) == "running" else vars_of(_LARGE),
         "at": "2026-11-26T22:10:00+00:00",
+        "undoes": None,
     }
