@@ -226,7 +226,7 @@ def send_corrected(pipeline: Pipeline, import_id: int, *, by: str) -> Upload:
                 f"import {import_id}: the import that it repairs was needed, import "
                 f"{report.repairs}, because cells of feed {report.feed!r} are not shown"
             )
-        if not corrections.are_of_open_rows(connection, import_id):
+        if not corrections.count_rows(connection, import_id):
             raise SetupError(f"import {import_id}: a corrected row that is open was needed")
         name = f"import-{import_id}-corrected.csv"
         upload = uploads.begin(pipeline, report.account, name, by=by, feed=report.feed)

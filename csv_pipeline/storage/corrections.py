@@ -52,19 +52,14 @@ def by_row(connection: sa.Connection, import_id: int) -> Iterator[tuple[int, dic
 
 
 def count_rows(connection: sa.Connection, import_id: int) -> int:
-    """Return how many rows have a corrected cell."""
-    count = sa.func.count(table.c.row_number.distinct())
-    return connection.scalar(sa.select(count).where(table.c.import_id == import_id)) or 0
-
-
-def are_of_open_rows(connection: sa.Connection, import_id: int) -> bool:
-    """Return whether any corrected cell is of a row that none repaired since."""
+    """Return how many rows that none repaired since have a corrected cell."""
     its = tables.reject.c
-    found = sa.exists().where(
+    count = sa.func.count(table.c.row_number.distinct())
+    query = sa.select(count).where(
         *(table.c.import_id == import_id, its.import_id == import_id),
         *(its.row_number == table.c.row_number, its.repaired_by_import_id.is_(None)),
     )
-    return bool(connection.scalar(sa.select(found)))
+    return connection.scalar(query) or 0
 
 
 def page(

@@ -1,5 +1,6 @@
 """Rejected rows a page at a time, along the index of their numbers."""
 
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -51,6 +52,28 @@ def page(connection: sa.Connection, wanted: RejectsWanted) -> list[list[Any]]:
         .limit(wanted.limit)
     )
     return faults_of_rows(connection, wanted.import_id, list(connection.execute(numbers).scalars()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repaired:
+    """How many rejected rows of an import came corrected, and their faults by rule and column."""
+
+    rows: int
+    by_rule: Counter[str]
+    by_column: Counter[str]
+
+
+def repaired(connection: sa.Connection, import_id: int) -> Repaired:
+    """Return what of the rejects of an import is not open any more."""
+    its = tables.reject.c
+    is_repaired = (its.import_id == import_id, its.repaired_by_import_id.is_not(None))
+    faults = sa.select(its.rule, its.column, sa.func.count()).group_by(its.rule, its.column)
+    rows = sa.select(sa.func.count(its.row_number.distinct())).where(*is_repaired)
+    found = Repaired(rows=connection.scalar(rows) or 0, by_rule=Counter(), by_column=Counter())
+    for rule, column, count in connection.execute(faults.where(*is_repaired)):
+        found.by_rule[rule] += count
+        found.by_column[column] += count
+    return found
 
 
 def faults_of_rows(

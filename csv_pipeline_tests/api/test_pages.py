@@ -454,3 +454,33 @@ def test_a_page_says_of_a_file_that_no_run_works_on_what_may_be_wrong(
         earlier = "UPDATE csv_pipeline.arrival SET seen_at = now() - interval '2 minutes' "
         connection.execute(sa.text(earlier + "WHERE account = :a"), its)
     assert "csv-pipeline doctor" in visitor.open(f"/imports/{claim.import_id}")
+
+
+def test_what_is_open_falls_as_rejected_rows_are_imported(visitor: Visitor, desk: Desk) -> None:
+    its = desk.bring("ID,Name,Amount\n1,a,x\n2,b,x\n3,c,x\n4,d,x\n").import_id
+    here = f"/imports/{its}/rejects"
+    assert "4 rows were not imported." in _plain(visitor.open(here))
+    for row, value in (("2", "1.00"), ("3", "y"), ("4", "z")):
+        visitor.post(here, row=row, column="Amount", value=value)
+    assert "Import 3 corrected rows" in _plain(visitor.text)
+    visitor.post(f"{here}/import")
+    text = _plain(visitor.open(here))
+    assert "3 of 4 rejected rows are still open; the other was imported since." in text
+    assert "amount (3 of 4 open)" in text
+    assert "amount.decimal (3 of 4 open)" in text
+    assert "Import 2 corrected rows" in text
+    visitor.open(f"/imports/{its}")
+    assert "3 of 4 rejected rows are still open" in visitor.text
+    assert "Correct 3 rows" in visitor.text
+    visitor.open(here)
+    for row in ("3", "4"):
+        visitor.post(here, row=row, column="Amount", value="2.00")
+    assert "2 rows" in _plain(visitor.post(f"{here}/import"))
+    assert "data-needs-corrections disabled" in visitor.open(here)
+    facts = visitor.browser.get(f"{here}.json").json()
+    assert (facts["corrected"], facts["open"], facts["rejected"]) == (0, 1, 4)
+    visitor.post(here, row="5", column="Amount", value="2.00")
+    visitor.post(f"{here}/import")
+    assert "All of 4 rejected rows were imported since." in _plain(visitor.open(here))
+    assert "Every rejected row was imported since" in visitor.open(f"/imports/{its}")
+    assert "Correct " not in visitor.text

@@ -25,7 +25,7 @@ from csv_pipeline.engine import remedies
 from csv_pipeline.engine.suggest import suggest
 from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.model import Outcome
-from csv_pipeline.storage import browse, progress
+from csv_pipeline.storage import browse, progress, reject_pages
 from csv_pipeline.storage.browse import ImportState
 
 router = APIRouter()
@@ -46,6 +46,9 @@ def one(
         return leads_to(f"/imports/{number}/check")
     report = entry.report
     wanted = report is not None and entry.state in {ImportState.REFUSED, ImportState.IMPORTED}
+    with service.reading(caller) as connection:
+        repaired = reject_pages.repaired(connection, entry.import_id or number)
+    still_open = entry.counts.rejected - repaired.rows
     found = (
         suggest(service.pipeline, entry.import_id).found
         if is_page and wanted and entry.import_id is not None and report and report["header"]
@@ -61,8 +64,8 @@ def one(
             "busy": entry.state in BUSY,
             "undoing": undoing if goes_on else "",
             "not_undone": bool(undoing) and not goes_on and entry.undone_by is None,
-            "outcome": _outcome(entry),
-            "actions": _actions(entry, {one.value: caller.may(one) for one in Scope}),
+            "outcome": _outcome(entry, still_open),
+            "actions": _actions(entry, still_open, {one.value: caller.may(one) for one in Scope}),
             "remedies": found,
             "stages": [stage.value for stage in Stage],
             **_live(service, caller, entry, undoing=goes_on),
@@ -162,10 +165,10 @@ def _told(service: Service, caller: Caller, number: int) -> dict[str, Any]:
         return facts_of(entry, progress.of_imports(connection, [import_id]).get(import_id))
 
 
-def _outcome(entry: Shown) -> Mapping[str, str]:
+def _outcome(entry: Shown, still_open: int) -> Mapping[str, str]:
     """Return what happened, whether anything is wrong, and what is safe."""
     if entry.state is ImportState.IMPORTED:
-        return _of_imported(entry)
+        return _of_imported(entry, still_open)
     by_state = {
         ImportState.UNDONE: _says(
             "same",
@@ -185,16 +188,23 @@ def _outcome(entry: Shown) -> Mapping[str, str]:
     return by_state.get(entry.state, refused)
 
 
-def _of_imported(entry: Shown) -> Mapping[str, str]:
+def _of_imported(entry: Shown, still_open: int) -> Mapping[str, str]:
     counts = entry.counts
     stored = _rows(counts.inserted + counts.updated)
     if entry.outcome is Outcome.UNDO:
         title = f"This took back import {entry.undoes}"
         return _says("stored", title, "It can be taken back itself, which brings the rows back.")
-    if counts.rejected:
+    if still_open == counts.rejected > 0:
         title = f"{_rows(counts.rejected)} not imported"
         text = f"{stored} stored; the rejected ones are kept and can be corrected."
         return _says("needs", title, text)
+    if counts.rejected:
+        since = f"{stored} stored, and {_rows(counts.rejected - still_open)} imported corrected."
+        if still_open:
+            rejected = rows(counts.rejected, "rejected row")
+            verb = "is" if still_open == 1 else "are"
+            return _says("needs", f"{still_open:,} of {rejected} {verb} still open", since)
+        return _says("stored", "Every rejected row was imported since", since)
     return _says("stored", "Every row is imported", f"{stored} stored. This can be taken back.")
 
 
@@ -206,11 +216,11 @@ def _rows(count: int) -> str:
     return f"{rows(count)} {'was' if count == 1 else 'were'}"
 
 
-def _actions(entry: Shown, may: Mapping[str, bool]) -> list[dict[str, Any]]:
+def _actions(entry: Shown, still_open: int, may: Mapping[str, bool]) -> list[dict[str, Any]]:
     here, found = f"/imports/{entry.number}", list[dict[str, Any]]()
     stored = entry.outcome in {Outcome.IMPORTED, Outcome.UNDO}
-    if entry.outcome is Outcome.IMPORTED and entry.counts.rejected:
-        found.append(_leads(f"{here}/rejects", f"Correct {rows(entry.counts.rejected)}"))
+    if entry.outcome is Outcome.IMPORTED and still_open and entry.undone_by is None:
+        found.append(_leads(f"{here}/rejects", f"Correct {rows(still_open)}"))
     if stored and entry.undone_by is None and may["undo"]:
         word = "Bring it back" if entry.outcome is Outcome.UNDO else "Take back"
         found.append(_leads(f"{here}/undo", word))

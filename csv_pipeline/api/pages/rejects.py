@@ -1,5 +1,7 @@
 """Rejected rows as a table: to read, filter, correct in place, and to import again."""
 
+from collections import Counter
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import sqlalchemy as sa
@@ -59,6 +61,7 @@ def rejects(  # noqa: PLR0913, PLR0917  # what the table can be asked
         found = reject_pages.page(connection, wanted)
         rows = rows_of(connection, sheet, found[:_A_PAGE])
         corrected = corrections.count_rows(connection, report.import_id)
+        repaired = reject_pages.repaired(connection, report.import_id)
         places = _headings(service, connection, report)
     more = ""
     if len(found) > _A_PAGE:
@@ -68,8 +71,11 @@ def rejects(  # noqa: PLR0913, PLR0917  # what the table can be asked
         "number": number,
         "columns": list(sheet.names),
         "rejected": report.counts.rejected,
+        "open": report.counts.rejected - repaired.rows,
         "by_rule": dict(report.rejects_by_rule),
         "by_column": dict(report.rejects_by_column),
+        "open_by_rule": _less(report.rejects_by_rule, repaired.by_rule),
+        "open_by_column": _less(report.rejects_by_column, repaired.by_column),
         "corrected": corrected,
         "rows": [one.model_dump(mode="json") for one in rows],
         "next": more or None,
@@ -158,6 +164,10 @@ def replay(number: Number, caller: Corrector, service: ServiceOf) -> Response:
     service.note(caller, "replay", f"import {import_id}", upload=upload.upload_id)
     ask_for_import(service, upload.upload_id)
     return leads_to(f"/imports/{upload.upload_id}")
+
+
+def _less(counts: Mapping[str, int], less: Counter[str]) -> dict[str, int]:
+    return {name: count - less[name] for name, count in counts.items()}
 
 
 def _back(request: Request, number: int) -> str:
