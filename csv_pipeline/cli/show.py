@@ -387,7 +387,8 @@ def _print_where_to_look(report: ImportReport) -> None:
             out.print(f"Every fault and superseded row: {command()} rejects {report.import_id}")
         if report.counts.rejected:
             out.print(f"To correct the rows: {command()} rejects {report.import_id} --out FILE")
-        out.print(f"The rows: table data.{report.feed}, where account = '{report.account}'")
+        where = f"table data.{report.feed}, where account = '{report.account}'"
+        out.print(f"The rows: {where}; `{command()} dev` says how to reach the database")
 
 
 def _why(report: ImportReport) -> str:
