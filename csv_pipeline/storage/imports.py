@@ -120,6 +120,16 @@ def report_of(connection: sa.Connection, import_id: int) -> ImportReport:
     return _REPORT.validate_python(found)
 
 
+def brought_by_replays(connection: sa.Connection, import_id: int) -> dict[int, int]:
+    """Return how many rows each replay of an import's rejects stored that is not undone."""
+    its = tables.import_.c
+    query = sa.select(its.import_id, its.inserted + its.updated).where(
+        *(its.repairs_import_id == import_id, its.outcome == Outcome.IMPORTED),
+        *(its.undone_by_import_id.is_(None), its.inserted + its.updated > 0),
+    )
+    return {row[0]: row[1] for row in connection.execute(query.order_by(its.import_id))}
+
+
 def report_in(facts: Mapping[str, Any], number: int) -> ImportReport:
     """Return a stored report under its number; one of an upload's check has that of the upload."""
     return _REPORT.validate_python({**facts, "import_id": number})

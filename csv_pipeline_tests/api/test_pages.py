@@ -515,3 +515,44 @@ def test_an_undo_is_shown_as_one_and_what_it_took_back_is_not_to_correct(
         assert "is-stored" not in row
         assert not re.search(r"<data", row)
     assert "is-stored" not in visitor.open(f"/imports/{undo}").split("</h1>")[1].split("</div>")[0]
+
+
+def test_an_undo_tells_of_rows_that_replays_brought_which_stay(
+    visitor: Visitor, desk: Desk
+) -> None:
+    its = desk.bring("ID,Name,Amount\n1,a,1.00\n2,b,x\n3,c,x\n").import_id
+    here = f"/imports/{its}/rejects"
+    visitor.open(here)
+    replays = []
+    for row, amount in (("3", "2.00"), ("4", "3.00")):
+        visitor.post(here, row=row, column="Amount", value=amount)
+        visitor.post(f"{here}/import")
+        replays += re.findall(r"Import (\d+) ·", visitor.text)
+        visitor.open(here)
+    first, second = replays
+    stay = f"2 rows that replays (imports {first}, {second}) brought stay"
+    assert stay in _plain(visitor.open(f"/imports/{its}/undo"))
+    visitor.post(f"/imports/{its}/undo")
+    assert len(desk.rows()) == 2
+    text = visitor.open(f"/imports/{its}")
+    assert f"{stay}." in _plain(text)
+    assert f'<a href="/imports/{second}">{second}</a>' in text
+    desk.pipeline.undo(int(second))
+    assert f"1 row that a replay (import {first}) brought stays" in _plain(
+        visitor.open(f"/imports/{its}")
+    )
+
+
+def test_the_field_of_an_account_says_which_letters_it_takes(service: Service) -> None:
+    with service.pipeline.database.begin() as connection:
+        text, _ = tokens.make(connection, "anna", account=None, scopes=list(Scope))
+    caller = TestClient(make_app(service), headers={"Accept": "text/html"})
+    caller.post("/login", data={"token": text})
+    visitor = Visitor(caller)
+    tags = hold_to_form(visitor.open("/imports/new")).tags
+    (field,) = [its for tag, its in tags if tag == "input" and its.get("id") == "account"]
+    assert "Small letters, digits, - and _" in (field["title"] or "")
+    assert field["aria-describedby"] == "account-hint"
+    assert "small letters, digits, - and _" in visitor.text
+    refused = visitor.send("ID\n1\n", account="My Shop", feed="people")
+    assert "My Shop" in refused

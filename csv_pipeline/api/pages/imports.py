@@ -25,7 +25,7 @@ from csv_pipeline.engine import remedies
 from csv_pipeline.engine.suggest import suggest
 from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.model import Outcome
-from csv_pipeline.storage import browse, progress, reject_pages
+from csv_pipeline.storage import browse, imports, progress, reject_pages
 from csv_pipeline.storage.browse import ImportState
 
 router = APIRouter()
@@ -48,6 +48,7 @@ def one(
     wanted = report is not None and entry.state in {ImportState.REFUSED, ImportState.IMPORTED}
     with service.reading(caller) as connection:
         repaired = reject_pages.repaired(connection, entry.import_id or number)
+        replays = imports.brought_by_replays(connection, entry.import_id or number)
     still_open = entry.counts.rejected - repaired.rows
     found = (
         suggest(service.pipeline, entry.import_id).found
@@ -64,6 +65,7 @@ def one(
             "busy": entry.state in BUSY,
             "undoing": undoing if goes_on else "",
             "not_undone": bool(undoing) and not goes_on and entry.undone_by is None,
+            "replays": replays if entry.undone_by is not None else {},
             "outcome": _outcome(entry, still_open),
             "actions": _actions(entry, still_open, {one.value: caller.may(one) for one in Scope}),
             "remedies": found,
@@ -109,7 +111,10 @@ def consequences(request: Request, number: Number, caller: Undoer, service: Serv
         "kept": {str(by): rows for by, rows in its.kept.items()}
     }
     warnings = [asdict(one) for one in report.warnings]
-    facts = {"number": number, "undo": facts, "warnings": warnings}
+    with service.reading(caller) as connection:
+        found = {} if its.redone else imports.brought_by_replays(connection, its.import_id)
+    replays = {str(by): rows for by, rows in found.items()}
+    facts = {"number": number, "undo": facts, "replays": replays, "warnings": warnings}
     return answer(request, "undo.html", facts, {"entry": entry.model_dump(mode="json")})
 
 
