@@ -15,7 +15,7 @@ from csv_pipeline.engine.receiving import Receiver
 STALL_SECONDS = 30.0
 _AT_ONCE = 1024**2
 _AT_LEAST_EVERY_SECONDS = 2.0
-_disk = anyio.CapacityLimiter(8)  # so that a slow disk leaves threads to other requests
+_disk = anyio.CapacityLimiter(3)  # so that writing leaves threads and cores to other requests
 
 
 async def chunks_of(request: Request) -> AsyncIterator[bytes]:
