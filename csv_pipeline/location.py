@@ -37,6 +37,11 @@ class Location:
         return self.root.partition("://")[0]
 
     @property
+    def bucket(self) -> str:
+        """The bucket, or container; empty for paths of this machine."""
+        return self.root.partition("://")[2]
+
+    @property
     def name(self) -> str:
         """What comes after the last slash."""
         return self.key.rpartition("/")[2]

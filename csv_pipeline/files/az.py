@@ -16,6 +16,7 @@ from csv_pipeline.files.object_service import (
     Meaning,
     ObjectService,
     Patience,
+    quoted,
     usual_meaning,
 )
 from csv_pipeline.files.store import FileStatus
@@ -87,7 +88,7 @@ class AzureBlobs(ObjectService):
 
         A folder of a Data Lake is a blob of no bytes that says so.
         """
-        container = self._client.get_container_client(_container(area))
+        container = self._client.get_container_client(area.bucket)
         found = container.list_blobs(
             name_starts_with=area.prefix, include=["metadata"], results_per_page=_PAGE
         )
@@ -120,7 +121,7 @@ class AzureBlobs(ObjectService):
         """
         copy = self._blob(target)
         done: Any = copy.start_copy_from_url(
-            self._blob(source).url, source_etag=_quoted(etag), source_match_condition=self._same
+            self._blob(source).url, source_etag=quoted(etag), source_match_condition=self._same
         )
         made, state = done["etag"], done["copy_status"]
         while state == "pending":
@@ -153,7 +154,7 @@ class AzureBlobs(ObjectService):
         return Answer(meaning=meaning, asked=asked, said=f"{code}: {said}")
 
     def _if(self, etag: str) -> dict[str, Any]:
-        return {"etag": _quoted(etag), "match_condition": self._same}
+        return {"etag": quoted(etag), "match_condition": self._same}
 
     def _blob(self, location: Location) -> Any:
         """Return a blob; the address of one with such names would be that of another.
@@ -164,7 +165,7 @@ class AzureBlobs(ObjectService):
         if {".", ".."} & set(location.key.split("/")):
             needed = "a blob without '.' or '..' between slashes was needed"
             raise OSError(errno.EINVAL, needed, str(location))
-        return self._client.get_blob_client(_container(location), location.key)
+        return self._client.get_blob_client(location.bucket, location.key)
 
 
 def _opened(waits: dict[str, Any], **options: Any) -> Any:
@@ -185,14 +186,6 @@ def _opened(waits: dict[str, Any], **options: Any) -> Any:
     credential = given or DefaultAzureCredential(retry_total=0, **waits)
     url = f"https://{account}.blob.core.windows.net"
     return BlobServiceClient(url, credential=credential, **waits, **options)
-
-
-def _container(location: Location) -> str:
-    return location.root.partition("://")[2]
-
-
-def _quoted(etag: str) -> str:
-    return f'"{etag}"'
 
 
 def _status(blob: Any) -> FileStatus:

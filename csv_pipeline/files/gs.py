@@ -71,7 +71,7 @@ class GoogleStorage(ObjectService):
     def objects(self, area: Location, after: str) -> Iterator[tuple[str, FileStatus]]:
         """Give the objects, a page at a time."""
         found = self._client.list_blobs(
-            _bucket(area),
+            area.bucket,
             prefix=area.prefix,
             start_offset=after,
             fields=_FIELDS,
@@ -145,11 +145,7 @@ class GoogleStorage(ObjectService):
         return Meaning.DENIED if unknown and not error.retryable else Meaning.SILENT
 
     def _blob(self, location: Location) -> Any:
-        return self._client.bucket(_bucket(location)).blob(location.key)
-
-
-def _bucket(location: Location) -> str:
-    return location.root.partition("://")[2]
+        return self._client.bucket(location.bucket).blob(location.key)
 
 
 def _status(blob: Any) -> FileStatus:

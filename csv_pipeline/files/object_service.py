@@ -111,6 +111,11 @@ class ObjectService(Protocol):
         """Return what an error that a method raised says."""
 
 
+def quoted(etag: str) -> str:
+    """Return an ETag as conditions of HTTP have it."""
+    return f'"{etag}"'
+
+
 def usual_meaning(status: int) -> Meaning:
     """Return what a status of HTTP means where a service says no more."""
     match status:

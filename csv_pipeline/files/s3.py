@@ -14,6 +14,7 @@ from csv_pipeline.files.object_service import (
     Meaning,
     ObjectService,
     Patience,
+    quoted,
     usual_meaning,
 )
 from csv_pipeline.files.store import FileStatus
@@ -78,9 +79,7 @@ class S3(ObjectService):
     def objects(self, area: Location, after: str) -> Iterator[tuple[str, FileStatus]]:
         """Give the objects, a page of a thousand at a time."""
         pages = self._client.get_paginator("list_objects_v2")
-        for page in pages.paginate(
-            Bucket=_names(area)["Bucket"], Prefix=area.prefix, StartAfter=after
-        ):
+        for page in pages.paginate(Bucket=area.bucket, Prefix=area.prefix, StartAfter=after):
             for entry in page.get("Contents", ()):
                 yield entry["Key"], _status(entry, entry["Size"])
 
@@ -105,7 +104,7 @@ class S3(ObjectService):
 
     def read(self, location: Location, etag: str) -> Iterator[bytes]:
         """Give the bytes of one answer."""
-        answer = self._client.get_object(**_names(location), IfMatch=_quoted(etag))
+        answer = self._client.get_object(**_names(location), IfMatch=quoted(etag))
         yield from answer["Body"].iter_chunks(CHUNK)
 
     def put(self, source: Path, target: Location) -> None:
@@ -120,14 +119,14 @@ class S3(ObjectService):
     def copy(self, source: Location, etag: str, target: Location) -> str:
         """Copy an object on condition."""
         answer = self._client.copy_object(
-            **_names(target), CopySource=_names(source), CopySourceIfMatch=_quoted(etag)
+            **_names(target), CopySource=_names(source), CopySourceIfMatch=quoted(etag)
         )
         made: str = answer["CopyObjectResult"]["ETag"]
         return made.strip('"')
 
     def remove(self, location: Location, etag: str | None) -> None:
         """Remove an object, on condition if an ETag is given."""
-        condition = {} if etag is None else {"IfMatch": _quoted(etag)}
+        condition = {} if etag is None else {"IfMatch": quoted(etag)}
         self._client.delete_object(**_names(location), **condition)
 
     def answer(self, error: Any) -> Answer:
@@ -152,11 +151,7 @@ class S3(ObjectService):
 
 
 def _names(location: Location) -> dict[str, str]:
-    return {"Bucket": location.root.partition("://")[2], "Key": location.key}
-
-
-def _quoted(etag: str) -> str:
-    return f'"{etag}"'
+    return {"Bucket": location.bucket, "Key": location.key}
 
 
 def _status(answer: dict[str, Any], size_bytes: int) -> FileStatus:

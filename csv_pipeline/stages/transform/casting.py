@@ -268,9 +268,8 @@ def _by_the_other_style(values: pl.Series, column: Column, plan: Plan) -> Iterat
         return
     name, styles = cast.declared
     setting = plan.account.setting(name)
-    declared, because = setting.value or column.style, "the feed declares it"
-    if setting.value is not None:
-        because = setting.because
+    declared = setting.value or column.style
+    because = setting.because if setting.value else "the feed declares it"
     for style in styles if declared is not None else ():
         if style != declared:
             other = replace(plan.readings[column.name], style=style)
