@@ -140,6 +140,14 @@ def test_an_amount_too_large_is_called_so(desk: Desk) -> None:
     assert exact.rule == "amount.decimal"
 
 
+def test_a_number_with_a_power_of_ten_is_called_so(desk: Desk) -> None:
+    people = desk.bring("ID,Name,Amount\n1,A,7e1\n2,B,1.2E+03\n3,C,1.50\n")
+    watched = desk.bring("Key,Version\na,7e1\nb,1\n", "watched")
+    found = [*desk.rejects(people), *desk.rejects(watched)]
+    assert [one.rule for one in found] == ["amount.decimal", "amount.decimal", "version.integer"]
+    assert all("writes E for a power of ten" in one.message for one in found)
+
+
 @pytest.mark.parametrize(
     ("text", "mark", "number"),
     [

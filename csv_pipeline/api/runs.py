@@ -198,9 +198,12 @@ class DagsterServer:
             answer.raise_for_status()
             found: dict[str, Any] = answer.json()["data"]
         except (httpx2.HTTPError, ValueError, KeyError, TypeError) as error:
+            because = f"{type(error).__name__}: {error}"
+            if isinstance(error, httpx2.ConnectError):
+                because = "nothing listens there; CSV_PIPELINE_DAGSTER_URL names its web server"
             raise ProblemError(
                 "no_dagster",
-                f"Dagster was to answer at {self.url}; {type(error).__name__}: {error}",
+                f"Dagster was to answer at {self.url}; {because}",
                 headers={"Retry-After": "5"},
             ) from error
         return found

@@ -19,6 +19,8 @@ from csv_pipeline.spec.contract import Column
 
 HINT = "an amount with at most {scale} decimals"
 TOO_LARGE = "larger than an amount can be here; {digits} digits before the decimals are the most"
+POWER = r"^[+-]?[0-9]+(?:[.,][0-9]+)?[Ee][+-]?[0-9]{1,3}$"
+WITH_POWER = "all digits of the number; a spreadsheet that writes E for a power of ten drops some"
 _MOST_WORDS = 100
 _AROUND = "0123456789.,'()+- "  # what a number may have at its ends besides a currency
 _MARK = r"[0-9.,'()+\-: ]"
@@ -87,7 +89,8 @@ def cast(values: pl.Series, dtype: pl.Decimal, mark: str | None) -> pl.Series:
 def reasons(
     values: pl.Series, dtype: pl.Decimal, mark: str | None
 ) -> Iterator[tuple[pl.Series, str, str]]:
-    """Give where a text is an amount, but one with more digits than `dtype` can hold."""
+    """Give where a text is a number with a power of ten, or with more digits than `dtype` has."""
+    yield values.str.contains(POWER), "decimal", WITH_POWER
     numbers = by_mark(read(values)[0], mark, _decimals(dtype))
     large = numbers.is_not_null() & numbers.cast(dtype, strict=False).is_null()
     yield large, "too_large", TOO_LARGE.format(digits=(dtype.precision or 38) - dtype.scale)

@@ -58,7 +58,8 @@ def cast(values: pl.Series, mark: str | None) -> pl.Series:
 
 
 def reasons(values: pl.Series, mark: str | None) -> Iterator[tuple[pl.Series, str, str]]:
-    """Give where a text is a whole number, but one of more than 64 bits."""
+    """Give where a text is a number with a power of ten, or a whole one of more than 64 bits."""
+    yield values.str.contains(decimals.POWER), "integer", decimals.WITH_POWER
     digits = _whole(values, mark)
     large = digits.is_not_null() & digits.cast(pl.Int64, strict=False).is_null()
     yield large, "too_large", TOO_LARGE

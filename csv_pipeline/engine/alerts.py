@@ -19,8 +19,6 @@ from csv_pipeline.storage.attention import Need
 from csv_pipeline.storage.database import Database
 from csv_pipeline.storage.webhooks import Message, Webhook
 
-KINDS = ("refused", "failed", "poison", "overdue", "misplaced", "silent_store")
-"""What an alert is of unless others are named: all that needs a person."""
 QUIET_SECONDS = 60.0
 _TIMEOUT_SECONDS = 30
 _FILES = 10
@@ -44,7 +42,7 @@ def add(
     *,
     account: str | None,
     url: str,
-    kinds: Sequence[str] = KINDS,
+    kinds: Sequence[str] = webhooks.NEEDING,
     quiet_seconds: float = QUIET_SECONDS,
 ) -> Webhook:
     """Add an alert, whose messages go to an address as apprise has it.
@@ -145,7 +143,7 @@ def _about(message: Message, page: str) -> str:
     again = facts.get("next_attempt_at")
     subject = facts["problem"] if number is None else facts["name"]
     lines = [f"- {_group(message)}: {_plain(subject)}"]
-    if message.kind in KINDS:
+    if message.kind in webhooks.NEEDING:
         need = Need(
             state=message.kind.replace("_", " "),
             number=number,

@@ -60,7 +60,11 @@ def add_alert(
             "alerts: the extra 'alerts' was needed: pip install 'csv-pipeline[alerts]'"
         ) from error
     return alerts.add(
-        database, account=account, url=url, kinds=kinds or alerts.KINDS, quiet_seconds=quiet_seconds
+        database,
+        account=account,
+        url=url,
+        kinds=kinds or webhooks.NEEDING,
+        quiet_seconds=quiet_seconds,
     )
 
 

@@ -157,12 +157,19 @@ def _facts(
         "importable": report.outcome not in {Outcome.REFUSED, Outcome.FAILED},
         "mapping": mapping_of(report, feed, account),
         "first_rows": [
-            {name: None if value is None else str(value) for name, value in row.items()}
+            {name: _shown(value) for name, value in row.items()}
             for row in checked.first_rows.iter_rows(named=True)
         ],
         "values_at_fault": list(_values_at_fault(connection, upload_id, feed)),
         "suggestions": [asdict(one) for one in of_report(connection, pipeline, report)],
     }
+
+
+def _shown(value: object) -> str | None:
+    """Return a value in words; a flag as PostgreSQL and JSON write it."""
+    if value is None:
+        return None
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _values_at_fault(

@@ -29,6 +29,8 @@ KINDS = (
     *(POISON, OVERDUE, SILENT_STORE, ArrivalStatus.MISPLACED.value),
 )
 """What there are messages of: the outcomes of imports, and what else needs a person."""
+NEEDING = ("refused", "failed", POISON, OVERDUE, "misplaced", SILENT_STORE)
+"""What of it needs a person, which an alert is of unless kinds are named."""
 UNTOLD = "untold"
 """The state of a webhook or alert that does not take its messages."""
 LONGEST = 10

@@ -122,11 +122,12 @@ def test_the_page_of_an_account_adds_tries_and_removes_its_alerts(
 ) -> None:
     here = f"/accounts/{desk.account}"
     admin.open(here)
-    added = admin.post("/alerts", url=address(receiver), account=desk.account)
+    added = admin.post("/alerts", url=address(receiver), account=desk.account, kinds="overdue")
     assert admin.path == here
     assert f"json://127.0.0.1:{receiver.port}" in added
     assert PASSWORD not in added
     (alert,) = admin.browser.get(f"{here}.json").json()["alerts"]
+    assert alert["kinds"] == ["overdue"]
     there = f"/alerts/{alert['alert_id']}"
     assert "was taken" in admin.post(f"{there}/test", account=desk.account)
     receiver.answers = [500]

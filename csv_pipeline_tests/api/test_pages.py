@@ -517,6 +517,20 @@ def test_an_undo_is_shown_as_one_and_what_it_took_back_is_not_to_correct(
     assert "is-stored" not in visitor.open(f"/imports/{undo}").split("</h1>")[1].split("</div>")[0]
 
 
+def test_an_import_whose_rows_are_all_rejected_has_no_sign_of_success(
+    visitor: Visitor, desk: Desk
+) -> None:
+    some, none = (
+        desk.bring(f"ID,Name,Amount\n{rows}").import_id for rows in ("1,a,1\n2,b,x\n", "3,c,x\n")
+    )
+    history = visitor.open("/history")
+    signs = {
+        number: re.search(rf'"/imports/{number}">.*?badge is-(\w+)', history, re.DOTALL)
+        for number in (some, none)
+    }
+    assert [found and found[1] for found in signs.values()] == ["stored", "needs"]
+
+
 def test_an_undo_tells_of_rows_that_replays_brought_which_stay(
     visitor: Visitor, desk: Desk
 ) -> None:

@@ -253,6 +253,16 @@ def test_a_full_disk_is_said_and_nothing_is_left(
     assert nothing_is_left(desk)
 
 
+def test_a_check_shows_a_flag_as_files_and_tables_write_it(desk: Desk, api_of: Api) -> None:
+    sent = api_of(desk.account).put(
+        f"/api/v1/uploads/{desk.account}/events.csv?check=true&feed=events",
+        content="Event,Happened,Paid,Sent,Seen,Open,Listed,Carries\na,,,,,yes,off,\n",
+    )
+    check = api_of(desk.account).get(f"/api/v1/uploads/{sent.json()['upload_id']}").json()["check"]
+    (row,) = check["first_rows"]
+    assert (row["open"], row["listed"], row["carries"]) == ("true", "false", None)
+
+
 def test_a_check_that_nobody_can_do_now_may_be_asked_for_again(
     desk: Desk, api: TestClient, dagster: DagsterNoting
 ) -> None:

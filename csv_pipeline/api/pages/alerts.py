@@ -13,6 +13,7 @@ from csv_pipeline.api.pages.page import leads_to
 from csv_pipeline.api.paging import Number
 from csv_pipeline.api.routes import alerts as api
 from csv_pipeline.api.service import Service, ServiceOf
+from csv_pipeline.storage.webhooks import KINDS, NEEDING
 
 router = APIRouter()
 
@@ -25,7 +26,10 @@ def alerts_of(service: Service, caller: Caller, account: str | None) -> dict[str
     if not caller.may(Scope.ADMIN):
         return {"alerts": None}
     found = [one for one in api.listed(caller, service) if one.account in {account, None}]
-    return {"alerts": [one.model_dump(mode="json") for one in found]}
+    return {
+        "alerts": [one.model_dump(mode="json") for one in found],
+        "kinds": [(one, one in NEEDING) for one in KINDS],
+    }
 
 
 @router.post("/alerts", dependencies=[OwnForm])
@@ -33,10 +37,12 @@ def add(
     caller: Admin,
     service: ServiceOf,
     url: Annotated[str, Form(max_length=2_000)],
+    kinds: Annotated[list[str], Form()],
     account: Annotated[str, Form()] = "",
 ) -> Response:
-    """Add an alert of all that needs a person."""
-    made = api.add(api.NewAlert(url=url.strip(), account=account or None), caller, service)
+    """Add an alert."""
+    new = api.NewAlert(url=url.strip(), account=account or None, kinds=kinds)
+    made = api.add(new, caller, service)
     return _back(account, said=f"Alert {made.alert_id} is added. Test it: nothing was sent yet.")
 
 
