@@ -73,9 +73,9 @@ def test_a_young_file_that_stays_as_it_is_is_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("location", "why"),
     [
-        ("acme/poeple/a.csv", "one of people, versions; found 'poeple' (did you mean 'people'?)"),
+        ("acme/poeple/a.csv", "found 'poeple' (did you mean 'people'?); the feeds are"),
         ("Acme Inc/people/a.csv", "account 'Acme Inc': small letters, digits"),
-        ("acme/a.csv", "found ''"),
+        ("acme/a.csv", "found none below the account's; the feeds are people, versions"),
         ("a.csv", "account/feed/file was needed"),
     ],
 )
