@@ -73,7 +73,8 @@ def test_a_young_file_that_stays_as_it_is_is_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("location", "why"),
     [
-        ("acme/poeple/a.csv", "found 'poeple' (did you mean 'people'?); the feeds are"),
+        ("acme/poeple/a.csv", "found 'poeple' (did you mean 'people'?); the feeds are people"),
+        ("acme/PEOPLE/a.csv", "found 'PEOPLE' (did you mean 'people'?)"),
         ("Acme Inc/people/a.csv", "account 'Acme Inc': small letters, digits"),
         ("acme/a.csv", "found none below the account's; the feeds are people, versions"),
         ("a.csv", "account/feed/file was needed"),
@@ -109,7 +110,7 @@ def test_links_pipes_and_names_of_other_bytes_are_misplaced(tmp_path: Path) -> N
     }
 
 
-def test_links_below_an_accounts_folder_are_told_wherever_they_lead(tmp_path: Path) -> None:
+def test_links_to_folders_are_told_wherever_they_lead(tmp_path: Path) -> None:
     outside = drop(tmp_path / "other", "b.csv").parent
     landing = tmp_path / "landing"
     folder = drop(landing, "acme/people/a.csv").parent
@@ -117,10 +118,11 @@ def test_links_below_an_accounts_folder_are_told_wherever_they_lead(tmp_path: Pa
     (folder.parent / "products").symlink_to(outside)
     (landing / "beta").mkdir()
     (landing / "beta" / "gone").symlink_to(tmp_path / "nowhere")
+    (landing / "aaa").symlink_to(landing / "acme")
     seen = looking(landing)
-    assert [file.name for file in seen.found] == ["a.csv"]
+    assert [(file.account, file.name) for file in seen.found] == [("acme", "a.csv")]
     told = {file.name: why for file, why in seen.misplaced}
-    assert set(told) == {"more", "products", "gone"}
+    assert set(told) == {"aaa", "more", "products", "gone"}
     assert all("it is a symbolic link" in why for why in told.values())
 
 

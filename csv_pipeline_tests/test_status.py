@@ -6,6 +6,7 @@ from importlib.metadata import version
 import pytest
 
 from csv_pipeline.cli import opening
+from csv_pipeline.cli.terminal import out
 from csv_pipeline.errors import SetupError
 from csv_pipeline.settings import settings
 from csv_pipeline_tests.test_cli import FAULTY, PEOPLE, Terminal, terminal
@@ -26,6 +27,21 @@ def test_status_shows_what_is_refused_and_what_is_to_correct(terminal: Terminal)
     assert f"rejects {shown[0]['number']} --out" in shown[0]["help"]
     assert "needs the column 'ID'" in shown[1]["problem"]
     assert f"dismiss {shown[1]['number']}" in said(terminal)
+
+
+def test_status_shows_what_may_be_meant_by_a_folder_however_long_its_name_is(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(out, "_width", 1_000)  # so that no cell is folded
+    landing = terminal.pipeline.settings.landing_folder / terminal.account
+    for name in ("people\n", f"PEOPLE/{'b' * 200}"):
+        folder = landing / name
+        folder.mkdir(parents=True)
+        (folder / f"{'c' * 200}.csv").write_text(PEOPLE)
+    terminal.pipeline.scan(seconds=10, account=terminal.account)
+    shown = said(terminal)
+    assert "found 'PEOPLE' (did you mean 'people'?)" in shown
+    assert r"found 'people\n' (did you mean 'people'?)" in shown
 
 
 def said(terminal: Terminal) -> str:

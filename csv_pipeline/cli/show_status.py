@@ -53,5 +53,8 @@ def _why(need: Need) -> str:
             return "1 row was not imported"
         more = " or more" if need.rows >= attention.COUNTED else ""
         return f"{need.rows:,} rows{more} were not imported"
-    lines = (need.problem or "").strip().splitlines()
-    return lines[-1].removeprefix(f"{need.name}: ") if lines else "it does not go on"
+    problem, its = (need.problem or "").strip(), f"{need.name}: "
+    if need.state == "misplaced":  # the location is said first
+        return problem.partition(its)[2] or problem
+    lines = problem.removeprefix(its).splitlines()
+    return lines[-1].removeprefix(its) if lines else "it does not go on"

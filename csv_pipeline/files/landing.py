@@ -172,7 +172,8 @@ def _misplaced(file: FoundFile, feeds: Collection[str], accounts: Collection[str
     if file.feed in feeds:
         return None
     found = repr(file.feed) if file.feed else "none below the account's"
-    near = difflib.get_close_matches(file.feed, feeds, 1)
+    slug = re.sub(r"[^a-z0-9]+", "_", file.feed.casefold()).strip("_")
+    near = difflib.get_close_matches(slug, feeds, 1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     return (
         f"{file.location}: a folder named after a feed was needed; found {found}{hint}; "

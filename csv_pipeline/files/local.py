@@ -179,7 +179,7 @@ class LocalStore(FileStore):
 
 def _paths(path: Path, ignored: Callable[[str], bool]) -> Iterator[Path]:
     """Give a file, or the files below a folder, with links and folders that cannot be listed."""
-    if not path.is_dir():
+    if path.is_symlink() or not path.is_dir():
         yield path
         return
     closed: list[OSError] = []
