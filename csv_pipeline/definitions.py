@@ -5,6 +5,7 @@ import logging
 import structlog
 
 from csv_pipeline.defs.assembly import assemble
+from csv_pipeline.defs.outages import say_in_one_line
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.engine.live_progress import watched
 from csv_pipeline.engine.logs import write_log
@@ -20,6 +21,7 @@ def _opened() -> Pipeline:
     """Open the pipeline, and let its log say a line for each file, not one for each stage."""
     if not structlog.is_configured():
         write_log(logging.INFO, settings().log_format)
+        say_in_one_line()
     return watched(open_pipeline(settings(), _FEEDS))
 
 

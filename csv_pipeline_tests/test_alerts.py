@@ -163,7 +163,6 @@ def _deliver_and_die(home: Path, url: str) -> None:
     delivery.deliver(open_database(settings), 20)
 
 
-@pytest.mark.slow
 def test_what_waits_is_told_once_by_a_copy_of_the_database_on_another_server(
     uncrowded_pipeline: Pipeline, account: str, tmp_path: Path, receiver: Receiver
 ) -> None:
@@ -183,6 +182,7 @@ def test_what_waits_is_told_once_by_a_copy_of_the_database_on_another_server(
     assert alert.deliver() == 0
 
 
+@pytest.mark.slow
 def test_what_was_sent_by_a_process_that_was_killed_before_it_noted_it_is_sent_again(
     desk: Desk, receiver: Receiver, pipeline: Pipeline
 ) -> None:

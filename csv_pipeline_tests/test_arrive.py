@@ -76,7 +76,7 @@ def test_a_young_file_that_stays_as_it_is_is_found(tmp_path: Path) -> None:
         ("acme/poeple/a.csv", "found 'poeple' (did you mean 'people'?); the feeds are people"),
         ("acme/PEOPLE/a.csv", "found 'PEOPLE' (did you mean 'people'?)"),
         ("Acme Inc/people/a.csv", "account 'Acme Inc': small letters, digits"),
-        ("acme/a.csv", "found ''"),
+        ("acme/a.csv", "found none below the account's; the feeds are people, versions"),
         ("a.csv", "account/feed/file was needed"),
     ],
 )

@@ -108,6 +108,11 @@ def plain(value: dg.MetadataValue[Any]) -> Any:
     return value.value
 
 
+def check_table(result: dg.ExecuteInProcessResult, check: str, name: str) -> Any:
+    (found,) = [one for one in result.get_asset_check_evaluations() if one.check_name == check]
+    return plain(found.metadata[name])
+
+
 def checks(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
     return {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
 
@@ -190,8 +195,26 @@ def test_the_rejects_asset_shows_the_faults_themselves(dagster: Dagster) -> None
     (line,) = shown["first rejects"]
     assert line["file"] == "two.csv"
     assert line["reject"].startswith("row 3 (line 3), column amount")
+
+
+def test_the_rejects_asset_names_each_file_to_correct_whichever_run_had_it(
+    dagster: Dagster,
+) -> None:
+    dagster.drop("two.csv", MESSY)
+    dagster.run()
+    number = only_import(dagster)
+    dagster.drop("one.csv", GOOD)
+    shown = metadata(dagster.run(), "people_rejects")
+    assert (shown["dagster/partition_row_count"], shown["rejected"]) == (1, 0)
     (told,) = shown["to correct"]
-    assert told["command"] == f"csv-pipeline rejects {only_import(dagster)} --out FILE"
+    assert (told["file"], told["rows"]) == ("two.csv", "1")
+    assert told["what helps"].startswith(f"csv-pipeline rejects {number} --out FILE")
+
+
+def test_no_word_of_a_line_that_is_no_data_is_wider_than_the_page(dagster: Dagster) -> None:
+    dagster.drop("one.csv", f"{',' * 90}\n{GOOD}")
+    (line,) = metadata(dagster.run())["lines that are no data"]
+    assert (line["line"], line["text"]) == (1, f"{',' * 29}…")
 
 
 def only_import(dagster: Dagster) -> int:
@@ -284,6 +307,8 @@ def test_a_refused_file_is_shown_and_the_others_go_on(dagster: Dagster) -> None:
     assert result.success
     assert dagster.statuses() == {"one.csv": "imported", "wrong.csv": "refused"}
     assert checks(result)["files_accepted"] is False
+    (told,) = check_table(result, "files_accepted", "files")
+    assert told["what helps"].startswith(f"csv-pipeline suggest {told['import']}; or correct")
     assert [line["file"] for line in metadata(result)["problems"]] == ["wrong.csv"]
     assert metadata(result)["read"] == 2
 

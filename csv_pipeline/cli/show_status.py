@@ -23,7 +23,7 @@ def needs(found: Sequence[Need], *, more: bool) -> None:
             plain(need.feed or ""),
             plain(need.name),
             f"{need.at:%Y-%m-%d %H:%M}",
-            Text.assemble((need.state, "red"), ": ", plain(_why(need), 240)),
+            Text.assemble((need.state, "red"), ": ", plain(_why(need), 400)),
             plain(help_against(need, command()), 200),
         )
     out.print(made)

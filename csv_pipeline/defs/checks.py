@@ -10,6 +10,7 @@ import dagster as dg
 from csv_pipeline.defs.keys import asset_key
 from csv_pipeline.defs.metadata import LOADED, Line, Metadata, in_short, table, total
 from csv_pipeline.defs.partitions import account_partitions
+from csv_pipeline.engine.help import help_against
 from csv_pipeline.model import ImportReport
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.storage.attention import Need
@@ -128,6 +129,7 @@ def files_accepted(feed: Feed, away: Sequence[Need]) -> dg.AssetCheckResult:
             "import": one.number or 0,
             "outcome": one.state,
             "problem": in_short(one.problem, one.name),
+            "what helps": help_against(one),
         }
         for one in away
     )

@@ -20,6 +20,7 @@ from dagster._utils.interrupts import capture_interrupts
 from dagster_shared.cli import WorkspaceOpts, workspace_options
 
 from csv_pipeline.defs.launcher import SOURCE, ForkingRunLauncher
+from csv_pipeline.defs.outages import say_in_one_line
 from csv_pipeline.defs.prompt_queue import PromptQueue
 from csv_pipeline.defs.watcher import Watcher
 from csv_pipeline.files.watching import Waits
@@ -53,6 +54,7 @@ def run(log_level: str, **workspace: object) -> None:
     # What dagster-postgres says of a database that is away gives the root logger a handler of its
     # own, and all that Dagster says would be said twice from then on.
     logging.getLogger("dagster").propagate = False
+    say_in_one_line()
     try:
         with capture_interrupts(), get_instance_for_cli() as instance:
             if isinstance(instance.run_launcher, ForkingRunLauncher):

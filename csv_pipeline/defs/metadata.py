@@ -13,11 +13,13 @@ from typing import Any
 import dagster as dg
 
 from csv_pipeline.defs.chart import line_chart, outcome_chart
+from csv_pipeline.engine.help import help_against
 from csv_pipeline.engine.workspace import Progress, Stage
 from csv_pipeline.model import Counts, ImportReport, Outcome, Reject
 from csv_pipeline.spec.contract import Column
 from csv_pipeline.spec.derived import DerivedTable
 from csv_pipeline.spec.feed import Feed
+from csv_pipeline.storage.attention import COUNTED, Need
 from csv_pipeline.storage.derived import Contents
 from csv_pipeline.storage.recompute import Recomputed
 from csv_pipeline.storage.targets import SCHEMA
@@ -26,6 +28,7 @@ Metadata = Mapping[str, Any]
 Line = Mapping[str, str | int | float]
 MOST_LINES = 20
 _TAGGED = 3
+_WIDEST = 30
 LOADED = frozenset({Outcome.IMPORTED, Outcome.DRY_RUN})
 _ALWAYS = frozenset({"read", "inserted", "rejected"})
 _PER_FILE = ("read", "inserted", "updated", "unchanged", "kept", "superseded", "rejected")
@@ -155,20 +158,31 @@ def undo_metadata(report: ImportReport) -> Metadata:
 
 
 def rejects_metadata(
-    reports: Sequence[ImportReport], rejects: Sequence[tuple[str, Reject]], rows_open: int
+    reports: Sequence[ImportReport],
+    rejects: Sequence[tuple[str, Reject]],
+    rows_open: int,
+    to_correct: Sequence[Need],
 ) -> Metadata:
-    """Return which rows the run refused and why, and how many rows of the account are open.
+    """Return which rows the run refused and why, and which of the account's are open.
 
-    `rejects` come with the names of their files.
+    `rejects` come with the names of their files; `to_correct` are all files with open rows,
+    whichever run had them.
     """
     return {
-        "dagster/partition_row_count": rows_open,
+        **open_metadata(rows_open, to_correct),
         "rejected": total(reports).rejected,
         **_reject_tables(reports),
-        **table("to correct", _correction_lines(reports)),
         **table(
             "first rejects", ({"file": name, "reject": reject.message} for name, reject in rejects)
         ),
+    }
+
+
+def open_metadata(rows_open: int, to_correct: Sequence[Need]) -> Metadata:
+    """Return how many rejected rows of an account are open, and the command for each file."""
+    return {
+        "dagster/partition_row_count": rows_open,
+        **table("to correct", _correction_lines(to_correct)),
     }
 
 
@@ -241,11 +255,10 @@ def _report_lines(reports: Sequence[ImportReport]) -> Iterable[Line]:
         }
 
 
-def _correction_lines(reports: Iterable[ImportReport]) -> Iterable[Line]:
-    for report in reports:
-        if report.counts.rejected and report.outcome is Outcome.IMPORTED:
-            command = f"csv-pipeline rejects {report.import_id} --out FILE"
-            yield {"file": report.name, "rows": report.counts.rejected, "command": command}
+def _correction_lines(to_correct: Iterable[Need]) -> Iterable[Line]:
+    for one in to_correct:
+        more = " or more" if one.rows >= COUNTED else ""
+        yield {"file": one.name, "rows": f"{one.rows:,}{more}", "what helps": help_against(one)}
 
 
 def _problem_lines(reports: Iterable[ImportReport]) -> Iterable[Line]:
@@ -296,8 +309,16 @@ def _non_data_lines(reports: Iterable[ImportReport]) -> Iterable[Line]:
                 "file": report.name,
                 "line": one.line_number,
                 "taken for": one.reason,
-                "text": one.text[:200] if shown else f"{one.cells} cells",
+                "text": _narrow(one.text[:200]) if shown else f"{one.cells} cells",
             }
+
+
+def _narrow(text: str) -> str:
+    """Return a text whose words have at most 30 letters: a page breaks lines between words only.
+
+    A line of 40 commas would make all tables of its page wider than the page is.
+    """
+    return " ".join(w if len(w) <= _WIDEST else f"{w[: _WIDEST - 1]}…" for w in text.split())
 
 
 def _stage_lines(reports: Sequence[ImportReport]) -> Iterable[Line]:

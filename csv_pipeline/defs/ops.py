@@ -278,9 +278,10 @@ def step(context: dg.OpExecutionContext, engine: Engine) -> Iterator[Pipeline]:
         raise
     except SetupError as error:  # a person has to correct it, and no traceback helps with that
         raise dg.Failure(str(error), allow_retries=False) from None
-    except (dg.DagsterExecutionInterruptedError, KeyboardInterrupt) as interrupt:
+    except (dg.DagsterExecutionInterruptedError, KeyboardInterrupt):
         if leases is not None:
             leases.give_all_back()
-        raise dg.Failure("the run was told to end", allow_retries=False) from interrupt
+        # Where it was at that moment helps nobody.
+        raise dg.Failure("the run was told to end", allow_retries=False) from None
     except Exception as error:  # Dagster records it with its traceback
         raise dg.Failure(str(error), allow_retries=False) from error

@@ -11,6 +11,7 @@ from csv_pipeline.defs.metadata import (
     MOST_LINES,
     TROUBLE_FIRST,
     Metadata,
+    open_metadata,
     rejects_metadata,
     table_metadata,
     undo_metadata,
@@ -28,8 +29,8 @@ def imported(
     pipeline: Pipeline, account: str, feed: Feed, reports: Sequence[ImportReport]
 ) -> list[dg.MaterializeResult[None]]:
     """Return the table, with its checks, and the rejects as imports of an account left them."""
-    rows_open = _rows_open(pipeline, account, feed)
-    rejects = rejects_metadata(reports, _first_rejects(pipeline, reports), rows_open)
+    rows_open, to_correct = _open(pipeline, account, feed)
+    rejects = rejects_metadata(reports, _first_rejects(pipeline, reports), rows_open, to_correct)
     return [
         dg.MaterializeResult(
             asset_key=asset_key(feed, feed.name),
@@ -50,10 +51,7 @@ def undone(pipeline: Pipeline, report: ImportReport) -> dict[dg.AssetKey, Metada
         "dagster/partition_row_count": rows,
         **undo_metadata(report),
     }
-    rejects = {
-        "undo": facts["undo"],
-        "dagster/partition_row_count": _rows_open(pipeline, report.account, feed),
-    }
+    rejects = {"undo": facts["undo"], **open_metadata(*_open(pipeline, report.account, feed))}
     return {asset_key(feed, feed.name): facts, asset_key(feed, f"{feed.name}_rejects"): rejects}
 
 
@@ -78,9 +76,11 @@ def outcome_tag(reports: Sequence[ImportReport]) -> str:
     return ", ".join(f"{counts[one]:,} {one}" for one in TROUBLE_FIRST if counts[one])
 
 
-def _rows_open(pipeline: Pipeline, account: str, feed: Feed) -> int:
+def _open(pipeline: Pipeline, account: str, feed: Feed) -> tuple[int, list[Need]]:
+    """Return how many rejected rows of an account are open, and the files that have some."""
     with pipeline.database.begin() as connection:
-        return quarantine.open_rows(connection, account, feed.name)
+        rows = quarantine.open_rows(connection, account, feed.name)
+        return rows, attention.to_correct(connection, account, feed.name, _MOST_AWAY)
 
 
 def not_stored(pipeline: Pipeline, account: str, feed: Feed) -> list[Need]:

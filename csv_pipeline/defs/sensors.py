@@ -13,7 +13,7 @@ from csv_pipeline.engine.import_requests import ACCOUNTS, JOB, LANE, lane_name
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.files.landing import ScanResult
 from csv_pipeline.location import location_of
-from csv_pipeline.storage import accounts
+from csv_pipeline.storage import accounts, attention
 
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -28,6 +28,7 @@ _HEARD = "/heard/"
 """How a cursor begins that says what a watch heard; no folder, which one names else, begins so."""
 MORE = "/more/"
 """The cursor that says to a watch that files wait which no run was asked for yet."""
+_MOST_MISPLACED = 3
 _RUNS_AT_ONCE = 10
 """How many runs a watch is told to submit, which takes it half a second each, before it asks on."""
 
@@ -63,7 +64,7 @@ def landing(
     more = MORE if watched and files_asked_for(requests) < waiting else ""
     return dg.SensorResult(
         run_requests=requests,
-        skip_reason=None if requests else _why_not(seen),
+        skip_reason=None if requests else _why_not(pipeline, seen),
         dynamic_partitions_requests=new_partitions(pipeline, context.instance),
         cursor=more or seen.stopped_at or "",
     )
@@ -103,9 +104,14 @@ def new_partitions(
     return [account_partitions.build_add_request(new)] if new else []
 
 
-def _why_not(seen: ScanResult) -> str:
+def _why_not(pipeline: Pipeline, seen: ScanResult) -> str:
     silent = f" Silent: {', '.join(seen.silent)}." if seen.silent else ""
+    with pipeline.database.begin() as connection:
+        away = attention.misplaced(connection, _MOST_MISPLACED + 1)
+    shown = [f"{one.problem}." for one in away[:_MOST_MISPLACED]]
+    more = " And more: csv-pipeline status." if len(away) > _MOST_MISPLACED else ""
+    lost = f" Misplaced: {' '.join(shown)}{more}" if shown else ""
     return (
-        f"No file to ask a run for; {seen.growing} still growing, {len(seen.misplaced)} where no "
-        f"account or feed can be, {seen.held} of broken feeds.{silent}"
+        f"No file to ask a run for; {seen.growing} still growing, {seen.held} of broken feeds."
+        f"{silent}{lost}"
     )

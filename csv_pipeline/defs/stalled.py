@@ -11,6 +11,7 @@ from collections.abc import Collection, Set
 from datetime import UTC, datetime
 
 import dagster as dg
+import structlog
 from dagster._core.events import JobFailureData, RunFailureReason
 
 from csv_pipeline.defs.jobs import export_rejects, undo_import
@@ -21,6 +22,7 @@ from csv_pipeline.engine import upload_checks
 from csv_pipeline.engine.import_requests import JOB
 from csv_pipeline.storage import leases
 
+log = structlog.get_logger()
 WORKED_ON = [
     dg.DagsterRunStatus.NOT_STARTED,  # it was made, and whoever made it ended before it was queued
     dg.DagsterRunStatus.STARTING,
@@ -94,4 +96,5 @@ def _end(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     else:
         failure = JobFailureData(error=None, failure_reason=RunFailureReason.UNEXPECTED_TERMINATION)
         instance.report_run_failed(run, _WHY, failure)
+    log.warning("run ended: its process is gone", run_id=run.run_id)
     return True

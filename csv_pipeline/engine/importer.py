@@ -372,7 +372,8 @@ class Import:
             raise WrongFeedError(
                 self.claim.name,
                 f"a header of feed {self.feed.name!r} was needed",
-                f"it knows {mine} of the {len(names)} names there, feed {likeliest!r} {most}",
+                f"it knows {mine} of the {len(names)} names there, feed {likeliest!r} {most}: "
+                "put it into the folder of that feed",
             )
 
     def _has_had(self, header: tuple[str, ...]) -> bool:

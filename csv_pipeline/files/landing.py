@@ -171,11 +171,12 @@ def _misplaced(file: FoundFile, feeds: Collection[str], accounts: Collection[str
         return f"{file.location}: {error}{_meant(file.account, accounts)}"
     if file.feed in feeds:
         return None
+    found = repr(file.feed) if file.feed else "none below the account's"
     slug = re.sub(r"[^a-z0-9]+", "_", file.feed.casefold()).strip("_")
     near = difflib.get_close_matches(slug, feeds, 1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     return (
-        f"{file.location}: a folder named after a feed was needed; found {file.feed!r}{hint}; "
+        f"{file.location}: a folder named after a feed was needed; found {found}{hint}; "
         f"the feeds are {', '.join(sorted(feeds))}"
     )
 

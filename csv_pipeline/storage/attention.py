@@ -74,6 +74,17 @@ def not_stored(
     return _found(connection, _not_stored(max_failures), limit, account, feed)
 
 
+def to_correct(connection: sa.Connection, account: str, feed: str, limit: int) -> list[Need]:
+    """Return the files of an account and feed with rows to correct, the newest first."""
+    return _found(connection, _to_correct(), limit, account, feed)
+
+
+def misplaced(connection: sa.Connection, limit: int) -> list[Need]:
+    """Return the files that lie where no feed or account can be, the newest first."""
+    its = _not_going_on().where(tables.arrival.c.status == ArrivalStatus.MISPLACED)
+    return _found(connection, its, limit, None)
+
+
 def dismiss(connection: sa.Connection, import_id: int) -> None:
     """Note that an import needs nobody any more; its file and its rejects stay where they are.
 

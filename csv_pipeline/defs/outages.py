@@ -1,0 +1,62 @@
+"""Say in a line that the database or the code server is away: Dagster says it in pages.
+
+Both are asked again until they answer, by each thread of each process, every moment. Ours that
+starts them again says so, too.
+"""
+
+import logging
+import time
+
+from dagster._core.errors import DagsterUserCodeUnreachableError
+from dagster._daemon.utils import DaemonErrorCapture
+from dagster._utils.error import ExceptionInfo, serializable_error_info_from_exc_info
+from dagster_shared.error import SerializableErrorInfo
+
+_DATABASE = "Retrying failed database connection"
+_CODE = "Error loading repository location"
+_AWAY = DagsterUserCodeUnreachableError.__name__
+_QUIET_SECONDS = 30.0
+
+
+class OneLine(logging.Filter):
+    """Shorten what is said of an outage, and leave out what says it again within 30 seconds.
+
+    Code that cannot be loaded is no outage: its error stays whole.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said_at = -_QUIET_SECONDS
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a record is to be written; it may be shorter then."""
+        text = record.getMessage()
+        if text.startswith(_DATABASE):
+            now = time.monotonic()
+            if now - self.said_at < _QUIET_SECONDS:
+                return False
+            self.said_at = now
+            record.msg, record.args = "the database does not answer; it is asked again", ()
+        elif _CODE in text and _AWAY in text:
+            record.msg, record.args = "the code server does not answer; it is asked again", ()
+        return True
+
+
+def say_in_one_line() -> None:
+    """Do so in this process from now on."""
+    for name in ("", "dagster"):
+        logger = logging.getLogger(name)
+        if not any(isinstance(one, OneLine) for one in logger.filters):
+            logger.addFilter(OneLine())
+    DaemonErrorCapture.process_exception = staticmethod(_process)
+
+
+def _process(
+    exc_info: ExceptionInfo, logger: logging.Logger, log_message: str
+) -> SerializableErrorInfo:
+    """Log what a daemon caught, and return it as its tick keeps it: whole."""
+    error = exc_info[1]
+    if not isinstance(error, DagsterUserCodeUnreachableError):
+        return DaemonErrorCapture.default_process_exception(exc_info, logger, log_message)
+    logger.error("%s: the code server does not answer; it is asked again", log_message)
+    return serializable_error_info_from_exc_info(exc_info)

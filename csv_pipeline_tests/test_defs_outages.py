@@ -1,0 +1,64 @@
+"""What Dagster says of a database or a code server that is away is a line."""
+
+import logging
+import sys
+from collections.abc import Iterator
+
+import pytest
+from dagster._core.errors import DagsterUserCodeUnreachableError
+from dagster._daemon.utils import DaemonErrorCapture
+
+from csv_pipeline.defs.outages import OneLine, say_in_one_line
+
+
+@pytest.fixture(autouse=True)
+def in_one_line(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    kept = DaemonErrorCapture.process_exception
+    monkeypatch.setattr(DaemonErrorCapture, "process_exception", kept)
+    say_in_one_line()
+    yield
+    for name in ("", "dagster"):
+        logger = logging.getLogger(name)
+        logger.filters = [one for one in logger.filters if not isinstance(one, OneLine)]
+
+
+def test_a_database_that_is_away_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(3):
+        logging.warning("Retrying failed database connection: %s", "refused\n\tIs it running?")  # noqa: LOG015  # as dagster-postgres does
+    logging.warning("something else")  # noqa: LOG015
+    assert caplog.messages == [
+        "the database does not answer; it is asked again", "something else",
+    ]  # fmt: skip
+
+
+def test_code_that_is_away_is_a_line_and_code_that_is_wrong_is_told_whole(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    said = "context.py:1174: UserWarning: Error loading repository location here:"
+    logger = logging.getLogger("dagster")
+    logger.warning("%s%s: Could not reach\n  File", said, DagsterUserCodeUnreachableError.__name__)
+    logger.warning("%sSyntaxError: in feeds.py\n  File", said)
+    assert caplog.messages == [
+        "the code server does not answer; it is asked again",
+        f"{said}SyntaxError: in feeds.py\n  File",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "traced"),
+    [
+        pytest.param(DagsterUserCodeUnreachableError("away"), False, id="away"),
+        pytest.param(ZeroDivisionError("a bug"), True, id="bug"),
+    ],
+)
+def test_a_tick_without_code_logs_no_traceback_and_keeps_it(
+    caplog: pytest.LogCaptureFixture, error: Exception, traced: bool
+) -> None:
+    try:
+        raise error
+    except type(error):
+        kept = DaemonErrorCapture.process_exception(
+            sys.exc_info(), logging.getLogger("dagster.daemon"), "Sensor tick caught an error"
+        )
+    (record,) = caplog.records
+    assert (record.exc_info is not None, kept.cls_name) == (traced, type(error).__name__)
