@@ -21,7 +21,8 @@ from csv_pipeline.engine.import_requests import ACCOUNTS, JOB
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.storage import tables
 from csv_pipeline.storage import uploads as upload_table
-from csv_pipeline.storage.worker import is_zombie
+from csv_pipeline.storage.dagster_records import WORKER
+from csv_pipeline.storage.worker import is_zombie, worker_named
 
 Status = dg.DagsterRunStatus
 
@@ -144,6 +145,23 @@ def test_a_run_that_nobody_took_up_is_ended_after_a_lease(stage: Stage, status: 
     assert stage.status(run_id) is status
     stage.tick(lease_seconds=0)
     assert stage.status(run_id) is Status.FAILURE
+
+
+def test_a_run_that_was_killed_before_its_first_step_is_ended_and_no_retry_of_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("csv_pipeline.defs.stalled._SLOWEST_START_SECONDS", 120.0)
+    forked = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    run_id = stage.run(Status.STARTING)
+    tag = {WORKER: f"{run_id} {worker_named(forked.pid)}"}
+    stage.instance.add_run_tags(run_id, tag)
+    retry = stage.run(Status.STARTING, tags=tag)
+    stage.tick()
+    assert stage.status(run_id) is Status.STARTING
+    forked.kill()
+    forked.communicate()
+    stage.tick()
+    assert (stage.status(run_id), stage.status(retry)) == (Status.FAILURE, Status.STARTING)
 
 
 def test_a_run_may_take_minutes_to_begin(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

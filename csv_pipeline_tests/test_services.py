@@ -198,9 +198,10 @@ def test_runs_are_forked_and_what_is_killed_is_started_again() -> None:
         _wait(lambda: served.done() == 2)
         tags = served.drop("dropped.csv")
         assert "dagster/tick" not in tags  # the watcher asked for the run, before the sensor
-        (worker,) = [
+        (of_run,) = [
             tag["value"] for tag in served.runs()[0]["tags"] if tag["key"] == "csv_pipeline/worker"
         ]
+        worker = of_run.split(" ")[1]
         _wait(lambda: is_gone(worker))  # one run a process
         served.drop("visits.csv", "ID,Pages\n1,3\n", feed="visits")  # of a feed declared there
         (served.folder / "feeds.d/stays.yaml").write_text(VISITS)

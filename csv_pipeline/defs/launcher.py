@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self, cast
 
 import structlog
+from dagster import DagsterRun
 from dagster._core.launcher import DefaultRunLauncher, LaunchRunContext
 from dagster._core.remote_representation.code_location import GrpcServerCodeLocation
 from dagster._grpc.types import ExecuteRunArgs
@@ -123,19 +124,24 @@ class ForkingRunLauncher(DefaultRunLauncher):
         if pid is None:
             super().launch_run(context)
         elif (worker := worker_named(pid)) is not None:
-            self._instance.add_run_tags(run.run_id, {WORKER: worker})
+            self._instance.add_run_tags(run.run_id, {WORKER: f"{run.run_id} {worker}"})
 
     def terminate(self, run_id: str) -> bool:
         """End a run; whether it is on this host and goes on."""
         run = self._instance.get_run_by_id(run_id)
-        if run is None or run.is_finished or WORKER not in run.tags:
+        if run is None or run.is_finished or (worker := worker_of(run)) is None:
             return cast(bool, super().terminate(run_id))  # type: ignore[no-untyped-call]
         self._instance.report_run_canceling(run)
-        worker = run.tags[WORKER]
         if not is_here(worker) or is_gone(worker):
             return False
         os.kill(int(worker.rsplit("/", 2)[1]), signal.SIGTERM)
         return True
+
+
+def worker_of(run: DagsterRun) -> str | None:
+    """Return the process that was forked for a run, or None if none was."""
+    run_id, _, worker = run.tags.get(WORKER, "").partition(" ")
+    return worker if run_id == run.run_id else None
 
 
 def _server_of(context: LaunchRunContext) -> str | None:

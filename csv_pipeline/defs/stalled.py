@@ -16,11 +16,13 @@ from dagster._core.events import JobFailureData, RunFailureReason
 
 from csv_pipeline.defs.jobs import export_rejects, undo_import
 from csv_pipeline.defs.keys import asset_keys
+from csv_pipeline.defs.launcher import worker_of
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.uploads import check_upload
 from csv_pipeline.engine import upload_checks
 from csv_pipeline.engine.import_requests import JOB
 from csv_pipeline.storage import leases
+from csv_pipeline.storage.worker import is_gone
 
 log = structlog.get_logger()
 WORKED_ON = [
@@ -55,12 +57,11 @@ def stalled_runs(
     with pipeline.database.begin() as connection:
         lost = leases.workers_lost(connection, [r.dagster_run.run_id for r in records])
         leases.sign_off(connection)
+    silence = max(pipeline.settings.lease_seconds, _SLOWEST_START_SECONDS)
     ended = [
         record.dagster_run
         for record in records
-        if lost.get(
-            record.dagster_run.run_id, _has_been_silent(record, pipeline.settings.lease_seconds)
-        )
+        if lost.get(record.dagster_run.run_id, _never_began(record, silence))
         and _end(context.instance, record.dagster_run)
     ]
     upload_checks.end_lost(pipeline, lambda run_ids: _over(context.instance, run_ids))
@@ -80,10 +81,10 @@ def _is_ours(run: dg.DagsterRun, ours: Set[dg.AssetKey]) -> bool:
     return run.job_name in {JOB, undo_import.name, export_rejects.name, check_upload.name}
 
 
-def _has_been_silent(record: dg.RunRecord, seconds: float) -> bool:
-    """Return whether a run was launched long ago and its first step has not begun yet."""
+def _never_began(record: dg.RunRecord, seconds: float) -> bool:
+    """Return whether a run without a first step is lost: its process is gone, or silent so long."""
     silence = (datetime.now(UTC) - record.update_timestamp).total_seconds()
-    return silence > max(seconds, _SLOWEST_START_SECONDS)
+    return silence > seconds or is_gone(worker_of(record.dagster_run))
 
 
 def _end(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:

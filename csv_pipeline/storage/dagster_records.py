@@ -8,7 +8,7 @@ import sqlalchemy as sa
 WATCHER = "CSV_PIPELINE_WATCHER"
 """The type of the daemon of ours that hears of files."""
 WORKER = "csv_pipeline/worker"
-"""The tag that says which process works on a run."""
+"""The tag with a run's id and the process forked for it; a retry has the tags of another run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +70,9 @@ _OLD_RUNS = sa.text("""
     ORDER BY id
 """)
 _WORKERS = sa.text("""
-    SELECT value FROM dagster.run_tags JOIN dagster.runs USING (run_id)
-    WHERE key = :tag AND status NOT IN ('SUCCESS', 'FAILURE', 'CANCELED')
+    SELECT split_part(value, ' ', 2) FROM dagster.run_tags JOIN dagster.runs USING (run_id)
+    WHERE key = :tag AND starts_with(value, run_id || ' ')
+        AND status NOT IN ('SUCCESS', 'FAILURE', 'CANCELED')
 """)
 _HEARTBEATS = sa.text("""
     SELECT daemon_type, extract(epoch FROM now() - timestamp AT TIME ZONE 'UTC')::float8 AS seconds
