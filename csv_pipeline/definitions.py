@@ -2,13 +2,11 @@
 
 import logging
 
-import structlog
-
 from csv_pipeline.defs.assembly import assemble
 from csv_pipeline.defs.outages import say_in_one_line
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.engine.live_progress import watched
-from csv_pipeline.engine.logs import write_log
+from csv_pipeline.engine.logs import is_said, write_log
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.feeds.sources import all_feeds
 from csv_pipeline.settings import settings
@@ -19,7 +17,7 @@ _FEEDS = all_feeds(settings())
 
 def _opened() -> Pipeline:
     """Open the pipeline, and let its log say a line for each file, not one for each stage."""
-    if not structlog.is_configured():
+    if not is_said():
         write_log(logging.INFO, settings().log_format)
         say_in_one_line()
     return watched(open_pipeline(settings(), _FEEDS))

@@ -290,7 +290,9 @@ class UnknownImportError(SetupError):
 
     def __init__(self, import_id: int) -> None:
         self.import_id = import_id
-        super().__init__(f"import {import_id}: the ledger has no import of this id")
+        super().__init__(
+            f"import {import_id}: the ledger has no import of this id; a dry run leaves none"
+        )
 
 
 class UndoError(SetupError):

@@ -499,7 +499,10 @@ def test_rows_that_do_not_say_whose_they_are_can_be_told(terminal: Terminal) -> 
 def test_rejects_of_an_unknown_import_exits_with_2(terminal: Terminal) -> None:
     said = terminal.call("rejects", 999_999_999)
     assert said.exit_code == 2
-    assert said.err == "csv-pipeline: import 999999999: the ledger has no import of this id\n"
+    assert said.err == (
+        "csv-pipeline: import 999999999: the ledger has no import of this id; "
+        "a dry run leaves none\n"
+    )
 
 
 def test_cells_cannot_steer_the_terminal(terminal: Terminal) -> None:

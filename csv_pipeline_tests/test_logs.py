@@ -2,15 +2,18 @@
 
 import json
 import logging
+import logging.config
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 import pytest
 import structlog
+from dagster._utils.log import configure_loggers
 from pydantic import ValidationError
 
-from csv_pipeline.engine.logs import about, write_commands_log, write_log
+from csv_pipeline.engine.logs import about, is_said, write_commands_log, write_log
 from csv_pipeline.errors import PipelineError, SetupError
 from csv_pipeline.settings import LogFormat, Settings, settings
 from csv_pipeline.storage.database import open_database, schema_url, server_url
@@ -44,6 +47,18 @@ def test_a_line_of_json_says_which_file_account_feed_and_run_it_is_about(
         "run_id": "a-run",
         "import_id": claim.import_id,
     }
+
+
+def test_what_dagster_says_of_its_log_is_not_for_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.config, "dictConfig", lambda _: None)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    structlog.reset_defaults()
+    configure_loggers()
+    assert (structlog.is_configured(), is_said()) == (True, False)
+    structlog.configure(wrapper_class=structlog.stdlib.BoundLogger)  # as somebody's own code does
+    assert is_said()
+    write_log(logging.INFO, LogFormat.JSON)
+    assert is_said()
 
 
 def test_a_line_that_knows_nothing_of_files_says_which_they_are(
@@ -87,6 +102,8 @@ ADDRESSES = [
     f"postgresql://me:{SECRET}@127.0.0.1:9/x",
     f"postgresql://me@127.0.0.1:9/x?password={SECRET}",
     f"postgresql://me:{SECRET}@127.0.0.1:port/x",
+    f"postgresql://me:one@{SECRET}@127.0.0.1:9/x",
+    f"postgresql://me@127.0.0.1:9/x?passwort={SECRET}",
     f"{SECRET} is no address",
     f"host=127.0.0.1 port=9 user=me password={SECRET}",
 ]
@@ -112,6 +129,20 @@ def test_a_password_among_the_parameters_is_one_like_any_other(tmp_path: Path) -
     given = Settings(home=tmp_path, database_url=f"postgresql://me@h/x?password={SECRET}")
     assert server_url(given).password == SECRET
     assert SECRET not in server_url(given).render_as_string()
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("postgresql://me:one@two@127.0.0.1:9/x", "write %40 for one in a password"),
+        ("postgresql://me@127.0.0.1:9/x?passwort=a", 'invalid connection option "passwort"'),
+    ],
+)
+def test_an_address_that_is_written_wrongly_says_what_is_wrong(
+    url: str, why: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SetupError, match=why):
+        server_url(Settings(home=tmp_path, database_url=url))
 
 
 def test_settings_do_not_show_their_secrets(tmp_path: Path) -> None:

@@ -26,28 +26,36 @@ class OneLine(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self.said_at = -_QUIET_SECONDS
+        self.said_at: dict[str, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether a record is to be written; it may be shorter then."""
         text = record.getMessage()
         if text.startswith(_DATABASE):
-            now = time.monotonic()
-            if now - self.said_at < _QUIET_SECONDS:
-                return False
-            self.said_at = now
-            record.msg, record.args = "the database does not answer; it is asked again", ()
+            away = "database"
         elif _CODE in text and _AWAY in text:
-            record.msg, record.args = "the code server does not answer; it is asked again", ()
+            away = "code server"
+        else:
+            return True
+        record.msg, record.args = f"the {away} does not answer; it is asked again", ()
+        return self.is_new(away)
+
+    def is_new(self, away: str) -> bool:
+        """Return whether it was not said within 30 seconds, and note that it is now."""
+        now = time.monotonic()
+        if now - self.said_at.get(away, -_QUIET_SECONDS) < _QUIET_SECONDS:
+            return False
+        self.said_at[away] = now
         return True
+
+
+_SAID = OneLine()
 
 
 def say_in_one_line() -> None:
     """Do so in this process from now on."""
     for name in ("", "dagster"):
-        logger = logging.getLogger(name)
-        if not any(isinstance(one, OneLine) for one in logger.filters):
-            logger.addFilter(OneLine())
+        logging.getLogger(name).addFilter(_SAID)
     DaemonErrorCapture.process_exception = staticmethod(_process)
 
 
@@ -58,5 +66,6 @@ def _process(
     error = exc_info[1]
     if not isinstance(error, DagsterUserCodeUnreachableError):
         return DaemonErrorCapture.default_process_exception(exc_info, logger, log_message)
-    logger.error("%s: the code server does not answer; it is asked again", log_message)
+    if _SAID.is_new("code server"):
+        logger.error("the code server does not answer; it is asked again")
     return serializable_error_info_from_exc_info(exc_info)

@@ -41,6 +41,16 @@ def write_log(level: int, form: LogFormat | None) -> None:
     )
 
 
+def is_said() -> bool:
+    """Return whether somebody has said how the log is written.
+
+    What Dagster's commands say of it is for their own lines: ours would be dicts.
+    """
+    its, as_set = structlog.get_config(), structlog.make_filtering_bound_logger(0)
+    wraps = its["processors"][-1] is structlog.stdlib.ProcessorFormatter.wrap_for_formatter
+    return structlog.is_configured() and not (wraps and its["wrapper_class"] is as_set)
+
+
 def write_commands_log(form: LogFormat | None = None) -> None:
     """Keep a command's log off stdout and out of its tables: warnings, as lines on stderr."""
     write_log(logging.WARNING, form or LogFormat.CONSOLE)
