@@ -214,7 +214,7 @@ class Settings(BaseSettings):
     def _hold_to_names(cls, given: dict[str, Any]) -> dict[str, Any]:
         known = {*map(_variable, cls.model_fields), *_EARLIER_NAMES}
         for name, value in sorted(os.environ.items()):
-            ours = name.startswith("CSV_PIPELINE_") and not name.startswith(_OF_TESTS)
+            ours = name.upper().startswith("CSV_PIPELINE_") and not name.startswith(_OF_TESTS)
             ours = ours and not _OF_KUBERNETES.fullmatch(f"{name}={value}")
             if ours and name.upper() not in known:
                 near = difflib.get_close_matches(name.upper(), known, 1, cutoff=0)

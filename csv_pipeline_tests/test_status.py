@@ -93,10 +93,13 @@ def afresh() -> Iterator[None]:
     settings.cache_clear()
 
 
+@pytest.mark.parametrize("name", ["CSV_PIPELINE_MAX_COLUMS", "csv_pipeline_max_colums"])
 @pytest.mark.usefixtures("afresh")
-def test_a_variable_that_is_no_setting_names_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CSV_PIPELINE_MAX_COLUMS", "9")
-    with pytest.raises(SetupError, match="as CSV_PIPELINE_MAX_COLUMNS; found CSV_PIPELINE_MAX_COL"):
+def test_a_variable_that_is_no_setting_names_the_nearest(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "9")
+    with pytest.raises(SetupError, match=f"as CSV_PIPELINE_MAX_COLUMNS; found {name}"):
         opening.settings_found()
 
 
