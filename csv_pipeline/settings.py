@@ -7,6 +7,7 @@ time: the edges (Dagster definitions, CLI) call `settings()` and hand the object
 import difflib
 import json
 import os
+import re
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -34,6 +35,12 @@ _EARLIER_NAMES = {"CSV_PIPELINE_QUARANTINE_FOLDER": "refused_folder"}
 """Variables of the last release, and the settings they are."""
 _OF_TESTS = ("CSV_PIPELINE_TEST_", "CSV_PIPELINE_PG_BIN")
 """How the variables begin that only the tests read."""
+# https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+_OF_KUBERNETES = re.compile(
+    r"CSV_PIPELINE\w*_(SERVICE_HOST|SERVICE_PORT\w*|PORT_\d+_(TCP|UDP|SCTP)\w*)=.*"
+    r"|CSV_PIPELINE\w*_PORT=(tcp|udp|sctp)://.*"
+)
+"""What a pod is told of a service whose name begins with `csv-pipeline`."""
 
 log = structlog.get_logger()
 
@@ -206,8 +213,9 @@ class Settings(BaseSettings):
     @classmethod
     def _hold_to_names(cls, given: dict[str, Any]) -> dict[str, Any]:
         known = {*map(_variable, cls.model_fields), *_EARLIER_NAMES}
-        for name in sorted(os.environ):
+        for name, value in sorted(os.environ.items()):
             ours = name.startswith("CSV_PIPELINE_") and not name.startswith(_OF_TESTS)
+            ours = ours and not _OF_KUBERNETES.fullmatch(f"{name}={value}")
             if ours and name.upper() not in known:
                 near = difflib.get_close_matches(name.upper(), known, 1, cutoff=0)
                 raise ValueError(f"the name of a setting was needed, as {near[0]}; found {name}")

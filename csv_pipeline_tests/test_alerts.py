@@ -163,6 +163,25 @@ def _deliver_and_die(home: Path, url: str) -> None:
     delivery.deliver(open_database(settings), 20)
 
 
+def test_what_waits_is_told_once_by_a_copy_of_the_database_on_another_server(
+    uncrowded_pipeline: Pipeline, account: str, tmp_path: Path, receiver: Receiver
+) -> None:
+    desk = Desk(uncrowded_pipeline, account, tmp_path)
+    alert = Alert(desk, address(receiver), quiet_seconds=0)
+    desk.bring(WRONG, name="told.csv")
+    assert alert.deliver() == 1
+    desk.bring(WRONG.replace("3", "4"), name="waits.csv")
+    # On the server it was copied from, transactions had higher numbers.
+    alert.execute("UPDATE csv_pipeline.outbox SET turn = turn + 1_000_000")
+    alert.execute("UPDATE csv_pipeline.webhook SET told_up_to = told_up_to + 1_000_000")
+    desk.bring(WRONG.replace("3", "5"), name="new.csv")
+    assert alert.deliver() == 2
+    assert [name in told(receiver)[1] for name in ("told.csv", "waits.csv", "new.csv")] == [
+        False, True, True,
+    ]  # fmt: skip
+    assert alert.deliver() == 0
+
+
 @pytest.mark.slow
 def test_what_was_sent_by_a_process_that_was_killed_before_it_noted_it_is_sent_again(
     desk: Desk, receiver: Receiver, pipeline: Pipeline

@@ -123,6 +123,30 @@ def test_every_variable_is_one_that_is_read_and_every_secret_is_made_by_the_read
     assert secrets == set(re.findall(r"create secret generic (csv-pipeline-\w+)", text))
 
 
+def test_what_the_cluster_tells_pods_of_our_services_is_no_setting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+    services = [one["metadata"]["name"] for one in MANIFESTS if one["kind"] == "Service"]
+    for name in (*services, LOCATION["name"]):  # the chart makes one for the code location
+        its = name.upper().replace("-", "_")
+        for variable, value in {
+            "SERVICE_HOST": "10.0.0.11",
+            "SERVICE_PORT": "80",
+            "SERVICE_PORT_HTTP": "80",
+            "PORT": "tcp://10.0.0.11:80",
+            "PORT_80_TCP": "tcp://10.0.0.11:80",
+            "PORT_80_TCP_PROTO": "tcp",
+            "PORT_80_TCP_PORT": "80",
+            "PORT_80_TCP_ADDR": "10.0.0.11",
+        }.items():
+            monkeypatch.setenv(f"{its}_{variable}", value)
+    assert Settings().files_per_run == 200
+    monkeypatch.setenv("CSV_PIPELINE_PORT", "8000")
+    with pytest.raises(ValueError, match="found CSV_PIPELINE_PORT"):
+        Settings()
+
+
 def containers(manifest: dict[str, Any]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = (
         manifest.get("spec", {}).get("template", {}).get("spec", {}).get("containers", [])

@@ -102,6 +102,8 @@ ADDRESSES = [
     f"postgresql://me:{SECRET}@127.0.0.1:9/x",
     f"postgresql://me@127.0.0.1:9/x?password={SECRET}",
     f"postgresql://me:{SECRET}@127.0.0.1:port/x",
+    f"postgresql://me:one@{SECRET}@127.0.0.1:9/x",
+    f"postgresql://me@127.0.0.1:9/x?passwort={SECRET}",
     f"{SECRET} is no address",
     f"host=127.0.0.1 port=9 user=me password={SECRET}",
 ]
@@ -127,6 +129,20 @@ def test_a_password_among_the_parameters_is_one_like_any_other(tmp_path: Path) -
     given = Settings(home=tmp_path, database_url=f"postgresql://me@h/x?password={SECRET}")
     assert server_url(given).password == SECRET
     assert SECRET not in server_url(given).render_as_string()
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("postgresql://me:one@two@127.0.0.1:9/x", "write %40 for one in a password"),
+        ("postgresql://me@127.0.0.1:9/x?passwort=a", 'invalid connection option "passwort"'),
+    ],
+)
+def test_an_address_that_is_written_wrongly_says_what_is_wrong(
+    url: str, why: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SetupError, match=why):
+        server_url(Settings(home=tmp_path, database_url=url))
 
 
 def test_settings_do_not_show_their_secrets(tmp_path: Path) -> None:

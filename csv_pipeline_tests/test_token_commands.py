@@ -1,7 +1,10 @@
 """A token is made, listed and revoked by the command; its text is shown once."""
 
 import json
+import re
+import shlex
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +13,7 @@ from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline_tests.test_cli import Terminal, terminal
 
 __all__ = ["terminal"]
+READMES = sorted((Path(__file__).parents[1] / "deploy").glob("*/README.md"))
 
 
 @pytest.fixture(autouse=True)
@@ -37,3 +41,14 @@ def test_a_token_is_for_one_account_or_for_all(terminal: Terminal, given: tuple[
     said = terminal.call("token", "new", "somebody", *given)
     assert said.exit_code == 2
     assert "either --account or --all-accounts was needed" in said.err
+
+
+def test_the_command_by_which_a_deployment_gets_its_first_token_makes_it(
+    terminal: Terminal,
+) -> None:
+    texts = [file.read_text() for file in READMES]
+    lines = re.findall(r"csv-pipeline (token new .*)", "\n".join(texts))
+    assert len(lines) == 2
+    for line in lines:
+        made = terminal.call(*shlex.split(line))
+        assert (made.exit_code, made.out[:5]) == (0, "csvp_"), made.err

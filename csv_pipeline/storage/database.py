@@ -108,6 +108,17 @@ def _given_url(text: str) -> sa.URL:
             "CSV_PIPELINE_DATABASE_URL: postgresql://USER:PASSWORD@HOST/DATABASE was needed; it "
             "is no such address"
         ) from None  # which quotes it
+    if "@" in (url.host or ""):
+        raise SetupError(
+            "CSV_PIPELINE_DATABASE_URL: USER:PASSWORD@HOST with one @ was needed; it has more: "
+            "write %40 for one in a password"
+        )
+    try:
+        psycopg.conninfo.make_conninfo("", **dict.fromkeys(url.query, ""))
+    except psycopg.ProgrammingError as error:
+        raise SetupError(
+            f"CSV_PIPELINE_DATABASE_URL: parameters of a connection were needed; {error}"
+        ) from None
     password = url.query.get("password")
     if isinstance(password, str):
         url = url.set(password=password).difference_update_query(["password"])

@@ -45,7 +45,7 @@ def settled(
     """Return what was settled after a position, and how far that is.
 
     `outside`: only what no run of Dagster did. A position that the server has not reached is of
-    another server, of which this is a copy: all that the outbox has is returned.
+    another server, of which this is a copy: all that was settled here is returned.
     """
     still_open: int = connection.execute(STILL_OPEN).scalar_one()
     if after.turn > still_open:

@@ -157,6 +157,7 @@ def remove(connection: sa.Connection, webhook_id: int, account: str | None) -> N
 
 def take_due(connection: sa.Connection, limit: int) -> list[tuple[Webhook, str]]:
     """Take those that have something to be told now, for a minute, each with its secret."""
+    _leave_other_server(connection)
     due = (
         sa.select(table.c.webhook_id)
         .where(
@@ -176,6 +177,19 @@ def take_due(connection: sa.Connection, limit: int) -> list[tuple[Webhook, str]]
     )
     rows = connection.execute(taken).all() if ids else []
     return [(_webhook(row), row.secret) for row in rows]
+
+
+def _leave_other_server(connection: sa.Connection) -> None:
+    """Put what another server wrote, of which this is a copy, before all that this one writes.
+
+    Transactions count from anew here: what is told is known by numbers that are far from reached.
+    """
+    if connection.scalar(_OF_ANOTHER) is None:
+        return
+    connection.execute(sa.text("LOCK csv_pipeline.webhook IN SHARE ROW EXCLUSIVE MODE"))
+    if (far := connection.scalar(_OF_ANOTHER)) is not None:  # no other process was faster
+        connection.execute(_MESSAGES_BEFORE, {"far": far})
+        connection.execute(sa.update(table).values(told_up_to=table.c.told_up_to - far))
 
 
 def messages(connection: sa.Connection, webhook_id: int, limit: int) -> list[Message]:
@@ -291,6 +305,21 @@ def _webhook(row: sa.Row[Any]) -> Webhook:
 
 _OF_MESSAGE = {field.name for field in fields(Message)}
 _COLUMNS = tuple(table.c[field.name] for field in fields(Webhook))
+_NOT_REACHED = "pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
+_OF_ANOTHER = sa.text(f"""
+    SELECT far FROM (
+        SELECT greatest(
+            (SELECT max(turn) FROM csv_pipeline.outbox),
+            (SELECT max(told_up_to) FROM csv_pipeline.webhook)
+        ) AS far
+    ) seen WHERE far > {_NOT_REACHED}
+""")  # noqa: S608
+"""The number of the last transaction that another server had, if this is a copy of it."""
+_MESSAGES_BEFORE = sa.text(f"""
+    UPDATE csv_pipeline.outbox SET turn = turn - :far WHERE outbox_id <= (
+        SELECT max(outbox_id) FROM csv_pipeline.outbox WHERE turn > {_NOT_REACHED}
+    )
+""")  # noqa: S608
 _WAITING = """
     SELECT o.* FROM csv_pipeline.outbox o
     WHERE o.turn < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
