@@ -19,7 +19,9 @@ from csv_pipeline.access import Scope
 from csv_pipeline.api.app import make_app
 from csv_pipeline.api.service import Service
 from csv_pipeline.engine.workspace import Stage
-from csv_pipeline.storage import accounts, progress, tokens
+from csv_pipeline.files.landing import found_file
+from csv_pipeline.location import location_of
+from csv_pipeline.storage import accounts, arrivals, progress, tokens
 from csv_pipeline_tests.conftest import Desk, ingest
 
 pytestmark = pytest.mark.browser
@@ -247,6 +249,19 @@ def test_a_file_of_100_mb_goes_on_after_the_connection_broke(
     page.wait_for_selector("text=Nothing has been stored yet", timeout=180_000)
     assert parts[2] == parts[3] != "0"
     page.wait_for_selector("text=Import 100,000 rows")
+
+
+def test_a_long_name_of_a_file_hides_no_column_of_the_history(visit: Visit, desk: Desk) -> None:
+    path = desk.folder / f"{'x' * 120}.csv"
+    path.write_text("ID,Name\n1,Ann\n")
+    file = found_file(location_of(path), desk.account, "people")
+    with desk.pipeline.database.begin() as connection:
+        arrivals.register(connection, [file])
+    ingest(desk.pipeline, desk.pipeline.claim(desk.account, "people")[0])
+    page = visit(viewport={"width": 1200, "height": 800})
+    page.goto("/history")
+    wider = "one => one.scrollWidth - one.clientWidth"
+    assert page.locator(".imports").first.evaluate(wider) == 0
 
 
 def test_what_is_refused_for_too_many_requests_is_not_sent_for_ever(
