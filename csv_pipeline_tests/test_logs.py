@@ -3,6 +3,7 @@
 import json
 import logging
 import logging.config
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import structlog
 from dagster._utils.log import configure_loggers
 from pydantic import ValidationError
 
+from csv_pipeline.cli import dev
 from csv_pipeline.engine.logs import about, is_said, write_commands_log, write_log
 from csv_pipeline.errors import PipelineError, SetupError
 from csv_pipeline.settings import LogFormat, Settings, settings
@@ -175,3 +177,13 @@ def test_dagsters_instance_does_not_show_the_address(monkeypatch: pytest.MonkeyP
         assert password not in opened.info_str()
         assert password not in repr(opened.storage_directory())
         assert isinstance(opened, dg.DagsterInstance)
+
+
+@pytest.mark.parametrize(("terminal", "form"), [(True, "console"), (False, "json")])
+def test_what_dev_starts_logs_in_the_form_of_the_terminal_of_dev(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, terminal: bool, form: str
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    assert dev._environment(Settings(home=tmp_path), tmp_path)["CSV_PIPELINE_LOG_FORMAT"] == form  # noqa: SLF001
+    named = Settings(home=tmp_path, log_format=LogFormat.JSON)
+    assert dev._environment(named, tmp_path)["CSV_PIPELINE_LOG_FORMAT"] == "json"  # noqa: SLF001

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from csv_pipeline.cli.embedded import EmbeddedServer
 from csv_pipeline.cli.services import Process, run_all
 from csv_pipeline.cli.terminal import command, note, notes
+from csv_pipeline.engine.logs import form_here
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import SetupError
 from csv_pipeline.feeds.sources import FeedFiles
@@ -165,7 +166,10 @@ def psql(pipeline: Pipeline) -> str:
 
 
 def _environment(settings: Settings, home: Path) -> dict[str, str]:
-    """Return the environment with every folder absolute, whatever a run's process works in."""
+    """Return the environment with every folder absolute, whatever a run's process works in.
+
+    The log's form is the terminal's, which no run sees: Dagster keeps what it writes.
+    """
     return {
         **os.environ,
         "CSV_PIPELINE_HOME": str(settings.home.absolute()),
@@ -175,6 +179,7 @@ def _environment(settings: Settings, home: Path) -> dict[str, str]:
             for name in _FOLDERS
             if (area := getattr(settings, name)) is not None
         },
+        "CSV_PIPELINE_LOG_FORMAT": form_here(settings.log_format),
         "DAGSTER_HOME": str(home),
     }
 

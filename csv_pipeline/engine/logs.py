@@ -18,8 +18,7 @@ def write_log(level: int, form: LogFormat | None) -> None:
 
     Variables of a traceback are left out: they hold passwords and rows.
     """
-    if form is None:
-        form = LogFormat.CONSOLE if sys.stderr.isatty() else LogFormat.JSON
+    form = form_here(form)
     as_json = (
         structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
         structlog.processors.JSONRenderer(default=str, ensure_ascii=False),
@@ -39,6 +38,11 @@ def write_log(level: int, form: LogFormat | None) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
+
+
+def form_here(form: LogFormat | None) -> LogFormat:
+    """Return the form that is named, or else lines if a terminal shows them and JSON if not."""
+    return form or (LogFormat.CONSOLE if sys.stderr.isatty() else LogFormat.JSON)
 
 
 def is_said() -> bool:
