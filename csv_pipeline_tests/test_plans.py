@@ -19,7 +19,7 @@ from csv_pipeline.defs.stalled import stalled_runs
 from csv_pipeline.engine.housekeeping import sweep
 from csv_pipeline.engine.import_requests import ACCOUNTS, JOB
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
-from csv_pipeline.storage import arrivals, browse, imports, quarantine, undo_records
+from csv_pipeline.storage import arrivals, attention, browse, imports, quarantine, undo_records
 from csv_pipeline.storage.browse import Sort, Wanted
 from csv_pipeline.storage.isolation import choose_account
 from csv_pipeline.storage.targets import ensure_targets
@@ -28,8 +28,11 @@ from csv_pipeline_tests.feeds import TEST_FEEDS
 
 ROWS = 60_000
 LARGE = {"arrival", "import", "reject", "outbox", "file_move", "overwritten", "overwritten_history"}
-OF_FEW = {"arrival_open", "arrival_claimed", "arrival_to_move", "arrival_moving"}
-"""Indexes of files that are not settled, or not moved, yet."""
+OF_FEW = {
+    *("arrival_open", "arrival_claimed", "arrival_to_move", "arrival_moving"),
+    "import_not_stored",
+}
+"""Indexes of files that are not settled, or not moved, yet, or that need somebody."""
 FEED, HEADER = "overwritten", "Key,Value,Version\n"
 EXPLAINED = ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE")
 
@@ -187,7 +190,7 @@ def test_no_tick_of_a_sensor_reads_a_large_table(crowded: Desk) -> None:
     drop(crowded, "tick.csv", "tick,1,1\n")
     engine = Engine(lambda: crowded.pipeline)
     with dg.DagsterInstance.ephemeral() as instance, watched(crowded.pipeline):
-        for sensor in (landing, stalled_runs):
+        for sensor in (landing, landing, stalled_runs):  # once with a file, once without
             sensor(dg.build_sensor_context(instance=instance, resources={"engine": engine}))
 
 
@@ -248,6 +251,8 @@ def test_no_list_of_imports_reads_a_large_table(crowded: Desk) -> None:
         quarantine.faults_of(connection, 1_000_001, 5)
         imports.newest(connection, limit=5)
         imports.rows_stored(connection, "acme", FEED)
+        attention.to_correct(connection, "acme", FEED, 5)
+        attention.needs(connection, None, 5, 3)
 
 
 @pytest.mark.parametrize("bound", [True, False])

@@ -233,5 +233,6 @@ def _not_going_on() -> sa.Select[tuple[object, ...]]:
     return (
         _columns(tables.arrival, its.status, upload.c.upload_id, its.seen_at)
         .select_from(tables.arrival.outerjoin(upload, upload.c.arrival_id == its.arrival_id))
-        .where(late | (its.status == ArrivalStatus.MISPLACED))
+        # What was never settled was never moved: an index has the few that were not.
+        .where(its.moved_at.is_(None), late | (its.status == ArrivalStatus.MISPLACED))
     )
