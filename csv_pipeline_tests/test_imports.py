@@ -210,7 +210,7 @@ def test_a_header_that_another_feed_knows_refuses_the_file(desk: Desk) -> None:
     report = desk.bring(f"{names}\n1,2,3,4,5,6\n", "customers", name="orders.csv")
     assert report.problem == (
         "orders.csv: a header of feed 'customers' was needed; it knows 2 of the 6 names there, "
-        "feed 'ebay_orders' 6"
+        "feed 'ebay_orders' 6: put it into the folder of that feed"
     )
 
 
