@@ -20,6 +20,8 @@ import pytest
 import sqlalchemy as sa
 import structlog
 import typer.testing
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from dagster._core.storage.defs_state.base import set_defs_state_storage
 from hypothesis import settings
 from typer.main import get_command
@@ -53,6 +55,20 @@ if os.environ.get("CI"):
 
 # Typer makes all commands anew for every call of its runner, which takes longer than most of them.
 typer.testing._get_command = cache(get_command)  # type: ignore[attr-defined]  # noqa: SLF001
+
+# Each of Dagster's instances in memory reads all of Dagster's migrations, to name the newest.
+_read_scripts = ScriptDirectory.from_config
+_by_place = dict[str | None, ScriptDirectory]()
+
+
+def _scripts_of(config: Config) -> ScriptDirectory:
+    place = config.get_main_option("script_location")
+    if place not in _by_place:
+        _by_place[place] = _read_scripts(config)
+    return _by_place[place]
+
+
+ScriptDirectory.from_config = _scripts_of  # type: ignore[method-assign]
 
 SAMPLES = Path(__file__).parent / "corpus" / "samples"
 
