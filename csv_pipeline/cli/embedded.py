@@ -10,7 +10,7 @@ from csv_pipeline.cli.terminal import note
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.errors import DatabaseUnavailableError
 from csv_pipeline.storage import dagster_records, embedded, leases
-from csv_pipeline.storage.worker import is_gone, is_here
+from csv_pipeline.storage.worker import is_gone, is_here, pid_of
 
 _AGAIN_SECONDS = 1.0
 _SECONDS_TO_END = 15.0
@@ -59,6 +59,6 @@ class EmbeddedServer:
             for worker in workers:
                 if not is_gone(worker):
                     with suppress(ProcessLookupError):
-                        os.kill(int(worker.rsplit("/", 2)[1]), number)
+                        os.kill(pid_of(worker), number)
             while not all(map(is_gone, workers)) and time.monotonic() < deadline:
                 time.sleep(0.1)

@@ -7,7 +7,6 @@ from rich.text import Text
 
 from csv_pipeline.cli.terminal import command, out, plain, table
 from csv_pipeline.engine.help import help_against
-from csv_pipeline.storage import attention
 from csv_pipeline.storage.attention import Need
 
 
@@ -51,8 +50,7 @@ def _why(need: Need) -> str:
     if need.state == "to correct":
         if need.rows == 1:
             return "1 row was not imported"
-        more = " or more" if need.rows >= attention.COUNTED else ""
-        return f"{need.rows:,} rows{more} were not imported"
+        return f"{need.rows:,} rows{need.or_more} were not imported"
     problem, its = (need.problem or "").strip(), f"{need.name}: "
     if need.state == "misplaced":  # the location is said first
         return problem.partition(its)[2] or problem

@@ -25,7 +25,7 @@ from dagster._serdes import ConfigurableClassData, serialize_value
 
 from csv_pipeline.defs.preforked import READY
 from csv_pipeline.storage.dagster_records import WORKER
-from csv_pipeline.storage.worker import is_gone, is_here, worker_named
+from csv_pipeline.storage.worker import is_gone, is_here, pid_of, worker_named
 
 _MODULE = "csv_pipeline.definitions"
 _ANSWER_SECONDS = 10.0
@@ -134,7 +134,7 @@ class ForkingRunLauncher(DefaultRunLauncher):
         self._instance.report_run_canceling(run)
         if not is_here(worker) or is_gone(worker):
             return False
-        os.kill(int(worker.rsplit("/", 2)[1]), signal.SIGTERM)
+        os.kill(pid_of(worker), signal.SIGTERM)
         return True
 
 

@@ -19,7 +19,7 @@ from csv_pipeline.model import Counts, ImportReport, Outcome, Reject
 from csv_pipeline.spec.contract import Column
 from csv_pipeline.spec.derived import DerivedTable
 from csv_pipeline.spec.feed import Feed
-from csv_pipeline.storage.attention import COUNTED, Need
+from csv_pipeline.storage.attention import Need
 from csv_pipeline.storage.derived import Contents
 from csv_pipeline.storage.recompute import Recomputed
 from csv_pipeline.storage.targets import SCHEMA
@@ -257,8 +257,8 @@ def _report_lines(reports: Sequence[ImportReport]) -> Iterable[Line]:
 
 def _correction_lines(to_correct: Iterable[Need]) -> Iterable[Line]:
     for one in to_correct:
-        more = " or more" if one.rows >= COUNTED else ""
-        yield {"file": one.name, "rows": f"{one.rows:,}{more}", "what helps": help_against(one)}
+        rows = f"{one.rows:,}{one.or_more}"
+        yield {"file": one.name, "rows": rows, "what helps": help_against(one)}
 
 
 def _problem_lines(reports: Iterable[ImportReport]) -> Iterable[Line]:

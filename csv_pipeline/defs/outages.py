@@ -15,6 +15,7 @@ from dagster_shared.error import SerializableErrorInfo
 _DATABASE = "Retrying failed database connection"
 _CODE = "Error loading repository location"
 _AWAY = DagsterUserCodeUnreachableError.__name__
+_SENTENCE = "the {} does not answer; it is asked again"
 _QUIET_SECONDS = 30.0
 
 
@@ -37,7 +38,7 @@ class OneLine(logging.Filter):
             away = "code server"
         else:
             return True
-        record.msg, record.args = f"the {away} does not answer; it is asked again", ()
+        record.msg, record.args = _SENTENCE.format(away), ()
         return self.is_new(away)
 
     def is_new(self, away: str) -> bool:
@@ -67,5 +68,5 @@ def _process(
     if not isinstance(error, DagsterUserCodeUnreachableError):
         return DaemonErrorCapture.default_process_exception(exc_info, logger, log_message)
     if _SAID.is_new("code server"):
-        logger.error("the code server does not answer; it is asked again")
+        logger.error(_SENTENCE.format("code server"))
     return serializable_error_info_from_exc_info(exc_info)

@@ -19,7 +19,7 @@ from csv_pipeline.storage.silent_stores import SilentStore
 from csv_pipeline.storage.turns import turns_of
 from csv_pipeline.storage.uploads import UploadState
 
-COUNTED = 1_000
+_COUNTED = 1_000
 """Rows to correct are counted up to here."""
 POISON = "poison"
 SILENT = "silent store"
@@ -47,6 +47,11 @@ class Need:
     rows: int = 0
     dismissible: bool = False
     next_attempt_at: datetime | None = None
+
+    @property
+    def or_more(self) -> str:
+        """What stands behind the number of rows; empty if all were counted."""
+        return " or more" if self.rows >= _COUNTED else ""
 
 
 def needs(
@@ -197,7 +202,7 @@ def _to_correct() -> sa.Select[tuple[object, ...]]:
         sa.select(fault.row_number)
         .where(*is_open)
         .correlate(tables.import_)
-        .limit(COUNTED)
+        .limit(_COUNTED)
         .subquery()
         .lateral()
     )

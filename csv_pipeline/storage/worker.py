@@ -29,6 +29,11 @@ def worker_named(pid: int) -> str | None:
     return f"{place}/{pid}/{facts[_STARTED]}" if place and facts else None
 
 
+def pid_of(worker: str) -> int:
+    """Return the process id in a worker's name."""
+    return int(worker.rsplit("/", 2)[1])
+
+
 def is_here(worker: str | None) -> bool:
     """Return whether a worker's process id can be looked up by this process."""
     return worker is not None and worker.rpartition("/")[0].rpartition("/")[0] == _place()
@@ -38,10 +43,10 @@ def is_gone(worker: str | None) -> bool:
     """Return whether a worker is known to be dead; of one elsewhere nothing is known."""
     if worker is None or not is_here(worker):
         return False
-    _, pid, started = worker.rsplit("/", 2)
-    facts = _facts(int(pid))
+    pid, started = pid_of(worker), worker.rpartition("/")[2]
+    facts = _facts(pid)
     if facts is None:
-        return not exists(int(pid))
+        return not exists(pid)
     return facts[_STATE] in _ENDED or facts[_STARTED] != started
 
 

@@ -48,10 +48,8 @@ def _card(need: Need, *, with_account: bool) -> dict[str, Any]:
     rows = "1 row" if need.rows == 1 else f"{need.rows:,} rows"
     match need.state:
         case "to correct":
-            more = " or more" if need.rows >= attention.COUNTED else ""
-            one_only = need.rows == 1 and not more
-            text = f"{rows}{more} {'was' if one_only else 'were'} not imported."
-            action = "Correct it" if one_only else "Correct them"
+            text = f"{rows}{need.or_more} {'was' if need.rows == 1 else 'were'} not imported."
+            action = "Correct it" if need.rows == 1 else "Correct them"
             address = f"{here}/rejects"
         case "checked":
             text, action, address = "It was checked and waits for you.", "Look at it", here
