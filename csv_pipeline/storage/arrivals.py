@@ -82,6 +82,27 @@ def register(
     return len(entered)
 
 
+def forget_misplaced(connection: sa.Connection, under: str, lying: Iterable[FoundFile]) -> None:
+    """Forget all misplaced files below `under` but those that are `lying` there.
+
+    The others were moved, removed or replaced, or their folder is an account's by now.
+    """
+    table, there = tables.arrival, {(one.account, one.feed, one.identity) for one in lying}
+    query = sa.select(table).where(
+        table.c.status == ArrivalStatus.MISPLACED,
+        table.c.moved_at.is_(None),  # an index has these
+        table.c.location.startswith(under, autoescape=True),
+    )
+    gone = [
+        row.arrival_id
+        for row in connection.execute(query)
+        if (row.account, row.feed, (row.location, row.size_bytes, row.modified_at, row.etag))
+        not in there
+    ]
+    if gone:
+        connection.execute(sa.delete(table).where(table.c.arrival_id.in_(gone)))
+
+
 def _tell_of_misplaced(connection: sa.Connection, entered: Sequence[Any]) -> None:
     """Put a message into the outbox for each file that lies where it cannot be imported."""
     names = [column.name for column in _TOLD]
