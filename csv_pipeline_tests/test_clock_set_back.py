@@ -32,7 +32,7 @@ def test_a_sensor_whose_last_tick_is_of_the_future_ticks(
     monkeypatch.setattr(sensor, "get_elapsed", sensor.get_elapsed)
     tick_on_when_set_back()
     state = InstigatorState(
-        origin=tuple.__new__(RemoteInstigatorOrigin, (None, "any")),
+        origin=tuple.__new__(RemoteInstigatorOrigin, (None, "any")),  # type: ignore[type-var]
         instigator_type=InstigatorType.SENSOR,
         status=InstigatorStatus.RUNNING,
         instigator_data=SensorInstigatorData(last_tick_timestamp=time.time() - ago),
