@@ -11,7 +11,7 @@ import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -187,6 +187,15 @@ def account(request: pytest.FixtureRequest, pipeline: Pipeline) -> Iterator[str]
 
 
 _COUNTER = itertools.count()
+
+
+def one_of_many(cases: Iterable[Any], seeds: int = 40) -> list[Any]:
+    """Give each case with one seed, another for each, and with all others to the slow tests."""
+    return [
+        pytest.param(case, seed, marks=() if seed == at else pytest.mark.slow)
+        for at, case in enumerate(cases)
+        for seed in range(seeds)
+    ]
 
 
 def typed_file(files: Files, feed: Feed, account: Account | None = None, **how: Any) -> TypedFile:
