@@ -4,9 +4,9 @@
 three feeds of 50 accounts files are moved in, written in place or slowly, replaced by newer ones
 and repeated; two in a hundred are bad, some have times of the past or the future, as from senders
 whose clocks are wrong. Meanwhile processes are killed, the store fails for seconds, and the clock
-of the database, which the ledger goes by, is an hour ahead or behind for seconds; this machine's
-own clock is left alone. For the last two fifths of the time files arrive and nothing is killed, so
-that memory can be watched.
+of the database, which the ledger goes by, or of all that runs is an hour ahead or behind for
+seconds; this machine's own clock is left alone. For the last two fifths of the time files arrive
+and nothing is killed, so that memory can be watched.
 
 In the end every file must have the fate it must have, and every table the rows that the files say.
 The report is `benchmarks/soak.json`, the chart `docs/soak.svg`. Exits with 1 if anything is amiss.
@@ -129,9 +129,12 @@ class Soak:
             self._save(evidence, Differences(), trouble, over=over)
 
     def _evidence(self, observer: Observer, sender: Sender) -> Evidence:
+        drops, ledger = list(sender.drops), observer.ledger()
+        began = time.time() - (time.monotonic() - self.began)
         return Evidence(
-            drops=list(sender.drops),
-            ledger=observer.ledger(),
+            drops=drops,
+            ledger=ledger,
+            waits=report.lags(drops, ledger, began),
             tables=observer.tables(),
             samples=list(self.samples),
             calm_from=_TROUBLED * 60 * self.told.minutes,
@@ -141,7 +144,6 @@ class Soak:
     def _save(
         self, evidence: Evidence, found: Differences, trouble: Trouble, *, over: bool
     ) -> None:
-        began = time.time() - (time.monotonic() - self.began)
         facts = report.report(
             evidence,
             found,
@@ -150,7 +152,6 @@ class Soak:
                 for name in ("minutes", "seed", "per_second", "trouble_every")
             },
             happened=list(trouble.happened),
-            waits=report.lags(evidence.drops, evidence.ledger, began),
             over=over,
         )
         report.save(facts, self.told.json)

@@ -14,6 +14,7 @@ from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.storage import arrivals, claims
 from csv_pipeline.storage.records import Record, record_imports
 from csv_pipeline_tests.conftest import Desk, ingest
+from csv_pipeline_tests.test_attention import needs
 
 
 def drop(landing: Path, location: str, content: str = "ID\n1\n", age: float = 60) -> Path:
@@ -167,6 +168,19 @@ def test_a_misplaced_file_waits_once_its_feed_is_known(pipeline: Pipeline, accou
     assert pipeline.claim(account, "people") == []
     pipeline.scan(seconds=10)
     assert len(pipeline.claim(account, "people")) == 1
+
+
+def test_a_misplaced_file_is_forgotten_once_a_whole_look_does_not_find_it(desk: Desk) -> None:
+    landing = desk.pipeline.settings.landing_folder
+    gone, replaced = (drop(landing, f"{desk.account}/peopel/{name}.csv") for name in "ab")
+    desk.pipeline.scan(seconds=10)
+    gone.unlink()
+    drop(landing, f"{desk.account}/peopel/b.csv", "ID\n1\n2\n")
+    assert desk.pipeline.scan(seconds=0).stopped_at is not None
+    assert [one.name for one in needs(desk)] == ["a.csv", "b.csv"]
+    desk.pipeline.scan(seconds=10)
+    assert [one.name for one in needs(desk)] == ["b.csv"]
+    assert replaced.exists()
 
 
 def test_a_file_changed_since_it_arrived_is_refused(desk: Desk) -> None:

@@ -75,3 +75,15 @@ def test_only_what_needs_somebody_can_be_dismissed(desk: Desk) -> None:
     for number in (good.import_id, 2**40):
         with pytest.raises(SetupError, match="refused or failed, or that rejected rows"):
             dismiss(desk, number)
+
+
+def test_no_feed_hides_what_another_one_has(desk: Desk) -> None:
+    for name in ("a.csv", "b.csv"):
+        desk.bring(WRONG, name=name)
+        desk.bring(MESSY.replace("Cid", name), name=f"messy {name}")
+    desk.bring(WRONG, "limited", name="c.csv")
+    desk.bring(WRONG, "limited", name="d.csv")
+    with desk.pipeline.database.begin() as connection:
+        found = attention.by_feed(connection, ["people", "limited", "unbound"], 1, 3)
+    named = {feed: [one.name for one in needs] for feed, needs in found.items() if feed}
+    assert named == {"people": ["messy b.csv", "b.csv"], "limited": ["d.csv"], "unbound": []}

@@ -528,6 +528,15 @@ def test_without_imports_the_list_says_how_to_begin(terminal: Terminal) -> None:
     assert str(terminal.pipeline.settings.landing_folder) in said.out
 
 
+def test_without_imports_the_list_says_how_many_files_wait(terminal: Terminal) -> None:
+    place = terminal.pipeline.settings.landing_folder / terminal.account / "people" / "a.csv"
+    place.parent.mkdir(parents=True)
+    place.write_text("ID,Name\n1,Ann\n")
+    terminal.pipeline.scan(seconds=10)
+    said = terminal.call("imports", "--account", terminal.account, "--feed", "people").out
+    assert "No imports yet; waiting files: 1." in said
+
+
 def test_imports_of_an_account_that_is_none_name_the_one_that_was_meant(terminal: Terminal) -> None:
     terminal.call("account", terminal.account, "--date-order", "day-first")
     said = terminal.call("imports", "--account", terminal.account.replace("imports", "import", 1))

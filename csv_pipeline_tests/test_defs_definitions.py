@@ -8,9 +8,9 @@ import pytest
 from dagster._core.storage.defs_state import base
 
 from csv_pipeline.definitions import defs
+from csv_pipeline.defs.attention import OF_A_FEED, OF_NONE
 from csv_pipeline.defs.chart import outcome_svg
 from csv_pipeline.defs.checks import CHECKS
-from csv_pipeline.defs.overdue import CHECK
 from csv_pipeline.feeds import FEEDS
 from csv_pipeline.model import Counts
 from csv_pipeline.settings import settings
@@ -63,8 +63,10 @@ def test_each_feed_is_a_described_line_from_its_source_to_what_follows(feed: Fee
         **dict.fromkeys(after, feed.name),
     }
     for name, parent in parents.items():
-        (its,) = (dep.asset_key.to_user_string() for dep in spec(name).deps)
-        assert (its, spec(name).group_name) == (parent, feed.group)
+        its = {dep.asset_key.to_user_string() for dep in spec(name).deps} - {"landing_area"}
+        assert (its, spec(name).group_name) == ({parent}, feed.group)
+    files = spec(f"{feed.name}_files")
+    assert dg.AssetKey("landing_area") in {dep.asset_key for dep in files.deps}
     assert all(
         len(str(spec(name).description).split()) >= 6 for name in {*parents, *parents.values()}
     )
@@ -86,7 +88,7 @@ def test_the_form_of_an_undo_asks_for_the_number() -> None:
 def test_only_the_accounting_check_blocks() -> None:
     graph = defs.resolve_asset_graph()
     checks = [graph.get_check_spec(key) for key in graph.asset_check_keys]
-    assert {check.name for check in checks} == {*CHECKS, CHECK}
+    assert {check.name for check in checks} == {*CHECKS, *OF_A_FEED, *OF_NONE}
     assert {check.name for check in checks if check.blocking} == {"accounting_balances"}
 
 

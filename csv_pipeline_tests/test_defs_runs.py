@@ -230,28 +230,7 @@ def test_a_run_without_files_overwrites_nothing_that_is_shown(dagster: Dagster) 
     assert idle.success
     assert idle.get_asset_materialization_events() == []
     assert idle.get_asset_observation_events() == []
-    assert checks(idle) == {"files_accepted": True}
-
-
-def test_a_refused_file_is_warned_of_until_one_of_its_name_is_imported(dagster: Dagster) -> None:
-    dagster.drop("wrong.csv", WRONG)
-    dagster.run()
-    assert checks(dagster.run()) == {"files_accepted": False}  # there was nothing to do
-    dagster.drop("one.csv", GOOD)
-    assert checks(dagster.run())["files_accepted"] is False
-    dagster.drop("wrong.csv", "ID,Name\n7,Gus\n")
-    assert checks(dagster.run())["files_accepted"] is True
-
-
-def test_a_refused_file_is_warned_of_until_somebody_dismisses_it(dagster: Dagster) -> None:
-    dagster.drop("wrong.csv", WRONG)
-    dagster.run()
-    with dagster.pipeline.database.begin() as connection:
-        ((report, _),) = imports.newest(connection, account=dagster.account)
-        attention.dismiss(connection, report.import_id)
-    assert checks(dagster.run()) == {"files_accepted": True}
-    dagster.run(files=["wrong.csv"])
-    assert checks(dagster.run()) == {"files_accepted": False}  # it was refused once more
+    assert checks(idle) == {}
 
 
 def test_every_op_shows_its_files_rows_and_seconds(dagster: Dagster) -> None:
@@ -306,9 +285,8 @@ def test_a_refused_file_is_shown_and_the_others_go_on(dagster: Dagster) -> None:
     result = dagster.run()
     assert result.success
     assert dagster.statuses() == {"one.csv": "imported", "wrong.csv": "refused"}
-    assert checks(result)["files_accepted"] is False
-    (told,) = check_table(result, "files_accepted", "files")
-    assert told["what helps"].startswith(f"csv-pipeline suggest {told['import']}; or correct")
+    (told,) = check_table(result, "nothing_to_look_at", "warnings")
+    assert (told["file"], told["warning"]) == ("wrong.csv", "refused")
     assert [line["file"] for line in metadata(result)["problems"]] == ["wrong.csv"]
     assert metadata(result)["read"] == 2
 
@@ -349,7 +327,7 @@ def test_a_run_in_which_every_file_fails_fails_after_all_is_recorded(
     assert not result.success
     assert dagster.statuses() == {"bad.csv": "failed"}
     assert metadata(result)["files"] == 1
-    assert checks(result)["files_accepted"] is False
+    assert checks(result)["nothing_to_look_at"] is False
     assert result.retry_attempts_for_node("people.report") == 0
 
 
@@ -495,7 +473,7 @@ def test_a_file_over_its_threshold_shows_its_rejects(dagster: Dagster) -> None:
     dagster.pipeline = replace(dagster.pipeline, feeds={**dagster.pipeline.feeds, "people": feed})
     again = Dagster(dagster.pipeline, dagster.account, dagster.instance)
     result = again.run()
-    assert checks(result)["files_accepted"] is False
+    assert checks(result)["nothing_to_look_at"] is False
     assert metadata(result, "people_rejects")["first rejects"][0]["file"] == "limited.csv"
 
 

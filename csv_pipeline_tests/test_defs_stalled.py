@@ -141,6 +141,7 @@ def test_a_run_that_was_to_be_canceled_is_canceled(stage: Stage) -> None:
 @pytest.mark.parametrize("status", [Status.NOT_STARTED, Status.STARTING, Status.STARTED])
 def test_a_run_that_nobody_took_up_is_ended_after_a_lease(stage: Stage, status: Status) -> None:
     run_id = stage.run(status)
+    stage.tick(lease_seconds=0)
     stage.tick(lease_seconds=60)
     assert stage.status(run_id) is status
     stage.tick(lease_seconds=0)
@@ -168,6 +169,18 @@ def test_a_run_may_take_minutes_to_begin(stage: Stage, monkeypatch: pytest.Monke
     monkeypatch.setattr("csv_pipeline.defs.stalled._SLOWEST_START_SECONDS", 300.0)
     run_id = stage.run(Status.STARTING)
     stage.tick(lease_seconds=0)
+    assert stage.status(run_id) is Status.STARTING
+
+
+def test_a_clock_that_is_far_ahead_ends_no_run_that_begins(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("csv_pipeline.defs.stalled._SLOWEST_START_SECONDS", 120.0)
+    run_id = stage.run(Status.STARTING)
+    storage: Any = stage.instance.run_storage
+    with storage.connect() as connection:
+        connection.execute(sa.text("UPDATE runs SET update_timestamp = '2026-01-01 00:00:00'"))
+    stage.tick()
     assert stage.status(run_id) is Status.STARTING
 
 

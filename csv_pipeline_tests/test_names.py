@@ -32,9 +32,7 @@ def nodes() -> set[str]:
     jobs = assemble(FEEDS, Engine(open_=never)).get_repository_def().get_all_jobs()
     names = {job.name for job in jobs} | {node.name for job in jobs for node in job.all_node_defs}
     own = {
-        f"{feed.name}{suffix}"
-        for feed in FEEDS
-        for suffix in ("", "_worklist", "_files_accounts_on_time")
+        f"{feed.name}{suffix}" for feed in FEEDS for suffix in ("", "_worklist", "_files_checks")
     }
     return names - own - {table.name for feed in FEEDS for table in feed.derived}
 

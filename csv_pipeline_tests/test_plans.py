@@ -30,7 +30,7 @@ ROWS = 15_000
 LARGE = {"arrival", "import", "reject", "outbox", "file_move", "overwritten", "overwritten_history"}
 OF_FEW = {
     *("arrival_open", "arrival_claimed", "arrival_to_move", "arrival_moving"),
-    "import_not_stored",
+    *("import_not_stored", "import_to_correct"),
 }
 """Indexes of files that are not settled, or not moved, yet, or that need somebody."""
 FEED, HEADER = "overwritten", "Key,Value,Version\n"
@@ -253,6 +253,7 @@ def test_no_list_of_imports_reads_a_large_table(crowded: Desk) -> None:
         imports.rows_stored(connection, "acme", FEED)
         attention.to_correct(connection, "acme", FEED, 5)
         attention.needs(connection, None, 5, 3)
+        attention.by_feed(connection, [FEED, "people"], 5, 3)
 
 
 @pytest.mark.parametrize("bound", [True, False])

@@ -75,6 +75,23 @@ def test_nothing_forks_once_polars_has_run() -> None:
     assert "polars-0" in after
 
 
+@pytest.mark.parametrize(("megabytes", "code"), [(30, 0), (300, -signal.SIGKILL)])
+def test_a_run_that_takes_more_memory_than_it_may_is_killed_and_says_so(
+    megabytes: int, code: int
+) -> None:
+    program = (
+        "import time\n"
+        "from csv_pipeline.defs import preforked\n"
+        "preforked.bound_memory(200 * 2**20)\n"
+        f"held = bytearray(b'x') * ({megabytes} * 2**20)\n"
+        "time.sleep(1.5)\n"
+    )
+    command = [sys.executable, "-c", program]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    assert ended.returncode == code
+    assert ("CSV_PIPELINE_RUN_MEMORY_BYTES" in ended.stdout + ended.stderr) is (code != 0)
+
+
 @pytest.mark.slow
 def test_nothing_that_is_imported_before_a_fork_runs_polars(tmp_path: Path) -> None:
     (tmp_path / "feeds.d").mkdir()

@@ -82,6 +82,7 @@ def test_a_soak_in_which_all_is_as_it_must_be_is_passed() -> None:
         pytest.param("file of nobody", {"drops": WELL.drops[:2]}, id="half a file was taken"),
         pytest.param("file left", {"left_in_landing": ("a.csv",)}, id="a file is left"),
         pytest.param("process left", {"left_running": ("database 7",)}, id="PostgreSQL is left"),
+        pytest.param("wait", {"waits": [(5.0, 2.0), (9.0, 200.0)]}, id="a file takes minutes"),
         pytest.param("soak", {"faults": ("dev ended with 1",)}, id="dev ended"),
         pytest.param("events", {"samples": (sample(1, events=90),)}, id="many events of a run"),
         pytest.param("events", {"samples": ()}, id="nothing is known of events"),
@@ -185,7 +186,7 @@ def _time_of(nanoseconds: int) -> datetime:
     return datetime.fromtimestamp(nanoseconds // 1_000 / 1_000_000, UTC)
 
 
-def test_the_clock_that_is_stepped_is_that_of_the_database_alone(tmp_path: Path) -> None:
+def test_the_clock_that_is_stepped_is_that_of_the_database_or_of_all(tmp_path: Path) -> None:
     if shutil.which("cc") is None:
         pytest.skip("there is no C compiler")
     clock = Clock.made_in(tmp_path)
@@ -199,9 +200,12 @@ def test_the_clock_that_is_stepped_is_that_of_the_database_alone(tmp_path: Path)
 
     assert told(program) == pytest.approx(0, abs=60)
     for step in (STEP_SECONDS, -STEP_SECONDS):
-        clock.step(step)
+        clock.step(step, others=False)
         assert told(program) == pytest.approx(step, abs=60)
         assert told(Path("/bin/date")) == pytest.approx(0, abs=60)
+        clock.step(step)
+        for date in (program, Path("/bin/date")):
+            assert told(date) == pytest.approx(step, abs=60)
 
 
 @pytest.mark.parametrize("step", [-STEP_SECONDS, 0, STEP_SECONDS])
@@ -214,8 +218,8 @@ def test_how_long_a_file_took_is_known_while_the_clock_is_wrong(step: int) -> No
 def test_the_report_keeps_and_draws_what_was_seen(tmp_path: Path) -> None:
     waits = lags(WELL.drops, WELL.ledger, NOON.timestamp())
     facts = report(
-        WELL, judge(WELL), told={"minutes": 30.0}, happened=[(61.0, "run killed")], waits=waits,
-        over=True,
+        replace(WELL, waits=waits), judge(WELL), told={"minutes": 30.0},
+        happened=[(61.0, "run killed")], over=True,
     )  # fmt: skip
     assert facts["verdict"] == "passed"
     assert facts["seconds from file to ledger"] == {"median": 2.5, "worst": 2.5}

@@ -1,4 +1,4 @@
-"""Step the clock of the database of a soak, and of nothing else on this machine."""
+"""Step the clock of what a soak runs, and of nothing else on this machine."""
 
 import shutil
 import subprocess
@@ -13,7 +13,10 @@ _SOURCE = Path(__file__).with_name("clock.c")
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """How far the database's clock is from this machine's, as a library finds it in a file."""
+    """How far clocks are from this machine's, as a library finds it in a file: two numbers.
+
+    The first is that of the database, which may be another machine; the second of all others.
+    """
 
     library: Path
     file: Path
@@ -24,7 +27,7 @@ class Clock:
         compiler = shutil.which("cc")
         if compiler is None:
             raise SystemExit(
-                "the soak steps the clock of its database by a small library in C: the command cc "
+                "the soak steps the clocks of what it runs by a small library in C: the command cc "
                 "was needed, and is not there. On Debian and Ubuntu: apt-get install gcc libc6-dev"
             )
         clock = cls(folder / "clock.so", folder / "clock")
@@ -35,12 +38,16 @@ class Clock:
         )
         return clock
 
-    def step(self, seconds: int) -> None:
-        """Let the clock be so many seconds ahead, or if negative behind, from now on."""
+    def step(self, seconds: int, *, others: bool = True) -> None:
+        """Let the clock be so many seconds ahead, or if negative behind, from now on.
+
+        That of the whole machine, or without the `others` that of the database.
+        """
         self.file.touch()
+        steps = (seconds, seconds if others else 0)
         with self.file.open("r+b") as file:  # in place: it is mapped
-            file.write(seconds.to_bytes(8, "little", signed=True))
+            file.write(b"".join(one.to_bytes(8, "little", signed=True) for one in steps))
 
     def environment(self) -> dict[str, str]:
-        """Return what programs are to be started with, so that `postgres` among them obeys."""
+        """Return what programs are to be started with, so that they obey."""
         return {"LD_PRELOAD": str(self.library), "SOAK_CLOCK": str(self.file)}

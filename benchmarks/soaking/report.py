@@ -36,18 +36,17 @@ def lags(
     )
 
 
-def report(  # noqa: PLR0913  # all that there is to tell
+def report(
     evidence: Evidence,
     found: Differences,
     *,
     told: dict[str, Any],
     happened: Sequence[tuple[float, str]],
-    waits: Sequence[tuple[float, float]],
     over: bool,
 ) -> dict[str, Any]:
     """Return the report; one of a soak that is not `over` has no verdict."""
     last = evidence.samples[-1] if evidence.samples else None
-    seconds = [wait for _, wait in waits]
+    seconds = [wait for _, wait in evidence.waits]
     passed = "passed" if not found.counts else "failed"
     return {
         "date": datetime.now(UTC).date().isoformat(),
@@ -75,7 +74,7 @@ def report(  # noqa: PLR0913  # all that there is to tell
             "runs and events kept a month later": evidence.kept,
         } if last else {},
         "happened": [[round(at, 1), what] for at, what in happened],
-        "waits": [[round(at, 1), round(wait, 1)] for at, wait in waits],
+        "waits": [[round(at, 1), round(wait, 1)] for at, wait in evidence.waits],
         "samples": [sample.facts() for sample in evidence.samples],
     }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Random trouble: processes are killed, folders are away, the database's clock is stepped."""
+"""Random trouble: processes are killed, folders are away, clocks are stepped."""
 
 import os
 import random
@@ -18,7 +18,7 @@ _KILLED = ("run", "run", "run", "session", "daemon", "code", "code server", "dat
 _STORE = ("archive", "folder")
 _CLOCK = "clock"
 ARCHIVE, FOLDER = "archive is no folder", "account's folder is away"
-AHEAD, BEHIND = "database's clock is ahead", "database's clock is behind"
+AHEAD, BEHIND = "clock is ahead", "clock is behind"
 
 
 @dataclass(slots=True)
@@ -81,10 +81,11 @@ class Trouble:
         return True
 
     def _step(self, chance: random.Random) -> bool:
-        """Let the database's clock be wrong for some seconds, in which processes live on."""
-        step = chance.choice((STEP_SECONDS, -STEP_SECONDS))
-        self.clock.step(step)
-        self._note(AHEAD if step > 0 else BEHIND)
+        """Let the clock of the database, or of all, be wrong for seconds; processes live on."""
+        step, others = chance.choice((STEP_SECONDS, -STEP_SECONDS)), chance.random() < 0.5
+        self.clock.step(step, others=others)
+        whose = "machine's" if others else "database's"
+        self._note(f"{whose} {AHEAD if step > 0 else BEHIND}")
         time.sleep(chance.uniform(3, 8))
         self.clock.step(0)
         return True

@@ -22,6 +22,8 @@ EVENTS_OF_A_RUN = 80
 """How many events Dagster writes of a run at most, on the average; some 60 if all goes well."""
 TICKS_A_MINUTE = 120
 """How many ticks all sensors and schedules have at most."""
+LONGEST_WAIT_SECONDS = 180.0
+"""How long a file may take to be settled: two minutes in which its run is lost, and the run."""
 WARM_SECONDS = 120.0
 LEAST_SECONDS = 300.0
 _GROWTH_MB, _GROWTH = 10.0, 0.05
@@ -31,8 +33,9 @@ _GROWTH_MB, _GROWTH = 10.0, 0.05
 class Evidence:
     """All that the verdict is given on.
 
-    `calm_from` is when the trouble was over, in seconds from the beginning. `kept` are the runs and
-    events that remain a month later, after `retention`. `faults` are sentences of the soak itself.
+    `calm_from` is when the trouble was over, in seconds from the beginning. `waits` say when each
+    file was complete and how many seconds it took to be settled. `kept` are the runs and events
+    that remain a month later, after `retention`. `faults` are sentences of the soak itself.
     """
 
     drops: Sequence[Drop]
@@ -40,6 +43,7 @@ class Evidence:
     tables: dict[Lane, list[Row]]
     samples: Sequence[Sample]
     calm_from: float
+    waits: Sequence[tuple[float, float]] = ()
     left_in_landing: Sequence[str] = ()
     left_running: Sequence[str] = ()
     kept: tuple[int, int] | None = None
@@ -57,6 +61,9 @@ def judge(evidence: Evidence) -> Differences:
         into.add("file left", left)
     for left in evidence.left_running:
         into.add("process left", left)
+    for at, wait in evidence.waits:
+        if wait > LONGEST_WAIT_SECONDS:
+            into.add("wait", f"a file that was complete after {at:.0f} s took {wait:.0f} s")
     _judge_events(evidence, into)
     for role in WATCHED:
         _judge_memory(role, evidence, into)

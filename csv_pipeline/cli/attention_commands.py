@@ -38,6 +38,7 @@ def imports(  # noqa: PLR0913  # what to show, and how much of it
         found = ledger.newest(connection, account=account, feed=feed, only=only, limit=limit)
         locations = arrivals.locations(connection, [report.arrival_id for report, _ in found])
         known = accounts.names(connection)
+        lanes = [] if found else arrivals.backlog(connection)
     if not found and feed is not None:
         pipeline.feed(feed)  # which may be no feed at all
     if not found and account is not None and account not in known:
@@ -55,7 +56,14 @@ def imports(  # noqa: PLR0913  # what to show, and how much of it
             ]
         )
     else:
-        show.imports(found, locations, pipeline.settings, narrowed=only != ledger.Only())
+        its = (one for one in lanes if account in {None, one.account} and feed in {None, one.feed})
+        show.imports(
+            found,
+            locations,
+            pipeline.settings,
+            narrowed=only != ledger.Only(),
+            waiting=sum(len(one.arrival_ids) for one in its),
+        )
 
 
 def status(

@@ -97,10 +97,18 @@ def imports(
     settings: Settings,
     *,
     narrowed: bool = False,
+    waiting: int = 0,
 ) -> None:
     """Print imports, a line each, and under the name of a file where it is now."""
     if not found and narrowed:
         out.print("No such import.")
+        return
+    if not found and waiting:
+        out.print(
+            f"No imports yet; waiting files: {waiting:,}. They are imported while "
+            f"{command()} dev runs, or by {command()} import.",
+            soft_wrap=True,
+        )
         return
     if not found:
         out.print(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from csv_pipeline.defs.attention import attention_checks, needs_attention
 from csv_pipeline.defs.derived import derived_asset, derived_tables
 from csv_pipeline.defs.feed import feed_definitions, outside
 from csv_pipeline.defs.growth import nightly_retention, retention
@@ -11,7 +12,6 @@ from csv_pipeline.defs.jobs import export_rejects, undo_import
 from csv_pipeline.defs.keys import asset_keys
 from csv_pipeline.defs.lineage import lineage_sensors
 from csv_pipeline.defs.outside import outside_runs
-from csv_pipeline.defs.overdue import overdue_accounts, overdue_check
 from csv_pipeline.defs.reprocessing import reprocess_accounts
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.schedules import nightly, schedules_of
@@ -41,12 +41,12 @@ def assemble(feeds: Sequence[Feed], engine: Engine) -> dg.Definitions:
         jobs=[job, reprocess_accounts, undo_import, export_rejects, check_upload, retention],
         sensors=[
             *(landing, outside_runs, derived_tables, stalled_runs),
-            *(overdue_accounts, webhook_messages),
+            *(needs_attention, webhook_messages),
             *_automation(feeds),
             *lineage_sensors(),
         ],
         schedules=[nightly, nightly_retention, *schedules_of(feeds)],
-        asset_checks=[overdue_check(feed) for feed in feeds],
+        asset_checks=attention_checks(feeds),
         resources={"engine": engine},
         executor=dg.in_process_executor,
     )

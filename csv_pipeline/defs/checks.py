@@ -1,4 +1,7 @@
-"""The asset checks that Dagster evaluates after every import, account by account."""
+"""The asset checks of what a run imported, account by account.
+
+Those of the ledger, which are of no run, are in `csv_pipeline.defs.attention`.
+"""
 
 import warnings
 from collections import Counter
@@ -10,17 +13,14 @@ import dagster as dg
 from csv_pipeline.defs.keys import asset_key
 from csv_pipeline.defs.metadata import LOADED, Line, Metadata, in_short, table, total
 from csv_pipeline.defs.partitions import account_partitions
-from csv_pipeline.engine.help import help_against
-from csv_pipeline.model import ImportReport
+from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.spec.feed import Feed
-from csv_pipeline.storage.attention import Need
 
 CHECKS = {
     "accounting_balances": "Every row read has exactly one outcome.",
     "lines_accounted": "Every line with cells is a row, the header, or declared by the feed.",
     "reject_rate": "No file lost more rows to the contract than the feed finds usual.",
     "header_drift": "The headers hold the columns the feed knows, no others, in their usual order.",
-    "files_accepted": "No refused or failed file of the account waits for a person.",
     "nothing_to_look_at": "No file shows what a person should look at.",
 }
 """Each check with what it promises; only the first stops what is downstream."""
@@ -48,16 +48,13 @@ def is_blocking(name: str) -> bool:
     return name == "accounting_balances"
 
 
-def check_results(
-    feed: Feed, reports: Sequence[ImportReport], away: Sequence[Need]
-) -> list[dg.AssetCheckResult]:
-    """Return the result of each check for a run's reports, and for what the ledger says."""
+def check_results(feed: Feed, reports: Sequence[ImportReport]) -> list[dg.AssetCheckResult]:
+    """Return the result of each check for a run's reports."""
     return [
         accounting_balances(feed, reports),
         lines_accounted(feed, reports),
         reject_rate(feed, reports),
         header_drift(feed, reports),
-        files_accepted(feed, away),
         nothing_to_look_at(feed, reports),
     ]
 
@@ -121,29 +118,26 @@ def header_drift(feed: Feed, reports: Sequence[ImportReport]) -> dg.AssetCheckRe
     return _warning(feed, "header_drift", not drifted, table("headers", lines))
 
 
-def files_accepted(feed: Feed, away: Sequence[Need]) -> dg.AssetCheckResult:
-    """Warn of files that the ledger has as refused or failed, whichever run had them."""
-    lines: Iterator[Line] = (
-        {
-            "file": one.name,
-            "import": one.number or 0,
-            "outcome": one.state,
-            "problem": in_short(one.problem, one.name),
-            "what helps": help_against(one),
-        }
-        for one in away
-    )
-    return _warning(feed, "files_accepted", not away, table("files", lines))
-
-
 def nothing_to_look_at(feed: Feed, reports: Sequence[ImportReport]) -> dg.AssetCheckResult:
-    """Warn of files with any other warning."""
-    found = [(r, w) for r in reports for w in r.warnings if w.code != "lines.undeclared"]
-    lines: Iterator[Line] = (
-        {"file": r.name, "warning": w.code, "message": w.message, "count": w.count}
-        for r, w in found
+    """Warn of files that were refused or failed, and of those with any other warning."""
+    away: Iterator[Line] = (
+        {
+            "file": r.name,
+            "warning": r.outcome.value,
+            "message": in_short(r.problem, r.name),
+            "count": 1,
+        }
+        for r in reports
+        if r.outcome in {Outcome.REFUSED, Outcome.FAILED}
     )
-    return _warning(feed, "nothing_to_look_at", not found, table("warnings", lines))
+    warned: Iterator[Line] = (
+        {"file": r.name, "warning": w.code, "message": w.message, "count": w.count}
+        for r in reports
+        for w in r.warnings
+        if w.code != "lines.undeclared"
+    )
+    lines = [*away, *warned]
+    return _warning(feed, "nothing_to_look_at", not lines, table("warnings", lines))
 
 
 def _warning(feed: Feed, name: str, passed: bool, metadata: Metadata) -> dg.AssetCheckResult:

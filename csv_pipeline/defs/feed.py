@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from csv_pipeline.defs.checks import CHECKS, check_specs
-from csv_pipeline.defs.keys import asset_key, landing_key, tags_of
+from csv_pipeline.defs.keys import LANDING_AREA, asset_key, landing_key, tags_of
 from csv_pipeline.defs.metadata import table_definition
 from csv_pipeline.defs.ops import ImportConfig, claim, load, read, report, transform, validate
 from csv_pipeline.defs.partitions import account_partitions
@@ -66,7 +66,13 @@ def outside(feeds: Sequence[Feed]) -> list[dg.AssetSpec]:
         )
         for group, names in written.items()
     ]
-    return [*sources, *map(_landing, feeds)]
+    area = dg.AssetSpec(
+        LANDING_AREA,
+        description="The folders and buckets in which files arrive, {account}/{feed}/name.csv.",
+        group_name="landing",
+        kinds={"file"},
+    )
+    return [*sources, area, *map(_landing, feeds)]
 
 
 def _source_key(group: str) -> dg.AssetKey:
@@ -76,7 +82,7 @@ def _source_key(group: str) -> dg.AssetKey:
 def _landing(feed: Feed) -> dg.AssetSpec:
     return dg.AssetSpec(
         landing_key(feed),
-        deps=[_source_key(feed.group)],
+        deps=[_source_key(feed.group), LANDING_AREA],
         description=f"Files of {feed.name} as they arrive in the landing area, in the folder "
         f"{{account}}/{feed.name}. A complete file is imported within seconds.",
         group_name=feed.group,

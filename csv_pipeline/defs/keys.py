@@ -7,6 +7,9 @@ import dagster as dg
 from csv_pipeline.engine.import_requests import asset_name, asset_names
 from csv_pipeline.spec.feed import Feed
 
+LANDING_AREA = dg.AssetKey("landing_area")
+"""The key of where files of all feeds arrive."""
+
 
 def asset_keys(feed: Feed) -> list[dg.AssetKey]:
     """Return the keys of a feed's table, of its rejects and of what is derived from it."""

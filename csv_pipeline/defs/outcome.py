@@ -35,7 +35,7 @@ def imported(
         dg.MaterializeResult(
             asset_key=asset_key(feed, feed.name),
             metadata=table_facts(pipeline, account, feed, reports),
-            check_results=check_results(feed, reports, not_stored(pipeline, account, feed)),
+            check_results=check_results(feed, reports),
         ),
         dg.MaterializeResult(asset_key=asset_key(feed, f"{feed.name}_rejects"), metadata=rejects),
     ]
@@ -81,13 +81,6 @@ def _open(pipeline: Pipeline, account: str, feed: Feed) -> tuple[int, list[Need]
     with pipeline.database.begin() as connection:
         rows = quarantine.open_rows(connection, account, feed.name)
         return rows, attention.to_correct(connection, account, feed.name, _MOST_AWAY)
-
-
-def not_stored(pipeline: Pipeline, account: str, feed: Feed) -> list[Need]:
-    """Return the refused and failed files that the ledger has of an account."""
-    most = pipeline.settings.max_failures
-    with pipeline.database.begin() as connection:
-        return attention.not_stored(connection, account, feed.name, _MOST_AWAY, most)
 
 
 def table_facts(

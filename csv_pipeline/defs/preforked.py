@@ -11,11 +11,16 @@ does not have. So the process looks at its threads before each fork, and ends ra
 
 import gc
 import os
+import re
 import signal
 import sys
+import threading
+import time
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+
+import structlog
 
 from csv_pipeline.errors import SetupError
 from csv_pipeline.settings import settings
@@ -37,6 +42,9 @@ _OF_A_RUN = (
 """What is loaded otherwise when the first run needs it."""
 _TASKS = Path("/proc/self/task")
 _OF_A_POOL = ("polars-0", "tokio-rt", "async-exec")
+_STATUS = Path("/proc/self/status")
+_LOOK_SECONDS = 0.5
+log = structlog.get_logger()
 
 
 def main() -> int:
@@ -78,6 +86,34 @@ def running_pools() -> list[str]:
     return [name for name in names if name.startswith(_OF_A_POOL)]
 
 
+def bound_memory(most: int) -> None:
+    """Kill this process once it holds more bytes of memory than `most`, as the kernel would.
+
+    So it takes none from the database and from other runs. Its file is tried again, and is set
+    aside as poison when that ends the same way. Without /proc there is no bound.
+    """
+    if _STATUS.exists():
+        threading.Thread(target=_watch_memory, args=(most,), daemon=True).start()
+
+
+def _watch_memory(most: int) -> None:
+    while (held := _held_bytes()) <= most:
+        time.sleep(_LOOK_SECONDS)
+    log.error(
+        "run is killed: it holds more memory than CSV_PIPELINE_RUN_MEMORY_BYTES",
+        held=held,
+        most=most,
+    )
+    sys.stderr.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _held_bytes() -> int:
+    """Return the bytes that are in memory and in no file, with those that a fork shares."""
+    found = re.search(r"^RssAnon:\s+(\d+) kB", _STATUS.read_text(), re.MULTILINE)
+    return int(found[1]) * 1_024 if found else 0
+
+
 def _execute(arguments: str) -> None:
     """Execute a run as `dagster api execute_run` does, and end this process."""
     from dagster._cli.api import execute_run_command  # noqa: PLC0415
@@ -91,6 +127,7 @@ def _execute(arguments: str) -> None:
     os.dup2(2, 1)  # what a run prints does not go to the launcher
     code = 1
     try:
+        bound_memory(settings().run_memory_bytes)
         execute_run_command.main([arguments.strip()], standalone_mode=False)
         code = 0
     except SystemExit as end:

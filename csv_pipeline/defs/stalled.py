@@ -7,8 +7,9 @@ lease. The code server is not asked: after a reload it knows nothing of the runs
 it started, and they go on.
 """
 
+import time
 from collections.abc import Collection, Set
-from datetime import UTC, datetime
+from datetime import datetime
 
 import dagster as dg
 import structlog
@@ -32,6 +33,8 @@ WORKED_ON = [
     dg.DagsterRunStatus.CANCELING,
 ]
 _SLOWEST_START_SECONDS = 120.0
+_seen = dict[str, tuple[datetime, float]]()
+"""When each run changed last, and since when this process sees it so, in monotonic seconds."""
 _WHY = (
     "The process that did this run's steps is gone, or was not heard of for a lease; "
     "its files are picked up by the next run."
@@ -58,6 +61,8 @@ def stalled_runs(
         lost = leases.workers_lost(connection, [r.dagster_run.run_id for r in records])
         leases.sign_off(connection)
     silence = max(pipeline.settings.lease_seconds, _SLOWEST_START_SECONDS)
+    for run_id in _seen.keys() - {record.dagster_run.run_id for record in records}:
+        del _seen[run_id]
     ended = [
         record.dagster_run
         for record in records
@@ -82,9 +87,15 @@ def _is_ours(run: dg.DagsterRun, ours: Set[dg.AssetKey]) -> bool:
 
 
 def _never_began(record: dg.RunRecord, seconds: float) -> bool:
-    """Return whether a run without a first step is lost: its process is gone, or silent so long."""
-    silence = (datetime.now(UTC) - record.update_timestamp).total_seconds()
-    return silence > seconds or is_gone(worker_of(record.dagster_run))
+    """Return whether a run without a first step is lost: its process is gone, or silent so long.
+
+    A clock that is stepped ahead, as after a sleep of the machine, ends no run that begins.
+    """
+    run, now = record.dagster_run, time.monotonic()
+    changed, since = _seen.get(run.run_id, (None, now))
+    if changed != record.update_timestamp:
+        _seen[run.run_id], since = (record.update_timestamp, now), now
+    return now - since > seconds or is_gone(worker_of(run))
 
 
 def _end(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:

@@ -122,8 +122,9 @@ def _scan(
     database: Database, settings: Settings, feeds: Feeds, area: Location, bounds: dict[str, Any]
 ) -> ScanResult:
     folder = bounds["account"]
+    under = f"{area / folder if folder else area}/"
     with database.begin() as connection:
-        known = arrivals.known_files(connection, f"{area / folder if folder else area}/")
+        known = arrivals.known_files(connection, under)
         named, others = folders.find(connection), accounts.names(connection)
     seen = scan_landing(
         area,
@@ -138,9 +139,8 @@ def _scan(
     with database.begin() as connection:
         archive.let_returned_wait(connection, seen.found)
         arrivals.register(connection, seen.found, seen.misplaced)
-        folders.forget_misplaced(
-            connection, [one for one in seen.found if one.account in named.values()]
-        )
+        if bounds["complete"] is None and seen.stopped_at is None:
+            arrivals.forget_misplaced(connection, under, (file for file, _ in seen.misplaced))
     return seen
 
 

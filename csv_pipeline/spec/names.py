@@ -25,8 +25,9 @@ _SUFFIXES = (
     "_rejects",
     "_worklist",
     "_files",
+    "_files_checks",
 )
-"""What tables, indexes and assets of a feed are called behind its name."""
+"""What tables, indexes, assets and ops of a feed are called behind its name."""
 
 _TAKEN = frozenset({"account", "ctid", "cmax", "cmin", "tableoid", "xmax", "xmin"})
 """`account` is the first column of every table; the others are PostgreSQL's system columns."""
@@ -40,6 +41,8 @@ OF_DAGSTER = frozenset(
         "claim",
         "import_files",
         "import_once_more",
+        "landing_area",
+        "landing_area_checks",
         "load",
         "read",
         "remove_expired",

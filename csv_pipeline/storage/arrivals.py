@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from csv_pipeline.model import ArrivalStatus, Claim, FileIdentity, FoundFile
 from csv_pipeline.storage import accounts, lane_lock, order, silent_stores, tables
+from csv_pipeline.storage.due import is_due
 from csv_pipeline.storage.worker import is_gone
 
 _OPEN = (ArrivalStatus.WAITING, ArrivalStatus.FAILED)
@@ -80,6 +81,27 @@ def register(
     entered = connection.execute(statement.returning(*_TOLD, table.c.status)).all()
     _tell_of_misplaced(connection, entered)
     return len(entered)
+
+
+def forget_misplaced(connection: sa.Connection, under: str, lying: Iterable[FoundFile]) -> None:
+    """Forget all misplaced files below `under` but those that are `lying` there.
+
+    The others were moved, removed or replaced, or their folder is an account's by now.
+    """
+    table, there = tables.arrival, {(one.account, one.feed, one.identity) for one in lying}
+    query = sa.select(table).where(
+        table.c.status == ArrivalStatus.MISPLACED,
+        table.c.moved_at.is_(None),  # an index has these
+        table.c.location.startswith(under, autoescape=True),
+    )
+    gone = [
+        row.arrival_id
+        for row in connection.execute(query)
+        if (row.account, row.feed, (row.location, row.size_bytes, row.modified_at, row.etag))
+        not in there
+    ]
+    if gone:
+        connection.execute(sa.delete(table).where(table.c.arrival_id.in_(gone)))
 
 
 def _tell_of_misplaced(connection: sa.Connection, entered: Sequence[Any]) -> None:
@@ -231,11 +253,11 @@ def backlog(
         waiting |= (table.c.status == ArrivalStatus.CLAIMED) & (table.c.run_id == run_id)
         waiting &= (table.c.account == account) & (table.c.feed == feed)
     else:
-        waiting &= table.c.not_before.is_(None) | (table.c.not_before <= sa.func.now())
+        waiting &= table.c.not_before.is_(None) | is_due(table.c.not_before)
         waiting &= ~silent_stores.holds()
     if unasked_seconds is not None:
-        since = sa.func.now() - timedelta(seconds=unasked_seconds)
-        waiting &= table.c.requested_at.is_(None) | (table.c.requested_at < since)
+        left_until = table.c.requested_at + timedelta(seconds=unasked_seconds)
+        waiting &= left_until.is_(None) | is_due(left_until)
     ids, sizes = (
         sa.func.array_agg(pg.aggregate_order_by(column, *order.as_they_go()))
         for column in (table.c.arrival_id, table.c.size_bytes)

@@ -4,11 +4,13 @@ A refused or failed file needs nobody any more once one of its name was imported
 so: neither time nor other files clear it.
 """
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
 
 from csv_pipeline.errors import SetupError
 from csv_pipeline.model import ArrivalStatus, Outcome
@@ -60,23 +62,34 @@ def needs(
     """Return what needs a person in an account, or in all that can be seen, the newest first."""
     queries = (_not_stored(max_failures), _to_correct(), _checked(), _not_going_on())
     found = [one for query in queries for one in _found(connection, query, limit, account)]
-    turns = turns_of(connection, {one.account for one in found if one.state == _WAITING})
-    found = [
-        one
-        for one in found
-        if one.state != _WAITING or not turns.is_held(one.account, one.feed or "", one.at)
-    ]
+    found = _not_held(connection, found)
     found += [_missed(one) for one in overdue.find(connection, account)]
     if account is None:
         found += [_silent(one) for one in silent_stores.find(connection)]
     return sorted(found, key=lambda one: one.at, reverse=True)[:limit]
 
 
-def not_stored(
-    connection: sa.Connection, account: str, feed: str, limit: int, max_failures: int
-) -> list[Need]:
-    """Return the refused and failed files of an account and feed that need a person."""
-    return _found(connection, _not_stored(max_failures), limit, account, feed)
+def by_feed(
+    connection: sa.Connection, feeds: Collection[str], limit: int, max_failures: int
+) -> dict[str | None, list[Need]]:
+    """Return what needs a person of each of these feeds, and by None what is of no feed.
+
+    Of each feed and state it is the newest `limit`, so that no feed hides what another one has.
+    Files that are sent through the API and not submitted yet are whoever's who sends them.
+    """
+    waiting = _not_going_on().where(tables.arrival.c.status == ArrivalStatus.WAITING)
+    queries = (_not_stored(max_failures), _to_correct(), waiting)
+    found = [one for query in queries for one in _of_each(connection, query, feeds, limit)]
+    found = _not_held(connection, found)
+    found += [_missed(one) for one in overdue.find(connection)]
+    of_feed: dict[str | None, list[Need]] = {None: [], **{feed: [] for feed in feeds}}
+    for one in sorted(found, key=lambda one: one.at, reverse=True):
+        if one.feed in of_feed:
+            of_feed[one.feed].append(one)
+    of_feed[None] += misplaced(connection, limit) + [
+        _silent(one) for one in silent_stores.find(connection)
+    ]
+    return of_feed
 
 
 def to_correct(connection: sa.Connection, account: str, feed: str, limit: int) -> list[Need]:
@@ -129,6 +142,33 @@ def _found(
     return [Need(**row._mapping) for row in rows]
 
 
+def _of_each(
+    connection: sa.Connection,
+    query: sa.Select[tuple[object, ...]],
+    feeds: Collection[str],
+    limit: int,
+) -> list[Need]:
+    of = (
+        sa.func.unnest(sa.literal(list(feeds), pg.ARRAY(sa.Text)))
+        .table_valued("feed")
+        .render_derived("of")
+    )
+    its = query.selected_columns
+    found = query.where(its["feed"] == of.c.feed).order_by(its["at"].desc()).limit(limit).lateral()
+    rows = connection.execute(sa.select(found).select_from(of).join(found, sa.true()))
+    return [Need(**row._mapping) for row in rows]
+
+
+def _not_held(connection: sa.Connection, found: Sequence[Need]) -> list[Need]:
+    """Leave out the files that wait for the time that their account declares."""
+    turns = turns_of(connection, {one.account for one in found if one.state == _WAITING})
+    return [
+        one
+        for one in found
+        if one.state != _WAITING or not turns.is_held(one.account, one.feed or "", one.at)
+    ]
+
+
 def _missed(one: Overdue) -> Need:
     return Need(
         state=KIND,
@@ -175,10 +215,10 @@ def _columns(
 
 def _not_stored(max_failures: int) -> sa.Select[tuple[object, ...]]:
     its, later = tables.import_.c, tables.import_.alias()
-    repaired = sa.exists().where(
+    # By one look into an index for each: as a join it may compare all imports of a name.
+    last = sa.select(sa.func.max(later.c.import_id)).where(
         later.c.account == its.account,
         later.c.feed == its.feed,
-        later.c.import_id > its.import_id,
         later.c.name == its.name,
         later.c.outcome.in_((*_BY_PERSON, Outcome.UNPACKED, Outcome.DUPLICATE)),
     )
@@ -191,7 +231,9 @@ def _not_stored(max_failures: int) -> sa.Select[tuple[object, ...]]:
     )
     state = sa.case((tired, POISON), else_=its.outcome)
     return _columns(tables.import_, state, its.import_id, its.finished_at).where(
-        its.outcome.in_((Outcome.REFUSED, Outcome.FAILED)), its.dismissed_at.is_(None), ~repaired
+        its.outcome.in_((Outcome.REFUSED, Outcome.FAILED)),
+        its.dismissed_at.is_(None),
+        its.import_id == last.scalar_subquery(),
     )
 
 

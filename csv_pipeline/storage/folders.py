@@ -1,11 +1,8 @@
 """Folders of the landing areas that are an account's, though they do not have its name."""
 
-from collections.abc import Collection
-
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from csv_pipeline.model import ArrivalStatus, FoundFile
 from csv_pipeline.storage import accounts, tables
 
 _table = tables.folder
@@ -30,15 +27,3 @@ def forget(connection: sa.Connection, folder: str, account: str) -> bool:
     where = (_table.c.folder == folder) & (_table.c.account == account)
     found = connection.execute(sa.delete(_table).where(where).returning(_table.c.folder))
     return found.one_or_none() is not None
-
-
-def forget_misplaced(connection: sa.Connection, found: Collection[FoundFile]) -> None:
-    """Forget that files were misplaced which are found in a folder that is an account's by now."""
-    if found:
-        file = tables.arrival.c
-        connection.execute(
-            sa.delete(tables.arrival).where(
-                file.status == ArrivalStatus.MISPLACED,
-                file.location.in_([one.location for one in found]),
-            )
-        )

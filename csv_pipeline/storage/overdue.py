@@ -38,8 +38,7 @@ _UNITS = {"h": "hours", "d": "days"}
 class Overdue:
     """No file came `since`; one was to come until `due_at`, as the `evidence` says.
 
-    It is about files of a `feed`, or of any if that is "": of one of the `feeds` that it sent files
-    of before. `came` is false if none ever did.
+    It is about files of a `feed`, or of any if that is "". `came` is false if none ever did.
     """
 
     account: str
@@ -47,7 +46,6 @@ class Overdue:
     since: datetime
     due_at: datetime
     evidence: str
-    feeds: tuple[str, ...]
     came: bool = True
 
     @property
@@ -140,7 +138,6 @@ def _declared(
         since=since,
         due_at=since + timedelta(**{_UNITS[every[-1]]: int(every[:-1])}),
         evidence=f"declared: a file{of_feed} every {every}",
-        feeds=(facts.feed,) if facts.feed else tuple(lane.feed for lane in its),
         came=bool(came),
     )
 
@@ -173,7 +170,6 @@ def _learnt(lane: _Lane) -> Overdue | None:
             f"learnt: of its last {len(lane.deliveries)} deliveries none came later than "
             f"{_in_words(longest)} after the one before"
         ),
-        feeds=(lane.feed,),
     )
 
 

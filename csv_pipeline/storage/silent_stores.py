@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 from csv_pipeline.location import Location, location_of
 from csv_pipeline.model import ArrivalStatus
 from csv_pipeline.storage import tables
+from csv_pipeline.storage.due import is_due
 
 _FIRST_WAIT_SECONDS, _MOST_DOUBLINGS = 5, 6  # up to five minutes or so
 _TOLD_AFTER = 4  # a minute or so
@@ -61,7 +62,7 @@ def note(
         listing=listing,
         problem=problem,
     )
-    due = sa.true() if asked else _table.c.next_attempt_at <= now
+    due = sa.true() if asked else is_due(_table.c.next_attempt_at)
     noted = connection.execute(
         new.on_conflict_do_update(
             index_elements=["store"],
@@ -88,7 +89,7 @@ def take(connection: sa.Connection) -> list[SilentStore]:
     """Return the stores that it is time to ask again, to one caller each."""
     due = (
         sa.select(_table.c.store)
-        .where(_table.c.next_attempt_at <= sa.func.now())
+        .where(is_due(_table.c.next_attempt_at))
         .with_for_update(skip_locked=True)
     )
     taken = (

@@ -210,6 +210,12 @@ import_ = sa.Table(
         "account, feed, import_id",
         "outcome IN ('refused', 'failed') AND dismissed_at IS NULL",
     ),
+    index(
+        "import_to_correct",
+        "feed, finished_at",
+        "outcome = 'imported' AND rejected > 0 AND dismissed_at IS NULL AND "
+        "undone_by_import_id IS NULL AND repairs_import_id IS NULL",
+    ),
     index("import_by_position", "account, feed, position", _STANDING),
     index("import_by_repaired", "repairs_import_id", "repairs_import_id IS NOT NULL"),
 )

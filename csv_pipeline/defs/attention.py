@@ -1,0 +1,137 @@
+"""Say in asset checks what needs a person, as the ledger has it: no run is needed for that.
+
+What is of a feed shows at the feed's files, whatever else shows at the landing area. A check fails
+until what it names is done with; neither another file nor a run without files makes it pass.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
+
+import dagster as dg
+
+from csv_pipeline.defs.keys import LANDING_AREA, landing_key
+from csv_pipeline.defs.metadata import Line, Metadata, in_short, table
+from csv_pipeline.defs.resource import Engine
+from csv_pipeline.engine.help import help_against
+from csv_pipeline.engine.pipeline import Pipeline
+from csv_pipeline.spec.feed import Feed
+from csv_pipeline.storage import attention, overdue
+from csv_pipeline.storage.attention import Need
+
+OF_A_FEED = {
+    "files_accepted": "No refused or failed file waits for a person.",
+    "rows_accepted": "No rejected row waits to be corrected.",
+    "files_go_on": "No file waits for longer than it should.",
+    "accounts_on_time": "No account is overdue.",
+}
+OF_NONE = {
+    "files_in_place": "No file lies where no feed or account can be.",
+    "stores_answer": "No store of a landing area is silent.",
+    "accounts_on_time": "No account is overdue with a file of whichever feed.",
+}
+_CHECK_OF = {
+    "to correct": "rows_accepted",
+    "waiting": "files_go_on",
+    "misplaced": "files_in_place",
+    attention.SILENT: "stores_answer",
+    overdue.KIND: "accounts_on_time",
+}
+"""Which check a state belongs to; the others are of files that were not accepted."""
+_MOST = 100
+_WARN = dg.AssetCheckSeverity.WARN
+
+Needs = Mapping[dg.AssetCheckKey, Sequence[Need]]
+
+
+def attention_checks(feeds: Sequence[Feed]) -> list[dg.AssetChecksDefinition]:
+    """Return the checks of the landing area and of each feed's files, for who wants them now."""
+    return [_checks(LANDING_AREA, OF_NONE), *(_checks(landing_key(f), OF_A_FEED) for f in feeds)]
+
+
+@dg.sensor(
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Says in checks what needs a person, and notices overdue accounts for alerts.",
+)
+def needs_attention(
+    context: dg.SensorEvaluationContext, engine: dg.ResourceParam[Engine]
+) -> dg.SensorResult:
+    """Put messages about accounts newly overdue into the outbox, and report checks that change."""
+    pipeline = engine.pipeline()
+    with pipeline.database.begin() as connection:
+        overdue.notice(connection)
+    found = _needs(pipeline)
+    told = json.loads(context.cursor) if context.cursor else {}
+    now = {str(key): _digest(its) for key, its in found.items()}
+    return dg.SensorResult(
+        skip_reason=f"{sum(map(len, found.values()))} files and accounts need a person.",
+        asset_events=[
+            dg.AssetCheckEvaluation(
+                asset_key=key.asset_key,
+                check_name=key.name,
+                passed=not its,
+                severity=_WARN,
+                metadata=_facts(its),
+            )
+            for key, its in found.items()
+            if told.get(str(key)) != now[str(key)]
+        ],
+        cursor=json.dumps(now),
+    )
+
+
+def _checks(asset: dg.AssetKey, checks: Mapping[str, str]) -> dg.AssetChecksDefinition:
+    specs = [dg.AssetCheckSpec(name, asset=asset, description=checks[name]) for name in checks]
+
+    @dg.multi_asset_check(name=f"{asset.path[-1]}_checks", specs=specs, can_subset=True)
+    def look(
+        context: dg.AssetCheckExecutionContext, engine: dg.ResourceParam[Engine]
+    ) -> Iterator[dg.AssetCheckResult]:
+        found = _needs(engine.pipeline())
+        for key in context.selected_asset_check_keys:
+            yield dg.AssetCheckResult(
+                asset_key=key.asset_key,
+                check_name=key.name,
+                passed=not found[key],
+                severity=_WARN,
+                metadata=_facts(found[key]),
+            )
+
+    return look
+
+
+def _needs(pipeline: Pipeline) -> Needs:
+    """Return what needs a person now by the check that it belongs to; of most, nothing does."""
+    most = pipeline.settings.max_failures
+    with pipeline.database.begin() as connection:
+        found = attention.by_feed(connection, pipeline.feeds, _MOST, most)
+    of_check = defaultdict[dg.AssetCheckKey, list[Need]](list)
+    for feed, needs in found.items():
+        asset = LANDING_AREA if feed is None else landing_key(pipeline.feed(feed))
+        for name in OF_NONE if feed is None else OF_A_FEED:
+            of_check[dg.AssetCheckKey(asset, name)] = []
+        for need in needs:
+            of_check[dg.AssetCheckKey(asset, _CHECK_OF.get(need.state, "files_accepted"))] += [need]
+    return of_check
+
+
+def _digest(needs: Sequence[Need]) -> str:
+    return sha256(repr(needs).encode()).hexdigest()[:16]
+
+
+def _facts(needs: Sequence[Need]) -> Metadata:
+    lines: Iterator[Line] = (
+        {
+            "account": one.account,
+            "file": one.name,
+            "import": (one.number if one.dismissible else None) or "",
+            "state": one.state,
+            "since (UTC)": f"{one.at:%Y-%m-%d %H:%M}",
+            "problem": in_short(one.problem, one.name),
+            "what helps": help_against(one),
+        }
+        for one in needs
+    )
+    return {"needing": len(needs), **table("what needs a person", lines)}
