@@ -6,6 +6,9 @@ BIN := .venv/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --compile \
 	--constraint constraints.txt
 
+# Where this is set, as in many containers, each process compiles the package anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help demo dev serve test test-slow test-browser chromium test-postgres check bench soak screenshots clean servers azurite
 

@@ -19,7 +19,7 @@ from csv_pipeline.feeds.election_metrics import CONSTITUENCY_METRICS
 from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.spec.derived import DerivedColumn, DerivedTable
 from csv_pipeline.storage import recompute, undo_records
-from csv_pipeline_tests.conftest import Desk, own_settings
+from csv_pipeline_tests.conftest import Desk, one_of_many, own_settings
 from csv_pipeline_tests.feeds import TEST_FEEDS
 
 VISITS = "Visit,Day,Spent\n"
@@ -464,9 +464,8 @@ class Player:
 
 
 @pytest.mark.usefixtures("not_by_itself")
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.table)
 @pytest.mark.parametrize(
-    "seed", [*range(2), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 40))]
+    ("kind", "seed"), one_of_many(KINDS), ids=lambda it: getattr(it, "table", None)
 )
 def test_what_is_recomputed_is_what_all_rows_give_whatever_the_order(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, kind: Kind, seed: int

@@ -714,7 +714,7 @@ CELLS = {
 
 
 @pytest.mark.parametrize(
-    "seed", [*range(3), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 40))]
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 40))]
 )
 def test_random_files_end_together_as_they_would_alone(desk: Desk, seed: int) -> None:
     draw = Random(seed)  # noqa: S311  # files of a test

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
 import sqlalchemy as sa
 
 from csv_pipeline.defs.assembly import assemble
@@ -55,18 +54,8 @@ def assert_alike_and_whole(opened: list[Pipeline], folder: Path) -> None:
         pipeline.close()
 
 
-def test_threads_that_open_a_new_home_at_once_get_one_pipeline_each(tmp_path: Path) -> None:
+def test_threads_that_open_a_new_home_at_once_make_its_tables_once(tmp_path: Path) -> None:
     with own_settings(settle_seconds=0) as settings:
-        opened = at_once(lambda _: open_pipeline(settings, TEST_FEEDS))
-        assert_alike_and_whole(opened, tmp_path)
-
-
-@pytest.mark.parametrize("round_", range(3))
-def test_threads_that_open_a_new_database_at_once_make_its_tables_once(
-    pipeline: Pipeline, tmp_path: Path, round_: int
-) -> None:
-    with database(pipeline) as url:
-        settings = settings_of(url, tmp_path / f"home-{round_}")
         opened = at_once(lambda _: open_pipeline(settings, TEST_FEEDS))
         assert_alike_and_whole(opened, tmp_path)
 

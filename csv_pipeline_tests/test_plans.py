@@ -26,7 +26,7 @@ from csv_pipeline.storage.targets import ensure_targets
 from csv_pipeline_tests.conftest import Desk, own_settings
 from csv_pipeline_tests.feeds import TEST_FEEDS
 
-ROWS = 60_000
+ROWS = 15_000
 LARGE = {"arrival", "import", "reject", "outbox", "file_move", "overwritten", "overwritten_history"}
 OF_FEW = {
     *("arrival_open", "arrival_claimed", "arrival_to_move", "arrival_moving"),

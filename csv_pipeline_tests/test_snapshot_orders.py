@@ -7,7 +7,7 @@ import pytest
 
 from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.storage import imports
-from csv_pipeline_tests.conftest import Desk
+from csv_pipeline_tests.conftest import Desk, one_of_many
 
 HEADER = "SKU,Warehouse,Units\n"
 
@@ -132,10 +132,8 @@ class Player:
 
 
 @pytest.mark.parametrize(
-    "feed", ["stock_flagged", "stock_deleted", "warehouse_flagged", "warehouse_deleted"]
-)
-@pytest.mark.parametrize(
-    "seed", [*range(3), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 40))]
+    ("feed", "seed"),
+    one_of_many(["stock_flagged", "stock_deleted", "warehouse_flagged", "warehouse_deleted"]),
 )
 def test_tables_and_reports_are_as_in_a_model_whatever_the_order(
     desk: Desk, feed: str, seed: int

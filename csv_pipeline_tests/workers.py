@@ -23,6 +23,7 @@ import structlog
 from pydantic import SecretStr
 
 from csv_pipeline.engine import run
+from csv_pipeline.engine.fitting import prepare
 from csv_pipeline.engine.pipeline import Pipeline, open_pipeline
 from csv_pipeline.engine.workspace import Stage
 from csv_pipeline.errors import DatabaseUnavailableError
@@ -33,6 +34,7 @@ from csv_pipeline_tests.feeds import TEST_FEEDS
 
 context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload([__name__])
+prepare(TEST_FEEDS)  # in the server, so that no worker has to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

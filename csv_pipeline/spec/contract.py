@@ -341,7 +341,7 @@ def heading(name: str) -> str:
     if name.isascii():  # nearly all are, and whoever looks for a header asks for thousands
         return name.lower().translate(_NO_SIGNS)
     plain = unicodedata.normalize("NFKD", name).casefold()
-    return re.sub(r"[\W_]+", "", "".join(c for c in plain if not unicodedata.combining(c)))
+    return "".join(filter(str.isalnum, plain))  # accents are parted from letters, and are neither
 
 
 def choice_key(word: str) -> str:
