@@ -36,13 +36,16 @@ OF_NONE = {
     "stores_answer": "No store of a landing area is silent.",
 }
 _CHECK_OF = {
+    "refused": "files_accepted",
+    "failed": "files_accepted",
+    attention.POISON: "files_accepted",
     "to correct": "rows_accepted",
     "waiting": "files_go_on",
     "misplaced": "files_in_place",
     attention.SILENT: "stores_answer",
     overdue.KIND: "accounts_on_time",
 }
-"""Which check a state belongs to; the others are of files that were not accepted."""
+"""Which check each state of a `Need` belongs to."""
 _MOST = 100
 _WARN = dg.AssetCheckSeverity.WARN
 
@@ -123,7 +126,7 @@ def _needs(pipeline: Pipeline, missed: Sequence[Overdue]) -> Needs:
         for need in needs:
             # When a silent store is asked again changes at each attempt, and says nothing new.
             its = replace(need, next_attempt_at=None)
-            of_check[dg.AssetCheckKey(asset, _CHECK_OF.get(need.state, "files_accepted"))] += [its]
+            of_check[dg.AssetCheckKey(asset, _CHECK_OF[need.state])] += [its]
     return of_check
 
 
