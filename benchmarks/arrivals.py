@@ -1,10 +1,12 @@
 """Measure how long files take to their tables: `python -m benchmarks.arrivals`.
 
 `csv-pipeline dev` runs as a user starts it, with default settings. Files are dropped one at a time,
-moved in or written and closed; then many at once over several accounts. A file is in its table when
-another connection sees its import.
+moved in or written and closed; then many at once over several accounts; then one at a time while an
+account has ten thousand. A file is in its table when another connection sees its import. What was
+measured is written to `benchmarks/arrivals.json`.
 """
 
+import json
 import os
 import signal
 import socket
@@ -26,7 +28,8 @@ from csv_pipeline.storage.database import server_url
 
 FEED = "customers"
 _ROWS = 100
-_SINGLE = 50
+_SINGLE, _AMONG, _CROWD = 50, 10, 10_000
+_RESULTS = Path(__file__).with_name("arrivals.json")
 _SECONDS_TO_START = 120.0
 _SECONDS_TO_ARRIVE = 300.0
 
@@ -48,11 +51,12 @@ class Running:
         if moved:
             written.rename(folder / f"{name}.csv")
 
-    def seconds_until(self, imported: int) -> float:
-        """Return how long it takes until so many files are imported."""
+    def seconds_until(self, imported: int, account: str = "") -> float:
+        """Return how long it takes until so many files are imported, of any account or of one."""
         began = time.monotonic()
+        query = "SELECT count(*) FROM csv_pipeline.import WHERE %s IN ('', account)"
         while (seconds := time.monotonic() - began) < _SECONDS_TO_ARRIVE:
-            found = self.connection.execute("SELECT count(*) FROM csv_pipeline.import").fetchone()
+            found = self.connection.execute(query, (account,)).fetchone()
             if found is not None and found[0] >= imported:
                 return seconds
             time.sleep(0.02)
@@ -60,26 +64,47 @@ class Running:
 
 
 def main() -> None:
-    """Print every measurement."""
+    """Print every measurement, and write it down."""
+    measured: dict[str, float] = {
+        "load": round(os.getloadavg()[0], 1),
+        "cores": os.cpu_count() or 0,
+    }
     with _running() as running:
-        running.drop("first", "first", moved=True)
-        print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-        print(f"the first file after the start: {running.seconds_until(1):.1f} s")
-        time.sleep(5)
-        seconds = []
-        for number in range(_SINGLE):
-            running.drop(f"single{number % 7}", f"s{number}", moved=number % 2 == 0)
-            seconds.append(running.seconds_until(2 + number))
-            time.sleep(1.0 + number % 10 / 7)  # at every phase of whatever looks at intervals
-        print(f"{_SINGLE} single files: median {median(seconds):.2f} s, worst {max(seconds):.2f} s")
-        done = 1 + _SINGLE
-        for files, accounts in ((30, 10), (200, 20)):
-            time.sleep(10)
-            for number in range(files):
-                running.drop(f"many{number % accounts}", f"{files}-{number}", moved=True)
-            done += files
-            took = running.seconds_until(done)
-            print(f"{files} files over {accounts} accounts: {took:.1f} s")
+        for name, seconds in _measured(running):
+            measured[name] = round(seconds, 2)
+            print(f"{name}: {seconds:.2f} s", flush=True)
+    _RESULTS.write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
+
+
+def _measured(running: Running) -> Iterator[tuple[str, float]]:
+    """Give what was measured, in seconds, as soon as it is known."""
+    running.drop("first", "first", moved=True)
+    yield "the first file after the start", running.seconds_until(1)
+    time.sleep(5)
+    seconds = []
+    for number in range(_SINGLE):
+        running.drop(f"single{number % 7}", f"s{number}", moved=number % 2 == 0)
+        seconds.append(running.seconds_until(2 + number))
+        time.sleep(1.0 + number % 10 / 7)  # at every phase of whatever looks at intervals
+    yield f"{_SINGLE} single files, median", median(seconds)
+    yield f"{_SINGLE} single files, worst", max(seconds)
+    done = 1 + _SINGLE
+    for files, accounts in ((30, 10), (200, 20)):
+        time.sleep(10)
+        for number in range(files):
+            running.drop(f"many{number % accounts}", f"{files}-{number}", moved=True)
+        done += files
+        yield f"{files} files over {accounts} accounts", running.seconds_until(done)
+    time.sleep(10)
+    for number in range(_CROWD):
+        running.drop("crowd", f"c{number}", moved=True)
+    seconds = []
+    for number in range(_AMONG):
+        time.sleep(2)
+        running.drop(f"among{number}", f"a{number}", moved=True)
+        seconds.append(running.seconds_until(1, f"among{number}"))
+    yield f"{_AMONG} single files among {_CROWD:,} of one account, median", median(seconds)
+    yield f"{_AMONG} single files among {_CROWD:,} of one account, worst", max(seconds)
 
 
 @contextmanager

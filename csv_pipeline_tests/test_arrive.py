@@ -95,6 +95,25 @@ def test_a_file_of_the_future_holds_up_nobody(tmp_path: Path) -> None:
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.parametrize(
+    ("folder", "said"),
+    [
+        ("Small3", "did you mean 'small3'? csv-pipeline account small3 --folder Small3 takes"),
+        ("Small3", "an account of a similar name is 'small2')"),
+        ("SMALL2", "account small2 --folder SMALL2 takes the files of this folder for it)"),
+        ("My Shop", "did you mean 'my-shop'? csv-pipeline account my-shop --folder 'My Shop'"),
+        ("\u0430cme", "(an account of a similar name is 'acme')"),  # a Cyrillic letter
+        ("Small3\n", "(an account of a similar name is 'small2')"),
+    ],
+)
+def test_a_command_takes_a_folder_for_the_account_of_its_own_name_alone(
+    tmp_path: Path, folder: str, said: str
+) -> None:
+    drop(tmp_path, f"{folder}/people/a.csv")
+    ((_, why),) = looking(tmp_path, accounts=["small2", "acme"]).misplaced
+    assert said in why
+
+
 def test_links_pipes_and_names_of_other_bytes_are_misplaced(tmp_path: Path) -> None:
     folder = drop(tmp_path, "acme/people/a.csv").parent
     (folder / "link.csv").symlink_to(folder / "a.csv")

@@ -34,6 +34,7 @@ class Gate:
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self.app, self.service = app, service
+        self._is_open = service.open
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer a request by a problem, or hand it on with its caller."""
@@ -52,13 +53,15 @@ class Gate:
 
     def _caller(self, request: Request) -> Caller | None:
         address = request.client.host if request.client else ""
-        if self.service.open:
+        if self._is_open:
+            self._is_open = self._no_token()
+        if self._is_open:
             _hold_to_this_machine(request)
         bearer = _bearer(request)
         if bearer is None:
             _hold_to_this_site(request)
         text = bearer or request.cookies.get(COOKIE)
-        if text is None and self.service.open:
+        if text is None and self._is_open:
             return Caller(
                 who=f"anyone at {address}",
                 account=None,
@@ -73,6 +76,11 @@ class Gate:
             if bearer is None and request.url.path.startswith(_OPEN_PATHS):
                 return None  # where one logs in anew, for instance
             raise
+
+    def _no_token(self) -> bool:
+        """Return whether there is no token yet: from the first one on nobody gets in without."""
+        with self.service.pipeline.database.begin() as connection:
+            return not tokens.any_valid(connection)
 
     def _by_token(
         self, request: Request, text: str | None, address: str, *, from_cookie: bool

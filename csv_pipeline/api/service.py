@@ -17,7 +17,10 @@ from csv_pipeline.storage.isolation import choose_account
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """The pipeline and who starts runs for it; `open` to all who reach it, without tokens."""
+    """The pipeline and who starts runs for it.
+
+    It is `open` to all who reach it, until there is a token.
+    """
 
     pipeline: Pipeline
     runs: Runs

@@ -182,10 +182,18 @@ def _misplaced(file: FoundFile, feeds: Collection[str], accounts: Collection[str
 
 
 def _meant(folder: str, accounts: Collection[str]) -> str:
-    """Return which account a folder may be of, and the command that says so; "" if any may be."""
+    """Return which account a folder may be of, and the command that says so; "" if any may be.
+
+    The command is for the folder's own name as an account has it: files of one of a similar name
+    are somebody else's, as those of `small3` are beside `small2`.
+    """
     slug = re.sub(r"[^a-z0-9]+", "-", folder.casefold()).strip("-")
-    if not slug:
-        return ""
-    near = [*difflib.get_close_matches(slug, accounts, 1), slug][0]
-    command = f"csv-pipeline account {near} --folder {shlex.quote(folder)}"
-    return f" (did you mean {near!r}? {command} takes the files of this folder for it)"
+    similar = [name for name in difflib.get_close_matches(slug, accounts, 1) if name != slug]
+    found = [
+        f"an account of a similar name is {name!r}" for name in similar if slug not in accounts
+    ]
+    if slug and folder.isascii() and folder.isprintable():
+        command = f"csv-pipeline account {slug} --folder {shlex.quote(folder)}"
+        mine = f"did you mean {slug!r}? {command} takes the files of this folder for it"
+        found.insert(0, mine)
+    return f" ({'; '.join(found)})" if found else ""

@@ -10,6 +10,7 @@ from csv_pipeline.access import Scope
 from csv_pipeline.api import gate
 from csv_pipeline.api.app import make_app
 from csv_pipeline.api.service import Service
+from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.storage import tokens
 from csv_pipeline.storage.rate_limits import Rate
 from csv_pipeline_tests.conftest import Desk
@@ -55,19 +56,43 @@ def test_a_scope_that_a_token_lacks_is_named(api_of: Api) -> None:
     assert "'read'" in answer.json()["detail"]
 
 
+@pytest.fixture
+def without_tokens(service: Service, uncrowded_pipeline: Pipeline) -> TestClient:
+    """A client of a service that is open, as there is no token yet."""
+    with uncrowded_pipeline.database.begin() as connection:
+        for token in tokens.listed(connection):
+            tokens.revoke(connection, token.token_id)
+    its = Service(pipeline=uncrowded_pipeline, runs=service.runs, open=True)
+    return TestClient(make_app(its), base_url="http://127.0.0.1")
+
+
+def test_an_open_service_is_closed_by_its_first_token(
+    without_tokens: TestClient, uncrowded_pipeline: Pipeline
+) -> None:
+    assert without_tokens.get("/api/v1/tokens").status_code == 200
+    with uncrowded_pipeline.database.begin() as connection:
+        text, made = tokens.make(connection, "first", account=None, scopes=[Scope.READ])
+    assert without_tokens.get("/api/v1/tokens").status_code == 401
+    assert without_tokens.post("/api/v1/imports/1/dismiss").status_code == 401
+    known = {"Authorization": f"Bearer {text}"}
+    assert without_tokens.get("/api/v1/imports", headers=known).status_code == 200
+    with uncrowded_pipeline.database.begin() as connection:
+        tokens.revoke(connection, made.token_id)
+    assert without_tokens.get("/api/v1/imports").status_code == 401  # it does not open again
+
+
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example"])
-def test_an_open_service_answers_to_this_machine_only(service: Service, host: str) -> None:
-    open_service = Service(pipeline=service.pipeline, runs=service.runs, open=True)
-    caller = TestClient(make_app(open_service), base_url="http://127.0.0.1")
+def test_an_open_service_answers_to_this_machine_only(
+    without_tokens: TestClient, host: str
+) -> None:
+    caller = without_tokens
     assert caller.get("/api/v1/imports/0").json()["code"] == "unknown_import"
     answer = caller.get("/api/v1/imports/0", headers={"Host": host})
     assert (answer.status_code, answer.json()["code"]) == (403, "other_site")
 
 
-def test_what_another_site_sends_is_refused(service: Service) -> None:
-    open_service = Service(pipeline=service.pipeline, runs=service.runs, open=True)
-    caller = TestClient(make_app(open_service), base_url="http://127.0.0.1")
-    answer = caller.post("/api/v1/imports/1", headers={"Origin": "http://evil.example"})
+def test_what_another_site_sends_is_refused(without_tokens: TestClient) -> None:
+    answer = without_tokens.post("/api/v1/imports/1", headers={"Origin": "http://evil.example"})
     assert (answer.status_code, answer.json()["code"]) == (403, "other_site")
 
 

@@ -72,6 +72,6 @@ def _page(
         "allows": [(one.value, said) for one, said in _ALLOWS.items()],
         "lasts": _LASTS,
         "own": caller.token_id,
-        "open": service.open,
+        "open": caller.token_id is None and made is None,
     }
     return answer(request, "tokens.html", facts, shown)
