@@ -187,8 +187,10 @@ class Settings(BaseSettings):
     bytes_per_run: PositiveInt = Field(
         512 * 1024**2, description="bytes the sensor puts in one run"
     )
-    run_memory_bytes: PositiveInt = Field(
-        2 * 1024**3, description="memory that a forked run may hold; it is killed if it takes more"
+    run_memory_bytes: int = Field(
+        2 * 1024**3,
+        ge=512 * 1024**2,
+        description="memory that a forked run may hold; it is killed if it takes more",
     )
     runs_per_tick: PositiveInt = Field(40, description="runs the sensor requests in one tick")
     requests_per_minute: PositiveInt = Field(

@@ -177,10 +177,24 @@ def test_a_misplaced_file_is_forgotten_once_a_whole_look_does_not_find_it(desk: 
     gone.unlink()
     drop(landing, f"{desk.account}/peopel/b.csv", "ID\n1\n2\n")
     assert desk.pipeline.scan(seconds=0).stopped_at is not None
-    assert [one.name for one in needs(desk)] == ["a.csv", "b.csv"]
+    desk.pipeline.scan(seconds=10, complete=[location_of(replaced)])
+    desk.pipeline.scan(seconds=10, account="somebody-else")
+    assert [one.name for one in needs(desk)] == ["b.csv", "a.csv", "b.csv"]
     desk.pipeline.scan(seconds=10)
     assert [one.name for one in needs(desk)] == ["b.csv"]
     assert replaced.exists()
+
+
+def test_a_misplaced_file_that_another_look_enters_meanwhile_stays(desk: Desk) -> None:
+    landing = desk.pipeline.settings.landing_folder
+    under = f"{landing / desk.account}/"
+    with desk.pipeline.database.begin() as connection:
+        known = arrivals.misplaced_files(connection, under)
+    lost = drop(landing, f"{desk.account}/peopel/a.csv")
+    desk.pipeline.scan(seconds=10, complete=[location_of(lost)])
+    with desk.pipeline.database.begin() as connection:
+        arrivals.forget_misplaced(connection, known, [])
+    assert [one.name for one in needs(desk)] == ["a.csv"]
 
 
 def test_a_file_changed_since_it_arrived_is_refused(desk: Desk) -> None:

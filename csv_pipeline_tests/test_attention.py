@@ -10,6 +10,7 @@ from csv_pipeline.errors import SetupError
 from csv_pipeline.storage import attention
 from csv_pipeline.storage.attention import Need
 from csv_pipeline_tests.conftest import Desk
+from csv_pipeline_tests.test_overdue import came
 
 WRONG = "Colour,Size\nred,3\n"
 GOOD = "ID,Name,Amount\n1,Ann,5.00\n"
@@ -84,6 +85,27 @@ def test_no_feed_hides_what_another_one_has(desk: Desk) -> None:
     desk.bring(WRONG, "limited", name="c.csv")
     desk.bring(WRONG, "limited", name="d.csv")
     with desk.pipeline.database.begin() as connection:
-        found = attention.by_feed(connection, ["people", "limited", "unbound"], 1, 3)
+        found = attention.by_feed(connection, ["people", "limited", "unbound"], [], 1, 3)
     named = {feed: [one.name for one in needs] for feed, needs in found.items() if feed}
     assert named == {"people": ["messy b.csv", "b.csv"], "limited": ["d.csv"], "unbound": []}
+
+
+def test_what_is_of_a_feed_that_is_not_there_is_of_none(desk: Desk) -> None:
+    desk.bring(WRONG, "limited", name="c.csv")
+    with desk.pipeline.database.begin() as connection:
+        found = attention.by_feed(connection, ["people"], [], 1_000, 3)
+    assert (desk.account, "c.csv") in [(one.account, one.name) for one in found[None]]
+
+
+def test_files_that_wait_for_their_time_need_nobody_and_hide_nothing(desk: Desk) -> None:
+    desk.declare(import_at="0 0 1 1 *")
+    desk.declare(feed="limited", import_at="* * * * *")
+    lanes = {"people": 3, "limited": 1}
+    for feed, files in lanes.items():
+        came(desk, *(0.5 + one / 10 for one in range(files)), feed=feed, status="waiting")
+    with desk.pipeline.database.begin() as connection:
+        found = attention.needs(connection, desk.account, 1, 3)
+        by_feed = attention.by_feed(connection, ["people", "limited"], [], 1, 3)
+    assert [one.feed for one in found] == ["limited"]
+    assert desk.account not in {one.account for one in by_feed["people"] if one.state == "waiting"}
+    assert desk.account in {one.account for one in by_feed["limited"]}

@@ -13,7 +13,7 @@ from dagster._core.scheduler.instigation import (
 )
 from dagster._daemon import sensor
 
-from csv_pipeline.defs.clock import tick_on_when_set_back
+from csv_pipeline.defs.clock import ignore_ticks_of_the_future
 from csv_pipeline.storage import arrivals, silent_stores
 from csv_pipeline_tests.conftest import Desk
 from csv_pipeline_tests.test_arrive import drop
@@ -30,7 +30,7 @@ def test_a_sensor_whose_last_tick_is_of_the_future_ticks(
     monkeypatch: pytest.MonkeyPatch, ago: float, waits: bool
 ) -> None:
     monkeypatch.setattr(sensor, "get_elapsed", sensor.get_elapsed)
-    tick_on_when_set_back()
+    ignore_ticks_of_the_future()
     state = InstigatorState(
         origin=tuple.__new__(RemoteInstigatorOrigin, (None, "any")),  # type: ignore[type-var]
         instigator_type=InstigatorType.SENSOR,
@@ -40,14 +40,15 @@ def test_a_sensor_whose_last_tick_is_of_the_future_ticks(
     assert sensor.is_under_min_interval(state, Every()) is waits  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("ahead", "asked"), [("0 s", 0), ("1 hour", 1)])
-def test_a_file_is_asked_for_again_that_was_asked_for_in_the_future(
-    desk: Desk, ahead: str, asked: int
+@pytest.mark.parametrize("column", ["requested_at", "not_before"])
+@pytest.mark.parametrize(("ahead", "asked"), [("1 minute", 0), ("1 hour", 1)])
+def test_a_file_is_asked_for_that_was_to_wait_until_a_moment_of_the_future(
+    desk: Desk, ahead: str, asked: int, column: str
 ) -> None:
     drop(desk.pipeline.settings.landing_folder, f"{desk.account}/people/a.csv")
     desk.pipeline.scan(seconds=10)
     its = sa.text(
-        "UPDATE csv_pipeline.arrival SET requested_at = now() + CAST(:ahead AS interval) "
+        f"UPDATE csv_pipeline.arrival SET {column} = now() + CAST(:ahead AS interval) "  # noqa: S608
         "WHERE account = :account"
     )
     with desk.pipeline.database.begin() as connection:
@@ -63,6 +64,11 @@ def test_a_store_is_asked_again_that_was_to_be_asked_in_the_future(desk: Desk) -
     with desk.pipeline.database.begin() as connection:
         silent_stores.note(connection, "s3://ahead", "no answer", listing=False)
         assert "s3://ahead" not in [one.store for one in silent_stores.take(connection)]
+        connection.execute(its)
+        before = {one.store: one.failures for one in silent_stores.find(connection)}
+        silent_stores.note(connection, "s3://ahead", "no answer", listing=False)
+        after = {one.store: one.failures for one in silent_stores.find(connection)}
+        assert after["s3://ahead"] == before["s3://ahead"] + 1  # it was time to ask
         connection.execute(its)
         assert "s3://ahead" in [one.store for one in silent_stores.take(connection)]
         silent_stores.answered(connection, ["s3://ahead"])

@@ -110,6 +110,31 @@ def test_the_newest_run_of_each_partition_stays_whatever_its_age(place: Place) -
         assert shown.records[0].run_id == run_id
 
 
+def test_of_checks_without_a_run_the_newest_answer_stays(place: Place) -> None:
+    def answers() -> list[bool]:
+        with place.pipeline.database.begin() as connection:
+            query = "SELECT count(*) FROM dagster.event_logs WHERE run_id = ''"
+            known = connection.scalar(sa.text(query))
+        records = place.instance.event_log_storage.get_asset_check_execution_history(
+            dg.AssetCheckKey(_table.key, "fine"), limit=10
+        )
+        assert len(records) == known
+        found = [one.event.dagster_event for one in records if one.event is not None]
+        return [one.asset_check_evaluation_data.passed for one in found if one is not None]
+
+    for passed in (False, True, False):
+        place.instance.report_runless_asset_event(
+            dg.AssetCheckEvaluation(asset_key=_table.key, check_name="fine", passed=passed)
+        )
+    place.remove()
+    assert answers() == [False, True, False]
+    with place.pipeline.database.begin() as connection:
+        past = "UPDATE dagster.asset_check_executions SET create_timestamp = '2026-01-01'"
+        connection.execute(sa.text(past))
+    place.remove()
+    assert answers() == [False]
+
+
 def test_a_young_run_and_one_that_has_not_ended_stay(place: Place) -> None:
     young, going, _ = place.run("acme"), place.run("acme"), place.run("acme")
     place.age(young, 29)

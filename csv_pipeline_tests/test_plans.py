@@ -253,7 +253,7 @@ def test_no_list_of_imports_reads_a_large_table(crowded: Desk) -> None:
         imports.rows_stored(connection, "acme", FEED)
         attention.to_correct(connection, "acme", FEED, 5)
         attention.needs(connection, None, 5, 3)
-        attention.by_feed(connection, [FEED, "people"], 5, 3)
+        attention.by_feed(connection, [FEED, "people"], [], 5, 3)
 
 
 @pytest.mark.parametrize("bound", [True, False])

@@ -1,12 +1,12 @@
 """Say in asset checks what needs a person, as the ledger has it: no run is needed for that.
 
-What is of a feed shows at the feed's files, whatever else shows at the landing area. A check fails
+What is of a feed shows at the feed's files, all else at the landing area. A check fails
 until what it names is done with; neither another file nor a run without files makes it pass.
 """
 
 import json
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
 
 import dagster as dg
@@ -19,6 +19,7 @@ from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.spec.feed import Feed
 from csv_pipeline.storage import attention, overdue
 from csv_pipeline.storage.attention import Need
+from csv_pipeline.storage.overdue import Overdue
 
 OF_A_FEED = {
     "files_accepted": "No refused or failed file waits for a person.",
@@ -27,9 +28,12 @@ OF_A_FEED = {
     "accounts_on_time": "No account is overdue.",
 }
 OF_NONE = {
+    **{
+        name: f"{promise} Here: of no feed, or not of one here."
+        for name, promise in OF_A_FEED.items()
+    },
     "files_in_place": "No file lies where no feed or account can be.",
     "stores_answer": "No store of a landing area is silent.",
-    "accounts_on_time": "No account is overdue with a file of whichever feed.",
 }
 _CHECK_OF = {
     "to correct": "rows_accepted",
@@ -61,12 +65,13 @@ def needs_attention(
     """Put messages about accounts newly overdue into the outbox, and report checks that change."""
     pipeline = engine.pipeline()
     with pipeline.database.begin() as connection:
-        overdue.notice(connection)
-    found = _needs(pipeline)
-    told = json.loads(context.cursor) if context.cursor else {}
-    now = {str(key): _digest(its) for key, its in found.items()}
+        missed = overdue.notice(connection)
+    found = _needs(pipeline, missed)
+    known = json.loads(context.cursor) if context.cursor else {}
+    digests = {str(key): _digest(its) for key, its in found.items()}
+    failing = sum(1 for its in found.values() if its)
     return dg.SensorResult(
-        skip_reason=f"{sum(map(len, found.values()))} files and accounts need a person.",
+        skip_reason=f"{failing} of {len(found)} checks name what needs a person.",
         asset_events=[
             dg.AssetCheckEvaluation(
                 asset_key=key.asset_key,
@@ -76,9 +81,9 @@ def needs_attention(
                 metadata=_facts(its),
             )
             for key, its in found.items()
-            if told.get(str(key)) != now[str(key)]
+            if known.get(str(key)) != digests[str(key)]
         ],
-        cursor=json.dumps(now),
+        cursor=json.dumps(digests),
     )
 
 
@@ -89,7 +94,10 @@ def _checks(asset: dg.AssetKey, checks: Mapping[str, str]) -> dg.AssetChecksDefi
     def look(
         context: dg.AssetCheckExecutionContext, engine: dg.ResourceParam[Engine]
     ) -> Iterator[dg.AssetCheckResult]:
-        found = _needs(engine.pipeline())
+        pipeline = engine.pipeline()
+        with pipeline.database.begin() as connection:
+            missed = overdue.find(connection)
+        found = _needs(pipeline, missed)
         for key in context.selected_asset_check_keys:
             yield dg.AssetCheckResult(
                 asset_key=key.asset_key,
@@ -102,18 +110,20 @@ def _checks(asset: dg.AssetKey, checks: Mapping[str, str]) -> dg.AssetChecksDefi
     return look
 
 
-def _needs(pipeline: Pipeline) -> Needs:
+def _needs(pipeline: Pipeline, missed: Sequence[Overdue]) -> Needs:
     """Return what needs a person now by the check that it belongs to; of most, nothing does."""
     most = pipeline.settings.max_failures
     with pipeline.database.begin() as connection:
-        found = attention.by_feed(connection, pipeline.feeds, _MOST, most)
-    of_check = defaultdict[dg.AssetCheckKey, list[Need]](list)
+        found = attention.by_feed(connection, pipeline.feeds, missed, _MOST, most)
+    of_check = dict[dg.AssetCheckKey, list[Need]]()
     for feed, needs in found.items():
         asset = LANDING_AREA if feed is None else landing_key(pipeline.feed(feed))
         for name in OF_NONE if feed is None else OF_A_FEED:
             of_check[dg.AssetCheckKey(asset, name)] = []
         for need in needs:
-            of_check[dg.AssetCheckKey(asset, _CHECK_OF.get(need.state, "files_accepted"))] += [need]
+            # When a silent store is asked again changes at each attempt, and says nothing new.
+            its = replace(need, next_attempt_at=None)
+            of_check[dg.AssetCheckKey(asset, _CHECK_OF.get(need.state, "files_accepted"))] += [its]
     return of_check
 
 
@@ -134,4 +144,5 @@ def _facts(needs: Sequence[Need]) -> Metadata:
         }
         for one in needs
     )
-    return {"needing": len(needs), **table("what needs a person", lines)}
+    more = {"more": "csv-pipeline status"} if len(needs) >= _MOST else {}
+    return {"needing": len(needs), **more, **table("what needs a person", lines)}

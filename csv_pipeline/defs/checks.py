@@ -21,7 +21,7 @@ CHECKS = {
     "lines_accounted": "Every line with cells is a row, the header, or declared by the feed.",
     "reject_rate": "No file lost more rows to the contract than the feed finds usual.",
     "header_drift": "The headers hold the columns the feed knows, no others, in their usual order.",
-    "nothing_to_look_at": "No file shows what a person should look at.",
+    "nothing_to_look_at": "No file of the last import shows what a person should look at.",
 }
 """Each check with what it promises; only the first stops what is downstream."""
 

@@ -19,7 +19,7 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import Queued
 from dagster._utils.interrupts import capture_interrupts
 from dagster_shared.cli import WorkspaceOpts, workspace_options
 
-from csv_pipeline.defs.clock import tick_on_when_set_back
+from csv_pipeline.defs.clock import ignore_ticks_of_the_future
 from csv_pipeline.defs.launcher import SOURCE, ForkingRunLauncher
 from csv_pipeline.defs.outages import say_in_one_line
 from csv_pipeline.defs.prompt_queue import PromptQueue
@@ -56,7 +56,7 @@ def run(log_level: str, **workspace: object) -> None:
     # own, and all that Dagster says would be said twice from then on.
     logging.getLogger("dagster").propagate = False
     say_in_one_line()
-    tick_on_when_set_back()
+    ignore_ticks_of_the_future()
     try:
         with capture_interrupts(), get_instance_for_cli() as instance:
             if isinstance(instance.run_launcher, ForkingRunLauncher):

@@ -23,8 +23,8 @@ def help_against(need: Need, its: str = COMMAND) -> str:  # noqa: PLR0911  # one
             scope = account_command(need.account, need.feed or "").removeprefix(COMMAND)
             return f"ask for the file; or {its}{scope} --expected-every {overdue.NEVER}, or 7d"
         case attention.SILENT:
-            at = f"{need.next_attempt_at:%H:%M:%S}"
-            return f"it is asked again at {at} UTC, and its files are imported once it answers"
+            at = f"at {need.next_attempt_at:%H:%M:%S} UTC" if need.next_attempt_at else "by itself"
+            return f"it is asked again {at}, and its files are imported once it answers"
         case "misplaced":
             return "move it into a folder ACCOUNT/FEED of the landing area"
         case "waiting":

@@ -60,6 +60,7 @@ def apply(
     if settings.keep_runs_days is not None and remove_run is not None:
         with pipeline.database.begin() as connection:
             run_ids = dagster_records.old_runs(connection, settings.keep_runs_days)
+            dagster_records.forget_checks(connection, settings.keep_runs_days)
         for run_id in run_ids:
             if time.monotonic() < deadline:
                 remove_run(run_id)

@@ -125,6 +125,7 @@ def _scan(
     under = f"{area / folder if folder else area}/"
     with database.begin() as connection:
         known = arrivals.known_files(connection, under)
+        astray = arrivals.misplaced_files(connection, under)
         named, others = folders.find(connection), accounts.names(connection)
     seen = scan_landing(
         area,
@@ -140,7 +141,7 @@ def _scan(
         archive.let_returned_wait(connection, seen.found)
         arrivals.register(connection, seen.found, seen.misplaced)
         if bounds["complete"] is None and seen.stopped_at is None:
-            arrivals.forget_misplaced(connection, under, (file for file, _ in seen.misplaced))
+            arrivals.forget_misplaced(connection, astray, (file for file, _ in seen.misplaced))
     return seen
 
 

@@ -4,7 +4,7 @@ Nothing here compares clocks or keeps a high-water mark: a file is new for an ac
 its location, size, modification time and ETag together were never seen.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,6 +18,7 @@ from csv_pipeline.storage import accounts, lane_lock, order, silent_stores, tabl
 from csv_pipeline.storage.due import is_due
 from csv_pipeline.storage.worker import is_gone
 
+_Place = tuple[str, str, FileIdentity]
 _OPEN = (ArrivalStatus.WAITING, ArrivalStatus.FAILED)
 _TOLD = tuple(tables.arrival.c[name] for name in ("account", "feed", "name", "problem"))
 _FOUND = sa.select(*(tables.arrival.c[field.name] for field in fields(FoundFile)))
@@ -83,25 +84,36 @@ def register(
     return len(entered)
 
 
-def forget_misplaced(connection: sa.Connection, under: str, lying: Iterable[FoundFile]) -> None:
-    """Forget all misplaced files below `under` but those that are `lying` there.
-
-    The others were moved, removed or replaced, or their folder is an account's by now.
-    """
-    table, there = tables.arrival, {(one.account, one.feed, one.identity) for one in lying}
+def misplaced_files(connection: sa.Connection, under: str) -> Mapping[_Place, int]:
+    """Return the arrivals that are known as misplaced below `under`, by what tells them apart."""
+    table = tables.arrival
     query = sa.select(table).where(
         table.c.status == ArrivalStatus.MISPLACED,
         table.c.moved_at.is_(None),  # an index has these
         table.c.location.startswith(under, autoescape=True),
     )
-    gone = [
-        row.arrival_id
+    return {
+        (
+            row.account,
+            row.feed,
+            (row.location, row.size_bytes, row.modified_at, row.etag),
+        ): row.arrival_id
         for row in connection.execute(query)
-        if (row.account, row.feed, (row.location, row.size_bytes, row.modified_at, row.etag))
-        not in there
-    ]
+    }
+
+
+def forget_misplaced(
+    connection: sa.Connection, known: Mapping[_Place, int], lying: Iterable[FoundFile]
+) -> None:
+    """Forget the misplaced files that were `known` before a whole look, and that it did not find.
+
+    They were moved, removed or replaced, or their folder is an account's by now.
+    """
+    table, there = tables.arrival, {(one.account, one.feed, one.identity) for one in lying}
+    gone = [arrival_id for place, arrival_id in known.items() if place not in there]
     if gone:
-        connection.execute(sa.delete(table).where(table.c.arrival_id.in_(gone)))
+        its = (table.c.arrival_id.in_(gone)) & (table.c.status == ArrivalStatus.MISPLACED)
+        connection.execute(sa.delete(table).where(its))
 
 
 def _tell_of_misplaced(connection: sa.Connection, entered: Sequence[Any]) -> None:

@@ -25,7 +25,6 @@ _COUNTED = 1_000
 """Rows to correct are counted up to here."""
 POISON = "poison"
 SILENT = "silent store"
-_WAITING = ArrivalStatus.WAITING.value
 _WAITS = timedelta(minutes=10)
 _BY_PERSON = (Outcome.IMPORTED, Outcome.REFUSED, Outcome.FAILED)
 
@@ -60,9 +59,11 @@ def needs(
     connection: sa.Connection, account: str | None, limit: int, max_failures: int
 ) -> list[Need]:
     """Return what needs a person in an account, or in all that can be seen, the newest first."""
-    queries = (_not_stored(max_failures), _to_correct(), _checked(), _not_going_on())
+    queries = (
+        *(_not_stored(max_failures), _to_correct(), _checked()),
+        *(_waiting(connection), _misplaced()),
+    )
     found = [one for query in queries for one in _found(connection, query, limit, account)]
-    found = _not_held(connection, found)
     found += [_missed(one) for one in overdue.find(connection, account)]
     if account is None:
         found += [_silent(one) for one in silent_stores.find(connection)]
@@ -70,25 +71,27 @@ def needs(
 
 
 def by_feed(
-    connection: sa.Connection, feeds: Collection[str], limit: int, max_failures: int
+    connection: sa.Connection,
+    feeds: Collection[str],
+    missed: Sequence[Overdue],
+    limit: int,
+    max_failures: int,
 ) -> dict[str | None, list[Need]]:
-    """Return what needs a person of each of these feeds, and by None what is of no feed.
+    """Return what needs a person of each of these feeds, and by None what is of none of them.
 
     Of each feed and state it is the newest `limit`, so that no feed hides what another one has.
     Files that are sent through the API and not submitted yet are whoever's who sends them.
     """
-    waiting = _not_going_on().where(tables.arrival.c.status == ArrivalStatus.WAITING)
-    queries = (_not_stored(max_failures), _to_correct(), waiting)
-    found = [one for query in queries for one in _of_each(connection, query, feeds, limit)]
-    found = _not_held(connection, found)
-    found += [_missed(one) for one in overdue.find(connection)]
-    of_feed: dict[str | None, list[Need]] = {None: [], **{feed: [] for feed in feeds}}
+    found = [_missed(one) for one in missed]
+    for query in (_not_stored(max_failures), _to_correct(), _waiting(connection)):
+        found += _of_each(connection, query, feeds, limit)
+        others = query.where(query.selected_columns["feed"].not_in(feeds))
+        found += _found(connection, others, limit, None)
+    of_none = misplaced(connection, limit)
+    of_none += [_silent(one) for one in silent_stores.find(connection)]
+    of_feed: dict[str | None, list[Need]] = {None: of_none, **{feed: [] for feed in feeds}}
     for one in sorted(found, key=lambda one: one.at, reverse=True):
-        if one.feed in of_feed:
-            of_feed[one.feed].append(one)
-    of_feed[None] += misplaced(connection, limit) + [
-        _silent(one) for one in silent_stores.find(connection)
-    ]
+        of_feed[one.feed if one.feed in of_feed else None].append(one)
     return of_feed
 
 
@@ -99,8 +102,7 @@ def to_correct(connection: sa.Connection, account: str, feed: str, limit: int) -
 
 def misplaced(connection: sa.Connection, limit: int) -> list[Need]:
     """Return the files that lie where no feed or account can be, the newest first."""
-    its = _not_going_on().where(tables.arrival.c.status == ArrivalStatus.MISPLACED)
-    return _found(connection, its, limit, None)
+    return _found(connection, _misplaced(), limit, None)
 
 
 def dismiss(connection: sa.Connection, import_id: int) -> None:
@@ -157,16 +159,6 @@ def _of_each(
     found = query.where(its["feed"] == of.c.feed).order_by(its["at"].desc()).limit(limit).lateral()
     rows = connection.execute(sa.select(found).select_from(of).join(found, sa.true()))
     return [Need(**row._mapping) for row in rows]
-
-
-def _not_held(connection: sa.Connection, found: Sequence[Need]) -> list[Need]:
-    """Leave out the files that wait for the time that their account declares."""
-    turns = turns_of(connection, {one.account for one in found if one.state == _WAITING})
-    return [
-        one
-        for one in found
-        if one.state != _WAITING or not turns.is_held(one.account, one.feed or "", one.at)
-    ]
 
 
 def _missed(one: Overdue) -> Need:
@@ -274,12 +266,29 @@ def _checked() -> sa.Select[tuple[object, ...]]:
     )
 
 
-def _not_going_on() -> sa.Select[tuple[object, ...]]:
+def _waiting(connection: sa.Connection) -> sa.Select[tuple[object, ...]]:
+    """Select what waits for longer than it should, and not for a time that its account declares."""
     its = tables.arrival.c
-    late = (its.status == ArrivalStatus.WAITING) & (its.seen_at < sa.func.now() - _WAITS)
+    late = _of_arrivals(ArrivalStatus.WAITING).where(its.seen_at < sa.func.now() - _WAITS)
+    lanes = connection.execute(late.with_only_columns(its.account, its.feed).distinct()).all()
+    turns = turns_of(connection, {account for account, _ in lanes})
+    held = [
+        (its.account == account) & (its.feed == feed) & (its.seen_at > moment)
+        for account, feed in lanes
+        if (moment := turns.held_from(account, feed)) is not None
+    ]
+    return late.where(~sa.or_(sa.false(), *held))
+
+
+def _misplaced() -> sa.Select[tuple[object, ...]]:
+    return _of_arrivals(ArrivalStatus.MISPLACED)
+
+
+def _of_arrivals(status: ArrivalStatus) -> sa.Select[tuple[object, ...]]:
+    its = tables.arrival.c
     return (
         _columns(tables.arrival, its.status, upload.c.upload_id, its.seen_at)
         .select_from(tables.arrival.outerjoin(upload, upload.c.arrival_id == its.arrival_id))
         # What was never settled was never moved: an index has the few that were not.
-        .where(its.moved_at.is_(None), late | (its.status == ArrivalStatus.MISPLACED))
+        .where(its.moved_at.is_(None), its.status == status)
     )

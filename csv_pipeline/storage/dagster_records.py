@@ -54,6 +54,26 @@ def old_runs(connection: sa.Connection, days: int) -> list[str]:
     return list(connection.scalars(_OLD_RUNS, {"days": days}))
 
 
+def forget_checks(connection: sa.Connection, days: int) -> None:
+    """Remove what checks said so many days ago and without a run, but the newest of each."""
+    if connection.scalar(sa.text("SELECT to_regclass('dagster.event_logs')")) is not None:
+        connection.execute(_FORGET_CHECKS, {"days": days})
+
+
+_FORGET_CHECKS = sa.text("""
+    WITH gone AS (
+        DELETE FROM dagster.asset_check_executions AS its
+        WHERE coalesce(run_id, '') = ''
+            AND create_timestamp < now() AT TIME ZONE 'UTC' - make_interval(days => :days)
+            AND id < (
+                SELECT max(id) FROM dagster.asset_check_executions AS newer
+                WHERE newer.asset_key = its.asset_key AND newer.check_name = its.check_name
+            )
+        RETURNING evaluation_event_storage_id
+    )
+    DELETE FROM dagster.event_logs
+    WHERE id IN (SELECT evaluation_event_storage_id FROM gone) AND run_id = ''
+""")
 _OLD_RUNS = sa.text("""
     WITH shown AS (
         SELECT max(id) AS id FROM dagster.event_logs

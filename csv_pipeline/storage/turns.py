@@ -1,12 +1,14 @@
 """Whose files are taken first, and when: what accounts declare of all their files or of a feed."""
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from csv_pipeline.spec.cron import last_moment
+
+_EVER = datetime.min.replace(tzinfo=UTC)
 
 
 class Turns:
@@ -23,9 +25,13 @@ class Turns:
 
     def is_held(self, account: str, feed: str, since: datetime) -> bool:
         """Return whether what came `since` waits for the moment at which files are taken."""
+        held_from = self.held_from(account, feed)
+        return held_from is not None and held_from < since
+
+    def held_from(self, account: str, feed: str) -> datetime | None:
+        """Return after which moment files came that wait for the next one; None if none wait."""
         cron = self._of(account, feed, "import_at")
-        moment = last_moment(cron, self._now) if cron else since
-        return moment is None or moment < since
+        return (last_moment(cron, self._now) or _EVER) if cron else None
 
     def _of(self, account: str, feed: str, name: str) -> Any:
         of_feed, of_any = (self._declared.get((account, one), {}) for one in (feed, ""))
