@@ -29,6 +29,7 @@ from csv_pipeline.api.routes import (
     health,
     imports,
     metrics,
+    needs,
     progress,
     rejects,
     tokens,
@@ -42,6 +43,7 @@ ROOT = "/api/v1"
 _ROUTERS: tuple[APIRouter, ...] = (
     actions.router,
     imports.router,
+    needs.router,
     progress.router,
     details.router,
     rejects.router,

@@ -76,6 +76,7 @@ def status(
 ) -> None:
     """Show what needs a person now, account by account, and the command that helps."""
     from csv_pipeline.cli import opening, show_status, terminal
+    from csv_pipeline.engine import views
     from csv_pipeline.errors import UnknownAccountError
     from csv_pipeline.storage import accounts, attention, webhooks
 
@@ -89,7 +90,7 @@ def status(
     found += untold
     found.sort(key=lambda need: need.account)  # of each account the newest first, as before
     if as_json:
-        terminal.as_json([show_status.need_facts(need) for need in found])
+        terminal.as_json([views.need_facts(need, terminal.command()) for need in found])
     else:
         show_status.needs(found, more=len(found) - len(untold) == _MOST)
     raise typer.Exit(int(strict and bool(found)))

@@ -1,7 +1,6 @@
 """Print what needs a person, each with what helps."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from rich.text import Text
 
@@ -28,22 +27,6 @@ def needs(found: Sequence[Need], *, more: bool) -> None:
     out.print(made)
     if more:
         out.print("There may be more; --account shows those of one account.")
-
-
-def need_facts(need: Need) -> dict[str, Any]:
-    """Return a need as JSON has it."""
-    return {
-        "account": need.account,
-        "feed": need.feed,
-        "file": need.name,
-        "state": need.state,
-        "number": need.number,
-        "since": need.at.isoformat(),
-        "rows": need.rows,
-        "problem": need.problem,
-        "next_attempt_at": need.next_attempt_at and need.next_attempt_at.isoformat(),
-        "help": help_against(need, command()),
-    }
 
 
 def _why(need: Need) -> str:

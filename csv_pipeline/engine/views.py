@@ -8,11 +8,13 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from csv_pipeline.account import Version
+from csv_pipeline.engine.help import COMMAND, help_against
 from csv_pipeline.engine.suggest import Suggestions
 from csv_pipeline.location import Location
 from csv_pipeline.model import ImportReport, Reject
 from csv_pipeline.rejects.faults import MASK
 from csv_pipeline.spec.feed import Feed
+from csv_pipeline.storage.attention import Need
 from csv_pipeline.storage.tokens import Token
 from csv_pipeline.storage.webhooks import Webhook
 
@@ -100,6 +102,22 @@ def reject_facts(
         "problem": report.problem,
         "rejects": locations,
         "superseded": [{"row_number": row, "by_row_number": by} for row, by in superseded],
+    }
+
+
+def need_facts(need: Need, its: str = COMMAND) -> dict[str, Any]:
+    """Return what needs a person in JSON's own types; `its` is how the command is called."""
+    return {
+        "account": need.account,
+        "feed": need.feed,
+        "file": need.name,
+        "state": need.state,
+        "number": need.number,
+        "since": need.at.isoformat(),
+        "rows": need.rows,
+        "problem": need.problem,
+        "next_attempt_at": need.next_attempt_at and need.next_attempt_at.isoformat(),
+        "help": help_against(need, its),
     }
 
 
