@@ -86,7 +86,11 @@ def test_no_feed_hides_what_another_one_has(desk: Desk) -> None:
     desk.bring(WRONG, "limited", name="d.csv")
     with desk.pipeline.database.begin() as connection:
         found = attention.by_feed(connection, ["people", "limited", "unbound"], [], 1, 3)
-    named = {feed: [one.name for one in needs] for feed, needs in found.items() if feed}
+    named = {
+        feed: [one.name for one in its if one.account == desk.account]
+        for feed, its in found.items()
+        if feed
+    }
     assert named == {"people": ["messy b.csv", "b.csv"], "limited": ["d.csv"], "unbound": []}
 
 
@@ -109,3 +113,12 @@ def test_files_that_wait_for_their_time_need_nobody_and_hide_nothing(desk: Desk)
     assert [one.feed for one in found] == ["limited"]
     assert desk.account not in {one.account for one in by_feed["people"] if one.state == "waiting"}
     assert desk.account in {one.account for one in by_feed["limited"]}
+
+
+def test_a_file_whose_worker_is_gone_waits_too(desk: Desk) -> None:
+    came(desk, 0.5, status="claimed")
+    assert needs(desk) == []
+    over = "UPDATE csv_pipeline.arrival SET lease_expires_at = now() WHERE account = :account"
+    with desk.pipeline.database.begin() as connection:
+        connection.execute(sa.text(over), {"account": desk.account})
+    assert [one.state for one in needs(desk)] == ["waiting"]

@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+import sqlalchemy as sa
 
 from csv_pipeline.defs.assembly import assemble
 from csv_pipeline.defs.checks import CHECKS
@@ -231,6 +232,26 @@ def test_a_run_without_files_overwrites_nothing_that_is_shown(dagster: Dagster) 
     assert idle.get_asset_materialization_events() == []
     assert idle.get_asset_observation_events() == []
     assert checks(idle) == {}
+
+
+def test_files_that_a_run_leaves_for_one_that_workers_died_over_are_asked_for_at_once(
+    dagster: Dagster,
+) -> None:
+    for n, name in enumerate(("a.csv", "b.csv", "c.csv")):
+        dagster.drop(name, GOOD.replace("Ann", f"Ann{n}"))
+    dagster.pipeline.scan(seconds=10)
+    died = sa.text(
+        "UPDATE csv_pipeline.arrival SET status = 'claimed', worker = 'elsewhere/b/n/1/1', "
+        "deaths = 1, lease_expires_at = now() - interval '1 hour', requested_at = now() "
+        "WHERE account = :account RETURNING arrival_id"
+    )
+    with dagster.pipeline.database.begin() as connection:
+        asked = list(connection.scalars(died, {"account": dagster.account}))
+    dagster.run(arrival_ids=asked)
+    assert sorted(dagster.statuses().values()) == ["claimed", "claimed", "imported"]
+    with dagster.pipeline.database.begin() as connection:
+        lanes = arrivals.backlog(connection, unasked_seconds=30)
+    assert [len(lane.arrival_ids) for lane in lanes if lane.account == dagster.account] == [2]
 
 
 def test_every_op_shows_its_files_rows_and_seconds(dagster: Dagster) -> None:

@@ -30,6 +30,7 @@ from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.engine.workspace import Progress, Stage
 from csv_pipeline.errors import SetupError, UnavailableError
 from csv_pipeline.model import Claim, ImportReport, Outcome
+from csv_pipeline.storage import arrivals
 
 PATIENCE = dg.RetryPolicy(
     max_retries=5, delay=1, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
@@ -160,6 +161,10 @@ def _claim(context: dg.OpExecutionContext, config: ClaimConfig, pipeline: Pipeli
         dry_run=config.dry_run,
         again=config.again,
     )
+    left = sorted(set(wanted) - {claim.arrival_id for claim in claims})
+    if left and not config.dry_run:
+        with pipeline.database.begin() as connection:  # as of one that is poison, taken alone
+            arrivals.forget_request(connection, left)
     claims = [replace(claim, max_missing=config.max_missing) for claim in claims]
     return Batch(account=account, feed=config.feed, claims=tuple(claims), dry_run=config.dry_run)
 

@@ -303,6 +303,12 @@ def note_request(connection: sa.Connection, arrival_ids: Sequence[int]) -> None:
     )
 
 
+def forget_request(connection: sa.Connection, arrival_ids: Sequence[int]) -> None:
+    """Let a run be asked for at once of files that one was asked for, and did not take."""
+    its = tables.arrival.c.arrival_id.in_(arrival_ids)
+    connection.execute(sa.update(tables.arrival).where(its).values(requested_at=None))
+
+
 def find(
     connection: sa.Connection,
     *,

@@ -267,9 +267,13 @@ def _checked() -> sa.Select[tuple[object, ...]]:
 
 
 def _waiting(connection: sa.Connection) -> sa.Select[tuple[object, ...]]:
-    """Select what waits for longer than it should, and not for a time that its account declares."""
-    its = tables.arrival.c
-    late = _of_arrivals(ArrivalStatus.WAITING).where(its.seen_at < sa.func.now() - _WAITS)
+    """Select what waits for longer than it should, and not for a time that its account declares.
+
+    A file waits, too, whose worker is gone, until another takes it.
+    """
+    its, now = tables.arrival.c, sa.func.now()
+    lost = (its.status == ArrivalStatus.CLAIMED) & (its.lease_expires_at < now)
+    late = _of_arrivals(ArrivalStatus.WAITING, or_else=lost).where(its.seen_at < now - _WAITS)
     lanes = connection.execute(late.with_only_columns(its.account, its.feed).distinct()).all()
     turns = turns_of(connection, {account for account, _ in lanes})
     held = [
@@ -284,11 +288,14 @@ def _misplaced() -> sa.Select[tuple[object, ...]]:
     return _of_arrivals(ArrivalStatus.MISPLACED)
 
 
-def _of_arrivals(status: ArrivalStatus) -> sa.Select[tuple[object, ...]]:
+def _of_arrivals(
+    status: ArrivalStatus, *, or_else: sa.ColumnElement[bool] | None = None
+) -> sa.Select[tuple[object, ...]]:
     its = tables.arrival.c
+    such = (its.status == status) if or_else is None else (its.status == status) | or_else
     return (
-        _columns(tables.arrival, its.status, upload.c.upload_id, its.seen_at)
+        _columns(tables.arrival, sa.literal(status.value), upload.c.upload_id, its.seen_at)
         .select_from(tables.arrival.outerjoin(upload, upload.c.arrival_id == its.arrival_id))
         # What was never settled was never moved: an index has the few that were not.
-        .where(its.moved_at.is_(None), its.status == status)
+        .where(its.moved_at.is_(None), such)
     )
