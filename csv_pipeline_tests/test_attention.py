@@ -6,7 +6,9 @@ import zipfile
 import pytest
 import sqlalchemy as sa
 
+from csv_pipeline.engine.help import help_against
 from csv_pipeline.errors import SetupError
+from csv_pipeline.spec.feed import BrokenFeed
 from csv_pipeline.storage import attention
 from csv_pipeline.storage.attention import Need
 from csv_pipeline_tests.conftest import Desk
@@ -122,3 +124,12 @@ def test_a_file_whose_worker_is_gone_waits_too(desk: Desk) -> None:
     with desk.pipeline.database.begin() as connection:
         connection.execute(sa.text(over), {"account": desk.account})
     assert [one.state for one in needs(desk)] == ["waiting"]
+
+
+def test_a_feed_that_is_left_out_needs_who_sees_all_accounts(desk: Desk) -> None:
+    broken = [BrokenFeed(name="sales", why="sales.yaml: a key was needed")]
+    with desk.pipeline.database.begin() as connection:
+        (one, *_) = attention.needs(connection, None, 20, 3, broken)
+        assert attention.needs(connection, desk.account, 20, 3, broken) == []
+    assert (one.state, one.feed) == ("broken feed", "sales")
+    assert help_against(one).startswith("correct what declares it")

@@ -1,6 +1,7 @@
 """Checks say what needs a person as the ledger has it; no run is needed for that."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from csv_pipeline.defs.keys import LANDING_AREA
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.engine.accounts import declare
 from csv_pipeline.engine.pipeline import Pipeline
+from csv_pipeline.spec.feed import BrokenFeed
 from csv_pipeline.storage import attention, silent_stores
 from csv_pipeline_tests.conftest import Desk, ingest
 from csv_pipeline_tests.test_attention import GOOD, MESSY, WRONG
@@ -167,6 +169,18 @@ def test_a_silent_store_is_told_of_the_landing_area_until_it_answers(
     with pipeline.database.begin() as connection:
         silent_stores.answered(connection, ["s3://bucket"])
     assert sensor.tick() == {"stores_answer": True}
+
+
+def test_a_broken_feed_is_told_of_the_landing_area_until_it_is_corrected(
+    sensor: Sensor, pipeline: Pipeline
+) -> None:
+    sensor.pipeline = replace(pipeline, broken=(BrokenFeed(name="sales", why="no key"),))
+    assert sensor.tick() == {"feeds_usable": False}
+    (line,) = sensor.lines("feeds_usable")
+    assert (line["file"], line["problem"]) == ("sales", "no key")
+    assert sensor.tick() == {}
+    sensor.pipeline = pipeline
+    assert sensor.tick() == {"feeds_usable": True}
 
 
 def test_who_is_overdue_is_told_of_the_feed_or_of_none_until_a_file_comes(

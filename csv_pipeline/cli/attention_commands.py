@@ -83,7 +83,9 @@ def status(
     pipeline = opening.pipeline()
     with pipeline.database.begin() as connection:
         untold = webhooks.untold(connection, account)
-        found = attention.needs(connection, account, _MOST, pipeline.settings.max_failures)
+        found = attention.needs(
+            connection, account, _MOST, pipeline.settings.max_failures, pipeline.broken
+        )
         known = accounts.names(connection)
     if account is not None and not found and account not in known:
         raise UnknownAccountError(account, known)

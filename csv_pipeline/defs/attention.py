@@ -7,6 +7,7 @@ until what it names is done with; neither another file nor a run without files m
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from hashlib import sha256
 
 import dagster as dg
@@ -34,6 +35,7 @@ OF_NONE = {
     },
     "files_in_place": "No file lies where no feed or account can be.",
     "stores_answer": "No store of a landing area is silent.",
+    "feeds_usable": "No feed is left out because of what declares it, so that its files wait.",
 }
 _CHECK_OF = {
     "refused": "files_accepted",
@@ -43,10 +45,12 @@ _CHECK_OF = {
     "waiting": "files_go_on",
     "misplaced": "files_in_place",
     attention.SILENT: "stores_answer",
+    attention.BROKEN: "feeds_usable",
     overdue.KIND: "accounts_on_time",
 }
 """Which check each state of a `Need` belongs to."""
 _MOST = 100
+_ANY_TIME = datetime.min.replace(tzinfo=UTC)
 _WARN = dg.AssetCheckSeverity.WARN
 
 Needs = Mapping[dg.AssetCheckKey, Sequence[Need]]
@@ -118,6 +122,7 @@ def _needs(pipeline: Pipeline, missed: Sequence[Overdue]) -> Needs:
     most = pipeline.settings.max_failures
     with pipeline.database.begin() as connection:
         found = attention.by_feed(connection, pipeline.feeds, missed, _MOST, most)
+        found[None] += attention.left_out(connection, pipeline.broken)
     of_check = dict[dg.AssetCheckKey, list[Need]]()
     for feed, needs in found.items():
         asset = LANDING_AREA if feed is None else landing_key(pipeline.feed(feed))
@@ -131,21 +136,27 @@ def _needs(pipeline: Pipeline, missed: Sequence[Overdue]) -> Needs:
 
 
 def _digest(needs: Sequence[Need]) -> str:
-    return sha256(repr(needs).encode()).hexdigest()[:16]
+    """Return what tells these from others, whenever they were seen."""
+    found = [replace(one, at=_ANY_TIME) for one in needs]
+    return sha256(repr(found).encode()).hexdigest()[:16]
 
 
 def _facts(needs: Sequence[Need]) -> Metadata:
     lines: Iterator[Line] = (
         {
             "account": one.account,
-            "file": one.name,
+            "file": one.name or one.feed or "",
             "import": (one.number if one.dismissible else None) or "",
             "state": one.state,
             "since (UTC)": f"{one.at:%Y-%m-%d %H:%M}",
-            "problem": in_short(one.problem, one.name),
+            "problem": in_short(one.problem, one.name) or _rows(one),
             "what helps": help_against(one),
         }
         for one in needs
     )
     more = {"more": "csv-pipeline status"} if len(needs) >= _MOST else {}
     return {"needing": len(needs), **more, **table("what needs a person", lines)}
+
+
+def _rows(need: Need) -> str:
+    return f"rows not imported: {need.rows:,}{need.or_more}" if need.rows else ""

@@ -25,8 +25,10 @@ def help_against(need: Need, its: str = COMMAND) -> str:  # noqa: PLR0911  # one
         case attention.SILENT:
             at = f"at {need.next_attempt_at:%H:%M:%S} UTC" if need.next_attempt_at else "by itself"
             return f"it is asked again {at}, and its files are imported once it answers"
+        case attention.BROKEN:
+            return "correct what declares it; its files are imported then"
         case "misplaced":
-            return "move it into a folder ACCOUNT/FEED of the landing area"
+            return "put it, as a plain file, into a folder ACCOUNT/FEED of the landing area"
         case "waiting":
             by_itself = f"it is tried again by itself; {its} doctor looks at the stores"
             by_hand = f"look at the sensor `landing` and its runs; {its} dev starts both"

@@ -4,7 +4,7 @@ A refused or failed file needs nobody any more once one of its name was imported
 so: neither time nor other files clear it.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql as pg
 
 from csv_pipeline.errors import SetupError
 from csv_pipeline.model import ArrivalStatus, Outcome
+from csv_pipeline.spec.feed import BrokenFeed
 from csv_pipeline.storage import overdue, silent_stores, tables
 from csv_pipeline.storage.api_tables import upload
 from csv_pipeline.storage.overdue import KIND, Overdue
@@ -25,6 +26,7 @@ _COUNTED = 1_000
 """Rows to correct are counted up to here."""
 POISON = "poison"
 SILENT = "silent store"
+BROKEN = "broken feed"
 _WAITS = timedelta(minutes=10)
 _BY_PERSON = (Outcome.IMPORTED, Outcome.REFUSED, Outcome.FAILED)
 
@@ -35,7 +37,7 @@ class Need:
 
     `poison` is one that failed so often that it is not tried again by itself. One that is `overdue`
     has no name: it is missed of an account, of a feed or of any. A `silent store` is no file, and
-    of no account; it is asked again at `next_attempt_at`.
+    of no account; it is asked again at `next_attempt_at`. Nor is a `broken feed`, seen broken `at`.
     """
 
     state: str
@@ -56,7 +58,11 @@ class Need:
 
 
 def needs(
-    connection: sa.Connection, account: str | None, limit: int, max_failures: int
+    connection: sa.Connection,
+    account: str | None,
+    limit: int,
+    max_failures: int,
+    broken: Iterable[BrokenFeed] = (),
 ) -> list[Need]:
     """Return what needs a person in an account, or in all that can be seen, the newest first."""
     queries = (
@@ -67,6 +73,7 @@ def needs(
     found += [_missed(one) for one in overdue.find(connection, account)]
     if account is None:
         found += [_silent(one) for one in silent_stores.find(connection)]
+        found += left_out(connection, broken)
     return sorted(found, key=lambda one: one.at, reverse=True)[:limit]
 
 
@@ -103,6 +110,15 @@ def to_correct(connection: sa.Connection, account: str, feed: str, limit: int) -
 def misplaced(connection: sa.Connection, limit: int) -> list[Need]:
     """Return the files that lie where no feed or account can be, the newest first."""
     return _found(connection, _misplaced(), limit, None)
+
+
+def left_out(connection: sa.Connection, broken: Iterable[BrokenFeed]) -> list[Need]:
+    """Return what needs a person of feeds that others go on without."""
+    now = connection.execute(sa.select(sa.func.now())).scalar_one()
+    return [
+        Need(state=BROKEN, number=None, account="", feed=one.name, name="", at=now, problem=one.why)
+        for one in broken
+    ]
 
 
 def dismiss(connection: sa.Connection, import_id: int) -> None:

@@ -159,7 +159,8 @@ def _poison(
 def _set_aside(connection: sa.Connection, claim: Claim, deaths: int) -> None:
     problem = (
         f"{claim.name}: its worker died, or stopped answering, {deaths} times in a row while "
-        "importing it, so it is no longer tried by itself; name it, in a run's config or to "
+        "importing it (its run's log says so if it held more memory than "
+        "CSV_PIPELINE_RUN_MEMORY_BYTES), so it is no longer tried by itself; name it, in a run's config or to "
         "csv-pipeline import, to try it again"
     )
     report = ImportReport.of(claim, Outcome.FAILED, problem=problem, problem_code="worker_died")

@@ -244,7 +244,8 @@ def untold(connection: sa.Connection, account: str | None = None) -> list[Need]:
             feed=None,
             name=row.url,
             at=row.since,
-            problem=f"{row.set_aside:,} messages are set aside; {row.why}",
+            problem=(f"{row.set_aside:,} messages are set aside; " if row.set_aside else "")
+            + row.why,
         )
         for row in connection.execute(_UNTOLD, {"account": account, "often": _ASKED_OFTEN})
     ]

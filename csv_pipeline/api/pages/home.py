@@ -27,7 +27,7 @@ def home(request: Request, caller: Reader, service: ServiceOf) -> Response:
     """Show what needs the caller first."""
     with service.reading(caller) as connection:
         most = service.pipeline.settings.max_failures
-        needs = attention.needs(connection, caller.account, _SHOWN, most)
+        needs = attention.needs(connection, caller.account, _SHOWN, most, service.pipeline.broken)
         last = browse.page(connection, Wanted(account=caller.account, limit=_LAST))
         known = names(connection, caller)
     facts = {
@@ -65,6 +65,9 @@ def _card(need: Need, *, with_account: bool) -> dict[str, Any]:
             address = f"/imports/new?account={need.account}"
         case attention.SILENT:
             text = f"It does not answer, so its files wait. It is asked again. {problem}"
+            action, address = "Look at the files", "/history"
+        case attention.BROKEN:
+            text = f"This feed is left out, and its files wait. {problem}"
             action, address = "Look at the files", "/history"
         case attention.POISON:
             text = f"It failed again and again and is not tried any more. {problem}"

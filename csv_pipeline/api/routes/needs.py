@@ -97,7 +97,7 @@ def listed(
     of = storable(account) or caller.account
     most = service.pipeline.settings.max_failures
     with service.reading(caller) as connection:
-        found = attention.needs(connection, of, limit + 1, most)
+        found = attention.needs(connection, of, limit + 1, most, service.pipeline.broken)
     if caller.may(Scope.ADMIN):
         with service.pipeline.database.begin() as connection:
             found += webhooks.untold(connection, of)
