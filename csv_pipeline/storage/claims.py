@@ -160,8 +160,8 @@ def _set_aside(connection: sa.Connection, claim: Claim, deaths: int) -> None:
     problem = (
         f"{claim.name}: its worker died, or stopped answering, {deaths} times in a row while "
         "importing it (its run's log says so if it held more memory than "
-        "CSV_PIPELINE_RUN_MEMORY_BYTES), so it is no longer tried by itself; name it, in a run's config or to "
-        "csv-pipeline import, to try it again"
+        "CSV_PIPELINE_RUN_MEMORY_BYTES), so it is no longer tried by itself; name it, in a "
+        "run's config or to csv-pipeline import, to try it again"
     )
     report = ImportReport.of(claim, Outcome.FAILED, problem=problem, problem_code="worker_died")
     record_imports(connection, [Record(report=report, claim=claim, deaths=deaths)])
