@@ -44,6 +44,7 @@ class Stage:
     def __init__(self, pipeline: Pipeline, instance: dg.DagsterInstance) -> None:
         self.pipeline, self.instance = pipeline, instance
         self.workers: list[subprocess.Popen[str]] = []
+        self.cursor: str | None = None
 
     def run(self, status: Status, job: dg.JobDefinition | None = None, **how: Any) -> str:
         """Make a run of a status and return its id."""
@@ -81,7 +82,13 @@ class Stage:
     def tick(self, **settings: float) -> None:
         changed = self.pipeline.settings.model_copy(update=settings)
         engine = Engine(lambda: replace(self.pipeline, settings=changed))
-        stalled_runs(dg.build_sensor_context(instance=self.instance, resources={"engine": engine}))
+        told = stalled_runs(
+            dg.build_sensor_context(
+                instance=self.instance, resources={"engine": engine}, cursor=self.cursor
+            )
+        )
+        assert isinstance(told, dg.SensorResult)
+        self.cursor = told.cursor
 
     def status(self, run_id: str) -> Status:
         run = self.instance.get_run_by_id(run_id)

@@ -7,9 +7,9 @@ lease. The code server is not asked: after a reload it knows nothing of the runs
 it started, and they go on.
 """
 
+import json
 import time
-from collections.abc import Collection, Set
-from datetime import datetime
+from collections.abc import Collection, Mapping, Set
 
 import dagster as dg
 import structlog
@@ -23,7 +23,7 @@ from csv_pipeline.defs.uploads import check_upload
 from csv_pipeline.engine import upload_checks
 from csv_pipeline.engine.import_requests import JOB
 from csv_pipeline.storage import leases
-from csv_pipeline.storage.worker import is_gone
+from csv_pipeline.storage.worker import is_gone, this_worker
 
 log = structlog.get_logger()
 WORKED_ON = [
@@ -33,8 +33,6 @@ WORKED_ON = [
     dg.DagsterRunStatus.CANCELING,
 ]
 _SLOWEST_START_SECONDS = 120.0
-_seen = dict[str, tuple[datetime, float]]()
-"""When each run changed last, and since when this process sees it so, in monotonic seconds."""
 _WHY = (
     "The process that did this run's steps is gone, or was not heard of for a lease; "
     "its files are picked up by the next run."
@@ -48,7 +46,7 @@ _WHY = (
 )
 def stalled_runs(
     context: dg.SensorEvaluationContext, engine: dg.ResourceParam[Engine]
-) -> dg.SkipReason:
+) -> dg.SensorResult:
     """Report runs as failed, or as canceled if they were to be, when no process works on them."""
     pipeline = engine.pipeline()
     ours = {key for feed in pipeline.feeds.values() for key in asset_keys(feed)}
@@ -61,16 +59,21 @@ def stalled_runs(
         lost = leases.workers_lost(connection, [r.dagster_run.run_id for r in records])
         leases.sign_off(connection)
     silence = max(pipeline.settings.lease_seconds, _SLOWEST_START_SECONDS)
-    for run_id in _seen.keys() - {record.dagster_run.run_id for record in records}:
-        del _seen[run_id]
+    here = (this_worker() or "").rpartition("/")[0].rpartition("/")[0]  # not its process
+    known, now = json.loads(context.cursor or "{}").get(here, {}), time.monotonic()
+    seen = {record.dagster_run.run_id: _unchanged_since(record, known, now) for record in records}
+    runs = [(record.dagster_run, now - seen[record.dagster_run.run_id][1]) for record in records]
     ended = [
-        record.dagster_run
-        for record in records
-        if lost.get(record.dagster_run.run_id, _never_began(record, silence))
-        and _end(context.instance, record.dagster_run)
+        run
+        for run, silent in runs
+        if lost.get(run.run_id, silent > silence or is_gone(worker_of(run)))
+        and _end(context.instance, run)
     ]
     upload_checks.end_lost(pipeline, lambda run_ids: _over(context.instance, run_ids))
-    return dg.SkipReason(f"{len(records)} runs are worked on; {len(ended)} were, by dead workers.")
+    return dg.SensorResult(
+        skip_reason=f"{len(records)} runs are worked on; {len(ended)} were, by dead workers.",
+        cursor=json.dumps({here: seen}),
+    )
 
 
 def _over(instance: dg.DagsterInstance, run_ids: Collection[str]) -> list[str]:
@@ -86,16 +89,19 @@ def _is_ours(run: dg.DagsterRun, ours: Set[dg.AssetKey]) -> bool:
     return run.job_name in {JOB, undo_import.name, export_rejects.name, check_upload.name}
 
 
-def _never_began(record: dg.RunRecord, seconds: float) -> bool:
-    """Return whether a run without a first step is lost: its process is gone, or silent so long.
+def _unchanged_since(
+    record: dg.RunRecord, known: Mapping[str, tuple[str, float]], now: float
+) -> tuple[str, float]:
+    """Return when a run changed last, and since when it is seen so, in seconds since the boot.
 
-    A clock that is stepped ahead, as after a sleep of the machine, ends no run that begins.
+    That clock is never stepped, as the time of day is after a sleep of the machine. What is `known`
+    is what was seen before on this host, perhaps by an earlier code server.
     """
-    run, now = record.dagster_run, time.monotonic()
-    changed, since = _seen.get(run.run_id, (None, now))
-    if changed != record.update_timestamp:
-        _seen[run.run_id], since = (record.update_timestamp, now), now
-    return now - since > seconds or is_gone(worker_of(run))
+    changed, since = record.update_timestamp.isoformat(), now
+    before = known.get(record.dagster_run.run_id)
+    if before is not None and before[0] == changed:
+        since = min(before[1], now)
+    return changed, since
 
 
 def _end(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
