@@ -82,7 +82,7 @@ def test_a_soak_in_which_all_is_as_it_must_be_is_passed() -> None:
         pytest.param("file of nobody", {"drops": WELL.drops[:2]}, id="half a file was taken"),
         pytest.param("file left", {"left_in_landing": ("a.csv",)}, id="a file is left"),
         pytest.param("process left", {"left_running": ("database 7",)}, id="PostgreSQL is left"),
-        pytest.param("wait", {"waits": [(5.0, 2.0), (9.0, 200.0)]}, id="a file takes minutes"),
+        pytest.param("wait", {"waits": [(5.0, 2.0), (9.0, 3_500.0)]}, id="a file takes an hour"),
         pytest.param("soak", {"faults": ("dev ended with 1",)}, id="dev ended"),
         pytest.param("events", {"samples": (sample(1, events=90),)}, id="many events of a run"),
         pytest.param("events", {"samples": ()}, id="nothing is known of events"),
