@@ -1,5 +1,6 @@
 """Checks say what needs a person as the ledger has it; no run is needed for that."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -95,7 +96,9 @@ def take_all(desk: Desk) -> None:
 
 @pytest.fixture
 def sensor(pipeline: Pipeline) -> Iterator[Sensor]:
-    with pipeline.database.begin() as connection:  # nothing that another test left needs anybody
+    # Nothing that another test left needs anybody, nor what its files would be entered as.
+    shutil.rmtree(pipeline.settings.landing_folder, ignore_errors=True)
+    with pipeline.database.begin() as connection:
         connection.execute(sa.text("TRUNCATE csv_pipeline.arrival, csv_pipeline.import CASCADE"))
     with dg.DagsterInstance.ephemeral() as instance:
         yield Sensor(pipeline, instance)

@@ -136,6 +136,7 @@ def test_the_docs_have_commands_of_every_kind() -> None:
         "new",
         "replay",
         "reprocess",
+        "status",
         "suggest",
         "token",
         "undo",
