@@ -19,7 +19,16 @@ from csv_pipeline_tests.file_stores import Own
 GOOD = "ID,Name\n1,Ann\n"
 OTHER = "ID,Name\n2,Bob\n"
 WRONG = "Colour,Size\nred,3\n"
-TODAY = f"{datetime.now(UTC):%Y-%m-%d}"
+
+
+class _Today:
+    """The day that it is when it is written into a name, as tests may run over midnight."""
+
+    def __str__(self) -> str:
+        return f"{datetime.now(UTC):%Y-%m-%d}"
+
+
+TODAY = _Today()
 
 
 class Landing:

@@ -137,7 +137,7 @@ def test_an_earlier_file_of_the_same_name_is_never_overwritten(landing: Landing)
     assert len(names) == 3
     assert f"{TODAY}/a.csv" in names
     marked = [name for name in names if name != f"{TODAY}/a.csv"]
-    assert all(name.startswith(f"{TODAY}/a-{TODAY.replace('-', '')}T") for name in marked)
+    assert all(name.startswith(f"{TODAY}/a-{str(TODAY).replace('-', '')}T") for name in marked)
     assert {landing.kept(name)[8] for name in names} == {"0", "1", "2"}
 
 
