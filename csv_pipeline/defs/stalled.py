@@ -23,7 +23,7 @@ from csv_pipeline.defs.uploads import check_upload
 from csv_pipeline.engine import upload_checks
 from csv_pipeline.engine.import_requests import JOB
 from csv_pipeline.storage import leases
-from csv_pipeline.storage.worker import is_gone, this_worker
+from csv_pipeline.storage.worker import is_gone, this_place
 
 log = structlog.get_logger()
 WORKED_ON = [
@@ -59,7 +59,7 @@ def stalled_runs(
         lost = leases.workers_lost(connection, [r.dagster_run.run_id for r in records])
         leases.sign_off(connection)
     silence = max(pipeline.settings.lease_seconds, _SLOWEST_START_SECONDS)
-    here = (this_worker() or "").rpartition("/")[0].rpartition("/")[0]  # not its process
+    here = this_place() or ""
     known, now = json.loads(context.cursor or "{}").get(here, {}), time.monotonic()
     seen = {record.dagster_run.run_id: _unchanged_since(record, known, now) for record in records}
     runs = [(record.dagster_run, now - seen[record.dagster_run.run_id][1]) for record in records]

@@ -25,7 +25,7 @@ def this_worker() -> str | None:
 
 def worker_named(pid: int) -> str | None:
     """Return the name of a process in this one's namespace; None if it ended."""
-    place, facts = _place(), _facts(pid)
+    place, facts = this_place(), _facts(pid)
     return f"{place}/{pid}/{facts[_STARTED]}" if place and facts else None
 
 
@@ -36,7 +36,7 @@ def pid_of(worker: str) -> int:
 
 def is_here(worker: str | None) -> bool:
     """Return whether a worker's process id can be looked up by this process."""
-    return worker is not None and worker.rpartition("/")[0].rpartition("/")[0] == _place()
+    return worker is not None and worker.rpartition("/")[0].rpartition("/")[0] == this_place()
 
 
 def is_gone(worker: str | None) -> bool:
@@ -56,7 +56,7 @@ def is_zombie(pid: int) -> bool:
     return facts is not None and facts[_STATE] in _ENDED
 
 
-def _place() -> str | None:
+def this_place() -> str | None:
     """Return the host, its boot and the namespace that this process's id belongs to."""
     try:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
