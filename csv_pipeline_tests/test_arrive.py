@@ -66,6 +66,25 @@ def test_a_file_that_grows_between_two_looks_waits(
     assert (seen.found, seen.growing) == ((), 1)
 
 
+def test_a_file_that_is_written_to_waits_though_its_time_is_of_a_clock_that_is_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = drop(tmp_path, "acme/people/a.csv", age=3600)
+    with path.open("a") as writer, monkeypatch.context() as during:
+        during.setattr(
+            "csv_pipeline.files.landing.time.sleep",
+            lambda _: print("2", file=writer, flush=True),
+        )
+        seen = looking(tmp_path)
+    assert (seen.found, seen.growing) == ((), 1)
+    assert len(looking(tmp_path).found) == 1
+
+
+def test_a_file_that_a_program_keeps_open_and_writes_nothing_to_is_found(tmp_path: Path) -> None:
+    with drop(tmp_path, "acme/people/a.csv", age=3600).open("a"):
+        assert len(looking(tmp_path).found) == 1
+
+
 def test_a_young_file_that_stays_as_it_is_is_found(tmp_path: Path) -> None:
     drop(tmp_path, "acme/people/a.csv", age=0)
     assert len(looking(tmp_path).found) == 1

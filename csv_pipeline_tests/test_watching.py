@@ -140,6 +140,20 @@ def test_a_reader_makes_no_file_complete(watch: Watch, folder: Path) -> None:
     assert heard(watch, 0.5) == []
 
 
+def test_a_file_that_left_while_the_clock_was_ahead_keeps_no_other_waiting(
+    watch: Watch, folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    _write(folder / "one.csv")
+    assert heard(watch) == [folder / "one.csv"]
+    right = time.time
+    with pytest.MonkeyPatch.context() as ahead:
+        ahead.setattr(time, "time", lambda: right() + 15)
+        (folder / "one.csv").rename(tmp_path_factory.mktemp("archive") / "one.csv")
+        time.sleep(0.2)
+    _write(folder / "two.csv")
+    assert heard(watch, 2) == [folder / "two.csv"]
+
+
 def test_a_folder_that_goes_is_not_watched_any_more(watch: Watch, tmp_path: Path) -> None:
     assert watch.is_alive()
     tmp_path.rename(tmp_path.with_name(f"{tmp_path.name}-gone"))

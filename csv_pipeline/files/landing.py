@@ -60,8 +60,10 @@ def scan_landing(  # noqa: PLR0913  # where, for what, what is known, and three 
     """Return the files that are new, account by account until `deadline` (`time.monotonic`).
 
     Only the folder of this name is looked at if an `account` is named. A file modified within the
-    last `settle_seconds` may still be growing: it is looked at again after that time and waits
-    unless size and modification time stayed as they were, unless its store shows whole files only.
+    last `settle_seconds` may still be growing, and so may an older one unless it is sure that no
+    program writes to it, as its time may be of another clock than this machine's: it is looked at
+    again after that time and waits unless size and modification time stayed as they were. Stores
+    that show whole files only have no such files.
     One of a feed that is `broken` waits, unknown to the ledger, until a look that has the feed.
     If somebody knows which files are `complete`, these are looked at and no others, at once.
     `folders` says which are an account's besides the one of its name; of a file in another folder
@@ -90,7 +92,7 @@ def scan_landing(  # noqa: PLR0913  # where, for what, what is known, and three 
             held += 1
         elif (why := fault or _misplaced(file, feeds, accounts)) is not None:
             misplaced.append((file, why))
-        elif complete is None and not store.whole and _age(file) < settle_seconds:
+        elif complete is None and _may_grow(file, listed.location, settle_seconds):
             young.append(file)
         else:
             found.append(file)
@@ -152,8 +154,15 @@ def _found(location: Location, status: FileStatus, account: str, feed: str) -> F
     )
 
 
-def _age(file: FoundFile) -> float:
-    return time.time() - file.modified_at.timestamp()
+def _may_grow(file: FoundFile, location: Location, settle_seconds: float) -> bool:
+    store = store_of(location)
+    if store.whole:
+        return False
+    if time.time() - file.modified_at.timestamp() < settle_seconds:
+        return True
+    with suppress(OSError):  # it is gone, or its owner lets nobody know
+        return store.is_being_written(location) is not False
+    return True
 
 
 def is_ignored(name: str) -> bool:

@@ -7,6 +7,7 @@ a writer may open its file again. The scan of the landing area finds what was lo
 later is another arrival.
 """
 
+import math
 import os
 import threading
 import time
@@ -27,9 +28,19 @@ from watchdog.events import (
     FileSystemEvent,
     FileSystemEventHandler,
 )
-from watchdog.observers.inotify import InotifyObserver
+from watchdog.observers.api import BaseObserver
+from watchdog.observers.inotify import InotifyFullEmitter
+from watchdog.observers.inotify_buffer import InotifyBuffer
 
 _BURST_SECONDS = 0.5
+_HEARD: list[type[FileSystemEvent]] = [
+    FileClosedEvent,
+    FileMovedEvent,
+    FileCreatedEvent,
+    FileModifiedEvent,
+    FileDeletedEvent,
+    DirMovedEvent,
+]
 log = structlog.get_logger()
 
 
@@ -50,6 +61,27 @@ class _Heard:
     closed: bool
 
 
+class _Buffer(InotifyBuffer):
+    """Tell at once of what leaves its name, and not after it was seen where it came to.
+
+    Watchdog waits half a second for that by the machine's clock; what left while that was an hour
+    ahead kept all that was heard later for an hour.
+    """
+
+    delay = -math.inf
+
+
+class _Emitter(InotifyFullEmitter):
+    """Read what the system says of a folder."""
+
+    def on_thread_start(self) -> None:
+        self._inotify = _Buffer(
+            os.fsencode(self.watch.path),
+            recursive=self.watch.is_recursive,
+            event_mask=self.get_event_mask_from_filter(),
+        )
+
+
 class Watch(FileSystemEventHandler):
     """What was heard of the files below a folder; those with an `ignored` name are left out."""
 
@@ -65,7 +97,7 @@ class Watch(FileSystemEventHandler):
         self._ignored, self._is_closed = ignored, is_closed
         self._heard: dict[str, _Heard] = {}
         self._lock, self._deaf = threading.Lock(), False
-        self._observer = InotifyObserver(generate_full_events=True)
+        self._observer = BaseObserver(_Emitter)
         self._is = _inode(self._folder)
 
     @classmethod
@@ -79,7 +111,7 @@ class Watch(FileSystemEventHandler):
         """Return a watch that hears already; None where the system does not let one."""
         watch = cls(folder, waits, ignored, is_closed)
         try:
-            watch._observer.schedule(watch, str(watch._folder), recursive=True)
+            watch._observer.schedule(watch, str(watch._folder), recursive=True, event_filter=_HEARD)
             watch._observer.start()
         except OSError as error:  # too many folders, or a file system that tells nothing
             log.warning("folder is not watched", folder=str(folder), because=str(error))
