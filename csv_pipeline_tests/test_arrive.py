@@ -72,8 +72,7 @@ def test_a_file_that_is_written_to_waits_though_its_time_is_of_a_clock_that_is_b
     path = drop(tmp_path, "acme/people/a.csv", age=3600)
     with path.open("a") as writer, monkeypatch.context() as during:
         during.setattr(
-            "csv_pipeline.files.landing.time.sleep",
-            lambda _: print("2", file=writer, flush=True),
+            "csv_pipeline.files.landing.time.sleep", lambda _: print("2", file=writer, flush=True)
         )
         seen = looking(tmp_path)
     assert (seen.found, seen.growing) == ((), 1)

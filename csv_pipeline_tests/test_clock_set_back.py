@@ -1,9 +1,11 @@
 """What waits until a moment goes on when the clock is set back, as after an hour of being wrong."""
 
+import logging
 import time
 
 import pytest
 import sqlalchemy as sa
+from click.testing import CliRunner
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.remote_origin import RemoteInstigatorOrigin
 from dagster._core.scheduler.instigation import (
@@ -13,6 +15,7 @@ from dagster._core.scheduler.instigation import (
 )
 from dagster._daemon import sensor
 
+from csv_pipeline.defs import daemon
 from csv_pipeline.defs.clock import ignore_ticks_of_the_future
 from csv_pipeline.storage import arrivals, silent_stores
 from csv_pipeline_tests.conftest import Desk
@@ -38,6 +41,19 @@ def test_a_sensor_whose_last_tick_is_of_the_future_ticks(
         instigator_data=SensorInstigatorData(last_tick_timestamp=time.time() - ago),
     )
     assert sensor.is_under_min_interval(state, Every()) is waits  # type: ignore[arg-type]
+
+
+def test_our_daemon_asks_for_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    def end() -> None:
+        raise KeyboardInterrupt
+
+    dagsters = sensor.get_elapsed
+    monkeypatch.setattr(sensor, "get_elapsed", dagsters)
+    monkeypatch.setattr(logging.getLogger("dagster"), "propagate", True)
+    monkeypatch.setattr(daemon, "say_in_one_line", lambda: None)
+    monkeypatch.setattr(daemon, "get_instance_for_cli", end)
+    assert CliRunner().invoke(daemon.run, ["--empty-workspace"]).exit_code == 0
+    assert sensor.get_elapsed is not dagsters
 
 
 @pytest.mark.parametrize("column", ["requested_at", "not_before"])

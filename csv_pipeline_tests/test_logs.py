@@ -138,6 +138,7 @@ def test_a_password_among_the_parameters_is_one_like_any_other(tmp_path: Path) -
     [
         ("postgresql://me:one@two@127.0.0.1:9/x", "write %40 for one in a password"),
         ("postgresql://me@127.0.0.1:9/x?passwort=a", 'invalid connection option "passwort"'),
+        ("mysql://me:one@127.0.0.1:9/x", "PostgreSQL was needed, postgresql://…; it begins with m"),
     ],
 )
 def test_an_address_that_is_written_wrongly_says_what_is_wrong(

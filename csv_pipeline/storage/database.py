@@ -102,12 +102,18 @@ def _given_url(text: str) -> sa.URL:
         SetupError: It is none.
     """
     try:
-        url = sa.make_url(text).set(drivername="postgresql+psycopg")
+        given = sa.make_url(text)
     except (sa.exc.ArgumentError, ValueError):
         raise SetupError(
             "CSV_PIPELINE_DATABASE_URL: postgresql://USER:PASSWORD@HOST/DATABASE was needed; it "
             "is no such address"
         ) from None  # which quotes it
+    if (found := given.get_backend_name()) not in {"postgresql", "postgres"}:
+        raise SetupError(
+            f"CSV_PIPELINE_DATABASE_URL: an address of PostgreSQL was needed, postgresql://…; it "
+            f"begins with {found}"
+        )
+    url = given.set(drivername="postgresql+psycopg")
     if "@" in (url.host or ""):
         raise SetupError(
             "CSV_PIPELINE_DATABASE_URL: USER:PASSWORD@HOST with one @ was needed; it has more: "
