@@ -297,6 +297,8 @@ def test_a_file_goes_through_the_services_and_is_shown_behind_the_proxy(compose:
     token = compose.once("api", "csv-pipeline", "token", "new", "page", "--account", "acme")
     (bearer,) = [f"Bearer {word}" for word in token.split() if word.startswith("csvp_")]
     compose.start("code")
+    healthy = [compose.here(word) for word in SERVICES["code"]["healthcheck"]["test"][1:]]
+    wait_for(lambda: subprocess.run([BIN / healthy[0], *healthy[1:]], check=False).returncode == 0)  # noqa: S603
     compose.start("daemon")
     compose.start("webserver")
     compose.start("api")
