@@ -14,9 +14,8 @@ from csv_pipeline.errors import UnknownImportError
 from csv_pipeline.files.stores import CANNOT, store_of
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.feed import Feed
-from csv_pipeline.storage import claims, idempotency, imports
+from csv_pipeline.storage import claims, idempotency, imports, webhooks
 from csv_pipeline.storage.database import Database
-from csv_pipeline.storage.records import prune_outbox
 
 _LEFT_SECONDS = 3_600.0  # after which no process reports on a settled import any more
 
@@ -29,7 +28,7 @@ def sweep(settings: Settings, database: Database, feeds: Mapping[str, Feed] | No
     result file is put where it belongs first.
     """
     with database.begin() as connection:
-        prune_outbox(connection)
+        webhooks.prune_outbox(connection)
         idempotency.prune(connection)
     remove_expired(settings, database)
     for left in settings.work_area.glob("[0-9]*-*"):
