@@ -127,14 +127,25 @@ def test_the_workspace_names_the_service_of_the_feeds_and_its_port() -> None:
     assert command[command.index("--location-name") + 1] == origin.location_name
 
 
-def test_the_entry_point_reads_secrets_from_files(tmp_path: Path) -> None:
+def test_the_entry_point_reads_our_secrets_from_files_and_leaves_those_of_others(
+    tmp_path: Path,
+) -> None:
     secret = tmp_path / "secret"
     secret.write_text("of $HOME 'the' \"test\"\n")
+    ours = {name for its in OURS.values() for name in its["environment"] if name.endswith("_FILE")}
+    ours |= {"CSV_PIPELINE_DATABASE_URL_FILE"}
+    others = {"AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_SHARED_CREDENTIALS_FILE"}
+    others |= {"AZURE_FEDERATED_TOKEN_FILE", "SSL_CERT_FILE"}
+    environment = {"PATH": os.environ["PATH"], **dict.fromkeys(ours | others, str(secret))}
     command = [str(DEPLOY / "entrypoint.sh"), "env"]
-    environment = {"PATH": os.environ["PATH"], "PGPASSWORD_FILE": str(secret)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)  # noqa: S603
-    assert "PGPASSWORD=of $HOME 'the' \"test\"" in done.stdout.splitlines()
-    assert "PGPASSWORD_FILE" not in done.stdout
+    told = dict(line.split("=", 1) for line in done.stdout.splitlines())
+    assert told.keys() - {"_", "PWD", "OLDPWD", "SHLVL"} == {
+        *("PATH", *others),
+        *(name.removesuffix("_FILE") for name in ours),
+    }
+    assert {told[name] for name in others} == {str(secret)}
+    assert {told[name.removesuffix("_FILE")] for name in ours} == {"of $HOME 'the' \"test\""}
 
 
 def test_the_logins_get_the_passwords_of_the_secrets(
