@@ -131,7 +131,8 @@ def test_the_outbox_keeps_old_messages_until_a_webhook_that_is_away_was_told_of_
         sweep(desk.pipeline.settings, desk.pipeline.database)
         query = "SELECT count(*) FROM csv_pipeline.outbox WHERE payload ->> 'account' = :account"
         with desk.pipeline.database.begin() as connection:
-            return connection.execute(sa.text(query), {"account": desk.account}).scalar_one()
+            kept: int = connection.execute(sa.text(query), {"account": desk.account}).scalar_one()
+        return kept
 
     receiver.answers = [500]
     brought = [desk.bring(PEOPLE.format(n), name=f"{n}.csv").name for n in range(2)]
