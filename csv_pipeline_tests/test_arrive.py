@@ -9,6 +9,7 @@ import pytest
 
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.files.landing import ScanResult, found_file, scan_landing
+from csv_pipeline.files.local import LocalStore
 from csv_pipeline.location import location_of
 from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.storage import arrivals, claims
@@ -82,6 +83,37 @@ def test_a_file_that_is_written_to_waits_though_its_time_is_of_a_clock_that_is_b
 def test_a_file_that_a_program_keeps_open_and_writes_nothing_to_is_found(tmp_path: Path) -> None:
     with drop(tmp_path, "acme/people/a.csv", age=3600).open("a"):
         assert len(looking(tmp_path).found) == 1
+
+
+@pytest.mark.parametrize(("kind", "told"), [("ext4", True), ("nfs4", None), ("fuse.sshfs", None)])
+def test_a_lease_that_a_network_s_file_system_refuses_says_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, told: bool | None
+) -> None:
+    path, device = drop(tmp_path, "area/a.csv"), os.stat(tmp_path).st_dev  # noqa: PTH116
+    (tmp_path / "mounts").write_text(
+        f"1 0 0:0 / /proc rw - proc proc rw\n"
+        f"36 35 {os.major(device)}:{os.minor(device)} / / rw shared:1 - {kind} /dev/x rw\n"
+    )
+    monkeypatch.setattr("csv_pipeline.files.local._MOUNTS", tmp_path / "mounts")
+    with path.open("a"):
+        assert LocalStore().is_being_written(location_of(path)) is told
+
+
+def test_a_file_whose_transfer_stalls_waits_for_a_minute(tmp_path: Path) -> None:
+    with drop(tmp_path, "acme/people/a.csv", age=30).open("a"):
+        seen = looking(tmp_path)
+        assert (seen.found, seen.growing) == ((), 1)
+    assert len(looking(tmp_path).found) == 1
+
+
+def test_a_young_file_waits_where_the_listing_leaves_no_time_for_a_second_look(
+    tmp_path: Path,
+) -> None:
+    drop(tmp_path, "acme/people/old.csv")
+    drop(tmp_path, "acme/people/young.csv", age=0)
+    seen = looking(tmp_path, settle_seconds=2, deadline=time.monotonic() + 0.4)
+    assert [file.name for file in seen.found] == ["old.csv"]
+    assert seen.growing == 1
 
 
 def test_a_young_file_that_stays_as_it_is_is_found(tmp_path: Path) -> None:

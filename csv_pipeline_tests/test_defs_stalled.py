@@ -13,6 +13,8 @@ import pytest
 import sqlalchemy as sa
 
 from csv_pipeline.defs.assembly import assemble
+from csv_pipeline.defs.growth import retention
+from csv_pipeline.defs.reprocessing import reprocess_accounts
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.stalled import stalled_runs
 from csv_pipeline.defs.uploads import check_upload
@@ -118,6 +120,25 @@ def test_the_run_of_a_killed_process_is_ended_while_its_lease_lasts(stage: Stage
         time.sleep(0.01)
     stage.tick()
     assert stage.status(run_id) is Status.FAILURE
+
+
+@pytest.mark.parametrize("job", [reprocess_accounts, retention], ids=["reprocess", "retention"])
+def test_a_job_of_the_night_is_ended_with_its_process(stage: Stage, job: dg.JobDefinition) -> None:
+    run_id = stage.run(Status.STARTED, job)
+    stage.let_be_elsewhere(run_id, lease_seconds=-11)
+    stage.tick()
+    assert stage.status(run_id) is Status.FAILURE
+
+
+def test_a_forked_process_that_is_silent_for_long_and_lives_is_let_be(stage: Stage) -> None:
+    forked = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    run_id = stage.run(Status.STARTED)
+    stage.instance.add_run_tags(run_id, {WORKER: f"{run_id} {worker_named(forked.pid)}"})
+    for _ in range(2):
+        stage.tick(lease_seconds=0)
+    assert stage.status(run_id) is Status.STARTED
+    forked.kill()
+    forked.communicate()
 
 
 def test_the_run_of_a_living_process_goes_on_whatever_its_lease(stage: Stage) -> None:

@@ -1,5 +1,6 @@
 """Hear which files of a folder are complete; what is being written is not."""
 
+import gc
 import sys
 import threading
 import time
@@ -10,6 +11,7 @@ from typing import cast
 
 import pytest
 from dagster._core.errors import DagsterUserCodeUnreachableError
+from watchdog.observers.inotify_c import InotifyEvent
 
 from csv_pipeline.defs import sensors, watcher
 from csv_pipeline.defs.watcher import Watcher
@@ -152,6 +154,24 @@ def test_a_file_that_left_while_the_clock_was_ahead_keeps_no_other_waiting(
         time.sleep(0.2)
     _write(folder / "two.csv")
     assert heard(watch, 2) == [folder / "two.csv"]
+
+
+def test_files_that_left_are_not_kept_in_mind(
+    folder: Path,
+    watch: Watch,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    monkeypatch.setattr("csv_pipeline.files.watching._MOST_MOVES", 5)
+    archive = tmp_path_factory.mktemp("archive")
+    for number in range(40):
+        _write(folder / f"{number}.csv")
+        (folder / f"{number}.csv").rename(archive / f"{number}.csv")
+        time.sleep(0.005)
+    _write(folder / "last.csv")
+    assert heard(watch) == [folder / "last.csv"]
+    kept = [one for one in gc.get_objects() if isinstance(one, InotifyEvent) and one.is_moved_from]
+    assert len(kept) < 20
 
 
 def test_a_folder_that_goes_is_not_watched_any_more(watch: Watch, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ def remove_expired(
 ) -> dg.Output[dict[str, int]]:
     """Remove it; of each partition of an asset the newest run of Dagster stays."""
     pipeline, instance = engine.pipeline(), context.instance
+    pipeline.leases.work_on(context.run.run_id, whole=True)
     if config.dry_run:
         found = engine_retention.look(pipeline)
     else:

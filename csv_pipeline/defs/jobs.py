@@ -66,8 +66,10 @@ def rejects(
     context: dg.OpExecutionContext, config: RejectsConfig, engine: dg.ResourceParam[Engine]
 ) -> dg.Output[str]:
     """Write the rejected rows that none has repaired yet, and say where they are."""
+    pipeline = engine.pipeline()
+    pipeline.leases.work_on(context.run.run_id, whole=True)
     try:
-        path = str(engine.pipeline().leave_rejects(config.import_id) or "")
+        path = str(pipeline.leave_rejects(config.import_id) or "")
     except PipelineError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     context.log.info("Rows to correct: %s", path or "none is open")

@@ -15,15 +15,17 @@ import dagster as dg
 import structlog
 from dagster._core.events import JobFailureData, RunFailureReason
 
+from csv_pipeline.defs.growth import retention
 from csv_pipeline.defs.jobs import export_rejects, undo_import
 from csv_pipeline.defs.keys import asset_keys
 from csv_pipeline.defs.launcher import worker_of
+from csv_pipeline.defs.reprocessing import reprocess_accounts
 from csv_pipeline.defs.resource import Engine
 from csv_pipeline.defs.uploads import check_upload
 from csv_pipeline.engine import upload_checks
 from csv_pipeline.engine.import_requests import JOB
 from csv_pipeline.storage import leases
-from csv_pipeline.storage.worker import is_gone, this_place
+from csv_pipeline.storage.worker import is_gone, is_here, this_place
 
 log = structlog.get_logger()
 WORKED_ON = [
@@ -32,6 +34,7 @@ WORKED_ON = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+_JOBS = [undo_import, export_rejects, check_upload, reprocess_accounts, retention]
 _SLOWEST_START_SECONDS = 120.0
 _WHY = (
     "The process that did this run's steps is gone, or was not heard of for a lease; "
@@ -66,8 +69,7 @@ def stalled_runs(
     ended = [
         run
         for run, silent in runs
-        if lost.get(run.run_id, silent > silence or is_gone(worker_of(run)))
-        and _end(context.instance, run)
+        if lost.get(run.run_id, _is_lost(run, silent > silence)) and _end(context.instance, run)
     ]
     upload_checks.end_lost(pipeline, lambda run_ids: _over(context.instance, run_ids))
     return dg.SensorResult(
@@ -86,7 +88,16 @@ def _is_ours(run: dg.DagsterRun, ours: Set[dg.AssetKey]) -> bool:
     """Return whether all that a run does are our steps; others have no entry."""
     if run.asset_selection:
         return run.asset_selection <= ours
-    return run.job_name in {JOB, undo_import.name, export_rejects.name, check_upload.name}
+    return run.job_name in {JOB, *(job.name for job in _JOBS)}
+
+
+def _is_lost(run: dg.DagsterRun, silent: bool) -> bool:
+    """Return whether a run that no process signed on for is over, if it was `silent` for long.
+
+    Of a process on this host that was forked for it, the process table tells.
+    """
+    worker = worker_of(run)
+    return is_gone(worker) if is_here(worker) else silent
 
 
 def _unchanged_since(

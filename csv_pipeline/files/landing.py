@@ -2,7 +2,7 @@
 
 The landing area is `{area}/{account}/{feed}/…`, folders below the feed allowed, in any store. A
 file is new if its location, size, modification time and ETag together were never seen; no clock and
-no high-water mark is compared. Listing hashes nothing and opens nothing.
+no high-water mark is compared. Listing hashes nothing and reads no file.
 """
 
 import difflib
@@ -23,6 +23,8 @@ from csv_pipeline.model import FileIdentity, FoundFile
 
 _NO_FOLDERS: Mapping[str, str] = MappingProxyType({})
 _UNFINISHED = (".part", ".tmp", ".crdownload", ".filepart")
+_SHORTEST_WAIT_SECONDS = 0.5  # between two looks at a file, where there is time for so little
+_STALLED_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +64,9 @@ def scan_landing(  # noqa: PLR0913  # where, for what, what is known, and three 
     Only the folder of this name is looked at if an `account` is named. A file modified within the
     last `settle_seconds` may still be growing, and so may an older one unless it is sure that no
     program writes to it, as its time may be of another clock than this machine's: it is looked at
-    again after that time and waits unless size and modification time stayed as they were. Stores
-    that show whole files only have no such files.
+    again after that time and waits unless size and modification time stayed as they were; for a
+    minute also if it is sure that a program has it open for writing, as a transfer that stalls
+    does. Stores that show whole files only have no such files.
     One of a feed that is `broken` waits, unknown to the ledger, until a look that has the feed.
     If somebody knows which files are `complete`, these are looked at and no others, at once.
     `folders` says which are an account's besides the one of its name; of a file in another folder
@@ -74,6 +77,8 @@ def scan_landing(  # noqa: PLR0913  # where, for what, what is known, and three 
     young: list[FoundFile] = []
     held, stopped_at = 0, None
     store = store_of(landing)
+    # What may grow is to be looked at twice, however long the listing takes.
+    wait = 0.0 if store.whole else min(settle_seconds, (deadline - time.monotonic()) / 2)
     store.prepare(landing)
     listing = (
         store.listing(landing, start_at or "", is_ignored, only=account or "")
@@ -81,7 +86,7 @@ def scan_landing(  # noqa: PLR0913  # where, for what, what is known, and three 
         else _listing_of(complete, landing)
     )
     for listed in listing:
-        if time.monotonic() > deadline:
+        if time.monotonic() > deadline - wait:
             stopped_at = listed.at
             break
         file, fault = _of_listing(listed, landing, folders)
@@ -96,10 +101,11 @@ def scan_landing(  # noqa: PLR0913  # where, for what, what is known, and three 
             young.append(file)
         else:
             found.append(file)
-    if young:
+    settled: list[FoundFile] = []
+    if young and wait >= min(settle_seconds, _SHORTEST_WAIT_SECONDS):
         # A file of the future, by a clock that is wrong, waits no longer than one of just now.
-        time.sleep(max(0.0, min(settle_seconds, deadline - time.monotonic())))
-    settled = [file for file in young if unchanged(location_of(file.location), *file.identity[1:])]
+        time.sleep(wait)
+        settled = [file for file in young if _is_settled(file, location_of(file.location))]
     return ScanResult(
         found=(*found, *settled),
         misplaced=tuple(misplaced),
@@ -158,11 +164,25 @@ def _may_grow(file: FoundFile, location: Location, settle_seconds: float) -> boo
     store = store_of(location)
     if store.whole:
         return False
-    if time.time() - file.modified_at.timestamp() < settle_seconds:
+    if _age(file) < settle_seconds:
         return True
+    return _is_open(location) is not False
+
+
+def _is_settled(file: FoundFile, location: Location) -> bool:
+    """Return whether a file is as it was, and no program is known to be in the midst of it."""
+    still = unchanged(location, *file.identity[1:]) is not None
+    return still and (_age(file) > _STALLED_SECONDS or not _is_open(location))
+
+
+def _is_open(location: Location) -> bool | None:
     with suppress(OSError):  # it is gone, or its owner lets nobody know
-        return store.is_being_written(location) is not False
-    return True
+        return store_of(location).is_being_written(location)
+    return None
+
+
+def _age(file: FoundFile) -> float:
+    return time.time() - file.modified_at.timestamp()
 
 
 def is_ignored(name: str) -> bool:

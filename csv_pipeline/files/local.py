@@ -22,6 +22,8 @@ from csv_pipeline.files.watching import Waits, Watch
 from csv_pipeline.location import Location, parts_below, storable
 
 _CHUNK = 4 * 1024**2
+_MOUNTS = Path("/proc/self/mountinfo")
+_REMOTE = {"nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "lustre", "glusterfs"}
 
 
 def path_of(location: Location) -> Path:
@@ -140,7 +142,8 @@ class LocalStore(FileStore):
     def is_being_written(self, location: Location) -> bool | None:
         """Ask Linux, which leases a file for reading only if no process writes to it.
 
-        And only to its owner or root: fcntl(2), F_SETLEASE.
+        And only to its owner or root: fcntl(2), F_SETLEASE. On a network's file system a lease
+        depends on the server, which refuses it of a file that nobody writes to, too.
         """
         if sys.platform != "linux":
             return None
@@ -153,7 +156,8 @@ class LocalStore(FileStore):
             fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
             fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
         except OSError as error:
-            return True if error.errno == errno.EAGAIN else None
+            open_here = error.errno == errno.EAGAIN and not _is_remote(os.fstat(descriptor).st_dev)
+            return True if open_here else None
         finally:
             os.close(descriptor)
         return False
@@ -175,6 +179,17 @@ class LocalStore(FileStore):
     def _hold_to(self, location: Location, wanted: FileStatus) -> None:
         if self.status(location) != wanted:
             raise FileNotFoundError(errno.ESTALE, "it was changed since", str(location))
+
+
+def _is_remote(device: int) -> bool:
+    """Return whether a device is a network's file system: proc_pid_mountinfo(5)."""
+    number = f"{os.major(device)}:{os.minor(device)}"
+    for line in _MOUNTS.read_text(errors="replace").splitlines():
+        where, _, what = line.partition(" - ")
+        if where.split()[2] == number:
+            kind = what.split()[0]
+            return kind in _REMOTE or kind.startswith("fuse")
+    return False
 
 
 def _paths(path: Path, ignored: Callable[[str], bool]) -> Iterator[Path]:

@@ -31,8 +31,10 @@ from watchdog.events import (
 from watchdog.observers.api import BaseObserver
 from watchdog.observers.inotify import InotifyFullEmitter
 from watchdog.observers.inotify_buffer import InotifyBuffer
+from watchdog.observers.inotify_c import InotifyEvent
 
 _BURST_SECONDS = 0.5
+_MOST_MOVES = 1_000
 _HEARD: list[type[FileSystemEvent]] = [
     FileClosedEvent,
     FileMovedEvent,
@@ -69,6 +71,19 @@ class _Buffer(InotifyBuffer):
     """
 
     delay = -math.inf
+
+    _left = 0
+
+    def _group_events(
+        self, event_list: list[InotifyEvent]
+    ) -> list[InotifyEvent | tuple[InotifyEvent, InotifyEvent]]:
+        # Watchdog remembers each file that ever left. If it forgets a folder that is just moving,
+        # what comes to its new name is not heard, and another watch is opened.
+        self._left += sum(event.is_moved_from for event in event_list)
+        if self._left > _MOST_MOVES:
+            self._inotify.clear_move_records()
+            self._left = 0
+        return super()._group_events(event_list)
 
 
 class _Emitter(InotifyFullEmitter):
