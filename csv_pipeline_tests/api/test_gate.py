@@ -112,6 +112,22 @@ def test_more_requests_than_a_token_may_send_are_refused_and_others_go_on(
     assert other.get("/api/v1/imports/0").status_code == 404
 
 
+@pytest.mark.parametrize(("ahead", "waits"), [("29 seconds", True), ("1 hour", False)])
+def test_requests_go_on_after_the_clock_was_set_back(
+    pipeline: Pipeline, account: str, ahead: str, waits: bool
+) -> None:
+    rate = Rate(3, timedelta(seconds=30))
+    kept = sa.text(
+        "UPDATE csv_pipeline.rate_limit SET paid_until = now() + CAST(:ahead AS interval) "
+        "WHERE key = :key"
+    )
+    with pipeline.database.begin() as connection:
+        seconds_to_wait(connection, account, rate)
+        connection.execute(kept, {"ahead": ahead, "key": account})
+        answers = [seconds_to_wait(connection, account, rate) > 0 for _ in range(4)]
+    assert answers == ([True] * 4 if waits else [False, False, False, True])
+
+
 def test_the_sweep_forgets_requests_of_strangers_that_are_paid_for(
     pipeline: Pipeline, account: str
 ) -> None:
