@@ -9,7 +9,8 @@ from csv_pipeline.engine.housekeeping import sweep
 from csv_pipeline.errors import LostClaimError
 from csv_pipeline.model import ImportReport, Outcome
 from csv_pipeline.storage import claims, imports
-from csv_pipeline.storage.records import OUTBOX_DAYS, Record, record_imports
+from csv_pipeline.storage.records import Record, record_imports
+from csv_pipeline.storage.webhooks import OUTBOX_DAYS
 from csv_pipeline_tests.conftest import Desk
 
 

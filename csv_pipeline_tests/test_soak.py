@@ -209,10 +209,11 @@ def test_the_clock_that_is_stepped_is_that_of_the_database_or_of_all(tmp_path: P
 
 
 @pytest.mark.parametrize("step", [-STEP_SECONDS, 0, STEP_SECONDS])
-def test_how_long_a_file_took_is_known_while_the_clock_is_wrong(step: int) -> None:
-    settled_at = NOON.timestamp() + FIRST.complete_at + 2.5 + step
+@pytest.mark.parametrize("seconds", [-1.5, 2.5, 1_900, 2_700])
+def test_how_long_a_file_took_is_known_while_the_clock_is_wrong(step: int, seconds: float) -> None:
+    settled_at = NOON.timestamp() + FIRST.complete_at + seconds + step
     ledger = [arrived(FIRST, "imported", settled_at=settled_at)]
-    assert lags([FIRST], ledger, NOON.timestamp()) == [(60.0, 2.5)]
+    assert lags([FIRST], ledger, NOON.timestamp()) == [(60.0, seconds)]
 
 
 def test_the_report_keeps_and_draws_what_was_seen(tmp_path: Path) -> None:

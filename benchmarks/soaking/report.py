@@ -5,7 +5,6 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from math import remainder
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -17,6 +16,7 @@ from benchmarks.soaking.verdict import WATCHED, Evidence, growth_mb
 
 ROOT = Path(__file__).parents[2]
 JSON, CHART = ROOT / "benchmarks/soak.json", ROOT / "docs/soak.svg"
+_EARLY = 60.0  # seconds by which a file may be settled before its writer said that it is complete
 _COLOURS = {"code": "#1a73e8", "daemon": "#f29900", "runs' source": "#9aa0a6"}
 
 
@@ -30,7 +30,7 @@ def lags(
     """
     settled = {arrived.identity: arrived.settled_at for arrived in ledger}
     return sorted(
-        (drop.complete_at, remainder(at - began - drop.complete_at, STEP_SECONDS))
+        (drop.complete_at, (at - began - drop.complete_at + _EARLY) % STEP_SECONDS - _EARLY)
         for drop in drops
         if (at := settled.get(drop.identity)) is not None
     )

@@ -19,7 +19,7 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import Queued
 from dagster._utils.interrupts import capture_interrupts
 from dagster_shared.cli import WorkspaceOpts, workspace_options
 
-from csv_pipeline.defs.clock import ignore_ticks_of_the_future
+from csv_pipeline.defs.clock import go_on_when_it_is_set_back, without_long_waits
 from csv_pipeline.defs.launcher import SOURCE, ForkingRunLauncher
 from csv_pipeline.defs.outages import say_in_one_line
 from csv_pipeline.defs.prompt_queue import PromptQueue
@@ -38,7 +38,7 @@ def daemons(instance: DagsterInstance) -> Iterator[DagsterDaemon[Any]]:
     yield Watcher(settings().landing_areas, waits, asked)
     for daemon in known:
         prompt = isinstance(daemon, QueuedRunCoordinatorDaemon)
-        yield PromptQueue(asked) if prompt else daemon
+        yield PromptQueue(asked) if prompt else without_long_waits(daemon)
 
 
 @click.group()
@@ -56,7 +56,7 @@ def run(log_level: str, **workspace: object) -> None:
     # own, and all that Dagster says would be said twice from then on.
     logging.getLogger("dagster").propagate = False
     say_in_one_line()
-    ignore_ticks_of_the_future()
+    go_on_when_it_is_set_back()
     try:
         with capture_interrupts(), get_instance_for_cli() as instance:
             if isinstance(instance.run_launcher, ForkingRunLauncher):

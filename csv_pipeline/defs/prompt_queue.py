@@ -42,7 +42,9 @@ class PromptQueue(QueuedRunCoordinatorDaemon):
         while not shutdown_event.is_set():
             yield SpanMarker.START_SPAN
             try:
-                yield from self.run_iteration(workspace_process_context)
+                # Since when a code server is away is told by a clock that is never stepped.
+                now = time.monotonic()
+                yield from self.run_iteration(workspace_process_context, fixed_iteration_time=now)
             except Exception:  # Dagster keeps it and shows it
                 error = serializable_error_info_from_exc_info(sys.exc_info())
                 self._logger.exception("runs not started")

@@ -1,7 +1,8 @@
 """Tell webhooks and alerts what the outbox holds for them: at least once, in order.
 
 Who does not take a message is asked again, later each time, and the messages behind it wait. What
-was not taken for a day is set aside in `csv_pipeline.webhook_failure`, and `send_again` brings it.
+was not taken for a day is set aside in `csv_pipeline.webhook_failure`, with all behind it that is
+older than a day, and `send_again` brings it.
 """
 
 import random
@@ -28,13 +29,15 @@ def deliver(database: Database, seconds: float, *, page_url: str | None = None) 
     with database.begin() as connection:
         due = webhooks.take_due(connection, _AT_ONCE)
     for webhook, secret in due:
+        attempts = webhook.attempts
         for batch in _waiting(database, webhook):
             if time.monotonic() > deadline:
                 return taken
             problem = _send(webhook, secret, batch, page_url)
-            _note(database, webhook, batch, problem)
+            _note(database, webhook.webhook_id, attempts, batch, problem)
             if problem is not None:
                 break
+            attempts = 0
             taken += len(batch)
     return taken
 
@@ -136,16 +139,15 @@ def _send(
 
 
 def _note(
-    database: Database, webhook: Webhook, batch: Sequence[Message], problem: str | None
+    database: Database, number: int, attempts: int, batch: Sequence[Message], problem: str | None
 ) -> None:
     with database.begin() as connection:
         if problem is None:
-            webhooks.told(connection, webhook.webhook_id, batch[-1])
-        elif webhook.attempts + 1 >= _MOST_ATTEMPTS:
-            webhooks.put_aside(connection, webhook.webhook_id, batch, problem)
+            webhooks.told(connection, number, batch[-1])
+        elif attempts + 1 >= _MOST_ATTEMPTS:
+            webhooks.put_aside(connection, number, batch[-1], problem)
         else:
-            pause = _pause(webhook.attempts)
-            webhooks.not_told(connection, webhook.webhook_id, problem, pause)
+            webhooks.not_told(connection, number, problem, _pause(attempts))
 
 
 def _pause(attempts: int) -> timedelta:

@@ -14,9 +14,8 @@ from csv_pipeline.errors import UnknownImportError
 from csv_pipeline.files.stores import CANNOT, store_of
 from csv_pipeline.settings import Settings
 from csv_pipeline.spec.feed import Feed
-from csv_pipeline.storage import claims, idempotency, imports
+from csv_pipeline.storage import claims, idempotency, imports, rate_limits, webhooks
 from csv_pipeline.storage.database import Database
-from csv_pipeline.storage.records import prune_outbox
 
 _LEFT_SECONDS = 3_600.0  # after which no process reports on a settled import any more
 
@@ -24,13 +23,14 @@ _LEFT_SECONDS = 3_600.0  # after which no process reports on a settled import an
 def sweep(settings: Settings, database: Database, feeds: Mapping[str, Feed] | None = None) -> None:
     """Remove what workers left behind: untouched for long, and work directories not claimed.
 
-    Old messages of the outbox, old keys and expired uploads go, too. A dry run may have no claim;
-    its work stays as long as its process lives. Where a worker was killed after its commit, the
-    result file is put where it belongs first.
+    Old messages of the outbox, old keys, expired uploads and limits of requests that are paid for
+    go, too. A dry run may have no claim; its work stays as long as its process lives. Where a
+    worker was killed after its commit, the result file is put where it belongs first.
     """
     with database.begin() as connection:
-        prune_outbox(connection)
+        webhooks.prune_outbox(connection)
         idempotency.prune(connection)
+        rate_limits.forget_paid(connection)
     remove_expired(settings, database)
     for left in settings.work_area.glob("[0-9]*-*"):
         if _is_left(left, settings):

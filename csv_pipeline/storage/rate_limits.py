@@ -2,7 +2,8 @@
 
 The generic cell rate algorithm (ITU-T I.371, as in "virtual scheduling"): of each key one moment is
 kept, up to which its requests are paid for. A request pays for its share of the period; one that
-would be paid for later than a whole period from now is too many.
+would be paid for later than a whole period from now is too many. Where more than that is kept, the
+database's clock was set back since, and nothing is owed.
 """
 
 from dataclasses import dataclass
@@ -38,15 +39,18 @@ def forget_paid(connection: sa.Connection) -> None:
     connection.execute(sa.delete(table).where(table.c.paid_until < sa.func.clock_timestamp()))
 
 
-_PAY = sa.text("""
+_OWED = """
+    CASE WHEN kept.paid_until <= clock_timestamp() + CAST(:period AS interval)
+        THEN greatest(kept.paid_until, clock_timestamp()) ELSE clock_timestamp() END
+"""
+_PAY = sa.text(f"""
     INSERT INTO csv_pipeline.rate_limit AS kept (key, paid_until)
     VALUES (:key, clock_timestamp() + :share)
     ON CONFLICT (key) DO UPDATE
-        SET paid_until = greatest(kept.paid_until, clock_timestamp()) + :share
-        WHERE greatest(kept.paid_until, clock_timestamp()) + :share
-            <= clock_timestamp() + CAST(:period AS interval)
+        SET paid_until = {_OWED} + :share
+        WHERE {_OWED} + :share <= clock_timestamp() + CAST(:period AS interval)
     RETURNING set_config('synchronous_commit', 'off', true)
-""")
+""")  # noqa: S608
 _WAIT = sa.text("""
     SELECT extract(epoch FROM
         paid_until + CAST(:share AS interval) - CAST(:period AS interval) - clock_timestamp())

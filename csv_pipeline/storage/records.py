@@ -7,7 +7,6 @@ holds no value of a row.
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,10 +14,6 @@ from pydantic import TypeAdapter
 
 from csv_pipeline.errors import LostClaimError
 from csv_pipeline.model import Claim, ImportReport, Outcome
-from csv_pipeline.storage import tables
-
-OUTBOX_DAYS = 7
-"""How long the outbox says that an import was settled."""
 
 _REPORT = TypeAdapter(ImportReport)
 
@@ -65,12 +60,6 @@ def record_imports(
     for claim in _claims(records):
         if claim.arrival_id not in ended:
             raise LostClaimError(claim.arrival_id, claim.attempt)
-
-
-def prune_outbox(connection: sa.Connection) -> None:
-    """Forget what the outbox told longer than `OUTBOX_DAYS` ago."""
-    told_at, age = tables.outbox.c.created_at, timedelta(days=OUTBOX_DAYS)
-    connection.execute(sa.delete(tables.outbox).where(told_at < sa.func.now() - age))
 
 
 def _claims(records: Iterable[Record]) -> Iterable[Claim]:

@@ -35,6 +35,9 @@ UNTOLD = "untold"
 """The state of a webhook or alert that does not take its messages."""
 LONGEST = 10
 """After so many times its quiet seconds an alert is told, though messages still come."""
+OUTBOX_DAYS = 7
+"""How long the outbox says that an import was settled, to others than webhooks and alerts."""
+_ONE_DAY = timedelta(days=1)
 _TAKEN = timedelta(seconds=60)
 _ASKED_OFTEN = 5
 
@@ -281,15 +284,27 @@ def not_told(
     )
 
 
-def put_aside(
-    connection: sa.Connection, webhook_id: int, messages: Sequence[Message], problem: str
-) -> None:
-    """Keep messages that a webhook or alert never took, and go on with the next ones."""
-    names = [column.name for column in failure.c if column.name in _OF_MESSAGE]
-    facts = [{name: getattr(message, name) for name in names} for message in messages]
-    common = {"webhook_id": webhook_id, "problem": problem}
-    connection.execute(sa.insert(failure), [one | common for one in facts])
-    told(connection, webhook_id, messages[-1])
+def put_aside(connection: sa.Connection, webhook_id: int, last: Message, problem: str) -> None:
+    """Keep what a webhook or alert never took, up to a message, and go on with what follows.
+
+    What follows and is older than a day is kept with it, so that who is away for long is not asked
+    for each message anew, and the outbox keeps what waits for two days at most.
+    """
+    facts = {
+        "webhook_id": webhook_id,
+        "problem": problem,
+        "turn": last.turn,
+        "outbox_id": last.outbox_id,
+        "age": _ONE_DAY,
+    }
+    kept: Any = connection.execute(_PUT_ASIDE, facts).one_or_none()
+    if kept is not None:  # it was not removed meanwhile
+        told(connection, webhook_id, Message(**kept._mapping))
+
+
+def prune_outbox(connection: sa.Connection) -> None:
+    """Forget what was told longer than `OUTBOX_DAYS` ago and waits for no webhook or alert."""
+    connection.execute(_PRUNE, {"age": timedelta(days=OUTBOX_DAYS)})
 
 
 def _missing(webhook_id: int) -> SetupError:
@@ -304,7 +319,6 @@ def _webhook(row: sa.Row[Any]) -> Webhook:
     return Webhook(**facts | {"kinds": tuple(facts["kinds"])})
 
 
-_OF_MESSAGE = {field.name for field in fields(Message)}
 _COLUMNS = tuple(table.c[field.name] for field in fields(Webhook))
 _NOT_REACHED = "pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
 _OF_ANOTHER = sa.text(f"""
@@ -321,13 +335,38 @@ _MESSAGES_BEFORE = sa.text(f"""
         SELECT max(outbox_id) FROM csv_pipeline.outbox WHERE turn > {_NOT_REACHED}
     )
 """)  # noqa: S608
-_WAITING = """
-    SELECT o.* FROM csv_pipeline.outbox o
-    WHERE o.turn < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
-        AND (o.turn, o.outbox_id) > (webhook.told_up_to, webhook.told_last)
+_IS_TO_BE_TOLD = """
+    (o.turn, o.outbox_id) > (webhook.told_up_to, webhook.told_last)
         AND o.kind = ANY (webhook.kinds)
         AND (webhook.account IS NULL OR o.payload ->> 'account' = webhook.account)
 """
+_WAITING = f"""
+    SELECT o.* FROM csv_pipeline.outbox o
+    WHERE o.turn < pg_snapshot_xmin(pg_current_snapshot())::text::bigint AND {_IS_TO_BE_TOLD}
+"""  # noqa: S608
+_PUT_ASIDE = sa.text(f"""
+    WITH waiting AS (
+        SELECT w.*, bool_and(
+            (w.turn, w.outbox_id) <= (:turn, :outbox_id)
+            OR w.created_at < now() - CAST(:age AS interval)
+        ) OVER (ORDER BY w.turn, w.outbox_id) AS goes
+        FROM csv_pipeline.webhook, LATERAL ({_WAITING}) w
+        WHERE webhook.webhook_id = :webhook_id
+    ),
+    kept AS (
+        INSERT INTO csv_pipeline.webhook_failure
+            (webhook_id, outbox_id, import_id, kind, created_at, payload, problem)
+        SELECT :webhook_id, outbox_id, import_id, kind, created_at, payload, :problem
+        FROM waiting WHERE goes ORDER BY turn, outbox_id
+    )
+    SELECT outbox_id, turn, import_id, kind, created_at, payload
+    FROM waiting WHERE goes ORDER BY turn DESC, outbox_id DESC LIMIT 1
+""")  # noqa: S608
+_PRUNE = sa.text(f"""
+    DELETE FROM csv_pipeline.outbox o
+    WHERE o.created_at < now() - CAST(:age AS interval)
+        AND NOT EXISTS (SELECT FROM csv_pipeline.webhook WHERE {_IS_TO_BE_TOLD})
+""")  # noqa: S608
 _IS_DUE = f"""
     CASE WHEN webhook.quiet_seconds IS NULL THEN EXISTS ({_WAITING}) ELSE (
         SELECT max(w.created_at) < now() - webhook.quiet_seconds * interval '1 second'

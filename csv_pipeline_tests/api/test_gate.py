@@ -4,15 +4,18 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from csv_pipeline.access import Scope
 from csv_pipeline.api import gate
 from csv_pipeline.api.app import make_app
 from csv_pipeline.api.service import Service
+from csv_pipeline.engine.housekeeping import sweep
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.storage import tokens
-from csv_pipeline.storage.rate_limits import Rate
+from csv_pipeline.storage.api_tables import rate_limit
+from csv_pipeline.storage.rate_limits import Rate, seconds_to_wait
 from csv_pipeline_tests.conftest import Desk
 
 Api = Callable[..., TestClient]
@@ -107,6 +110,35 @@ def test_more_requests_than_a_token_may_send_are_refused_and_others_go_on(
     assert answer.json()["code"] == "too_many_requests"
     assert 1 <= int(answer.headers["retry-after"]) <= 10
     assert other.get("/api/v1/imports/0").status_code == 404
+
+
+@pytest.mark.parametrize(("ahead", "waits"), [("29 seconds", True), ("1 hour", False)])
+def test_requests_go_on_after_the_clock_was_set_back(
+    pipeline: Pipeline, account: str, ahead: str, waits: bool
+) -> None:
+    rate = Rate(3, timedelta(seconds=30))
+    kept = sa.text(
+        "UPDATE csv_pipeline.rate_limit SET paid_until = now() + CAST(:ahead AS interval) "
+        "WHERE key = :key"
+    )
+    with pipeline.database.begin() as connection:
+        seconds_to_wait(connection, account, rate)
+        connection.execute(kept, {"ahead": ahead, "key": account})
+        answers = [seconds_to_wait(connection, account, rate) > 0 for _ in range(4)]
+    assert answers == ([True] * 4 if waits else [False, False, False, True])
+
+
+def test_the_sweep_forgets_requests_of_strangers_that_are_paid_for(
+    pipeline: Pipeline, account: str
+) -> None:
+    with pipeline.database.begin() as connection:
+        for seconds in (0, 60):
+            rate = Rate(1, timedelta(seconds=seconds))
+            assert seconds_to_wait(connection, f"{account} {seconds}", rate) == 0
+    sweep(pipeline.settings, pipeline.database)
+    query = sa.select(rate_limit.c.key).where(rate_limit.c.key.startswith(account))
+    with pipeline.database.begin() as connection:
+        assert list(connection.scalars(query)) == [f"{account} 60"]
 
 
 @pytest.mark.parametrize("is_told", [True, False])

@@ -13,6 +13,7 @@ from csv_pipeline.account import Account
 from csv_pipeline.engine import delivery
 from csv_pipeline.engine import webhooks as engine
 from csv_pipeline.engine.accounts import declare
+from csv_pipeline.engine.housekeeping import sweep
 from csv_pipeline.engine.pipeline import Pipeline
 from csv_pipeline.storage import overdue, webhooks
 from csv_pipeline_tests.conftest import Desk
@@ -85,20 +86,63 @@ def test_a_webhook_that_failed_waits_before_it_is_asked_again(
     assert (one.attempts, one.problem) == (1, "answered 500")
 
 
-def test_a_message_that_was_never_taken_is_set_aside(
+def aged(desk: Desk, names: list[str], age: str) -> None:
+    late = "UPDATE csv_pipeline.outbox SET created_at = now() - CAST(:age AS interval) "
+    its = "WHERE payload ->> 'account' = :account AND payload ->> 'name' = ANY (:names)"
+    with desk.pipeline.database.begin() as connection:
+        facts = {"age": age, "account": desk.account, "names": names}
+        connection.execute(sa.text(late + its), facts)
+
+
+def test_a_message_that_was_never_taken_is_set_aside_with_all_behind_it_of_more_than_a_day(
     desk: Desk, receiver: Receiver, told: tuple[int, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(delivery, "_MOST_ATTEMPTS", 2)
     receiver.answers = [500, 500]
-    brought = [desk.bring(PEOPLE.format(n), name=f"{desk.account}-{n}.csv").name for n in range(2)]
+    brought = [desk.bring(PEOPLE.format(n), name=f"{n}.csv").name for n in range(5)]
+    aged(desk, [*brought[1:3], brought[4]], "25 hours")  # the last is behind one of today
     for _ in range(3):
         delivery.deliver(desk.pipeline.database, 20)
         again_now(desk.pipeline)
-    assert names(receiver, told[1])[-1] == brought[1]
-    query = sa.text("SELECT payload FROM csv_pipeline.webhook_failure WHERE webhook_id = :id")
+    assert names(receiver, told[1]) == brought[3:]
     with desk.pipeline.database.begin() as connection:
-        (lost,) = connection.scalars(query, {"id": told[0]})
-    assert lost["name"] == brought[0]
+        lost = webhooks.set_aside(connection, told[0], 9).values()
+        (need,) = [one for one in webhooks.untold(connection) if one.number == told[0]]
+    assert [one.payload["name"] for one in lost] == brought[:3]
+    assert need.problem == "3 messages are set aside; answered 500"
+
+
+def test_attempts_for_one_message_do_not_count_for_the_next(
+    desk: Desk, receiver: Receiver, told: tuple[int, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "_MOST_ATTEMPTS", 2)
+    receiver.answers = [500, 200, 500]
+    brought = [desk.bring(PEOPLE.format(n), name=f"{n}.csv").name for n in range(2)]
+    for _ in range(3):
+        delivery.deliver(desk.pipeline.database, 20)
+        again_now(desk.pipeline)
+    assert names(receiver, told[1]) == brought
+
+
+def test_the_outbox_keeps_old_messages_until_a_webhook_that_is_away_was_told_of_them(
+    desk: Desk, receiver: Receiver, told: tuple[int, str]
+) -> None:
+    def sweep_and_count() -> int:
+        sweep(desk.pipeline.settings, desk.pipeline.database)
+        query = "SELECT count(*) FROM csv_pipeline.outbox WHERE payload ->> 'account' = :account"
+        with desk.pipeline.database.begin() as connection:
+            kept: int = connection.execute(sa.text(query), {"account": desk.account}).scalar_one()
+        return kept
+
+    receiver.answers = [500]
+    brought = [desk.bring(PEOPLE.format(n), name=f"{n}.csv").name for n in range(2)]
+    aged(desk, brought, "30 days")
+    delivery.deliver(desk.pipeline.database, 20)
+    assert sweep_and_count() == 2
+    again_now(desk.pipeline)
+    delivery.deliver(desk.pipeline.database, 20)
+    assert names(receiver, told[1]) == brought
+    assert sweep_and_count() == 0
 
 
 def test_a_message_that_commits_late_is_told_though_later_numbers_were(
