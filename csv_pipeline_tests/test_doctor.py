@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,18 +9,6 @@ from typing import Any
 import dagster as dg
 import pytest
 import sqlalchemy as sa
-from dagster._core.remote_origin import (
-    GrpcServerCodeLocationOrigin,
-    RemoteInstigatorOrigin,
-    RemoteRepositoryOrigin,
-)
-from dagster._core.scheduler.instigation import (
-    InstigatorState,
-    InstigatorStatus,
-    InstigatorType,
-    SensorInstigatorData,
-)
-from dagster._daemon.types import DaemonHeartbeat
 from typer.testing import CliRunner
 
 from csv_pipeline.cli import commands
@@ -34,9 +21,10 @@ from csv_pipeline.settings import Settings, settings
 from csv_pipeline.spec.feed import BrokenFeed
 from csv_pipeline.storage import arrivals
 from csv_pipeline_tests.file_stores import Bucket
-from csv_pipeline_tests.test_defs_instance import given_server, instance
+from csv_pipeline_tests.test_defs_instance import given_server
+from csv_pipeline_tests.test_doctor_dagster import opened
 
-__all__ = ["given_server"]
+__all__ = ["given_server", "opened"]
 
 
 def address(pipeline: Pipeline) -> str:
@@ -249,106 +237,11 @@ def test_a_feed_that_is_held_back_fails_with_what_shows_why(
     assert check.repair == "csv-pipeline feeds diff people"
 
 
-def heard(opened: dg.DagsterInstance, *daemons: str, ago: float = 0) -> None:
-    for name in daemons:
-        opened.add_daemon_heartbeat(DaemonHeartbeat(time.time() - ago, name, "id"))
-
-
-def ticked(opened: dg.DagsterInstance, ago: float, *, stopped: bool = False) -> None:
-    repository = RemoteRepositoryOrigin(
-        GrpcServerCodeLocationOrigin(location_name="x", host="h", port=1), "__repository__"
-    )
-    state = InstigatorState(
-        RemoteInstigatorOrigin(repository, "landing"),
-        InstigatorType.SENSOR,
-        InstigatorStatus.STOPPED if stopped else InstigatorStatus.RUNNING,
-        SensorInstigatorData(last_tick_timestamp=time.time() - ago, min_interval=5),
-    )
-    if opened.get_instigator_state(state.instigator_origin_id, state.selector_id):
-        opened.update_instigator_state(state)
-    else:
-        opened.add_instigator_state(state)
-
-
-@pytest.fixture
-def opened(given_server: None, uncrowded_pipeline: Pipeline) -> Iterator[dg.DagsterInstance]:
-    """Dagster as it is when all of it runs, in a database that no other test uses for it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CSV_PIPELINE_DATABASE_URL", address(uncrowded_pipeline))
-        settings.cache_clear()
-        with instance() as opened:
-            heard(opened, *DAEMONS, "CSV_PIPELINE_WATCHER")
-            ticked(opened, ago=1)
-            yield opened
-
-
-DAEMONS = ("SENSOR", "SCHEDULER", "QUEUED_RUN_COORDINATOR")
-
-
-def of_dagster(pipeline: Pipeline) -> dict[str, Check]:
-    with pipeline.database.begin() as connection:
-        return {check.name: check for check in dagster.checks(connection, pipeline.settings)}
-
-
-def test_dagster_that_runs_passes(opened: dg.DagsterInstance, uncrowded_pipeline: Pipeline) -> None:
-    found = of_dagster(uncrowded_pipeline)
-    assert {name: check.verdict for name, check in found.items()} == dict.fromkeys(
-        ("daemon", "watcher", "sensor", "queue"), Verdict.OK
-    )
-
-
 def test_dagster_that_never_ran_is_a_warning(passing: sa.Connection, sound: Settings) -> None:
     passing.execute(sa.text("DROP SCHEMA IF EXISTS dagster CASCADE"))
     (check,) = dagster.checks(passing, sound)
     assert (check.verdict, check.found) == (Verdict.WARN, "Dagster never ran here")
-
-
-def test_a_daemon_that_fell_silent_fails(
-    opened: dg.DagsterInstance, uncrowded_pipeline: Pipeline
-) -> None:
-    heard(opened, "SENSOR", ago=600)
-    check = of_dagster(uncrowded_pipeline)["daemon"]
-    assert (check.verdict, check.found) == (Verdict.FAIL, "SENSOR heard of 600 s ago")
-    assert "csv_pipeline.defs.daemon run" in check.repair
-
-
-def test_a_watcher_that_fell_silent_is_a_warning(
-    opened: dg.DagsterInstance, uncrowded_pipeline: Pipeline
-) -> None:
-    heard(opened, "CSV_PIPELINE_WATCHER", ago=600)
-    assert of_dagster(uncrowded_pipeline)["watcher"].verdict is Verdict.WARN
-
-
-@pytest.mark.parametrize(
-    ("ago", "stopped", "found"),
-    [(600, False, "the last one 600 s ago"), (1, True, "it is stopped, or never ran")],
-)
-def test_a_sensor_that_does_not_look_fails(
-    opened: dg.DagsterInstance, uncrowded_pipeline: Pipeline, ago: float, stopped: bool, found: str
-) -> None:
-    ticked(opened, ago, stopped=stopped)
-    check = of_dagster(uncrowded_pipeline)["sensor"]
-    assert (check.verdict, check.found) == (Verdict.FAIL, found)
-
-
-def test_a_run_that_is_queued_for_long_is_a_warning(
-    opened: dg.DagsterInstance, uncrowded_pipeline: Pipeline
-) -> None:
-    run = opened.create_run_for_job(_nothing)
-    long_ago = (
-        "UPDATE dagster.runs SET status = 'QUEUED', "
-        "create_timestamp = now() AT TIME ZONE 'UTC' - interval '1h' WHERE run_id = :run_id"
-    )
-    with uncrowded_pipeline.database.begin() as connection:
-        connection.execute(sa.text(long_ago), {"run_id": run.run_id})
-    check = of_dagster(uncrowded_pipeline)["queue"]
-    opened.delete_run(run.run_id)
-    assert (check.verdict, check.found) == (Verdict.WARN, "1 queued, the oldest for 3,600 s")
-
-
-@dg.job
-def _nothing() -> None:
-    """Do nothing."""
+    assert check.repair == "csv-pipeline dev"
 
 
 def doctor(*options: str) -> Any:
