@@ -367,13 +367,15 @@ _PRUNE = sa.text(f"""
     WHERE o.created_at < now() - CAST(:age AS interval)
         AND NOT EXISTS (SELECT FROM csv_pipeline.webhook WHERE {_IS_TO_BE_TOLD})
 """)  # noqa: S608
+_QUIET = "webhook.quiet_seconds * interval '1 second'"
 _IS_DUE = f"""
     CASE WHEN webhook.quiet_seconds IS NULL THEN EXISTS ({_WAITING}) ELSE (
-        SELECT max(w.created_at) < now() - webhook.quiet_seconds * interval '1 second'
-            OR min(w.created_at) < now() - {LONGEST} * webhook.quiet_seconds * interval '1 second'
+        SELECT bool_and(w.created_at NOT BETWEEN now() - {_QUIET} AND now() + {_QUIET})
+            OR min(w.created_at) < now() - {LONGEST} * {_QUIET}
         FROM ({_WAITING}) w
     ) END
 """  # noqa: S608
+"""A message of a later time than now was written before the clock was set back."""
 _UNTOLD = sa.text(f"""
     SELECT webhook.webhook_id, webhook.account, webhook.url, lost.number AS set_aside,
         coalesce(lost.problem, webhook.problem) AS why,
