@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -25,6 +26,7 @@ import pytest
 import sqlalchemy as sa
 import yaml
 from dagster._cli import create_dagster_cli
+from dagster._cli.code_server import code_server_cli
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin
 from dagster._core.workspace.load import location_origins_from_yaml_paths
 from dagster._daemon.cli import create_dagster_daemon_cli
@@ -50,6 +52,7 @@ PROGRAMS: dict[str, Any] = {  # Typer has a Click of its own
     "dagster": create_dagster_cli(),  # type: ignore[no-untyped-call]
     "dagster-daemon": create_dagster_daemon_cli(),
     "dagster-webserver": create_dagster_webserver_cli(),  # type: ignore[no-untyped-call]
+    "python -m csv_pipeline.defs.code_server": code_server_cli,
     "python -m csv_pipeline.defs.daemon": daemon.main,
 }
 
@@ -289,16 +292,22 @@ def compose(shared_pipeline: Pipeline) -> Iterator[Compose]:
 
 @pytest.mark.slow
 def test_a_file_goes_through_the_services_and_is_shown_behind_the_proxy(compose: Compose) -> None:
+    """After the process with the code was killed, too."""
     compose.once("migrate")
     token = compose.once("api", "csv-pipeline", "token", "new", "page", "--account", "acme")
     (bearer,) = [f"Bearer {word}" for word in token.split() if word.startswith("csvp_")]
     compose.start("code")
+    healthy = [compose.here(word) for word in SERVICES["code"]["healthcheck"]["test"][1:]]
+    wait_for(lambda: subprocess.run([BIN / healthy[0], *healthy[1:]], check=False).returncode == 0)  # noqa: S603
     compose.start("daemon")
     compose.start("webserver")
     compose.start("api")
     compose.proxy()
     wait_for(lambda: compose.get("proxy", "/health/ready")[0] == 200)
     wait_for(lambda: compose.get("webserver", "/dagster/server_info")[0] == 200)
+    code = compose.running["code"].pid
+    (with_the_code,) = Path(f"/proc/{code}/task/{code}/children").read_text().split()
+    os.kill(int(with_the_code), signal.SIGKILL)
     landing = compose.folder / "data" / "landing" / "acme" / "customers"
     landing.mkdir(parents=True)
     (landing / "one.csv").write_text("Customer ID,Name\nC1,Ann\nC2,Bob\n")

@@ -98,7 +98,10 @@ def test_every_command_line_is_one_that_its_program_takes() -> None:
         for container in containers(manifest):
             program, *rest = container["args"]
             parse(PROGRAMS[program], rest)
-    parse(PROGRAMS["dagster"], ["code-server", "start", *LOCATION["codeServerArgs"], "--port", "1"])
+    # By the other arguments it starts a code server that goes on when its process was killed.
+    assert "codeServerArgs" not in LOCATION
+    of_the_chart = ["api", "grpc", "-h", "::", "-p", str(LOCATION["port"])]
+    parse(PROGRAMS["dagster"], [*of_the_chart, *LOCATION["dagsterApiGrpcArgs"]])
 
 
 def test_every_variable_is_one_that_is_read_and_every_secret_is_made_by_the_readme() -> None:
