@@ -21,6 +21,7 @@ from csv_pipeline.model import ArrivalStatus, Outcome
 from csv_pipeline.storage.api_tables import webhook as table
 from csv_pipeline.storage.api_tables import webhook_failure as failure
 from csv_pipeline.storage.attention import POISON, Need
+from csv_pipeline.storage.due import is_due
 from csv_pipeline.storage.overdue import KIND as OVERDUE
 from csv_pipeline.storage.silent_stores import KIND as SILENT_STORE
 
@@ -39,6 +40,8 @@ OUTBOX_DAYS = 7
 """How long the outbox says that an import was settled, to others than webhooks and alerts."""
 _ONE_DAY = timedelta(days=1)
 _TAKEN = timedelta(seconds=60)
+_LONGEST_PAUSE = timedelta(hours=2)
+"""Who did not take a message is left alone for less than that."""
 _ASKED_OFTEN = 5
 
 
@@ -164,7 +167,7 @@ def take_due(connection: sa.Connection, limit: int) -> list[tuple[Webhook, str]]
     due = (
         sa.select(table.c.webhook_id)
         .where(
-            sa.or_(table.c.suspended_until.is_(None), table.c.suspended_until < sa.func.now()),
+            table.c.suspended_until.is_(None) | is_due(table.c.suspended_until, _LONGEST_PAUSE),
             sa.text(_IS_DUE),
         )
         .order_by(table.c.webhook_id)
