@@ -122,6 +122,18 @@ def test_messages_that_never_cease_are_told_after_ten_times_the_quiet_seconds(
     assert f"suggest {last.import_id};" in told(receiver)[0]
 
 
+@pytest.mark.parametrize(("ahead", "is_told"), [("30 seconds", False), ("1 hour", True)])
+def test_a_message_written_before_the_clock_was_set_back_is_told(
+    desk: Desk, receiver: Receiver, ahead: str, is_told: bool
+) -> None:
+    alert = Alert(desk, address(receiver))
+    desk.bring(WRONG, name="wrong.csv")
+    late = "UPDATE csv_pipeline.outbox SET created_at = now() + CAST(:ahead AS interval) "
+    its = "WHERE payload ->> 'account' = :account"
+    alert.execute(late + its, ahead=ahead, account=desk.account)
+    assert alert.deliver() == int(is_told)
+
+
 def test_who_does_not_answer_is_asked_again_then_shown_and_told_when_it_does(
     terminal: Terminal, desk: Desk, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:

@@ -21,6 +21,7 @@ from csv_pipeline.model import ArrivalStatus, Outcome
 from csv_pipeline.storage.api_tables import webhook as table
 from csv_pipeline.storage.api_tables import webhook_failure as failure
 from csv_pipeline.storage.attention import POISON, Need
+from csv_pipeline.storage.due import is_due
 from csv_pipeline.storage.overdue import KIND as OVERDUE
 from csv_pipeline.storage.silent_stores import KIND as SILENT_STORE
 
@@ -39,6 +40,8 @@ OUTBOX_DAYS = 7
 """How long the outbox says that an import was settled, to others than webhooks and alerts."""
 _ONE_DAY = timedelta(days=1)
 _TAKEN = timedelta(seconds=60)
+_LONGEST_PAUSE = timedelta(hours=2)
+"""Who did not take a message is left alone for less than that."""
 _ASKED_OFTEN = 5
 
 
@@ -164,7 +167,7 @@ def take_due(connection: sa.Connection, limit: int) -> list[tuple[Webhook, str]]
     due = (
         sa.select(table.c.webhook_id)
         .where(
-            sa.or_(table.c.suspended_until.is_(None), table.c.suspended_until < sa.func.now()),
+            table.c.suspended_until.is_(None) | is_due(table.c.suspended_until, _LONGEST_PAUSE),
             sa.text(_IS_DUE),
         )
         .order_by(table.c.webhook_id)
@@ -367,13 +370,15 @@ _PRUNE = sa.text(f"""
     WHERE o.created_at < now() - CAST(:age AS interval)
         AND NOT EXISTS (SELECT FROM csv_pipeline.webhook WHERE {_IS_TO_BE_TOLD})
 """)  # noqa: S608
+_QUIET = "webhook.quiet_seconds * interval '1 second'"
 _IS_DUE = f"""
     CASE WHEN webhook.quiet_seconds IS NULL THEN EXISTS ({_WAITING}) ELSE (
-        SELECT max(w.created_at) < now() - webhook.quiet_seconds * interval '1 second'
-            OR min(w.created_at) < now() - {LONGEST} * webhook.quiet_seconds * interval '1 second'
+        SELECT bool_and(w.created_at NOT BETWEEN now() - {_QUIET} AND now() + {_QUIET})
+            OR min(w.created_at) < now() - {LONGEST} * {_QUIET}
         FROM ({_WAITING}) w
     ) END
 """  # noqa: S608
+"""A message of a later time than now was written before the clock was set back."""
 _UNTOLD = sa.text(f"""
     SELECT webhook.webhook_id, webhook.account, webhook.url, lost.number AS set_aside,
         coalesce(lost.problem, webhook.problem) AS why,

@@ -86,6 +86,18 @@ def test_a_webhook_that_failed_waits_before_it_is_asked_again(
     assert (one.attempts, one.problem) == (1, "answered 500")
 
 
+@pytest.mark.parametrize(("ahead", "is_asked"), [("72 minutes", False), ("1 day", True)])
+def test_a_webhook_that_waits_is_asked_after_the_clock_was_set_back(
+    desk: Desk, receiver: Receiver, told: tuple[int, str], ahead: str, is_asked: bool
+) -> None:
+    name = desk.bring(PEOPLE.format(1)).name
+    until = "UPDATE csv_pipeline.webhook SET suspended_until = now() + CAST(:ahead AS interval)"
+    with desk.pipeline.database.begin() as connection:
+        connection.execute(sa.text(until), {"ahead": ahead})
+    delivery.deliver(desk.pipeline.database, 20)
+    assert names(receiver, told[1]) == ([name] if is_asked else [])
+
+
 def aged(desk: Desk, names: list[str], age: str) -> None:
     late = "UPDATE csv_pipeline.outbox SET created_at = now() - CAST(:age AS interval) "
     its = "WHERE payload ->> 'account' = :account AND payload ->> 'name' = ANY (:names)"
