@@ -42,10 +42,13 @@ class LastingServicer(proxy_server.DagsterProxyApiServicer):
                 self._reload_location()  # type: ignore[no-untyped-call]
 
     def _has_ended(self) -> bool:
-        """Return whether the process that was started last runs no more."""
+        """Return whether the process that was started last runs no more, or ended as it started.
+
+        Code that cannot be loaded ends no process; that one answers with what is wrong.
+        """
         entry = self._grpc_server_registry.get_grpc_server_entry(self._origin)
         started = isinstance(entry, ServerRegistryEntry)
-        return started and entry.process.server_process.poll() is not None
+        return not started or entry.process.server_process.poll() is not None
 
 
 if __name__ == "__main__":
