@@ -21,16 +21,18 @@ def test_a_process_that_was_killed_while_it_started_is_started_again(tmp_path: P
     told = ["--python-file", "feeds.py", "--socket", str(socket)]
     environment = {**os.environ, "DAGSTER_HOME": str(tmp_path)}
     with subprocess.Popen([*program, *told], cwd=tmp_path, env=environment) as server:  # noqa: S603
-        children = Path(f"/proc/{server.pid}/task/{server.pid}/children")
-        deadline = time.monotonic() + PATIENCE
-        while not (started := [pid for pid in children.read_text().split() if is_code(pid)]):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        os.kill(int(started[0]), signal.SIGKILL)
-        while not answers(socket):
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
-        server.terminate()
+        try:
+            children = Path(f"/proc/{server.pid}/task/{server.pid}/children")
+            deadline = time.monotonic() + PATIENCE
+            while not (started := [pid for pid in children.read_text().split() if is_code(pid)]):
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            os.kill(int(started[0]), signal.SIGKILL)
+            while not answers(socket):
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+        finally:
+            server.terminate()
 
 
 def is_code(pid: str) -> bool:
