@@ -5,12 +5,14 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from dagster._core.errors import DagsterUserCodeUnreachableError
+from dagster._core.errors import DagsterUserCodeProcessError, DagsterUserCodeUnreachableError
 from dagster._daemon.utils import DaemonErrorCapture
+from dagster._utils.error import serializable_error_info_from_exc_info
 from dagster_shared.error import SerializableErrorInfo
 
 from csv_pipeline.defs import outages
 from csv_pipeline.defs.outages import OneLine, say_in_one_line
+from csv_pipeline.errors import DatabaseUnavailableError
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +67,27 @@ def test_ticks_without_code_log_one_line_and_keep_the_traceback(
         ("the code server does not answer; it is asked again", None)
     ]
     assert all(one.cls_name == "DagsterUserCodeUnreachableError" and one.stack for one in kept)
+
+
+def test_a_tick_whose_code_finds_no_database_logs_one_line_and_keeps_the_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def told(error: Exception) -> DagsterUserCodeProcessError:
+        try:
+            raise ValueError("in the sensor") from error  # noqa: TRY301
+        except ValueError:
+            info = serializable_error_info_from_exc_info(sys.exc_info())
+        return DagsterUserCodeProcessError(  # type: ignore[no-untyped-call]
+            "", user_code_process_error_infos=[info]
+        )
+
+    kept = [caught(told(DatabaseUnavailableError("refused"))) for _ in range(3)]
+    assert [(r.getMessage(), r.exc_info) for r in caplog.records] == [
+        ("the database does not answer; it is asked again", None)
+    ]
+    assert all("refused" in one.to_string() for one in kept)
+    caught(told(ZeroDivisionError("a bug")))
+    assert caplog.records[-1].exc_info is not None
 
 
 def test_any_other_error_of_a_tick_is_logged_whole(caplog: pytest.LogCaptureFixture) -> None:

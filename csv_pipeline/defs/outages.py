@@ -7,10 +7,12 @@ starts them again says so, too.
 import logging
 import time
 
-from dagster._core.errors import DagsterUserCodeUnreachableError
+from dagster._core.errors import DagsterUserCodeProcessError, DagsterUserCodeUnreachableError
 from dagster._daemon.utils import DaemonErrorCapture
 from dagster._utils.error import ExceptionInfo, serializable_error_info_from_exc_info
 from dagster_shared.error import SerializableErrorInfo
+
+from csv_pipeline.errors import DatabaseUnavailableError
 
 _DATABASE = "Retrying failed database connection"
 _CODE = "Error loading repository location"
@@ -64,9 +66,27 @@ def _process(
     exc_info: ExceptionInfo, logger: logging.Logger, log_message: str
 ) -> SerializableErrorInfo:
     """Log what a daemon caught, and return it as its tick keeps it: whole."""
-    error = exc_info[1]
-    if not isinstance(error, DagsterUserCodeUnreachableError):
+    away = _away(exc_info[1])
+    if away is None:
         return DaemonErrorCapture.default_process_exception(exc_info, logger, log_message)
-    if _SAID.is_new("code server"):
-        logger.error(_SENTENCE.format("code server"))
+    if _SAID.is_new(away):
+        logger.error(_SENTENCE.format(away))
     return serializable_error_info_from_exc_info(exc_info)
+
+
+def _away(error: BaseException | None) -> str | None:
+    """Return what is away, if that is the error, be it one of this process or of the code's."""
+    if isinstance(error, DagsterUserCodeUnreachableError):
+        return "code server"
+    told = (
+        error.user_code_process_error_infos
+        if isinstance(error, DagsterUserCodeProcessError)
+        else []
+    )
+    for one in told:
+        cause: SerializableErrorInfo | None = one
+        while cause is not None:
+            if cause.cls_name == DatabaseUnavailableError.__name__:
+                return "database"
+            cause = cause.cause
+    return None

@@ -20,7 +20,7 @@ from dagster._core.utils import make_new_run_id
 from dagster._core.workspace.context import IWorkspaceProcessContext
 from dagster._daemon.daemon import DaemonIterator, DagsterDaemon, SpanMarker
 from dagster._daemon.sensor import _submit_run_request
-from dagster._utils.error import serializable_error_info_from_exc_info
+from dagster._daemon.utils import DaemonErrorCapture
 
 from csv_pipeline.defs.asking import Asking, unfinished
 from csv_pipeline.defs.sensors import MORE, heard, landing
@@ -81,10 +81,10 @@ class Watcher(DagsterDaemon[Workspace]):
                     except DagsterUserCodeUnreachableError:
                         self._logger.warning("the code server is away; files wait for the sensor")
                         asking, unheard, look_at = Asking(), True, now + _REOPEN_SECONDS
-                    except Exception:  # Dagster keeps it; the next tick finds them
-                        error = serializable_error_info_from_exc_info(sys.exc_info())
-                        self._logger.exception("files wait for the sensor")
-                        yield error
+                    except Exception:  # noqa: BLE001  # Dagster keeps it; the next tick finds them
+                        yield DaemonErrorCapture.process_exception(
+                            sys.exc_info(), self._logger, "files wait for the sensor"
+                        )
                         asking, unheard, look_at = Asking(), True, now + _REOPEN_SECONDS
                     yield SpanMarker.END_SPAN
                 shutdown_event.wait(_LOOK_SECONDS)
