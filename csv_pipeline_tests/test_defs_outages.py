@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+import sqlalchemy as sa
 from dagster._core.errors import DagsterUserCodeProcessError, DagsterUserCodeUnreachableError
 from dagster._daemon.utils import DaemonErrorCapture
 from dagster._utils.error import serializable_error_info_from_exc_info
@@ -67,6 +68,17 @@ def test_ticks_without_code_log_one_line_and_keep_the_traceback(
         ("the code server does not answer; it is asked again", None)
     ]
     assert all(one.cls_name == "DagsterUserCodeUnreachableError" and one.stack for one in kept)
+
+
+def test_a_daemon_whose_connection_is_gone_logs_one_line_and_no_other_fault_of_a_statement(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for gone in (True, True, False):
+        caught(sa.exc.OperationalError("SELECT 1", {}, Exception(), connection_invalidated=gone))
+    assert [(r.getMessage().partition("\n")[0], r.exc_info is None) for r in caplog.records] == [
+        ("the database does not answer; it is asked again", True),
+        ("Sensor tick caught an error", False),
+    ]
 
 
 def test_a_tick_whose_code_finds_no_database_logs_one_line_and_keeps_the_traceback(

@@ -78,6 +78,8 @@ def _away(error: BaseException | None) -> str | None:
     """Return what is away, if that is the error, be it one of this process or of the code's."""
     if isinstance(error, DagsterUserCodeUnreachableError):
         return "code server"
+    if getattr(error, "connection_invalidated", False):  # SQLAlchemy says so of its errors
+        return "database"
     told = (
         error.user_code_process_error_infos
         if isinstance(error, DagsterUserCodeProcessError)
