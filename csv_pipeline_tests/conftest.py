@@ -77,6 +77,12 @@ ScriptDirectory.from_config = _scripts_of  # type: ignore[method-assign]
 SAMPLES = Path(__file__).parent / "corpus" / "samples"
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one more than there are cores: each waits for the database, or a process, at times."""
+    return min((os.cpu_count() or 1) + 1, 4)
+
+
 def pytest_collection_finish() -> None:
     """Look for garbage seldom, and not in what was imported: it is a sixth of the time of tests."""
     gc.collect()
