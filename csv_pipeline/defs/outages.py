@@ -7,7 +7,7 @@ starts them again says so, too.
 import logging
 import time
 
-from dagster._core.errors import DagsterUserCodeProcessError, DagsterUserCodeUnreachableError
+from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._daemon.utils import DaemonErrorCapture
 from dagster._utils.error import ExceptionInfo, serializable_error_info_from_exc_info
 from dagster_shared.error import SerializableErrorInfo
@@ -78,17 +78,12 @@ def _away(error: BaseException | None) -> str | None:
     """Return what is away, if that is the error, be it one of this process or of the code's."""
     if isinstance(error, DagsterUserCodeUnreachableError):
         return "code server"
-    if getattr(error, "connection_invalidated", False):  # SQLAlchemy says so of its errors
-        return "database"
-    told = (
-        error.user_code_process_error_infos
-        if isinstance(error, DagsterUserCodeProcessError)
-        else []
-    )
-    for one in told:
-        cause: SerializableErrorInfo | None = one
-        while cause is not None:
-            if cause.cls_name == DatabaseUnavailableError.__name__:
-                return "database"
-            cause = cause.cause
-    return None
+    told = getattr(error, "user_code_process_error_infos", ())  # by the process with the code
+    gone = getattr(error, "connection_invalidated", False)  # SQLAlchemy says so of its errors
+    return "database" if gone or any(map(_is_of_database, told)) else None
+
+
+def _is_of_database(told: SerializableErrorInfo | None) -> bool:
+    while told is not None and told.cls_name != DatabaseUnavailableError.__name__:
+        told = told.cause
+    return told is not None

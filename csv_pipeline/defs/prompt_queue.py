@@ -17,7 +17,7 @@ from dagster._core.storage.tags import PRIORITY_TAG
 from dagster._core.workspace.context import IWorkspaceProcessContext
 from dagster._daemon.daemon import DaemonIterator, SpanMarker
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
-from dagster._utils.error import serializable_error_info_from_exc_info
+from dagster._daemon.utils import DaemonErrorCapture
 
 Workspace = IWorkspaceProcessContext[Any]
 
@@ -45,10 +45,10 @@ class PromptQueue(QueuedRunCoordinatorDaemon):
                 # Since when a code server is away is told by a clock that is never stepped.
                 now = time.monotonic()
                 yield from self.run_iteration(workspace_process_context, fixed_iteration_time=now)
-            except Exception:  # Dagster keeps it and shows it
-                error = serializable_error_info_from_exc_info(sys.exc_info())
-                self._logger.exception("runs not started")
-                yield error
+            except Exception:  # noqa: BLE001  # Dagster keeps it and shows it
+                yield DaemonErrorCapture.process_exception(
+                    sys.exc_info(), self._logger, "runs not started"
+                )
             yield SpanMarker.END_SPAN
             self._asked.wait(_LOOK_SECONDS)
             self._asked.clear()

@@ -24,7 +24,7 @@ from csv_pipeline.model import FileIdentity, FoundFile
 _NO_FOLDERS: Mapping[str, str] = MappingProxyType({})
 _UNFINISHED = (".part", ".tmp", ".crdownload", ".filepart")
 _SHORTEST_WAIT_SECONDS = 0.5  # between two looks at a file, where there is time for so little
-_STALLED_SECONDS = 60.0
+_STALLED_SECONDS = 60.0  # after which a file that a program keeps open is taken as it is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,7 +71,6 @@ class _Buffer(InotifyBuffer):
     """
 
     delay = -math.inf
-
     _left = 0
 
     def _group_events(
